@@ -1,0 +1,1 @@
+"""The rules of the city: cases, reports, people, places, photos, and the log. Knows no HTTP."""

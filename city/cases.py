@@ -1,0 +1,598 @@
+"""The verbs of a case. Each locks what it touches, checks the table, and writes state and log together.
+
+Every verb takes the session of one transaction, who acts (`by`) and when (`at`, aware UTC), returns True
+when it changed something and False when it was done already, and raises lifecycle.Refused otherwise.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from city import events, geo, photos, promises
+from city.events import Actor
+from city.lifecycle import (
+    ACCEPTED,
+    ASSIGNED,
+    CANCEL_REASONS,
+    CANCELLED,
+    CLOSED,
+    CREW,
+    DISPATCHER,
+    MERGED,
+    NEW,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    UNDERWAY,
+    WAIT_REASONS,
+    WAITING,
+    Refused,
+    check,
+    may,
+)
+from city.places import Place
+from city.schema import Assignment, Case, Closure, Counter, Crew, Photo, Service
+
+
+def open_case(
+    s: Session,
+    service: Service,
+    place: Place | None,
+    *,
+    by: Actor,
+    at: datetime,
+    urgent: bool = False,
+    linked_to: Case | None = None,
+    origin: str = "live",
+) -> Case:
+    """A new case at `place`; None means that nobody knows where, and stays unknown."""
+    case = Case(
+        number=_next_number(s, at.astimezone(promises.zone_of(service)).year),
+        service=service,
+        state=NEW,
+        lat=place.lat if place else None,
+        lon=place.lon if place else None,
+        accuracy_m=place.accuracy_m if place else None,
+        place_source=place.source if place else "unknown",
+        address=place.label if place else "",
+        cell=geo.cell(place.point) if place else None,
+        asset_id=place.asset_id if place else None,
+        urgent=urgent or service.urgent,
+        linked_to_id=linked_to.id if linked_to else None,
+        origin=origin,
+        opened_at=at,
+    )
+    promises.refresh(case, at)
+    s.add(case)
+    s.flush()
+    facts: dict[str, Any] = {"service": service.code}
+    if linked_to:
+        facts["linked_to"] = linked_to.number
+    events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
+    return case
+
+
+def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """A person at the city has read it and takes it on."""
+    lock(s, case)
+    if case.state == ACCEPTED:
+        return False
+    check("accept", case.state, by.roles)
+    return _moved(s, case, "accept", ACCEPTED, by=by, at=at, origin=origin)
+
+
+def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """Gives the case to a crew; a crew that held it loses it as `reassigned`."""
+    lock(s, case)
+    held = live(case)
+    if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
+        return False
+    check("assign", case.state, by.roles)
+    if case.state == WAITING:
+        promises.run(case, at)
+    _end(s, case, "reassigned", at)
+    given = _give(s, case, crew.id, at)
+    facts = {"crew": crew.id, "assignment": given.id, "cycle": case.cycle}
+    return _moved(s, case, "assign", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
+
+
+def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """Takes the case back from its crew."""
+    lock(s, case)
+    if case.state == ACCEPTED:
+        return False
+    check("unassign", case.state, by.roles)
+    _end(s, case, "unassigned", at)
+    return _moved(s, case, "unassign", ACCEPTED, by=by, at=at, origin=origin)
+
+
+def start(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """The crew is at work."""
+    lock(s, case)
+    if case.state == UNDERWAY:
+        return False
+    check("start", case.state, by.roles)
+    job = _own_job(case, by)
+    if job and job.started_at is None:
+        job.started_at = at_device or at
+    return _moved(s, case, "start", UNDERWAY, by=by, at=at, at_device=at_device, origin=origin)
+
+
+def pause(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """The crew breaks off and keeps the job."""
+    lock(s, case)
+    if case.state == ASSIGNED:
+        return False
+    check("pause", case.state, by.roles)
+    _own_job(case, by)
+    return _moved(s, case, "pause", ASSIGNED, by=by, at=at, at_device=at_device, origin=origin)
+
+
+def wait(
+    s: Session,
+    case: Case,
+    reason: str,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """The case waits for somebody else; the promise clock stands."""
+    _one_of(reason, WAIT_REASONS, "wait_reason")
+    lock(s, case)
+    if case.state == WAITING:
+        return False
+    check("wait", case.state, by.roles)
+    _own_job(case, by)
+    promises.pause(case, reason, at)
+    facts = {"reason": reason}
+    return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
+
+
+def resume(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """The wait is over: back to the crew that holds it, or to the queue."""
+    lock(s, case)
+    if case.state in (ACCEPTED, ASSIGNED):
+        return False
+    check("resume", case.state, by.roles)
+    _own_job(case, by)
+    promises.run(case, at)
+    state = ASSIGNED if live(case) else ACCEPTED
+    return _moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
+
+
+def make_safe(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    photos_taken: Sequence[Photo] = (),
+    words: str = "",
+    origin: str = "live",
+) -> bool:
+    """Nobody can be hurt any more, but it is not mended: the job ends, the case and its clock go on."""
+    lock(s, case)
+    if case.state == ACCEPTED and case.follow_on:
+        return False
+    check("make safe", case.state, by.roles)
+    _own_job(case, by)
+    _end(s, case, "made safe", at)
+    case.follow_on = True
+    shas = _attach(s, case, photos_taken)
+    return _moved(
+        s,
+        case,
+        "make safe",
+        ACCEPTED,
+        by=by,
+        at=at,
+        at_device=at_device,
+        photos=shas,
+        words=words,
+        origin=origin,
+    )
+
+
+def needs_parts(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    photos_taken: Sequence[Photo] = (),
+    words: str = "",
+    origin: str = "live",
+) -> bool:
+    """The crew cannot go on without a part: the job ends and the case waits."""
+    lock(s, case)
+    if case.state == WAITING:
+        return False
+    check("needs parts", case.state, by.roles)
+    _own_job(case, by)
+    _end(s, case, "needs parts", at)
+    promises.pause(case, "parts", at)
+    shas = _attach(s, case, photos_taken)
+    return _moved(
+        s, case, "needs parts", WAITING, by=by, at=at, at_device=at_device, photos=shas, words=words,
+        facts={"reason": "parts"}, origin=origin,
+    )  # fmt: skip
+
+
+def close(
+    s: Session,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    outcome: str,
+    photos_taken: Sequence[Photo] = (),
+    no_photo: str | None = None,
+    words: str = "",
+    at_device: datetime | None = None,
+    under: Assignment | None = None,
+    origin: str = "live",
+) -> bool:
+    """Ends the case's cycle with an outcome and its evidence.
+
+    "fixed" needs a photo or a reason for having none: Refused `evidence_missing`. `words` are read by
+    residents. The promise clock stops at the device's time, bounded by assignment and receipt. `under`
+    names the job of a crew that had no signal when its job was given away: it did the work, so whoever
+    holds the job now loses it as `withdrawn`, and a dispatcher is asked to look.
+    """
+    _one_of(outcome, OUTCOMES, "outcome")
+    if no_photo is not None:
+        _one_of(no_photo, NO_PHOTO, "no_photo")
+    lock(s, case)
+    done = case.closures[-1] if case.closures else None
+    if case.state == CLOSED and done and done.outcome == outcome and _same_hand(done, by):
+        return False
+    check("close", case.state, by.roles)
+    job, held = under or _own_job(case, by), live(case)
+    if outcome == "fixed" and not photos_taken and no_photo is None:
+        raise Refused("evidence_missing")
+    done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
+    closure = Closure(
+        cycle=case.cycle, outcome=outcome, no_photo=no_photo if not photos_taken else None, words=words,
+        crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
+    )  # fmt: skip
+    case.closures.append(closure)
+    shas = _attach(s, case, photos_taken)
+    _end(s, case, "closed" if held is job else "withdrawn", at)
+    promises.run(case, done_at)
+    promises.pause(case, "closed", done_at)
+    case.closed_at, case.outcome, case.follow_on = at, outcome, False
+    case.review = "reassigned" if under else None
+    facts = {"outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id}
+    return _moved(
+        s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
+        origin=origin,
+    )  # fmt: skip
+
+
+def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live") -> bool:
+    """A closed case lives again in its next cycle, and its clock runs on."""
+    lock(s, case)
+    if case.state == ACCEPTED and case.cycle > 1:
+        return False
+    check("reopen", case.state, by.roles)
+    case.cycle += 1
+    case.closed_at, case.outcome, case.review = None, None, None
+    promises.run(case, at)
+    return _moved(
+        s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin
+    )
+
+
+def merge(
+    s: Session,
+    case: Case,
+    into: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    keep_crew: int | None = None,
+    origin: str = "live",
+) -> bool:
+    """Makes `case` a duplicate of the root of `into`; its rows and Reports stay where they are.
+
+    Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
+    into itself, or into one that was merged into it, is Refused `merge_cycle`.
+    """
+    root = _lock_with_root(s, case, into)
+    if root.id == case.id:
+        raise Refused("merge_cycle")
+    if case.state == MERGED and case.merged_into_id == root.id:
+        return False
+    check("merge", case.state, by.roles)
+    if root.state == CANCELLED:
+        raise Refused("wrong_state", move="merge", state=root.state)
+    ours, theirs = live(case), live(root)
+    crew_id = _surviving_crew(ours, theirs, keep_crew)
+    if case.state != MERGED:
+        case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
+    case.merged_into_id = root.id
+    _end(s, case, "merged", at)
+    _moved(s, case, "merge", MERGED, by=by, at=at, facts={"into": root.number}, origin=origin)
+    events.record(s, subject(root), "merged in", by=by, at=at, facts={"case": case.number}, origin=origin)
+    if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
+        _take_over(s, root, crew_id, by=by, at=at, origin=origin)
+    else:
+        _touched(s, root)
+    return True
+
+
+def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """Gives a merged case its former state and crew back, its due date as if the clock had never stopped."""
+    if case.merged_into_id is None:
+        return False
+    root = _lock_with_root(s, case, case)
+    check("unmerge", case.state, by.roles)
+    state = case.merged_from or ACCEPTED
+    if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
+        _give(s, case, case.merged_crew_id, at)
+    case.merged_into_id = case.merged_from = case.merged_crew_id = None
+    promises.refresh(case, at)
+    _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
+    events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
+    _touched(s, root)
+    return True
+
+
+def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """Ends a case that should not be one: withdrawn, spam or a test."""
+    _one_of(reason, CANCEL_REASONS, "cancel_reason")
+    lock(s, case)
+    if case.state == CANCELLED:
+        return False
+    check("cancel", case.state, by.roles)
+    if DISPATCHER not in by.roles and len(case.reports) > 1:
+        raise Refused("others_joined")
+    _end(s, case, "cancelled", at)
+    promises.pause(case, "closed", at)
+    return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
+
+
+def note(
+    s: Session,
+    case: Case,
+    words: str,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """A private note: staff read it, nobody else."""
+    if not words.strip():
+        raise Refused("empty_note")
+    may("note", by.roles)
+    lock(s, case)
+    events.record(
+        s,
+        subject(case),
+        "note",
+        by=by,
+        at=at,
+        at_device=at_device,
+        words={"note": words.strip()},
+        origin=origin,
+    )
+    _touched(s, case)
+    return True
+
+
+def keep(
+    s: Session,
+    case: Case,
+    what: str,
+    *,
+    by: Actor,
+    at: datetime,
+    why: str | None = None,
+    cycle: int | None = None,
+    facts: dict[str, Any] | None = None,
+    photos_taken: Sequence[Photo] = (),
+    words: str = "",
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """Keeps what a crew did as a fact, with its evidence, and moves nothing.
+
+    `what` is the operation ("close", "photo", …). `why` says why it could not move the case any more; a
+    person must then look. `cycle` is the one it belongs to, by default the case's own.
+    """
+    may("note", by.roles)
+    lock(s, case)
+    cycle = cycle or case.cycle
+    for position, photo in enumerate(photos_taken):
+        photos.attach(s, photo, case_id=case.id, cycle=cycle, position=position)
+    told = {"what": what, "cycle": cycle, **(facts or {})}
+    if why:
+        case.review = why
+        told["why"] = why
+    events.record(
+        s, subject(case), "recorded", by=by, at=at, at_device=at_device, facts=told,
+        photos=[photo.sha256 for photo in photos_taken], words={"words": words} if words else None,
+        origin=origin,
+    )  # fmt: skip
+    _touched(s, case)
+    return True
+
+
+def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "") -> bool:
+    """Marks a closed case that was sent back too often: a supervisor decides what happens."""
+    lock(s, case)
+    case.review = "sent back"
+    events.record(s, subject(case), "review", by=by, at=at, words={"words": words} if words else None)
+    _touched(s, case)
+    return True
+
+
+def lock(s: Session, *cases: Case) -> None:
+    """Holds the cases until the transaction ends and brings them up to date. Ascending: nobody deadlocks."""
+    s.flush()
+    for case in sorted(cases, key=lambda c: c.id):
+        s.expire(case)  # what was read before the lock may be old by now, lists included
+        s.refresh(case, with_for_update=True)
+
+
+def root_of(s: Session, case: Case) -> Case:
+    """The case at the end of the chain of merges: itself where it was not merged."""
+    while case.merged_into_id is not None:
+        case = s.get_one(Case, case.merged_into_id)
+    return case
+
+
+def live(case: Case) -> Assignment | None:
+    """The assignment that a crew holds now."""
+    return next((a for a in case.assignments if a.ended_at is None), None)
+
+
+def subject(case: Case) -> str:
+    """The case's name in the log."""
+    return f"case:{case.id}"
+
+
+def _next_number(s: Session, year: int) -> str:
+    n = s.execute(
+        update(Counter).where(Counter.year == year).values(n=Counter.n + 1).returning(Counter.n)
+    ).scalar()
+    if n is None:
+        try:
+            with s.begin_nested():
+                s.execute(insert(Counter).values(year=year, n=1))
+            n = 1
+        except IntegrityError:  # somebody else opened the year in the same moment
+            return _next_number(s, year)
+    return f"{year % 100:02d}-{n:06d}"
+
+
+def _moved(
+    s: Session,
+    case: Case,
+    move: str,
+    to: str,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    facts: dict[str, Any] | None = None,
+    photos: Sequence[str] = (),
+    words: str = "",
+    origin: str,
+) -> bool:
+    was, case.state = case.state, to
+    told = {"words": words} if words else None
+    events.record(
+        s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
+        photos=photos, words=told, origin=origin,
+    )  # fmt: skip
+    _touched(s, case)
+    return True
+
+
+def _touched(s: Session, case: Case) -> None:
+    case.version += 1
+    held = live(case)
+    if held:
+        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
+
+
+def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:
+    given = Assignment(crew_id=crew_id, cycle=case.cycle, given_at=at)
+    case.assignments.append(given)
+    s.flush()
+    return given
+
+
+def _end(s: Session, case: Case, why: str, at: datetime) -> None:
+    held = live(case)
+    if held is None:
+        return
+    held.ended_at, held.ended_why = at, why
+    # Flushed at once: the index allows one live assignment, and inserts would otherwise come first.
+    s.flush()
+    # A job that the crew itself closed stays on its phone for the day; any other ending takes it away.
+    events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=why == "closed", why=why)
+
+
+def _own_job(case: Case, by: Actor) -> Assignment | None:
+    """The live job; somebody who is only crew may touch no other crew's."""
+    held = live(case)
+    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+        raise Refused("not_your_job")
+    return held
+
+
+def _attach(s: Session, case: Case, taken: Sequence[Photo]) -> list[str]:
+    for position, photo in enumerate(taken):
+        photos.attach(s, photo, case_id=case.id, cycle=case.cycle, position=position)
+    return [photo.sha256 for photo in taken]
+
+
+def _same_hand(done: Closure, by: Actor) -> bool:
+    return done.person_id == by.person_id or (done.crew_id is not None and done.crew_id in by.crew_ids)
+
+
+def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:
+    holding = {a.crew_id for a in (ours, theirs) if a}
+    if len(holding) < 2:
+        return next(iter(holding), None)
+    if keep not in holding:
+        raise Refused("choose_crew", crews=sorted(holding))
+    return keep
+
+
+def _take_over(s: Session, root: Case, crew_id: int, *, by: Actor, at: datetime, origin: str) -> None:
+    """The merged case's crew goes on at the root; a root that waits keeps waiting in its hands."""
+    _end(s, root, "withdrawn", at)
+    given = _give(s, root, crew_id, at)
+    facts = {"crew": crew_id, "assignment": given.id, "cycle": root.cycle}
+    to = WAITING if root.state == WAITING else ASSIGNED
+    _moved(s, root, "assign", to, by=by, at=at, facts=facts, origin=origin)
+
+
+def _lock_with_root(s: Session, case: Case, into: Case) -> Case:
+    """Locks the case and the other's root; looks again until nobody moved the root meanwhile."""
+    while True:
+        root = root_of(s, into)
+        lock(s, *{case.id: case, root.id: root}.values())
+        if root.merged_into_id is None:
+            return root
+
+
+def _one_of(value: str, choices: Sequence[str], name: str) -> None:
+    if value not in choices:
+        raise Refused("unknown_value", name=name, value=value)

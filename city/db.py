@@ -1,0 +1,148 @@
+"""The engine, transactions and the clock row. No table's meaning is known here."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text, update
+from sqlalchemy.orm import Session
+
+from city.schema import Clock
+
+BUSY_SECONDS = 15
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(url: str) -> Engine:
+    """An engine for SQLite or PostgreSQL, set up so that a committed transaction survives a power cut."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=10, max_overflow=20)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that sees one moment of the database and is thrown away."""
+    with Session(engine, expire_on_commit=False) as s:
+        yield s
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """A session whose work is committed whole, or not at all.
+
+    The order at the end matters: everything else is flushed first, then the clock is bumped and the
+    log written, then commit, and no other code runs in between. The clock's row lock so makes `seq`
+    follow commit order on both databases.
+    """
+    with _turn(engine), Session(engine.execution_options(write=True), expire_on_commit=False) as s:
+        yield s
+        s.flush()
+        seal: Callable[[Session], None] | None = s.info.pop("seal", None)
+        if seal:
+            seal(s)
+        s.commit()
+
+
+def bump(s: Session, rows: int) -> int:
+    """Takes `rows` numbers from the clock and returns the first. Only the last step may call it."""
+    last = s.execute(
+        update(Clock).where(Clock.id == 1).values(n=Clock.n + rows).returning(Clock.n)
+    ).scalar_one()
+    return int(last) - rows + 1
+
+
+def migrate(url: str, app_url: str = "") -> None:
+    """Brings the database at `url` to the newest schema.
+
+    `app_url` names the lesser role that the application uses on PostgreSQL; it may add to the log but
+    has no right to change it.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = connect(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        role = make_url(app_url).username if app_url else None
+        if engine.dialect.name == "postgresql" and role and role != engine.url.username:
+            _grant(connection, role)
+    engine.dispose()
+
+
+def is_current(s: Session) -> bool:
+    """Whether the schema is the one this code was written for."""
+    return (
+        MigrationContext.configure(s.connection()).get_current_revision()
+        == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    )
+
+
+class FairLock:
+    """First come, first served. SQLite's own waiting is a lottery that starves the unlucky thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        ticket = threading.Lock()
+        ticket.acquire()
+        with self._guard:
+            self._queue.append(ticket)
+            if len(self._queue) == 1:
+                return
+        ticket.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._queue.popleft()
+            if self._queue:
+                self._queue[0].release()
+
+
+_locks: dict[str, FairLock] = {}
+
+
+def _turn(engine: Engine) -> Any:
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return _locks.setdefault(str(engine.url), FairLock())
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",  # without it INSERT OR REPLACE slips past the log's delete trigger
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred BEGIN that later writes fails at once with BUSY; an immediate one waits its turn.
+    write = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _grant(connection: Connection, role: str) -> None:
+    name = connection.dialect.identifier_preparer.quote(role)
+    for right in (
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        f"REVOKE UPDATE, DELETE, TRUNCATE ON events FROM {name}",
+    ):
+        connection.execute(text(right))

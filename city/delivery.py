@@ -1,0 +1,108 @@
+"""Sends the outbox by e-mail and tries again. What a message says is rendered by the caller."""
+
+import mailbox
+import smtplib
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from city import db
+from city.schema import Message
+
+SMTP_SECONDS = 20
+# Half an hour, an hour … a day: a mail server that is down for a weekend loses nobody's message.
+TRIES = 12
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=12)
+
+Render = Callable[[Session, Message], EmailMessage | None]
+
+
+class Mailer(Protocol):
+    """Something that takes one message or raises OSError or SMTPException."""
+
+    def send(self, message: EmailMessage) -> None: ...
+
+
+def open_mailer(url: str) -> Mailer:
+    """The mailer for SMTP_URL: `file:/folder` (a Maildir, for trying out) or `smtp(s)://user:word@host:port`."""
+    return MaildirMailer(Path(url[5:])) if url.startswith("file:") else SmtpMailer(url)
+
+
+class MaildirMailer:
+    """Puts messages into a Maildir that any mail program can open."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._box = mailbox.Maildir(folder, create=True)
+
+    def send(self, message: EmailMessage) -> None:
+        self._box.add(message)
+
+
+class SmtpMailer:
+    """Hands messages to the city's mail server, one connection a message."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+
+    def send(self, message: EmailMessage) -> None:
+        host, secure = self._url.hostname or "localhost", self._url.scheme == "smtps"
+        port = self._url.port or (465 if secure else 25)
+        tls = ssl.create_default_context()
+        plain = (
+            smtplib.SMTP(timeout=SMTP_SECONDS)
+            if not secure
+            else smtplib.SMTP_SSL(context=tls, timeout=SMTP_SECONDS)
+        )
+        with plain as smtp:
+            smtp.connect(host, port)
+            if self._url.username:
+                if not secure:
+                    smtp.starttls(context=tls)  # a password never goes over an open line
+                smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
+            smtp.send_message(message)
+
+
+def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limit: int = 50) -> int:
+    """Tries every message that is due; returns how many went out.
+
+    Sent is recorded after sending: a crash in between sends one message twice, never none.
+    """
+    with db.reading(engine) as s:
+        due = list(
+            s.scalars(select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit))
+        )
+    return sum(_try(engine, mailer, render, message_id, now) for message_id in due)
+
+
+def _try(engine: Engine, mailer: Mailer, render: Render, message_id: int, now: datetime) -> bool:
+    with db.reading(engine) as s:
+        message = s.get(Message, message_id)
+        letter = render(s, message) if message else None
+    fault = None
+    try:
+        if letter:
+            mailer.send(letter)
+    except (OSError, smtplib.SMTPException) as problem:
+        fault = f"{type(problem).__name__}: {problem}"[:300]
+    with db.transaction(engine) as s:
+        message = s.get(Message, message_id)
+        if message is None:  # erased while it was being sent
+            return False
+        message.tries += 1
+        message.fault = fault
+        if fault:
+            wait = min(FIRST_WAIT * 2 ** (message.tries - 1), LONGEST_WAIT)
+            message.next_try_at = now + wait if message.tries < TRIES else None
+        else:
+            message.next_try_at = None
+            message.sent_at = now if letter else None
+    return fault is None and letter is not None

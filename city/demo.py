@@ -1,0 +1,69 @@
+"""Fills an empty database with Larkhaven, the invented city: ground, people, cases, all from one seed."""
+
+from datetime import datetime
+
+from sqlalchemy import Engine, exists, select
+from sqlalchemy.orm import Session
+
+from city import cityfile
+from city import people as persons
+from city.db import transaction
+from city.demo_cases import tell as cases
+from city.demo_ground import ground
+from city.lifecycle import (
+    ADMINISTRATOR,
+    CALL_TAKER,
+    CREW,
+    DISPATCHER,
+    MANAGER,
+    SUPERVISOR,
+    Refused,
+)
+from city.schema import Crew, Department, Person
+from city.settings import Settings
+
+__all__ = ["cases", "fill", "ground", "is_demo", "people"]
+
+DISPATCHER_EMAIL = "dispatcher@demo.test"
+CREWS = {"Lights 2": "lights", "Trees 3": "trees", "Clean 1": "clean"}
+# e-mail → name, role, crews
+CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    DISPATCHER_EMAIL: ("Dana Whitlock", DISPATCHER, ()),
+    "supervisor@demo.test": ("Sam Okafor", SUPERVISOR, ()),
+    "desk@demo.test": ("Rosa Medina", CALL_TAKER, ()),
+    "manager@demo.test": ("Mae Lindqvist", MANAGER, ()),
+    "admin@demo.test": ("Alex Brandt", ADMINISTRATOR, ()),
+    "crew1@demo.test": ("Luis Ferrer", CREW, ("Lights 2",)),
+    "crew2@demo.test": ("Toni Vance", CREW, ("Trees 3", "Clean 1")),
+}
+
+
+def fill(
+    engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
+) -> None:
+    """Services, ground, people and `count` cases; raises Refused `not_empty` where somebody is at home."""
+    with transaction(engine) as s:
+        if s.scalar(select(exists().select_from(Person))):
+            raise Refused("not_empty")
+        cityfile.apply(s, cityfile.load(settings.city))
+        ground(s, seed)
+        people(s)
+    cases(engine, settings, count, seed, now)
+
+
+def is_demo(s: Session) -> bool:
+    """Whether this is the invented city: only then may a log-in code be shown on the page."""
+    return persons.by_email(s, DISPATCHER_EMAIL) is not None
+
+
+def people(s: Session) -> None:
+    """The cast: somebody for every role, and two who share the work of three crews."""
+    departments = set(s.scalars(select(Department.code)))
+    crews = {
+        name: Crew(name=name, department_code=code if code in departments else None)
+        for name, code in CREWS.items()
+    }
+    s.add_all(crews.values())
+    s.flush()
+    for email, (name, role, teams) in CAST.items():
+        persons.add(s, email, name, [role], crews=[crews[team] for team in teams])

@@ -1,0 +1,344 @@
+"""The append-only, hash-chained log: writing it, reading it, and finding out whether it was changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from city import db
+from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a person with roles and crews, a resident known by a report, or the system itself."""
+
+    name: str  # as the log writes it: "person:7", "report:12", "system"
+    roles: frozenset[str]
+    person_id: int | None = None
+    crew_ids: frozenset[int] = frozenset()
+
+
+@dataclass
+class _Line:
+    subject: str
+    kind: str
+    actor: str
+    at: datetime
+    was: str | None
+    now: str | None
+    at_device: datetime | None
+    origin: str
+    facts: dict[str, Any]
+    photos: list[str]
+    words: str | None
+
+
+@dataclass
+class _Pending:
+    lines: list[_Line] = field(default_factory=list)
+    feed: dict[tuple[str, str, str], tuple[bool, str | None]] = field(default_factory=dict)
+
+
+def record(
+    s: Session,
+    subject: str,
+    kind: str,
+    *,
+    by: Actor,
+    at: datetime,
+    was: str | None = None,
+    now: str | None = None,
+    at_device: datetime | None = None,
+    origin: str = "live",
+    facts: dict[str, Any] | None = None,
+    photos: Iterable[str] = (),
+    words: dict[str, Any] | None = None,
+) -> None:
+    """Notes that something happened to `subject` ("case:12"); it is written as the transaction ends.
+
+    `facts` is chained in clear and so must hold no personal data; `words` may, and stand apart, salted
+    and deletable.
+    """
+    text = json.dumps(words, ensure_ascii=False, sort_keys=True) if words else None
+    _pending(s).lines.append(
+        _Line(subject, kind, by.name, at, was, now, at_device, origin, facts or {}, list(photos), text)
+    )
+
+
+def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str | None = None) -> None:
+    """Notes that the phones of `scope` must hear about (kind, ref); stamped with the same clock."""
+    _pending(s).feed[(scope, kind, ref)] = (present, why)
+
+
+@contextmanager
+def savepoint(s: Session) -> Iterator[None]:
+    """A part of a transaction that may fail alone: its rows and its lines of the log go together."""
+    pending: _Pending | None = s.info.get("pending")
+    lines, feed = (len(pending.lines), dict(pending.feed)) if pending else (0, {})
+    try:
+        with s.begin_nested():
+            yield
+    except BaseException:
+        if pending := s.info.get("pending"):
+            del pending.lines[lines:]
+            pending.feed = feed
+        raise
+
+
+def since(s: Session, seq: int, limit: int = 500) -> list[Event]:
+    """The next lines after `seq`, in commit order."""
+    return list(s.scalars(select(Event).where(Event.seq > seq).order_by(Event.seq).limit(limit)))
+
+
+def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
+    """A subject's story, oldest first, each line with its words; {} where there are none or they were erased."""
+    rows = s.execute(
+        select(Event, EventDetail.text)
+        .outerjoin(EventDetail, EventDetail.seq == Event.seq)
+        .where(Event.subject == subject)
+        .order_by(Event.n)
+    )
+    return [(event, json.loads(text) if text else {}) for event, text in rows]
+
+
+def take_root(s: Session, day: date) -> Root | None:
+    """Writes the root of `day` once: the last line of every subject that moved since the root before.
+
+    The root is chained to the one before, so that a cut tail or a missing case shows against any root
+    that somebody kept elsewhere. Returns None where nothing happened or the day has a root already.
+    """
+    if s.get(Root, day):
+        return None
+    last = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
+    heads = list(s.scalars(select(Head).where(Head.seq > (last.seq if last else 0)).order_by(Head.subject)))
+    if not heads:
+        return None
+    prev = last.hash if last else GENESIS
+    root = Root(day=day, seq=max(h.seq for h in heads), prev=prev, hash=_root_hash(prev, day, _told(heads)))
+    s.add(root)
+    s.flush()
+    s.add_all(RootHead(day=day, subject=h.subject, n=h.n, hash=h.hash) for h in heads)
+    return root
+
+
+def root_file(s: Session) -> Iterator[str]:
+    """JSON lines to keep somewhere else: the newest root, then every subject's (name, count, hash)."""
+    root = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
+    yield json.dumps({"root": root.hash if root else GENESIS, "day": root.day.isoformat() if root else None})
+    for head in s.scalars(select(Head).order_by(Head.subject)):
+        yield json.dumps([head.subject, head.n, head.hash])
+
+
+def verify(s: Session, kept: Sequence[str] = ()) -> list[str]:
+    """Every fault found in the log, in plain words; [] where it is whole.
+
+    `kept` are the lines of an earlier root_file(): the proof against somebody who recomputed every hash.
+    Words that were erased are no fault.
+    """
+    return [
+        *_broken_chains(s),
+        *_cut_tails(s),
+        *_broken_roots(s),
+        *_cases_without_story(s),
+        *_against(s, kept),
+    ]
+
+
+def erased(s: Session) -> int:
+    """How many lines committed to words that are gone: erased, not broken."""
+    return int(
+        s.scalar(
+            select(func.count())
+            .select_from(Event)
+            .outerjoin(EventDetail, EventDetail.seq == Event.seq)
+            .where(Event.detail.is_not(None), EventDetail.seq.is_(None))
+        )
+        or 0
+    )
+
+
+def _pending(s: Session) -> _Pending:
+    if "pending" not in s.info:
+        s.info["pending"] = _Pending()
+        s.info["seal"] = _seal
+    pending: _Pending = s.info["pending"]
+    return pending
+
+
+def _seal(s: Session) -> None:
+    """The last step of a transaction: numbers from the clock, then the lines and feed rows with them."""
+    pending: _Pending = s.info.pop("pending")
+    seq = db.bump(s, len(pending.lines) + len(pending.feed))
+    heads = {head.subject: head for head in _heads_of(s, {line.subject for line in pending.lines})}
+    rows: list[Event] = []
+    for line in pending.lines:
+        head = heads.get(line.subject)
+        if head is None:
+            head = heads[line.subject] = Head(subject=line.subject, n=0, hash=GENESIS, seq=0)
+            s.add(head)
+        salt = os.urandom(32)
+        event = Event(
+            seq=seq, subject=line.subject, n=head.n + 1, kind=line.kind, was=line.was, now=line.now, actor=line.actor,
+            at=line.at, at_device=line.at_device, origin=line.origin, facts=line.facts, photos=line.photos,
+            detail=_commitment(salt, line.words) if line.words else None, prev=head.hash,
+        )  # fmt: skip
+        event.hash = chained(event)
+        head.n, head.hash, head.seq = event.n, event.hash, seq
+        rows.append(event)
+        if line.words:
+            s.add(EventDetail(seq=seq, salt=salt, text=line.words))
+        seq += 1
+    s.add_all(rows)
+    for (scope, kind, ref), (present, why) in pending.feed.items():
+        s.merge(FeedRow(scope=scope, kind=kind, ref=ref, seq=seq, present=present, why=why))
+        seq += 1
+    s.flush()
+
+
+def chained(event: Event) -> str:
+    """The hash of a line over the one before it and every column but itself."""
+    told = [
+        event.prev, event.seq, event.subject, event.n, event.kind, event.was, event.now, event.actor,
+        _instant(event.at), _instant(event.at_device), event.origin, event.facts, event.photos, event.detail,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _instant(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat(timespec="microseconds") if at else None
+
+
+def _commitment(salt: bytes, words: str) -> str:
+    return hashlib.sha256(salt + words.encode()).hexdigest()
+
+
+def _heads_of(s: Session, subjects: set[str]) -> Iterator[Head]:
+    names = sorted(subjects)
+    for start in range(0, len(names), 500):
+        yield from s.scalars(select(Head).where(Head.subject.in_(names[start : start + 500])))
+
+
+def _told(heads: Iterable[Head | RootHead]) -> list[list[Any]]:
+    return sorted([head.subject, head.n, head.hash] for head in heads)
+
+
+def _root_hash(prev: str, day: date, heads: list[list[Any]]) -> str:
+    return hashlib.sha256(json.dumps([prev, day.isoformat(), heads]).encode()).hexdigest()
+
+
+def _broken_chains(s: Session) -> Iterator[str]:
+    rows = s.execute(
+        select(Event, EventDetail)
+        .outerjoin(EventDetail, EventDetail.seq == Event.seq)
+        .order_by(Event.subject, Event.n)
+        .execution_options(yield_per=1000)
+    )
+    subject, n, prev = "", 0, GENESIS
+    for event, detail in rows:
+        if event.subject != subject:
+            subject, n, prev = event.subject, 0, GENESIS
+        if event.n != n + 1:
+            yield f"{subject}: line {n + 1} is missing"
+        elif event.prev != prev:
+            yield f"{subject}: line {event.n} does not follow line {n}"
+        if event.hash != chained(event):
+            yield f"{subject}: line {event.n} was rewritten"
+        if detail is not None and _commitment(detail.salt, detail.text) != event.detail:
+            yield f"{subject}: the words of line {event.n} were rewritten"
+        n, prev = event.n, event.hash
+
+
+def _cut_tails(s: Session) -> Iterator[str]:
+    """A line that a head or the clock knows of and the log does not."""
+    tops = select(Event.subject, func.max(Event.n).label("n")).group_by(Event.subject).subquery()
+    for subject, known, there in s.execute(
+        select(Head.subject, Head.n, tops.c.n)
+        .outerjoin(tops, tops.c.subject == Head.subject)
+        .where((tops.c.n.is_(None)) | (tops.c.n != Head.n))
+        .order_by(Head.subject)
+    ):
+        yield f"{subject}: its last line should be {known}, but is {there or 'missing'}"
+    last = s.scalar(select(func.max(Event.seq))) or 0
+    clock = s.scalar(select(Clock.n)) or 0
+    if last > clock:
+        yield f"log: line {last} lies beyond the clock ({clock})"
+
+
+def _broken_roots(s: Session) -> Iterator[str]:
+    prev = GENESIS
+    for root in s.scalars(select(Root).order_by(Root.day)):
+        heads = list(s.scalars(select(RootHead).where(RootHead.day == root.day)))
+        if root.prev != prev or root.hash != _root_hash(root.prev, root.day, _told(heads)):
+            yield f"root of {root.day}: was rewritten"
+        prev = root.hash
+        found = _hashes(s, [(h.subject, h.n) for h in heads])
+        for head in heads:
+            yield from _compared(f"root of {root.day}", found, head.subject, head.n, head.hash)
+
+
+def _cases_without_story(s: Session) -> Iterator[str]:
+    """A case's state is told twice, in its row and in its last move: cutting only one of them shows."""
+    moves = (
+        select(Event.subject, func.max(Event.n).label("n"))
+        .where(Event.now.is_not(None))
+        .group_by(Event.subject)
+    ).subquery()
+    last = s.execute(
+        select(Event.subject, Event.now).join(moves, (moves.c.subject == Event.subject) & (moves.c.n == Event.n))
+    )
+    told = {subject: now for subject, now in last}
+    seen = set()
+    for case_id, number, state in s.execute(select(Case.id, Case.number, Case.state)):
+        subject = f"case:{case_id}"
+        seen.add(subject)
+        if told.get(subject) != state:
+            yield f"{subject} ({number}): is {state}, but the log's last move says {told.get(subject, 'nothing')}"
+    for subject in sorted(set(told) - seen):
+        if subject.startswith("case:"):
+            yield f"{subject}: has a story but no case"
+
+
+def _against(s: Session, kept: Sequence[str]) -> Iterator[str]:
+    if not kept:
+        return
+    top, *heads = [json.loads(line) for line in kept]
+    if top["day"]:
+        root = s.get(Root, date.fromisoformat(top["day"]))
+        if root is None or root.hash != top["root"]:
+            yield f"root of {top['day']}: differs from the one that was kept"
+    for start in range(0, len(heads), 500):
+        part = heads[start : start + 500]
+        found = _hashes(s, [(subject, n) for subject, n, _ in part])
+        for subject, n, kept_hash in part:
+            yield from _compared("kept root", found, subject, n, kept_hash)
+
+
+def _hashes(s: Session, lines: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    found: dict[tuple[str, int], str] = {}
+    for start in range(0, len(lines), 500):
+        part = lines[start : start + 500]
+        rows = s.execute(
+            select(Event.subject, Event.n, Event.hash).where(tuple_(Event.subject, Event.n).in_(list(part)))
+        )
+        found |= {(row.subject, row.n): row.hash for row in rows}
+    return found
+
+
+def _compared(
+    witness: str, found: dict[tuple[str, int], str], subject: str, n: int, expected: str
+) -> Iterator[str]:
+    have = found.get((subject, n))
+    if have is None:
+        yield f"{subject}: line {n} is missing, which the {witness} holds"
+    elif have != expected:
+        yield f"{subject}: line {n} differs from the {witness}"

@@ -1,0 +1,67 @@
+"""Points, distances, cells and shapes on the ground. Pure; WGS 84 degrees, metres."""
+
+import math
+from typing import Any, NamedTuple
+
+from geopy.distance import geodesic
+from shapely.geometry import Point as ShapelyPoint
+from shapely.geometry import shape
+
+METRES_A_DEGREE = 111_320.0
+CELL_METRES = 100.0
+
+
+class Point(NamedTuple):
+    """Latitude and longitude in degrees."""
+
+    lat: float
+    lon: float
+
+
+class Box(NamedTuple):
+    """South-west and north-east corner in degrees."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+def distance(a: Point, b: Point) -> float:
+    """Metres between two points on the ellipsoid (geopy's geodesic)."""
+    return float(geodesic(a, b).meters)
+
+
+def box_around(point: Point, metres: float) -> Box:
+    """The smallest box that holds every point within `metres`; a cheap test before distance()."""
+    lat = metres / METRES_A_DEGREE
+    lon = lat / max(math.cos(math.radians(point.lat)), 0.01)
+    return Box(point.lat - lat, point.lon - lon, point.lat + lat, point.lon + lon)
+
+
+def cell(point: Point) -> str:
+    """A grid square of about 100 m, as text: an index that both databases understand."""
+    row = math.floor(point.lat * METRES_A_DEGREE / CELL_METRES)
+    # Columns are measured at the row's own latitude, so that squares keep their width to the poles.
+    column = math.floor(
+        point.lon
+        * METRES_A_DEGREE
+        * math.cos(math.radians(row * CELL_METRES / METRES_A_DEGREE))
+        / CELL_METRES
+    )
+    return f"{row}:{column}"
+
+
+def rounded(point: Point, metres: int) -> Point:
+    """The point moved to the middle of a square of `metres`; itself where `metres` is 0."""
+    if not metres:
+        return point
+    step = metres / METRES_A_DEGREE
+    lat = (math.floor(point.lat / step) + 0.5) * step
+    lon_step = step / max(math.cos(math.radians(lat)), 0.01)
+    return Point(round(lat, 6), round((math.floor(point.lon / lon_step) + 0.5) * lon_step, 6))
+
+
+def inside(point: Point, geometry: dict[str, Any]) -> bool:
+    """Whether the point lies in a GeoJSON Polygon or MultiPolygon, its edge included."""
+    return bool(shape(geometry).covers(ShapelyPoint(point.lon, point.lat)))

@@ -1,0 +1,105 @@
+"""The life of a case as one table: states, moves, and who may make each. Pure; touches no database."""
+
+from dataclasses import dataclass
+from typing import Final
+
+NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING, CLOSED, MERGED, CANCELLED = STATES = (
+    "new", "accepted", "assigned", "underway", "waiting", "closed", "merged", "cancelled",
+)  # fmt: skip
+OPEN: Final = (NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING)
+
+RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (
+    "resident", "crew", "supervisor", "dispatcher", "call-taker", "manager", "administrator", "system",
+)  # fmt: skip
+
+OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
+# "Fixed" needs a photo or one of these, chosen with the same tap.
+NO_PHOTO: Final = ("unsafe", "dark", "nothing to see")
+WAIT_REASONS: Final = ("utility", "parts", "weather", "resident")
+CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
+ENDINGS: Final = (
+    "reassigned", "unassigned", "made safe", "needs parts", "closed", "merged", "cancelled", "withdrawn",
+)  # fmt: skip
+
+# Most failed repairs show within two weeks; after that it is a new problem at the old place.
+REOPEN_DAYS: Final = 14
+# Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
+REOPENINGS_BEFORE_SUPERVISOR: Final = 2
+
+
+class Refused(Exception):
+    """A move that the table does not allow. `code` is stable; pages put it into the user's words."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code, facts)
+        self.code = code
+        self.facts = facts
+
+
+@dataclass(frozen=True)
+class Move:
+    """One row of the table. `to` is None where the case goes back to a state it had."""
+
+    name: str
+    sources: tuple[str, ...]
+    to: str | None
+    roles: tuple[str, ...]
+
+
+MOVES: Final = {
+    move.name: move
+    for move in (
+        Move("accept", (NEW,), ACCEPTED, (DISPATCHER, CALL_TAKER)),
+        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR)),
+        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR)),
+        Move("start", (ASSIGNED,), UNDERWAY, (CREW,)),
+        Move("pause", (UNDERWAY,), ASSIGNED, (CREW,)),
+        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW)),
+        Move("resume", (WAITING,), None, (DISPATCHER, CREW)),
+        Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,)),
+        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,)),
+        Move("close", OPEN, CLOSED, (CREW, DISPATCHER)),
+        Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER)),
+        Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
+        Move("unmerge", (MERGED,), None, (DISPATCHER,)),
+        # A resident may withdraw only while nobody has acted on it: see check().
+        Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),
+    )
+}
+
+# What changes no state, and who may do it.
+ACTS: Final = {
+    "note": (CREW, SUPERVISOR, DISPATCHER, CALL_TAKER),
+    "show": (SUPERVISOR, DISPATCHER, CALL_TAKER),
+    "erase": (DISPATCHER, ADMINISTRATOR),
+}
+
+
+def may(act: str, roles: frozenset[str]) -> None:
+    """Raises Refused `not_allowed` unless one of `roles` may do `act`."""
+    if not roles.intersection(ACTS[act]):
+        raise Refused("not_allowed", move=act)
+
+
+def check(move: str, state: str, roles: frozenset[str]) -> Move:
+    """The row of `move`, or Refused: `not_allowed` (role) or `wrong_state`."""
+    row = MOVES[move]
+    if not roles.intersection(row.roles):
+        raise Refused("not_allowed", move=move)
+    if state not in row.sources:
+        raise Refused("wrong_state", move=move, state=state)
+    if move == "cancel" and DISPATCHER not in roles and state != NEW:
+        raise Refused("wrong_state", move=move, state=state)
+    return row
+
+
+def possible(state: str, roles: frozenset[str]) -> list[str]:
+    """Names of the moves that somebody with `roles` may make from `state`, in the table's order."""
+    found = []
+    for name in MOVES:
+        try:
+            check(name, state, roles)
+        except Refused:
+            continue
+        found.append(name)
+    return found

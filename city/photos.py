@@ -1,0 +1,617 @@
+"""Photos: strangers' bytes verified, turned upright, stripped and sized; staged, attached, stored, erased."""
+
+import hashlib
+import io
+import logging
+import os
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from boto3.session import Session as Boto
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from PIL import Image, ImageCms
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from sqlalchemy import Engine, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from city.db import reading, transaction
+from city.lifecycle import Refused
+from city.schema import Photo
+from city.settings import Settings
+
+SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
+MAX_UPLOAD = 20_000_000  # bytes
+MAX_PIXELS = 40_000_000
+MAX_PHOTOS = 5
+QUALITY = 82
+MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
+
+UNSENT_LIFE = timedelta(hours=24)  # a form left open overnight still finds its photos
+# A folder is written before its row is committed: a young one without a row may only be early.
+FOLDER_GRACE = timedelta(hours=1)
+
+# A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# However many photos arrive, no more than two are unpacked at a time: up to 350 MB each, as transparent PNG.
+_unpacking = threading.BoundedSemaphore(2)
+log = logging.getLogger(__name__)
+
+
+class BadPhoto(Exception):
+    """An upload that is not taken.
+
+    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form).
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Developed:
+    """An upload made into clean JPEGs by size; `width` and `height` are the full one's, in px."""
+
+    upload_sha256: str
+    width: int
+    height: int
+    jpegs: dict[str, bytes]
+
+
+def develop(source: BinaryIO | bytes) -> Developed:
+    """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
+
+    Takes JPEG (MPO included), PNG and WebP, told by content and never by name; of an animation the first
+    picture. Raises BadPhoto. Slow (a third of a second for 12 megapixels): call it before the transaction
+    and hand the result to stage().
+    """
+    data = _received(source)
+    with _unpacking:
+        picture = _unpacked(data)
+        jpegs = {}
+        for size, edge in SIZES.items():
+            _shrink(picture, edge)
+            jpegs[size] = _jpeg(picture)
+            if size == "full":
+                width, height = picture.size
+    return Developed(hashlib.sha256(data).hexdigest(), width, height, jpegs)
+
+
+def stage(
+    s: Session, var: Path, source: BinaryIO | bytes | Developed, *, staged_for: str, at: datetime
+) -> Photo:
+    """The photo, private under `var`/staging until something attaches it. Raises BadPhoto.
+
+    The same bytes sent again for the same `staged_for` give the row that is there already, attached or not.
+    When the caller's transaction fails afterwards, the files stay until sweep().
+    """
+    new = source if isinstance(source, Developed) else develop(source)
+    if known := _known(s, staged_for, new.upload_sha256):
+        return known
+    if len(staged(s, staged_for)) >= MAX_PHOTOS:
+        raise BadPhoto("too_many")
+    names = {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
+    photo = Photo(
+        id=str(uuid.uuid4()),
+        staged_for=staged_for,
+        upload_sha256=new.upload_sha256,
+        sha256=names["full"],
+        sizes=names,
+        width=new.width,
+        height=new.height,
+        bytes=len(new.jpegs["full"]),
+        added_at=at,
+    )
+    folder = _folder(var, photo.id)
+    try:
+        _fill(folder, new.jpegs)
+        with s.begin_nested():
+            s.add(photo)
+    except BaseException as fault:
+        shutil.rmtree(folder, ignore_errors=True)
+        # A twin request may have staged the same bytes between our look and our insert.
+        if isinstance(fault, IntegrityError) and (known := _known(s, staged_for, new.upload_sha256)):
+            return known
+        raise
+    return photo
+
+
+def staged(s: Session, staged_for: str) -> list[Photo]:
+    """What waits to be attached, in the order it will be shown."""
+    return list(
+        s.scalars(
+            select(Photo)
+            .where(Photo.staged_for == staged_for, Photo.case_id.is_(None))
+            .order_by(Photo.position, Photo.added_at, Photo.id)
+        )
+    )
+
+
+def unstage(s: Session, var: Path, photo: Photo) -> None:
+    """Removes a photo that nothing has attached, with its files. Raises Refused `photo_attached`."""
+    if not s.execute(
+        delete(Photo).where(Photo.id == photo.id, Photo.case_id.is_(None)).returning(Photo.id)
+    ).scalar_one_or_none():
+        raise Refused("photo_attached", photo=photo.id)
+    shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
+
+
+def attach(
+    s: Session,
+    photo: Photo,
+    *,
+    case_id: int,
+    report_id: int | None = None,
+    cycle: int | None = None,
+    position: int = 0,
+) -> None:
+    """Gives a staged photo to a case; a repeat for the same case changes nothing.
+
+    Raises Refused `photo_attached` where another case has it. Run settle_all() after the commit.
+    """
+    # Compare and set: of two requests that take the same photo only one may win.
+    s.execute(
+        update(Photo)
+        .where(Photo.id == photo.id, Photo.case_id.is_(None))
+        .values(case_id=case_id, report_id=report_id, cycle=cycle, position=position)
+    )
+    s.refresh(photo)
+    if photo.case_id != case_id:
+        raise Refused("photo_attached", photo=photo.id)
+
+
+class StoreDown(Exception):
+    """The store cannot be reached or used. The photo is safe where it was; try again later."""
+
+
+class Store(Protocol):
+    """Where JPEGs are kept for good, each under its SHA-256. Every method may raise StoreDown."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Returns once the bytes would survive a power cut."""
+
+    def get(self, name: str) -> bytes:
+        """The bytes; raises KeyError where there are none."""
+
+    def delete(self, name: str) -> None:
+        """Removes the bytes; none there is no fault."""
+
+    def check(self) -> None:
+        """Returns when the store could take a photo now."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that `photo_store` names: `file:/abs/folder` or `s3://bucket?endpoint=https://…`."""
+    url = settings.photo_store
+    if url.startswith("file:"):
+        return FolderStore(Path(url.removeprefix("file:")))
+    parts = urlsplit(url)
+    return BucketStore(parts.netloc, parts.path.strip("/"), parse_qs(parts.query).get("endpoint", [None])[0])
+
+
+class FolderStore:
+    """Files `ab/cd/<sha256>.jpg` in a folder of this machine. A file once there is never written again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, name: str, data: bytes) -> None:
+        path = self._path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                self._write(path, data)
+            # Also for a file found there: whoever wrote it may have died before this step.
+            for folder in (path.parent, path.parent.parent, self._root):
+                _sync(folder)
+        except OSError as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def get(self, name: str) -> bytes:
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(name) from None
+        except OSError as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def delete(self, name: str) -> None:
+        path = self._path(name)
+        try:
+            # The star: an erasure must also take what a killed process left half written.
+            for found in path.parent.glob(f"{name}.*"):
+                found.unlink(missing_ok=True)
+            if path.parent.exists():
+                _sync(path.parent)
+        except OSError as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def check(self) -> None:
+        probe = self._root / f"check-{uuid.uuid4()}"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            _write(probe, b"photo store")
+            probe.unlink()
+        except OSError as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def _path(self, name: str) -> Path:
+        _valid(name)
+        return self._root / name[:2] / name[2:4] / f"{name}.jpg"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        part = path.with_suffix(f".{uuid.uuid4()}.part")
+        try:
+            _write(part, data)
+            part.rename(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+class BucketStore:
+    """Objects `<sha256>.jpg` in a bucket that speaks S3 and exists already. Credentials: the usual AWS_*."""
+
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        # Short waits: a person may be standing on the pavement behind this call, and the worker tries again.
+        config = Config(
+            connect_timeout=3,
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            # Checksum trailers are younger than many S3 servers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        boto = Boto()
+        self._client = boto.client(
+            "s3", endpoint_url=endpoint, config=config, region_name=boto.region_name or "us-east-1"
+        )
+
+    def put(self, name: str, data: bytes) -> None:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._key(name), Body=data, ContentType="image/jpeg"
+            )
+        except (ClientError, BotoCoreError) as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def get(self, name: str) -> bytes:
+        try:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
+        except ClientError as fault:
+            if fault.response["Error"]["Code"] == "NoSuchKey":
+                raise KeyError(name) from None
+            raise StoreDown(str(fault)) from fault
+        except BotoCoreError as fault:
+            raise StoreDown(str(fault)) from fault
+        return body
+
+    def delete(self, name: str) -> None:
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+        except (ClientError, BotoCoreError) as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def check(self) -> None:
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except (ClientError, BotoCoreError) as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def _key(self, name: str) -> str:
+        _valid(name)
+        return f"{self._prefix}{name}.jpg"
+
+
+def settle(s: Session, store: Store, var: Path, photo: Photo, at: datetime) -> None:
+    """Puts all sizes into the store and sets `stored_at`; commits nothing and leaves the staging folder.
+
+    Raises StoreDown, or KeyError where the bytes are nowhere. The slow store is waited for inside the
+    caller's transaction: for one photo of a web request or for all of them use settle_all().
+    """
+    _put(store, var, photo)
+    photo.stored_at = at
+    s.flush()
+
+
+def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Sequence[str] = ()) -> int:
+    """Moves attached photos from staging into the store; `only` names photo ids, none means all.
+
+    Returns how many were moved. One that fails stays staged, is logged, and holds up no other. The order
+    loses nothing at a crash: bytes in the store, then `stored_at` committed, then the folder removed; what
+    is left in between is put again by the next call or removed by sweep().
+    """
+    waiting = select(Photo).where(Photo.case_id.is_not(None), Photo.stored_at.is_(None))
+    if only:
+        waiting = waiting.where(Photo.id.in_(only))
+    with reading(engine) as s:
+        photos = list(s.scalars(waiting.order_by(Photo.added_at, Photo.id)))
+    moved = 0
+    for photo in photos:
+        try:
+            _put(store, var, photo)
+            moved += _mark_stored(engine, store, photo, now)
+        except Exception:  # whatever it is, the next photo deserves its turn
+            log.exception("Photo %s stays staged", photo.id)
+            continue
+        shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
+    return moved
+
+
+def read(store: Store, var: Path, photo: Photo, size: str) -> bytes:
+    """The JPEG of that size, wherever it lies now. Raises KeyError where absent, StoreDown."""
+    name = photo.sizes[size]
+    if photo.stored_at is None:
+        try:
+            return (_folder(var, photo.id) / f"{size}.jpg").read_bytes()
+        except FileNotFoundError:
+            pass  # settled since the row was read
+    return store.get(name)
+
+
+def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
+    """Erases a photo: its row, its files, and of its bytes in the store those that no other photo needs.
+
+    Returns the hashes removed. The bytes go before the caller's commit: an erasure that fails half-way
+    leaves a row without bytes, to be dropped again, and never bytes without a row. Raises StoreDown.
+    """
+    unneeded = _unneeded(s, photo)
+    s.delete(photo)
+    s.flush()
+    for name in unneeded:
+        store.delete(name)
+    shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
+    return unneeded
+
+
+def sweep(engine: Engine, var: Path, now: datetime) -> int:
+    """Removes photos that nothing attached for a day, and staging folders that no unsettled row names.
+
+    Returns how many rows and stray folders were removed.
+    """
+    with transaction(engine) as s:
+        unsent = set(
+            s.scalars(
+                delete(Photo)
+                .where(Photo.case_id.is_(None), Photo.added_at < now - UNSENT_LIFE)
+                .returning(Photo.id)
+            )
+        )
+    for photo_id in unsent:
+        shutil.rmtree(_folder(var, photo_id), ignore_errors=True)
+    # Folders are listed before the rows are read: a folder made in between must not look like a stray.
+    old = [folder for folder in _folders(var) if _changed(folder) < now - FOLDER_GRACE]
+    with reading(engine) as s:
+        needed = set(s.scalars(select(Photo.id).where(Photo.stored_at.is_(None))))
+    strays = [folder for folder in old if folder.name not in needed]
+    for folder in strays:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(unsent) + len(strays)
+
+
+def _received(source: BinaryIO | bytes) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    else:
+        parts: list[bytes] = []
+        left = MAX_UPLOAD + 1
+        while left and (part := source.read(left)):  # a socket gives less than it was asked for
+            parts.append(part)
+            left -= len(part)
+        data = b"".join(parts)
+    if len(data) > MAX_UPLOAD:
+        raise BadPhoto("too_large")
+    return data
+
+
+def _unpacked(data: bytes) -> Image.Image:
+    """An upright sRGB picture no larger than the full size."""
+    kind = _kind(data)
+    try:
+        with kind(io.BytesIO(data)) as file:
+            if file.width * file.height > MAX_PIXELS:
+                raise BadPhoto("too_many_pixels")
+            _skip_detail(file)
+            file.load()
+            orientation, profile = _orientation(file), file.info.get("icc_profile")
+            picture = _flat(file)
+        _shrink(picture, SIZES["full"])
+        picture = _srgb(picture, profile)
+        return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
+    except BadPhoto:
+        raise
+    except Image.DecompressionBombError:  # WebP is measured by Pillow, before it reserves the canvas
+        raise BadPhoto("too_many_pixels") from None
+    except Exception as fault:  # a decoder fed by strangers may raise anything
+        raise BadPhoto("broken") from fault
+
+
+def _kind(data: bytes) -> type[ImageFile]:
+    # The plugins themselves, not Image.open: nothing but these three is tried, and an MPO is its first JPEG.
+    if data.startswith(b"\xff\xd8\xff"):
+        if data.count(b"\xff\xda") > MAX_SCANS:
+            raise BadPhoto("broken")
+        return JpegImageFile
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImageFile
+    raise BadPhoto("not_a_photo")
+
+
+def _skip_detail(file: ImageFile) -> None:
+    """Lets the JPEG decoder leave out detail that the full size cannot show."""
+    # The box has the photo's own aspect: of a square one only the shorter edge would decide.
+    scale = SIZES["full"] / max(file.size)
+    if scale < 1:
+        file.draft("RGB", (int(file.width * scale), int(file.height * scale)))
+
+
+def _orientation(file: ImageFile) -> int:
+    """The EXIF (or XMP) orientation 1 to 8; 1 where it cannot be read: the photo matters more."""
+    try:
+        return int(file.getexif().get(ORIENTATION, 1))
+    except Exception:  # malformed EXIF raises half a dozen different errors
+        return 1
+
+
+def _flat(file: Image.Image) -> Image.Image:
+    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white, and no metadata."""
+    if file.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
+        picture = file.convert("I").point(lambda grey: grey * (1 / 256)).convert("L")
+    elif file.has_transparency_data:
+        clear = file.convert("RGBA")
+        picture = Image.new("RGB", clear.size, "white")
+        picture.paste(clear, mask=clear.getchannel("A"))
+    else:
+        picture = file.convert({"1": "L", "L": "L", "CMYK": "CMYK"}.get(file.mode, "RGB"))
+    picture.info = {}
+    return picture
+
+
+def _shrink(picture: Image.Image, edge: int) -> None:
+    picture.thumbnail((edge, edge), reducing_gap=2.0)
+
+
+def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile:
+        try:
+            return (
+                ImageCms.profileToProfile(
+                    picture,
+                    ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                    ImageCms.createProfile("sRGB"),
+                    outputMode="RGB",
+                )
+                or picture
+            )
+        except Exception:
+            log.info("A colour profile could not be used; the colours are taken as they are")
+    return picture.convert("RGB")
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    picture.info = {}  # whatever a step before may have put there would be written into the file
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=QUALITY, progressive=True, optimize=True)
+    return out.getvalue()
+
+
+def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:
+    return s.scalar(select(Photo).where(Photo.staged_for == staged_for, Photo.upload_sha256 == upload_sha256))
+
+
+def _folder(var: Path, photo_id: str) -> Path:
+    return var / "staging" / photo_id
+
+
+def _folders(var: Path) -> list[Path]:
+    staging = var / "staging"
+    return [entry for entry in staging.iterdir() if entry.is_dir()] if staging.is_dir() else []
+
+
+def _changed(folder: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    except FileNotFoundError:  # settled while we were looking
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    for size, jpeg in jpegs.items():
+        _write(folder / f"{size}.jpg", jpeg)
+    _sync(folder)
+    _sync(folder.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Makes a folder's list of names survive a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _valid(name: str) -> None:
+    # Names come out of URLs too: nothing but a hash may become a path.
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise KeyError(name)
+
+
+def _put(store: Store, var: Path, photo: Photo) -> None:
+    for size, name in photo.sizes.items():
+        jpeg = read(store, var, photo, size)
+        if hashlib.sha256(jpeg).hexdigest() != name:
+            raise ValueError(f"photo {photo.id}: the {size} size does not hash to its name")
+        store.put(name, jpeg)
+
+
+def _mark_stored(engine: Engine, store: Store, photo: Photo, now: datetime) -> bool:
+    """Whether this call set `stored_at`; not when another did, nor when the photo was dropped meanwhile."""
+    with transaction(engine) as s:
+        marked = s.execute(
+            update(Photo)
+            .where(Photo.id == photo.id, Photo.stored_at.is_(None))
+            .values(stored_at=now)
+            .returning(Photo.id)
+        ).scalar_one_or_none()
+        if not marked and s.get(Photo, photo.id) is None:
+            # Erased while we were putting: what we put must not outlive it.
+            for name in _unneeded(s, photo):
+                store.delete(name)
+    return bool(marked)
+
+
+def _unneeded(s: Session, photo: Photo) -> list[str]:
+    """The hashes of this photo that no other attached one names.
+
+    One that is only staged has its bytes in its own folder, and sweep() would later not know of the store's.
+    """
+    names: Iterable[str] = set(photo.sizes.values())
+    sharing = (
+        select(Photo)
+        .where(Photo.id != photo.id)
+        .where(or_(*(Photo.sizes[size].as_string().in_(names) for size in SIZES)))
+        .with_for_update()  # none of them may be attached and settled while bytes are being removed
+    )
+    needed = {name for other in s.scalars(sharing) if other.case_id for name in other.sizes.values()}
+    return sorted(set(names) - needed)

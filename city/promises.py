@@ -1,0 +1,77 @@
+"""A case's clock: when it is due, how it stands, and what pauses it. Calendar days for now.
+
+`due_at` and `risk_at` on a case are caches of these functions and can be derived again at any time.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city.schema import Case, Pause, Service
+
+# A promise ends when the city's day does, not at the minute the report came in.
+END_OF_DAY = time(17, 0)
+# "At risk" leaves a crew a quarter of the promise, but never less than a working day's notice.
+RISK_SHARE = 0.25
+RISK_AT_LEAST = timedelta(hours=8)
+
+
+def due(opened_at: datetime, service: Service, pauses: list[Pause], now: datetime) -> datetime:
+    """When the city promised to be done: calendar days to the end of day, plus the time the clock stood."""
+    zone = zone_of(service)
+    day = opened_at.astimezone(zone).date() + timedelta(days=service.promise_days)
+    end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
+    if end <= opened_at:  # promised for today, told in the evening
+        end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
+    return end + stood(pauses, now)
+
+
+def zone_of(service: Service) -> ZoneInfo:
+    """The time zone in which the responsible department counts its days."""
+    return ZoneInfo(service.department.time_zone)
+
+
+def stood(pauses: list[Pause], now: datetime) -> timedelta:
+    """How long the clock stood; a pause still open counts to `now`. Overlaps count once."""
+    total, reached = timedelta(), datetime.min.replace(tzinfo=UTC)
+    for began, ended in sorted((p.began_at, p.ended_at or now) for p in pauses):
+        total += max(timedelta(), ended - max(began, reached))
+        reached = max(reached, ended)
+    return total
+
+
+def refresh(case: Case, now: datetime) -> None:
+    """Derives the case's cached times again."""
+    case.due_at = due(case.opened_at, case.service, case.pauses, now)
+    lead = max((case.due_at - case.opened_at) * RISK_SHARE, RISK_AT_LEAST)
+    case.risk_at = case.due_at - lead
+
+
+def pause(case: Case, why: str, at: datetime) -> None:
+    """Stops the clock, if it runs."""
+    if not any(p.ended_at is None for p in case.pauses):
+        case.pauses.append(Pause(why=why, began_at=at))
+
+
+def run(case: Case, at: datetime) -> None:
+    """Lets the clock run again and moves the due date by the time it stood."""
+    for p in case.pauses:
+        if p.ended_at is None:
+            p.ended_at = max(at, p.began_at)
+    refresh(case, at)
+
+
+def standing(case: Case, now: datetime) -> str:
+    """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
+    if case.state in (CLOSED, CANCELLED, MERGED):
+        return "done"
+    if case.state == WAITING:
+        return "wait"
+    if now > case.due_at:
+        return "late"
+    return "risk" if now >= case.risk_at else "ok"
+
+
+def kept(case: Case, done_at: datetime) -> timedelta:
+    """How early (positive) or late (negative) a closing was."""
+    return case.due_at - done_at

@@ -1,0 +1,435 @@
+"""Reads for lists, the board, a crew's day and one case's story; public() is the one way out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy import case as when
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from city import events, promises
+from city.geo import Point, box_around, distance, rounded
+from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
+from city.schema import Assignment, Case, Closure, Crew, Event, Photo, Report, Service
+
+# What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
+PUBLIC_STEPS = (
+    "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
+    "reopen", "not fixed", "cancel",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop of a case's story."""
+
+    kind: str
+    at: datetime
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """The words and photos of one report, as somebody may see them."""
+
+    number: str
+    at: datetime
+    words: str
+    photos: list[str]  # photo ids
+    mine: bool = False
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How the last cycle ended. Words and photos only where they may be seen."""
+
+    outcome: str
+    at: datetime
+    kept: float  # seconds early; negative is late
+    no_photo: str | None
+    words: str = ""
+    crew: str | None = None
+    photos: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A case as a resident or stranger sees it."""
+
+    id: int
+    number: str
+    service: Service
+    state: str
+    standing: str
+    wait_reason: str | None
+    opened_at: datetime
+    due_at: datetime
+    closed_at: datetime | None
+    address: str
+    point: Point | None
+    reports: int
+    tellings: list[Telling]
+    proof: Proof | None
+    steps: list[Step]
+    merged_into: str | None = None
+    metres: float | None = None
+
+    @property
+    def thumb(self) -> str | None:
+        """The photo that stands for the case in a list."""
+        return next((p for t in self.tellings for p in t.photos), None)
+
+
+def public(
+    s: Session,
+    *,
+    now: datetime,
+    publish: str = "staff",
+    number: str | None = None,
+    ids: Sequence[int] | None = None,
+    near: Point | None = None,
+    metres: float = 1000.0,
+    states: Sequence[str] = OPEN,
+    limit: int = 20,
+) -> list[Sight]:
+    """Cases as any stranger may see them; the only way out. Private services never appear.
+
+    At once: service, state, dates, place as exactly as its service allows. Words and photos only of
+    reports that were shown (`publish` is the setting of that name). With `near` the nearest come first,
+    each with its distance in `metres`; otherwise the newest.
+    """
+    asked = _whole(select(Case).join(Service, Service.code == Case.service_code)).where(
+        Service.private.is_(False)
+    )
+    if number is not None:
+        asked = asked.where(Case.number == number)
+    elif ids is not None:
+        asked = asked.where(Case.id.in_(ids))
+    else:
+        asked = asked.where(Case.state.in_(states))
+    if near:
+        box = box_around(near, metres)
+        asked = asked.where(Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east))
+    asked = asked.order_by(Case.id.desc()).limit(limit if near is None else 400)
+    found = list(s.scalars(asked).unique())
+    if near:
+        found = sorted(found, key=lambda c: _metres(near, c))[:limit]
+    stories = _stories(s, [c.id for c in found]) if number is not None else {}
+    return [_sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, [])) for c in found]
+
+
+def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> Sight:
+    """A case as one of its reporters sees it: what is public, the own words and photos, and the proof.
+
+    Where the reporter's case was merged, the state, dates and proof are those of its root.
+    """
+    case = _root(s, report.case_id)
+    return _sight(s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id])
+
+
+def is_public(report: Report, case: Case, publish: str) -> bool:
+    """Whether strangers may read this report's words and see its photos."""
+    if report.erased_at or case.service.private:
+        return False
+    if publish == "at_once" or (publish == "on_accept" and case.state != NEW):
+        return True
+    return report.shown_at is not None
+
+
+@dataclass(frozen=True)
+class View:
+    """A question to the queue, as the board's address carries it."""
+
+    state: str = ""  # a state, or "" for all open
+    standing: str = ""  # ok, risk, late, wait
+    group: str = ""
+    crew: str = ""  # a crew's id, "none", or ""
+    place: str = ""  # "none": only cases whose place nobody knows
+    words: str = ""  # number, street, pole or words
+
+
+def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[list[Case], int]:
+    """The cases of a view, the most pressing first, and how many there are in all."""
+    asked = select(Case).where(*_answers(view, now))
+    count = s.scalar(select(func.count()).select_from(asked.subquery())) or 0
+    pressing = (Case.state == WAITING, Case.urgent.desc(), Case.due_at, Case.id)
+    rows = s.scalars(
+        asked.order_by(*pressing)
+        .limit(limit)
+        .options(
+            joinedload(Case.service).joinedload(Service.department),
+            joinedload(Case.asset),
+            selectinload(Case.assignments).joinedload(Assignment.crew),
+            selectinload(Case.reports),
+            selectinload(Case.pauses),
+        )
+    ).unique()
+    return list(rows), count
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What the map draws of a case. `names` are its service's, by language."""
+
+    number: str
+    lat: float
+    lon: float
+    standing: str
+    names: dict[str, str]
+
+
+def points(s: Session, view: View, *, now: datetime) -> list[Pin]:
+    """Every case of a view whose place is known, however many there are."""
+    standing = when(*((_stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
+    rows = s.execute(
+        select(Case.number, Case.lat, Case.lon, standing, Service.names)
+        .join(Service, Service.code == Case.service_code)
+        .where(*_answers(view, now), Case.lat.is_not(None))
+        .order_by(Case.id)
+    )
+    return [Pin(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many open cases there are: by standing, by group of services, without a crew, without a place."""
+
+    standings: dict[str, int]
+    groups: dict[str, int]
+    unassigned: int
+    unlocated: int
+
+    @property
+    def open(self) -> int:
+        """All of them."""
+        return sum(self.groups.values())
+
+
+def tally(s: Session, *, now: datetime) -> Tally:
+    """Counts all open cases in one look."""
+    names = ("late", "risk", "ok", "wait")
+    rows = s.execute(
+        select(
+            Service.group,
+            func.count(),
+            func.count().filter(~_held().exists()),
+            func.count().filter(Case.lat.is_(None)),
+            *(func.count().filter(_stands(name, now)) for name in names),
+        )
+        .select_from(Case)
+        .join(Service, Service.code == Case.service_code)
+        .where(Case.state.in_(OPEN))
+        .group_by(Service.group)
+    ).all()
+    return Tally(
+        standings={name: sum(row[4 + i] for row in rows) for i, name in enumerate(names)},
+        groups={row[0]: row[1] for row in rows},
+        unassigned=sum(row[2] for row in rows),
+        unlocated=sum(row[3] for row in rows),
+    )
+
+
+def crews(s: Session) -> list[tuple[Crew, int]]:
+    """Every crew by name, and how many cases it holds."""
+    held = select(Assignment.crew_id).where(Assignment.ended_at.is_(None)).subquery()
+    return [
+        (crew, count)
+        for crew, count in s.execute(
+            select(Crew, func.count(held.c.crew_id))
+            .outerjoin(held, held.c.crew_id == Crew.id)
+            .group_by(Crew.id)
+            .order_by(Crew.name)
+        )
+    ]
+
+
+def whole(s: Session, number: str) -> Case | None:
+    """One case with all that its drawer shows, for staff."""
+    return s.scalars(_whole(select(Case)).where(Case.number == number)).unique().first()
+
+
+def by_number(s: Session, number: str) -> Case | None:
+    """The case with this number, or the case of the report with this number."""
+    case = s.scalars(select(Case).where(Case.number == number)).first()
+    if case is None:
+        report = s.scalars(select(Report).where(Report.number == number)).first()
+        case = report.case if report else None
+    return case
+
+
+def story(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:
+    """Everything that happened to a case, with its words, for staff."""
+    return events.of(s, f"case:{case.id}")
+
+
+def duplicates_of(s: Session, case: Case) -> list[Case]:
+    """The cases that were merged into this one."""
+    return list(s.scalars(select(Case).where(Case.merged_into_id == case.id).order_by(Case.id)))
+
+
+def jobs(s: Session, crew_ids: Sequence[int], numbers: Sequence[str] | None = None) -> list[Case]:
+    """The cases that these crews hold now; only those of `numbers` where given."""
+    asked = _whole(
+        select(Case)
+        .join(Assignment, Assignment.case_id == Case.id)
+        .where(Assignment.crew_id.in_(crew_ids), Assignment.ended_at.is_(None))
+    )
+    if numbers is not None:
+        asked = asked.where(Case.number.in_(numbers))
+    return list(s.scalars(asked.order_by(Case.due_at, Case.id)).unique())
+
+
+def waits_for(case: Case) -> str | None:
+    """The reason of the pause that is open now."""
+    return next((p.why for p in case.pauses if p.ended_at is None), None)
+
+
+def _whole(asked: Select[Case]) -> Select[Case]:
+    return asked.options(
+        joinedload(Case.service).joinedload(Service.department),
+        joinedload(Case.asset),
+        selectinload(Case.reports).selectinload(Report.photos),
+        selectinload(Case.assignments).joinedload(Assignment.crew),
+        selectinload(Case.pauses),
+        selectinload(Case.closures).joinedload(Closure.crew),
+    )
+
+
+def _root(s: Session, case_id: int) -> Case:
+    case = s.scalars(_whole(select(Case)).where(Case.id == case_id)).unique().one()
+    return case if case.merged_into_id is None else _root(s, case.merged_into_id)
+
+
+def _sight(
+    s: Session,
+    case: Case,
+    *,
+    now: datetime,
+    publish: str,
+    story: Sequence[Event],
+    near: Point | None = None,
+    mine: Report | None = None,
+) -> Sight:
+    tellings = [
+        Telling(r.number, r.taken_at, r.words, [p.id for p in r.photos], mine=r is mine)
+        for r in case.reports
+        if r is mine or is_public(r, case, publish)
+    ]
+    if mine and mine.case_id != case.id:
+        photos = [p.id for p in mine.photos]
+        tellings.insert(0, Telling(mine.number, mine.taken_at, mine.words, photos, mine=True))
+    point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
+    exact = mine is not None or not case.service.precision_m
+    return Sight(
+        id=case.id,
+        number=case.number,
+        service=case.service,
+        state=case.state,
+        standing=promises.standing(case, now),
+        wait_reason=waits_for(case) if case.state == WAITING else None,
+        opened_at=case.opened_at,
+        due_at=case.due_at,
+        closed_at=case.closed_at,
+        address=case.address if exact else _street_only(case.address),
+        point=rounded(point, 0 if exact else case.service.precision_m) if point else None,
+        reports=len(case.reports),
+        tellings=tellings,
+        proof=_proof(s, case, open_words=bool(tellings)),
+        steps=[Step(e.kind, e.at, e.facts) for e in story if e.kind in PUBLIC_STEPS],
+        merged_into=_merged_into(s, case),
+        metres=_metres(near, case) if near else None,
+    )
+
+
+def _proof(s: Session, case: Case, *, open_words: bool) -> Proof | None:
+    if case.state != CLOSED or not case.closures:
+        return None
+    done = case.closures[-1]
+    early = promises.kept(case, done.done_at).total_seconds()
+    if not open_words:
+        return Proof(done.outcome, done.done_at, early, done.no_photo)
+    photos = evidence(s, case, done.cycle)
+    crew = done.crew.name if done.crew else None
+    return Proof(done.outcome, done.done_at, early, done.no_photo, done.words, crew, photos)
+
+
+def evidence(s: Session, case: Case, cycle: int) -> list[str]:
+    """Ids of the photos that prove a cycle's closing."""
+    return list(
+        s.scalars(
+            select(Photo.id)
+            .where(Photo.case_id == case.id, Photo.cycle == cycle, Photo.report_id.is_(None))
+            .order_by(Photo.position, Photo.added_at)
+        )
+    )
+
+
+def _merged_into(s: Session, case: Case) -> str | None:
+    """The number of a merged case's root, unless the root is private."""
+    if case.state != MERGED:
+        return None
+    root = _root(s, case.id)
+    return None if root.service.private else root.number
+
+
+def _stories(s: Session, case_ids: Sequence[int]) -> dict[int, list[Event]]:
+    found: dict[int, list[Event]] = {case_id: [] for case_id in case_ids}
+    rows = s.scalars(
+        select(Event).where(Event.subject.in_([f"case:{i}" for i in case_ids])).order_by(Event.seq)
+    )
+    for event in rows:
+        found[int(event.subject.partition(":")[2])].append(event)
+    return found
+
+
+def _metres(near: Point, case: Case) -> float:
+    if case.lat is None or case.lon is None:
+        return float("inf")
+    return distance(near, Point(case.lat, case.lon))
+
+
+def _street_only(address: str) -> str:
+    return re.sub(r"^\d+\S*\s+", "", address)
+
+
+def _answers(view: View, now: datetime) -> list[Any]:
+    """The conditions that a case of this view meets."""
+    met: list[Any] = [Case.state == view.state if view.state else Case.state.in_(OPEN)]
+    if view.standing:
+        met.append(_stands(view.standing, now))
+    if view.group:
+        met.append(Case.service_code.in_(select(Service.code).where(Service.group == view.group)))
+    if view.crew == "none":
+        met.append(~_held().exists())
+    elif view.crew:
+        met.append(_held().where(Assignment.crew_id == int(view.crew)).exists())
+    if view.place == "none":
+        met.append(Case.lat.is_(None))
+    return met + [_mentions(word) for word in view.words.split()[:6]]
+
+
+def _held() -> Select[int]:
+    return select(Assignment.id).where(Assignment.case_id == Case.id, Assignment.ended_at.is_(None))
+
+
+def _stands(standing: str, now: datetime) -> Any:
+    """promises.standing() as a condition; a test holds the two together."""
+    if standing == "wait":
+        return Case.state == WAITING
+    if standing == "done":
+        return Case.state.in_((CLOSED, CANCELLED, MERGED))
+    running = Case.state.in_([state for state in OPEN if state != WAITING])
+    return {
+        "late": running & (Case.due_at < now),
+        "risk": running & (Case.due_at >= now) & (Case.risk_at <= now),
+        "ok": running & (Case.risk_at > now),
+    }[standing]
+
+
+def _mentions(word: str) -> Any:
+    like = f"%{word.replace('%', '').replace('_', '')}%"
+    told = select(Report.id).where(Report.case_id == Case.id, Report.words.ilike(like)).exists()
+    return or_(Case.number.ilike(like), Case.address.ilike(like), told, Case.asset.has(number=word.upper()))

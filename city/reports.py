@@ -1,0 +1,366 @@
+"""What residents tell: taking a report, the secret link to it, "not fixed", and erasing it."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from city import cases, events, people, photos, places
+from city.events import Actor
+from city.lifecycle import (
+    CLOSED,
+    OPEN,
+    REOPEN_DAYS,
+    REOPENINGS_BEFORE_SUPERVISOR,
+    Refused,
+    may,
+)
+from city.places import Place
+from city.schema import (
+    Case,
+    Claim,
+    Erasure,
+    Event,
+    EventDetail,
+    Message,
+    NotFixed,
+    Photo,
+    Report,
+    SecretLink,
+    Service,
+    Subscription,
+)
+
+MAX_WORDS = 4000
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What one person tells, as a form, a phone or another system hands it over.
+
+    `key` is chosen before anything is sent and makes a retry find its report. `join` is the number of a
+    case that the person says is the same problem.
+    """
+
+    key: str
+    service_code: str
+    channel: str
+    lang: str = "en"
+    words: str = ""
+    place: Place | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
+    danger: bool = False
+    join: str | None = None
+    at_device: datetime | None = None
+
+
+def take(
+    s: Session,
+    telling: Telling,
+    *,
+    by: Actor = people.A_RESIDENT,
+    at: datetime,
+    token: str,
+    taken: Sequence[Photo] = (),
+    origin: str = "live",
+) -> Report:
+    """The one way in. The same key twice gives the same report.
+
+    Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
+    `answer_unknown`, `unknown_case`.
+    """
+    if not _claim(s, telling.key):
+        return s.scalars(select(Report).where(Report.key == telling.key)).one()
+    service = _checked(s, telling)
+    case = _case_to_join(s, telling.join) if telling.join else None
+    joined = case is not None
+    if case is None:
+        case = cases.open_case(s, service, telling.place, by=by, at=at, urgent=telling.danger, origin=origin)
+    report = _told(s, telling, service, case, at, origin)
+    for position, photo in enumerate(taken[: photos.MAX_PHOTOS]):
+        photos.attach(s, photo, case_id=case.id, report_id=report.id, position=position)
+    s.add(SecretLink(token_hash=_hashed(token), report_id=report.id, made_at=at))
+    said = {"words": telling.words, "address": report.address, "answers": telling.answers}
+    events.record(
+        s, cases.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
+        facts={"report": report.number, "channel": telling.channel}, photos=[p.sha256 for p in taken],
+        words=said if any(said.values()) else None, origin=origin,
+    )  # fmt: skip
+    if joined and telling.danger and not case.urgent:
+        case.urgent = True
+    return report
+
+
+def token_for(secret: str, key: str) -> str:
+    """The secret link's token: only who holds the form's key or the server's secret can make it."""
+    return hmac.new(secret.encode(), b"link:" + key.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def by_token(s: Session, token: str) -> Report | None:
+    """The report behind a secret link, unless it was revoked."""
+    row = s.get(SecretLink, _hashed(token))
+    return s.get(Report, row.report_id) if row and row.revoked_at is None else None
+
+
+def show(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
+    """Makes a report's words and photos public."""
+    may("show", by.roles)
+    if report.shown_at or report.erased_at:
+        return False
+    cases.lock(s, report.case)
+    report.shown_at = at
+    events.record(s, cases.subject(report.case), "show", by=by, at=at, facts={"report": report.number})
+    return True
+
+
+def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
+    """Takes a report's words and photos back from the public."""
+    may("show", by.roles)
+    if report.shown_at is None:
+        return False
+    cases.lock(s, report.case)
+    report.shown_at = None
+    events.record(s, cases.subject(report.case), "hide", by=by, at=at, facts={"report": report.number})
+    return True
+
+
+def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime) -> Subscription:
+    """Keeps an address for news; the receipt asks for its confirmation. Raises Refused `bad_email`."""
+    email = people.address(email)
+    found = s.scalars(
+        select(Subscription).where(Subscription.report_id == report.id, Subscription.email == email)
+    ).first()
+    if found:
+        return found
+    row = Subscription(report_id=report.id, email=email, lang=lang, asked_at=at)
+    s.add(row)
+    s.flush()
+    events.record(
+        s, cases.subject(report.case), "subscribe", by=people.reporter(report.id), at=at,
+        facts={"report": report.number, "subscription": row.id},
+    )  # fmt: skip
+    return row
+
+
+def news_code(secret: str, subscription: Subscription) -> str:
+    """What only a reader of that mailbox knows; confirms or stops its subscription."""
+    told = f"news:{subscription.id}:{subscription.email}"
+    return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def not_fixed(
+    s: Session,
+    report: Report,
+    *,
+    by: Actor,
+    at: datetime,
+    words: str = "",
+    key: str,
+    token: str,
+    origin: str = "live",
+) -> str:
+    """A resident says that the closed case is not mended. Returns what it led to.
+
+    `reopened` once within 14 days of that person's notice; `joined` where it lives again already;
+    `review` from the third time on; `new case` later than that, linked to the old one.
+    Raises Refused `wrong_state` where the case ended otherwise than closed.
+    """
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    case = cases.root_of(s, report.case)
+    cases.lock(s, case)
+    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
+    said = s.scalars(select(NotFixed).where(NotFixed.report_id == report.id, NotFixed.cycle == cycle)).first()
+    if said:
+        return said.led_to
+    if case.state != CLOSED and (cycle < 1 or case.state not in OPEN):
+        raise Refused("wrong_state", move="reopen", state=case.state)
+    led_to = _led_to(s, case, report, at)
+    s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
+    events.record(
+        s, cases.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
+        words={"words": words} if words else None, origin=origin,
+    )  # fmt: skip
+    if led_to == "reopened":
+        cases.reopen(s, case, by=by, at=at, words=words, origin=origin)
+    elif led_to == "review":
+        cases.ask_supervisor(s, case, by=by, at=at, words=words)
+    elif led_to == "new case":
+        _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
+    return led_to
+
+
+def told_at(s: Session, report: Report, case: Case) -> datetime | None:
+    """When the reporter was told of the last closing; where nobody wrote, when the case was closed."""
+    if not case.closures:
+        return None
+    closed_at = case.closures[-1].closed_at
+    sent = s.scalar(
+        select(func.max(Message.sent_at))
+        .join(Subscription, Subscription.id == Message.subscription_id)
+        .where(Subscription.report_id == report.id, Message.kind == "closed", Message.sent_at >= closed_at)
+    )
+    return sent or closed_at
+
+
+def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
+    """Removes everything personal of one report: words, answers, photos, addresses, its link.
+
+    The log keeps its lines and commitments and still verifies; the list of erasures lets a restored
+    backup forget again.
+    """
+    may("erase", by.roles)
+    if report.erased_at:
+        return False
+    cases.lock(s, report.case)
+    report.words, report.answers, report.erased_at, report.shown_at = "", {}, at, None
+    report.lat = report.lon = report.accuracy_m = None
+    report.address = ""
+    for link in s.scalars(select(SecretLink).where(SecretLink.report_id == report.id)):
+        link.revoked_at = at
+    _forget_subscriptions(s, report)
+    seqs = _forget_details(s, report)
+    events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
+    gone: list[str] = []
+    for photo in list(report.photos):
+        gone += photos.drop(s, store, var, photo)
+    s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone))
+    return True
+
+
+def _claim(s: Session, key: str) -> bool:
+    make = postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert
+    taken = s.execute(make(Claim).values(key=key).on_conflict_do_nothing().returning(Claim.key)).scalar()
+    return taken is not None
+
+
+def _checked(s: Session, telling: Telling) -> Service:
+    service = s.get(Service, telling.service_code)
+    if service is None:
+        raise Refused("unknown_service")
+    if len(telling.words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    if telling.place and places.outside(s, telling.place.point):
+        raise Refused("outside_city")
+    for question in service.questions:
+        answer = telling.answers.get(question["code"])
+        if question.get("required") and not answer:
+            raise Refused("answer_missing", question=question["code"])
+        choices = [v["code"] for v in question["values"]]
+        if answer and choices and answer not in choices:
+            raise Refused("answer_unknown", question=question["code"])
+    return service
+
+
+def _case_to_join(s: Session, number: str) -> Case | None:
+    """The open case that somebody's report joins; None where it ended meanwhile, so that a new one opens."""
+    case = s.scalars(select(Case).where(Case.number == number)).first()
+    if case is None or case.service.private:
+        raise Refused("unknown_case", number=number)
+    case = cases.root_of(s, case)
+    cases.lock(s, case)
+    return case if case.state in OPEN else None
+
+
+def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:
+    place = telling.place
+    told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
+    known = {question["code"] for question in service.questions}
+    report = Report(
+        number=f"{case.number}-{_letter(told)}", case=case, key=telling.key, service=service,
+        channel=telling.channel, lang=telling.lang, words=telling.words.strip(),
+        answers={code: a for code, a in telling.answers.items() if code in known},
+        lat=place.lat if place else None, lon=place.lon if place else None,
+        accuracy_m=place.accuracy_m if place else None, place_source=place.source if place else "unknown",
+        address=place.label if place else "", danger=telling.danger, taken_at=at, at_device=telling.at_device,
+        origin=origin,
+    )  # fmt: skip
+    s.add(report)
+    s.flush()
+    return report
+
+
+def _letter(index: int) -> str:
+    """A, B … Z, AA, AB …"""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _led_to(s: Session, case: Case, report: Report, at: datetime) -> str:
+    if case.state != CLOSED:
+        return "joined"
+    told = told_at(s, report, case)
+    if told is None or at > told + timedelta(days=REOPEN_DAYS):
+        return "new case"
+    return "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
+
+
+def _told_anew(
+    s: Session,
+    report: Report,
+    old: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    words: str,
+    key: str,
+    token: str,
+    origin: str,
+) -> None:
+    place = None
+    if old.lat is not None and old.lon is not None:
+        place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
+    telling = Telling(key, old.service_code, "web", report.lang, words, place)
+    if not _claim(s, key):
+        return
+    case = cases.open_case(s, old.service, place, by=by, at=at, linked_to=old, origin=origin)
+    again = _told(s, telling, old.service, case, at, origin)
+    s.add(SecretLink(token_hash=_hashed(token), report_id=again.id, made_at=at))
+    for known in report.subscriptions:
+        s.add(
+            Subscription(
+                report_id=again.id, email=known.email, lang=known.lang, asked_at=at,
+                confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
+            )
+        )  # fmt: skip
+    events.record(
+        s, cases.subject(case), "report", by=by, at=at, facts={"report": again.number, "channel": "web"},
+        words={"words": words} if words else None, origin=origin,
+    )  # fmt: skip
+
+
+def _forget_subscriptions(s: Session, report: Report) -> None:
+    ids = list(s.scalars(select(Subscription.id).where(Subscription.report_id == report.id)))
+    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
+    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
+    s.expire(report, ["subscriptions"])
+
+
+def _forget_details(s: Session, report: Report) -> list[int]:
+    """Deletes the words of this report's lines, also where they stand in the story of another case."""
+    own_name = people.reporter(report.id).name
+    told = s.scalars(
+        select(Event).where(
+            Event.detail.is_not(None),
+            (Event.subject == cases.subject(report.case)) | (Event.actor == own_name),
+        )
+    )
+    seqs = [e.seq for e in told if e.facts.get("report") == report.number or e.actor == own_name]
+    s.execute(delete(EventDetail).where(EventDetail.seq.in_(seqs)))
+    return seqs

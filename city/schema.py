@@ -1,0 +1,542 @@
+"""The whole database on one page: tables and their columns, no behaviour.
+
+Nouns are those of docs/glossary.md. All times are aware UTC; all positions are WGS 84 degrees.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant. Naive values are refused; SQLite keeps them as naive UTC, PostgreSQL with their zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        str: Text(),
+    }
+
+
+class Department(Base):
+    """Who is responsible. `names` by language."""
+
+    __tablename__ = "departments"
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    names: Mapped[dict[str, Any]]
+    time_zone: Mapped[str] = mapped_column(String(40))  # in which its days begin and end
+
+
+class Service(Base):
+    """A kind of problem the city handles; the default of its group stands for the tile itself."""
+
+    __tablename__ = "services"
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    group: Mapped[str] = mapped_column(String(40))
+    names: Mapped[dict[str, Any]]
+    chips: Mapped[dict[str, Any]]  # the short words on the chip, by language
+    is_default: Mapped[bool] = mapped_column(default=False)
+    position: Mapped[int]
+    department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"))
+    promise_days: Mapped[int]  # calendar days
+    questions: Mapped[list[Any]] = mapped_column(default=list)  # {code, datatype, required, words, values}
+    asset_kind: Mapped[str | None]  # pole, tree, basket
+    precision_m: Mapped[int] = mapped_column(default=0)  # how exactly strangers see the place
+    private: Mapped[bool] = mapped_column(default=False)
+    urgent: Mapped[bool] = mapped_column(default=False)
+    department: Mapped[Department] = relationship()
+
+
+class Street(Base):
+    __tablename__ = "streets"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str]
+    norm: Mapped[str] = mapped_column(index=True)
+    line: Mapped[list[Any]]  # [[lon, lat], …]
+    kind: Mapped[str] = mapped_column(String(20), default="street")  # street, avenue, lane
+
+
+class Address(Base):
+    __tablename__ = "addresses"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    label: Mapped[str]
+    norm: Mapped[str] = mapped_column(index=True)
+    lat: Mapped[float]
+    lon: Mapped[float]
+    cell: Mapped[str] = mapped_column(String(24), index=True)
+
+
+class Crossing(Base):
+    """Where two streets meet; found under either order of their names."""
+
+    __tablename__ = "crossings"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    label: Mapped[str]
+    norm: Mapped[str] = mapped_column(index=True)
+    lat: Mapped[float]
+    lon: Mapped[float]
+
+
+class Asset(Base):
+    """A light pole, tree or litter basket from the city's own register."""
+
+    __tablename__ = "assets"
+    __table_args__ = (UniqueConstraint("kind", "number"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(40), index=True)
+    lat: Mapped[float]
+    lon: Mapped[float]
+    cell: Mapped[str] = mapped_column(String(24), index=True)
+    address: Mapped[str]  # readable, nearest
+
+
+class Area(Base):
+    """Neighbourhood, park, water or the city's boundary, as GeoJSON geometry."""
+
+    __tablename__ = "areas"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), index=True)
+    name: Mapped[str]
+    geometry: Mapped[dict[str, Any]]
+
+
+class Person(Base):
+    __tablename__ = "persons"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    lang: Mapped[str] = mapped_column(String(10), default="en")
+    disabled_at: Mapped[datetime | None]
+    roles: Mapped[list["PersonRole"]] = relationship(lazy="selectin", cascade="all, delete-orphan")
+    crews: Mapped[list["Crew"]] = relationship(secondary="crew_members", lazy="selectin")
+
+
+class PersonRole(Base):
+    __tablename__ = "person_roles"
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class Crew(Base):
+    __tablename__ = "crews"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    department_code: Mapped[str | None] = mapped_column(ForeignKey("departments.code"))
+
+
+class CrewMember(Base):
+    __tablename__ = "crew_members"
+    crew_id: Mapped[int] = mapped_column(ForeignKey("crews.id"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+
+
+class LoginCode(Base):
+    """A code sent by e-mail; only its hash is kept. `tries` counts wrong guesses."""
+
+    __tablename__ = "login_codes"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    email: Mapped[str] = mapped_column(index=True)
+    code_hash: Mapped[str]
+    made_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    used_at: Mapped[datetime | None]
+
+
+class Device(Base):
+    """A phone of a crew, known by a token of which only the hash is kept."""
+
+    __tablename__ = "devices"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(index=True)
+    enrolled_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Counter(Base):
+    """The last case number given in a year of the city's own time."""
+
+    __tablename__ = "counters"
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    n: Mapped[int]
+
+
+class Case(Base):
+    """The thing to be mended. `due_at` and `risk_at` are caches of promises.py."""
+
+    __tablename__ = "cases"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    service_code: Mapped[str] = mapped_column(ForeignKey("services.code"))
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    cycle: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1)  # grows with every change: base of a phone's merge
+    lat: Mapped[float | None]
+    lon: Mapped[float | None]
+    accuracy_m: Mapped[float | None]
+    place_source: Mapped[str] = mapped_column(String(10))  # gps, pin, address, asset, photo, unknown
+    address: Mapped[str] = mapped_column(default="")
+    cell: Mapped[str | None] = mapped_column(String(24), index=True)
+    asset_id: Mapped[int | None] = mapped_column(ForeignKey("assets.id"))
+    urgent: Mapped[bool] = mapped_column(default=False)
+    origin: Mapped[str] = mapped_column(String(10), default="live")
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+    risk_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    follow_on: Mapped[bool] = mapped_column(default=False)  # made safe; the lasting repair is still owed
+    review: Mapped[str | None] = mapped_column(String(20))  # why a supervisor must look
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
+    merged_from: Mapped[str | None] = mapped_column(String(12))  # the state unmerge gives back
+    merged_crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))  # the crew unmerge gives back
+    linked_to_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    service: Mapped[Service] = relationship()
+    asset: Mapped[Asset | None] = relationship()
+    reports: Mapped[list["Report"]] = relationship(back_populates="case", order_by="Report.id")
+    assignments: Mapped[list["Assignment"]] = relationship(order_by="Assignment.id")
+    pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")
+    closures: Mapped[list["Closure"]] = relationship(order_by="Closure.id")
+
+
+class Report(Base):
+    """One person's telling. Never edited after it is taken, only erased. Keeps its first case for ever."""
+
+    __tablename__ = "reports"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    number: Mapped[str] = mapped_column(String(24), unique=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # from the form: a retry finds its report
+    service_code: Mapped[str] = mapped_column(ForeignKey("services.code"))
+    channel: Mapped[str] = mapped_column(String(10))  # web, phone, crew, api
+    lang: Mapped[str] = mapped_column(String(10))
+    words: Mapped[str] = mapped_column(default="")
+    answers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    lat: Mapped[float | None]
+    lon: Mapped[float | None]
+    accuracy_m: Mapped[float | None]
+    place_source: Mapped[str] = mapped_column(String(10))
+    address: Mapped[str] = mapped_column(default="")
+    danger: Mapped[bool] = mapped_column(default=False)
+    taken_at: Mapped[datetime]
+    at_device: Mapped[datetime | None]
+    origin: Mapped[str] = mapped_column(String(10), default="live")
+    shown_at: Mapped[datetime | None]  # when staff made its words and photos public
+    erased_at: Mapped[datetime | None]
+    case: Mapped[Case] = relationship(back_populates="reports")
+    service: Mapped[Service] = relationship()
+    photos: Mapped[list["Photo"]] = relationship(back_populates="report", order_by="Photo.position")
+    subscriptions: Mapped[list["Subscription"]] = relationship()
+
+
+class Claim(Base):
+    """A report's key, taken first: a twin in the same moment waits here and then finds the report."""
+
+    __tablename__ = "claims"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class SecretLink(Base):
+    """What lets the reporter see the own report without an account. Only the token's hash is kept."""
+
+    __tablename__ = "secret_links"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    made_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Subscription(Base):
+    """A wish to hear about a report's case. After the receipt nothing is sent until `confirmed_at`."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (UniqueConstraint("report_id", "email"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    email: Mapped[str]
+    lang: Mapped[str] = mapped_column(String(10))
+    asked_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+
+
+class Photo(Base):
+    """Bytes named by their SHA-256. Staged (private, no case) until a report or a closing takes it."""
+
+    __tablename__ = "photos"
+    __table_args__ = (UniqueConstraint("staged_for", "upload_sha256"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    staged_for: Mapped[str] = mapped_column(String(80), index=True)  # "form:KEY" or "device:ID"
+    upload_sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)  # the full size; the name it is served by
+    sizes: Mapped[dict[str, Any]]  # {"full": sha, "page": sha, "thumb": sha}
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    added_at: Mapped[datetime]
+    stored_at: Mapped[datetime | None]  # when all sizes were in the store: evidence counts from here
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
+    cycle: Mapped[int | None]  # of the closing it proves; None for a report's photo
+    position: Mapped[int] = mapped_column(default=0)
+    report: Mapped[Report | None] = relationship(back_populates="photos")
+
+
+class Assignment(Base):
+    """A case given to a crew. At most one a case is live (`ended_at` is null)."""
+
+    __tablename__ = "assignments"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    crew_id: Mapped[int] = mapped_column(ForeignKey("crews.id"), index=True)
+    cycle: Mapped[int]
+    given_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    ended_why: Mapped[str | None] = mapped_column(String(20))
+    crew: Mapped[Crew] = relationship()
+
+
+Index(
+    "uq_assignments_live",
+    Assignment.case_id,
+    unique=True,
+    sqlite_where=text("ended_at IS NULL"),
+    postgresql_where=text("ended_at IS NULL"),
+)
+
+
+class Pause(Base):
+    """A time in which the promise clock stood: waiting for somebody, or closed before a reopening."""
+
+    __tablename__ = "pauses"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    why: Mapped[str] = mapped_column(String(20))  # a reason to wait, or "closed"
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Closure(Base):
+    """How a cycle of a case ended. `words` are for the residents."""
+
+    __tablename__ = "closures"
+    __table_args__ = (UniqueConstraint("case_id", "cycle"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
+    cycle: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(20))
+    no_photo: Mapped[str | None] = mapped_column(String(20))
+    words: Mapped[str] = mapped_column(default="")
+    crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
+    done_at: Mapped[datetime]  # by the device, bounded by assignment and receipt
+    closed_at: Mapped[datetime]
+    crew: Mapped[Crew | None] = relationship()
+
+
+class NotFixed(Base):
+    """A resident's "not fixed" about one closing. One a report and cycle."""
+
+    __tablename__ = "not_fixed"
+    __table_args__ = (UniqueConstraint("report_id", "cycle"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    cycle: Mapped[int]
+    said_at: Mapped[datetime]
+    led_to: Mapped[str] = mapped_column(String(12))  # reopened, joined, review, new case
+
+
+class Clock(Base):
+    """One row. `n` is the last seq given; its lock is what makes seq follow commit order."""
+
+    __tablename__ = "clock"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
+class Event(Base):
+    """One line of the log: no personal data, never changed (triggers refuse), chained per subject."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("subject", "n"),)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    subject: Mapped[str] = mapped_column(String(60))
+    n: Mapped[int]  # 1, 2, 3 … within the subject
+    kind: Mapped[str] = mapped_column(String(40))
+    was: Mapped[str | None] = mapped_column(String(12))
+    now: Mapped[str | None] = mapped_column(String(12))
+    actor: Mapped[str] = mapped_column(String(40))  # "person:7", "report:12", "system"
+    at: Mapped[datetime]
+    at_device: Mapped[datetime | None]
+    origin: Mapped[str] = mapped_column(String(10))
+    facts: Mapped[dict[str, Any]]
+    photos: Mapped[list[Any]]
+    detail: Mapped[str | None] = mapped_column(String(64))
+    prev: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class Head(Base):
+    """A subject's last line: where the next one is chained, and a second witness of how many there are."""
+
+    __tablename__ = "heads"
+    subject: Mapped[str] = mapped_column(String(60), primary_key=True)
+    n: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
+    seq: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class EventDetail(Base):
+    """Words that an Event commits to; may be deleted, and the chain still verifies."""
+
+    __tablename__ = "event_details"
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    salt: Mapped[bytes] = mapped_column(LargeBinary(32))
+    text: Mapped[str]
+
+
+class Erasure(Base):
+    """What was erased, to be erased again after a restore."""
+
+    __tablename__ = "erasures"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    report_id: Mapped[int]  # no foreign key: the list outlives what it names
+    at: Mapped[datetime]
+    seqs: Mapped[list[Any]]  # events whose details went
+    photos: Mapped[list[Any]]  # hashes whose bytes went
+
+
+class Root(Base):
+    """One line a day over every subject that moved that day, chained to the day before."""
+
+    __tablename__ = "roots"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)  # the last one covered
+    prev: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class RootHead(Base):
+    """A subject's last line as the root of a day saw it."""
+
+    __tablename__ = "root_heads"
+    day: Mapped[date] = mapped_column(ForeignKey("roots.day"), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(60), primary_key=True)
+    n: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class Follower(Base):
+    """How far somebody has read the log."""
+
+    __tablename__ = "followers"
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[datetime]
+
+
+class Message(Base):
+    """The outbox: one e-mail to one subscription about one event, however often the log is read."""
+
+    __tablename__ = "messages"
+    __table_args__ = (UniqueConstraint("event_seq", "subscription_id", "kind"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    event_seq: Mapped[int] = mapped_column(BigInteger)
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(20))  # receipt, closed, reopened
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None] = mapped_column(index=True)  # null once sent or given up
+    sent_at: Mapped[datetime | None]
+    fault: Mapped[str | None]
+    subscription: Mapped[Subscription] = relationship()
+
+
+class Boot(Base):
+    """One row a server start: its id is the epoch that phones compare."""
+
+    __tablename__ = "boots"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    first_seq: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+
+
+class FeedRow(Base):
+    """What a scope (`crew:7`) must know: one row a thing, moved to a new seq whenever it changes."""
+
+    __tablename__ = "feed"
+    scope: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10), primary_key=True)
+    ref: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    present: Mapped[bool]
+    why: Mapped[str | None] = mapped_column(String(20))
+
+
+Index("ix_feed_scope_seq", FeedRow.scope, FeedRow.seq)
+
+
+class Operation(Base):
+    """One intention of one phone, kept with its result so that a replay changes nothing."""
+
+    __tablename__ = "operations"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    n: Mapped[int]
+    t: Mapped[str] = mapped_column(String(20))
+    case_ref: Mapped[str] = mapped_column(String(40))
+    body_hash: Mapped[str] = mapped_column(String(64))
+    result: Mapped[dict[str, Any]]
+    raw: Mapped[str | None]  # kept only where a person must look
+    received_at: Mapped[datetime]

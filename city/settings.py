@@ -1,0 +1,142 @@
+"""Every setting of Cityline, read once from the environment. A wrong value stops the start."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
+
+
+class WrongSetting(Exception):
+    """A setting that cannot be used: names the variable, the fault and an example."""
+
+    def __init__(self, name: str, fault: str, example: str) -> None:
+        super().__init__(f"CITYLINE_{name}: {fault}. Example: CITYLINE_{name}={example}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. Paths are absolute; `docs/settings.md` explains each field."""
+
+    var: Path
+    database_url: str
+    database_owner_url: str
+    photo_store: str
+    secret_key: str
+    base_url: str
+    city: Path
+    geocoder: str
+    tiles: str
+    smtp_url: str
+    mail_from: str
+    publish: str
+    trusted_proxies: int
+    demo_codes: bool
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `environ`; raises WrongSetting. Makes the var folder and the secret on first use."""
+
+    def text(name: str, default: str = "") -> str:
+        return environ.get(f"CITYLINE_{name}", "").strip() or default
+
+    var = Path(text("VAR", "var")).absolute()
+    var.mkdir(parents=True, exist_ok=True)
+    return Settings(
+        var=var,
+        database_url=_database(text("DATABASE_URL", f"sqlite:///{var / 'cityline.db'}"), "DATABASE_URL"),
+        database_owner_url=_database(text("DATABASE_OWNER_URL"), "DATABASE_OWNER_URL"),
+        photo_store=_photo_store(text("PHOTO_STORE", f"file:{var / 'photos'}")),
+        secret_key=_secret(text("SECRET_KEY"), var),
+        base_url=_base_url(text("BASE_URL", "http://127.0.0.1:8311")),
+        city=_file(text("CITY", str(DEFAULT_CITY)), "CITY", "/etc/cityline/city.toml"),
+        geocoder=_prefixed(
+            text("GEOCODER", "local"),
+            "GEOCODER",
+            ("local", "nominatim:", "photon:"),
+            "nominatim:https://geo.example",
+        ),
+        tiles=_tiles(text("TILES")),
+        smtp_url=_prefixed(
+            text("SMTP_URL", f"file:{var / 'mail'}"),
+            "SMTP_URL",
+            ("file:", "smtp://", "smtps://"),
+            "smtp://user:word@mail.example:587",
+        ),
+        mail_from=text("MAIL_FROM", "Cityline <cityline@localhost>"),
+        publish=_one_of(text("PUBLISH", "staff"), "PUBLISH", ("staff", "on_accept", "at_once")),
+        trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
+        demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
+    )
+
+
+def _database(url: str, name: str) -> str:
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")) and (url or name == "DATABASE_URL"):
+        raise WrongSetting(
+            name, f"{url!r} is neither SQLite nor PostgreSQL", "postgresql+psycopg://app:word@host/city"
+        )
+    return url
+
+
+def _photo_store(url: str) -> str:
+    if url.startswith("file:/") or (url.startswith("s3://") and urlsplit(url).netloc):
+        return url
+    raise WrongSetting(
+        "PHOTO_STORE", f"{url!r} is neither a folder nor a bucket", "s3://photos?endpoint=https://s3.example"
+    )
+
+
+def _secret(given: str, var: Path) -> str:
+    if given:
+        if len(given) < 32:
+            raise WrongSetting("SECRET_KEY", "shorter than 32 characters", secrets.token_hex(16) + "…")
+        return given
+    kept = var / "secret_key"
+    try:
+        # O_EXCL: web server and worker may start in the same moment, and only one may choose.
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    return kept.read_text().strip()
+
+
+def _base_url(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+        raise WrongSetting("BASE_URL", f"{url!r} is not a web address", "https://311.example.gov")
+    return url.rstrip("/")
+
+
+def _file(path: str, name: str, example: str) -> Path:
+    if not Path(path).is_file():
+        raise WrongSetting(name, f"there is no file {path!r}", example)
+    return Path(path).absolute()
+
+
+def _tiles(url: str) -> str:
+    if url and not all(part in url for part in ("{z}", "{x}", "{y}")):
+        raise WrongSetting(
+            "TILES", f"{url!r} lacks {{z}}, {{x}} or {{y}}", "https://tiles.example/{z}/{x}/{y}.png"
+        )
+    return url
+
+
+def _prefixed(value: str, name: str, prefixes: tuple[str, ...], example: str) -> str:
+    if not value.startswith(prefixes):
+        raise WrongSetting(name, f"{value!r} begins with none of {', '.join(prefixes)}", example)
+    return value
+
+
+def _one_of(value: str, name: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise WrongSetting(name, f"{value!r} is none of {', '.join(choices)}", choices[0])
+    return value
+
+
+def _number(value: str, name: str, low: int, high: int) -> int:
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise WrongSetting(name, f"{value!r} is not a whole number from {low} to {high}", str(low))
+    return int(value)

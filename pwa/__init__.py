@@ -1,0 +1,1 @@
+"""Doors and windows: every page, API and command."""

@@ -1,0 +1,108 @@
+"""create_app(): the table of contents of the web server."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_babel import Babel
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from city import cityfile, db, photos
+from city.settings import Settings, read
+from pwa import access, errors, filters, fragments, shell
+from pwa.pages import account, crew, dispatch, resident
+from pwa.pages import photos as photo_pages
+from sync import routes as sync_routes
+
+csrf = CSRFProtect()
+
+# Leaflet and htmx set styles through the DOM, which this allows; no style or script stands in a page.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+# A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
+MAX_REQUEST = 5 * photos.MAX_UPLOAD + 1_000_000
+
+
+def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> Flask:
+    """The application for one city. Reads the environment where no settings are given."""
+    settings = settings or read()
+    app = Flask(__name__, static_folder=None)
+    city = cityfile.load(settings.city)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_NAME="cl_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.base_url.startswith("https"),
+        SESSION_COOKIE_PATH="/",
+        MAX_CONTENT_LENGTH=MAX_REQUEST,
+        MAX_FORM_MEMORY_SIZE=1_000_000,
+        MAX_FORM_PARTS=100,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+        BABEL_DEFAULT_TIMEZONE="UTC",
+    )
+    held = access.Cityline(settings, city, db.connect(settings.database_url), photos.open_store(settings))
+    if now:
+        held.now = now
+    app.extensions["cityline"] = held
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))
+    csrf.init_app(app)
+    fragments.init(app)
+    filters.init(app)
+    shell.init(app)
+    errors.init(app)
+    app.context_processor(shell.context)
+    app.after_request(_guard)
+
+    app.register_blueprint(shell.bp)
+    app.register_blueprint(resident.bp)
+    app.register_blueprint(photo_pages.bp)
+    app.register_blueprint(account.bp)
+    app.register_blueprint(dispatch.bp)
+    app.register_blueprint(crew.bp)
+    app.register_blueprint(sync_routes.bp)
+    csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
+
+    app.wsgi_app = LanguagePrefix(app.wsgi_app, city.languages)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+class LanguagePrefix:
+    """Takes "/es" off the path, so that every page exists in every language and url_for() puts it back."""
+
+    def __init__(self, app: Any, languages: tuple[str, ...]) -> None:
+        self._app, self._first, self._others = app, languages[0], languages[1:]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        environ["cityline.lang"] = self._first
+        for lang in self._others:
+            if path == f"/{lang}" or path.startswith(f"/{lang}/"):
+                environ["cityline.lang"] = lang
+                environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + f"/{lang}"
+                environ["PATH_INFO"] = path[len(lang) + 1 :] or "/"
+        answer: Iterable[bytes] = self._app(environ, start_response)
+        return answer
+
+
+def _guard(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if g.get("personal"):
+        headers["Cache-Control"] = "no-store"
+        headers["X-Robots-Tag"] = "noindex"
+    return response

@@ -1,0 +1,264 @@
+"""The command `cityline`: everything that is done from a shell."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+import click
+from sqlalchemy import Engine, select
+
+from city import basemap, cityfile, db, delivery, demo, events, notices, people, photos
+from city.lifecycle import ROLES, Refused
+from city.schema import Clock, Person, Root, Service
+from city.settings import Settings, WrongSetting, read
+from pwa import mail
+from pwa.app import create_app
+
+LISTEN_SECONDS = 1.0
+TIDY_SECONDS = 60.0
+
+
+def main() -> None:
+    """The console script; a wrong setting or city file is told in one line."""
+    try:
+        cli()
+    except (WrongSetting, cityfile.CityFileError) as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(2)
+    except Refused as refused:
+        click.echo(f"refused: {refused.code} {refused.facts or ''}".rstrip(), err=True)
+        sys.exit(1)
+
+
+@click.group()
+def cli() -> None:
+    """Cityline 311."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@cli.command()
+@click.option("--port", default=8311, show_default=True, help="Where to listen, on loopback.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--empty", is_flag=True, help="No demo city: only what the city file says.")
+def run(port: int, host: str, empty: bool) -> None:
+    """Prepares the database, then runs web server and worker until Ctrl-C."""
+    os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
+    settings = read()
+    _prepare(settings, fill=not empty)
+    here = Path(sys.executable).with_name("cityline")
+    children = [
+        subprocess.Popen([str(here), "work"]),
+        subprocess.Popen([str(here), "web", "--port", str(port), "--host", host]),
+    ]
+    _announce(settings, f"http://{host}:{port}")
+    sys.exit(_wait(children))
+
+
+@cli.command()
+@click.option("--port", default=8311, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--threads", default=8, show_default=True, help="Requests served at once.")
+def web(port: int, host: str, threads: int) -> None:
+    """Runs the web server alone (granian; one process, as SQLite wants it)."""
+    command = [
+        str(Path(sys.executable).with_name("granian")), "--interface", "wsgi",
+        "--factory", "pwa.app:create_app", "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
+        "--log-level", "warning",
+    ]  # fmt: skip
+    os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
+
+
+@cli.command()
+def work() -> None:
+    """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
+    settings = read()
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    app = create_app(settings)
+    engine = app.extensions["cityline"].engine
+    store = app.extensions["cityline"].store
+    mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
+    tidied = 0.0
+    while not stop.is_set():
+        now = datetime.now(UTC)
+        _safely(lambda at=now: _listen(engine, at))
+        _safely(lambda at=now: delivery.send_due(engine, mailer, render, at))
+        _safely(lambda at=now: photos.settle_all(engine, store, settings.var, at))
+        if time.monotonic() - tidied > TIDY_SECONDS:
+            tidied = time.monotonic()
+            _safely(lambda at=now: photos.sweep(engine, settings.var, at))
+            _safely(lambda at=now: _root(engine, at))
+        stop.wait(LISTEN_SECONDS)
+    engine.dispose()
+
+
+@cli.command()
+def migrate() -> None:
+    """Brings the database to the newest schema and applies the city file."""
+    _prepare(read(), fill=False)
+    click.echo("The database is up to date.")
+
+
+@cli.command("demo")
+@click.option("--seed", default=311, show_default=True)
+@click.option("--cases", "count", default=200, show_default=True)
+def demo_city(seed: int, count: int) -> None:
+    """Fills an empty database with the invented city of Larkhaven."""
+    settings = read()
+    _prepare(settings, fill=False)
+    _fill(settings, seed, count)
+
+
+@cli.group()
+def user() -> None:
+    """People who work for the city."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", default="")
+@click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(ROLES[:-1]))
+def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
+    """Adds a person, who then logs in by a code sent to EMAIL."""
+    engine = _engine(read())
+    with db.transaction(engine) as s:
+        person = people.add(s, email, name or email.partition("@")[0], roles)
+        events.record(
+            s, f"person:{person.id}", "add person", by=people.THE_SYSTEM, at=datetime.now(UTC),
+            facts={"roles": sorted(roles)},
+        )  # fmt: skip
+    click.echo(f"{email} can log in now.")
+
+
+@cli.group()
+def audit() -> None:
+    """The log and its proofs."""
+
+
+@audit.command("root")
+def audit_root() -> None:
+    """Prints what to keep elsewhere: the newest root and the last line of every subject."""
+    with db.reading(_engine(read())) as s:
+        for line in events.root_file(s):
+            click.echo(line)
+
+
+@audit.command("verify")
+@click.option(
+    "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit root`."
+)
+def audit_verify(kept: str | None) -> None:
+    """Checks every line of the log; prints each fault and ends with 1 where there is one."""
+    lines = Path(kept).read_text().splitlines() if kept else []
+    with db.reading(_engine(read())) as s:
+        faults = events.verify(s, lines)
+        last, gone = s.scalar(select(Clock.n)), events.erased(s)
+    for fault in faults:
+        click.echo(fault)
+    click.echo(json.dumps({"audit": "verify", "faults": len(faults), "clock": last, "erased": gone}))
+    sys.exit(1 if faults else 0)
+
+
+def _engine(settings: Settings) -> Engine:
+    return db.connect(settings.database_url)
+
+
+def _prepare(settings: Settings, *, fill: bool) -> None:
+    """Schema, city file and, where wanted and nobody is there yet, the demo city."""
+    owner = settings.database_owner_url or settings.database_url
+    db.migrate(owner, settings.database_url)
+    engine = _engine(settings)
+    with db.transaction(engine) as s:
+        cityfile.apply(s, cityfile.load(settings.city))
+        first = s.scalar(select(Person.id).limit(1)) is None
+    engine.dispose()
+    if fill and first:
+        _fill(settings, 311, 200)
+    _draw_basemap(settings)
+
+
+def _fill(settings: Settings, seed: int, count: int) -> None:
+    began = time.monotonic()
+    click.echo("Building the demo city …")
+    engine = _engine(settings)
+    demo.fill(engine, settings, cases=count, seed=seed)
+    engine.dispose()
+    click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
+
+
+def _draw_basemap(settings: Settings) -> None:
+    engine = _engine(settings)
+    with db.reading(engine) as s:
+        if not (settings.var / basemap.FILE).exists():
+            basemap.build(s, settings.var / basemap.FILE)
+    engine.dispose()
+
+
+def _announce(settings: Settings, address: str) -> None:
+    with db.reading(_engine(settings)) as s:
+        invented = demo.is_demo(s)
+        logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
+        lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]
+        services = s.scalar(select(Service.code).limit(1))
+    click.echo(f"\nCityline is at {address}  (board: {address}/dispatch, crew: {address}/crew)")
+    if invented:
+        click.echo("Demo log-ins; the code is shown on the page:")
+        click.echo("\n".join(lines))
+    elif services:
+        click.echo("Nobody can log in yet? cityline user add you@example.gov --role administrator")
+    click.echo("Ctrl-C stops it.\n")
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> int:
+    """Waits until asked to stop or until one child ends, then ends the others; 0 when asked."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, ask)
+    while not asked.wait(0.2) and all(child.poll() is None for child in children):
+        pass
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+    return 0 if asked.is_set() else 1
+
+
+def _listen(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return notices.follow(s, now)
+
+
+def _root(engine: Engine, now: datetime) -> None:
+    """Yesterday's root, as soon as yesterday is over."""
+    yesterday = (now - timedelta(days=1)).date()
+    with db.transaction(engine) as s:
+        last = s.scalar(select(Root.day).order_by(Root.day.desc()).limit(1))
+        if last is None or last < yesterday:
+            events.take_root(s, yesterday)
+
+
+def _safely(job: Callable[[], object]) -> None:
+    """A fault in one job must not stop the others; it is logged and tried again."""
+    try:
+        job()
+    except Exception:
+        logging.getLogger("cityline.worker").exception("a job of the worker failed")

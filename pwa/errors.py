@@ -1,0 +1,109 @@
+"""What a visitor reads when something is not there, not allowed, or broken; and refusals in words."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, g, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from city.lifecycle import Refused
+from city.photos import BadPhoto
+from pwa.filters import outcome, state
+
+log = logging.getLogger("cityline")
+
+
+def init(app: Flask) -> None:
+    """One page for every error, and 422 for a refused verb that a page did not handle itself."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _stale)
+    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(Exception, _broken)
+
+
+def words(refused: Refused | BadPhoto) -> str:
+    """What went wrong and what to do, in the visitor's language."""
+    facts: dict[str, Any] = getattr(refused, "facts", {})
+    told = {
+        "not_allowed": _("You are not allowed to do this."),
+        "wrong_state": _(
+            "This case is %(state)s now, so that cannot be done.", state=_lower(facts.get("state"))
+        ),
+        "not_your_job": _("This job is not with your crew any more."),
+        "evidence_missing": _("Add a photo, or say why there is none."),
+        "choose_crew": _("Two crews are at work. Choose the one that goes on."),
+        "merge_cycle": _("These two are the same case already."),
+        "others_joined": _("Others have joined this report, so it cannot be withdrawn."),
+        "empty_note": _("Write the note first."),
+        "unknown_value": _("Choose one of the answers on the page."),
+        "unknown_service": _("Choose what it is."),
+        "unknown_case": _("That case cannot be joined any more. Send yours as a new one."),
+        "words_too_long": _(
+            "That is too long. Keep it under %(most)s letters.", most=facts.get("most", 4000)
+        ),
+        "outside_city": _(
+            "This place lies outside the city, so we cannot send a crew. Ask the town it belongs to."
+        ),
+        "answer_missing": _("Answer the question marked below."),
+        "answer_unknown": _("Choose one of the answers on the page."),
+        "place_missing": _("Say where it is: an address, a cross-street or the number on a pole."),
+        "place_unknown": _(
+            "We do not know that place. Try the street and number, two streets, or a pole number."
+        ),
+        "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
+        "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
+        "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
+        "not_a_photo": _("That file is not a photo. Choose a JPEG, PNG or WebP picture."),
+        "broken": _("That photo is damaged and cannot be read. Take it again."),
+        "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
+        "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
+        "too_many": _("Five photos are enough. Remove one first."),
+    }
+    return told.get(refused.code, _("That cannot be done now."))
+
+
+def page(status: int, title: str, text: str) -> Response:
+    """The error page."""
+    g.personal = True
+    return make_response(render_template("error.html", title=title, text=text, status=status), status)
+
+
+def _http(fault: HTTPException) -> Response:
+    if request.path.startswith(("/sync/", "/healthz", "/readyz")):
+        response = make_response({"error": fault.name, "status": fault.code}, fault.code or 500)
+        for name, value in fault.get_headers():
+            if name.lower() in ("allow", "retry-after"):
+                response.headers[name] = value
+        return response
+    told = {
+        401: (_("You are logged out"), _("Log in again, then repeat what you did.")),
+        403: (_("Not for this account"), _("Your account may not see this page.")),
+        404: (_("There is no such page"), _("The address may be mistyped, or the case is not public.")),
+        405: (_("That does not work here"), _("Go back and use the buttons on the page.")),
+        413: (_("That is too large to send"), _("Send fewer or smaller photos.")),
+    }
+    title, text = told.get(fault.code or 500, (_("Something is wrong"), _("Go back and try again.")))
+    return page(fault.code or 500, title, text)
+
+
+def _stale(_fault: CSRFError) -> Response:
+    return page(
+        400, _("This page was open for too long"), _("Go back, load the page again and repeat what you did.")
+    )
+
+
+def _refused(refused: Refused) -> Response:
+    return page(422, _("That cannot be done now"), words(refused))
+
+
+def _broken(fault: Exception) -> Response:
+    log.exception("unhandled", exc_info=fault)
+    return page(
+        500, _("Something broke on our side"), _("Nothing was lost. Try again in a minute, or call 311.")
+    )
+
+
+def _lower(code: str | None) -> str:
+    return state(code or "").lower() if code else outcome(None).lower()

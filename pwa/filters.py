@@ -1,0 +1,197 @@
+"""How times, promises and names read in the visitor's language and the city's time zone."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from babel.dates import format_date, format_time
+from flask import Flask
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
+
+from city.lifecycle import CANCELLED, CLOSED, MERGED
+from pwa import access
+
+NBSP = "\u00a0"
+
+
+def init(app: Flask) -> None:
+    """Gives the filters to every template."""
+    app.jinja_env.filters.update(
+        t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
+        step=step, state=state, left=left, early=early,
+    )  # fmt: skip
+
+
+def said(names: dict[str, str]) -> str:
+    """The words for the visitor's language; the city's first language where there are none."""
+    return names.get(lang()) or next(iter(names.values()), "")
+
+
+def lang() -> str:
+    """The visitor's language: "en", "es"."""
+    locale = get_locale()
+    return str(locale.language) if locale else "en"
+
+
+def local(at: datetime) -> datetime:
+    """The instant on the city's own clocks."""
+    return at.astimezone(access.here().city.time_zone)
+
+
+def day(at: datetime) -> str:
+    """ "Thu 26 Nov", with the year when it is another one."""
+    here, today = local(at), local(access.now())
+    pattern = "EEE d MMM" if here.year == today.year else "d MMM y"
+    return format_date(here.date(), pattern, locale=get_locale()).replace(" ", NBSP)
+
+
+def clock(at: datetime) -> str:
+    """ "5:12 pm"; in Spanish "17:12"."""
+    if lang() != "en":
+        return format_time(local(at), "H:mm", locale=get_locale())
+    here = local(at)
+    words = format_time(here, "h a" if here.minute == 0 else "h:mm a", locale="en")
+    return words.replace("\u202f", NBSP).replace(" ", NBSP).lower()
+
+
+def moment(at: datetime) -> str:
+    """ "Today, 5:12 pm" or "Sun 22 Nov, 6:41 pm"."""
+    days = (local(access.now()).date() - local(at).date()).days
+    named = {0: _("Today"), 1: _("Yesterday")}.get(days) or day(at)
+    return _("%(day)s, %(time)s", day=named, time=clock(at))
+
+
+def promise(case: Any) -> str:
+    """The promise in words: what a resident or a dispatcher is told. Never a status code."""
+    if case.state == CLOSED:
+        return _("%(outcome)s %(day)s", outcome=outcome(_outcome_of(case)), day=day(case.closed_at))
+    if case.state == MERGED:
+        return _("Same problem as another report")
+    if case.state == CANCELLED:
+        return _("Withdrawn")
+    if case.state == "waiting":
+        return waiting(case)
+    at = access.now()
+    if case.due_at < at:
+        late = at - case.due_at
+        if late < timedelta(days=1):
+            hours = max(1, int(late.total_seconds() // 3600))
+            return ngettext("Late by %(num)d hour", "Late by %(num)d hours", hours)
+        return ngettext("Late by %(num)d day", "Late by %(num)d days", late.days)
+    if local(case.due_at).date() == local(at).date():
+        return _("By %(time)s today", time=clock(case.due_at))
+    return _("By %(day)s", day=day(case.due_at))
+
+
+def waiting(case: Any) -> str:
+    """What a waiting case waits for."""
+    reason = getattr(case, "wait_reason", None) or next(
+        (p.why for p in getattr(case, "pauses", ()) if p.ended_at is None), None
+    )
+    words = {
+        "utility": _("Waiting for the utility"),
+        "parts": _("Waiting for parts"),
+        "weather": _("Waiting for the weather"),
+        "resident": _("Waiting for your answer"),
+    }
+    return words.get(reason or "", _("Waiting"))
+
+
+def outcome(code: str | None) -> str:
+    """An outcome as residents read it."""
+    words = {
+        "fixed": _("Fixed"),
+        "not found": _("Looked, nothing found"),
+        "not ours": _("Not the city's to fix"),
+        "no action": _("Closed without work"),
+    }
+    return words.get(code or "", _("Closed"))
+
+
+def left(case: Any) -> str:
+    """A short form for the queue: "1 day late", "2 h left", "Thu 26 Nov", "Utility"."""
+    if case.state in (CLOSED, MERGED, CANCELLED, "waiting"):
+        return promise(case)
+    span = case.due_at - access.now()
+    hours = int(abs(span).total_seconds() // 3600)
+    if span < timedelta():
+        if hours < 24:
+            return ngettext("%(num)d h late", "%(num)d h late", max(hours, 1))
+        return ngettext("%(num)d day late", "%(num)d days late", hours // 24)
+    if hours < 24:
+        return ngettext("%(num)d h left", "%(num)d h left", max(hours, 1))
+    return day(case.due_at)
+
+
+def early(seconds: float) -> str:
+    """How a promise was kept: "Promise kept, 3 hours early" or "2 days later than promised"."""
+    hours, days = int(abs(seconds) // 3600), int(abs(seconds) // 86400)
+    if seconds >= 0:
+        if days:
+            return ngettext("Promise kept, %(num)d day early", "Promise kept, %(num)d days early", days)
+        if hours:
+            return ngettext("Promise kept, %(num)d hour early", "Promise kept, %(num)d hours early", hours)
+        return _("Promise kept")
+    if days:
+        return ngettext("%(num)d day later than promised", "%(num)d days later than promised", days)
+    return ngettext("%(num)d hour later than promised", "%(num)d hours later than promised", max(hours, 1))
+
+
+def state(code: str) -> str:
+    """A state as staff read it."""
+    words = {
+        "new": _("New"),
+        "accepted": _("Accepted"),
+        "assigned": _("Assigned"),
+        "underway": _("Underway"),
+        "waiting": _("Waiting"),
+        "closed": _("Closed"),
+        "merged": _("Merged"),
+        "cancelled": _("Cancelled"),
+    }
+    return words.get(code, code)
+
+
+def step(kind: str) -> str:
+    """A stop of a case's story in words, the same for residents and staff."""
+    words = {
+        "open": _("Reported"),
+        "report": _("Report taken"),
+        "join": _("A neighbor joined"),
+        "accept": _("The city has read it"),
+        "assign": _("Crew assigned"),
+        "unassign": _("Taken back from the crew"),
+        "start": _("Crew on site"),
+        "pause": _("Crew paused"),
+        "wait": _("Waiting"),
+        "resume": _("Waiting is over"),
+        "make safe": _("Made safe for now"),
+        "needs parts": _("Parts ordered"),
+        "close": _("Closed"),
+        "reopen": _("Opened again"),
+        "not fixed": _("A resident says: not fixed"),
+        "review": _("A supervisor looks at it"),
+        "merge": _("Merged into another case"),
+        "merged in": _("Another case was merged into this one"),
+        "unmerge": _("Separated again"),
+        "merged out": _("A merged case was separated"),
+        "cancel": _("Withdrawn"),
+        "note": _("Note"),
+        "show": _("Words and photos made public"),
+        "hide": _("Words and photos hidden again"),
+        "subscribe": _("Asked for news"),
+        "erase": _("A report was erased"),
+    }
+    return words.get(kind, kind)
+
+
+def metres(value: float) -> str:
+    """ "40 m", "1.2 km": rounded as people say it."""
+    if value >= 1000:
+        return f"{value / 1000:.1f}{NBSP}km"
+    return f"{round(value, -1) if value >= 100 else round(value):.0f}{NBSP}m"
+
+
+def _outcome_of(case: Any) -> str | None:
+    proof = getattr(case, "proof", None)
+    return proof.outcome if proof else getattr(case, "outcome", None)

@@ -1,0 +1,1 @@
+"""One module an audience; they never import each other."""

@@ -1,0 +1,57 @@
+"""Serves photos to those who may see them."""
+
+from flask import Blueprint, Response, abort, g
+from sqlalchemy.orm import Session
+
+from city import cases, photos, queries
+from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, MANAGER, SUPERVISOR
+from city.schema import Case, Photo
+from pwa import access
+
+STAFF = frozenset((CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER))
+
+bp = Blueprint("photos", __name__)
+
+
+@bp.get("/photos/<photo_id>/<size>.jpg")
+def photo(photo_id: str, size: str) -> Response:
+    """One photo in one size. To a stranger a photo that is not public does not exist."""
+    if size not in photos.SIZES:
+        abort(404)
+    here = access.here()
+    with access.reading() as s:
+        found = access.or_404(s.get(Photo, photo_id))
+        shown = _is_public(s, found)
+        if not shown and not _may_see(s, found):
+            abort(404)
+        try:
+            data = photos.read(here.store, here.settings.var, found, size)
+        except KeyError:
+            abort(404)
+    response = Response(data, mimetype="image/jpeg")
+    # What was shown may be hidden again, so a stranger's copy is asked for anew every hour.
+    g.personal = False
+    response.cache_control.private = True
+    response.cache_control.max_age = 3600
+    return response
+
+
+def _is_public(s: Session, photo: Photo) -> bool:
+    if photo.case_id is None:
+        return False
+    publish = access.here().settings.publish
+    case = s.get_one(Case, photo.case_id)
+    if photo.report:
+        return queries.is_public(photo.report, case, publish)
+    return any(queries.is_public(report, case, publish) for report in case.reports)
+
+
+def _may_see(s: Session, photo: Photo) -> bool:
+    if access.person_id() and STAFF & access.actor(s).roles:
+        return True
+    if photo.case_id is None:
+        return False
+    own = access.own_report(s, s.get_one(Case, photo.case_id))
+    if own is None:
+        own = access.own_report(s, cases.root_of(s, s.get_one(Case, photo.case_id)))
+    return own is not None and photo.report_id in (None, own.id)

@@ -1,0 +1,144 @@
+"""The cast of the tests: one small town, its people and crews, and reports made with defaults."""
+
+import io
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from city import cases, db, people, photos, reports
+from city.events import Actor
+from city.places import Place
+from city.schema import Area, Case, Crew, Department, Person, Photo, Report, Service
+from city.settings import Settings
+
+SECRET = "a secret of the tests, long enough to be one"
+LAMP = Place(39.6000, -71.2000, "pin", "214 Tansy Street", 5.0)
+SQUARE = {
+    "type": "Polygon",
+    "coordinates": [[[-71.3, 39.5], [-71.1, 39.5], [-71.1, 39.7], [-71.3, 39.7], [-71.3, 39.5]]],
+}
+
+
+@dataclass
+class Town:
+    """A database with two services, three crews and somebody for every role."""
+
+    engine: Engine
+    settings: Settings
+    now: datetime
+    ids: dict[str, int]
+
+    @contextmanager
+    def at_work(self) -> Iterator["Scene"]:
+        """One transaction with everybody in it."""
+        with db.transaction(self.engine) as s:
+            yield Scene(self, s)
+
+    @contextmanager
+    def looking(self) -> Iterator["Scene"]:
+        with db.reading(self.engine) as s:
+            yield Scene(self, s)
+
+
+@dataclass
+class Scene:
+    town: Town
+    s: Session
+
+    def actor(self, name: str) -> Actor:
+        return people.actor(self.s.get_one(Person, self.town.ids[name]))
+
+    def crew(self, name: str) -> Crew:
+        return self.s.get_one(Crew, self.town.ids[name])
+
+    def case(self, number: str) -> Case:
+        return self.s.scalars(select(Case).where(Case.number == number)).one()
+
+    def report(self, **changes: Any) -> Report:
+        """A report taken now; `at`, `taken` and `key` may be given beside what a Telling holds."""
+        at = changes.pop("at", self.town.now)
+        taken: Sequence[Photo] = changes.pop("taken", ())
+        told = {
+            "key": uuid.uuid4().hex,
+            "service_code": "light-out",
+            "channel": "web",
+            "place": LAMP,
+        } | changes
+        telling = reports.Telling(**told)
+        token = reports.token_for(SECRET, telling.key)
+        return reports.take(self.s, telling, at=at, token=token, taken=taken)
+
+    def photo(self, colour: str = "navy", staged_for: str = "form:test") -> Photo:
+        return photos.stage(
+            self.s, self.town.settings.var, jpeg(colour), staged_for=staged_for, at=self.town.now
+        )
+
+    def assigned(self, crew: str = "lights", **changes: Any) -> Case:
+        case = self.report(**changes).case
+        cases.assign(self.s, case, self.crew(crew), by=self.actor("dispatcher"), at=self.town.now)
+        return case
+
+
+def furnish(engine: Engine, settings: Settings, now: datetime) -> Town:
+    """Fills an empty database with the town."""
+    ids: dict[str, int] = {}
+    with db.transaction(engine) as s:
+        s.add(Department(code="works", names={"en": "Works", "es": "Obras"}, time_zone="America/New_York"))
+        s.add_all(
+            [
+                _service("light-out", "streetlight", "Streetlight out", "Farol apagado", 3, 1),
+                _service("limb-down", "tree", "Limb down", "Rama caída", 5, 2),
+                _service("nuisance", "other", "Nuisance", "Molestia", 5, 3, private=True, precision_m=200),
+            ]
+        )
+        s.add(Area(kind="boundary", name="Town", geometry=SQUARE))
+        for name in ("lights", "trees"):
+            crew = Crew(name=name)
+            s.add(crew)
+            s.flush()
+            ids[name] = crew.id
+        s.flush()
+        for name, role, crews in (
+            ("dispatcher", "dispatcher", []),
+            ("supervisor", "supervisor", []),
+            ("call-taker", "call-taker", []),
+            ("manager", "manager", []),
+            ("administrator", "administrator", []),
+            ("rosa", "crew", ["lights"]),
+            ("tom", "crew", ["trees"]),
+        ):
+            members = [s.get_one(Crew, ids[c]) for c in crews]
+            ids[name] = people.add(s, f"{name}@town.test", name.title(), [role], crews=members).id
+    return Town(engine, settings, now, ids)
+
+
+def jpeg(colour: str = "navy", size: tuple[int, int] = (640, 480)) -> bytes:
+    """A small picture, its bytes different for every colour."""
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "JPEG")
+    return out.getvalue()
+
+
+def _service(
+    code: str,
+    group: str,
+    en: str,
+    es: str,
+    days: int,
+    position: int,
+    *,
+    private: bool = False,
+    precision_m: int = 0,
+) -> Service:
+    return Service(
+        code=code, group=group, names={"en": en, "es": es}, chips={"en": en, "es": es}, is_default=True,
+        position=position, department_code="works", promise_days=days, questions=[], asset_kind=None,
+        precision_m=precision_m, private=private, urgent=False,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Any order of moves, merges, unmerges and reopenings keeps the case, its log and its promise true."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from factories import SECRET, Scene, Town
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from city import cases, events, people, promises, reports
+from city.events import Actor
+from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused
+from city.schema import Case
+
+ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([*MOVES, "not fixed", "note"]),
+        st.sampled_from(ACTORS),
+        st.integers(0, 3),
+        st.integers(0, 3),
+        st.integers(1, 60 * 24 * 6),
+    ),
+    min_size=5,
+    max_size=40,
+)
+# One database serves a whole test: every example adds its own cases to it.
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@given(walk=steps)
+@many
+def test_any_walk_follows_the_table_and_the_log_tells_it(town: Town, walk: list[tuple[Any, ...]]) -> None:
+    with town.at_work() as scene:
+        family = [scene.report().case for _ in range(4)]
+        now = town.now
+        for move, who, one, other, minutes in walk:
+            now += timedelta(minutes=minutes)
+            case, root = family[one], family[other]
+            before = (case.state, case.version)
+            changed = attempt(scene, move, who, case, root, now)
+            if changed is None:
+                assert (case.state, case.version) == before, "a refused move changed something"
+            elif changed and move in MOVES:
+                assert before[0] in MOVES[move].sources
+                assert MOVES[move].to in (None, case.state)
+            for each in family:
+                holds(each, family)
+        ids = [case.id for case in family]
+    with town.looking() as scene:
+        for case_id in ids:
+            case = scene.s.get_one(Case, case_id)
+            told = [e for e, _ in events.of(scene.s, cases.subject(case)) if e.now]
+            assert told[-1].now == case.state
+            assert all(a.now == b.was for a, b in pairwise(told)), "the log skips a step"
+        assert events.verify(scene.s) == []
+
+
+@given(
+    walk=st.lists(
+        st.tuples(
+            st.sampled_from(["merge", "unmerge", "close", "reopen"]), st.integers(0, 4), st.integers(0, 4)
+        ),
+        min_size=4,
+        max_size=30,
+    )
+)
+@many
+def test_merging_in_any_order_loses_nobody_and_unmerging_gives_the_state_back(
+    town: Town, walk: list[tuple[str, int, int]]
+) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        family = [scene.report().case for _ in range(5)]
+        former: dict[int, tuple[str, datetime]] = {}
+        for at, (move, one, other) in enumerate(walk):
+            now = town.now + timedelta(minutes=at)
+            case = family[one]
+            was = case.state
+            changed = attempt(scene, move, "dispatcher", case, family[other], now)
+            if changed and move == "merge" and was != MERGED:
+                former[case.id] = (was, case.due_at)
+            if changed and move == "unmerge":
+                state, due_at = former.pop(case.id)
+                assert case.state == state
+                if state in OPEN:
+                    assert case.due_at == due_at
+            for each in family:
+                holds(each, family)
+                assert len(each.reports) == 1, "a report left its case"
+                assert reaches_the_end(scene, each)
+        assert by.roles == {"dispatcher"}
+
+
+def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: datetime) -> bool | None:
+    """Tries a move; None when it was refused."""
+    by = people.reporter(case.reports[0].id) if who == "resident" else scene.actor(who)
+    verbs: dict[str, Callable[[], bool]] = {
+        "accept": lambda: cases.accept(scene.s, case, by=by, at=now),
+        "assign": lambda: cases.assign(scene.s, case, crew_for(scene, now), by=by, at=now),
+        "unassign": lambda: cases.unassign(scene.s, case, by=by, at=now),
+        "start": lambda: cases.start(scene.s, case, by=by, at=now),
+        "pause": lambda: cases.pause(scene.s, case, by=by, at=now),
+        "wait": lambda: cases.wait(scene.s, case, "weather", by=by, at=now),
+        "resume": lambda: cases.resume(scene.s, case, by=by, at=now),
+        "make safe": lambda: cases.make_safe(scene.s, case, by=by, at=now),
+        "needs parts": lambda: cases.needs_parts(scene.s, case, by=by, at=now),
+        "close": lambda: cases.close(
+            scene.s, case, by=by, at=now, outcome=OUTCOMES[now.minute % 4], no_photo="dark"
+        ),
+        "reopen": lambda: cases.reopen(scene.s, case, by=by, at=now),
+        "merge": lambda: cases.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),
+        "unmerge": lambda: cases.unmerge(scene.s, case, by=by, at=now),
+        "cancel": lambda: cases.cancel(scene.s, case, "test", by=by, at=now),
+        "note": lambda: cases.note(scene.s, case, "Looked at it", by=by, at=now),
+        "not fixed": lambda: bool(said_not_fixed(scene, case, by, now)),
+    }
+    try:
+        return verbs[move]()
+    except Refused:
+        return None
+
+
+def said_not_fixed(scene: Scene, case: Case, by: Actor, now: datetime) -> str:
+    key = uuid.uuid4().hex
+    token = reports.token_for(SECRET, key)
+    report = case.reports[0]
+    return reports.not_fixed(scene.s, report, by=people.reporter(report.id), at=now, key=key, token=token)
+
+
+def crew_for(scene: Scene, now: datetime) -> Any:
+    return scene.crew("lights" if now.minute % 2 else "trees")
+
+
+def keep(case: Case) -> int | None:
+    held = cases.live(case)
+    return held.crew_id if held else None
+
+
+def holds(case: Case, family: list[Case]) -> None:
+    """What is true of every case at every moment."""
+    held = [a for a in case.assignments if a.ended_at is None]
+    assert len(held) <= 1
+    assert bool(held) or case.state not in ("assigned", "underway")
+    assert not held or case.state in ("assigned", "underway", WAITING)
+    assert (case.state == MERGED) == (case.merged_into_id is not None)
+    assert (case.state == MERGED) == (case.merged_from is not None)
+    assert sum(p.ended_at is None for p in case.pauses) <= 1
+    if case.state == CLOSED:
+        assert case.closures[-1].cycle == case.cycle
+        assert case.outcome == case.closures[-1].outcome
+    assert case.due_at >= promises.due(case.opened_at, case.service, [], case.opened_at)
+
+
+def reaches_the_end(scene: Scene, case: Case) -> bool:
+    """The chain of merges has an end, and the end is not merged."""
+    seen = set()
+    while case.merged_into_id is not None:
+        assert case.id not in seen
+        seen.add(case.id)
+        case = scene.s.get_one(Case, case.merged_into_id)
+    return case.state != MERGED
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_every_move_is_reached_by_the_walks(move: str) -> None:
+    """attempt() knows every row of the table; a new row must be added there."""
+    assert move in attempt.__code__.co_consts

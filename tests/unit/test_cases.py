@@ -1,0 +1,221 @@
+"""The verbs: every one writes state and log together, twice is harmless, and the rules of merging hold."""
+
+from datetime import timedelta
+
+import pytest
+from factories import SECRET, Scene, Town
+from sqlalchemy import func, select
+
+from city import cases, events, people, promises, reports
+from city.lifecycle import Refused
+from city.schema import Assignment, Case, Event, FeedRow
+
+
+def test_a_case_walks_from_report_to_proof(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report(taken=[scene.photo()]).case
+        number = case.number
+        assert cases.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        assert cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+        assert cases.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        proof = scene.photo("gold", "device:1")
+        assert cases.close(
+            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof]
+        )
+    with town.looking() as scene:
+        case = scene.case(number)
+        assert (case.state, case.outcome, case.closures[0].crew_id) == ("closed", "fixed", town.ids["lights"])
+        assert [a.ended_why for a in case.assignments] == ["closed"]
+        kinds = [e.kind for e, _ in events.of(scene.s, cases.subject(case))]
+        assert kinds == ["open", "report", "accept", "assign", "start", "close"]
+        assert events.verify(scene.s) == []
+        row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
+        assert (row.present, row.why) == (True, "closed")
+
+
+def test_closing_twice_records_one_event(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        for expected in (True, False):
+            done = cases.close(
+                scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
+            )
+            assert done is expected
+        number = case.number
+    with town.looking() as scene:
+        lines = scene.s.scalar(select(func.count()).select_from(Event).where(Event.kind == "close"))
+        assert lines == 1
+        assert scene.case(number).closures[0].no_photo == "dark"
+
+
+def test_fixed_needs_a_photo_or_a_reason(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        with pytest.raises(Refused, match="evidence_missing"):
+            cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed")
+        assert cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+
+
+def test_a_crew_closes_only_its_own_job(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned("lights")
+        with pytest.raises(Refused, match="not_your_job"):
+            cases.close(scene.s, case, by=scene.actor("tom"), at=town.now, outcome="not found")
+
+
+def test_reassigning_ends_the_first_assignment_and_tells_both_crews(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned("lights")
+        cases.assign(scene.s, case, scene.crew("trees"), by=scene.actor("supervisor"), at=town.now)
+        number, case_id = case.number, case.id
+    with town.looking() as scene:
+        rows = scene.s.scalars(
+            select(Assignment).where(Assignment.case_id == case_id).order_by(Assignment.id)
+        )
+        assert [(a.crew_id, a.ended_why) for a in rows] == [
+            (town.ids["lights"], "reassigned"),
+            (town.ids["trees"], None),
+        ]
+        feed = {row.scope: (row.present, row.why) for row in scene.s.scalars(select(FeedRow))}
+        assert feed == {
+            f"crew:{town.ids['lights']}": (False, "reassigned"),
+            f"crew:{town.ids['trees']}": (True, None),
+        }
+        assert scene.case(number).state == "assigned"
+
+
+def test_made_safe_ends_the_job_but_not_the_case(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        due = case.due_at
+        cases.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        assert (case.state, case.follow_on, case.due_at, cases.live(case)) == ("accepted", True, due, None)
+
+
+def test_waiting_stops_the_clock_and_resuming_goes_back_to_the_crew(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        due = case.due_at
+        cases.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=town.now)
+        assert promises.standing(case, town.now + timedelta(days=30)) == "wait"
+        later = town.now + timedelta(days=2)
+        cases.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
+        assert (case.state, case.due_at) == ("assigned", due + timedelta(days=2))
+
+
+def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        at, done = town.now + timedelta(days=9), town.now + timedelta(hours=3)
+        cases.close(
+            scene.s, case, by=scene.actor("rosa"), at=at, at_device=done, outcome="fixed", no_photo="dark"
+        )
+        assert case.closures[0].done_at == done
+        too_early = town.now - timedelta(days=400)
+        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
+        cases.close(
+            scene.s,
+            case,
+            by=scene.actor("rosa"),
+            at=at,
+            at_device=too_early,
+            outcome="fixed",
+            no_photo="dark",
+        )
+        assert case.closures[1].done_at == at, "bounded by the assignment"
+
+
+def test_merging_keeps_every_reporter_and_unmerging_gives_everything_back(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        first, second = scene.report().case, scene.assigned("trees")
+        due = second.due_at
+        cases.merge(scene.s, second, first, by=by, at=town.now)
+        assert (second.state, second.merged_into_id) == ("merged", first.id)
+        assert (first.state, cases.live(first).crew_id) == ("assigned", town.ids["trees"]), "its crew goes on"
+        cases.unmerge(scene.s, second, by=by, at=town.now + timedelta(days=1))
+        assert (second.state, second.due_at) == ("assigned", due)
+        assert cases.live(second).crew_id == town.ids["trees"]
+
+
+def test_two_live_crews_make_the_dispatcher_choose(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        first, second = scene.assigned("lights"), scene.assigned("trees")
+        with pytest.raises(Refused, match="choose_crew"):
+            cases.merge(scene.s, second, first, by=by, at=town.now)
+        cases.merge(scene.s, second, first, by=by, at=town.now, keep_crew=town.ids["trees"])
+        assert cases.live(first).crew_id == town.ids["trees"]
+        assert [a.ended_why for a in first.assignments] == ["withdrawn", None]
+        assert [a.ended_why for a in second.assignments] == ["merged"]
+
+
+def test_a_circle_of_merges_is_refused(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        a, b, c = (scene.report().case for _ in range(3))
+        cases.merge(scene.s, a, b, by=by, at=town.now)
+        cases.merge(scene.s, b, c, by=by, at=town.now)
+        with pytest.raises(Refused, match="merge_cycle"):
+            cases.merge(scene.s, c, a, by=by, at=town.now)
+        assert cases.root_of(scene.s, a) is c
+
+
+def test_a_refused_verb_leaves_nothing_behind(town: Town) -> None:
+    def report_and_accept() -> None:
+        with town.at_work() as scene:
+            cases.accept(scene.s, scene.report().case, by=scene.actor("rosa"), at=town.now)
+
+    with pytest.raises(Refused, match="not_allowed"):
+        report_and_accept()
+    with town.looking() as scene:
+        assert scene.s.scalar(select(func.count()).select_from(Case)) == 0
+        assert scene.s.scalar(select(func.count()).select_from(Event)) == 0
+
+
+def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -> None:
+    with town.at_work() as scene:
+        lonely, joined, read = scene.report(), scene.report(), scene.report()
+        scene.report(join=joined.case.number)
+        cases.accept(scene.s, read.case, by=scene.actor("dispatcher"), at=town.now)
+        assert cases.cancel(scene.s, lonely.case, "withdrawn", by=people.reporter(lonely.id), at=town.now)
+        with pytest.raises(Refused, match="others_joined"):
+            cases.cancel(scene.s, joined.case, "withdrawn", by=people.reporter(joined.id), at=town.now)
+        with pytest.raises(Refused, match="wrong_state"):
+            cases.cancel(scene.s, read.case, "withdrawn", by=people.reporter(read.id), at=town.now)
+
+
+def not_fixed(scene: Scene, report, at, key: str) -> str:
+    return reports.not_fixed(
+        scene.s, report, by=people.reporter(report.id), at=at, key=key, token=reports.token_for(SECRET, key)
+    )
+
+
+def test_not_fixed_reopens_once_then_joins_then_goes_to_a_supervisor(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        mine = scene.report()
+        case, theirs = mine.case, scene.report(join=mine.case.number)
+        for cycle in (1, 2, 3):
+            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            led_to = not_fixed(scene, mine, town.now, f"k{cycle}")
+            assert led_to == ("review" if cycle == 3 else "reopened")
+            assert not_fixed(scene, mine, town.now, f"again{cycle}") == led_to, "twice is harmless"
+            if cycle < 3:
+                assert not_fixed(scene, theirs, town.now, f"theirs{cycle}") == "joined"
+        assert (case.state, case.cycle, case.review) == ("closed", 3, "sent back")
+        assert cases.reopen(scene.s, case, by=by, at=town.now)
+
+
+def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
+    with town.at_work() as scene:
+        report = scene.report()
+        cases.close(
+            scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark"
+        )
+        old = report.case
+        assert not_fixed(scene, report, town.now + timedelta(days=15), "late") == "new case"
+        new = scene.s.scalars(select(Case).where(Case.linked_to_id == old.id)).one()
+        assert (old.state, new.state, new.address) == ("closed", "new", old.address)
+        assert reports.by_token(scene.s, reports.token_for(SECRET, "late")).case is new

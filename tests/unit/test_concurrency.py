@@ -1,0 +1,94 @@
+"""Fifty reporters and five dispatchers at once: no error, nothing lost or doubled, seq in commit order."""
+
+import random
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+from factories import SECRET, Town
+from sqlalchemy import func, select
+
+from city import cases, db, events, people, reports
+from city.lifecycle import Refused
+from city.places import Place
+from city.schema import Case, Event, Person, Report
+
+REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
+
+
+@pytest.mark.slow
+def test_fifty_reporters_and_five_dispatchers(town: Town) -> None:
+    over, quiet = threading.Event(), threading.Event()
+
+    def report(who: int) -> None:
+        for n in range(REPORTS_EACH):
+            place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
+            key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
+            telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+            for _ in range(2):  # a double tap
+                with db.transaction(town.engine) as s:
+                    reports.take(s, telling, at=town.now, token=reports.token_for(SECRET, key))
+
+    def dispatch(who: int) -> None:
+        lots = random.Random(who)
+        while not over.is_set():
+            with db.reading(town.engine) as s:
+                ids = list(s.scalars(select(Case.id)))
+            if len(ids) < 2:
+                continue
+            one, other = lots.sample(ids, 2)
+            act(one, other, lots)
+
+    def act(one: int, other: int, lots: random.Random) -> None:
+        try:
+            with db.transaction(town.engine) as s:
+                by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+                case, into = s.get_one(Case, one), s.get_one(Case, other)
+                crew = lots.choice([town.ids["lights"], town.ids["trees"]])
+                lots.choice(
+                    [
+                        lambda: cases.accept(s, case, by=by, at=town.now),
+                        lambda: cases.assign(s, case, s.get_one(cases.Crew, crew), by=by, at=town.now),
+                        lambda: cases.merge(s, case, into, by=by, at=town.now, keep_crew=crew),
+                        lambda: cases.unmerge(s, case, by=by, at=town.now),
+                    ]
+                )()
+        except Refused:
+            pass  # the case had moved on: that is an answer, not an error
+
+    def watch() -> list[int]:
+        """A follower of the log: what it has read once never gains a line before its end."""
+        got: list[int] = []
+        while True:
+            last_look = quiet.is_set()
+            with db.reading(town.engine) as s:
+                lines = events.since(s, got[-1] if got else 0)
+            got += [line.seq for line in lines]
+            if last_look and not lines:
+                return got
+
+    with ThreadPoolExecutor(REPORTERS + DISPATCHERS + 1) as pool:
+        follower = pool.submit(watch)
+        dispatchers = [pool.submit(dispatch, who) for who in range(DISPATCHERS)]
+        reporters = [pool.submit(report, who) for who in range(REPORTERS)]
+        try:
+            for reporter in reporters:
+                reporter.result()
+        finally:
+            over.set()
+            wait(dispatchers)
+            quiet.set()
+        for dispatcher in dispatchers:
+            dispatcher.result()
+        seen = follower.result()
+
+    with town.looking() as scene:
+        s = scene.s
+        assert s.scalar(select(func.count()).select_from(Report)) == REPORTERS * REPORTS_EACH
+        assert s.scalar(select(func.count(func.distinct(Report.words)))) == REPORTERS * REPORTS_EACH
+        assert s.scalar(select(func.count(func.distinct(Case.number)))) == REPORTERS * REPORTS_EACH
+        seqs = list(s.scalars(select(Event.seq).order_by(Event.seq)))
+        assert len(seqs) == len(set(seqs))
+        assert seen == seqs, "a follower missed a line, so seq does not follow commit order"
+        assert events.verify(s) == []
