@@ -14,7 +14,7 @@ from random import Random
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, geo, people, photos, promises, reports
+from city import cases, geo, people, photos, places, promises, reports
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.events import Actor
@@ -267,7 +267,7 @@ class _Author:
     def _accepted(self, tale: _Tale, by: Actor, at: datetime) -> None:
         cases.accept(self.s, tale.case, by=by, at=at, origin="demo")
         if not tale.service.private and self.chance.random() < 0.7:
-            reports.show(self.s, _told_of(tale), by=by, at=at)
+            reports.show(self.s, _told_of(tale), by=by, at=at, origin="demo")
         if self.chance.random() < 0.12:
             cases.note(self.s, tale.case, self.chance.choice(NOTES), by=by, at=at, origin="demo")
 
@@ -328,10 +328,13 @@ class _Author:
         return self._beside(Place(address.lat, address.lon, "gps", address.label, accuracy), accuracy / 2)
 
     def _beside(self, place: Place, metres: float) -> Place:
+        """Where a phone that stands there believes to be; never outside the city."""
         step = metres / geo.METRES_A_DEGREE
-        lat = place.lat + self.chance.uniform(-step, step)
-        lon = place.lon + self.chance.uniform(-step, step)
-        return Place(round(lat, 6), round(lon, 6), "gps", place.label, float(self.chance.randint(4, 28)))
+        lat = round(place.lat + self.chance.uniform(-step, step), 6)
+        lon = round(place.lon + self.chance.uniform(-step, step), 6)
+        if places.outside(self.s, geo.Point(lat, lon)):
+            return place
+        return Place(lat, lon, "gps", place.label, float(self.chance.randint(4, 28)))
 
     def _opened(self, service: Service, standing: str) -> datetime:
         """A moment from which an open case of this service stands so today."""

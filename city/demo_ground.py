@@ -59,16 +59,20 @@ BOUNDARY = Polygon(
         (1500, -700), (1330, -1340), (820, -1490), (-420, -1500), (-1140, -1440),
     ]
 )  # fmt: skip
+WELL_INSIDE = BOUNDARY.buffer(-2)
 # The river's line as four-point curves, north to south, drawn past the boundary at both ends.
 RIVER_CURVES = (
+    ((900, 8600), (100, 5200), (110, 3000), (268, 1660)),
     ((268, 1660), (0, 1020), (803, 598), (430, 120)),
     ((430, 120), (56, -360), (-180, -360), (130, -900)),
     ((130, -900), (440, -1440), (-20, -1500), (-290, -1760)),
+    ((-290, -1760), (-1200, -2640), (-300, -5000), (-1100, -8600)),
 )
 FERRIER = LineString([(-1700, -1450), (420, 1530)])
 RAIL = LineString(
-    [(-1600, 1130), (-1200, 1060), (-670, 1020), (-100, 1080), (500, 1200), (1000, 1130), (1600, 900)]
-)
+    [(-8600, 1900), (-1600, 1130), (-1200, 1060), (-670, 1020), (-100, 1080), (500, 1200), (1000, 1130),
+     (1600, 900), (8600, -900)]
+)  # fmt: skip
 AVENUES = ("Ferrier Avenue", "Old Quarry Road", "Harbor Street")
 # Name → the western and the eastern street that it joins.
 BRIDGES = {
@@ -87,7 +91,7 @@ NEIGHBOURHOODS = (
 )
 SHORTEST_STREET = 90.0
 FIRST_FEEDER, POLES_A_FEEDER = 15, 130
-SURROUNDINGS = 900.0  # how far the river is drawn past the boundary
+SURROUNDINGS = 7000.0  # how far the river is drawn past the boundary
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,9 @@ def _steps(
         east, north = ahead.x - here.x, ahead.y - here.y
         length = math.hypot(east, north) or 1.0
         side = offset / length * (1 if left else -1)
-        yield ShapelyPoint(here.x - north * side, here.y + east * side), left
+        spot = ShapelyPoint(here.x - north * side, here.y + east * side)
+        if WELL_INSIDE.contains(spot):
+            yield spot, left
         along, left = along + every, not left
 
 

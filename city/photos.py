@@ -57,7 +57,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# However many photos arrive, no more than two are unpacked at a time: up to 350 MB each, as transparent PNG.
+# However many photos arrive, no more than two are unpacked at a time: a PNG of 40 megapixels takes 360 MB.
 _unpacking = threading.BoundedSemaphore(2)
 log = logging.getLogger(__name__)
 
@@ -485,16 +485,15 @@ def _orientation(file: ImageFile) -> int:
 
 
 def _flat(file: Image.Image) -> Image.Image:
-    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white, and no metadata."""
+    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white."""
     if file.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
-        picture = file.convert("I").point(lambda grey: grey * (1 / 256)).convert("L")
+        picture = file.point(lambda grey: grey * (1 / 256)).convert("L")
     elif file.has_transparency_data:
-        clear = file.convert("RGBA")
+        clear = file if file.mode == "RGBA" else file.convert("RGBA")  # a copy may weigh 160 MB
         picture = Image.new("RGB", clear.size, "white")
-        picture.paste(clear, mask=clear.getchannel("A"))
+        picture.paste(clear, mask=clear)
     else:
         picture = file.convert({"1": "L", "L": "L", "CMYK": "CMYK"}.get(file.mode, "RGB"))
-    picture.info = {}
     return picture
 
 
@@ -520,7 +519,7 @@ def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _jpeg(picture: Image.Image) -> bytes:
-    picture.info = {}  # whatever a step before may have put there would be written into the file
+    picture.info = {}  # Pillow would write a comment that it finds there
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=QUALITY, progressive=True, optimize=True)
     return out.getvalue()

@@ -154,7 +154,6 @@ class View:
 def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[list[Case], int]:
     """The cases of a view, the most pressing first, and how many there are in all."""
     asked = select(Case).where(*_answers(view, now))
-    count = s.scalar(select(func.count()).select_from(asked.subquery())) or 0
     pressing = (Case.state == WAITING, Case.urgent.desc(), Case.due_at, Case.id)
     rows = s.scalars(
         asked.order_by(*pressing)
@@ -167,7 +166,12 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[l
             selectinload(Case.pauses),
         )
     ).unique()
-    return list(rows), count
+    return list(rows), count(s, view, now=now)
+
+
+def count(s: Session, view: View, *, now: datetime) -> int:
+    """How many cases a view holds."""
+    return s.scalar(select(func.count()).select_from(Case).where(*_answers(view, now))) or 0
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ def tally(s: Session, *, now: datetime) -> Tally:
         .group_by(Service.group)
     ).all()
     return Tally(
-        standings={name: sum(row[4 + i] for row in rows) for i, name in enumerate(names)},
+        standings={name: sum(int(row[4 + i]) for row in rows) for i, name in enumerate(names)},
         groups={row[0]: row[1] for row in rows},
         unassigned=sum(row[2] for row in rows),
         unlocated=sum(row[3] for row in rows),

@@ -110,14 +110,15 @@ def by_token(s: Session, token: str) -> Report | None:
     return s.get(Report, row.report_id) if row and row.revoked_at is None else None
 
 
-def show(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
+def show(s: Session, report: Report, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Makes a report's words and photos public."""
     may("show", by.roles)
     if report.shown_at or report.erased_at:
         return False
     cases.lock(s, report.case)
     report.shown_at = at
-    events.record(s, cases.subject(report.case), "show", by=by, at=at, facts={"report": report.number})
+    facts = {"report": report.number}
+    events.record(s, cases.subject(report.case), "show", by=by, at=at, facts=facts, origin=origin)
     return True
 
 
@@ -154,6 +155,24 @@ def news_code(secret: str, subscription: Subscription) -> str:
     """What only a reader of that mailbox knows; confirms or stops its subscription."""
     told = f"news:{subscription.id}:{subscription.email}"
     return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def confirm(s: Session, subscription: Subscription, *, at: datetime) -> bool:
+    """The reader of the mailbox wants the news, also after having stopped them once."""
+    if subscription.confirmed_at and not subscription.stopped_at:
+        return False
+    subscription.confirmed_at, subscription.stopped_at = subscription.confirmed_at or at, None
+    _news(s, subscription, "confirm news", at)
+    return True
+
+
+def stop(s: Session, subscription: Subscription, *, at: datetime) -> bool:
+    """The reader of the mailbox wants no more news."""
+    if subscription.stopped_at:
+        return False
+    subscription.stopped_at = at
+    _news(s, subscription, "stop news", at)
+    return True
 
 
 def not_fixed(
@@ -234,6 +253,14 @@ def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Act
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone))
     return True
+
+
+def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
+    report = s.get_one(Report, subscription.report_id)
+    events.record(
+        s, cases.subject(report.case), kind, by=people.reporter(report.id), at=at,
+        facts={"report": report.number, "subscription": subscription.id},
+    )  # fmt: skip
 
 
 def _claim(s: Session, key: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 from flask_babel import Babel
+from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
         BABEL_DEFAULT_TIMEZONE="UTC",
+        COMPRESS_ALGORITHM=["br", "gzip"],
     )
     held = access.Cityline(settings, city, db.connect(settings.database_url), photos.open_store(settings))
     if now:
@@ -54,6 +56,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
 
     Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))
     csrf.init_app(app)
+    Compress(app)
     fragments.init(app)
     filters.init(app)
     shell.init(app)

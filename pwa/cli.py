@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +26,8 @@ from pwa.app import create_app
 
 LISTEN_SECONDS = 1.0
 TIDY_SECONDS = 60.0
+
+Job = Callable[[datetime], object]
 
 
 def main() -> None:
@@ -67,13 +70,13 @@ def run(port: int, host: str, empty: bool) -> None:
 @cli.command()
 @click.option("--port", default=8311, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--threads", default=8, show_default=True, help="Requests served at once.")
+@click.option("--threads", default=4, show_default=True, help="Requests served at once.")
 def web(port: int, host: str, threads: int) -> None:
     """Runs the web server alone (granian; one process, as SQLite wants it)."""
     command = [
         str(Path(sys.executable).with_name("granian")), "--interface", "wsgi",
-        "--factory", "pwa.app:create_app", "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
-        "--log-level", "warning",
+        "--factory", "pwa.app:create_app", "--host", host, "--port", str(port),
+        "--workers", "1", "--blocking-threads", str(threads), "--log-level", "warning",
     ]  # fmt: skip
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
 
@@ -89,16 +92,20 @@ def work() -> None:
     engine = app.extensions["cityline"].engine
     store = app.extensions["cityline"].store
     mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
-    tidied = 0.0
+    every_second: list[Job] = [
+        partial(_listen, engine),
+        partial(delivery.send_due, engine, mailer, render),
+        partial(photos.settle_all, engine, store, settings.var),
+    ]
+    every_minute: list[Job] = [partial(photos.sweep, engine, settings.var), partial(_root, engine)]
+    tidied = float("-inf")
     while not stop.is_set():
-        now = datetime.now(UTC)
-        _safely(lambda at=now: _listen(engine, at))
-        _safely(lambda at=now: delivery.send_due(engine, mailer, render, at))
-        _safely(lambda at=now: photos.settle_all(engine, store, settings.var, at))
+        jobs = list(every_second)
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied = time.monotonic()
-            _safely(lambda at=now: photos.sweep(engine, settings.var, at))
-            _safely(lambda at=now: _root(engine, at))
+            jobs += every_minute
+        for job in jobs:
+            _safely(job)
         stop.wait(LISTEN_SECONDS)
     engine.dispose()
 
@@ -192,7 +199,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
     began = time.monotonic()
     click.echo("Building the demo city …")
     engine = _engine(settings)
-    demo.fill(engine, settings, cases=count, seed=seed)
+    demo.fill(engine, settings, count, seed)
     engine.dispose()
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 
@@ -256,9 +263,9 @@ def _root(engine: Engine, now: datetime) -> None:
             events.take_root(s, yesterday)
 
 
-def _safely(job: Callable[[], object]) -> None:
+def _safely(job: Job) -> None:
     """A fault in one job must not stop the others; it is logged and tried again."""
     try:
-        job()
+        job(datetime.now(UTC))
     except Exception:
         logging.getLogger("cityline.worker").exception("a job of the worker failed")

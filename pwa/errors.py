@@ -52,16 +52,19 @@ def words(refused: Refused | BadPhoto) -> str:
         "place_unknown": _(
             "We do not know that place. Try the street and number, two streets, or a pole number."
         ),
+        "place_unclear": _("There is more than one. Choose the right one."),
+        "place_unsure": _("Your phone is not sure where it is. Say that it is here, or type the place."),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
         "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
-        "not_a_photo": _("That file is not a photo. Choose a JPEG, PNG or WebP picture."),
+        "not_a_photo": _("That file is not a photo we can read. Choose a JPEG, PNG or WebP picture."),
         "broken": _("That photo is damaged and cannot be read. Take it again."),
         "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
         "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
+        "photo_attached": _("That photo belongs to a report already."),
         "too_many": _("Five photos are enough. Remove one first."),
     }
-    return told.get(refused.code, _("That cannot be done now."))
+    return str(told.get(refused.code, _("That cannot be done now.")))
 
 
 def page(status: int, title: str, text: str) -> Response:

@@ -182,7 +182,7 @@ def step(kind: str) -> str:
         "subscribe": _("Asked for news"),
         "erase": _("A report was erased"),
     }
-    return words.get(kind, kind)
+    return str(words.get(kind, kind))
 
 
 def metres(value: float) -> str:

@@ -72,7 +72,8 @@ def static(name: str, path: str) -> Response:
     response.cache_control.no_cache = None
     response.cache_control.public = True
     response.cache_control.max_age = 31536000 if name == release() else 60
-    response.cache_control.immutable = name == release() or None
+    if name == release():
+        response.cache_control.immutable = True
     return response
 
 
@@ -188,9 +189,14 @@ def context() -> dict[str, Any]:
         "city": access.here().city,
         "now": access.now(),
         "lang": filters.lang,
-        "text_direction": lambda: get_locale().text_direction if get_locale() else "ltr",
+        "text_direction": _direction,
         "other_languages": _other_languages,
     }
+
+
+def _direction() -> str:
+    locale = get_locale()
+    return str(locale.text_direction) if locale else "ltr"
 
 
 def _other_languages() -> list[tuple[str, str, str]]:

@@ -1,0 +1,116 @@
+"""The report form as it came in: every field read once, kept as typed, nothing believed. No database."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from werkzeug.datastructures import MultiDict
+
+from city.cityfile import CityFile, Service
+from city.geo import Point
+
+# A phone that knows no better than this may be streets away: the resident confirms it.
+SURE_METRES = 100.0
+MAX_PLACE = 200
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Where a phone says it is. `metres` is how wrong it may be, None where it did not say."""
+
+    point: Point
+    metres: float | None
+
+    @property
+    def coarse(self) -> bool:
+        return self.metres is None or self.metres > SURE_METRES
+
+
+@dataclass(frozen=True)
+class ReportForm:
+    """What somebody filled in. `seen` holds the cases already shown as possible duplicates, None: not yet."""
+
+    key: str
+    group: str = ""
+    service: Service | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)  # group → service code, as the chips stand
+    answers: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+    fix: Fix | None = None
+    sure: bool = False
+    place: str = ""
+    pick: int | None = None
+    danger: bool = False
+    warned: bool = False
+    join: str | None = None
+    seen: tuple[str, ...] | None = None
+
+
+def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
+    """Reads the form, or the part of it that a fragment sends. A key that we did not make reads as ""."""
+    danger = values.get("danger") == "1"
+    group = values.get("group", "")
+    if danger and not group:
+        group = city.groups[-1].code  # whoever called 911 just now is not asked what to call it
+    chosen = {g.code: values.get(f"service-{g.code}", "") for g in city.groups}
+    service = _service(city, group, chosen.get(group, ""))
+    key = values.get("key", "")
+    return ReportForm(
+        key=key if is_key(key) else "",
+        group=group,
+        service=service,
+        chosen=chosen,
+        answers=_answers(values, service),
+        words=values.get("words", "").replace("\r\n", "\n").strip(),
+        fix=fix(values),
+        sure=values.get("sure") == "1",
+        place=" ".join(values.get("place", "").split())[:MAX_PLACE],
+        pick=int(values["pick"]) if values.get("pick", "").isdecimal() else None,
+        danger=danger,
+        warned=values.get("warned") == "1",
+        join=values.get("join") or None,
+        seen=tuple(values["seen"].split()) if "seen" in values else None,
+    )
+
+
+def is_key(key: str) -> bool:
+    """Whether it has the form of a key that this server makes."""
+    return bool(re.fullmatch(r"[0-9a-f]{32}", key))
+
+
+def fix(values: MultiDict[str, str]) -> Fix | None:
+    """The position that a phone sent along; None where there is none, or nonsense."""
+    lat, lon = _number(values.get("lat")), _number(values.get("lon"))
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        return None
+    metres = _number(values.get("accuracy"))
+    return Fix(Point(lat, lon), metres if metres is not None and metres >= 0 else None)
+
+
+def _service(city: CityFile, group: str, code: str) -> Service | None:
+    """The chip of the tile; the tile alone stands for its default. A chip of another tile counts as none."""
+    offered = city.of_group(group)
+    if not offered:
+        return None
+    if not code:
+        return city.default_of(group)
+    return next((service for service in offered if service.code == code), None)
+
+
+def _answers(values: MultiDict[str, str], service: Service | None) -> dict[str, str]:
+    if service is None:
+        return {}
+    given = {
+        q["code"]: values.get(f"answer-{service.code}-{q['code']}", "").strip()[:500]
+        for q in service.questions
+    }
+    return {code: answer for code, answer in given.items() if answer}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,557 @@
+"""What residents see: home, the report, what was sent, a case and its news. Staff pages are elsewhere."""
+
+import hmac
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO, cast
+
+from babel.dates import format_timedelta
+from flask import Blueprint, Response, abort, current_app, g, jsonify, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
+
+from city import cases, duplicates, people, photos, places, queries, reports
+from city.cityfile import Service
+from city.geo import Point
+from city.lifecycle import CLOSED, NEW, REOPEN_DAYS, Refused
+from city.photos import BadPhoto
+from city.places import Place
+from city.queries import Sight
+from city.schema import Case, Photo, Report, Subscription
+from pwa import access, errors, filters, forms
+from pwa.forms import ReportForm
+from pwa.fragments import go, render
+
+bp = Blueprint("resident", __name__)
+
+NEAR_HOME_METRES = 1500.0
+ROWS_AT_HOME = 5
+
+Fault = tuple[str, str]  # the field's id, and what to do in words
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What a form's place came to: a place, several to choose from, or why there is none."""
+
+    place: Place | None = None
+    choices: list[Place] = field(default_factory=list)
+    fault: Refused | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One line of "What happened"."""
+
+    title: str
+    at: datetime
+    more: str = ""
+
+
+@bp.record_once
+def _mind_own_tokens(setup: BlueprintSetupState) -> None:
+    """These two answer a stale token themselves: the form keeps what was typed, the code is its own proof."""
+    csrf = setup.app.extensions["csrf"]
+    csrf.exempt(f"{__name__}.send")
+    csrf.exempt(f"{__name__}.decide_news")
+
+
+@bp.get("/")
+def home() -> Response:
+    """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
+    here, fix = access.here(), forms.fix(request.args)
+    with access.reading() as s:
+        near = fix.point if fix else None
+        rows = queries.public(
+            s, now=access.now(), publish=here.settings.publish, near=near, metres=NEAR_HOME_METRES,
+            limit=ROWS_AT_HOME,
+        )  # fmt: skip
+        return render(
+            "resident/home.html", "resident/_rows.html" if fix else None,
+            rows=rows, near=near, key=_new_key(), indexed=True,
+        )  # fmt: skip
+
+
+@bp.get("/report")
+def report() -> Response:
+    """The empty form."""
+    return _form(ReportForm(_new_key()), indexed=True)
+
+
+@bp.post("/report")
+def send() -> Response:
+    """Takes the report, or shows the form again with everything kept.
+
+    Without JavaScript the buttons inside the form post here too: `do` says which. Only "send" sends.
+    """
+    form = forms.report(request.form, access.here().city)
+    if not form.key or not _fresh_token():
+        told = _("This page was open for a long time. Look it over and press Send again.")
+        return _form(replace(form, key=form.key or _new_key()), [("send", told)])
+    faults = _stage(request.files.getlist("photo"), form.key)
+    do, _space, photo_id = request.form.get("do", "send").partition(" ")
+    if do == "remove":
+        _unstage(photo_id, form.key)
+    if do != "send":
+        return _form(form, faults)
+    if form.service and form.service.urgent and not (form.danger or form.warned):
+        return _form(replace(form, warned=True), faults, warn=True)
+    return _answer(form, faults)
+
+
+@bp.post("/report/photos")
+def add_photo() -> tuple[Response, int]:
+    """Stages one photo while the resident goes on: JSON {id, url, words}, or {fault} with 422."""
+    key = request.form.get("key", "")
+    if not forms.is_key(key) or "photo" not in request.files:
+        abort(422)
+    try:
+        new = photos.develop(cast(BinaryIO, request.files["photo"].stream))
+        with access.writing() as s:
+            photo = photos.stage(
+                s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
+            )
+    except BadPhoto as bad:
+        return jsonify(fault=errors.words(bad)), 422
+    url = url_for("resident.staged_photo", photo_id=photo.id, key=key)
+    return jsonify(id=photo.id, url=url, words=uploaded(photo.bytes)), 200
+
+
+@bp.get("/report/photos/<photo_id>.jpg")
+def staged_photo(photo_id: str) -> Response:
+    """The thumbnail of a photo that is not sent yet, for whoever holds the form's key."""
+    g.personal = True
+    here = access.here()
+    with access.reading() as s:
+        photo = _held(s, photo_id, request.args.get("key", ""))
+        try:
+            data = photos.read(here.store, here.settings.var, access.or_404(photo), "thumb")
+        except KeyError:
+            abort(404)
+    return Response(data, mimetype="image/jpeg")
+
+
+@bp.post("/report/photos/<photo_id>/remove")
+def remove_photo(photo_id: str) -> tuple[str, int]:
+    """Takes a photo off the form. One that is gone, or was never there, is no fault."""
+    _unstage(photo_id, request.form.get("key", ""))
+    return "", 204
+
+
+@bp.get("/report/place")
+def place() -> Response:
+    """The location card for ?lat&lon&accuracy or for the words in ?place (or ?q)."""
+    g.personal = True
+    values = request.args.copy()
+    values["place"] = values.get("place") or values.get("q", "")
+    form = forms.report(values, access.here().city)
+    with access.reading() as s:
+        spot = _spot(s, form)
+        faults = [("place", errors.words(spot.fault))] if spot.fault and form.place else []
+        return render("resident/_place.html", form=form, spot=spot, faults=dict(faults))
+
+
+@bp.get("/report/near")
+def near() -> Response:
+    """Cases that may be the same problem, for ?lat&lon&service."""
+    g.personal = True
+    fix = forms.fix(request.args)
+    code = request.args.get("service", "")
+    service = next((x for x in access.here().city.services if x.code == code), None)
+    with access.reading() as s:
+        found = _near(s, service, fix.point) if fix and service else []
+        return render("resident/_near.html", found=found)
+
+
+@bp.get("/sent/<number>")
+def sent(number: str) -> Response:
+    """The receipt: only for the browser that holds the report's secret link."""
+    return _sent(number, "", None)
+
+
+@bp.post("/sent/<number>/news")
+def ask_news(number: str) -> Response:
+    """Keeps an address for news; a letter asks for its confirmation."""
+    email = request.form.get("email", "")
+    try:
+        with access.writing() as s:
+            reports.subscribe(s, _sent_report(s, number), email, lang=filters.lang(), at=access.now())
+    except Refused as refused:
+        return _sent(number, email, refused)
+    return go(url_for("resident.sent", number=number, asked=1))
+
+
+@bp.get("/s/<token>")
+def secret(token: str) -> Response:
+    """Opens a secret link: the browser keeps the token, and the address forgets it."""
+    g.personal = True
+    with access.reading() as s:
+        found = access.or_404(reports.by_token(s, token))
+        number = found.case.number
+    return access.remember_link(go(url_for("resident.case", number=number)), number, token)
+
+
+@bp.get("/case/<number>")
+def case(number: str) -> Response:
+    """One case: the reporter's own view after the secret link, otherwise what is public, otherwise 404."""
+    with access.reading() as s:
+        found = access.or_404(queries.by_number(s, number))
+        mine = access.own_report(s, found)
+        sight = access.or_404(_sight(s, found, mine))
+        if number != found.number:
+            return go(url_for("resident.case", number=found.number))
+        return render(
+            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine),
+            until=_until(s, sight, mine), said=_said(request.args.get("said", "")),
+            may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
+        )  # fmt: skip
+
+
+@bp.post("/case/<number>/not-fixed")
+def not_fixed(number: str) -> Response:
+    """The reporter says that it is not mended; the page then says what that led to."""
+    here = access.here()
+    with access.writing() as s:
+        mine = _mine(s, number)
+        # The same word about the same closing has the same key, so that a second tap finds the first.
+        root = cases.root_of(s, mine.case)
+        key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{root.cycle}")
+        token = reports.token_for(here.settings.secret_key, key)
+        led_to = reports.not_fixed(
+            s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token,
+            words=request.form.get("words", "").strip(),
+        )  # fmt: skip
+        again = reports.by_token(s, token)
+        goes_on = again.case.number if again else number
+    response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
+    return access.remember_link(response, goes_on, token) if again else response
+
+
+@bp.post("/case/<number>/withdraw")
+def withdraw(number: str) -> Response:
+    """The reporter takes it back while nobody has acted on it."""
+    with access.writing() as s:
+        mine = _mine(s, number)
+        cases.cancel(s, mine.case, "withdrawn", by=people.reporter(mine.id), at=access.now())
+    return go(url_for("resident.case", number=number))
+
+
+@bp.get("/news/<int:subscription>/<code>")
+def news(subscription: int, code: str) -> Response:
+    """A page with one button: mail scanners open every link, so opening it changes nothing."""
+    with access.reading() as s:
+        row = _subscription(s, subscription, code)
+        number = s.get_one(Report, row.report_id).case.number
+        stopping = row.confirmed_at is not None if row.stopped_at is None else False
+        return render(
+            "resident/news.html", row=row, number=number, code=code,
+            stopping=stopping or "stop" in request.args, done=request.args.get("done", ""),
+        )  # fmt: skip
+
+
+@bp.post("/news/<int:subscription>/<code>")
+def decide_news(subscription: int, code: str) -> Response:
+    """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058)."""
+    stop = request.form.get("do") == "stop" or "List-Unsubscribe" in request.form
+    with access.writing() as s:
+        row = _subscription(s, subscription, code)
+        (reports.stop if stop else reports.confirm)(s, row, at=access.now())
+    done = "stop" if stop else "confirm"
+    return go(url_for("resident.news", subscription=subscription, code=code, done=done))
+
+
+@bp.app_template_filter()
+def uploaded(size: int) -> str:
+    """ "Uploaded, 212 KB"."""
+    return _("Uploaded, %(size)s KB", size=max(1, round(size / 1000)))
+
+
+@bp.app_template_filter()
+def ago(at: datetime) -> str:
+    """ "2 days ago"."""
+    return str(format_timedelta(at - access.now(), add_direction=True, locale=get_locale()))
+
+
+@bp.app_template_filter()
+def group_icon(code: str) -> str:
+    """The icon of a tile; a group that left the city file has the last one's."""
+    groups = access.here().city.groups
+    return next((group.icon for group in groups if group.code == code), groups[-1].icon)
+
+
+@bp.app_template_filter()
+def stage(state: str) -> str:
+    """How far an open case is, as a neighbor says it."""
+    words = {
+        "new": _("just reported"),
+        "accepted": _("the city has read it"),
+        "assigned": _("crew assigned"),
+        "underway": _("crew on site"),
+        "waiting": _("waiting"),
+    }
+    return words.get(state, "")
+
+
+def _new_key() -> str:
+    return uuid.uuid4().hex
+
+
+def _staged_for(key: str) -> str:
+    return f"form:{key}"
+
+
+def _fresh_token() -> bool:
+    try:
+        current_app.extensions["csrf"].protect()
+    except CSRFError:
+        return False
+    return True
+
+
+def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
+    """Stages what came with the form itself; a bad photo is told and holds up no good one."""
+    faults = []
+    for file in files:
+        if not file.filename:
+            continue
+        try:
+            new = photos.develop(cast(BinaryIO, file.stream))
+            with access.writing() as s:
+                photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
+        except BadPhoto as bad:
+            faults.append(("photos", errors.words(bad)))
+    return faults
+
+
+def _unstage(photo_id: str, key: str) -> None:
+    with access.writing() as s:
+        photo = _held(s, photo_id, key)
+        if photo and photo.case_id is None:
+            photos.unstage(s, access.here().settings.var, photo)
+
+
+def _held(s: Session, photo_id: str, key: str) -> Photo | None:
+    """A staged photo, for whoever knows the key of its form."""
+    photo = s.get(Photo, photo_id)
+    return photo if photo and forms.is_key(key) and photo.staged_for == _staged_for(key) else None
+
+
+def _answer(form: ReportForm, faults: list[Fault]) -> Response:
+    """Sends: a fault or an open question gives a page again, otherwise the receipt."""
+    here = access.here()
+    token = reports.token_for(here.settings.secret_key, form.key)
+    with access.reading() as s:
+        known = reports.by_token(s, token)
+        spot = Spot() if known else _spot(s, form)
+        if known is None:
+            faults = faults + _faults(form, spot)
+            if not faults and form.seen is None and form.join is None and spot.place and form.service:
+                found = _near(s, form.service, spot.place.point)
+                if found:
+                    return render("resident/same.html", found=found, kept=_kept(), key=form.key)
+    if faults:
+        return _form(form, faults)
+    try:
+        with access.writing() as s:
+            taken = reports.take(
+                s, _telling(form, spot), at=access.now(), token=token,
+                taken=photos.staged(s, _staged_for(form.key)),
+            )  # fmt: skip
+            number, case_number = taken.number, taken.case.number
+    except Refused as refused:
+        return _form(form, [_fault(form, refused)])
+    return access.remember_link(go(url_for("resident.sent", number=number)), case_number, token)
+
+
+def _telling(form: ReportForm, spot: Spot) -> reports.Telling:
+    return reports.Telling(
+        key=form.key, service_code=form.service.code if form.service else "", channel="web",
+        lang=filters.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
+        danger=form.danger, join=form.join,
+    )  # fmt: skip
+
+
+def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
+    refused = [] if form.service else [Refused("unknown_service")]
+    if spot.fault and not form.join:  # the case that is joined has a place
+        refused.append(spot.fault)
+    if len(form.words) > reports.MAX_WORDS:
+        refused.append(Refused("words_too_long", most=reports.MAX_WORDS))
+    return [_fault(form, one) for one in refused]
+
+
+def _fault(form: ReportForm, refused: Refused) -> Fault:
+    """Where on the page a refusal is mended."""
+    ids = {"unknown_service": "kind", "words_too_long": "words"}
+    if refused.code in ("answer_missing", "answer_unknown") and form.service:
+        return f"answer-{form.service.code}-{refused.facts['question']}", errors.words(refused)
+    return ids.get(refused.code, "place"), errors.words(refused)
+
+
+def _spot(s: Session, form: ReportForm) -> Spot:
+    """What was typed goes before what the phone says; nothing given stays unknown, never a default point."""
+    if form.place:
+        found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
+        if not found:
+            return Spot(fault=Refused("place_unknown"))
+        if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
+            return Spot(choices=found, fault=Refused("place_unclear"))
+        chosen = found[form.pick or 0] if len(found) > 1 else found[0]
+        return _inside(s, chosen, found if len(found) > 1 else [])
+    if form.fix is None:
+        return Spot(fault=Refused("place_missing"))
+    point, metres = form.fix.point, form.fix.metres
+    spot = _inside(s, Place(point.lat, point.lon, "gps", places.describe(s, point), metres), [])
+    if spot.fault is None and form.fix.coarse and not form.sure:
+        return replace(spot, fault=Refused("place_unsure"))
+    return spot
+
+
+def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
+    outside = places.outside(s, place.point)
+    return Spot(place, choices, Refused("outside_city") if outside else None)
+
+
+def _near(s: Session, service: Service, point: Point) -> list[tuple[Sight, float]]:
+    """Public cases that may be the same, nearest first. None where the exact place is nobody's business."""
+    if service.private or service.precision_m:
+        return []
+    metres = {c.case.id: c.metres for c in duplicates.near(s, service.code, point)}
+    if not metres:
+        return []
+    seen = queries.public(
+        s, now=access.now(), publish=access.here().settings.publish, ids=list(metres), limit=len(metres)
+    )
+    return sorted(((sight, metres[sight.id]) for sight in seen), key=lambda pair: pair[1])
+
+
+def _kept() -> list[tuple[str, str]]:
+    """Everything that was filled in, for a page in between to hand on."""
+    ours = ("csrf_token", "do", "join", "seen")
+    return [(name, value) for name, value in request.form.items(multi=True) if name not in ours]
+
+
+def _form(
+    form: ReportForm, faults: Sequence[Fault] = (), *, warn: bool = False, indexed: bool = False
+) -> Response:
+    """The form as far as it is filled in; with faults, 422 and a summary that takes the focus."""
+    g.personal = not indexed
+    with access.reading() as s:
+        spot = _spot(s, form) if form.place or form.fix else Spot()
+        found = _near(s, form.service, spot.place.point) if form.service and spot.place else []
+        response = render(
+            "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
+            photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),
+            most=photos.MAX_PHOTOS,
+        )  # fmt: skip
+    response.status_code = 422 if faults else 200
+    return response
+
+
+def _sent(number: str, email: str, refused: Refused | None) -> Response:
+    here = access.here()
+    with access.reading() as s:
+        mine = _sent_report(s, number)
+        sight = queries.own(s, mine, now=access.now(), publish=here.settings.publish)
+        response = render(
+            "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
+            link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.case.number)),
+            email=email, fault=errors.words(refused) if refused else "", asked="asked" in request.args,
+        )  # fmt: skip
+    response.status_code = 422 if refused else 200
+    return response
+
+
+def _sent_report(s: Session, number: str) -> Report:
+    """The report of this very number, where the browser holds its link."""
+    g.personal = True
+    found = access.or_404(queries.by_number(s, number))
+    token = access.token_of(found.number)
+    mine = reports.by_token(s, token) if token else None
+    return mine if mine and mine.number == number else abort(404)
+
+
+def _mine(s: Session, number: str) -> Report:
+    found = access.or_404(queries.by_number(s, number))
+    return access.or_404(access.own_report(s, found))
+
+
+def _sight(s: Session, case: Case, mine: Report | None) -> Sight | None:
+    publish = access.here().settings.publish
+    if mine:
+        return queries.own(s, mine, now=access.now(), publish=publish)
+    return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)
+
+
+def _until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
+    """Until when "not fixed" opens this very case again."""
+    if mine is None or sight.state != CLOSED:
+        return None
+    told = reports.told_at(s, mine, s.get_one(Case, sight.id))
+    return told + timedelta(days=REOPEN_DAYS) if told else None
+
+
+def _story(sight: Sight, mine: Report | None) -> list[Stop]:
+    """What happened, newest first; neighbors who joined stand together, at the telling they joined."""
+    number = mine.number if mine else ""
+    stops: list[Stop] = []
+    joined = 0
+    for step in sight.steps:
+        told_by_me = bool(number) and step.facts.get("report") == number
+        if step.kind == "join" and not told_by_me:
+            joined += 1
+            continue
+        stops.append(Stop(_title(step.kind, step.facts, told_by_me), step.at, _more(step.kind, sight)))
+    if stops:
+        first = stops[0]
+        mine_first = bool(mine) and number == f"{sight.number}-A"
+        title = _("You reported it") if mine_first else _("Reported")
+        told = ngettext("one neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
+        stops[0] = Stop(title, first.at, told)
+    return stops[::-1]
+
+
+def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
+    if kind == "close":
+        return filters.outcome(facts.get("outcome"))
+    if kind == "join":
+        return _("You joined")
+    if kind == "not fixed" and told_by_me:
+        return _("You said: not fixed")
+    if kind == "wait":
+        reasons = {
+            "utility": _("Waiting for the utility"), "parts": _("Waiting for parts"),
+            "weather": _("Waiting for the weather"), "resident": _("Waiting for your answer"),
+        }  # fmt: skip
+        return reasons.get(facts.get("reason", ""), filters.step(kind))
+    return filters.step(kind)
+
+
+def _more(kind: str, sight: Sight) -> str:
+    if kind != "close" or sight.proof is None:
+        return ""
+    return _("with photo") if sight.proof.photos else ""
+
+
+def _said(led_to: str) -> str:
+    """What a "not fixed" led to, in words."""
+    words = {
+        "reopened": _("Thank you. The case is open again, and a crew will come back."),
+        "joined": _("Thank you. The case is open again already. We added your word to it."),
+        "review": _("Thank you. This was sent back before, so a supervisor looks at it now."),
+        "new-case": _("Thank you. The repair was some time ago, so this is a new case with its own promise."),
+    }
+    return words.get(led_to, "")
+
+
+def _subscription(s: Session, subscription: int, code: str) -> Subscription:
+    g.personal = True
+    row = access.or_404(s.get(Subscription, subscription))
+    expected = reports.news_code(access.here().settings.secret_key, row)
+    return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

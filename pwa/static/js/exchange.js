@@ -1,0 +1,103 @@
+// How a phone speaks to the city: three requests, none of which follows a redirect or waits for ever.
+
+/** @typedef {import("./engine.js").Net} Net */
+
+const ROOT = "/sync/v1";
+const PATIENCE = 30_000;
+
+/** @type {Net} */
+export const net = {
+  async enrol() {
+    return told(await send("POST", "/device"));
+  },
+  async exchange(body) {
+    const text = JSON.stringify(body);
+    const packed = text.length > 1_000 ? await gzipped(text) : null;
+    /** @type {Record<string, string>} */
+    const headers = { "Content-Type": "application/json" };
+    if (packed) headers["Content-Encoding"] = "gzip";
+    return told(await send("POST", "/exchange", headers, packed ?? text));
+  },
+  async offset(photo) {
+    const response = await send("HEAD", `/photos/${photo}`);
+    return { status: response.status, ...progress(response) };
+  },
+  async piece(shot, offset, data) {
+    const last = offset + data.byteLength === shot.bytes;
+    const response = await send(
+      "PATCH",
+      `/photos/${shot.id}`,
+      {
+        "Content-Type": "application/partial-upload",
+        "Upload-Offset": String(offset),
+        "Upload-Length": String(shot.bytes),
+        "Upload-Complete": last ? "?1" : "?0",
+        "Repr-Digest": `sha-256=:${base64(shot.sha256)}:`,
+      },
+      data,
+    );
+    const { json } = await told(response);
+    return { status: response.status, fault: String(json?.error ?? ""), ...progress(response) };
+  },
+};
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Record<string, string>} [headers]
+ * @param {BodyInit} [body]
+ */
+async function send(method, path, headers = {}, body) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PATIENCE);
+  try {
+    return await fetch(ROOT + path, {
+      method,
+      body: body ?? null,
+      headers: { ...headers, "X-Cityline": "1" },
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: stop.signal,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A hotel's log-in page comes with 200 too: only JSON is ours.
+ * @param {Response} response @returns {Promise<import("./engine.js").Reply>} */
+async function told(response) {
+  const retryAfter = Number(response.headers.get("Retry-After")) || undefined;
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json") ?? false;
+  let json = null;
+  if (isJson) {
+    try {
+      json = await response.json();
+    } catch {
+      json = null; // cut off on the way
+    }
+  }
+  return { status: response.status, json, ...(retryAfter ? { retryAfter } : {}) };
+}
+
+/** @param {Response} response */
+function progress(response) {
+  return {
+    offset: Number(response.headers.get("Upload-Offset") ?? 0),
+    complete: response.headers.get("Upload-Complete") === "?1",
+  };
+}
+
+/** @param {string} text @returns {Promise<ArrayBuffer | null>} */
+async function gzipped(text) {
+  if (!("CompressionStream" in window)) return null;
+  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** @param {string} hex */
+function base64(hex) {
+  const bytes = hex.match(/../g) ?? [];
+  return btoa(String.fromCharCode(...bytes.map((byte) => parseInt(byte, 16))));
+}

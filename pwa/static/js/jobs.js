@@ -1,0 +1,117 @@
+// What a job is on a phone: how pending work shows on it, how its promise stands, in which order jobs come.
+// Pure: no page, no clock, no storage.
+
+/**
+ * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
+ * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
+ *   lat?: number, lon?: number, asset?: string, state: string, assignment?: number, cycle: number,
+ *   version: number, opened: number, due: number, risk: number, urgent?: boolean, wait?: string,
+ *   reports?: number, told?: Telling[], done?: { outcome: string, at: number },
+ *   pending?: boolean, ended?: string }} Job
+ * @typedef {{ words?: string, lang?: string, photos?: string[], answers?: Answer[] }} Telling
+ * @typedef {(string | Record<string, string>)[]} Answer question, then answers
+ * @typedef {{ id: string, sha256: string, bytes: number, type: string }} Declared
+ * @typedef {{ id: string, n: number, t: string, v: number, case: string, assignment: number | null,
+ *   cycle: number, base: number, prev: string | null, device_time: string, accuracy: number | null,
+ *   data: Record<string, any>, photos: Declared[] }} Op
+ * @typedef {{ lat: number, lon: number }} Point
+ */
+
+const DAY = 86_400;
+
+/**
+ * The job as it will be when the operation has arrived. The mirror itself is never edited, so undoing is free.
+ * @param {Job} job
+ * @param {Op} op
+ * @returns {Job}
+ */
+export function fold(job, op) {
+  const at = Date.parse(op.device_time) / 1000;
+  const next = { ...job, pending: true };
+  switch (op.t) {
+    case "start":
+      return { ...next, state: "underway" };
+    case "pause":
+    case "resume":
+      return { ...next, state: "assigned", wait: undefined };
+    case "wait":
+      return { ...next, state: "waiting", wait: String(op.data["reason"] ?? "") };
+    case "close":
+      return { ...next, state: "closed", done: { outcome: String(op.data["outcome"]), at } };
+    case "make_safe":
+      return { ...next, state: "accepted", ended: "made_safe" };
+    case "needs_parts":
+      return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
+    default:
+      return next;
+  }
+}
+
+/** Whether the crew has nothing left to do there.
+ * @param {Job} job */
+export function isDone(job) {
+  return Boolean(job.ended) || job.state === "closed";
+}
+
+/**
+ * How the promise stands: ok, risk, late, wait or done. The same rule as the city's own.
+ * @param {Job} job
+ * @param {number} now seconds
+ */
+export function standing(job, now) {
+  if (isDone(job)) return "done";
+  if (job.state === "waiting") return "wait";
+  if (now > job.due) return "late";
+  return now >= job.risk ? "risk" : "ok";
+}
+
+/**
+ * The jobs of the day: what is done first, as the part of the line that lies behind, then what is left.
+ * @param {Job[]} jobs
+ * @param {"due" | "priority" | "nearest"} how
+ * @param {number} now seconds
+ * @param {Point | null} here
+ */
+export function ordered(jobs, how, now, here) {
+  const rank = { late: 0, risk: 1, ok: 2, wait: 3, done: 4 };
+  /** @param {Job} job @returns {number[]} */
+  const key = (job) => {
+    if (how === "nearest" && here) return [metres(job, here), job.due];
+    const urgency = job.urgent ? 0 : 1;
+    if (how === "priority") return [urgency, rank[standing(job, now)], job.due];
+    return [job.state === "waiting" ? 1 : 0, job.due];
+  };
+  const done = jobs.filter((job) => isDone(job) && (job.done?.at ?? now) > now - DAY);
+  const open = jobs.filter((job) => !isDone(job));
+  done.sort((a, b) => (a.done?.at ?? now) - (b.done?.at ?? now));
+  open.sort((a, b) => compared(key(a), key(b)) || (a.ref < b.ref ? -1 : 1));
+  return { done, open };
+}
+
+/**
+ * Metres between a job and a point, good enough to order by; infinite where nobody knows the place.
+ * @param {Job} job
+ * @param {Point} here
+ */
+export function metres(job, here) {
+  if (job.lat === undefined || job.lon === undefined) return Infinity;
+  const north = (job.lat - here.lat) * 111_320;
+  const east = (job.lon - here.lon) * 111_320 * Math.cos((here.lat * Math.PI) / 180);
+  return Math.hypot(north, east);
+}
+
+/** @param {number[]} a @param {number[]} b */
+function compared(a, b) {
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference) return difference;
+  }
+  return 0;
+}
+
+/** The choice on the Close screen that led to an operation. @param {Op} op */
+export function endingOf(op) {
+  if (op.t !== "close") return op.t;
+  const outcome = String(op.data["outcome"]);
+  return outcome === "fixed" ? `fixed:${op.data["no_photo"] ?? "photo"}` : outcome;
+}

@@ -1,0 +1,200 @@
+/**
+ * The board's cases on the map: every one of them, near neighbours drawn as one shape with their number.
+ */
+
+import { casePin } from "./map.js";
+
+/** @typedef {import("./map.js").Standing} Standing */
+/** @typedef {{number: string, point: [number, number], standing: Standing, title: string}} Pin */
+/** @typedef {{key: string, pins: Pin[], worst: Standing, point: [number, number]}} Group */
+/**
+ * @typedef {object} PinOptions
+ * @property {(number: string) => string} href the address of a case
+ * @property {(number: string) => void} open
+ * @property {Record<Standing, string>} words
+ * @property {string} several "12 cases, worst: late" with NUMBER and WORST in their places
+ */
+
+const REACH = 56; // px: a group is this wide
+const ALL_APART = 18; // from this zoom on nothing is drawn together, so that every case can be reached
+const AROUND = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => /** @type {[number, number]} */ ([dx, dy])));
+const WORST_FIRST = /** @type {Standing[]} */ (["late", "risk", "ok", "wait", "done"]);
+
+const SHAPES = /** @type {Record<Standing, string>} */ ({
+  late: '<path d="M0-27 27 0 0 27-27 0Z"/>',
+  risk: '<path d="M0-27 27 20H-27Z"/>',
+  ok: '<circle r="19"/>',
+  wait: '<rect x="-18" y="-18" width="36" height="36" rx="3"/>',
+  done: '<circle r="19"/>',
+});
+
+/**
+ * Pins that would overlap, drawn together. A group stands where its first pin stands, so that two groups are
+ * never nearer to each other than the reach, and a group keeps its place while others come and go.
+ * @param {Pin[]} pins
+ * @param {(point: [number, number]) => {x: number, y: number}} project degrees to pixels at the zoom that is shown
+ * @param {number} reach in pixels; 0 draws every pin apart
+ * @returns {Group[]}
+ */
+export function grouped(pins, project, reach) {
+  if (!reach) return pins.map((pin) => asGroup([pin]));
+  /** @type {Map<string, {x: number, y: number, pins: Pin[]}[]>} by square of the screen, so that few are compared */
+  const squares = new Map();
+  /** @type {Pin[][]} */
+  const groups = [];
+  for (const pin of pins) {
+    const { x, y } = project(pin.point);
+    const column = Math.floor(x / reach);
+    const row = Math.floor(y / reach);
+    const near = AROUND.flatMap(([dx, dy]) => squares.get(`${column + dx} ${row + dy}`) ?? []);
+    const host = near.find((each) => Math.hypot(each.x - x, each.y - y) < reach);
+    if (host) {
+      host.pins.push(pin);
+      continue;
+    }
+    const started = { x, y, pins: [pin] };
+    const key = `${column} ${row}`;
+    squares.set(key, [...(squares.get(key) ?? []), started]);
+    groups.push(started.pins);
+  }
+  return groups.map(asGroup);
+}
+
+/**
+ * @param {Pin[]} pins at least one
+ * @returns {Group}
+ */
+function asGroup(pins) {
+  const [first] = /** @type {[Pin]} */ (/** @type {unknown} */ (pins));
+  const worst = WORST_FIRST.find((standing) => pins.some((pin) => pin.standing === standing)) ?? "ok";
+  return { key: `${first.number} ${pins.length} ${worst}`, pins, worst, point: first.point };
+}
+
+/**
+ * Keeps the pins of a map: draws those in sight, anew whenever the map has moved.
+ * @param {import("leaflet").Map} map
+ * @param {typeof import("leaflet")} L
+ * @param {PinOptions} options
+ */
+export function pinLayer(map, L, options) {
+  /** @type {Map<string, Pin>} */
+  const pins = new Map();
+  /** @type {Map<string, import("leaflet").Marker>} */
+  const drawn = new Map();
+  let current = "";
+
+  function draw() {
+    const sight = map.getBounds().pad(0.2);
+    const zoom = map.getZoom();
+    const inSight = [...pins.values()].filter((pin) => sight.contains(pin.point));
+    // The case that is open stands alone, so that its halo can be seen.
+    const apart = inSight.filter((pin) => pin.number === current);
+    const others = inSight.filter((pin) => pin.number !== current);
+    const project = (/** @type {[number, number]} */ point) => map.project(point, zoom);
+    const groups = [...grouped(others, project, zoom < ALL_APART ? REACH : 0), ...grouped(apart, project, 0)];
+    const wanted = new Map(groups.map((each) => [`${zoom} ${each.key}`, each]));
+    for (const [key, marker] of drawn) {
+      if (wanted.has(key)) continue;
+      marker.remove();
+      drawn.delete(key);
+    }
+    for (const [key, each] of wanted) {
+      if (!drawn.has(key)) drawn.set(key, marker(each).addTo(map));
+    }
+    for (const marker of drawn.values()) halo(marker);
+  }
+
+  /** @param {Group} each */
+  function marker(each) {
+    const [only] = each.pins;
+    if (!only || each.pins.length > 1) return cluster(each);
+    const label = `${only.number} ${only.title}, ${options.words[only.standing]}`;
+    const pin = casePin(L, only.point, { promise: only.standing, label, href: options.href(only.number) });
+    pin.on("add", () => {
+      const link = pin.getElement();
+      if (!link) return;
+      link.dataset.number = only.number;
+      link.title = `${only.number} ${only.title}`;
+      link.addEventListener("click", (event) => {
+        if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        options.open(only.number);
+      });
+    });
+    return pin;
+  }
+
+  /** @param {Group} each */
+  function cluster(each) {
+    const label = options.several
+      .replace("NUMBER", String(each.pins.length))
+      .replace("WORST", options.words[each.worst]);
+    const icon = L.divIcon({ className: "", iconSize: undefined });
+    icon.createIcon = () => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "clusterpin leaflet-marker-icon";
+      button.dataset.promise = each.worst;
+      button.setAttribute("aria-label", label);
+      button.innerHTML = `<svg viewBox="-30 -30 60 60" aria-hidden="true">${SHAPES[each.worst]}</svg><b>${each.pins.length}</b>`;
+      return button;
+    };
+    const marker = L.marker(each.point, { icon, keyboard: false, riseOnHover: true });
+    marker.on("add", () => marker.getElement()?.addEventListener("click", () => closer(each.pins)));
+    return marker;
+  }
+
+  /**
+   * Zooms so far in that these pins come apart.
+   * @param {Pin[]} together
+   */
+  function closer(together) {
+    const bounds = L.latLngBounds(together.map((pin) => pin.point));
+    const fits = map.getBoundsZoom(bounds.pad(0.3));
+    map.setView(bounds.getCenter(), Math.min(map.getMaxZoom(), Math.max(map.getZoom() + 1, fits)));
+  }
+
+  /** @param {import("leaflet").Marker} marker */
+  function halo(marker) {
+    const element = marker.getElement();
+    if (!element?.dataset.number) return;
+    const isCurrent = element.dataset.number === current;
+    if (isCurrent) element.setAttribute("aria-current", "true");
+    else element.removeAttribute("aria-current");
+    marker.setZIndexOffset(isCurrent ? 1000 : 0);
+  }
+
+  map.on("moveend", draw);
+  return {
+    /** @param {Pin[]} all */
+    set(all) {
+      pins.clear();
+      for (const pin of all) pins.set(pin.number, pin);
+      draw();
+    },
+    /**
+     * How cases stand after a verb; one that has ended leaves the map.
+     * @param {Map<string, string>} standings by number
+     */
+    update(standings) {
+      for (const [number, standing] of standings) {
+        const pin = pins.get(number);
+        if (!pin || pin.standing === standing) continue;
+        if (standing === "done") pins.delete(number);
+        else pins.set(number, { ...pin, standing: /** @type {Standing} */ (standing) });
+      }
+      draw();
+    },
+    /**
+     * Marks the case that is open and brings it out from under the drawer.
+     * @param {string} number
+     * @param {number} covered px at the right that the drawer takes
+     */
+    mark(number, covered) {
+      current = number;
+      const pin = pins.get(number);
+      if (pin) map.panInside(pin.point, { paddingTopLeft: [48, 48], paddingBottomRight: [covered + 48, 72] });
+      draw();
+    },
+  };
+}

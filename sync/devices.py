@@ -1,0 +1,88 @@
+"""Which phone this is, who uses it, and whether the city's memory went back since it was last here."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from city.db import transaction
+from city.schema import Boot, Clock, Device, Person, Root
+
+# Work that a phone has been told of is taken for kept after a week; backups will say it more exactly.
+SAFE_AFTER = timedelta(days=7)
+
+
+def boot(engine: Engine, at: datetime) -> str:
+    """Notes that the server starts, before it serves anybody. Returns the new epoch.
+
+    The row's `first_seq` is what makes a restore visible: see went_back().
+    """
+    epoch = secrets.token_hex(8)
+    with transaction(engine) as s:
+        last = s.scalar(select(Clock.n)) or 0
+        s.add(Boot(id=epoch, first_seq=last + 1, at=at))
+    return epoch
+
+
+def went_back(s: Session, epoch: str, cursors: Mapping[str, int]) -> bool:
+    """Whether the database is older than what this phone has seen, as after a restore from backup.
+
+    Its epoch is then unknown, or the server that followed began to count below the phone's cursor.
+    """
+    reached = max(cursors.values(), default=0)
+    if not epoch:
+        return reached > 0
+    known = s.get(Boot, epoch)
+    if known is None:
+        return True
+    follower = s.scalars(
+        select(Boot).where(Boot.at > known.at).order_by(Boot.at, Boot.first_seq).limit(1)
+    ).first()
+    return follower is not None and follower.first_seq <= reached
+
+
+def safe(s: Session, at: datetime) -> int:
+    """The seq up to which a phone may forget what it sent: what the log held a week ago."""
+    return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - SAFE_AFTER).date())) or 0
+
+
+def enrol(s: Session, person: Person, token: str | None, at: datetime) -> tuple[Device, str | None]:
+    """The device of this person on this phone, and its token where it is a new one.
+
+    A phone that somebody else used becomes another device: work is bound to the one it was done on.
+    """
+    known = by_token(s, token)
+    if known and known.person_id == person.id:
+        known.seen_at = at
+        return known, None
+    token = secrets.token_urlsafe(32)
+    device = Device(
+        id=str(uuid.uuid4()), person_id=person.id, token_hash=_hashed(token), enrolled_at=at, seen_at=at
+    )
+    s.add(device)
+    s.flush()
+    return device, token
+
+
+def by_token(s: Session, token: str | None) -> Device | None:
+    """The live device with this token."""
+    if not token:
+        return None
+    found = s.scalars(select(Device).where(Device.token_hash == _hashed(token))).first()
+    return found if found and found.revoked_at is None else None
+
+
+def signed_in(s: Session, session: MutableMapping[str, Any], at: datetime) -> Person | None:
+    """The person whose page session is live. May be disabled: what they did is still kept."""
+    if session.get("until", 0) < at.timestamp() or not session.get("person"):
+        return None
+    return s.get(Person, session["person"])
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""The conflict table: what an operation may still do when the city has moved on meanwhile. Pure.
+
+`decide()` reads the rows from above and takes the first that fits. The rows are those of `docs/sync.md`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from city.lifecycle import (
+    ACCEPTED,
+    ASSIGNED,
+    CANCELLED,
+    CLOSED,
+    MOVES,
+    OPEN,
+    UNDERWAY,
+    WAITING,
+)
+from city.lifecycle import MERGED as MERGED_STATE
+from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
+
+# What carries no state of its own: true whatever became of the case, so it always attaches.
+FACTS: Final = ("note", "photo", "time")
+# Operation → the move of lifecycle.py that it asks for, and the state that the move leads to.
+ASKS: Final = {
+    "start": ("start", UNDERWAY),
+    "pause": ("pause", ASSIGNED),
+    "resume": ("resume", ASSIGNED),
+    "wait": ("wait", WAITING),
+    "make_safe": ("make safe", ACCEPTED),
+    "needs_parts": ("needs parts", WAITING),
+    "close": ("close", CLOSED),
+}
+# Operation → how it ends a job without closing the case.
+ENDS: Final = {"make_safe": "made safe", "needs_parts": "needs parts"}
+
+# What push.py has to do for a decision.
+VERB, VERB_UNDER_OLD_JOB, KEEP, NOTHING = "verb", "verb under old job", "keep", "nothing"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the city finds when an operation arrives: the case, and who holds it, under its lock."""
+
+    t: str
+    cycle: int | None  # of the operation
+    job: int | None  # the assignment it was done under
+    state: str
+    case_cycle: int
+    live: int | None  # the assignment that is live now
+    live_is_ours: bool = False  # it is held by the same crew as the operation's job
+    live_started: bool = False
+    author_may: bool = True  # still in that crew, and not disabled
+    erased: bool = False
+    root: str | None = None  # the number of the case that this one was merged into
+    closed_by_us: bool = False  # this cycle was closed by the same crew
+    job_ended: str | None = None  # why the assignment is not live any more
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The result that the phone hears, and what is to be done. `review` asks a person to look."""
+
+    result: str
+    effect: str
+    why: str | None = None
+    to: str | None = None
+    review: bool = False
+
+
+@dataclass(frozen=True)
+class _Row:
+    when: Callable[[Seen], bool]
+    result: str
+    effect: str
+    why: str | None = None
+    review: bool = False
+
+
+TABLE: Final = (
+    # Whoever wrote it may no longer act for that crew: a supervisor releases it.
+    _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author", review=True),
+    _Row(lambda c: c.erased, RECORDED, NOTHING, "erased", review=True),
+    _Row(lambda c: c.t in FACTS, APPLIED, KEEP),
+    # Work of an earlier cycle says nothing about the problem that came back.
+    _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, KEEP, "reopened", review=True),
+    _Row(lambda c: c.state == CANCELLED, RECORDED, KEEP, "cancelled", review=True),
+    _Row(lambda c: c.state == MERGED_STATE, RECORDED, KEEP, "merged", review=True),
+    _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.t == "close", MERGED, KEEP, "closed"),
+    _Row(lambda c: c.job_ended is not None and c.job_ended == ENDS.get(c.t), MERGED, KEEP, "closed"),
+    _Row(lambda c: c.state == CLOSED, RECORDED, KEEP, "closed", review=True),
+    _Row(lambda c: c.live is not None and c.live_is_ours and _possible(c), APPLIED, VERB),
+    _Row(lambda c: c.live is not None and c.live_is_ours, RECORDED, KEEP, "step_back", review=True),
+    # From here on the job was taken away, or never was this crew's.
+    _Row(lambda c: c.job is None, RECORDED, KEEP, "not_your_job", review=True),
+    _Row(lambda c: c.t != "close", RECORDED, KEEP, "reassigned", review=True),
+    _Row(lambda c: c.live is None, APPLIED, VERB_UNDER_OLD_JOB, "unassigned", review=True),
+    _Row(lambda c: not c.live_started, APPLIED, VERB_UNDER_OLD_JOB, "reassigned", review=True),
+    _Row(lambda c: True, RECORDED, KEEP, "reassigned", review=True),
+)
+
+
+def decide(seen: Seen) -> Decision:
+    """The first row of the table that fits."""
+    row = next(row for row in TABLE if row.when(seen))
+    to = seen.root if seen.state == MERGED_STATE else None
+    return Decision(row.result, row.effect, row.why, to, row.review)
+
+
+def _possible(seen: Seen) -> bool:
+    """Whether the move leads on from here. One that is done already is harmless: the verb says so."""
+    move, leads_to = ASKS[seen.t]
+    done_already = seen.state == leads_to and seen.t not in ENDS
+    return seen.state in OPEN and (done_already or seen.state in MOVES[move].sources)

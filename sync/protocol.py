@@ -1,0 +1,256 @@
+"""The words of field sync: what a phone sends, what it hears back, and how both are read. Pure.
+
+`docs/sync.md` is the published form of this page. Names on the wire never change within a protocol number;
+new ones may be added, and what is not known is ignored.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+PROTOCOL: Final = 1
+MAX_OPERATIONS: Final = 50
+MAX_BODY: Final = 256_000  # bytes, inflated
+MAX_OPERATION: Final = 32_000  # bytes, as compact JSON
+MAX_JOBS: Final = 500  # rows of the feed in one answer
+JOBS: Final = 250  # where the phone names no limit
+
+TYPES: Final = (
+    "start", "pause", "resume", "close", "make_safe", "needs_parts", "wait", "note", "photo", "time",
+    "report", "withdraw",
+)  # fmt: skip
+# The lowest version of each kind of operation that is still taken for new work.
+LOWEST: Final = dict.fromkeys(TYPES, 1)
+
+APPLIED, MERGED, RECORDED, HELD, DEPOSITED, QUARANTINED, RETRY = RESULTS = (
+    "applied", "merged", "recorded", "held", "deposited", "quarantined", "retry",
+)  # fmt: skip
+# With these the phone keeps the operation and sends it again; any other is the last word about it.
+NOT_YET: Final = (HELD, RETRY)
+
+
+class Unreadable(Exception):
+    """A request that is no exchange at all; nothing in it was looked at. `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A photo that an operation has, by what its bytes must hash to."""
+
+    id: str
+    sha256: str
+    bytes: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One intention of a crew, as the phone wrote it down. `base` is the version of the case it saw."""
+
+    id: str
+    n: int
+    t: str
+    v: int
+    case: str
+    assignment: int | None
+    cycle: int | None
+    base: int | None
+    prev: str | None
+    device_time: datetime
+    accuracy: float | None
+    data: Mapping[str, Any]
+    photos: tuple[Declared, ...]
+    raw: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """Something sent as an operation that is none. It is kept as it came, for a person to read."""
+
+    id: str  # as sent, "" where there was none
+    n: int
+    raw: str
+    hash: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request of a phone."""
+
+    nonce: str
+    epoch: str
+    device: str
+    release: str
+    cursors: Mapping[str, int]
+    limit: int
+    waiting: Mapping[str, Any] = field(default_factory=dict)
+    ops: tuple[Operation | Malformed, ...] = ()
+
+
+def parse(body: bytes) -> Exchange:
+    """The request in `body` (JSON, inflated); raises Unreadable. A bad operation spoils no other."""
+    if len(body) > MAX_BODY:
+        raise Unreadable("too_large")
+    try:
+        told = json.loads(body)
+    except ValueError:
+        raise Unreadable("not_json") from None
+    if not isinstance(told, dict):
+        raise Unreadable("not_json")
+    if told.get("protocol") != PROTOCOL:
+        raise Unreadable("protocol")
+    nonce, ops = told.get("nonce"), told.get("ops", [])
+    if not isinstance(nonce, str) or not 8 <= len(nonce) <= 64:
+        raise Unreadable("nonce")
+    if not isinstance(ops, list):
+        raise Unreadable("ops")
+    if len(ops) > MAX_OPERATIONS:
+        raise Unreadable("too_many_operations")
+    return Exchange(
+        nonce=nonce,
+        epoch=_text(told.get("epoch")),
+        device=_text(told.get("device")),
+        release=_text(told.get("release")),
+        cursors=_cursors(told.get("cursors")),
+        limit=min(max(_whole(told.get("limit")) or JOBS, 1), MAX_JOBS),
+        waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
+        ops=tuple(_operation(op) for op in ops),
+    )
+
+
+def answer(
+    exchange: Exchange,
+    *,
+    epoch: str,
+    server_time: datetime,
+    auth: str,
+    scopes: list[str] | None = None,
+    results: list[dict[str, Any]] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    reset: list[str] | None = None,
+    want: list[str] | None = None,
+    safe: int = 0,
+) -> dict[str, Any]:
+    """The answer as it goes over the wire; the nonce proves to the phone that the city wrote it."""
+    return {
+        "protocol": PROTOCOL,
+        "nonce": exchange.nonce,
+        "epoch": epoch,
+        "server_time": server_time.isoformat(timespec="milliseconds"),
+        "auth": auth,
+        "scopes": scopes or [],
+        "results": results or [],
+        "changes": changes or {},
+        "reset": reset or [],
+        "want": want or [],
+        "safe": safe,
+        "lowest": LOWEST["close"],
+    }
+
+
+def result(op_id: str, code: str, why: str | None = None, **more: Any) -> dict[str, Any]:
+    """What became of one operation."""
+    told = {"id": op_id, "result": code, "why": why, **more}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def is_id(text: object) -> bool:
+    """Whether this is a random id in its canonical form: it becomes a row's key and a file's name."""
+    try:
+        return isinstance(text, str) and str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _operation(told: object) -> Operation | Malformed:
+    raw = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # surrogatepass: JSON may name half a character, which must not stop the others
+    hashed = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+    if not isinstance(told, dict):
+        return Malformed("", 0, raw, hashed, "malformed")
+    op_id = told["id"] if is_id(told.get("id")) else ""
+    n = _whole(told.get("n")) or 0
+    try:
+        raw.encode()
+        return _checked(told, raw, hashed)
+    except (KeyError, TypeError, ValueError) as fault:
+        known = fault.args and fault.args[0] in ("too_large", "unknown_type", "too_old")
+        return Malformed(op_id, n, raw, hashed, str(fault.args[0]) if known else "malformed")
+
+
+def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
+    if len(raw.encode()) > MAX_OPERATION:
+        raise ValueError("too_large")
+    if told["t"] not in TYPES:
+        raise ValueError("unknown_type")
+    if _whole(told["v"]) is None or told["v"] < LOWEST[told["t"]]:
+        raise ValueError("too_old")
+    n, case, data = told["n"], told["case"], told.get("data") or {}
+    if not is_id(told["id"]) or _whole(n) is None or not isinstance(data, dict):
+        raise ValueError("malformed")
+    if not isinstance(case, str) or not 1 <= len(case) <= 40:
+        raise ValueError("malformed")
+    at = datetime.fromisoformat(told["device_time"].replace("Z", "+00:00"))
+    if at.tzinfo is None:
+        raise ValueError("malformed")
+    return Operation(
+        id=told["id"],
+        n=n,
+        t=told["t"],
+        v=told["v"],
+        case=case,
+        assignment=_whole_or_none(told.get("assignment")),
+        cycle=_whole_or_none(told.get("cycle")),
+        base=_whole_or_none(told.get("base")),
+        prev=told["prev"] if is_id(told.get("prev")) else None,
+        device_time=at,
+        accuracy=float(told["accuracy"]) if told.get("accuracy") is not None else None,
+        data=data,
+        photos=tuple(_declared(photo) for photo in told.get("photos") or []),
+        raw=raw,
+        hash=hashed,
+    )
+
+
+def _declared(told: Mapping[str, Any]) -> Declared:
+    sha, size, kind = told["sha256"], told["bytes"], told["type"]
+    if not is_id(told["id"]) or not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{64}", sha):
+        raise ValueError("malformed")
+    if not _whole(size) or not isinstance(kind, str):
+        raise ValueError("malformed")
+    return Declared(told["id"], sha, size, kind[:40])
+
+
+def _cursors(told: object) -> dict[str, int]:
+    if not isinstance(told, dict):
+        return {}
+    return {scope: _whole(seq) or 0 for scope, seq in told.items() if len(scope) <= 40}
+
+
+def _whole(value: object) -> int | None:
+    """A whole number that fits every column, or None."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    return value if fits and isinstance(value, int) else None
+
+
+def _whole_or_none(value: object) -> int | None:
+    if value is None:
+        return None
+    if _whole(value) is None:
+        raise ValueError("malformed")
+    return _whole(value)
+
+
+def _text(value: object) -> str:
+    return value[:80] if isinstance(value, str) else ""

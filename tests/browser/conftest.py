@@ -1,0 +1,100 @@
+"""The real thing: granian and the worker over Larkhaven, and Chromium in front of them."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from live import Site
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from sqlalchemy import Engine
+
+from city import basemap, db, demo
+from city.settings import Settings
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+STARTED_WITHIN = 30.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def site(engine: Engine, settings: Settings) -> Iterator[Site]:
+    """Larkhaven with forty cases, served by the real server, with the real worker beside it."""
+    demo.fill(engine, settings, 40, 311, datetime.now(UTC))
+    with db.reading(engine) as s:
+        basemap.build(s, settings.var / basemap.FILE)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "CITYLINE_VAR": str(settings.var),
+        "CITYLINE_DATABASE_URL": settings.database_url,
+        "CITYLINE_BASE_URL": url,
+    }
+    program = str(Path(sys.executable).with_name("cityline"))
+    log = (settings.var / "server.log").open("wb")
+    children = [
+        subprocess.Popen([program, *arguments], env=environment, stdout=log, stderr=log)
+        for arguments in (["web", "--port", str(port)], ["work"])
+    ]
+    try:
+        _wait_for(f"{url}/readyz", settings.var / "server.log")
+        yield Site(url, engine, settings)
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait(15)
+        log.close()
+
+
+def _wait_for(address: str, log: Path) -> None:
+    deadline = time.monotonic() + STARTED_WITHIN
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError as fault:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{fault}\n{log.read_text()[-3000:]}") from fault
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser contexts (phones, desks) that are closed after the test."""
+    contexts: list[BrowserContext] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -1,0 +1,226 @@
+"""The whole chain in a real browser: report, assign, close with proof, see it, say "not fixed"."""
+
+import io
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from live import DESK, PHONE, Site, log_in
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import select
+
+from city import db, events, photos
+from city.schema import Case, Photo, Report
+
+TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
+CREW_EMAIL, DISPATCHER = "crew1@demo.test", "dispatcher@demo.test"
+
+
+@pytest.fixture
+def lamp(tmp_path: Path) -> Path:
+    """A photo as a phone writes it: lying on its side (orientation 6) and telling where it was taken."""
+    picture = Image.new("RGB", (1600, 1200), "midnightblue")
+    picture.paste("gold", (0, 0, 1600, 300))  # the top of the sensor, which is the right side of the scene
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Canary Phones"
+    exif.get_ifd(0x8825).update({1: "N", 2: (39.0, 36.0, 0.0), 3: "W", 4: (71.0, 12.0, 0.0)})
+    path = tmp_path / "IMG_0001.jpg"
+    picture.save(path, "JPEG", exif=exif, comment=b"canary comment", quality=92)
+    assert b"Canary Phones" in path.read_bytes()
+    return path
+
+
+@pytest.fixture
+def mended(tmp_path: Path) -> Path:
+    path = tmp_path / "after.jpg"
+    Image.new("RGB", (1200, 900), "khaki").save(path, "JPEG")
+    return path
+
+
+def test_the_chain_on_an_emulated_phone(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
+) -> None:
+    phone = open_context(**PHONE, geolocation=TANSY, permissions=["geolocation"]).new_page()
+    number = report_with_three_taps(phone, site, lamp)
+
+    desk = open_context(**DESK).new_page()
+    log_in(desk, site, DISPATCHER, "/dispatch")
+    assert assign_by_keyboard(desk, number) <= 4
+
+    van = open_context(**PHONE).new_page()
+    log_in(van, site, CREW_EMAIL, "/crew")
+    close_on_the_phone(van, number, mended)
+    wait_for_state(site, number, "closed")
+
+    phone.goto(site.path(f"/case/{number}"))
+    expect(phone.locator("h1")).to_contain_text("Fixed")
+    expect(phone.locator(".proof__after")).to_be_visible()
+    assert phone.locator(".proof__after").evaluate("image => image.complete && image.naturalWidth > 0")
+    phone.get_by_role("button", name=re.compile("Tell us")).click()
+    wait_for_state(site, number, "accepted")
+
+    assert_photos_are_clean(site, number)
+    with db.reading(site.engine) as s:
+        assert events.verify(s) == []
+
+
+def test_a_report_without_javascript(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
+) -> None:
+    """Two screens before the receipt; the dispatcher, without it too, assigns and closes with proof."""
+    page = open_context(**PHONE, java_script_enabled=False).new_page()
+    page.goto(site.path("/"))
+    page.locator("input[type=file][capture]").set_input_files(lamp)
+    page.get_by_role("button", name="Continue").click()
+    page.locator("label.tile", has_text="Streetlight").click()
+    page.fill("#place", "214 Tansy Street")
+    page.click("#send")
+    if page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).count():
+        page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).click()
+    number = number_on(page)
+
+    desk = open_context(**DESK, java_script_enabled=False).new_page()
+    log_in(desk, site, DISPATCHER, "/dispatch")
+    desk.goto(site.path(f"/dispatch/cases/{number}?do=assign"))
+    desk.locator("#do-assign").get_by_role("button", name="Lights 2").click()
+    wait_for_state(site, number, "assigned")
+    desk.goto(site.path(f"/dispatch/cases/{number}?do=close"))
+    closing = desk.locator("#do-close")
+    closing.locator("label.chip", has_text="Fixed").click()
+    closing.locator("input[type=file]").set_input_files(mended)
+    closing.get_by_role("button", name="Close the case").click()
+    wait_for_state(site, number, "closed")
+
+    page.goto(site.path(f"/case/{number}"))
+    expect(page.locator("h1")).to_contain_text("Fixed")
+    expect(page.locator(".proof__after")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Tell us")).click()
+    wait_for_state(site, number, "accepted")
+    assert_photos_are_clean(site, number)
+
+
+def test_a_report_with_location_refused(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path
+) -> None:
+    page = open_context(**PHONE, permissions=[]).new_page()
+    page.goto(site.path("/"))
+    page.locator("input[type=file][capture]").set_input_files(lamp)
+    page.locator("label.tile", has_text="Streetlight").click()
+    page.click("#send")
+    expect(page.locator("#errors")).to_be_focused()
+    page.fill("#place", "Tansy Street & Pell Street")
+    page.click("#send")
+    number = number_on(page)
+    with db.reading(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        assert (case.address, case.place_source) == ("Pell Street & Tansy Street", "address") or (
+            case.address == "Tansy Street & Pell Street"
+        )
+        assert len(s.scalars(select(Report).where(Report.case_id == case.id)).one().photos) == 1
+
+
+def test_a_report_by_keyboard_alone(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path
+) -> None:
+    page = open_context(**DESK, permissions=[]).new_page()
+    page.goto(site.path("/"))
+    tab_to(page, "input[type=file]")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(lamp)
+    page.wait_for_selector("input[name=group]")
+    tab_to(page, "input[name=group]")
+    page.keyboard.press("Space")
+    tab_to(page, "#place")
+    page.keyboard.type("214 Tansy Street")
+    tab_to(page, "#send")
+    page.keyboard.press("Enter")
+    number = number_on(page)
+    with db.reading(site.engine) as s:
+        assert s.scalars(select(Case).where(Case.number == number)).one().address == "214 Tansy Street"
+
+
+def report_with_three_taps(page: Page, site: Site, photo: Path) -> str:
+    """Camera, tile, Send: three taps on the page, and no more."""
+    page.goto(site.path("/"))
+    with page.expect_file_chooser() as chooser:
+        page.locator("label.shutter").tap()
+    chooser.value.set_files(photo)
+    page.locator("label.tile", has_text="Streetlight").tap()
+    expect(page.locator("#place-card")).to_contain_text("m")
+    page.locator("#send").tap()
+    return number_on(page)
+
+
+def number_on(page: Page) -> str:
+    """The case's number on the receipt."""
+    page.wait_for_url(re.compile(r"/sent/"))
+    found = re.search(r"/sent/(\d\d-\d+)-", page.url)
+    assert found
+    return found[1]
+
+
+def assign_by_keyboard(page: Page, number: str) -> int:
+    """Searches nothing, points at nothing: moves to the case and assigns it. Returns the keys pressed."""
+    page.goto(re.sub(r"\?.*", "", page.url) + f"?words={number}")
+    page.wait_for_selector("#rows tr")
+    crew = '#do-assign button:has-text("Lights 2")'
+    page.keyboard.press("j")
+    page.wait_for_selector(crew, state="attached")
+    page.keyboard.press("a")
+    page.wait_for_selector(crew)
+    keys = ["j", "a", page.get_attribute(crew, "data-digit") or ""]
+    page.keyboard.press(keys[2])
+    expect(page.locator("#rows tr").first).to_contain_text("Lights 2")
+    return len(keys)
+
+
+def close_on_the_phone(page: Page, number: str, photo: Path) -> None:
+    page.locator("a.job", has_text=re.compile(".")).first.wait_for()
+    page.locator(f'a.job[href*="{number}"]').tap()
+    page.get_by_role("link", name="Done").or_(page.get_by_role("button", name="Done")).tap()
+    page.locator("label.tile", has_text="Fixed").tap()
+    page.locator("input[type=file]").first.set_input_files(photo)
+    page.get_by_text("1 photo").first.wait_for()
+    page.get_by_role("button", name=re.compile("^Save")).tap()
+
+
+def wait_for_state(site: Site, number: str, state: str) -> None:
+    for _ in range(100):
+        with db.reading(site.engine) as s:
+            now = s.scalar(select(Case.state).where(Case.number == number))
+        if now == state:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{number} is {now}, not {state}")
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Presses Tab until the element has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab never reaches {selector}")
+
+
+def assert_photos_are_clean(site: Site, number: str) -> None:
+    """Every stored size is upright and carries nothing but the picture."""
+    store = photos.open_store(site.settings)
+    with db.reading(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        rows = list(s.scalars(select(Photo).where(Photo.case_id == case.id)))
+        assert len(rows) >= 2
+        for photo in rows:
+            assert photo.stored_at, "evidence counts when it is stored"
+            for size in photos.SIZES:
+                data = photos.read(store, site.settings.var, photo, size)
+                for mark in (b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"anary", b"GPS"):
+                    assert mark not in data
+        first = Image.open(io.BytesIO(photos.read(store, site.settings.var, rows[0], "page")))
+        if rows[0].report_id:
+            assert first.height > first.width, "upright"

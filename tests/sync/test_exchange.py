@@ -1,0 +1,545 @@
+"""A crew's phone and the city: each intention once, by the same verbs, with a result that names it."""
+
+import gzip
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, func, select
+
+from city import cases, events, people, queries
+from city.db import reading, transaction
+from city.schema import Case, Device, Operation, Photo
+from sync import devices, merge, push
+from sync.protocol import TYPES
+from tests.sync.conftest import (
+    OURS,
+    Clock,
+    Phone,
+    case_of,
+    crew_named,
+    declare,
+    dispatch,
+    make_lamp,
+    person,
+    picture,
+)
+
+
+def test_a_closing_ends_in_the_verb_with_its_evidence(engine: Engine, luis: Phone, lamp: str) -> None:
+    photo = luis.upload(picture())
+    answer = luis.exchange(
+        luis.op("close", luis.job(lamp), outcome="fixed", words="New driver.", photos=[photo])
+    )
+    assert [r["result"] for r in answer["results"]] == ["applied"]
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert (case.state, case.outcome) == ("closed", "fixed")
+        assert case.closures[-1].words == "New driver."
+        proof = s.scalars(select(Photo).where(Photo.id.in_(queries.evidence(s, case, 1)))).one()
+        assert proof.stored_at is not None
+        assert proof.upload_sha256 == photo["sha256"]
+        assert events.verify(s) == []
+
+
+def test_the_closed_job_comes_back_as_done(luis: Phone, lamp: str) -> None:
+    answer = luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
+    [job] = [job for news in answer["changes"].values() for job in news["set"]]
+    assert job["state"] == "closed"
+    assert job["done"]["outcome"] == "not found"
+
+
+def test_the_device_tells_when_the_work_was_done(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not ours")
+    done_at = clock()
+    clock.tick(hours=5)
+    luis.exchange(op)
+    with reading(engine) as s:
+        assert case_of(s, lamp).closures[-1].done_at == done_at
+
+
+def test_a_replay_returns_the_stored_result_and_changes_nothing(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
+    first = luis.exchange(op)["results"]
+    with reading(engine) as s:
+        before = case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))
+    assert luis.exchange(op)["results"] == first
+    with reading(engine) as s:
+        assert (case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))) == before
+
+
+def test_another_body_under_the_same_id_is_set_aside(engine: Engine, luis: Phone, lamp: str) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
+    luis.exchange(op)
+    forged = op | {"data": {"outcome": "not ours"}}
+    for _ in range(2):
+        [told] = luis.exchange(forged)["results"]
+        assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", "another_body")
+    with reading(engine) as s:
+        rows = list(s.scalars(select(Operation).order_by(Operation.raw.is_(None).desc())))
+        assert [row.raw is None for row in rows] == [True, False]
+        assert rows[1].id != op["id"]
+        assert case_of(s, lamp).outcome == "fixed"
+
+
+def test_a_job_given_away_but_not_begun_counts_as_done_by_whoever_did_it(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="unsafe")
+    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    toni.exchange()
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["why"]) == ("applied", "reassigned")
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert case.state == "closed"
+        assert case.closures[-1].crew_id == crew_named(s, "Lights 2").id
+        assert case.assignments[-1].ended_why == "withdrawn"
+        assert case.review == "reassigned"
+    gone = [row for news in toni.exchange()["changes"].values() for row in news["gone"]]
+    assert gone == [{"kind": "job", "ref": lamp, "why": "withdrawn"}]
+
+
+def test_a_job_given_away_and_begun_stays_with_the_other_crew(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str, clock: Clock
+) -> None:
+    photo = luis.upload(picture())
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
+    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    toni.exchange(toni.op("start", toni.job(lamp)))
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["why"]) == ("recorded", "reassigned")
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert (case.state, case.review) == ("underway", "reassigned")
+        assert s.scalars(select(Photo.case_id)).one() == case.id
+
+
+def test_a_reassigned_job_leaves_the_phone(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    luis.exchange()
+    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    [news] = [news for news in luis.exchange()["changes"].values() if news["gone"]]
+    assert news == {
+        "set": [],
+        "gone": [{"kind": "job", "ref": lamp, "why": "reassigned"}],
+        "to": news["to"],
+        "more": False,
+    }
+
+
+def test_an_operation_without_a_job_of_the_crew_is_only_recorded(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    told = luis.op("close", luis.job(lamp) | {"assignment": None}, outcome="fixed", no_photo="dark")
+    [answer] = luis.exchange(told)["results"]
+    assert (answer["result"], answer["why"]) == ("recorded", "not_your_job")
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_another_crews_job_waits_for_a_supervisor(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str
+) -> None:
+    op = toni.op("close", luis.job(lamp), outcome="not ours")
+    [told] = toni.exchange(op)["results"]
+    assert (told["result"], told["why"]) == ("deposited", "author")
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+        assert s.get_one(Operation, op["id"]).raw
+
+
+def test_work_on_a_cancelled_case_is_kept(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
+    dispatch(engine, lamp, cases.cancel, clock, reason="test")
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["why"]) == ("recorded", "cancelled")
+    with reading(engine) as s:
+        assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("cancelled", "cancelled")
+
+
+def test_work_on_a_merged_case_goes_to_its_root(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    root = make_lamp(engine, clock)
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])
+    dispatch(engine, lamp, cases.merge, clock, into=root)
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["why"], told["to"]) == ("recorded", "merged", root)
+    with reading(engine) as s:
+        assert s.scalars(select(Photo.case_id)).one() == case_of(s, root).id
+        assert case_of(s, root).state == "assigned"
+
+
+def test_a_closing_of_an_earlier_cycle_closes_nothing(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    dispatch(engine, lamp, cases.close, clock, outcome="no action")
+    dispatch(engine, lamp, cases.reopen, clock)
+    dispatch(engine, lamp, cases.assign, clock, crew="Lights 2")
+    [told] = luis.exchange(luis.op("close", job, outcome="fixed", no_photo="dark"))["results"]
+    assert (told["result"], told["why"]) == ("recorded", "reopened")
+    with reading(engine) as s:
+        assert (case_of(s, lamp).state, case_of(s, lamp).cycle) == ("assigned", 2)
+
+
+def test_the_crews_other_phone_adds_its_facts(
+    app: Flask, engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    other = Phone(app, clock, person(engine, "luis@city.test"))
+    job = luis.job(lamp)
+    luis.exchange(luis.op("close", job, outcome="fixed", no_photo="dark"))
+    [told] = other.exchange(other.op("close", job, outcome="fixed", photos=[other.upload(picture())]))[
+        "results"
+    ]
+    assert told["result"] == "merged"
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert len(case.closures) == 1
+        assert len(queries.evidence(s, case, 1)) == 1
+        assert case.review is None
+
+
+def test_start_pause_note_and_parts(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    ops = [
+        start,
+        luis.op("note", job, words="Ladder needed.", prev=start["id"]),
+        luis.op("pause", job),
+        luis.op("start", job),
+        luis.op("needs_parts", job, words="Driver 40 W."),
+    ]
+    answer = luis.exchange(*reversed(ops))
+    assert {r["result"] for r in answer["results"]} == {"applied"}
+    with reading(engine) as s:
+        story = [(event.kind, event.now) for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
+        assert story[-5:] == [
+            ("start", "underway"),
+            ("note", None),
+            ("pause", "assigned"),
+            ("start", "underway"),
+            ("needs parts", "waiting"),
+        ]
+
+
+def test_a_step_backwards_is_only_recorded(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    [told] = luis.exchange(luis.op("start", luis.job(lamp)))["results"]
+    assert (told["result"], told["why"]) == ("recorded", "step_back")
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "waiting"
+
+
+def test_an_operation_whose_predecessor_is_missing_is_held(luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    first = luis.op("start", job)
+    second = luis.op("close", job, outcome="not found", prev=first["id"])
+    assert luis.exchange(second)["results"] == [{"id": second["id"], "result": "held", "why": "prev"}]
+    assert [r["result"] for r in luis.exchange(first, second)["results"]] == ["applied", "applied"]
+
+
+def test_a_closing_waits_for_its_photo(engine: Engine, luis: Phone, lamp: str) -> None:
+    photo = declare(picture())
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
+    answer = luis.exchange(op)
+    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "photos"}]
+    assert answer["want"] == [photo["id"]]
+    luis.upload(picture(), photo["id"])
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+
+
+def test_a_photo_comes_in_pieces_and_is_checked(luis: Phone, engine: Engine) -> None:
+    data = picture()
+    declared = declare(data)
+    url = f"/sync/v1/photos/{declared['id']}"
+    assert luis.piece(declared, 0, data[:200]).headers["Upload-Complete"] == "?0"
+    assert luis.http.head(url).headers["Upload-Offset"] == "200"
+    wrong = luis.piece(declared, 100, data[100:])
+    assert (wrong.status_code, wrong.headers["Upload-Offset"]) == (409, "200")
+    done = luis.piece(declared, 200, data[200:])
+    assert (done.status_code, done.headers["Upload-Complete"]) == (200, "?1")
+    assert luis.http.head(url).headers["Upload-Complete"] == "?1"
+    assert luis.piece(declared, 0, data[:10]).headers["Upload-Complete"] == "?1"
+    with reading(engine) as s:
+        assert s.scalars(select(Photo.upload_sha256)).one() == declared["sha256"]
+
+
+def test_bytes_that_hash_to_something_else_begin_again(luis: Phone) -> None:
+    data = picture()
+    declared = declare(data)
+    wrong = luis.piece(declared, 0, data, sha="0" * 64)
+    assert (wrong.status_code, wrong.json) == (422, {"error": "digest"})
+    assert luis.http.head(f"/sync/v1/photos/{declared['id']}").headers["Upload-Offset"] == "0"
+
+
+def test_what_is_no_photo_is_refused(luis: Phone) -> None:
+    data = b"GIF89a, they said"
+    refused = luis.piece(declare(data), 0, data)
+    assert (refused.status_code, refused.json) == (422, {"error": "not_a_photo"})
+
+
+def test_a_photo_of_another_phone_is_nobodys(luis: Phone, toni: Phone) -> None:
+    declared = luis.upload(picture())
+    assert toni.http.head(f"/sync/v1/photos/{declared['id']}").headers["Upload-Offset"] == "0"
+
+
+def test_a_bug_spoils_one_operation_only(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_lamp(engine, clock)
+    bad, good = (
+        luis.op("start", luis.job(lamp)),
+        luis.op("close", luis.job(other), outcome="not found"),
+    )
+
+    def broken(s: Any, case: Case, **told: Any) -> bool:
+        cases.note(s, case, "half done", by=told["by"], at=told["at"])
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(push.cases, "start", broken)
+    answer = luis.exchange(bad, good)
+    assert [(r["result"], r.get("why")) for r in answer["results"]] == [
+        ("quarantined", "fault"),
+        ("applied", None),
+    ]
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+        assert "note" not in [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
+        assert s.get_one(Operation, bad["id"]).raw
+        assert events.verify(s) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ({"t": "explode"}, "unknown_type"),
+        ({"v": 0}, "too_old"),
+        ({"device_time": "yesterday"}, "malformed"),
+        ({"data": {"words": "x" * 40_000}}, "too_large"),
+        ({"case": "26-999999"}, "unknown_case"),
+        ({"data": {"outcome": "exploded"}}, "unknown_value"),
+        ({"data": {"outcome": "fixed"}}, "evidence_missing"),
+    ],
+)
+def test_an_operation_that_cannot_be_read_is_kept_as_it_came(
+    engine: Engine, luis: Phone, lamp: str, spoil: dict[str, Any], why: str
+) -> None:
+    job = luis.job(lamp)
+    bad, good = luis.op("close", job, outcome="not ours") | spoil, luis.op("note", job, words="Dark.")
+    answer = luis.exchange(bad, good)
+    assert [(r["id"], r["result"], r.get("why")) for r in answer["results"]] == [
+        (bad["id"], "quarantined", why),
+        (good["id"], "applied", None),
+    ]
+    with reading(engine) as s:
+        assert s.get_one(Operation, bad["id"]).raw
+
+
+def test_quarantine_has_an_end(luis: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "QUARANTINE_ROWS", 2)
+    luis.exchange({"id": str(uuid.uuid4())}, {"id": str(uuid.uuid4())})
+    full = luis.post(luis.body({"id": str(uuid.uuid4())}))
+    assert (full.status_code, full.headers["Retry-After"]) == (429, "3600")
+    assert luis.post(luis.body()).status_code == 200
+
+
+def test_twins_leave_one_row_and_one_effect(app: Flask, engine: Engine, luis: Phone, lamp: str) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
+    body = luis.body(op)
+    cookie = luis.http.get_cookie("cl_device", path="/sync")
+    session = luis.http.get_cookie("cl_session")
+    assert cookie
+    assert session
+
+    def send(_n: int) -> Any:
+        twin = app.test_client()
+        twin.set_cookie("cl_device", cookie.value, path="/sync")
+        twin.set_cookie("cl_session", session.value)
+        return twin.post("/sync/v1/exchange", json=body, headers=OURS).json["results"]
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(send, range(8)))
+    assert results == [[{"id": op["id"], "result": "applied"}]] * 8
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+        kinds = [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
+        assert kinds.count("close") == 1
+
+
+def test_without_a_session_nothing_is_told_and_nothing_lost(luis: Phone, lamp: str, clock: Clock) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    clock.tick(days=40)
+    answer = luis.exchange(op)
+    assert (answer["auth"], answer["scopes"], answer["changes"]) == ("login", [], {})
+    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "login"}]
+
+
+def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    with luis.http.session_transaction() as session:
+        session["person"] = person(engine, "toni@city.test")
+    assert luis.exchange(op)["auth"] == "login"
+    luis.http.post("/sync/v1/device", headers=OURS)
+    assert luis.exchange(op)["auth"] == "login"
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+
+
+def test_a_person_who_was_disabled_leaves_their_work_to_a_supervisor(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    with transaction(engine) as s:
+        found = people.by_email(s, "luis@city.test")
+        assert found
+        found.disabled_at = clock()
+    answer = luis.exchange(op)
+    assert (answer["auth"], answer["changes"]) == ("disabled", {})
+    assert answer["results"][0]["result"] == "deposited"
+
+
+def test_a_revoked_phone_hears_nothing(engine: Engine, luis: Phone, clock: Clock) -> None:
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).revoked_at = clock()
+    assert luis.exchange()["auth"] == "login"
+
+
+def test_the_feed_tells_only_what_is_new(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    first = luis.exchange()
+    scope = first["scopes"][0]
+    assert [job["ref"] for job in first["changes"][scope]["set"]] == [lamp]
+    assert luis.exchange()["changes"] == {}
+    other = make_lamp(engine, clock)
+    assert [job["ref"] for job in luis.exchange()["changes"][scope]["set"]] == [other]
+
+
+def test_the_feed_comes_in_parts(engine: Engine, luis: Phone, clock: Clock) -> None:
+    numbers = [make_lamp(engine, clock) for _ in range(5)]
+    got, more = [], True
+    while more:
+        [news] = [n for scope, n in luis.exchange(limit=2)["changes"].items() if scope.startswith("crew")]
+        got += [job["ref"] for job in news["set"]]
+        more = news["more"]
+    assert got == numbers
+
+
+def test_a_job_says_what_the_crew_needs_and_nobodys_name(luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    assert {
+        "kind", "ref", "title", "group", "address", "lat", "lon", "state", "assignment", "cycle", "version",
+        "opened", "due", "risk",
+    } == set(job)  # fmt: skip
+    assert len(json.dumps(job)) <= 900
+
+
+def test_a_database_that_went_back_resets_the_phone(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    luis.exchange()
+    assert luis.exchange()["reset"] == []
+    luis.cursors = dict.fromkeys(luis.cursors, 10_000)
+    devices.boot(engine, clock.tick(minutes=1))
+    answer = luis.exchange()
+    assert answer["reset"] == answer["scopes"]
+    luis.epoch = "never-heard-of"
+    assert luis.exchange()["reset"] == answer["scopes"]
+
+
+def test_an_ordinary_restart_resets_nothing(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    luis.exchange()
+    devices.boot(engine, clock.tick(minutes=1))
+    make_lamp(engine, clock)
+    assert luis.exchange()["reset"] == []
+
+
+def test_what_is_too_large_is_refused(luis: Phone) -> None:
+    body = luis.body(release="x" * 300_000)
+    assert luis.post(body).status_code == 413
+    packed = gzip.compress(json.dumps(body).encode())
+    headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert luis.http.post("/sync/v1/exchange", data=packed, headers=headers).status_code == 413
+    assert luis.post(luis.body(*[{}] * 51)).status_code == 413
+
+
+def test_a_packed_request_is_read(luis: Phone) -> None:
+    body = luis.body()
+    headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    packed = gzip.compress(json.dumps(body).encode())
+    answer = luis.http.post("/sync/v1/exchange", data=packed, headers=headers)
+    assert answer.json["nonce"] == body["nonce"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost"},
+        {"X-Cityline": "1"},
+        {"X-Cityline": "1", "Origin": "https://evil.example"},
+        {"X-Cityline": "1", "Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_other_sites_may_not_write(luis: Phone, headers: dict[str, str]) -> None:
+    assert luis.http.post("/sync/v1/exchange", json=luis.body(), headers=headers).status_code == 403
+    assert luis.http.post("/sync/v1/device", headers=headers).status_code == 403
+
+
+def test_only_json_is_an_exchange(luis: Phone) -> None:
+    sent = luis.http.post("/sync/v1/exchange", data="{}", headers=OURS, content_type="text/plain")
+    assert sent.status_code == 415
+    for body in (b"[]", b"not json", b'{"protocol":2}', b'{"protocol":1}'):
+        sent = luis.http.post("/sync/v1/exchange", data=body, headers=OURS, content_type="application/json")
+        assert sent.status_code == 400
+
+
+def test_the_token_is_kept_as_a_hash_and_out_of_reach(engine: Engine, luis: Phone) -> None:
+    cookie = luis.http.get_cookie("cl_device", path="/sync")
+    assert cookie
+    assert (cookie.http_only, cookie.same_site, cookie.path) == (True, "Strict", "/sync")
+    with reading(engine) as s:
+        assert cookie.value not in s.get_one(Device, luis.device).token_hash
+    assert luis.http.post("/sync/v1/device", headers=OURS).json["device"] == luis.device
+
+
+def test_one_closing_is_small(luis: Phone, lamp: str) -> None:
+    luis.exchange()
+    photo = luis.upload(picture())
+    closing = luis.body(
+        luis.op("close", luis.job(lamp), outcome="fixed", words="New driver.", photos=[photo])
+    )
+    assert sum(_on_the_wire(luis, closing)) <= 1_200
+    luis.exchange()
+    luis.exchange()
+    assert sum(_on_the_wire(luis, luis.body())) <= 600
+
+
+def _on_the_wire(phone: Phone, body: dict[str, Any]) -> tuple[int, int]:
+    """Bytes up and down, both bodies compressed."""
+    up = len(gzip.compress(json.dumps(body, separators=(",", ":")).encode()))
+    return up, len(phone.post(body, **{"Accept-Encoding": "gzip"}).data)
+
+
+def test_a_job_waits_until_the_crew_goes_on(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    dispatch(engine, lamp, cases.wait, clock, reason="parts")
+    job = luis.job(lamp)
+    assert (job["state"], job["wait"]) == ("waiting", "parts")
+    assert luis.exchange(luis.op("resume", job))["results"][0]["result"] == "applied"
+
+
+def test_every_kind_of_work_has_a_row_in_the_table() -> None:
+    assert set(merge.ASKS) | set(merge.FACTS) | set(push.NOT_TAKEN_YET) == set(TYPES)
+
+
+def test_a_closed_job_stays_a_day(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
+    assert luis.job(lamp)["state"] == "closed"
+    clock.at += timedelta(hours=25)
+    answer = luis.exchange(cursors={})
+    assert [job for news in answer["changes"].values() for job in news["set"]] == []

@@ -1,0 +1,167 @@
+"""The demo city: the same seed makes the same city, every state occurs, and the log of it is whole."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from city import db, demo, demo_ground, events, photos, places, promises
+from city.geo import Point
+from city.lifecycle import OPEN, STATES, Refused
+from city.schema import Address, Area, Asset, Case, Closure, Crossing, Event, Person, Photo, Report, Street
+from city.settings import Settings
+from city.settings import read as read_settings
+
+NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class City:
+    """A filled database that no test changes."""
+
+    engine: Engine
+    settings: Settings
+
+
+@pytest.fixture(scope="module")
+def larkhaven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    settings = read_settings({"CITYLINE_VAR": str(tmp_path_factory.mktemp("larkhaven"))})
+    db.migrate(settings.database_url)
+    engine = db.connect(settings.database_url)
+    demo.fill(engine, settings, 200, 311, NOW)
+    yield City(engine, settings)
+    engine.dispose()
+
+
+def test_the_ground_has_what_a_city_has(engine: Engine) -> None:
+    with db.transaction(engine) as s:
+        demo.ground(s)
+        kinds = Counter(s.scalars(select(Area.kind)))
+        assert (kinds["boundary"], kinds["area"], kinds["park"], kinds["water"]) == (1, 5, 1, 1)
+        assert len(set(s.scalars(select(Street.name).where(Street.kind == "bridge")))) == 3
+        assert (s.scalar(select(func.count()).select_from(Address)) or 0) > 4000
+        assert Counter(s.scalars(select(Asset.kind))).keys() == {"pole", "tree", "basket"}
+        assert len(set(s.scalars(select(Address.norm)))) == s.scalar(
+            select(func.count()).select_from(Address)
+        )
+
+
+def test_places_are_found_by_address_crossing_and_number(engine: Engine) -> None:
+    with db.transaction(engine) as s:
+        demo.ground(s)
+        (address,) = places.find(s, "214 tansy st.")
+        assert address.label == "214 Tansy Street"
+        assert places.describe(s, address.point) == "214 Tansy Street"
+        there, back = places.find(s, "Tansy St & Pell St"), places.find(s, "pell street and tansy street")
+        assert there == back != []
+        (pole,) = places.find(s, "pole 20-118")
+        assert pole.source == "asset"
+        assert not places.outside(s, address.point)
+        assert places.outside(s, Point(40.71, -74.0))
+
+
+def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
+    with db.transaction(engine) as s:
+        demo.ground(s)
+        things: list[Address | Asset | Crossing] = [
+            *s.scalars(select(Address).where(Address.id % 40 == 0)),
+            *s.scalars(select(Asset).where(Asset.id % 40 == 0)),
+            *s.scalars(select(Crossing)),
+        ]
+        assert not [thing for thing in things if places.outside(s, Point(thing.lat, thing.lon))]
+
+
+def test_the_same_seed_draws_the_same_city_and_another_one_other_trees() -> None:
+    one, same, other = demo_ground.draw(311), demo_ground.draw(311), demo_ground.draw(312)
+    assert one.things == same.things
+    assert one.addresses == same.addresses == other.addresses
+    assert one.things != other.things
+
+
+def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'twin.db'}"
+    db.migrate(url)
+    twin = db.connect(url)
+    for each in (engine, twin):
+        demo.fill(each, settings, 40, 7, NOW)
+    assert _stories(engine) == _stories(twin) != []
+    twin.dispose()
+
+
+def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
+    with db.reading(larkhaven.engine) as s:
+        cases = s.scalars(select(Case)).all()
+        assert len(cases) == 200
+        assert {case.state for case in cases} == set(STATES)
+        standings = Counter(promises.standing(case, NOW) for case in cases)
+        assert min(standings[kind] for kind in ("ok", "risk", "late", "wait", "done")) >= 10
+        assert sum(case.state in OPEN for case in cases) >= 100
+        assert any(case.cycle > 1 for case in cases)
+        assert any(case.lat is None for case in cases)
+        assert all(case.opened_at <= NOW for case in cases)
+
+
+def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: City) -> None:
+    with db.reading(larkhaven.engine) as s:
+        reports = s.scalars(select(Report)).all()
+        assert {report.lang for report in reports} == {"en", "es"}
+        assert {report.channel for report in reports} == {"web", "phone", "crew", "api"}
+        assert 0.3 < sum(bool(report.photos) for report in reports) / len(reports) < 0.6
+        assert any(len(case.reports) > 1 for case in s.scalars(select(Case)))
+
+
+def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) -> None:
+    store = photos.open_store(larkhaven.settings)
+    with db.reading(larkhaven.engine) as s:
+        proven = {(p.case_id, p.cycle) for p in s.scalars(select(Photo).where(Photo.cycle.is_not(None)))}
+        for closing in s.scalars(select(Closure).where(Closure.outcome == "fixed")):
+            assert ((closing.case_id, closing.cycle) in proven) != (closing.no_photo is not None)
+        assert proven
+        for photo in s.scalars(select(Photo).limit(12)):
+            assert photo.case_id
+            assert photos.read(store, larkhaven.settings.var, photo, "thumb")
+
+
+def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -> None:
+    demo.fill(engine, settings, 60, 311, NOW)
+    with db.reading(engine) as s:
+        assert events.verify(s) == []
+        times = s.scalars(select(Event.at).where(Event.subject.like("case:%")).order_by(Event.seq)).all()
+        assert list(times) == sorted(times)
+        assert times[-1] <= NOW
+
+
+def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
+    with db.reading(larkhaven.engine) as s:
+        cast = {person.email: person for person in s.scalars(select(Person))}
+        assert {role.role for person in cast.values() for role in person.roles} == {
+            "dispatcher", "supervisor", "call-taker", "manager", "administrator", "crew",
+        }  # fmt: skip
+        assert [crew.name for crew in cast["crew1@demo.test"].crews] == ["Lights 2"]
+        assert {crew.name for crew in cast["crew2@demo.test"].crews} == {"Trees 3", "Clean 1"}
+        assert demo.is_demo(s)
+
+
+def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
+    with pytest.raises(Refused, match="not_empty"):
+        demo.fill(larkhaven.engine, larkhaven.settings)
+
+
+def test_an_empty_database_is_no_demo(engine: Engine) -> None:
+    with db.reading(engine) as s:
+        assert not demo.is_demo(s)
+
+
+def _stories(engine: Engine) -> list[Any]:
+    with db.reading(engine) as s:
+        told = s.execute(
+            select(Event.subject, Event.kind, Event.at, Event.facts, Event.photos, Event.actor).order_by(
+                Event.seq
+            )
+        )
+        return [tuple(map(str, row)) for row in told]

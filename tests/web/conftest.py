@@ -1,0 +1,54 @@
+"""A whole application on the test's own database, and people who use it."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from factories import Town
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city import cityfile, db
+from city.settings import Settings
+from pwa.app import create_app
+
+
+@pytest.fixture
+def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
+    """The application over the town, its city file's services included, its clock standing at `now`."""
+    with db.transaction(town.engine) as s:
+        cityfile.apply(s, cityfile.load(settings.city))
+    app = create_app(settings, now=lambda: app.config.get("NOW", now))
+    app.config.update(TESTING=True)
+    yield app
+    app.extensions["cityline"].engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without JavaScript. CSRF tokens are sent as the page's forms do: see token()."""
+    return app.test_client()
+
+
+@pytest.fixture
+def log_in(client: FlaskClient, town: Town, now: datetime) -> Callable[[str], FlaskClient]:
+    """Puts a person of the cast into the browser's session: log_in("dispatcher")."""
+
+    def as_(name: str) -> FlaskClient:
+        with client.session_transaction() as session:
+            session["person"] = town.ids[name]
+            session["until"] = now.timestamp() + 3600
+        return client
+
+    return as_
+
+
+@pytest.fixture
+def token(client: FlaskClient) -> Callable[[], str]:
+    """A CSRF token that fits the browser's session."""
+
+    def fetch() -> str:
+        page = client.get("/login").get_data(as_text=True)
+        return page.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+    return fetch

@@ -1,0 +1,135 @@
+"""A canary in words, photo, contact and private note never shows in anything a stranger can ask for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from factories import SECRET, Town
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from city import cases, photos, reports
+from city.schema import Report
+from city.settings import Settings
+
+WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"
+
+
+@dataclass
+class Told:
+    number: str
+    report: str
+    report_id: int
+    photo: str
+    private: str
+    merged: str
+    token: str
+
+
+@pytest.fixture
+def told(town: Town, app: Flask, settings: Settings) -> Told:
+    """One case with a canary in every place where something may hide, one private, one merged."""
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        report = scene.report(words=WORDS, taken=[scene.photo()], key="canary")
+        reports.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
+        cases.accept(scene.s, report.case, by=by, at=town.now)
+        cases.note(scene.s, report.case, NOTE, by=by, at=town.now)
+        private = scene.report(words=WORDS, service_code="nuisance")
+        merged = scene.report(words=WORDS)
+        cases.merge(scene.s, merged.case, report.case, by=by, at=town.now)
+        closed = scene.report(words=WORDS).case
+        cases.close(
+            scene.s, closed, by=by, at=town.now, outcome="fixed", words=WORDS,
+            photos_taken=[scene.photo("gold", "person:1")],
+        )  # fmt: skip
+        found = Told(
+            report.case.number, report.number, report.id, report.photos[0].id if report.photos else "",
+            private.case.number, merged.case.number, reports.token_for(SECRET, "canary"),
+        )  # fmt: skip
+    store = photos.open_store(settings)
+    photos.settle_all(town.engine, store, settings.var, town.now)
+    with town.looking() as scene:
+        found.photo = scene.s.get_one(Report, found.report_id).photos[0].id
+    return found
+
+
+def addresses(app: Flask, told: Told) -> list[str]:
+    """Every address that answers GET, with every number a stranger might try."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()):
+            continue
+        for number in (told.number, told.report, told.private, told.merged):
+            found.append(filled(rule, number, told))
+    queries = (
+        "?lat=39.6&lon=-71.2&service=light-out",
+        "?q=214+Tansy+Street",
+        "?service=nuisance&lat=39.6&lon=-71.2",
+    )
+    return sorted({address + query for address in found for query in ("", *queries)})
+
+
+def filled(rule: Rule, number: str, told: Told) -> str:
+    known = {
+        "number": number,
+        "photo_id": told.photo,
+        "size": "full",
+        "token": "0" * 32,
+        "name": "x",
+        "path": "x",
+    }
+    parts = []
+    for is_argument, part in rule._trace:
+        parts.append(part if not is_argument else known.get(part, "1"))
+    return "".join(parts).lstrip("|")
+
+
+def test_no_public_address_tells_what_was_not_shown(app: Flask, client: FlaskClient, told: Told) -> None:
+    asked = addresses(app, told)
+    assert any(f"/case/{told.number}" in address for address in asked)
+    for address in asked:
+        for prefix in ("", "/es"):
+            response = client.get(prefix + address)
+            body = response.get_data()
+            assert response.status_code < 500, address
+            for canary in (WORDS, NOTE, MAIL, told.token):
+                assert canary.encode() not in body, f"{canary} at {prefix}{address}"
+            assert told.photo.encode() not in body, f"the photo's name at {prefix}{address}"
+            assert body[:2] != b"\xff\xd8", f"a photo at {prefix}{address}"
+
+
+def test_a_private_service_is_not_there_at_all(client: FlaskClient, told: Told) -> None:
+    assert client.get(f"/case/{told.private}").status_code == 404
+    for address in ("/", "/report/near?lat=39.6&lon=-71.2&service=nuisance"):
+        assert told.private not in client.get(address).get_data(as_text=True)
+
+
+def test_what_staff_showed_is_public_and_can_be_hidden_again(
+    town: Town, client: FlaskClient, told: Told
+) -> None:
+    for verb, status in ((reports.show, 200), (reports.hide, 404)):
+        with town.at_work() as scene:
+            verb(scene.s, scene.s.get_one(Report, told.report_id), by=scene.actor("dispatcher"), at=town.now)
+        page = client.get(f"/case/{told.number}").get_data(as_text=True)
+        assert (WORDS in page) is (status == 200)
+        assert client.get(f"/photos/{told.photo}/full.jpg").status_code == status
+
+
+def test_the_reporter_sees_the_own_words_and_photo_at_once(
+    town: Town, app: Flask, client: FlaskClient, told: Told
+) -> None:
+    opened = client.get(f"/s/{told.token}")
+    assert (opened.status_code, opened.headers["Location"]) == (303, f"/case/{told.number}")
+    page = client.get(f"/case/{told.number}")
+    assert WORDS in page.get_data(as_text=True)
+    assert NOTE not in page.get_data(as_text=True)
+    assert page.headers["Cache-Control"] == "no-store"
+    assert client.get(f"/photos/{told.photo}/full.jpg").status_code == 200
+
+
+def test_staff_see_the_words_in_the_drawer(log_in: Callable[[str], FlaskClient], told: Told) -> None:
+    drawer = log_in("dispatcher").get(f"/dispatch/cases/{told.number}").get_data(as_text=True)
+    assert WORDS in drawer
+    assert NOTE in drawer
