@@ -465,7 +465,7 @@ def lock(s: Session, *cases: Case) -> None:
     s.flush()
     for case in sorted(cases, key=lambda c: c.id):
         s.expire(case)  # what was read before the lock may be old by now, lists included
-        s.refresh(case, with_for_update=True)
+        s.refresh(case, with_for_update={"of": Case})  # what was joined to it when read is not locked
 
 
 def root_of(s: Session, case: Case) -> Case:

@@ -152,11 +152,12 @@ class View:
 
 
 def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[list[Case], int]:
-    """The cases of a view, the most pressing first, and how many there are in all."""
+    """The cases of a view, the most pressing first or the last to end, and how many there are in all."""
     asked = select(Case).where(*_answers(view, now))
     pressing = (Case.state == WAITING, Case.urgent.desc(), Case.due_at, Case.id)
+    newest = (func.coalesce(Case.closed_at, Case.opened_at).desc(), Case.id.desc())
     rows = s.scalars(
-        asked.order_by(*pressing)
+        asked.order_by(*(pressing if view.state in ("", *OPEN) else newest))
         .limit(limit)
         .options(
             joinedload(Case.service).joinedload(Service.department),

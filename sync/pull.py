@@ -110,7 +110,7 @@ def _answers(report: Report, service: Service) -> list[list[Any]]:
         given = report.answers.get(question["code"])
         if given in (None, "", []):
             continue
-        words = {value["key"]: value["words"] for value in question.get("values", [])}
+        words = {value["code"]: value["words"] for value in question.get("values", [])}
         answers = given if isinstance(given, list) else [given]
         pairs.append([question["words"], *(words.get(answer, str(answer)) for answer in answers)])
     return pairs

@@ -2,21 +2,11 @@
 
 from flask import Blueprint, Response, g
 from flask_babel import force_locale
-from flask_babel import lazy_gettext as _l
+from flask_babel import gettext as _
 
 from city.lifecycle import CREW
 from pwa import access
 from pwa.fragments import render
-
-# Ready-made notes, by group of services. Residents read them, so they say what was done.
-NOTES = {
-    "streetlight": (
-        _l("New lamp"), _l("New driver"), _l("Checked after dark"), _l("Cable repaired"), _l("Pole secured"),
-    ),
-    "tree": (_l("Cut and cleared"), _l("Limb removed"), _l("Tree secured"), _l("Stump ground down")),
-    "trash": (_l("Emptied"), _l("Cleared and swept"), _l("Basket replaced")),
-    "other": (_l("Repaired"), _l("Cleaned"), _l("Barrier put up"), _l("Replaced")),
-}  # fmt: skip
 
 bp = Blueprint("crew", __name__)
 
@@ -29,12 +19,20 @@ def shell() -> Response:
 
 
 def _notes() -> dict[str, list[tuple[str, str]]]:
-    """By group: what the crew reads, and what is told to residents, in the city's own language."""
+    """By group: what the crew reads, and what residents are told, in the city's own language."""
+    read = _ready_made()
     with force_locale(access.here().city.languages[0]):
-        told = {group: [str(note) for note in notes] for group, notes in NOTES.items()}
+        told = _ready_made()
+    return {group: list(zip(read[group], told[group], strict=True)) for group in read}
+
+
+def _ready_made() -> dict[str, tuple[str, ...]]:
+    """Notes by group of services. Residents read them, so they say what was done."""
     return {
-        group: [
-            (str(note), words) for note, words in zip(NOTES.get(group, ()), told.get(group, ()), strict=True)
-        ]
-        for group in (each.code for each in access.here().city.groups)
-    }
+        "streetlight": (
+            _("New lamp"), _("New driver"), _("Checked after dark"), _("Cable repaired"), _("Pole secured"),
+        ),
+        "tree": (_("Cut and cleared"), _("Limb removed"), _("Tree secured"), _("Stump ground down")),
+        "trash": (_("Emptied"), _("Cleared and swept"), _("Basket replaced")),
+        "other": (_("Repaired"), _("Cleaned"), _("Barrier put up"), _("Replaced")),
+    }  # fmt: skip

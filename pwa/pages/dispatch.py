@@ -145,7 +145,7 @@ def assign_several() -> Response:
             if crew is None:
                 raise Refused("unknown_value")
             with access.writing() as s:
-                chosen = access.or_404(queries.whole(s, number))
+                chosen = access.or_404(queries.by_number(s, number))
                 cases.assign(s, chosen, crew, by=g.actor, at=access.now())
             given.append(number)
         except Refused as fault:
@@ -332,7 +332,7 @@ def _do(
     opened = request.form.get("open", number)
     try:
         with access.writing() as s:
-            verb(s, access.or_404(queries.whole(s, number)))
+            verb(s, access.or_404(queries.by_number(s, number)))
     except (Refused, BadPhoto) as fault:
         return _opened(opened, doing=doing, fault=fault, merging=number)
     shown = shown or opened
@@ -454,7 +454,7 @@ def _names(s: Session, actors: set[str]) -> dict[str, str]:
     """The persons behind the log's actors, by the name the log gives them."""
     ids = [int(actor.partition(":")[2]) for actor in actors if actor.startswith("person:")]
     rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
-    return {f"person:{person_id}": name for person_id, name in rows.tuples()}
+    return {f"person:{person_id}": name for person_id, name in rows}
 
 
 def _whole(s: Session, numbers: Sequence[str]) -> list[Case]:

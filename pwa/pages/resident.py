@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from io import SEEK_END
 from typing import Any, BinaryIO, cast
 
 from babel.dates import format_timedelta
@@ -111,8 +112,9 @@ def add_photo() -> tuple[Response, int]:
     key = request.form.get("key", "")
     if not forms.is_key(key) or "photo" not in request.files:
         abort(422)
+    upload = cast(BinaryIO, request.files["photo"].stream)
     try:
-        new = photos.develop(cast(BinaryIO, request.files["photo"].stream))
+        new = photos.develop(upload)
         with access.writing() as s:
             photo = photos.stage(
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
@@ -120,7 +122,7 @@ def add_photo() -> tuple[Response, int]:
     except BadPhoto as bad:
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, key=key)
-    return jsonify(id=photo.id, url=url, words=uploaded(photo.bytes)), 200
+    return jsonify(id=photo.id, url=url, words=uploaded(upload.seek(0, SEEK_END))), 200
 
 
 @bp.get("/report/photos/<photo_id>.jpg")

@@ -1,13 +1,15 @@
+{% set pages = ["/offline"] %}
+{% for code in city.languages[1:] %}{{ pages.append("/" ~ code ~ "/offline") or "" }}{% endfor %}
 // Keeps static files and the "no signal" page. Answers GET only; it never touches, keeps or repeats a POST.
 const RELEASE = {{ release|tojson }};
 const CACHE = `cityline-${RELEASE}`;
-const OFFLINE = {{ offline|tojson }};
+const OFFLINE = {{ pages|tojson }};
 const STATIC = `/static/${RELEASE}/`;
 
 self.addEventListener("install", (event) => {
   // "reload": a copy from the browser's own cache could be of an older release.
   const pages = OFFLINE.map((url) => new Request(url, { cache: "reload" }));
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...pages, ...{{ files|tojson }}])));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...pages, {{ css('public')|tojson }}, {{ css('crew')|tojson }}])));
 });
 
 self.addEventListener("activate", (event) => {

@@ -11,6 +11,7 @@ import pytest
 from city import lifecycle, settings
 from city.settings import Settings
 from pwa.cli import cli
+from sync import merge, protocol
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -54,6 +55,16 @@ def test_the_table_of_moves_is_the_codes() -> None:
         (move.name, ", ".join(move.sources), move.to or "the state it had", ", ".join(move.roles))
         for move in lifecycle.MOVES.values()
     ]
+
+
+def test_sync_names_every_kind_and_every_result() -> None:
+    assert [row[0].strip("`") for row in _table("sync.md", "kind")] == list(protocol.TYPES)
+    assert [row[0].strip("`") for row in _table("sync.md", "result")] == list(protocol.RESULTS)
+
+
+def test_the_conflict_table_is_the_codes() -> None:
+    told = [row[1].strip("`") for row in _table("sync.md", "meanwhile")]
+    assert told == [row.result for row in merge.TABLE]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

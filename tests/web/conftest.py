@@ -18,7 +18,9 @@ def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application over the town, its city file's services included, its clock standing at `now`."""
     with db.transaction(town.engine) as s:
         cityfile.apply(s, cityfile.load(settings.city))
-    app = create_app(settings, now=lambda: app.config.get("NOW", now))
+    made: list[Flask] = []  # the clock is asked while the application is still being made
+    app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
+    made.append(app)
     app.config.update(TESTING=True)
     yield app
     app.extensions["cityline"].engine.dispose()

@@ -270,7 +270,7 @@ export function createEngine({ store, net, clock, random, digest, user, release 
       tried.set("login", 1);
       return true;
     }
-    await takeResults(answer, batched, known["epoch"], tried);
+    await takeResults(answer, batched, known["epoch"], asked.cursors, tried);
     await takeChanges(answer, known);
     await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
@@ -281,10 +281,12 @@ export function createEngine({ store, net, clock, random, digest, user, release 
    * A result takes its operation out of the outbox in the transaction that stores the result, and nothing
    * else ever does.
    * @param {any} answer @param {Entry[]} batched @param {string | undefined} epoch
-   * @param {Map<string, number>} tried
+   * @param {Record<string, number>} cursors @param {Map<string, number>} tried
    */
-  async function takeResults(answer, batched, epoch, tried) {
-    const upto = Math.max(0, ...Object.values(answer.changes).map((/** @type {any} */ news) => news.to));
+  async function takeResults(answer, batched, epoch, cursors, tried) {
+    // The log may have grown no further than this when it took our work.
+    const news = Object.values(answer.changes).map((/** @type {any} */ each) => each.to);
+    const upto = Math.max(0, ...Object.values(cursors), ...news);
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
@@ -306,12 +308,12 @@ export function createEngine({ store, net, clock, random, digest, user, release 
     const sent = await mine("sent");
     if (epoch && answer.reset.length) {
       // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing.
-      for (const entry of sent.filter(({ upto }) => (upto ?? 0) > answer.safe)) {
+      for (const entry of sent.filter(({ upto }) => (upto ?? 0) >= answer.safe)) {
         const { result: _result, ...again } = entry;
         changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
       }
     } else {
-      for (const entry of sent.filter((e) => e.seen && e.upto !== undefined && e.upto <= answer.safe)) {
+      for (const entry of sent.filter((e) => e.seen && e.upto !== undefined && e.upto < answer.safe)) {
         changes.push(["del", "sent", entry.op.id]);
         changes.push(...shots.filter((shot) => shot.op === entry.op.id).flatMap(bytesGone));
       }

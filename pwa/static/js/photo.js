@@ -2,7 +2,8 @@
 
 const EDGE = 2048;
 const MOST_BYTES = 400_000;
-const QUALITIES = [0.82, 0.72, 0.6, 0.48];
+const FINE = 0.82;
+const PLAIN = 0.65;
 
 /**
  * The photo as a JPEG of at most 400 KB and 2048 px, upright, without metadata. A photo that this
@@ -54,20 +55,17 @@ function drawn(picture, edge) {
 }
 
 /**
- * The first that is light enough: first lower quality, then fewer pixels.
+ * Light enough in few tries: first lower quality, then as many fewer pixels as the size calls for.
  * @param {HTMLCanvasElement} canvas
  * @returns {Promise<Blob>}
  */
 async function light(canvas) {
-  let best = await jpeg(canvas, 0.82);
-  for (let edge = EDGE; best.size > MOST_BYTES && edge > 500; edge *= 0.75) {
-    const smaller = edge === EDGE ? canvas : drawn(canvas, edge);
-    for (const quality of QUALITIES) {
-      best = await jpeg(smaller, quality);
-      if (best.size <= MOST_BYTES) return best;
-    }
+  let blob = await jpeg(canvas, FINE);
+  for (let edge = EDGE, tries = 0; blob.size > MOST_BYTES && tries < 5; tries++) {
+    if (tries) edge = Math.floor(edge * Math.sqrt(MOST_BYTES / blob.size) * 0.95);
+    blob = await jpeg(tries ? drawn(canvas, edge) : canvas, PLAIN);
   }
-  return best;
+  return blob;
 }
 
 /**

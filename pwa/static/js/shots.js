@@ -1,0 +1,161 @@
+// The photos of one form: they go ahead in the background, and what could not goes along with Send.
+
+import { shrink } from "./photo.js";
+
+/**
+ * One photo. `file` is kept until the server has it; `preview` is what the page shows of it.
+ * @typedef {{ file: File, small: Promise<File>, preview: string, state: "on its way" | "there" | "kept" | "refused",
+ *   id: string, words: string, going: AbortController | null }} Shot
+ */
+
+// By the form's key. It outlives the page's elements, since the form is drawn anew after a fault.
+/** @type {Map<string, Shot[]>} */
+const known = new Map();
+
+export class Shots {
+  /** @type {Shot[]} */ #shots;
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {DOMStringMap} words what to say: `uploading`, `kept`, `alone`, `nth`; and `most`, how many there may be
+   * @param {() => void} changed called when there are more, fewer, or one arrived
+   */
+  constructor(form, words, changed) {
+    this.form = form;
+    this.words = words;
+    this.changed = changed;
+    const key = this.#hidden("key");
+    this.#shots = known.get(key) ?? [];
+    known.set(key, this.#shots);
+    for (const shot of this.#shots) this.#draw(shot);
+  }
+
+  get count() {
+    return this.form.querySelectorAll(".shot").length;
+  }
+
+  /** What the server does not have and that goes along with Send. @returns {File[]} */
+  get kept() {
+    return this.#shots.filter((shot) => shot.state === "kept").map((shot) => shot.file);
+  }
+
+  get onTheirWay() {
+    return this.#shots.some((shot) => shot.state === "on its way");
+  }
+
+  /** @param {Iterable<File>} files */
+  add(files) {
+    for (const file of files) {
+      if (this.count >= Number(this.words["most"])) break;
+      const shot = /** @type {Shot} */ ({
+        file, small: shrink(file), preview: URL.createObjectURL(file), state: "on its way", id: "", words: "",
+        going: null,
+      });
+      this.#shots.push(shot);
+      this.#draw(shot);
+    }
+    this.changed();
+  }
+
+  /** @param {HTMLElement} row */
+  remove(row) {
+    const { id, preview } = row.dataset;
+    const shot = this.#shots.find((one) => one.preview === preview || (id && one.id === id));
+    if (shot) {
+      shot.going?.abort();
+      this.#shots.splice(this.#shots.indexOf(shot), 1);
+    }
+    // Without network the server keeps it, and its form shows it again.
+    if (id) void this.#post(`/${id}/remove`, {}).catch(() => {});
+    row.remove();
+    this.#number();
+    this.changed();
+  }
+
+  /** @param {Shot} shot */
+  #draw(shot) {
+    const there = shot.id ? this.form.querySelector(`.shot[data-id="${CSS.escape(shot.id)}"]`) : null;
+    if (there) {
+      /** @type {HTMLImageElement} */ (there.querySelector("img")).src = shot.preview;
+    } else if (shot.state !== "there" && shot.state !== "refused") {
+      void this.#upload(shot, this.#row(shot));
+    }
+  }
+
+  /** @param {Shot} shot */
+  #row(shot) {
+    const pattern = /** @type {HTMLTemplateElement} */ (this.form.querySelector("#shot"));
+    const row = /** @type {HTMLElement} */ (pattern.content.querySelector("li")?.cloneNode(true));
+    /** @type {HTMLImageElement} */ (row.querySelector("img")).src = shot.preview;
+    row.dataset["preview"] = shot.preview;
+    this.form.querySelector("#photos")?.append(row);
+    this.#number();
+    return row;
+  }
+
+  /** One is "Photo added"; several are told apart by their number, for those who listen too. */
+  #number() {
+    const rows = [...this.form.querySelectorAll(".shot")];
+    rows.forEach((row, n) => {
+      const words = rows.length === 1 ? this.words["alone"] : this.words["nth"]?.replace("#", String(n + 1));
+      for (const title of row.querySelectorAll("b, .unseen")) title.textContent = ` ${words ?? ""}`;
+    });
+  }
+
+  /**
+   * @param {Shot} shot
+   * @param {HTMLElement} row
+   */
+  async #upload(shot, row) {
+    this.#tell(row, this.words["uploading"] ?? "");
+    shot.state = "on its way";
+    shot.going = new AbortController();
+    const { signal } = shot.going;
+    try {
+      shot.file = await shot.small;
+      const answer = await this.#post("", { photo: shot.file }, signal);
+      const isJson = answer.headers.get("Content-Type")?.includes("json");
+      if (!isJson) throw new Error(String(answer.status));
+      const { id, words, fault } = await answer.json();
+      Object.assign(shot, fault ? { state: "refused", words: fault } : { state: "there", id, words });
+      if (fault) row.classList.add("shot--refused");
+      else row.dataset["id"] = id;
+      this.#tell(row, shot.words);
+    } catch {
+      if (signal.aborted) return;
+      shot.state = "kept";
+      this.#tell(row, this.words["kept"] ?? "");
+    } finally {
+      shot.going = null;
+      this.changed();
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {Record<string, File>} files
+   * @param {AbortSignal} [signal]
+   */
+  #post(path, files, signal) {
+    const body = new FormData();
+    body.set("key", this.#hidden("key"));
+    for (const [name, file] of Object.entries(files)) body.set(name, file, file.name);
+    const headers = { "X-CSRFToken": this.#hidden("csrf_token") };
+    return fetch(`${this.form.action}/photos${path}`, { method: "POST", body, headers, signal: signal ?? null });
+  }
+
+  /**
+   * @param {HTMLElement} row
+   * @param {string} words
+   */
+  #tell(row, words) {
+    for (const place of [row.querySelector("small"), this.form.querySelector("#photo-news")]) {
+      if (place) place.textContent = words;
+    }
+  }
+
+  /** @param {string} name */
+  #hidden(name) {
+    return /** @type {HTMLInputElement} */ (this.form.elements.namedItem(name)).value;
+  }
+}

@@ -1,0 +1,188 @@
+"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, nothing off the side.
+
+With CITYLINE_SCREENSHOTS=docs/screenshots the pictures are kept there.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live import DESK, PHONE, Site, log_in
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from sqlalchemy import select
+
+from city import db
+from city.schema import Case, Report
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
+NARROW: dict[str, Any] = {"viewport": {"width": 320, "height": 640}}
+LANGUAGES = ("en", "es")
+VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
+
+Open = Callable[..., BrowserContext]
+Keep = Callable[[Page, str], None]
+
+
+@pytest.fixture
+def keep() -> Keep:
+    """Keeps a picture where the environment says so."""
+    folder = os.environ.get("CITYLINE_SCREENSHOTS")
+
+    def picture(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return picture
+
+
+@pytest.fixture
+def faults() -> Iterator[list[str]]:
+    """Errors that a page wrote to the console; there must be none."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+def watched(page: Page, faults: list[str]) -> Page:
+    def note(message: ConsoleMessage) -> None:
+        # An answer 404 or 422 that a test asks for is written there too.
+        if message.type == "error" and "status of 4" not in message.text:
+            faults.append(f"{page.url}: {message.text}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    return page
+
+
+def looked_at(page: Page, name: str, keep: Keep) -> None:
+    """axe finds nothing, nothing hangs over the side, and the picture is kept."""
+    page.wait_for_load_state("networkidle")
+    keep(page, name)
+    page.evaluate(AXE.read_text())
+    found = page.evaluate(
+        "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
+    )
+    assert found == [], f"{name}: {found}"
+    wide = page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
+    assert wide <= 0, f"{name}: {wide} px hang over the side"
+
+
+def prefix(lang: str) -> str:
+    return "" if lang == "en" else f"/{lang}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_residents_see(
+    site: Site,
+    open_context: Open,
+    keep: Any,
+    faults: list[str],
+    lang: str,
+    theme: str,
+) -> None:
+    context = open_context(**PHONE, color_scheme=theme, geolocation=TANSY, permissions=["geolocation"])
+    page = watched(context.new_page(), faults)
+    at, tail = site.path(prefix(lang)), f"-{lang}-{theme}"
+    page.goto(at + "/")
+    looked_at(page, "home" + tail, keep)
+    page.locator("input[type=file][capture]").set_input_files("city/demo_photos/lamp-before.jpg")
+    page.locator("label.tile").first.tap()
+    page.wait_for_selector("#place-card b")
+    looked_at(page, "report" + tail, keep)
+    page.fill("#words", "x" * 5000)
+    page.locator("#send").tap()
+    page.wait_for_selector("#errors")
+    looked_at(page, "report-error" + tail, keep)
+    page.fill("#words", "")
+    page.locator("#send").tap()
+    page.wait_for_url(re.compile("/sent/"))
+    looked_at(page, "sent" + tail, keep)
+    for state in ("closed", "waiting", "assigned", "new"):
+        number = case_in(site, state)
+        page.goto(f"{at}/case/{number}")
+        looked_at(page, f"case-{state}" + tail, keep)
+    for path, name in (("/login", "login"), ("/no-such-page", "not-found"), ("/offline", "offline")):
+        page.goto(at + path)
+        looked_at(page, name + tail, keep)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_dispatchers_see(
+    site: Site,
+    open_context: Open,
+    keep: Any,
+    faults: list[str],
+    lang: str,
+    theme: str,
+) -> None:
+    page = watched(open_context(**DESK, color_scheme=theme).new_page(), faults)
+    log_in(page, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
+    page.wait_for_selector(".leaflet-container .pin")
+    page.keyboard.press("j")
+    page.wait_for_selector(".drawer h2")
+    looked_at(page, f"board-{lang}-{theme}", keep)
+    page.keyboard.press("c")
+    looked_at(page, f"board-close-{lang}-{theme}", keep)
+    page.goto(site.path(prefix(lang) + "/dispatch?words=nothing-like-it"))
+    looked_at(page, f"board-empty-{lang}-{theme}", keep)
+    phone = watched(open_context(**PHONE, color_scheme=theme).new_page(), faults)
+    log_in(phone, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
+    looked_at(phone, f"board-phone-{lang}-{theme}", keep)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "sun"])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_crews_see(
+    site: Site,
+    open_context: Open,
+    keep: Any,
+    faults: list[str],
+    lang: str,
+    theme: str,
+) -> None:
+    scheme = "light" if theme == "sun" else theme
+    page = watched(open_context(**PHONE, color_scheme=scheme).new_page(), faults)
+    if theme == "sun":
+        page.add_init_script("localStorage.setItem('cityline.theme', 'sun')")
+    log_in(page, site, "crew1@demo.test", prefix(lang) + "/crew")
+    page.wait_for_selector("a.job")
+    assert theme != "sun" or page.evaluate("document.documentElement.dataset.theme") == "sun"
+    looked_at(page, f"crew-today-{lang}-{theme}", keep)
+    page.locator("a.job").first.tap()
+    page.wait_for_selector(".jobhead h1")
+    looked_at(page, f"crew-job-{lang}-{theme}", keep)
+
+
+def test_nothing_hangs_over_the_side_of_a_narrow_phone_with_double_text(
+    site: Site, open_context: Open
+) -> None:
+    page = open_context(**NARROW).new_page()
+    page.add_init_script(
+        "addEventListener('DOMContentLoaded', () => { document.documentElement.style.fontSize = '32px'; })"
+    )
+    for lang in LANGUAGES:
+        for path in ("/", "/report", f"/case/{case_in(site, 'closed')}", "/login"):
+            page.goto(site.path(prefix(lang) + path))
+            page.wait_for_load_state("networkidle")
+            wide = page.evaluate(
+                "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+            )
+            assert wide <= 0, f"{lang} {path}: {wide} px hang over the side"
+
+
+def case_in(site: Site, state: str) -> str:
+    """The number of a public case in this state, one with shown photos first."""
+    with db.reading(site.engine) as s:
+        asked = (
+            select(Case.number)
+            .join(Report, Report.case_id == Case.id)
+            .where(Case.state == state, Case.service.has(private=False))
+            .order_by(Report.shown_at.is_(None), Case.id)
+        )
+        return s.scalars(asked).first() or ""

@@ -1,0 +1,390 @@
+// The outbox and mirror of a crew's phone, with the real engine and everything around it faked.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { createEngine, PIECE, UNDO_MS } from "../../pwa/static/js/engine.js";
+
+const LAMP = {
+  kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",
+  state: "assigned", assignment: 5, cycle: 1, version: 3, opened: 0, due: 2e9, risk: 2e9,
+};
+
+/** Text keys, whole writes, like the browser's. `breaks` makes the next write fail. */
+function memory() {
+  const bases = { outbox: new Map(), mirror: new Map() };
+  const rows = (base, store) => bases[base].get(store) ?? bases[base].set(store, new Map()).get(store);
+  return {
+    breaks: 0,
+    async get(base, store, key) {
+      return structuredClone(rows(base, store).get(key));
+    },
+    async all(base, store, prefix = "") {
+      return [...rows(base, store)].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, value]) => [key, structuredClone(value)]);
+    },
+    async write(base, changes) {
+      if (this.breaks && this.breaks-- === 1) throw new Error("disk");
+      for (const [what, store, key, value] of changes) {
+        if (what === "put") rows(base, store).set(key, structuredClone(value));
+        else rows(base, store).delete(key);
+      }
+    },
+  };
+}
+
+/** A city that answers as told; by default it applies everything. */
+function city() {
+  const here = {
+    asked: [], photos: new Map(), jobs: [LAMP], seq: 1, results: {}, epoch: "one", reset: [], auth: "ok", safe: 0,
+    person: 1, reply: null, enrolled: 0, stored: new Map(), want: [], scopes: ["crew:7", "user:1"],
+    async enrol() {
+      here.enrolled++;
+      return { status: 200, json: { device: `device-${here.enrolled}`, person: here.person } };
+    },
+    async exchange(body) {
+      here.asked.push(body);
+      if (here.reply) return here.reply(body);
+      return { status: 200, json: here.answer(body) };
+    },
+    answer(body) {
+      const results = body.ops.map(({ id }) => {
+        const told = here.stored.get(id) ?? { result: "applied", ...here.results[id] };
+        if (!["retry", "held"].includes(told.result)) here.stored.set(id, told);
+        return { id, ...told };
+      });
+      const cursor = here.reset.length ? 0 : (body.cursors["crew:7"] ?? 0);
+      const changes = cursor < here.seq
+        ? { "crew:7": { set: here.jobs, gone: here.gone ?? [], to: here.seq, more: false } } : {};
+      return {
+        protocol: 1, nonce: body.nonce, epoch: here.epoch, auth: here.auth, scopes: here.scopes, results, changes,
+        reset: here.reset, want: here.want, safe: here.safe, lowest: 1,
+      };
+    },
+    async offset() {
+      return { status: 200, offset: 0, complete: false };
+    },
+    async piece(shot, offset, data) {
+      const had = here.photos.get(shot.id) ?? Buffer.alloc(0);
+      if (had.length !== offset) return { status: 409, offset: had.length, complete: false, fault: "" };
+      const now = Buffer.concat([had, Buffer.from(data)]);
+      here.photos.set(shot.id, now);
+      return { status: 200, offset: now.length, complete: now.length === shot.bytes, fault: "" };
+    },
+  };
+  return here;
+}
+
+function phone({ store = memory(), net = city(), user = 1 } = {}) {
+  const time = { now: Date.UTC(2026, 10, 24, 16) };
+  let n = 0;
+  const engine = createEngine({
+    store, net, user, release: "test", clock: () => time.now,
+    random: { id: () => `id-${user}-${++n}`, fraction: () => 0.5 },
+    digest: async (data) => createHash("sha256").update(Buffer.from(data)).digest("hex"),
+  });
+  return { engine, store, net, time };
+}
+
+const done = { outcome: "fixed", no_photo: "dark" };
+
+test("a saved closing shows at once, and the mirror stays as it was", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  const [job] = (await engine.view()).jobs;
+  assert.equal(job.state, "closed");
+  assert.equal(job.pending, true);
+  const [[, row]] = await store.all("mirror", "jobs");
+  assert.equal(row.job.state, "assigned");
+});
+
+test("it goes out in wire form and leaves with its own result", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  const sent = net.asked.at(-1);
+  assert.deepEqual(sent.ops, [op]);
+  assert.deepEqual(
+    [op.t, op.case, op.assignment, op.cycle, op.base, op.prev, op.n], ["close", LAMP.ref, 5, 1, 3, null, 1],
+  );
+  const view = await engine.view();
+  assert.deepEqual(view.outbox, []);
+  assert.equal(view.sent[0].result.result, "applied");
+});
+
+test("what follows on a case names what it follows", async () => {
+  const { engine } = phone();
+  const first = await engine.add("start", LAMP, {});
+  const second = await engine.add("close", LAMP, done);
+  assert.equal(second.op.prev, first.op.id);
+  await engine.sync();
+  assert.equal((await engine.add("note", LAMP, { words: "x" })).op.prev, second.op.id);
+});
+
+const CUTS = {
+  "a hotel's page": (body) => ({ status: 200, json: null }),
+  "somebody else's JSON": (body) => ({ status: 200, json: { ok: true } }),
+  "an answer to another request": (body, net) => ({ status: 200, json: { ...net.answer(body), nonce: "old" } }),
+  "another protocol": (body, net) => ({ status: 200, json: { ...net.answer(body), protocol: 2 } }),
+  "a server that broke": () => ({ status: 500, json: { error: "x" } }),
+  "nobody logged in": () => ({ status: 401, json: { error: "x" } }),
+  "a redirect or no signal": () => { throw new TypeError("network"); },
+  "a full quarantine": () => ({ status: 429, json: null, retryAfter: 3600 }),
+};
+for (const [name, reply] of Object.entries(CUTS)) {
+  test(`nothing leaves the outbox after ${name}`, async () => {
+    const { engine, net, time } = phone();
+    await engine.sync();
+    const before = await engine.view();
+    await engine.add("close", LAMP, done);
+    net.reply = (body) => reply(body, net);
+    await engine.sync();
+    const view = await engine.view();
+    assert.equal(view.outbox.length, 1);
+    assert.notEqual(view.problem, "");
+    assert.equal(view.updated, before.updated);
+    const due = await engine.due();
+    assert.ok(due > time.now, "work always has a due time");
+    if (name === "a full quarantine") assert.ok(due >= time.now + 3_600_000);
+    net.reply = null;
+    await engine.sync();
+    assert.equal((await engine.view()).outbox.length, 0);
+    assert.equal((await engine.view()).problem, "");
+  });
+}
+
+test("a lost answer is asked for again, and arrives once", async () => {
+  const { engine, net } = phone();
+  await engine.add("close", LAMP, done);
+  net.reply = (body) => { net.answer(body); throw new TypeError("lost"); };
+  await engine.sync();
+  net.reply = null;
+  await engine.sync();
+  assert.equal(net.stored.size, 1);
+  assert.equal((await engine.view()).sent.length, 1);
+});
+
+test("a result for somebody else's operation removes nothing", async () => {
+  const { engine, net } = phone();
+  await engine.add("close", LAMP, done);
+  net.reply = (body) => ({
+    status: 200, json: { ...net.answer(body), results: [{ id: "id-of-another", result: "applied" }] },
+  });
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 1);
+});
+
+test("retry and held stay, and hold up nothing else", async () => {
+  const { engine, net } = phone();
+  const first = await engine.add("close", LAMP, done);
+  const second = await engine.add("note", { ...LAMP, ref: "26-000008" }, { words: "x" });
+  net.results[first.op.id] = { result: "held", why: "prev" };
+  await engine.sync();
+  const view = await engine.view();
+  assert.deepEqual(view.outbox.map(({ op }) => op.id), [first.op.id]);
+  assert.equal(view.outbox[0].result.result, "held");
+  assert.deepEqual(view.sent.map(({ op }) => op.id), [second.op.id]);
+  assert.ok((await engine.due()) > 0);
+});
+
+test("a result that is not plain applied is shown until it was seen", async () => {
+  const { engine, net } = phone();
+  const { op } = await engine.add("close", LAMP, done);
+  net.results[op.id] = { result: "recorded", why: "reassigned" };
+  await engine.sync();
+  assert.equal((await engine.view()).sent[0].seen, false);
+  await engine.dismiss(op.id);
+  assert.equal((await engine.view()).sent[0].seen, true);
+});
+
+test("a result that could not be stored leaves the operation where it was", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  net.reply = (body) => { store.breaks = 1; return { status: 200, json: net.answer(body) }; };
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 1);
+  net.reply = null;
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 0);
+});
+
+test("undo takes back what has not gone, with its draft and photos", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(10).buffer, "image/jpeg");
+  const draft = { ending: "fixed:photo", notes: ["New lamp"] };
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot], undo: UNDO_MS, draft });
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops, []);
+  assert.equal(await engine.due(), time.now + UNDO_MS);
+  assert.equal(await engine.undo(op.id), true);
+  const back = await engine.draftOf(LAMP.ref);
+  assert.deepEqual([back.draft, back.shots.map(({ id }) => id)], [draft, [shot.id]]);
+  assert.equal((await engine.view()).jobs[0].state, "assigned");
+});
+
+test("after ten seconds it is too late to undo", async () => {
+  const { engine, time } = phone();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  time.now += UNDO_MS;
+  assert.equal(await engine.undo(op.id), false);
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 0);
+});
+
+test("photos go first, in pieces, and from where they stopped", async () => {
+  const { engine, net } = phone();
+  const bytes = new Uint8Array(PIECE * 2 + 77).map((_, i) => i % 251);
+  const shot = await engine.keepPhoto(LAMP.ref, bytes.buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.photos.set(shot.id, Buffer.from(bytes.slice(0, PIECE))); // what came through before the tunnel
+  await engine.sync();
+  assert.deepEqual(new Uint8Array(net.photos.get(shot.id)), bytes);
+  assert.equal(net.asked.at(-1).ops[0].photos[0].sha256, shot.sha256);
+  assert.equal((await engine.view()).outbox.length, 0);
+});
+
+test("a photo that the city misses is sent again", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.results[op.id] = { result: "retry", why: "photos" };
+  net.want = [shot.id];
+  net.reply = (body) => {
+    const json = net.answer(body);
+    net.photos.clear(); // it lost them
+    net.want = [];
+    delete net.results[op.id];
+    return { status: 200, json };
+  };
+  await engine.sync();
+  assert.equal(net.photos.has(shot.id) || net.stored.has(op.id), true);
+  assert.equal((await engine.view()).outbox.length, 0);
+});
+
+test("a photo that is none waits for the crew's word and holds up nothing else", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  const bad = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  await engine.add("close", { ...LAMP, ref: "26-000008" }, done);
+  net.piece = async () => ({ status: 422, offset: 0, complete: false, fault: "not_a_photo" });
+  await engine.sync();
+  const view = await engine.view();
+  assert.deepEqual(view.outbox.map(({ op }) => op.id), [bad.op.id]);
+  assert.equal(view.shots[0].refused, "not_a_photo");
+});
+
+test("another user neither sees nor sends what is not theirs", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  const other = phone({ store, net, user: 2 });
+  net.person = 2;
+  assert.deepEqual((await other.engine.view()).jobs, []);
+  net.scopes = ["crew:8", "user:2"];
+  net.jobs = [];
+  await other.engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops, []);
+  assert.deepEqual((await other.engine.view()).outbox, []);
+  assert.deepEqual(await store.all("mirror", "jobs"), []);
+  assert.equal((await engine.view()).outbox.length, 1);
+});
+
+test("the engine of one user never sends in another's session", async () => {
+  const { engine, net } = phone();
+  net.person = 2;
+  await engine.add("close", LAMP, done);
+  await engine.sync();
+  assert.equal(net.asked.length, 0);
+  assert.equal((await engine.view()).problem, "login");
+});
+
+test("a job that was taken away is wiped, and its work stays", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  net.results[op.id] = { result: "held", why: "prev" };
+  net.seq = 2;
+  net.jobs = [];
+  net.gone = [{ kind: "job", ref: LAMP.ref, why: "reassigned" }];
+  await engine.sync();
+  assert.deepEqual(await store.all("mirror", "jobs"), []);
+  assert.equal((await engine.view()).outbox.length, 1);
+});
+
+test("what is in no scope any more is wiped", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  net.scopes = ["user:1"];
+  await engine.sync();
+  assert.deepEqual(await store.all("mirror", "jobs"), []);
+});
+
+test("a city whose memory went back gets everything again", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  net.stored.clear();
+  Object.assign(net, { epoch: "two", reset: ["crew:7", "user:1"], seq: 1 });
+  net.reply = (body) => {
+    const json = net.answer(body);
+    net.reset = [];
+    return { status: 200, json };
+  };
+  await engine.sync();
+  await engine.sync();
+  assert.equal(net.stored.has(op.id), true);
+  assert.equal((await engine.view()).outbox.length, 0);
+});
+
+test("work is kept until the city says that it is safe", async () => {
+  const { engine, store, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.seq = 5;
+  await engine.sync();
+  await engine.sync();
+  assert.equal((await store.all("outbox", "chunks")).length, 1);
+  net.safe = 6;
+  await engine.sync();
+  assert.deepEqual([await store.all("outbox", "chunks"), await store.all("outbox", "sent")], [[], []]);
+});
+
+test("413 halves the batch; one alone too large stays and is named", async () => {
+  const { engine, net } = phone();
+  for (let i = 0; i < 4; i++) await engine.add("note", { ...LAMP, ref: `26-00000${i}` }, { words: "x" });
+  const sizes = [];
+  net.reply = (body) => {
+    sizes.push(body.ops.length);
+    const bad = body.ops.some(({ case: ref }) => ref === "26-000002");
+    return bad ? { status: 413, json: { error: "too_large" } } : { status: 200, json: net.answer(body) };
+  };
+  await engine.sync();
+  const view = await engine.view();
+  assert.deepEqual(sizes.slice(0, 2), [4, 2]);
+  assert.deepEqual(view.outbox.map(({ op, too_large }) => [op.case, too_large]), [["26-000002", true]]);
+});
+
+test("two syncs at once are one", async () => {
+  const { engine, net } = phone();
+  await engine.add("close", LAMP, done);
+  await Promise.all([engine.sync(), engine.sync()]);
+  assert.equal(net.asked.filter(({ ops }) => ops.length).length, 1);
+});
+
+test("an unknown phone introduces itself again", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  net.reply = (body) =>
+    body.device === "device-1"
+      ? { status: 200, json: { ...net.answer({ ...body, ops: [] }), auth: "login", scopes: [], changes: {} } }
+      : { status: 200, json: net.answer(body) };
+  await engine.add("close", LAMP, done);
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 0);
+  assert.equal(net.asked.at(-1).device, "device-2");
+});

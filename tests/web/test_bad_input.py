@@ -1,0 +1,226 @@
+"""Whatever comes in: a clear page, everything typed kept, nothing half done, never a 500."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from factories import Town, jpeg
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from city import photos
+from city.schema import Address, Case, Photo, Report
+
+KEY = "0123456789abcdef0123456789abcdef"
+FIX = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
+TYPED = {"words": "dark since Sunday", "group": "tree", "answer-limb-down-blocked": "partly"}
+
+Fill = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def post(client: FlaskClient, token: Callable[[], str]) -> Fill:
+    csrf = token()
+
+    def send(**changes: Any) -> TestResponse:
+        fields = {"csrf_token": csrf, "key": KEY} | TYPED | FIX | changes
+        return client.post("/report", data={k: v for k, v in fields.items() if v is not None})
+
+    return send
+
+
+def bomb() -> bytes:
+    """A PNG of a few hundred bytes that says it is 60,000 pixels wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    rows = zlib.compress(b"\0" * 100_000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+BAD_PHOTOS = {
+    "text": (b"I am not a picture", "not a photo"),
+    "truncated": (jpeg(size=(1600, 1200))[:900], "damaged"),
+    "bomb": (bomb(), "too large to open"),
+    "large": (b"\xff\xd8\xff" + b"\0" * 300_000, "larger than 20 MB"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _low_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that "too large" need not be 20 MB in every run."""
+    monkeypatch.setattr(photos, "MAX_UPLOAD", 300_000)
+
+
+def written(town: Town) -> int:
+    with town.looking() as scene:
+        return sum(
+            scene.s.scalar(select(func.count()).select_from(what)) or 0 for what in (Report, Case, Photo)
+        )
+
+
+def is_kept(response: TestResponse) -> None:
+    page = response.get_data(as_text=True)
+    assert response.status_code == 422
+    assert 'id="errors" role="alert" tabindex="-1" autofocus' in page
+    assert "dark since Sunday" in page
+    assert 'value="tree" checked' in page
+    assert 'value="partly" checked' in page
+    assert f'name="key" value="{KEY}"' in page
+
+
+@pytest.mark.parametrize("what", BAD_PHOTOS)
+def test_a_bad_photo_is_told_and_the_form_kept(town: Town, post: Fill, what: str) -> None:
+    data, told = BAD_PHOTOS[what]
+    answer = post(photo=(io.BytesIO(data), "holiday.jpg"))
+    is_kept(answer)
+    assert told in answer.get_data(as_text=True)
+    assert written(town) == 0
+
+
+@pytest.mark.parametrize("what", BAD_PHOTOS)
+def test_a_bad_photo_sent_ahead_is_told_as_json(
+    town: Town, client: FlaskClient, token: Callable[[], str], what: str
+) -> None:
+    data, told = BAD_PHOTOS[what]
+    upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(data), "holiday.jpg")}
+    answer = client.post("/report/photos", data=upload)
+    assert answer.status_code == 422
+    assert told in answer.get_json()["fault"]
+    assert written(town) == 0
+
+
+def test_a_good_photo_beside_a_bad_one_is_kept(town: Town, post: Fill) -> None:
+    bad, good = (io.BytesIO(b"text"), "a.jpg"), (io.BytesIO(jpeg()), "b.jpg")
+    is_kept(post(photo=[bad, good]))
+    assert written(town) == 1  # the good one, staged
+    assert post().status_code == 303
+    with town.looking() as scene:
+        assert len(scene.s.scalars(select(Report)).one().photos) == 1
+
+
+def test_a_sixth_photo_is_one_too_many(town: Town, post: Fill) -> None:
+    colours = ("red", "green", "blue", "gold", "navy", "white")
+    answer = post(photo=[(io.BytesIO(jpeg(colour)), f"{colour}.jpg") for colour in colours])
+    is_kept(answer)
+    assert "Five photos are enough" in answer.get_data(as_text=True)
+    assert written(town) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"lat": "40.9", "lon": "-74.0"}, "outside the city"),
+        ({"lat": None, "lon": None}, "Say where it is"),
+        ({"lat": "north", "lon": "west"}, "Say where it is"),
+        ({"lat": "nan", "lon": "inf"}, "Say where it is"),
+        ({"lat": "91", "lon": "0"}, "Say where it is"),
+        ({"place": "Nowhere Lane 7"}, "We do not know that place"),
+        ({"place": "x" * 100_000}, "We do not know that place"),
+        ({"accuracy": "5000"}, "not sure where it is"),
+        ({"accuracy": ""}, "not sure where it is"),
+        ({"service-tree": "unicorn"}, "Choose what it is"),
+        ({"answer-limb-down-blocked": "perhaps"}, "Choose one of the answers"),
+    ],
+)
+def test_what_cannot_be_right_is_told(town: Town, post: Fill, changes: dict[str, Any], told: str) -> None:
+    answer = post(**changes)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert told in page
+    assert "dark since Sunday" in page
+    assert written(town) == 0
+
+
+def test_an_unknown_tile_and_no_place_are_two_things_to_mend(town: Town, post: Fill) -> None:
+    page = post(group="unicorn", lat="", lon="").get_data(as_text=True)
+    assert "2 things to mend" in page
+    assert 'href="#kind"' in page
+    assert 'href="#place"' in page
+
+
+def test_too_many_words_come_back_whole(town: Town, post: Fill) -> None:
+    answer = post(words="w" * 5000)
+    assert answer.status_code == 422
+    assert "w" * 5000 in answer.get_data(as_text=True)
+    assert written(town) == 0
+
+
+def test_a_place_with_two_answers_is_asked_about(town: Town, post: Fill) -> None:
+    with town.at_work() as scene:
+        scene.s.add_all(
+            Address(label=f"5 Mill Lane, {side}", norm="5 mill lane", lat=lat, lon=-71.2, cell="x")
+            for side, lat in (("North", 39.61), ("South", 39.59))
+        )
+    answer = post(place="5 Mill Lane")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "5 Mill Lane, North" in page
+    assert "5 Mill Lane, South" in page
+    assert post(place="5 Mill Lane", pick="7").status_code == 422
+    assert post(place="5 Mill Lane", pick="1").status_code == 303
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Report)).one().address == "5 Mill Lane, South"
+
+
+@pytest.mark.parametrize("key", ["", "short", "../../etc/passwd", "G" * 32, "0" * 33, "\x00" * 32])
+def test_a_key_that_we_did_not_make_gets_a_new_one(town: Town, post: Fill, key: str) -> None:
+    answer = post(key=key, photo=(io.BytesIO(jpeg()), "a.jpg"))
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "open for a long time" in page
+    assert "dark since Sunday" in page
+    assert written(town) == 0
+
+
+@pytest.mark.parametrize("csrf", [None, "", "forged", "IjEyMyI.aaaa.bbbb"])
+def test_a_stale_token_keeps_the_form_and_writes_nothing(town: Town, post: Fill, csrf: str | None) -> None:
+    answer = post(csrf_token=csrf, photo=(io.BytesIO(jpeg()), "a.jpg"))
+    is_kept(answer)
+    assert "This page was open for a long time. Look it over and press Send again." in answer.text
+    assert written(town) == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/report/photos", "/report/photos/x/remove", "/case/26-000001/withdraw", "/sent/26-000001-A/news"],
+)
+def test_every_other_form_wants_a_token_too(town: Town, client: FlaskClient, address: str) -> None:
+    answer = client.post(address, data={"key": KEY, "photo": (io.BytesIO(jpeg()), "a.jpg")})
+    assert answer.status_code == 400
+    assert "open for too long" in answer.get_data(as_text=True)
+    assert written(town) == 0
+
+
+def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient, post: Fill) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    answer = post(photo=(io.BytesIO(jpeg()), "a.jpg"))
+    assert answer.status_code == 413
+    assert "Send fewer or smaller photos" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/case/26-999999", "/case/%00", "/case/26-000001-ZZ", "/sent/26-000001-A", "/s/nonsense",
+        "/s/" + "0" * 32, "/news/1/x", "/news/999999999999/x", "/report/photos/none.jpg?key=" + KEY,
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_404(town: Town, client: FlaskClient, address: str) -> None:
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?lat=nan&lon=1", "?lat=1", "?lat=999&lon=999", "?q=%00", "?q=%25%5F", "?service='", "?lat=&lon="],
+)
+def test_fragments_take_nonsense_calmly(town: Town, client: FlaskClient, query: str) -> None:
+    for address in ("/", "/report/place", "/report/near"):
+        assert client.get(address + query).status_code == 200

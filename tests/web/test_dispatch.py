@@ -1,0 +1,481 @@
+"""The board: what a dispatcher sees, every verb through its form, and the same without JavaScript."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from factories import LAMP, Town, jpeg
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+from werkzeug.test import TestResponse
+
+from city import cases, queries
+from city.schema import Case, Photo
+
+FRAGMENT = {"HX-Request": "true"}
+MOST_QUERIES = 12
+
+
+@pytest.fixture
+def lamp(town: Town) -> str:
+    """The number of a fresh case."""
+    with town.at_work() as scene:
+        return scene.report(words="Dark since Sunday").case.number
+
+
+@pytest.fixture
+def board(client: FlaskClient, log_in: Callable[[str], FlaskClient]) -> FlaskClient:
+    """The browser of a dispatcher."""
+    return log_in("dispatcher")
+
+
+@pytest.fixture
+def post(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestResponse]:
+    """Sends a form of the board: post(url, fragment=False, **fields)."""
+
+    def send(url: str, *, fragment: bool = False, **fields: Any) -> TestResponse:
+        headers = FRAGMENT if fragment else {}
+        return client.post(url, data={"csrf_token": token(), **fields}, headers=headers)
+
+    return send
+
+
+def state_of(town: Town, number: str) -> str:
+    with town.looking() as scene:
+        return scene.case(number).state
+
+
+def html_of(response: TestResponse) -> str:
+    return response.get_data(as_text=True)
+
+
+@contextmanager
+def counted(app: Flask) -> Iterator[list[str]]:
+    """Every statement that the application sends to its database meanwhile."""
+    engine, sent = app.extensions["cityline"].engine, []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+class TestWhoMayLook:
+    def test_a_stranger_is_sent_to_log_in(self, client: FlaskClient, lamp: str) -> None:
+        for url in ("/dispatch", f"/dispatch/cases/{lamp}", "/dispatch/points"):
+            response = client.get(url)
+            assert response.status_code == 302
+            assert "/login" in response.location
+
+    def test_a_crew_may_not_look(self, lamp: str, log_in: Callable[[str], FlaskClient]) -> None:
+        assert log_in("rosa").get("/dispatch").status_code == 403
+
+    @pytest.mark.parametrize("name", ["dispatcher", "supervisor", "call-taker", "manager"])
+    def test_staff_look_at_queue_and_case(
+        self, name: str, lamp: str, log_in: Callable[[str], FlaskClient]
+    ) -> None:
+        browser = log_in(name)
+        assert lamp in html_of(browser.get("/dispatch"))
+        page = browser.get(f"/dispatch/cases/{lamp}")
+        assert "Dark since Sunday" in html_of(page)
+        assert page.headers["Cache-Control"] == "no-store"
+
+    def test_a_manager_is_offered_nothing_to_change(
+        self, lamp: str, log_in: Callable[[str], FlaskClient]
+    ) -> None:
+        page = html_of(log_in("manager").get(f"/dispatch/cases/{lamp}"))
+        assert re.findall(r'<form[^>]* method="post"[^>]* action="([^"]*)"', page) == ["/logout"]
+        assert 'name="case"' not in page
+
+    def test_what_a_role_may_not_do_is_refused_in_words(
+        self, lamp: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse], town: Town
+    ) -> None:
+        log_in("manager")
+        answer = post(f"/dispatch/cases/{lamp}/acceptance")
+        assert answer.status_code == 422
+        assert "You are not allowed to do this." in html_of(answer)
+        assert state_of(town, lamp) == "new"
+
+    def test_an_unknown_case_is_not_found(self, board: FlaskClient) -> None:
+        assert board.get("/dispatch/cases/26-999999").status_code == 404
+
+
+class TestTheQueue:
+    def test_a_view_shows_what_it_says_and_ignores_what_it_does_not_know(
+        self, board: FlaskClient, town: Town
+    ) -> None:
+        with town.at_work() as scene:
+            held = scene.assigned("lights").number
+            limb = scene.report(service_code="limb-down").case.number
+        page = html_of(board.get(f"/dispatch?crew={town.ids['lights']}"))
+        assert held in page
+        assert limb not in page
+        assert limb in html_of(board.get("/dispatch?crew=none"))
+        assert held not in html_of(board.get("/dispatch?group=tree"))
+        everything = html_of(board.get("/dispatch?state=lost&standing=red&group=x&crew=99999999999&rows=-1"))
+        assert held in everything
+        assert limb in everything
+
+    def test_a_late_case_stands_under_late(
+        self, board: FlaskClient, town: Town, lamp: str, app: Flask
+    ) -> None:
+        with town.looking() as scene:
+            due = scene.case(lamp).due_at
+        app.config["NOW"] = due.replace(day=due.day + 2)
+        with board.session_transaction() as session:
+            session["until"] = app.config["NOW"].timestamp() + 60
+        assert lamp in html_of(board.get("/dispatch?standing=late"))
+        assert lamp not in html_of(board.get("/dispatch?standing=ok"))
+
+    def test_a_number_in_the_search_opens_its_case_even_when_it_is_closed(
+        self, board: FlaskClient, town: Town, lamp: str
+    ) -> None:
+        with town.at_work() as scene:
+            cases.close(
+                scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, outcome="not found"
+            )
+        for number in (lamp, f"{lamp}-a"):
+            answer = board.get("/dispatch", query_string={"words": number})
+            assert answer.status_code == 303
+            assert answer.location == f"/dispatch/cases/{lamp}"
+
+    def test_what_does_not_fit_on_the_page_is_counted_and_one_link_away(
+        self, board: FlaskClient, town: Town
+    ) -> None:
+        with town.at_work() as scene:
+            for _ in range(4):
+                scene.report()
+        page = html_of(board.get("/dispatch?rows=3"))
+        assert "3 shown, 1 hidden" in page
+        assert "rows=503" in page
+        assert "4 shown, 0 hidden" in html_of(board.get("/dispatch?rows=503"))
+
+    def test_an_empty_view_says_what_to_do(self, board: FlaskClient) -> None:
+        assert "No open cases." in html_of(board.get("/dispatch"))
+        assert "Nothing fits" in html_of(board.get("/dispatch?words=nowhere"))
+
+    def test_the_number_of_queries_does_not_grow_with_the_cases(
+        self, board: FlaskClient, town: Town, app: Flask
+    ) -> None:
+        sent = []
+        for more in (5, 195):
+            with town.at_work() as scene:
+                for n in range(more):
+                    scene.assigned() if n % 2 else scene.report()
+            with counted(app) as statements:
+                page = html_of(board.get("/dispatch"))
+            sent.append(len(statements))
+        assert "200 shown, 0 hidden" in page
+        assert sent[0] == sent[1] <= MOST_QUERIES
+
+    def test_it_is_there_in_spanish_too(self, board: FlaskClient, lamp: str) -> None:
+        page = html_of(board.get("/es/dispatch"))
+        assert "Farol apagado" in page
+        assert f'href="/es/dispatch/cases/{lamp}"' in page
+
+
+class TestTheMap:
+    def test_every_case_with_a_place_is_a_point_and_the_others_are_counted(
+        self, board: FlaskClient, town: Town, lamp: str
+    ) -> None:
+        with town.at_work() as scene:
+            scene.report(place=None)
+            scene.report(service_code="limb-down")
+        told = board.get("/dispatch/points?group=streetlight").get_json()
+        assert told == {"points": [[lamp, LAMP.lat, LAMP.lon, "ok", "Streetlight out"]], "unlocated": 1}
+
+    def test_points_have_no_cap(self, board: FlaskClient, town: Town) -> None:
+        with town.at_work() as scene:
+            first = scene.report().case
+            copy = {c.name: getattr(first, c.name) for c in Case.__table__.columns if c.name != "id"}
+            scene.s.execute(Case.__table__.insert(), [{**copy, "number": f"26-9{n:05d}"} for n in range(700)])
+        assert len(board.get("/dispatch/points").get_json()["points"]) == 701
+
+    def test_a_case_without_a_place_has_a_view_of_its_own(
+        self, board: FlaskClient, town: Town, lamp: str
+    ) -> None:
+        with town.at_work() as scene:
+            lost = scene.report(place=None).case.number
+        assert "1 without a place" in html_of(board.get("/dispatch"))
+        page = html_of(board.get("/dispatch?place=none"))
+        assert lost in page
+        assert lamp not in page
+
+
+class TestTheDrawer:
+    def test_page_and_fragment_hold_the_same_drawer(self, board: FlaskClient, lamp: str) -> None:
+        page = board.get(f"/dispatch/cases/{lamp}")
+        part = board.get(f"/dispatch/cases/{lamp}", headers=FRAGMENT)
+        assert "HX-Request" in part.headers["Vary"]
+        assert "<table" in html_of(page)
+        assert "<table" not in html_of(part)
+        for words in ("Dark since Sunday", 'id="do-close"', "Only staff see it", "History"):
+            assert words in html_of(page)
+            assert words in html_of(part)
+
+    def test_it_names_no_contact(self, board: FlaskClient, town: Town, lamp: str) -> None:
+        from city import reports
+
+        with town.at_work() as scene:
+            report = scene.case(lamp).reports[0]
+            reports.subscribe(scene.s, report, "neighbor@town.test", lang="en", at=town.now)
+        page = html_of(board.get(f"/dispatch/cases/{lamp}"))
+        assert "asked for news" in page
+        assert "neighbor@town.test" not in page
+
+    def test_words_of_residents_are_text(self, board: FlaskClient, town: Town) -> None:
+        with town.at_work() as scene:
+            number = scene.report(words="<script>alert(1)</script>").case.number
+        assert "<script>alert(1)" not in html_of(board.get(f"/dispatch/cases/{number}"))
+
+    def test_a_form_can_be_asked_for_by_address(self, board: FlaskClient, lamp: str) -> None:
+        page = html_of(board.get(f"/dispatch/cases/{lamp}?do=close"))
+        assert re.search(r'id="do-close">', page)
+        assert re.search(r'id="do-assign" hidden>', page)
+
+    def test_the_view_is_kept_through_a_verb(
+        self, board: FlaskClient, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/acceptance?crew=none&words=tansy")
+        assert answer.location == f"/dispatch/cases/{lamp}?crew=none&words=tansy"
+
+
+class TestTheVerbs:
+    def test_assigning_answers_with_drawer_row_and_counts(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/assignment", fragment=True, crew=town.ids["lights"])
+        page = html_of(answer)
+        assert answer.status_code == 200
+        assert "lights has it." in page
+        assert re.search(rf'<template>\s*<tr id="case-{lamp}"[^>]*hx-swap-oob="true"', page)
+        assert re.search(r'<nav class="views" id="views"[^>]*hx-swap-oob="true"', page)
+        assert state_of(town, lamp) == "assigned"
+
+    def test_without_javascript_the_case_stands_open_beside_the_queue(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/assignment", crew=town.ids["lights"])
+        assert answer.status_code == 303
+        assert "lights has it." in html_of(board.get(answer.location))
+
+    def test_a_crew_that_does_not_exist_is_refused(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        for crew in ("", "0", "x", "9" * 30):
+            assert post(f"/dispatch/cases/{lamp}/assignment", crew=crew).status_code == 422
+        assert state_of(town, lamp) == "new"
+
+    def test_a_case_goes_through_its_life(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        base = f"/dispatch/cases/{lamp}"
+        steps: list[tuple[str, dict[str, Any], str]] = [
+            ("acceptance", {}, "accepted"),
+            ("assignment", {"crew": town.ids["trees"]}, "assigned"),
+            ("wait", {"reason": "utility"}, "waiting"),
+            ("resume", {}, "assigned"),
+            ("assignment/end", {}, "accepted"),
+            ("closure", {"outcome": "fixed", "no_photo": "dark", "words": "New lamp"}, "closed"),
+            ("reopening", {"words": "Off again"}, "accepted"),
+            ("cancellation", {"reason": "test"}, "cancelled"),
+        ]
+        for verb, fields, state in steps:
+            assert post(f"{base}/{verb}", **fields).status_code == 303, verb
+            assert state_of(town, lamp) == state
+        page = html_of(board.get(base))
+        for words in ("New lamp", "Off again", "Utility", "Too dark", "A test", "trees", "Dispatcher"):
+            assert words in page
+
+    def test_a_wrong_choice_keeps_the_form_open_and_what_was_written(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/closure", fragment=True, outcome="fixed", words="Almost lost")
+        page = html_of(answer)
+        assert answer.status_code == 422
+        assert "Add a photo, or say why there is none." in page
+        assert "Almost lost</textarea>" in page
+        assert re.search(r'id="do-close">', page)
+        assert re.search(r'value="fixed" checked', page)
+        assert state_of(town, lamp) == "new"
+
+    def test_closing_with_photos_keeps_them_as_evidence(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        pictures = [(io.BytesIO(jpeg(colour)), f"{colour}.jpg") for colour in ("navy", "gold")]
+        answer = post(f"/dispatch/cases/{lamp}/closure", outcome="fixed", photos=pictures)
+        assert answer.status_code == 303
+        with town.looking() as scene:
+            case = scene.case(lamp)
+            shown = queries.evidence(scene.s, case, case.cycle)
+            stored = scene.s.scalars(select(Photo.stored_at)).all()
+        assert len(shown) == 2
+        assert all(stored)
+        page = html_of(board.get(answer.location))
+        assert all(f"/photos/{photo}/thumb.jpg" in page for photo in shown)
+        assert board.get(f"/photos/{shown[0]}/full.jpg").mimetype == "image/jpeg"
+
+    def test_the_same_photo_may_prove_two_cases_and_two_cycles(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            other = scene.report().case.number
+        for number in (lamp, other):
+            picture = (io.BytesIO(jpeg()), "same.jpg")
+            assert (
+                post(f"/dispatch/cases/{number}/closure", outcome="fixed", photos=picture).status_code == 303
+            )
+        post(f"/dispatch/cases/{lamp}/reopening")
+        picture = (io.BytesIO(jpeg()), "same.jpg")
+        assert post(f"/dispatch/cases/{lamp}/closure", outcome="fixed", photos=picture).status_code == 303
+        with town.looking() as scene:
+            assert len(queries.evidence(scene.s, scene.case(lamp), 2)) == 1
+
+    def test_a_file_that_is_no_photo_is_refused_in_words(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(
+            f"/dispatch/cases/{lamp}/closure", outcome="fixed", photos=(io.BytesIO(b"%PDF-1.7"), "a.jpg")
+        )
+        assert answer.status_code == 422
+        assert "JPEG, PNG or WebP" in html_of(answer)
+        assert state_of(town, lamp) == "new"
+
+    def test_a_note_is_kept_and_an_empty_one_is_not(
+        self, board: FlaskClient, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        assert post(f"/dispatch/cases/{lamp}/note", note=" ").status_code == 422
+        assert "Ask for the key" in html_of(
+            post(f"/dispatch/cases/{lamp}/note", fragment=True, note="Ask for the key")
+        )
+
+    def test_one_key_shows_all_reports_and_hides_them_again(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            scene.report(join=lamp, words="Me too")
+        assert "Anyone can read it now." in html_of(
+            post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes")
+        )
+        with town.looking() as scene:
+            assert all(report.shown_at for report in scene.case(lamp).reports)
+        post(f"/dispatch/cases/{lamp}/shown", shown="no")
+        with town.looking() as scene:
+            assert not any(report.shown_at for report in scene.case(lamp).reports)
+
+
+class TestMerging:
+    def test_a_near_case_is_offered_merged_and_separated_again(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            twin = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.0001)).case.number
+        page = html_of(board.get(f"/dispatch/cases/{lamp}"))
+        assert "Maybe 1 more of the same" in page
+        assert f'action="/dispatch/cases/{twin}/merge"' in page
+        answer = html_of(post(f"/dispatch/cases/{twin}/merge", fragment=True, into=lamp, open=lamp))
+        assert f'data-number="{lamp}"' in answer
+        assert "1 case merged into this one" in answer
+        assert f'<tr id="case-{twin}"' in answer
+        assert state_of(town, twin) == "merged"
+        answer = html_of(post(f"/dispatch/cases/{twin}/unmerge", fragment=True, open=lamp))
+        assert f"{twin} is a case of its own again." in answer
+        assert state_of(town, twin) == "new"
+
+    def test_two_crews_at_work_are_a_question(
+        self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            one, other = scene.assigned("lights").number, scene.assigned("trees").number
+        answer = post(f"/dispatch/cases/{one}/merge", fragment=True, into=other, open=other)
+        page = html_of(answer)
+        assert answer.status_code == 422
+        assert "lights goes on" in page
+        assert "trees goes on" in page
+        keep = town.ids["lights"]
+        assert post(f"/dispatch/cases/{one}/merge", into=other, open=other, keep_crew=keep).status_code == 303
+        with town.looking() as scene:
+            held = cases.live(scene.case(other))
+            assert held is not None
+            assert held.crew_id == keep
+
+    def test_a_number_that_is_none_is_refused_in_words(
+        self, board: FlaskClient, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/merge", into="26-777777")
+        assert answer.status_code == 422
+        assert "There is no case with that number." in html_of(answer)
+        assert 'value="26-777777"' in html_of(answer)
+
+    def test_a_case_is_not_merged_into_itself(
+        self, board: FlaskClient, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        assert post(f"/dispatch/cases/{lamp}/merge", into=lamp).status_code == 422
+
+
+class TestErasing:
+    def test_it_says_what_goes_before_anything_goes(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        url = f"/dispatch/cases/{lamp}/erasure"
+        asked = board.get(url, query_string={"report": f"{lamp}-A"})
+        assert "Dark since Sunday" in html_of(asked)
+        assert "Nobody can undo an erasure." in html_of(asked)
+        answer = post(url, report=f"{lamp}-A")
+        assert answer.status_code == 303
+        page = html_of(board.get(answer.location))
+        assert "Dark since Sunday" not in page
+        assert "is erased." in page
+
+    def test_a_report_of_another_case_is_not_found(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            other = scene.report().number
+        assert post(f"/dispatch/cases/{lamp}/erasure", report=other).status_code == 404
+        with town.looking() as scene:
+            assert scene.case(other[:-2]).reports[0].erased_at is None
+
+    def test_only_a_dispatcher_is_asked(
+        self, town: Town, lamp: str, log_in: Callable[[str], FlaskClient]
+    ) -> None:
+        browser = log_in("call-taker")
+        assert "erasure" not in html_of(browser.get(f"/dispatch/cases/{lamp}"))
+        assert browser.get(f"/dispatch/cases/{lamp}/erasure?report={lamp}-A").status_code == 403
+
+
+class TestSeveralAtOnce:
+    def test_each_goes_by_itself_and_the_answer_says_how_many(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            other, gone = scene.report().case.number, scene.report().case
+            cases.cancel(scene.s, gone, "test", by=scene.actor("dispatcher"), at=town.now)
+            gone_number = gone.number
+        chosen = [lamp, gone_number, other, lamp]
+        page = html_of(post("/dispatch/assignment", fragment=True, crew=town.ids["lights"], case=chosen))
+        assert "lights has 2 more cases." in page
+        assert f"{gone_number}: This case is cancelled now" in page
+        assert page.count("<template>") == 2
+        assert state_of(town, lamp) == state_of(town, other) == "assigned"
+
+    def test_without_javascript_the_queue_says_it(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        answer = post("/dispatch/assignment?crew=none", crew=town.ids["lights"], case=[lamp])
+        assert answer.location == "/dispatch?crew=none"
+        assert "lights has 1 more case." in html_of(board.get(answer.location))
+
+    def test_nothing_selected_says_so(
+        self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]
+    ) -> None:
+        assert "Select cases first." in html_of(
+            post("/dispatch/assignment", fragment=True, crew=town.ids["lights"])
+        )

@@ -1,0 +1,303 @@
+"""A resident reports a problem: with one photo, without one, twice, near another one, in danger."""
+
+import gzip
+import io
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from factories import LAMP, Town, jpeg
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, func, select
+from werkzeug.test import TestResponse
+
+from city import photos
+from city.schema import Address, Asset, Case, Event, Photo, Report
+
+KEY = "0123456789abcdef0123456789abcdef"
+HERE = {"lat": "39.60001", "lon": "-71.2", "accuracy": "12"}
+FAR = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
+
+Fill = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def post(client: FlaskClient, token: Callable[[], str]) -> Fill:
+    """Sends the form as a browser does, with a streetlight and a fix unless told otherwise."""
+    csrf = token()
+
+    def send(**changes: Any) -> TestResponse:
+        fields = {"csrf_token": csrf, "key": KEY, "group": "streetlight", "do": "send"} | FAR | changes
+        return client.post("/report", data={k: v for k, v in fields.items() if v is not None})
+
+    return send
+
+
+def photo(name: str = "p.jpg", colour: str = "navy") -> tuple[io.BytesIO, str]:
+    return io.BytesIO(jpeg(colour)), name
+
+
+def value_of(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, name
+    return found[1]
+
+
+def the_report(town: Town) -> Report:
+    with town.looking() as scene:
+        report = scene.s.scalars(select(Report)).one()
+        assert report.case.service
+        assert report.photos is not None
+        return report
+
+
+def count(town: Town, what: type) -> int:
+    with town.looking() as scene:
+        return scene.s.scalar(select(func.count()).select_from(what)) or 0
+
+
+def test_a_tile_and_a_fix_are_enough(town: Town, post: Fill) -> None:
+    sent = post()
+    assert (sent.status_code, sent.headers["Location"]) == (303, "/sent/26-000001-A")
+    report = the_report(town)
+    assert (report.case.service_code, report.channel, report.lang) == ("light-out", "web", "en")
+    assert (report.case.place_source, report.case.lat, report.case.accuracy_m) == ("gps", 39.61, 12.0)
+
+
+def test_the_receipt_tells_number_promise_and_link(client: FlaskClient, post: Fill) -> None:
+    page = client.get(post().headers["Location"])
+    text = page.get_data(as_text=True)
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "26-000001-A" in text
+    assert "We fix it by Fri\u00a015\u00a0May." in text
+    link = re.search(r'value="http[^"]*(/s/[0-9a-f]{32})"', text)
+    assert link
+    assert client.get(link[1]).headers["Location"] == "/case/26-000001"
+
+
+def test_the_receipt_is_for_the_reporter_only(app: Flask, post: Fill) -> None:
+    where = post().headers["Location"]
+    assert app.test_client().get(where).status_code == 404
+
+
+def test_a_chip_names_the_service_and_its_questions(town: Town, post: Fill) -> None:
+    post(**{"group": "tree", "service-tree": "limb-down", "answer-limb-down-blocked": "partly"})
+    report = the_report(town)
+    assert (report.service_code, report.answers) == ("limb-down", {"blocked": "partly"})
+
+
+def test_a_chip_left_over_from_another_tile_counts_for_nothing(town: Town, post: Fill) -> None:
+    post(**{"group": "trash", "service-streetlight": "wire-down"})
+    assert the_report(town).service_code == "basket-full"
+
+
+def test_sending_twice_takes_one_report(town: Town, post: Fill) -> None:
+    first, second = post(photo=photo()), post(photo=photo())
+    assert first.headers["Location"] == second.headers["Location"]
+    assert (count(town, Report), count(town, Case)) == (1, 1)
+    assert len(the_report(town).photos) == 1
+
+
+def test_a_photo_goes_ahead_and_is_sent_with_the_report(
+    town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
+) -> None:
+    upload = {"key": KEY, "photo": photo(), "csrf_token": token()}
+    answer = client.post("/report/photos", data=upload)
+    told = answer.get_json()
+    assert answer.status_code == 200
+    assert told["words"].startswith("Uploaded, ")
+    assert client.get(told["url"]).mimetype == "image/jpeg"
+    assert client.get(told["url"].replace(KEY, "f" * 32)).status_code == 404
+    post()
+    report = the_report(town)
+    assert [p.id for p in report.photos] == [told["id"]]
+
+
+def test_a_photo_taken_off_is_not_sent(
+    town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
+) -> None:
+    page = post(do="start", photo=photo()).get_data(as_text=True)
+    photo_id = re.findall(r'value="remove ([0-9a-f-]{36})"', page)[0]
+    stranger = {"key": "f" * 32, "csrf_token": token()}
+    client.post(f"/report/photos/{photo_id}/remove", data=stranger)
+    assert count(town, Photo) == 1
+    assert client.post(f"/report/photos/{photo_id}/remove", data=stranger | {"key": KEY}).status_code == 204
+    assert count(town, Photo) == 0
+    assert f"remove {photo_id}" not in post(do="remove " + photo_id).get_data(as_text=True)
+
+
+def test_without_script_home_leads_to_the_form_with_its_photo(town: Town, client: FlaskClient) -> None:
+    home = client.get("/").get_data(as_text=True)
+    start = {"csrf_token": value_of(home, "csrf_token"), "key": value_of(home, "key"), "do": "start"}
+    page = client.post("/report", data=start | {"photo": photo()})
+    assert page.status_code == 200
+    assert 'alt="Your photo"' in page.get_data(as_text=True).partition("<template")[0]
+    filled = start | {"do": "send", "group": "streetlight", "place": "Pole 20-118"}
+    with town.at_work() as scene:
+        scene.s.add(
+            Asset(kind="pole", number="20-118", lat=39.605, lon=-71.2, cell="x", address="5 Pell Street")
+        )
+    sent = client.post("/report", data=filled)
+    assert sent.status_code == 303
+    report = the_report(town)
+    assert (report.place_source, report.address, len(report.photos)) == ("asset", "5 Pell Street", 1)
+
+
+def test_without_script_a_near_case_is_asked_about_once(town: Town, post: Fill) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    asked = post(**HERE, photo=photo())
+    page = asked.get_data(as_text=True)
+    assert asked.status_code == 200
+    assert "Same problem, add me" in page
+    assert count(town, Report) == 1
+    assert post(**HERE, seen=value_of(page, "seen")).headers["Location"] == "/sent/26-000002-A"
+
+
+def test_the_same_problem_joins_the_case(town: Town, client: FlaskClient, post: Fill) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    sent = post(**HERE, join="26-000001")
+    assert sent.headers["Location"] == "/sent/26-000001-B"
+    assert count(town, Case) == 1
+    assert "You are added" in client.get(sent.headers["Location"]).get_data(as_text=True)
+
+
+def test_near_cases_come_as_a_fragment_without_what_is_private(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP, words="secret words")
+        scene.report(place=LAMP, service_code="nuisance")
+    for service, found in (
+        ("light-out", True),
+        ("nuisance", False),
+        ("limb-down", False),
+        ("nonsense", False),
+    ):
+        page = client.get("/report/near", query_string=HERE | {"service": service}).get_data(as_text=True)
+        assert ("26-000001" in page) is found
+        assert "26-000002" not in page
+        assert "secret words" not in page
+
+
+def test_the_location_card_says_where_one_is(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Address(label="214 Tansy Street", norm="214 tansy street", lat=39.6, lon=-71.2, cell="x"))
+    card = client.get("/report/place", query_string=HERE).get_data(as_text=True)
+    assert "Near 214 Tansy Street" in card
+    assert "Within 12\u00a0m, from your phone" in card
+    card = client.get("/report/place", query_string={"q": "214 tansy st"}).get_data(as_text=True)
+    assert 'data-lat="39.6"' in card
+    card = client.get("/report/place", query_string=HERE | {"accuracy": "300"}).get_data(as_text=True)
+    assert "Yes, it is here" in card
+
+
+def test_a_vague_fix_wants_a_yes(town: Town, post: Fill) -> None:
+    asked = post(accuracy="300")
+    assert asked.status_code == 422
+    assert "Yes, it is here" in asked.get_data(as_text=True)
+    assert post(accuracy="300", sure="1").status_code == 303
+
+
+def test_after_the_call_an_urgent_report_needs_no_tile(town: Town, post: Fill) -> None:
+    assert post(group=None, danger="1", do=None).status_code == 303
+    report = the_report(town)
+    assert report.danger
+    assert report.case.urgent
+
+
+def test_a_wire_asks_to_call_first_and_keeps_everything(town: Town, post: Fill) -> None:
+    warned = post(**{"service-streetlight": "wire-down", "words": "it sparks", "photo": photo()})
+    page = warned.get_data(as_text=True)
+    assert warned.status_code == 200
+    assert page.index("Call 911</a>") < page.index("I have called: send it to the city too")
+    assert "it sparks" in page
+    assert count(town, Report) == 0
+    assert (
+        post(**{"service-streetlight": "wire-down", "words": "it sparks", "danger": "1"}).status_code == 303
+    )
+    assert len(the_report(town).photos) == 1
+
+
+def test_every_language_has_its_own_form(town: Town, client: FlaskClient, token: Callable[[], str]) -> None:
+    data = {"csrf_token": token(), "key": KEY, "group": "streetlight"} | FAR
+    sent = client.post("/es/report", data=data)
+    assert sent.headers["Location"] == "/es/sent/26-000001-A"
+    assert the_report(town).lang == "es"
+
+
+def test_htmx_is_sent_on_by_a_header(client: FlaskClient, token: Callable[[], str], town: Town) -> None:
+    data = {"csrf_token": token(), "key": KEY, "group": "streetlight"} | FAR
+    sent = client.post("/report", data=data, headers={"HX-Request": "true"})
+    assert (sent.status_code, sent.headers["HX-Redirect"]) == (200, "/sent/26-000001-A")
+    assert "cl_case_26-000001=" in sent.headers["Set-Cookie"]
+
+
+def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    assert "Just reported in Larkhaven" in client.get("/").get_data(as_text=True)
+    whole = client.get("/", query_string=HERE).get_data(as_text=True)
+    part = client.get("/", query_string=HERE, headers={"HX-Request": "true"})
+    assert "What needs fixing?" in whole
+    assert "What needs fixing?" not in part.get_data(as_text=True)
+    for page in (whole, part.get_data(as_text=True)):
+        assert "Already reported near you" in page
+        assert "1\u00a0m" in page
+    assert "HX-Request" in part.headers["Vary"]
+
+
+@pytest.fixture
+def asked(app: Flask) -> Iterator[list[str]]:
+    """The statements that pages send to the database."""
+    engine: Engine = app.extensions["cityline"].engine
+    statements: list[str] = []
+
+    def note(*args: Any) -> None:
+        statements.append(args[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(("address", "most"), [("/", 8), ("/report", 2), ("/case/26-000001", 16)])
+def test_pages_ask_the_database_as_often_for_many_as_for_one(
+    town: Town, client: FlaskClient, asked: list[str], address: str, most: int
+) -> None:
+    counts = []
+    for rounds in (1, 6):
+        with town.at_work() as scene:
+            for n in range(rounds):
+                taken = [scene.photo("navy", f"form:{rounds}-{n}")]
+                number = scene.report(place=LAMP, taken=taken).case.number
+                scene.report(place=LAMP, join=number)
+        client.get(address)
+        asked.clear()
+        client.get(address)
+        counts.append(len(asked))
+    assert counts[0] == counts[1] <= most
+
+
+def test_pages_stay_small(client: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        for _ in range(5):
+            scene.report(place=LAMP)
+    assert len(gzip.compress(client.get("/").data)) < 13_000
+    assert len(gzip.compress(client.get("/report").data)) < 13_000
+
+
+def test_the_log_tells_of_the_report_without_its_words(town: Town, post: Fill) -> None:
+    post(words="my name is on it")
+    with town.looking() as scene:
+        lines = scene.s.scalars(select(Event)).all()
+    assert [line.kind for line in lines] == ["open", "report"]
+    assert "my name" not in str([line.facts for line in lines])
+
+
+def test_a_form_left_without_sending_leaves_nothing_after_a_day(town: Town, post: Fill) -> None:
+    post(do="start", photo=photo())
+    assert photos.sweep(town.engine, town.settings.var, town.now + timedelta(hours=25)) == 1
+    assert count(town, Photo) == 0

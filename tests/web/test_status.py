@@ -1,0 +1,283 @@
+"""What a resident sees of a case, as a stranger and as its reporter, on its page and by e-mail."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+
+import pytest
+from factories import LAMP, Town
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from city import cases, delivery, notices, reports
+from city.schema import Case, Event, Report, Subscription
+from city.settings import Settings
+from pwa import mail
+
+Opened = Callable[[Report], FlaskClient]
+
+
+@pytest.fixture
+def opened(client: FlaskClient, settings: Settings) -> Opened:
+    """The browser after the report's secret link was opened. The town's own secret is replaced first."""
+
+    def open_link(report: Report) -> FlaskClient:
+        answer = client.get(f"/s/{reports.token_for(settings.secret_key, report.key)}")
+        assert answer.status_code == 303
+        return client
+
+    return open_link
+
+
+def told(town: Town, settings: Settings, **changes: object) -> Report:
+    """A report whose link this instance would have made."""
+    with town.at_work() as scene:
+        report = scene.report(**{"place": LAMP, "words": "dark since Sunday"} | changes)
+        token = reports.token_for(settings.secret_key, report.key)
+        scene.s.add(
+            reports.SecretLink(token_hash=reports._hashed(token), report_id=report.id, made_at=town.now)
+        )
+        assert report.case.number
+        return report
+
+
+def closed(town: Town, number: str, at: datetime, **changes: object) -> None:
+    with town.at_work() as scene:
+        given = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp put in."} | changes
+        cases.close(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=at, **given)  # type: ignore[arg-type]
+
+
+def kinds(town: Town, number: str) -> list[str]:
+    with town.looking() as scene:
+        subject = f"case:{scene.case(number).id}"
+        return [
+            e.kind for e in scene.s.scalars(select(Event).where(Event.subject == subject).order_by(Event.seq))
+        ]
+
+
+def test_a_stranger_sees_the_promise_and_not_the_words(
+    town: Town, settings: Settings, client: FlaskClient
+) -> None:
+    told(town, settings)
+    page = client.get("/case/26-000001").get_data(as_text=True)
+    assert "We fix it by Fri\u00a015\u00a0May." in page
+    assert "dark since Sunday" not in page
+    assert "Withdraw" not in page
+
+
+def test_the_reporter_sees_the_own_words_and_may_withdraw(
+    town: Town, settings: Settings, opened: Opened, token: Callable[[], str]
+) -> None:
+    browser = opened(told(town, settings))
+    page = browser.get("/case/26-000001")
+    assert "dark since Sunday" in page.text
+    assert "You reported it" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    answer = browser.post("/case/26-000001/withdraw", data={"csrf_token": token()})
+    assert answer.headers["Location"] == "/case/26-000001"
+    assert "Withdrawn." in browser.get("/case/26-000001").text
+
+
+def test_nobody_else_may_withdraw_or_say_not_fixed(
+    town: Town, settings: Settings, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    told(town, settings)
+    for verb in ("withdraw", "not-fixed"):
+        answer = client.post(f"/case/26-000001/{verb}", data={"csrf_token": token()})
+        assert answer.status_code == 404
+    assert kinds(town, "26-000001") == ["open", "report"]
+
+
+def test_a_private_case_exists_for_its_reporter_only(
+    town: Town, settings: Settings, app: Flask, opened: Opened
+) -> None:
+    browser = opened(told(town, settings, service_code="nuisance"))
+    assert browser.get("/case/26-000001").status_code == 200
+    for number in ("26-000001", "26-000001-A"):
+        assert app.test_client().get(f"/case/{number}").status_code == 404
+
+
+def test_a_report_number_leads_to_its_case(town: Town, settings: Settings, client: FlaskClient) -> None:
+    told(town, settings)
+    answer = client.get("/es/case/26-000001-A")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/es/case/26-000001")
+
+
+def test_a_revoked_link_opens_nothing(town: Town, settings: Settings, client: FlaskClient) -> None:
+    report = told(town, settings)
+    with town.at_work() as scene:
+        for link in scene.s.scalars(select(reports.SecretLink)):
+            link.revoked_at = town.now
+    assert client.get(f"/s/{reports.token_for(settings.secret_key, report.key)}").status_code == 404
+
+
+def test_fixed_shows_how_the_promise_was_kept(town: Town, settings: Settings, opened: Opened) -> None:
+    browser = opened(told(town, settings))
+    closed(town, "26-000001", town.now + timedelta(hours=3))
+    page = browser.get("/case/26-000001").text
+    assert "Fixed." in page
+    assert "Promise kept, 3 days early" in page
+    assert "New lamp put in." in page
+    assert "No photo: it was too dark." in page
+    assert "One tap sends it back, until Tue\u00a026\u00a0May." in page
+
+
+def test_not_fixed_opens_the_case_again_once(
+    town: Town, settings: Settings, opened: Opened, token: Callable[[], str]
+) -> None:
+    browser = opened(told(town, settings))
+    closed(town, "26-000001", town.now)
+    for _tap in (1, 2):
+        answer = browser.post(
+            "/case/26-000001/not-fixed", data={"csrf_token": token(), "words": "still dark"}
+        )
+        assert answer.headers["Location"] == "/case/26-000001?said=reopened"
+    page = browser.get(answer.headers["Location"]).text
+    assert "The case is open again, and a crew will come back." in page
+    assert "You said: not fixed" in page
+    assert kinds(town, "26-000001") == ["open", "report", "close", "not fixed", "reopen"]
+
+
+def test_after_two_weeks_not_fixed_is_a_new_case(
+    town: Town, settings: Settings, app: Flask, opened: Opened, token: Callable[[], str]
+) -> None:
+    browser = opened(told(town, settings))
+    closed(town, "26-000001", town.now)
+    app.config["NOW"] = town.now + timedelta(days=15)
+    csrf = token()
+    assert "this opens a new case" in browser.get("/case/26-000001").text
+    for _tap in (1, 2):
+        answer = browser.post("/case/26-000001/not-fixed", data={"csrf_token": csrf})
+        assert answer.headers["Location"] == "/case/26-000002?said=new-case"
+    assert "You reported it" in browser.get(answer.headers["Location"]).text
+    with town.looking() as scene:
+        assert len(scene.s.scalars(select(Case)).all()) == 2
+
+
+def test_a_merged_case_says_which_one_carries_on(
+    town: Town, settings: Settings, app: Flask, opened: Opened
+) -> None:
+    told(town, settings)
+    second = told(town, settings)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        cases.merge(scene.s, scene.case("26-000002"), scene.case("26-000001"), by=by, at=town.now)
+    stranger = app.test_client().get("/case/26-000002").text
+    assert "Case 26-000001 carries on" in stranger
+    mine = opened(second).get("/case/26-000002").text
+    assert "Your report 26-000002-A was about the same problem." in mine
+    assert "We fix it by" in mine
+
+
+def test_neighbors_who_joined_are_counted_in_one_line(town: Town, settings: Settings, opened: Opened) -> None:
+    report = told(town, settings)
+    for _neighbor in range(2):
+        told(town, settings, join="26-000001")
+    page = opened(report).get("/case/26-000001").text
+    assert "2 neighbors joined" in page
+    assert "Withdraw" not in page  # it is not the reporter's alone any more
+
+
+@pytest.mark.parametrize("state", ["accepted", "assigned", "waiting", "cancelled"])
+def test_every_state_has_its_page(town: Town, settings: Settings, client: FlaskClient, state: str) -> None:
+    told(town, settings)
+    with town.at_work() as scene:
+        case, by, at = scene.case("26-000001"), scene.actor("dispatcher"), town.now
+        if state == "accepted":
+            cases.accept(scene.s, case, by=by, at=at)
+        elif state == "assigned":
+            cases.assign(scene.s, case, scene.crew("lights"), by=by, at=at)
+        elif state == "waiting":
+            cases.wait(scene.s, case, "utility", by=by, at=at)
+        else:
+            cases.cancel(scene.s, case, "spam", by=by, at=at)
+    for lang in ("", "/es"):
+        assert client.get(f"{lang}/case/26-000001").status_code == 200
+
+
+def letters(town: Town, app: Flask, settings: Settings) -> list[EmailMessage]:
+    """What the worker would send now."""
+    sent: list[EmailMessage] = []
+
+    class Box:
+        def send(self, message: EmailMessage) -> None:
+            sent.append(message)
+
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    delivery.send_due(town.engine, Box(), mail.render(app), town.now)
+    return sent
+
+
+def link_in(letter: EmailMessage, path: str) -> str:
+    found = re.search(rf"http://[^/]+(\S*{path}\S*)", letter.get_content())
+    assert found, letter.get_content()
+    return found[1]
+
+
+def test_news_are_confirmed_before_a_second_letter(
+    town: Town, settings: Settings, app: Flask, client: FlaskClient, opened: Opened, token: Callable[[], str]
+) -> None:
+    report = told(town, settings)
+    browser = opened(report)
+    asked = browser.post("/sent/26-000001-A/news", data={"csrf_token": token(), "email": "Ana@Example.com"})
+    assert "Look in your mailbox" in browser.get(asked.headers["Location"]).text
+
+    (receipt,) = letters(town, app, settings)
+    assert receipt["To"] == "ana@example.com"
+    assert receipt["Auto-Submitted"] == "auto-generated"
+    assert "26-000001-A" in receipt.get_content()
+    assert client.get(link_in(receipt, "/s/")).status_code == 303
+
+    closed(town, "26-000001", town.now)
+    assert letters(town, app, settings) == []  # not confirmed: nothing more
+
+    confirm = link_in(receipt, "/news/")
+    assert "Yes, send me news" in client.get(confirm).text
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).one().confirmed_at is None  # looking changes nothing
+    client.post(confirm, data={"do": "confirm"})
+    browser.post("/case/26-000001/not-fixed", data={"csrf_token": token()})
+    closed(town, "26-000001", town.now)
+    reopened, done = letters(town, app, settings)
+    assert "open again" in reopened["Subject"]
+    assert "New lamp put in." in done.get_content()
+
+    stop = done["List-Unsubscribe"].strip("<>").partition("8311")[2]
+    assert "Stop these e-mails" in client.get(stop).text
+    client.post(stop, data={"List-Unsubscribe": "One-Click"})
+    browser.post("/case/26-000001/not-fixed", data={"csrf_token": token()})
+    assert letters(town, app, settings) == []
+    assert kinds(town, "26-000001").count("stop news") == 1
+
+
+def test_letters_speak_the_reader_s_language(
+    town: Town, settings: Settings, app: Flask, opened: Opened, token: Callable[[], str]
+) -> None:
+    browser = opened(told(town, settings))
+    browser.post("/es/sent/26-000001-A/news", data={"csrf_token": token(), "email": "ana@example.com"})
+    (receipt,) = letters(town, app, settings)
+    assert link_in(receipt, "/s/").startswith("/es/s/")
+    assert "Farol apagado" in receipt.get_content()
+
+
+@pytest.mark.parametrize("email", ["", "ana", "ana@", "a@b@c", "x" * 300 + "@example.com"])
+def test_an_address_that_is_none_is_told(
+    town: Town, settings: Settings, opened: Opened, token: Callable[[], str], email: str
+) -> None:
+    browser = opened(told(town, settings))
+    answer = browser.post("/sent/26-000001-A/news", data={"csrf_token": token(), "email": email})
+    assert answer.status_code == 422
+    assert "That is not an e-mail address" in answer.text
+
+
+def test_a_guessed_code_confirms_nothing(
+    town: Town, settings: Settings, client: FlaskClient, opened: Opened, token: Callable[[], str]
+) -> None:
+    browser = opened(told(town, settings))
+    browser.post("/sent/26-000001-A/news", data={"csrf_token": token(), "email": "ana@example.com"})
+    assert client.post(f"/news/1/{'0' * 32}", data={"do": "confirm"}).status_code == 404
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).one().confirmed_at is None
