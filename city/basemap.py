@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 
 from city.schema import Area, Street
 
-FILE = "basemap.pmtiles"  # its name below the var folder
 ZOOMS = range(10, 17)
 EXTENT = 4096  # units along a tile's edge
 # Lines are drawn with width: a street just beyond the edge still shows in this tile.

@@ -1,11 +1,11 @@
 """Fills an empty database with Larkhaven, the invented city: ground, people, cases, all from one seed."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile
+from city import cityfile, events
 from city import people as persons
 from city.db import transaction
 from city.demo_cases import tell as cases
@@ -22,13 +22,12 @@ from city.lifecycle import (
 from city.schema import Crew, Department, Person
 from city.settings import Settings
 
-__all__ = ["cases", "fill", "ground", "is_demo", "people"]
+__all__ = ["cases", "fill", "ground", "people"]
 
-DISPATCHER_EMAIL = "dispatcher@demo.test"
 CREWS = {"Lights 2": "lights", "Trees 3": "trees", "Clean 1": "clean"}
 # e-mail → name, role, crews
 CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    DISPATCHER_EMAIL: ("Dana Whitlock", DISPATCHER, ()),
+    "dispatcher@demo.test": ("Dana Whitlock", DISPATCHER, ()),
     "supervisor@demo.test": ("Sam Okafor", SUPERVISOR, ()),
     "desk@demo.test": ("Rosa Medina", CALL_TAKER, ()),
     "manager@demo.test": ("Mae Lindqvist", MANAGER, ()),
@@ -48,12 +47,10 @@ def fill(
         cityfile.apply(s, cityfile.load(settings.city))
         ground(s, seed)
         people(s)
+        events.record(
+            s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
+        )
     cases(engine, settings, count, seed, now)
-
-
-def is_demo(s: Session) -> bool:
-    """Whether this is the invented city: only then may a log-in code be shown on the page."""
-    return persons.by_email(s, DISPATCHER_EMAIL) is not None
 
 
 def people(s: Session) -> None:

@@ -101,7 +101,7 @@ def since(s: Session, seq: int, limit: int = 500) -> list[Event]:
 
 
 def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
-    """A subject's story, oldest first, each line with its words; {} where there are none or they were erased."""
+    """A subject's story, oldest first, each line with its words; {} where there are none any more."""
     rows = s.execute(
         select(Event, EventDetail.text)
         .outerjoin(EventDetail, EventDetail.seq == Event.seq)
@@ -188,8 +188,9 @@ def _seal(s: Session) -> None:
             s.add(head)
         salt = os.urandom(32)
         event = Event(
-            seq=seq, subject=line.subject, n=head.n + 1, kind=line.kind, was=line.was, now=line.now, actor=line.actor,
-            at=line.at, at_device=line.at_device, origin=line.origin, facts=line.facts, photos=line.photos,
+            seq=seq, subject=line.subject, n=head.n + 1, kind=line.kind, was=line.was, now=line.now,
+            actor=line.actor, at=line.at, at_device=line.at_device, origin=line.origin, facts=line.facts,
+            photos=line.photos,
             detail=_commitment(salt, line.words) if line.words else None, prev=head.hash,
         )  # fmt: skip
         event.hash = chained(event)
@@ -294,15 +295,18 @@ def _cases_without_story(s: Session) -> Iterator[str]:
         .group_by(Event.subject)
     ).subquery()
     last = s.execute(
-        select(Event.subject, Event.now).join(moves, (moves.c.subject == Event.subject) & (moves.c.n == Event.n))
+        select(Event.subject, Event.now).join(
+            moves, (moves.c.subject == Event.subject) & (moves.c.n == Event.n)
+        )
     )
-    told = {subject: now for subject, now in last}
+    told = {row.subject: row.now for row in last}
     seen = set()
     for case_id, number, state in s.execute(select(Case.id, Case.number, Case.state)):
         subject = f"case:{case_id}"
         seen.add(subject)
         if told.get(subject) != state:
-            yield f"{subject} ({number}): is {state}, but the log's last move says {told.get(subject, 'nothing')}"
+            said = told.get(subject, "nothing")
+            yield f"{subject} ({number}): is {state}, but the log's last move says {said}"
     for subject in sorted(set(told) - seen):
         if subject.startswith("case:"):
             yield f"{subject}: has a story but no case"

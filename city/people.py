@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from city.events import Actor
 from city.lifecycle import RESIDENT, ROLES, SYSTEM, Refused
-from city.schema import Crew, LoginCode, Person, PersonRole
+from city.schema import Crew, Head, LoginCode, Person, PersonRole
 
+DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
 CODE_MINUTES = 10
 # Six digits, five guesses, ten codes an hour: about 1 chance in 20,000 an hour for somebody who guesses.
 GUESSES_A_CODE = 5
@@ -50,6 +51,11 @@ def add(
     s.add(person)
     s.flush()
     return person
+
+
+def is_demo(s: Session) -> bool:
+    """Whether this is the invented city: only then may a log-in code be shown on the page."""
+    return s.get(Head, DEMO) is not None
 
 
 def by_email(s: Session, email: str) -> Person | None:

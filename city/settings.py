@@ -36,6 +36,11 @@ class Settings:
     trusted_proxies: int
     demo_codes: bool
 
+    @property
+    def basemap(self) -> Path:
+        """The city's own map, one file of vector tiles."""
+        return self.var / "basemap.pmtiles"
+
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `environ`; raises WrongSetting. Makes the var folder and the secret on first use."""

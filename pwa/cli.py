@@ -1,4 +1,7 @@
-"""The command `cityline`: everything that is done from a shell."""
+"""The command `cityline`: everything that is done from a shell.
+
+What only one command needs is imported inside it: `cityline run` must be up in seconds.
+"""
 
 import json
 import logging
@@ -12,18 +15,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import click
 from sqlalchemy import Engine, select
 
-from city import basemap, cityfile, db, delivery, demo, events, notices, people, photos
+from city import cityfile, db, events, people
 from city.lifecycle import ROLES, Refused
 from city.schema import Clock, Person, Root, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import mail
-from pwa.app import create_app
 
+THREADS = 4  # requests served at once
 LISTEN_SECONDS = 1.0
 TIDY_SECONDS = 60.0
 
@@ -55,39 +56,37 @@ def cli() -> None:
 @click.option("--empty", is_flag=True, help="No demo city: only what the city file says.")
 def run(port: int, host: str, empty: bool) -> None:
     """Prepares the database, then runs web server and worker until Ctrl-C."""
+    asked = _asked_to_stop()
     os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
     settings = read()
     _prepare(settings, fill=not empty)
-    here = Path(sys.executable).with_name("cityline")
     children = [
-        subprocess.Popen([str(here), "work"]),
-        subprocess.Popen([str(here), "web", "--port", str(port), "--host", host]),
+        subprocess.Popen([str(_program("cityline")), "work"]),
+        subprocess.Popen(_web_command(host, port, THREADS)),
     ]
     _announce(settings, f"http://{host}:{port}")
-    sys.exit(_wait(children))
+    sys.exit(_wait(children, asked))
 
 
 @cli.command()
 @click.option("--port", default=8311, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--threads", default=4, show_default=True, help="Requests served at once.")
+@click.option("--threads", default=THREADS, show_default=True, help="Requests served at once.")
 def web(port: int, host: str, threads: int) -> None:
     """Runs the web server alone (granian; one process, as SQLite wants it)."""
-    command = [
-        str(Path(sys.executable).with_name("granian")), "--interface", "wsgi",
-        "--factory", "pwa.app:create_app", "--host", host, "--port", str(port),
-        "--workers", "1", "--blocking-threads", str(threads), "--log-level", "warning",
-    ]  # fmt: skip
+    command = _web_command(host, port, threads)
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
 
 
 @cli.command()
 def work() -> None:
     """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
+    from city import delivery, photos
+    from pwa import mail
+    from pwa.app import create_app
+
     settings = read()
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    stop = _asked_to_stop()
     app = create_app(settings)
     engine = app.extensions["cityline"].engine
     store = app.extensions["cityline"].store
@@ -177,6 +176,19 @@ def audit_verify(kept: str | None) -> None:
     sys.exit(1 if faults else 0)
 
 
+def _program(name: str) -> Path:
+    """A program of this very environment."""
+    return Path(sys.executable).with_name(name)
+
+
+def _web_command(host: str, port: int, threads: int) -> list[str]:
+    return [
+        str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:create_app",
+        "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
+        "--log-level", "warning",
+    ]  # fmt: skip
+
+
 def _engine(settings: Settings) -> Engine:
     return db.connect(settings.database_url)
 
@@ -192,29 +204,34 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     engine.dispose()
     if fill and first:
         _fill(settings, 311, 200)
-    _draw_basemap(settings)
+    elif not settings.basemap.exists():
+        _draw_basemap(settings)
 
 
 def _fill(settings: Settings, seed: int, count: int) -> None:
+    from city import demo
+
     began = time.monotonic()
     click.echo("Building the demo city …")
     engine = _engine(settings)
     demo.fill(engine, settings, count, seed)
     engine.dispose()
+    _draw_basemap(settings)
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 
 
 def _draw_basemap(settings: Settings) -> None:
+    from city import basemap
+
     engine = _engine(settings)
     with db.reading(engine) as s:
-        if not (settings.var / basemap.FILE).exists():
-            basemap.build(s, settings.var / basemap.FILE)
+        basemap.build(s, settings.basemap)
     engine.dispose()
 
 
 def _announce(settings: Settings, address: str) -> None:
     with db.reading(_engine(settings)) as s:
-        invented = demo.is_demo(s)
+        invented = people.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
         lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]
         services = s.scalar(select(Service.code).limit(1))
@@ -227,15 +244,16 @@ def _announce(settings: Settings, address: str) -> None:
     click.echo("Ctrl-C stops it.\n")
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> int:
-    """Waits until asked to stop or until one child ends, then ends the others; 0 when asked."""
+def _asked_to_stop() -> threading.Event:
+    """Set by Ctrl-C or a polite kill. Asked for before any child starts, so that none is left behind."""
     asked = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, ask)
+        signal.signal(name, lambda *_: asked.set())
+    return asked
+
+
+def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> int:
+    """Waits until asked to stop or until one child ends, then ends the others; 0 when asked."""
     while not asked.wait(0.2) and all(child.poll() is None for child in children):
         pass
     for child in children:
@@ -250,6 +268,8 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> int:
 
 
 def _listen(engine: Engine, now: datetime) -> int:
+    from city import notices
+
     with db.transaction(engine) as s:
         return notices.follow(s, now)
 

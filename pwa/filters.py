@@ -180,6 +180,8 @@ def step(kind: str) -> str:
         "show": _("Words and photos made public"),
         "hide": _("Words and photos hidden again"),
         "subscribe": _("Asked for news"),
+        "confirm news": _("Confirmed the news"),
+        "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),
     }
     return str(words.get(kind, kind))

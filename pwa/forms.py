@@ -62,16 +62,21 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         service=service,
         chosen=chosen,
         answers=_answers(values, service),
-        words=values.get("words", "").replace("\r\n", "\n").strip(),
+        words=text(values, "words"),
         fix=fix(values),
         sure=values.get("sure") == "1",
-        place=" ".join(values.get("place", "").split())[:MAX_PLACE],
+        place=" ".join(text(values, "place").split())[:MAX_PLACE],
         pick=int(values["pick"]) if values.get("pick", "").isdecimal() else None,
         danger=danger,
         warned=values.get("warned") == "1",
-        join=values.get("join") or None,
+        join=text(values, "join") or None,
         seen=tuple(values["seen"].split()) if "seen" in values else None,
     )
+
+
+def text(values: MultiDict[str, str], name: str) -> str:
+    """What was typed, without what no keyboard types: a NUL, which PostgreSQL refuses to keep."""
+    return values.get(name, "").replace("\0", "").replace("\r\n", "\n").strip()
 
 
 def is_key(key: str) -> bool:
@@ -101,10 +106,7 @@ def _service(city: CityFile, group: str, code: str) -> Service | None:
 def _answers(values: MultiDict[str, str], service: Service | None) -> dict[str, str]:
     if service is None:
         return {}
-    given = {
-        q["code"]: values.get(f"answer-{service.code}-{q['code']}", "").strip()[:500]
-        for q in service.questions
-    }
+    given = {q["code"]: text(values, f"answer-{service.code}-{q['code']}")[:500] for q in service.questions}
     return {code: answer for code, answer in given.items() if answer}
 
 

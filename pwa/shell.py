@@ -14,7 +14,7 @@ from markupsafe import Markup
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from city import basemap, db, notices
+from city import db, notices
 from city.schema import Follower
 from pwa import access, filters
 
@@ -126,11 +126,11 @@ def manifest() -> Response:
 @bp.get("/basemap.pmtiles")
 def basemap_file() -> Response:
     """The city's own map, read in ranges."""
-    folder = access.here().settings.var
-    if not (folder / basemap.FILE).is_file():
+    file = access.here().settings.basemap
+    if not file.is_file():
         abort(404)
     return send_from_directory(
-        folder, basemap.FILE, mimetype="application/octet-stream", conditional=True, max_age=3600
+        file.parent, file.name, mimetype="application/octet-stream", conditional=True, max_age=3600
     )
 
 

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
 
 from city import delivery, people
-from city.demo import is_demo
 from city.lifecycle import CREW, Refused
 from city.schema import Person
 from pwa import access, errors
@@ -30,7 +29,7 @@ def send_code() -> Response:
         people.address(email)
         with access.writing() as s:
             code = people.ask_code(s, email, access.now())
-            shown = code if access.here().settings.demo_codes and is_demo(s) else None
+            shown = code if access.here().settings.demo_codes and people.is_demo(s) else None
     except Refused as refused:
         return render(
             "account/login.html",

@@ -19,7 +19,7 @@ from werkzeug.datastructures import FileStorage
 
 from city import cases, duplicates, people, photos, places, queries, reports
 from city.cityfile import Service
-from city.geo import Point
+from city.geo import Point, distance
 from city.lifecycle import CLOSED, NEW, REOPEN_DAYS, Refused
 from city.photos import BadPhoto
 from city.places import Place
@@ -63,6 +63,13 @@ def _mind_own_tokens(setup: BlueprintSetupState) -> None:
     csrf.exempt(f"{__name__}.decide_news")
 
 
+@bp.before_request
+def _no_such_number() -> None:
+    """No address of ours holds a NUL, and PostgreSQL would not even look for one."""
+    if "\0" in request.path:
+        abort(404)
+
+
 @bp.get("/")
 def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
@@ -82,7 +89,9 @@ def home() -> Response:
 @bp.get("/report")
 def report() -> Response:
     """The empty form."""
-    return _form(ReportForm(_new_key()), indexed=True)
+    response = _form(ReportForm(_new_key()), indexed=True)
+    response.headers["Cache-Control"] = "no-store"  # Back must bring a new key, not the one that was sent
+    return response
 
 
 @bp.post("/report")
@@ -180,7 +189,7 @@ def sent(number: str) -> Response:
 @bp.post("/sent/<number>/news")
 def ask_news(number: str) -> Response:
     """Keeps an address for news; a letter asks for its confirmation."""
-    email = request.form.get("email", "")
+    email = forms.text(request.form, "email")
     try:
         with access.writing() as s:
             reports.subscribe(s, _sent_report(s, number), email, lang=filters.lang(), at=access.now())
@@ -227,7 +236,7 @@ def not_fixed(number: str) -> Response:
         token = reports.token_for(here.settings.secret_key, key)
         led_to = reports.not_fixed(
             s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token,
-            words=request.form.get("words", "").strip(),
+            words=forms.text(request.form, "words"),
         )  # fmt: skip
         again = reports.by_token(s, token)
         goes_on = again.case.number if again else number
@@ -349,14 +358,17 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     here = access.here()
     token = reports.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
-        known = reports.by_token(s, token)
-        spot = Spot() if known else _spot(s, form)
+        known, spot = reports.by_token(s, token), _spot(s, form)
         if known is None:
             faults = faults + _faults(form, spot)
-            if not faults and form.seen is None and form.join is None and spot.place and form.service:
+            if not faults and _unasked(form) and spot.place and form.service:
                 found = _near(s, form.service, spot.place.point)
                 if found:
                     return render("resident/same.html", found=found, kept=_kept(), key=form.key)
+        elif _is_another(s, form, spot, known):
+            return _begin_another(form, known.number)
+        else:
+            return _to_receipt(known.number, known.case.number, token)
     if faults:
         return _form(form, faults)
     try:
@@ -368,7 +380,36 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
             number, case_number = taken.number, taken.case.number
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
+    return _to_receipt(number, case_number, token)
+
+
+def _to_receipt(number: str, case_number: str, token: str) -> Response:
     return access.remember_link(go(url_for("resident.sent", number=number)), case_number, token)
+
+
+def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
+    """Whether a form that was sent already now tells of something else: a browser's Back brings it again."""
+    service = form.service.code if form.service else known.service_code
+    if (service, form.words) != (known.service_code, known.words) or photos.staged(s, _staged_for(form.key)):
+        return True
+    if spot.place is None or known.lat is None or known.lon is None:
+        return False
+    return distance(spot.place.point, Point(known.lat, known.lon)) > duplicates.NEAR_METRES
+
+
+def _begin_another(form: ReportForm, number: str) -> Response:
+    """The same form under a new key, its new photos with it: a second report is neither lost nor a copy."""
+    another = replace(form, key=_new_key(), seen=None)
+    with access.writing() as s:
+        for photo in photos.staged(s, _staged_for(form.key)):
+            photo.staged_for = _staged_for(another.key)
+    told = _("Your first report is sent: %(number)s. Press Send to send this one too.", number=number)
+    return _form(another, [("send", told)])
+
+
+def _unasked(form: ReportForm) -> bool:
+    """Whether nobody has seen yet what is near. Whoever called 911 just now is not held up by it."""
+    return form.seen is None and form.join is None and not form.danger
 
 
 def _telling(form: ReportForm, spot: Spot) -> reports.Telling:

@@ -38,7 +38,7 @@ def site(engine: Engine, settings: Settings) -> Iterator[Site]:
     """Larkhaven with forty cases, served by the real server, with the real worker beside it."""
     demo.fill(engine, settings, 40, 311, datetime.now(UTC))
     with db.reading(engine) as s:
-        basemap.build(s, settings.var / basemap.FILE)
+        basemap.build(s, settings.basemap)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

@@ -9,14 +9,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, func, select
-
-from city import cases, events, people, queries
-from city.db import reading, transaction
-from city.schema import Case, Device, Operation, Photo
-from sync import devices, merge, push
-from sync.protocol import TYPES
-from tests.sync.conftest import (
+from phones import (
+    DANA,
     OURS,
     Clock,
     Phone,
@@ -28,6 +22,13 @@ from tests.sync.conftest import (
     person,
     picture,
 )
+from sqlalchemy import Engine, func, select
+
+from city import cases, events, people, queries
+from city.db import reading, transaction
+from city.schema import Case, Device, Operation, Photo, Report, Service
+from sync import devices, merge, push
+from sync.protocol import TYPES
 
 
 def test_a_closing_ends_in_the_verb_with_its_evidence(engine: Engine, luis: Phone, lamp: str) -> None:
@@ -437,6 +438,25 @@ def test_a_job_says_what_the_crew_needs_and_nobodys_name(luis: Phone, lamp: str)
         "opened", "due", "risk",
     } == set(job)  # fmt: skip
     assert len(json.dumps(job)) <= 900
+
+
+def test_a_job_tells_what_people_said_in_the_citys_own_words(
+    engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    with transaction(engine) as s:
+        service = s.get_one(Service, "pole-damaged")
+        case = cases.open_case(s, service, None, by=DANA, at=clock())
+        case.reports.append(
+            Report(
+                number=f"{case.number}-A", key="k", service_code=service.code, channel="web", lang="es",
+                words="Se cae.", answers={"blocked": "partly"}, place_source="unknown", taken_at=clock(),
+            )
+        )  # fmt: skip
+        cases.assign(s, case, crew_named(s, "Lights 2"), by=DANA, at=clock())
+        number = case.number
+    [telling] = luis.job(number)["told"]
+    assert (telling["words"], telling["lang"]) == ("Se cae.", "es")
+    assert [answer["en"] for answer in telling["answers"][0]] == ["Is the sidewalk blocked?", "Partly"]
 
 
 def test_a_database_that_went_back_resets_the_phone(

@@ -74,13 +74,13 @@ def test_a_line_is_drawn_where_it_lies(engine: Engine, tmp_path: Path) -> None:
 def test_building_again_gives_the_same_bytes(larkhaven: Engine, tmp_path: Path) -> None:
     first = _built(larkhaven, tmp_path)[0].read_bytes()
     assert _built(larkhaven, tmp_path)[0].read_bytes() == first
-    assert [file.name for file in tmp_path.glob("*.pm*") if file.name != basemap.FILE] == []
+    assert [file.name for file in tmp_path.glob("*.pm*") if file.name != "basemap.pmtiles"] == []
 
 
 def test_a_city_without_ground_has_no_map(engine: Engine, tmp_path: Path) -> None:
     with db.reading(engine) as s:
-        assert basemap.build(s, tmp_path / basemap.FILE) == 0
-    assert not (tmp_path / basemap.FILE).exists()
+        assert basemap.build(s, tmp_path / "basemap.pmtiles") == 0
+    assert not (tmp_path / "basemap.pmtiles").exists()
 
 
 class Opened:
@@ -98,5 +98,5 @@ class Opened:
 
 def _built(engine: Engine, folder: Path) -> tuple[Path, int]:
     with db.reading(engine) as s:
-        tiles = basemap.build(s, folder / basemap.FILE)
-    return folder / basemap.FILE, tiles
+        tiles = basemap.build(s, folder / "basemap.pmtiles")
+    return folder / "basemap.pmtiles", tiles

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, func, select
 
-from city import db, demo, demo_ground, events, photos, places, promises
+from city import db, demo, demo_ground, events, people, photos, places, promises
 from city.geo import Point
 from city.lifecycle import OPEN, STATES, Refused
 from city.schema import Address, Area, Asset, Case, Closure, Crossing, Event, Person, Photo, Report, Street
@@ -144,7 +144,7 @@ def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
         }  # fmt: skip
         assert [crew.name for crew in cast["crew1@demo.test"].crews] == ["Lights 2"]
         assert {crew.name for crew in cast["crew2@demo.test"].crews} == {"Trees 3", "Clean 1"}
-        assert demo.is_demo(s)
+        assert people.is_demo(s)
 
 
 def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
@@ -154,7 +154,7 @@ def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
 
 def test_an_empty_database_is_no_demo(engine: Engine) -> None:
     with db.reading(engine) as s:
-        assert not demo.is_demo(s)
+        assert not people.is_demo(s)
 
 
 def _stories(engine: Engine) -> list[Any]:

@@ -27,8 +27,10 @@ from city.schema import Case, Department, Photo, Report, Service
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "photos"
-needs_real_photos = pytest.mark.skipif(not REAL.is_dir(), reason="no real photos in ../shared/data/photos")
+REAL = Path(os.environ.get("CITYLINE_BENCH_DATA", "nowhere")) / "photos"
+needs_real_photos = pytest.mark.skipif(
+    not REAL.is_dir(), reason="CITYLINE_BENCH_DATA names no folder with real data"
+)
 
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 160, 20), (20, 20, 230), (255, 255, 255)
 # What a camera held that way writes: the turn that spoils an upright picture (EXIF 2.32, tag 0x0112).

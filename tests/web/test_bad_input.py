@@ -153,6 +153,13 @@ def test_too_many_words_come_back_whole(town: Town, post: Fill) -> None:
     assert written(town) == 0
 
 
+def test_a_nul_is_left_out(town: Town, post: Fill) -> None:
+    nul = {"words": "a\0b", "place": "\0", "answer-limb-down-blocked": "partly\0", "join": "\0"}
+    assert post(**nul).status_code == 303
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Report)).one().words == "ab"
+
+
 def test_a_place_with_two_answers_is_asked_about(town: Town, post: Fill) -> None:
     with town.at_work() as scene:
         scene.s.add_all(

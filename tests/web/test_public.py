@@ -93,10 +93,12 @@ def test_no_public_address_tells_what_was_not_shown(app: Flask, client: FlaskCli
         for prefix in ("", "/es"):
             response = client.get(prefix + address)
             body = response.get_data()
-            assert response.status_code < 500, address
+            # Without a worker the instance is not ready, and says so.
+            assert response.status_code < 500 or address.startswith("/readyz"), address
             for canary in (WORDS, NOTE, MAIL, told.token):
                 assert canary.encode() not in body, f"{canary} at {prefix}{address}"
-            assert told.photo.encode() not in body, f"the photo's name at {prefix}{address}"
+            named = told.photo in address  # the page of an error leads to itself in other languages
+            assert named or told.photo.encode() not in body, f"the photo's name at {prefix}{address}"
             assert body[:2] != b"\xff\xd8", f"a photo at {prefix}{address}"
 
 

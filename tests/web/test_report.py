@@ -101,6 +101,31 @@ def test_sending_twice_takes_one_report(town: Town, post: Fill) -> None:
     assert len(the_report(town).photos) == 1
 
 
+@pytest.mark.parametrize(
+    "changes", [{"words": "and another thing"}, {"group": "trash"}, {"lat": "39.62"}, {"photo": "gold"}]
+)
+def test_a_form_that_comes_back_with_something_else_is_a_second_report(
+    town: Town, post: Fill, changes: dict[str, Any]
+) -> None:
+    post(photo=photo())
+    if "photo" in changes:
+        changes = {"photo": photo(colour=changes["photo"])}
+    answer = post(**changes)
+    assert answer.status_code == 422
+    assert "Your first report is sent: 26-000001-A." in answer.text
+    again = post(**(changes | {"key": value_of(answer.text, "key"), "photo": None, "seen": ""}))
+    assert again.headers["Location"] == "/sent/26-000002-A"
+    with town.looking() as scene:
+        taken = [len(report.photos) for report in scene.s.scalars(select(Report).order_by(Report.id))]
+    assert taken == [1, 1 if "photo" in changes else 0]
+
+
+def test_the_form_is_never_brought_back_from_a_cache(client: FlaskClient, town: Town) -> None:
+    page = client.get("/report")
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "noindex" not in page.text
+
+
 def test_a_photo_goes_ahead_and_is_sent_with_the_report(
     town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
 ) -> None:
@@ -206,6 +231,12 @@ def test_after_the_call_an_urgent_report_needs_no_tile(town: Town, post: Fill) -
     report = the_report(town)
     assert report.danger
     assert report.case.urgent
+
+
+def test_an_urgent_report_is_not_held_up_by_what_is_near(town: Town, post: Fill) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    assert post(**HERE, danger="1").headers["Location"] == "/sent/26-000002-A"
 
 
 def test_a_wire_asks_to_call_first_and_keeps_everything(town: Town, post: Fill) -> None:

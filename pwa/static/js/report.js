@@ -1,45 +1,11 @@
-// <report-start> on the home page and <report-form>: what makes the form quick. It only fills in and sends
-// a form that works without any of this.
+// <report-form>: what makes the form quick. It only fills in and sends a form that works without any of this.
 
-import { granted, listen, once } from "./place.js";
+import { granted, listen } from "./place.js";
 import { Shots } from "./shots.js";
+import { handed } from "./start.js";
 
 /** @type {any} */
 const htmx = /** @type {any} */ (window)["htmx"];
-
-// What home hands to the form that takes its place on the page.
-/** @type {{ files: File[], locate: boolean }} */
-const handed = { files: [], locate: false };
-
-class ReportStart extends HTMLElement {
-  connectedCallback() {
-    const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
-    const link = /** @type {HTMLAnchorElement} */ (this.querySelector("#no-photo"));
-    const trouble = /** @type {HTMLElement} */ (this.querySelector("[role=alert]"));
-    const open = () => {
-      trouble.hidden = true;
-      if (htmx) link.click();
-      else form.requestSubmit();
-    };
-    this.addEventListener("change", (event) => {
-      handed.files = [.../** @type {HTMLInputElement} */ (event.target).files ?? []];
-      if (handed.files.length) open();
-    });
-    link.addEventListener("click", () => (handed.locate = true));
-    link.addEventListener("htmx:sendError", () => (trouble.hidden = false));
-    link.addEventListener("htmx:responseError", () => (trouble.hidden = false));
-    trouble.querySelector("button")?.addEventListener("click", open);
-    void this.#lookAround();
-  }
-
-  /** Where the phone may be asked without a question, the list below shows what is near. */
-  async #lookAround() {
-    const fix = htmx && (await granted()) ? await once() : null;
-    if (!fix || !this.isConnected) return;
-    const values = { lat: fix.lat, lon: fix.lon };
-    htmx.ajax("GET", location.pathname, { source: "#near", target: "#near", swap: "outerHTML", values });
-  }
-}
 
 class ReportForm extends HTMLElement {
   /** @type {HTMLFormElement} */ #form = /** @type {any} */ (null);
@@ -292,5 +258,9 @@ class ReportForm extends HTMLElement {
   }
 }
 
-customElements.define("report-start", ReportStart);
+// A form that was left for its receipt comes back with a used key: the page is asked for anew.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("report-form")) location.reload();
+});
+
 customElements.define("report-form", ReportForm);

@@ -1,0 +1,57 @@
+// <report-start> on the home page: a photo chosen here, or "No photo", opens the form in place of the page.
+
+import { granted, once } from "./place.js";
+
+/** @type {any} */
+const htmx = /** @type {any} */ (window)["htmx"];
+
+// What home hands to the form that takes its place.
+/** @type {{ files: File[], locate: boolean }} */
+export const handed = { files: [], locate: false };
+
+class ReportStart extends HTMLElement {
+  connectedCallback() {
+    const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    const link = /** @type {HTMLAnchorElement} */ (this.querySelector("#no-photo"));
+    const trouble = /** @type {HTMLElement} */ (this.querySelector("[role=alert]"));
+    const open = async () => {
+      trouble.hidden = true;
+      try {
+        await formCode();
+        if (htmx) link.click();
+        else form.requestSubmit();
+      } catch {
+        trouble.hidden = false;
+      }
+    };
+    this.addEventListener("change", (event) => {
+      handed.files = [.../** @type {HTMLInputElement} */ (event.target).files ?? []];
+      if (handed.files.length) void open();
+    });
+    // While the camera is open there is time to fetch what comes next.
+    this.addEventListener("pointerdown", () => void formCode().catch(() => {}));
+    link.addEventListener("click", () => {
+      handed.locate = true;
+      void formCode().catch(() => {});
+    });
+    for (const fault of ["htmx:sendError", "htmx:responseError"]) {
+      link.addEventListener(fault, () => (trouble.hidden = false));
+    }
+    trouble.querySelector("button")?.addEventListener("click", () => void open());
+    void this.#lookAround();
+  }
+
+  /** Where the phone may be asked without a question, the list below shows what is near. */
+  async #lookAround() {
+    const fix = htmx && (await granted()) ? await once() : null;
+    if (!fix || !this.isConnected) return;
+    const values = { lat: fix.lat, lon: fix.lon };
+    htmx.ajax("GET", location.pathname, { source: "#near", target: "#near", swap: "outerHTML", values });
+  }
+}
+
+function formCode() {
+  return import("./report.js");
+}
+
+customElements.define("report-start", ReportStart);

@@ -1,0 +1,183 @@
+"""A phone that speaks to the real application, and what the tests of sync ask of it."""
+
+import base64
+import hashlib
+import io
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from sqlalchemy import Engine
+from werkzeug.test import TestResponse
+
+from city import cases, people
+from city.db import reading, transaction
+from city.events import Actor
+from city.lifecycle import DISPATCHER
+from city.places import Place
+from city.schema import Case, Crew, Person, Service
+
+OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
+
+
+DANA = Actor("person:99", frozenset({DISPATCHER}))
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def tick(self, **span: float) -> datetime:
+        self.at += timedelta(**span)
+        return self.at
+
+
+class Phone:
+    """A crew's phone: signed in, enrolled, with cursors of its own."""
+
+    def __init__(self, app: Flask, clock: Clock, person_id: int) -> None:
+        self.http: FlaskClient = app.test_client()
+        self.clock, self.n = clock, 0
+        self.epoch, self.cursors = "", dict[str, int]()
+        with self.http.session_transaction() as session:
+            session["person"], session["until"] = person_id, clock().timestamp() + 3600 * 24 * 30
+        self.device = self.http.post("/sync/v1/device", headers=OURS).json["device"]
+
+    def op(self, t: str, job: dict[str, Any], **told: Any) -> dict[str, Any]:
+        """An operation as the shell writes it."""
+        self.n += 1
+        photos = told.pop("photos", [])
+        return {
+            "id": str(uuid.uuid4()),
+            "n": self.n,
+            "t": t,
+            "v": 1,
+            "case": job["ref"],
+            "assignment": job.get("assignment"),
+            "cycle": job["cycle"],
+            "base": job["version"],
+            "prev": told.pop("prev", None),
+            "device_time": self.clock().isoformat(),
+            "accuracy": None,
+            "data": told,
+            "photos": photos,
+        }
+
+    def body(self, *ops: Any, **told: Any) -> dict[str, Any]:
+        return {
+            "protocol": 1,
+            "nonce": uuid.uuid4().hex,
+            "epoch": self.epoch,
+            "device": self.device,
+            "release": "test",
+            "device_time": self.clock().isoformat(),
+            "cursors": self.cursors,
+            "limit": 250,
+            "waiting": {"ops": len(ops), "photos": 0, "oldest": None},
+            "ops": list(ops),
+            **told,
+        }
+
+    def post(self, body: dict[str, Any], **headers: str) -> TestResponse:
+        return self.http.post("/sync/v1/exchange", json=body, headers=OURS | headers)
+
+    def exchange(self, *ops: Any, **told: Any) -> dict[str, Any]:
+        """Sends operations and takes the changes in, as a phone does."""
+        body = self.body(*ops, **told)
+        response = self.post(body)
+        assert response.status_code == 200, response.data
+        answer: dict[str, Any] = response.json
+        assert answer["nonce"] == body["nonce"]
+        self.epoch = answer["epoch"]
+        self.cursors |= {scope: news["to"] for scope, news in answer["changes"].items()}
+        return answer
+
+    def job(self, number: str) -> dict[str, Any]:
+        """The job as a phone without cursors would get it."""
+        answer = self.exchange(cursors={})
+        jobs = [job for news in answer["changes"].values() for job in news["set"]]
+        found: dict[str, Any] = next(job for job in jobs if job["ref"] == number)
+        return found
+
+    def upload(self, data: bytes, photo_id: str | None = None) -> dict[str, Any]:
+        """Sends a photo whole and returns its declaration."""
+        declared = declare(data, photo_id)
+        response = self.piece(declared, 0, data)
+        assert response.status_code == 200, response.data
+        return declared
+
+    def piece(
+        self, declared: dict[str, Any], at_byte: int, data: bytes, sha: str | None = None
+    ) -> TestResponse:
+        digest = base64.b64encode(bytes.fromhex(sha or declared["sha256"])).decode()
+        last = at_byte + len(data) == declared["bytes"]
+        return self.http.patch(
+            f"/sync/v1/photos/{declared['id']}",
+            data=data,
+            headers=OURS
+            | {
+                "Content-Type": "application/partial-upload",
+                "Upload-Offset": str(at_byte),
+                "Upload-Length": str(declared["bytes"]),
+                "Upload-Complete": "?1" if last else "?0",
+                "Repr-Digest": f"sha-256=:{digest}:",
+            },
+        )
+
+
+def declare(data: bytes, photo_id: str | None = None) -> dict[str, Any]:
+    """What an operation says about a photo."""
+    sha = hashlib.sha256(data).hexdigest()
+    return {"id": photo_id or str(uuid.uuid4()), "sha256": sha, "bytes": len(data), "type": "image/jpeg"}
+
+
+def picture(shade: int = 120) -> bytes:
+    """A JPEG as a phone sends it."""
+    out = io.BytesIO()
+    Image.new("RGB", (320, 240), (shade, 90, 40)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def make_lamp(engine: Engine, clock: Clock, crew: str = "Lights 2") -> str:
+    with transaction(engine) as s:
+        service = s.get_one(Service, "light-out")
+        place = Place(39.6, -71.2, "address", "214 Tansy Street")
+        case = cases.open_case(s, service, place, by=DANA, at=clock())
+        cases.assign(s, case, crew_named(s, crew), by=DANA, at=clock.tick(minutes=1))
+        return case.number
+
+
+def dispatch(engine: Engine, number: str, verb: Callable[..., object], clock: Clock, **told: Any) -> None:
+    """What the office does meanwhile. A crew is given by its name, a case by its number."""
+    with transaction(engine) as s:
+        if "crew" in told:
+            told["crew"] = crew_named(s, told["crew"])
+        if "into" in told:
+            told["into"] = case_of(s, told["into"])
+        verb(s, case_of(s, number), by=DANA, at=clock.tick(minutes=1), **told)
+
+
+def crew_named(s: Any, name: str) -> Crew:
+    found: Crew = s.query(Crew).filter_by(name=name).one()
+    return found
+
+
+def case_of(s: Any, number: str) -> Case:
+    found: Case = s.query(Case).filter_by(number=number).one()
+    return found
+
+
+def person(engine: Engine, email: str) -> int:
+    with reading(engine) as s:
+        found = people.by_email(s, email)
+        assert isinstance(found, Person)
+        return found.id
