@@ -11,15 +11,20 @@ from city.schema import Case, Pause, Service
 
 # A promise ends when the city's day does, not at the minute the report came in.
 END_OF_DAY = time(17, 0)
+# Danger does not wait for the promise of its kind: it is looked at by the end of the next day.
+URGENT_DAYS = 1
 # "At risk" leaves a crew a quarter of the promise, but never less than a working day's notice.
 RISK_SHARE = 0.25
 RISK_AT_LEAST = timedelta(hours=8)
 
 
-def due(opened_at: datetime, service: Service, pauses: list[Pause], now: datetime) -> datetime:
+def due(
+    opened_at: datetime, service: Service, pauses: list[Pause], now: datetime, *, urgent: bool = False
+) -> datetime:
     """When the city promised to be done: calendar days to the end of day, plus the time the clock stood."""
     zone = zone_of(service)
-    day = opened_at.astimezone(zone).date() + timedelta(days=service.promise_days)
+    days = min(service.promise_days, URGENT_DAYS) if urgent else service.promise_days
+    day = opened_at.astimezone(zone).date() + timedelta(days=days)
     end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
     if end <= opened_at:  # promised for today, told in the evening
         end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
@@ -42,7 +47,7 @@ def stood(pauses: list[Pause], now: datetime) -> timedelta:
 
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again."""
-    case.due_at = due(case.opened_at, case.service, case.pauses, now)
+    case.due_at = due(case.opened_at, case.service, case.pauses, now, urgent=case.urgent)
     lead = max((case.due_at - case.opened_at) * RISK_SHARE, RISK_AT_LEAST)
     case.risk_at = case.due_at - lead
 

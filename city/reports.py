@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from city import cases, events, people, photos, places
+from city import cases, events, people, photos, places, promises
 from city.events import Actor
 from city.lifecycle import (
     CLOSED,
@@ -96,6 +96,7 @@ def take(
     )  # fmt: skip
     if joined and telling.danger and not case.urgent:
         case.urgent = True
+        promises.refresh(case, at)
     return report
 
 

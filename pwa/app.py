@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, abort, g, request
 from flask_babel import Babel
 from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     shell.init(app)
     errors.init(app)
     app.context_processor(shell.context)
+    app.before_request(_refuse_nul)
     app.after_request(_guard)
 
     app.register_blueprint(shell.bp)
@@ -96,6 +97,15 @@ class LanguagePrefix:
                 environ["PATH_INFO"] = path[len(lang) + 1 :] or "/"
         answer: Iterable[bytes] = self._app(environ, start_response)
         return answer
+
+
+def _refuse_nul() -> None:
+    """No keyboard types a NUL, and PostgreSQL keeps none: whoever sends one is no visitor of ours."""
+    if "\0" in request.path:
+        abort(404)
+    pairs = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    if any("\0" in name + value for name, value in pairs):
+        abort(400)
 
 
 def _guard(response: Response) -> Response:

@@ -84,6 +84,7 @@ def work() -> None:
     from city import delivery, photos
     from pwa import mail
     from pwa.app import create_app
+    from sync import uploads
 
     settings = read()
     stop = _asked_to_stop()
@@ -96,7 +97,11 @@ def work() -> None:
         partial(delivery.send_due, engine, mailer, render),
         partial(photos.settle_all, engine, store, settings.var),
     ]
-    every_minute: list[Job] = [partial(photos.sweep, engine, settings.var), partial(_root, engine)]
+    every_minute: list[Job] = [
+        partial(photos.sweep, engine, settings.var),
+        partial(uploads.sweep, settings.var),
+        partial(_root, engine),
+    ]
     tidied = float("-inf")
     while not stop.is_set():
         jobs = list(every_second)

@@ -183,6 +183,7 @@ def step(kind: str) -> str:
         "confirm news": _("Confirmed the news"),
         "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),
+        "recorded": _("A crew's word was kept"),
     }
     return str(words.get(kind, kind))
 

@@ -75,8 +75,8 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
 
 
 def text(values: MultiDict[str, str], name: str) -> str:
-    """What was typed, without what no keyboard types: a NUL, which PostgreSQL refuses to keep."""
-    return values.get(name, "").replace("\0", "").replace("\r\n", "\n").strip()
+    """What was typed, with the line ends of every other program."""
+    return values.get(name, "").replace("\r\n", "\n").strip()
 
 
 def is_key(key: str) -> bool:

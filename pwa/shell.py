@@ -1,11 +1,14 @@
 """What makes the site an app and keeps it alive: style bundles, static files, manifest, worker, health."""
 
+import gzip
 import hashlib
+import mimetypes
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import brotli
 from babel import Locale
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request, send_from_directory
 from flask_babel import get_locale
@@ -13,6 +16,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.security import safe_join
 
 from city import db, notices
 from city.schema import Follower
@@ -66,7 +70,9 @@ def static(name: str, path: str) -> Response:
     """A static file or style bundle. The release in the address only keeps caches apart."""
     audience = path.removesuffix(".css")
     if audience in BUNDLES:
-        response = Response(_bundle(audience), mimetype="text/css")
+        response = _packed(_bundle(audience), "text/css")
+    elif path.endswith((".js", ".css", ".svg")):
+        response = _packed(_text(path), mimetypes.guess_type(path)[0] or "text/plain")
     else:
         response = send_from_directory(STATIC, path)
     response.cache_control.no_cache = None
@@ -150,6 +156,32 @@ def readyz() -> tuple[Response, int]:
 @cache
 def _bundle(audience: str) -> str:
     return "\n".join((STATIC / "css" / f"{part}.css").read_text() for part in BUNDLES[audience])
+
+
+@cache
+def _text(path: str) -> str:
+    file = safe_join(str(STATIC), path)
+    if file is None or not Path(file).is_file():
+        abort(404)
+    return Path(file).read_text()
+
+
+def _packed(text: str, mimetype: str) -> Response:
+    """Static text, packed once and as small as it goes: it is fetched by everybody and never changes."""
+    way = request.accept_encodings.best_match(("br", "gzip")) if request.accept_encodings else None
+    response = Response(_squeezed(text, way), mimetype=mimetype)
+    response.vary.add("Accept-Encoding")
+    if way:
+        response.content_encoding = way
+    return response
+
+
+@cache
+def _squeezed(text: str, way: str | None) -> bytes:
+    data = text.encode()
+    if way == "br":
+        return bytes(brotli.compress(data, quality=11))
+    return gzip.compress(data, 9) if way == "gzip" else data
 
 
 def _sprite() -> Markup:

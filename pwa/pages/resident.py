@@ -63,13 +63,6 @@ def _mind_own_tokens(setup: BlueprintSetupState) -> None:
     csrf.exempt(f"{__name__}.decide_news")
 
 
-@bp.before_request
-def _no_such_number() -> None:
-    """No address of ours holds a NUL, and PostgreSQL would not even look for one."""
-    if "\0" in request.path:
-        abort(404)
-
-
 @bp.get("/")
 def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""

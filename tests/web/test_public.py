@@ -93,6 +93,7 @@ def test_no_public_address_tells_what_was_not_shown(app: Flask, client: FlaskCli
         for prefix in ("", "/es"):
             response = client.get(prefix + address)
             body = response.get_data()
+            response.close()
             # Without a worker the instance is not ready, and says so.
             assert response.status_code < 500 or address.startswith("/readyz"), address
             for canary in (WORDS, NOTE, MAIL, told.token):
