@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def site(engine: Engine, settings: Settings) -> Iterator[Site]:
-    """Larkhaven with forty cases, served by the real server, with the real worker beside it."""
-    demo.fill(engine, settings, 40, 311, datetime.now(UTC))
+    """Larkhaven with 120 cases, served by the real server, with the real worker beside it."""
+    demo.fill(engine, settings, 120, 311, datetime.now(UTC))
     with db.reading(engine) as s:
         basemap.build(s, settings.basemap)
     with socket.create_server(("127.0.0.1", 0)) as free:

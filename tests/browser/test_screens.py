@@ -34,6 +34,7 @@ def keep() -> Keep:
 
     def picture(page: Page, name: str) -> None:
         if folder:
+            page.wait_for_timeout(300)  # until nothing moves any more
             page.screenshot(path=Path(folder) / f"{name}.png")
 
     return picture
@@ -156,9 +157,12 @@ def test_what_crews_see(
     page.wait_for_selector("a.job")
     assert theme != "sun" or page.evaluate("document.documentElement.dataset.theme") == "sun"
     looked_at(page, f"crew-today-{lang}-{theme}", keep)
-    page.locator("a.job").first.tap()
-    page.wait_for_selector(".jobhead h1")
+    page.locator('[data-stop="now"] a.job').tap()
+    page.wait_for_selector("[data-done]")
     looked_at(page, f"crew-job-{lang}-{theme}", keep)
+    page.locator("[data-done]").tap()
+    page.locator("label.tile").first.tap()
+    looked_at(page, f"crew-close-{lang}-{theme}", keep)
 
 
 def test_nothing_hangs_over_the_side_of_a_narrow_phone_with_double_text(

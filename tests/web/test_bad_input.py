@@ -225,7 +225,7 @@ def test_what_is_not_there_is_404(town: Town, client: FlaskClient, address: str)
 
 @pytest.mark.parametrize(
     "query",
-    ["?lat=nan&lon=1", "?lat=1", "?lat=999&lon=999", "?q=%00", "?q=%25%5F", "?service='", "?lat=&lon="],
+    ["?lat=nan&lon=1", "?lat=1", "?lat=999&lon=999", "?q=%25%5F", "?service='", "?lat=&lon="],
 )
 def test_fragments_take_nonsense_calmly(town: Town, client: FlaskClient, query: str) -> None:
     for address in ("/", "/report/place", "/report/near"):
