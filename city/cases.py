@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ from city.lifecycle import (
     CLOSED,
     CREW,
     DISPATCHER,
+    MAX_WORDS,
     MERGED,
     NEW,
     NO_PHOTO,
@@ -35,6 +36,7 @@ from city.lifecycle import (
     may,
 )
 from city.places import Place
+from city.queries import root_of as root_of
 from city.schema import Assignment, Case, Closure, Counter, Crew, Photo, Service
 
 
@@ -50,6 +52,7 @@ def open_case(
     origin: str = "live",
 ) -> Case:
     """A new case at `place`; None means that nobody knows where, and stays unknown."""
+    hurried = urgent or service.urgent
     case = Case(
         number=_next_number(s, at.astimezone(promises.zone_of(service)).year),
         service=service,
@@ -61,15 +64,17 @@ def open_case(
         address=place.label if place else "",
         cell=geo.cell(place.point) if place else None,
         asset_id=place.asset_id if place else None,
-        urgent=urgent or service.urgent,
+        urgent=hurried,
         linked_to_id=linked_to.id if linked_to else None,
         origin=origin,
         opened_at=at,
+        clock_from=at,
+        promise_days=promises.days(service, urgent=hurried),
     )
     promises.refresh(case, at)
     s.add(case)
     s.flush()
-    facts: dict[str, Any] = {"service": service.code}
+    facts: dict[str, Any] = {"service": service.code, "days": case.promise_days, "urgent": case.urgent}
     if linked_to:
         facts["linked_to"] = linked_to.number
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
@@ -161,7 +166,7 @@ def wait(
     """The case waits for somebody else; the promise clock stands."""
     _one_of(reason, WAIT_REASONS, "wait_reason")
     lock(s, case)
-    if case.state == WAITING:
+    if case.state == WAITING and promises.waits_for(case) == reason:
         return False
     check("wait", case.state, by.roles)
     _own_job(case, by)
@@ -237,7 +242,7 @@ def needs_parts(
 ) -> bool:
     """The crew cannot go on without a part: the job ends and the case waits."""
     lock(s, case)
-    if case.state == WAITING:
+    if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
         return False
     check("needs parts", case.state, by.roles)
     _own_job(case, by)
@@ -262,6 +267,7 @@ def close(
     words: str = "",
     at_device: datetime | None = None,
     under: Assignment | None = None,
+    why: str = "reassigned",
     origin: str = "live",
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
@@ -269,7 +275,7 @@ def close(
     "fixed" needs a photo or a reason for having none: Refused `evidence_missing`. `words` are read by
     residents. The promise clock stops at the device's time, bounded by assignment and receipt. `under`
     names the job of a crew that had no signal when its job was given away: it did the work, so whoever
-    holds the job now loses it as `withdrawn`, and a dispatcher is asked to look.
+    holds the job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`.
     """
     _one_of(outcome, OUTCOMES, "outcome")
     if no_photo is not None:
@@ -288,13 +294,17 @@ def close(
         crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
-    shas = _attach(s, case, photos_taken)
+    s.flush()
+    shas = _attach(s, case, photos_taken, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
     promises.run(case, done_at)
     promises.pause(case, "closed", done_at)
     case.closed_at, case.outcome, case.follow_on = at, outcome, False
-    case.review = "reassigned" if under else None
-    facts = {"outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id}
+    case.review = why if under else None
+    facts = {
+        "outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id,
+        "done_at": done_at.isoformat(), "bounded": at_device is not None and at_device != done_at,
+    }  # fmt: skip
     return _moved(
         s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
         origin=origin,
@@ -342,14 +352,21 @@ def merge(
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     if case.state != MERGED:
         case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
+        case.merged_started_at = ours.started_at if ours else None
+    left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
-    _moved(s, case, "merge", MERGED, by=by, at=at, facts={"into": root.number}, origin=origin)
+    told = {"into": root.number, "closed": root.state == CLOSED}
+    _moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     events.record(s, subject(root), "merged in", by=by, at=at, facts={"case": case.number}, origin=origin)
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
         _touched(s, root)
+    if case.urgent and root.state in OPEN:
+        promises.hurry(root, at)
+    for each in (left, root):
+        _start_clock(s, each, at)
     return True
 
 
@@ -361,12 +378,13 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     check("unmerge", case.state, by.roles)
     state = case.merged_from or ACCEPTED
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
-        _give(s, case, case.merged_crew_id, at)
-    case.merged_into_id = case.merged_from = case.merged_crew_id = None
-    promises.refresh(case, at)
+        _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
+    parent = s.get(Case, case.merged_into_id)
+    case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
     _touched(s, root)
+    _start_clock(s, parent, at)
     return True
 
 
@@ -397,6 +415,7 @@ def note(
     """A private note: staff read it, nobody else."""
     if not words.strip():
         raise Refused("empty_note")
+    _check_words(words)
     may("note", by.roles)
     lock(s, case)
     events.record(
@@ -460,19 +479,24 @@ def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: st
     return True
 
 
+def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
+    """Somebody has looked at what the case was marked for."""
+    may("review", by.roles)
+    lock(s, case)
+    if case.review is None:
+        return False
+    events.record(s, subject(case), "reviewed", by=by, at=at, facts={"why": case.review})
+    case.review = None
+    _touched(s, case)
+    return True
+
+
 def lock(s: Session, *cases: Case) -> None:
     """Holds the cases until the transaction ends and brings them up to date. Ascending: nobody deadlocks."""
     s.flush()
     for case in sorted(cases, key=lambda c: c.id):
         s.expire(case)  # what was read before the lock may be old by now, lists included
         s.refresh(case, with_for_update={"of": Case})  # what was joined to it when read is not locked
-
-
-def root_of(s: Session, case: Case) -> Case:
-    """The case at the end of the chain of merges: itself where it was not merged."""
-    while case.merged_into_id is not None:
-        case = s.get_one(Case, case.merged_into_id)
-    return case
 
 
 def live(case: Case) -> Assignment | None:
@@ -482,7 +506,7 @@ def live(case: Case) -> Assignment | None:
 
 def subject(case: Case) -> str:
     """The case's name in the log."""
-    return f"case:{case.id}"
+    return events.of_case(case.id)
 
 
 def _next_number(s: Session, year: int) -> str:
@@ -514,6 +538,7 @@ def _moved(
     origin: str,
 ) -> bool:
     was, case.state = case.state, to
+    _check_words(words)
     told = {"words": words} if words else None
     events.record(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
@@ -556,9 +581,10 @@ def _own_job(case: Case, by: Actor) -> Assignment | None:
     return held
 
 
-def _attach(s: Session, case: Case, taken: Sequence[Photo]) -> list[str]:
+def _attach(s: Session, case: Case, taken: Sequence[Photo], closure: Closure | None = None) -> list[str]:
     for position, photo in enumerate(taken):
         photos.attach(s, photo, case_id=case.id, cycle=case.cycle, position=position)
+        photo.closure_id = closure.id if closure else None
     return [photo.sha256 for photo in taken]
 
 
@@ -584,13 +610,37 @@ def _take_over(s: Session, root: Case, crew_id: int, *, by: Actor, at: datetime,
     _moved(s, root, "assign", to, by=by, at=at, facts=facts, origin=origin)
 
 
+def _start_clock(s: Session, case: Case | None, at: datetime) -> None:
+    """The clock starts at the first Report, that of a merged case included; so up to the root."""
+    while case is not None:
+        merged = s.scalars(select(Case.clock_from).where(Case.merged_into_id == case.id))
+        case.clock_from = min([case.opened_at, *merged])
+        if case.state in OPEN:
+            promises.refresh(case, at)
+        case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
+
+
 def _lock_with_root(s: Session, case: Case, into: Case) -> Case:
-    """Locks the case and the other's root; looks again until nobody moved the root meanwhile."""
+    """Locks both cases and all they were merged into; looks again until nobody moved a root meanwhile."""
     while True:
-        root = root_of(s, into)
-        lock(s, *{case.id: case, root.id: root}.values())
-        if root.merged_into_id is None:
-            return root
+        family = {each.id: each for each in (*_chain(s, case), *_chain(s, into))}
+        lock(s, *family.values())
+        chain = _chain(s, into)
+        if all(each.id in family for each in (*chain, *_chain(s, case))):
+            return chain[-1]
+
+
+def _chain(s: Session, case: Case) -> list[Case]:
+    """The case and what it was merged into, up to the root."""
+    chain = [case]
+    while chain[-1].merged_into_id is not None:
+        chain.append(s.get_one(Case, chain[-1].merged_into_id))
+    return chain
+
+
+def _check_words(words: str) -> None:
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
 
 
 def _one_of(value: str, choices: Sequence[str], name: str) -> None:

@@ -1,5 +1,6 @@
 """Sends the outbox by e-mail and tries again. What a message says is rendered by the caller."""
 
+import logging
 import mailbox
 import smtplib
 import ssl
@@ -17,10 +18,12 @@ from city import db
 from city.schema import Message
 
 SMTP_SECONDS = 20
-# Half an hour, an hour … a day: a mail server that is down for a weekend loses nobody's message.
-TRIES = 12
+# A minute, two, four … then every twelve hours: a mail server down for a long weekend loses no message.
+TRIES = 18
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=12)
+
+log = logging.getLogger("cityline.delivery")
 
 Render = Callable[[Session, Message], EmailMessage | None]
 
@@ -64,9 +67,12 @@ class SmtpMailer:
         )
         with plain as smtp:
             smtp.connect(host, port)
+            smtp.ehlo_or_helo_if_needed()
+            if not secure and (self._url.username or smtp.has_extn("starttls")):
+                smtp.starttls(
+                    context=tls
+                )  # a password never goes over an open line, and words only if need be
             if self._url.username:
-                if not secure:
-                    smtp.starttls(context=tls)  # a password never goes over an open line
                 smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
             smtp.send_message(message)
 
@@ -84,14 +90,16 @@ def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limi
 
 
 def _try(engine: Engine, mailer: Mailer, render: Render, message_id: int, now: datetime) -> bool:
-    with db.reading(engine) as s:
-        message = s.get(Message, message_id)
-        letter = render(s, message) if message else None
-    fault = None
+    letter, fault = None, None
+    # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
+        with db.reading(engine) as s:
+            message = s.get(Message, message_id)
+            letter = render(s, message) if message else None
         if letter:
             mailer.send(letter)
-    except (OSError, smtplib.SMTPException) as problem:
+    except Exception as problem:
+        log.warning("message %s was not sent", message_id, exc_info=problem)
         fault = f"{type(problem).__name__}: {problem}"[:300]
     with db.transaction(engine) as s:
         message = s.get(Message, message_id)

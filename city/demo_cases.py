@@ -344,7 +344,8 @@ class _Author:
             opened = self._on_day(service, days)
             if opened > newest:
                 continue
-            due = promises.due(opened, service, [], self.now)
+            promised = promises.days(service, urgent=service.urgent)
+            due = promises.due(opened, promised, promises.zone_of(service), [], self.now)
             lead = max((due - opened) * promises.RISK_SHARE, promises.RISK_AT_LEAST)
             found = "late" if self.now > due else "risk" if self.now >= due - lead else "ok"
             if found == standing:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, tuple_
@@ -100,6 +100,11 @@ def since(s: Session, seq: int, limit: int = 500) -> list[Event]:
     return list(s.scalars(select(Event).where(Event.seq > seq).order_by(Event.seq).limit(limit)))
 
 
+def of_case(case_id: int) -> str:
+    """A case's name in the log."""
+    return f"case:{case_id}"
+
+
 def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
     """A subject's story, oldest first, each line with its words; {} where there are none any more."""
     rows = s.execute(
@@ -129,6 +134,13 @@ def take_root(s: Session, day: date) -> Root | None:
     s.flush()
     s.add_all(RootHead(day=day, subject=h.subject, n=h.n, hash=h.hash) for h in heads)
     return root
+
+
+def take_due_root(s: Session, now: datetime) -> Root | None:
+    """Yesterday's root, as soon as yesterday (UTC) is over and unless it was taken already."""
+    yesterday = (now - timedelta(days=1)).date()
+    last = s.scalar(select(func.max(Root.day)))
+    return take_root(s, yesterday) if last is None or last < yesterday else None
 
 
 def root_file(s: Session) -> Iterator[str]:

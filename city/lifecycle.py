@@ -17,9 +17,8 @@ OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
 NO_PHOTO: Final = ("unsafe", "dark", "nothing to see")
 WAIT_REASONS: Final = ("utility", "parts", "weather", "resident")
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
-ENDINGS: Final = (
-    "reassigned", "unassigned", "made safe", "needs parts", "closed", "merged", "cancelled", "withdrawn",
-)  # fmt: skip
+# As in Open311; counted in letters, after line ends were made one.
+MAX_WORDS: Final = 4000
 
 # Most failed repairs show within two weeks; after that it is a new problem at the old place.
 REOPEN_DAYS: Final = 14
@@ -72,6 +71,7 @@ ACTS: Final = {
     "note": (CREW, SUPERVISOR, DISPATCHER, CALL_TAKER),
     "show": (SUPERVISOR, DISPATCHER, CALL_TAKER),
     "erase": (DISPATCHER, ADMINISTRATOR),
+    "review": (SUPERVISOR, DISPATCHER),
 }
 
 

@@ -24,7 +24,7 @@ def follow(s: Session, now: datetime, limit: int = 500) -> int:
     lines = events.since(s, place.seq, limit)
     for line in lines:
         for subscription, kind in _heard_by(s, line):
-            s.add(Message(event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now))
+            _queue(s, line, subscription, kind, now)
     if lines:
         place.seq = lines[-1].seq
     if lines or now - place.seen_at > SEEN_EVERY:
@@ -38,10 +38,24 @@ def _heard_by(s: Session, line: Event) -> list[tuple[Subscription, str]]:
     if line.kind == "subscribe":
         found = s.get(Subscription, line.facts["subscription"])
         return [(found, "receipt")] if found else []
+    if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already
+        return [(subscription, "closed") for subscription in _subscribers(s, _case_id(line))]
     if line.kind not in TOLD:
         return []
-    case_id = int(line.subject.partition(":")[2])
-    return [(subscription, TOLD[line.kind]) for subscription in _subscribers(s, case_id)]
+    return [(subscription, TOLD[line.kind]) for subscription in _subscribers(s, _case_id(line))]
+
+
+def _case_id(line: Event) -> int:
+    return int(line.subject.partition(":")[2])
+
+
+def _queue(s: Session, line: Event, subscription: Subscription, kind: str, now: datetime) -> None:
+    """One message, also when the line is read again after a restore of the follower's place."""
+    known = select(Message.id).where(
+        Message.event_seq == line.seq, Message.subscription_id == subscription.id, Message.kind == kind
+    )
+    if s.scalar(known) is None:
+        s.add(Message(event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now))
 
 
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:

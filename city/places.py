@@ -89,18 +89,6 @@ def describe(s: Session, point: Point) -> str:
     return str(found.address) if found else ""
 
 
-def nearest_asset(s: Session, kind: str, point: Point, metres: float) -> Asset | None:
-    """The nearest pole, tree or basket within `metres`."""
-    box = box_around(point, metres)
-    rows = s.scalars(
-        select(Asset).where(
-            Asset.kind == kind, Asset.lat.between(box.south, box.north), Asset.lon.between(box.west, box.east)
-        )
-    )
-    near = [(distance(point, Point(a.lat, a.lon)), a.id, a) for a in rows]
-    return min(near)[2] if near and min(near)[0] <= metres else None
-
-
 def outside(s: Session, point: Point) -> bool:
     """Whether the point lies outside the city. A city without a boundary has no outside."""
     boundaries = list(s.scalars(select(Area).where(Area.kind == "boundary")))

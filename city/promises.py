@@ -18,15 +18,16 @@ RISK_SHARE = 0.25
 RISK_AT_LEAST = timedelta(hours=8)
 
 
-def due(
-    opened_at: datetime, service: Service, pauses: list[Pause], now: datetime, *, urgent: bool = False
-) -> datetime:
-    """When the city promised to be done: calendar days to the end of day, plus the time the clock stood."""
-    zone = zone_of(service)
-    days = min(service.promise_days, URGENT_DAYS) if urgent else service.promise_days
-    day = opened_at.astimezone(zone).date() + timedelta(days=days)
+def days(service: Service, *, urgent: bool) -> int:
+    """How many calendar days are promised to a case that opens now."""
+    return min(service.promise_days, URGENT_DAYS) if urgent else service.promise_days
+
+
+def due(began_at: datetime, promised: int, zone: ZoneInfo, pauses: list[Pause], now: datetime) -> datetime:
+    """When the city promised to be done: `promised` days to the end of day, plus the time the clock stood."""
+    day = began_at.astimezone(zone).date() + timedelta(days=promised)
     end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
-    if end <= opened_at:  # promised for today, told in the evening
+    if end <= began_at:  # promised for today, told in the evening
         end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
     return end + stood(pauses, now)
 
@@ -47,9 +48,22 @@ def stood(pauses: list[Pause], now: datetime) -> timedelta:
 
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again."""
-    case.due_at = due(case.opened_at, case.service, case.pauses, now, urgent=case.urgent)
-    lead = max((case.due_at - case.opened_at) * RISK_SHARE, RISK_AT_LEAST)
+    zone = zone_of(case.service)
+    case.due_at = due(case.clock_from, case.promise_days, zone, case.pauses, now)
+    lead = max((case.due_at - case.clock_from) * RISK_SHARE, RISK_AT_LEAST)
     case.risk_at = case.due_at - lead
+
+
+def hurry(case: Case, now: datetime) -> None:
+    """Somebody is in danger: the case's promise becomes the short one, if it was longer."""
+    case.urgent = True
+    case.promise_days = min(case.promise_days, URGENT_DAYS)
+    refresh(case, now)
+
+
+def waits_for(case: Case) -> str | None:
+    """The reason of the pause that is open now."""
+    return next((p.why for p in case.pauses if p.ended_at is None), None)
 
 
 def pause(case: Case, why: str, at: datetime) -> None:

@@ -1,7 +1,7 @@
 """Reads for lists, the board, a crew's day and one case's story; public() is the one way out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from city import events, promises
 from city.geo import Point, box_around, distance, rounded
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
-from city.schema import Assignment, Case, Closure, Crew, Event, Photo, Report, Service
+from city.schema import Assignment, Case, Closure, Crew, Event, Person, Photo, Report, Service
 
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
 PUBLIC_STEPS = (
@@ -98,12 +98,10 @@ def public(
     """Cases as any stranger may see them; the only way out. Private services never appear.
 
     At once: service, state, dates, place as exactly as its service allows. Words and photos only of
-    reports that were shown (`publish` is the setting of that name). With `near` the nearest come first,
-    each with its distance in `metres`; otherwise the newest.
+    reports that were shown (`publish` is the setting of that name). With `near` the nearest within `metres`
+    come first, each with its distance to the place as strangers see it; otherwise the newest.
     """
-    asked = _whole(select(Case).join(Service, Service.code == Case.service_code)).where(
-        Service.private.is_(False)
-    )
+    asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
     if number is not None:
         asked = asked.where(Case.number == number)
     elif ids is not None:
@@ -111,12 +109,11 @@ def public(
     else:
         asked = asked.where(Case.state.in_(states))
     if near:
-        box = box_around(near, metres)
-        asked = asked.where(Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east))
-    asked = asked.order_by(Case.id.desc()).limit(limit if near is None else 400)
-    found = list(s.scalars(asked).unique())
-    if near:
-        found = sorted(found, key=lambda c: _metres(near, c))[:limit]
+        nearest = _nearest(s, asked, near, metres)[:limit]
+        asked = _whole(select(Case).where(Case.id.in_(nearest)))
+        found = sorted(s.scalars(asked).unique(), key=lambda c: nearest.index(c.id))
+    else:
+        found = list(s.scalars(_whole(asked).order_by(Case.id.desc()).limit(limit)).unique())
     stories = _stories(s, [c.id for c in found]) if number is not None else {}
     return [_sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, [])) for c in found]
 
@@ -126,7 +123,7 @@ def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") ->
 
     Where the reporter's case was merged, the state, dates and proof are those of its root.
     """
-    case = _root(s, report.case_id)
+    case = _loaded(s, root_of(s, report.case).id)
     return _sight(s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id])
 
 
@@ -134,9 +131,14 @@ def is_public(report: Report, case: Case, publish: str) -> bool:
     """Whether strangers may read this report's words and see its photos."""
     if report.erased_at or case.service.private:
         return False
-    if publish == "at_once" or (publish == "on_accept" and case.state != NEW):
+    if publish == "at_once" or (publish == "on_accept" and _was_accepted(case)):
         return True
     return report.shown_at is not None
+
+
+def _was_accepted(case: Case) -> bool:
+    """Whether anybody at the city took it on: spam that was cancelled as it came in is not published."""
+    return (case.merged_from if case.state == MERGED else case.state) not in (NEW, CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class View:
     group: str = ""
     crew: str = ""  # a crew's id, "none", or ""
     place: str = ""  # "none": only cases whose place nobody knows
+    review: str = ""  # "yes": only cases that somebody must look at, ended ones too
     words: str = ""  # number, street, pole or words
 
 
@@ -200,12 +203,16 @@ def points(s: Session, view: View, *, now: datetime) -> list[Pin]:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many open cases there are: by standing, by group of services, without a crew, without a place."""
+    """How many open cases there are: by standing, by group of services, without a crew, without a place.
+
+    `marked` counts those that somebody must look at, ended ones too.
+    """
 
     standings: dict[str, int]
     groups: dict[str, int]
     unassigned: int
     unlocated: int
+    marked: int
 
     @property
     def open(self) -> int:
@@ -234,6 +241,7 @@ def tally(s: Session, *, now: datetime) -> Tally:
         groups={row[0]: row[1] for row in rows},
         unassigned=sum(row[2] for row in rows),
         unlocated=sum(row[3] for row in rows),
+        marked=count(s, View(review="yes"), now=now),
     )
 
 
@@ -253,7 +261,10 @@ def crews(s: Session) -> list[tuple[Crew, int]]:
 
 def whole(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
-    return s.scalars(_whole(select(Case)).where(Case.number == number)).unique().first()
+    asked = _whole(select(Case)).options(
+        selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service))
+    )
+    return s.scalars(asked.where(Case.number == number)).unique().first()
 
 
 def by_number(s: Session, number: str) -> Case | None:
@@ -267,7 +278,7 @@ def by_number(s: Session, number: str) -> Case | None:
 
 def story(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:
     """Everything that happened to a case, with its words, for staff."""
-    return events.of(s, f"case:{case.id}")
+    return events.of(s, events.of_case(case.id))
 
 
 def duplicates_of(s: Session, case: Case) -> list[Case]:
@@ -287,9 +298,11 @@ def jobs(s: Session, crew_ids: Sequence[int], numbers: Sequence[str] | None = No
     return list(s.scalars(asked.order_by(Case.due_at, Case.id)).unique())
 
 
-def waits_for(case: Case) -> str | None:
-    """The reason of the pause that is open now."""
-    return next((p.why for p in case.pauses if p.ended_at is None), None)
+def root_of(s: Session, case: Case) -> Case:
+    """The case at the end of the chain of merges: itself where it was not merged."""
+    while case.merged_into_id is not None:
+        case = s.get_one(Case, case.merged_into_id)
+    return case
 
 
 def _whole(asked: Select[Case]) -> Select[Case]:
@@ -303,9 +316,17 @@ def _whole(asked: Select[Case]) -> Select[Case]:
     )
 
 
-def _root(s: Session, case_id: int) -> Case:
-    case = s.scalars(_whole(select(Case)).where(Case.id == case_id)).unique().one()
-    return case if case.merged_into_id is None else _root(s, case.merged_into_id)
+def _loaded(s: Session, case_id: int) -> Case:
+    return s.scalars(_whole(select(Case)).where(Case.id == case_id)).unique().one()
+
+
+def _nearest(s: Session, asked: Select[Case], near: Point, metres: float) -> list[int]:
+    """Ids of the cases of `asked` within `metres` of `near`, nearest first, as strangers may measure it."""
+    box = box_around(near, metres)
+    inside = asked.where(Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east))
+    places = s.execute(inside.with_only_columns(Case.id, Case.lat, Case.lon, Service.precision_m))
+    measured = [(distance(near, rounded(Point(row.lat, row.lon), row.precision_m)), row.id) for row in places]
+    return [case_id for far, case_id in sorted(measured) if far <= metres]
 
 
 def _sight(
@@ -328,24 +349,25 @@ def _sight(
         tellings.insert(0, Telling(mine.number, mine.taken_at, mine.words, photos, mine=True))
     point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
     exact = mine is not None or not case.service.precision_m
+    seen = rounded(point, 0 if exact else case.service.precision_m) if point else None
     return Sight(
         id=case.id,
         number=case.number,
         service=case.service,
         state=case.state,
         standing=promises.standing(case, now),
-        wait_reason=waits_for(case) if case.state == WAITING else None,
+        wait_reason=promises.waits_for(case) if case.state == WAITING else None,
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,
         address=case.address if exact else _street_only(case.address),
-        point=rounded(point, 0 if exact else case.service.precision_m) if point else None,
+        point=seen,
         reports=len(case.reports),
         tellings=tellings,
         proof=_proof(s, case, open_words=bool(tellings)),
         steps=[Step(e.kind, e.at, e.facts) for e in story if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
-        metres=_metres(near, case) if near else None,
+        metres=distance(near, seen) if near and seen else None,
     )
 
 
@@ -362,11 +384,12 @@ def _proof(s: Session, case: Case, *, open_words: bool) -> Proof | None:
 
 
 def evidence(s: Session, case: Case, cycle: int) -> list[str]:
-    """Ids of the photos that prove a cycle's closing."""
+    """Ids of the photos that prove a cycle's closing: stored ones, since a promised photo proves nothing."""
     return list(
         s.scalars(
             select(Photo.id)
-            .where(Photo.case_id == case.id, Photo.cycle == cycle, Photo.report_id.is_(None))
+            .join(Closure, Closure.id == Photo.closure_id)
+            .where(Closure.case_id == case.id, Closure.cycle == cycle, Photo.stored_at.is_not(None))
             .order_by(Photo.position, Photo.added_at)
         )
     )
@@ -376,24 +399,18 @@ def _merged_into(s: Session, case: Case) -> str | None:
     """The number of a merged case's root, unless the root is private."""
     if case.state != MERGED:
         return None
-    root = _root(s, case.id)
+    root = root_of(s, case)
     return None if root.service.private else root.number
 
 
 def _stories(s: Session, case_ids: Sequence[int]) -> dict[int, list[Event]]:
     found: dict[int, list[Event]] = {case_id: [] for case_id in case_ids}
     rows = s.scalars(
-        select(Event).where(Event.subject.in_([f"case:{i}" for i in case_ids])).order_by(Event.seq)
+        select(Event).where(Event.subject.in_([events.of_case(i) for i in case_ids])).order_by(Event.seq)
     )
     for event in rows:
         found[int(event.subject.partition(":")[2])].append(event)
     return found
-
-
-def _metres(near: Point, case: Case) -> float:
-    if case.lat is None or case.lon is None:
-        return float("inf")
-    return distance(near, Point(case.lat, case.lon))
 
 
 def _street_only(address: str) -> str:
@@ -402,7 +419,13 @@ def _street_only(address: str) -> str:
 
 def _answers(view: View, now: datetime) -> list[Any]:
     """The conditions that a case of this view meets."""
-    met: list[Any] = [Case.state == view.state if view.state else Case.state.in_(OPEN)]
+    met: list[Any] = []
+    if view.state:
+        met.append(Case.state == view.state)
+    elif not view.review:
+        met.append(Case.state.in_(OPEN))
+    if view.review:
+        met.append(Case.review.is_not(None))
     if view.standing:
         met.append(_stands(view.standing, now))
     if view.group:
@@ -438,3 +461,22 @@ def _mentions(word: str) -> Any:
     like = f"%{word.replace('%', '').replace('_', '')}%"
     told = select(Report.id).where(Report.case_id == Case.id, Report.words.ilike(like)).exists()
     return or_(Case.number.ilike(like), Case.address.ilike(like), told, Case.asset.has(number=word.upper()))
+
+
+def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:
+    """The cases with these numbers, in their order, with all that a row or a card shows."""
+    found = s.scalars(_whole(select(Case)).where(Case.number.in_(numbers))).unique()
+    by_its_number = {case.number: case for case in found}
+    return [by_its_number[number] for number in dict.fromkeys(numbers) if number in by_its_number]
+
+
+def crew(s: Session, crew_id: int) -> Crew | None:
+    """The crew with this id."""
+    return s.get(Crew, crew_id)
+
+
+def names(s: Session, actors: Collection[str]) -> dict[str, str]:
+    """The persons behind the log's actors, by the name the log gives them."""
+    ids = [int(actor.partition(":")[2]) for actor in actors if actor.startswith("person:")]
+    rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
+    return {f"person:{person_id}": name for person_id, name in rows}

@@ -17,6 +17,7 @@ from city import cases, events, people, photos, places, promises
 from city.events import Actor
 from city.lifecycle import (
     CLOSED,
+    MAX_WORDS,
     OPEN,
     REOPEN_DAYS,
     REOPENINGS_BEFORE_SUPERVISOR,
@@ -39,7 +40,7 @@ from city.schema import (
     Subscription,
 )
 
-MAX_WORDS = 4000
+ASK_AGAIN_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def take(
     at: datetime,
     token: str,
     taken: Sequence[Photo] = (),
+    linked_to: Case | None = None,
     origin: str = "live",
 ) -> Report:
     """The one way in. The same key twice gives the same report.
@@ -83,7 +85,9 @@ def take(
     case = _case_to_join(s, telling.join) if telling.join else None
     joined = case is not None
     if case is None:
-        case = cases.open_case(s, service, telling.place, by=by, at=at, urgent=telling.danger, origin=origin)
+        case = cases.open_case(
+            s, service, telling.place, by=by, at=at, urgent=telling.danger, linked_to=linked_to, origin=origin
+        )
     report = _told(s, telling, service, case, at, origin)
     for position, photo in enumerate(taken[: photos.MAX_PHOTOS]):
         photos.attach(s, photo, case_id=case.id, report_id=report.id, position=position)
@@ -91,17 +95,17 @@ def take(
     said = {"words": telling.words, "address": report.address, "answers": telling.answers}
     events.record(
         s, cases.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
-        facts={"report": report.number, "channel": telling.channel}, photos=[p.sha256 for p in taken],
+        facts={"report": report.number, "channel": telling.channel, "danger": telling.danger},
+        photos=[p.sha256 for p in taken],
         words=said if any(said.values()) else None, origin=origin,
     )  # fmt: skip
     if joined and telling.danger and not case.urgent:
-        case.urgent = True
-        promises.refresh(case, at)
+        promises.hurry(case, at)
     return report
 
 
 def token_for(secret: str, key: str) -> str:
-    """The secret link's token: only who holds the form's key or the server's secret can make it."""
+    """The secret link's token: the same for a retry of the same form, and nobody else's to make."""
     return hmac.new(secret.encode(), b"link:" + key.encode(), hashlib.sha256).hexdigest()[:32]
 
 
@@ -135,14 +139,18 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
 
 
 def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime) -> Subscription:
-    """Keeps an address for news; the receipt asks for its confirmation. Raises Refused `bad_email`."""
+    """Keeps an address for news; the receipt asks for its confirmation. Raises Refused `bad_email`.
+
+    Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
+    """
     email = people.address(email)
     found = s.scalars(
         select(Subscription).where(Subscription.report_id == report.id, Subscription.email == email)
     ).first()
-    if found:
+    if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
         return found
-    row = Subscription(report_id=report.id, email=email, lang=lang, asked_at=at)
+    row = found or Subscription(report_id=report.id, email=email, lang=lang, asked_at=at)
+    row.asked_at = at
     s.add(row)
     s.flush()
     events.record(
@@ -198,7 +206,8 @@ def not_fixed(
     case = cases.root_of(s, report.case)
     cases.lock(s, case)
     cycle = case.cycle if case.state == CLOSED else case.cycle - 1
-    said = s.scalars(select(NotFixed).where(NotFixed.report_id == report.id, NotFixed.cycle == cycle)).first()
+    about = (NotFixed.report_id == report.id, NotFixed.case_id == case.id, NotFixed.cycle == cycle)
+    said = s.scalars(select(NotFixed).where(*about)).first()
     if said:
         return said.led_to
     if case.state != CLOSED and (cycle < 1 or case.state not in OPEN):
@@ -234,8 +243,8 @@ def told_at(s: Session, report: Report, case: Case) -> datetime | None:
 def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
-    The log keeps its lines and commitments and still verifies; the list of erasures lets a restored
-    backup forget again.
+    The log keeps its lines and commitments and still verifies. The list of erasures is what a restored
+    backup will be told to forget again.
     """
     may("erase", by.roles)
     if report.erased_at:
@@ -355,11 +364,7 @@ def _told_anew(
     if old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
     telling = Telling(key, old.service_code, "web", report.lang, words, place)
-    if not _claim(s, key):
-        return
-    case = cases.open_case(s, old.service, place, by=by, at=at, linked_to=old, origin=origin)
-    again = _told(s, telling, old.service, case, at, origin)
-    s.add(SecretLink(token_hash=_hashed(token), report_id=again.id, made_at=at))
+    again = take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
     for known in report.subscriptions:
         s.add(
             Subscription(
@@ -367,10 +372,6 @@ def _told_anew(
                 confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
             )
         )  # fmt: skip
-    events.record(
-        s, cases.subject(case), "report", by=by, at=at, facts={"report": again.number, "channel": "web"},
-        words={"words": words} if words else None, origin=origin,
-    )  # fmt: skip
 
 
 def _forget_subscriptions(s: Session, report: Report) -> None:

@@ -219,7 +219,7 @@ class Case(Base):
     service_code: Mapped[str] = mapped_column(ForeignKey("services.code"))
     state: Mapped[str] = mapped_column(String(12), index=True)
     cycle: Mapped[int] = mapped_column(default=1)
-    version: Mapped[int] = mapped_column(default=1)  # grows with every change: base of a phone's merge
+    version: Mapped[int] = mapped_column(default=1)  # grows with every change: phones say which they saw
     lat: Mapped[float | None]
     lon: Mapped[float | None]
     accuracy_m: Mapped[float | None]
@@ -230,15 +230,18 @@ class Case(Base):
     urgent: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(String(10), default="live")
     opened_at: Mapped[datetime]
+    clock_from: Mapped[datetime]  # the first Report, that of a case merged into this one included
+    promise_days: Mapped[int]  # as promised then: a city file that changes later moves no given word
     due_at: Mapped[datetime] = mapped_column(index=True)
     risk_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))
     follow_on: Mapped[bool] = mapped_column(default=False)  # made safe; the lasting repair is still owed
-    review: Mapped[str | None] = mapped_column(String(20))  # why a supervisor must look
+    review: Mapped[str | None] = mapped_column(String(20))  # why a dispatcher or supervisor must look
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     merged_from: Mapped[str | None] = mapped_column(String(12))  # the state unmerge gives back
     merged_crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))  # the crew unmerge gives back
+    merged_started_at: Mapped[datetime | None]  # when that crew had begun
     linked_to_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
     service: Mapped[Service] = relationship()
     asset: Mapped[Asset | None] = relationship()
@@ -326,7 +329,8 @@ class Photo(Base):
     stored_at: Mapped[datetime | None]  # when all sizes were in the store: evidence counts from here
     report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
-    cycle: Mapped[int | None]  # of the closing it proves; None for a report's photo
+    cycle: Mapped[int | None]  # a crew's photo: the cycle it was taken in; None for a report's
+    closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"))  # the closing it proves
     position: Mapped[int] = mapped_column(default=0)
     report: Mapped[Report | None] = relationship(back_populates="photos")
 
@@ -385,10 +389,10 @@ class Closure(Base):
 
 
 class NotFixed(Base):
-    """A resident's "not fixed" about one closing. One a report and cycle."""
+    """A resident's "not fixed" about one closing. One a report, case and cycle."""
 
     __tablename__ = "not_fixed"
-    __table_args__ = (UniqueConstraint("report_id", "cycle"),)
+    __table_args__ = (UniqueConstraint("report_id", "case_id", "cycle"),)
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))

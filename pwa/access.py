@@ -135,17 +135,6 @@ def token_of(number: str) -> str | None:
     return request.cookies.get(_link_cookie(number))
 
 
-def cases_held(s: Session) -> list[Case]:
-    """The cases whose secret links this browser opened, newest first."""
-    found = {}
-    for name, token in request.cookies.items():
-        report = reports.by_token(s, token) if name.startswith("cl_case_") else None
-        if report:
-            case = cases.root_of(s, report.case)
-            found[case.id] = case
-    return sorted(found.values(), key=lambda c: -c.id)
-
-
 def _link_cookie(number: str) -> str:
     return f"cl_case_{number}"
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
 from flask_babel import Babel
@@ -21,7 +23,7 @@ csrf = CSRFProtect()
 
 # Leaflet and htmx set styles through the DOM, which this allows; no style or script stands in a page.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "default-src 'self'; img-src 'self' blob: data:{tiles}; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
@@ -108,9 +110,17 @@ def _refuse_nul() -> None:
         abort(400)
 
 
+@cache
+def _policy(tiles: str) -> str:
+    """The one policy of all pages; only where a city sets raster tiles may pictures come from elsewhere."""
+    parts = urlsplit(tiles.replace("{s}.", "*."))
+    host = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return CONTENT_SECURITY_POLICY.format(tiles=host)
+
+
 def _guard(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("Content-Security-Policy", _policy(access.here().settings.tiles))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")

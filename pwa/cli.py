@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sqlalchemy import Engine, select
 
 from city import cityfile, db, events, people
 from city.lifecycle import ROLES, Refused
-from city.schema import Clock, Person, Root, Service
+from city.schema import Clock, Person, Service
 from city.settings import Settings, WrongSetting, read
 
 THREADS = 4  # requests served at once
@@ -280,12 +280,8 @@ def _listen(engine: Engine, now: datetime) -> int:
 
 
 def _root(engine: Engine, now: datetime) -> None:
-    """Yesterday's root, as soon as yesterday is over."""
-    yesterday = (now - timedelta(days=1)).date()
     with db.transaction(engine) as s:
-        last = s.scalar(select(Root.day).order_by(Root.day.desc()).limit(1))
-        if last is None or last < yesterday:
-            events.take_root(s, yesterday)
+        events.take_due_root(s, now)
 
 
 def _safely(job: Job) -> None:

@@ -3,12 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from flask import Flask
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from city.lifecycle import CANCELLED, CLOSED, MERGED
+from city import promises
+from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
 
 NBSP = "\u00a0"
@@ -18,7 +20,8 @@ def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
-        step=step, state=state, left=left, early=early,
+        step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
+        channel=channel, tongue=tongue, asset=asset,
     )  # fmt: skip
 
 
@@ -69,8 +72,8 @@ def promise(case: Any) -> str:
         return _("Same problem as another report")
     if case.state == CANCELLED:
         return _("Withdrawn")
-    if case.state == "waiting":
-        return waiting(case)
+    if case.state == WAITING:
+        return waits_for(_wait_reason(case))
     at = access.now()
     if case.due_at < at:
         late = at - case.due_at
@@ -83,18 +86,9 @@ def promise(case: Any) -> str:
     return _("By %(day)s", day=day(case.due_at))
 
 
-def waiting(case: Any) -> str:
-    """What a waiting case waits for."""
-    reason = getattr(case, "wait_reason", None) or next(
-        (p.why for p in getattr(case, "pauses", ()) if p.ended_at is None), None
-    )
-    words = {
-        "utility": _("Waiting for the utility"),
-        "parts": _("Waiting for parts"),
-        "weather": _("Waiting for the weather"),
-        "resident": _("Waiting for your answer"),
-    }
-    return words.get(reason or "", _("Waiting"))
+def waits_for(code: str | None) -> str:
+    """What a case waits for, as residents read it."""
+    return _waits().get(code or "", ("", _("Waiting")))[1]
 
 
 def outcome(code: str | None) -> str:
@@ -110,7 +104,9 @@ def outcome(code: str | None) -> str:
 
 def left(case: Any) -> str:
     """A short form for the queue: "1 day late", "2 h left", "Thu 26 Nov", "Utility"."""
-    if case.state in (CLOSED, MERGED, CANCELLED, "waiting"):
+    if case.state == WAITING:
+        return reason(_wait_reason(case) or "") or _("Waiting")
+    if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
     span = case.due_at - access.now()
     hours = int(abs(span).total_seconds() // 3600)
@@ -171,6 +167,7 @@ def step(kind: str) -> str:
         "reopen": _("Opened again"),
         "not fixed": _("A resident says: not fixed"),
         "review": _("A supervisor looks at it"),
+        "reviewed": _("Looked at"),
         "merge": _("Merged into another case"),
         "merged in": _("Another case was merged into this one"),
         "unmerge": _("Separated again"),
@@ -188,11 +185,90 @@ def step(kind: str) -> str:
     return str(words.get(kind, kind))
 
 
+def standing(code: str) -> str:
+    """How a promise stands, in the words beside its colour and shape."""
+    words = {"late": _("Late"), "risk": _("At risk"), "ok": _("On time"), "wait": _("Waiting")}
+    return words.get(code, "")
+
+
+def reason(code: str) -> str:
+    """A reason that staff choose, as its chip says it."""
+    words = {
+        "unsafe": _("Unsafe"),
+        "dark": _("Too dark"),
+        "nothing to see": _("Nothing to see"),
+        "withdrawn": _("Withdrawn"),
+        "spam": _("Not a real report"),
+        "test": _("A test"),
+    } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
+    return words.get(code, code)
+
+
+def mark(code: str) -> str:
+    """Why somebody must look at a case, for staff. What a crew sent meanwhile stands in its history."""
+    words = {
+        "sent back": _("Sent back by residents again. Somebody decides what happens."),
+        "reopened": _("A crew sent work from before it was opened again."),
+        "cancelled": _("A crew sent work after it was cancelled."),
+        "merged": _("A crew sent work on a case that is merged into this one."),
+        "closed": _("A crew sent work after it was closed."),
+        "step_back": _("A crew sent a step that no longer fits."),
+        "not_your_job": _("A crew sent work that it had no job for."),
+        "reassigned": _("A crew sent work after another crew had the job."),
+        "unassigned": _("A crew sent work after the job was taken back."),
+    }
+    return words.get(code, _("Somebody has to look at this case."))
+
+
+def channel(code: str) -> str:
+    """How a report came in."""
+    words = {
+        "web": _("on the web"),
+        "phone": _("by phone"),
+        "crew": _("by a crew"),
+        "api": _("by another app"),
+    }
+    return words.get(code, code)
+
+
+def asset(found: Any) -> str:
+    """A thing of the city by the number on it."""
+    words = {
+        "pole": _("Pole %(number)s", number=found.number),
+        "tree": _("Tree %(number)s", number=found.number),
+        "basket": _("Basket %(number)s", number=found.number),
+    }
+    return str(words.get(found.kind, found.number))
+
+
+def tongue(code: str) -> str:
+    """A language's name in the visitor's own."""
+    try:
+        return str(Locale.parse(code).get_language_name(get_locale()) or code)
+    except (ValueError, UnknownLocaleError):
+        return code
+
+
 def metres(value: float) -> str:
     """ "40 m", "1.2 km": rounded as people say it."""
     if value >= 1000:
         return f"{value / 1000:.1f}{NBSP}km"
     return f"{round(value, -1) if value >= 100 else round(value):.0f}{NBSP}m"
+
+
+def _waits() -> dict[str, tuple[str, str]]:
+    """Every reason to wait: as a chip, and as residents read it."""
+    return {
+        "utility": (_("Utility"), _("Waiting for the utility")),
+        "parts": (_("Parts"), _("Waiting for parts")),
+        "weather": (_("Weather"), _("Waiting for the weather")),
+        "resident": (_("Resident"), _("Waiting for your answer")),
+    }
+
+
+def _wait_reason(case: Any) -> str | None:
+    """Of a stranger's Sight or of the case itself."""
+    return case.wait_reason if hasattr(case, "wait_reason") else promises.waits_for(case)
 
 
 def _outcome_of(case: Any) -> str | None:

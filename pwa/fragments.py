@@ -36,10 +36,3 @@ def go(url: str) -> Response:
     response = make_response("", 303)
     response.headers["Location"] = url
     return response
-
-
-def retarget(response: Response, target: str, swap: str = "outerHTML") -> Response:
-    """Lets an answer land elsewhere than asked. Set by hand: the extension refuses valid swap values."""
-    response.headers["HX-Retarget"] = target
-    response.headers["HX-Reswap"] = swap
-    return response

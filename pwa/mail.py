@@ -39,7 +39,7 @@ def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
     sight = queries.own(s, report, now=access.now(), publish=settings.publish)
     code = reports.news_code(settings.secret_key, row)
     links = {
-        # Secret only for the one who holds the mailbox: it shows the own words and photos.
+        # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
         "case": _link("resident.secret", token=reports.token_for(settings.secret_key, report.key)),
         "confirm": _link("resident.news", subscription=row.id, code=code),
         "stop": _link("resident.news", subscription=row.id, code=code, stop=1),

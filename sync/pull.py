@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city.lifecycle import CLOSED, WAITING
-from city.queries import waits_for
+from city.promises import waits_for
 from city.schema import Case, Clock, FeedRow, Report, Service
 
 # A job that the crew closed stays on its phone for the day.

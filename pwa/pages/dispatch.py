@@ -21,6 +21,7 @@ from city.lifecycle import (
     CLOSED,
     DISPATCHER,
     MANAGER,
+    MAX_WORDS,
     MERGED,
     MOVES,
     NO_PHOTO,
@@ -207,7 +208,7 @@ def close(number: str) -> Response:
             taken.append(photo)
         cases.close(
             s, c, by=g.actor, at=at, outcome=request.form.get("outcome", ""), photos_taken=taken,
-            no_photo=no_photo, words=request.form.get("words", "").strip()[: reports.MAX_WORDS],
+            no_photo=no_photo, words=request.form.get("words", "").strip()[: MAX_WORDS],
         )  # fmt: skip
 
     try:
@@ -225,7 +226,7 @@ def close(number: str) -> Response:
 @access.for_role(*LOOKERS)
 def reopen(number: str) -> Response:
     """A closed case lives again."""
-    words = request.form.get("words", "").strip()[: reports.MAX_WORDS]
+    words = request.form.get("words", "").strip()[: MAX_WORDS]
     said = _("Open again. The promise clock runs.")
     return _do(
         number,
@@ -278,7 +279,7 @@ def cancel(number: str) -> Response:
 @access.for_role(*LOOKERS)
 def note(number: str) -> Response:
     """Keeps a note that only staff read."""
-    words = request.form.get("note", "")[: reports.MAX_WORDS]
+    words = request.form.get("note", "")[: MAX_WORDS]
     return _do(
         number,
         lambda s, c: cases.note(s, c, words, by=g.actor, at=access.now()),
@@ -392,7 +393,7 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "saved": _saved(queries.tally(s, now=access.now()), crews),
         "crews": [crew for crew, _count in crews],
         "standing": lambda c: promises.standing(c, access.now()),
-        "waits_for": queries.waits_for,
+        "waits_for": promises.waits_for,
         "live": cases.live,
         "may_assign": bool(g.actor.roles & {DISPATCHER, SUPERVISOR}),
         "entered": request.form,
@@ -562,7 +563,7 @@ def _map_words() -> dict[str, str]:
 def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
     if case.state == WAITING:
-        why = queries.waits_for(case)
+        why = promises.waits_for(case)
         return _("Waiting: %(reason)s", reason=_reason(why)) if why else _("Waiting")
     if case.state == CLOSED:
         return filters.promise(case)

@@ -20,7 +20,7 @@ from werkzeug.datastructures import FileStorage
 from city import cases, duplicates, people, photos, places, queries, reports
 from city.cityfile import Service
 from city.geo import Point, distance
-from city.lifecycle import CLOSED, NEW, REOPEN_DAYS, Refused
+from city.lifecycle import CLOSED, MAX_WORDS, NEW, REOPEN_DAYS, Refused
 from city.photos import BadPhoto
 from city.places import Place
 from city.queries import Sight
@@ -417,8 +417,8 @@ def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
     refused = [] if form.service else [Refused("unknown_service")]
     if spot.fault and not form.join:  # the case that is joined has a place
         refused.append(spot.fault)
-    if len(form.words) > reports.MAX_WORDS:
-        refused.append(Refused("words_too_long", most=reports.MAX_WORDS))
+    if len(form.words) > MAX_WORDS:
+        refused.append(Refused("words_too_long", most=MAX_WORDS))
     return [_fault(form, one) for one in refused]
 
 

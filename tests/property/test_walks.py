@@ -153,7 +153,9 @@ def holds(case: Case, family: list[Case]) -> None:
     if case.state == CLOSED:
         assert case.closures[-1].cycle == case.cycle
         assert case.outcome == case.closures[-1].outcome
-    assert case.due_at >= promises.due(case.opened_at, case.service, [], case.opened_at)
+    assert case.due_at >= promises.due(
+        case.clock_from, case.promise_days, promises.zone_of(case.service), [], case.opened_at
+    )
 
 
 def reaches_the_end(scene: Scene, case: Case) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import cases, events, people, promises, reports
+from city import cases, events, people, promises, queries, reports
 from city.lifecycle import Refused
 from city.schema import Assignment, Case, Event, FeedRow
 
@@ -219,3 +219,114 @@ def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
         new = scene.s.scalars(select(Case).where(Case.linked_to_id == old.id)).one()
         assert (old.state, new.state, new.address) == ("closed", "new", old.address)
         assert reports.by_token(scene.s, reports.token_for(SECRET, "late")).case is new
+
+
+def test_a_city_file_that_changes_later_moves_no_given_word(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        due = case.due_at
+        case.service.promise_days = 30
+        scene.s.flush()
+        promises.refresh(case, town.now)
+        assert case.due_at == due
+
+
+def test_separating_a_closed_case_does_not_move_its_due_date(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        closed, root = scene.report().case, scene.report().case
+        cases.close(scene.s, closed, by=by, at=town.now, outcome="not found")
+        due = closed.due_at
+        cases.merge(scene.s, closed, root, by=by, at=town.now)
+        cases.unmerge(scene.s, closed, by=by, at=town.now + timedelta(days=40))
+        assert (closed.state, closed.due_at) == ("closed", due)
+
+
+def test_the_clock_of_a_root_starts_at_the_first_report_of_all(town: Town) -> None:
+    with town.at_work() as scene:
+        by, later = scene.actor("dispatcher"), town.now + timedelta(days=2)
+        old, young = scene.report().case, scene.report(at=later).case
+        promised = young.due_at
+        cases.merge(scene.s, old, young, by=by, at=later)
+        assert young.due_at == old.due_at == promised - timedelta(days=2)
+        cases.unmerge(scene.s, old, by=by, at=later)
+        assert young.due_at == promised
+
+
+def test_danger_hurries_the_case_it_joins_or_is_merged_into(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        calm, other = scene.report().case, scene.report().case
+        promised = calm.due_at
+        scene.report(join=calm.number, danger=True)
+        assert calm.urgent
+        assert calm.due_at == promised - timedelta(days=2)
+        cases.merge(scene.s, calm, other, by=by, at=town.now)
+        assert other.urgent
+        assert other.due_at == calm.due_at
+
+
+def test_a_crew_at_work_is_at_work_again_after_separating(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        case, root = scene.assigned(), scene.report().case
+        cases.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        cases.merge(scene.s, case, root, by=by, at=town.now)
+        cases.unmerge(scene.s, case, by=by, at=town.now)
+        assert (case.state, cases.live(case).started_at) == ("underway", town.now)
+
+
+def test_another_reason_to_wait_is_not_swallowed(town: Town) -> None:
+    with town.at_work() as scene:
+        by, case = scene.actor("dispatcher"), scene.report().case
+        assert cases.wait(scene.s, case, "weather", by=by, at=town.now)
+        assert not cases.wait(scene.s, case, "weather", by=by, at=town.now)
+        with pytest.raises(Refused, match="wrong_state"):
+            cases.wait(scene.s, case, "utility", by=by, at=town.now)
+
+
+def test_a_photo_of_made_safe_proves_no_later_closing(town: Town) -> None:
+    with town.at_work() as scene:
+        by, case = scene.actor("dispatcher"), scene.assigned()
+        photo = scene.photo("gold", "device:1")
+        cases.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now, photos_taken=[photo])
+        photo.stored_at = town.now
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        assert queries.evidence(scene.s, case, 1) == []
+
+
+def test_evidence_counts_when_it_is_stored(town: Town) -> None:
+    with town.at_work() as scene:
+        case, photo = scene.assigned(), scene.photo("gold", "device:1")
+        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[photo])
+        assert queries.evidence(scene.s, case, 1) == []
+        photo.stored_at = town.now
+        assert queries.evidence(scene.s, case, 1) == [photo.id]
+
+
+def test_not_fixed_is_heard_again_at_the_case_that_carries_on(town: Town) -> None:
+    with town.at_work() as scene:
+        by, report, other = scene.actor("dispatcher"), scene.report(), scene.report()
+        for case in (report.case, other.case):
+            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        assert not_fixed(scene, report, town.now, "first") == "reopened"
+        cases.merge(scene.s, report.case, other.case, by=by, at=town.now)
+        assert not_fixed(scene, report, town.now, "second") == "reopened"
+        assert other.case.state == "accepted"
+
+
+def test_words_without_end_are_refused_not_cut(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        with pytest.raises(Refused, match="words_too_long"):
+            cases.note(scene.s, case, "w" * 4001, by=scene.actor("rosa"), at=town.now)
+
+
+def test_a_mark_to_look_at_goes_when_somebody_looked(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        cases.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="reassigned")
+        assert case.review == "reassigned"
+        assert cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
+        assert not cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
+        assert case.review is None

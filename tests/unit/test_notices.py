@@ -5,11 +5,11 @@ from email.message import EmailMessage
 from typing import Any
 
 from factories import Town
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import cases, db, delivery, events, notices, reports
-from city.schema import Case, Message, Subscription
+from city.schema import Case, Follower, Message, Subscription
 
 
 def render(_s: Session, message: Message) -> EmailMessage:
@@ -115,4 +115,42 @@ def test_reading_the_log_again_makes_no_second_message(town: Town, smtp: Any) ->
         lines = len(events.since(scene.s, 0))
     with db.transaction(town.engine) as s:
         assert notices.follow(s, town.now) == 0
-    assert lines >= 3
+        s.get_one(Follower, notices.NAME).seq = 0
+        assert notices.follow(s, town.now) == lines
+        assert s.scalar(select(func.count()).select_from(Message)) == 1
+
+
+def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: Any) -> None:
+    subscribed(town, confirmed=False)
+    subscribed(town, confirmed=False)
+
+    def half(s: Session, message: Message) -> EmailMessage:
+        if message.id == 1:
+            raise KeyError("a word that is not there")
+        return render(s, message)
+
+    with db.transaction(town.engine) as s:
+        notices.follow(s, town.now)
+    assert delivery.send_due(town.engine, delivery.open_mailer(smtp.url), half, town.now) == 1
+    with town.looking() as scene:
+        assert "KeyError" in (scene.s.get_one(Message, 1).fault or "")
+
+
+def test_a_lost_receipt_is_sent_again_when_asked_for(town: Town, smtp: Any) -> None:
+    with town.at_work() as scene:
+        report = scene.report()
+        for minutes in (0, 1, 30):
+            at = town.now + timedelta(minutes=minutes)
+            reports.subscribe(scene.s, report, "ana@town.test", lang="es", at=at)
+    work(town, smtp)
+    assert told(smtp) == [("ana@town.test", "receipt")] * 2
+
+
+def test_who_is_merged_into_a_closed_case_hears_that_it_is_done(town: Town, smtp: Any) -> None:
+    done, late = subscribed(town, confirmed=False), subscribed(town, confirmed=True)
+    close(town, done)
+    with town.at_work() as scene:
+        case, into = scene.s.get_one(Case, late), scene.s.get_one(Case, done)
+        cases.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
+    work(town, smtp)
+    assert ("ana@town.test", "closed") in told(smtp)

@@ -198,7 +198,7 @@ def a_case(engine: Engine) -> int:
         s.flush()
         case = Case(
             number=code[:20], service_code=code, state="new", place_source="pin",
-            opened_at=NOW, due_at=NOW, risk_at=NOW,
+            opened_at=NOW, clock_from=NOW, promise_days=3, due_at=NOW, risk_at=NOW,
         )  # fmt: skip
         s.add(case)
         s.flush()

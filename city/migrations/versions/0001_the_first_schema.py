@@ -286,6 +286,8 @@ def upgrade() -> None:
         sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("origin", sa.String(length=10), nullable=False),
         sa.Column("opened_at", city.schema.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("clock_from", city.schema.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("promise_days", sa.Integer(), nullable=False),
         sa.Column("due_at", city.schema.UtcDateTime(timezone=True), nullable=False),
         sa.Column("risk_at", city.schema.UtcDateTime(timezone=True), nullable=False),
         sa.Column("closed_at", city.schema.UtcDateTime(timezone=True), nullable=True),
@@ -295,6 +297,7 @@ def upgrade() -> None:
         sa.Column("merged_into_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("merged_from", sa.String(length=12), nullable=True),
         sa.Column("merged_crew_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("merged_started_at", city.schema.UtcDateTime(timezone=True), nullable=True),
         sa.Column("linked_to_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(["asset_id"], ["assets.id"], name=op.f("fk_cases_asset_id")),
         sa.ForeignKeyConstraint(["linked_to_id"], ["cases.id"], name=op.f("fk_cases_linked_to_id")),
@@ -435,7 +438,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_not_fixed_case_id")),
         sa.ForeignKeyConstraint(["report_id"], ["reports.id"], name=op.f("fk_not_fixed_report_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_not_fixed")),
-        sa.UniqueConstraint("report_id", "cycle", name=op.f("uq_not_fixed_report_id")),
+        sa.UniqueConstraint("report_id", "case_id", "cycle", name=op.f("uq_not_fixed_report_id")),
     )
     with op.batch_alter_table("not_fixed", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_not_fixed_case_id"), ["case_id"], unique=False)
@@ -455,8 +458,10 @@ def upgrade() -> None:
         sa.Column("report_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("cycle", sa.Integer(), nullable=True),
+        sa.Column("closure_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_photos_case_id")),
+        sa.ForeignKeyConstraint(["closure_id"], ["closures.id"], name=op.f("fk_photos_closure_id")),
         sa.ForeignKeyConstraint(["report_id"], ["reports.id"], name=op.f("fk_photos_report_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_photos")),
         sa.UniqueConstraint("staged_for", "upload_sha256", name=op.f("uq_photos_staged_for")),

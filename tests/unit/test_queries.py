@@ -1,0 +1,47 @@
+"""What strangers may see, and where: never nearer than a service allows, never what was not shown."""
+
+from factories import LAMP, Town
+
+from city import cases, queries
+from city.geo import Point, distance
+from city.places import Place
+from city.schema import Service
+
+
+def test_nobody_measures_a_place_more_exactly_than_its_service_allows(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").precision_m = 500
+        scene.report()
+    with town.looking() as scene:
+        near = Point(39.601, -71.2)
+        [sight] = queries.public(scene.s, now=town.now, near=near)
+        assert sight.point != LAMP.point
+        assert sight.point is not None
+        assert sight.metres == distance(near, sight.point)
+        assert sight.address == "Tansy Street"
+
+
+def test_the_nearest_come_first_however_many_there_are(town: Town) -> None:
+    with town.at_work() as scene:
+        nearest = scene.report(place=Place(39.6001, -71.2, "pin")).case.number
+        for n in range(12):
+            scene.report(place=Place(39.602 + n / 10_000, -71.2, "pin"))
+        scene.report(place=Place(39.65, -71.2, "pin"))
+    with town.looking() as scene:
+        found = queries.public(scene.s, now=town.now, near=LAMP.point, metres=400, limit=5)
+        assert found[0].number == nearest
+        assert len(found) == 5
+        assert [s.metres for s in found] == sorted(s.metres or 0 for s in found)
+        everything = queries.public(scene.s, now=town.now, near=LAMP.point, metres=400, limit=50)
+        assert len(everything) == 13, "what lies beyond the circle is not near"
+
+
+def test_publishing_on_acceptance_publishes_no_spam(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        spam, merged, read = scene.report(), scene.report(), scene.report()
+        cases.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
+        cases.accept(scene.s, read.case, by=by, at=town.now)
+        cases.merge(scene.s, merged.case, read.case, by=by, at=town.now)
+        told = [queries.is_public(r, r.case, "on_accept") for r in (spam, merged, read)]
+        assert told == [False, False, True]
