@@ -32,6 +32,7 @@ from city.lifecycle import (
     WAIT_REASONS,
     WAITING,
     Refused,
+    allow,
     check,
     may,
 )
@@ -83,6 +84,7 @@ def open_case(
 
 def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """A person at the city has read it and takes it on."""
+    allow("accept", by.roles)
     lock(s, case)
     if case.state == ACCEPTED:
         return False
@@ -92,6 +94,7 @@ def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "li
 
 def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Gives the case to a crew; a crew that held it loses it as `reassigned`."""
+    allow("assign", by.roles)
     lock(s, case)
     held = live(case)
     if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
@@ -107,6 +110,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
 
 def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Takes the case back from its crew."""
+    allow("unassign", by.roles)
     lock(s, case)
     if case.state == ACCEPTED:
         return False
@@ -125,6 +129,7 @@ def start(
     origin: str = "live",
 ) -> bool:
     """The crew is at work."""
+    allow("start", by.roles)
     lock(s, case)
     if case.state == UNDERWAY:
         return False
@@ -145,6 +150,7 @@ def pause(
     origin: str = "live",
 ) -> bool:
     """The crew breaks off and keeps the job."""
+    allow("pause", by.roles)
     lock(s, case)
     if case.state == ASSIGNED:
         return False
@@ -164,6 +170,7 @@ def wait(
     origin: str = "live",
 ) -> bool:
     """The case waits for somebody else; the promise clock stands."""
+    allow("wait", by.roles)
     _one_of(reason, WAIT_REASONS, "wait_reason")
     lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == reason:
@@ -185,6 +192,7 @@ def resume(
     origin: str = "live",
 ) -> bool:
     """The wait is over: back to the crew that holds it, or to the queue."""
+    allow("resume", by.roles)
     lock(s, case)
     if case.state in (ACCEPTED, ASSIGNED):
         return False
@@ -207,6 +215,7 @@ def make_safe(
     origin: str = "live",
 ) -> bool:
     """Nobody can be hurt any more, but it is not mended: the job ends, the case and its clock go on."""
+    allow("make safe", by.roles)
     lock(s, case)
     if case.state == ACCEPTED and case.follow_on:
         return False
@@ -241,6 +250,7 @@ def needs_parts(
     origin: str = "live",
 ) -> bool:
     """The crew cannot go on without a part: the job ends and the case waits."""
+    allow("needs parts", by.roles)
     lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
         return False
@@ -277,6 +287,7 @@ def close(
     names the job of a crew that had no signal when its job was given away: it did the work, so whoever
     holds the job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`.
     """
+    allow("close", by.roles)
     _one_of(outcome, OUTCOMES, "outcome")
     if no_photo is not None:
         _one_of(no_photo, NO_PHOTO, "no_photo")
@@ -313,6 +324,7 @@ def close(
 
 def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live") -> bool:
     """A closed case lives again in its next cycle, and its clock runs on."""
+    allow("reopen", by.roles)
     lock(s, case)
     if case.state == ACCEPTED and case.cycle > 1:
         return False
@@ -340,6 +352,7 @@ def merge(
     Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
     into itself, or into one that was merged into it, is Refused `merge_cycle`.
     """
+    allow("merge", by.roles)
     root = _lock_with_root(s, case, into)
     if root.id == case.id:
         raise Refused("merge_cycle")
@@ -372,6 +385,7 @@ def merge(
 
 def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Gives a merged case its former state and crew back, its due date as if the clock had never stopped."""
+    allow("unmerge", by.roles)
     if case.merged_into_id is None:
         return False
     root = _lock_with_root(s, case, case)
@@ -390,6 +404,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
 
 def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Ends a case that should not be one: withdrawn, spam or a test."""
+    allow("cancel", by.roles)
     _one_of(reason, CANCEL_REASONS, "cancel_reason")
     lock(s, case)
     if case.state == CANCELLED:

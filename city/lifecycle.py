@@ -81,11 +81,16 @@ def may(act: str, roles: frozenset[str]) -> None:
         raise Refused("not_allowed", move=act)
 
 
+def allow(move: str, roles: frozenset[str]) -> None:
+    """Raises Refused `not_allowed` unless one of `roles` may make this move at all."""
+    if not roles.intersection(MOVES[move].roles):
+        raise Refused("not_allowed", move=move)
+
+
 def check(move: str, state: str, roles: frozenset[str]) -> Move:
     """The row of `move`, or Refused: `not_allowed` (role) or `wrong_state`."""
     row = MOVES[move]
-    if not roles.intersection(row.roles):
-        raise Refused("not_allowed", move=move)
+    allow(move, roles)
     if state not in row.sources:
         raise Refused("wrong_state", move=move, state=state)
     if move == "cancel" and DISPATCHER not in roles and state != NEW:

@@ -348,7 +348,9 @@ def _sight(
         photos = [p.id for p in mine.photos]
         tellings.insert(0, Telling(mine.number, mine.taken_at, mine.words, photos, mine=True))
     point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
-    exact = mine is not None or not case.service.precision_m
+    # Who joined later knows the own spot only, not the door that the first reporter stood at.
+    opened = mine is not None and bool(case.reports) and case.reports[0] is mine
+    exact = opened or not case.service.precision_m
     seen = rounded(point, 0 if exact else case.service.precision_m) if point else None
     return Sight(
         id=case.id,

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from city import cases, events, people, photos, places, promises
+from city import cases, events, geo, people, photos, places, promises
 from city.events import Actor
 from city.lifecycle import (
     CLOSED,
@@ -41,6 +41,8 @@ from city.schema import (
 )
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
+MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
+JOIN_METRES = 150.0  # what is offered lies within 50 m; two phones may be off by as much again each
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def take(
     if not _claim(s, telling.key):
         return s.scalars(select(Report).where(Report.key == telling.key)).one()
     service = _checked(s, telling)
-    case = _case_to_join(s, telling.join) if telling.join else None
+    case = _case_to_join(s, telling.join, telling) if telling.join else None
     joined = case is not None
     if case is None:
         case = cases.open_case(
@@ -139,7 +141,9 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
 
 
 def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime) -> Subscription:
-    """Keeps an address for news; the receipt asks for its confirmation. Raises Refused `bad_email`.
+    """Keeps an address for news; the receipt asks for its confirmation.
+
+    Raises Refused `bad_email`, or `too_many_addresses` from the fourth on.
 
     Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
     """
@@ -149,6 +153,8 @@ def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime
     ).first()
     if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
         return found
+    if not found and len(report.subscriptions) >= MOST_ADDRESSES:
+        raise Refused("too_many_addresses")
     row = found or Subscription(report_id=report.id, email=email, lang=lang, asked_at=at)
     row.asked_at = at
     s.add(row)
@@ -297,14 +303,25 @@ def _checked(s: Session, telling: Telling) -> Service:
     return service
 
 
-def _case_to_join(s: Session, number: str) -> Case | None:
-    """The open case that somebody's report joins; None where it ended meanwhile, so that a new one opens."""
+def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:
+    """The open case that somebody's report joins; None where it ended meanwhile, so that a new one opens.
+
+    Whoever joins hears what the first reporter hears. So a case is joined only by somebody who tells of
+    the same kind of thing at the same spot; any other number is Refused `unknown_case`.
+    """
     case = s.scalars(select(Case).where(Case.number == number)).first()
-    if case is None or case.service.private:
+    root = cases.root_of(s, case) if case else None
+    if root is None or root.service.private or not _same_problem(root, telling):
         raise Refused("unknown_case", number=number)
-    case = cases.root_of(s, case)
-    cases.lock(s, case)
-    return case if case.state in OPEN else None
+    cases.lock(s, root)
+    return root if root.state in OPEN else None
+
+
+def _same_problem(case: Case, telling: Telling) -> bool:
+    if telling.place is None or case.lat is None or case.lon is None:
+        return False
+    near = geo.distance(telling.place.point, geo.Point(case.lat, case.lon)) <= JOIN_METRES
+    return near and case.service_code == telling.service_code
 
 
 def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:

@@ -14,12 +14,15 @@ from sqlalchemy.orm import Session
 from city import cases, db, people, reports
 from city.cityfile import CityFile
 from city.events import Actor
+from city.lifecycle import ADMINISTRATOR, CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
 from city.photos import Store
 from city.schema import Case, Person, Report
 from city.settings import Settings
 
 T = TypeVar("T")
 
+# Who may look at the board. What each may do there every verb decides by itself.
+BOARD = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
 SECRET_DAYS = 180
 HOURS_A_SESSION = 12
 
@@ -110,7 +113,7 @@ def or_404(found: T | None) -> T:
 
 
 def remember_link(response: Response, number: str, token: str) -> Response:
-    """Gives the browser a secret link's token for one case, out of reach of scripts and of the address."""
+    """Gives the browser the token of one report, out of reach of scripts and of the address."""
     response.set_cookie(
         _link_cookie(number), token, max_age=SECRET_DAYS * 86400, httponly=True, samesite="Lax",
         secure=here().settings.base_url.startswith("https"), path="/",
@@ -122,7 +125,7 @@ def own_report(s: Session, case: Case) -> Report | None:
     """The visitor's own report at this case or at one merged into it, where a secret link was opened."""
     g.personal = True
     for name, token in request.cookies.items():
-        if not name.startswith("cl_case_"):
+        if not name.startswith("cl_report_"):
             continue
         report = reports.by_token(s, token)
         if report and case.id in (report.case_id, cases.root_of(s, report.case).id):
@@ -131,12 +134,12 @@ def own_report(s: Session, case: Case) -> Report | None:
 
 
 def token_of(number: str) -> str | None:
-    """The secret token that this browser holds for a case."""
+    """The secret token that this browser holds for a report."""
     return request.cookies.get(_link_cookie(number))
 
 
 def _link_cookie(number: str) -> str:
-    return f"cl_case_{number}"
+    return f"cl_report_{number}"
 
 
 def _to_login() -> Response:

@@ -125,6 +125,8 @@ def _guard(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if response.mimetype == "text/html":
+        headers.setdefault("Cache-Control", "private, no-cache")  # it holds this visitor's form token
     if g.get("personal"):
         headers["Cache-Control"] = "no-store"
         headers["X-Robots-Tag"] = "noindex"

@@ -24,7 +24,7 @@ from city.lifecycle import ROLES, Refused
 from city.schema import Clock, Person, Service
 from city.settings import Settings, WrongSetting, read
 
-THREADS = 4  # requests served at once
+THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 LISTEN_SECONDS = 1.0
 TIDY_SECONDS = 60.0
 
@@ -33,6 +33,7 @@ Job = Callable[[datetime], object]
 
 def main() -> None:
     """The console script; a wrong setting or city file is told in one line."""
+    os.umask(0o077)  # the database, photos and mail below var/ are nobody else's to read
     try:
         cli()
     except (WrongSetting, cityfile.CityFileError) as fault:

@@ -55,6 +55,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "place_unclear": _("There is more than one. Choose the right one."),
         "place_unsure": _("Your phone is not sure where it is. Say that it is here, or type the place."),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
+        "too_many_addresses": _("Three addresses are enough for one report."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
         "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
         "not_a_photo": _("That file is not a photo we can read. Choose a JPEG, PNG or WebP picture."),

@@ -18,7 +18,7 @@ from city.lifecycle import (
     WAITING,
 )
 from city.lifecycle import MERGED as MERGED_STATE
-from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
+from sync.protocol import APPLIED, MERGED, RECORDED, RETRY
 
 # What carries no state of its own: true whatever became of the case, so it always attaches.
 FACTS: Final = ("note", "photo", "time")
@@ -35,8 +35,8 @@ ASKS: Final = {
 # Operation → how it ends a job without closing the case.
 ENDS: Final = {"make_safe": "made safe", "needs_parts": "needs parts"}
 
-# What push.py has to do for a decision.
-VERB, VERB_UNDER_OLD_JOB, KEEP, NOTHING = "verb", "verb under old job", "keep", "nothing"
+# What push.py has to do for a decision. BARE keeps that it came, without its words and photos.
+VERB, VERB_UNDER_OLD_JOB, KEEP, BARE, NOTHING = "verb", "verb under old job", "keep", "bare", "nothing"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Seen:
     root: str | None = None  # the number of the case that this one was merged into
     closed_by_us: bool = False  # this cycle was closed by the same crew
     job_ended: str | None = None  # why the assignment is not live any more
+    waits_otherwise: bool = False  # it asks to wait, and the case waits for something else
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class _Row:
 
 
 TABLE: Final = (
-    # Whoever wrote it may no longer act for that crew: a supervisor releases it.
-    _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author", review=True),
-    _Row(lambda c: c.erased, RECORDED, NOTHING, "erased", review=True),
+    # Whoever wrote it may not act for that crew now. Their phone keeps it, photos and all, until they may.
+    _Row(lambda c: not c.author_may, RETRY, NOTHING, "author"),
+    _Row(lambda c: c.erased, RECORDED, BARE, "erased", review=True),
     _Row(lambda c: c.t in FACTS, APPLIED, KEEP),
     # Work of an earlier cycle says nothing about the problem that came back.
     _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, KEEP, "reopened", review=True),
@@ -111,5 +112,5 @@ def decide(seen: Seen) -> Decision:
 def _possible(seen: Seen) -> bool:
     """Whether the move leads on from here. One that is done already is harmless: the verb says so."""
     move, leads_to = ASKS[seen.t]
-    done_already = seen.state == leads_to and seen.t not in ENDS
+    done_already = seen.state == leads_to and seen.t not in ENDS and not seen.waits_otherwise
     return seen.state in OPEN and (done_already or seen.state in MOVES[move].sources)

@@ -27,6 +27,7 @@ TYPES: Final = (
 # The lowest version of each kind of operation that is still taken for new work.
 LOWEST: Final = dict.fromkeys(TYPES, 1)
 
+# No answer says `deposited` yet: it needs a verb that releases one. The name is taken all the same.
 APPLIED, MERGED, RECORDED, HELD, DEPOSITED, QUARANTINED, RETRY = RESULTS = (
     "applied", "merged", "recorded", "held", "deposited", "quarantined", "retry",
 )  # fmt: skip
@@ -54,7 +55,12 @@ class Declared:
 
 @dataclass(frozen=True)
 class Operation:
-    """One intention of a crew, as the phone wrote it down. `base` is the version of the case it saw."""
+    """One intention of a crew, as the phone wrote it down.
+
+    `base` is the version of the case it saw, `accuracy` how sure the phone was of its place, in metres.
+    Both are read, so that a phone learns at once if it writes them wrongly, and nothing uses them yet:
+    `cycle` and `assignment` decide. They are for the person who compares what the crew saw with what was.
+    """
 
     id: str
     n: int
@@ -86,7 +92,11 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request of a phone."""
+    """One request of a phone.
+
+    `release` and `waiting` (`ops`, `photos`, `oldest`) are read and not used yet. They are for a list of
+    phones that shows which run an old version and which hold work back.
+    """
 
     nonce: str
     epoch: str

@@ -4,7 +4,8 @@ The numbers are those of `docs/sync.md`. Step 1 (who is it?) is done by routes.p
 
 For now a phone sends its photos first: a closing whose photos are not here yet is answered `retry` and
 keeps its place on the phone, with `want` naming what is missing. A later version takes the closing at once
-and lets evidence count when the photo arrives. In the same way `held` is answered and not yet stored.
+and lets evidence count when the photo arrives. In the same way `held` is answered and not yet stored, and
+work whose author may not act for the crew is `retry`: only a phone keeps photos for as long as that takes.
 """
 
 import json
@@ -20,28 +21,33 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import cases, events, people
+from city import cases, events, people, promises
 from city.db import reading, transaction
 from city.events import Actor
-from city.lifecycle import CLOSED, CREW, OPEN, Refused
+from city.lifecycle import (
+    CLOSED,
+    CREW,
+    MAX_WORDS,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    WAIT_REASONS,
+    WAITING,
+    Refused,
+)
 from city.schema import Assignment, Case, Person, Photo
 from city.schema import Operation as Row
 from sync import merge, uploads
-from sync.merge import KEEP, NOTHING, VERB_UNDER_OLD_JOB, Decision, Seen
-from sync.protocol import (
-    APPLIED,
-    DEPOSITED,
-    HELD,
-    QUARANTINED,
-    RETRY,
-    Malformed,
-    Operation,
-    result,
-)
+from sync.merge import BARE, KEEP, VERB_UNDER_OLD_JOB, Decision, Seen
+from sync.protocol import APPLIED, HELD, MERGED, QUARANTINED, RETRY, Malformed, Operation, result
 
 TRIES = 3
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
 NOT_TAKEN_YET = ("report", "withdraw")
+# Operations whose verb takes words and photos itself; those of any other are kept beside it.
+WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
+# Facts go into the log for ever, so they are choices and never a person's own words.
+CHOICES = {"outcome": OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
 log = logging.getLogger(__name__)
 
 
@@ -69,6 +75,21 @@ class Taken:
     results: list[dict[str, Any]] = field(default_factory=list)
     want: list[str] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One operation under the lock of its case, with all that is needed to carry it out."""
+
+    op: Operation
+    case: Case
+    root: Case  # the case itself, or the one that it was merged into
+    job: Assignment | None
+    decision: Decision
+    words: str
+    photos: list[Photo]
+    by: Actor
+    at: datetime
 
 
 class _NotYet(Exception):
@@ -116,10 +137,8 @@ def _one(
     try:
         with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
             row = _claimed(s, op, sender, at)  # 4
-            photos = _photos_of(s, op, sender)
-            row.result = _settled(s, op, photos, by, at)  # 5, 6
-            if row.result["result"] == DEPOSITED:
-                row.raw = op.raw
+            work = _decided(s, op, sender, by, at)  # 5
+            row.result = _settled(s, work)  # 6
             s.flush()  # 7 the result is stored with its effect
     except _NotYet as not_yet:
         taken.want += not_yet.want
@@ -133,7 +152,7 @@ def _one(
     except Exception:
         log.exception("operation %s of device %s", op.id, sender.device_id)
         return _quarantined(s, op, "fault", sender, at)
-    taken.photos += [photo.id for photo in photos]
+    taken.photos += [photo.id for photo in work.photos]
     return row.result
 
 
@@ -167,12 +186,10 @@ def _photos_of(s: Session, op: Operation, sender: Sender) -> list[Photo]:
     return [photo for photo in found if photo]
 
 
-def _settled(s: Session, op: Operation, photos: list[Photo], by: Actor, at: datetime) -> dict[str, Any]:
-    """5 decide, and 6 call the verb."""
+def _decided(s: Session, op: Operation, sender: Sender, by: Actor, at: datetime) -> _Work:
+    """Finds the case, locks it and asks the table. Raises _NotYet or Refused."""
     if op.t in NOT_TAKEN_YET:
         raise _NotYet(result(op.id, RETRY, "not_taken_yet"))
-    if op.prev and s.get(Row, op.prev) is None:
-        raise _NotYet(result(op.id, HELD, "prev"))
     case = s.scalars(select(Case).where(Case.number == op.case)).first()
     if case is None:
         raise Refused("unknown_case")
@@ -182,13 +199,28 @@ def _settled(s: Session, op: Operation, photos: list[Photo], by: Actor, at: date
         raise Refused("unknown_assignment")
     root = cases.root_of(s, case)
     decision = merge.decide(_seen(op, case, job, root, by))
-    if decision.effect == KEEP:
-        cycle = job.cycle if job and root is case else None
-        _keep(s, op, decision, root, cycle, photos, by, at)
-    elif decision.effect != NOTHING:
-        under = job if decision.effect == VERB_UNDER_OLD_JOB else None
-        _do(s, op, case, under, photos, by, at)
-    return result(op.id, decision.result, decision.why, to=decision.to)
+    # Before `prev` and photos: what follows on it waits for the same reason, and asks for no upload.
+    if decision.result == RETRY:
+        raise _NotYet(result(op.id, RETRY, decision.why))
+    if op.prev and s.get(Row, op.prev) is None:
+        raise _NotYet(result(op.id, HELD, "prev"))
+    bare = decision.effect == BARE
+    words, photos = ("", []) if bare else (_words(op), _photos_of(s, op, sender))
+    return _Work(op, case, root, job, decision, words, photos, by, at)
+
+
+def _settled(s: Session, work: _Work) -> dict[str, Any]:
+    """Calls the verb or keeps the facts, and says what became of it. Nothing that was said is dropped."""
+    op, decision = work.op, work.decision
+    if decision.effect in (KEEP, BARE):
+        _keep(s, work)
+        return result(op.id, decision.result, decision.why, to=decision.to)
+    moved = _moved(s, work)
+    if (work.words or work.photos) and not (moved and op.t in WITH_EVIDENCE):
+        _keep(s, work)
+        if not moved:
+            return result(op.id, MERGED, "done")
+    return result(op.id, decision.result, decision.why)
 
 
 def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor) -> Seen:
@@ -210,56 +242,69 @@ def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Act
         root=root.number if root.id != case.id else None,
         job_ended=job.ended_why if job else None,
         closed_by_us=closure is not None and closure.crew_id in ours,
+        waits_otherwise=(
+            op.t == "wait" and case.state == WAITING and promises.waits_for(case) != _text(op, "reason")
+        ),
     )
 
 
-def _do(
-    s: Session,
-    op: Operation,
-    case: Case,
-    under: Assignment | None,
-    photos: list[Photo],
-    by: Actor,
-    at: datetime,
-) -> None:
-    told: dict[str, Any] = {"by": by, "at": at, "at_device": op.device_time}
-    words = _words(op)
+def _moved(s: Session, work: _Work) -> bool:
+    """Calls the verb; False where it had been done already."""
+    op, case = work.op, work.case
+    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
+    evidence: dict[str, Any] = {"words": work.words, "photos_taken": work.photos}
     if op.t == "close":
-        cases.close(
-            s, case, outcome=_text(op, "outcome"), no_photo=_text(op, "no_photo") or None, words=words,
-            photos_taken=photos, under=under, **told,
-        )  # fmt: skip
-    elif op.t == "make_safe":
-        cases.make_safe(s, case, photos_taken=photos, words=words, **told)
-    elif op.t == "needs_parts":
-        cases.needs_parts(s, case, photos_taken=photos, words=words, **told)
-    elif op.t == "wait":
-        cases.wait(s, case, _text(op, "reason"), **told)
-    else:
-        {"start": cases.start, "pause": cases.pause, "resume": cases.resume}[op.t](s, case, **told)
+        if work.decision.effect == VERB_UNDER_OLD_JOB:
+            told |= {"under": work.job, "why": work.decision.why}
+        outcome, no_photo = _text(op, "outcome"), _text(op, "no_photo") or None
+        return cases.close(s, case, outcome=outcome, no_photo=no_photo, **evidence, **told)
+    if op.t == "make_safe":
+        return cases.make_safe(s, case, **evidence, **told)
+    if op.t == "needs_parts":
+        return cases.needs_parts(s, case, **evidence, **told)
+    if op.t == "wait":
+        return cases.wait(s, case, _text(op, "reason"), **told)
+    return {"start": cases.start, "pause": cases.pause, "resume": cases.resume}[op.t](s, case, **told)
 
 
-def _keep(
-    s: Session,
-    op: Operation,
-    decision: Decision,
-    root: Case,
-    cycle: int | None,
-    photos: list[Photo],
-    by: Actor,
-    at: datetime,
-) -> None:
-    if op.t == "note" and decision.result == APPLIED:
-        cases.note(s, root, _words(op), by=by, at=at, at_device=op.device_time)
-        return
-    facts = {"operation": op.id, "outcome": _text(op, "outcome"), "no_photo": _text(op, "no_photo")}
-    if op.t == "time" and isinstance(op.data.get("minutes"), int):
-        facts["minutes"] = op.data["minutes"]
+def _keep(s: Session, work: _Work) -> None:
+    """Adds what the crew said to the case's history. A note is a note, its photos come beside it."""
+    op, root, job, words = work.op, work.root, work.job, work.words
+    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
+    if op.t == "note" and work.decision.result == APPLIED:
+        if words or not work.photos:
+            cases.note(s, root, words, **told)
+            words = ""
+        if not work.photos:
+            return
     cases.keep(
-        s, root, op.t, by=by, at=at, at_device=op.device_time, words=_words(op), photos_taken=photos,
-        why=decision.why if decision.review else None, cycle=cycle,
-        facts={name: value for name, value in facts.items() if value},
+        s, root, op.t, words=words, photos_taken=work.photos, facts=_facts(work),
+        why=work.decision.why if work.decision.review else None,
+        cycle=job.cycle if job and root is work.case else None, **told,
     )  # fmt: skip
+    if op.t == "close" and work.decision.result == MERGED:
+        for photo in work.photos:  # the other phone's photo proves the closing as well
+            photo.closure_id = root.closures[-1].id
+
+
+def _facts(work: _Work) -> dict[str, Any]:
+    """What an operation says besides words and photos; raises Refused where that cannot be."""
+    op = work.op
+    facts: dict[str, Any] = {"operation": op.id}
+    if work.decision.effect == BARE:
+        return facts
+    for name, choices in CHOICES.items():
+        value = _text(op, name)
+        if value and value not in choices:
+            raise Refused("unknown_value", name=name, value=value)
+        if value:
+            facts[name] = value
+    if op.t == "time":
+        minutes = op.data.get("minutes")
+        if not isinstance(minutes, int) or isinstance(minutes, bool):
+            raise Refused("malformed")
+        facts["minutes"] = minutes
+    return facts
 
 
 def _quarantined(
@@ -298,12 +343,18 @@ def _check_quarantine(engine: Engine, sender: Sender, at: datetime) -> None:
 
 
 def _words(op: Operation) -> str:
-    return _text(op, "words").strip()[:4000]
+    """The operation's words, whole: longer ones are set aside, since half a sentence misleads."""
+    words = _text(op, "words").replace("\r\n", "\n").strip()
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    return words
 
 
 def _text(op: Operation, name: str) -> str:
     value = op.data.get(name)
-    return value if isinstance(value, str) else ""
+    if value is not None and not isinstance(value, str):
+        raise Refused("malformed")
+    return value or ""
 
 
 def _storable(raw: str) -> str:

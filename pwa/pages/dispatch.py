@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from babel import Locale, UnknownLocaleError
 from flask import Blueprint, Response, flash, g, jsonify, request, url_for
-from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
-from sqlalchemy import select
+from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city import cases, duplicates, photos, promises, queries, reports
@@ -16,12 +14,9 @@ from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import (
     ACTS,
-    CALL_TAKER,
     CANCEL_REASONS,
     CLOSED,
     DISPATCHER,
-    MANAGER,
-    MAX_WORDS,
     MERGED,
     MOVES,
     NO_PHOTO,
@@ -36,11 +31,10 @@ from city.lifecycle import (
 )
 from city.photos import BadPhoto
 from city.queries import View
-from city.schema import Case, Crew, Event, Person, Photo, Report
-from pwa import access, errors, filters
+from city.schema import Case, Crew, Event, Photo, Report
+from pwa import access, errors, filters, forms
 from pwa.fragments import go, is_fragment, render
 
-LOOKERS = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER)
 STANDINGS = ("late", "risk", "ok", "wait")
 ROWS = 500  # a page of the queue; the rest is counted and one link away
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note")
@@ -71,7 +65,7 @@ class Drawer:
     acts: list[str]
     near: list[Candidate]
     merged: list[Case]
-    root: Case
+    root: Case  # at the end of its merges; itself where it was not merged
     story: list[tuple[Event, dict[str, Any]]]
     names: dict[str, str]  # of the actors in the story
     proof: dict[int, list[str]]  # photo ids by cycle
@@ -84,7 +78,7 @@ class Drawer:
 
 
 @bp.get("")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def board() -> Response:
     """Queue and map of a view. A case's whole number in the search box opens that case."""
     view = _view()
@@ -96,7 +90,7 @@ def board() -> Response:
 
 
 @bp.get("/points")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def points() -> Response:
     """What the map draws: every case of the view whose place is known, and how many have none."""
     view, now = _view(), access.now()
@@ -108,21 +102,21 @@ def points() -> Response:
 
 
 @bp.get("/cases/<number>")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def case(number: str) -> Response:
     """The drawer of one case; without htmx beside the queue."""
     return _opened(number, doing=request.args.get("do", ""))
 
 
 @bp.post("/cases/<number>/acceptance")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def accept(number: str) -> Response:
     """A person at the city has read it."""
     return _do(number, lambda s, c: cases.accept(s, c, by=g.actor, at=access.now()), _("Accepted."))
 
 
 @bp.post("/cases/<number>/assignment")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def assign(number: str) -> Response:
     """Gives the case to a crew."""
     crew = _crew(request.form.get("crew", ""))
@@ -136,7 +130,7 @@ def assign(number: str) -> Response:
 
 
 @bp.post("/assignment")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def assign_several() -> Response:
     """Gives the selected cases to a crew, each in its own transaction, and says how many went."""
     crew = _crew(request.form.get("crew", ""))
@@ -163,13 +157,12 @@ def assign_several() -> Response:
             flash(line)
         return go(url_for("dispatch.board", **_args(_view())))
     with access.reading() as s:
-        return render(
-            "dispatch/_given.html", told=told, refused=refused, rows=_whole(s, given), **_sides(s, _view())
-        )
+        rows = queries.whole_many(s, given)
+        return render("dispatch/_given.html", told=told, refused=refused, rows=rows, **_sides(s, _view()))
 
 
 @bp.post("/cases/<number>/assignment/end")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def unassign(number: str) -> Response:
     """Takes the case back from its crew."""
     said = _("Taken back. Nobody has it now.")
@@ -177,7 +170,7 @@ def unassign(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/wait")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def wait(number: str) -> Response:
     """The case waits for somebody else."""
     reason = request.form.get("reason", "")
@@ -186,7 +179,7 @@ def wait(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/resume")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def resume(number: str) -> Response:
     """The wait is over."""
     said = _("The wait is over. The promise clock runs.")
@@ -194,7 +187,7 @@ def resume(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/closure")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def close(number: str) -> Response:
     """Ends the case with an outcome and its evidence."""
     here, at = access.here(), access.now()
@@ -208,7 +201,7 @@ def close(number: str) -> Response:
             taken.append(photo)
         cases.close(
             s, c, by=g.actor, at=at, outcome=request.form.get("outcome", ""), photos_taken=taken,
-            no_photo=no_photo, words=request.form.get("words", "").strip()[: MAX_WORDS],
+            no_photo=no_photo, words=forms.text(request.form, "words"),
         )  # fmt: skip
 
     try:
@@ -223,10 +216,10 @@ def close(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/reopening")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def reopen(number: str) -> Response:
     """A closed case lives again."""
-    words = request.form.get("words", "").strip()[: MAX_WORDS]
+    words = forms.text(request.form, "words")
     said = _("Open again. The promise clock runs.")
     return _do(
         number,
@@ -237,7 +230,7 @@ def reopen(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/merge")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def merge(number: str) -> Response:
     """Makes the case a duplicate of another. Two crews at work: asks which one goes on."""
     into = request.form.get("into", "").strip().upper()
@@ -255,7 +248,7 @@ def merge(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/unmerge")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def unmerge(number: str) -> Response:
     """Separates a merged case again."""
     said = _("%(number)s is a case of its own again.", number=number)
@@ -263,7 +256,7 @@ def unmerge(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/cancellation")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def cancel(number: str) -> Response:
     """Ends a case that should not be one."""
     reason = request.form.get("reason", "")
@@ -275,11 +268,19 @@ def cancel(number: str) -> Response:
     )
 
 
+@bp.post("/cases/<number>/review/end")
+@access.for_role(*access.BOARD)
+def end_review(number: str) -> Response:
+    """Somebody has looked at what the case was marked for."""
+    said = _("Looked at. The mark is gone.")
+    return _do(number, lambda s, c: cases.reviewed(s, c, by=g.actor, at=access.now()), said)
+
+
 @bp.post("/cases/<number>/note")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def note(number: str) -> Response:
     """Keeps a note that only staff read."""
-    words = request.form.get("note", "")[: MAX_WORDS]
+    words = forms.text(request.form, "note")
     return _do(
         number,
         lambda s, c: cases.note(s, c, words, by=g.actor, at=access.now()),
@@ -289,7 +290,7 @@ def note(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/shown")
-@access.for_role(*LOOKERS)
+@access.for_role(*access.BOARD)
 def show(number: str) -> Response:
     """Makes words and photos of all the case's reports public, or hides them again."""
     wanted = request.form.get("shown") == "yes"
@@ -304,7 +305,7 @@ def show(number: str) -> Response:
 
 
 @bp.get("/cases/<number>/erasure")
-@access.for_role(DISPATCHER)
+@access.for_role(*ACTS["erase"])
 def ask_erasure(number: str) -> Response:
     """Says what would go, before anything goes."""
     with access.reading() as s:
@@ -314,7 +315,7 @@ def ask_erasure(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/erasure")
-@access.for_role(DISPATCHER)
+@access.for_role(*ACTS["erase"])
 def erase(number: str) -> Response:
     """Removes everything personal of one report."""
     here, wanted = access.here(), request.form.get("report", "")
@@ -360,7 +361,7 @@ def _opened(
         status = 422 if fault else 200
         if not is_fragment():
             return render("dispatch/board.html", status=status, **_board(s, view, drawer))
-        rows = _whole(s, [found.number, *touched]) if touched else []
+        rows = queries.whole_many(s, [found.number, *touched]) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=rows,
             **_sides(s, view),
@@ -392,8 +393,8 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "title": _title(view, crews),
         "saved": _saved(queries.tally(s, now=access.now()), crews),
         "crews": [crew for crew, _count in crews],
+        "standings": STANDINGS,
         "standing": lambda c: promises.standing(c, access.now()),
-        "waits_for": promises.waits_for,
         "live": cases.live,
         "may_assign": bool(g.actor.roles & {DISPATCHER, SUPERVISOR}),
         "entered": request.form,
@@ -401,13 +402,12 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "no_photo": NO_PHOTO,
         "wait_reasons": WAIT_REASONS,
         "cancel_reasons": CANCEL_REASONS,
-        "reason": _reason,
+        "reason": filters.reason,
         "outcome_words": filters.outcome,
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
         "tiles": access.here().settings.tiles,
         "map_words": _map_words(),
-        "tongue": _tongue,
         "open_states": OPEN,
     }
 
@@ -422,6 +422,9 @@ def _drawer(
     near = (
         duplicates.near(s, found.service_code, place, but=found.id) if place and found.state in OPEN else []
     )
+    merged, root = queries.duplicates_of(s, found), cases.root_of(s, found)
+    twins = [*merged, root, *(twin.case for twin in near)]
+    queries.whole_many(s, [twin.number for twin in twins if twin is not found])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     return Drawer(
         case=found,
@@ -429,10 +432,10 @@ def _drawer(
         moves=possible(found.state, g.actor.roles),
         acts=[act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)],
         near=near,
-        merged=queries.duplicates_of(s, found),
-        root=cases.root_of(s, found),
+        merged=merged,
+        root=root,
         story=story[::-1],
-        names=_names(s, {event.actor for event, _words in story}),
+        names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
         doing=doing if doing in FORMS else "",
@@ -451,18 +454,6 @@ def _fault(fault: Refused | BadPhoto | None) -> str:
     return errors.words(fault)
 
 
-def _names(s: Session, actors: set[str]) -> dict[str, str]:
-    """The persons behind the log's actors, by the name the log gives them."""
-    ids = [int(actor.partition(":")[2]) for actor in actors if actor.startswith("person:")]
-    rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
-    return {f"person:{person_id}": name for person_id, name in rows}
-
-
-def _whole(s: Session, numbers: Sequence[str]) -> list[Case]:
-    found = [queries.whole(s, number) for number in dict.fromkeys(numbers)]
-    return [c for c in found if c]
-
-
 def _report(found: Case, number: str) -> Report | None:
     return next((r for r in found.reports if r.number == number), None)
 
@@ -471,7 +462,7 @@ def _crew(crew_id: str) -> Crew | None:
     if not _is_id(crew_id):
         return None
     with access.reading() as s:
-        return s.get(Crew, int(crew_id))
+        return queries.crew(s, int(crew_id))
 
 
 def _uploads() -> list[Any]:
@@ -488,6 +479,7 @@ def _view() -> View:
         group=_known("group", groups),
         crew=crew if crew == "none" or _is_id(crew) else "",
         place=_known("place", ("none",)),
+        review=_known("review", ("yes",)),
         words=request.args.get("words", "").strip()[:200],
     )
 
@@ -510,7 +502,7 @@ def _saved(tally: queries.Tally, crews: Sequence[tuple[Crew, int]]) -> list[tupl
     """The saved views under their headings."""
     stands = tally.standings
     by_promise = [
-        Saved(_standing(name), {"standing": name}, stands[name], standing=name) for name in STANDINGS
+        Saved(filters.standing(name), {"standing": name}, stands[name], standing=name) for name in STANDINGS
     ]
     groups = [
         Saved(
@@ -520,6 +512,7 @@ def _saved(tally: queries.Tally, crews: Sequence[tuple[Crew, int]]) -> list[tupl
     ]
     in_city = [
         Saved(_("All open"), {}, tally.open, icon="layers"),
+        Saved(_("To look at"), {"review": "yes"}, tally.marked, icon="eye"),
         Saved(_("Unassigned"), {"crew": "none"}, tally.unassigned, icon="inbox"),
         *groups,
         Saved(_("No known place"), {"place": "none"}, tally.unlocated, icon="map-pin"),
@@ -539,7 +532,8 @@ def _title(view: View, crews: Sequence[tuple[Crew, int]]) -> str:
     groups = {group.code: filters.said(group.names) for group in access.here().city.groups}
     names = {str(crew.id): crew.name for crew, _count in crews} | {"none": _("Unassigned")}
     parts = [
-        _standing(view.standing),
+        _("To look at") if view.review else "",
+        filters.standing(view.standing),
         filters.state(view.state),
         groups.get(view.group, ""),
         names.get(view.crew, ""),
@@ -549,14 +543,9 @@ def _title(view: View, crews: Sequence[tuple[Crew, int]]) -> str:
     return " · ".join(part for part in parts if part) or _("All open")
 
 
-def _standing(name: str) -> str:
-    words = {"late": _("Late"), "risk": _("At risk"), "ok": _("On time"), "wait": _("Waiting")}
-    return words.get(name, "")
-
-
 def _map_words() -> dict[str, str]:
     """What the map calls its pins; the script puts numbers in."""
-    words = {name: _standing(name) for name in STANDINGS} | {"done": _("Closed")}
+    words = {name: filters.standing(name) for name in STANDINGS} | {"done": _("Closed")}
     return words | {"several": _("%(num)s cases, worst: %(standing)s", num="NUMBER", standing="WORST")}
 
 
@@ -564,7 +553,7 @@ def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
     if case.state == WAITING:
         why = promises.waits_for(case)
-        return _("Waiting: %(reason)s", reason=_reason(why)) if why else _("Waiting")
+        return _("Waiting: %(reason)s", reason=filters.reason(why)) if why else _("Waiting")
     if case.state == CLOSED:
         return filters.promise(case)
     if case.state not in OPEN:
@@ -573,28 +562,3 @@ def _promised(case: Case) -> str:
     if case.due_at < access.now():
         return _("%(late)s, was due %(day)s, %(time)s", late=filters.left(case), **facts)
     return _("Due %(day)s, %(time)s", **facts)
-
-
-def _reason(code: str) -> str:
-    """A choice of a form, as its chip says it."""
-    words = {
-        "utility": _("Utility"),
-        "parts": _("Parts"),
-        "weather": _("Weather"),
-        "resident": _("Resident"),
-        "unsafe": _("Unsafe"),
-        "dark": _("Too dark"),
-        "nothing to see": _("Nothing to see"),
-        "withdrawn": _("Withdrawn"),
-        "spam": _("Not a real report"),
-        "test": _("A test"),
-    }
-    return words.get(code, code)
-
-
-def _tongue(code: str) -> str:
-    """A language's name in the reader's own."""
-    try:
-        return str(Locale.parse(code).get_language_name(get_locale()) or code)
-    except (ValueError, UnknownLocaleError):
-        return code

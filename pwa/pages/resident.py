@@ -197,8 +197,8 @@ def secret(token: str) -> Response:
     g.personal = True
     with access.reading() as s:
         found = access.or_404(reports.by_token(s, token))
-        number = found.case.number
-    return access.remember_link(go(url_for("resident.case", number=number)), number, token)
+        number, mine = found.case.number, found.number
+    return access.remember_link(go(url_for("resident.case", number=number)), mine, token)
 
 
 @bp.get("/case/<number>")
@@ -232,9 +232,9 @@ def not_fixed(number: str) -> Response:
             words=forms.text(request.form, "words"),
         )  # fmt: skip
         again = reports.by_token(s, token)
-        goes_on = again.case.number if again else number
+        goes_on, new = (again.case.number, again.number) if again else (number, "")
     response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
-    return access.remember_link(response, goes_on, token) if again else response
+    return access.remember_link(response, new, token) if again else response
 
 
 @bp.post("/case/<number>/withdraw")
@@ -246,7 +246,7 @@ def withdraw(number: str) -> Response:
     return go(url_for("resident.case", number=number))
 
 
-@bp.get("/news/<int:subscription>/<code>")
+@bp.get("/news/<int(max=2147483647):subscription>/<code>")
 def news(subscription: int, code: str) -> Response:
     """A page with one button: mail scanners open every link, so opening it changes nothing."""
     with access.reading() as s:
@@ -259,7 +259,7 @@ def news(subscription: int, code: str) -> Response:
         )  # fmt: skip
 
 
-@bp.post("/news/<int:subscription>/<code>")
+@bp.post("/news/<int(max=2147483647):subscription>/<code>")
 def decide_news(subscription: int, code: str) -> Response:
     """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058)."""
     stop = request.form.get("do") == "stop" or "List-Unsubscribe" in request.form
@@ -321,9 +321,12 @@ def _fresh_token() -> bool:
 def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
     """Stages what came with the form itself; a bad photo is told and holds up no good one."""
     faults = []
-    for file in files:
-        if not file.filename:
-            continue
+    with access.reading() as s:
+        room = photos.MAX_PHOTOS - len(photos.staged(s, _staged_for(key)))
+    given = [file for file in files if file.filename]
+    if len(given) > room:  # told before anything is opened: unpacking pictures is dear
+        faults.append(("photos", errors.words(BadPhoto("too_many"))))
+    for file in given[:room]:
         try:
             new = photos.develop(cast(BinaryIO, file.stream))
             with access.writing() as s:
@@ -361,7 +364,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
         elif _is_another(s, form, spot, known):
             return _begin_another(form, known.number)
         else:
-            return _to_receipt(known.number, known.case.number, token)
+            return _to_receipt(known.number, token)
     if faults:
         return _form(form, faults)
     try:
@@ -370,14 +373,14 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 s, _telling(form, spot), at=access.now(), token=token,
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
-            number, case_number = taken.number, taken.case.number
+            number = taken.number
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
-    return _to_receipt(number, case_number, token)
+    return _to_receipt(number, token)
 
 
-def _to_receipt(number: str, case_number: str, token: str) -> Response:
-    return access.remember_link(go(url_for("resident.sent", number=number)), case_number, token)
+def _to_receipt(number: str, token: str) -> Response:
+    return access.remember_link(go(url_for("resident.sent", number=number)), number, token)
 
 
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
@@ -415,7 +418,7 @@ def _telling(form: ReportForm, spot: Spot) -> reports.Telling:
 
 def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
     refused = [] if form.service else [Refused("unknown_service")]
-    if spot.fault and not form.join:  # the case that is joined has a place
+    if spot.fault:
         refused.append(spot.fault)
     if len(form.words) > MAX_WORDS:
         refused.append(Refused("words_too_long", most=MAX_WORDS))
@@ -497,7 +500,7 @@ def _sent(number: str, email: str, refused: Refused | None) -> Response:
         sight = queries.own(s, mine, now=access.now(), publish=here.settings.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
-            link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.case.number)),
+            link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.number)),
             email=email, fault=errors.words(refused) if refused else "", asked="asked" in request.args,
         )  # fmt: skip
     response.status_code = 422 if refused else 200
@@ -507,8 +510,7 @@ def _sent(number: str, email: str, refused: Refused | None) -> Response:
 def _sent_report(s: Session, number: str) -> Report:
     """The report of this very number, where the browser holds its link."""
     g.personal = True
-    found = access.or_404(queries.by_number(s, number))
-    token = access.token_of(found.number)
+    token = access.token_of(number)
     mine = reports.by_token(s, token) if token else None
     return mine if mine and mine.number == number else abort(404)
 
@@ -561,11 +563,7 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
     if kind == "not fixed" and told_by_me:
         return _("You said: not fixed")
     if kind == "wait":
-        reasons = {
-            "utility": _("Waiting for the utility"), "parts": _("Waiting for parts"),
-            "weather": _("Waiting for the weather"), "resident": _("Waiting for your answer"),
-        }  # fmt: skip
-        return reasons.get(facts.get("reason", ""), filters.step(kind))
+        return filters.waits_for(facts.get("reason"))
     return filters.step(kind)
 
 

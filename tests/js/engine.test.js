@@ -189,6 +189,27 @@ test("retry and held stay, and hold up nothing else", async () => {
   assert.ok((await engine.due()) > 0);
 });
 
+test("work whose author may not act now stays with its photo, and new work does not follow it", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(10), "image/jpeg");
+  const first = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.results[first.op.id] = { result: "retry", why: "author" };
+  await engine.sync();
+  const next = await engine.add("close", { ...LAMP, assignment: 6 }, done);
+  assert.equal(next.op.prev, null);
+  await engine.sync();
+  assert.deepEqual((await engine.view()).outbox.map(({ op }) => op.id), [first.op.id]);
+  // A day later the city has thrown the photo away, and takes the work.
+  net.photos.clear();
+  net.want = [shot.id];
+  await engine.sync();
+  net.want = [];
+  net.results = {};
+  await engine.sync();
+  assert.equal(net.photos.get(shot.id).length, 10);
+  assert.deepEqual((await engine.view()).outbox, []);
+});
+
 test("a result that is not plain applied is shown until it was seen", async () => {
   const { engine, net } = phone();
   const { op } = await engine.add("close", LAMP, done);

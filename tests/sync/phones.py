@@ -14,12 +14,12 @@ from PIL import Image
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from city import cases, people
+from city import cases, events, people
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
-from city.schema import Case, Crew, Person, Service
+from city.schema import Case, Crew, Event, Person, Service
 
 OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
 
@@ -174,6 +174,11 @@ def crew_named(s: Any, name: str) -> Crew:
 def case_of(s: Any, number: str) -> Case:
     found: Case = s.query(Case).filter_by(number=number).one()
     return found
+
+
+def story(s: Any, number: str) -> list[tuple[Event, dict[str, Any]]]:
+    """The log of a case, oldest first, each line with its words."""
+    return events.of(s, events.of_case(case_of(s, number).id))
 
 
 def person(engine: Engine, email: str) -> int:

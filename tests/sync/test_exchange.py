@@ -21,12 +21,14 @@ from phones import (
     make_lamp,
     person,
     picture,
+    story,
 )
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, queries
+from city import cases, events, people, photos, queries
 from city.db import reading, transaction
-from city.schema import Case, Device, Operation, Photo, Report, Service
+from city.schema import Case, Device, Operation, Person, Photo, Report, Service
+from city.settings import Settings
 from sync import devices, merge, push
 from sync.protocol import TYPES
 
@@ -146,15 +148,156 @@ def test_an_operation_without_a_job_of_the_crew_is_only_recorded(
         assert case_of(s, lamp).state == "assigned"
 
 
-def test_another_crews_job_waits_for_a_supervisor(
-    engine: Engine, luis: Phone, toni: Phone, lamp: str
-) -> None:
-    op = toni.op("close", luis.job(lamp), outcome="not ours")
-    [told] = toni.exchange(op)["results"]
-    assert (told["result"], told["why"]) == ("deposited", "author")
+def test_another_crews_job_stays_on_the_phone(engine: Engine, luis: Phone, toni: Phone, lamp: str) -> None:
+    first = toni.op("start", luis.job(lamp))
+    second = toni.op("close", luis.job(lamp), outcome="not ours", prev=first["id"])
+    results = toni.exchange(first, second)["results"]
+    assert [(r["result"], r["why"]) for r in results] == [("retry", "author")] * 2
     with reading(engine) as s:
         assert case_of(s, lamp).state == "assigned"
+        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+
+
+def test_work_and_photos_arrive_once_the_author_may_act_again(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """However long a supervisor takes: a day later the staged photo is gone, and the phone still has it."""
+    data = picture()
+    op = luis.op("close", luis.job(lamp), outcome="fixed", words="New driver.", photos=[luis.upload(data)])
+    with transaction(engine) as s:
+        member = s.get_one(Person, person(engine, "luis@city.test"))
+        crews, member.crews = list(member.crews), []
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "retry", "why": "author"}]
+    photos.sweep(engine, settings.var, clock.tick(hours=25))
+    with transaction(engine) as s:
+        s.get_one(Person, person(engine, "luis@city.test")).crews = [s.merge(crew) for crew in crews]
+    answer = luis.exchange(op)
+    assert (answer["results"][0]["result"], answer["want"]) == ("retry", [op["photos"][0]["id"]])
+    luis.upload(data, op["photos"][0]["id"])
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+    with reading(engine) as s:
+        assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
+
+
+def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op(
+        "close", luis.job(lamp), outcome="fixed", words="Mrs Doe's gate.", photos=[declare(picture())]
+    )
+    with transaction(engine) as s:
+        case = case_of(s, lamp)
+        case.reports.append(
+            Report(
+                number=f"{lamp}-A", key="k", service_code="light-out", channel="web", lang="en", words="",
+                answers={}, place_source="unknown", taken_at=clock(), erased_at=clock(),
+            )
+        )  # fmt: skip
+    dispatch(engine, lamp, cases.cancel, clock, reason="withdrawn")
+    op["data"]["no_photo"] = "Mrs Doe said no"  # not even the quarantine may hold on to it
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "erased"}]
+    with reading(engine) as s:
+        assert (case_of(s, lamp).review, s.get_one(Operation, op["id"]).raw) == ("erased", None)
+        event, words = story(s, lamp)[-1]
+        assert (event.kind, event.facts["what"], event.photos, words) == ("recorded", "close", [], {})
+
+
+def test_a_closing_after_the_job_was_taken_back_says_so(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="unsafe")
+    dispatch(engine, lamp, cases.unassign, clock)
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied", "why": "unassigned"}]
+    with reading(engine) as s:
+        assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("closed", "unassigned")
+
+
+def test_what_was_done_already_adds_its_words_and_photos(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    bare = luis.op("wait", job, reason="utility")
+    op = luis.op("wait", job, reason="utility", words="Cable is live.", photos=[luis.upload(picture())])
+    assert luis.exchange(bare, op)["results"] == [
+        {"id": bare["id"], "result": "applied"},
+        {"id": op["id"], "result": "merged", "why": "done"},
+    ]
+    with reading(engine) as s:
+        event, words = story(s, lamp)[-1]
+        assert (event.kind, event.facts["reason"]) == ("recorded", "utility")
+        assert words == {"words": "Cable is live."}
+        assert s.scalars(select(Photo.case_id)).one() == case_of(s, lamp).id
+
+
+def test_a_wait_for_something_else_is_recorded(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    job = luis.job(lamp)
+    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    op = luis.op("wait", job, reason="weather")
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "step_back"}]
+    with reading(engine) as s:
+        assert case_of(s, lamp).review == "step_back"
+        assert story(s, lamp)[-1][0].facts["reason"] == "weather"
+
+
+@pytest.mark.parametrize("t", ["start", "pause", "resume", "wait", "note", "photo"])
+def test_every_operation_keeps_its_words_and_photos(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, t: str
+) -> None:
+    before = {"pause": cases.start, "resume": cases.wait}.get(t)
+    if before:
+        with transaction(engine) as s:
+            by = people.actor(s.get_one(Person, person(engine, "luis@city.test")))
+            before(s, case_of(s, lamp), *(["parts"] if t == "resume" else []), by=by, at=clock())
+    more = {"reason": "parts"} if t == "wait" else {}
+    op = luis.op(t, luis.job(lamp), words="Mind the dog.", photos=[luis.upload(picture())], **more)
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+    with reading(engine) as s:
+        assert "Mind the dog." in [text for _, words in story(s, lamp) for text in words.values()]
+        assert s.scalars(select(Photo.case_id)).one() == case_of(s, lamp).id
+
+
+@pytest.mark.parametrize("t", ["close", "start", "note"])
+def test_words_are_never_cut(engine: Engine, luis: Phone, lamp: str, t: str) -> None:
+    job = luis.job(lamp)
+    whole = "a" * 3_999 + "b"
+    long = luis.op(t, job, words=whole + "!", **({"outcome": "not found"} if t == "close" else {}))
+    fits = luis.op("note", job, words=whole)
+    answer = luis.exchange(long, fits)
+    assert [(r["result"], r.get("why")) for r in answer["results"]] == [
+        ("quarantined", "words_too_long"),
+        ("applied", None),
+    ]
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+        assert whole + "!" in (s.get_one(Operation, long["id"]).raw or "")
+        assert story(s, lamp)[-1][1] == {"note": whole}
+
+
+@pytest.mark.parametrize(
+    ("t", "data", "why"),
+    [
+        ("note", {"words": 311}, "malformed"),
+        ("time", {"minutes": "an hour"}, "malformed"),
+        ("time", {}, "malformed"),
+        ("photo", {"outcome": "Mrs Doe was rude"}, "unknown_value"),
+    ],
+)
+def test_what_cannot_be_kept_as_it_was_meant_is_set_aside(
+    engine: Engine, luis: Phone, lamp: str, t: str, data: dict[str, Any], why: str
+) -> None:
+    op = luis.op(t, luis.job(lamp), **data)
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": why}]
+    with reading(engine) as s:
         assert s.get_one(Operation, op["id"]).raw
+        assert story(s, lamp)[-1][0].kind == "assign"
+
+
+def test_minutes_are_added(engine: Engine, luis: Phone, lamp: str) -> None:
+    op = luis.op("time", luis.job(lamp), minutes=40)
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+    with reading(engine) as s:
+        assert story(s, lamp)[-1][0].facts["minutes"] == 40
 
 
 def test_work_on_a_cancelled_case_is_kept(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
@@ -393,7 +536,7 @@ def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: s
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
 
 
-def test_a_person_who_was_disabled_leaves_their_work_to_a_supervisor(
+def test_the_work_of_a_person_who_was_disabled_stays_on_their_phone(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
@@ -403,7 +546,7 @@ def test_a_person_who_was_disabled_leaves_their_work_to_a_supervisor(
         found.disabled_at = clock()
     answer = luis.exchange(op)
     assert (answer["auth"], answer["changes"]) == ("disabled", {})
-    assert answer["results"][0]["result"] == "deposited"
+    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "author"}]
 
 
 def test_a_revoked_phone_hears_nothing(engine: Engine, luis: Phone, clock: Clock) -> None:

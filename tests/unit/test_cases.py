@@ -1,6 +1,7 @@
 """The verbs: every one writes state and log together, twice is harmless, and the rules of merging hold."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from factories import SECRET, Scene, Town
@@ -8,7 +9,10 @@ from sqlalchemy import func, select
 
 from city import cases, events, people, promises, queries, reports
 from city.lifecycle import Refused
+from city.places import Place
 from city.schema import Assignment, Case, Event, FeedRow
+
+AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 
 
 def test_a_case_walks_from_report_to_proof(town: Town) -> None:
@@ -330,3 +334,48 @@ def test_a_mark_to_look_at_goes_when_somebody_looked(town: Town) -> None:
         assert cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
         assert not cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
         assert case.review is None
+
+
+@pytest.mark.parametrize("told", [{"place": None}, {"place": AFAR}, {"service_code": "limb-down"}])
+def test_nobody_joins_from_afar_or_with_another_kind_of_thing(town: Town, told: dict[str, Any]) -> None:
+    """Whoever joins hears what the first reporter hears, so a number alone opens nothing."""
+    with town.at_work() as scene:
+        number = scene.report().case.number
+        with pytest.raises(Refused, match="unknown_case"):
+            scene.report(join=number, **told)
+
+
+def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: Town) -> None:
+    with town.at_work() as scene:
+        public, private = scene.report().case, scene.report(service_code="nuisance").case
+        cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        with pytest.raises(Refused, match="unknown_case"):
+            scene.report(join=public.number)
+
+
+def test_who_joins_does_not_learn_the_door_that_the_first_reporter_stood_at(town: Town) -> None:
+    with town.at_work() as scene:
+        first = scene.report()
+        first.service.precision_m = 100
+        joined = scene.report(join=first.case.number)
+        assert queries.own(scene.s, joined, now=town.now).address == "Tansy Street"
+        assert queries.own(scene.s, first, now=town.now).address == "214 Tansy Street"
+
+
+def test_news_about_one_report_go_to_three_addresses_at_most(town: Town) -> None:
+    with town.at_work() as scene:
+        report = scene.report()
+        for name in "abc":
+            reports.subscribe(scene.s, report, f"{name}@town.test", lang="en", at=town.now)
+            scene.s.expire(report, ["subscriptions"])
+        with pytest.raises(Refused, match="too_many_addresses"):
+            reports.subscribe(scene.s, report, "d@town.test", lang="en", at=town.now)
+
+
+def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        cases.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        for verb in (cases.accept, cases.unassign, cases.reopen, cases.unmerge):
+            with pytest.raises(Refused, match="not_allowed"):
+                verb(scene.s, case, by=scene.actor("manager"), at=town.now)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from city.lifecycle import OPEN
-from sync.merge import ASKS, FACTS, KEEP, NOTHING, TABLE, VERB, VERB_UNDER_OLD_JOB, Seen, decide
-from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
+from sync.merge import ASKS, BARE, FACTS, KEEP, NOTHING, TABLE, VERB, VERB_UNDER_OLD_JOB, Seen, decide
+from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED, RETRY
 
 # A closing by the crew that still holds the job: nothing happened meanwhile.
 CLOSING = Seen(
@@ -41,8 +41,8 @@ ROWS = {
         replace(CLOSING, case_cycle=2, state="closed", live=None, closed_by_us=True), RECORDED, KEEP,
         "reopened",
     ),
-    "author removed or disabled": (replace(CLOSING, author_may=False), DEPOSITED, NOTHING, "author"),
-    "erased for privacy": (replace(CLOSING, erased=True), RECORDED, NOTHING, "erased"),
+    "author removed or disabled": (replace(CLOSING, author_may=False), RETRY, NOTHING, "author"),
+    "erased for privacy": (replace(CLOSING, erased=True), RECORDED, BARE, "erased"),
     "never this crew's job": (replace(GIVEN_AWAY, job=None), RECORDED, KEEP, "not_your_job"),
 }  # fmt: skip
 
@@ -53,8 +53,9 @@ def test_a_closing_meets_what_happened_meanwhile(name: str) -> None:
     decision = decide(seen)
     assert (decision.result, decision.effect, decision.why) == (result, effect, why)
     assert decision.to == seen.root
-    # A person looks at whatever did not go the way the crew meant it; the crew's own second phone did.
-    assert decision.review == (why is not None and result != MERGED)
+    # A person looks at whatever did not go the way the crew meant it; the crew's own second phone did, and
+    # what is still on the phone cannot be looked at.
+    assert decision.review == (why is not None and result not in (MERGED, RETRY))
 
 
 @pytest.mark.parametrize("t", [t for t in ASKS if t != "close"])
@@ -83,6 +84,17 @@ def test_a_step_backwards_is_recorded(t: str, state: str, result: str) -> None:
     decision = decide(replace(CLOSING, t=t, state=state))
     assert decision.result == result
     assert decision.why == ("step_back" if result == RECORDED else None)
+
+
+def test_a_wait_for_something_else_is_a_step_back() -> None:
+    waiting = replace(CLOSING, t="wait", state="waiting")
+    assert decide(waiting).result == APPLIED
+    assert decide(replace(waiting, waits_otherwise=True)).result == RECORDED
+
+
+def test_nothing_is_final_that_nobody_can_release() -> None:
+    assert DEPOSITED not in {row.result for row in TABLE}
+    assert {row.result for row in TABLE if row.effect == NOTHING} == {RETRY}
 
 
 @pytest.mark.parametrize("state", ["assigned", "closed", "cancelled", "merged", "accepted"])

@@ -263,7 +263,7 @@ def test_htmx_is_sent_on_by_a_header(client: FlaskClient, token: Callable[[], st
     data = {"csrf_token": token(), "key": KEY, "group": "streetlight"} | FAR
     sent = client.post("/report", data=data, headers={"HX-Request": "true"})
     assert (sent.status_code, sent.headers["HX-Redirect"]) == (200, "/sent/26-000001-A")
-    assert "cl_case_26-000001=" in sent.headers["Set-Cookie"]
+    assert "cl_report_26-000001-A=" in sent.headers["Set-Cookie"]
 
 
 def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: FlaskClient) -> None:

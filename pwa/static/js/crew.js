@@ -520,6 +520,8 @@ function waitingState({ op, result, too_large }, { jobs, shots }) {
   const own = shots.filter((shot) => shot.op === op.id);
   if (own.some((shot) => shot.refused)) return say("state.refused");
   if (too_large) return say("state.too_large");
+  const exact = result?.why ? say(`state.${result.result}.${result.why}`) : "";
+  if (exact) return exact;
   if (!jobs.some((job) => job.ref === op.case)) return say("state.no_job");
   if (result) return say(`state.${result.result}`);
   return own.some((shot) => !shot.uploaded) ? say("state.photos") : say("state.waiting");

@@ -460,9 +460,15 @@ export function createEngine({ store, net, clock, random, digest, user, release 
     await store.write("outbox", rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
   }
 
-  /** The operation that the next one on this case follows. @param {string} ref */
+  /**
+   * The operation that the next one on this case follows. One that the city takes only once its author may
+   * act again is none: new work under a new job must not wait for it.
+   * @param {string} ref
+   */
   async function last(ref) {
-    const told = [...(await mine("ops")), ...(await mine("sent"))].filter(({ op }) => op.case === ref);
+    const told = [...(await mine("ops")), ...(await mine("sent"))].filter(
+      ({ op, result }) => op.case === ref && result?.why !== "author",
+    );
     return told.sort((a, b) => b.op.n - a.op.n)[0]?.op.id ?? null;
   }
 
