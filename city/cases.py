@@ -468,6 +468,7 @@ def keep(
     person must then look. `cycle` is the one it belongs to, by default the case's own.
     """
     may("note", by.roles)
+    _check_words(words)
     lock(s, case)
     cycle = cycle or case.cycle
     for position, photo in enumerate(photos_taken):

@@ -104,6 +104,8 @@ def _refused(refused: Refused) -> Response:
 
 def _broken(fault: Exception) -> Response:
     log.exception("unhandled", exc_info=fault)
+    if request.path.startswith("/sync/"):
+        return make_response({"error": "broken"}, 500)
     return page(
         500, _("Something broke on our side"), _("Nothing was lost. Try again in a minute, or call 311.")
     )

@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 PROTOCOL: Final = 1
@@ -114,7 +114,7 @@ def parse(body: bytes) -> Exchange:
         raise Unreadable("too_large")
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second: brackets without end
         raise Unreadable("not_json") from None
     if not isinstance(told, dict):
         raise Unreadable("not_json")
@@ -135,7 +135,7 @@ def parse(body: bytes) -> Exchange:
         cursors=_cursors(told.get("cursors")),
         limit=min(max(_whole(told.get("limit")) or JOBS, 1), MAX_JOBS),
         waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
-        ops=tuple(_operation(op) for op in ops),
+        ops=_operations(ops),
     )
 
 
@@ -183,6 +183,13 @@ def is_id(text: object) -> bool:
         return False
 
 
+def _operations(told: list[object]) -> tuple[Operation | Malformed, ...]:
+    try:
+        return tuple(_operation(op) for op in told)
+    except RecursionError:
+        raise Unreadable("not_json") from None
+
+
 def _operation(told: object) -> Operation | Malformed:
     raw = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     # surrogatepass: JSON may name half a character, which must not stop the others
@@ -194,7 +201,7 @@ def _operation(told: object) -> Operation | Malformed:
     try:
         raw.encode()
         return _checked(told, raw, hashed)
-    except (KeyError, TypeError, ValueError) as fault:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as fault:
         known = fault.args and fault.args[0] in ("too_large", "unknown_type", "too_old")
         return Malformed(op_id, n, raw, hashed, str(fault.args[0]) if known else "malformed")
 
@@ -211,9 +218,12 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         raise ValueError("malformed")
     if not isinstance(case, str) or not 1 <= len(case) <= 40:
         raise ValueError("malformed")
+    if "\\u0000" in raw:  # PostgreSQL keeps no NUL
+        raise ValueError("malformed")
     at = datetime.fromisoformat(told["device_time"].replace("Z", "+00:00"))
     if at.tzinfo is None:
         raise ValueError("malformed")
+    at = at.astimezone(UTC)  # refuses what lies outside the calendar, before the log would have to
     return Operation(
         id=told["id"],
         n=n,
@@ -245,7 +255,7 @@ def _declared(told: Mapping[str, Any]) -> Declared:
 def _cursors(told: object) -> dict[str, int]:
     if not isinstance(told, dict):
         return {}
-    return {scope: _whole(seq) or 0 for scope, seq in told.items() if len(scope) <= 40}
+    return {scope: _whole(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
 
 
 def _whole(value: object) -> int | None:
@@ -263,4 +273,7 @@ def _whole_or_none(value: object) -> int | None:
 
 
 def _text(value: object) -> str:
-    return value[:80] if isinstance(value, str) else ""
+    """A short name; "" where it is none, also where it holds half a character or a NUL."""
+    if not isinstance(value, str) or not value.isprintable():
+        return ""
+    return value[:80]

@@ -706,3 +706,36 @@ def test_a_closed_job_stays_a_day(engine: Engine, luis: Phone, lamp: str, clock:
     clock.at += timedelta(hours=25)
     answer = luis.exchange(cursors={})
     assert [job for news in answer["changes"].values() for job in news["set"]] == []
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"device_time": 5},
+        {"device_time": None},
+        {"device_time": "0001-01-01T00:00:00+14:00"},
+        {"device_time": "9999-12-31T23:59:59-14:00"},
+        {"accuracy": 10**400},
+        {"data": {"outcome": "fixed", "no_photo": "dark", "words": "a\0b"}},
+    ],
+)
+def test_nonsense_in_one_operation_holds_up_no_other(luis: Phone, lamp: str, spoilt: dict[str, Any]) -> None:
+    job = luis.job(lamp)
+    bad = luis.op("close", job, outcome="fixed", no_photo="dark") | spoilt
+    answer = luis.exchange(bad, luis.op("note", job, words="Still here."))
+    assert [r["result"] for r in answer["results"]] == ["quarantined", "applied"]
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 120_000, '{"a":' * 20_000, '{"protocol":1,"nonce":"' + "n" * 16 + '","ops":[' + "[" * 900]
+)
+def test_brackets_without_end_are_no_json(luis: Phone, body: str) -> None:
+    answer = luis.http.post("/sync/v1/exchange", data=body, headers=OURS, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.is_json
+
+
+def test_half_a_character_as_epoch_is_no_epoch(luis: Phone) -> None:
+    body = json.dumps(luis.body() | {"epoch": "\ud800"})
+    answer = luis.http.post("/sync/v1/exchange", data=body, headers=OURS, content_type="application/json")
+    assert answer.status_code == 200
