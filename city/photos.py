@@ -35,6 +35,8 @@ from city.settings import Settings
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
 MAX_UPLOAD = 20_000_000  # bytes
 MAX_PIXELS = 40_000_000
+MAX_PIXELS_WHOLE = 20_000_000  # of PNG and WebP, which unpack whole: a JPEG shrinks while it is read
+MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
 MAX_PHOTOS = 5
 QUALITY = 82
 MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
@@ -57,7 +59,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# However many photos arrive, no more than two are unpacked at a time: a PNG of 40 megapixels takes 360 MB.
+# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB.
 _unpacking = threading.BoundedSemaphore(2)
 log = logging.getLogger(__name__)
 
@@ -438,7 +440,8 @@ def _unpacked(data: bytes) -> Image.Image:
     kind = _kind(data)
     try:
         with kind(io.BytesIO(data)) as file:
-            if file.width * file.height > MAX_PIXELS:
+            most = MAX_PIXELS if kind is JpegImageFile else MAX_PIXELS_WHOLE
+            if file.width * file.height > most or max(file.size) > MAX_EDGE:
                 raise BadPhoto("too_many_pixels")
             _skip_detail(file)
             file.load()

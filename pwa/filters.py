@@ -216,6 +216,7 @@ def mark(code: str) -> str:
         "not_your_job": _("A crew sent work that it had no job for."),
         "reassigned": _("A crew sent work after another crew had the job."),
         "unassigned": _("A crew sent work after the job was taken back."),
+        "erased": _("A crew sent work after the reports were erased. Its words and photos were not kept."),
     }
     return words.get(code, _("Somebody has to look at this case."))
 

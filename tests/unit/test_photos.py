@@ -437,9 +437,9 @@ from test_photos import photos, png
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 deflate = zlib.compressobj(1)
 row = b"\\0" + bytes(range(250)) * 128
-packed = b"".join(deflate.compress(row) for _ in range(5000)) + deflate.flush()
+packed = b"".join(deflate.compress(row) for _ in range(2500)) + deflate.flush()
 before = peak()
-photos.develop(png(8000, 5000, 8, 6, packed))
+photos.develop(png(8000, 2500, 8, 6, packed))
 print(peak() - before)
 """
     done = subprocess.run(

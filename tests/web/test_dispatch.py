@@ -14,11 +14,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
-from city import cases, queries
+from city import cases, people, queries
+from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.schema import Case, Photo
+from pwa import filters
+from sync import merge
 
 FRAGMENT = {"HX-Request": "true"}
-MOST_QUERIES = 12
+MOST_QUERIES = 13
+MOST_QUERIES_OF_A_CASE = 28
+TOO_LONG = "x" * (MAX_WORDS + 1)
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ class TestWhoMayLook:
     def test_a_crew_may_not_look(self, lamp: str, log_in: Callable[[str], FlaskClient]) -> None:
         assert log_in("rosa").get("/dispatch").status_code == 403
 
-    @pytest.mark.parametrize("name", ["dispatcher", "supervisor", "call-taker", "manager"])
+    @pytest.mark.parametrize("name", ["dispatcher", "supervisor", "call-taker", "manager", "administrator"])
     def test_staff_look_at_queue_and_case(
         self, name: str, lamp: str, log_in: Callable[[str], FlaskClient]
     ) -> None:
@@ -86,6 +91,17 @@ class TestWhoMayLook:
         page = browser.get(f"/dispatch/cases/{lamp}")
         assert "Dark since Sunday" in html_of(page)
         assert page.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize(
+        ("name", "page"), [("manager", "/dispatch"), ("administrator", "/dispatch"), ("rosa", "/crew")]
+    )
+    def test_who_logs_in_comes_to_the_page_of_the_own_work(
+        self, name: str, page: str, town: Town, post: Callable[..., TestResponse]
+    ) -> None:
+        email = f"{name}@town.test"
+        with town.at_work() as scene:
+            code = people.ask_code(scene.s, email, town.now)
+        assert post("/login/code", email=email, code=code).location == page
 
     def test_a_manager_is_offered_nothing_to_change(
         self, lamp: str, log_in: Callable[[str], FlaskClient]
@@ -175,6 +191,23 @@ class TestTheQueue:
         assert "200 shown, 0 hidden" in page
         assert sent[0] == sent[1] <= MOST_QUERIES
 
+    def test_what_somebody_must_look_at_has_a_view_of_its_own_whatever_its_state(
+        self, board: FlaskClient, town: Town, lamp: str
+    ) -> None:
+        with town.at_work() as scene:
+            ended, marked = scene.report().case, scene.report().case
+            cases.cancel(scene.s, ended, "test", by=scene.actor("dispatcher"), at=town.now)
+            for case in (ended, marked):
+                cases.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled")
+            numbers = [ended.number, marked.number]
+        page = html_of(board.get("/dispatch?review=yes"))
+        assert "2 shown, 0 hidden" in page
+        assert all(f'id="case-{number}"' in page for number in numbers)
+        assert f'id="case-{lamp}"' not in page
+        for url in ("/dispatch", "/dispatch?review=other"):
+            assert re.search(r'To look at<data value="2">', html_of(board.get(url)))
+        assert f'id="case-{numbers[0]}"' not in html_of(board.get("/dispatch?review=other"))
+
     def test_it_is_there_in_spanish_too(self, board: FlaskClient, lamp: str) -> None:
         page = html_of(board.get("/es/dispatch"))
         assert "Farol apagado" in page
@@ -246,6 +279,72 @@ class TestTheDrawer:
         answer = post(f"/dispatch/cases/{lamp}/acceptance?crew=none&words=tansy")
         assert answer.location == f"/dispatch/cases/{lamp}?crew=none&words=tansy"
 
+    def test_the_number_of_queries_does_not_grow_with_reports_and_twins(
+        self, board: FlaskClient, town: Town, app: Flask, lamp: str
+    ) -> None:
+        sent = []
+        for more in (1, 3):
+            with town.at_work() as scene:
+                for n in range(more):
+                    scene.report(join=lamp, words="Me too", taken=[scene.photo("navy", f"form:a{more}{n}")])
+                    scene.report(taken=[scene.photo("gold", f"form:b{more}{n}")])
+                    twin = scene.report().case
+                    cases.merge(scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+            with counted(app) as statements:
+                page = html_of(board.get(f"/dispatch/cases/{lamp}", headers=FRAGMENT))
+            sent.append(len(statements))
+        assert "5 reports" in page
+        assert "4 cases merged into this one" in page
+        assert "Maybe 3 more of the same" in page
+        assert sent[0] == sent[1] <= MOST_QUERIES_OF_A_CASE
+
+
+class TestWhatSomebodyMustLookAt:
+    @pytest.fixture
+    def marked(self, town: Town, lamp: str) -> str:
+        with town.at_work() as scene:
+            case = scene.case(lamp)
+            cases.keep(scene.s, case, "start", by=scene.actor("rosa"), at=town.now, why="reassigned")
+        return lamp
+
+    def test_the_drawer_says_why_and_once_looked_at_the_mark_is_gone(
+        self, board: FlaskClient, town: Town, marked: str, post: Callable[..., TestResponse]
+    ) -> None:
+        why = "A crew sent work after another crew had the job."
+        page = html_of(board.get(f"/dispatch/cases/{marked}"))
+        assert f"<b>{why}</b>" in page
+        url = re.search(r'action="([^"]*/review/end)"', page)
+        assert url
+        answer = html_of(post(url[1], fragment=True))
+        assert "Looked at. The mark is gone." in answer
+        assert f"<b>{why}</b>" not in answer
+        assert f"<small>{why}</small>" in answer
+        assert re.search(r'To look at<data value="0">', answer)
+        with town.looking() as scene:
+            assert scene.case(marked).review is None
+
+    def test_who_may_not_decide_is_told_why_but_not_asked(
+        self, marked: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse], town: Town
+    ) -> None:
+        page = html_of(log_in("call-taker").get(f"/dispatch/cases/{marked}"))
+        assert "A crew sent work after another crew had the job." in page
+        assert "review/end" not in page
+        assert post(f"/dispatch/cases/{marked}/review/end").status_code == 422
+        with town.looking() as scene:
+            assert scene.case(marked).review == "reassigned"
+
+    def test_every_mark_and_every_reason_has_its_words(self, app: Flask) -> None:
+        marks = {row.why for row in merge.TABLE if row.review and row.effect != merge.NOTHING}
+        with app.test_request_context("/"):
+            nameless = filters.mark("")
+            said = {mark: filters.mark(mark or "") for mark in (*marks, "sent back")}
+            assert nameless not in said.values()
+            assert len(set(said.values())) == len(said)
+            for code in (*WAIT_REASONS, *NO_PHOTO, *CANCEL_REASONS):
+                assert filters.reason(code) != code
+            for code in WAIT_REASONS:
+                assert filters.waits_for(code) != filters.waits_for(None)
+
 
 class TestTheVerbs:
     def test_assigning_answers_with_drawer_row_and_counts(
@@ -305,6 +404,34 @@ class TestTheVerbs:
         assert re.search(r'id="do-close">', page)
         assert re.search(r'value="fixed" checked', page)
         assert state_of(town, lamp) == "new"
+
+    @pytest.mark.parametrize(
+        ("verb", "field", "more"),
+        [("note", "note", {}), ("closure", "words", {"outcome": "fixed", "no_photo": "dark"})],
+    )
+    def test_words_that_are_too_long_are_refused_and_kept_whole(
+        self,
+        verb: str,
+        field: str,
+        more: dict[str, str],
+        board: FlaskClient,
+        town: Town,
+        lamp: str,
+        post: Callable[..., TestResponse],
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/{verb}", **more, **{field: TOO_LONG})
+        assert answer.status_code == 422
+        assert "Keep it under 4000 letters." in html_of(answer)
+        assert f"{TOO_LONG}</textarea>" in html_of(answer)
+        assert state_of(town, lamp) == "new"
+
+    def test_a_line_end_is_one_letter_and_words_of_the_full_length_fit(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        post(f"/dispatch/cases/{lamp}/closure", outcome="not found")
+        words = "x\r\n" * (MAX_WORDS // 2 - 1) + "xx"
+        assert post(f"/dispatch/cases/{lamp}/reopening", words=TOO_LONG).status_code == 422
+        assert post(f"/dispatch/cases/{lamp}/reopening", words=words).status_code == 303
 
     def test_closing_with_photos_keeps_them_as_evidence(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -443,9 +570,16 @@ class TestErasing:
         with town.looking() as scene:
             assert scene.case(other[:-2]).reports[0].erased_at is None
 
-    def test_only_a_dispatcher_is_asked(
-        self, town: Town, lamp: str, log_in: Callable[[str], FlaskClient]
+    def test_an_administrator_may_erase_too(
+        self, town: Town, lamp: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse]
     ) -> None:
+        page = html_of(log_in("administrator").get(f"/dispatch/cases/{lamp}"))
+        assert f"/dispatch/cases/{lamp}/erasure?report={lamp}-A" in page
+        assert post(f"/dispatch/cases/{lamp}/erasure", report=f"{lamp}-A").status_code == 303
+        with town.looking() as scene:
+            assert scene.case(lamp).reports[0].erased_at
+
+    def test_nobody_else_is_asked(self, town: Town, lamp: str, log_in: Callable[[str], FlaskClient]) -> None:
         browser = log_in("call-taker")
         assert "erasure" not in html_of(browser.get(f"/dispatch/cases/{lamp}"))
         assert browser.get(f"/dispatch/cases/{lamp}/erasure?report={lamp}-A").status_code == 403
@@ -465,6 +599,19 @@ class TestSeveralAtOnce:
         assert f"{gone_number}: This case is cancelled now" in page
         assert page.count("<template>") == 2
         assert state_of(town, lamp) == state_of(town, other) == "assigned"
+
+    def test_the_answer_needs_as_many_queries_for_ten_as_for_two(
+        self, board: FlaskClient, town: Town, app: Flask, post: Callable[..., TestResponse]
+    ) -> None:
+        sent = []
+        for many in (2, 10):
+            with town.at_work() as scene:
+                chosen = [scene.report().case.number for _ in range(many)]
+            with counted(app) as statements:
+                post("/dispatch/assignment", fragment=True, crew=town.ids["lights"], case=chosen)
+            last = max(i for i, each in enumerate(statements) if each.startswith(("INSERT", "UPDATE")))
+            sent.append(len(statements) - last)
+        assert sent[0] == sent[1] <= MOST_QUERIES
 
     def test_without_javascript_the_queue_says_it(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
