@@ -237,7 +237,9 @@ class Case(Base):
     closed_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))
     follow_on: Mapped[bool] = mapped_column(default=False)  # made safe; the lasting repair is still owed
-    review: Mapped[str | None] = mapped_column(String(20))  # why a dispatcher or supervisor must look
+    review: Mapped[str | None] = mapped_column(
+        String(20), index=True
+    )  # why a dispatcher or supervisor must look
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     merged_from: Mapped[str | None] = mapped_column(String(12))  # the state unmerge gives back
     merged_crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))  # the crew unmerge gives back

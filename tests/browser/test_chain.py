@@ -105,7 +105,7 @@ def test_a_report_without_javascript(
 
 
 def test_a_report_with_location_refused(
-    site: Site, open_context: Callable[..., BrowserContext], lamp: Path
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
 ) -> None:
     page = open_context(**PHONE, permissions=[]).new_page()
     page.goto(site.path("/"))
@@ -123,12 +123,25 @@ def test_a_report_with_location_refused(
         )
         assert len(s.scalars(select(Report).where(Report.case_id == case.id)).one().photos) == 1
 
+    desk = open_context(**DESK, permissions=[]).new_page()
+    log_in(desk, site, DISPATCHER, "/dispatch")
+    assign_by_keyboard(desk, site, number)
+    van = open_context(**PHONE, permissions=[]).new_page()
+    log_in(van, site, CREW_EMAIL, "/crew")
+    close_on_the_phone(van, number, mended)
+    wait_for_state(site, number, "closed")
+    page.goto(site.path(f"/case/{number}"))
+    expect(page.locator(".proof__after")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Tell us")).tap()
+    wait_for_state(site, number, "accepted")
 
-def test_a_report_by_keyboard_alone(
-    site: Site, open_context: Callable[..., BrowserContext], lamp: Path
+
+def test_the_chain_by_keyboard_alone(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
 ) -> None:
     page = open_context(**DESK, permissions=[]).new_page()
     page.goto(site.path("/"))
+    page.wait_for_load_state("networkidle")
     tab_to(page, "input[type=file]")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
@@ -143,6 +156,19 @@ def test_a_report_by_keyboard_alone(
     number = number_on(page)
     with db.reading(site.engine) as s:
         assert s.scalars(select(Case).where(Case.number == number)).one().address == "214 Tansy Street"
+
+    desk = open_context(**DESK).new_page()
+    log_in(desk, site, DISPATCHER, "/dispatch")
+    assign_by_keyboard(desk, site, number)
+    van = open_context(**PHONE | {"has_touch": False, "is_mobile": False}).new_page()
+    log_in(van, site, CREW_EMAIL, "/crew")
+    close_by_keyboard(van, number, mended)
+    wait_for_state(site, number, "closed")
+    page.goto(site.path(f"/case/{number}"))
+    expect(page.locator(".proof__after")).to_be_visible()
+    tab_to(page, "form[action$=not-fixed] button")
+    page.keyboard.press("Enter")
+    wait_for_state(site, number, "accepted")
 
 
 def report_with_three_taps(page: Page, site: Site, photo: Path) -> str:
@@ -191,6 +217,24 @@ def close_on_the_phone(page: Page, number: str, photo: Path) -> None:
     page.locator("input[type=file]").first.set_input_files(photo)
     page.get_by_text("1 photo").first.wait_for()
     page.get_by_role("button", name=re.compile("^Save")).tap()
+
+
+def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
+    job = f'a.job[href*="{number}"]'
+    page.wait_for_selector(job)
+    for selector in (job, "[data-done]"):
+        tab_to(page, selector)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(300)
+    tab_to(page, "label.tile input")
+    page.keyboard.press("Space")
+    tab_to(page, "input[type=file]")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(photo)
+    page.get_by_text("1 photo").first.wait_for()
+    tab_to(page, "button.button--act")
+    page.keyboard.press("Enter")
 
 
 def wait_for_state(site: Site, number: str, state: str) -> None:

@@ -311,6 +311,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_cases_cell"), ["cell"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_due_at"), ["due_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_merged_into_id"), ["merged_into_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_cases_review"), ["review"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_state"), ["state"], unique=False)
 
     op.create_table(
