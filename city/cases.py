@@ -332,6 +332,9 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     case.cycle += 1
     case.closed_at, case.outcome, case.review = None, None, None
     promises.run(case, at)
+    done = case.closures[-1]
+    if done.crew_id:  # it stood on that crew's phone as done; now nobody has it
+        events.feed(s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened")
     return _moved(
         s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin
     )

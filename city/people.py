@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city.events import Actor
-from city.lifecycle import RESIDENT, ROLES, SYSTEM, Refused
+from city.lifecycle import CREW, RESIDENT, ROLES, SYSTEM, Refused
 from city.schema import Crew, Head, LoginCode, Person, PersonRole
 
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
@@ -51,6 +51,23 @@ def add(
     s.add(person)
     s.flush()
     return person
+
+
+def add_crew(s: Session, name: str, members: Iterable[str] = ()) -> Crew:
+    """A new crew of people known by e-mail; raises Refused `known_crew` or `unknown_person`."""
+    if s.scalar(select(Crew.id).where(Crew.name == name)):
+        raise Refused("known_crew", name=name)
+    crew = Crew(name=name)
+    s.add(crew)
+    for email in members:
+        person = by_email(s, email)
+        if person is None:
+            raise Refused("unknown_person", email=email)
+        person.crews.append(crew)
+        if all(role.role != CREW for role in person.roles):
+            person.roles.append(PersonRole(role=CREW))
+    s.flush()
+    return crew
 
 
 def is_demo(s: Session) -> bool:

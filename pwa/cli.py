@@ -154,6 +154,21 @@ def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
 
 
 @cli.group()
+def crew() -> None:
+    """Teams that get jobs."""
+
+
+@crew.command("add")
+@click.argument("name")
+@click.option("--member", "members", multiple=True, help="E-mail of somebody who can log in already.")
+def crew_add(name: str, members: tuple[str, ...]) -> None:
+    """Adds a crew called NAME; its members become crew."""
+    with db.transaction(_engine(read())) as s:
+        people.add_crew(s, name, members)
+    click.echo(f"{name} can be given jobs now.")
+
+
+@cli.group()
 def audit() -> None:
     """The log and its proofs."""
 
@@ -191,7 +206,7 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
         str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:create_app",
         "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
-        "--log-level", "warning",
+        "--log-level", "error",
     ]  # fmt: skip
 
 
@@ -246,7 +261,11 @@ def _announce(settings: Settings, address: str) -> None:
         click.echo("Demo log-ins; the code is shown on the page:")
         click.echo("\n".join(lines))
     elif services:
-        click.echo("Nobody can log in yet? cityline user add you@example.gov --role administrator")
+        click.echo("Nobody can log in yet? In another terminal, with the same CITYLINE_ settings:")
+        click.echo("  .venv/bin/cityline user add you@example.gov --role administrator --role dispatcher")
+        click.echo('  .venv/bin/cityline crew add "Lights 1" --member you@example.gov')
+    if not invented and settings.smtp_url.startswith("file:"):
+        click.echo(f"No mail server is set: log-in codes are letters in {settings.smtp_url[5:]}/new")
     click.echo("Ctrl-C stops it.\n")
 
 

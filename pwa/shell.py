@@ -219,6 +219,7 @@ def context() -> dict[str, Any]:
     """What every template may use."""
     return {
         "city": access.here().city,
+        "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
         "lang": filters.lang,
         "text_direction": _direction,

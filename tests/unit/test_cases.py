@@ -379,3 +379,15 @@ def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: To
         for verb in (cases.accept, cases.unassign, cases.reopen, cases.unmerge):
             with pytest.raises(Refused, match="not_allowed"):
                 verb(scene.s, case, by=scene.actor("manager"), at=town.now)
+
+
+def test_a_reopened_case_leaves_the_phone_of_the_crew_that_closed_it(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+        number = case.number
+    with town.at_work() as scene:
+        cases.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    with town.looking() as scene:
+        row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
+        assert (row.present, row.why) == (False, "reopened")
