@@ -1,10 +1,10 @@
 """People and crews as the command line makes them, and codes that work once."""
 
 import pytest
+from factories import Town
 
 from city import people
 from city.lifecycle import Refused
-from factories import Town
 
 
 def test_a_new_crew_makes_its_members_crew(town: Town) -> None:
