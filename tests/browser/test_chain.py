@@ -11,6 +11,7 @@ import pytest
 from live import DESK, PHONE, Site, log_in
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from sqlalchemy import select
 
 from city import db, events, photos
@@ -143,9 +144,7 @@ def test_the_chain_by_keyboard_alone(
     page.goto(site.path("/"))
     page.wait_for_load_state("networkidle")
     tab_to(page, "input[type=file]")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(lamp)
+    choose_by_keyboard(page, lamp)
     page.wait_for_selector("input[name=group]")
     tab_to(page, "input[name=group]")
     page.keyboard.press("Space")
@@ -219,6 +218,19 @@ def close_on_the_phone(page: Page, number: str, photo: Path) -> None:
     page.get_by_role("button", name=re.compile("^Save")).tap()
 
 
+def choose_by_keyboard(page: Page, photo: Path) -> None:
+    """Opens the file chooser of the focused input; on a busy machine the browser may miss the first press."""
+    for patience in (4_000, 8_000, 15_000):
+        try:
+            with page.expect_file_chooser(timeout=patience) as chooser:
+                page.keyboard.press("Enter")
+        except PlaywrightTimeout:
+            continue
+        chooser.value.set_files(photo)
+        return
+    raise AssertionError("Enter opens no file chooser")
+
+
 def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
     job = f'a.job[href*="{number}"]'
     page.wait_for_selector(job)
@@ -229,9 +241,7 @@ def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
     tab_to(page, "label.tile input")
     page.keyboard.press("Space")
     tab_to(page, "input[type=file]")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(photo)
+    choose_by_keyboard(page, photo)
     page.get_by_text("1 photo").first.wait_for()
     tab_to(page, "button.button--act")
     page.keyboard.press("Enter")
