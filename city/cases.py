@@ -5,7 +5,7 @@ when it changed something and False when it was done already, and raises lifecyc
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -22,6 +22,7 @@ from city.lifecycle import (
     CLOSED,
     CREW,
     DISPATCHER,
+    EVIDENCE_HOURS,
     MAX_WORDS,
     MERGED,
     NEW,
@@ -37,6 +38,7 @@ from city.lifecycle import (
     may,
 )
 from city.places import Place
+from city.queries import evidence
 from city.queries import root_of as root_of
 from city.schema import Assignment, Case, Closure, Counter, Crew, Photo, Service
 
@@ -508,6 +510,35 @@ def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     case.review = None
     _touched(s, case)
     return True
+
+
+def doubt(s: Session, *, at: datetime, by: Actor) -> int:
+    """Marks closings whose photo is still not in the store after lifecycle.EVIDENCE_HOURS: it counts as none.
+
+    Returns how many. What arrives later is shown, but the closing stays one without evidence. The worker
+    calls this with THE_SYSTEM.
+    """
+    late = (
+        select(Closure)
+        .join(Photo, Photo.closure_id == Closure.id)
+        .where(Photo.stored_at.is_(None), Closure.unproven_at.is_(None))
+        .where(Closure.closed_at <= at - timedelta(hours=EVIDENCE_HOURS))
+        .distinct()
+    )
+    marked = 0
+    for closure in s.scalars(late.order_by(Closure.case_id)).all():
+        case = s.get_one(Case, closure.case_id)
+        lock(s, case)
+        s.refresh(closure)
+        if closure.unproven_at or evidence(s, case, closure.cycle):
+            continue
+        closure.unproven_at = at
+        if case.state == CLOSED and case.cycle == closure.cycle:
+            case.review = "no evidence"
+        events.record(s, subject(case), "no evidence", by=by, at=at, facts={"cycle": closure.cycle})
+        _touched(s, case)
+        marked += 1
+    return marked
 
 
 def lock(s: Session, *cases: Case) -> None:

@@ -17,6 +17,8 @@ OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
 NO_PHOTO: Final = ("unsafe", "dark", "nothing to see")
 WAIT_REASONS: Final = ("utility", "parts", "weather", "resident")
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
+# A photo may lie on a phone in a dead zone over a weekend; after that it proves nothing any more.
+EVIDENCE_HOURS: Final = 72
 # As in Open311; counted in letters, after line ends were made one.
 MAX_WORDS: Final = 4000
 

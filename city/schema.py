@@ -337,6 +337,15 @@ class Photo(Base):
     report: Mapped[Report | None] = relationship(back_populates="photos")
 
 
+# The few photos on their way to the store: looked for every second, however many were ever taken.
+Index(
+    "ix_photos_unstored",
+    Photo.added_at,
+    sqlite_where=text("stored_at IS NULL"),
+    postgresql_where=text("stored_at IS NULL"),
+)
+
+
 class Assignment(Base):
     """A case given to a crew. At most one a case is live (`ended_at` is null)."""
 
@@ -387,6 +396,7 @@ class Closure(Base):
     person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
     done_at: Mapped[datetime]  # by the device, bounded by assignment and receipt
     closed_at: Mapped[datetime]
+    unproven_at: Mapped[datetime | None]  # when its photo had been missing for too long and stopped to count
     crew: Mapped[Crew | None] = relationship()
 
 

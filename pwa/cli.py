@@ -101,6 +101,7 @@ def work() -> None:
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),
         partial(uploads.sweep, settings.var),
+        partial(_doubt, engine),
         partial(_root, engine),
     ]
     tidied = float("-inf")
@@ -297,6 +298,13 @@ def _listen(engine: Engine, now: datetime) -> int:
 
     with db.transaction(engine) as s:
         return notices.follow(s, now)
+
+
+def _doubt(engine: Engine, now: datetime) -> int:
+    from city import cases
+
+    with db.transaction(engine) as s:
+        return cases.doubt(s, at=now, by=people.THE_SYSTEM)
 
 
 def _root(engine: Engine, now: datetime) -> None:

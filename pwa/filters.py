@@ -181,6 +181,7 @@ def step(kind: str) -> str:
         "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),
         "recorded": _("A crew's word was kept"),
+        "no evidence": _("The photo never arrived"),
     }
     return str(words.get(kind, kind))
 
@@ -217,6 +218,7 @@ def mark(code: str) -> str:
         "reassigned": _("A crew sent work after another crew had the job."),
         "unassigned": _("A crew sent work after the job was taken back."),
         "erased": _("A crew sent work after the reports were erased. Its words and photos were not kept."),
+        "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }
     return words.get(code, _("Somebody has to look at this case."))
 

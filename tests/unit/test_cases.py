@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from city import cases, events, people, promises, queries, reports
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Assignment, Case, Event, FeedRow
+from city.schema import Assignment, Case, Event, FeedRow, Photo
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 
@@ -391,3 +391,42 @@ def test_a_reopened_case_leaves_the_phone_of_the_crew_that_closed_it(town: Town)
     with town.looking() as scene:
         row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
         assert (row.present, row.why) == (False, "reopened")
+
+
+def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(town: Town) -> None:
+    with town.at_work() as scene:
+        numbers = []
+        for colour in ("gold", "red"):
+            case = scene.assigned()
+            proof = scene.photo(colour, f"device:{colour}")
+            told = {"by": scene.actor("rosa"), "at": town.now, "outcome": "fixed"}
+            cases.close(scene.s, case, photos_taken=[proof], **told)
+            numbers.append(case.number)
+        kept = scene.case(numbers[1])
+        photo = scene.s.scalars(select(Photo).where(Photo.case_id == kept.id)).one()
+        photo.stored_at = town.now
+
+    def doubted(hours: float) -> int:
+        with town.at_work() as scene:
+            return cases.doubt(scene.s, at=town.now + timedelta(hours=hours), by=people.THE_SYSTEM)
+
+    assert [doubted(hours) for hours in (71.9, 72, 73)] == [0, 1, 0]
+    with town.looking() as scene:
+        assert [scene.case(number).review for number in numbers] == ["no evidence", None]
+        assert scene.case(numbers[0]).closures[0].unproven_at == town.now + timedelta(hours=72)
+        assert [e.kind for e, _ in events.of(scene.s, cases.subject(scene.case(numbers[0])))][
+            -1
+        ] == "no evidence"
+        assert events.verify(scene.s) == []
+
+
+def test_a_closing_that_was_reopened_is_marked_in_its_history_only(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        proof = scene.photo("gold", "device:1")
+        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof])
+        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        number = case.number
+    with town.at_work() as scene:
+        assert cases.doubt(scene.s, at=town.now + timedelta(days=4), by=people.THE_SYSTEM) == 1
+        assert (scene.case(number).review, scene.case(number).state) == (None, "accepted")
