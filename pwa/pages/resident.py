@@ -204,23 +204,15 @@ def secret(token: str) -> Response:
 @bp.get("/case/<number>")
 def case(number: str) -> Response:
     """One case: the reporter's own view after the secret link, otherwise what is public, otherwise 404."""
-    with access.reading() as s:
-        found = access.or_404(queries.by_number(s, number))
-        mine = access.own_report(s, found)
-        sight = access.or_404(_sight(s, found, mine))
-        if number != found.number:
-            return go(url_for("resident.case", number=found.number))
-        return render(
-            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine),
-            until=_until(s, sight, mine), said=_said(request.args.get("said", "")),
-            may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
-        )  # fmt: skip
+    return _case(number)
 
 
 @bp.post("/case/<number>/not-fixed")
 def not_fixed(number: str) -> Response:
     """The reporter says that it is not mended; the page then says what that led to."""
-    here = access.here()
+    here, words = access.here(), forms.text(request.form, "words")
+    if len(words) > MAX_WORDS:
+        return _case(number, words)
     with access.writing() as s:
         mine = _mine(s, number)
         # The same word about the same closing has the same key, so that a second tap finds the first.
@@ -228,9 +220,8 @@ def not_fixed(number: str) -> Response:
         key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{root.cycle}")
         token = reports.token_for(here.settings.secret_key, key)
         led_to = reports.not_fixed(
-            s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token,
-            words=forms.text(request.form, "words"),
-        )  # fmt: skip
+            s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token, words=words
+        )
         again = reports.by_token(s, token)
         goes_on, new = (again.case.number, again.number) if again else (number, "")
     response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
@@ -490,6 +481,25 @@ def _form(
             most=photos.MAX_PHOTOS,
         )  # fmt: skip
     response.status_code = 422 if faults else 200
+    return response
+
+
+def _case(number: str, too_long: str = "") -> Response:
+    """The case's page; `too_long` is what somebody wrote under "not fixed", to be shortened."""
+    refused = [("words", errors.words(Refused("words_too_long", most=MAX_WORDS)))] if too_long else []
+    with access.reading() as s:
+        found = access.or_404(queries.by_number(s, number))
+        mine = access.own_report(s, found)
+        sight = access.or_404(_sight(s, found, mine) if mine or not too_long else None)
+        if number != found.number:
+            return go(url_for("resident.case", number=found.number))
+        response = render(
+            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine),
+            until=_until(s, sight, mine), said=_said(request.args.get("said", "")),
+            may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
+            faults=refused, words=too_long,
+        )  # fmt: skip
+    response.status_code = 422 if refused else 200
     return response
 
 

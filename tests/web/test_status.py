@@ -140,6 +140,22 @@ def test_not_fixed_opens_the_case_again_once(
     assert kinds(town, "26-000001") == ["open", "report", "close", "not fixed", "reopen"]
 
 
+def test_too_many_words_about_it_are_kept_to_be_shortened(
+    town: Town, settings: Settings, client: FlaskClient, opened: Opened, token: Callable[[], str]
+) -> None:
+    link = told(town, settings)
+    with town.at_work() as scene:
+        case = scene.case("26-000001")
+        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+    form = {"csrf_token": token(), "words": "w" * 5000}
+    assert client.post("/case/26-000001/not-fixed", data=form).status_code == 404
+    answer = opened(link).post("/case/26-000001/not-fixed", data=form)
+    assert answer.status_code == 422
+    assert "w" * 5000 in answer.text
+    assert "4000" in answer.text
+    assert kinds(town, "26-000001")[-1] == "close"
+
+
 def test_after_two_weeks_not_fixed_is_a_new_case(
     town: Town, settings: Settings, app: Flask, opened: Opened, token: Callable[[], str]
 ) -> None:
