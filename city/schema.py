@@ -185,9 +185,67 @@ class LoginCode(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     email: Mapped[str] = mapped_column(index=True)
     code_hash: Mapped[str]
+    asked_by: Mapped[str] = mapped_column(String(64), default="")  # hash of the browser's own nonce
+    known: Mapped[bool] = mapped_column(default=False)  # asked in a browser where this person was before
     made_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
     used_at: Mapped[datetime | None]
+
+
+class Session(Base):
+    """A browser in which somebody is logged in, by the hash of its token. Logging out deletes it."""
+
+    __tablename__ = "sessions"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    began_at: Mapped[datetime]
+    until: Mapped[datetime] = mapped_column(index=True)
+
+
+class ApiKey(Base):
+    """What lets another program in. Only its hash is kept; the key itself is shown once."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    made_at: Mapped[datetime]
+    made_by_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
+    revoked_at: Mapped[datetime | None]
+
+
+class Policy(Base):
+    """A numbered version of the city file, as it was applied. `changes` are lines {key, was, now}."""
+
+    __tablename__ = "policies"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    applied_at: Mapped[datetime]
+    applied_by: Mapped[str] = mapped_column(String(40))  # as the log names an actor
+    sha256: Mapped[str] = mapped_column(String(64))
+    text: Mapped[str]
+    changes: Mapped[list[Any]]
+
+
+class ImportRun(Base):
+    """One run of `cityline import requests`, with what came of it."""
+
+    __tablename__ = "import_runs"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    source: Mapped[str] = mapped_column(String(40))  # the mapping's name
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    counts: Mapped[dict[str, Any]]
+
+
+class Imported(Base):
+    """A row of another system that is here already: the next run finds it and leaves it alone."""
+
+    __tablename__ = "imported"
+    source: Mapped[str] = mapped_column(String(40), primary_key=True)
+    ref: Mapped[str] = mapped_column(String(80), primary_key=True)  # its number over there
+    run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))
 
 
 class Device(Base):
