@@ -89,6 +89,14 @@ def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limi
     return sum(_try(engine, mailer, render, message_id, now) for message_id in due)
 
 
+def again(s: Session, message: Message, *, at: datetime) -> bool:
+    """Puts a message that was not sent back into the outbox, as if it were new; False for one that was."""
+    if message.sent_at:
+        return False
+    message.tries, message.next_try_at = 0, at
+    return True
+
+
 def _try(engine: Engine, mailer: Mailer, render: Render, message_id: int, now: datetime) -> bool:
     letter, fault = None, None
     # Any fault, also one in the words of a single letter, must hold up that letter only.

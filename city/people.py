@@ -1,24 +1,23 @@
-"""Persons, their roles and crews, and how they log in."""
+"""Persons, their roles and crews, and the keys of other programs. How people log in is in logins.py."""
 
 import hashlib
-import hmac
 import secrets
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city import events
 from city.events import Actor
-from city.lifecycle import CREW, RESIDENT, ROLES, SYSTEM, Refused
-from city.schema import Crew, Head, LoginCode, Person, PersonRole
+from city.lifecycle import ADMINISTRATOR, CREW, RESIDENT, ROLES, SYSTEM, Refused
+from city.schema import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
-CODE_MINUTES = 10
-# Six digits, five guesses, ten codes an hour: about 1 chance in 20,000 an hour for somebody who guesses.
-GUESSES_A_CODE = 5
-CODES_AN_HOUR = 10
+# What somebody who works for the city may be. Residents need no account, and the system is nobody.
+STAFF = tuple(role for role in ROLES if role not in (RESIDENT, SYSTEM))
 
 THE_SYSTEM = Actor("system", frozenset({SYSTEM}))
 A_RESIDENT = Actor("resident", frozenset({RESIDENT}))
@@ -35,14 +34,29 @@ def reporter(report_id: int) -> Actor:
     return Actor(f"report:{report_id}", frozenset({RESIDENT}))
 
 
+def subject(person: Person) -> str:
+    """The person's name in the log, which holds no other."""
+    return f"person:{person.id}"
+
+
 def add(
-    s: Session, email: str, name: str, roles: Iterable[str], *, crews: Iterable[Crew] = (), lang: str = "en"
+    s: Session,
+    email: str,
+    name: str,
+    roles: Iterable[str],
+    *,
+    crews: Iterable[Crew] = (),
+    lang: str = "en",
+    by: Actor = THE_SYSTEM,
+    at: datetime | None = None,
+    origin: str = "live",
 ) -> Person:
-    """A new person; raises Refused `bad_email`, `known_email` or `unknown_role`."""
+    """A new person; raises Refused `bad_email`, `known_email` or `unknown_role`.
+
+    The log hears of it where `at` is given; the cast of a demo needs no log.
+    """
     email = address(email)
-    roles = list(roles)
-    if unknown := [role for role in roles if role not in ROLES or role == SYSTEM]:
-        raise Refused("unknown_role", role=unknown[0])
+    roles = _known_roles(roles)
     if by_email(s, email):
         raise Refused("known_email", email=email)
     person = Person(email=email, name=name, lang=lang)
@@ -50,24 +64,149 @@ def add(
     person.crews = list(crews)
     s.add(person)
     s.flush()
+    if at:
+        facts = {"roles": roles, "crews": sorted(crew.id for crew in person.crews)}
+        events.record(s, subject(person), "add person", by=by, at=at, facts=facts, origin=origin)
     return person
 
 
-def add_crew(s: Session, name: str, members: Iterable[str] = ()) -> Crew:
-    """A new crew of people known by e-mail; raises Refused `known_crew` or `unknown_person`."""
-    if s.scalar(select(Crew.id).where(Crew.name == name)):
-        raise Refused("known_crew", name=name)
-    crew = Crew(name=name)
+def change(
+    s: Session,
+    person: Person,
+    *,
+    name: str,
+    lang: str,
+    roles: Iterable[str],
+    crews: Iterable[Crew],
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """Gives a person another name, language, roles and crews; False where all was so already.
+
+    Raises Refused `unknown_role`, `empty_name`, or `last_administrator`: somebody must be able to let
+    others in.
+    """
+    name, roles, wanted = name.strip(), _known_roles(roles), list(crews)
+    if not name:
+        raise Refused("empty_name")
+    had = sorted(role.role for role in person.roles)
+    was: dict[str, Any] = {"roles": had, "crews": sorted(crew.id for crew in person.crews)}
+    now: dict[str, Any] = {"roles": roles, "crews": sorted(crew.id for crew in wanted)}
+    if ADMINISTRATOR in had and ADMINISTRATOR not in roles:
+        _check_others(s, person)
+    if (was, person.name, person.lang) == (now, name, lang):
+        return False
+    person.name, person.lang = name, lang
+    person.roles = [role for role in person.roles if role.role in roles] + [
+        PersonRole(role=role) for role in roles if role not in had
+    ]
+    person.crews = wanted
+    s.flush()
+    events.record(s, subject(person), "change person", by=by, at=at, facts={"was": was, "now": now})
+    return True
+
+
+def disable(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
+    """The person may do nothing from now on. Raises Refused `last_administrator`.
+
+    Whoever calls this ends the sessions too: see logins.end_all().
+    """
+    if person.disabled_at:
+        return False
+    _check_others(s, person)
+    person.disabled_at = at
+    events.record(s, subject(person), "disable person", by=by, at=at)
+    return True
+
+
+def enable(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
+    """The person may work again, with the roles and crews of before."""
+    if person.disabled_at is None:
+        return False
+    person.disabled_at = None
+    events.record(s, subject(person), "enable person", by=by, at=at)
+    return True
+
+
+def add_crew(
+    s: Session,
+    name: str,
+    members: Iterable[str] = (),
+    *,
+    department: str | None = None,
+    by: Actor = THE_SYSTEM,
+    at: datetime | None = None,
+) -> Crew:
+    """A new crew of people known by e-mail; raises Refused `empty_name`, `known_crew`, `unknown_person`."""
+    crew = Crew(name=_free_name(s, name), department_code=department)
     s.add(crew)
     for email in members:
         person = by_email(s, email)
         if person is None:
             raise Refused("unknown_person", email=email)
-        person.crews.append(crew)
-        if all(role.role != CREW for role in person.roles):
-            person.roles.append(PersonRole(role=CREW))
+        _join(person, crew)
     s.flush()
+    if at:
+        events.record(s, f"crew:{crew.id}", "add crew", by=by, at=at, facts={"department": department})
     return crew
+
+
+def change_crew(
+    s: Session,
+    crew: Crew,
+    *,
+    name: str,
+    department: str | None,
+    members: Collection[int],
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """Gives a crew another name, department and members (ids of persons, who become crew).
+
+    False where all was so already. Raises Refused `empty_name` or `known_crew`.
+    """
+    name = name.strip() if name.strip() == crew.name else _free_name(s, name)
+    old = sorted(s.scalars(select(CrewMember.person_id).where(CrewMember.crew_id == crew.id)))
+    new = sorted(set(members))
+    if (crew.name, crew.department_code, old) == (name, department, new):
+        return False
+    crew.name, crew.department_code = name, department
+    for person in s.scalars(select(Person).where(Person.id.in_({*old, *new}))):
+        if person.id not in new:
+            person.crews.remove(crew)
+        elif person.id not in old:
+            _join(person, crew)
+    s.flush()
+    facts = {"department": department, "was": old, "now": new}
+    events.record(s, f"crew:{crew.id}", "change crew", by=by, at=at, facts=facts)
+    return True
+
+
+def make_key(s: Session, name: str, *, by: Actor, at: datetime) -> str:
+    """A new API key, to be shown once; raises Refused `empty_name`."""
+    if not name.strip():
+        raise Refused("empty_name")
+    key = secrets.token_urlsafe(24)
+    row = ApiKey(name=name.strip(), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id)
+    s.add(row)
+    s.flush()
+    events.record(s, f"key:{row.id}", "make key", by=by, at=at)
+    return key
+
+
+def revoke_key(s: Session, row: ApiKey, *, by: Actor, at: datetime) -> bool:
+    """The key opens nothing from now on."""
+    if row.revoked_at:
+        return False
+    row.revoked_at = at
+    events.record(s, f"key:{row.id}", "revoke key", by=by, at=at)
+    return True
+
+
+def by_key(s: Session, key: str) -> ApiKey | None:
+    """The live row of an API key."""
+    found = s.scalars(select(ApiKey).where(ApiKey.key_hash == _hashed(key))).first()
+    return found if found and found.revoked_at is None else None
 
 
 def is_demo(s: Session) -> bool:
@@ -90,50 +229,41 @@ def address(email: str) -> str:
         raise Refused("bad_email", email=email) from fault
 
 
-def ask_code(s: Session, email: str, at: datetime) -> str | None:
-    """A new log-in code for this address; None for a stranger. Raises Refused `too_many_codes`.
+def _known_roles(roles: Iterable[str]) -> list[str]:
+    wanted = sorted(set(roles))
+    if unknown := [role for role in wanted if role not in STAFF]:
+        raise Refused("unknown_role", role=unknown[0])
+    return wanted
 
-    The caller answers alike in both cases, so that nobody can learn who works for the city.
-    """
-    email = email.strip().lower()
-    asked = s.scalar(
-        select(func.count())
-        .select_from(LoginCode)
-        .where(LoginCode.email == email, LoginCode.made_at > at - timedelta(hours=1))
+
+def _check_others(s: Session, person: Person) -> None:
+    """Raises Refused `last_administrator` unless another one remains who can log in."""
+    if all(role.role != ADMINISTRATOR for role in person.roles):
+        return
+    others = (
+        select(Person.id)
+        .join(PersonRole, PersonRole.person_id == Person.id)
+        .where(PersonRole.role == ADMINISTRATOR, Person.id != person.id, Person.disabled_at.is_(None))
     )
-    if (asked or 0) >= CODES_AN_HOUR:
-        raise Refused("too_many_codes")
-    code = f"{secrets.randbelow(1_000_000):06d}"
-    s.add(LoginCode(email=email, code_hash=_hashed(email, code), made_at=at))
-    person = by_email(s, email)
-    return code if person and not person.disabled_at else None
+    # Locked, so that of two administrators who remove each other in one moment only one succeeds.
+    if not list(s.scalars(others.with_for_update(of=Person))):
+        raise Refused("last_administrator")
 
 
-def use_code(s: Session, email: str, code: str, at: datetime) -> Person:
-    """The person who logs in with `code`; raises Refused `wrong_code`. A code works once.
-
-    A wrong guess is counted in the caller's transaction, which must therefore commit either way.
-    """
-    email = email.strip().lower()
-    row = s.scalars(
-        select(LoginCode)
-        .where(LoginCode.email == email, LoginCode.used_at.is_(None))
-        .where(LoginCode.made_at > at - timedelta(minutes=CODE_MINUTES))
-        .order_by(LoginCode.id.desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
-    if row is None or row.tries >= GUESSES_A_CODE:
-        raise Refused("wrong_code")
-    if not hmac.compare_digest(row.code_hash, _hashed(email, "".join(code.split()))):
-        row.tries += 1
-        raise Refused("wrong_code")
-    person = by_email(s, email)
-    if person is None or person.disabled_at:
-        raise Refused("wrong_code")
-    row.used_at = at
-    return person
+def _free_name(s: Session, name: str) -> str:
+    name = name.strip()
+    if not name:
+        raise Refused("empty_name")
+    if s.scalar(select(Crew.id).where(Crew.name == name)):
+        raise Refused("known_crew", name=name)
+    return name
 
 
-def _hashed(email: str, code: str) -> str:
-    return hashlib.sha256(f"{email}\n{code}".encode()).hexdigest()
+def _join(person: Person, crew: Crew) -> None:
+    person.crews.append(crew)
+    if all(role.role != CREW for role in person.roles):
+        person.roles.append(PersonRole(role=CREW))
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

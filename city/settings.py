@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
+PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
 
 class WrongSetting(Exception):
@@ -32,9 +33,10 @@ class Settings:
     tiles: str
     smtp_url: str
     mail_from: str
-    publish: str
+    publish: str  # empty: as the city file says
     trusted_proxies: int
     demo_codes: bool
+    reports_an_hour: int
 
     @property
     def basemap(self) -> Path:
@@ -72,9 +74,10 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             "smtp://user:word@mail.example:587",
         ),
         mail_from=text("MAIL_FROM", "Cityline <cityline@localhost>"),
-        publish=_one_of(text("PUBLISH", "staff"), "PUBLISH", ("staff", "on_accept", "at_once")),
+        publish=_one_of(text("PUBLISH", PUBLISH[0]), "PUBLISH", PUBLISH) if text("PUBLISH") else "",
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
+        reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
     )
 
 

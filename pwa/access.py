@@ -1,30 +1,73 @@
-"""Who is here, what they may do, and how a page reaches the database. 404 and 403 are decided here."""
+"""Who is here, what they may open, and how a page reaches the database. 401, 403 and 404 are decided here."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from flask import Response, abort, current_app, g, redirect, request, session, url_for
+from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import cases, db, people, reports
+from city import cases, db, logins, people, reports
 from city.cityfile import CityFile
 from city.events import Actor
-from city.lifecycle import ADMINISTRATOR, CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
+from city.lifecycle import (
+    ACTS,
+    ADMINISTRATOR,
+    CALL_TAKER,
+    CREW,
+    DISPATCHER,
+    MANAGER,
+    MOVES,
+    SUPERVISOR,
+)
 from city.photos import Store
-from city.schema import Case, Person, Report
+from city.schema import Case, Report
 from city.settings import Settings
 
 T = TypeVar("T")
 
-# Who may look at the board. What each may do there every verb decides by itself.
-BOARD = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
 SECRET_DAYS = 180
-HOURS_A_SESSION = 12
+KNOWN_DAYS = 180
+
+# Who may look at the board.
+BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
+ANYBODY: Final = ("anybody",)
+
+# Every door of the house: a blueprint, or one of its pages, and who may open it. A page that stands nowhere
+# here opens for nobody. What is decided about a single case or photo is decided behind the door.
+DOORS: Final[dict[str, tuple[str, ...]]] = {
+    "shell": ANYBODY,
+    "resident": ANYBODY,
+    "cases": ANYBODY,
+    "photos": ANYBODY,  # each photo by its own rule
+    "account": ANYBODY,
+    "account.me": people.STAFF,
+    "sync": ANYBODY,  # by the phone's own token, and each operation by its author
+    "crew": (CREW,),
+    "dispatch": BOARD,
+    "dispatch.accept": MOVES["accept"].roles,
+    "dispatch.assign": MOVES["assign"].roles,
+    "dispatch.assign_several": MOVES["assign"].roles,
+    "dispatch.unassign": MOVES["unassign"].roles,
+    # Crews move their jobs from the phone; on the board these are the dispatcher's.
+    "dispatch.wait": (DISPATCHER,),
+    "dispatch.resume": (DISPATCHER,),
+    "dispatch.close": (DISPATCHER,),
+    "dispatch.reopen": (DISPATCHER,),
+    "dispatch.merge": MOVES["merge"].roles,
+    "dispatch.unmerge": MOVES["unmerge"].roles,
+    "dispatch.cancel": (DISPATCHER,),
+    "dispatch.end_review": ACTS["review"],
+    "dispatch.note": tuple(role for role in ACTS["note"] if role != CREW),
+    "dispatch.show": ACTS["show"],
+    "dispatch.ask_erasure": ACTS["erase"],
+    "dispatch.erase": ACTS["erase"],
+    "admin": (ADMINISTRATOR,),
+}
 
 
 @dataclass
@@ -36,6 +79,13 @@ class Cityline:
     engine: Engine
     store: Store
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    version: int = 0  # of the city file; newest.py takes up newer ones
+    looked_at: datetime | None = None
+
+    @property
+    def publish(self) -> str:
+        """When strangers see words and photos: the setting wins over the city file."""
+        return self.settings.publish or self.city.publish
 
 
 def here() -> Cityline:
@@ -58,51 +108,68 @@ def writing() -> AbstractContextManager[Session]:
     return db.transaction(here().engine)
 
 
-def log_in(person: Person) -> None:
+def roles_for(endpoint: str) -> tuple[str, ...]:
+    """Who may open a page: its own line of the table, or its blueprint's; nobody where there is neither."""
+    return DOORS.get(endpoint) or DOORS.get(endpoint.partition(".")[0], ())
+
+
+def check() -> Response | None:
+    """Before every request: foreign pages may change nothing, and a closed door stays closed.
+
+    Whoever is not logged in is sent to log in, or told 401 where a form was sent; 403 without the role.
+    """
+    if request.endpoint is None:
+        return None  # no such page: the router says so
+    if request.method not in ("GET", "HEAD", "OPTIONS") and _is_foreign():
+        abort(403)
+    roles = roles_for(request.endpoint)
+    if roles == ANYBODY:
+        return None
+    g.personal = True
+    with reading() as s:
+        person = logins.person_of(s, session.get("login"), now())
+    if person is None or person.disabled_at:
+        return _to_login()
+    g.person, g.actor = person, people.actor(person)
+    if not g.actor.roles.intersection(roles):
+        abort(403)
+    return None
+
+
+def log_in(token: str) -> None:
     """Begins a session; whatever the browser held before is dropped, so that nobody can plant one."""
     session.clear()
-    session["person"] = person.id
-    session["until"] = now().timestamp() + HOURS_A_SESSION * 3600
+    session["login"] = token
 
 
 def log_out() -> None:
-    """Ends the session."""
+    """Ends the session, here and for whoever has copied its cookie."""
+    with writing() as s:
+        logins.end(s, session.get("login"))
     session.clear()
-
-
-def person_id() -> int | None:
-    """The id of whoever is logged in, or None; an old session counts as none."""
-    if session.get("until", 0) < now().timestamp():
-        return None
-    return session.get("person")
 
 
 def actor(s: Session) -> Actor:
     """Who acts in this request, read anew so that a disabled person stops at once."""
-    found = s.get(Person, person_id()) if person_id() else None
+    found = logins.person_of(s, session.get("login"), now())
     return people.actor(found) if found and not found.disabled_at else people.A_RESIDENT
 
 
-def for_role(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Lets a page be seen by `roles` only: others are sent to log in, or told that they may not."""
+def is_known(email: str) -> bool:
+    """Whether this address was logged in in this browser before."""
+    try:
+        return _known().loads(request.cookies.get("cl_known", "")) == email.strip().lower()
+    except BadSignature:
+        return False
 
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            g.personal = True
-            with reading() as s:
-                person = s.get(Person, person_id()) if person_id() else None
-                if person is None or person.disabled_at:
-                    return _to_login()
-                g.person = person
-                g.actor = people.actor(person)
-            if not g.actor.roles.intersection(roles):
-                abort(403)
-            return view(*args, **kwargs)
 
-        return guarded
-
-    return decorate
+def remember_browser(response: Response, email: str) -> Response:
+    """Lets this browser be known again when this address asks for a code."""
+    response.set_cookie(
+        "cl_known", str(_known().dumps(email)), max_age=KNOWN_DAYS * 86400, httponly=True, samesite="Lax",
+        secure=here().settings.base_url.startswith("https"), path="/",
+    )  # fmt: skip
+    return response
 
 
 def or_404(found: T | None) -> T:
@@ -140,6 +207,17 @@ def token_of(number: str) -> str | None:
 
 def _link_cookie(number: str) -> str:
     return f"cl_report_{number}"
+
+
+def _is_foreign() -> bool:
+    """Whether another site sent this, a sister of ours below the same domain included."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    ours = (request.host_url.rstrip("/"), here().settings.base_url)
+    return site not in (None, "same-origin", "none") or origin not in (None, *ours)
+
+
+def _known() -> URLSafeSerializer:
+    return URLSafeSerializer(here().settings.secret_key, salt="known browser")
 
 
 def _to_login() -> Response:

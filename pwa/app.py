@@ -12,10 +12,10 @@ from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from city import cityfile, db, photos
+from city import db, photos
 from city.settings import Settings, read
-from pwa import access, errors, filters, fragments, shell
-from pwa.pages import account, crew, dispatch, resident
+from pwa import access, errors, filters, fragments, limits, newest, shell
+from pwa.pages import account, admin, cases, crew, dispatch, resident
 from pwa.pages import photos as photo_pages
 from sync import routes as sync_routes
 
@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     """The application for one city. Reads the environment where no settings are given."""
     settings = settings or read()
     app = Flask(__name__, static_folder=None)
-    city = cityfile.load(settings.city)
+    engine = db.connect(settings.database_url)
+    version, city = newest.at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME="cl_session",
@@ -50,9 +51,10 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         BABEL_DEFAULT_TIMEZONE="UTC",
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    held = access.Cityline(settings, city, db.connect(settings.database_url), photos.open_store(settings))
+    held = access.Cityline(settings, city, engine, photos.open_store(settings), version=version)
     if now:
         held.now = now
+    held.looked_at = held.now()
     app.extensions["cityline"] = held
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -65,16 +67,21 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     errors.init(app)
     app.context_processor(shell.context)
     app.before_request(_refuse_nul)
+    app.before_request(newest.take_up)
+    app.before_request(access.check)
     app.after_request(_guard)
 
     app.register_blueprint(shell.bp)
     app.register_blueprint(resident.bp)
+    app.register_blueprint(cases.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(dispatch.bp)
     app.register_blueprint(crew.bp)
+    app.register_blueprint(admin.bp)
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
+    limits.init(app, settings.reports_an_hour)
 
     app.wsgi_app = LanguagePrefix(app.wsgi_app, city.languages)  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -12,21 +12,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import click
+from flask import Flask
 from sqlalchemy import Engine, select
 
-from city import cityfile, db, events, people
-from city.lifecycle import ROLES, Refused
+from city import cityfile, db, events, logins, people, policies
+from city.lifecycle import Refused
 from city.schema import Clock, Person, Service
 from city.settings import Settings, WrongSetting, read
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 LISTEN_SECONDS = 1.0
 TIDY_SECONDS = 60.0
+LAYERS = ("streets", "addresses", "assets", "areas", "boundary")
 
 Job = Callable[[datetime], object]
 
@@ -94,6 +97,7 @@ def work() -> None:
     store = app.extensions["cityline"].store
     mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
     every_second: list[Job] = [
+        partial(_take_up_city, app),
         partial(_listen, engine),
         partial(delivery.send_due, engine, mailer, render),
         partial(photos.settle_all, engine, store, settings.var),
@@ -102,6 +106,7 @@ def work() -> None:
         partial(photos.sweep, engine, settings.var),
         partial(uploads.sweep, settings.var),
         partial(_doubt, engine),
+        partial(_forget_logins, engine),
         partial(_root, engine),
     ]
     tidied = float("-inf")
@@ -134,6 +139,33 @@ def demo_city(seed: int, count: int) -> None:
 
 
 @cli.group()
+def config() -> None:
+    """The city file and its versions."""
+
+
+@config.command("apply")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only shows what would change.")
+def config_apply(file: Path, dry_run: bool) -> None:
+    """Shows what FILE changes and makes it the city's newest version."""
+    text = cityfile.whole(file)
+    cityfile.parse(text, file.name)
+    with db.transaction(_engine(read())) as s:
+        last = policies.current(s)
+        for change in policies.difference(last.text if last else "", text):
+            click.echo(_told_change(change))
+        applied = None
+        if not dry_run:
+            applied = policies.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
+    if applied:
+        click.echo(f"Version {applied.number} of the city file is applied.")
+    elif dry_run:
+        click.echo("Nothing was applied: --dry-run.")
+    else:
+        click.echo(f"Version {last.number if last else 0} is this very file: nothing to apply.")
+
+
+@cli.group()
 def user() -> None:
     """People who work for the city."""
 
@@ -141,17 +173,28 @@ def user() -> None:
 @user.command("add")
 @click.argument("email")
 @click.option("--name", default="")
-@click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(ROLES[:-1]))
+@click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(people.STAFF))
 def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
-    """Adds a person, who then logs in by a code sent to EMAIL."""
-    engine = _engine(read())
-    with db.transaction(engine) as s:
-        person = people.add(s, email, name or email.partition("@")[0], roles)
-        events.record(
-            s, f"person:{person.id}", "add person", by=people.THE_SYSTEM, at=datetime.now(UTC),
-            facts={"roles": sorted(roles)},
-        )  # fmt: skip
-    click.echo(f"{email} can log in now.")
+    """Adds a person and prints a link that logs them in once; later by a code sent to EMAIL."""
+    settings, now = read(), datetime.now(UTC)
+    with db.transaction(_engine(settings)) as s:
+        person = people.add(s, email, name or email.partition("@")[0], roles, at=now)
+        token = logins.make_link(s, person, now)
+    click.echo(f"{email} can log in with this link, once and within a day:")
+    click.echo(f"  {settings.base_url}/login/link/{token}")
+
+
+@user.command("link")
+@click.argument("email")
+def user_link(email: str) -> None:
+    """Prints a new link that logs EMAIL in once."""
+    settings = read()
+    with db.transaction(_engine(settings)) as s:
+        person = people.by_email(s, email)
+        if person is None:
+            raise Refused("unknown_person", email=email)
+        token = logins.make_link(s, person, datetime.now(UTC))
+    click.echo(f"{settings.base_url}/login/link/{token}")
 
 
 @cli.group()
@@ -165,8 +208,71 @@ def crew() -> None:
 def crew_add(name: str, members: tuple[str, ...]) -> None:
     """Adds a crew called NAME; its members become crew."""
     with db.transaction(_engine(read())) as s:
-        people.add_crew(s, name, members)
+        people.add_crew(s, name, members, at=datetime.now(UTC))
     click.echo(f"{name} can be given jobs now.")
+
+
+@cli.group("import")
+def imports() -> None:
+    """Real data from files: layers of the ground, requests of another system."""
+
+
+@imports.command("layer")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--kind", required=True, type=click.Choice(LAYERS))
+@click.option("--name", default="", help="Column: street or area name, whole address, where an asset stands.")
+@click.option("--number", default="", help="Column: number of an asset or a house.")
+@click.option("--street", default="", help="Column: street of an address.")
+@click.option("--lat", default="", help="Column: latitude in degrees, in a CSV.")
+@click.option("--lon", default="", help="Column: longitude in degrees, in a CSV.")
+@click.option("--asset", default="", help="What the assets are: pole, tree or basket.")
+@click.option("--prefix", default="", help='Put before every number of an asset: "B-".')
+@click.option("--area-kind", default="", help="neighborhood (default), park, water, rail, ward …")
+@click.option("--major", default="=", help="COLUMN=VALUE of streets to be drawn as avenues.")
+@click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")
+@click.option("--places", type=click.Path(path_type=Path), help="GeoJSON or TopoJSON with the rows' places.")
+@click.option("--key", default="=", help="COLUMN=COLUMN: by which a row finds its place in --places.")
+@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
+def import_layer(
+    file: Path,
+    max_rejected: int | None,
+    places: Path | None,
+    major: str,
+    where: str,
+    key: str,
+    **columns: str,
+) -> None:
+    """Puts the rows of FILE (GeoJSON or CSV) in the place of the city's streets, addresses, assets …"""
+    from city.layers import Order
+    from pwa import importing
+
+    settings = read()
+    _prepare(settings, fill=False)
+    order = replace(
+        Order(**columns, places=places),  # type: ignore[arg-type]
+        major=_pair("major", major),
+        where=_pair("where", where),
+        key=_pair("key", key),
+    )
+    sys.exit(importing.layer(_engine(settings), settings, file, order, max_rejected))
+
+
+@cli.group()
+def basemap() -> None:
+    """The city's own map."""
+
+
+@basemap.command("build")
+def basemap_build() -> None:
+    """Draws the map anew from the streets and areas that the city has."""
+    settings = read()
+    began = time.monotonic()
+    tiles = _draw_basemap(settings)
+    if not tiles:
+        click.echo("There are no streets or areas to draw: cityline import layer …", err=True)
+        sys.exit(1)
+    size = settings.basemap.stat().st_size // 1000
+    click.echo(f"{settings.basemap}: {tiles} tiles, {size} kB, in {time.monotonic() - began:.1f} s.")
 
 
 @cli.group()
@@ -198,6 +304,16 @@ def audit_verify(kept: str | None) -> None:
     sys.exit(1 if faults else 0)
 
 
+def _told_change(change: policies.Change) -> str:
+    """ "+ key = new", "- key = old" or "~ key = old → new"; the colours only repeat the first letter."""
+    was, now = (
+        json.dumps(change[side], ensure_ascii=False)[:200] if change[side] is not None else ""
+        for side in ("was", "now")
+    )
+    mark, colour = ("~", "yellow") if was and now else ("+", "green") if now else ("-", "red")
+    return click.style(f"{mark} {change['key']} = {' → '.join(filter(None, (was, now)))}", fg=colour)
+
+
 def _program(name: str) -> Path:
     """A program of this very environment."""
     return Path(sys.executable).with_name(name)
@@ -221,7 +337,9 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     db.migrate(owner, settings.database_url)
     engine = _engine(settings)
     with db.transaction(engine) as s:
-        cityfile.apply(s, cityfile.load(settings.city))
+        policies.apply(
+            s, cityfile.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
+        )
         first = s.scalar(select(Person.id).limit(1)) is None
     engine.dispose()
     if fill and first:
@@ -242,13 +360,21 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 
 
-def _draw_basemap(settings: Settings) -> None:
+def _draw_basemap(settings: Settings) -> int:
     from city import basemap
 
     engine = _engine(settings)
     with db.reading(engine) as s:
-        basemap.build(s, settings.basemap)
+        tiles = basemap.build(s, settings.basemap)
     engine.dispose()
+    return tiles
+
+
+def _pair(option: str, value: str) -> tuple[str, str]:
+    left, equals, right = value.partition("=")
+    if not equals or bool(left) != bool(right):
+        raise click.BadParameter(f"{value!r} is not COLUMN=VALUE", param_hint=f"--{option}")
+    return left, right
 
 
 def _announce(settings: Settings, address: str) -> None:
@@ -293,6 +419,13 @@ def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> in
     return 0 if asked.is_set() else 1
 
 
+def _take_up_city(app: Flask, _now: datetime) -> None:
+    from pwa import newest
+
+    with app.app_context():
+        newest.take_up()
+
+
 def _listen(engine: Engine, now: datetime) -> int:
     from city import notices
 
@@ -305,6 +438,11 @@ def _doubt(engine: Engine, now: datetime) -> int:
 
     with db.transaction(engine) as s:
         return cases.doubt(s, at=now, by=people.THE_SYSTEM)
+
+
+def _forget_logins(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return logins.sweep(s, now)
 
 
 def _root(engine: Engine, now: datetime) -> None:

@@ -57,6 +57,13 @@ def words(refused: Refused | BadPhoto) -> str:
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "too_many_addresses": _("Three addresses are enough for one report."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
+        "wrong_link": _("This link was used already, or is older than a day. Ask for a new one."),
+        "known_email": _("Somebody with this address is on the list already."),
+        "unknown_role": _("Choose one of the answers on the page."),
+        "unknown_person": _("Nobody with that address is on the list."),
+        "empty_name": _("Write a name first."),
+        "known_crew": _("There is a crew of that name already."),
+        "last_administrator": _("Somebody must be able to let others in. Name another administrator first."),
         "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
         "not_a_photo": _("That file is not a photo we can read. Choose a JPEG, PNG or WebP picture."),
         "broken": _("That photo is damaged and cannot be read. Take it again."),
@@ -86,6 +93,10 @@ def _http(fault: HTTPException) -> Response:
         403: (_("Not for this account"), _("Your account may not see this page.")),
         404: (_("There is no such page"), _("The address may be mistyped, or the case is not public.")),
         405: (_("That does not work here"), _("Go back and use the buttons on the page.")),
+        429: (
+            _("That was often in a short time"),
+            _("Nothing is lost. Wait a few minutes, go back and send it again. In a hurry, call 311."),
+        ),
         413: (_("That is too large to send"), _("Send fewer or smaller photos.")),
     }
     title, text = told.get(fault.code or 500, (_("Something is wrong"), _("Go back and try again.")))

@@ -21,7 +21,7 @@ def init(app: Flask) -> None:
     app.jinja_env.filters.update(
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
-        channel=channel, tongue=tongue, asset=asset,
+        channel=channel, tongue=tongue, asset=asset, role=role, role_does=role_does, letter=letter,
     )  # fmt: skip
 
 
@@ -192,6 +192,12 @@ def standing(code: str) -> str:
     return words.get(code, "")
 
 
+def map_words() -> dict[str, str]:
+    """What a map calls its pins, by standing; of `several` the script fills in NUMBER and WORST."""
+    words = {name: standing(name) for name in ("late", "risk", "ok", "wait")} | {"done": _("Closed")}
+    return words | {"several": _("%(num)s cases, worst: %(standing)s", num="NUMBER", standing="WORST")}
+
+
 def reason(code: str) -> str:
     """A reason that staff choose, as its chip says it."""
     words = {
@@ -277,3 +283,35 @@ def _wait_reason(case: Any) -> str | None:
 def _outcome_of(case: Any) -> str | None:
     proof = getattr(case, "proof", None)
     return proof.outcome if proof else getattr(case, "outcome", None)
+
+
+def role(code: str) -> str:
+    """What somebody is."""
+    words = {
+        "crew": _("Crew"),
+        "supervisor": _("Supervisor"),
+        "dispatcher": _("Dispatcher"),
+        "call-taker": _("Call-taker"),
+        "manager": _("Manager"),
+        "administrator": _("Administrator"),
+    }
+    return words.get(code, code)
+
+
+def role_does(code: str) -> str:
+    """What that role is for, in one line."""
+    words = {
+        "crew": _("does the jobs, on a phone"),
+        "supervisor": _("assigns, and looks at what was sent back"),
+        "dispatcher": _("works the board"),
+        "call-taker": _("answers calls and takes reports"),
+        "manager": _("looks, and changes nothing"),
+        "administrator": _("lets people, phones and programs in"),
+    }
+    return words.get(code, "")
+
+
+def letter(kind: str) -> str:
+    """What a message was about."""
+    words = {"receipt": _("Receipt"), "closed": _("Closed"), "reopened": _("Opened again")}
+    return words.get(kind, kind)

@@ -10,7 +10,17 @@ from typing import Any
 
 import brotli
 from babel import Locale
-from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request, send_from_directory
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from markupsafe import Markup
@@ -19,10 +29,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.security import safe_join
 
 from city import db, notices
+from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.schema import Follower
-from pwa import access, filters
+from pwa import access, filters, hours
 
 STATIC = Path(__file__).parent / "static"
+LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;max-inline-size:8rem}}"
+CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
 WORKER_LATE = timedelta(minutes=2)
 
 _SHARED = ("tokens", "reset", "base")
@@ -35,24 +48,20 @@ BUNDLES = {
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
               *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map")],
-              "screens/common", "screens/desks", "screens/small", "utilities"),
+              "screens/common", "screens/desks", "screens/office", "screens/small", "utilities"),
 }  # fmt: skip
 
 bp = Blueprint("shell", __name__)
 
 
 def init(app: Flask) -> None:
-    """Gives asset(), css() and the icons to every template."""
-    app.jinja_env.globals.update(asset=asset, css=css, sprite=_sprite())
+    """Gives asset(), css(), logo() and the icons to every template."""
+    app.jinja_env.globals.update(asset=asset, css=css, logo=logo, own_logo=own_logo, sprite=_sprite())
 
 
-@cache
 def release() -> str:
-    """A name for this very set of static files; it changes when any of them does."""
-    digest = hashlib.sha256()
-    for file in sorted(p for p in STATIC.rglob("*") if p.is_file()):
-        digest.update(str(file.relative_to(STATIC)).encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
+    """A name for this very set of static files and this city's look; it changes when any of them does."""
+    return _release(access.here().city.look)
 
 
 def asset(path: str) -> str:
@@ -65,12 +74,24 @@ def css(audience: str) -> str:
     return f"/static/{release()}/{audience}.css"
 
 
+def own_logo() -> bool:
+    """Whether the city has a logo of its own."""
+    return bool(access.here().city.look.logo)
+
+
+def logo() -> str:
+    """The address of the city's logo; our own mark where it has none."""
+    return asset(CITY_LOGO if own_logo() else "icons/logo.svg")
+
+
 @bp.get("/static/<name>/<path:path>")
 def static(name: str, path: str) -> Response:
     """A static file or style bundle. The release in the address only keeps caches apart."""
-    audience = path.removesuffix(".css")
+    audience, look = path.removesuffix(".css"), access.here().city.look
     if audience in BUNDLES:
-        response = _packed(_bundle(audience), "text/css")
+        response = _packed(_bundle(audience, look), "text/css")
+    elif path == CITY_LOGO and look.logo:
+        response = _packed(look.logo, "image/svg+xml")
     elif path.endswith((".js", ".css", ".svg")):
         response = _packed(_text(path), mimetypes.guess_type(path)[0] or "text/plain")
     else:
@@ -86,6 +107,8 @@ def static(name: str, path: str) -> Response:
 @bp.get("/favicon.ico")
 def favicon() -> Response:
     """Browsers ask for it whatever the page says."""
+    if drawn := access.here().city.look.logo:
+        return _packed(drawn, "image/svg+xml")
     return send_from_directory(STATIC / "icons", "logo.svg", max_age=86400)
 
 
@@ -100,30 +123,30 @@ def worker() -> Response:
 @bp.get("/offline")
 def offline() -> str:
     """What a page shows when there is neither network nor a copy of it."""
-    return render_template("offline.html")
+    return render_template("offline.html", line=None)  # kept on the phone, where the hours would grow old
 
 
 @bp.get("/manifest.webmanifest")
 def manifest() -> Response:
-    """The installed app's name and icons, in the visitor's language."""
+    """The installed app's name, colour and icons; one in each language, which it opens in."""
     city = access.here().city
+    icons = [{"src": logo(), "sizes": "any", "type": "image/svg+xml", "purpose": "any"}]
+    if not own_logo():
+        maskable = asset("icons/icon-maskable.svg")
+        icons += [{"src": maskable, "sizes": "any", "type": "image/svg+xml", "purpose": "maskable"}]
     response = jsonify(
         name=_("Cityline %(city)s", city=city.name),
-        short_name="Cityline",
+        short_name=city.name,
         description=_("Report a problem in %(city)s and see it fixed.", city=city.name),
-        start_url=".",
+        lang=filters.lang(),
+        dir=_direction(),
+        id=url_for("resident.home"),
+        start_url=url_for("resident.home"),
+        scope="/",
         display="standalone",
         background_color="#f4f3ee",
-        theme_color="#0e4a86",
-        icons=[
-            {"src": asset("icons/logo.svg"), "sizes": "any", "type": "image/svg+xml", "purpose": "any"},
-            {
-                "src": asset("icons/icon-maskable.svg"),
-                "sizes": "any",
-                "type": "image/svg+xml",
-                "purpose": "maskable",
-            },
-        ],
+        theme_color=city.look.primary,
+        icons=icons,
     )
     response.mimetype = "application/manifest+json"
     return response
@@ -154,8 +177,44 @@ def readyz() -> tuple[Response, int]:
 
 
 @cache
-def _bundle(audience: str) -> str:
-    return "\n".join((STATIC / "css" / f"{part}.css").read_text() for part in BUNDLES[audience])
+def _release(look: Look) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(p for p in STATIC.rglob("*") if p.is_file()):
+        digest.update(str(file.relative_to(STATIC)).encode() + file.read_bytes())
+    return hashlib.sha256(f"{digest.hexdigest()}{_colours(look)}{look.logo}".encode()).hexdigest()[:12]
+
+
+@cache
+def _bundle(audience: str, look: Look) -> str:
+    sheet = "\n".join((STATIC / "css" / f"{part}.css").read_text() for part in BUNDLES[audience])
+    return sheet + _colours(look)
+
+
+def _colours(look: Look) -> str:
+    """The tokens that a city's own colours replace; nothing for a city that keeps ours. Sun has none."""
+    own: dict[str, tuple[str, str, str]] = {}
+    if look.primary != PRIMARY:
+        night = at_night(look.primary)
+        own |= {
+            "brand": (look.primary, night, "#000"),
+            "brand-tint": (
+                mixed(look.primary, "#ffffff", TINT),
+                mixed(look.primary, "#191f28", 0.72),
+                "#fff",
+            ),
+            "panel": (look.primary, mixed(look.primary, "#10141a", 0.35), "#fff"),
+            "act": (look.primary, night, "#fd0"),
+            "act-press": (mixed(look.primary, "#000000", 0.25), mixed(night, "#ffffff", 0.4), "#fff"),
+            "on-act": ("#fff", "#0b1016", "#000"),
+        }
+    if look.accent != ACCENT:
+        own["lamp"] = (look.accent, look.accent, "#fd0")
+    lines = "".join(
+        f"--{name}:var(--day,{day}) var(--night,{night}) var(--sun,{sun});"
+        for name, (day, night, sun) in own.items()
+    )
+    sheet = f"@layer tokens{{:root,[data-theme]{{{lines}}}}}" if own else ""
+    return sheet + (LOGO_SIZE if look.logo else "")
 
 
 @cache
@@ -219,6 +278,7 @@ def context() -> dict[str, Any]:
     """What every template may use."""
     return {
         "city": access.here().city,
+        "line": hours.told(),
         "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
         "lang": filters.lang,

@@ -3,15 +3,18 @@
 import hashlib
 import secrets
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from city import events
 from city.db import transaction
+from city.events import Actor
 from city.schema import Boot, Clock, Device, Person, Root
+from sync import uploads
 
 # Work that a phone has been told of is taken for kept after a week; backups will say it more exactly.
 SAFE_AFTER = timedelta(days=7)
@@ -69,19 +72,22 @@ def enrol(s: Session, person: Person, token: str | None, at: datetime) -> tuple[
     return device, token
 
 
+def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:
+    """Shuts a phone out; what it had begun to upload is thrown away. False where it was shut out already."""
+    if device.revoked_at:
+        return False
+    device.revoked_at = at
+    events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
+    uploads.forget(var, device.id)
+    return True
+
+
 def by_token(s: Session, token: str | None) -> Device | None:
     """The live device with this token."""
     if not token:
         return None
     found = s.scalars(select(Device).where(Device.token_hash == _hashed(token))).first()
     return found if found and found.revoked_at is None else None
-
-
-def signed_in(s: Session, session: MutableMapping[str, Any], at: datetime) -> Person | None:
-    """The person whose page session is live. May be disabled: what they did is still kept."""
-    if session.get("until", 0) < at.timestamp() or not session.get("person"):
-        return None
-    return s.get(Person, session["person"])
 
 
 def _hashed(token: str) -> str:

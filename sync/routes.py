@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException
 
-from city import people, photos
+from city import logins, people, photos
 from city.db import reading, transaction
 from city.lifecycle import CREW
 from city.schema import Device, Person
@@ -69,7 +69,7 @@ def exchange() -> Response:
     here, at = _here(), _here().now()
     with reading(here.engine) as s:  # 1 who is it?
         device = devices.by_token(s, _token())
-        person = devices.signed_in(s, session, at)
+        person = logins.person_of(s, session.get("login"), at)
         auth = _auth(device, person, asked)
         reset = devices.went_back(s, asked.epoch, asked.cursors) if auth == "ok" else False
     if device is None or person is None or auth == "login":
@@ -96,7 +96,7 @@ def enrol() -> Response:
     """Gives this phone its name and, once, the token that it shows from now on."""
     here, at = _here(), _here().now()
     with transaction(here.engine) as s:
-        person = devices.signed_in(s, session, at)
+        person = logins.person_of(s, session.get("login"), at)
         if person is None or CREW not in people.actor(person).roles:
             abort(401)
         device, token = devices.enrol(s, person, _token(), at)
@@ -227,7 +227,7 @@ def _device_id(photo_id: str) -> str:
         abort(404)
     at = _here().now()
     with reading(_here().engine) as s:
-        device, person = devices.by_token(s, _token()), devices.signed_in(s, session, at)
+        device, person = devices.by_token(s, _token()), logins.person_of(s, session.get("login"), at)
         if device is None or person is None or person.id != device.person_id or person.disabled_at:
             abort(401)
         return device.id

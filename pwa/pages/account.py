@@ -1,14 +1,15 @@
-"""Logging in by a code sent by e-mail, and out again."""
+"""Logging in by a code sent by e-mail or by a one-time link, and out again."""
 
 import logging
+import secrets
 from email.message import EmailMessage
 from smtplib import SMTPException
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import gettext as _
 
-from city import delivery, people
-from city.lifecycle import CREW, Refused
+from city import delivery, logins, people
+from city.lifecycle import ADMINISTRATOR, CREW, Refused
 from city.schema import Person
 from pwa import access, errors
 from pwa.fragments import go, render
@@ -19,43 +20,61 @@ bp = Blueprint("account", __name__)
 
 @bp.get("/login")
 def login() -> Response:
-    """Asks for the address; with ?email= for the code."""
-    return render("account/login.html", email="", wanted=_wanted(), error=None, code=None)
+    """Asks for the address."""
+    return _ask_address()
 
 
 @bp.post("/login")
 def send_code() -> Response:
     """Sends a code. The answer is the same for strangers."""
     email = request.form.get("email", "").strip()
+    browser = session.setdefault("browser", secrets.token_urlsafe(16))
     try:
         people.address(email)
         with access.writing() as s:
-            code = people.ask_code(s, email, access.now())
+            known = access.is_known(email)
+            code = logins.ask_code(s, email, access.now(), browser=browser, known=known)
             shown = code if access.here().settings.demo_codes and people.is_demo(s) else None
     except Refused as refused:
-        return render(
-            "account/login.html",
-            email=email,
-            wanted=_wanted(),
-            error=errors.words(refused),
-            code=None,
-            status=422,
-        )
+        return _ask_address(email, refused)
     if code and not shown:
         _mail_code(email, code)
-    return render("account/code.html", email=email, wanted=_wanted(), error=None, code=shown)
+    return _ask_code(email, code=shown)
 
 
 @bp.post("/login/code")
 def use_code() -> Response:
     """Logs in with the code."""
-    email, code = request.form.get("email", ""), request.form.get("code", "")
-    person, refused = _used(email, code)
-    if person is None:
-        words = errors.words(refused) if refused else ""
-        return render("account/code.html", email=email, wanted=_wanted(), error=words, code=None, status=422)
-    access.log_in(person)
-    return go(_wanted() or _first_page(person))
+    email = request.form.get("email", "")
+    refused, token, person = None, "", None
+    with access.writing() as s:  # a wrong guess must be counted, so the transaction commits either way
+        try:
+            person = logins.use_code(
+                s, email, request.form.get("code", ""), access.now(), browser=session.get("browser", "")
+            )
+            token = logins.begin(s, person, access.now(), how="code")
+        except Refused as fault:
+            refused = fault
+    return _logged_in(person, token) if person else _ask_code(email, refused)
+
+
+@bp.get("/login/link/<token>")
+def link(token: str) -> Response:
+    """A page with one button: mail scanners open every link, so opening it changes nothing."""
+    g.personal = True
+    with access.reading() as s:
+        person = access.or_404(logins.by_link(s, token, access.now()))
+    return render("account/link.html", person=person, token=token)
+
+
+@bp.post("/login/link/<token>")
+def use_link(token: str) -> Response:
+    """Logs in with a one-time link."""
+    g.personal = True
+    with access.writing() as s:
+        person = logins.use_link(s, token, access.now())
+        session_token = logins.begin(s, person, access.now(), how="link")
+    return _logged_in(person, session_token)
 
 
 @bp.post("/logout")
@@ -66,21 +85,27 @@ def logout() -> Response:
 
 
 @bp.get("/me")
-@access.for_role(CREW, *access.BOARD)
 def me() -> Response:
     """Who is logged in, and the way out."""
-    with access.reading() as s:
-        person = s.get_one(Person, access.person_id())
-        return render("account/me.html", person=person)
+    return render("account/me.html", person=g.person)
 
 
-def _used(email: str, code: str) -> tuple[Person | None, Refused | None]:
-    """A wrong guess must be counted, so the transaction commits either way."""
-    with access.writing() as s:
-        try:
-            return people.use_code(s, email, code, access.now()), None
-        except Refused as refused:
-            return None, refused
+def _ask_address(email: str = "", refused: Refused | None = None) -> Response:
+    error = errors.words(refused) if refused else None
+    status = 422 if refused else 200
+    return render("account/login.html", email=email, wanted=_wanted(), error=error, status=status)
+
+
+def _ask_code(email: str, refused: Refused | None = None, code: str | None = None) -> Response:
+    g.personal = True
+    error = errors.words(refused) if refused else None
+    status = 422 if refused else 200
+    return render("account/code.html", email=email, wanted=_wanted(), error=error, code=code, status=status)
+
+
+def _logged_in(person: Person, token: str) -> Response:
+    access.log_in(token)
+    return access.remember_browser(go(_wanted() or _first_page(person)), person.email)
 
 
 def _mail_code(email: str, code: str) -> None:
@@ -96,7 +121,10 @@ def _mail_code(email: str, code: str) -> None:
 
 
 def _first_page(person: Person) -> str:
+    """Where somebody's work is."""
     roles = {role.role for role in person.roles}
+    if roles == {ADMINISTRATOR}:
+        return url_for("admin.people_list")
     if roles.intersection(access.BOARD):
         return url_for("dispatch.board")
     return url_for("crew.shell") if CREW in roles else url_for("account.me")

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import cases, duplicates, photos, promises, queries, reports
+from city import cases, duplicates, photos, promises, queries, reports, routing
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import (
@@ -31,6 +31,7 @@ from city.lifecycle import (
 )
 from city.photos import BadPhoto
 from city.queries import View
+from city.routing import Route
 from city.schema import Case, Crew, Event, Photo, Report
 from pwa import access, errors, filters, forms
 from pwa.fragments import go, is_fragment, render
@@ -75,10 +76,10 @@ class Drawer:
     fault: str = ""
     merging: str = ""  # the case whose merge waits for an answer: which of these crews goes on
     crews_at_work: list[int] = field(default_factory=list)
+    route: Route = Route("", None)  # the department and crew it would go to
 
 
 @bp.get("")
-@access.for_role(*access.BOARD)
 def board() -> Response:
     """Queue and map of a view. A case's whole number in the search box opens that case."""
     view = _view()
@@ -90,7 +91,6 @@ def board() -> Response:
 
 
 @bp.get("/points")
-@access.for_role(*access.BOARD)
 def points() -> Response:
     """What the map draws: every case of the view whose place is known, and how many have none."""
     view, now = _view(), access.now()
@@ -102,21 +102,18 @@ def points() -> Response:
 
 
 @bp.get("/cases/<number>")
-@access.for_role(*access.BOARD)
 def case(number: str) -> Response:
     """The drawer of one case; without htmx beside the queue."""
     return _opened(number, doing=request.args.get("do", ""))
 
 
 @bp.post("/cases/<number>/acceptance")
-@access.for_role(*access.BOARD)
 def accept(number: str) -> Response:
     """A person at the city has read it."""
     return _do(number, lambda s, c: cases.accept(s, c, by=g.actor, at=access.now()), _("Accepted."))
 
 
 @bp.post("/cases/<number>/assignment")
-@access.for_role(*access.BOARD)
 def assign(number: str) -> Response:
     """Gives the case to a crew."""
     crew = _crew(request.form.get("crew", ""))
@@ -130,7 +127,6 @@ def assign(number: str) -> Response:
 
 
 @bp.post("/assignment")
-@access.for_role(*access.BOARD)
 def assign_several() -> Response:
     """Gives the selected cases to a crew, each in its own transaction, and says how many went."""
     crew = _crew(request.form.get("crew", ""))
@@ -162,7 +158,6 @@ def assign_several() -> Response:
 
 
 @bp.post("/cases/<number>/assignment/end")
-@access.for_role(*access.BOARD)
 def unassign(number: str) -> Response:
     """Takes the case back from its crew."""
     said = _("Taken back. Nobody has it now.")
@@ -170,7 +165,6 @@ def unassign(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/wait")
-@access.for_role(*access.BOARD)
 def wait(number: str) -> Response:
     """The case waits for somebody else."""
     reason = request.form.get("reason", "")
@@ -179,7 +173,6 @@ def wait(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/resume")
-@access.for_role(*access.BOARD)
 def resume(number: str) -> Response:
     """The wait is over."""
     said = _("The wait is over. The promise clock runs.")
@@ -187,7 +180,6 @@ def resume(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/closure")
-@access.for_role(*access.BOARD)
 def close(number: str) -> Response:
     """Ends the case with an outcome and its evidence."""
     here, at = access.here(), access.now()
@@ -216,7 +208,6 @@ def close(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/reopening")
-@access.for_role(*access.BOARD)
 def reopen(number: str) -> Response:
     """A closed case lives again."""
     words = forms.text(request.form, "words")
@@ -230,7 +221,6 @@ def reopen(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/merge")
-@access.for_role(*access.BOARD)
 def merge(number: str) -> Response:
     """Makes the case a duplicate of another. Two crews at work: asks which one goes on."""
     into = request.form.get("into", "").strip().upper()
@@ -248,7 +238,6 @@ def merge(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/unmerge")
-@access.for_role(*access.BOARD)
 def unmerge(number: str) -> Response:
     """Separates a merged case again."""
     said = _("%(number)s is a case of its own again.", number=number)
@@ -256,7 +245,6 @@ def unmerge(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/cancellation")
-@access.for_role(*access.BOARD)
 def cancel(number: str) -> Response:
     """Ends a case that should not be one."""
     reason = request.form.get("reason", "")
@@ -269,7 +257,6 @@ def cancel(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/review/end")
-@access.for_role(*access.BOARD)
 def end_review(number: str) -> Response:
     """Somebody has looked at what the case was marked for."""
     said = _("Looked at. The mark is gone.")
@@ -277,7 +264,6 @@ def end_review(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/note")
-@access.for_role(*access.BOARD)
 def note(number: str) -> Response:
     """Keeps a note that only staff read."""
     words = forms.text(request.form, "note")
@@ -290,7 +276,6 @@ def note(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/shown")
-@access.for_role(*access.BOARD)
 def show(number: str) -> Response:
     """Makes words and photos of all the case's reports public, or hides them again."""
     wanted = request.form.get("shown") == "yes"
@@ -305,7 +290,6 @@ def show(number: str) -> Response:
 
 
 @bp.get("/cases/<number>/erasure")
-@access.for_role(*ACTS["erase"])
 def ask_erasure(number: str) -> Response:
     """Says what would go, before anything goes."""
     with access.reading() as s:
@@ -315,7 +299,6 @@ def ask_erasure(number: str) -> Response:
 
 
 @bp.post("/cases/<number>/erasure")
-@access.for_role(*ACTS["erase"])
 def erase(number: str) -> Response:
     """Removes everything personal of one report."""
     here, wanted = access.here(), request.form.get("report", "")
@@ -393,6 +376,8 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "title": _title(view, crews),
         "saved": _saved(queries.tally(s, now=access.now()), crews),
         "crews": [crew for crew, _count in crews],
+        "in_order": routing.in_order,
+        "is_usual": routing.is_usual,
         "standings": STANDINGS,
         "standing": lambda c: promises.standing(c, access.now()),
         "live": cases.live,
@@ -407,7 +392,7 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
         "tiles": access.here().settings.tiles,
-        "map_words": _map_words(),
+        "map_words": filters.map_words(),
         "open_states": OPEN,
     }
 
@@ -417,7 +402,7 @@ def _drawer(
 ) -> Drawer:
     found = access.or_404(queries.whole(s, number))
     story = queries.story(s, found)
-    publish = access.here().settings.publish
+    publish = access.here().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
     near = (
         duplicates.near(s, found.service_code, place, but=found.id) if place and found.state in OPEN else []
@@ -443,7 +428,17 @@ def _drawer(
         fault=_fault(fault),
         merging=merging if crews else "",
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
+        route=_route(s, found, place),
     )
+
+
+def _route(s: Session, found: Case, place: Point | None) -> Route:
+    """Where the city file sends this case; without a rule to the department of its service."""
+    rules, service = access.here().city.routing, found.service
+    asked = routing.areas_asked(rules, service.code, service.group) if place else set()
+    areas = queries.areas_at(s, place, asked) if place and asked else []
+    usual = Route(service.department_code, None)
+    return routing.match(rules, service.code, service.group, areas) or usual
 
 
 def _fault(fault: Refused | BadPhoto | None) -> str:
@@ -541,12 +536,6 @@ def _title(view: View, crews: Sequence[tuple[Crew, int]]) -> str:
         _("“%(words)s”", words=view.words) if view.words else "",
     ]
     return " · ".join(part for part in parts if part) or _("All open")
-
-
-def _map_words() -> dict[str, str]:
-    """What the map calls its pins; the script puts numbers in."""
-    words = {name: filters.standing(name) for name in STANDINGS} | {"done": _("Closed")}
-    return words | {"several": _("%(num)s cases, worst: %(standing)s", num="NUMBER", standing="WORST")}
 
 
 def _promised(case: Case) -> str:

@@ -8,7 +8,7 @@ from flask import Flask
 from phones import Clock, Phone, make_lamp, person
 from sqlalchemy import Engine
 
-from city import cityfile, people
+from city import cityfile, people, policies
 from city.db import transaction
 from city.lifecycle import CREW
 from city.schema import Crew
@@ -25,7 +25,7 @@ def clock(now: datetime) -> Clock:
 def app(engine: Engine, settings: Settings, clock: Clock) -> Iterator[Flask]:
     """The application over a city with two crews: Luis has "Lights 2", Toni "Lights 1"."""
     with transaction(engine) as s:
-        cityfile.apply(s, cityfile.load(settings.city))
+        policies.enact(s, cityfile.load(settings.city))
         lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
         s.add_all([lights_2, lights_1])
         s.flush()

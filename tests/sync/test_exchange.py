@@ -527,8 +527,7 @@ def test_without_a_session_nothing_is_told_and_nothing_lost(luis: Phone, lamp: s
 
 def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
-    with luis.http.session_transaction() as session:
-        session["person"] = person(engine, "toni@city.test")
+    luis.sign_in(person(engine, "toni@city.test"))
     assert luis.exchange(op)["auth"] == "login"
     luis.http.post("/sync/v1/device", headers=OURS)
     assert luis.exchange(op)["auth"] == "login"

@@ -8,7 +8,8 @@ from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import cityfile, db
+from city import cityfile, db, logins, policies
+from city.schema import Person
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -17,7 +18,7 @@ from pwa.app import create_app
 def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application over the town, its city file's services included, its clock standing at `now`."""
     with db.transaction(town.engine) as s:
-        cityfile.apply(s, cityfile.load(settings.city))
+        policies.enact(s, cityfile.load(settings.city))
     made: list[Flask] = []  # the clock is asked while the application is still being made
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)
@@ -33,13 +34,15 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def log_in(client: FlaskClient, town: Town, now: datetime) -> Callable[[str], FlaskClient]:
+def log_in(client: FlaskClient, town: Town, now: datetime) -> Callable[..., FlaskClient]:
     """Puts a person of the cast into the browser's session: log_in("dispatcher")."""
 
-    def as_(name: str) -> FlaskClient:
+    def as_(name: str, now: datetime = now) -> FlaskClient:
+        with town.at_work() as scene:
+            person = scene.s.get_one(Person, town.ids[name])
+            token = logins.begin(scene.s, person, now, how="code")
         with client.session_transaction() as session:
-            session["person"] = town.ids[name]
-            session["until"] = now.timestamp() + 3600
+            session["login"] = token
         return client
 
     return as_

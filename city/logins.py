@@ -1,0 +1,155 @@
+"""Logging in: codes sent by e-mail, one-time links, and the sessions that follow.
+
+There are no passwords. Of codes, links and sessions only hashes are kept.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from city import events, people
+from city.lifecycle import Refused
+from city.schema import LoginCode, Person
+from city.schema import Session as Row
+
+CODE_MINUTES = 10
+# Six digits, five guesses, ten codes an hour: about 1 chance in 20,000 an hour for somebody who guesses.
+GUESSES_A_CODE = 5
+CODES_AN_HOUR = 10
+# Whoever adds a colleague at five expects the link to work next morning.
+LINK_HOURS = 24
+LINK = "link"  # stands where a code has its browser
+SESSION_HOURS = 12
+
+
+def ask_code(s: Session, email: str, at: datetime, *, browser: str, known: bool) -> str | None:
+    """A new log-in code for this address; None for a stranger. Raises Refused `too_many_codes`.
+
+    `browser` is a secret that the asking browser keeps: the code works there only, so nobody else can use
+    up its guesses. `known` says that this address was logged in in that browser before: such browsers have
+    an hour's codes of their own, so a stranger who asks for many locks out nobody (OWASP's device cookies).
+    The caller answers alike whether there is such a person or not.
+    """
+    email = email.strip().lower()
+    asked = s.scalar(
+        select(func.count())
+        .select_from(LoginCode)
+        .where(LoginCode.email == email, LoginCode.known == known, LoginCode.asked_by != LINK)
+        .where(LoginCode.made_at > at - timedelta(hours=1))
+    )
+    if (asked or 0) >= CODES_AN_HOUR:
+        raise Refused("too_many_codes")
+    code = f"{secrets.randbelow(1_000_000):06d}"
+    made = LoginCode(
+        email=email, code_hash=_hashed(email, code), asked_by=_hashed(browser), known=known, made_at=at
+    )
+    s.add(made)
+    person = people.by_email(s, email)
+    return code if person and not person.disabled_at else None
+
+
+def use_code(s: Session, email: str, code: str, at: datetime, *, browser: str) -> Person:
+    """The person who logs in with `code`; raises Refused `wrong_code`. A code works once.
+
+    A wrong guess is counted in the caller's transaction, which must therefore commit either way.
+    """
+    email = email.strip().lower()
+    row = s.scalars(
+        select(LoginCode)
+        .where(LoginCode.email == email, LoginCode.used_at.is_(None))
+        .where(LoginCode.asked_by == _hashed(browser))
+        .where(LoginCode.made_at > at - timedelta(minutes=CODE_MINUTES))
+        .order_by(LoginCode.id.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+    if row is None or row.tries >= GUESSES_A_CODE:
+        raise Refused("wrong_code")
+    if not hmac.compare_digest(row.code_hash, _hashed(email, "".join(code.split()))):
+        row.tries += 1
+        raise Refused("wrong_code")
+    return _used(s, row, at, "wrong_code")
+
+
+def make_link(s: Session, person: Person, at: datetime) -> str:
+    """The token of a link that logs this person in once, within a day: for a system without mail."""
+    token = secrets.token_urlsafe(24)
+    s.add(LoginCode(email=person.email, code_hash=_hashed(LINK, token), asked_by=LINK, made_at=at))
+    return token
+
+
+def by_link(s: Session, token: str, at: datetime) -> Person | None:
+    """Whom an unused link would log in; changes nothing."""
+    row = _link(s, token, at)
+    return people.by_email(s, row.email) if row else None
+
+
+def use_link(s: Session, token: str, at: datetime) -> Person:
+    """The person of an unused link; raises Refused `wrong_link`. A link works once."""
+    row = _link(s, token, at)
+    if row is None:
+        raise Refused("wrong_link")
+    return _used(s, row, at, "wrong_link")
+
+
+def begin(s: Session, person: Person, at: datetime, *, how: str) -> str:
+    """A new session's token. `how` ("code", "link") goes into the log."""
+    token = secrets.token_urlsafe(32)
+    until = at + timedelta(hours=SESSION_HOURS)
+    s.add(Row(token_hash=_hashed(token), person_id=person.id, began_at=at, until=until))
+    events.record(s, people.subject(person), "log in", by=people.actor(person), at=at, facts={"how": how})
+    return token
+
+
+def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
+    """Whose session this is; None for one that ended. May be disabled: what they did is still kept."""
+    if not token:
+        return None
+    whose = select(Person).join(Row, Row.person_id == Person.id)
+    return s.scalars(whose.where(Row.token_hash == _hashed(token), Row.until > at)).first()
+
+
+def end(s: Session, token: str | None) -> None:
+    """Logs out: a copy of the cookie is worth nothing from now on."""
+    s.execute(delete(Row).where(Row.token_hash == _hashed(token or "")))
+
+
+def end_all(s: Session, person: Person) -> None:
+    """Logs a person out everywhere, and makes codes and links that are on their way useless."""
+    s.execute(delete(Row).where(Row.person_id == person.id))
+    s.execute(delete(LoginCode).where(LoginCode.email == person.email, LoginCode.used_at.is_(None)))
+
+
+def sweep(s: Session, at: datetime) -> int:
+    """Forgets sessions, codes and links that are over; returns how many. Codes are counted for an hour."""
+    old = at - timedelta(hours=LINK_HOURS)
+    gone = [
+        s.execute(delete(Row).where(Row.until < at)),
+        s.execute(delete(LoginCode).where(LoginCode.made_at < old)),
+    ]
+    return sum(int(getattr(result, "rowcount", 0)) for result in gone)
+
+
+def _link(s: Session, token: str, at: datetime) -> LoginCode | None:
+    return s.scalars(
+        select(LoginCode)
+        .where(LoginCode.asked_by == LINK, LoginCode.code_hash == _hashed(LINK, token))
+        .where(LoginCode.used_at.is_(None), LoginCode.made_at > at - timedelta(hours=LINK_HOURS))
+        .with_for_update()
+    ).first()
+
+
+def _used(s: Session, row: LoginCode, at: datetime, fault: str) -> Person:
+    person = people.by_email(s, row.email)
+    if person is None or person.disabled_at:
+        raise Refused(fault)
+    row.used_at = at
+    return person
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,43 @@
+"""How often one address may do what costs others something: codes, guesses, reports, photos, look-ups.
+
+Counted in this process (Flask-Limiter); guesses at a code are counted in the database besides.
+"""
+
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from flask import Flask, request
+from flask_limiter import Limiter
+
+# A household or a phone network's exit is one caller: the prefixes within which an address can be changed
+# at will (RFC 6177 gives a site a /48; a /24 is the smallest block that is routed).
+PREFIXES: Final = {4: 24, 6: 48}
+
+# page → how often. Reports and their photos follow the city's own setting.
+LIMITS: Final = {
+    "account.send_code": "10/minute;60/hour",
+    "account.use_code": "20/minute;120/hour",
+    "account.use_link": "20/minute",
+    "resident.ask_news": "20/hour",
+    "resident.not_fixed": "30/hour",
+    "resident.place": "120/minute",
+    "resident.near": "120/minute",
+}
+PHOTOS_A_REPORT = 10  # five, each chosen twice
+
+
+def init(app: Flask, reports_an_hour: int) -> None:
+    """Sets the limits; `reports_an_hour` is for one network, 0 for as many as they like."""
+    limiter = Limiter(_network, app=app, storage_uri="memory://", headers_enabled=True)
+    limits = dict(LIMITS)
+    if reports_an_hour:
+        limits["resident.send"] = f"{reports_an_hour * 3}/hour"  # a form that asks back is sent again
+        limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
+    for page, often in limits.items():
+        app.view_functions[page] = limiter.limit(often)(app.view_functions[page])  # type: ignore[assignment]
+
+
+def _network() -> str:
+    """The caller's network, as far as the proxies in front are trusted to say who it is."""
+    address = ip_address(request.remote_addr or "127.0.0.1")
+    return str(ip_network((address, PREFIXES[address.version]), strict=False))

@@ -1,0 +1,306 @@
+"""For administrators: people, crews, phones, keys, versions of the city file, and undelivered mail."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Blueprint, Response, g, request, url_for
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from city import delivery, logins, people, queries
+from city.lifecycle import Refused
+from city.schema import ApiKey, Crew, CrewMember, Department, Device, Message, Person, Policy
+from pwa import access, errors, forms
+from pwa.fragments import go, render
+from sync import devices as phones
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+MOST = 200  # rows of a list that only grows: phones, versions, undelivered mail
+
+Id = "<int(max=2147483647):%s>"
+
+
+@bp.get("")
+def people_list() -> Response:
+    """Everybody who works for the city."""
+    return _people()
+
+
+@bp.post("/people")
+def add_person() -> Response:
+    """Adds somebody, and shows the link that logs them in once."""
+    email, name = forms.text(request.form, "email"), forms.text(request.form, "name")
+    try:
+        with access.writing() as s:
+            person = people.add(
+                s, email, name or email.partition("@")[0], request.form.getlist("role"),
+                crews=_crews(s), lang=_lang(), by=g.actor, at=access.now(),
+            )  # fmt: skip
+            number, link = person.id, _link(logins.make_link(s, person, access.now()))
+    except Refused as refused:
+        return _people(refused)
+    return _person(number, link=link)
+
+
+@bp.get(f"/people/{Id % 'number'}")
+def person(number: int) -> Response:
+    """One person."""
+    return _person(number)
+
+
+@bp.post(f"/people/{Id % 'number'}")
+def change_person(number: int) -> Response:
+    """Another name, language, roles or crews."""
+
+    def change(s: Session, found: Person, at: datetime) -> None:
+        people.change(
+            s, found, name=forms.text(request.form, "name"), lang=_lang(), by=g.actor, at=at,
+            roles=request.form.getlist("role"), crews=_crews(s),
+        )  # fmt: skip
+
+    return _do_person(number, change)
+
+
+@bp.post(f"/people/{Id % 'number'}/disabled")
+def disable_person(number: int) -> Response:
+    """Ends what somebody may do, their sessions too; or gives it back."""
+
+    def change(s: Session, found: Person, at: datetime) -> None:
+        if request.form.get("disabled") == "no":
+            people.enable(s, found, by=g.actor, at=at)
+        else:
+            people.disable(s, found, by=g.actor, at=at)
+            logins.end_all(s, found)
+
+    return _do_person(number, change)
+
+
+@bp.post(f"/people/{Id % 'number'}/link")
+def link_person(number: int) -> Response:
+    """A link that logs somebody in once: for a system without mail, or a phone without a mailbox."""
+    with access.writing() as s:
+        found = access.or_404(s.get(Person, number))
+        link = _link(logins.make_link(s, found, access.now()))
+    return _person(number, link=link)
+
+
+@bp.get("/crews")
+def crews() -> Response:
+    """Every crew with its people."""
+    return _crew_list()
+
+
+@bp.post("/crews")
+def add_crew() -> Response:
+    """A new crew."""
+    try:
+        with access.writing() as s:
+            name = forms.text(request.form, "name")
+            made = people.add_crew(s, name, department=_department(s), by=g.actor, at=access.now())
+            number = made.id
+    except Refused as refused:
+        return _crew_list(refused)
+    return go(url_for("admin.crew", number=number))
+
+
+@bp.get(f"/crews/{Id % 'number'}")
+def crew(number: int) -> Response:
+    """One crew."""
+    return _crew(number)
+
+
+@bp.post(f"/crews/{Id % 'number'}")
+def change_crew(number: int) -> Response:
+    """Another name, department or other people."""
+    try:
+        with access.writing() as s:
+            found = access.or_404(s.get(Crew, number))
+            people.change_crew(
+                s, found, name=forms.text(request.form, "name"), department=_department(s), by=g.actor,
+                at=access.now(), members={int(n) for n in _ids("member")},
+            )  # fmt: skip
+    except Refused as refused:
+        return _crew(number, refused)
+    return go(url_for("admin.crew", number=number, said="saved"))
+
+
+@bp.get("/phones")
+def device_list() -> Response:
+    """The crews' phones, the last one seen first."""
+    asked = select(Device, Person).join(Person, Person.id == Device.person_id)
+    with access.reading() as s:
+        rows = s.execute(asked.order_by(Device.revoked_at.is_not(None), Device.seen_at.desc()).limit(MOST))
+        return render("admin/phones.html", rows=list(rows), total=_count(s, Device))
+
+
+@bp.post("/phones/<device_id>/revoked")
+def revoke_device(device_id: str) -> Response:
+    """A lost phone: it gets nothing any more and forgets what it holds when it next asks."""
+    here = access.here()
+    with access.writing() as s:
+        found = access.or_404(s.get(Device, device_id))
+        phones.revoke(s, here.settings.var, found, by=g.actor, at=access.now())
+    return go(url_for("admin.device_list", said="revoked"))
+
+
+@bp.get("/keys")
+def keys() -> Response:
+    """API keys of other programs."""
+    return _keys()
+
+
+@bp.post("/keys")
+def make_key() -> Response:
+    """A new key, shown this once."""
+    try:
+        with access.writing() as s:
+            key = people.make_key(s, forms.text(request.form, "name"), by=g.actor, at=access.now())
+    except Refused as refused:
+        return _keys(refused)
+    return _keys(key=key)
+
+
+@bp.post(f"/keys/{Id % 'number'}/revoked")
+def revoke_key(number: int) -> Response:
+    """The key opens nothing from now on."""
+    with access.writing() as s:
+        people.revoke_key(s, access.or_404(s.get(ApiKey, number)), by=g.actor, at=access.now())
+    return go(url_for("admin.keys", said="revoked"))
+
+
+@bp.get("/city-file")
+def city_file() -> Response:
+    """The versions of the city file, the newest first, each with what it changed."""
+    with access.reading() as s:
+        rows = list(s.scalars(select(Policy).order_by(Policy.number.desc()).limit(MOST)))
+        names = queries.names(s, [row.applied_by for row in rows])
+        return render("admin/city_file.html", rows=rows, names=names, total=_count(s, Policy))
+
+
+@bp.get("/mail")
+def mail() -> Response:
+    """Messages that could not be sent, with what the mail server said."""
+    asked = select(Message).where(Message.fault.is_not(None), Message.sent_at.is_(None))
+    with access.reading() as s:
+        rows = s.scalars(
+            asked.options(joinedload(Message.subscription)).order_by(Message.id.desc()).limit(MOST)
+        )
+        total = s.scalar(select(func.count()).select_from(asked.subquery())) or 0
+        return render("admin/mail.html", rows=list(rows), total=total)
+
+
+@bp.post(f"/mail/{Id % 'number'}/again")
+def send_again(number: int) -> Response:
+    """Puts one message back into the outbox."""
+    with access.writing() as s:
+        message = access.or_404(s.get(Message, number))
+        delivery.again(s, message, at=access.now())
+    return go(url_for("admin.mail", said="again"))
+
+
+def _people(refused: Refused | None = None) -> Response:
+    with access.reading() as s:
+        rows = list(s.scalars(select(Person).order_by(Person.disabled_at.is_not(None), Person.name)))
+        return _page(
+            "admin/people.html", refused, rows=rows, crews=_all_crews(s), entered=request.form,
+            chosen=set(request.form.getlist("role")), own={int(n) for n in _ids("crew")},
+        )  # fmt: skip
+
+
+def _person(number: int, refused: Refused | None = None, link: str = "") -> Response:
+    with access.reading() as s:
+        found = access.or_404(s.get(Person, number))
+        sent = bool(request.form) and refused is not None
+        return _page(
+            "admin/person.html", refused, person=found, crews=_all_crews(s), link=link,
+            name=forms.text(request.form, "name") if sent else found.name,
+            lang_now=_lang() if sent else found.lang,
+            chosen=set(request.form.getlist("role")) if sent else {role.role for role in found.roles},
+            own={int(n) for n in _ids("crew")} if sent else {crew.id for crew in found.crews},
+        )  # fmt: skip
+
+
+def _do_person(number: int, change: Callable[[Session, Person, datetime], None]) -> Response:
+    try:
+        with access.writing() as s:
+            change(s, access.or_404(s.get(Person, number)), access.now())
+    except Refused as refused:
+        return _person(number, refused)
+    return go(url_for("admin.person", number=number, said="saved"))
+
+
+def _crew_list(refused: Refused | None = None) -> Response:
+    with access.reading() as s:
+        rows = s.execute(
+            select(Crew, func.count(CrewMember.person_id))
+            .outerjoin(CrewMember, CrewMember.crew_id == Crew.id)
+            .group_by(Crew.id)
+            .order_by(Crew.name)
+        )
+        return _page(
+            "admin/crews.html", refused, rows=list(rows), departments=_departments(s), entered=request.form
+        )
+
+
+def _crew(number: int, refused: Refused | None = None) -> Response:
+    with access.reading() as s:
+        found = access.or_404(s.get(Crew, number))
+        members = set(s.scalars(select(CrewMember.person_id).where(CrewMember.crew_id == number)))
+        staff = list(s.scalars(select(Person).where(Person.disabled_at.is_(None)).order_by(Person.name)))
+        sent = refused is not None
+        return _page(
+            "admin/crew.html", refused, crew=found, people=staff, departments=_departments(s),
+            name=forms.text(request.form, "name") if sent else found.name,
+            department=request.form.get("department") if sent else found.department_code,
+            members={int(n) for n in _ids("member")} if sent else members,
+        )  # fmt: skip
+
+
+def _keys(refused: Refused | None = None, key: str = "") -> Response:
+    with access.reading() as s:
+        rows = list(s.scalars(select(ApiKey).order_by(ApiKey.revoked_at.is_not(None), ApiKey.id.desc())))
+        names = queries.names(s, [f"person:{row.made_by_id}" for row in rows if row.made_by_id])
+        return _page("admin/keys.html", refused, rows=rows, key=key, names=names)
+
+
+def _page(template: str, refused: Refused | None, /, **context: object) -> Response:
+    error = errors.words(refused) if refused else ""
+    status = 422 if refused else 200
+    return render(template, error=error, status=status, staff_roles=people.STAFF, **context)
+
+
+def _link(token: str) -> str:
+    return access.here().settings.base_url + url_for("account.link", token=token)
+
+
+def _lang() -> str:
+    """The person's language; only one that this city speaks."""
+    languages = access.here().city.languages
+    wanted = request.form.get("lang", "")
+    return wanted if wanted in languages else languages[0]
+
+
+def _ids(name: str) -> list[str]:
+    return [n for n in request.form.getlist(name) if n.isdecimal() and len(n) < 10]
+
+
+def _crews(s: Session) -> list[Crew]:
+    return list(s.scalars(select(Crew).where(Crew.id.in_([int(n) for n in _ids("crew")]))))
+
+
+def _all_crews(s: Session) -> list[Crew]:
+    return list(s.scalars(select(Crew).order_by(Crew.name)))
+
+
+def _department(s: Session) -> str | None:
+    found = s.get(Department, request.form.get("department", ""))
+    return found.code if found else None
+
+
+def _departments(s: Session) -> list[Department]:
+    return list(s.scalars(select(Department).order_by(Department.code)))
+
+
+def _count(s: Session, table: type[Device] | type[Policy]) -> int:
+    return s.scalar(select(func.count()).select_from(table)) or 0

@@ -1,0 +1,194 @@
+"""The role matrix: every page for every role gives what the table says; and no foreign page gets in."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from factories import Town
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city import people
+from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, MANAGER, SUPERVISOR
+from pwa import access
+
+CAST = {
+    "administrator": "administrator", "manager": "manager", "dispatcher": "dispatcher",
+    "supervisor": "supervisor", "call-taker": "call-taker", "rosa": "crew",
+}  # fmt: skip
+# Written out by hand, not read off the table: who may open what. Everything else is open to anybody.
+EXPECTED = {
+    "account.me": {*people.STAFF},
+    "crew": {CREW},
+    "admin": {"administrator"},
+    "dispatch": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
+    "dispatch.accept": {DISPATCHER, CALL_TAKER},
+    "dispatch.assign": {DISPATCHER, SUPERVISOR},
+    "dispatch.assign_several": {DISPATCHER, SUPERVISOR},
+    "dispatch.unassign": {DISPATCHER, SUPERVISOR},
+    "dispatch.wait": {DISPATCHER},
+    "dispatch.resume": {DISPATCHER},
+    "dispatch.close": {DISPATCHER},
+    "dispatch.reopen": {DISPATCHER},
+    "dispatch.merge": {DISPATCHER, CALL_TAKER},
+    "dispatch.unmerge": {DISPATCHER},
+    "dispatch.cancel": {DISPATCHER},
+    "dispatch.end_review": {DISPATCHER, SUPERVISOR},
+    "dispatch.note": {DISPATCHER, SUPERVISOR, CALL_TAKER},
+    "dispatch.show": {DISPATCHER, SUPERVISOR, CALL_TAKER},
+    "dispatch.ask_erasure": {DISPATCHER, "administrator"},
+    "dispatch.erase": {DISPATCHER, "administrator"},
+}
+# Answers of field sync, which knows phones and not pages.
+OWN_GUARD = ("sync",)
+# The code in its address is its proof: mail programs post there to stop the news (RFC 8058) without a token.
+OWN_PROOF = ("resident.decide_news",)
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def doors(app: Flask) -> list[tuple[str, str, str]]:
+    """(endpoint, method, address) of every page, with something in each place of the address."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<int[^>]*>", "1", rule.rule)
+        path = re.sub(r"<size>", "page", path)
+        path = re.sub(r"<number>", "26-000001", path)
+        path = re.sub(r"<[^>]*>", "x", path)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            found.append((rule.endpoint, method, path))
+    return found
+
+
+def expected(endpoint: str) -> set[str] | None:
+    """The roles that may open it; None for anybody."""
+    return EXPECTED.get(endpoint) or EXPECTED.get(endpoint.partition(".")[0])
+
+
+def test_every_page_stands_in_the_table(app: Flask) -> None:
+    endpoints = {endpoint for endpoint, _, _ in doors(app)}
+    assert [e for e in sorted(endpoints) if not access.roles_for(e)] == []
+    known = endpoints | {endpoint.partition(".")[0] for endpoint in endpoints}
+    assert set(access.DOORS) <= known, "a line for a page that does not exist"
+
+
+@pytest.mark.parametrize("name", [None, *CAST])
+def test_every_page_opens_for_whom_the_table_says(
+    name: str | None, app: Flask, town: Town, log_in: Callable[..., FlaskClient], client: FlaskClient
+) -> None:
+    with town.at_work() as scene:
+        scene.report()
+    for endpoint, method, path in doors(app):
+        if endpoint.partition(".")[0] in OWN_GUARD:
+            continue
+        if name:
+            log_in(name)  # anew: some pages log out
+        roles = expected(endpoint)
+        form = {"csrf_token": token(client)} if method in UNSAFE else None
+        answer = client.open(path, buffered=True, method=method, data=form)
+        where = f"{method} {path} as {name}"
+        to_login = answer.status_code == 302 and "/login" in answer.headers["Location"]
+        if roles is None or (name and CAST[name] in roles):
+            assert answer.status_code not in (401, 403), where
+            assert not to_login, where
+            assert answer.status_code < 500 or endpoint == "shell.readyz", where  # no worker runs here
+        elif name:
+            assert answer.status_code == 403, where
+        else:
+            assert answer.status_code == 401 if method in UNSAFE else to_login, where
+
+
+@pytest.mark.parametrize("name", ["rosa", "dispatcher", "administrator"])
+def test_what_changes_something_wants_a_token_a_form_and_our_own_page(
+    name: str, app: Flask, log_in: Callable[..., FlaskClient], client: FlaskClient
+) -> None:
+    gets = {path for _, method, path in doors(app) if method == "GET"}
+    seen = 0
+    for endpoint, method, path in doors(app):
+        if method not in UNSAFE or endpoint.partition(".")[0] in OWN_GUARD:
+            continue
+        seen += 1
+        log_in(name)
+        # The report form comes back with its words where its token is stale; all else is refused.
+        refusals = (400, 403, 422) if endpoint == "resident.send" else (400, 403)
+        if endpoint not in OWN_PROOF:
+            answer = client.open(path, buffered=True, method=method)
+            assert answer.status_code in refusals, f"{path} without a token"
+        good = {"csrf_token": token(client)}
+        for foreign in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+        ):
+            answer = client.open(path, buffered=True, method=method, data=good, headers=foreign)
+            assert answer.status_code == 403, f"{path} from {foreign}"
+        if path not in gets:
+            assert client.get(path, buffered=True).status_code in (302, 403, 404, 405), f"GET {path}"
+    assert seen > 30
+
+
+def test_field_sync_refuses_other_sites_by_its_own_guard(app: Flask, client: FlaskClient) -> None:
+    for endpoint, method, path in doors(app):
+        if endpoint.startswith("sync.") and method in UNSAFE:
+            for headers in ({}, {"X-Cityline": "1", "Origin": "https://evil.example"}):
+                assert (
+                    client.open(path, buffered=True, method=method, json={}, headers=headers).status_code
+                    == 403
+                ), path
+
+
+def test_a_get_changes_nothing(
+    app: Flask, town: Town, log_in: Callable[..., FlaskClient], client: FlaskClient
+) -> None:
+    """Mail scanners and browsers that fetch ahead press every link."""
+    with town.at_work() as scene:
+        scene.report()
+    log_in("administrator")
+    before = rows(town)
+    for endpoint, method, path in doors(app):
+        if method == "GET" and endpoint != "shell.readyz":
+            client.get(path, buffered=True)
+            client.head(path, buffered=True)
+    assert rows(town) == before
+
+
+def rows(town: Town) -> dict[str, int]:
+    from sqlalchemy import func, select
+
+    from city.schema import Base
+
+    with town.looking() as scene:
+        return {
+            name: scene.s.scalar(select(func.count()).select_from(table)) or 0
+            for name, table in Base.metadata.tables.items()
+        }
+
+
+def test_logging_out_makes_a_copied_cookie_worthless(
+    app: Flask, log_in: Callable[..., FlaskClient], client: FlaskClient
+) -> None:
+    cookie = log_in("dispatcher").get_cookie("cl_session")
+    assert cookie
+    thief = app.test_client()
+    thief.set_cookie("cl_session", cookie.value)
+    assert thief.get("/dispatch").status_code == 200
+    client.post("/logout", data={"csrf_token": token(client)})
+    assert thief.get("/dispatch").status_code == 302
+    assert client.get("/dispatch").status_code == 302
+
+
+def test_whoever_sends_too_often_is_asked_to_wait(client: FlaskClient) -> None:
+    form = {"csrf_token": token(client), "email": "rosa@town.test"}
+    answers = [client.post("/login", data=form).status_code for _ in range(12)]
+    assert answers[:10] == [200] * 10
+    late = client.post("/login", data=form)
+    assert (late.status_code, "Retry-After" in late.headers) == (429, True)
+    assert "Nothing is lost" in late.get_data(as_text=True)
+    other = {"REMOTE_ADDR": "203.0.113.9"}
+    assert client.post("/login", data=form, environ_base=other).status_code in (200, 422)
+
+
+def token(client: FlaskClient) -> str:
+    """A token that fits the browser's session as it is now."""
+    page = client.get("/login").get_data(as_text=True)
+    return page.partition('name="csrf_token" value="')[2].partition('"')[0]

@@ -1,0 +1,197 @@
+"""Administration: people come in, change and are shut out; crews, phones, keys, undelivered mail."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from factories import Town
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from city import events, people, reports
+from city.schema import ApiKey, Crew, Device, Message, Person, Report
+
+Send = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def office(log_in: Callable[..., FlaskClient]) -> FlaskClient:
+    """The browser of an administrator."""
+    return log_in("administrator")
+
+
+@pytest.fixture
+def send(office: FlaskClient, token: Callable[[], str]) -> Send:
+    def send(path: str, **fields: object) -> TestResponse:
+        return office.post(f"/admin{path}", data={"csrf_token": token(), **fields})
+
+    return send
+
+
+def person(town: Town, email: str) -> Person:
+    with town.looking() as scene:
+        found = people.by_email(scene.s, email)
+        assert found
+        return found
+
+
+def test_somebody_new_gets_a_link_that_logs_in_once(
+    app: Flask, town: Town, send: Send, settings: object
+) -> None:
+    page = send("/people", email="Nia@town.test", name="Nia", role=["crew"], crew=[town.ids["lights"]]).text
+    nia = person(town, "nia@town.test")
+    assert (people.actor(nia).roles, [crew.name for crew in nia.crews]) == ({"crew"}, ["lights"])
+    found = re.search(r'value="http[^"]*(/login/link/[^"]+)"', page)
+    assert found
+    hers = app.test_client()
+    form = hers.get(found[1])
+    assert "Log in as Nia" in form.text
+    csrf = form.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    assert hers.post(found[1], data={"csrf_token": csrf}).headers["Location"] == "/crew"
+    assert hers.get("/me").status_code == 200
+    assert app.test_client().get(found[1]).status_code == 404, "it works once"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"email": "no address"}, "not an e-mail address"),
+        ({"email": "rosa@town.test"}, "on the list already"),
+        ({"email": "x@town.test", "role": "king"}, "Choose one of the answers"),
+    ],
+)
+def test_what_cannot_be_added_is_told_and_kept(send: Send, fields: dict[str, str], words: str) -> None:
+    answer = send("/people", **{"name": "Kept As Typed", "role": "manager"} | fields)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert 'value="Kept As Typed"' in answer.text
+    assert f'value="{fields["email"]}"' in answer.text
+
+
+def test_roles_change_and_the_log_says_who_did_it(town: Town, send: Send) -> None:
+    number = town.ids["rosa"]
+    answer = send(f"/people/{number}", name="Rosa", lang="es", role=["crew", "dispatcher"])
+    assert answer.headers["Location"] == f"/admin/people/{number}?said=saved"
+    rosa = person(town, "rosa@town.test")
+    assert (people.actor(rosa).roles, rosa.lang, rosa.crews) == ({"crew", "dispatcher"}, "es", [])
+    with town.looking() as scene:
+        event, _ = events.of(scene.s, people.subject(rosa))[-1]
+        assert (event.kind, event.actor) == ("change person", f"person:{town.ids['administrator']}")
+
+
+def test_whoever_is_shut_out_is_out_at_once(
+    app: Flask, town: Town, send: Send, log_in: Callable[..., FlaskClient], token: Callable[[], str]
+) -> None:
+    cookie = log_in("dispatcher").get_cookie("cl_session")
+    assert cookie
+    other = app.test_client()
+    other.set_cookie("cl_session", cookie.value)
+    assert other.get("/dispatch").status_code == 200
+    log_in("administrator")
+    send(f"/people/{town.ids['dispatcher']}/disabled", disabled="yes")
+    assert other.get("/dispatch").status_code == 302
+    send(f"/people/{town.ids['dispatcher']}/disabled", disabled="no")
+    assert other.get("/dispatch").status_code == 302, "let in again means logging in again"
+    assert people.actor(person(town, "dispatcher@town.test")).roles == {"dispatcher"}
+
+
+def test_the_last_administrator_can_neither_leave_nor_be_shut_out(town: Town, send: Send) -> None:
+    number = town.ids["administrator"]
+    for answer in (
+        send(f"/people/{number}", name="A", role="manager"),
+        send(f"/people/{number}/disabled", disabled="yes"),
+    ):
+        assert answer.status_code == 422
+        assert "Name another administrator first" in answer.text
+
+
+def test_a_crew_is_made_and_manned(town: Town, send: Send, office: FlaskClient) -> None:
+    answer = send("/crews", name="Lamps 4", department="works")
+    with town.looking() as scene:
+        crew = scene.s.scalars(select(Crew).where(Crew.name == "Lamps 4")).one()
+    assert answer.headers["Location"] == f"/admin/crews/{crew.id}"
+    send(f"/crews/{crew.id}", name="Lamps Four", department="", member=[town.ids["tom"]])
+    page = office.get(f"/admin/crews/{crew.id}").text
+    assert 'value="Lamps Four"' in page
+    assert re.search(rf'name="member" value="{town.ids["tom"]}" checked', page)
+    assert send("/crews", name="Lamps Four").status_code == 422
+
+
+def test_a_lost_phone_is_shut_out(town: Town, send: Send, office: FlaskClient) -> None:
+    with town.at_work() as scene:
+        scene.s.add(
+            Device(
+                id="0f" * 18, person_id=town.ids["rosa"], token_hash="x", enrolled_at=town.now,
+                seen_at=town.now,
+            )
+        )  # fmt: skip
+    assert "Rosa" in office.get("/admin/phones").text
+    assert send(f"/phones/{'0f' * 18}/revoked").headers["Location"] == "/admin/phones?said=revoked"
+    with town.looking() as scene:
+        assert scene.s.get_one(Device, "0f" * 18).revoked_at == town.now
+
+
+def test_a_key_is_shown_once_and_revoked(town: Town, send: Send, office: FlaskClient) -> None:
+    page = send("/keys", name="City app").text
+    found = re.search(r'value="([A-Za-z0-9_-]{32})"', page)
+    assert found
+    assert found[1] not in office.get("/admin/keys").text
+    with town.looking() as scene:
+        row = people.by_key(scene.s, found[1])
+        assert row
+        assert row.name == "City app"
+    send(f"/keys/{row.id}/revoked")
+    with town.looking() as scene:
+        assert scene.s.get_one(ApiKey, row.id).revoked_at == town.now
+    assert send("/keys", name=" ").status_code == 422
+
+
+def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: FlaskClient) -> None:
+    assert "Every message went out." in office.get("/admin/mail").text
+    with town.at_work() as scene:
+        report: Report = scene.report()
+        wish = reports.subscribe(scene.s, report, "gone@town.test", lang="en", at=town.now)
+        scene.s.add(
+            Message(
+                event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="550 no such box"
+            )
+        )  # fmt: skip
+    page = office.get("/admin/mail").text
+    assert "gone@town.test" in page
+    assert "550 no such box" in page
+    assert "given up" in page
+    with town.looking() as scene:
+        number = scene.s.scalars(select(Message.id)).one()
+    send(f"/mail/{number}/again")
+    with town.looking() as scene:
+        message = scene.s.get_one(Message, number)
+        assert (message.tries, message.next_try_at) == (0, town.now)
+
+
+@pytest.mark.parametrize("path", ["/people/999", "/crews/999", "/people/99999999999", "/people/x"])
+def test_nobody_is_not_found(office: FlaskClient, path: str) -> None:
+    assert office.get(f"/admin{path}").status_code == 404
+
+
+def test_the_list_of_people_asks_no_more_when_there_are_many(town: Town, office: FlaskClient) -> None:
+    from sqlalchemy import event
+
+    def queries() -> int:
+        seen: list[str] = []
+
+        def note(_c: object, _cur: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        engine = office.application.extensions["cityline"].engine
+        event.listen(engine, "before_cursor_execute", note)
+        office.get("/admin")
+        event.remove(engine, "before_cursor_execute", note)
+        return len(seen)
+
+    few = queries()
+    with town.at_work() as scene:
+        for n in range(40):
+            people.add(scene.s, f"p{n}@town.test", f"P{n}", ["crew"], crews=[scene.crew("lights")])
+    assert queries() == few
