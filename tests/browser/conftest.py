@@ -46,6 +46,7 @@ def site(engine: Engine, settings: Settings) -> Iterator[Site]:
         "CITYLINE_VAR": str(settings.var),
         "CITYLINE_DATABASE_URL": settings.database_url,
         "CITYLINE_BASE_URL": url,
+        "CITYLINE_REPORTS_AN_HOUR": "1000",  # all fifty residents sit at one address here
     }
     program = str(Path(sys.executable).with_name("cityline"))
     log = (settings.var / "server.log").open("wb")
