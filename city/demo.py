@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, events
+from city import cityfile, events, policies
 from city import people as persons
 from city.db import transaction
 from city.demo_cases import tell as cases
@@ -44,7 +44,8 @@ def fill(
     with transaction(engine) as s:
         if s.scalar(select(exists().select_from(Person))):
             raise Refused("not_empty")
-        cityfile.apply(s, cityfile.load(settings.city))
+        text = cityfile.whole(settings.city)
+        policies.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
         ground(s, seed)
         people(s)
         events.record(

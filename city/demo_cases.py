@@ -1,30 +1,42 @@
-"""The cases of Larkhaven: told, worked on and closed over the last three months, all from one seed.
+"""The cases of Larkhaven, all from one seed: what stands on the board now, and the two years before.
 
-Everything goes through the same verbs as real work, in the order of time, with the origin `demo`.
+The board is told by plots, so that every state occurs; the past follows the figures of real cities. Both
+are written in bulk in the order of time, with the origin `demo`, as if the verbs had been called.
 """
 
+import gc
 import hashlib
+import math
 import uuid
-from collections.abc import Callable, Mapping
+from bisect import bisect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import accumulate
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
+import shapely
+from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, geo, people, photos, places, promises, reports
+from city import bulk, demo_figures, events, geo, people, photos, promises, reports
+from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER
 from city.places import Place
-from city.schema import Address, Asset, Case, Crew, Person, Photo, Report, Service
+from city.schema import Address, Area, Asset, Crew, Person, Service
 from city.settings import Settings
 
 PICTURES = Path(__file__).parent / "demo_photos"
-# How the cases go, in parts of a hundred.
+BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past
+PAST_DAYS = 730
+# How the board's cases go, in parts of a hundred.
 PLOTS = {
     "new": 13, "accepted": 14, "assigned": 17, "underway": 4, "waiting": 7, "made safe": 2, "fixed": 29,
     "answered": 5, "reopened": 3, "merged": 4, "cancelled": 2,
@@ -46,12 +58,12 @@ BEFORE = {
 AFTER = {"light-out": "lamp-after", "light-flickering": "lamp-after", "light-all-day": "lamp-before"}
 WAITS = {"lights": ("utility", "parts"), "trees": ("weather", "utility"), "clean": ("resident", "weather")}
 CREW_OF = {"lights": "Lights 2", "trees": "Trees 3"}  # all else goes to Clean 1
-# When people tell: hardly at night, most before and after work. One weight an hour of the day.
-HOURS = (1, 1, 0, 0, 0, 1, 3, 7, 9, 8, 7, 6, 7, 6, 6, 6, 7, 9, 8, 6, 5, 4, 3, 2)
 A_MOMENT = timedelta(minutes=10)
 LOST_SIGNAL = timedelta(minutes=40)  # how long a crew's tap may have waited in a cellar
 
-Act = Callable[[datetime], object]
+ON_THE_PHONE = timedelta(days=1)  # how long a closed job stays on its crew's phones
+# The normal distribution's 90th percentile: what turns a median and a p90 into a log-normal delay.
+P90 = 1.2816
 
 
 @dataclass
@@ -64,18 +76,16 @@ class _Tale:
     place: Place | None
     opened: datetime
     lang: str
-    steps: list[tuple[datetime, Act]] = field(default_factory=list)
-    report: Report | None = None
+    told: list[Told] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
 
-    @property
-    def case(self) -> Case:
-        if self.report is None:
-            raise LookupError(f"tale {self.n} is not told yet")
-        return self.report.case
+    def __post_init__(self) -> None:
+        self.opened = self.opened.replace(microsecond=0)
+        self.story = Story(self.service.code, self.told, self.moves, "demo")
 
     @property
     def ended(self) -> datetime:
-        return self.steps[-1][0] if self.steps else self.opened
+        return self.moves[-1].at if self.moves else self.opened
 
 
 def tell(
@@ -87,15 +97,31 @@ def tell(
     """
     album = _album(settings)
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    with transaction(engine) as s:
+    with _uncollected(), transaction(engine) as s:
         author = _Author(s, settings.secret_key, album, Random(seed), now)
-        steps = [step for tale in author.tales(count) for step in tale.steps]
-        for at, act in sorted(steps, key=lambda step: step[0]):
-            act(at)
+        board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
+        tales = [*author.past(count - board), *author.board(board)]
+        written = bulk.write(s, [tale.story for tale in tales])
+        for tale, (_, number) in zip(tales, written, strict=True):
+            for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
+                if tale.plot in OVER:  # what a phone put away long ago
+                    events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python's collector would walk over a million rows again and again, and find nothing to throw away."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Author:
-    """Invents tales and tells them. One transaction long."""
+    """Invents tales. One transaction long."""
 
     def __init__(
         self, s: Session, secret: str, album: dict[str, photos.Developed], chance: Random, now: datetime
@@ -106,6 +132,12 @@ class _Author:
             for service in s.scalars(select(Service).options(joinedload(Service.department)))
         }
         self.addresses = list(s.scalars(select(Address).order_by(Address.id)))
+        self.city = shapely.union_all(
+            [shape(area.geometry) for area in s.scalars(select(Area).where(Area.kind == "boundary"))]
+        )
+        shapely.prepare(self.city)
+        self.day = now.astimezone(promises.zone_of(next(iter(self.services.values()))))
+        self.days = list(accumulate(map(self._busy, range(PAST_DAYS, 0, -1))))
         self.assets: dict[str | None, list[Asset]] = {}
         for asset in s.scalars(select(Asset).order_by(Asset.id)):
             self.assets.setdefault(asset.kind, []).append(asset)
@@ -117,8 +149,8 @@ class _Author:
             crew.name: actor for person, actor in staff if CREW in actor.roles for crew in person.crews
         }
 
-    def tales(self, count: int) -> list[_Tale]:
-        """Every case with its steps; what was merged comes last, since it needs a survivor."""
+    def board(self, count: int) -> list[_Tale]:
+        """What is open now and was lately; what was merged comes last, since it needs a survivor."""
         plots = _dealt(PLOTS, count)
         self.chance.shuffle(plots)
         plots.sort(key=lambda plot: plot == "merged")
@@ -130,13 +162,91 @@ class _Author:
             told.append(tale)
         return told
 
+    def past(self, count: int) -> list[_Tale]:
+        """Two years of finished cases that follow the figures of real cities."""
+        repeated = [round(count * share) for share in (demo_figures.MERGED_SHARE, _again())]
+        kinds = {code: kind.cases for code, kind in demo_figures.KINDS.items() if code in self.services}
+        codes = self.chance.choices(list(kinds), list(kinds.values()), k=count - sum(repeated))
+        told = [self._bygone(code) for code in codes]
+        for plot, many in zip(("merged", "fixed"), repeated, strict=True):
+            # Only what was open for a while can have a second case merged into it.
+            fit = [t for t in told if t.place and (plot != "merged" or _open_for(t) > timedelta(hours=12))]
+            told += [self._repeated(self.chance.choice(fit), plot) for _ in range(many if fit else 0)]
+        return told + [self._bygone(code) for code in codes[: count - len(told)]]
+
+    def _bygone(self, code: str) -> _Tale:
+        """A case of the past, told on some day that leaves time for all that follows."""
+        kind = demo_figures.KINDS[code]
+        delay = timedelta(days=self._delay(kind.median, kind.p90))
+        opened = self._some_day(min(delay + timedelta(days=1), timedelta(days=PAST_DAYS // 2)))
+        return self._finished(self.services[code], self._place(self.services[code]), opened, delay)
+
+    def _repeated(self, first: _Tale, plot: str) -> _Tale:
+        """A case that follows another one nearby within two weeks: a duplicate, or the next lamp."""
+        service = first.service
+        assert first.place  # noqa: S101
+        place = first.place if self.chance.random() < 0.5 else self._beside(first.place, 25)
+        if plot == "merged":
+            lag = timedelta(hours=min(self._delay(demo_figures.MERGE_LAG_HOURS, 40), 24 * 13))
+            opened = first.opened + min(lag, _open_for(first) * 0.7)
+            tale = _Tale(0, plot, service, place, opened, self._lang())
+            self._tell(tale, tale.opened, bygone=True)
+            at = self._between(tale.opened, first.opened + _open_for(first), 0.2, 0.8)
+            self._move(tale, "merge", at, self.dispatcher, into=first.story)
+            return tale
+        kind = demo_figures.KINDS[service.code]
+        delay = timedelta(days=self._delay(kind.median, kind.p90))
+        until = min(first.opened + timedelta(days=14), self.now - A_MOMENT)
+        opened = self._soon(first.opened, until)
+        if opened + delay > self.now - A_MOMENT:  # both were told so late that this one was done quickly
+            delay = (self.now - A_MOMENT - opened) * self.chance.uniform(0.2, 0.9)
+        return self._finished(service, place, opened, delay)
+
+    def _finished(self, service: Service, place: Place | None, opened: datetime, delay: timedelta) -> _Tale:
+        chance = self.chance.random()
+        plot, lang = "fixed", self._lang()
+        for name, share in (
+            ("cancelled", demo_figures.CANCELLED_SHARE),
+            ("answered", demo_figures.ANSWERED_SHARE),
+            ("reopened", demo_figures.REOPENED_SHARE),
+        ):
+            if chance < share:
+                plot = name
+                break
+            chance -= share
+        tale = _Tale(0, plot, service, place, opened, lang)
+        self._tell(tale, tale.opened, bygone=True)
+        end = min(self._at_work(service, tale.opened, tale.opened + delay), self.now - A_MOMENT)
+        self._worked(tale, end)
+        if plot == "reopened":
+            self._mended_again(tale)
+        return tale
+
+    def _mended_again(self, tale: _Tale) -> None:
+        """Sent back by its reporter and closed for good a few days later."""
+        closing = tale.moves[-1]
+        until = min(self.now - A_MOMENT, closing.at + timedelta(days=9))
+        again = self._between(closing.at, until, 0.1, 0.7)
+        words = self.chance.choice(NOT_FIXED[tale.lang])
+        self._move(tale, "not fixed", again, None, words=words)
+        crew = self._crew(tale.service)
+        self._move(
+            tale, "assign", self._between(again, until, 0.1, 0.3), self.dispatcher, crew=self.crews[crew].id
+        )
+        self._close(tale, self.hands[crew], self._between(again, until, 0.5, 1.0))
+
     def _tale(self, n: int, plot: str, standing: str) -> _Tale:
         service = self.services[self._pick({c: w for c, w in SERVICES.items() if c in self.services})]
-        opened = self._long_ago(service) if plot in OVER else self._opened(service, standing)
-        tale = _Tale(n, plot, service, self._place(service), opened, self._pick({"en": 75, "es": 25}))
-        self._step(tale, opened, lambda at: self._told(tale, at))
+        if plot == "reopened":
+            opened = self._on_day(service, 4 + self.chance.randint(0, service.promise_days))
+        else:
+            opened = self._long_ago(service) if plot in OVER else self._opened(service, standing)
+        tale = _Tale(n, plot, service, self._place(service), opened, self._lang())
+        self._tell(tale, tale.opened)
         if plot != "new":
-            self._worked(tale)
+            self._worked(tale, self._end(tale))
+        if plot == "reopened":
+            self._sent_back(tale)
         if self.chance.random() < 0.14:
             self._joined(tale)
         return tale
@@ -150,157 +260,140 @@ class _Author:
         ]
         first = self.chance.choice([t for t in fit if self.now - t.opened > 6 * A_MOMENT] or fit)
         until = first.ended if first.plot == "fixed" else self.now
-        opened = self._between(first.opened, until, 0.1, 0.5)
         assert first.place  # noqa: S101
-        tale = _Tale(n, "merged", first.service, self._beside(first.place, 9), opened, "en")
-        self._step(tale, opened, lambda at: self._told(tale, at))
-        self._step(
-            tale,
-            self._between(opened, until, 0.2, 0.8),
-            lambda at: cases.merge(self.s, tale.case, first.case, by=self.dispatcher, at=at, origin="demo"),
-        )
+        tale = _Tale(
+            n, "merged", first.service, self._beside(first.place, 9),
+            self._between(first.opened, until, 0.1, 0.5), "en",
+        )  # fmt: skip
+        self._tell(tale, tale.opened)
+        at = self._between(tale.opened, until, 0.2, 0.8)
+        self._move(tale, "merge", at, self.dispatcher, into=first.story)
         return tale
 
-    def _worked(self, tale: _Tale) -> None:
+    def _worked(self, tale: _Tale, end: datetime) -> None:
         """What the city did about it, between its opening and its end."""
-        end = self._end(tale)
-        crew = self.crews[CREW_OF.get(tale.service.department_code, "Clean 1")]
-        hand = self.hands[crew.name]
+        chance, crew = self.chance, self._crew(tale.service)
+        hand = self.hands[crew]
 
-        def step(share: float, act: Act) -> None:
-            self._step(tale, tale.opened + (end - tale.opened) * share, act)
+        def moment(low: float, high: float = 0.0) -> datetime:
+            return tale.opened + (end - tale.opened) * chance.uniform(low, high or low)
 
         if tale.plot == "cancelled":
-            reason = self.chance.choice(("withdrawn", "spam", "test"))
-            step(
-                0.3,
-                lambda at: cases.cancel(self.s, tale.case, reason, by=self.dispatcher, at=at, origin="demo"),
-            )
+            reason = chance.choice(("withdrawn", "spam", "test"))
+            self._move(tale, "cancel", moment(0.3), self.dispatcher, reason=reason)
             return
-        by = self.desk if self.chance.random() < 0.4 else self.dispatcher
-        step(self.chance.uniform(0.04, 0.25), lambda at: self._accepted(tale, by, at))
+        self._accept(tale, self.desk if chance.random() < 0.4 else self.dispatcher, moment(0.04, 0.25))
         if tale.plot == "accepted":
             return
         if tale.plot == "waiting":
-            reason = self.chance.choice(WAITS.get(tale.service.department_code, ("weather",)))
-            step(
-                0.5,
-                lambda at: cases.wait(self.s, tale.case, reason, by=self.dispatcher, at=at, origin="demo"),
-            )
+            reason = chance.choice(WAITS.get(tale.service.department_code, ("weather",)))
+            self._move(tale, "wait", moment(0.5), self.dispatcher, reason=reason)
             return
-        step(
-            self.chance.uniform(0.3, 0.5),
-            lambda at: cases.assign(self.s, tale.case, crew, by=self.dispatcher, at=at, origin="demo"),
-        )
+        self._move(tale, "assign", moment(0.3, 0.5), self.dispatcher, crew=self.crews[crew].id)
         if tale.plot == "assigned":
             return
-        step(
-            0.8,
-            lambda at: cases.start(
-                self.s, tale.case, by=hand, at=at, at_device=self._device(at), origin="demo"
-            ),
-        )
+        at = moment(0.8)
+        self._move(tale, "start", at, hand, at_device=self._device(at))
         if tale.plot == "made safe":
             words = "Taped off. Comes back with the bucket truck."
-            step(
-                0.9, lambda at: cases.make_safe(self.s, tale.case, by=hand, at=at, words=words, origin="demo")
-            )
+            self._move(tale, "make safe", moment(0.9), hand, words=words)
         elif tale.plot != "underway":
-            step(1.0, lambda at: self._closed(tale, hand, at))
-        if tale.plot == "reopened":
-            self._sent_back(tale, crew)
+            self._close(tale, hand, end)
 
-    def _sent_back(self, tale: _Tale, crew: Crew) -> None:
+    def _sent_back(self, tale: _Tale) -> None:
         words = self.chance.choice(NOT_FIXED[tale.lang])
         again = self._between(tale.ended, min(self.now, tale.ended + timedelta(days=9)), 0.2, 0.7)
-
-        def not_fixed(at: datetime) -> None:
-            report = _told_of(tale)
-            reports.not_fixed(
-                self.s, report, by=people.reporter(report.id), at=at, words=words, key=f"{report.key}-again",
-                token=reports.token_for(self.secret, f"{report.key}-again"), origin="demo",
-            )  # fmt: skip
-
-        self._step(tale, again, not_fixed)
+        self._move(tale, "not fixed", again, None, words=words)
         if self.chance.random() < 0.6:
-            self._step(
-                tale,
-                self._between(again, self.now, 0.1, 0.5),
-                lambda at: cases.assign(self.s, tale.case, crew, by=self.dispatcher, at=at, origin="demo"),
-            )
+            at = self._between(again, self.now, 0.1, 0.5)
+            crew = self.crews[self._crew(tale.service)].id
+            self._move(tale, "assign", at, self.dispatcher, crew=crew)
 
     def _joined(self, tale: _Tale) -> None:
         """Neighbours who tell of the same thing while it is open."""
-        until = tale.ended if tale.plot in OVER else self.now
-        first = tale.steps[1][0] if tale.plot == "cancelled" else until
+        over = ("close", "cancel")
+        until = next((move.at for move in tale.moves if move.name in over), self.now)
+        if tale.service.private:
+            return
         for _ in range(self.chance.choice((1, 1, 1, 2, 2, 3, 5))):
-            at = self._between(tale.opened, min(until, first), 0.05, 0.9)
-            lang = self._pick({"en": 75, "es": 25})
-            self._step(tale, at, lambda at, lang=lang: self._told(tale, at, lang, join=tale.case.number))  # type: ignore[misc]
+            at = self._between(tale.opened, until, 0.05, 0.9)
+            self._tell(tale, at, self._lang())
 
-    def _step(self, tale: _Tale, at: datetime, act: Act) -> None:
-        tale.steps.append((at.replace(microsecond=0), act))
-
-    def _told(self, tale: _Tale, at: datetime, lang: str = "", join: str | None = None) -> None:
-        channel = self._pick(CHANNELS)
-        lang = lang or tale.lang
+    def _tell(self, tale: _Tale, at: datetime, lang: str = "", *, bygone: bool = False) -> None:
+        """The report that opens the case, or another one that joins it."""
+        channel = self._pick(demo_figures.CHANNELS if bygone else CHANNELS)
         key = f"demo-{uuid.UUID(int=self.chance.getrandbits(128))}"
-        telling = reports.Telling(
-            key=key,
-            service_code=tale.service.code,
-            channel=channel,
-            lang=lang,
-            words=self._words(tale.service, lang),
-            place=self._beside(tale.place, 6) if join and tale.place else tale.place,
-            answers=self._answers(tale.service),
-            danger=tale.service.urgent,
-            join=join,
-        )
+        place = self._beside(tale.place, 6) if tale.told and tale.place else tale.place
         picture = BEFORE.get(tale.service.code)
         shown = channel != "phone" and picture is not None and self.chance.random() < 0.95
-        taken = [self._photo(picture, key, at)] if shown and picture else []
-        token = reports.token_for(self.secret, key)
-        report = reports.take(self.s, telling, at=at, token=token, taken=taken, origin="demo")
-        if tale.report is None:
-            tale.report = report
+        tale.told.append(
+            Told(
+                at.replace(microsecond=0), key, channel, lang or tale.lang,
+                self._words(tale.service, lang or tale.lang), place,
+                answers=self._answers(tale.service), danger=tale.service.urgent,
+                pictures=[self._picture(picture, key)] if shown and picture else [],
+                token=reports.token_for(self.secret, key),
+            )
+        )  # fmt: skip
+        tale.told.sort(key=lambda told: told.at)
 
-    def _accepted(self, tale: _Tale, by: Actor, at: datetime) -> None:
-        cases.accept(self.s, tale.case, by=by, at=at, origin="demo")
+    def _move(
+        self,
+        tale: _Tale,
+        name: str,
+        at: datetime,
+        by: Actor | None,
+        *,
+        crew: int | None = None,
+        reason: str = "",
+        words: str = "",
+        at_device: datetime | None = None,
+        into: Story | None = None,
+    ) -> None:
+        tale.moves.append(
+            Move(
+                name, at.replace(microsecond=0), by, crew, reason=reason, words=words, at_device=at_device,
+                into=into,
+            )
+        )  # fmt: skip
+
+    def _accept(self, tale: _Tale, by: Actor, at: datetime) -> None:
+        self._move(tale, "accept", at, by)
         if not tale.service.private and self.chance.random() < 0.7:
-            reports.show(self.s, _told_of(tale), by=by, at=at, origin="demo")
+            self._move(tale, "show", at, by)
         if self.chance.random() < 0.12:
-            cases.note(self.s, tale.case, self.chance.choice(NOTES), by=by, at=at, origin="demo")
+            self._move(tale, "note", at, by, words=self.chance.choice(NOTES))
 
-    def _closed(self, tale: _Tale, hand: Actor, at: datetime) -> None:
+    def _close(self, tale: _Tale, hand: Actor, at: datetime) -> None:
+        at = at.replace(microsecond=0)
         department = tale.service.department_code
         if tale.plot == "answered":
             outcome = self.chance.choice(tuple(ELSE))
             words = self.chance.choice(ELSE[outcome])
-            cases.close(self.s, tale.case, by=hand, at=at, outcome=outcome, words=words, origin="demo")
+            tale.moves.append(Move("close", at, hand, outcome=outcome, words=words))
             return
         picture = AFTER.get(tale.service.code)
         taken = (
-            [self._photo(picture, f"after-{tale.n}", at)] if picture and self.chance.random() < 0.9 else []
+            [self._picture(picture, f"after-{uuid.UUID(int=self.chance.getrandbits(128))}")]
+            if picture and self.chance.random() < 0.9
+            else []
         )
         no_photo = None if taken else self._pick({"nothing to see": 6, "dark": 3, "unsafe": 1})
-        cases.close(
-            self.s, tale.case, by=hand, at=at, outcome="fixed", photos_taken=taken, no_photo=no_photo,
-            words=self.chance.choice(FIXED.get(department, FIXED["streets"])), at_device=self._device(at),
-            origin="demo",
+        words = self.chance.choice(FIXED.get(department, FIXED["streets"]))
+        tale.moves.append(
+            Move(
+                "close", at, hand, outcome="fixed", no_photo=no_photo, words=words, pictures=taken,
+                at_device=self._device(at),
+            )
         )  # fmt: skip
 
-    def _photo(self, picture: str, staged_for: str, at: datetime) -> Photo:
-        """A row over bytes that lie in the store already."""
+    def _picture(self, picture: str, staged_for: str) -> Picture:
+        """A photo over bytes that lie in the store already."""
         new = self.album[picture]
-        names = _names(new)
-        photo = Photo(
-            id=str(uuid.UUID(int=self.chance.getrandbits(128), version=4)), staged_for=staged_for,
-            upload_sha256=new.upload_sha256, sha256=names["full"], sizes=names, width=new.width,
-            height=new.height, bytes=len(new.jpegs["full"]), added_at=at, stored_at=at,
-        )  # fmt: skip
-        self.s.add(photo)
-        self.s.flush()
-        return photo
+        name = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
+        return Picture(
+            name, staged_for, new.upload_sha256, _names(new), new.width, new.height, len(new.jpegs["full"])
+        )
 
     def _words(self, service: Service, lang: str) -> str:
         words = WORDS.get(service.code, {}).get(lang, ())
@@ -332,7 +425,7 @@ class _Author:
         step = metres / geo.METRES_A_DEGREE
         lat = round(place.lat + self.chance.uniform(-step, step), 6)
         lon = round(place.lon + self.chance.uniform(-step, step), 6)
-        if places.outside(self.s, geo.Point(lat, lon)):
+        if not shapely.contains_xy(self.city, lon, lat):
             return place
         return Place(lat, lon, "gps", place.label, float(self.chance.randint(4, 28)))
 
@@ -340,7 +433,8 @@ class _Author:
         """A moment from which an open case of this service stands so today."""
         newest = self.now - A_MOMENT
         fit, last = [], newest - timedelta(minutes=self.chance.randint(0, 300))
-        for days in range(service.promise_days + 12):
+        latest = 1 if service.urgent else 12  # even a busy city lets no wire lie for a week
+        for days in range(service.promise_days + latest + 1):
             opened = self._on_day(service, days)
             if opened > newest:
                 continue
@@ -357,23 +451,62 @@ class _Author:
         return self._on_day(service, self.chance.randint(min(service.promise_days // 2 + 2, 40), oldest))
 
     def _on_day(self, service: Service, days_ago: int) -> datetime:
-        zone = promises.zone_of(service)
-        hour = self.chance.choices(range(24), HOURS)[0]
-        day = self.now.astimezone(zone).date() - timedelta(days=days_ago)
-        minute = timedelta(minutes=self.chance.randint(0, 59))
-        return (datetime.combine(day, time(hour), zone) + minute).astimezone(UTC)
+        return self._by_day(promises.zone_of(service), self.day.date() - timedelta(days=days_ago))
+
+    def _by_day(self, zone: ZoneInfo, day: date) -> datetime:
+        hour = self.chance.choices(range(24), demo_figures.HOURS)[0]
+        return datetime.combine(day, time(hour, self.chance.randint(0, 59)), zone).astimezone(UTC)
+
+    def _soon(self, start: datetime, end: datetime) -> datetime:
+        """A moment between two others, at hours and on weekdays when people tell."""
+        zone = self.day.tzinfo
+        assert isinstance(zone, ZoneInfo)  # noqa: S101
+        days = [start.astimezone(zone).date() + timedelta(days=n) for n in range((end - start).days + 1)]
+        busy = [demo_figures.WEEKDAYS[day.weekday()] for day in days]
+        for _ in range(4):
+            at = self._by_day(zone, self.chance.choices(days, busy)[0])
+            if start < at < end:
+                return at
+        return self._between(start, end, 0.01, 0.99)
 
     def _end(self, tale: _Tale) -> datetime:
-        """When the work was over, mostly in time; for open cases, now."""
+        """When the work was over; for open cases, now."""
         newest = self.now - A_MOMENT
         if tale.plot not in OVER:
             return newest
         if tale.plot == "reopened":  # closed not long ago, so that it may come back
-            return max(tale.opened + A_MOMENT, newest - timedelta(days=self.chance.uniform(2, 8)))
-        share = (
-            self.chance.uniform(0.15, 0.95) if self.chance.random() < 0.82 else self.chance.uniform(1.1, 2.2)
-        )
-        return min(newest, tale.opened + timedelta(days=tale.service.promise_days) * share)
+            return max(tale.opened + A_MOMENT, newest - timedelta(days=self.chance.uniform(2, 4)))
+        kind = demo_figures.KINDS.get(tale.service.code, demo_figures.KINDS["something-else"])
+        end = tale.opened + timedelta(days=self._delay(kind.median, kind.p90))
+        return end if end < newest else self._between(tale.opened, newest, 0.2, 0.95)
+
+    def _some_day(self, ago: timedelta) -> datetime:
+        """A moment of the past two years, at least `ago`, busy months and weekdays more often."""
+        last = self.days[PAST_DAYS - 1 - ago.days]
+        at = bisect(self.days, self.chance.random() * last)
+        return self._on_day(next(iter(self.services.values())), PAST_DAYS - at)
+
+    def _busy(self, days_ago: int) -> float:
+        day = self.day - timedelta(days=days_ago)
+        return demo_figures.MONTHS[day.month - 1] * demo_figures.WEEKDAYS[day.weekday()]
+
+    def _delay(self, median: float, p90: float) -> float:
+        """Most is done soon and some takes very long: log-normal, as delays of real cities nearly are."""
+        return self.chance.lognormvariate(math.log(median), math.log(p90 / median) / P90)
+
+    def _at_work(self, service: Service, opened: datetime, at: datetime) -> datetime:
+        """Nobody mends at night what has waited for days already."""
+        if at - opened < timedelta(days=2):
+            return at
+        zone = promises.zone_of(service)
+        moment = time(self.chance.randint(7, 16), self.chance.randint(0, 59))
+        return datetime.combine(at.astimezone(zone).date(), moment, zone).astimezone(UTC)
+
+    def _crew(self, service: Service) -> str:
+        return CREW_OF.get(service.department_code, "Clean 1")
+
+    def _lang(self) -> str:
+        return self._pick({"en": 75, "es": 25})
 
     def _between(self, start: datetime, end: datetime, low: float, high: float) -> datetime:
         return start + (end - start) * self.chance.uniform(low, high)
@@ -382,7 +515,7 @@ class _Author:
         """The phone's own time: mostly the same, sometimes it had no signal."""
         return at - LOST_SIGNAL * self.chance.random() if self.chance.random() < 0.2 else at
 
-    def _pick(self, weights: Mapping[str, int]) -> str:
+    def _pick(self, weights: Mapping[str, float]) -> str:
         return self.chance.choices(list(weights), list(weights.values()))[0]
 
 
@@ -397,10 +530,15 @@ def _dealt(parts: Mapping[str, int], count: int) -> list[str]:
     return dealt
 
 
-def _told_of(tale: _Tale) -> Report:
-    if tale.report is None:
-        raise LookupError(f"tale {tale.n} is not told yet")
-    return tale.report
+def _open_for(tale: _Tale) -> timedelta:
+    """How long the case was open until its first closing; not at all where it was cancelled."""
+    closing = next((move.at for move in tale.moves if move.name == "close"), tale.opened)
+    return closing - tale.opened
+
+
+def _again() -> float:
+    """The share of cases that follow another one nearby, beside those that are merged into it."""
+    return demo_figures.NEAR_SHARE - demo_figures.MERGED_SHARE - 0.05  # chance alone brings a twentieth
 
 
 def _album(settings: Settings) -> dict[str, photos.Developed]:

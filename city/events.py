@@ -7,15 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Table, func, insert, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from city import db
-from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
+from city.schema import Base, Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
+BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as parameters
+# The columns of a line that its hash covers: every one but the hash itself.
+CHAINED = (
+    "prev", "seq", "subject", "n", "kind", "was", "now", "actor", "at", "at_device", "origin", "facts",
+    "photos", "detail",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,12 @@ def record(
 def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str | None = None) -> None:
     """Notes that the phones of `scope` must hear about (kind, ref); stamped with the same clock."""
     _pending(s).feed[(scope, kind, ref)] = (present, why)
+
+
+def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many."""
+    for start in range(0, len(rows), BATCH):
+        s.execute(insert(_table(kind)), rows[start : start + BATCH])
 
 
 @contextmanager
@@ -190,55 +205,84 @@ def _pending(s: Session) -> _Pending:
 def _seal(s: Session) -> None:
     """The last step of a transaction: numbers from the clock, then the lines and feed rows with them."""
     pending: _Pending = s.info.pop("pending")
-    seq = db.bump(s, len(pending.lines) + len(pending.feed))
-    heads = {head.subject: head for head in _heads_of(s, {line.subject for line in pending.lines})}
-    rows: list[Event] = []
-    for line in pending.lines:
-        head = heads.get(line.subject)
-        if head is None:
-            head = heads[line.subject] = Head(subject=line.subject, n=0, hash=GENESIS, seq=0)
-            s.add(head)
+    first = db.bump(s, len(pending.lines) + len(pending.feed))
+    heads = _heads_of(s, {line.subject for line in pending.lines})
+    lines: list[dict[str, Any]] = []
+    details: list[dict[str, Any]] = []
+    for seq, line in enumerate(pending.lines, first):
+        n, prev, _ = heads.get(line.subject, (0, GENESIS, 0))
         salt = os.urandom(32)
-        event = Event(
-            seq=seq, subject=line.subject, n=head.n + 1, kind=line.kind, was=line.was, now=line.now,
-            actor=line.actor, at=line.at, at_device=line.at_device, origin=line.origin, facts=line.facts,
-            photos=line.photos,
-            detail=_commitment(salt, line.words) if line.words else None, prev=head.hash,
-        )  # fmt: skip
-        event.hash = chained(event)
-        head.n, head.hash, head.seq = event.n, event.hash, seq
-        rows.append(event)
+        row: dict[str, Any] = {
+            "seq": seq, "subject": line.subject, "n": n + 1, "kind": line.kind, "was": line.was,
+            "now": line.now, "actor": line.actor, "at": line.at, "at_device": line.at_device,
+            "origin": line.origin, "facts": line.facts, "photos": line.photos,
+            "detail": _commitment(salt, line.words) if line.words else None, "prev": prev,
+        }  # fmt: skip
+        row["hash"] = _hash(_in_row(row))
+        heads[line.subject] = (n + 1, row["hash"], seq)
+        lines.append(row)
         if line.words:
-            s.add(EventDetail(seq=seq, salt=salt, text=line.words))
-        seq += 1
-    s.add_all(rows)
-    for (scope, kind, ref), (present, why) in pending.feed.items():
-        s.merge(FeedRow(scope=scope, kind=kind, ref=ref, seq=seq, present=present, why=why))
-        seq += 1
-    s.flush()
+            details.append({"seq": seq, "salt": salt, "text": line.words})
+    put(s, Event, lines)
+    put(s, EventDetail, details)
+    tops = [{"subject": name, "n": n, "hash": hash_, "seq": seq} for name, (n, hash_, seq) in heads.items()]
+    _put_over(s, Head, tops)
+    told = enumerate(pending.feed.items(), first + len(lines))
+    feed = [
+        {"scope": scope, "kind": kind, "ref": ref, "seq": seq, "present": present, "why": why}
+        for seq, ((scope, kind, ref), (present, why)) in told
+    ]
+    _put_over(s, FeedRow, feed)
 
 
 def chained(event: Event) -> str:
     """The hash of a line over the one before it and every column but itself."""
-    told = [
-        event.prev, event.seq, event.subject, event.n, event.kind, event.was, event.now, event.actor,
-        _instant(event.at), _instant(event.at_device), event.origin, event.facts, event.photos, event.detail,
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _hash(_of_event(event))
 
 
-def _instant(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat(timespec="microseconds") if at else None
+_of_event, _in_row = attrgetter(*CHAINED), itemgetter(*CHAINED)
+
+
+def _hash(told: tuple[Any, ...]) -> str:
+    return hashlib.sha256(_TELL(told).encode()).hexdigest()
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+_TELL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_instant).encode
+
+
+def _put_over(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Adds rows, or brings those up to date that are there under the same key."""
+    table = _table(kind)
+    adding = (postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert)(table)
+    new = {c.name: adding.excluded[c.name] for c in table.columns if not c.primary_key}
+    adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+    for start in range(0, len(rows), BATCH):
+        s.execute(adding, rows[start : start + BATCH])
+
+
+def _table(kind: type[Base]) -> Table:
+    table = kind.__table__
+    assert isinstance(table, Table)  # noqa: S101 declared by name, so never a join
+    return table
 
 
 def _commitment(salt: bytes, words: str) -> str:
     return hashlib.sha256(salt + words.encode()).hexdigest()
 
 
-def _heads_of(s: Session, subjects: set[str]) -> Iterator[Head]:
+def _heads_of(s: Session, subjects: set[str]) -> dict[str, tuple[int, str, int]]:
+    """Where each subject's chain ends: its count, hash and seq."""
     names = sorted(subjects)
+    found: dict[str, tuple[int, str, int]] = {}
+    asked = select(Head.subject, Head.n, Head.hash, Head.seq)  # columns: a Head read before may be old
     for start in range(0, len(names), 500):
-        yield from s.scalars(select(Head).where(Head.subject.in_(names[start : start + 500])))
+        for head in s.execute(asked.where(Head.subject.in_(names[start : start + 500]))):
+            found[head.subject] = (head.n, head.hash, head.seq)
+    return found
 
 
 def _told(heads: Iterable[Head | RootHead]) -> list[list[Any]]:

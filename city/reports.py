@@ -93,7 +93,7 @@ def take(
     report = _told(s, telling, service, case, at, origin)
     for position, photo in enumerate(taken[: photos.MAX_PHOTOS]):
         photos.attach(s, photo, case_id=case.id, report_id=report.id, position=position)
-    s.add(SecretLink(token_hash=_hashed(token), report_id=report.id, made_at=at))
+    s.add(SecretLink(token_hash=hashed(token), report_id=report.id, made_at=at))
     said = {"words": telling.words, "address": report.address, "answers": telling.answers}
     events.record(
         s, cases.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
@@ -111,9 +111,24 @@ def token_for(secret: str, key: str) -> str:
     return hmac.new(secret.encode(), b"link:" + key.encode(), hashlib.sha256).hexdigest()[:32]
 
 
+def hashed(token: str) -> str:
+    """What is kept of a secret link's token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def letter(index: int) -> str:
+    """What a case's reports are told apart by, counted from 0: A, B … Z, AA, AB …"""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
 def by_token(s: Session, token: str) -> Report | None:
     """The report behind a secret link, unless it was revoked."""
-    row = s.get(SecretLink, _hashed(token))
+    row = s.get(SecretLink, hashed(token))
     return s.get(Report, row.report_id) if row and row.revoked_at is None else None
 
 
@@ -329,7 +344,7 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
     known = {question["code"] for question in service.questions}
     report = Report(
-        number=f"{case.number}-{_letter(told)}", case=case, key=telling.key, service=service,
+        number=f"{case.number}-{letter(told)}", case=case, key=telling.key, service=service,
         channel=telling.channel, lang=telling.lang, words=telling.words.strip(),
         answers={code: a for code, a in telling.answers.items() if code in known},
         lat=place.lat if place else None, lon=place.lon if place else None,
@@ -340,20 +355,6 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     s.add(report)
     s.flush()
     return report
-
-
-def _letter(index: int) -> str:
-    """A, B … Z, AA, AB …"""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
-
-
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _led_to(s: Session, case: Case, report: Report, at: datetime) -> str:

@@ -1,22 +1,38 @@
 """The demo city: the same seed makes the same city, every state occurs, and the log of it is whole."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
 
-from city import db, demo, demo_ground, events, people, photos, places, promises
+from city import db, demo, demo_ground, demo_table, events, people, photos, places, promises
 from city.geo import Point
-from city.lifecycle import OPEN, STATES, Refused
-from city.schema import Address, Area, Asset, Case, Closure, Crossing, Event, Person, Photo, Report, Street
+from city.lifecycle import CLOSED, OPEN, STATES, Refused
+from city.schema import (
+    Address,
+    Area,
+    Asset,
+    Base,
+    Case,
+    Closure,
+    Crossing,
+    Event,
+    FeedRow,
+    Person,
+    Photo,
+    Report,
+    Street,
+)
 from city.settings import Settings
 from city.settings import read as read_settings
 
+SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 
 
@@ -34,6 +50,17 @@ def larkhaven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     db.migrate(settings.database_url)
     engine = db.connect(settings.database_url)
     demo.fill(engine, settings, 200, 311, NOW)
+    yield City(engine, settings)
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """Larkhaven with a fifth of its usual past."""
+    settings = read_settings({"CITYLINE_VAR": str(tmp_path_factory.mktemp("years"))})
+    db.migrate(settings.database_url)
+    engine = db.connect(settings.database_url)
+    demo.fill(engine, settings, 4000, 311, NOW)
     yield City(engine, settings)
     engine.dispose()
 
@@ -88,9 +115,19 @@ def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings
     db.migrate(url)
     twin = db.connect(url)
     for each in (engine, twin):
-        demo.fill(each, settings, 40, 7, NOW)
+        demo.fill(each, settings, 260, 7, NOW)
     assert _stories(engine) == _stories(twin) != []
+    assert _digests(engine) == _digests(twin)
     twin.dispose()
+
+
+def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    db.migrate(url)
+    other = db.connect(url)
+    demo.fill(other, larkhaven.settings, 200, 312, NOW)
+    assert _stories(other) != _stories(larkhaven.engine)
+    other.dispose()
 
 
 def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
@@ -155,6 +192,48 @@ def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
 def test_an_empty_database_is_no_demo(engine: Engine) -> None:
     with db.reading(engine) as s:
         assert not people.is_demo(s)
+
+
+def test_two_years_look_like_those_of_real_cities(years: City) -> None:
+    with db.reading(years.engine) as s:
+        measured = list(demo_table.lines(s))
+        assert len(measured) > 45
+        assert [line for line in measured if not line.fits] == []
+        assert "| measure | real | demo | tolerance |" in demo_table.markdown(measured)
+
+
+def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> None:
+    with db.reading(years.engine) as s:
+        cases = s.scalars(select(Case)).all()
+        assert len(cases) == 4000
+        still_open = [case for case in cases if case.state in OPEN]
+        assert 120 <= len(still_open) <= 250
+        assert min(Counter(promises.standing(case, NOW) for case in still_open).values()) >= 10
+        assert min(case.opened_at for case in cases) < NOW - timedelta(days=700)
+        assert all(case.closed_at <= NOW for case in cases if case.closed_at)
+        assert sorted(case.number for case in cases) == [
+            case.number for case in sorted(cases, key=lambda case: (case.opened_at, case.id))
+        ]
+        assert events.verify(s) == []
+
+
+def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
+    with db.reading(years.engine) as s:
+        shown = set(s.scalars(select(FeedRow.ref).where(FeedRow.present)))
+        done = s.scalars(select(Case).where(Case.number.in_(shown), Case.state == CLOSED)).all()
+        assert 0 < len(shown) < 400
+        assert all(case.closed_at and case.closed_at > NOW - timedelta(days=1) for case in done)
+
+
+def _digests(engine: Engine) -> dict[str, str]:
+    """What every table holds, but for the salts of the log and what is hashed from them."""
+    found = {}
+    with db.reading(engine) as s:
+        for table in Base.metadata.sorted_tables:
+            columns = [column for column in table.columns if f"{table.name}.{column.name}" not in SALTED]
+            rows = sorted(str(tuple(row)) for row in s.execute(select(*columns)))
+            found[table.name] = hashlib.sha256("".join(rows).encode()).hexdigest()
+    return found
 
 
 def _stories(engine: Engine) -> list[Any]:

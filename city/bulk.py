@@ -1,0 +1,695 @@
+"""Writes many finished stories of cases at once, as if every verb had been called in the order of time.
+
+The rows, the log and the feed are those that `reports.take` and the verbs of `cases` would have left; a
+test holds the two together. What a form asks about (boundary, answers, nearness) is the caller's to see to.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from operator import itemgetter
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar, cast
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from city import events, geo, people, photos, promises, reports
+from city.events import Actor
+from city.lifecycle import (
+    ACCEPTED,
+    ASSIGNED,
+    CANCEL_REASONS,
+    CANCELLED,
+    CLOSED,
+    CREW,
+    DISPATCHER,
+    MAX_WORDS,
+    MERGED,
+    NEW,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    REOPEN_DAYS,
+    REOPENINGS_BEFORE_SUPERVISOR,
+    UNDERWAY,
+    WAIT_REASONS,
+    WAITING,
+    Refused,
+    allow,
+    check,
+    may,
+)
+from city.places import Place
+from city.schema import (
+    Assignment,
+    Base,
+    Case,
+    Claim,
+    Closure,
+    Counter,
+    NotFixed,
+    Pause,
+    Photo,
+    Report,
+    SecretLink,
+    Service,
+)
+
+# In the order they are written: parents first.
+KINDS: tuple[type[Base], ...] = (
+    Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, NotFixed,
+)  # fmt: skip
+NUMBERED = (Case, Report, Assignment, Pause, Closure, NotFixed)
+IDS_AT_ONCE = 1000
+
+Row = TypeVar("Row", bound=Base)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A photo whose bytes lie in the store already; each one becomes a row of its own. `id` is a UUID."""
+
+    id: str
+    staged_for: str
+    upload_sha256: str
+    sizes: dict[str, str]
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One report. `token` opens its secret link; empty where nobody gets one."""
+
+    at: datetime
+    key: str
+    channel: str = "web"
+    lang: str = "en"
+    words: str = ""
+    place: Place | None = None
+    address: str = ""  # words for a place whose point nobody knows
+    answers: dict[str, Any] = field(default_factory=dict)
+    danger: bool = False
+    pictures: Sequence[Picture] = ()
+    token: str = ""
+    at_device: datetime | None = None
+    by: Actor = people.A_RESIDENT
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A move of the table, or one of `note`, `show`, `not fixed`; the rest as the verb of that name has it.
+
+    `by` is None for the reporter of report `report`, counted from 0 in the order of the story. `crew` is
+    the one assigned, or in a merge the one that goes on. `into` is another story of the same call.
+    """
+
+    name: str
+    at: datetime
+    by: Actor | None = None
+    crew: int | None = None
+    outcome: str = ""
+    no_photo: str | None = None
+    reason: str = ""
+    words: str = ""
+    pictures: Sequence[Picture] = ()
+    at_device: datetime | None = None
+    into: "Story | None" = None
+    report: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Story:
+    """A case from its opening on: the first report opens it, the others join it while it is open."""
+
+    service: str
+    reports: Sequence[Told]
+    moves: Sequence[Move] = ()
+    origin: str = "import"
+
+
+class Written(NamedTuple):
+    """What became of a story."""
+
+    case_id: int
+    number: str
+
+
+def write(s: Session, stories: Iterable[Story]) -> list[Written]:
+    """Writes the stories in this transaction and returns their cases in the order given.
+
+    All reports and moves of the call happen in the order of time; what happens at the same instant, in
+    the order given. A move that changes nothing is passed over, as the verbs do. Raises Refused where a
+    verb would: `unknown_service`, `words_too_long`, `wrong_state`, `not_allowed`, `not_your_job`,
+    `evidence_missing`, `unknown_value`, `merge_cycle`, `choose_crew`; and `told_late` where a report
+    joins what is no longer open, or "not fixed" comes so late that it is a story of its own.
+    """
+    writer = _Writer(s, list(stories))
+    writer.tell()
+    writer.put()
+    return [
+        Written(life.case.id, life.case.number) for life in (writer.lives[story] for story in writer.stories)
+    ]
+
+
+@dataclass(eq=False, slots=True)
+class _Life:
+    """A case while its story is told. Its rows stay out of the session, whose bookkeeping costs more."""
+
+    case: Case
+    origin: str
+    told: list[Report] = field(default_factory=list)  # what this case's next letter follows from
+    own: list[Report] = field(default_factory=list)  # those of its story, also where they joined its root
+    held: Assignment | None = None
+    done: Closure | None = None
+    into: "_Life | None" = None
+    merged: list["_Life"] = field(default_factory=list)
+
+    @property
+    def root(self) -> "_Life":
+        return self.into.root if self.into else self
+
+    @property
+    def depth(self) -> int:
+        return self.into.depth + 1 if self.into else 0
+
+    @property
+    def subject(self) -> str:
+        return events.of_case(self.case.id)
+
+
+class _Writer:
+    """Tells stories in memory, then writes what came of them. One transaction long."""
+
+    def __init__(self, s: Session, stories: list[Story]) -> None:
+        s.flush()  # ids are counted on from what is there
+        self.s, self.stories = s, stories
+        self.services = {
+            service.code: service
+            for service in s.scalars(select(Service).options(joinedload(Service.department)))
+        }
+        self.questions = {
+            code: {question["code"] for question in service.questions}
+            for code, service in self.services.items()
+        }
+        self.steps = self._in_order()
+        self.numbers = self._reserved()
+        self.lives: dict[Story, _Life] = {}
+        self.by_id: dict[int, _Life] = {}
+        self.said: set[tuple[int, int, int]] = set()
+        self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
+        self.ids: dict[type[Base], Iterator[int]] = {kind: _ids(s, kind) for kind in NUMBERED}
+        self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
+            "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
+            "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
+            "make safe": self._make_safe, "needs parts": self._needs_parts, "close": self._close,
+            "reopen": self._reopen, "merge": self._merge, "unmerge": self._unmerge,
+            "cancel": self._cancel, "note": self._note, "show": self._show, "not fixed": self._not_fixed,
+        }  # fmt: skip
+
+    def tell(self) -> None:
+        """Lets everything happen."""
+        for at, story, step in self.steps:
+            if isinstance(step, Told):
+                self._take(story, step)
+                continue
+            if story not in self.lives:
+                raise Refused("told_late", move=step.name, at=at)
+            life = self.lives[story]
+            self.verbs[step.name](life, step, step.by or people.reporter(life.own[step.report].id))
+
+    def put(self) -> None:
+        """Writes all rows; a case that was merged after the one it was merged into."""
+        for life in sorted(self.lives.values(), key=lambda life: life.depth):
+            self.made[Case].append(life.case)
+            for pause in life.case.pauses:
+                self._add(
+                    Pause,
+                    case_id=life.case.id,
+                    why=pause.why,
+                    began_at=pause.began_at,
+                    ended_at=pause.ended_at,
+                )
+        for kind in KINDS:
+            keys = [column.name for column in kind.__table__.columns]
+            for start in range(0, len(self.made[kind]), events.BATCH):
+                part = self.made[kind][start : start + events.BATCH]
+                events.put(self.s, kind, [_row(row, keys) for row in part])
+
+    def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
+        steps: list[tuple[datetime, Story, Told | Move]] = []
+        for story in self.stories:
+            steps += [(told.at, story, told) for told in story.reports]
+            steps += [(move.at, story, move) for move in story.moves]
+        return sorted(steps, key=itemgetter(0))
+
+    def _reserved(self) -> dict[int, Iterator[int]]:
+        """The case numbers of every year in which a story opens; taken in order, so that nobody deadlocks."""
+        needed: dict[int, int] = {}
+        for story in self.stories:
+            year = self._year(story, story.reports[0])
+            needed[year] = needed.get(year, 0) + 1
+        return {year: _next_numbers(self.s, year, needed[year]) for year in sorted(needed)}
+
+    def _year(self, story: Story, first: Told) -> int:
+        if story.service not in self.services:
+            raise Refused("unknown_service")
+        return first.at.astimezone(promises.zone_of(self.services[story.service])).year
+
+    def _take(self, story: Story, told: Told) -> None:
+        if len(told.words) > MAX_WORDS:
+            raise Refused("words_too_long", most=MAX_WORDS)
+        joined = story in self.lives
+        life = self.lives[story].root if joined else self._opened(story, told)
+        case, place = life.case, told.place
+        if joined and (case.state not in OPEN or case.service.private):
+            raise Refused("told_late", number=case.number)
+        report = self._add(
+            Report, number=f"{case.number}-{reports.letter(len(life.told))}", case_id=case.id, key=told.key,
+            service_code=story.service, channel=told.channel, lang=told.lang, words=told.words.strip(),
+            answers={c: a for c, a in told.answers.items() if c in self.questions[story.service]},
+            lat=place.lat if place else None, lon=place.lon if place else None,
+            accuracy_m=place.accuracy_m if place else None,
+            place_source=place.source if place else "unknown",
+            address=place.label if place else told.address,
+            danger=told.danger, taken_at=told.at, at_device=told.at_device, shown_at=None,
+            origin=story.origin,
+        )  # fmt: skip
+        life.told.append(report)
+        self.lives[story].own.append(report)
+        self._add(Claim, key=told.key)
+        if told.token:
+            self._add(SecretLink, token_hash=reports.hashed(told.token), report_id=report.id, made_at=told.at)
+        for position, picture in enumerate(told.pictures[: photos.MAX_PHOTOS]):
+            self._picture(picture, told.at, case_id=case.id, report_id=report.id, position=position)
+        said = {"words": told.words, "address": report.address, "answers": told.answers}
+        events.record(
+            self.s, life.subject, "join" if joined else "report", by=told.by, at=told.at,
+            at_device=told.at_device,
+            facts={"report": report.number, "channel": told.channel, "danger": told.danger},
+            photos=_names(told.pictures), words=said if any(said.values()) else None, origin=story.origin,
+        )  # fmt: skip
+        if joined and told.danger and not case.urgent:
+            promises.hurry(case, told.at)
+
+    def _opened(self, story: Story, told: Told) -> _Life:
+        service, place = self.services[story.service], told.place
+        urgent = told.danger or service.urgent
+        year = self._year(story, told)
+        case = _plain(
+            Case, id=next(self.ids[Case]), number=f"{year % 100:02d}-{next(self.numbers[year]):06d}",
+            service=service, service_code=service.code, state=NEW, cycle=1, version=1,
+            lat=place.lat if place else None, lon=place.lon if place else None,
+            accuracy_m=place.accuracy_m if place else None,
+            place_source=place.source if place else "unknown",
+            address=place.label if place else told.address,
+            cell=geo.cell(place.point) if place else None, asset_id=place.asset_id if place else None,
+            urgent=urgent, origin=story.origin, opened_at=told.at, clock_from=told.at, follow_on=False,
+            pauses=[], closed_at=None, outcome=None, review=None, merged_into_id=None, merged_from=None,
+            merged_crew_id=None, merged_started_at=None,
+            promise_days=promises.days(service, urgent=urgent),
+        )  # fmt: skip
+        promises.refresh(case, told.at)
+        life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
+        facts = {"service": service.code, "days": case.promise_days, "urgent": urgent}
+        events.record(
+            self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
+        )
+        return life
+
+    def _accept(self, life: _Life, move: Move, by: Actor) -> None:
+        if self._may(life, move, by, done=life.case.state == ACCEPTED):
+            self._moved(life, move, ACCEPTED, by)
+
+    def _assign(self, life: _Life, move: Move, by: Actor) -> None:
+        case, held, crew = life.case, life.held, move.crew
+        if crew is None:
+            raise Refused("unknown_value", name="crew", value=None)
+        same = held is not None and held.crew_id == crew and case.state in (ASSIGNED, UNDERWAY)
+        if not self._may(life, move, by, done=same):
+            return
+        if case.state == WAITING:
+            promises.run(case, move.at)
+        self._end(life, "reassigned", move.at)
+        given = self._give(life, crew, move.at)
+        facts = {"crew": crew, "assignment": given.id, "cycle": case.cycle}
+        self._moved(life, move, ASSIGNED, by, facts)
+
+    def _unassign(self, life: _Life, move: Move, by: Actor) -> None:
+        if self._may(life, move, by, done=life.case.state == ACCEPTED):
+            self._end(life, "unassigned", move.at)
+            self._moved(life, move, ACCEPTED, by)
+
+    def _start(self, life: _Life, move: Move, by: Actor) -> None:
+        if self._may(life, move, by, done=life.case.state == UNDERWAY):
+            job = _own_job(life, by)
+            if job and job.started_at is None:
+                job.started_at = move.at_device or move.at
+            self._moved(life, move, UNDERWAY, by)
+
+    def _pause(self, life: _Life, move: Move, by: Actor) -> None:
+        if self._may(life, move, by, done=life.case.state == ASSIGNED):
+            _own_job(life, by)
+            self._moved(life, move, ASSIGNED, by)
+
+    def _wait(self, life: _Life, move: Move, by: Actor) -> None:
+        _one_of(move.reason, WAIT_REASONS, "wait_reason")
+        case = life.case
+        done = case.state == WAITING and promises.waits_for(case) == move.reason
+        if self._may(life, move, by, done=done):
+            _own_job(life, by)
+            promises.pause(case, move.reason, move.at)
+            self._moved(life, move, WAITING, by, {"reason": move.reason})
+
+    def _resume(self, life: _Life, move: Move, by: Actor) -> None:
+        if self._may(life, move, by, done=life.case.state in (ACCEPTED, ASSIGNED)):
+            _own_job(life, by)
+            promises.run(life.case, move.at)
+            self._moved(life, move, ASSIGNED if life.held else ACCEPTED, by)
+
+    def _make_safe(self, life: _Life, move: Move, by: Actor) -> None:
+        case = life.case
+        if self._may(life, move, by, done=case.state == ACCEPTED and case.follow_on):
+            _own_job(life, by)
+            self._end(life, "made safe", move.at)
+            case.follow_on = True
+            self._attach(life, move)
+            self._moved(life, move, ACCEPTED, by)
+
+    def _needs_parts(self, life: _Life, move: Move, by: Actor) -> None:
+        case = life.case
+        done = case.state == WAITING and promises.waits_for(case) == "parts" and not life.held
+        if self._may(life, move, by, done=done):
+            _own_job(life, by)
+            self._end(life, "needs parts", move.at)
+            promises.pause(case, "parts", move.at)
+            self._attach(life, move)
+            self._moved(life, move, WAITING, by, {"reason": "parts"})
+
+    def _close(self, life: _Life, move: Move, by: Actor) -> None:
+        _one_of(move.outcome, OUTCOMES, "outcome")
+        if move.no_photo is not None:
+            _one_of(move.no_photo, NO_PHOTO, "no_photo")
+        case, at, at_device = life.case, move.at, move.at_device
+        again = case.state == CLOSED and life.done is not None and life.done.outcome == move.outcome
+        if not self._may(life, move, by, done=again and _same_hand(life.done, by)):
+            return
+        job = _own_job(life, by)
+        # What another system closed keeps the evidence, if there ever was any, over there.
+        shown = bool(move.pictures) or move.no_photo is not None or life.origin == "import"
+        if move.outcome == "fixed" and not shown:
+            raise Refused("evidence_missing")
+        done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
+        closure = life.done = self._add(
+            Closure,
+            case_id=case.id, cycle=case.cycle, outcome=move.outcome,
+            no_photo=None if move.pictures else move.no_photo, words=move.words,
+            crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
+        )  # fmt: skip
+        self._attach(life, move, closure)
+        self._end(life, "closed", at)
+        promises.run(case, done_at)
+        promises.pause(case, "closed", done_at)
+        case.closed_at, case.outcome, case.follow_on, case.review = at, move.outcome, False, None
+        facts = {
+            "outcome": move.outcome, "no_photo": closure.no_photo, "cycle": case.cycle,
+            "crew": closure.crew_id, "done_at": done_at.isoformat(),
+            "bounded": at_device is not None and at_device != done_at,
+        }  # fmt: skip
+        self._moved(life, move, CLOSED, by, facts)
+
+    def _reopen(self, life: _Life, move: Move, by: Actor) -> None:
+        case = life.case
+        if not self._may(life, move, by, done=case.state == ACCEPTED and case.cycle > 1):
+            return
+        case.cycle += 1
+        case.closed_at, case.outcome, case.review = None, None, None
+        promises.run(case, move.at)
+        if life.done and life.done.crew_id:
+            self._feed(life, life.done.crew_id, present=False, why="reopened")
+        self._moved(life, move, ACCEPTED, by, {"cycle": case.cycle})
+
+    def _merge(self, life: _Life, move: Move, by: Actor) -> None:
+        if move.into is None or move.into not in self.lives:
+            raise Refused("unknown_value", name="into", value=None)
+        allow("merge", by.roles)
+        case, root = life.case, self.lives[move.into].root
+        if root is life:
+            raise Refused("merge_cycle")
+        if not self._may(life, move, by, done=life.into is root):
+            return
+        if root.case.state == CANCELLED:
+            raise Refused("wrong_state", move="merge", state=root.case.state)
+        crew = _surviving_crew(life.held, root.held, move.crew)
+        if case.state != MERGED:
+            case.merged_from = case.state
+            case.merged_crew_id = life.held.crew_id if life.held else None
+            case.merged_started_at = life.held.started_at if life.held else None
+        left = life.into
+        _lead(life, root)
+        self._end(life, "merged", move.at)
+        facts = {"into": root.case.number, "closed": root.case.state == CLOSED}
+        self._moved(life, move, MERGED, by, facts)
+        self._record(root, move, by, {"case": case.number}, kind="merged in")
+        if crew and root.case.state in OPEN and (root.held is None or root.held.crew_id != crew):
+            self._take_over(root, crew, move, by)
+        else:
+            self._touched(root)
+        if case.urgent and root.case.state in OPEN:
+            promises.hurry(root.case, move.at)
+        for each in (left, root):
+            _start_clock(each, move.at)
+
+    def _unmerge(self, life: _Life, move: Move, by: Actor) -> None:
+        case, parent, root = life.case, life.into, life.root
+        if not self._may(life, move, by, done=parent is None):
+            return
+        state = case.merged_from or ACCEPTED
+        if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
+            self._give(life, case.merged_crew_id, move.at).started_at = case.merged_started_at
+        case.merged_from = case.merged_crew_id = case.merged_started_at = None
+        _lead(life, None)
+        self._moved(life, move, state, by, {"from": root.case.number})
+        self._record(root, move, by, {"case": case.number}, kind="merged out")
+        self._touched(root)
+        _start_clock(parent, move.at)
+
+    def _cancel(self, life: _Life, move: Move, by: Actor) -> None:
+        _one_of(move.reason, CANCEL_REASONS, "cancel_reason")
+        if not self._may(life, move, by, done=life.case.state == CANCELLED):
+            return
+        if DISPATCHER not in by.roles and len(life.told) > 1:
+            raise Refused("others_joined")
+        self._end(life, "cancelled", move.at)
+        promises.pause(life.case, "closed", move.at)
+        self._moved(life, move, CANCELLED, by, {"reason": move.reason})
+
+    def _note(self, life: _Life, move: Move, by: Actor) -> None:
+        if not move.words.strip():
+            raise Refused("empty_note")
+        may("note", by.roles)
+        self._record(life, move, by, words={"note": move.words.strip()})
+        self._touched(life)
+
+    def _show(self, life: _Life, move: Move, by: Actor) -> None:
+        may("show", by.roles)
+        report = life.own[move.report]
+        if report.shown_at is None:
+            report.shown_at = move.at
+            self._record(self.by_id[report.case_id], move, by, {"report": report.number})
+
+    def _not_fixed(self, life: _Life, move: Move, by: Actor) -> None:
+        report = life.own[move.report]
+        root = self.by_id[report.case_id].root
+        case, done = root.case, root.done
+        cycle = case.cycle if case.state == CLOSED else case.cycle - 1
+        about = (report.id, case.id, cycle)
+        if about in self.said:
+            return
+        if case.state != CLOSED and (cycle < 1 or case.state not in OPEN):
+            raise Refused("wrong_state", move="reopen", state=case.state)
+        led_to = "joined"
+        if case.state == CLOSED:
+            if done is None or move.at > done.closed_at + timedelta(days=REOPEN_DAYS):
+                raise Refused("told_late", number=case.number)
+            led_to = "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
+        self.said.add(about)
+        self._add(NotFixed, case_id=case.id, report_id=report.id, cycle=cycle, said_at=move.at, led_to=led_to)
+        words = {"words": move.words} if move.words else None
+        self._record(root, move, by, {"report": report.number, "led_to": led_to}, words=words)
+        if led_to == "reopened":
+            self._reopen(root, replace(move, name="reopen"), by)
+        elif led_to == "review":
+            case.review = "sent back"
+            self._record(root, move, by, words=words, kind="review")
+            self._touched(root)
+
+    def _may(self, life: _Life, move: Move, by: Actor, *, done: bool) -> bool:
+        """Whether there is anything to do; raises Refused where the table does not allow it."""
+        allow(move.name, by.roles)
+        if done:
+            return False
+        check(move.name, life.case.state, by.roles)
+        if len(move.words) > MAX_WORDS:
+            raise Refused("words_too_long", most=MAX_WORDS)
+        return True
+
+    def _moved(
+        self, life: _Life, move: Move, to: str, by: Actor, facts: dict[str, Any] | None = None
+    ) -> None:
+        was, life.case.state = life.case.state, to
+        events.record(
+            self.s, life.subject, move.name, by=by, at=move.at, was=was, now=to, at_device=move.at_device,
+            facts=facts, photos=_names(move.pictures), words={"words": move.words} if move.words else None,
+            origin=life.origin,
+        )  # fmt: skip
+        self._touched(life)
+
+    def _record(
+        self,
+        life: _Life,
+        move: Move,
+        by: Actor,
+        facts: dict[str, Any] | None = None,
+        *,
+        words: dict[str, Any] | None = None,
+        kind: str = "",
+    ) -> None:
+        """A line that changes no state, by default of the move's own name."""
+        events.record(
+            self.s, life.subject, kind or move.name, by=by, at=move.at, at_device=move.at_device, facts=facts,
+            words=words, origin=life.origin,
+        )  # fmt: skip
+
+    def _touched(self, life: _Life) -> None:
+        life.case.version += 1
+        if life.held:
+            self._feed(life, life.held.crew_id, present=True)
+
+    def _give(self, life: _Life, crew_id: int, at: datetime) -> Assignment:
+        given = life.held = self._add(
+            Assignment, case_id=life.case.id, crew_id=crew_id, cycle=life.case.cycle, given_at=at,
+            started_at=None, ended_at=None, ended_why=None,
+        )  # fmt: skip
+        return given
+
+    def _end(self, life: _Life, why: str, at: datetime) -> None:
+        held = life.held
+        if held is None:
+            return
+        held.ended_at, held.ended_why, life.held = at, why, None
+        self._feed(life, held.crew_id, present=why == "closed", why=why)
+
+    def _feed(self, life: _Life, crew_id: int, *, present: bool, why: str | None = None) -> None:
+        events.feed(self.s, f"crew:{crew_id}", "job", life.case.number, present=present, why=why)
+
+    def _take_over(self, root: _Life, crew_id: int, move: Move, by: Actor) -> None:
+        self._end(root, "withdrawn", move.at)
+        given = self._give(root, crew_id, move.at)
+        facts = {"crew": crew_id, "assignment": given.id, "cycle": root.case.cycle}
+        to = WAITING if root.case.state == WAITING else ASSIGNED
+        self._moved(root, Move("assign", move.at), to, by, facts)
+
+    def _attach(self, life: _Life, move: Move, closure: Closure | None = None) -> None:
+        for position, picture in enumerate(move.pictures):
+            self._picture(
+                picture, move.at, case_id=life.case.id, cycle=life.case.cycle, position=position,
+                closure_id=closure.id if closure else None,
+            )  # fmt: skip
+
+    def _picture(self, picture: Picture, at: datetime, **owner: Any) -> None:
+        self._add(
+            Photo, id=picture.id, staged_for=picture.staged_for, upload_sha256=picture.upload_sha256,
+            sha256=picture.sizes["full"], sizes=picture.sizes, width=picture.width, height=picture.height,
+            bytes=picture.bytes, added_at=at, stored_at=at, **owner,
+        )  # fmt: skip
+
+    def _add(self, kind: type[Row], **columns: Any) -> Row:
+        if kind in self.ids:
+            columns["id"] = next(self.ids[kind])
+        row = _plain(kind, **columns)
+        self.made[kind].append(row)
+        return row
+
+
+def _plain(kind: type[Row], **columns: Any) -> Row:
+    """A row's columns without the bookkeeping of the session, which would cost more than all the rest."""
+    return cast(Row, SimpleNamespace(**columns))
+
+
+def _names(pictures: Sequence[Picture]) -> list[str]:
+    return [picture.sizes["full"] for picture in pictures]
+
+
+def _own_job(life: _Life, by: Actor) -> Assignment | None:
+    held = life.held
+    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+        raise Refused("not_your_job")
+    return held
+
+
+def _same_hand(done: Closure | None, by: Actor) -> bool:
+    return done is not None and (done.person_id == by.person_id or done.crew_id in by.crew_ids)
+
+
+def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:
+    holding = {held.crew_id for held in (ours, theirs) if held}
+    if len(holding) == 2 and keep not in holding:
+        raise Refused("choose_crew", crews=sorted(holding))
+    return keep if len(holding) == 2 else next(iter(holding), None)
+
+
+def _lead(life: _Life, root: _Life | None) -> None:
+    """Makes `life` a duplicate of `root`, or of nobody."""
+    if life.into:
+        life.into.merged.remove(life)
+    if root:
+        root.merged.append(life)
+    life.into, life.case.merged_into_id = root, root.case.id if root else None
+
+
+def _start_clock(life: _Life | None, at: datetime) -> None:
+    while life:
+        life.case.clock_from = min([life.case.opened_at, *(each.case.clock_from for each in life.merged)])
+        if life.case.state in OPEN:
+            promises.refresh(life.case, at)
+        life = life.into
+
+
+def _one_of(value: str, choices: Sequence[str], name: str) -> None:
+    if value not in choices:
+        raise Refused("unknown_value", name=name, value=value)
+
+
+def _row(row: Base, keys: Sequence[str]) -> dict[str, Any]:
+    told = vars(row)
+    return {key: told.get(key) for key in keys}
+
+
+def _ids(s: Session, kind: type[Base]) -> Iterator[int]:
+    """Ids that nobody else gets: SQLite has one writer at a time, PostgreSQL a sequence."""
+    table = str(kind.__table__.name)  # type: ignore[attr-defined]
+    if s.get_bind().dialect.name != "postgresql":
+        last = s.scalar(select(func.max(kind.__table__.c.id))) or 0
+        yield from itertools.count(last + 1)
+    following = select(func.nextval(func.pg_get_serial_sequence(table, "id")))
+    while True:
+        yield from s.scalars(following.select_from(func.generate_series(1, IDS_AT_ONCE))).all()
+
+
+def _next_numbers(s: Session, year: int, count: int) -> Iterator[int]:
+    """`count` case numbers of a year, after those given already."""
+    taken = update(Counter).where(Counter.year == year).values(n=Counter.n + count).returning(Counter.n)
+    last = s.execute(taken).scalar()
+    if last is None:
+        try:
+            with s.begin_nested():
+                s.execute(insert(Counter).values(year=year, n=count))
+            last = count
+        except IntegrityError:  # somebody else opened the year in the same moment
+            return _next_numbers(s, year, count)
+    return iter(range(last - count + 1, last + 1))

@@ -1,0 +1,335 @@
+"""The bulk writer leaves what the verbs would have left: the same story told both ways is the same."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from factories import LAMP, SECRET, Scene, Town
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import bulk, cases, db, events, people, reports
+from city.bulk import Move, Picture, Story, Told
+from city.events import Actor
+from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
+from city.schema import (
+    Assignment,
+    Case,
+    Closure,
+    Counter,
+    EventDetail,
+    FeedRow,
+    NotFixed,
+    Pause,
+    Photo,
+    Report,
+    SecretLink,
+)
+
+ACTORS = ("dispatcher", "dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
+STEPS = (*MOVES, "assign", "start", "close", "note", "show", "not fixed")
+# What a verb is told beside who and when.
+PROVEN = ("close", "make safe", "needs parts")
+BY_PHONE = (*PROVEN, "start", "pause", "wait", "resume", "note")
+IN_WORDS = (*PROVEN, "note", "reopen", "not fixed")
+CASES = 5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: Town, seed: int) -> None:
+    chance = Random(seed)
+    with town.at_work() as scene:
+        walk = Walk(scene, chance)
+        for _ in range(200):
+            walk.step()
+        assert len(walk.made) > 25
+    stories = walk.stories()
+    with db.transaction(town.engine) as s:
+        written = bulk.write(s, stories)
+    with town.looking() as scene:
+        assert events.verify(scene.s) == []
+        by_verbs = told(scene.s, [case.id for case in walk.family])
+        in_bulk = told(scene.s, [each.case_id for each in written])
+        for kind in by_verbs:
+            assert in_bulk[kind] == by_verbs[kind], kind
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_verb_refuses_is_refused_in_bulk_and_leaves_no_trace(town: Town, seed: int) -> None:
+    with town.at_work() as scene:
+        walk = Walk(scene, Random(100 + seed))
+        while len(walk.refused) < 40:
+            walk.step()
+    codes = set()
+    with town.at_work() as scene:
+        before = len(list(scene.s.scalars(select(Case.id))))
+        for made, (index, move), code in walk.refused[::4]:
+            with pytest.raises(Refused) as refused, events.savepoint(scene.s):
+                bulk.write(scene.s, walk.stories([*made, (index, move)]))
+            assert refused.value.code == code
+            codes.add(code)
+        assert len(list(scene.s.scalars(select(Case.id)))) == before
+    assert codes & {"wrong_state", "not_allowed"}
+
+
+def test_all_moves_of_a_call_stand_in_the_log_in_the_order_of_time(town: Town) -> None:
+    office = Actor("system", frozenset({DISPATCHER, SYSTEM}))
+    first, second = (
+        Story(
+            "light-out",
+            [Told(town.now + timedelta(minutes=late), uuid.uuid4().hex, place=LAMP)],
+            [Move("close", town.now + timedelta(hours=9 - late), office, outcome="not ours")],
+        )
+        for late in (5, 1)
+    )
+    with db.transaction(town.engine) as s:
+        written = bulk.write(s, [first, second])
+    assert [each.number[-1] for each in written] == ["2", "1"], "numbers follow the time of opening"
+    with town.looking() as scene:
+        lines = events.since(scene.s, 0)
+        assert [line.at for line in lines[-6:]] == sorted(line.at for line in lines[-6:])
+        assert {line.origin for line in lines[-6:]} == {"import"}
+        assert events.verify(scene.s) == []
+
+
+def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
+    with db.transaction(town.engine) as s:
+        (written,) = bulk.write(s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])
+    with town.at_work() as scene:
+        cases.assign(
+            scene.s, scene.case(written.number), scene.crew("lights"), by=scene.actor("dispatcher"),
+            at=town.now,
+        )  # fmt: skip
+        opened = scene.report().case
+        assert opened.id != written.case_id
+        assert int(opened.number[-6:]) == int(written.number[-6:]) + 1
+    with town.looking() as scene:
+        assert scene.s.get_one(Case, written.case_id).state == "assigned"
+        assert events.verify(scene.s) == []
+
+
+def test_the_secret_link_of_a_written_report_opens(town: Town) -> None:
+    with db.transaction(town.engine) as s:
+        bulk.write(s, [Story("light-out", [Told(town.now, "key-1", place=LAMP, token="abc")])])
+    with town.looking() as scene:
+        report = reports.by_token(scene.s, "abc")
+        assert report is not None
+        assert report.key == "key-1"
+
+
+def test_whoever_comes_too_late_to_join_is_refused(town: Town) -> None:
+    office = Actor("system", frozenset({DISPATCHER}))
+    late = [Told(town.now + timedelta(days=day), uuid.uuid4().hex, place=LAMP) for day in (0, 3)]
+    closing = Move("close", town.now + timedelta(days=1), office, outcome="not ours")
+    with pytest.raises(Refused, match="told_late"), db.transaction(town.engine) as s:
+        bulk.write(s, [Story("light-out", late, [closing])])
+
+
+class Walk:
+    """Moves by chance, made through the verbs; keeps those that went and those that were refused."""
+
+    def __init__(self, scene: Scene, chance: Random) -> None:
+        self.scene, self.chance, self.now = scene, chance, scene.town.now
+        self.family: list[Case] = []
+        self.made: list[tuple[int, Told | Move]] = []
+        self.refused: list[tuple[list[tuple[int, Told | Move]], tuple[int, Move], str]] = []
+        self.reports: list[list[Report]] = []
+        for index in range(CASES):
+            self._tell(index)
+
+    def step(self) -> None:
+        self.now += timedelta(minutes=self.chance.choice((1, 7, 95, 60 * 20, 60 * 24 * 4)))
+        index = self.chance.randrange(CASES)
+        if self.chance.random() < 0.1 and self.family[index].state in ("new", "accepted", "assigned"):
+            self._tell(index)
+            return
+        move = self._move()
+        before = list(self.made)
+        try:
+            self._make(index, move)
+        except Refused as refused:
+            if move.name != "not fixed":  # which bulk refuses by a name of its own where it comes too late
+                self.refused.append((before, (index, move), refused.code))
+        else:
+            self.made.append((index, move))
+
+    def stories(self, made: list[tuple[int, Told | Move]] | None = None) -> list[Story]:
+        """What was made as stories, with keys of their own."""
+        stories = [Story("light-out", [], [], "live") for _ in range(CASES)]
+        for index, step in self.made if made is None else made:
+            story = stories[index]
+            pictures = [replace(p, id=str(uuid.uuid4()), staged_for=uuid.uuid4().hex) for p in step.pictures]
+            if isinstance(step, Told):
+                key = uuid.uuid4().hex
+                story.reports = [*story.reports, replace(step, key=key, token=key, pictures=pictures)]
+            else:
+                into = stories[step.report] if step.name in ("merge", "unmerge") else None
+                report = 0 if step.name == "merge" else step.report
+                story.moves = [
+                    *story.moves, replace(step, pictures=pictures, into=into, report=report)
+                ]  # fmt: skip
+        return stories
+
+    def _tell(self, index: int) -> None:
+        case = self.family[index] if index < len(self.family) else None
+        key = uuid.uuid4().hex
+        told = Told(
+            self.now, key, self.chance.choice(("web", "phone")), "es", " Dark ", LAMP,
+            danger=self.chance.random() < 0.2, pictures=self._pictures(), token=key,
+            at_device=self.now if self.chance.random() < 0.3 else None,
+        )  # fmt: skip
+        report = self.scene.report(
+            key=key, at=told.at, channel=told.channel, lang="es", words=told.words, danger=told.danger,
+            at_device=told.at_device, taken=self._photos(told.pictures), join=case.number if case else None,
+        )  # fmt: skip
+        if case is None:
+            self.family.append(report.case)
+            self.reports.append([])
+        self.reports[index].append(report)
+        self.made.append((index, told))
+
+    def _move(self) -> Move:
+        chance = self.chance
+        name, who = chance.choice(STEPS), chance.choice(ACTORS)
+        by = self.scene.actor(who) if who else None
+        pictures = self._pictures() if name in PROVEN else ()
+        reason = chance.choice(CANCEL_REASONS if name == "cancel" else WAIT_REASONS)
+        return Move(
+            name, self.now, by, crew=self.scene.town.ids[chance.choice(("lights", "trees"))],
+            outcome=chance.choice((*OUTCOMES, "fixed")), no_photo=chance.choice((None, "dark")),
+            reason=reason, pictures=pictures,
+            words=chance.choice(("", "Taped off")) if name in IN_WORDS else "",
+            at_device=self.now - timedelta(hours=2) if name in BY_PHONE and chance.random() < 0.3 else None,
+            report=chance.randrange(CASES) if name == "merge" else 0,
+        )  # fmt: skip
+
+    def _make(self, index: int, move: Move) -> None:
+        s, case, at = self.scene.s, self.family[index], move.at
+        report = self.reports[index][move.report if move.name != "merge" else 0]
+        by = move.by or people.reporter(report.id)
+        taken = self._photos(move.pictures)
+        phone = {"by": by, "at": at, "at_device": move.at_device}
+        proof = {**phone, "photos_taken": taken, "words": move.words}
+        crew = next(c for c in map(self.scene.crew, ("lights", "trees")) if c.id == move.crew)
+        verbs: dict[str, Callable[[], object]] = {
+            "accept": lambda: cases.accept(s, case, by=by, at=at),
+            "assign": lambda: cases.assign(s, case, crew, by=by, at=at),
+            "unassign": lambda: cases.unassign(s, case, by=by, at=at),
+            "start": lambda: cases.start(s, case, **phone),
+            "pause": lambda: cases.pause(s, case, **phone),
+            "wait": lambda: cases.wait(s, case, move.reason, **phone),
+            "resume": lambda: cases.resume(s, case, **phone),
+            "make safe": lambda: cases.make_safe(s, case, **proof),
+            "needs parts": lambda: cases.needs_parts(s, case, **proof),
+            "close": lambda: cases.close(s, case, outcome=move.outcome, no_photo=move.no_photo, **proof),
+            "reopen": lambda: cases.reopen(s, case, by=by, at=at, words=move.words),
+            "merge": lambda: cases.merge(
+                s, case, self.family[move.report], by=by, at=at, keep_crew=move.crew
+            ),
+            "unmerge": lambda: cases.unmerge(s, case, by=by, at=at),
+            "cancel": lambda: cases.cancel(s, case, move.reason, by=by, at=at),
+            "note": lambda: cases.note(s, case, move.words, **phone),
+            "show": lambda: reports.show(s, report, by=by, at=at),
+            "not fixed": lambda: self._not_fixed(report, move, by),
+        }  # fmt: skip
+        verbs[move.name]()
+        s.flush()
+
+    def _not_fixed(self, report: Report, move: Move, by: Actor) -> None:
+        with events.savepoint(self.scene.s):
+            key = uuid.uuid4().hex
+            led_to = reports.not_fixed(
+                self.scene.s, report, by=by, at=move.at, words=move.words, key=key,
+                token=reports.token_for(SECRET, key),
+            )  # fmt: skip
+            if led_to == "new case":
+                raise Refused("told_late")
+
+    def _pictures(self) -> tuple[Picture, ...]:
+        sizes = {"full": "f" * 64, "page": "p" * 64, "thumb": "t" * 64}
+        return tuple(
+            Picture(str(uuid.uuid4()), uuid.uuid4().hex, "u" * 64, sizes, 40, 30, 900)
+            for _ in range(self.chance.choice((0, 0, 1, 2)))
+        )
+
+    def _photos(self, pictures: Any) -> list[Photo]:
+        rows = [
+            Photo(
+                id=p.id, staged_for=p.staged_for, upload_sha256=p.upload_sha256, sha256=p.sizes["full"],
+                sizes=p.sizes, width=p.width, height=p.height, bytes=p.bytes, added_at=self.now,
+                stored_at=self.now,
+            )
+            for p in pictures
+        ]  # fmt: skip
+        self.scene.s.add_all(rows)
+        self.scene.s.flush()
+        return rows
+
+
+def told(s: Session, ids: list[int]) -> dict[str, list[Any]]:
+    """Everything that the database holds of these cases; names that differ are counted instead."""
+    family = {case_id: s.get_one(Case, case_id) for case_id in ids}
+    words = {case.number: f"case {n}" for n, case in enumerate(family.values())}
+    names: dict[tuple[type, Any], str] = {(Case, case_id): f"case {n}" for n, case_id in enumerate(ids)}
+    found: dict[str, list[Any]] = {}
+
+    def rows(kind: Any, key: Any) -> list[Any]:
+        listed = [row for case_id in ids for row in s.scalars(select(kind).where(key == case_id))]
+        return sorted(listed, key=lambda row: row.id)
+
+    kinds = ((Report, Report.case_id), (Assignment, Assignment.case_id), (Closure, Closure.case_id))
+    for kind, key in kinds:
+        for n, row in enumerate(rows(kind, key)):
+            names[kind, row.id] = f"{kind.__tablename__} {n}"
+    taken = {"case_id": Case, "merged_into_id": Case, "report_id": Report, "closure_id": Closure}
+    unlike = {"id", "key", "staged_for", "token_hash"}
+
+    def plain(row: Any) -> dict[str, Any]:
+        columns = {c.name: getattr(row, c.name) for c in row.__table__.columns if c.name not in unlike}
+        return {
+            name: names.get((taken[name], value), value) if name in taken else said(value)
+            for name, value in columns.items()
+        }
+
+    def said(value: Any) -> Any:
+        text = json.dumps(value, default=datetime.isoformat, sort_keys=True)
+        for number, name in words.items():
+            text = text.replace(number, name)
+        return text
+
+    found["cases"] = [plain(case) for case in family.values()]
+    pauses = (Pause, Pause.case_id), (NotFixed, NotFixed.case_id)
+    for kind, key in (*kinds, *pauses):
+        # The writer gives the ids of pauses out case by case; within a case they are in order on both sides.
+        by_case = sorted(rows(kind, key), key=lambda row: (ids.index(row.case_id), row.id))
+        found[kind.__tablename__] = [plain(row) for row in by_case]
+    photos = s.scalars(select(Photo).where(Photo.case_id.in_(ids)))
+    found["photos"] = sorted((plain(photo) for photo in photos), key=str)
+    links = [s.scalars(select(SecretLink).where(SecretLink.report_id == r)) for k, r in names if k is Report]
+    found["links"] = [plain(link) for each in links for link in each]
+    feed = s.scalars(select(FeedRow).where(FeedRow.ref.in_(words)))
+    found["feed"] = sorted((row.scope, words[row.ref], row.present, row.why or "") for row in feed)
+    details = {detail.seq: detail.text for detail in s.scalars(select(EventDetail))}
+    for case_id in ids:
+        for event, _ in events.of(s, f"case:{case_id}"):
+            actor, _, number = event.actor.partition(":")
+            who = names[Report, int(number)] if actor == "report" else event.actor
+            facts = dict(event.facts)
+            if "assignment" in facts:
+                facts["assignment"] = names[Assignment, facts["assignment"]]
+            found.setdefault("events", []).append(
+                [names[Case, case_id], event.n, event.kind, event.was, event.now, who, event.at,
+                 event.at_device, event.origin, said(facts), event.photos, details.get(event.seq)]
+            )  # fmt: skip
+    found["order"] = [
+        (names[Case, int(e.subject[5:])], e.kind)
+        for e in events.since(s, 0, 10_000)
+        if e.subject.startswith("case:") and int(e.subject[5:]) in family
+    ]
+    assert s.scalar(select(Counter.n)) is not None
+    return found
