@@ -1,29 +1,27 @@
-"""The city file: what one city is called, where it lies, and what it mends. Read, checked, applied."""
+"""The city file: what one city is called, where it lies, what it mends and who does it. Read and checked."""
 
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.orm import Session
-
-from city import schema
+from city import look
+from city.calendars import LINE, calendars_of
 from city.geo import Box, Point
-
-Words = dict[str, str]  # language → words
+from city.look import Look
+from city.routing import Rule
+from city.settings import PUBLISH
+from city.tomlfile import CityFileError as CityFileError
+from city.tomlfile import Table, Words, read
+from city.worktime import Calendar
 
 ASSET_KINDS = ("pole", "tree", "basket")
+NAME = 'name = "Larkhaven"'
+LOGO = 'logo = "logo.svg"'
 DATATYPES = ("string", "number", "datetime", "text", "singlevaluelist", "multivaluelist")  # Open311's
-
-
-class CityFileError(Exception):
-    """A city file that cannot be used: names the line or key, the fault and an example."""
-
-    def __init__(self, path: Path, key: str, fault: str, example: str) -> None:
-        super().__init__(f"{path.name}: {key}: {fault}. Example: {example}")
-        self.key = key
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Service:
-    """A kind of problem. `questions` are as in `schema.Service`."""
+    """A kind of problem. `questions` are as in `schema.Service`.
+
+    `promise_hours` are working hours of `calendar`; they are kept here and promise nothing yet.
+    """
 
     code: str
     group: str
@@ -61,11 +62,16 @@ class Service:
     precision_m: int
     private: bool
     urgent: bool
+    promise_hours: int | None = None
+    calendar: str | None = None
 
 
 @dataclass(frozen=True)
 class CityFile:
-    """One city. The first language is its own; `phone` and `emergency` are numbers to call."""
+    """One city. The first language is its own; `phone` and `emergency` are numbers to call.
+
+    `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name.
+    """
 
     name: str
     time_zone: ZoneInfo
@@ -74,9 +80,18 @@ class CityFile:
     emergency: str
     centre: Point
     bounds: Box
+    look: Look
+    publish: str
+    calendars: dict[str, Calendar]
     departments: tuple[Department, ...]
     groups: tuple[Group, ...]
     services: tuple[Service, ...]
+    routing: tuple[Rule, ...]
+
+    @property
+    def line(self) -> Calendar | None:
+        """When somebody answers the phone; None where the file does not say."""
+        return self.calendars.get(LINE)
 
     def of_group(self, code: str) -> tuple[Service, ...]:
         """The services behind a tile, in the order of their chips."""
@@ -89,77 +104,125 @@ class CityFile:
 
 def load(path: Path) -> CityFile:
     """The city that the file at `path` describes; raises CityFileError."""
-    top = _Table(path, "", _parse(path))
-    languages = tuple(top.texts("languages", 'languages = ["en", "es"]'))
+    return parse(whole(path), path.name)
+
+
+def whole(path: Path) -> str:
+    """The words of the file with the logo that lies beside it, so that nothing else is needed later.
+
+    Raises CityFileError where one of them cannot be read. A logo that was written in already stays.
+    """
+    text = _words_of(path)
+    top = read(text, path.name, NAME)
+    wanted = top.table("look")
+    if not wanted.has("logo") or "files" in top.values:
+        return text
+    logo = wanted.text("logo", LOGO)
+    if Path(logo).name != logo:
+        raise wanted.wrong("logo", f"{logo!r} does not lie beside the city file", LOGO)
+    try:
+        svg = (path.parent / logo).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise wanted.wrong("logo", f"{logo!r} cannot be read ({error})", LOGO) from error
+    # JSON's strings are TOML's, but for one letter that no drawing needs.
+    written = json.dumps(svg, ensure_ascii=False).replace("\x7f", "")
+    return f"{text.rstrip()}\n\n[files]\n{json.dumps(logo, ensure_ascii=False)} = {written}\n"
+
+
+def parse(text: str, name: str) -> CityFile:
+    """The city that these words describe, looking at no disk; raises CityFileError. Faults call it `name`."""
+    top = read(text, name, NAME)
+    languages = _languages(top)
+    zone = _time_zone(top)
+    calendars = dict(calendars_of(top, zone))
     departments = tuple(_departments(top, languages))
     groups = tuple(_groups(top, languages))
-    services = tuple(_services(top, languages, {d.code for d in departments}, {g.code for g in groups}))
-    _check_defaults(path, groups, services)
+    services = tuple(
+        _services(top, languages, {d.code for d in departments}, {g.code for g in groups}, set(calendars))
+    )
+    _check_defaults(top, groups, services)
     bounds, centre = _ground(top)
     city = CityFile(
-        name=top.text("name", 'name = "Larkhaven"'),
-        time_zone=_time_zone(top),
+        name=top.text("name", NAME),
+        time_zone=zone,
         languages=languages,
-        phone=top.text("phone", 'phone = "311"'),
-        emergency=top.text("emergency", 'emergency = "911"'),
+        phone=top.text("phone", 'phone = "311"', "311"),
+        emergency=top.text("emergency", 'emergency = "911"', "911"),
         centre=centre,
         bounds=bounds,
+        look=_look(top),
+        publish=top.one_of("publish", PUBLISH) if top.has("publish") else PUBLISH[0],
+        calendars=calendars,
         departments=departments,
         groups=groups,
         services=services,
+        routing=tuple(_rules(top, departments, groups, services)),
     )
     top.refuse_rest()
     return city
 
 
-def apply(s: Session, city: CityFile) -> None:
-    """Writes departments and services as the file has them.
-
-    A service that left the file keeps its row, since old cases name it; it is offered no more.
-    """
-    for department in city.departments:
-        s.merge(schema.Department(code=department.code, names=department.names, time_zone=city.time_zone.key))
-    s.flush()
-    for service in city.services:
-        s.merge(schema.Service(**vars(service)))
-    s.flush()
-
-
-def _parse(path: Path) -> dict[str, Any]:
+def _words_of(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        fault, _, where = str(error).rpartition(" (at ")
-        where = where.rstrip(")") if fault else "the file"
-        raise CityFileError(path, where, fault or str(error), 'name = "Larkhaven"') from error
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CityFileError(
-            path, "the file", f"cannot be read ({error})", "CITYLINE_CITY=/etc/city.toml"
+            path.name, None, "the file", f"cannot be read ({error})", "CITYLINE_CITY=/etc/city.toml"
         ) from error
 
 
-def _departments(top: "_Table", languages: tuple[str, ...]) -> Iterator[Department]:
+def _languages(top: Table) -> tuple[str, ...]:
+    if not top.has("languages"):
+        return ("en",)
+    example = 'languages = ["en", "es"]'
+    found = top.texts("languages", example)
+    if odd := [code for code in found if not re.fullmatch("[a-z]{2,3}", code) or found.count(code) > 1]:
+        raise top.wrong("languages", f"{odd[0]!r} is no language, or stands there twice", example)
+    return tuple(found)
+
+
+def _look(top: Table) -> Look:
+    row = top.table("look")
+    primary = row.text("primary", f'primary = "{look.PRIMARY}"', look.PRIMARY).lower()
+    if fault := look.fault_of_primary(primary):
+        raise row.wrong("primary", fault, f'primary = "{look.PRIMARY}"')
+    accent = row.text("accent", f'accent = "{look.ACCENT}"', look.ACCENT).lower()
+    if fault := look.fault_of_accent(accent):
+        raise row.wrong("accent", fault, f'accent = "{look.ACCENT}"')
+    logo = row.text("logo", LOGO, "")
+    files = top.table("files")
+    svg = files.text(logo, f'"{logo}" = "<svg …>"') if logo else ""
+    if svg and (fault := look.fault_of_logo(svg)):
+        raise row.wrong("logo", f"{logo} {fault}", LOGO)
+    row.refuse_rest()
+    files.refuse_rest()
+    return Look(primary, accent, svg)
+
+
+def _departments(top: Table, languages: tuple[str, ...]) -> Iterator[Department]:
     for code, row in top.tables("departments", "[departments.lights]"):
         yield Department(code, row.words("names", languages))
         row.refuse_rest()
 
 
-def _groups(top: "_Table", languages: tuple[str, ...]) -> Iterator[Group]:
+def _groups(top: Table, languages: tuple[str, ...]) -> Iterator[Group]:
     for code, row in top.tables("groups", "[groups.streetlight]"):
-        icon = row.text("icon", 'icon = "lightbulb"')
-        yield Group(code, icon, row.words("names", languages), row.words("ask", languages))
+        icon = row.text("icon", 'icon = "lightbulb"', "signpost")
+        names = row.words("names", languages)
+        yield Group(code, icon, names, row.words("ask", languages, names))
         row.refuse_rest()
 
 
 def _services(
-    top: "_Table", languages: tuple[str, ...], departments: set[str], groups: set[str]
+    top: Table, languages: tuple[str, ...], departments: set[str], groups: set[str], calendars: set[str]
 ) -> Iterator[Service]:
     for position, (code, row) in enumerate(top.tables("services", "[services.light-out]"), start=1):
+        names = row.words("names", languages)
         yield Service(
             code=code,
             group=row.one_of("group", groups),
-            names=row.words("names", languages),
-            chips=row.words("chips", languages),
+            names=names,
+            chips=row.words("chips", languages, names),
             is_default=row.flag("default"),
             position=position,
             department_code=row.one_of("department", departments),
@@ -169,21 +232,19 @@ def _services(
             precision_m=row.number("precision_m", 0, 5000) if row.has("precision_m") else 0,
             private=row.flag("private"),
             urgent=row.flag("urgent"),
+            promise_hours=row.number("promise_hours", 1, 2000) if row.has("promise_hours") else None,
+            calendar=row.one_of("calendar", calendars) if row.has("calendar") else None,
         )
         row.refuse_rest()
 
 
-def _questions(service: "_Table", languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for row in service.rows("questions"):
         datatype = row.one_of("datatype", DATATYPES)
-        values = [
-            {"code": value.text("code", 'code = "yes"'), "words": value.words("words", languages)}
-            for value in row.rows("values")
-        ]
+        values = list(_values(row, languages))
         if datatype.endswith("list") != bool(values):
-            raise row.wrong(
-                "values", f"a {datatype} has {'none' if not values else 'some'}", 'datatype = "string"'
-            )
+            fault = f"a {datatype} has {'no' if not values else 'no use for'} values"
+            raise row.wrong("datatype", fault, 'datatype = "string"')
         yield {
             "code": row.text("code", 'code = "blocked"'),
             "datatype": datatype,
@@ -194,23 +255,53 @@ def _questions(service: "_Table", languages: tuple[str, ...]) -> Iterator[dict[s
         row.refuse_rest()
 
 
-def _check_defaults(path: Path, groups: tuple[Group, ...], services: tuple[Service, ...]) -> None:
+def _values(question: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for row in question.rows("values"):
+        yield {"code": row.text("code", 'code = "yes"'), "words": row.words("words", languages)}
+        row.refuse_rest()
+
+
+def _rules(
+    top: Table,
+    departments: tuple[Department, ...],
+    groups: tuple[Group, ...],
+    services: tuple[Service, ...],
+) -> Iterator[Rule]:
+    last: Table | None = None
+    for row in top.rows("routing"):
+        if last is not None:
+            fault = "every case fits it, so the rules below it are never reached"
+            raise last.wrong("department", fault, 'group = "streetlight" in the same rule')
+        rule = Rule(
+            department=row.one_of("department", {d.code for d in departments}),
+            crew=row.text("crew", 'crew = "Lights 2"', ""),
+            group=row.one_of("group", {g.code for g in groups}) if row.has("group") else "",
+            service=row.one_of("service", {x.code for x in services}) if row.has("service") else "",
+            area=row.text("area", 'area = "Old Harbor"', ""),
+        )
+        row.refuse_rest()
+        yield rule
+        last = None if rule.group or rule.service or rule.area else row
+
+
+def _check_defaults(top: Table, groups: tuple[Group, ...], services: tuple[Service, ...]) -> None:
     for group in groups:
         defaults = [
             service.code for service in services if service.group == group.code and service.is_default
         ]
         if len(defaults) != 1:
             fault = f"has {len(defaults)} default services, and needs one"
-            raise CityFileError(path, f"groups.{group.code}", fault, "default = true in one of its services")
+            raise top.wrong(f"groups.{group.code}", fault, "default = true in one of its services")
 
 
-def _ground(top: "_Table") -> tuple[Box, Point]:
-    centre = Point(*top.numbers("centre", 2, "centre = [39.6, -71.2]"))
+def _ground(top: Table) -> tuple[Box, Point]:
     example = "bounds = [39.58, -71.22, 39.62, -71.18]"
     bounds = Box(*top.numbers("bounds", 4, example))
     in_order = -90 <= bounds.south < bounds.north <= 90 and -180 <= bounds.west < bounds.east <= 180
     if not in_order:
         raise top.wrong("bounds", "is not south, west, north, east", example)
+    middle = [(bounds.south + bounds.north) / 2, (bounds.west + bounds.east) / 2]
+    centre = Point(*(top.numbers("centre", 2, "centre = [39.6, -71.2]") if top.has("centre") else middle))
     if not (bounds.south <= centre.lat <= bounds.north and bounds.west <= centre.lon <= bounds.east):
         raise top.wrong(
             "centre", "lies outside bounds, or is not latitude, longitude", "centre = [39.6, -71.2]"
@@ -218,7 +309,7 @@ def _ground(top: "_Table") -> tuple[Box, Point]:
     return bounds, centre
 
 
-def _time_zone(top: "_Table") -> ZoneInfo:
+def _time_zone(top: Table) -> ZoneInfo:
     example = 'time_zone = "America/New_York"'
     name = top.text("time_zone", example)
     try:
@@ -227,107 +318,3 @@ def _time_zone(top: "_Table") -> ZoneInfo:
         raise top.wrong("time_zone", f"{name!r} is no time zone", example) from error
     except KeyError as error:
         raise top.wrong("time_zone", f"{name!r} is no time zone", example) from error
-
-
-@dataclass
-class _Table:
-    """A part of the file that remembers what was asked for, so that a misspelt key is noticed."""
-
-    path: Path
-    key: str
-    values: Mapping[str, Any]
-    known: set[str] = field(default_factory=set)
-
-    def wrong(self, name: str, fault: str, example: str) -> CityFileError:
-        return CityFileError(self.path, f"{self.key}{name}", fault, example)
-
-    def has(self, name: str) -> bool:
-        self.known.add(name)
-        return name in self.values
-
-    def text(self, name: str, example: str) -> str:
-        value = self._take(name, example)
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(name, f"{value!r} is not words in quotes", example)
-        return value.strip()
-
-    def texts(self, name: str, example: str) -> list[str]:
-        value = self._take(name, example)
-        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise self.wrong(name, f"{value!r} is not a list of words", example)
-        return value
-
-    def words(self, name: str, languages: tuple[str, ...]) -> Words:
-        example = f"{name} = {{ " + ", ".join(f'{language} = "…"' for language in languages) + " }"
-        value = self._take(name, example)
-        if not isinstance(value, dict):
-            raise self.wrong(name, f"{value!r} is not words by language", example)
-        table = _Table(self.path, f"{self.key}{name}.", value)
-        words = {language: table.text(language, example) for language in languages}
-        table.refuse_rest()
-        return words
-
-    def flag(self, name: str) -> bool:
-        if not self.has(name):
-            return False
-        value = self._take(name, "")
-        if not isinstance(value, bool):
-            raise self.wrong(name, f"{value!r} is neither true nor false", f"{name} = true")
-        return value
-
-    def number(self, name: str, low: int, high: int) -> int:
-        example = f"{name} = {max(low, 3)}"
-        value = self._take(name, example)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.wrong(name, f"{value!r} is not a whole number from {low} to {high}", example)
-        return value
-
-    def numbers(self, name: str, count: int, example: str) -> list[float]:
-        value = self._take(name, example)
-        if (
-            not isinstance(value, list)
-            or len(value) != count
-            or not all(isinstance(n, int | float) for n in value)
-        ):
-            raise self.wrong(name, f"{value!r} is not a list of {count} numbers", example)
-        return [float(n) for n in value]
-
-    def one_of(self, name: str, choices: set[str] | tuple[str, ...]) -> str:
-        listed = sorted(choices)
-        example = f'{name} = "{listed[0]}"'
-        value = self._take(name, example)
-        if value not in listed:
-            raise self.wrong(name, f"{value!r} is none of {', '.join(listed)}", example)
-        return str(value)
-
-    def tables(self, name: str, example: str) -> Iterator[tuple[str, "_Table"]]:
-        """The named tables below `name`, in the order of the file."""
-        value = self._take(name, example)
-        if not isinstance(value, dict) or not all(isinstance(row, dict) for row in value.values()):
-            raise self.wrong(name, "is not a group of tables", example)
-        for code, row in value.items():
-            if not code or len(code) > 40:
-                raise self.wrong(name, f"the code {code!r} has not 1 to 40 characters", example)
-            yield code, _Table(self.path, f"{self.key}{name}.{code}.", row)
-
-    def rows(self, name: str) -> Iterator["_Table"]:
-        """The tables of the list `name`, which may be missing."""
-        if not self.has(name):
-            return
-        value = self._take(name, "")
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            raise self.wrong(name, "is not a list of tables", f"[[{self.key}{name}]]")
-        for n, row in enumerate(value, start=1):
-            yield _Table(self.path, f"{self.key}{name}[{n}].", row)
-
-    def refuse_rest(self) -> None:
-        """Raises for the first key that nobody asked for: it is most likely misspelt."""
-        for name in self.values:
-            if name not in self.known:
-                raise self.wrong(name, "is not a key known here", f"one of {', '.join(sorted(self.known))}")
-
-    def _take(self, name: str, example: str) -> Any:
-        self.known.add(name)
-        if name not in self.values:
-            raise self.wrong(name, "is missing", example)
-        return self.values[name]

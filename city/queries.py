@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, literal, or_, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city import events, promises
-from city.geo import Point, box_around, distance, rounded
+from city.geo import Point, box_around, distance, inside, rounded
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
-from city.schema import Assignment, Case, Closure, Crew, Event, Person, Photo, Report, Service
+from city.schema import Area, Assignment, Case, Closure, Crew, Event, Person, Photo, Report, Service
 
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
 PUBLIC_STEPS = (
@@ -93,21 +93,25 @@ def public(
     near: Point | None = None,
     metres: float = 1000.0,
     states: Sequence[str] = OPEN,
+    group: str = "",
+    before: int | None = None,
     limit: int = 20,
 ) -> list[Sight]:
     """Cases as any stranger may see them; the only way out. Private services never appear.
 
     At once: service, state, dates, place as exactly as its service allows. Words and photos only of
     reports that were shown (`publish` is the setting of that name). With `near` the nearest within `metres`
-    come first, each with its distance to the place as strangers see it; otherwise the newest.
+    come first, each with its distance to the place as strangers see it; otherwise the newest. The next page
+    of a list begins `before` the id of the last case of this one.
     """
-    asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
     if number is not None:
-        asked = asked.where(Case.number == number)
+        asked = _published().where(Case.number == number)
     elif ids is not None:
-        asked = asked.where(Case.id.in_(ids))
+        asked = _published().where(Case.id.in_(ids))
     else:
-        asked = asked.where(Case.state.in_(states))
+        asked = _published(states, group)
+    if before is not None:
+        asked = asked.where(Case.id < before)
     if near:
         nearest = _nearest(s, asked, near, metres)[:limit]
         asked = _whole(select(Case).where(Case.id.in_(nearest)))
@@ -115,7 +119,42 @@ def public(
     else:
         found = list(s.scalars(_whole(asked).order_by(Case.id.desc()).limit(limit)).unique())
     stories = _stories(s, [c.id for c in found]) if number is not None else {}
-    return [_sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, [])) for c in found]
+    proofs = _evidence_of(s, found)
+    return [
+        _sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, []), proofs=proofs)
+        for c in found
+    ]
+
+
+def public_counts(
+    s: Session, *, states: Sequence[str] = OPEN, before: int | None = None
+) -> dict[str, tuple[int, int]]:
+    """How many cases public() lists, by group of services, and how many of them stand on earlier pages."""
+    earlier = func.count().filter(Case.id >= before) if before is not None else literal(0)
+    rows = s.execute(
+        _published(states).with_only_columns(Service.group, func.count(), earlier).group_by(Service.group)
+    )
+    return {group: (count, passed) for group, count, passed in rows}
+
+
+def public_pins(
+    s: Session, *, now: datetime, states: Sequence[str] = OPEN, group: str = "", limit: int = 1000
+) -> list["Pin"]:
+    """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
+    rows = s.execute(
+        _published(states, group)
+        .with_only_columns(
+            Case.number, Case.lat, Case.lon, _standing(now), Service.names, Service.precision_m
+        )
+        .where(Case.lat.is_not(None), Case.lon.is_not(None))
+        .order_by(Case.id.desc())
+        .limit(limit)
+    )
+    found = []
+    for number, lat, lon, standing, names, precision_m in rows:
+        seen = rounded(Point(lat, lon), precision_m)
+        found.append(Pin(number, seen.lat, seen.lon, standing, names))
+    return found
 
 
 def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> Sight:
@@ -124,7 +163,10 @@ def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") ->
     Where the reporter's case was merged, the state, dates and proof are those of its root.
     """
     case = _loaded(s, root_of(s, report.case).id)
-    return _sight(s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id])
+    return _sight(
+        s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id],
+        proofs=_evidence_of(s, [case]),
+    )  # fmt: skip
 
 
 def is_public(report: Report, case: Case, publish: str) -> bool:
@@ -191,9 +233,8 @@ class Pin:
 
 def points(s: Session, view: View, *, now: datetime) -> list[Pin]:
     """Every case of a view whose place is known, however many there are."""
-    standing = when(*((_stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
     rows = s.execute(
-        select(Case.number, Case.lat, Case.lon, standing, Service.names)
+        select(Case.number, Case.lat, Case.lon, _standing(now), Service.names)
         .join(Service, Service.code == Case.service_code)
         .where(*_answers(view, now), Case.lat.is_not(None))
         .order_by(Case.id)
@@ -259,6 +300,12 @@ def crews(s: Session) -> list[tuple[Crew, int]]:
     ]
 
 
+def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
+    """Which of the areas of these names hold the point."""
+    found = s.execute(select(Area.name, Area.geometry).where(Area.name.in_(names)).order_by(Area.id))
+    return [name for name, geometry in found if inside(point, geometry)]
+
+
 def whole(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
     asked = _whole(select(Case)).options(
@@ -305,6 +352,14 @@ def root_of(s: Session, case: Case) -> Case:
     return case
 
 
+def _published(states: Sequence[str] = (), group: str = "") -> Select[Case]:
+    """The cases that strangers may know of; in any state unless `states` says which."""
+    asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
+    if states:
+        asked = asked.where(Case.state.in_(states))
+    return asked.where(Service.group == group) if group else asked
+
+
 def _whole(asked: Select[Case]) -> Select[Case]:
     return asked.options(
         joinedload(Case.service).joinedload(Service.department),
@@ -336,6 +391,7 @@ def _sight(
     now: datetime,
     publish: str,
     story: Sequence[Event],
+    proofs: dict[int, list[str]],
     near: Point | None = None,
     mine: Report | None = None,
 ) -> Sight:
@@ -366,21 +422,20 @@ def _sight(
         point=seen,
         reports=len(case.reports),
         tellings=tellings,
-        proof=_proof(s, case, open_words=bool(tellings)),
+        proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
         steps=[Step(e.kind, e.at, e.facts) for e in story if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
         metres=distance(near, seen) if near and seen else None,
     )
 
 
-def _proof(s: Session, case: Case, *, open_words: bool) -> Proof | None:
+def _proof(case: Case, photos: list[str], *, open_words: bool) -> Proof | None:
     if case.state != CLOSED or not case.closures:
         return None
     done = case.closures[-1]
     early = promises.kept(case, done.done_at).total_seconds()
     if not open_words:
         return Proof(done.outcome, done.done_at, early, done.no_photo)
-    photos = evidence(s, case, done.cycle)
     crew = done.crew.name if done.crew else None
     return Proof(done.outcome, done.done_at, early, done.no_photo, done.words, crew, photos)
 
@@ -395,6 +450,24 @@ def evidence(s: Session, case: Case, cycle: int) -> list[str]:
             .order_by(Photo.position, Photo.added_at)
         )
     )
+
+
+def _evidence_of(s: Session, cases: Sequence[Case]) -> dict[int, list[str]]:
+    """evidence() of the last cycle of many cases at once."""
+    last = {case.id: case.closures[-1].cycle for case in cases if case.closures}
+    found: dict[int, list[str]] = {case_id: [] for case_id in last}
+    if not last:
+        return found
+    rows = s.execute(
+        select(Closure.case_id, Closure.cycle, Photo.id)
+        .join(Photo, Closure.id == Photo.closure_id)
+        .where(Closure.case_id.in_(last), Photo.stored_at.is_not(None))
+        .order_by(Photo.position, Photo.added_at)
+    )
+    for case_id, cycle, photo_id in rows:
+        if last[case_id] == cycle:
+            found[case_id].append(photo_id)
+    return found
 
 
 def _merged_into(s: Session, case: Case) -> str | None:
@@ -443,6 +516,10 @@ def _answers(view: View, now: datetime) -> list[Any]:
 
 def _held() -> Select[int]:
     return select(Assignment.id).where(Assignment.case_id == Case.id, Assignment.ended_at.is_(None))
+
+
+def _standing(now: datetime) -> Any:
+    return when(*((_stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
 
 
 def _stands(standing: str, now: datetime) -> Any:

@@ -36,7 +36,7 @@ def render(app: Flask) -> Render:
 def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
     settings = access.here().settings
     report = s.get_one(Report, row.report_id)
-    sight = queries.own(s, report, now=access.now(), publish=settings.publish)
+    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     code = reports.news_code(settings.secret_key, row)
     links = {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.

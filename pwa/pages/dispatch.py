@@ -71,12 +71,12 @@ class Drawer:
     names: dict[str, str]  # of the actors in the story
     proof: dict[int, list[str]]  # photo ids by cycle
     public: dict[int, bool]  # by report id
+    route: Route  # the department and crew it would go to
     doing: str = ""  # the form that stands open
     said: str = ""
     fault: str = ""
     merging: str = ""  # the case whose merge waits for an answer: which of these crews goes on
     crews_at_work: list[int] = field(default_factory=list)
-    route: Route = Route("", None)  # the department and crew it would go to
 
 
 @bp.get("")
@@ -284,9 +284,11 @@ def show(number: str) -> Response:
         for report in list(c.reports):
             (reports.show if wanted else reports.hide)(s, report, by=g.actor, at=access.now())
 
-    return _do(
-        number, verb, _("Anyone can read it now.") if wanted else _("Hidden again. Only staff see it.")
+    public, hidden = (
+        _("Public now: anyone sees the words and photos."),
+        _("Hidden again: only staff and the reporter see the words and photos."),
     )
+    return _do(number, verb, public if wanted else hidden)
 
 
 @bp.get("/cases/<number>/erasure")

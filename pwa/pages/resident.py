@@ -70,7 +70,7 @@ def home() -> Response:
     with access.reading() as s:
         near = fix.point if fix else None
         rows = queries.public(
-            s, now=access.now(), publish=here.settings.publish, near=near, metres=NEAR_HOME_METRES,
+            s, now=access.now(), publish=here.publish, near=near, metres=NEAR_HOME_METRES,
             limit=ROWS_AT_HOME,
         )  # fmt: skip
         return render(
@@ -456,7 +456,7 @@ def _near(s: Session, service: Service, point: Point) -> list[tuple[Sight, float
     if not metres:
         return []
     seen = queries.public(
-        s, now=access.now(), publish=access.here().settings.publish, ids=list(metres), limit=len(metres)
+        s, now=access.now(), publish=access.here().publish, ids=list(metres), limit=len(metres)
     )
     return sorted(((sight, metres[sight.id]) for sight in seen), key=lambda pair: pair[1])
 
@@ -507,7 +507,7 @@ def _sent(number: str, email: str, refused: Refused | None) -> Response:
     here = access.here()
     with access.reading() as s:
         mine = _sent_report(s, number)
-        sight = queries.own(s, mine, now=access.now(), publish=here.settings.publish)
+        sight = queries.own(s, mine, now=access.now(), publish=here.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
             link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.number)),
@@ -531,7 +531,7 @@ def _mine(s: Session, number: str) -> Report:
 
 
 def _sight(s: Session, case: Case, mine: Report | None) -> Sight | None:
-    publish = access.here().settings.publish
+    publish = access.here().publish
     if mine:
         return queries.own(s, mine, now=access.now(), publish=publish)
     return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)

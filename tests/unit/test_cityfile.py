@@ -1,17 +1,21 @@
-"""The city file: Larkhaven's own is whole, a wrong one says where and how, applying it twice is harmless."""
+"""The city file: Larkhaven's own is whole, and a wrong one says on which line, what and how."""
 
 import re
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, select
 
-from city import cityfile, db, demo_ground
+from city import cityfile, demo_ground, look, policies, tomlfile
 from city.cityfile import CityFile, CityFileError
-from city.schema import Department, Service
+from city.look import Look
 from city.settings import DEFAULT_CITY
 
+ROOT = Path(__file__).parents[2]
+STEPS = ("00", "33", "66", "99", "cc", "ff")
 PROMISE = "promise_days = 3"
 
 
@@ -50,48 +54,96 @@ def test_the_drawn_city_lies_within_its_bounds(larkhaven: CityFile) -> None:
         assert larkhaven.bounds.west < point.lon < larkhaven.bounds.east
 
 
-def test_applying_twice_is_harmless_and_takes_changes(engine: Engine, tmp_path: Path) -> None:
-    for path in (DEFAULT_CITY, DEFAULT_CITY, _changed(tmp_path, PROMISE, "promise_days = 6")):
-        with db.transaction(engine) as s:
-            cityfile.apply(s, cityfile.load(path))
-    with db.reading(engine) as s:
-        services = {service.code: service for service in s.scalars(select(Service))}
-        assert len(services) == 21
-        assert services["light-out"].promise_days == 6
-        assert services["light-out"].chips == {"en": "Out", "es": "Apagado"}
-        assert services["light-out"].questions[0]["code"] == "pole-number"
-        lights = s.get_one(Department, "lights")
-        assert (lights.names["es"], lights.time_zone) == ("Alumbrado público", "America/New_York")
+WRONG = [
+    ('name = "Larkhaven"', 'name = "Larkhaven', "line 4: this line: Illegal character"),
+    ('name = "Larkhaven"', "name = 'x'\nname = 'y'", "line 5: this line: Cannot overwrite a value"),
+    ('name = "Larkhaven"', "", 'city.toml: name: is missing. Example: name = "Larkhaven"'),
+    ('name = "Larkhaven"', "name = 311", "line 4: name: 311 is not words in quotes"),
+    ('"America/New_York"', '"America/Larkhaven"', "line 5: time_zone: 'America/Larkhaven' is no time zone"),
+    ('"America/New_York"', '"../etc"', "line 5: time_zone: '../etc' is no time zone"),
+    ('time_zone = "America/New_York"', "", "city.toml: time_zone: is missing"),
+    ('languages = ["en", "es"]', 'languages = "en"', "line 6: languages: 'en' is not a list of words"),
+    ('languages = ["en", "es"]', 'languages = ["en", "en"]', "line 6: languages: 'en' is no language, or"),
+    ('languages = ["en", "es"]', 'languages = ["en", "es-MX"]', "languages: 'es-MX' is no language"),
+    ('phone = "311"', "phone = 311", "line 7: phone: 311 is not words in quotes"),
+    ("[39.60, -71.20]", "[-71.20, 39.60]", "line 9: centre: lies outside bounds"),
+    ("[39.60, -71.20]", "[39.60, true]", "line 9: centre: [39.6, True] is not a list of 2 numbers"),
+    ("[39.583, -71.222, 39.617, -71.178]", "[39.617, 0, 39.5, 1]", "line 10: bounds: is not south, west"),
+    ('publish = "staff"', 'publish = "soon"', "line 11: publish: 'soon' is none of at_once, on_accept"),
+    ('primary = "#0e4a86"', 'primary = "#ffb81c"', "primary: #ffb81c has a contrast of 1.5 against light"),
+    ('primary = "#0e4a86"', 'primary = "blue"', "look.primary: 'blue' is not a colour of six hex"),
+    ('accent = "#ffb81c"', 'accent = "#0e4a86"', "look.accent: #0e4a86 has a contrast of 1.8 against dark"),
+    ('accent = "#ffb81c"', 'acent = "#ffb81c"', "line 15: look.acent: is not a key known here"),
+    ('# logo = "logo.svg"', 'logo = "gone.svg"', "line 16: look.logo: 'gone.svg' cannot be read"),
+    ('# logo = "logo.svg"', 'logo = "../logo.svg"', "look.logo: '../logo.svg' does not lie beside"),
+    ('monday = "07:00-19:00"', 'monday = "7-19"', "line 21: calendars.line.hours.monday: '7-19' is not from"),
+    ('monday = "07:00-19:00"', 'monday = "19:00-07:00"', "hours.monday: '19:00-07:00' is not in order"),
+    ('monday = "07:00-19:00"', 'monday = "07:00-24:30"', "hours.monday: '07:00-24:30' is not from"),
+    ('monday = "07:00-19:00"', 'monday = ["13:00-24:00", "08:00-12:00"]', "'08:00-12:00' is not in order"),
+    ('monday = "07:00-19:00"', 'mon = "07:00-19:00"', "calendars.line.hours.mon: is not a key known here"),
+    ('country = "US"', 'country = "USA!"', "holidays.country: no holidays are known of 'USA!'"),
+    ('state = "NY"', 'state = "New York"', "calendars.line.holidays.state: 'New York' is none of AK, AL"),
+    ('"Election Day"]', '"Pie Day"]', "holidays.worked: 'Pie Day' is none of its holidays, which are Christ"),
+    ("own = [2026-12-24,", 'own = ["2026-12-24",', "holidays.own: is not a list of days without quotes"),
+    ("own = [2026-12-24,", "own = [2026-12-24T08:00:00,", "holidays.own: is not a list of days without"),
+    ("[calendars.line.holidays]", "[calendars.line.holiday]", "calendars.line.holiday: is not a key known"),
+    ("[calendars.line.hours]", "[calendars.line.times]", "calendars.line.times: is not a key known here"),
+    (PROMISE, "promise_days = 0", "light-out.promise_days: 0 is not a whole number from 1 to 365"),
+    (PROMISE, "promise_days = true", "services.light-out.promise_days: True is not a whole number"),
+    (PROMISE, "promise_days = 1.5", "services.light-out.promise_days: 1.5 is not a whole number"),
+    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing"),
+    (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: is not a key known here"),
+    (PROMISE, f'{PROMISE}\nprivate = "yes"', "services.light-out.private: 'yes' is neither true nor false"),
+    (PROMISE, f'{PROMISE}\ncalendar = "desk"', "services.light-out.calendar: 'desk' is none of line"),
+    (PROMISE, f"{PROMISE}\npromise_hours = 0", "promise_hours: 0 is not a whole number from 1 to 2000"),
+    (PROMISE, f"{PROMISE}\nprecision_m = -1", "precision_m: -1 is not a whole number from 0 to 5000"),
+    ('department = "lights"', 'department = "light"', "light-out.department: 'light' is none of"),
+    ('es = "Farol apagado"', 'pt = "Poste apagado"', "services.light-out.names.es: is missing"),
+    ('{ en = "Out", es = "Apagado" }', '{ en = "Out", es = " " }', "light-out.chips.es: ' ' is not"),
+    ('{ en = "Out", es = "Apagado" }', '"Out"', "light-out.chips: 'Out' is not words by language"),
+    ('asset_kind = "pole"', 'asset_kind = "lamp"', "services.light-out.asset_kind: 'lamp' is none of"),
+    ("default = true", "default = false", "groups.streetlight: has 0 default services, and needs one"),
+    ('datatype = "string"', 'datatype = "singlevaluelist"', "datatype: a singlevaluelist has no values"),
+    ('datatype = "singlevaluelist"', 'datatype = "text"', "datatype: a text has no use for values"),
+    ('datatype = "string"', 'datatype = "words"', "light-out.questions[1].datatype: 'words'"),
+    ("[[services.light-out.questions]]", "[services.light-out.questions]", "questions: is not a list of"),
+    ('{ code = "partly",', '{ cod = "partly",', "pole-damaged.questions[1].values[2].code: is missing"),
+    ('service = "tree-on-wire"', 'service = "tree"', "routing[1].service: 'tree' is none of basket"),
+    ('service = "tree-on-wire"', 'group = "trees"', "routing[1].group: 'trees' is none of other, street"),
+    ('crew = "Lights 2"', "crew = 2", "routing[1].crew: 2 is not words in quotes"),
+    ('crew = "Lights 2"', 'person = "Luis"', "routing[1].person: is not a key known here"),
+    ('service = "tree-on-wire"', 'department = "lights"\n[[routing]]', "every case fits it"),
+    ("[departments.lights]", "[department.lights]", "'lights' is none of clean, homes, streets, trees"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ('name = "Larkhaven"', 'name = "Larkhaven', "line 4"),
-        ('name = "Larkhaven"', "", 'name: is missing. Example: name = "Larkhaven"'),
-        ('"America/New_York"', '"America/Larkhaven"', "time_zone: 'America/Larkhaven' is no time zone"),
-        ('"America/New_York"', '"../etc"', "time_zone: '../etc' is no time zone"),
-        ('languages = ["en", "es"]', 'languages = "en"', "languages: 'en' is not a list of words"),
-        ("[39.60, -71.20]", "[-71.20, 39.60]", "centre: lies outside bounds"),
-        ("[39.583, -71.222, 39.617, -71.178]", "[39.617, 0, 39.5, 1]", "bounds: is not south, west"),
-        (PROMISE, "promise_days = 0", "light-out.promise_days: 0 is not a whole number from 1 to 365"),
-        (PROMISE, "promise_days = true", "services.light-out.promise_days: True is not a whole number"),
-        (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing"),
-        (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: is not a key known here"),
-        ('department = "lights"', 'department = "light"', "light-out.department: 'light' is none of"),
-        ('es = "Farol apagado"', 'pt = "Poste apagado"', "services.light-out.names.es: is missing"),
-        ('{ en = "Out", es = "Apagado" }', '{ en = "Out", es = " " }', "light-out.chips.es: ' ' is not"),
-        ('asset_kind = "pole"', 'asset_kind = "lamp"', "services.light-out.asset_kind: 'lamp' is none of"),
-        ("default = true", "default = false", "groups.streetlight: has 0 default services, and needs one"),
-        ('datatype = "string"', 'datatype = "singlevaluelist"', "questions[1].values: a singleval"),
-        ('datatype = "string"', 'datatype = "words"', "light-out.questions[1].datatype: 'words'"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("old", "new", "says"), WRONG)
 def test_a_wrong_file_says_where_what_and_how(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = _changed(tmp_path, old, new)
     with pytest.raises(CityFileError, match=re.escape(says)) as fault:
-        cityfile.load(_changed(tmp_path, old, new))
-    assert str(fault.value).startswith("city.toml: ")
+        cityfile.load(path)
     assert "Example: " in str(fault.value)
+    missing_from_the_top = says.startswith("city.toml: ")
+    assert str(fault.value).startswith("city.toml: " if missing_from_the_top else "city.toml, line ")
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [row for row in WRONG if "is missing" not in row[2]])
+def test_the_line_that_is_named_holds_the_fault(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = _changed(tmp_path, old, new)
+    with pytest.raises(CityFileError) as fault:
+        cityfile.load(path)
+    assert fault.value.line is not None
+    if fault.value.key != "this line":
+        key = re.sub(r"\[\d+\]$", "", fault.value.key).rpartition(".")[2]
+        assert key in path.read_text("utf-8").splitlines()[fault.value.line - 1]
+
+
+def test_a_key_that_is_missing_is_missed_where_its_table_begins(tmp_path: Path) -> None:
+    path = _changed(tmp_path, PROMISE, "")
+    with pytest.raises(CityFileError) as fault:
+        cityfile.load(path)
+    assert fault.value.line is not None
+    assert path.read_text("utf-8").splitlines()[fault.value.line - 1] == "[services.light-out]"
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -99,6 +151,218 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CityFileError, match="cannot be read"):
         cityfile.load(path)
+
+
+SMALL = """
+name = "Tinyville"
+time_zone = "America/Chicago"
+bounds = [41.0, -88.0, 42.0, -87.0]
+[departments.works]
+names = { en = "Works" }
+[groups.street]
+names = { en = "Street" }
+[services.pothole]
+group = "street"
+default = true
+names = { en = "Pothole" }
+department = "works"
+promise_days = 5
+"""
+
+
+def test_a_small_file_is_enough() -> None:
+    city = cityfile.parse(SMALL, "small.toml")
+    assert (city.languages, city.phone, city.emergency, city.publish) == (("en",), "311", "911", "staff")
+    assert city.centre == (41.5, -87.5)
+    assert (city.line, city.routing, city.look) == (None, (), Look())
+    assert city.services[0].chips == {"en": "Pothole"}
+
+
+def test_what_is_said_of_working_hours_is_kept_for_later(tmp_path: Path) -> None:
+    kept = f'{PROMISE}\npromise_hours = 16\ncalendar = "line"'
+    service = cityfile.load(_changed(tmp_path, PROMISE, kept)).services[0]
+    assert (service.promise_days, service.promise_hours, service.calendar) == (3, 16, "line")
+
+
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z" fill="#a00"/></svg>'
+
+
+def test_a_version_carries_its_logo_so_that_nothing_else_is_needed(tmp_path: Path) -> None:
+    path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "arms of «L».svg"')
+    (tmp_path / "arms of «L».svg").write_text(LOGO, "utf-8")
+    text = cityfile.whole(path)
+    (tmp_path / "arms of «L».svg").unlink()
+    assert cityfile.parse(text, "city.toml").look.logo == LOGO
+    path.write_text(text, "utf-8")
+    assert cityfile.load(path).look.logo == LOGO
+
+
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [
+        ("<script>alert(1)</script>", "has <script>"),
+        ('<path onclick="alert(1)"/>', "has a handler, onclick"),
+        ('<path ONLOAD="alert(1)"/>', "has a handler, onload"),
+        ("<foreignObject/>", "has <foreignObject>"),
+        ('<a href="#x"/>', "has <a>"),
+        ('<image href="https://elsewhere.example/x.png"/>', "has <image>"),
+        ('<animate attributeName="href" to="javascript:alert(1)"/>', "has <animate>"),
+        ('<use href="https://elsewhere.example/x.svg#a"/>', "refers to something outside"),
+        ('<use href="data:image/svg+xml,x"/>', "refers to something outside"),
+        ('<path fill="url(https://elsewhere.example/x)"/>', "refers to something outside"),
+        ('<path style="fill:u\\72l(//elsewhere.example)"/>', "refers to something outside"),
+        ("<style>@import 'https://elsewhere.example/x.css';</style>", "style that reaches out"),
+        ("<style>path{fill:url(//elsewhere.example/x)}</style>", "style that reaches out"),
+        ("<path>", "is no SVG (mismatched tag"),
+        (f"<desc>{'x' * 64_000}</desc>", "is larger than 64 kB"),
+    ],
+)
+def test_a_logo_that_is_more_than_a_drawing_is_refused(tmp_path: Path, inside: str, says: str) -> None:
+    path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "logo.svg"')
+    (tmp_path / "logo.svg").write_text(LOGO.replace("<path d", f"{inside}<path d"), "utf-8")
+    with pytest.raises(CityFileError, match=re.escape(says)) as fault:
+        cityfile.load(path)
+    assert "look.logo: logo.svg " in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '<!DOCTYPE svg [<!ENTITY a "aaaa">]>',
+        '<?xml-stylesheet href="https://elsewhere.example/x.css"?>',
+        "<html>",
+    ],
+)
+def test_a_logo_with_anything_before_its_drawing_is_refused(tmp_path: Path, before: str) -> None:
+    path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "logo.svg"')
+    (tmp_path / "logo.svg").write_text(before + LOGO, "utf-8")
+    with pytest.raises(CityFileError, match=re.escape("look.logo: logo.svg ")):
+        cityfile.load(path)
+
+
+def test_our_own_marks_would_be_taken() -> None:
+    for mark in (ROOT / "pwa" / "static" / "icons").glob("*.svg"):
+        assert look.fault_of_logo(mark.read_text()) is None, mark.name
+
+
+def test_contrast_is_what_others_measure() -> None:
+    assert round(look.contrast("#000000", "#ffffff"), 2) == 21
+    assert round(look.contrast("#ffffff", "#767676"), 2) == 4.54  # the well known lightest grey on white
+    assert look.contrast("#0e4a86", "#0e4a86") == 1
+
+
+def test_every_colour_that_is_taken_can_be_read_by_night_too() -> None:
+    taken = [
+        c
+        for c in (f"#{r}{g}{b}" for r in STEPS for g in STEPS for b in STEPS)
+        if not look.fault_of_primary(c)
+    ]
+    assert len(taken) > 20
+    for colour in taken:
+        assert look.contrast(look.at_night(colour), look.NIGHT_GROUND) >= 7
+
+
+def test_every_key_of_the_file_is_found_on_its_line() -> None:
+    text = """# a comment with [a.table] and key = 1
+title = "a # b = [c]"
+'quoted key' = 1
+site."with dot.s".deep = { x = 1, y = { z = "}" } }   # a comment
+
+[ plain . "quo ted" ]
+long = \"\"\"
+not = "a key"
+[not.a.table]
+\"\"\"
+raw = '''
+also = not
+'''
+list = [
+  1, # one
+  { code = "a" }, { code = "b",
+    more = [ "x", "]" ] },
+]
+at = 2026-12-24T08:00:00Z
+[[rows]]
+n = 1
+[[rows.cells]]
+m = 1
+[[rows.cells]]
+m = 2
+[[rows]]
+n = 2
+[rows.under]
+u = 1
+[[rows.cells]]
+m = 3
+"""
+    text = text.replace('{ code = "b",\n    more', '\n{ code = "b", more')  # an inline table is one line
+    found = tomlfile.lines(text)
+    rows = text.splitlines()
+    for key, starts in {
+        "title": "title", "quoted key": "'quoted",
+        "site.with dot.s.deep.y.z": "site.", "plain.quo ted": "[ plain",
+        "plain.quo ted.long": "long", "plain.quo ted.raw": "raw", "plain.quo ted.list[1]": "  1,",
+        "plain.quo ted.list[2].code": "  { code", "plain.quo ted.list[3].more[2]": '{ code = "b"',
+        "plain.quo ted.at": "at",
+    }.items():  # fmt: skip
+        assert rows[found[key] - 1].startswith(starts), key
+    last = len(rows)
+    numbers = {"rows[1].n": 10, "rows[1].cells[2].m": 6, "rows[2].n": 4, "rows[2].under.u": 2}
+    assert {key: last - found[key] for key in numbers} == numbers
+    assert found["rows[2].cells[1].m"] == last
+    assert "not" not in found
+    assert tomlfile.lines(text.replace("\n", "\r\n")) == found
+
+
+def test_every_key_that_tomllib_knows_has_a_line() -> None:
+    text = DEFAULT_CITY.read_text("utf-8")
+    found = tomlfile.lines(text)
+    missing = [key for key, _value in policies._leaves("", tomllib.loads(text)) if key not in found]
+    assert missing == []
+
+
+def test_the_page_about_the_city_file_names_every_key_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+    for name in ("has", "take", "table"):
+        monkeypatch.setattr(tomlfile.Table, name, _noting(asked, getattr(tomlfile.Table, name)))
+    kept = f'{PROMISE}\npromise_hours = 16\ncalendar = "line"'
+    path = _changed(tmp_path, PROMISE, kept)
+    path.write_text(path.read_text("utf-8").replace("# logo =", "logo ="), "utf-8")
+    (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
+    cityfile.load(path)
+    page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
+    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert sorted(told) == sorted(set(told))
+    assert set(told) == {key for key in map(_general, asked) if not GROUPS.fullmatch(key)}
+
+
+def test_the_example_on_the_page_can_be_used() -> None:
+    page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
+    for example in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
+        cityfile.parse(example, "cityfile.md")
+
+
+# Tables that only hold others, and the words of one language below their key.
+GROUPS = re.compile(
+    r"departments|groups|services|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
+    r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words)\.(en|es)"
+)
+NAMED = re.compile(r"^(departments|groups|services|calendars|files)\.(?:logo\.svg|[^.]+)")
+
+
+def _general(key: str) -> str:
+    """`services.light-out.questions[1].words` as the page writes it: `services.*.questions[].words`."""
+    return re.sub(r"\[\d+\]", "[]", NAMED.sub(r"\1.*", key))
+
+
+def _noting(asked: set[str], method: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(table: tomlfile.Table, name: str, *args: Any) -> Any:
+        asked.add(f"{table.key}{name}")
+        return method(table, name, *args)
+
+    return noted
 
 
 def _changed(folder: Path, old: str, new: str) -> Path:

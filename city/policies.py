@@ -1,0 +1,107 @@
+"""The versions of the city file: numbered, in the log, with what each of them changed."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from city import cityfile, events, schema
+from city.cityfile import CityFile
+from city.events import Actor
+from city.schema import Policy
+
+SUBJECT = "policy"  # the log's
+# Tables whose order is seen: tiles and chips stand as the file has them.
+IN_ORDER = ("groups", "services")
+
+Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or is no more
+
+
+def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
+    """Makes these words the city's newest version; None where they are that already.
+
+    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError.
+    Promises that were given stay as they are: a case keeps its own days.
+    """
+    city = cityfile.parse(text, name)
+    last, sha256 = current(s), hashlib.sha256(text.encode()).hexdigest()
+    if last and last.sha256 == sha256:
+        return None
+    policy = Policy(
+        number=last.number + 1 if last else 1, applied_at=at, applied_by=by.name, sha256=sha256, text=text,
+        changes=difference(last.text if last else "", text),
+    )  # fmt: skip
+    s.add(policy)
+    enact(s, city)
+    events.record(s, SUBJECT, "apply", by=by, at=at, facts={"number": policy.number, "sha256": sha256})
+    return policy
+
+
+def enact(s: Session, city: CityFile) -> None:
+    """Writes departments and services as the file has them.
+
+    A service that left the file keeps its row, since old cases name it; it is offered no more.
+    """
+    for department in city.departments:
+        s.merge(schema.Department(code=department.code, names=department.names, time_zone=city.time_zone.key))
+    s.flush()
+    columns = schema.Service.__table__.columns.keys()
+    for service in city.services:
+        s.merge(schema.Service(**{name: value for name, value in vars(service).items() if name in columns}))
+    s.flush()
+
+
+def current(s: Session) -> Policy | None:
+    """The newest version; None where none was ever applied."""
+    return s.scalars(select(Policy).order_by(Policy.number.desc()).limit(1)).first()
+
+
+def newest(s: Session) -> int:
+    """The number of the newest version, 0 where there is none; cheap enough to ask every few seconds."""
+    return s.scalar(select(func.max(Policy.number))) or 0
+
+
+def versions(s: Session) -> list[Policy]:
+    """All versions, newest first."""
+    return list(s.scalars(select(Policy).order_by(Policy.number.desc())))
+
+
+def difference(old: str, new: str) -> list[Change]:
+    """What differs between two city files, key by key, in the order of the new one; comments do not count."""
+    before, after = (tomllib.loads(text) for text in (old, new))
+    was, now = dict(_leaves("", before)), dict(_leaves("", after))
+    changed = [
+        {"key": key, "was": was.get(key), "now": value} for key, value in now.items() if was.get(key) != value
+    ]
+    gone = [{"key": key, "was": value, "now": None} for key, value in was.items() if key not in now]
+    return [*changed, *gone, *_moved(before, after)]
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _leaves(f"{path}.{key}" if path else key, below)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for n, item in enumerate(value, start=1):
+            yield from _leaves(f"{path}[{n}]", item)
+    else:
+        yield path, _written(value)
+
+
+def _written(value: Any) -> Any:
+    """As JSON keeps it: days and times become words."""
+    if isinstance(value, list):
+        return [_written(item) for item in value]
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _moved(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+    for table in IN_ORDER:
+        was = [key for key in before.get(table, {}) if key in after.get(table, {})]
+        now = [key for key in after.get(table, {}) if key in before.get(table, {})]
+        if was != now:
+            yield {"key": f"{table} (their order)", "was": was, "now": now}

@@ -1,0 +1,77 @@
+"""The public list of cases and its map. One case and the report are in resident.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from city import queries
+from city.lifecycle import CLOSED, OPEN
+from pwa import access, filters
+from pwa.fragments import render
+
+bp = Blueprint("cases", __name__)
+
+ROWS = 25
+PINS = 1000
+MAX_ID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for. What it says and we do not know counts as not said."""
+
+    closed: bool
+    group: str
+    before: int | None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return (CLOSED,) if self.closed else OPEN
+
+    def args(self, **changes: Any) -> dict[str, Any]:
+        """The same question as an address carries it, with these changes and from its first page."""
+        wanted = {"state": "closed" if self.closed else None, "group": self.group or None} | changes
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+@bp.get("/cases")
+def listed() -> Response:
+    """Open or closed cases, the newest first, of one group or of all; how many there are is always said."""
+    here, asked = access.here(), _asked(request.args)
+    with access.reading() as s:
+        counts = queries.public_counts(s, states=asked.states, before=asked.before)
+        rows = queries.public(
+            s, now=access.now(), publish=here.publish, states=asked.states, group=asked.group,
+            before=asked.before, limit=ROWS,
+        )  # fmt: skip
+        chosen = [counts.get(asked.group, (0, 0))] if asked.group else list(counts.values())
+        total, earlier = sum(count for count, _ in chosen), sum(passed for _, passed in chosen)
+        more = asked.args(before=rows[-1].id) if earlier + len(rows) < total and rows else None
+        return render(
+            "resident/cases.html", asked=asked, rows=rows, total=total, earlier=earlier, more=more,
+            counts={group: count for group, (count, _) in counts.items()}, pins=PINS,
+            map_words=filters.map_words(), tiles=here.settings.tiles,
+            canonical=here.settings.base_url + url_for(".listed", **asked.args()),
+            indexed=asked.before is None,
+        )  # fmt: skip
+
+
+@bp.get("/cases/points")
+def points() -> Response:
+    """What the map draws of the same list: rows of number, lat, lon, standing and title."""
+    asked = _asked(request.args)
+    with access.reading() as s:
+        pins = queries.public_pins(s, now=access.now(), states=asked.states, group=asked.group, limit=PINS)
+    return jsonify(points=[[p.number, p.lat, p.lon, p.standing, filters.said(p.names)] for p in pins])
+
+
+def _asked(args: Mapping[str, str]) -> Asked:
+    known = {group.code for group in access.here().city.groups}
+    group, before = args.get("group", ""), args.get("before", "")
+    return Asked(
+        closed=args.get("state") == "closed",
+        group=group if group in known else "",
+        before=int(before) if before.isdecimal() and len(before) < 11 and int(before) <= MAX_ID else None,
+    )
