@@ -674,10 +674,14 @@ def _lock_with_root(s: Session, case: Case, into: Case) -> Case:
     """Locks both cases and all they were merged into; looks again until nobody moved a root meanwhile."""
     while True:
         family = {each.id: each for each in (*_chain(s, case), *_chain(s, into))}
+        attempt = s.begin_nested()
         lock(s, *family.values())
         chain = _chain(s, into)
         if all(each.id in family for each in (*chain, *_chain(s, case))):
+            attempt.commit()
             return chain[-1]
+        # Lets go of all before taking more: locks taken out of their order are how two of us deadlock.
+        attempt.rollback()
 
 
 def _chain(s: Session, case: Case) -> list[Case]:
