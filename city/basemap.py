@@ -14,7 +14,7 @@ import shapely
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
 from shapely import STRtree
-from shapely.geometry import LineString, box, shape
+from shapely.geometry import LineString, MultiLineString, box, shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -62,10 +62,14 @@ def build(s: Session, path: Path) -> int:
 
 
 def _roads(s: Session) -> Iterator[_Feature]:
-    for street in s.scalars(select(Street).order_by(Street.id)):
-        yield _Feature(
-            "road", _projected(LineString(street.line)), {"name": street.name, "kind": street.kind}
-        )
+    """Streets as long as they are: a register has them from corner to corner, too short for a name."""
+    pieces: dict[tuple[str, str], list[LineString]] = {}
+    for street in s.execute(select(Street.name, Street.kind, Street.line).order_by(Street.id)):
+        pieces.setdefault((street.name, street.kind), []).append(LineString(street.line))
+    for (name, kind), lines in pieces.items():
+        named = {"name": name, "kind": kind} if name else {"kind": kind}
+        whole = _projected(shapely.line_merge(MultiLineString(lines)))
+        yield from (_Feature("road", line, named) for line in getattr(whole, "geoms", [whole]))
 
 
 def _areas(s: Session) -> Iterator[_Feature]:

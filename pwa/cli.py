@@ -29,6 +29,7 @@ from city.settings import Settings, WrongSetting, read
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 LISTEN_SECONDS = 1.0
 TIDY_SECONDS = 60.0
+DEMO_CASES = 20_000  # two years of a small city
 LAYERS = ("streets", "addresses", "assets", "areas", "boundary")
 
 Job = Callable[[datetime], object]
@@ -130,7 +131,7 @@ def migrate() -> None:
 
 @cli.command("demo")
 @click.option("--seed", default=311, show_default=True)
-@click.option("--cases", "count", default=200, show_default=True)
+@click.option("--cases", "count", default=DEMO_CASES, show_default=True)
 def demo_city(seed: int, count: int) -> None:
     """Fills an empty database with the invented city of Larkhaven."""
     settings = read()
@@ -150,13 +151,15 @@ def config_apply(file: Path, dry_run: bool) -> None:
     """Shows what FILE changes and makes it the city's newest version."""
     text = cityfile.whole(file)
     cityfile.parse(text, file.name)
-    with db.transaction(_engine(read())) as s:
+    engine = _engine(read())
+    with db.transaction(engine) as s:
         last = policies.current(s)
         for change in policies.difference(last.text if last else "", text):
             click.echo(_told_change(change))
         applied = None
         if not dry_run:
             applied = policies.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
+    engine.dispose()
     if applied:
         click.echo(f"Version {applied.number} of the city file is applied.")
     elif dry_run:
@@ -257,6 +260,19 @@ def import_layer(
     sys.exit(importing.layer(_engine(settings), settings, file, order, max_rejected))
 
 
+@imports.command("requests")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--map", "mapping", required=True, help="boston, newhaven, or a mapping of your own: PATH.toml")
+@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
+def import_requests(file: Path, mapping: str, max_rejected: int | None) -> None:
+    """Takes the requests of another system over from FILE, a CSV (also .gz). Safe to run twice."""
+    from pwa import importing
+
+    settings = read()
+    _prepare(settings, fill=False)
+    sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected))
+
+
 @cli.group()
 def basemap() -> None:
     """The city's own map."""
@@ -343,7 +359,7 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
         first = s.scalar(select(Person.id).limit(1)) is None
     engine.dispose()
     if fill and first:
-        _fill(settings, 311, 200)
+        _fill(settings, 311, DEMO_CASES)
     elif not settings.basemap.exists():
         _draw_basemap(settings)
 

@@ -71,6 +71,20 @@ def test_a_line_is_drawn_where_it_lies(engine: Engine, tmp_path: Path) -> None:
     assert top == pytest.approx([2048, 2048], abs=1)
 
 
+def test_a_street_in_pieces_is_drawn_as_one_and_one_without_a_name_has_none(
+    engine: Engine, tmp_path: Path
+) -> None:
+    step = 0.0003
+    with db.transaction(engine) as s:
+        for n in range(4):
+            piece = [[n * step + step, 0.001], [n * step + 2 * step, 0.001]]
+            s.add(Street(name="Elm", norm="elm", line=piece, kind="street"))
+        s.add(Street(name="", norm="", line=[[0.001, 0.002], [0.002, 0.002]], kind="street"))
+    tile = Opened(_built(engine, tmp_path)[0]).tiles[(16, 32768, 32767)]
+    roads = mapbox_vector_tile.decode(tile)["road"]["features"]
+    assert [road["properties"] for road in roads] == [{"name": "Elm", "kind": "street"}, {"kind": "street"}]
+
+
 def test_building_again_gives_the_same_bytes(larkhaven: Engine, tmp_path: Path) -> None:
     first = _built(larkhaven, tmp_path)[0].read_bytes()
     assert _built(larkhaven, tmp_path)[0].read_bytes() == first

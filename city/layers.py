@@ -1,0 +1,580 @@
+"""The ground of a real city: streets, addresses, assets and areas taken from files, each kind as a whole."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import shapely
+from shapely import STRtree
+from shapely.geometry import LineString, MultiLineString, mapping, shape
+from shapely.geometry import Point as ShapelyPoint
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from city import events, geo, places, sources
+from city.cityfile import ASSET_KINDS
+from city.events import Actor
+from city.geo import Box, Point
+from city.schema import Address, Area, Asset, Case, Crossing, Street
+from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
+
+KINDS: Final = ("streets", "addresses", "assets", "areas", "boundary")
+# Words of other systems for what the base map knows as an area.
+SAME_AREA: Final = {"neighborhood": "area", "neighbourhood": "area"}
+LINES = ("rail",)  # areas that are lines
+NAMELESS = ("water", "park", "rail")  # areas that are drawn without a name as well
+MEET_METRES = 1.5  # streets whose drawn lines come as near as this meet
+SAME_CORNER_METRES = 40.0  # a divided road meets another street several times at what people call one corner
+DIGITS = 7  # of a degree: about a centimetre
+AT_ONCE = 2000
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a file holds, and which of its columns mean what. An empty name is a column nobody named.
+
+    `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
+    is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
+    `major` (column, value) marks the avenues; `where` leaves out all rows but those.
+    """
+
+    kind: str
+    name: str = ""
+    number: str = ""
+    street: str = ""
+    lat: str = ""
+    lon: str = ""
+    asset: str = ""
+    prefix: str = ""
+    area_kind: str = ""
+    major: tuple[str, str] = ("", "")
+    where: tuple[str, str] = ("", "")
+    places: Path | None = None
+    key: tuple[str, str] = ("", "")
+
+
+def replace(
+    s: Session,
+    path: Path,
+    order: Order,
+    *,
+    bounds: Box,
+    by: Actor,
+    at: datetime,
+    max_rejected: int | None = None,
+    told: Told = lambda done, of: None,
+) -> Outcome:
+    """Puts what the file at `path` holds in the place of what the kind held, and notes it in the log.
+
+    Crossings follow the streets; an asset keeps its row where its number is known, and stays where a case
+    points to it. `bounds` are the city file's: with the boundary, they tell a swapped latitude. Rows that
+    cannot be taken go to a file beside the source. Raises Unusable, or TooManyRejected where there are more
+    than `max_rejected`; both before anything is written.
+    """
+    outcome = Outcome()
+    with sources.open_source(path, whole=True) as source:
+        _check(order, source)
+        side = SideFile(path.with_name(f"{path.name}.rejected.csv"), source.unit)
+        layer = _Layer(s, order, source, side, outcome, max_rejected, told)
+        try:
+            located = layer.located(_shapes(order) if order.places else None)
+            layer.judge(located, _box(s, bounds) if order.kind != "boundary" else bounds)
+            _WRITERS[order.kind](layer, located)
+        finally:
+            outcome.side_file = side.close()
+    facts = {"kind": order.kind, **outcome.counts()}
+    events.record(s, f"layer:{order.kind}", "import", by=by, at=at, origin="import", facts=facts)
+    return outcome
+
+
+@dataclass
+class _Located:
+    row: Row
+    ground: BaseGeometry
+
+
+@dataclass
+class _Layer:
+    """One run: the rows that are left, and what became of the others."""
+
+    s: Session
+    order: Order
+    source: Source
+    side: SideFile
+    outcome: Outcome
+    max_rejected: int | None
+    told: Told
+    seen: dict[Any, int] = field(default_factory=dict)
+
+    def reject(self, row: Row, reason: str) -> None:
+        self.outcome.rejected += 1
+        self.side.write(row, reason)
+        if self.max_rejected is not None and self.outcome.rejected > self.max_rejected:
+            raise TooManyRejected(self.outcome)
+
+    def located(self, shapes: Mapping[str, BaseGeometry] | None) -> list[_Located]:
+        """The rows that are wanted, each with its shape on the ground."""
+        column, wanted = self.order.where
+        found = []
+        for row in self.source.rows:
+            if column and row.values.get(column, "") != wanted:
+                continue
+            self.outcome.read += 1
+            if row.fault:
+                self.reject(row, row.fault)
+                continue
+            ground = self._ground(row, shapes)
+            if isinstance(ground, str):
+                self.reject(row, ground)
+            elif ground is None:
+                self.outcome.unlocated += 1
+                self.side.write(row, "has no place")
+            else:
+                found.append(_Located(row, ground))
+        if column and not self.outcome.read:
+            raise Unusable("--where", f"no row has {wanted!r} in {column}")
+        if not self.outcome.read:
+            raise Unusable(self.source.path.name, "is empty: it has a head and no rows")
+        return found
+
+    def _ground(self, row: Row, shapes: Mapping[str, BaseGeometry] | None) -> BaseGeometry | str | None:
+        """A shape, why there is none, or None where the row only lacks a place."""
+        if shapes is not None:
+            return shapes.get(row.values[self.order.key[0]])
+        if self.order.lat:
+            given = row.values[self.order.lat].strip(), row.values[self.order.lon].strip()
+            if not all(given):
+                return None
+            try:
+                return ShapelyPoint(float(given[1]), float(given[0]))
+            except ValueError:
+                return f"{shown(', '.join(given))} are no coordinates"
+        ground = _shaped(row.geometry)
+        if ground is None and self.order.kind not in ("addresses", "assets"):
+            return "has no shape"
+        return ground
+
+    def judge(self, located: list[_Located], box: Box) -> None:
+        """Rejects rows whose coordinates cannot be degrees of this city; raises Unusable where most cannot.
+
+        A row outside the city stays and is counted: streets run on, and the city file's bounds are rough.
+        """
+        faults = [_misplaced(one.ground, box) for one in located]
+        wrong = [n for n, fault in enumerate(faults) if fault]
+        if wrong and 2 * len(wrong) > len(located):
+            first = located[wrong[0]]
+            raise Unusable(
+                f"{self.source.path.name} {self.source.unit} {first.row.line}",
+                f"{faults[wrong[0]]} ({len(wrong)} of {len(located)} rows are like this)",
+            )
+        for n in reversed(wrong):
+            self.reject(located.pop(n).row, faults[n])
+        city = _boundary(self.s)
+        if city is not None and self.order.kind != "boundary" and located:
+            shapely.prepare(city)
+            touching = shapely.intersects(city, np.array([one.ground for one in located]))
+            self.outcome.more["outside"] = int(np.count_nonzero(~touching))
+
+    def text(self, row: Row, column: str) -> str:
+        return " ".join(row.values.get(column, "").split()) if column else ""
+
+    def once(self, key: Any, row: Row) -> bool:
+        """Whether no row before was the same; one that was says nothing new, and counts as taken."""
+        if key in self.seen:
+            self.outcome.more["repeated"] = self.outcome.more.get("repeated", 0) + 1
+            return False
+        self.seen[key] = row.line
+        return True
+
+
+def _check(order: Order, source: Source) -> None:
+    for option, column in (
+        ("--name", order.name),
+        ("--number", order.number),
+        ("--street", order.street),
+        ("--lat", order.lat),
+        ("--lon", order.lon),
+        ("--major", order.major[0]),
+        ("--where", order.where[0]),
+        ("--key", order.key[0]),
+    ):
+        if column:
+            source.require(column, option)
+    there = f"{source.path.name} has: {', '.join(source.columns) or 'no columns'}"
+    if bool(order.lat) != bool(order.lon):
+        raise Unusable("--lat, --lon", "both are needed, or neither")
+    if bool(order.places) != bool(order.key[0]):
+        raise Unusable("--places, --key", "both are needed, or neither")
+    if source.unit == "line" and not order.lat and not order.places:
+        raise Unusable(source.path.name, f"is a CSV: name --lat and --lon, or --places and --key. {there}")
+    bare = order.kind == "areas" and order.area_kind in NAMELESS
+    if order.kind in ("streets", "areas") and not order.name and not bare:
+        raise Unusable("--name", f"is needed: the column that names them. {there}")
+    if order.kind == "addresses" and not order.name and not (order.number and order.street):
+        raise Unusable(
+            "--name", f"is needed: the column with the whole address; or --number and --street. {there}"
+        )
+    if order.kind == "assets" and order.asset not in ASSET_KINDS:
+        raise Unusable("--asset", f"is needed: one of {', '.join(ASSET_KINDS)}")
+    if order.kind == "assets" and not order.number:
+        raise Unusable("--number", f"is needed: the column with the number of each. {there}")
+    if order.kind in ("streets", "areas", "boundary") and (order.lat or source.unit == "line"):
+        raise Unusable(source.path.name, f"{order.kind} are lines or shapes: a GeoJSON is needed")
+
+
+def _shapes(order: Order) -> dict[str, BaseGeometry]:
+    """A point for each key of the file of places: within the largest shape that bears it."""
+    assert order.places is not None  # noqa: S101 says it to the type checker; _check refused otherwise
+    largest: dict[str, BaseGeometry] = {}
+    with sources.open_source(order.places, whole=True) as source:
+        if source.unit == "line":
+            raise Unusable(order.places.name, "has no shapes: a GeoJSON or TopoJSON is needed")
+        column = source.require(order.key[1], "--key")
+        for row in source.rows:
+            key, ground = row.values.get(column, ""), _shaped(row.geometry)
+            if key and ground is not None and (key not in largest or ground.area > largest[key].area):
+                largest[key] = ground
+    return {key: ground.point_on_surface() for key, ground in largest.items()}
+
+
+def _shaped(geometry: dict[str, Any] | None) -> BaseGeometry | None:
+    if not geometry:
+        return None
+    try:
+        ground = shapely.force_2d(shape(geometry))
+    except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return None if ground.is_empty else ground
+
+
+def _boundary(s: Session) -> BaseGeometry | None:
+    found = [shape(geometry) for geometry in s.scalars(select(Area.geometry).where(Area.kind == "boundary"))]
+    return shapely.union_all(found) if found else None
+
+
+def _box(s: Session, bounds: Box) -> Box:
+    city = _boundary(s)
+    if city is None:
+        return bounds
+    west, south, east, north = city.bounds
+    return Box(south, west, north, east)
+
+
+def _misplaced(ground: BaseGeometry, box: Box) -> str:
+    """Why these cannot be longitude and latitude in this city; "" where they can."""
+    west, south, east, north = ground.bounds
+    if not all(math.isfinite(n) for n in ground.bounds):
+        return "has coordinates that are no numbers"
+    corner = f"longitude {west:.10g}, latitude {south:.10g}"
+    if max(-west, east) > 180 or max(-south, north) > 90:
+        if max(-west, east) <= 90 and max(-south, north) <= 180:
+            return f"{corner}: a latitude beyond 90; latitude and longitude are swapped"
+        return (
+            f"{corner} are no degrees: the file is in another coordinate system, perhaps feet or metres; "
+            "WGS 84 degrees (EPSG:4326) are needed"
+        )
+    if not _near(box, south, west, north, east) and _near(box, west, south, east, north):
+        return f"{corner} lies outside the city, and inside it with latitude and longitude swapped"
+    return ""
+
+
+def _near(box: Box, south: float, west: float, north: float, east: float) -> bool:
+    """Whether the two boxes touch, with room around the city's: its bounds may be rough."""
+    high, wide = box.north - box.south, box.east - box.west
+    return (
+        south <= box.north + high
+        and north >= box.south - high
+        and west <= box.east + wide
+        and east >= box.west - wide
+    )
+
+
+def _write_streets(layer: _Layer, located: list[_Located]) -> None:
+    rows: dict[Any, dict[str, Any]] = {}
+    owners: list[list[Any]] = []
+    column, value = layer.order.major
+    for one in located:
+        lines = _lines(one.ground)
+        if not lines:
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not a line")
+            continue
+        name = layer.text(one.row, layer.order.name)
+        kind = "avenue" if column and one.row.values.get(column, "") == value else "street"
+        keys = []
+        for line in lines:
+            points = [[round(x, DIGITS), round(y, DIGITS)] for x, y in line.coords]
+            row = {"name": name, "norm": places.normal(name), "line": points, "kind": kind}
+            keys.append(_key(row))
+            if layer.once(keys[-1], one.row):
+                rows[keys[-1]] = row
+        owners.append(keys)
+    known = _exchange(layer, Street, rows)
+    _count(layer, owners, known)
+    corners = {_key(row): row for row in _crossings(rows.values())}
+    _exchange(layer, Crossing, corners)
+    layer.outcome.more["crossings"] = len(corners)
+
+
+def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
+    rows: dict[Any, dict[str, Any]] = {}
+    owners: list[list[Any]] = []
+    order = layer.order
+    for one in located:
+        number, street = layer.text(one.row, order.number), layer.text(one.row, order.street)
+        label = layer.text(one.row, order.name) or (f"{number} {street}" if number and street else "")
+        if not places.normal(label):
+            layer.reject(one.row, "has no address")
+            continue
+        row = {"label": label, "norm": places.normal(label), **_position(one.ground)}
+        owners.append([_key(row)])
+        if layer.once(_key(row), one.row):
+            rows[_key(row)] = row
+    _count(layer, owners, _exchange(layer, Address, rows))
+
+
+def _write_assets(layer: _Layer, located: list[_Located]) -> None:
+    order = layer.order
+    nearby = _Nearby(layer.s)
+    rows: dict[str, dict[str, Any]] = {}
+    lines: dict[str, int] = {}
+    taken: list[str] = []
+    for one in located:
+        bare = layer.text(one.row, order.number)
+        # In capitals, as a number is looked for.
+        number = f"{order.prefix}{bare}".upper()
+        if not bare or len(number) > 40:
+            layer.reject(one.row, "has no number" if not bare else f"the number {shown(bare)} is too long")
+            continue
+        position = _position(one.ground)
+        words = layer.text(one.row, order.name) or nearby.words(Point(position["lat"], position["lon"]))
+        row = {"kind": order.asset, "number": number, "address": words, **position}
+        if number in rows and rows[number] != row:
+            twin = f"{layer.source.unit} {lines[number]}"
+            layer.reject(one.row, f"the number {shown(bare)} stands for another one already ({twin})")
+            continue
+        taken.append(number)
+        if layer.once(number, one.row):
+            rows[number], lines[number] = row, one.row.line
+    _keep_assets(layer, rows, taken)
+
+
+def _keep_assets(layer: _Layer, rows: dict[str, dict[str, Any]], taken: list[str]) -> None:
+    """Known numbers keep their row, so that cases go on pointing to it."""
+    s, of_kind = layer.s, Asset.kind == layer.order.asset
+    asked = select(Asset.id, Asset.kind, Asset.number, Asset.address, Asset.lat, Asset.lon, Asset.cell)
+    there = {row["number"]: dict(row) for row in s.execute(asked.where(of_kind)).mappings()}
+    ids = {number: row.pop("id") for number, row in there.items()}
+    same = {number for number, row in rows.items() if there.get(number) == row}
+    changed = [row | {"id": ids[n]} for n, row in rows.items() if n in there and n not in same]
+    if changed:
+        s.execute(update(Asset), changed)
+    _insert(layer, Asset, [row for number, row in rows.items() if number not in there])
+    gone = {row_id for number, row_id in ids.items() if number not in rows}
+    pointed_to = set(s.scalars(select(Case.asset_id).where(Case.asset_id.is_not(None)).distinct()))
+    _delete(s, Asset, sorted(gone - pointed_to))
+    if kept := len(gone & pointed_to):
+        layer.outcome.more["kept"] = kept
+    layer.outcome.unchanged += sum(number in same for number in taken)
+    layer.outcome.imported += sum(number not in same for number in taken)
+
+
+def _write_areas(layer: _Layer, located: list[_Located]) -> None:
+    kind = layer.order.area_kind.strip().lower()
+    kind = SAME_AREA.get(kind, kind) or "area"
+    if kind == "boundary":
+        raise Unusable("--area-kind", "the boundary has an import of its own: --kind boundary")
+    rows: dict[Any, dict[str, Any]] = {}
+    owners: list[list[Any]] = []
+    for one in located:
+        ground = one.ground if kind in LINES else _surface(one.ground)
+        if ground is None:
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
+            continue
+        row = {"kind": kind, "name": layer.text(one.row, layer.order.name), "geometry": _geojson(ground)}
+        owners.append([_key(row)])
+        if layer.once(_key(row), one.row):
+            rows[_key(row)] = row
+    _count(layer, owners, _exchange(layer, Area, rows, kind))
+
+
+def _write_boundary(layer: _Layer, located: list[_Located]) -> None:
+    surfaces = []
+    for one in located:
+        surface = _surface(one.ground)
+        if surface is None:
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
+        else:
+            surfaces.append((one.row, surface))
+    if not surfaces:
+        raise Unusable(layer.source.path.name, "has no surface that could be the city's boundary")
+    names = [layer.text(row, layer.order.name) for row, _ in surfaces]
+    whole = _surface(shapely.union_all([surface for _, surface in surfaces]))
+    assert whole is not None  # noqa: S101 a union of surfaces is one
+    row = {"kind": "boundary", "name": names[0], "geometry": _geojson(whole)}
+    _count(layer, [[_key(row)]] * len(surfaces), _exchange(layer, Area, {_key(row): row}, "boundary"))
+
+
+_WRITERS = {
+    "streets": _write_streets,
+    "addresses": _write_addresses,
+    "assets": _write_assets,
+    "areas": _write_areas,
+    "boundary": _write_boundary,
+}
+
+
+def _exchange(layer: _Layer, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "") -> set[Any]:
+    """Makes the table hold `rows` and nothing else (of the kind); returns the keys that it held before.
+
+    What is the same stays untouched, so that importing a file again writes nothing.
+    """
+    names = list(next(iter(rows.values()), {}))
+    asked = select(table.id, *(getattr(table, name) for name in names))
+    known: set[Any] = set()
+    gone: list[int] = []
+    for row_id, *values in layer.s.execute(asked.where(table.kind == kind) if kind else asked):
+        key = _key(dict(zip(names, values, strict=True)))
+        if key in rows and key not in known:
+            known.add(key)
+        else:
+            gone.append(row_id)
+    _delete(layer.s, table, gone)
+    _insert(layer, table, [row for key, row in rows.items() if key not in known])
+    return known
+
+
+def _count(layer: _Layer, owners: Sequence[Sequence[Any]], known: set[Any]) -> None:
+    """A row is unchanged where all that it told was there."""
+    for keys in owners:
+        if all(key in known for key in keys):
+            layer.outcome.unchanged += 1
+        else:
+            layer.outcome.imported += 1
+
+
+def _key(row: Mapping[str, Any]) -> Any:
+    return tuple(
+        json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+        for _, value in sorted(row.items())
+    )
+
+
+def _insert(layer: _Layer, table: Any, rows: list[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), AT_ONCE):
+        layer.s.execute(insert(table), rows[start : start + AT_ONCE])
+        layer.told(min(start + AT_ONCE, len(rows)), len(rows))
+
+
+def _delete(s: Session, table: Any, ids: Sequence[int]) -> None:
+    for start in range(0, len(ids), 500):
+        s.execute(delete(table).where(table.id.in_(ids[start : start + 500])))
+
+
+def _lines(ground: BaseGeometry) -> list[LineString]:
+    if isinstance(ground, LineString):
+        return [ground]
+    return list(ground.geoms) if isinstance(ground, MultiLineString) else []
+
+
+def _surface(ground: BaseGeometry) -> BaseGeometry | None:
+    """The polygons of a shape, mended where they cross themselves; None where there are none."""
+    if not ground.is_valid:
+        ground = shapely.make_valid(ground)
+    parts = [part for part in getattr(ground, "geoms", [ground]) if part.geom_type.endswith("Polygon")]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _geojson(ground: BaseGeometry) -> dict[str, Any]:
+    rounded = shapely.transform(ground, lambda xy: np.round(xy, DIGITS))
+    told: dict[str, Any] = json.loads(json.dumps(mapping(rounded)))  # lists, as they come back
+    return told
+
+
+def _position(ground: BaseGeometry) -> dict[str, Any]:
+    at = ground if isinstance(ground, ShapelyPoint) else ground.point_on_surface()
+    point = Point(round(at.y, DIGITS), round(at.x, DIGITS))
+    return {"lat": point.lat, "lon": point.lon, "cell": geo.cell(point)}
+
+
+def _crossings(streets: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Where lines of different names meet; points near each other are one corner.
+
+    Flat: a bridge over a street meets it too, since the lines do not say which is above.
+    """
+    named = [street for street in streets if street["norm"]]
+    if not named:
+        return
+    wide = math.cos(math.radians(named[0]["line"][0][1])) * geo.METRES_A_DEGREE
+    scale = np.array([wide, geo.METRES_A_DEGREE])
+    lines = np.array([LineString(np.array(street["line"]) * scale) for street in named], dtype=object)
+    tree = STRtree(lines)
+    one, other = tree.query(lines, predicate="dwithin", distance=MEET_METRES)
+    corners: dict[str, list[ShapelyPoint]] = {}
+    labels: dict[str, str] = {}
+    for a, b in zip(one.tolist(), other.tolist(), strict=True):
+        if a < b and named[a]["norm"] != named[b]["norm"]:
+            norm = places.crossing(named[a]["name"], named[b]["name"])
+            labels.setdefault(norm, f"{named[a]['name']} & {named[b]['name']}")
+            corners.setdefault(norm, []).extend(_meeting(lines[a], lines[b]))
+    for norm, points in sorted(corners.items()):
+        for point in _apart(points):
+            lon, lat = np.array([point.x, point.y]) / scale
+            yield {
+                "label": labels[norm],
+                "norm": norm,
+                "lat": round(float(lat), DIGITS),
+                "lon": round(float(lon), DIGITS),
+            }
+
+
+def _meeting(a: LineString, b: LineString) -> list[ShapelyPoint]:
+    crossed = a.intersection(b)
+    if crossed.is_empty:
+        return [shapely.shortest_line(a, b).centroid]
+    return [part.centroid for part in getattr(crossed, "geoms", [crossed])]
+
+
+def _apart(points: list[ShapelyPoint]) -> Iterator[ShapelyPoint]:
+    """One point for each group of near ones: in its middle."""
+    groups: list[list[ShapelyPoint]] = []
+    for point in points:
+        near = next((g for g in groups if g[0].distance(point) <= SAME_CORNER_METRES), None)
+        if near is None:
+            groups.append([point])
+        else:
+            near.append(point)
+    yield from (shapely.MultiPoint(group).centroid for group in groups)
+
+
+class _Nearby:
+    """Words for a point: the nearest address within 80 m, else the nearest street that has a name."""
+
+    def __init__(self, s: Session) -> None:
+        self._addresses = list(
+            s.execute(select(Address.label, Address.lat, Address.lon).order_by(Address.id))
+        )
+        streets = s.execute(select(Street.name, Street.line).where(Street.name != "").order_by(Street.id))
+        self._streets = [(name, LineString(line)) for name, line in streets]
+        self._near_addresses = STRtree([ShapelyPoint(lon, lat) for _, lat, lon in self._addresses])
+        self._near_streets = STRtree([line for _, line in self._streets])
+
+    def words(self, point: Point) -> str:
+        at = ShapelyPoint(point.lon, point.lat)
+        if self._addresses:
+            label, lat, lon = self._addresses[int(self._near_addresses.nearest(at))]
+            if geo.distance(point, Point(lat, lon)) <= places.NEAR_METRES:
+                return str(label)
+        if self._streets:
+            name, line = self._streets[int(self._near_streets.nearest(at))]
+            there = line.interpolate(line.project(at))
+            if geo.distance(point, Point(there.y, there.x)) <= places.NEAR_METRES:
+                return str(name)
+        return ""

@@ -1,0 +1,124 @@
+"""What `cityline import` prints: progress, where the rejected rows are, and one line of JSON at the end."""
+
+import gc
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from sqlalchemy import Engine
+
+from city import cityfile, db, imports, layers, people
+from city.settings import Settings
+from city.sources import Outcome, TooManyRejected, Unusable
+from city.tomlfile import CityFileError
+
+UNUSABLE, TOO_MANY = 2, 1
+LINES = 10  # of progress, where there is no terminal
+
+
+def layer(
+    engine: Engine, settings: Settings, path: Path, order: layers.Order, max_rejected: int | None
+) -> int:
+    """Imports a layer and returns the exit code: 0 read to the end, 1 too many rejected, 2 unusable."""
+    bounds = cityfile.load(settings.city).bounds
+    try:
+        with closing(Progress(f"{order.kind}, rows written")) as told, db.transaction(engine) as s:
+            outcome = layers.replace(
+                s, path, order, bounds=bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
+                max_rejected=max_rejected, told=told,
+            )  # fmt: skip
+    except (Unusable, TooManyRejected) as fault:
+        return failed(fault, {"import": "layer", "kind": order.kind})
+    if outcome.unlocated:
+        click.echo(f"{outcome.unlocated} rows have no place and were left out.")
+    if outcome.imported and order.kind in ("streets", "areas", "boundary"):
+        click.echo("Now draw the map anew: cityline basemap build")
+    report({"import": "layer", "kind": order.kind}, outcome)
+    return 0
+
+
+def requests(engine: Engine, settings: Settings, path: Path, name: str, max_rejected: int | None) -> int:
+    """Imports requests by the mapping `name` and returns the exit code, as layer() does."""
+    what = {"import": "requests", "map": name}
+    try:
+        mapping, city = imports.load(name), cityfile.load(settings.city)
+        with _one_sweep(), closing(Progress("requests")) as told, db.transaction(engine) as s:
+            outcome = imports.take(
+                s, path, mapping, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told
+            )
+            click.echo("Writing the log …", err=True)
+    except (Unusable, TooManyRejected, CityFileError) as fault:
+        return failed(fault, what)
+    for words, count in (
+        ("have no place, and are cases without one", outcome.unlocated),
+        ("lie outside the city's boundary; that is noted on each", outcome.more.get("outside", 0)),
+        ("were closed before they were opened; noted", outcome.more.get("closed_before_opened", 0)),
+        ("were changed over there since; they stay as they are here", outcome.more.get("changed", 0)),
+    ):
+        if count:
+            click.echo(f"{count} {words}.")
+    report(what, outcome)
+    return 0
+
+
+@contextmanager
+def _one_sweep() -> Iterator[None]:
+    """Python's search for cycles goes through all that is held, over and over: it takes half of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def report(what: dict[str, str], outcome: Outcome) -> None:
+    """The last lines: where to find what was rejected, then the figures as JSON."""
+    if outcome.side_file:
+        click.echo(f"Rows that could not be taken, with reasons: {outcome.side_file}")
+    click.echo(json.dumps({**what, **outcome.counts(), "side_file": outcome.side_file}))
+
+
+def failed(fault: Exception, what: dict[str, str]) -> int:
+    """Says why nothing was kept, and returns the exit code."""
+    if isinstance(fault, TooManyRejected):
+        outcome = fault.outcome
+        click.echo(f"More than {outcome.rejected - 1} rows were rejected: nothing was kept.", err=True)
+        outcome.imported = outcome.unchanged = outcome.unlocated = 0
+        outcome.more.clear()
+        report(what, outcome)
+        return TOO_MANY
+    click.echo(f"{fault}. Nothing was imported.", err=True)
+    click.echo(json.dumps({**what, **Outcome().counts(), "side_file": None, "error": str(fault)}))
+    return UNUSABLE
+
+
+class Progress:
+    """A bar on a terminal, a few plain lines elsewhere. Called with how much is done, and of how much."""
+
+    def __init__(self, label: str) -> None:
+        self._label, self._bar, self._done, self._of, self._lines = label, cast(Any, None), 0, 0, 0
+
+    def __call__(self, done: int, of: int) -> None:
+        if of != self._of or done < self._done:  # something new begins
+            self.close()
+            self._of = of
+            if sys.stderr.isatty():
+                self._bar = click.progressbar(length=of, label=self._label, file=sys.stderr)
+                self._bar.render_progress()
+        if self._bar:
+            self._bar.update(done - self._done)
+        elif of and done * LINES // of > self._lines:
+            self._lines = done * LINES // of
+            click.echo(f"{self._label}: {done} of {of}", err=True)
+        self._done = done
+
+    def close(self) -> None:
+        """Ends the bar, so that what is printed next begins on a line of its own."""
+        if self._bar:
+            self._bar.render_finish()
+        self._bar, self._done, self._of, self._lines = None, 0, 0, 0

@@ -1,0 +1,423 @@
+"""Layers from files: what a real city brings along, and what is refused with its place in the file."""
+
+import csv
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import LAMP, Town
+from sqlalchemy import func, select
+
+from city import db, events, layers, places, sources
+from city.cityfile import ASSET_KINDS
+from city.geo import Box, Point
+from city.layers import Order
+from city.people import THE_SYSTEM
+from city.schema import Address, Area, Asset, Case, Crossing, Street
+from city.sources import Outcome, TooManyRejected, Unusable
+
+NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
+BOUNDS = Box(39.5, -71.3, 39.7, -71.1)
+STREETS = Order("streets", name="NAME")
+POLES = Order("assets", asset="pole", number="POLE")
+ADDRESSES = Order("addresses", name="ADDRESS", lat="LAT", lon="LON")
+Points = Sequence[tuple[float, float]]
+
+
+def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> None:
+    file = geojson(
+        tmp_path,
+        line("Elm St", [(-71.21, 39.6), (-71.2, 39.6)]),
+        line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)]),
+        line("Oak Ave", [(-71.2, 39.59), (-71.2, 39.61)], CLASS=1),
+        line("", [(-71.21, 39.62), (-71.19, 39.62)]),
+    )
+    outcome = put(town, file, replace(STREETS, major=("CLASS", "1")))
+    assert (outcome.read, outcome.imported, outcome.rejected) == (4, 4, 0)
+    with db.reading(town.engine) as s:
+        kinds = dict(s.execute(select(Street.name, Street.kind)).all())
+        (corner,) = s.scalars(select(Crossing))
+        found = places.find(s, "oak avenue and elm street")
+    assert kinds == {"Elm St": "street", "Oak Ave": "avenue", "": "street"}
+    assert (corner.lat, corner.lon) == pytest.approx((39.6, -71.2))
+    assert [place.point for place in found] == [Point(corner.lat, corner.lon)]
+
+
+def test_a_divided_road_meets_another_at_one_corner_and_a_loop_at_two(town: Town, tmp_path: Path) -> None:
+    file = geojson(
+        tmp_path,
+        line("Elm St", [(-71.22, 39.6), (-71.18, 39.6)]),
+        line("Elm St", [(-71.22, 39.6001), (-71.18, 39.6001)]),
+        line("Loop", [(-71.21, 39.59), (-71.21, 39.61), (-71.19, 39.61), (-71.19, 39.59)]),
+    )
+    assert put(town, file, STREETS).more["crossings"] == 2
+
+
+def test_an_import_again_replaces_what_the_kind_held(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)])), STREETS)
+    both = geojson(
+        tmp_path,
+        line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)]),
+        line("Oak St", [(-71.2, 39.6), (-71.2, 39.61)]),
+    )
+    second = put(town, both, STREETS)
+    assert (second.imported, second.unchanged) == (1, 1)
+    only = put(town, geojson(tmp_path, line("Oak St", [(-71.2, 39.6), (-71.2, 39.61)])), STREETS)
+    assert (only.imported, only.unchanged, only.more["crossings"]) == (0, 1, 0)
+    assert names(town, Street.name) == ["Oak St"]
+
+
+def test_an_address_list_gets_its_places_from_parcels(town: Town, tmp_path: Path) -> None:
+    lots = tmp_path / "lots.topojson"
+    lots.write_text(json.dumps(TOPOLOGY))
+    file = table(
+        tmp_path,
+        {"ADDRESS": "1 Elm St", "LOT": "7-1"},
+        {"ADDRESS": "1 Elm St", "LOT": "7-1"},
+        {"ADDRESS": "9 Elm St", "LOT": "?"},
+        {"ADDRESS": "", "LOT": "7-2"},
+        {"ADDRESS": "3 Elm St", "LOT": "7-2"},
+    )
+    outcome = put(town, file, Order("addresses", name="ADDRESS", places=lots, key=("LOT", "ML")))
+    assert (outcome.imported, outcome.unlocated, outcome.rejected) == (3, 1, 1)
+    assert outcome.more["repeated"] == 1
+    with db.reading(town.engine) as s:
+        rows = {a.label: Point(a.lat, a.lon) for a in s.scalars(select(Address))}
+        assert places.describe(s, rows["3 Elm St"]) == "3 Elm St"
+    assert set(rows) == {"1 Elm St", "3 Elm St"}
+    assert rows["1 Elm St"] == pytest.approx((39.6005, -71.1995))
+    assert rows["3 Elm St"] == pytest.approx((39.6005, -71.1985))
+    assert side_lines(file) == [("4", "has no place"), ("5", "has no address")]
+
+
+def test_house_number_and_street_make_an_address(town: Town, tmp_path: Path) -> None:
+    file = table(tmp_path, {"NO": "12", "ST": "Elm St", "LAT": "39.6", "LON": "-71.2"})
+    put(town, file, Order("addresses", number="NO", street="ST", lat="LAT", lon="LON"))
+    assert names(town, Address.label) == ["12 Elm St"]
+
+
+def test_assets_are_found_by_number_and_told_by_the_nearest_address(town: Town, tmp_path: Path) -> None:
+    put(town, table(tmp_path, {"ADDRESS": "12 Elm St", "LAT": "39.6001", "LON": "-71.2"}), ADDRESSES)
+    put(town, geojson(tmp_path, point("ab-7", 39.6, -71.2)), replace(POLES, prefix="L-"))
+    with db.reading(town.engine) as s:
+        (found,) = places.find(s, "pole l-AB-7")
+    assert (found.label, found.source) == ("12 Elm St", "asset")
+
+
+def test_an_asset_keeps_its_row_where_a_case_points_to_it(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, point("1", 39.6, -71.2), point("2", 39.6, -71.21)), POLES)
+    with town.at_work() as scene:
+        first = scene.s.scalars(select(Asset).where(Asset.number == "1")).one()
+        case = scene.report(place=replace(LAMP, asset_id=first.id, source="asset")).case
+        kept, case_id = first.id, case.id
+    outcome = put(town, geojson(tmp_path, point("3", 39.6, -71.22)), POLES)
+    assert outcome.more["kept"] == 1
+    assert names(town, Asset.number) == ["1", "3"]
+    moved = put(town, geojson(tmp_path, point("1", 39.61, -71.2), point("3", 39.6, -71.22)), POLES)
+    assert (moved.imported, moved.unchanged) == (1, 1)
+    with db.reading(town.engine) as s:
+        assert s.get_one(Case, case_id).asset_id == kept
+        assert s.get_one(Asset, kept).lat == 39.61
+
+
+def test_areas_replace_their_own_kind_only(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, square("Old Port")), Order("areas", name="NAME", area_kind="neighborhood"))
+    put(town, geojson(tmp_path, square("Ward 1")), Order("areas", name="NAME", area_kind="ward"))
+    put(town, geojson(tmp_path, square("")), Order("areas", area_kind="water"))
+    with db.reading(town.engine) as s:
+        held = sorted(s.execute(select(Area.kind, Area.name)).all())
+    assert held == [("area", "Old Port"), ("boundary", "Town"), ("ward", "Ward 1"), ("water", "")]
+
+
+def test_the_boundary_is_one_and_decides_what_lies_outside(town: Town, tmp_path: Path) -> None:
+    towns = geojson(tmp_path, square("Here"), square("There", west=-71.0))
+    put(town, towns, Order("boundary", name="NAME", where=("NAME", "Here")))
+    with db.reading(town.engine) as s:
+        assert names(town, Area.name) == ["Here"]
+        assert not places.outside(s, Point(39.6, -71.2))
+        assert places.outside(s, Point(39.6, -70.95))
+    outcome = put(town, geojson(tmp_path, point("1", 39.6, -71.2), point("2", 39.6, -70.95)), POLES)
+    assert (outcome.imported, outcome.more["outside"]) == (2, 1)
+
+
+def test_a_shape_that_crosses_itself_is_mended(town: Town, tmp_path: Path) -> None:
+    bow = [(-71.2, 39.6), (-71.19, 39.61), (-71.19, 39.6), (-71.2, 39.61), (-71.2, 39.6)]
+    file = geojson(tmp_path, feature("Polygon", [bow], NAME="Bow"))
+    assert put(town, file, Order("areas", name="NAME")).imported == 1
+
+
+def test_the_log_says_what_was_imported(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)])), STREETS)
+    with db.reading(town.engine) as s:
+        ((told, _),) = events.of(s, "layer:streets")
+        assert events.verify(s) == []
+    assert (told.kind, told.origin, told.facts["imported"]) == ("import", "import", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        (" \n\n", "is empty"),
+        ('{"type": "FeatureCollection", "features": []}', "has no features"),
+        ('{"type": "FeatureCollection",\n "features": [}', "line 2, column 15: is broken JSON"),
+        ('{"type": "FeatureCollection", "features": [NaN]}', "is broken JSON (NaN is no number)"),
+        ('{"type": "Point"}', "is JSON of type 'Point'"),
+        ("[1, 2]", "is JSON, but a list"),
+        ('{"type": "Topology", "arcs": [[1]], "objects": {}}', "is a broken TopoJSON"),
+        ("\x00\x01PNG", "is no text: byte 1 is zero"),
+        ("NAME;LAT;LON\nElm;1;2\n", "has one column"),
+        ("A,B,A\n1,2,3\n", "has the column 'A' twice"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(town: Town, tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "bad.geojson"
+    file.write_text(text)
+    with pytest.raises(Unusable) as refused:
+        put(town, file, POLES)
+    assert said in str(refused.value)
+    assert "bad.geojson" in str(refused.value)
+
+
+def test_text_in_another_encoding_is_refused(town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_bytes("ADDRESS,LAT,LON\n1 Café St,39.6,-71.2\n".encode("latin-1"))
+    with pytest.raises(Unusable, match="is not UTF-8"):
+        put(town, file, ADDRESSES)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "huge.geojson"
+    with file.open("wb") as hole:  # takes no room on the disk
+        hole.write(b'{"type": "FeatureCollection", "features": [' + b" " * 4096)
+        hole.truncate(1_000_000_000)
+    with pytest.raises(Unusable, match="has 1000 MB, and at most 268 MB"):
+        put(town, file, POLES)
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MOST_BYTES", 100_000)
+    for name, text in (("bomb.csv", "A,B\n" + "1,2\n" * 100_000), ("bomb.json", "{" + " " * 200_000)):
+        file = tmp_path / f"{name}.gz"
+        file.write_bytes(gzip.compress(text.encode()))
+        with pytest.raises(Unusable, match="unpacks to more than"):
+            put(town, file, Order("assets", asset="pole", number="A", lat="A", lon="B"))
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (replace(STREETS, name="Name"), "--name: city.geojson has no column 'Name'; it has: NAME, CLASS"),
+        (replace(STREETS, name=""), "--name: is needed"),
+        (replace(STREETS, where=("NAME", "Ash St")), "--where: no row has 'Ash St' in NAME"),
+        (Order("assets", number="NAME"), f"--asset: is needed: one of {', '.join(ASSET_KINDS)}"),
+        (Order("assets", asset="pole"), "--number: is needed"),
+        (Order("assets", asset="pole", number="NAME", lat="CLASS"), "--lat, --lon: both are needed"),
+        (Order("addresses", number="CLASS"), "or --number and --street"),
+        (Order("areas", name="NAME", area_kind="boundary"), "--kind boundary"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(town: Town, tmp_path: Path, order: Order, said: str) -> None:
+    file = geojson(tmp_path, line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)], CLASS=1))
+    with pytest.raises(Unusable) as refused:
+        put(town, file, order)
+    assert said in str(refused.value)
+
+
+def test_a_table_needs_to_know_where_its_rows_lie(town: Town, tmp_path: Path) -> None:
+    file = table(tmp_path, {"ADDRESS": "1 Elm St", "LOT": "7"})
+    with pytest.raises(Unusable, match="name --lat and --lon, or --places and --key"):
+        put(town, file, Order("addresses", name="ADDRESS"))
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "said"),
+    [
+        (-71.2, 39.6, "lies outside the city, and inside it with latitude and longitude swapped"),
+        (-122.4, 37.8, "a latitude beyond 90; latitude and longitude are swapped"),
+        (2957494.1, 761212.3, "no degrees: the file is in another coordinate system"),
+        (float("inf"), 0, "coordinates that are no numbers"),
+    ],
+)
+def test_coordinates_that_cannot_be_are_refused(
+    town: Town, tmp_path: Path, lat: float, lon: float, said: str
+) -> None:
+    file = table(tmp_path, *({"ADDRESS": f"{n} Elm St", "LAT": lat, "LON": lon} for n in range(3)))
+    with pytest.raises(Unusable) as refused:
+        put(town, file, ADDRESSES)
+    assert str(refused.value).startswith("city.csv line 2: ")
+    assert said in str(refused.value)
+    assert "(3 of 3 rows are like this)" in str(refused.value)
+    assert names(town, Address.label) == []
+
+
+def test_one_wrong_row_among_right_ones_is_rejected_alone(town: Town, tmp_path: Path) -> None:
+    rows = [{"ADDRESS": f"{n} Elm St", "LAT": "39.6", "LON": "-71.2"} for n in range(4)]
+    rows[2] |= {"LAT": "-71.2", "LON": "39.6"}
+    rows[3] |= {"LAT": "north"}
+    file = table(tmp_path, *rows)
+    outcome = put(town, file, ADDRESSES)
+    assert (outcome.imported, outcome.rejected) == (2, 2)
+    (_, far), (_, words) = sorted(side_lines(file))
+    assert "swapped" in far
+    assert words == "'north, -71.2' are no coordinates"
+
+
+def test_another_coordinate_system_is_named(town: Town, tmp_path: Path) -> None:
+    feet = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::2234"}}
+    with pytest.raises(
+        Unusable, match=r"urn:ogc:def:crs:EPSG::2234; WGS 84 degrees \(EPSG:4326\) are needed"
+    ):
+        put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=feet), POLES)
+    degrees = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+    assert put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=degrees), POLES).imported == 1
+
+
+def test_a_number_that_stands_for_two_things_is_rejected_the_second_time(town: Town, tmp_path: Path) -> None:
+    file = geojson(
+        tmp_path,
+        point("7", 39.6, -71.2),
+        point("7", 39.6, -71.2),
+        point("7", 39.61, -71.2),
+        point("", 39.6, -71),
+    )
+    outcome = put(town, file, POLES)
+    assert (outcome.imported, outcome.rejected) == (2, 2)
+    assert side_lines(file) == [
+        ("3", "the number '7' stands for another one already (feature 1)"),
+        ("4", "has no number"),
+    ]
+
+
+def test_too_many_rejected_rows_keep_nothing(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, point("1", 39.6, -71.2)), POLES)
+    file = geojson(tmp_path, point("2", 39.6, -71.2), point("", 39.6, -71.2), point("", 39.6, -71.2))
+    with pytest.raises(TooManyRejected):
+        put(town, file, POLES, max_rejected=1)
+    assert names(town, Asset.number) == ["1"]
+    assert put(town, file, POLES, max_rejected=2).rejected == 2
+
+
+def test_the_side_file_goes_when_all_is_well(town: Town, tmp_path: Path) -> None:
+    file = geojson(tmp_path, point("1", 39.6, -71.2), point("", 39.6, -71.2))
+    side = put(town, file, POLES).side_file
+    assert side == f"{file}.rejected.csv"
+    assert put(town, geojson(tmp_path, point("1", 39.6, -71.2)), POLES).side_file is None
+    assert not Path(side).exists()
+
+
+@pytest.mark.slow
+def test_a_real_city_comes_whole(town: Town, real_data: Path, tmp_path: Path) -> None:
+    bounds = Box(42.352, -71.161, 42.405, -71.063)
+    for kind, name, order, counts in CAMBRIDGE:
+        file = tmp_path / name
+        file.symlink_to(real_data / "geo" / "cambridge_ma" / name)
+        if order.places:
+            order = replace(order, places=real_data / "geo" / "cambridge_ma" / order.places)
+        outcome = put(town, file, order, bounds=bounds)
+        assert (kind, outcome.read, outcome.imported, outcome.unlocated) == (kind, *counts)
+        assert outcome.rejected == 0
+    with db.reading(town.engine) as s:
+        assert s.scalar(select(func.count()).select_from(Crossing)) == 1650
+        (corner,) = places.find(s, "Prospect St & Cambridge St")
+        assert corner.point == pytest.approx((42.37338, -71.09814), abs=1e-5)
+        assert [place.label for place in places.find(s, "9 seagrave road")] == ["9 Seagrave Rd"]
+        assert [place.source for place in places.find(s, "pole 791-2")] == ["asset"]
+
+
+CAMBRIDGE = (
+    ("boundary", "BOUNDARY_CityBoundary.geojson", Order("boundary"), (1, 1, 0)),
+    ("streets", "TRANS_Centerlines.geojson", Order("streets", name="Label"), (2643, 2643, 0)),
+    (
+        "addresses",
+        "Master_Address_Database_with_MapLot_and_BldgID.csv",
+        Order(
+            "addresses",
+            name="full_address",
+            places=Path("ASSESSING_ParcelsFY2014.topojson"),
+            key=("MapLot", "ML"),
+        ),
+        (57021, 55634, 1387),
+    ),
+    ("assets", "INFRA_StreetLights.geojson", Order("assets", asset="pole", number="PoleID"), (6117, 6117, 0)),
+    ("areas", "BOUNDARY_CDDNeighborhoods.geojson", Order("areas", name="NAME"), (13, 13, 0)),
+)
+
+# Two lots that share an edge, which the second walks backwards; whole steps of 0.001 degrees.
+TOPOLOGY = {
+    "type": "Topology",
+    "transform": {"scale": [0.001, 0.001], "translate": [-71.2, 39.6]},
+    "arcs": [[[1, 1], [0, -1]], [[1, 0], [-1, 0], [0, 1], [1, 0]], [[1, 1], [1, 0], [0, -1], [-1, 0]]],
+    "objects": {
+        "lots": {
+            "type": "GeometryCollection",
+            "geometries": [
+                {"type": "Polygon", "arcs": [[0, 1]], "properties": {"ML": "7-1"}},
+                {"type": "Polygon", "arcs": [[2, -1]], "properties": {"ML": "7-2"}},
+                {"type": None, "properties": {"ML": "7-3"}},
+            ],
+        }
+    },
+}
+
+
+def put(
+    town: Town, file: Path, order: Order, *, bounds: Box = BOUNDS, max_rejected: int | None = None
+) -> Outcome:
+    with db.transaction(town.engine) as s:
+        return layers.replace(s, file, order, bounds=bounds, by=THE_SYSTEM, at=NOW, max_rejected=max_rejected)
+
+
+def geojson(folder: Path, *features: Mapping[str, Any], **members: Any) -> Path:
+    file = folder / "city.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", **members, "features": features}))
+    return file
+
+
+def feature(kind: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "properties": properties,
+        "geometry": {"type": kind, "coordinates": coordinates},
+    }
+
+
+def line(name: str, points: Points, **properties: Any) -> dict[str, Any]:
+    return feature("LineString", points, NAME=name, **properties)
+
+
+def point(number: str, lat: float, lon: float) -> dict[str, Any]:
+    return feature("Point", [lon, lat], POLE=number)
+
+
+def square(name: str, west: float = -71.3) -> dict[str, Any]:
+    east = west + 0.2
+    ring = [(west, 39.5), (east, 39.5), (east, 39.7), (west, 39.7), (west, 39.5)]
+    return feature("Polygon", [ring], NAME=name)
+
+
+def table(folder: Path, *rows: Mapping[str, Any]) -> Path:
+    file = folder / "city.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def side_lines(file: Path) -> list[tuple[str, str]]:
+    with Path(f"{file}.rejected.csv").open(newline="") as side:
+        return [(row[0], row[1]) for row in list(csv.reader(side))[1:]]
+
+
+def names(town: Town, column: Any) -> list[str]:
+    with db.reading(town.engine) as s:
+        return sorted(s.scalars(select(column)))
