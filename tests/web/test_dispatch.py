@@ -255,7 +255,7 @@ class TestTheDrawer:
         assert "HX-Request" in part.headers["Vary"]
         assert "<table" in html_of(page)
         assert "<table" not in html_of(part)
-        for words in ("Dark since Sunday", 'id="do-close"', "Only staff see it", "History"):
+        for words in ("Dark since Sunday", 'id="do-close"', "only staff and the reporter see", "History"):
             assert words in html_of(page)
             assert words in html_of(part)
 
@@ -494,7 +494,7 @@ class TestTheVerbs:
     ) -> None:
         with town.at_work() as scene:
             scene.report(join=lamp, words="Me too")
-        assert "Anyone can read it now." in html_of(
+        assert "Public now" in html_of(
             post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes")
         )
         with town.looking() as scene:

@@ -37,7 +37,7 @@ def told(town: Town, settings: Settings, **changes: object) -> Report:
         report = scene.report(**{"place": LAMP, "words": "dark since Sunday"} | changes)
         token = reports.token_for(settings.secret_key, report.key)
         scene.s.add(
-            reports.SecretLink(token_hash=reports._hashed(token), report_id=report.id, made_at=town.now)
+            reports.SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
         )
         assert report.case.number
         return report

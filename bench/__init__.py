@@ -1,0 +1,1 @@
+"""What is measured and how. Each module is one bench and prints JSON lines; those with a _ are shared."""

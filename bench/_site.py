@@ -1,0 +1,101 @@
+"""A Cityline to be measured: its database under var/bench/, its server and worker, and a browser in front."""
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from city import settings as city_settings
+from city.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# --disable-dev-shm-usage: in a container the shared memory is often too small for a page's pictures.
+BROWSER_ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+STARTED_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running Cityline: its address and its settings."""
+
+    url: str
+    settings: Settings
+
+
+def say(words: str) -> None:
+    """Progress, which is no measurement."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def browser() -> str:
+    """The path of a Chromium; ends the bench where there is none."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    return found or sys.exit("This bench needs Chromium, and none was found.")
+
+
+@contextmanager
+def serving(name: str, cases: int) -> Iterator[Site]:
+    """The demo city with so many cases, kept as var/bench/`name`, behind the real server and worker."""
+    var = ROOT / "var" / "bench" / name
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    ours = {"CITYLINE_VAR": str(var), "CITYLINE_BASE_URL": url}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CITYLINE_")} | ours
+    program = str(Path(sys.executable).with_name("cityline"))
+    _fill(var, program, environment, cases)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no child outlives a bench that is ended
+    with (var / "bench.log").open("wb") as log:
+        children = [
+            subprocess.Popen([program, *words], env=environment, stdout=log, stderr=log)
+            for words in (["web", "--port", str(port)], ["work"])
+        ]
+        try:
+            _wait_for(f"{url}/readyz", var / "bench.log")
+            yield Site(url, city_settings.read(ours))
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.wait(15)
+
+
+def _fill(var: Path, program: str, environment: dict[str, str], cases: int) -> None:
+    """Builds the database, unless the one that is there was built by this very code."""
+    sources = [*(ROOT / "city").glob("demo*.py"), *(ROOT / "city").rglob("versions/*.py")]
+    sources += [ROOT / "city" / "schema.py", ROOT / "city" / "larkhaven.toml"]
+    made_by = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
+    stamp = var / "made-by"
+    wanted = f"{made_by} {cases}"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    say(f"Building {var.relative_to(ROOT)} with {cases} cases")
+    shutil.rmtree(var, ignore_errors=True)
+    command = [program, "demo", "--cases", str(cases)]
+    subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
+    stamp.write_text(wanted)
+
+
+def _wait_for(address: str, log: Path) -> None:
+    deadline = time.monotonic() + STARTED_WITHIN
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError as fault:
+            if time.monotonic() > deadline:
+                sys.exit(f"{address}: {fault}\n{log.read_text()[-3000:]}")
+            time.sleep(0.2)

@@ -1,0 +1,45 @@
+"""Without signal a page that is not on the phone says so, in the visitor's language, and who to call."""
+
+from collections.abc import Callable
+
+import pytest
+from live import PHONE, Site, log_in
+from playwright.sync_api import BrowserContext, Page, expect
+
+Open = Callable[..., BrowserContext]
+WORDS = {"": ("No signal", "911"), "/es": ("Sin señal", "911")}
+
+
+def without_signal(page: Page, address: str) -> None:
+    """Opens a page with the signal gone, once the worker keeps the page that says so."""
+    page.evaluate("async () => { await navigator.serviceWorker.ready }")
+    page.context.set_offline(True)
+    page.goto(address)
+
+
+@pytest.mark.parametrize("prefix", WORDS)
+def test_a_resident_who_has_reported(site: Site, open_context: Open, prefix: str) -> None:
+    page = open_context(**PHONE).new_page()
+    page.goto(site.path(f"{prefix}/report"))
+    page.locator("label.tile").first.click()
+    page.fill("#place", "339 Heron Street")
+    page.locator("#send").click()
+    page.wait_for_selector("form.same, #link")
+    if "/sent/" not in page.url:
+        page.locator('form.same button[value="send"]').last.click()
+        page.wait_for_url("**/sent/**")
+    without_signal(page, site.path(f"{prefix}/cases"))
+    heading, number = WORDS[prefix]
+    expect(page.locator("h1")).to_have_text(heading)
+    expect(page.locator(f'main a[href="tel:{number}"]')).to_be_visible()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background != "rgba(0, 0, 0, 0)", "the style sheet is kept too"
+
+
+@pytest.mark.parametrize("prefix", WORDS)
+def test_a_crew_on_a_page_that_is_not_its_own(site: Site, open_context: Open, prefix: str) -> None:
+    page = open_context(**PHONE).new_page()
+    log_in(page, site, "crew1@demo.test", f"{prefix}/crew")
+    page.wait_for_selector("a.job")
+    without_signal(page, site.path(f"{prefix}/me"))
+    expect(page.locator("h1")).to_have_text(WORDS[prefix][0])
