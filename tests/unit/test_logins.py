@@ -24,8 +24,7 @@ def used(town: Town, code: str | None, browser: str = "hers", minutes: float = 0
         at = town.now + timedelta(minutes=minutes)
         try:
             return logins.use_code(scene.s, EMAIL, code or "", at, browser=browser).email == EMAIL
-        except Refused as refused:
-            assert refused.code == "wrong_code"
+        except Refused:
             return False
 
 

@@ -494,9 +494,7 @@ class TestTheVerbs:
     ) -> None:
         with town.at_work() as scene:
             scene.report(join=lamp, words="Me too")
-        assert "Public now" in html_of(
-            post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes")
-        )
+        assert "Public now" in html_of(post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes"))
         with town.looking() as scene:
             assert all(report.shown_at for report in scene.case(lamp).reports)
         post(f"/dispatch/cases/{lamp}/shown", shown="no")
