@@ -128,10 +128,24 @@ def offline() -> str:
 
 @bp.get("/manifest.webmanifest")
 def manifest() -> Response:
-    """The installed app's name, colour and icons; one in each language, which it opens in."""
+    """The installed app's name, colour and icons; one in each language, which it opens in.
+
+    With ?for=crew or ?for=staff the app opens where their work is, and stands beside the residents' app.
+    """
     city = access.here().city
+    starts = {"crew": "crew.shell", "staff": "dispatch.board"}
+    start = url_for(starts.get(request.args.get("for", ""), "resident.home"))
     icons = [{"src": logo(), "sizes": "any", "type": "image/svg+xml", "purpose": "any"}]
     if not own_logo():
+        icons += [
+            {
+                "src": asset(f"icons/icon-{px}.png"),
+                "sizes": f"{px}x{px}",
+                "type": "image/png",
+                "purpose": "any",
+            }
+            for px in (192, 512)  # for phones that draw no SVG on their home screen
+        ]
         maskable = asset("icons/icon-maskable.svg")
         icons += [{"src": maskable, "sizes": "any", "type": "image/svg+xml", "purpose": "maskable"}]
     response = jsonify(
@@ -140,8 +154,8 @@ def manifest() -> Response:
         description=_("Report a problem in %(city)s and see it fixed.", city=city.name),
         lang=filters.lang(),
         dir=_direction(),
-        id=url_for("resident.home"),
-        start_url=url_for("resident.home"),
+        id=start,
+        start_url=start,
         scope="/",
         display="standalone",
         background_color="#f4f3ee",

@@ -218,6 +218,13 @@ class TestLook:
         assert manifest["start_url"] == manifest["id"] == f"{prefix}/"
         assert (manifest["scope"], manifest["short_name"]) == ("/", "Larkhaven")
 
+    def test_a_crew_s_app_opens_at_its_jobs(self, client: FlaskClient) -> None:
+        manifest = client.get("/es/manifest.webmanifest?for=crew").json
+        assert manifest["start_url"] == manifest["id"] == "/es/crew"
+        assert client.get("/manifest.webmanifest?for=nonsense").json["start_url"] == "/"
+        for icon in manifest["icons"]:
+            assert client.get(icon["src"], buffered=True).status_code == 200
+
 
 class TestRouting:
     @pytest.fixture
