@@ -144,6 +144,37 @@ def test_what_dispatchers_see(
     looked_at(phone, f"board-phone-{lang}-{theme}", keep)
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_administrators_see(
+    site: Site,
+    open_context: Open,
+    keep: Any,
+    faults: list[str],
+    lang: str,
+    theme: str,
+) -> None:
+    page = watched(open_context(**DESK, color_scheme=theme).new_page(), faults)
+    log_in(page, site, "admin@demo.test", prefix(lang) + "/admin")
+    at = site.path(prefix(lang) + "/admin")
+    looked_at(page, f"admin-people-{lang}-{theme}", keep)
+    page.locator("#email").fill("no address")
+    page.locator("main .button--act").click()
+    page.wait_for_selector("#errors")
+    looked_at(page, f"admin-error-{lang}-{theme}", keep)
+    page.goto(at)
+    page.locator(".list a").first.click()
+    page.wait_for_load_state()
+    looked_at(page, f"admin-person-{lang}-{theme}", keep)
+    for room in ("crews", "phones", "keys", "city-file", "mail"):
+        page.goto(f"{at}/{room}")
+        looked_at(page, f"admin-{room}-{lang}-{theme}", keep)
+    page.set_viewport_size({"width": 320, "height": 640})
+    for room in ("", "/crews", "/city-file"):
+        page.goto(at + room)
+        looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}-{theme}", keep)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark", "sun"])
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_what_crews_see(
