@@ -145,8 +145,9 @@ def write(s: Session, stories: Iterable[Story]) -> list[Written]:
     All reports and moves of the call happen in the order of time; what happens at the same instant, in
     the order given. A move that changes nothing is passed over, as the verbs do. Raises Refused where a
     verb would: `unknown_service`, `words_too_long`, `wrong_state`, `not_allowed`, `not_your_job`,
-    `evidence_missing`, `unknown_value`, `merge_cycle`, `choose_crew`; and `told_late` where a report
-    joins what is no longer open, or "not fixed" comes so late that it is a story of its own.
+    `evidence_missing`, `unknown_value`, `merge_cycle`, `choose_crew`, `others_joined`, `empty_note`; and
+    `told_late` where a report joins what is no longer open, or "not fixed" comes so late that it is a story
+    of its own.
     """
     writer = _Writer(s, list(stories))
     writer.tell()

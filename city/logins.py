@@ -125,7 +125,7 @@ def end_all(s: Session, person: Person) -> None:
 
 
 def sweep(s: Session, at: datetime) -> int:
-    """Forgets sessions, codes and links that are over; returns how many. Codes are counted for an hour."""
+    """Forgets sessions, codes and links that are over; returns how many."""
     old = at - timedelta(hours=LINK_HOURS)
     gone = [
         s.execute(delete(Row).where(Row.until < at)),

@@ -61,7 +61,8 @@ def add(
         raise Refused("known_email", email=email)
     person = Person(email=email, name=name, lang=lang)
     person.roles = [PersonRole(role=role) for role in roles]
-    person.crews = list(crews)
+    for crew in crews:
+        _join(person, crew)
     s.add(person)
     s.flush()
     if at:
@@ -86,7 +87,8 @@ def change(
     Raises Refused `unknown_role`, `empty_name`, or `last_administrator`: somebody must be able to let
     others in.
     """
-    name, roles, wanted = name.strip(), _known_roles(roles), list(crews)
+    name, wanted = name.strip(), list(crews)
+    roles = _known_roles([*roles, CREW] if wanted else roles)
     if not name:
         raise Refused("empty_name")
     had = sorted(role.role for role in person.roles)
@@ -260,6 +262,7 @@ def _free_name(s: Session, name: str) -> str:
 
 
 def _join(person: Person, crew: Crew) -> None:
+    """Whoever belongs to a crew is crew."""
     person.crews.append(crew)
     if all(role.role != CREW for role in person.roles):
         person.roles.append(PersonRole(role=CREW))

@@ -249,8 +249,7 @@ def import_layer(
     from city.layers import Order
     from pwa import importing
 
-    settings = read()
-    _prepare(settings, fill=False)
+    settings = _ready()
     order = replace(
         Order(**columns, places=places),  # type: ignore[arg-type]
         major=_pair("major", major),
@@ -268,8 +267,7 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None) -> None:
     """Takes the requests of another system over from FILE, a CSV (also .gz). Safe to run twice."""
     from pwa import importing
 
-    settings = read()
-    _prepare(settings, fill=False)
+    settings = _ready()
     sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected))
 
 
@@ -345,6 +343,13 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
 
 def _engine(settings: Settings) -> Engine:
     return db.connect(settings.database_url)
+
+
+def _ready() -> Settings:
+    """The settings, over a database of the newest schema; its version of the city file stays what it is."""
+    settings = read()
+    db.migrate(settings.database_owner_url or settings.database_url, settings.database_url)
+    return settings
 
 
 def _prepare(settings: Settings, *, fill: bool) -> None:

@@ -12,10 +12,11 @@ from typing import Any, cast
 import click
 from sqlalchemy import Engine
 
-from city import cityfile, db, imports, layers, people
+from city import db, imports, layers, people
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError
+from pwa import newest
 
 UNUSABLE, TOO_MANY = 2, 1
 LINES = 10  # of progress, where there is no terminal
@@ -25,14 +26,14 @@ def layer(
     engine: Engine, settings: Settings, path: Path, order: layers.Order, max_rejected: int | None
 ) -> int:
     """Imports a layer and returns the exit code: 0 read to the end, 1 too many rejected, 2 unusable."""
-    bounds = cityfile.load(settings.city).bounds
     try:
+        _number, city = newest.at_start(settings, engine)
         with closing(Progress(f"{order.kind}, rows written")) as told, db.transaction(engine) as s:
             outcome = layers.replace(
-                s, path, order, bounds=bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
+                s, path, order, bounds=city.bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
                 max_rejected=max_rejected, told=told,
             )  # fmt: skip
-    except (Unusable, TooManyRejected) as fault:
+    except (Unusable, TooManyRejected, CityFileError) as fault:
         return failed(fault, {"import": "layer", "kind": order.kind})
     if outcome.unlocated:
         click.echo(f"{outcome.unlocated} rows have no place and were left out.")
@@ -46,7 +47,7 @@ def requests(engine: Engine, settings: Settings, path: Path, name: str, max_reje
     """Imports requests by the mapping `name` and returns the exit code, as layer() does."""
     what = {"import": "requests", "map": name}
     try:
-        mapping, city = imports.load(name), cityfile.load(settings.city)
+        mapping, (_number, city) = imports.load(name), newest.at_start(settings, engine)
         with _one_sweep(), closing(Progress("requests")) as told, db.transaction(engine) as s:
             outcome = imports.take(
                 s, path, mapping, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told

@@ -23,6 +23,7 @@ LIMITS: Final = {
     "resident.place": "120/minute",
     "resident.near": "120/minute",
 }
+FORMS_A_REPORT = 3  # sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice
 
 
@@ -31,7 +32,7 @@ def init(app: Flask, reports_an_hour: int) -> None:
     limiter = Limiter(_network, app=app, storage_uri="memory://", headers_enabled=True)
     limits = dict(LIMITS)
     if reports_an_hour:
-        limits["resident.send"] = f"{reports_an_hour * 3}/hour"  # a form that asks back is sent again
+        limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
         limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
     for page, often in limits.items():
         app.view_functions[page] = limiter.limit(often)(app.view_functions[page])  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import events
+from city import events, logins
 from city.db import transaction
 from city.events import Actor
 from city.schema import Boot, Clock, Device, Person, Root
@@ -73,10 +73,15 @@ def enrol(s: Session, person: Person, token: str | None, at: datetime) -> tuple[
 
 
 def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:
-    """Shuts a phone out; what it had begun to upload is thrown away. False where it was shut out already."""
+    """Shuts a phone out: its token opens nothing, and its person is logged out everywhere.
+
+    Otherwise the session on the phone would enrol it anew. What it had begun to upload is thrown away.
+    False where it was shut out already.
+    """
     if device.revoked_at:
         return False
     device.revoked_at = at
+    logins.end_all(s, s.get_one(Person, device.person_id))
     events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
     uploads.forget(var, device.id)
     return True

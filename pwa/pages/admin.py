@@ -136,7 +136,7 @@ def device_list() -> Response:
 
 @bp.post("/phones/<device_id>/revoked")
 def revoke_device(device_id: str) -> Response:
-    """A lost phone: it gets nothing any more and forgets what it holds when it next asks."""
+    """A lost phone: it gets nothing any more, until somebody logs in on it again."""
     here = access.here()
     with access.writing() as s:
         found = access.or_404(s.get(Device, device_id))

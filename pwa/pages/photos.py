@@ -3,12 +3,9 @@
 from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
-from city import cases, photos, queries
-from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, MANAGER, SUPERVISOR
+from city import cases, people, photos, queries
 from city.schema import Case, Photo
 from pwa import access
-
-STAFF = frozenset((CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER))
 
 bp = Blueprint("photos", __name__)
 
@@ -47,7 +44,7 @@ def _is_public(s: Session, photo: Photo) -> bool:
 
 
 def _may_see(s: Session, photo: Photo) -> bool:
-    if STAFF & access.actor(s).roles:
+    if access.actor(s).roles.intersection(people.STAFF):
         return True
     if photo.case_id is None:
         return False

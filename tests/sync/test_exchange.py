@@ -548,10 +548,15 @@ def test_the_work_of_a_person_who_was_disabled_stays_on_their_phone(
     assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "author"}]
 
 
-def test_a_revoked_phone_hears_nothing(engine: Engine, luis: Phone, clock: Clock) -> None:
+def test_a_revoked_phone_hears_nothing_until_somebody_logs_in_on_it(
+    engine: Engine, luis: Phone, clock: Clock, settings: Settings
+) -> None:
     with transaction(engine) as s:
-        s.get_one(Device, luis.device).revoked_at = clock()
+        assert devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock())
     assert luis.exchange()["auth"] == "login"
+    assert luis.http.post("/sync/v1/device", headers=OURS).status_code == 401
+    luis.sign_in(person(engine, "luis@city.test"))
+    assert luis.http.post("/sync/v1/device", headers=OURS).json["device"] != luis.device
 
 
 def test_the_feed_tells_only_what_is_new(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:

@@ -37,17 +37,23 @@ STEPS = (*MOVES, "assign", "start", "close", "note", "show", "not fixed")
 PROVEN = ("close", "make safe", "needs parts")
 BY_PHONE = (*PROVEN, "start", "pause", "wait", "resume", "note")
 IN_WORDS = (*PROVEN, "note", "reopen", "not fixed")
-CASES = 5
+# What each case is about, and where: one is nobody's business, one nobody knows where.
+ABOUT = (
+    ("light-out", LAMP), ("light-out", LAMP), ("limb-down", LAMP), ("nuisance", LAMP), ("limb-down", None),
+)  # fmt: skip
+CASES = len(ABOUT)
+JOINED = (0, 1, 2)  # neighbors see these
+SEEDS = 10
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: Town, seed: int) -> None:
     chance = Random(seed)
     with town.at_work() as scene:
         walk = Walk(scene, chance)
         for _ in range(200):
             walk.step()
-        assert len(walk.made) > 25
+        assert len(walk.made) > 20
     stories = walk.stories()
     with db.transaction(town.engine) as s:
         written = bulk.write(s, stories)
@@ -57,6 +63,17 @@ def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: T
         in_bulk = told(scene.s, [each.case_id for each in written])
         for kind in by_verbs:
             assert in_bulk[kind] == by_verbs[kind], kind
+
+
+def test_the_walks_make_every_move_there_is(town: Town) -> None:
+    went: set[str] = set()
+    for seed in range(SEEDS):
+        with town.at_work() as scene:
+            walk = Walk(scene, Random(seed))
+            for _ in range(200):
+                walk.step()
+        went.update(step.name for _, step in walk.made if isinstance(step, Move))
+    assert went >= {*MOVES, "note", "show", "not fixed"}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -74,7 +91,7 @@ def test_what_a_verb_refuses_is_refused_in_bulk_and_leaves_no_trace(town: Town, 
             assert refused.value.code == code
             codes.add(code)
         assert len(list(scene.s.scalars(select(Case.id)))) == before
-    assert codes & {"wrong_state", "not_allowed"}
+    assert len(codes) > 1
 
 
 def test_all_moves_of_a_call_stand_in_the_log_in_the_order_of_time(town: Town) -> None:
@@ -145,7 +162,11 @@ class Walk:
     def step(self) -> None:
         self.now += timedelta(minutes=self.chance.choice((1, 7, 95, 60 * 20, 60 * 24 * 4)))
         index = self.chance.randrange(CASES)
-        if self.chance.random() < 0.1 and self.family[index].state in ("new", "accepted", "assigned"):
+        if (
+            index in JOINED
+            and self.chance.random() < 0.15
+            and self.family[index].state in ("new", "accepted", "assigned")
+        ):
             self._tell(index)
             return
         move = self._move()
@@ -160,7 +181,7 @@ class Walk:
 
     def stories(self, made: list[tuple[int, Told | Move]] | None = None) -> list[Story]:
         """What was made as stories, with keys of their own."""
-        stories = [Story("light-out", [], [], "live") for _ in range(CASES)]
+        stories = [Story(service, [], [], "live") for service, _ in ABOUT]
         for index, step in self.made if made is None else made:
             story = stories[index]
             pictures = [replace(p, id=str(uuid.uuid4()), staged_for=uuid.uuid4().hex) for p in step.pictures]
@@ -178,13 +199,15 @@ class Walk:
     def _tell(self, index: int) -> None:
         case = self.family[index] if index < len(self.family) else None
         key = uuid.uuid4().hex
+        service, place = ABOUT[index]
         told = Told(
-            self.now, key, self.chance.choice(("web", "phone")), "es", " Dark ", LAMP,
+            self.now, key, self.chance.choice(("web", "phone")), "es", " Dark ", place,
             danger=self.chance.random() < 0.2, pictures=self._pictures(), token=key,
             at_device=self.now if self.chance.random() < 0.3 else None,
         )  # fmt: skip
         report = self.scene.report(
-            key=key, at=told.at, channel=told.channel, lang="es", words=told.words, danger=told.danger,
+            service_code=service, place=place, key=key, at=told.at, channel=told.channel, lang="es",
+            words=told.words, danger=told.danger,
             at_device=told.at_device, taken=self._photos(told.pictures), join=case.number if case else None,
         )  # fmt: skip
         if case is None:
