@@ -133,7 +133,7 @@ def parse(text: str, name: str) -> CityFile:
     """The city that these words describe, looking at no disk; raises CityFileError. Faults call it `name`."""
     top = read(text, name, NAME)
     languages = _languages(top)
-    zone = _time_zone(top)
+    zone = top.zone("time_zone")
     calendars = dict(calendars_of(top, zone))
     departments = tuple(_departments(top, languages))
     groups = tuple(_groups(top, languages))
@@ -307,14 +307,3 @@ def _ground(top: Table) -> tuple[Box, Point]:
             "centre", "lies outside bounds, or is not latitude, longitude", "centre = [39.6, -71.2]"
         )
     return bounds, centre
-
-
-def _time_zone(top: Table) -> ZoneInfo:
-    example = 'time_zone = "America/New_York"'
-    name = top.text("time_zone", example)
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError) as error:  # an unknown zone is a kind of missing file
-        raise top.wrong("time_zone", f"{name!r} is no time zone", example) from error
-    except KeyError as error:
-        raise top.wrong("time_zone", f"{name!r} is no time zone", example) from error

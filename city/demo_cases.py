@@ -4,13 +4,11 @@ The board is told by plots, so that every state occurs; the past follows the fig
 are written in bulk in the order of time, with the origin `demo`, as if the verbs had been called.
 """
 
-import gc
 import hashlib
 import math
 import uuid
 from bisect import bisect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
@@ -97,7 +95,7 @@ def tell(
     """
     album = _album(settings)
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    with _uncollected(), transaction(engine) as s:
+    with bulk.uncollected(), transaction(engine) as s:
         author = _Author(s, settings.secret_key, album, Random(seed), now)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
         tales = [*author.past(count - board), *author.board(board)]
@@ -106,18 +104,6 @@ def tell(
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Python's collector would walk over a million rows again and again, and find nothing to throw away."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class _Author:

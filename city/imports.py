@@ -546,7 +546,7 @@ def _mapping(top: tomlfile.Table) -> Mapping:
         raise top.wrong("name", f"{source!r} is not up to 20 small letters, digits and -", 'name = "boston"')
     found = Mapping(
         source=source,
-        time_zone=_zone(top),
+        time_zone=top.zone("time_zone"),
         language=top.text("language", 'language = "en"', "en"),
         dates=tuple(_dates(top)),
         default_points=tuple(_points(top)),
@@ -586,15 +586,6 @@ def _columns(table: tomlfile.Table) -> Iterator[tuple[str, tuple[str, ...]]]:
             tuple(table.texts(name, example) if isinstance(value, list) else [table.text(name, example)]),
         )
     table.refuse_rest()
-
-
-def _zone(top: tomlfile.Table) -> ZoneInfo:
-    example = 'time_zone = "America/New_York"'
-    name = top.text("time_zone", example)
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:  # an unknown zone is a kind of missing file
-        raise top.wrong("time_zone", f"{name!r} is no time zone", example) from error
 
 
 def _dates(top: tomlfile.Table) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Words = dict[str, str]  # language → words
 
@@ -62,6 +63,15 @@ class Table:
     def has(self, name: str) -> bool:
         self.known.add(name)
         return name in self.values
+
+    def zone(self, name: str) -> ZoneInfo:
+        """A time zone by its name; raises CityFileError for one that nobody knows."""
+        example = f'{name} = "America/New_York"'
+        words = self.text(name, example)
+        try:
+            return ZoneInfo(words)
+        except (OSError, ValueError, KeyError) as error:  # an unknown zone is a kind of missing file
+            raise self.wrong(name, f"{words!r} is no time zone", example) from error
 
     def text(self, name: str, example: str, default: str | None = None) -> str:
         if default is not None and not self.has(name):

@@ -1,10 +1,8 @@
 """What `cityline import` prints: progress, where the rejected rows are, and one line of JSON at the end."""
 
-import gc
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +10,7 @@ from typing import Any, cast
 import click
 from sqlalchemy import Engine
 
-from city import db, imports, layers, people
+from city import bulk, db, imports, layers, people
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError
@@ -48,7 +46,7 @@ def requests(engine: Engine, settings: Settings, path: Path, name: str, max_reje
     what = {"import": "requests", "map": name}
     try:
         mapping, (_number, city) = imports.load(name), newest.at_start(settings, engine)
-        with _one_sweep(), closing(Progress("requests")) as told, db.transaction(engine) as s:
+        with bulk.uncollected(), closing(Progress("requests")) as told, db.transaction(engine) as s:
             outcome = imports.take(
                 s, path, mapping, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told
             )
@@ -65,16 +63,6 @@ def requests(engine: Engine, settings: Settings, path: Path, name: str, max_reje
             click.echo(f"{count} {words}.")
     report(what, outcome)
     return 0
-
-
-@contextmanager
-def _one_sweep() -> Iterator[None]:
-    """Python's search for cycles goes through all that is held, over and over: it takes half of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def report(what: dict[str, str], outcome: Outcome) -> None:
