@@ -382,7 +382,7 @@ class _Reading:
             return None
         try:
             return instant(words, self.mapping.dates, self.mapping.time_zone, after=after)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # the year 9999, which stands for never, has no UTC
             raise _Wrong(f"{name}: {error}") from None
 
     def _known(self, value: str, choices: dict[str, str], part: str) -> str:

@@ -248,7 +248,10 @@ def _shaped(geometry: dict[str, Any] | None) -> BaseGeometry | None:
         return None
     try:
         ground = shapely.force_2d(shape(geometry))
-    except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError):
+    except (
+        shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError, OverflowError,
+        RecursionError,
+    ):  # fmt: skip
         return None
     return None if ground.is_empty else ground
 

@@ -76,7 +76,12 @@ def use_code(s: Session, email: str, code: str, at: datetime, *, browser: str) -
 
 
 def make_link(s: Session, person: Person, at: datetime) -> str:
-    """The token of a link that logs this person in once, within a day: for a system without mail."""
+    """The token of a link that logs this person in once, within a day: for a system without mail.
+
+    Raises Refused `shut_out` for somebody who is disabled.
+    """
+    if person.disabled_at:
+        raise Refused("shut_out")
     token = secrets.token_urlsafe(24)
     s.add(LoginCode(email=person.email, code_hash=_hashed(LINK, token), asked_by=LINK, made_at=at))
     return token
@@ -85,7 +90,8 @@ def make_link(s: Session, person: Person, at: datetime) -> str:
 def by_link(s: Session, token: str, at: datetime) -> Person | None:
     """Whom an unused link would log in; changes nothing."""
     row = _link(s, token, at)
-    return people.by_email(s, row.email) if row else None
+    person = people.by_email(s, row.email) if row else None
+    return None if person is None or person.disabled_at else person
 
 
 def use_link(s: Session, token: str, at: datetime) -> Person:

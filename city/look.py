@@ -82,6 +82,12 @@ def fault_of_logo(svg: str) -> str | None:
         return f"is no SVG ({error})"
     if root.tag != f"{_SVG}svg":
         return "is no SVG"
+    # A copy of something that holds copies may be drawn billions of times.
+    copied = {value.removeprefix("#") for used in root.iter(f"{_SVG}use") for value in used.attrib.values()}
+    if any(
+        element.get("id") in copied and element.find(f".//{_SVG}use") is not None for element in root.iter()
+    ):
+        return "has a <use> of something that holds a <use>"
     return next((fault for element in root.iter() if (fault := _fault_of_element(element))), None)
 
 
@@ -109,7 +115,7 @@ def _fault_of_element(element: ElementTree.Element) -> str | None:
     tag = element.tag.removeprefix(_SVG)
     if tag not in _DRAWN:
         return f"has <{tag.rpartition('}')[2]}>, which is no drawing"
-    if tag == "style" and _reaches_out(element.text or ""):
+    if tag == "style" and _reaches_out("".join(element.itertext())):
         return "has a style that reaches out of the file"
     for name, value in element.attrib.items():
         bare = name.rpartition("}")[2].lower()

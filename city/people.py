@@ -8,6 +8,7 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import events
@@ -15,6 +16,7 @@ from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, RESIDENT, ROLES, SYSTEM, Refused
 from city.schema import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 
+LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
 # What somebody who works for the city may be. Residents need no account, and the system is nobody.
 STAFF = tuple(role for role in ROLES if role not in (RESIDENT, SYSTEM))
@@ -51,7 +53,7 @@ def add(
     at: datetime | None = None,
     origin: str = "live",
 ) -> Person:
-    """A new person; raises Refused `bad_email`, `known_email` or `unknown_role`.
+    """A new person; raises Refused `bad_email`, `known_email`, `unknown_role`, `empty_name` or `long_name`.
 
     The log hears of it where `at` is given; the cast of a demo needs no log.
     """
@@ -59,12 +61,11 @@ def add(
     roles = _known_roles(roles)
     if by_email(s, email):
         raise Refused("known_email", email=email)
-    person = Person(email=email, name=name, lang=lang)
+    person = Person(email=email, name=_named(name), lang=lang)
     person.roles = [PersonRole(role=role) for role in roles]
     for crew in crews:
         _join(person, crew)
-    s.add(person)
-    s.flush()
+    _insert(s, person, Refused("known_email", email=email))
     if at:
         facts = {"roles": roles, "crews": sorted(crew.id for crew in person.crews)}
         events.record(s, subject(person), "add person", by=by, at=at, facts=facts, origin=origin)
@@ -84,13 +85,12 @@ def change(
 ) -> bool:
     """Gives a person another name, language, roles and crews; False where all was so already.
 
-    Raises Refused `unknown_role`, `empty_name`, or `last_administrator`: somebody must be able to let
-    others in.
+    Raises Refused `unknown_role`, `empty_name`, `long_name`, or `last_administrator`: somebody must be able
+    to let others in.
     """
-    name, wanted = name.strip(), list(crews)
+    s.refresh(person, with_for_update={"of": Person})
+    name, wanted = _named(name), list(crews)
     roles = _known_roles([*roles, CREW] if wanted else roles)
-    if not name:
-        raise Refused("empty_name")
     had = sorted(role.role for role in person.roles)
     was: dict[str, Any] = {"roles": had, "crews": sorted(crew.id for crew in person.crews)}
     now: dict[str, Any] = {"roles": roles, "crews": sorted(crew.id for crew in wanted)}
@@ -141,7 +141,7 @@ def add_crew(
 ) -> Crew:
     """A new crew of people known by e-mail; raises Refused `empty_name`, `known_crew`, `unknown_person`."""
     crew = Crew(name=_free_name(s, name), department_code=department)
-    s.add(crew)
+    _insert(s, crew, Refused("known_crew", name=crew.name))
     for email in members:
         person = by_email(s, email)
         if person is None:
@@ -186,10 +186,8 @@ def change_crew(
 
 def make_key(s: Session, name: str, *, by: Actor, at: datetime) -> str:
     """A new API key, to be shown once; raises Refused `empty_name`."""
-    if not name.strip():
-        raise Refused("empty_name")
     key = secrets.token_urlsafe(24)
-    row = ApiKey(name=name.strip(), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id)
+    row = ApiKey(name=_named(name), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id)
     s.add(row)
     s.flush()
     events.record(s, f"key:{row.id}", "make key", by=by, at=at)
@@ -252,10 +250,27 @@ def _check_others(s: Session, person: Person) -> None:
         raise Refused("last_administrator")
 
 
-def _free_name(s: Session, name: str) -> str:
-    name = name.strip()
+def _named(name: str) -> str:
+    """The name without what nobody sees; raises Refused `empty_name` or `long_name`."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     if not name:
         raise Refused("empty_name")
+    if len(name) > LONGEST_NAME:
+        raise Refused("long_name", most=LONGEST_NAME)
+    return name
+
+
+def _insert(s: Session, row: Person | Crew, twin: Refused) -> None:
+    """Adds a row; raises `twin` where the same was added in the same moment, by a double click perhaps."""
+    try:
+        with s.begin_nested():
+            s.add(row)
+    except IntegrityError:
+        raise twin from None
+
+
+def _free_name(s: Session, name: str) -> str:
+    name = _named(name)
     if s.scalar(select(Crew.id).where(Crew.name == name)):
         raise Refused("known_crew", name=name)
     return name

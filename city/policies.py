@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import cityfile, events, schema
 from city.cityfile import CityFile
 from city.events import Actor
+from city.lifecycle import Refused
 from city.schema import Policy
 
 SUBJECT = "policy"  # the log's
@@ -24,7 +26,8 @@ Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or
 def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
     """Makes these words the city's newest version; None where they are that already.
 
-    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError.
+    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, or Refused
+    `applied_meanwhile`.
     Promises that were given stay as they are: a case keeps its own days.
     """
     city = cityfile.parse(text, name)
@@ -35,7 +38,11 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
         number=last.number + 1 if last else 1, applied_at=at, applied_by=by.name, sha256=sha256, text=text,
         changes=difference(last.text if last else "", text),
     )  # fmt: skip
-    s.add(policy)
+    try:
+        with s.begin_nested():
+            s.add(policy)
+    except IntegrityError:  # another one was applied in the same moment: look at it before you apply yours
+        raise Refused("applied_meanwhile", number=policy.number) from None
     enact(s, city)
     events.record(s, SUBJECT, "apply", by=by, at=at, facts={"number": policy.number, "sha256": sha256})
     return policy

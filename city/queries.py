@@ -377,7 +377,10 @@ def _loaded(s: Session, case_id: int) -> Case:
 
 def _nearest(s: Session, asked: Select[Case], near: Point, metres: float) -> list[int]:
     """Ids of the cases of `asked` within `metres` of `near`, nearest first, as strangers may measure it."""
-    box = box_around(near, metres)
+    # As much wider as the coarsest place is moved: a box cut at the exact place would tell it to whoever
+    # moves `near` until the case falls out.
+    coarsest = s.scalar(select(func.max(Service.precision_m))) or 0
+    box = box_around(near, metres + coarsest)
     inside = asked.where(Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east))
     places = s.execute(inside.with_only_columns(Case.id, Case.lat, Case.lon, Service.precision_m))
     measured = [(distance(near, rounded(Point(row.lat, row.lon), row.precision_m)), row.id) for row in places]

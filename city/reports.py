@@ -335,8 +335,11 @@ def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:
 def _same_problem(case: Case, telling: Telling) -> bool:
     if telling.place is None or case.lat is None or case.lon is None:
         return False
-    near = geo.distance(telling.place.point, geo.Point(case.lat, case.lon)) <= JOIN_METRES
-    return near and case.service_code == telling.service_code
+    # Measured as strangers see both places: a yes or no about the exact one would tell where it is.
+    coarse = case.service.precision_m
+    here = geo.rounded(telling.place.point, coarse)
+    there = geo.rounded(geo.Point(case.lat, case.lon), coarse)
+    return geo.distance(here, there) <= JOIN_METRES and case.service_code == telling.service_code
 
 
 def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:

@@ -2,9 +2,10 @@
 
 import csv
 import gzip
+import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -13,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 MOST_BYTES = 256 * 1024 * 1024  # of a file that is held in memory whole
 LONGEST_CELL = 1_000_000  # letters; a quote that is never closed would swallow the rest of the file
+LONGEST_LINE = 2_000_000  # letters; a packed file may hold one line of any length
 LONGEST_SHOWN = 60
 
 Told = Callable[[int, int], object]  # how much is done, and of how much
@@ -194,10 +196,17 @@ def _open_csv(path: Path, size: int, most: int, files: ExitStack) -> Source:
     return Source(path, tuple(name for name in header if name), "line", rows, size, raw.tell)
 
 
-def _counted(path: Path, lines: Iterable[str], most: int) -> Iterator[str]:
+def _counted(path: Path, file: TextIO, most: int) -> Iterator[str]:
     """The lines, as long as they stay below `most` letters in all: a small .gz may unpack to anything."""
     total = 0
-    for line in lines:
+    for n in itertools.count(1):
+        line = file.readline(LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == LONGEST_LINE:
+            raise Unusable(f"{path.name} line {n}", f"is longer than {LONGEST_LINE // 1_000_000} MB")
+        if "\0" in line:
+            raise Unusable(f"{path.name} line {n}", "holds a zero byte; text in UTF-8 is needed")
         total += len(line)
         if most and total > most:
             raise Unusable(path.name, f"unpacks to more than {most // 1_000_000} MB")
@@ -243,7 +252,7 @@ def _open_json(path: Path, size: int) -> Source:
     if top.get("type") == "Topology":
         try:
             features = list(topology(top))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise Unusable(path.name, f"is a broken TopoJSON ({error!r})") from error
     elif top.get("type") == "FeatureCollection" and isinstance(top.get("features"), list):
         features = top["features"]
@@ -260,10 +269,18 @@ def _open_json(path: Path, size: int) -> Source:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(_unzipped(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
+        text = _unzipped(path).decode("utf-8-sig")
+        if "\\u0000" in text:
+            raise Unusable(path.name, "holds a zero byte (\\u0000) in its words")
+        found = json.loads(text, parse_constant=_refuse_constant)
+        if "\\ud" in text.lower():  # half a character may stand there, which no database keeps
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except json.JSONDecodeError as error:
         where = f"{path.name} line {error.lineno}, column {error.colno}"
         raise Unusable(where, f"is broken JSON ({error.msg})") from error
+    except UnicodeEncodeError as error:
+        raise Unusable(path.name, "holds half a character (\\ud800 to \\udfff alone)") from error
     except UnicodeDecodeError as error:
         raise Unusable(path.name, f"is not UTF-8 (byte {error.start + 1})") from error
     except RecursionError as error:

@@ -30,6 +30,8 @@ def read(text: str, name: str, example: str) -> "Table":
         found = re.match(r"line (\d+)", where)
         line = int(found[1]) if found else max(1, len(text.splitlines()))
         raise CityFileError(name, line, "this line", fault or str(error), example) from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise CityFileError(name, 1, "the file", f"cannot be read ({error})", example) from error
     return Table(name, "", values, lines(text))
 
 
@@ -122,7 +124,10 @@ class Table:
             or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
         ):
             raise self.wrong(name, f"{value!r} is not a list of {count} numbers", example)
-        return [float(n) for n in value]
+        try:
+            return [float(n) for n in value]
+        except OverflowError as error:
+            raise self.wrong(name, "has a number that is too large", example) from error
 
     def dates(self, name: str) -> list[date]:
         """Days, written without quotes; none where the key is missing."""

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from city.lifecycle import Refused
@@ -20,6 +21,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(Refused, _refused)
+    app.register_error_handler(OperationalError, _busy)
     app.register_error_handler(Exception, _broken)
 
 
@@ -61,6 +63,11 @@ def words(refused: Refused | BadPhoto) -> str:
         "known_email": _("Somebody with this address is on the list already."),
         "unknown_role": _("Choose one of the answers on the page."),
         "unknown_person": _("Nobody with that address is on the list."),
+        "long_name": _("That name is too long. Keep it under 100 letters."),
+        "changed_meanwhile": _(
+            "Somebody else changed this meanwhile. Look at what it is now, and save again."
+        ),
+        "shut_out": _("Let this person in again first."),
         "empty_name": _("Write a name first."),
         "known_crew": _("There is a crew of that name already."),
         "last_administrator": _("Somebody must be able to let others in. Name another administrator first."),
@@ -111,6 +118,20 @@ def _stale(_fault: CSRFError) -> Response:
 
 def _refused(refused: Refused) -> Response:
     return page(422, _("That cannot be done now"), words(refused))
+
+
+def _busy(fault: OperationalError) -> Response:
+    """The database let nobody write, or cannot be reached: an import perhaps, which is over soon."""
+    log.warning("the database is busy: %s", fault)
+    if request.path.startswith("/sync/"):
+        response = make_response({"error": "later"}, 503)
+    else:
+        response = page(
+            503, _("That takes too long just now"),
+            _("Nothing was written. Wait a minute, go back and send it again. In a hurry, call 311."),
+        )  # fmt: skip
+    response.headers["Retry-After"] = "60"
+    return response
 
 
 def _broken(fault: Exception) -> Response:

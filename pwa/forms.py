@@ -66,7 +66,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         fix=fix(values),
         sure=values.get("sure") == "1",
         place=" ".join(text(values, "place").split())[:MAX_PLACE],
-        pick=int(values["pick"]) if values.get("pick", "").isdecimal() else None,
+        pick=int(values["pick"]) if re.fullmatch(r"[0-9]{1,3}", values.get("pick", "")) else None,
         danger=danger,
         warned=values.get("warned") == "1",
         join=text(values, "join") or None,

@@ -3,7 +3,7 @@
 Counted in this process (Flask-Limiter); guesses at a code are counted in the database besides.
 """
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from flask import Flask, request
@@ -40,5 +40,11 @@ def init(app: Flask, reports_an_hour: int) -> None:
 
 def _network() -> str:
     """The caller's network, as far as the proxies in front are trusted to say who it is."""
-    address = ip_address(request.remote_addr or "127.0.0.1")
+    told = request.remote_addr or "127.0.0.1"
+    try:
+        address = ip_address(told)
+    except ValueError:  # a proxy that names ports, or nobody
+        return told[:60]
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
     return str(ip_network((address, PREFIXES[address.version]), strict=False))

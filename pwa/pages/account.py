@@ -30,7 +30,7 @@ def send_code() -> Response:
     email = request.form.get("email", "").strip()
     browser = session.setdefault("browser", secrets.token_urlsafe(16))
     try:
-        people.address(email)
+        email = people.address(email)  # as it is kept: never a look-alike of it
         with access.writing() as s:
             known = access.is_known(email)
             code = logins.ask_code(s, email, access.now(), browser=browser, known=known)
@@ -131,6 +131,10 @@ def _first_page(person: Person) -> str:
 
 
 def _wanted() -> str:
-    """Where the visitor wanted to go; only a path of this site."""
+    """Where the visitor wanted to go; only a path of this site.
+
+    Browsers drop tabs and line ends from an address and read a backslash as a slash: none may hide "//".
+    """
     wanted = request.values.get("next", "")
-    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else ""
+    is_path = wanted.startswith("/") and not wanted.startswith("//")
+    return wanted if is_path and wanted.isprintable() and "\\" not in wanted else ""

@@ -1,5 +1,6 @@
 """For administrators: people, crews, phones, keys, versions of the city file, and undelivered mail."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -54,6 +55,8 @@ def change_person(number: int) -> Response:
     """Another name, language, roles or crews."""
 
     def change(s: Session, found: Person, at: datetime) -> None:
+        if request.form.get("seen") != _seen(found):
+            raise Refused("changed_meanwhile")
         people.change(
             s, found, name=forms.text(request.form, "name"), lang=_lang(), by=g.actor, at=at,
             roles=request.form.getlist("role"), crews=_crews(s),
@@ -79,9 +82,12 @@ def disable_person(number: int) -> Response:
 @bp.post(f"/people/{Id % 'number'}/link")
 def link_person(number: int) -> Response:
     """A link that logs somebody in once: for a system without mail, or a phone without a mailbox."""
-    with access.writing() as s:
-        found = access.or_404(s.get(Person, number))
-        link = _link(logins.make_link(s, found, access.now()))
+    try:
+        with access.writing() as s:
+            found = access.or_404(s.get(Person, number))
+            link = _link(logins.make_link(s, found, access.now()))
+    except Refused as refused:
+        return _person(number, refused)
     return _person(number, link=link)
 
 
@@ -215,10 +221,16 @@ def _person(number: int, refused: Refused | None = None, link: str = "") -> Resp
         return _page(
             "admin/person.html", refused, person=found, crews=_all_crews(s), link=link,
             name=forms.text(request.form, "name") if sent else found.name,
-            lang_now=_lang() if sent else found.lang,
+            lang_now=_lang() if sent else found.lang, seen=_seen(found),
             chosen=set(request.form.getlist("role")) if sent else {role.role for role in found.roles},
             own={int(n) for n in _ids("crew")} if sent else {crew.id for crew in found.crews},
         )  # fmt: skip
+
+
+def _seen(person: Person) -> str:
+    """What the form shows of somebody: another tab may have changed it since."""
+    roles, crews = sorted(row.role for row in person.roles), sorted(crew.id for crew in person.crews)
+    return json.dumps([person.name, person.lang, roles, crews])
 
 
 def _do_person(number: int, change: Callable[[Session, Person, datetime], None]) -> Response:

@@ -213,6 +213,8 @@ def test_a_version_carries_its_logo_so_that_nothing_else_is_needed(tmp_path: Pat
         ('<path style="fill:u\\72l(//elsewhere.example)"/>', "refers to something outside"),
         ("<style>@import 'https://elsewhere.example/x.css';</style>", "style that reaches out"),
         ("<style>path{fill:url(//elsewhere.example/x)}</style>", "style that reaches out"),
+        ("<style><g/>@import 'https://elsewhere.example/x.css';</style>", "style that reaches out"),
+        ('<g id="b"><use href="#a"/></g><use href="#b"/>', "<use> of something that holds a <use>"),
         ("<path>", "is no SVG (mismatched tag"),
         (f"<desc>{'x' * 64_000}</desc>", "is larger than 64 kB"),
     ],
@@ -371,3 +373,17 @@ def _changed(folder: Path, old: str, new: str) -> Path:
     path = folder / "city.toml"
     path.write_text(words.replace(old, new, 1), "utf-8")
     return path
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 20_000, "x = " + "9" * 5_000])
+def test_a_file_made_to_hurt_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "city.toml"
+    path.write_text(text)
+    with pytest.raises(CityFileError, match=re.escape("city.toml, line 1: the file")):
+        cityfile.load(path)
+
+
+def test_a_bound_too_large_for_a_number_is_refused(tmp_path: Path) -> None:
+    path = _changed(tmp_path, "bounds = [39.583", "bounds = [" + "9" * 400)
+    with pytest.raises(CityFileError, match="bounds: has a number that is too large"):
+        cityfile.load(path)

@@ -232,6 +232,7 @@ def test_outcomes_and_states_follow_the_mapping(town: Town, tmp_path: Path) -> N
         ({"OPENED": ""}, "does not say when it was opened"),
         ({"OPENED": "2. March"}, "opened: '2. March' is no time like '05/31/2026 02:30:00 PM'"),
         ({"OPENED": "2027-01-01"}, "was opened in the future"),
+        ({"STATE": "Closed", "CLOSED": "12/31/9999 11:59:59 PM"}, "closed: "),
         ({"STATE": "Lost"}, "'Lost' is not among the mapping's states"),
         ({"STATE": "Closed"}, "is closed, and does not say when"),
         ({"LAT": "north"}, "'north, -71.2' are no coordinates"),
@@ -284,6 +285,8 @@ def test_a_packed_file_is_read_as_well(town: Town, tmp_path: Path) -> None:
         ("\x00\x00", "is no text"),
         ('{"type": "FeatureCollection", "features": [{}]}', "requests come as a CSV"),
         (",".join(ROW) + '\n"' + "x" * 1_100_000, "line 2: is no CSV"),
+        (",".join(ROW) + "\n" + "x" * 2_100_000, "line 2: is longer than 2 MB"),
+        (",".join(ROW) + "\n" + "x" * 5_000 + "\na,\0", "line 3: holds a zero byte"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(town: Town, tmp_path: Path, text: str, said: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -421,3 +422,38 @@ def side_lines(file: Path) -> list[tuple[str, str]]:
 def names(town: Town, column: Any) -> list[str]:
     with db.reading(town.engine) as s:
         return sorted(s.scalars(select(column)))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "said"),
+    [
+        ('{"type": "Point", "coordinates": [1e999, 2]}', "coordinates that are no numbers"),
+        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\u0000"', "holds a zero byte"),
+        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\ud800"', "holds half a character"),
+    ],
+)
+def test_a_geojson_made_to_hurt_is_refused(town: Town, tmp_path: Path, geometry: str, said: str) -> None:
+    with pytest.raises(Unusable, match=re.escape(said)):
+        put(town, one_area(tmp_path, geometry), Order("areas", name="NAME"))
+    assert names(town, Area.name) == ["Town"]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        '{"type": "Point", "coordinates": [' + "9" * 400 + ", 2]}",
+        '{"type": "Polygon", "coordinates": ' + "[" * 900 + "]" * 900 + "}",
+    ],
+)
+def test_a_shape_made_to_hurt_is_no_shape(town: Town, tmp_path: Path, geometry: str) -> None:
+    outcome = put(town, one_area(tmp_path, geometry), Order("areas", name="NAME"))
+    assert (outcome.read, outcome.imported) == (1, 0)
+
+
+def one_area(folder: Path, geometry: str) -> Path:
+    file = folder / "areas.geojson"
+    file.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"NAME": "A"},'
+        f' "geometry": {geometry}}}]}}'
+    )
+    return file

@@ -3,7 +3,8 @@
 from factories import LAMP, Town
 
 from city import cases, queries
-from city.geo import Point, distance
+from city.geo import Point, distance, rounded
+from city.lifecycle import Refused
 from city.places import Place
 from city.schema import Service
 
@@ -45,3 +46,32 @@ def test_publishing_on_acceptance_publishes_no_spam(town: Town) -> None:
         cases.merge(scene.s, merged.case, read.case, by=by, at=town.now)
         told = [queries.is_public(r, r.case, "on_accept") for r in (spam, merged, read)]
         assert told == [False, False, True]
+
+
+def test_no_walk_of_questions_finds_the_exact_place(town: Town) -> None:
+    """Whether a case is near changes where its rounded place comes near, and nowhere else."""
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").precision_m = 500
+        scene.report()
+    with town.looking() as scene:
+        [sight] = queries.public(scene.s, now=town.now, near=LAMP.point)
+        assert sight.point is not None
+        for n in range(-30, 31):
+            near = Point(LAMP.lat + n / 2000, LAMP.lon)
+            found = queries.public(scene.s, now=town.now, near=near, metres=1000)
+            assert bool(found) == (distance(near, sight.point) <= 1000), n
+
+
+def test_joining_tells_nobody_where_a_case_exactly_is(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").precision_m = 500
+        number = scene.report().case.number
+    shown = rounded(LAMP.point, 500)
+    for n in range(-12, 13):
+        place = Place(LAMP.lat + n / 2000, LAMP.lon, "pin")
+        with town.at_work() as scene:
+            try:
+                joined = scene.report(place=place, join=number).case.number == number
+            except Refused:
+                joined = False
+        assert joined == (distance(rounded(place.point, 500), shown) <= 150), n

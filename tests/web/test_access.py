@@ -198,3 +198,42 @@ def token(client: FlaskClient) -> str:
     """A token that fits the browser's session as it is now."""
     page = client.get("/login").get_data(as_text=True)
     return page.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.example", "/\\evil.example", "/\t/evil.example", "/\n/x", "https://evil.example",
+        "/a\r\nX: y", "\\/x",
+    ],
+)  # fmt: skip
+def test_logging_in_leads_to_no_other_site(client: FlaskClient, town: Town, wanted: str) -> None:
+    with town.at_work() as scene:
+        link = logins.make_link(scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now)
+    form = {"csrf_token": token(client), "next": wanted}
+    assert client.post(f"/login/link/{link}", data=form).headers["Location"] == "/dispatch"
+
+
+def test_a_code_goes_to_the_address_that_is_kept(
+    town: Town, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Kelvin sign is a k in small letters: a look-alike of an address is another mailbox."""
+    with town.at_work() as scene:
+        people.add(scene.s, "mark@town.test", "Mark", ["manager"])
+    sent: list[str] = []
+    monkeypatch.setattr("pwa.pages.account._mail_code", lambda email, _code: sent.append(email))
+    client.post("/login", data={"csrf_token": token(client), "email": "mar\u212a@town.test"})
+    assert sent in ([], ["mark@town.test"])
+    client.post("/login", data={"csrf_token": token(client), "email": "Mark@town.test"})
+    assert sent[-1] == "mark@town.test"
+
+
+def test_addresses_that_look_like_others_are_counted_apart(app: Flask) -> None:
+    def asked(address: str, n: int) -> int:
+        browser = app.test_client()
+        form = {"csrf_token": token(browser), "email": f"{n}@town.test"}
+        return browser.post("/login", data=form, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert {asked(f"::ffff:203.0.{n}.1", n) for n in range(13)} == {200}
+    assert asked("203.0.113.9:5555", 20) == 200
+    assert asked("unknown", 21) == 200

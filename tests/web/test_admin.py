@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from factories import Town
@@ -25,9 +26,18 @@ def office(log_in: Callable[..., FlaskClient]) -> FlaskClient:
 @pytest.fixture
 def send(office: FlaskClient, token: Callable[[], str]) -> Send:
     def send(path: str, **fields: object) -> TestResponse:
+        """Sends a form; one that changes a person says what it showed of them, as the page does."""
+        if re.fullmatch(r"/people/\d+", path) and "seen" not in fields:
+            fields["seen"] = seen_on(office.get(f"/admin{path}").text)
         return office.post(f"/admin{path}", data={"csrf_token": token(), **fields})
 
     return send
+
+
+def seen_on(page: str) -> str:
+    found = re.search(r'name="seen" value="([^"]*)"', page)
+    assert found
+    return unescape(found[1])
 
 
 def person(town: Town, email: str) -> Person:
@@ -195,3 +205,31 @@ def test_the_list_of_people_asks_no_more_when_there_are_many(town: Town, office:
         for n in range(40):
             people.add(scene.s, f"p{n}@town.test", f"P{n}", ["crew"], crews=[scene.crew("lights")])
     assert queries() == few
+
+
+def test_two_tabs_lose_no_change(town: Town, send: Send, office: FlaskClient) -> None:
+    path = f"/people/{town.ids['rosa']}"
+    old = seen_on(office.get(f"/admin{path}").text)
+    send(path, name="Rosa", lang="en", role=["crew", "manager"])
+    late = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=old)
+    assert late.status_code == 422
+    assert "Somebody else changed this meanwhile" in late.text
+    assert "manager" in people.actor(person(town, "rosa@town.test")).roles
+    again = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=seen_on(late.text))
+    assert again.status_code == 303
+
+
+@pytest.mark.parametrize("name", ["x" * 101, " ", "\u200b\ufffe", "\t\n"])
+def test_a_name_is_short_and_can_be_seen(town: Town, send: Send, name: str) -> None:
+    rooms: list[tuple[str, dict[str, object]]] = [
+        ("/crews", {}), ("/keys", {}), (f"/people/{town.ids['rosa']}", {"role": "crew"}),
+    ]  # fmt: skip
+    for path, fields in rooms:
+        assert send(path, name=name, **fields).status_code == 422, path
+
+
+def test_somebody_shut_out_gets_no_link(town: Town, send: Send) -> None:
+    send(f"/people/{town.ids['rosa']}/disabled", disabled="yes")
+    answer = send(f"/people/{town.ids['rosa']}/link")
+    assert answer.status_code == 422
+    assert "Let this person in again first." in answer.text
