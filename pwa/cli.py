@@ -151,7 +151,8 @@ def config_apply(file: Path, dry_run: bool) -> None:
     """Shows what FILE changes and makes it the city's newest version."""
     text = cityfile.whole(file)
     cityfile.parse(text, file.name)
-    engine = _engine(read())
+    settings = read()
+    engine = _engine(settings)
     with db.transaction(engine) as s:
         last = policies.current(s)
         for change in policies.difference(last.text if last else "", text):
@@ -162,6 +163,8 @@ def config_apply(file: Path, dry_run: bool) -> None:
     engine.dispose()
     if applied:
         click.echo(f"Version {applied.number} of the city file is applied.")
+        if file.resolve() != settings.city.resolve():
+            click.echo(f"The next start applies {settings.city} again: name yours in CITYLINE_CITY.")
     elif dry_run:
         click.echo("Nothing was applied: --dry-run.")
     else:
@@ -358,11 +361,13 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     db.migrate(owner, settings.database_url)
     engine = _engine(settings)
     with db.transaction(engine) as s:
-        policies.apply(
+        applied = policies.apply(
             s, cityfile.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
         )
         first = s.scalar(select(Person.id).limit(1)) is None
     engine.dispose()
+    if applied and applied.number > 1:
+        click.echo(f"The city file {settings.city} is in use now, as version {applied.number}.")
     if fill and first:
         _fill(settings, 311, DEMO_CASES)
     elif not settings.basemap.exists():
@@ -410,6 +415,7 @@ def _announce(settings: Settings, address: str) -> None:
         click.echo("\n".join(lines))
     elif services:
         click.echo("Nobody can log in yet? In another terminal, with the same CITYLINE_ settings:")
+        click.echo(f"  export CITYLINE_BASE_URL={settings.base_url}")
         click.echo("  .venv/bin/cityline user add you@example.gov --role administrator --role dispatcher")
         click.echo('  .venv/bin/cityline crew add "Lights 1" --member you@example.gov')
     if not invented and settings.smtp_url.startswith("file:"):

@@ -63,7 +63,9 @@ def link(token: str) -> Response:
     """A page with one button: mail scanners open every link, so opening it changes nothing."""
     g.personal = True
     with access.reading() as s:
-        person = access.or_404(logins.by_link(s, token, access.now()))
+        person = logins.by_link(s, token, access.now())
+    if person is None:
+        return errors.page(404, _("This link is over"), errors.words(Refused("wrong_link")))
     return render("account/link.html", person=person, token=token)
 
 
