@@ -129,10 +129,11 @@ class TestTheCommand:
     def test_it_shows_the_difference_and_says_the_number(self, runner: CliRunner, file: Path) -> None:
         first = runner.invoke(cli, ["config", "apply", str(file)])
         assert '+ name = "Larkhaven"' in first.output
-        assert first.output.endswith("Version 1 of the city file is applied.\n")
+        assert "Version 1 of the city file is applied.\nThe next start applies " in first.output
+        assert first.output.endswith("larkhaven.toml again: name yours in CITYLINE_CITY.\n")
         file.write_text(LONGER.replace('phone = "311"', "", 1), "utf-8")
         second = runner.invoke(cli, ["config", "apply", str(file)])
-        assert second.output.splitlines() == [
+        assert second.output.splitlines()[:-1] == [
             "~ services.light-out.promise_days = 3 → 6",
             '- phone = "311"',
             "Version 2 of the city file is applied.",
