@@ -24,7 +24,6 @@ from city.geo import Box, Point
 from city.schema import Address, Area, Asset, Case, Crossing, Street
 from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
-KINDS: Final = ("streets", "addresses", "assets", "areas", "boundary")
 # Words of other systems for what the base map knows as an area.
 SAME_AREA: Final = {"neighborhood": "area", "neighbourhood": "area"}
 LINES = ("rail",)  # areas that are lines

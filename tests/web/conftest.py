@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
 
 from city import cityfile, db, logins, policies
 from city.schema import Person
@@ -57,3 +59,17 @@ def token(client: FlaskClient) -> Callable[[], str]:
         return page.partition('name="csrf_token" value="')[2].partition('"')[0]
 
     return fetch
+
+
+@pytest.fixture
+def asked(app: Flask) -> Iterator[list[str]]:
+    """The statements that pages send to the database."""
+    engine: Engine = app.extensions["cityline"].engine
+    statements: list[str] = []
+
+    def note(*args: Any) -> None:
+        statements.append(args[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)

@@ -1,14 +1,12 @@
 """The public list of cases: open or closed, by group, page by page, and what its map draws."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event
 
 from city import cases, queries, reports
 from city.geo import Point, distance
@@ -110,20 +108,6 @@ def test_the_map_draws_the_newest_where_there_are_more_than_it_can(town: Town) -
     opened = open_cases(town, 4)
     with town.looking() as scene:
         assert [p.number for p in queries.public_pins(scene.s, now=town.now, limit=2)] == opened[:1:-1]
-
-
-@pytest.fixture
-def asked(app: Flask) -> Iterator[list[str]]:
-    """The statements that pages send to the database."""
-    engine: Engine = app.extensions["cityline"].engine
-    statements: list[str] = []
-
-    def note(*args: Any) -> None:
-        statements.append(args[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import gzip
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from factories import LAMP, Town, jpeg
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from city import photos
@@ -278,20 +278,6 @@ def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: Flas
         assert "Already reported near you" in page
         assert "1\u00a0m" in page
     assert "HX-Request" in part.headers["Vary"]
-
-
-@pytest.fixture
-def asked(app: Flask) -> Iterator[list[str]]:
-    """The statements that pages send to the database."""
-    engine: Engine = app.extensions["cityline"].engine
-    statements: list[str] = []
-
-    def note(*args: Any) -> None:
-        statements.append(args[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize(("address", "most"), [("/", 8), ("/report", 2), ("/case/26-000001", 16)])
