@@ -7,29 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import events, logins
-from city.db import transaction
 from city.events import Actor
-from city.schema import Boot, Clock, Device, Person, Root
+from city.schema import Boot, Device, Person, Root
 from sync import uploads
 
 # Work that a phone has been told of is taken for kept after a week; backups will say it more exactly.
 SAFE_AFTER = timedelta(days=7)
-
-
-def boot(engine: Engine, at: datetime) -> str:
-    """Notes that the server starts, before it serves anybody. Returns the new epoch.
-
-    The row's `first_seq` is what makes a restore visible: see went_back().
-    """
-    epoch = secrets.token_hex(8)
-    with transaction(engine) as s:
-        last = s.scalar(select(Clock.n)) or 0
-        s.add(Boot(id=epoch, first_seq=last + 1, at=at))
-    return epoch
 
 
 def went_back(s: Session, epoch: str, cursors: Mapping[str, int]) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException
 
-from city import logins, people, photos
+from city import boots, logins, people, photos
 from city.db import reading, transaction
 from city.lifecycle import CREW
 from city.schema import Device, Person
@@ -253,11 +253,17 @@ def _digest() -> str:
 
 
 def _epoch(app: Flask) -> str:
+    """The newest start that this database knows of, whoever it was that started.
+
+    Read after the changes: a cursor that belongs to it never lies beyond a start that was not named.
+    """
+    held = cast(Held, app.extensions["cityline"])
     with _booting:
-        if "cityline.epoch" not in app.extensions:
-            held = cast(Held, app.extensions["cityline"])
-            app.extensions["cityline.epoch"] = devices.boot(held.engine, held.now())
-    return cast(str, app.extensions["cityline.epoch"])
+        if "cityline.booted" not in app.extensions:
+            app.extensions["cityline.booted"] = boots.boot(held.engine, held.now())
+    with reading(held.engine) as s:
+        newest = boots.newest(s)
+        return newest.id if newest else app.extensions["cityline.booted"]
 
 
 def _token() -> str | None:

@@ -25,7 +25,7 @@ from phones import (
 )
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, photos, queries
+from city import boots, cases, events, people, photos, queries
 from city.db import reading, transaction
 from city.schema import Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
@@ -612,7 +612,7 @@ def test_a_database_that_went_back_resets_the_phone(
     luis.exchange()
     assert luis.exchange()["reset"] == []
     luis.cursors = dict.fromkeys(luis.cursors, 10_000)
-    devices.boot(engine, clock.tick(minutes=1))
+    boots.boot(engine, clock.tick(minutes=1))
     answer = luis.exchange()
     assert answer["reset"] == answer["scopes"]
     luis.epoch = "never-heard-of"
@@ -621,7 +621,7 @@ def test_a_database_that_went_back_resets_the_phone(
 
 def test_an_ordinary_restart_resets_nothing(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     luis.exchange()
-    devices.boot(engine, clock.tick(minutes=1))
+    boots.boot(engine, clock.tick(minutes=1))
     make_lamp(engine, clock)
     assert luis.exchange()["reset"] == []
 
