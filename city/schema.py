@@ -256,8 +256,34 @@ class Device(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
     token_hash: Mapped[str] = mapped_column(index=True)
     enrolled_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime]  # its last exchange, to within some minutes
+    release: Mapped[str] = mapped_column(String(80), default="")  # of the app, as it said then
+    waiting: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what it still held: ops, photos, oldest
     revoked_at: Mapped[datetime | None]
+
+
+class EnrolCode(Base):
+    """A code that makes a phone a crew member's. Only its hash is kept."""
+
+    __tablename__ = "enrol_codes"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64), index=True)
+    made_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Try(Base):
+    """Something that may be done so many times an hour: a wrong guess, a report. No address is kept."""
+
+    __tablename__ = "tries"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    what: Mapped[str] = mapped_column(String(10))
+    source: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+Index("ix_tries_what_source_at", Try.what, Try.source, Try.at)
 
 
 class Counter(Base):

@@ -67,6 +67,8 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
     "admin": (ADMINISTRATOR,),
+    # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
+    "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),
 }
 
 
@@ -111,6 +113,12 @@ def writing() -> AbstractContextManager[Session]:
 def roles_for(endpoint: str) -> tuple[str, ...]:
     """Who may open a page: its own line of the table, or its blueprint's; nobody where there is neither."""
     return DOORS.get(endpoint) or DOORS.get(endpoint.partition(".")[0], ())
+
+
+def may_open(endpoint: str) -> bool:
+    """Whether whoever is logged in may open a page: what they may not is not offered to them."""
+    roles = roles_for(endpoint)
+    return roles == ANYBODY or ("actor" in g and bool(g.actor.roles.intersection(roles)))
 
 
 def check() -> Response | None:

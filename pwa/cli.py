@@ -23,7 +23,7 @@ from sqlalchemy import Engine, select
 
 from city import cityfile, db, events, logins, people, policies
 from city.lifecycle import Refused
-from city.schema import Clock, Person, Service
+from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
@@ -216,6 +216,38 @@ def crew_add(name: str, members: tuple[str, ...]) -> None:
     with db.transaction(_engine(read())) as s:
         people.add_crew(s, name, members, at=datetime.now(UTC))
     click.echo(f"{name} can be given jobs now.")
+
+
+@cli.group()
+def device() -> None:
+    """The crews' phones."""
+
+
+@device.command("list")
+def device_list() -> None:
+    """Lists the phones: id, person, last exchange, what waits on it, release of the app, whether revoked."""
+    with db.reading(_engine(read())) as s:
+        rows = s.execute(select(Device, Person.email).join(Person, Person.id == Device.person_id))
+        for phone, email in sorted(rows, key=lambda row: row[0].seen_at, reverse=True):
+            waits = f"{phone.waiting.get('ops') or 0} entries, {phone.waiting.get('photos') or 0} photos"
+            state = "  revoked" if phone.revoked_at else ""
+            seen = f"{phone.seen_at:%Y-%m-%d %H:%M} UTC"
+            click.echo(f"{phone.id}  {email}  {seen}  {waits}  {phone.release or '-'}{state}")
+
+
+@device.command("revoke")
+@click.argument("device_id")
+def device_revoke(device_id: str) -> None:
+    """Shuts the phone DEVICE_ID out and logs its person out everywhere. Unsent work stays on the phone."""
+    from sync import devices
+
+    settings = read()
+    with db.transaction(_engine(settings)) as s:
+        found = s.get(Device, device_id)
+        if found is None:
+            raise click.ClickException(f"there is no phone {device_id}")
+        done = devices.revoke(s, settings.var, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
+    click.echo("It gets nothing any more." if done else "It was shut out before.")
 
 
 @cli.group("import")
@@ -468,8 +500,10 @@ def _doubt(engine: Engine, now: datetime) -> int:
 
 
 def _forget_logins(engine: Engine, now: datetime) -> int:
+    from sync import enrolment, tries
+
     with db.transaction(engine) as s:
-        return logins.sweep(s, now)
+        return logins.sweep(s, now) + enrolment.sweep(s, now) + tries.sweep(s, now)
 
 
 def _root(engine: Engine, now: datetime) -> None:

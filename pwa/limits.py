@@ -3,15 +3,12 @@
 Counted in this process (Flask-Limiter); guesses at a code are counted in the database besides.
 """
 
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from flask import Flask, request
 from flask_limiter import Limiter
 
-# A household or a phone network's exit is one caller: the prefixes within which an address can be changed
-# at will (RFC 6177 gives a site a /48; a /24 is the smallest block that is routed).
-PREFIXES: Final = {4: 24, 6: 48}
+from sync import tries
 
 # page → how often. Reports and their photos follow the city's own setting.
 LIMITS: Final = {
@@ -40,11 +37,4 @@ def init(app: Flask, reports_an_hour: int) -> None:
 
 def _network() -> str:
     """The caller's network, as far as the proxies in front are trusted to say who it is."""
-    told = request.remote_addr or "127.0.0.1"
-    try:
-        address = ip_address(told)
-    except ValueError:  # a proxy that names ports, or nobody
-        return told[:60]
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return str(ip_network((address, PREFIXES[address.version]), strict=False))
+    return tries.network(request.remote_addr)

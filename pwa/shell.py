@@ -295,6 +295,7 @@ def context() -> dict[str, Any]:
         "line": hours.told(),
         "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
+        "may_open": access.may_open,
         "lang": filters.lang,
         "text_direction": _direction,
         "other_languages": _other_languages,

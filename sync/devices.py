@@ -6,15 +6,20 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import events, logins
+from city import events, logins, people
 from city.events import Actor
 from city.schema import Boot, Device, Person, Root
 from sync import uploads
 
+# What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
+WAITING = ("ops", "photos", "oldest")
+# A phone that only asks for news is written down this often: asking must not cost a write.
+SEEN_AGAIN = timedelta(minutes=5)
 # Work that a phone has been told of is taken for kept after a week; backups will say it more exactly.
 SAFE_AFTER = timedelta(days=7)
 
@@ -56,7 +61,18 @@ def enrol(s: Session, person: Person, token: str | None, at: datetime) -> tuple[
     )
     s.add(device)
     s.flush()
+    events.record(s, f"device:{device.id}", "enrol device", by=people.actor(person), at=at)
     return device, token
+
+
+def seen(device: Device, release: str, waiting: Mapping[str, Any], at: datetime) -> bool:
+    """Notes that a phone was here and what it says of itself; False where nothing new is worth a write."""
+    waits = {name: waiting.get(name) for name in WAITING if isinstance(waiting.get(name), int)}
+    told = (release, waits)
+    if told == (device.release, device.waiting) and at - device.seen_at < SEEN_AGAIN:
+        return False
+    device.seen_at, (device.release, device.waiting) = at, told
+    return True
 
 
 def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:

@@ -92,11 +92,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request of a phone.
-
-    `release` and `waiting` (`ops`, `photos`, `oldest`) are read and not used yet. They are for a list of
-    phones that shows which run an old version and which hold work back.
-    """
+    """One request of a phone. `release` and `waiting` (`ops`, `photos`, `oldest`) go to the list of them."""
 
     nonce: str
     epoch: str

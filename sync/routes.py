@@ -18,13 +18,14 @@ from werkzeug.exceptions import HTTPException
 
 from city import boots, logins, people, photos
 from city.db import reading, transaction
-from city.lifecycle import CREW
+from city.lifecycle import CREW, Refused
 from city.schema import Device, Person
 from city.settings import Settings
-from sync import devices, protocol, pull, push, uploads
+from sync import devices, enrolment, protocol, pull, push, tries, uploads
 from sync.protocol import RETRY, Exchange, Unreadable, result
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
+MAX_CODE = 1_000  # bytes
 DEVICE_DAYS = 90
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
@@ -76,6 +77,7 @@ def exchange() -> Response:
         # Nothing is stored and nothing is lost: the phone keeps its work until somebody signs in.
         waiting = [result(op.id, RETRY, "login") for op in asked.ops]
         return _json(_answer(asked, at, auth=auth, results=waiting))
+    _note_seen(device, asked, at)
     try:
         sender = push.Sender(device.id, person.id, here.settings.var)
         taken = push.push(here.engine, sender, asked.ops, at)  # 2 to 9
@@ -92,15 +94,49 @@ def exchange() -> Response:
 
 
 @bp.post("/device")
-def enrol() -> Response:
-    """Gives this phone its name and, once, the token that it shows from now on."""
+def name_device() -> Response:
+    """Gives the phone of whoever is logged in its name and, once, the token it shows from now on."""
     here, at = _here(), _here().now()
     with transaction(here.engine) as s:
         person = logins.person_of(s, session.get("login"), at)
         if person is None or CREW not in people.actor(person).roles:
             abort(401)
         device, token = devices.enrol(s, person, _token(), at)
-        response = _json({"device": device.id, "person": person.id})
+        told = _who(device, person)
+    return _enrolled(told, token)
+
+
+@bp.post("/enrol")
+def enrol() -> Response:
+    """Makes this phone somebody's by a code, logs them in on it, and gives it its name and token."""
+    here, at, code = _here(), _here().now(), _code()
+    source = tries.source(here.settings.secret_key, request.remote_addr)
+    with transaction(here.engine) as s:  # a wrong guess must be counted: the transaction commits either way
+        try:
+            person = enrolment.use_code(s, code, source, at)
+        except Refused as refused:
+            fault = refused.code
+        else:
+            device, token = devices.enrol(s, person, _token(), at)
+            told, login = _who(device, person), logins.begin(s, person, at, how="phone code")
+            fault = ""
+    if fault:
+        return _later(429, FULL_SECONDS) if fault == "too_many_tries" else _refused(422, fault)
+    session.clear()  # nothing of whoever used this browser before
+    session["login"] = login
+    return _enrolled(told, token)
+
+
+def _who(device: Device, person: Person) -> dict[str, Any]:
+    """What a phone is told of itself and its user; all that it knows of them without signal."""
+    crews = [{"id": crew.id, "name": crew.name} for crew in sorted(person.crews, key=lambda crew: crew.id)]
+    return {
+        "device": device.id, "person": person.id, "name": person.name, "lang": person.lang, "crews": crews,
+    }  # fmt: skip
+
+
+def _enrolled(told: dict[str, Any], token: str | None) -> Response:
+    response, here = _json(told), _here()
     if token:
         secure = here.settings.base_url.startswith("https")
         response.set_cookie(
@@ -143,6 +179,13 @@ def photo_piece(photo_id: str) -> Response:
     return _offset(200, arrived, arrived == length)
 
 
+def _note_seen(device: Device, asked: Exchange, at: datetime) -> None:
+    """Only phones with something new to say cost a write."""
+    if devices.seen(device, asked.release, asked.waiting, at):
+        with transaction(_here().engine) as s:
+            devices.seen(s.get_one(Device, device.id), asked.release, asked.waiting, at)
+
+
 def _news(asked: Exchange, person_id: int, reset: bool, at: datetime) -> dict[str, Any]:
     with reading(_here().engine) as s:
         by = people.actor(s.get_one(Person, person_id))
@@ -167,6 +210,18 @@ def _auth(device: Device | None, person: Person | None, asked: Exchange) -> str:
     return "disabled" if person.disabled_at or CREW not in people.actor(person).roles else "ok"
 
 
+def _code() -> str:
+    """The code in `{"code": …}`."""
+    if request.mimetype != "application/json":
+        abort(415)
+    request.max_content_length = MAX_CODE
+    told = request.get_json(silent=True)
+    code = told.get("code") if isinstance(told, dict) else None
+    if not isinstance(code, str):
+        abort(400)
+    return code[:40]
+
+
 def _read() -> Exchange:
     if request.mimetype != "application/json":
         abort(415)
@@ -174,8 +229,8 @@ def _read() -> Exchange:
     try:
         return protocol.parse(_inflated(request.get_data()))
     except Unreadable as fault:
-        response = _json({"error": fault.code, "protocol": protocol.PROTOCOL})
-        response.status_code = 413 if fault.code in ("too_large", "too_many_operations") else 400
+        status = 413 if fault.code in ("too_large", "too_many_operations") else 400
+        response = _refused(status, fault.code)
         raise HTTPException(response=response) from fault
 
 
@@ -205,9 +260,14 @@ def _json(told: dict[str, Any]) -> Response:
     return response
 
 
-def _later(status: int, seconds: int) -> Response:
-    response = _json({"error": "later"})
+def _refused(status: int, fault: str) -> Response:
+    response = _json({"error": fault, "protocol": protocol.PROTOCOL})
     response.status_code = status
+    return response
+
+
+def _later(status: int, seconds: int) -> Response:
+    response = _refused(status, "later")
     response.headers["Retry-After"] = str(seconds)
     return response
 

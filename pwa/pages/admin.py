@@ -1,4 +1,4 @@
-"""For administrators: people, crews, phones, keys, versions of the city file, and undelivered mail."""
+"""For administrators: people, crews, keys, versions of the city file, and undelivered mail."""
 
 import json
 from collections.abc import Callable
@@ -10,14 +10,13 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import delivery, logins, people, queries
 from city.lifecycle import Refused
-from city.schema import ApiKey, Crew, CrewMember, Department, Device, Message, Person, Policy
+from city.schema import ApiKey, Crew, CrewMember, Department, Message, Person, Policy
 from pwa import access, errors, forms
 from pwa.fragments import go, render
-from sync import devices as phones
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
-MOST = 200  # rows of a list that only grows: phones, versions, undelivered mail
+MOST = 200  # rows of a list that only grows: versions, undelivered mail
 
 Id = "<int(max=2147483647):%s>"
 
@@ -131,25 +130,6 @@ def change_crew(number: int) -> Response:
     return go(url_for("admin.crew", number=number, said="saved"))
 
 
-@bp.get("/phones")
-def device_list() -> Response:
-    """The crews' phones, the last one seen first."""
-    asked = select(Device, Person).join(Person, Person.id == Device.person_id)
-    with access.reading() as s:
-        rows = s.execute(asked.order_by(Device.revoked_at.is_not(None), Device.seen_at.desc()).limit(MOST))
-        return render("admin/phones.html", rows=list(rows), total=_count(s, Device))
-
-
-@bp.post("/phones/<device_id>/revoked")
-def revoke_device(device_id: str) -> Response:
-    """A lost phone: it gets nothing any more, until somebody logs in on it again."""
-    here = access.here()
-    with access.writing() as s:
-        found = access.or_404(s.get(Device, device_id))
-        phones.revoke(s, here.settings.var, found, by=g.actor, at=access.now())
-    return go(url_for("admin.device_list", said="revoked"))
-
-
 @bp.get("/keys")
 def keys() -> Response:
     """API keys of other programs."""
@@ -181,7 +161,12 @@ def city_file() -> Response:
     with access.reading() as s:
         rows = list(s.scalars(select(Policy).order_by(Policy.number.desc()).limit(MOST)))
         names = queries.names(s, [row.applied_by for row in rows])
-        return render("admin/city_file.html", rows=rows, names=names, total=_count(s, Policy))
+        return render(
+            "admin/city_file.html",
+            rows=rows,
+            names=names,
+            total=s.scalar(select(func.count()).select_from(Policy)) or 0,
+        )
 
 
 @bp.get("/mail")
@@ -312,7 +297,3 @@ def _department(s: Session) -> str | None:
 
 def _departments(s: Session) -> list[Department]:
     return list(s.scalars(select(Department).order_by(Department.code)))
-
-
-def _count(s: Session, table: type[Device] | type[Policy]) -> int:
-    return s.scalar(select(func.count()).select_from(table)) or 0

@@ -23,6 +23,7 @@ EXPECTED = {
     "account.me": {*people.STAFF},
     "crew": {CREW},
     "admin": {"administrator"},
+    "phones": {"administrator", DISPATCHER, SUPERVISOR},
     "dispatch": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "dispatch.accept": {DISPATCHER, CALL_TAKER},
     "dispatch.assign": {DISPATCHER, SUPERVISOR},

@@ -134,10 +134,11 @@ def test_a_lost_phone_is_shut_out(town: Town, send: Send, office: FlaskClient) -
         scene.s.add(
             Device(
                 id="0f" * 18, person_id=town.ids["rosa"], token_hash="x", enrolled_at=town.now,
-                seen_at=town.now,
+                seen_at=town.now, release="a1b2", waiting={"ops": 3, "photos": 1, "oldest": 1_778_500_000},
             )
         )  # fmt: skip
-    assert "Rosa" in office.get("/admin/phones").text
+    page = office.get("/admin/phones").text
+    assert all(told in page for told in ("Rosa", "3 entries, 1 photo", "a1b2", "since"))
     assert send(f"/phones/{'0f' * 18}/revoked").headers["Location"] == "/admin/phones?said=revoked"
     with town.looking() as scene:
         assert scene.s.get_one(Device, "0f" * 18).revoked_at == town.now
@@ -226,3 +227,19 @@ def test_somebody_shut_out_gets_no_link(town: Town, send: Send) -> None:
     answer = send(f"/people/{town.ids['rosa']}/link")
     assert answer.status_code == 422
     assert "Let this person in again first." in answer.text
+
+
+@pytest.mark.parametrize("name", ["administrator", "dispatcher", "supervisor"])
+def test_staff_make_a_code_for_a_crews_phone(
+    name: str, town: Town, log_in: Callable[..., FlaskClient], token: Callable[[], str]
+) -> None:
+    browser = log_in(name)
+    form = {"csrf_token": token(), "person": town.ids["rosa"]}
+    page = browser.post("/admin/phones/codes", data=form).text
+    found = re.search(r'id="phone-code">([A-Z0-9]{4} [A-Z0-9]{4})<', page)
+    assert found
+    assert "Rosa" in page
+    assert found[1] not in browser.get("/admin/phones").text
+    assert ('href="/admin/crews"' in page) == (name == "administrator")
+    form["person"] = town.ids["manager"]
+    assert browser.post("/admin/phones/codes", data=form).status_code == 422
