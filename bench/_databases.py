@@ -19,13 +19,18 @@ class Database:
     url: str
     owner_url: str = ""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """As an installation names it."""
+        return {"CITYLINE_DATABASE_URL": self.url, "CITYLINE_DATABASE_OWNER_URL": self.owner_url}
+
 
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[Database]:
-    """SQLite's lies in `folder`, PostgreSQL's in a throwaway server; both begin empty."""
+    """SQLite's lies in `folder`, PostgreSQL's in a throwaway server; both begin empty, as does `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     if kind == "sqlite":
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         url = f"sqlite:///{folder / 'cityline.db'}"
         db.migrate(url)
         yield Database(url)

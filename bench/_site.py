@@ -24,6 +24,7 @@ BROWSER_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
+PROGRAM = str(Path(sys.executable).with_name("cityline"))
 STARTED_WITHIN = 60.0
 
 
@@ -50,22 +51,27 @@ def browser() -> str:
 def serving(name: str, cases: int) -> Iterator[Site]:
     """The demo city with so many cases, kept as var/bench/`name`, behind the real server and worker."""
     var = ROOT / "var" / "bench" / name
+    _fill(var, cases)
+    with running(var) as site:
+        yield site
+
+
+@contextmanager
+def running(var: Path, **settings: str) -> Iterator[Site]:
+    """The real server and worker over what lies in `var`; `settings` are those of docs/settings.md."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    ours = {"CITYLINE_VAR": str(var), "CITYLINE_BASE_URL": url}
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CITYLINE_")} | ours
-    program = str(Path(sys.executable).with_name("cityline"))
-    _fill(var, program, environment, cases)
+    environment = _environment(var, CITYLINE_BASE_URL=url, **settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no child outlives a bench that is ended
     with (var / "bench.log").open("wb") as log:
         children = [
-            subprocess.Popen([program, *words], env=environment, stdout=log, stderr=log)
+            subprocess.Popen([PROGRAM, *words], env=environment, stdout=log, stderr=log)
             for words in (["web", "--port", str(port)], ["work"])
         ]
         try:
             _wait_for(f"{url}/readyz", var / "bench.log")
-            yield Site(url, city_settings.read(ours))
+            yield Site(url, city_settings.read(environment))
         finally:
             for child in children:
                 child.terminate()
@@ -73,7 +79,18 @@ def serving(name: str, cases: int) -> Iterator[Site]:
                 child.wait(15)
 
 
-def _fill(var: Path, program: str, environment: dict[str, str], cases: int) -> None:
+def fill(var: Path, cases: int, **settings: str) -> None:
+    """Makes the demo city with so many cases in an empty database."""
+    command = [PROGRAM, "demo", "--cases", str(cases)]
+    subprocess.run(command, env=_environment(var, **settings), stdout=sys.stderr, check=True)
+
+
+def _environment(var: Path, **settings: str) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CITYLINE_")}
+    return others | {"CITYLINE_VAR": str(var)} | settings
+
+
+def _fill(var: Path, cases: int) -> None:
     """Builds the database, unless the one that is there was built by this very code."""
     sources = [path for path in (ROOT / "city").rglob("*") if path.suffix in (".py", ".toml", ".jpg")]
     made_by = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
@@ -83,8 +100,7 @@ def _fill(var: Path, program: str, environment: dict[str, str], cases: int) -> N
         return
     say(f"Building {var.relative_to(ROOT)} with {cases} cases")
     shutil.rmtree(var, ignore_errors=True)
-    command = [program, "demo", "--cases", str(cases)]
-    subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
+    fill(var, cases)
     stamp.write_text(wanted)
 
 
