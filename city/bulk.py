@@ -5,7 +5,6 @@ test holds the two together. What a form asks about (boundary, answers, nearness
 """
 
 import gc
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -65,7 +64,6 @@ KINDS: tuple[type[Base], ...] = (
     Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, NotFixed,
 )  # fmt: skip
 NUMBERED = (Case, Report, Assignment, Pause, Closure, NotFixed)
-IDS_AT_ONCE = 1000
 
 Row = TypeVar("Row", bound=Base)
 
@@ -220,7 +218,7 @@ class _Writer:
         self.by_id: dict[int, _Life] = {}
         self.said: set[tuple[int, int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
-        self.ids: dict[type[Base], Iterator[int]] = {kind: _ids(s, kind) for kind in NUMBERED}
+        self.ids: dict[type[Base], Iterator[int]] = {kind: events.fresh_ids(s, kind) for kind in NUMBERED}
         self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
             "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
             "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
@@ -686,17 +684,6 @@ def _one_of(value: str, choices: Sequence[str], name: str) -> None:
 def _row(row: Base, keys: Sequence[str]) -> dict[str, Any]:
     told = vars(row)
     return {key: told.get(key) for key in keys}
-
-
-def _ids(s: Session, kind: type[Base]) -> Iterator[int]:
-    """Ids that nobody else gets: SQLite has one writer at a time, PostgreSQL a sequence."""
-    table = str(kind.__table__.name)  # type: ignore[attr-defined]
-    if s.get_bind().dialect.name != "postgresql":
-        last = s.scalar(select(func.max(kind.__table__.c.id))) or 0
-        yield from itertools.count(last + 1)
-    following = select(func.nextval(func.pg_get_serial_sequence(table, "id")))
-    while True:
-        yield from s.scalars(following.select_from(func.generate_series(1, IDS_AT_ONCE))).all()
 
 
 def _next_numbers(s: Session, year: int, count: int) -> Iterator[int]:

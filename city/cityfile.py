@@ -67,6 +67,15 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Topic:
+    """What a conversation is about, and who knows about it."""
+
+    code: str
+    names: Words
+    department_code: str
+
+
+@dataclass(frozen=True)
 class CityFile:
     """One city. The first language is its own; `phone` and `emergency` are numbers to call.
 
@@ -87,6 +96,7 @@ class CityFile:
     groups: tuple[Group, ...]
     services: tuple[Service, ...]
     routing: tuple[Rule, ...]
+    topics: tuple[Topic, ...]
 
     @property
     def line(self) -> Calendar | None:
@@ -157,6 +167,7 @@ def parse(text: str, name: str) -> CityFile:
         groups=groups,
         services=services,
         routing=tuple(_rules(top, departments, groups, services)),
+        topics=tuple(_topics(top, languages, {d.code for d in departments})),
     )
     top.refuse_rest()
     return city
@@ -258,6 +269,14 @@ def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str,
 def _values(question: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for row in question.rows("values"):
         yield {"code": row.text("code", 'code = "yes"'), "words": row.words("words", languages)}
+        row.refuse_rest()
+
+
+def _topics(top: Table, languages: tuple[str, ...], departments: set[str]) -> Iterator[Topic]:
+    if not top.has("topics"):
+        return
+    for code, row in top.tables("topics", "[topics.taxes]"):
+        yield Topic(code, row.words("names", languages), row.one_of("department", departments))
         row.refuse_rest()
 
 

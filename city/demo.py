@@ -1,11 +1,11 @@
-"""Fills an empty database with Larkhaven, the invented city: ground, people, cases, all from one seed."""
+"""Fills an empty database with Larkhaven, the invented city: ground, people, cases, calls, from one seed."""
 
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, events, policies
+from city import cityfile, demo_desk, events, policies
 from city import people as persons
 from city.db import transaction
 from city.demo_cases import tell as cases
@@ -40,7 +40,10 @@ CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
 def fill(
     engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
 ) -> None:
-    """Services, ground, people and `count` cases; raises Refused `not_empty` where somebody is at home."""
+    """Services, ground, people, `count` cases, answers and contacts.
+
+    Raises Refused `not_empty` where somebody is at home.
+    """
     with transaction(engine) as s:
         if s.scalar(select(exists().select_from(Person))):
             raise Refused("not_empty")
@@ -52,6 +55,7 @@ def fill(
             s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
         )
     cases(engine, settings, count, seed, now)
+    demo_desk.fill(engine, settings, seed, now)
 
 
 def people(s: Session) -> None:

@@ -63,3 +63,15 @@ NEAR_SHARE: Final = 0.30
 REOPENED_SHARE: Final = 0.021  # New Haven 2.3 %, Gainesville 1.9 %
 CANCELLED_SHARE: Final = 0.025  # Los Angeles
 ANSWERED_SHARE: Final = 0.064  # "Noted" and "Invalid"
+
+# Of Hartford's calls 10 to 11 % became a case for a department.
+FOLLOW_UP_SHARE: Final = 0.105
+# 43 % of Hartford's households mainly speak another language: Spanish first, then these.
+OTHER_LANGUAGES_SHARE: Final = 0.43
+LANGUAGES: Final = {"en": 57, "es": 30, "pt": 6, "ht": 4, "pl": 3}
+# What people ask. Only the first two places are Hartford's; how often is our guess.
+TOPICS: Final = {
+    "taxes": 26, "vital-records": 17, "trash": 12, "parking": 8, "bulky-waste": 6, "water": 6,
+    "neighbors": 4, "streets": 4, "recycling": 4, "snow": 4, "streetlights": 3, "voting": 3, "library": 3,
+    "dogs": 2, "trees": 2,
+}  # fmt: skip

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from city import db, demo_figures, geo, promises, settings
 from city.demo_figures import KINDS
 from city.lifecycle import CANCELLED, CLOSED, MERGED
-from city.schema import Case, Event, Photo, Report, Service
+from city.schema import Case, Contact, Event, Photo, Report, Service
 
 NEAR_METRES, NEAR_DAYS = 50.0, 14.0
 FEW, MANY = 50, 300  # closed cases of a kind, from which on its median, and its last tenth, say something
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 def lines(s: Session) -> Iterator[Line]:
-    """All measures over the cases of this database."""
+    """All measures over the cases and contacts of this database."""
     rows = list(
         s.execute(
             select(Case.id, Case.service_code, Case.state, Case.opened_at, Case.closed_at, Case.lat, Case.lon)
@@ -44,6 +44,7 @@ def lines(s: Session) -> Iterator[Line]:
     yield from _times(s, rows)
     yield from _reports(s)
     yield from _ends(s, rows)
+    yield from _contacts(s)
 
 
 def markdown(measured: Sequence[Line]) -> str:
@@ -52,7 +53,8 @@ def markdown(measured: Sequence[Line]) -> str:
     for line in measured:
         real, demo, by = (f"{value:.3g}" for value in (line.real, line.demo, line.tolerance))
         mark = "" if line.fits else " (!)"
-        told.append(f"| {line.what} | {real} {line.unit} | {demo} {line.unit}{mark} | ± {by} |")
+        unit = f" {line.unit}" if line.unit else ""
+        told.append(f"| {line.what} | {real}{unit} | {demo}{unit}{mark} | ± {by} |")
     return "\n".join(told)
 
 
@@ -111,6 +113,29 @@ def _ends(s: Session, rows: Sequence[Any]) -> Iterator[Line]:
     yield Line("reopened", 100 * demo_figures.REOPENED_SHARE, 100 * reopened / len(rows), 1)
     near = sum(_followers([row for row in rows if row.service_code == code and row.lat]) for code in KINDS)
     yield Line("within 50 m and 14 days of another", 100 * demo_figures.NEAR_SHARE, 100 * near / len(rows), 6)
+
+
+def _contacts(s: Session) -> Iterator[Line]:
+    rows = list(s.execute(select(Contact.began_at, Contact.topic_code, Contact.outcome, Contact.lang)))
+    if not rows:
+        return
+    zone = promises.zone_of(s.scalars(select(Service).order_by(Service.position)).first())  # type: ignore[arg-type]
+    began = [row.began_at.astimezone(zone) for row in rows]
+
+    def share(of: int) -> float:
+        return 100 * of / len(rows)
+
+    cases, foreign = sum(row.outcome == "case" for row in rows), sum(row.lang != "en" for row in rows)
+    yield Line("contacts that become a case", 100 * demo_figures.FOLLOW_UP_SHARE, share(cases), 0.5)
+    yield Line("contacts not in English", 100 * demo_figures.OTHER_LANGUAGES_SHARE, share(foreign), 4)
+    asked = [topic for topic, _ in Counter(row.topic_code for row in rows).most_common()]
+    for place, topic in enumerate(("taxes", "vital-records"), start=1):
+        yield Line(f"contacts: place of {topic}", place, asked.index(topic) + 1, 0, "")
+    real = demo_figures.WEEKDAYS[1]
+    yield Line("contacts on a Tuesday", real, share(sum(at.weekday() == 1 for at in began)), 3)
+    for name, span in (("from 8 to noon", range(8, 12)), ("from noon to 5 pm", range(12, 17))):
+        real = sum(demo_figures.HOURS[hour] for hour in span)
+        yield Line(f"contacts {name}", real, share(sum(at.hour in span for at in began)), 3)
 
 
 def _followers(rows: Sequence[Any]) -> int:

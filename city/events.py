@@ -1,6 +1,7 @@
 """The append-only, hash-chained log: writing it, reading it, and finding out whether it was changed."""
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from city.schema import Base, Case, Clock, Event, EventDetail, FeedRow, Head, Ro
 
 GENESIS = "0" * 64
 BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as parameters
+IDS_AT_ONCE = 1000
 # The columns of a line that its hash covers: every one but the hash itself.
 CHAINED = (
     "prev", "seq", "subject", "n", "kind", "was", "now", "actor", "at", "at_device", "origin", "facts",
@@ -95,6 +97,16 @@ def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]]) -> None:
         s.execute(insert(_table(kind)), rows[start : start + BATCH])
 
 
+def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
+    """Ids for such rows that nobody else gets: SQLite has one writer at a time, PostgreSQL a sequence."""
+    table = _table(kind)
+    if s.get_bind().dialect.name != "postgresql":
+        yield from itertools.count((s.scalar(select(func.max(table.c.id))) or 0) + 1)
+    following = select(func.nextval(func.pg_get_serial_sequence(table.name, "id")))
+    while True:
+        yield from s.scalars(following.select_from(func.generate_series(1, IDS_AT_ONCE))).all()
+
+
 @contextmanager
 def savepoint(s: Session) -> Iterator[None]:
     """A part of a transaction that may fail alone: its rows and its lines of the log go together."""
@@ -118,6 +130,16 @@ def since(s: Session, seq: int, limit: int = 500) -> list[Event]:
 def of_case(case_id: int) -> str:
     """A case's name in the log."""
     return f"case:{case_id}"
+
+
+def of_contact(contact_id: int) -> str:
+    """A contact's name in the log."""
+    return f"contact:{contact_id}"
+
+
+def of_answer(answer_id: int) -> str:
+    """An answer's name in the log."""
+    return f"answer:{answer_id}"
 
 
 def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:

@@ -49,9 +49,10 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
 
 
 def enact(s: Session, city: CityFile) -> None:
-    """Writes departments and services as the file has them.
+    """Writes departments, services and topics as the file has them.
 
-    A service that left the file keeps its row, since old cases name it; it is offered no more.
+    A service or topic that left the file keeps its row, since old cases and contacts name it; it is offered
+    no more.
     """
     for department in city.departments:
         s.merge(schema.Department(code=department.code, names=department.names, time_zone=city.time_zone.key))
@@ -59,6 +60,8 @@ def enact(s: Session, city: CityFile) -> None:
     columns = schema.Service.__table__.columns.keys()
     for service in city.services:
         s.merge(schema.Service(**{name: value for name, value in vars(service).items() if name in columns}))
+    for topic in city.topics:
+        s.merge(schema.Topic(**vars(topic)))
     s.flush()
 
 

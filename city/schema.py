@@ -94,6 +94,15 @@ class Service(Base):
     department: Mapped[Department] = relationship()
 
 
+class Topic(Base):
+    """What a Contact was about, and whose business that is."""
+
+    __tablename__ = "topics"
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    names: Mapped[dict[str, Any]]
+    department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"))
+
+
 class Street(Base):
     __tablename__ = "streets"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -495,6 +504,51 @@ class NotFixed(Base):
     cycle: Mapped[int]
     said_at: Mapped[datetime]
     led_to: Mapped[str] = mapped_column(String(12))  # reopened, joined, review, new case
+
+
+class Answer(Base):
+    """An article of the knowledge base. Every change is a new `version`; all of their words are kept."""
+
+    __tablename__ = "answers"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    state: Mapped[str] = mapped_column(String(12))  # published, retired
+    version: Mapped[int]
+    department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"))  # who keeps it true
+    topic_code: Mapped[str] = mapped_column(ForeignKey("topics.code"), index=True)
+    services: Mapped[list[Any]]  # codes of the services it leads to
+    review_on: Mapped[date]  # when its department must look at it again
+
+
+class AnswerText(Base):
+    """An Answer's words in one language, as one version had them."""
+
+    __tablename__ = "answer_texts"
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lang: Mapped[str] = mapped_column(String(10), primary_key=True)
+    title: Mapped[str]
+    body: Mapped[str]  # Markdown
+    script: Mapped[str]  # what a call-taker reads aloud
+
+
+class Contact(Base):
+    """One conversation with the city. Its words, if any, stand with its line of the log."""
+
+    __tablename__ = "contacts"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # from the form: a retry finds its contact
+    channel: Mapped[str] = mapped_column(String(10))  # phone, voicemail, counter
+    began_at: Mapped[datetime] = mapped_column(index=True)
+    seconds: Mapped[int]
+    topic_code: Mapped[str] = mapped_column(ForeignKey("topics.code"))
+    lang: Mapped[str] = mapped_column(String(10))
+    outcome: Mapped[str] = mapped_column(String(12))  # answered, case, transferred, dropped
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # who took it
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))
+    transferred_to: Mapped[str | None] = mapped_column(String(40))  # a department, or an office elsewhere
+    origin: Mapped[str] = mapped_column(String(10), default="live")
 
 
 class Clock(Base):

@@ -54,6 +54,16 @@ def next_opening(calendar: Calendar, at: datetime) -> datetime | None:
     return next((max(begin, at) for begin, end in _spans(calendar, at) if at < end), None)
 
 
+def spans_of(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
+    """From when until when (aware UTC) it is open on a day, in order; none on a free one."""
+    if _is_free(calendar, day):
+        return []
+    return [
+        (_instant(calendar, day, begin), _end(calendar, day, end))
+        for begin, end in calendar.hours[day.weekday()]
+    ]
+
+
 def names_of(country: str, state: str) -> set[str]:
     """What the holidays of ten years are called, as `Calendar.worked` may name them."""
     years = range(2025, 2035)
@@ -72,10 +82,7 @@ def _spans(calendar: Calendar, at: datetime) -> Iterator[tuple[datetime, datetim
     """The open spans of the day of `at` and of those after it, in order, aware UTC."""
     today = at.astimezone(calendar.zone).date()
     for n in range(LOOK_AHEAD_DAYS):
-        day = today + timedelta(days=n)
-        if not _is_free(calendar, day):
-            for begin, end in calendar.hours[day.weekday()]:
-                yield _instant(calendar, day, begin), _end(calendar, day, end)
+        yield from spans_of(calendar, today + timedelta(days=n))
 
 
 def _is_free(calendar: Calendar, day: date) -> bool:

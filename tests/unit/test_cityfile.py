@@ -113,7 +113,10 @@ WRONG = [
     ('crew = "Lights 2"', "crew = 2", "routing[1].crew: 2 is not words in quotes"),
     ('crew = "Lights 2"', 'person = "Luis"', "routing[1].person: is not a key known here"),
     ('service = "tree-on-wire"', 'department = "lights"\n[[routing]]', "every case fits it"),
-    ("[departments.lights]", "[department.lights]", "'lights' is none of clean, homes, streets, trees"),
+    ("[departments.lights]", "[department.lights]", "'lights' is none of clean, clerk, finance"),
+    ("[topics.taxes]", "[topics.taxes]\nnote = 1", "topics.taxes.note: is not a key known here"),
+    ('department = "finance"', 'department = "money"', "topics.taxes.department: 'money' is none of clean"),
+    ('es = "Impuestos" }', 'es = "" }', "topics.taxes.names.es: '' is not words"),
 ]  # fmt: skip
 
 
@@ -348,10 +351,10 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
     r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words)\.(en|es)"
 )
-NAMED = re.compile(r"^(departments|groups|services|calendars|files)\.(?:logo\.svg|[^.]+)")
+NAMED = re.compile(r"^(departments|groups|services|topics|calendars|files)\.(?:logo\.svg|[^.]+)")
 
 
 def _general(key: str) -> str:

@@ -11,16 +11,33 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, func, select
 
-from city import db, demo, demo_ground, demo_table, events, people, photos, places, promises
+from city import (
+    answers,
+    cityfile,
+    contacts,
+    db,
+    demo,
+    demo_desk,
+    demo_ground,
+    demo_table,
+    events,
+    people,
+    photos,
+    places,
+    promises,
+    worktime,
+)
 from city.geo import Point
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.schema import (
     Address,
+    Answer,
     Area,
     Asset,
     Base,
     Case,
     Closure,
+    Contact,
     Crossing,
     Event,
     FeedRow,
@@ -28,6 +45,7 @@ from city.schema import (
     Photo,
     Report,
     Street,
+    Topic,
 )
 from city.settings import Settings
 from city.settings import read as read_settings
@@ -197,7 +215,7 @@ def test_an_empty_database_is_no_demo(engine: Engine) -> None:
 def test_two_years_look_like_those_of_real_cities(years: City) -> None:
     with db.reading(years.engine) as s:
         measured = list(demo_table.lines(s))
-        assert len(measured) > 45
+        assert len(measured) > 52
         assert [line for line in measured if not line.fits] == []
         assert "| measure | real | demo | tolerance |" in demo_table.markdown(measured)
 
@@ -223,6 +241,68 @@ def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
         done = s.scalars(select(Case).where(Case.number.in_(shown), Case.state == CLOSED)).all()
         assert 0 < len(shown) < 400
         assert all(case.closed_at and case.closed_at > NOW - timedelta(days=1) for case in done)
+
+
+def test_every_report_by_phone_has_its_conversation(years: City) -> None:
+    with db.reading(years.engine) as s:
+        since = NOW - timedelta(days=demo_desk.DAYS)
+        calls = select(Report.case_id).where(Report.channel == "phone", Report.taken_at >= since)
+        ended = select(Contact.case_id).where(Contact.outcome == "case")
+        assert Counter(s.scalars(ended)) == Counter(s.scalars(calls)) != Counter()
+
+
+def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years: City) -> None:
+    with db.reading(years.engine) as s:
+        known = answers.published(s)
+        assert len(known) == 16
+        for answer in known:
+            said = answers.texts(s, answer)
+            assert said.keys() == {"en", "es"}
+            assert said["en"] != said["es"]
+            assert len({words for text in said.values() for words in vars(text).values()}) == 6
+        assert sorted(answer.version for answer in known) == [1] * 15 + [2]
+        assert any(answer.review_on < NOW.date() for answer in known)
+        rows = s.scalars(select(Contact)).all()
+        assert {row.outcome for row in rows} == set(contacts.OUTCOMES)
+        assert {row.channel for row in rows} == set(contacts.CHANNELS)
+        assert {row.topic_code for row in rows} == set(s.scalars(select(Topic.code)))
+        assert {row.origin for row in rows} == {"demo"}
+        assert all(row.began_at + timedelta(seconds=row.seconds) <= NOW for row in rows)
+        read = {row.answer_id for row in rows if row.outcome == "answered" and row.answer_id}
+        assert read == {answer.id for answer in known}
+
+
+def test_nobody_speaks_with_a_closed_line(years: City) -> None:
+    line = cityfile.load(years.settings.city).line
+    assert line is not None
+    with db.reading(years.engine) as s:
+        for channel, by_people in (("phone", True), ("counter", True), ("voicemail", False)):
+            began = s.scalars(select(Contact.began_at).where(Contact.channel == channel).limit(150)).all()
+            assert {worktime.is_open(line, at) for at in began} == {by_people}
+
+
+def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
+    with db.reading(years.engine) as s:
+        numbers = dict(s.execute(select(Case.id, Case.number)).all())
+        slugs = dict(s.execute(select(Answer.id, Answer.slug)).all())
+        lines = s.scalars(select(Event).where(Event.subject.like("contact:%"))).all()
+        told = {int(line.subject.removeprefix("contact:")): (line.actor, line.facts) for line in lines}
+        rows = s.scalars(select(Contact)).all()
+        assert len(rows) == len(told) == len(lines) > 1000
+        for row in rows:
+            optional = {
+                "case": row.case_id and numbers[row.case_id],
+                "answer": row.answer_id and slugs[row.answer_id],
+                "to": row.transferred_to,
+            }  # fmt: skip
+            assert told[row.id] == (
+                f"person:{row.person_id}",
+                {
+                    "channel": row.channel, "began_at": row.began_at.isoformat(), "seconds": row.seconds,
+                    "topic": row.topic_code, "lang": row.lang, "outcome": row.outcome,
+                }
+                | {name: value for name, value in optional.items() if value},
+            )  # fmt: skip
 
 
 def _digests(engine: Engine) -> dict[str, str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 
 from city import cityfile, db, events, people, policies
 from city.cityfile import CityFileError
-from city.schema import Department, Event, Policy, Service
+from city.schema import Department, Event, Policy, Service, Topic
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
@@ -68,6 +68,8 @@ def test_departments_and_services_are_written_as_the_file_has_them(engine: Engin
         assert services["light-out"].questions[0]["code"] == "pole-number"
         lights = s.get_one(Department, "lights")
         assert (lights.names["es"], lights.time_zone) == ("Alumbrado público", "America/New_York")
+        taxes = s.get_one(Topic, "taxes")
+        assert (taxes.names["es"], taxes.department_code) == ("Impuestos", "finance")
 
 
 def test_a_wrong_file_leaves_no_trace(engine: Engine, now: datetime) -> None:

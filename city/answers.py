@@ -1,0 +1,182 @@
+"""The knowledge base: articles with a spoken script, per language, kept true by a department.
+
+Every change is a new version and a line of the log, which commits to the words by their hash. Finding an
+answer by what somebody types is not here.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from city import events
+from city.events import Actor
+from city.lifecycle import Refused, may
+from city.schema import Answer, AnswerText, Department, Service, Topic
+
+PUBLISHED, RETIRED = "published", "retired"
+MAX_TITLE, MAX_BODY, MAX_SCRIPT = 200, 20_000, 2_000
+
+
+@dataclass(frozen=True)
+class Text:
+    """An answer in one language: `body` is Markdown, `script` is read aloud."""
+
+    title: str
+    body: str
+    script: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an editor hands over. `texts` by language; department, topic and services by their codes."""
+
+    department: str
+    topic: str
+    review_on: date
+    texts: Mapping[str, Text]
+    services: tuple[str, ...] = ()
+
+
+def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, origin: str = "live") -> Answer:
+    """A new answer under `slug`, which never changes: addresses and contacts name it.
+
+    Raises Refused: `not_allowed`, `bad_slug`, `known_slug`, `unknown_department`, `unknown_topic`,
+    `unknown_service`, `unknown_value` (lang), `empty_text`, `words_too_long`.
+    """
+    may("answer", by.roles)
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 80:
+        raise Refused("bad_slug", slug=slug)
+    _check(s, draft)
+    answer = Answer(slug=slug, state=PUBLISHED, version=1)
+    _fill(answer, draft)
+    try:
+        with s.begin_nested():
+            s.add(answer)
+    except IntegrityError:
+        raise Refused("known_slug", slug=slug) from None
+    _keep(s, answer, draft, "publish", by, at, origin)
+    return answer
+
+
+def revise(
+    s: Session, answer: Answer, draft: Draft, *, seen: int, by: Actor, at: datetime, origin: str = "live"
+) -> bool:
+    """Makes `draft` the answer's newest version and shows it; False where it is that already.
+
+    `seen` is the version that the editor had before them. Raises Refused `changed_meanwhile` where it is
+    not the newest any more, and what publish() raises for a draft.
+    """
+    may("answer", by.roles)
+    _check(s, draft)
+    _lock(s, answer)
+    if answer.state == PUBLISHED and _draft_of(s, answer) == _plain(draft):
+        return False
+    if answer.version != seen:
+        raise Refused("changed_meanwhile")
+    answer.version += 1
+    answer.state = PUBLISHED
+    _fill(answer, draft)
+    _keep(s, answer, draft, "revise", by, at, origin)
+    return True
+
+
+def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
+    """Shows the answer no more; contacts keep it, and revising brings it back."""
+    may("answer", by.roles)
+    _lock(s, answer)
+    if answer.state == RETIRED:
+        return False
+    answer.state = RETIRED
+    events.record(s, events.of_answer(answer.id), "retire", by=by, at=at, facts={"slug": answer.slug})
+    return True
+
+
+def by_slug(s: Session, slug: str) -> Answer | None:
+    """The answer of this name, also a retired one."""
+    return s.scalars(select(Answer).where(Answer.slug == slug)).first()
+
+
+def published(s: Session) -> list[Answer]:
+    """All answers that are shown, by slug."""
+    return list(s.scalars(select(Answer).where(Answer.state == PUBLISHED).order_by(Answer.slug)))
+
+
+def texts(s: Session, answer: Answer, version: int | None = None) -> dict[str, Text]:
+    """What it says, by language; as an older `version` said it where one is named."""
+    rows = s.scalars(
+        select(AnswerText)
+        .where(AnswerText.answer_id == answer.id, AnswerText.version == (version or answer.version))
+        .order_by(AnswerText.lang)
+    )
+    return {row.lang: Text(row.title, row.body, row.script) for row in rows}
+
+
+def digest(text: Text) -> str:
+    """The SHA-256 by which the log commits to a text."""
+    return hashlib.sha256(json.dumps([text.title, text.body, text.script]).encode()).hexdigest()
+
+
+def _lock(s: Session, answer: Answer) -> None:
+    s.flush()
+    s.refresh(answer, with_for_update=True)
+
+
+def _check(s: Session, draft: Draft) -> None:
+    if s.get(Department, draft.department) is None:
+        raise Refused("unknown_department", department=draft.department)
+    if s.get(Topic, draft.topic) is None:
+        raise Refused("unknown_topic", topic=draft.topic)
+    if missing := [code for code in draft.services if s.get(Service, code) is None]:
+        raise Refused("unknown_service", service=missing[0])
+    if not draft.texts:
+        raise Refused("empty_text")
+    for lang, text in draft.texts.items():
+        if not re.fullmatch("[a-z]{2,3}", lang):
+            raise Refused("unknown_value", name="lang", value=lang)
+        for words, most in ((text.title, MAX_TITLE), (text.body, MAX_BODY), (text.script, MAX_SCRIPT)):
+            if not words.strip():
+                raise Refused("empty_text", lang=lang)
+            if len(words) > most:
+                raise Refused("words_too_long", lang=lang, most=most)
+
+
+def _fill(answer: Answer, draft: Draft) -> None:
+    answer.department_code, answer.topic_code = draft.department, draft.topic
+    answer.services, answer.review_on = list(draft.services), draft.review_on
+
+
+def _keep(s: Session, answer: Answer, draft: Draft, kind: str, by: Actor, at: datetime, origin: str) -> None:
+    """The words of this version, and its line."""
+    said = _plain(draft).texts
+    s.add_all(
+        AnswerText(answer_id=answer.id, version=answer.version, lang=lang, **vars(text))
+        for lang, text in said.items()
+    )
+    facts = {
+        "slug": answer.slug, "version": answer.version, "department": draft.department, "topic": draft.topic,
+        "services": list(draft.services), "review_on": draft.review_on.isoformat(),
+        "texts": {lang: digest(text) for lang, text in said.items()},
+    }  # fmt: skip
+    events.record(s, events.of_answer(answer.id), kind, by=by, at=at, facts=facts, origin=origin)
+
+
+def _draft_of(s: Session, answer: Answer) -> Draft:
+    return Draft(
+        answer.department_code, answer.topic_code, answer.review_on, texts(s, answer), tuple(answer.services)
+    )
+
+
+def _plain(draft: Draft) -> Draft:
+    """The draft with its words as they are kept."""
+    kept = {
+        lang: Text(text.title.strip(), text.body.strip(), text.script.strip())
+        for lang, text in sorted(draft.texts.items())
+    }
+    return Draft(draft.department, draft.topic, draft.review_on, kept, tuple(draft.services))

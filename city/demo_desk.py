@@ -1,0 +1,201 @@
+"""The call desk of Larkhaven: what it knows, and the conversations of four months, all from one seed."""
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import accumulate
+from operator import attrgetter
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from city import answers, bulk, cityfile, contacts, demo_figures, people, worktime
+from city.answers import Draft, Text
+from city.cityfile import CityFile
+from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
+from city.db import transaction
+from city.events import Actor
+from city.lifecycle import CALL_TAKER, DISPATCHER
+from city.schema import Answer, Case, Person, Report, Service
+from city.settings import Settings
+
+ARTICLES = Path(__file__).parent / "demo_answers.toml"
+DAYS = 120  # how far back the conversations go: two years of them would take as long as all cases
+LOOKED_AT = 60  # days since an answer was last revised
+# How a conversation ends that becomes no case, and how long one takes: seconds, median and 90 %. Guesses.
+ENDINGS = {ANSWERED: 84, TRANSFERRED: 11, DROPPED: 5}
+SECONDS = {ANSWERED: (130, 320), CASE: (150, 330), TRANSFERRED: (70, 190), DROPPED: (25, 90)}
+SHORTEST, LONGEST = 5, 3600
+P90 = 1.2816  # the normal distribution's 90th percentile
+COUNTER_SHARE = 0.06  # who comes to City Hall instead of calling
+READ_SHARE = 0.88  # answered from an article; the rest the call-taker knew, or it stands nowhere yet
+NOTED_SHARE = 0.3  # of those transferred
+WINTER = (11, 12, 1, 2, 3)
+# Who has it where the department of the topic does not.
+OFFICES = {"streetlights": "utility", "neighbors": "police"}
+TOPIC_OF = {
+    "streetlight": "streetlights", "tree": "trees", "trash": "trash", "other": "streets",
+    "bulky-item": "bulky-waste", "dumping": "bulky-waste", "home-nuisance": "neighbors",
+}  # fmt: skip
+NOTES = (
+    "Has called twice this week already.",
+    "Wants to speak with whoever wrote the letter.",
+    "Asked to be called back after five.",
+    "Spoke with her son, who translates.",
+    "Was not sure whether it is the city's business.",
+)
+
+
+def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | None = None) -> None:
+    """The answers, then the conversations of DAYS until `now`; needs the cases and the people.
+
+    Every report that came by phone in that time has its conversation, and nine in ten conversations
+    needed no case. Without topics in the city file there is nothing to fill.
+    """
+    now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
+    city = cityfile.load(settings.city)
+    with bulk.uncollected(), transaction(engine) as s:
+        desk = _Desk(s, city, Random(f"desk {seed}"), now)
+        desk.write_down()
+        told = sorted([*desk.about_cases(), *desk.about_the_rest()], key=attrgetter("ended_at"))
+        contacts.log_all(s, [(each, desk.taker()) for each in told], origin="demo")
+
+
+class _Desk:
+    """Invents conversations. One transaction long."""
+
+    def __init__(self, s: Session, city: CityFile, chance: Random, now: datetime) -> None:
+        self.s, self.city, self.chance, self.now = s, city, chance, now
+        self.departments = {topic.code: topic.department_code for topic in city.topics}
+        staff = [people.actor(person) for person in s.scalars(select(Person).order_by(Person.id))]
+        self.desk = next(actor for actor in staff if CALL_TAKER in actor.roles)
+        self.board = next(actor for actor in staff if DISPATCHER in actor.roles)
+        self.read: dict[str, list[str]] = {}  # the slugs of each topic
+        self.cases = 0
+        self.today = now.astimezone(city.time_zone).date()
+        self.spans = cache(self._spans)
+
+    def write_down(self) -> None:
+        """Publishes the answers; the oldest of them has been revised once."""
+        services = set(self.s.scalars(select(Service.code)))
+        made = self.now - timedelta(days=DAYS + 30)
+        for slug, row in tomllib.loads(ARTICLES.read_text("utf-8")).items():
+            if self.departments.get(row["topic"]) is None:
+                continue
+            draft = Draft(
+                self.departments[row["topic"]], row["topic"], self.today + timedelta(days=row["review_in"]),
+                {lang: Text(**row[lang]) for lang in self.city.languages if lang in row},
+                tuple(code for code in row.get("services", ()) if code in services),
+            )  # fmt: skip
+            self._publish(slug, draft, made)
+            self.read.setdefault(row["topic"], []).append(slug)
+
+    def about_cases(self) -> Iterator[Conversation]:
+        """One for every report by phone, ended as the report was taken."""
+        since = self._start(self.today - timedelta(days=DAYS))
+        calls = self.s.execute(
+            select(Report.service_code, Service.group, Report.taken_at, Report.lang, Case.number)
+            .join(Service, Service.code == Report.service_code)
+            .join(Case, Case.id == Report.case_id)
+            .where(Report.channel == "phone", Report.taken_at >= since)
+            .order_by(Report.id)
+        )
+        for service, group, taken_at, lang, number in calls:
+            topic = TOPIC_OF.get(service) or TOPIC_OF.get(group, "streets")
+            if topic in self.departments:
+                self.cases += 1
+                seconds = self._seconds(CASE)
+                began = taken_at - timedelta(seconds=seconds)
+                channel = "phone" if self._open(began) else "voicemail"
+                yield Conversation(self._key(), channel, began, seconds, topic, CASE, lang, case=number)
+
+    def about_the_rest(self) -> Iterator[Conversation]:
+        """Those that became no case: so many that cases have their share of all."""
+        topics = {code: share for code, share in demo_figures.TOPICS.items() if code in self.departments}
+        summer = {code: share for code, share in topics.items() if code != "snow"}
+        share = demo_figures.FOLLOW_UP_SHARE
+        days = [self.today - timedelta(days=ago) for ago in range(DAYS, -1, -1)]
+        busy = list(accumulate(map(_busy, days)))
+        for _ in range(round(self.cases * (1 - share) / share)):
+            began = self._moment(days, busy)
+            topic = self._pick(topics if began.month in WINTER else summer)
+            outcome = self._pick(ENDINGS)
+            open_now = self._open(began)
+            at_the_counter = open_now and outcome != DROPPED and self.chance.random() < COUNTER_SHARE
+            handed_on = outcome == TRANSFERRED
+            yield Conversation(
+                self._key(), "counter" if at_the_counter else "phone" if open_now else "voicemail", began,
+                min(self._seconds(outcome), int((self.now - began).total_seconds())), topic, outcome,
+                self._pick(demo_figures.LANGUAGES),
+                answer=self._read_out(topic) if outcome == ANSWERED else None,
+                to=OFFICES.get(topic, self.departments[topic]) if handed_on else None,
+                words=self.chance.choice(NOTES) if handed_on and self.chance.random() < NOTED_SHARE else "",
+            )  # fmt: skip
+
+    def taker(self) -> Actor:
+        """Mostly the call-taker; the dispatcher helps out."""
+        return self.desk if self.chance.random() < 0.8 else self.board
+
+    def _publish(self, slug: str, draft: Draft, made: datetime) -> None:
+        if self.read:
+            answers.publish(self.s, slug, draft, by=self.desk, at=made, origin="demo")
+            return
+        texts = {lang: Text(text.title, text.body, text.title) for lang, text in draft.texts.items()}
+        before = Draft(draft.department, draft.topic, draft.review_on, texts, draft.services)
+        answer: Answer = answers.publish(self.s, slug, before, by=self.desk, at=made, origin="demo")
+        at = self.now - timedelta(days=LOOKED_AT)
+        answers.revise(self.s, answer, draft, seen=1, by=self.desk, at=at, origin="demo")
+
+    def _read_out(self, topic: str) -> str | None:
+        slugs = self.read.get(topic)
+        return self.chance.choice(slugs) if slugs and self.chance.random() < READ_SHARE else None
+
+    def _moment(self, days: list[date], busy: list[float]) -> datetime:
+        """When somebody calls: more in busy months, on busy weekdays and at busy hours."""
+        while True:
+            day = self.chance.choices(days, cum_weights=busy)[0]
+            hour = self.chance.choices(range(24), cum_weights=HOURS)[0]
+            second = self.chance.randrange(3600)
+            began = self._start(day) + timedelta(hours=hour, seconds=second)
+            if began < self.now - timedelta(minutes=1):
+                return began
+
+    def _seconds(self, outcome: str) -> int:
+        median, p90 = SECONDS[outcome]
+        drawn = self.chance.lognormvariate(math.log(median), math.log(p90 / median) / P90)
+        return min(max(round(drawn), SHORTEST), LONGEST)
+
+    def _open(self, at: datetime) -> bool:
+        """Whether somebody answers then; otherwise the caller leaves a message."""
+        return any(begin <= at < end for begin, end in self.spans(at.astimezone(self.city.time_zone).date()))
+
+    def _spans(self, day: date) -> list[tuple[datetime, datetime]]:
+        if self.city.line is None:
+            return [(self._start(day), self._start(day + timedelta(days=1)))]
+        return worktime.spans_of(self.city.line, day)
+
+    def _start(self, day: date) -> datetime:
+        return _midnight(day, self.city.time_zone)
+
+    def _key(self) -> str:
+        return f"demo-{self.chance.getrandbits(128):032x}"
+
+    def _pick(self, weights: Mapping[str, float]) -> str:
+        return self.chance.choices(list(weights), list(weights.values()))[0]
+
+
+HOURS = list(accumulate(demo_figures.HOURS))
+
+
+@cache
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _busy(day: date) -> float:
+    return demo_figures.MONTHS[day.month - 1] * demo_figures.WEEKDAYS[day.weekday()]
