@@ -40,7 +40,9 @@ def closing(calendar: Calendar, at: datetime) -> datetime | None:
     """When it closes next (aware UTC), a year ahead or more where it never does; None where it is closed."""
     until = None
     for begin, end in _spans(calendar, at):
-        if until is None and begin <= at < end:
+        if until is None and at < begin:
+            return None
+        if until is None and at < end:
             until = end
         elif until is not None and begin <= until:  # open through midnight
             until = max(until, end)
