@@ -4,16 +4,19 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select, tuple_
+from sqlalchemy import Dialect, Table, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.orm import Session
 
 from city import db
@@ -39,7 +42,7 @@ class Actor:
     crew_ids: frozenset[int] = frozenset()
 
 
-@dataclass
+@dataclass(slots=True)
 class _Line:
     subject: str
     kind: str
@@ -91,10 +94,19 @@ def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str
     _pending(s).feed[(scope, kind, ref)] = (present, why)
 
 
-def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]]) -> None:
-    """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many."""
+def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False) -> None:
+    """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many.
+
+    Each row has every column; with `over`, one that is there under the same key is brought up to date. They
+    are turned column by column: SQLAlchemy's own way, one row after the other, takes half as long again.
+    """
+    connection, table = s.connection(), _table(kind)
+    dialect = connection.dialect
+    steps = [(c.name, c.type.dialect_impl(dialect).bind_processor(dialect)) for c in table.columns]
     for start in range(0, len(rows), BATCH):
-        s.execute(insert(_table(kind)), rows[start : start + BATCH])
+        part = rows[start : start + BATCH]
+        columns = ([step(row[name]) if step else row[name] for row in part] for name, step in steps)
+        connection.exec_driver_sql(_adding(table, dialect.name, over), list(zip(*columns, strict=True)))
 
 
 def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
@@ -233,28 +245,29 @@ def _seal(s: Session) -> None:
     details: list[dict[str, Any]] = []
     for seq, line in enumerate(pending.lines, first):
         n, prev, _ = heads.get(line.subject, (0, GENESIS, 0))
-        salt = os.urandom(32)
         row: dict[str, Any] = {
             "seq": seq, "subject": line.subject, "n": n + 1, "kind": line.kind, "was": line.was,
             "now": line.now, "actor": line.actor, "at": line.at, "at_device": line.at_device,
             "origin": line.origin, "facts": line.facts, "photos": line.photos,
-            "detail": _commitment(salt, line.words) if line.words else None, "prev": prev,
+            "detail": None, "prev": prev,
         }  # fmt: skip
+        if line.words:
+            salt = os.urandom(32)
+            row["detail"] = _commitment(salt, line.words)
+            details.append({"seq": seq, "salt": salt, "text": line.words})
         row["hash"] = _hash(_in_row(row))
         heads[line.subject] = (n + 1, row["hash"], seq)
         lines.append(row)
-        if line.words:
-            details.append({"seq": seq, "salt": salt, "text": line.words})
     put(s, Event, lines)
     put(s, EventDetail, details)
     tops = [{"subject": name, "n": n, "hash": hash_, "seq": seq} for name, (n, hash_, seq) in heads.items()]
-    _put_over(s, Head, tops)
+    put(s, Head, tops, over=True)
     told = enumerate(pending.feed.items(), first + len(lines))
     feed = [
         {"scope": scope, "kind": kind, "ref": ref, "seq": seq, "present": present, "why": why}
         for seq, ((scope, kind, ref), (present, why)) in told
     ]
-    _put_over(s, FeedRow, feed)
+    put(s, FeedRow, feed, over=True)
 
 
 def chained(event: Event) -> str:
@@ -276,14 +289,22 @@ def _instant(at: datetime) -> str:
 _TELL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_instant).encode
 
 
-def _put_over(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]]) -> None:
-    """Adds rows, or brings those up to date that are there under the same key."""
-    table = _table(kind)
-    adding = (postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert)(table)
-    new = {c.name: adding.excluded[c.name] for c in table.columns if not c.primary_key}
-    adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
-    for start in range(0, len(rows), BATCH):
-        s.execute(adding, rows[start : start + BATCH])
+# `?` is SQLite's own; psycopg reads `%s`.
+_BY_POSITION: dict[str, Dialect] = {
+    "sqlite": SQLiteDialect(paramstyle="qmark"),
+    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+_INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
+
+
+@cache
+def _adding(table: Table, database: str, over: bool) -> str:
+    """The statement with its parameters by position."""
+    adding = _INSERTS[database](table)
+    if over:
+        new = {c.name: adding.excluded[c.name] for c in table.columns if not c.primary_key}
+        adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+    return str(adding.compile(dialect=_BY_POSITION[database]))
 
 
 def _table(kind: type[Base]) -> Table:

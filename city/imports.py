@@ -393,8 +393,9 @@ class _Reading:
 
     def _first(self, row: Row, name: str) -> str:
         """The first of a list of columns that holds anything, on one line."""
+        values = row.values
         for column in self.mapping.columns.get(name, ()):
-            if value := " ".join(row.values[column].split()):
+            if (cell := values[column]) and (value := " ".join(cell.split())):
                 return value
         return ""
 
