@@ -25,7 +25,7 @@ from city.schema import Answer, Case, Person, Report, Service
 from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "demo_answers.toml"
-DAYS = 120  # how far back the conversations go: two years of them would take as long as all cases
+DAYS = 120  # how far back the conversations go; docs/demo.md says why no further
 LOOKED_AT = 60  # days since an answer was last revised
 # How a conversation ends that becomes no case, and how long one takes: seconds, median and 90 %. Guesses.
 ENDINGS = {ANSWERED: 84, TRANSFERRED: 11, DROPPED: 5}
