@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -79,21 +79,23 @@ def chromium() -> str:
 
 @dataclass(frozen=True)
 class Database:
-    """A migrated, empty database of one test. `owner_url` is empty on SQLite, which knows no roles."""
+    """A migrated database of one test. `owner_url` is empty on SQLite, which knows no roles."""
 
     url: str
     owner_url: str = ""
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, original: Callable[[str], str]
+) -> Iterator[Database]:
     if request.param == "sqlite":
         path = tmp_path / "cityline.db"
-        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        shutil.copyfile(original("sqlite"), path)
         yield Database(f"sqlite:///{path}")
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = server.create()
+    name = server.create(original("postgresql"))
     yield Database(server.url("cityline_app", name), server.url("cityline_owner", name))
     server.drop(name)
 
@@ -104,6 +106,12 @@ def engine(database: Database) -> Iterator[Engine]:
     engine = db.connect(database.url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def original(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """What a test's database is a copy of: a file, or the name of a database. Here they are empty."""
+    return lambda kind: str(request.getfixturevalue("migrated_file")) if kind == "sqlite" else "migrated"
 
 
 @pytest.fixture(scope="session")

@@ -60,10 +60,10 @@ class PostgresServer:
             "CREATE DATABASE migrated OWNER cityline_owner",
         )
 
-    def create(self) -> str:
-        """A new database, a copy of the migrated one. Returns its name."""
+    def create(self, template: str = "migrated") -> str:
+        """A new database, a copy of one that nobody is connected to. Returns its name."""
         name = f"test_{next(self.numbers)}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE migrated OWNER cityline_owner")
+        self._do(f"CREATE DATABASE {name} TEMPLATE {template} OWNER cityline_owner")
         return name
 
     def drop(self, name: str) -> None:

@@ -1,13 +1,16 @@
 """The real thing: granian and the worker over Larkhaven, and Chromium in front of them."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,14 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from sqlalchemy import Engine
 
 from city import basemap, db, demo
+from city import settings as city_settings
 from city.settings import Settings
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-STARTED_WITHIN = 30.0
+STARTED_WITHIN = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,12 +37,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@dataclass(frozen=True)
+class Furnished:
+    """Larkhaven with 120 cases, to be copied: its database (see `original`), its folder and its secret."""
+
+    database: str
+    var: Path
+    secret_key: str
+
+
+@pytest.fixture(scope="session")
+def furnished(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Furnished]:
+    """Fills a database of a kind ("sqlite", "postgresql") when it is first asked for."""
+
+    @cache
+    def fill(kind: str) -> Furnished:
+        folder = tmp_path_factory.mktemp("larkhaven")
+        settings = city_settings.read({"CITYLINE_VAR": str(folder / "var")})
+        if kind == "sqlite":
+            database = str(folder / "cityline.db")
+            shutil.copyfile(request.getfixturevalue("migrated_file"), database)
+            url = f"sqlite:///{database}"
+        else:
+            server = request.getfixturevalue("postgres_server")
+            database = server.create()
+            url = server.url("cityline_app", database)
+        engine = db.connect(url)
+        demo.fill(engine, settings, 120, 311, datetime.now(UTC))
+        with db.reading(engine) as s:
+            basemap.build(s, settings.basemap)
+        engine.dispose()
+        return Furnished(database, settings.var, settings.secret_key)
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def original(furnished: Callable[[str], Furnished]) -> Callable[[str], str]:
+    return lambda kind: furnished(kind).database
+
+
 @pytest.fixture
-def site(engine: Engine, settings: Settings) -> Iterator[Site]:
+def site(engine: Engine, settings: Settings, furnished: Callable[[str], Furnished]) -> Iterator[Site]:
     """Larkhaven with 120 cases, served by the real server, with the real worker beside it."""
-    demo.fill(engine, settings, 120, 311, datetime.now(UTC))
-    with db.reading(engine) as s:
-        basemap.build(s, settings.basemap)
+    larkhaven = furnished(engine.dialect.name)
+    shutil.copytree(larkhaven.var, settings.var, dirs_exist_ok=True)
+    settings = replace(settings, secret_key=larkhaven.secret_key)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

@@ -1,5 +1,7 @@
 """Every screen in both languages, every theme and both sizes: nothing wrong for axe, nothing off the side.
 
+A page is opened once and looked at in one theme after the other: what differs between them is style alone.
+
 With CITYLINE_SCREENSHOTS=docs/screenshots the pictures are kept there.
 """
 
@@ -21,7 +23,25 @@ AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 NARROW: dict[str, Any] = {"viewport": {"width": 320, "height": 640}}
 LANGUAGES = ("en", "es")
+THEMES = ("light", "dark")
 VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
+HANG = """() => {
+  const page = document.scrollingElement;
+  return page.scrollWidth - page.clientWidth;
+}"""
+# Chooses the sun theme as the crew's set-up does, or takes it back, and ends what still moves.
+CHOOSE = """theme => {
+  if (theme === "sun") {
+    localStorage.setItem("cl-theme", theme);
+    document.documentElement.dataset.theme = theme;
+  } else {
+    localStorage.removeItem("cl-theme");
+    delete document.documentElement.dataset.theme;
+  }
+  const moving = () => document.getAnimations().filter(each => each instanceof CSSTransition);
+  for (let left = moving(); left.length; left = moving()) left.forEach(each => each.finish());
+  return getComputedStyle(document.documentElement).colorScheme;
+}"""
 
 Open = Callable[..., BrowserContext]
 Keep = Callable[[Page, str], None]
@@ -61,152 +81,121 @@ def watched(page: Page, faults: list[str]) -> Page:
     return page
 
 
-def looked_at(page: Page, name: str, keep: Keep) -> None:
-    """axe finds nothing, nothing hangs over the side, and the picture is kept."""
+def looked_at(page: Page, name: str, keep: Keep, themes: tuple[str, ...] = THEMES) -> None:
+    """In every theme axe finds nothing, nothing hangs over the side, and the picture is kept.
+
+    The page stays in the last theme, so that what is opened next starts in it.
+    """
     page.wait_for_load_state("networkidle")
-    keep(page, name)
     page.evaluate(AXE.read_text())
-    found = page.evaluate(
-        "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
-    )
-    assert found == [], f"{name}: {found}"
-    wide = page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
-    assert wide <= 0, f"{name}: {wide} px hang over the side"
+    for theme in themes:
+        scheme = "dark" if theme == "dark" else "light"
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(CHOOSE, theme) == scheme
+        keep(page, f"{name}-{theme}")
+        found = page.evaluate(VIOLATIONS)
+        assert found == [], f"{name}-{theme}: {found}"
+        wide = page.evaluate(HANG)
+        assert wide <= 0, f"{name}-{theme}: {wide} px hang over the side"
 
 
 def prefix(lang: str) -> str:
     return "" if lang == "en" else f"/{lang}"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_what_residents_see(
-    site: Site,
-    open_context: Open,
-    keep: Any,
-    faults: list[str],
-    lang: str,
-    theme: str,
-) -> None:
-    context = open_context(**PHONE, color_scheme=theme, geolocation=TANSY, permissions=["geolocation"])
+def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: list[str], lang: str) -> None:
+    context = open_context(**PHONE, geolocation=TANSY, permissions=["geolocation"])
     page = watched(context.new_page(), faults)
-    at, tail = site.path(prefix(lang)), f"-{lang}-{theme}"
+    at = site.path(prefix(lang))
     page.goto(at + "/")
-    looked_at(page, "home" + tail, keep)
+    looked_at(page, f"home-{lang}", keep)
     page.locator("input[type=file][capture]").set_input_files("city/demo_photos/lamp-before.jpg")
     page.locator("label.tile").first.tap()
     page.wait_for_selector("#place-card b")
-    looked_at(page, "report" + tail, keep)
+    looked_at(page, f"report-{lang}", keep)
     page.fill("#words", "x" * 5000)
     page.locator("#send").tap()
     page.wait_for_selector("#errors")
-    looked_at(page, "report-error" + tail, keep)
+    looked_at(page, f"report-error-{lang}", keep)
     page.fill("#words", "")
     page.locator("#send").tap()
     page.wait_for_url(re.compile("/sent/"))
-    looked_at(page, "sent" + tail, keep)
+    looked_at(page, f"sent-{lang}", keep)
     for state in ("closed", "waiting", "assigned", "new"):
         number = case_in(site, state)
         page.goto(f"{at}/case/{number}")
-        looked_at(page, f"case-{state}" + tail, keep)
+        looked_at(page, f"case-{state}-{lang}", keep)
     for path, name in (
         ("/cases", "cases"), ("/cases?state=closed", "cases-closed"), ("/cases?before=1", "cases-empty"),
         ("/login", "login"), ("/no-such-page", "not-found"), ("/offline", "offline"),
     ):  # fmt: skip
         page.goto(at + path)
-        looked_at(page, name + tail, keep)
+        looked_at(page, f"{name}-{lang}", keep)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_what_dispatchers_see(
-    site: Site,
-    open_context: Open,
-    keep: Any,
-    faults: list[str],
-    lang: str,
-    theme: str,
-) -> None:
-    page = watched(open_context(**DESK, color_scheme=theme).new_page(), faults)
-    log_in(page, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
-    page.wait_for_selector(".leaflet-container .pin")
-    page.keyboard.press("j")
-    page.wait_for_selector(".drawer h2")
-    looked_at(page, f"board-{lang}-{theme}", keep)
-    page.keyboard.press("c")
-    looked_at(page, f"board-close-{lang}-{theme}", keep)
-    page.goto(site.path(prefix(lang) + "/dispatch?words=nothing-like-it"))
-    looked_at(page, f"board-empty-{lang}-{theme}", keep)
-    page.goto(site.path(prefix(lang) + "/me"))
-    looked_at(page, f"me-{lang}-{theme}", keep)
-    phone = watched(open_context(**PHONE, color_scheme=theme).new_page(), faults)
-    log_in(phone, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
-    looked_at(phone, f"board-phone-{lang}-{theme}", keep)
+def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    for lang in LANGUAGES:
+        page = watched(open_context(**DESK).new_page(), faults)
+        log_in(page, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
+        page.wait_for_selector(".leaflet-container .pin")
+        page.keyboard.press("j")
+        page.wait_for_selector(".drawer h2")
+        looked_at(page, f"board-{lang}", keep)
+        page.keyboard.press("c")
+        looked_at(page, f"board-close-{lang}", keep)
+        page.goto(site.path(prefix(lang) + "/dispatch?words=nothing-like-it"))
+        looked_at(page, f"board-empty-{lang}", keep)
+        page.goto(site.path(prefix(lang) + "/me"))
+        looked_at(page, f"me-{lang}", keep)
+        phone = watched(open_context(**PHONE).new_page(), faults)
+        log_in(phone, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
+        looked_at(phone, f"board-phone-{lang}", keep)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_what_administrators_see(
-    site: Site,
-    open_context: Open,
-    keep: Any,
-    faults: list[str],
-    lang: str,
-    theme: str,
-) -> None:
-    page = watched(open_context(**DESK, color_scheme=theme).new_page(), faults)
-    log_in(page, site, "admin@demo.test", prefix(lang) + "/admin")
-    at = site.path(prefix(lang) + "/admin")
-    looked_at(page, f"admin-people-{lang}-{theme}", keep)
-    page.locator("#email").fill("no address")
-    page.locator("main .button--act").click()
-    page.wait_for_selector("#errors")
-    looked_at(page, f"admin-error-{lang}-{theme}", keep)
-    page.goto(at)
-    page.locator(".list a").first.click()
-    page.wait_for_load_state()
-    looked_at(page, f"admin-person-{lang}-{theme}", keep)
-    for room in ("crews", "phones", "keys", "city-file", "mail"):
-        page.goto(f"{at}/{room}")
-        looked_at(page, f"admin-{room}-{lang}-{theme}", keep)
-    page.set_viewport_size({"width": 320, "height": 640})
-    for room in ("", "/crews", "/city-file"):
-        page.goto(at + room)
-        looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}-{theme}", keep)
+def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    for lang in LANGUAGES:
+        page = watched(open_context(**DESK).new_page(), faults)
+        log_in(page, site, "admin@demo.test", prefix(lang) + "/admin")
+        at = site.path(prefix(lang) + "/admin")
+        looked_at(page, f"admin-people-{lang}", keep)
+        page.locator("#email").fill("no address")
+        page.locator("main .button--act").click()
+        page.wait_for_selector("#errors")
+        looked_at(page, f"admin-error-{lang}", keep)
+        page.goto(at)
+        page.locator(".list a").first.click()
+        page.wait_for_load_state()
+        looked_at(page, f"admin-person-{lang}", keep)
+        for room in ("crews", "phones", "keys", "city-file", "mail"):
+            page.goto(f"{at}/{room}")
+            looked_at(page, f"admin-{room}-{lang}", keep)
+        page.set_viewport_size({"width": 320, "height": 640})
+        for room in ("", "/crews", "/city-file"):
+            page.goto(at + room)
+            looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}", keep)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark", "sun"])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_what_crews_see(
-    site: Site,
-    open_context: Open,
-    keep: Any,
-    faults: list[str],
-    lang: str,
-    theme: str,
-) -> None:
-    scheme = "light" if theme == "sun" else theme
-    page = watched(open_context(**PHONE, color_scheme=scheme).new_page(), faults)
-    if theme == "sun":
-        page.add_init_script("localStorage.setItem('cl-theme', 'sun')")
-    log_in(page, site, "crew1@demo.test", prefix(lang) + "/crew")
-    page.wait_for_selector("a.job")
-    assert theme != "sun" or page.evaluate("document.documentElement.dataset.theme") == "sun"
-    looked_at(page, f"crew-today-{lang}-{theme}", keep)
-    page.locator('[data-stop="now"] a.job').tap()
-    page.wait_for_selector("[data-done]")
-    looked_at(page, f"crew-job-{lang}-{theme}", keep)
-    page.locator("[data-done]").tap()
-    page.locator("label.tile").first.tap()
-    looked_at(page, f"crew-close-{lang}-{theme}", keep)
+def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    themes = (*THEMES, "sun")
+    for lang in LANGUAGES:
+        page = watched(open_context(**PHONE).new_page(), faults)
+        log_in(page, site, "crew1@demo.test", prefix(lang) + "/crew")
+        page.wait_for_selector("a.job")
+        looked_at(page, f"crew-today-{lang}", keep, themes)
+        page.reload()
+        page.wait_for_selector("a.job")
+        assert page.evaluate("document.documentElement.dataset.theme") == "sun"
+        page.locator('[data-stop="now"] a.job').tap()
+        page.wait_for_selector("[data-done]")
+        looked_at(page, f"crew-job-{lang}", keep, themes)
+        page.locator("[data-done]").tap()
+        page.locator("label.tile").first.tap()
+        looked_at(page, f"crew-close-{lang}", keep, themes)
 
 
 # Root font in px, by width: a narrow phone; text doubled, as WCAG asks it; both, for the worst day.
 SIZES = ((320, 16), (640, 32), (320, 32))
-HANG = """() => {
-  const page = document.scrollingElement;
-  return page.scrollWidth - page.clientWidth;
-}"""
 
 
 def hangs(page: Page, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[str]:
