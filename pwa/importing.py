@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 from sqlalchemy import Engine
 
-from city import bulk, db, imports, layers, people
+from city import bulk, db, imports, layers, mapping, people
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError
@@ -45,10 +45,10 @@ def requests(engine: Engine, settings: Settings, path: Path, name: str, max_reje
     """Imports requests by the mapping `name` and returns the exit code, as layer() does."""
     what = {"import": "requests", "map": name}
     try:
-        mapping, (_number, city) = imports.load(name), newest.at_start(settings, engine)
+        how, (_number, city) = mapping.load(name), newest.at_start(settings, engine)
         with bulk.uncollected(), closing(Progress("requests")) as told, db.transaction(engine) as s:
             outcome = imports.take(
-                s, path, mapping, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told
+                s, path, how, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told
             )
             click.echo("Writing the log …", err=True)
     except (Unusable, TooManyRejected, CityFileError) as fault:

@@ -1,6 +1,7 @@
 """The documentation says what the code does: settings, commands, moves, links."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from city import lifecycle, settings
+from city import lifecycle, mapping, settings
 from city.settings import Settings
 from pwa.cli import cli
 from sync import merge, protocol
@@ -65,6 +66,19 @@ def test_sync_names_every_kind_and_every_result() -> None:
 def test_the_conflict_table_is_the_codes() -> None:
     told = [row[1].strip("`") for row in _table("sync.md", "meanwhile")]
     assert told == [row.result for row in merge.TABLE]
+
+
+def test_every_column_and_part_of_a_mapping_has_its_row() -> None:
+    rows = {row[0].strip("`"): row[1] for row in _table("imports.md", "key")}
+    named = [code for code in CODE.findall(rows["[columns]"]) if code.isalpha()]
+    assert sorted(named) == sorted([*mapping.COLUMNS, *mapping.MORE_COLUMNS])
+    assert set(CODE.findall(rows["[states]"])) == set(mapping.STATES)
+    assert set(CODE.findall(rows["[channels]"])) == set(mapping.CHANNELS)
+    tops = {row for key in rows for row in re.findall(r"[a-z_]+", key)}
+    for path in mapping.MAPPINGS.glob("*.toml"):
+        top = tomllib.loads(path.read_text())
+        assert set(top) <= tops
+        assert set(top["services"]) <= set(CODE.findall(rows["[services]"])) | {"groups"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -19,8 +19,9 @@ import pytest
 from factories import Town
 from sqlalchemy import Engine, func, select
 
-from city import cityfile, db, events, imports, layers, notices, queries
+from city import cityfile, db, events, imports, layers, mapping, notices, queries
 from city.geo import Box
+from city.mapping import Mapping
 from city.people import THE_SYSTEM
 from city.schema import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.settings import Settings
@@ -322,15 +323,15 @@ def test_a_wrong_mapping_is_refused_with_its_line(
 ) -> None:
     assert was in MAPPING
     with pytest.raises(CityFileError) as refused:
-        put(town, tmp_path, {}, mapping=MAPPING.replace(was, now))
+        put(town, tmp_path, {}, text=MAPPING.replace(was, now))
     assert said in str(refused.value)
     assert count(town.engine, Case) == 0
 
 
 def test_a_mapping_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(Unusable, match="there are boston, newhaven, or name a"):
-        imports.load("springfield")
-    assert {imports.load(name).source for name in ("boston", "newhaven")} == {"boston", "newhaven"}
+        mapping.load("springfield")
+    assert {mapping.load(name).source for name in ("boston", "newhaven")} == {"boston", "newhaven"}
 
 
 @pytest.mark.parametrize(
@@ -449,14 +450,14 @@ def test_half_a_year_of_a_real_city(town: Town, real_data: Path, tmp_path: Path)
     file = tmp_path / "boston.csv.gz"
     file.symlink_to(real_data / "requests" / "boston_311_2015_H1.csv.gz")
     began = time.process_time()
-    first = take(town, file, imports.load("boston"))
+    first = take(town, file, mapping.load("boston"))
     took = time.process_time() - began
     assert first.read == first.imported + first.rejected == 58_119
     assert first.imported >= 0.98 * first.read
     assert first.unlocated == 8_752
     assert first.more["closed_before_opened"] == 84
     assert took < 60  # seconds of work; half of that where nobody else is at work
-    second = take(town, file, imports.load("boston"))
+    second = take(town, file, mapping.load("boston"))
     assert (second.imported, second.unchanged) == (0, first.imported)
     with db.reading(town.engine) as s:
         assert events.verify(s) == []
@@ -480,34 +481,32 @@ def test_a_year_of_a_city_in_connecticut(town: Town, real_data: Path, tmp_path: 
         layers.replace(s, towns, boundary, bounds=bounds, by=THE_SYSTEM, at=NOW)
     file = tmp_path / "newhaven.csv.gz"
     file.symlink_to(real_data / "requests" / "newhaven_seeclickfix_2014.csv.gz")
-    outcome = take(town, file, imports.load("newhaven"))
+    outcome = take(town, file, mapping.load("newhaven"))
     assert (outcome.read, outcome.imported, outcome.unlocated) == (9_965, 9_965, 0)
     # Eleven far away, and some more beyond a boundary that was drawn for a map of the whole state.
     assert outcome.more["outside"] == 19
-    assert take(town, file, imports.load("newhaven")).imported == 0
+    assert take(town, file, mapping.load("newhaven")).imported == 0
     with db.reading(town.engine) as s:
         assert events.verify(s) == []
 
 
 def put(
-    town: Town, folder: Path, *rows: dict[str, str], mapping: str = MAPPING, max_rejected: int | None = None
+    town: Town, folder: Path, *rows: dict[str, str], text: str = MAPPING, max_rejected: int | None = None
 ) -> Outcome:
     """Imports the rows; each says only in what it differs from ROW."""
     path = folder / "rivertown.toml"
-    path.write_text(mapping)
-    return take(town, table(folder, *rows), imports.load(str(path)), max_rejected)
+    path.write_text(text)
+    return take(town, table(folder, *rows), mapping.load(str(path)), max_rejected)
 
 
-def take(
-    town: Town, file: Path, mapping: imports.Mapping | None = None, max_rejected: int | None = None
-) -> Outcome:
-    if mapping is None:
+def take(town: Town, file: Path, how: Mapping | None = None, max_rejected: int | None = None) -> Outcome:
+    if how is None:
         path = file.with_name("rivertown.toml")
         path.write_text(MAPPING)
-        mapping = imports.load(str(path))
+        how = mapping.load(str(path))
     city = cityfile.load(town.settings.city)
     with db.transaction(town.engine) as s:
-        return imports.take(s, file, mapping, city, at=NOW, max_rejected=max_rejected)
+        return imports.take(s, file, how, city, at=NOW, max_rejected=max_rejected)
 
 
 def table(folder: Path, *rows: Table[str, str]) -> Path:
