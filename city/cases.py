@@ -4,13 +4,13 @@ Every verb takes the session of one transaction, who acts (`by`) and when (`at`,
 when it changed something and False when it was done already, and raises lifecycle.Refused otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from city import events, geo, photos, promises
 from city.events import Actor
@@ -41,6 +41,25 @@ from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
 from city.schema import Assignment, Case, Closure, Counter, Crew, Photo, Service
+
+_LOCKED = (
+    select(Case.id)
+    .where(Case.number.in_(bindparam("numbers", expanding=True)))
+    .order_by(Case.id)
+    .with_for_update()
+)
+# Few rows each: joined they cost a fifth of a statement each.
+_WHOLE = (
+    select(Case)
+    .where(Case.id.in_(bindparam("ids", expanding=True)))
+    .options(
+        joinedload(Case.service).joinedload(Service.department),
+        joinedload(Case.assignments),
+        joinedload(Case.closures),
+        joinedload(Case.pauses),
+    )
+    .execution_options(populate_existing=True)
+)
 
 
 def open_case(
@@ -307,7 +326,8 @@ def close(
         crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
-    s.flush()
+    if photos_taken:
+        s.flush()  # they name it by its id
     shas = _attach(s, case, photos_taken, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
     promises.run(case, done_at)
@@ -542,11 +562,30 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
 
 
 def lock(s: Session, *cases: Case) -> None:
-    """Holds the cases until the transaction ends and brings them up to date. Ascending: nobody deadlocks."""
-    s.flush()
-    for case in sorted(cases, key=lambda c: c.id):
+    """Holds the cases until the transaction ends and brings them up to date. Ascending: nobody deadlocks.
+
+    What this transaction holds already is up to date: nobody else can have touched it.
+    """
+    new = [case for case in sorted(cases, key=lambda c: c.id) if not _is_held(s, case)]
+    if new:
+        s.flush()
+    for case in new:
         s.expire(case)  # what was read before the lock may be old by now, lists included
         s.refresh(case, with_for_update={"of": Case})  # what was joined to it when read is not locked
+        _hold(s, case)
+
+
+def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
+    """Locks many cases at once and reads what verbs ask of them; by number, without those there are not.
+
+    Two statements: what is joined to a row that had to be waited for would be older than the row itself.
+    """
+    s.flush()
+    ids = list(s.scalars(_LOCKED, {"numbers": sorted(numbers)}))
+    found = s.scalars(_WHOLE, {"ids": ids}).unique().all()
+    for case in found:
+        _hold(s, case)
+    return {case.number: case for case in found}
 
 
 def live(case: Case) -> Assignment | None:
@@ -557,6 +596,16 @@ def live(case: Case) -> Assignment | None:
 def subject(case: Case) -> str:
     """The case's name in the log."""
     return events.of_case(case.id)
+
+
+def _hold(s: Session, case: Case) -> None:
+    """Notes since when a case is held: going back to a savepoint lets go of what was locked after it."""
+    s.info.setdefault("held", {})[case.id] = s.get_nested_transaction() or s.get_transaction()
+
+
+def _is_held(s: Session, case: Case) -> bool:
+    since = s.info.get("held", {}).get(case.id)
+    return since is not None and since.is_active
 
 
 def _next_number(s: Session, year: int) -> str:
@@ -606,6 +655,7 @@ def _touched(s: Session, case: Case) -> None:
 
 
 def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:
+    s.flush()  # the index allows one live assignment, and inserts come before updates
     given = Assignment(crew_id=crew_id, cycle=case.cycle, given_at=at)
     case.assignments.append(given)
     s.flush()
@@ -617,8 +667,6 @@ def _end(s: Session, case: Case, why: str, at: datetime) -> None:
     if held is None:
         return
     held.ended_at, held.ended_why = at, why
-    # Flushed at once: the index allows one live assignment, and inserts would otherwise come first.
-    s.flush()
     # A job that the crew itself closed stays on its phone for the day; any other ending takes it away.
     events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=why == "closed", why=why)
 

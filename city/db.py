@@ -12,13 +12,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text, update
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, make_url, text, update
 from sqlalchemy.orm import Session
 
 from city.schema import Clock
 
 BUSY_SECONDS = 15
 MIGRATIONS = Path(__file__).parent / "migrations"
+_BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
 
 
 def connect(url: str) -> Engine:
@@ -59,9 +60,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
 def bump(s: Session, rows: int) -> int:
     """Takes `rows` numbers from the clock and returns the first. Only the last step may call it."""
-    last = s.execute(
-        update(Clock).where(Clock.id == 1).values(n=Clock.n + rows).returning(Clock.n)
-    ).scalar_one()
+    last = s.execute(_BUMP, {"rows": rows}).scalar_one()
     return int(last) - rows + 1
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Table, func, select, tuple_
+from sqlalchemy import Dialect, Table, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -30,6 +30,11 @@ CHAINED = (
     "prev", "seq", "subject", "n", "kind", "was", "now", "actor", "at", "at_device", "origin", "facts",
     "photos", "detail",
 )  # fmt: skip
+
+# Columns: a Head that was read before may be old.
+_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(
+    Head.subject.in_(bindparam("names", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -321,9 +326,8 @@ def _heads_of(s: Session, subjects: set[str]) -> dict[str, tuple[int, str, int]]
     """Where each subject's chain ends: its count, hash and seq."""
     names = sorted(subjects)
     found: dict[str, tuple[int, str, int]] = {}
-    asked = select(Head.subject, Head.n, Head.hash, Head.seq)  # columns: a Head read before may be old
     for start in range(0, len(names), 500):
-        for head in s.execute(asked.where(Head.subject.in_(names[start : start + 500]))):
+        for head in s.execute(_HEADS, {"names": names[start : start + 500]}):
             found[head.subject] = (head.n, head.hash, head.seq)
     return found
 

@@ -8,8 +8,8 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.orm import Session, joinedload
 
 from city import events, people
 from city.lifecycle import Refused
@@ -24,6 +24,14 @@ CODES_AN_HOUR = 10
 LINK_HOURS = 24
 LINK = "link"  # stands where a code has its browser
 SESSION_HOURS = 12
+
+# Asked in nearly every request, so roles and crews come along in one statement.
+_WHOSE = (
+    select(Person)
+    .join(Row, Row.person_id == Person.id)
+    .where(Row.token_hash == bindparam("token"), Row.until > bindparam("at"))
+    .options(joinedload(Person.roles), joinedload(Person.crews))
+)
 
 
 def ask_code(s: Session, email: str, at: datetime, *, browser: str, known: bool) -> str | None:
@@ -115,8 +123,7 @@ def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
     """Whose session this is; None for one that ended. May be disabled: what they did is still kept."""
     if not token:
         return None
-    whose = select(Person).join(Row, Row.person_id == Person.id)
-    return s.scalars(whose.where(Row.token_hash == _hashed(token), Row.until > at)).first()
+    return s.scalars(_WHOSE, {"token": _hashed(token), "at": at}).unique().first()
 
 
 def end(s: Session, token: str | None) -> None:
