@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from flask import (
     Response,
     abort,
     jsonify,
+    make_response,
     render_template,
     request,
     send_from_directory,
@@ -36,6 +38,12 @@ from pwa import access, filters, hours
 STATIC = Path(__file__).parent / "static"
 LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;max-inline-size:8rem}}"
 CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
+# A module names another: from "./x.js", import "./x.js", import("./x.js"); types in comments are none.
+IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"\./([\w-]+\.js)"', re.MULTILINE)
+# What map.js attaches to the page by itself.
+MAP_FILES = (
+    "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
+)  # fmt: skip
 WORKER_LATE = timedelta(minutes=2)
 
 _SHARED = ("tokens", "reset", "base")
@@ -74,6 +82,17 @@ def css(audience: str) -> str:
     return f"/static/{release()}/{audience}.css"
 
 
+def of_release(response: Response) -> Response:
+    """Marked as ours and of this release: the service worker keeps nothing else."""
+    response.headers["X-Cityline-Release"] = release()
+    return response
+
+
+def crew_files() -> list[str]:
+    """The addresses of all that the crew's shell loads, now or when the map is asked for."""
+    return [css("crew"), logo(), *(asset(path) for path in _crew_files())]
+
+
 def own_logo() -> bool:
     """Whether the city has a logo of its own."""
     return bool(access.here().city.look.logo)
@@ -101,7 +120,7 @@ def static(name: str, path: str) -> Response:
     response.cache_control.max_age = 31536000 if name == release() else 60
     if name == release():
         response.cache_control.immutable = True
-    return response
+    return of_release(response)
 
 
 @bp.get("/favicon.ico")
@@ -115,15 +134,23 @@ def favicon() -> Response:
 @bp.get("/sw.js")
 def worker() -> Response:
     """The service worker, at the root so that it may serve every page."""
-    response = Response(render_template("sw.js", release=release()), mimetype="text/javascript")
+    worker = render_template(
+        "sw.js",
+        release=release(),
+        offline=_everywhere("/offline"),
+        shells=_everywhere("/crew"),
+        files=crew_files(),
+    )
+    response = Response(worker, mimetype="text/javascript")
     response.cache_control.no_cache = True
     return response
 
 
 @bp.get("/offline")
-def offline() -> str:
+def offline() -> Response:
     """What a page shows when there is neither network nor a copy of it."""
-    return render_template("offline.html", line=None)  # kept on the phone, where the hours would grow old
+    # Kept on the phone, where the hours would grow old.
+    return of_release(make_response(render_template("offline.html", line=None)))
 
 
 @bp.get("/manifest.webmanifest")
@@ -188,6 +215,24 @@ def readyz() -> tuple[Response, int]:
     """Whether everything that a report needs is there; names what is not."""
     faults = {name: fault for name, fault in _checks().items() if fault}
     return jsonify(ready=not faults, faults=faults), 503 if faults else 200
+
+
+def _everywhere(path: str) -> list[str]:
+    """A page's address in every language."""
+    return [path, *(f"/{code}{path}" for code in access.here().city.languages[1:])]
+
+
+@cache
+def _crew_files() -> tuple[str, ...]:
+    """The scripts of crew/shell.html, all that they import, and the map, which is fetched by name."""
+    found: list[str] = []
+    waiting = ["js/theme.js", "js/app.js", "js/crew.js"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.append(path)
+            waiting += [f"js/{name}" for name in IMPORTED.findall(_text(path))]
+    return (*sorted(found), *MAP_FILES)
 
 
 @cache

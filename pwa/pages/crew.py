@@ -1,19 +1,23 @@
 """The crew's shell: one page whose pieces are drawn on the phone, with or without signal."""
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from pwa import access
 from pwa.fragments import render
+from pwa.shell import of_release, release
 
 bp = Blueprint("crew", __name__)
 
 
 @bp.get("/crew")
 def shell() -> Response:
-    """The page itself. What it shows comes from the phone's own copy, kept up to date by field sync."""
-    return render("crew/shell.html", person=g.person, crews=g.person.crews, notes=_notes())
+    """The page itself, the same for everybody, so that a phone may keep it and start without signal.
+
+    Who uses the phone and what there is to do comes from the phone's own copy, kept up to date by field sync.
+    """
+    return of_release(render("crew/shell.html", release=release(), notes=_notes()))
 
 
 def _notes() -> dict[str, list[tuple[str, str]]]:

@@ -1,51 +1,100 @@
-{% set pages = ["/offline"] %}
-{% for code in city.languages[1:] %}{{ pages.append("/" ~ code ~ "/offline") or "" }}{% endfor %}
-// Keeps static files and the "no signal" page. Answers GET only; it never touches, keeps or repeats a POST.
+// Keeps what opens without signal: the "no signal" page for everybody and, on a crew's phone, the crew's shell
+// with all its files. Answers GET only; it never touches, keeps or repeats a POST.
 const RELEASE = {{ release|tojson }};
-const CACHE = `cityline-${RELEASE}`;
-const OFFLINE = {{ pages|tojson }};
+const EVERYBODY = `cityline-${RELEASE}`;
+const CREW = `cityline-crew-${RELEASE}`;
+const OFFLINE = {{ offline|tojson }};
+const SHELLS = {{ shells|tojson }};
+const FILES = {{ files|tojson }};
 const STATIC = `/static/${RELEASE}/`;
 
-self.addEventListener("install", (event) => {
-  // "reload": a copy from the browser's own cache could be of an older release.
-  const pages = OFFLINE.map((url) => new Request(url, { cache: "reload" }));
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...pages, {{ css('public')|tojson }}, {{ css('crew')|tojson }}])));
-});
-
-self.addEventListener("activate", (event) => {
-  event.waitUntil(
-    caches.keys().then((names) =>
-      Promise.all(names.filter((name) => name.startsWith("cityline-") && name !== CACHE).map((name) => caches.delete(name))),
-    ),
-  );
-});
-
+self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("message", (event) => event.waitUntil(told(event)));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== location.origin) return;
-  if (url.pathname.startsWith(STATIC)) event.respondWith(kept(request));
+  if (url.pathname.startsWith(STATIC)) event.respondWith(file(request));
   else if (request.mode === "navigate") event.respondWith(page(request, url));
 });
 
+/** A new release is whole or not there: the old worker serves the old one until then. */
+async function install() {
+  await fill(EVERYBODY, [...OFFLINE, {{ css('public')|tojson }}]);
+  if ((await caches.keys()).some((name) => name.startsWith("cityline-crew-"))) await keepCrew();
+}
+
+async function activate() {
+  const names = (await caches.keys()).filter((name) => name.startsWith("cityline-"));
+  await Promise.all(names.filter((name) => name !== EVERYBODY && name !== CREW).map((name) => caches.delete(name)));
+}
+
+/**
+ * What the crew's page asks for: "keep" the shell on this phone (answered true once it is here), or that a worker
+ * that waits takes over, "alone" only if no other page runs, "now" because somebody tapped.
+ */
+async function told({ data: { word, release }, ports: [port] }) {
+  try {
+    const keeps = word === "keep" && release === RELEASE;
+    if (keeps) {
+      await keepCrew();
+      await clients.claim(); // the page that asked is of this release: a newer one waits for it
+    }
+    const alone = (await clients.matchAll({ type: "window", includeUncontrolled: true })).length <= 1;
+    const goes = word === "now" || (word === "alone" && alone);
+    if (goes) await self.skipWaiting();
+    port?.postMessage(keeps || goes);
+  } catch {
+    port?.postMessage(false);
+  }
+}
+
+/** The shells come last: where one is, all that it loads is there. */
+async function keepCrew() {
+  if (await (await caches.open(CREW)).match(SHELLS[0])) return;
+  await fill(CREW, FILES);
+  await fill(CREW, SHELLS);
+}
+
+/** Keeps only what the city itself sent, and of this very release: neither a hotel's page nor a newer file. */
+async function fill(name, urls) {
+  const cache = await caches.open(name);
+  const added = urls.map(async (url) => {
+    const response = await fetch(url, { credentials: "omit", redirect: "error" });
+    if (!response.ok || response.headers.get("X-Cityline-Release") !== RELEASE) throw new Error(`no ${url}`);
+    await cache.put(url, response);
+  });
+  await Promise.all(added);
+}
+
 /** A file whose address names its release never changes. */
-async function kept(request) {
-  const cache = await caches.open(CACHE);
-  const found = await cache.match(request);
+async function file(request) {
+  const found = await kept(request.url);
   if (found) return found;
   const fresh = await fetch(request);
-  if (fresh.ok && fresh.status === 200) await cache.put(request, fresh.clone());
+  if (fresh.status === 200 && fresh.headers.get("X-Cityline-Release") === RELEASE) {
+    await (await caches.open(EVERYBODY)).put(request.url, fresh.clone());
+  }
   return fresh;
 }
 
-/** Pages come from the network; no copy of a personal page is ever kept here. */
+/** The crew's shell comes from the phone, with signal too; all other pages from the network, and no copy is kept. */
 async function page(request, url) {
+  const shell = SHELLS.includes(url.pathname) && (await kept(url.pathname));
+  if (shell) return shell;
   try {
     return await fetch(request);
   } catch (fault) {
     const wanted = OFFLINE.find((each) => each !== "/offline" && url.pathname.startsWith(each.replace("offline", "")));
-    const found = await caches.match(wanted ?? "/offline");
+    const found = await kept(wanted ?? "/offline");
     if (found) return found;
     throw fault;
   }
+}
+
+/** Of this worker's own release, never of another that waits. */
+async function kept(url) {
+  const options = { ignoreVary: true };
+  return (await (await caches.open(CREW)).match(url, options)) ?? (await caches.open(EVERYBODY)).match(url, options);
 }

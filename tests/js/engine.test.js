@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { createEngine, PIECE, UNDO_MS } from "../../pwa/static/js/engine.js";
+import { createEngine, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
 
 const LAMP = {
   kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",
   state: "assigned", assignment: 5, cycle: 1, version: 3, opened: 0, due: 2e9, risk: 2e9,
 };
+
+const ROSA = { name: "Rosa", lang: "es", crews: [{ id: 7, name: "Lights 2" }] };
 
 /** Text keys, whole writes, like the browser's. `breaks` makes the next write fail. */
 function memory() {
@@ -40,7 +42,7 @@ function city() {
     person: 1, reply: null, enrolled: 0, stored: new Map(), want: [], scopes: ["crew:7", "user:1"],
     async enrol() {
       here.enrolled++;
-      return { status: 200, json: { device: `device-${here.enrolled}`, person: here.person } };
+      return { status: 200, json: { device: `device-${here.enrolled}`, person: here.person, ...ROSA } };
     },
     async exchange(body) {
       here.asked.push(body);
@@ -314,13 +316,54 @@ test("another user neither sees nor sends what is not theirs", async () => {
   assert.equal((await engine.view()).outbox.length, 1);
 });
 
-test("the engine of one user never sends in another's session", async () => {
-  const { engine, net } = phone();
+test("the engine of one user never sends in another's session, and the phone opens for the other", async () => {
+  const { engine, store, net } = phone();
   net.person = 2;
   await engine.add("close", LAMP, done);
   await engine.sync();
   assert.equal(net.asked.length, 0);
-  assert.equal((await engine.view()).problem, "login");
+  assert.equal((await engine.view()).problem, "switched");
+  assert.equal((await whoIs(store)).person, 2);
+  assert.equal((await engine.view()).outbox.length, 1);
+});
+
+test("the phone knows without signal who uses it", async () => {
+  const { store, net } = phone();
+  assert.equal(await whoIs(store), null);
+  const { who } = await introduce({ store, net });
+  assert.deepEqual(await whoIs(store), who);
+  assert.deepEqual(who, { person: 1, name: "Rosa", lang: "es", crews: [{ id: 7, name: "Lights 2" }] });
+});
+
+test("nobody logged in, no signal and a hotel's page each say so, and keep nobody", async () => {
+  const { store, net } = phone();
+  for (const [reply, problem] of [[{ status: 401, json: null }, "login"], [{ status: 200, json: null }, "portal"]]) {
+    net.enrol = async () => reply;
+    await assert.rejects(introduce({ store, net }), { problem });
+  }
+  net.enrol = async () => { throw new TypeError("no signal"); };
+  await assert.rejects(introduce({ store, net }), { problem: "offline" });
+  assert.equal(await whoIs(store), null);
+});
+
+test("a code turns the phone into somebody's; a wrong one changes nothing", async () => {
+  const { store, net } = phone();
+  net.enrol = async (code) =>
+    code === "ABCD3467" ? { status: 200, json: { device: "d", person: 4, ...ROSA } } : { status: 422, json: null };
+  await assert.rejects(introduce({ store, net }, "ABCD3466"), { problem: "code" });
+  assert.equal(await whoIs(store), null);
+  await introduce({ store, net }, "ABCD3467");
+  assert.equal((await whoIs(store)).person, 4);
+});
+
+test("handing the phone on leaves nothing of the city's and all of the work", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  await leave(store);
+  assert.equal(await whoIs(store), null);
+  assert.deepEqual([await store.all("mirror", "jobs"), await store.all("mirror", "kv")], [[], []]);
+  assert.equal((await engine.view()).outbox.length, 1);
 });
 
 test("a job that was taken away is wiped, and its work stays", async () => {

@@ -1,12 +1,13 @@
 // The crew's screens: drawn from the phone's own copy by cloning the page's templates. Nothing here waits for
 // the network; engine.js keeps and sends.
 
-import { createEngine, UNDO_MS } from "./engine.js";
+import { createEngine, introduce, leave, UNDO_MS, whoIs } from "./engine.js";
 import { net } from "./exchange.js";
 import { endingOf, isDone, metres, ordered, standing } from "./jobs.js";
 import { shrink } from "./photo.js";
 import { speaker } from "./say.js";
 import { openStore } from "./store.js";
+import { keepShell, newer, restart, takeWaiting } from "./worker.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
@@ -24,13 +25,16 @@ const lang = document.documentElement.lang;
 const main = part(document, "#main");
 const tabs = part(document, "#tabs");
 const { say, many, moment, promise, place, named, distance } = speaker(template("words"), lang, page["zone"] ?? "UTC");
+const store = openStore();
+await takeWaiting();
+const who = (await whoIs(store)) ?? (await welcome());
 const engine = createEngine({
-  store: openStore(),
+  store,
   net,
   clock: Date.now,
   random: { id: () => randomId(), fraction: Math.random },
   digest: async (data) => hex(await crypto.subtle.digest("SHA-256", data)),
-  user: Number(page["user"]),
+  user: who.person,
   release: page["release"] ?? "",
 });
 
@@ -49,6 +53,12 @@ let undoOver;
 
 await draw();
 void send();
+void keepShell(page["release"] ?? "");
+newer(() => {
+  const box = part(document, "#newer");
+  box.hidden = false;
+  part(box, "button").onclick = () => void restart();
+});
 window.addEventListener("hashchange", () => location.hash !== "#main" && void draw());
 window.addEventListener("online", () => void send());
 window.addEventListener("offline", () => void draw(false));
@@ -58,6 +68,34 @@ document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   if (target.closest("[data-sync]")) void send();
 });
+
+/** The first screen of a phone that nobody uses yet. Ends when the city says whose it is.
+ * @returns {Promise<import("./engine.js").Who>} */
+function welcome() {
+  const screen = clone("t-welcome");
+  main.replaceChildren(screen);
+  fill(document, "said", say("nobody"));
+  return new Promise((resolve) => {
+    /** @param {string} [code] */
+    const look = async (code) => {
+      const box = part(main, "[data-fill=welcome]");
+      try {
+        resolve((await introduce({ store, net }, code)).who);
+      } catch (fault) {
+        const problem = String(/** @type {Error} */ (fault).message);
+        box.hidden = code === undefined && problem === "login";
+        fill(main, "welcome", say(`trouble.${problem}`));
+        if (code !== undefined) part(main, "#code").focus();
+      }
+    };
+    part(main, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void look(/** @type {HTMLInputElement} */ (part(main, "#code")).value);
+    });
+    window.addEventListener("online", () => void look());
+    void look();
+  });
+}
 
 /** Sends and fetches, shows what came of it, and sets the next time. */
 async function send() {
@@ -70,6 +108,7 @@ async function send() {
     clearTimeout(slow);
     sending = false;
   }
+  if ((await engine.view()).problem === "switched") return location.reload();
   // A form that is being filled in stays as it is; only the bar above it changes.
   await draw(false, !location.hash.startsWith("#close/"));
   await plan();
@@ -149,6 +188,7 @@ function today(view) {
   const now = Date.now();
   const { done, open } = ordered(view.jobs, order, now / 1000, here);
   const jobs = many("jobs", done.length + open.length);
+  fill(screen, "crews", crewNames());
   fill(screen, "count", done.length ? say("jobs_done", { jobs, n: done.length }) : jobs);
   fill(screen, "hint", hint);
   for (const button of all(screen, "[data-order]")) {
@@ -549,9 +589,32 @@ async function setup(view) {
     await navigator.storage.persist();
     await draw(false);
   });
+  fill(screen, "name", who.name);
+  fill(screen, "crews", crewNames());
+  part(screen, "[data-leave]").addEventListener("click", () => void logOut());
   const n = view.outbox.length;
   fill(screen, "logout", n ? say("logout_some", { n }) : say("logout"));
   return screen;
+}
+
+function crewNames() {
+  return who.crews.map(({ name }) => name).join(", ");
+}
+
+/** Ends the session at the city first: otherwise the phone would open for the same person again. */
+async function logOut() {
+  try {
+    const page = await (await fetch("/login", { redirect: "error" })).text();
+    const token = new DOMParser().parseFromString(page, "text/html").querySelector("meta[name=csrf]");
+    const headers = { "X-CSRFToken": token?.getAttribute("content") ?? "" };
+    const answer = await fetch("/logout", { method: "POST", headers });
+    if (!answer.ok) throw new Error(String(answer.status));
+  } catch {
+    return announce(say("leave_offline"));
+  }
+  await leave(store);
+  location.hash = "";
+  location.reload();
 }
 
 /** @param {ParentNode} screen @param {string} name @param {boolean} good @param {string} words */

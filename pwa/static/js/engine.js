@@ -20,14 +20,16 @@ import { fold } from "./jobs.js";
  *   write(base: string, changes: Change[]): Promise<void> }} Store one write is one strict transaction
  * @typedef {{ status: number, json: any, retryAfter?: number }} Reply `json` is null unless it came as JSON
  * @typedef {{
- *   enrol(): Promise<Reply>,
+ *   enrol(code?: string): Promise<Reply>,
  *   exchange(body: object): Promise<Reply>,
  *   offset(photo: string): Promise<{ status: number, offset: number, complete: boolean }>,
  *   piece(photo: Shot, offset: number, data: ArrayBuffer):
  *     Promise<{ status: number, offset: number, complete: boolean, fault: string }> }} Net
  * @typedef {{ store: Store, net: Net, clock: () => number, random: { id(): string, fraction(): number },
  *   digest: (data: ArrayBuffer) => Promise<string>, user: number, release: string }} Parts
- * @typedef {"" | "offline" | "portal" | "login" | "server" | "busy"} Problem
+ * @typedef {"" | "offline" | "portal" | "login" | "code" | "switched" | "server" | "busy"} Problem
+ * @typedef {{ person: number, name: string, lang: string,
+ *   crews: { id: number, name: string }[] }} Who
  */
 
 export const PROTOCOL = 1;
@@ -48,6 +50,44 @@ class Stopped extends Error {
     this.problem = problem;
     this.retryAfter = retryAfter;
   }
+}
+
+/**
+ * Asks the city whose phone this is and keeps the answer, `who`, for a start without signal. Returns the
+ * phone's name for that person. With a `code` the phone becomes that of whom it was made for; otherwise of whoever
+ * is logged in. Throws Stopped: "login" where nobody of a crew is, "code" for a wrong one.
+ * @param {Pick<Parts, "store" | "net">} parts
+ * @param {string} [code]
+ * @returns {Promise<{ device: string, who: Who }>}
+ */
+export async function introduce({ store, net }, code) {
+  const { status, json, retryAfter } = await reached(net.enrol(code));
+  if (status === 401 || status === 403) throw new Stopped("login");
+  if (status === 422) throw new Stopped("code");
+  if (status === 429) throw new Stopped("busy", retryAfter);
+  if (status !== 200 || !json?.device || !json.person) throw new Stopped(status >= 500 ? "server" : "portal");
+  /** @type {Who} */
+  const who = { person: json.person, name: json.name ?? "", lang: json.lang ?? "", crews: json.crews ?? [] };
+  await store.write("outbox", [["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device]]);
+  return { device: json.device, who };
+}
+
+/** Who used this phone last, and may do so without signal.
+ * @param {Store} store @returns {Promise<Who | null>} */
+export async function whoIs(store) {
+  return (await store.get("outbox", "kv", "who")) ?? null;
+}
+
+/** The phone is handed on: nothing of the city's stays readable, and nobody's work is touched.
+ * @param {Store} store */
+export async function leave(store) {
+  await store.write("outbox", [["del", "kv", "who"]]);
+  /** @type {Change[]} */
+  const changes = [];
+  for (const name of ["jobs", "kv"]) {
+    for (const [key] of await store.all("mirror", name)) changes.push(["del", name, key]);
+  }
+  if (changes.length) await store.write("mirror", changes);
 }
 
 /** @param {Parts} parts */
@@ -257,7 +297,7 @@ export function createEngine({ store, net, clock, random, digest, user, release 
       waiting: {
         ops: all.length,
         photos: (await photosOf()).filter((shot) => shot.op && !shot.uploaded).length,
-        oldest: all[0]?.op.device_time ?? null,
+        oldest: all[0] ? Math.floor(Date.parse(all[0].op.device_time) / 1000) : null,
       },
       ops: batched.map((entry) => entry.op),
     };
@@ -393,23 +433,12 @@ export function createEngine({ store, net, clock, random, digest, user, release 
     return known ?? signIn();
   }
 
-  /** This phone's name for this user; somebody else's session ends here. @returns {Promise<string>} */
+  /** This phone's name for this user; where somebody else has logged in, the phone is theirs from now on.
+   * @returns {Promise<string>} */
   async function signIn() {
-    const reply = await reached(net.enrol());
-    if (reply.status === 401 || reply.status === 403) throw new Stopped("login");
-    if (reply.status !== 200 || !reply.json?.device) throw new Stopped(reply.status >= 500 ? "server" : "portal");
-    if (reply.json.person !== user) throw new Stopped("login");
-    await remember({ [`device:${user}`]: reply.json.device });
-    return reply.json.device;
-  }
-
-  /** @template T @param {Promise<T>} request @returns {Promise<T>} */
-  async function reached(request) {
-    try {
-      return await request;
-    } catch {
-      throw new Stopped("offline");
-    }
+    const { device, who } = await introduce({ store, net });
+    if (who.person !== user) throw new Stopped("switched");
+    return device;
   }
 
   /** The answer, if the city itself gave it to this very request. @param {Reply} reply @param {string} nonce */
@@ -492,6 +521,15 @@ export function createEngine({ store, net, clock, random, digest, user, release 
 }
 
 /** @typedef {ReturnType<typeof createEngine>} Engine */
+
+/** @template T @param {Promise<T>} request @returns {Promise<T>} */
+async function reached(request) {
+  try {
+    return await request;
+  } catch {
+    throw new Stopped("offline");
+  }
+}
 
 /** @param {string} id @param {number} index */
 function chunkKey(id, index) {

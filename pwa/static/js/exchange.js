@@ -1,4 +1,4 @@
-// How a phone speaks to the city: three requests, none of which follows a redirect or waits for ever.
+// How a phone speaks to the city: four requests, none of which follows a redirect or waits for ever.
 
 /** @typedef {import("./engine.js").Net} Net */
 
@@ -7,8 +7,9 @@ const PATIENCE = 30_000;
 
 /** @type {Net} */
 export const net = {
-  async enrol() {
-    return told(await send("POST", "/device"));
+  async enrol(code) {
+    if (code === undefined) return told(await send("POST", "/device"));
+    return told(await send("POST", "/enrol", { "Content-Type": "application/json" }, JSON.stringify({ code })));
   },
   async exchange(body) {
     const text = JSON.stringify(body);

@@ -1,0 +1,75 @@
+"""A crew's phone with its own disk: it can be killed, started again, and have no signal."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from live import PHONE, Site
+from playwright.sync_api import BrowserContext, BrowserType, Error, Page
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+KEPT = """async () => {
+  await navigator.serviceWorker.ready;
+  for (const name of await caches.keys()) {
+    if (name.startsWith("cityline-crew-") && await (await caches.open(name)).match("/crew")) return true;
+  }
+  return false;
+}"""
+
+
+class Van:
+    """One phone: `folder` is its disk, which outlives the browser."""
+
+    def __init__(self, browser: BrowserType, chromium: str, folder: Path, site: Site) -> None:
+        self._start: Callable[[], BrowserContext] = lambda: browser.launch_persistent_context(
+            folder, executable_path=chromium, args=ARGUMENTS, **PHONE
+        )
+        self._folder, self._site = folder, site
+        self.context = self._start()
+        self.page: Page = self.context.pages[0]
+        self.page.set_default_timeout(15_000)
+
+    def kill(self) -> None:
+        """As when a battery falls out: SIGKILL to the browser, which nobody asked first."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while self._pids() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with suppress(Error):  # which finds nobody there any more
+            self.context.close()
+
+    def start(self, *, signal: bool, path: str = "/crew") -> Page:
+        """The browser again on the same disk, at the crew's page."""
+        for left in self._folder.glob("Singleton*"):
+            left.unlink()
+        self.context = self._start()
+        self.context.set_offline(not signal)
+        self.page = self.context.pages[0]
+        self.page.set_default_timeout(15_000)
+        self.page.goto(self._site.path(path))
+        return self.page
+
+    def wait_until_kept(self) -> None:
+        """Until the next start needs no signal."""
+        deadline = time.monotonic() + 20
+        while not self.page.evaluate(KEPT):
+            assert time.monotonic() < deadline, "the worker never kept the shell"
+            time.sleep(0.1)
+
+    def _pids(self) -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                told = (entry / "cmdline").read_bytes() if entry.name.isdecimal() else b""
+            except OSError:
+                continue
+            if f"--user-data-dir={self._folder}".encode() in told:
+                found.append(int(entry.name))
+        return found

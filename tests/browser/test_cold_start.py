@@ -1,0 +1,151 @@
+"""A crew's phone from a cold start without signal: what was saved before the power went arrives once."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from live import Site, log_in
+from phone import Van
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
+
+from city import db, events, people, policies
+from city.schema import Case, Closure, Operation
+
+CREW = "crew1@demo.test"
+LOADED = "() => performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)"
+
+
+@pytest.fixture
+def van(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Van]:
+    phone = Van(browser.browser_type, chromium, tmp_path / "phone", site)
+    yield phone
+    phone.kill()
+
+
+def ready(van: Van, site: Site) -> str:
+    """The phone at its jobs, kept for a start without signal. Returns the number of an open job."""
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    van.wait_until_kept()
+    return number_of(van.page)
+
+
+def number_of(page: Page) -> str:
+    href = page.locator('li[data-stop="now"] a.job').get_attribute("href") or ""
+    return href.removeprefix("#job/")
+
+
+def close(page: Page, number: str) -> None:
+    page.locator(f'a.job[href="#job/{number}"]').tap()
+    page.locator("[data-done]").tap()
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.locator("form .button--act").tap()
+    page.wait_for_selector("#undo:not([hidden])")
+
+
+def closings(site: Site, number: str) -> list[str]:
+    """What the city holds of the closing: its operations and its closures."""
+    with db.reading(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        told = [
+            op.result["result"] for op in s.scalars(select(Operation).where(Operation.case_ref == number))
+        ]
+        return [*told, *(c.outcome for c in s.scalars(select(Closure).where(Closure.case_id == case.id)))]
+
+
+def wait_for(what: Callable[[], bool], within: float = 30) -> None:
+    deadline = time.monotonic() + within
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Site) -> None:
+    number = ready(van, site)
+    van.kill()
+    page = van.start(signal=False)
+    page.wait_for_selector("a.job")
+    assert not page.evaluate("fetch('/healthz').then(() => true, () => false)"), "there is no signal"
+    close(page, number)
+    van.kill()
+
+    page = van.start(signal=False)
+    expect(page.locator(f'a.job[href="#job/{number}"]')).to_contain_text("to send")
+    expect(page.locator("#sync")).to_contain_text("1 to send")
+    assert closings(site, number) == []
+
+    van.context.set_offline(False)
+    log_in(page, site, CREW, "/crew")
+    wait_for(lambda: closings(site, number) == ["applied", "fixed"])
+    van.kill()
+    page = van.start(signal=True)  # the answer may have been lost with the power: then it is sent again
+    log_in(page, site, CREW, "/crew")
+    expect(page.locator("#sync")).to_contain_text("All sent", timeout=20_000)
+    assert closings(site, number) == ["applied", "fixed"]
+    with db.reading(site.engine) as s:
+        assert events.verify(s) == []
+
+
+def test_all_that_the_shell_loads_is_on_the_phone(van: Van, site: Site) -> None:
+    ready(van, site)
+    loaded = {path for path in van.page.evaluate(LOADED) if path.startswith("/static/")}
+    kept = set(
+        van.page.evaluate(
+            """async () => {
+              const name = (await caches.keys()).find((each) => each.startsWith("cityline-crew-"));
+              return (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname);
+            }"""
+        )
+    )
+    assert loaded - kept == set()
+    assert {"/crew", "/es/crew"} <= kept
+
+
+def test_a_new_release_waits_for_the_next_start_and_takes_the_queue_along(van: Van, site: Site) -> None:
+    number = ready(van, site)
+    van.context.set_offline(True)
+    close(van.page, number)
+    old = van.page.evaluate("document.body.dataset.release")
+    renew(site)
+    van.context.set_offline(False)
+    van.page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.update())")
+    van.page.wait_for_selector("#newer:not([hidden])")
+    assert van.page.evaluate("document.body.dataset.release") == old, "never under a running page"
+    van.context.set_offline(True)
+    van.kill()
+
+    page = van.start(signal=False)
+    page.wait_for_selector("a.job")
+    wait_for(lambda: renewed(page, old), within=10)
+    expect(page.locator("#sync")).to_contain_text("1 to send")
+    van.context.set_offline(False)
+    log_in(page, site, CREW, "/crew")
+    wait_for(lambda: closings(site, number) == ["applied", "fixed"])
+
+
+def test_a_tap_takes_the_new_release_at_once(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    old = page.evaluate("document.body.dataset.release")
+    renew(site)
+    page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.update())")
+    page.locator("#newer button").tap()
+    page.wait_for_selector("a.job")
+    wait_for(lambda: renewed(page, old), within=10)
+    expect(page.locator("#newer")).to_be_hidden()
+
+
+def renewed(page: Page, old: str) -> bool:
+    """Whether another release is shown; while the page begins anew, none is."""
+    return page.evaluate("document.body?.dataset.release") not in (None, old)
+
+
+def renew(site: Site) -> None:
+    """Another release on the running server: the city changes its colour."""
+    text = site.settings.city.read_text().replace("#0e4a86", "#7a1f5c")
+    with db.transaction(site.engine) as s:
+        policies.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=datetime.now(UTC))
+    time.sleep(3.5)  # until the server looks
