@@ -40,7 +40,7 @@ from city.lifecycle import (
 from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
-from city.schema import Assignment, Case, Closure, Counter, Crew, Photo, Service
+from city.schema import Assignment, Case, Closure, Counter, Crew, DeclaredPhoto, Operation, Photo, Service
 
 _LOCKED = (
     select(Case.id)
@@ -294,6 +294,7 @@ def close(
     at: datetime,
     outcome: str,
     photos_taken: Sequence[Photo] = (),
+    promised: int = 0,
     no_photo: str | None = None,
     words: str = "",
     at_device: datetime | None = None,
@@ -303,10 +304,12 @@ def close(
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
 
-    "fixed" needs a photo or a reason for having none: Refused `evidence_missing`. `words` are read by
-    residents. The promise clock stops at the device's time, bounded by assignment and receipt. `under`
-    names the job of a crew that had no signal when its job was given away: it did the work, so whoever
-    holds the job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`.
+    "fixed" needs a photo or a reason for having none: Refused `evidence_missing`. `promised` counts photos
+    that are on their way: they count once they are stored, and not at all if that takes too long: see
+    doubt(). `words` are read by residents. The promise clock stops at the device's time, bounded by
+    assignment and receipt. `under` names the job of a crew that had no signal when its job was given away:
+    it did the work, so whoever holds the job now loses it as `withdrawn`, and a dispatcher is asked to
+    look, told `why`.
     """
     allow("close", by.roles)
     _one_of(outcome, OUTCOMES, "outcome")
@@ -318,11 +321,12 @@ def close(
         return False
     check("close", case.state, by.roles)
     job, held = under or _own_job(case, by), live(case)
-    if outcome == "fixed" and not photos_taken and no_photo is None:
+    shown = bool(photos_taken or promised)
+    if outcome == "fixed" and not shown and no_photo is None:
         raise Refused("evidence_missing")
     done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
     closure = Closure(
-        cycle=case.cycle, outcome=outcome, no_photo=no_photo if not photos_taken else None, words=words,
+        cycle=case.cycle, outcome=outcome, no_photo=None if shown else no_photo, words=words,
         crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
@@ -511,6 +515,42 @@ def keep(
     return True
 
 
+def photo_came(
+    s: Session,
+    photo: Photo,
+    *,
+    case_id: int,
+    cycle: int | None,
+    closure_id: int | None,
+    report_id: int | None,
+    position: int,
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """Gives a photo that was on its way when its closing or report was taken to where it belongs.
+
+    Whatever became of the case meanwhile. Raises Refused `photo_attached` where another case has it.
+    """
+    case = s.get_one(Case, case_id)
+    lock(s, case)
+    if photo.case_id == case_id:
+        return False
+    photos.attach(s, photo, case_id=case_id, report_id=report_id, cycle=cycle, position=position)
+    photo.closure_id = closure_id
+    facts = {"cycle": cycle} if cycle else {}
+    events.record(s, subject(case), "photo came", by=by, at=at, facts=facts, photos=[photo.sha256])
+    return True
+
+
+def photo_failed(s: Session, case: Case, why: str, *, by: Actor, at: datetime) -> bool:
+    """A photo that was promised will never be here, or is not within the days it may take."""
+    lock(s, case)
+    case.review = case.review or "photo"
+    events.record(s, subject(case), "photo failed", by=by, at=at, facts={"why": why})
+    _touched(s, case)
+    return True
+
+
 def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "") -> bool:
     """Marks a closed case that was sent back too often: a supervisor decides what happens."""
     lock(s, case)
@@ -528,6 +568,8 @@ def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
         return False
     events.record(s, subject(case), "reviewed", by=by, at=at, facts={"why": case.review})
     case.review = None
+    looked_at = update(Operation).where(Operation.case_id == case.id, Operation.review.is_not(None))
+    s.execute(looked_at.values(review=None))
     _touched(s, case)
     return True
 
@@ -538,12 +580,14 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
     Returns how many. What arrives later is shown, but the closing stays one without evidence. The worker
     calls this with THE_SYSTEM.
     """
+    unstored = select(Photo.closure_id).where(Photo.stored_at.is_(None), Photo.closure_id.is_not(None))
+    missing = select(DeclaredPhoto.closure_id).where(
+        DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.closure_id.is_not(None)
+    )
     late = (
         select(Closure)
-        .join(Photo, Photo.closure_id == Closure.id)
-        .where(Photo.stored_at.is_(None), Closure.unproven_at.is_(None))
+        .where(Closure.unproven_at.is_(None), Closure.id.in_(unstored.union(missing)))
         .where(Closure.closed_at <= at - timedelta(hours=EVIDENCE_HOURS))
-        .distinct()
     )
     marked = 0
     for closure in s.scalars(late.order_by(Closure.case_id)).all():

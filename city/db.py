@@ -64,8 +64,8 @@ def bump(s: Session, rows: int) -> int:
     return int(last) - rows + 1
 
 
-def migrate(url: str, app_url: str = "") -> None:
-    """Brings the database at `url` to the newest schema.
+def migrate(url: str, app_url: str = "", to: str = "head") -> None:
+    """Brings the database at `url` to the newest schema, or to the migration `to`.
 
     `app_url` names the lesser role that the application uses on PostgreSQL; it may add to the log but
     has no right to change it.
@@ -73,9 +73,15 @@ def migrate(url: str, app_url: str = "") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     engine = connect(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _let_tables_be_rebuilt)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
+        if engine.dialect.name == "sqlite" and (
+            stray := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        ):
+            raise RuntimeError(f"a row of {stray[0]} names one that is not there")
         role = make_url(app_url).username if app_url else None
         if engine.dialect.name == "postgresql" and role and role != engine.url.username:
             _grant(connection, role)
@@ -137,6 +143,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         f"busy_timeout={BUSY_SECONDS * 1000}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _let_tables_be_rebuilt(connection: Any, _record: object) -> None:
+    # SQLite changes a column by making the table anew, and dropping the old one would count as deleting
+    # every row that others name. What they name is checked at the end instead.
+    connection.execute("PRAGMA foreign_keys=OFF")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -76,6 +76,7 @@ ACTS: Final = {
     "review": (SUPERVISOR, DISPATCHER),
     "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
     "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR),
+    "release": (SUPERVISOR,),
 }
 
 

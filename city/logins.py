@@ -8,12 +8,12 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from city import events, people
 from city.lifecycle import Refused
-from city.schema import LoginCode, Person
+from city.schema import Device, LoginCode, Person
 from city.schema import Session as Row
 
 CODE_MINUTES = 10
@@ -110,11 +110,15 @@ def use_link(s: Session, token: str, at: datetime) -> Person:
     return _used(s, row, at, "wrong_link")
 
 
-def begin(s: Session, person: Person, at: datetime, *, how: str) -> str:
-    """A new session's token. `how` ("code", "link") goes into the log."""
+def begin(s: Session, person: Person, at: datetime, *, how: str, device: Device | None = None) -> str:
+    """A new session's token. `how` ("code", "link", "phone code", "phone") goes into the log.
+
+    `device` is the phone that shows itself for its person, where it does.
+    """
     token = secrets.token_urlsafe(32)
     until = at + timedelta(hours=SESSION_HOURS)
-    s.add(Row(token_hash=_hashed(token), person_id=person.id, began_at=at, until=until))
+    device_id = device.id if device else None
+    s.add(Row(token_hash=_hashed(token), person_id=person.id, device_id=device_id, began_at=at, until=until))
     events.record(s, people.subject(person), "log in", by=people.actor(person), at=at, facts={"how": how})
     return token
 
@@ -126,13 +130,34 @@ def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
     return s.scalars(_WHOSE, {"token": _hashed(token), "at": at}).unique().first()
 
 
+def is_new_on_phone(s: Session, token: str | None) -> bool:
+    """Whether this session has not been used on a phone yet: see sign_in()."""
+    row = s.get(Row, _hashed(token or ""))
+    return row is not None and row.device_id is None
+
+
+def sign_in(s: Session, device: Device, token: str | None) -> None:
+    """Notes that the session's person signed in on this phone: it may show itself for them from then on."""
+    row = s.get(Row, _hashed(token or ""))
+    if row and row.device_id is None and row.person_id == device.person_id:
+        row.device_id = device.id
+        device.signed_in_at = max(row.began_at, device.signed_in_at or row.began_at)
+
+
 def end(s: Session, token: str | None) -> None:
-    """Logs out: a copy of the cookie is worth nothing from now on."""
-    s.execute(delete(Row).where(Row.token_hash == _hashed(token or "")))
+    """Logs out: a copy of the cookie is worth nothing from now on, and a phone shows itself for nobody."""
+    row = s.get(Row, _hashed(token or ""))
+    if row is None:
+        return
+    if row.device_id:
+        s.execute(update(Device).where(Device.id == row.device_id).values(signed_in_at=None))
+        s.execute(delete(Row).where(Row.device_id == row.device_id))
+    s.execute(delete(Row).where(Row.token_hash == row.token_hash))
 
 
 def end_all(s: Session, person: Person) -> None:
     """Logs a person out everywhere, and makes codes and links that are on their way useless."""
+    s.execute(update(Device).where(Device.person_id == person.id).values(signed_in_at=None))
     s.execute(delete(Row).where(Row.person_id == person.id))
     s.execute(delete(LoginCode).where(LoginCode.email == person.email, LoginCode.used_at.is_(None)))
 

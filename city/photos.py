@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from city.db import reading, transaction
 from city.lifecycle import Refused
-from city.schema import Photo
+from city.schema import DeclaredPhoto, Photo
 from city.settings import Settings
 
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
@@ -387,6 +387,7 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     leaves a row without bytes, to be dropped again, and never bytes without a row. Raises StoreDown.
     """
     unneeded = _unneeded(s, photo)
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id))
     s.delete(photo)
     s.flush()
     for name in unneeded:
@@ -398,6 +399,8 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
     """Removes photos that nothing attached for a day, and staging folders that no unsettled row names.
 
+    What an operation declared waits with it, however long that takes.
+
     Returns how many rows and stray folders were removed.
     """
     with transaction(engine) as s:
@@ -405,6 +408,9 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
             s.scalars(
                 delete(Photo)
                 .where(Photo.case_id.is_(None), Photo.added_at < now - UNSENT_LIFE)
+                .where(
+                    Photo.id.not_in(select(DeclaredPhoto.photo_id).where(DeclaredPhoto.photo_id.is_not(None)))
+                )
                 .returning(Photo.id)
             )
         )

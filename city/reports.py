@@ -28,6 +28,7 @@ from city.places import Place
 from city.schema import (
     Case,
     Claim,
+    DeclaredPhoto,
     Erasure,
     Event,
     EventDetail,
@@ -280,6 +281,8 @@ def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Act
     seqs = _forget_details(s, report)
     events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
     gone: list[str] = []
+    # What is still on a phone is not asked for any more, and nobody takes it if it comes.
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
     for photo in list(report.photos):
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone))

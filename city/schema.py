@@ -215,6 +215,7 @@ class Session(Base):
     __tablename__ = "sessions"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"))  # the phone it was used on
     began_at: Mapped[datetime]
     until: Mapped[datetime] = mapped_column(index=True)
 
@@ -266,12 +267,15 @@ class Imported(Base):
 
 
 class Device(Base):
-    """A phone of a crew, known by a token of which only the hash is kept."""
+    """A phone, known by a token of which only the hash is kept. A resident's belongs to nobody."""
 
     __tablename__ = "devices"
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"), index=True)
     token_hash: Mapped[str] = mapped_column(index=True)
+    next_hash: Mapped[str | None] = mapped_column(index=True)  # of the token that comes after it
+    token_at: Mapped[datetime | None]  # since when the token is used
+    signed_in_at: Mapped[datetime | None]  # when its person last signed in on it; None once signed out
     enrolled_at: Mapped[datetime]
     seen_at: Mapped[datetime]  # its last exchange, to within some minutes
     release: Mapped[str] = mapped_column(String(80), default="")  # of the app, as it said then
@@ -694,11 +698,54 @@ class Operation(Base):
     __tablename__ = "operations"
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # None for a resident's
     n: Mapped[int]
     t: Mapped[str] = mapped_column(String(20))
-    case_ref: Mapped[str] = mapped_column(String(40))
+    case_ref: Mapped[str] = mapped_column(String(40))  # as sent: a case's number, or a report operation's id
+    prev: Mapped[str | None] = mapped_column(String(36))
     body_hash: Mapped[str] = mapped_column(String(64))
     result: Mapped[dict[str, Any]]
-    raw: Mapped[str | None]  # kept only where a person must look
+    code: Mapped[str] = mapped_column(String(12), default="")  # the result's name
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))  # the case that it came to
+    version: Mapped[int | None]  # of that case when it was done
+    raw: Mapped[str | None]  # kept only where a person must look, or it is not done yet
+    review: Mapped[str | None] = mapped_column(String(20))  # why a person must look; None once they have
     received_at: Mapped[datetime]
+
+
+# Few rows of very many: what is not done yet, and what a person must look at.
+_NOT_DONE, _TO_REVIEW = text("code IN ('held', 'deposited')"), text("review IS NOT NULL")
+Index("ix_operations_not_done", Operation.received_at, sqlite_where=_NOT_DONE, postgresql_where=_NOT_DONE)
+Index("ix_operations_review", Operation.received_at, sqlite_where=_TO_REVIEW, postgresql_where=_TO_REVIEW)
+
+
+class DeclaredPhoto(Base):
+    """A photo that an operation has, by what its bytes must hash to: on its way, here, or refused.
+
+    `case_id`, `cycle`, `closure_id` and `report_id` say what it belongs to, once the operation is done.
+    """
+
+    __tablename__ = "declared_photos"
+    operation_id: Mapped[str] = mapped_column(ForeignKey("operations.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # as the phone calls it
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    declared_at: Mapped[datetime]
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    cycle: Mapped[int | None]
+    closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    photo_id: Mapped[str | None] = mapped_column(ForeignKey("photos.id"), index=True)  # once it is here
+    fault: Mapped[str | None] = mapped_column(
+        String(20)
+    )  # why it will never be: not_a_photo, too_large, late
+
+
+Index("ix_declared_photos_device_id", DeclaredPhoto.device_id, DeclaredPhoto.id)
+_MISSING = text("photo_id IS NULL")
+Index(
+    "ix_declared_photos_missing", DeclaredPhoto.device_id, DeclaredPhoto.declared_at,
+    sqlite_where=_MISSING, postgresql_where=_MISSING,
+)  # fmt: skip

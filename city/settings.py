@@ -37,6 +37,7 @@ class Settings:
     trusted_proxies: int
     demo_codes: bool
     reports_an_hour: int
+    crew_days: int
 
     @property
     def basemap(self) -> Path:
@@ -78,6 +79,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
+        crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),
     )
 
 

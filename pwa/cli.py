@@ -107,6 +107,7 @@ def work() -> None:
         partial(photos.sweep, engine, settings.var),
         partial(uploads.sweep, settings.var),
         partial(_doubt, engine),
+        partial(_bring_up, engine),
         partial(_forget_logins, engine),
         partial(_root, engine),
     ]
@@ -497,6 +498,13 @@ def _doubt(engine: Engine, now: datetime) -> int:
 
     with db.transaction(engine) as s:
         return cases.doubt(s, at=now, by=people.THE_SYSTEM)
+
+
+def _bring_up(engine: Engine, now: datetime) -> int:
+    from sync import declared, review
+
+    with db.transaction(engine) as s:
+        return declared.doubt(s, now) + review.overdue(s, now)
 
 
 def _forget_logins(engine: Engine, now: datetime) -> int:

@@ -182,6 +182,8 @@ def step(kind: str) -> str:
         "erase": _("A report was erased"),
         "recorded": _("A crew's word was kept"),
         "no evidence": _("The photo never arrived"),
+        "photo came": _("A photo arrived"),
+        "photo failed": _("A photo did not arrive, or is none"),
     }
     return str(words.get(kind, kind))
 
@@ -223,6 +225,8 @@ def mark(code: str) -> str:
         "not_your_job": _("A crew sent work that it had no job for."),
         "reassigned": _("A crew sent work after another crew had the job."),
         "unassigned": _("A crew sent work after the job was taken back."),
+        "held": _("A crew sent work, and what it followed on never came."),
+        "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),
         "erased": _("A crew sent work after the reports were erased. Its words and photos were not kept."),
         "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }

@@ -1,6 +1,7 @@
 """Which phone this is, who uses it, and whether the city's memory went back since it was last here."""
 
 import hashlib
+import hmac
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from city import events, logins, people
@@ -16,6 +17,8 @@ from city.events import Actor
 from city.schema import Boot, Device, Person, Root
 from sync import uploads
 
+TOKEN_DAYS = 90
+TURN_DAYS = 7  # a token this old is exchanged for the next
 # What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
 WAITING = ("ops", "photos", "oldest")
 # A phone that only asks for news is written down this often: asking must not cost a write.
@@ -46,23 +49,65 @@ def safe(s: Session, at: datetime) -> int:
     return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - SAFE_AFTER).date())) or 0
 
 
-def enrol(s: Session, person: Person, token: str | None, at: datetime) -> tuple[Device, str | None]:
+def enrol(
+    s: Session, person: Person, token: str | None, at: datetime, *, secret: str
+) -> tuple[Device, str | None]:
     """The device of this person on this phone, and its token where it is a new one.
 
     A phone that somebody else used becomes another device: work is bound to the one it was done on.
     """
-    known = by_token(s, token)
-    if known and known.person_id == person.id:
+    known = by_token(s, token, at)
+    if known and known.person_id == person.id and known.revoked_at is None:
         known.seen_at = at
         return known, None
     token = secrets.token_urlsafe(32)
     device = Device(
-        id=str(uuid.uuid4()), person_id=person.id, token_hash=_hashed(token), enrolled_at=at, seen_at=at
-    )
+        id=str(uuid.uuid4()), person_id=person.id, token_hash=_hashed(token), token_at=at, enrolled_at=at,
+        seen_at=at,
+    )  # fmt: skip
+    device.next_hash = _hashed(_next(device, secret))
     s.add(device)
     s.flush()
     events.record(s, f"device:{device.id}", "enrol device", by=people.actor(person), at=at)
     return device, token
+
+
+def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
+    """The device with this token or with the one that follows it, a revoked one too; None once it is over."""
+    if not token:
+        return None
+    hashed = _hashed(token)
+    found = s.scalars(
+        select(Device).where(or_(Device.token_hash == hashed, Device.next_hash == hashed))
+    ).first()
+    lives = found is not None and at < (found.token_at or found.enrolled_at) + timedelta(days=TOKEN_DAYS)
+    return found if lives else None
+
+
+def must_turn(device: Device, token: str | None) -> bool:
+    """Whether turn() has something to write."""
+    return device.next_hash is None or device.next_hash == _hashed(token or "")
+
+
+def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
+    """Makes the next token the one that counts once the phone uses it; until then the old one does too.
+
+    Returns the token that the phone should show from now on, where that is another. It follows from the old
+    one and the city's secret: two tabs that ask at once, or ask again because the answer was lost, are given
+    the same, and a database from last week's backup still knows it.
+    """
+    if device.next_hash == _hashed(token or ""):
+        device.token_hash, device.token_at, device.next_hash = device.next_hash, at, None
+    if device.next_hash is None:
+        device.token_at = device.token_at or at
+        device.next_hash = _hashed(_next(device, secret))
+    used_since = device.token_at or device.enrolled_at
+    return _next(device, secret) if at >= used_since + timedelta(days=TURN_DAYS) else None
+
+
+def is_signed_in(device: Device, at: datetime, days: int) -> bool:
+    """Whether the phone may show itself for its person: so many days after they last signed in on it."""
+    return device.signed_in_at is not None and at < device.signed_in_at + timedelta(days=days)
 
 
 def seen(device: Device, release: str, waiting: Mapping[str, Any], at: datetime) -> bool:
@@ -90,12 +135,9 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     return True
 
 
-def by_token(s: Session, token: str | None) -> Device | None:
-    """The live device with this token."""
-    if not token:
-        return None
-    found = s.scalars(select(Device).where(Device.token_hash == _hashed(token))).first()
-    return found if found and found.revoked_at is None else None
+def _next(device: Device, secret: str) -> str:
+    told = f"token:{device.id}:{device.token_hash}"
+    return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
 def _hashed(token: str) -> str:

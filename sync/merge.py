@@ -18,7 +18,7 @@ from city.lifecycle import (
     WAITING,
 )
 from city.lifecycle import MERGED as MERGED_STATE
-from sync.protocol import APPLIED, MERGED, RECORDED, RETRY
+from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
 # What carries no state of its own: true whatever became of the case, so it always attaches.
 FACTS: Final = ("note", "photo", "time")
@@ -80,8 +80,8 @@ class _Row:
 
 
 TABLE: Final = (
-    # Whoever wrote it may not act for that crew now. Their phone keeps it, photos and all, until they may.
-    _Row(lambda c: not c.author_may, RETRY, NOTHING, "author"),
+    # Whoever wrote it may not act for that crew now: it is stored, photos and all, until a supervisor says.
+    _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author"),
     _Row(lambda c: c.erased, RECORDED, BARE, "erased", review=True),
     _Row(lambda c: c.t in FACTS, APPLIED, KEEP),
     # Work of an earlier cycle says nothing about the problem that came back.

@@ -27,7 +27,6 @@ TYPES: Final = (
 # The lowest version of each kind of operation that is still taken for new work.
 LOWEST: Final = dict.fromkeys(TYPES, 1)
 
-# No answer says `deposited` yet: it needs a verb that releases one. The name is taken all the same.
 APPLIED, MERGED, RECORDED, HELD, DEPOSITED, QUARANTINED, RETRY = RESULTS = (
     "applied", "merged", "recorded", "held", "deposited", "quarantined", "retry",
 )  # fmt: skip
@@ -133,6 +132,14 @@ def parse(body: bytes) -> Exchange:
         waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
         ops=_operations(ops),
     )
+
+
+def reread(raw: str) -> Operation | Malformed:
+    """An operation as it was stored: `raw` of an earlier one."""
+    try:
+        return _operation(json.loads(raw))
+    except ValueError:
+        return Malformed("", 0, raw, "", "malformed")
 
 
 def answer(

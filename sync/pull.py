@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city.lifecycle import CLOSED, WAITING
 from city.promises import waits_for
-from city.schema import Case, Clock, FeedRow, Report, Service
+from city.schema import Case, Clock, FeedRow, Operation, Report, Service
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
@@ -79,7 +79,17 @@ def _told(s: Session, scope: str, rows: Sequence[FeedRow], *, first: bool, at: d
         old = (at - DONE_STAYS).timestamp()
         jobs = {ref: told for ref, told in jobs.items() if not _past(told, old)}
     gone = [{"kind": row.kind, "ref": row.ref, "why": row.why or "gone"} for row in rows if not row.present]
-    return {"set": [jobs[ref] for ref in present if ref in jobs], "gone": gone}
+    # A phone that begins anew has no results that could change.
+    results = [] if first else _results(s, [row.ref for row in rows if row.kind == "result"])
+    return {"set": [*(jobs[ref] for ref in present if ref in jobs), *results], "gone": gone}
+
+
+def _results(s: Session, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What became of operations after they were answered."""
+    if not ids:
+        return []
+    found = s.scalars(select(Operation).where(Operation.id.in_(ids)))
+    return [{"kind": "result", "ref": row.id, **row.result} for row in found]
 
 
 def job(case: Case, crew_id: int) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """Taking a phone's operations: each once, in order, by the same verbs as everybody else's.
 
 The numbers are those of `docs/sync.md`. Step 1 (who is it?) is done by routes.py, as is step 10 (answer).
-
-For now a phone sends its photos first: a closing whose photos are not here yet is answered `retry` and
-keeps its place on the phone, with `want` naming what is missing. A later version takes the closing at once
-and lets evidence count when the photo arrives. In the same way `held` is answered and not yet stored, and
-work whose author may not act for the crew is `retry`: only a phone keeps photos for as long as that takes.
+What cannot be done yet is stored all the same: what follows on something that is not here is `held` until
+that comes, and what nobody may do now is `deposited` until somebody signs in or a supervisor releases it.
 """
 
 import json
@@ -14,40 +11,28 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, or_, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import cases, events, people, promises
+from city import events, people
 from city.db import reading, transaction
 from city.events import Actor
-from city.lifecycle import (
-    CLOSED,
-    CREW,
-    MAX_WORDS,
-    NO_PHOTO,
-    OPEN,
-    OUTCOMES,
-    WAIT_REASONS,
-    WAITING,
-    Refused,
-)
-from city.schema import Assignment, Case, Person, Photo
+from city.lifecycle import CREW, Refused
+from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
-from sync import merge, uploads
-from sync.merge import BARE, KEEP, VERB_UNDER_OLD_JOB, Decision, Seen
-from sync.protocol import APPLIED, HELD, MERGED, QUARANTINED, RETRY, Malformed, Operation, result
+from sync import declared, protocol, work
+from sync.merge import BARE
+from sync.protocol import DEPOSITED, HELD, QUARANTINED, Malformed, Operation, result
 
 TRIES = 3
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
 NOT_TAKEN_YET = ("report", "withdraw")
-# Operations whose verb takes words and photos itself; those of any other are kept beside it.
-WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
-# Facts go into the log for ever, so they are choices and never a person's own words.
-CHOICES = {"outcome": OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
+# As the partial indexes have it: a bound value would not find them.
+NOT_DONE = text("operations.code IN ('held', 'deposited')")
+TO_REVIEW = text("operations.review IS NOT NULL")
 log = logging.getLogger(__name__)
 
 
@@ -61,43 +46,19 @@ class QuarantineFull(Exception):
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose phone it is, and the folder of what it has uploaded."""
+    """Whose phone it is. `deposit` says why nothing of it may be done now: "login", "revoked"."""
 
     device_id: str
     person_id: int
-    var: Path
+    deposit: str = ""
 
 
 @dataclass
 class Taken:
-    """One result an operation, the photos still missing, and those that wait for the store."""
+    """One result an operation, and the photos that wait for the store."""
 
     results: list[dict[str, Any]] = field(default_factory=list)
-    want: list[str] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One operation under the lock of its case, with all that is needed to carry it out."""
-
-    op: Operation
-    case: Case
-    root: Case  # the case itself, or the one that it was merged into
-    job: Assignment | None
-    decision: Decision
-    words: str
-    photos: list[Photo]
-    by: Actor
-    at: datetime
-
-
-class _NotYet(Exception):
-    """Nothing is stored; the phone keeps the operation."""
-
-    def __init__(self, answer: dict[str, Any], want: Sequence[str] = ()) -> None:
-        super().__init__(answer)
-        self.answer, self.want = answer, list(want)
 
 
 class _Known(Exception):
@@ -105,10 +66,12 @@ class _Known(Exception):
 
 
 def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
-    """Takes the operations in the phone's own order; raises Busy or QuarantineFull."""
-    if not ops:
-        return Taken()
-    _check_quarantine(engine, sender, at)
+    """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
+
+    Raises Busy or QuarantineFull.
+    """
+    if ops:
+        _check_quarantine(engine, sender, at)
     for tries in range(1, TRIES + 1):
         try:
             return _take(engine, sender, sorted(ops, key=lambda op: op.n), at)
@@ -118,13 +81,81 @@ def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], a
     raise Busy
 
 
+def waiting(s: Session, sender: Sender) -> list[Row]:
+    """What this phone was signed out for when it sent it, in its own order."""
+    found = s.scalars(select(Row).where(NOT_DONE, Row.device_id == sender.device_id).order_by(Row.n))
+    return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
+
+
+def again(s: Session, row: Row, *, by: Actor, at: datetime) -> list[str]:
+    """Does what was stored and could not be done, and tells the phone of its result; then what follows on it.
+
+    Returns the photos that wait for the store.
+    """
+    taken = Taken()
+    sender = Sender(row.device_id, row.person_id or 0)
+    op = protocol.reread(row.raw or "")
+    if isinstance(op, Malformed):
+        _set_aside(row, op.why)
+    else:
+        try:
+            with events.savepoint(s):
+                _settle(s, row, op, sender, by, at, taken)
+                s.flush()
+        except OperationalError:
+            raise
+        except Refused as refused:
+            _set_aside(row, refused.code)
+        except Exception:
+            log.exception("operation %s of device %s", row.id, row.device_id)
+            _set_aside(row, "fault")
+    tell(s, row)
+    if row.code not in (HELD, DEPOSITED):
+        _follow(s, row.id, sender, by, at, taken)
+    return taken.photos
+
+
+def tell(s: Session, row: Row) -> None:
+    """Lets the phone hear of a result that changed after it was answered."""
+    events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
+
+
 def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     taken = Taken()
     with transaction(engine) as s:  # 2 begin
         by = people.actor(s.get_one(Person, sender.person_id))
+        if not sender.deposit:
+            for row in waiting(s, sender):
+                taken.photos += again(s, row, by=by, at=at)
+        held = _awaited(s, sender)
         for op in ops:
-            taken.results.append(_one(s, op, sender, by, at, taken))
+            told = _one(s, op, sender, by, at, taken)
+            taken.results.append(told)
+            if told["result"] == HELD and isinstance(op, Operation):
+                held |= {op.prev or "", op.case}
+            elif op.id in held and told["result"] != DEPOSITED:
+                _follow(s, op.id, sender, by, at, taken)
+        taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
+
+
+def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
+    """What was held at its turn may have been done since, by what came after it."""
+    row = s.get(Row, told["id"]) if told["result"] == HELD else None
+    return dict(row.result) if row else told
+
+
+def _awaited(s: Session, sender: Sender) -> set[str]:
+    """The ids that held operations wait for, those too that their author sent from another phone."""
+    asked = select(Row.prev, Row.case_ref).where(NOT_DONE, Row.person_id == sender.person_id)
+    return {name for row in s.execute(asked.where(Row.code == HELD)) for name in row if name}
+
+
+def _follow(s: Session, op_id: str, sender: Sender, by: Actor, at: datetime, taken: Taken) -> None:
+    """Does what was held until now."""
+    held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
+    for row in s.scalars(held.where(or_(Row.prev == op_id, Row.case_ref == op_id)).order_by(Row.n)).all():
+        taken.photos += again(s, row, by=by, at=at)
 
 
 def _one(
@@ -137,30 +168,28 @@ def _one(
     try:
         with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
             row = _claimed(s, op, sender, at)  # 4
-            work = _decided(s, op, sender, by, at)  # 5
-            row.result = _settled(s, work)  # 6
+            arrived = len(taken.photos)
+            _settle(s, row, op, sender, by, at, taken)  # 5, 6
             s.flush()  # 7 the result is stored with its effect
-    except _NotYet as not_yet:
-        taken.want += not_yet.want
-        return not_yet.answer
     except _Known:
         return _replayed(s, op, s.get_one(Row, op.id, populate_existing=True), sender, at)
     except OperationalError:
         raise
     except Refused as refused:
+        del taken.photos[arrived:]
         return _quarantined(s, op, refused.code, sender, at)
     except Exception:
         log.exception("operation %s of device %s", op.id, sender.device_id)
+        del taken.photos[arrived:]
         return _quarantined(s, op, "fault", sender, at)
-    taken.photos += [photo.id for photo in work.photos]
-    return row.result
+    return dict(row.result)
 
 
 def _claimed(s: Session, op: Operation, sender: Sender, at: datetime) -> Row:
     """The operation's row. On PostgreSQL a twin waits here until the first is committed."""
     row = Row(
         id=op.id, device_id=sender.device_id, person_id=sender.person_id, n=op.n, t=op.t, case_ref=op.case,
-        body_hash=op.hash, result={}, received_at=at,
+        prev=op.prev, body_hash=op.hash, result={}, received_at=at,
     )  # fmt: skip
     try:
         with s.begin_nested():
@@ -170,141 +199,65 @@ def _claimed(s: Session, op: Operation, sender: Sender, at: datetime) -> Row:
     return row
 
 
+def _settle(
+    s: Session, row: Row, op: Operation, sender: Sender, by: Actor, at: datetime, taken: Taken
+) -> None:
+    """Decides (5) and does (6) one operation, or stores it until it can be done. Raises Refused."""
+    if sender.deposit or CREW not in by.roles:
+        _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
+        return
+    if op.t in NOT_TAKEN_YET:
+        raise Refused("not_taken_yet")
+    case = work.find(s, op.case)
+    if case is None:
+        raise Refused("unknown_case")
+    todo = work.decide(s, op, case, by=by, at=at)
+    if todo.decision.result == DEPOSITED:
+        _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
+    elif op.prev and _is_open(s.get(Row, op.prev)):
+        _put_by(s, row, op, HELD, "prev", at)
+    else:
+        bare = todo.decision.effect == BARE
+        photos = _photos(s, row, op, at, bare=bare)
+        _done(row, work.carry_out(s, todo, photos), todo.case)
+        row.review = todo.decision.why if todo.decision.review else None
+        row.raw = op.raw if row.review and not bare else None
+        taken.photos += [photo.photo_id for photo in photos if photo.photo_id]
+
+
+def _is_open(prev: Row | None) -> bool:
+    """Whether what an operation follows on is still to be done."""
+    return prev is None or prev.code in (HELD, DEPOSITED)
+
+
+def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: datetime) -> None:
+    """Stores an operation that cannot be done now, its photos with it."""
+    _photos(s, row, op, at)
+    row.code, row.result, row.raw = code, result(op.id, code, why), op.raw
+    row.review = why if why in ("author", "revoked") else None
+
+
+def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = False) -> list[DeclaredPhoto]:
+    known = declared.of(s, row.id) if row.raw else []  # it was put by before
+    if known or bare or not op.photos:
+        return known
+    return declared.declare(s, row.id, row.device_id, op.photos, at)
+
+
+def _done(row: Row, told: dict[str, Any], case: Case) -> None:
+    row.result, row.code, row.case_id, row.version = told, told["result"], case.id, case.version
+
+
+def _set_aside(row: Row, why: str) -> None:
+    """What was stored turns out to be nothing that can be done."""
+    row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, why), QUARANTINED
+
+
 def _replayed(s: Session, op: Operation, known: Row, sender: Sender, at: datetime) -> dict[str, Any]:
     """The stored result; another body under the same id is a clone's or a forger's, and is set aside."""
     if known.body_hash == op.hash:
         return dict(known.result)
     return _quarantined(s, op, "another_body", sender, at)
-
-
-def _photos_of(s: Session, op: Operation, sender: Sender) -> list[Photo]:
-    """The staged photos of an operation, in its order."""
-    found = [uploads.staged(s, sender.device_id, declared) for declared in op.photos]
-    missing = [declared.id for declared, photo in zip(op.photos, found, strict=True) if photo is None]
-    if missing:
-        raise _NotYet(result(op.id, RETRY, "photos"), missing)
-    return [photo for photo in found if photo]
-
-
-def _decided(s: Session, op: Operation, sender: Sender, by: Actor, at: datetime) -> _Work:
-    """Finds the case, locks it and asks the table. Raises _NotYet or Refused."""
-    if op.t in NOT_TAKEN_YET:
-        raise _NotYet(result(op.id, RETRY, "not_taken_yet"))
-    case = s.scalars(select(Case).where(Case.number == op.case)).first()
-    if case is None:
-        raise Refused("unknown_case")
-    cases.lock(s, case)
-    job = s.get(Assignment, op.assignment) if op.assignment else None
-    if job and job.case_id != case.id:
-        raise Refused("unknown_assignment")
-    root = cases.root_of(s, case)
-    decision = merge.decide(_seen(op, case, job, root, by))
-    # Before `prev` and photos: what follows on it waits for the same reason, and asks for no upload.
-    if decision.result == RETRY:
-        raise _NotYet(result(op.id, RETRY, decision.why))
-    if op.prev and s.get(Row, op.prev) is None:
-        raise _NotYet(result(op.id, HELD, "prev"))
-    bare = decision.effect == BARE
-    words, photos = ("", []) if bare else (_words(op), _photos_of(s, op, sender))
-    return _Work(op, case, root, job, decision, words, photos, by, at)
-
-
-def _settled(s: Session, work: _Work) -> dict[str, Any]:
-    """Calls the verb or keeps the facts, and says what became of it. Nothing that was said is dropped."""
-    op, decision = work.op, work.decision
-    if decision.effect in (KEEP, BARE):
-        _keep(s, work)
-        return result(op.id, decision.result, decision.why, to=decision.to)
-    moved = _moved(s, work)
-    if (work.words or work.photos) and not (moved and op.t in WITH_EVIDENCE):
-        _keep(s, work)
-        if not moved:
-            return result(op.id, MERGED, "done")
-    return result(op.id, decision.result, decision.why)
-
-
-def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor) -> Seen:
-    live = cases.live(case)
-    ours = {job.crew_id} if job else set(by.crew_ids)
-    closure = case.closures[-1] if case.closures and case.state == CLOSED else None
-    return Seen(
-        t=op.t,
-        cycle=job.cycle if job else op.cycle,
-        job=job.id if job else None,
-        state=case.state,
-        case_cycle=case.cycle,
-        live=live.id if live else None,
-        live_is_ours=live is not None and job is not None and live.crew_id == job.crew_id,
-        live_started=live is not None and live.started_at is not None,
-        author_may=CREW in by.roles and (job is None or job.crew_id in by.crew_ids),
-        # While the problem is still there, a crew must be able to mend it, whoever asked to be forgotten.
-        erased=case.state not in OPEN and bool(case.reports) and all(r.erased_at for r in case.reports),
-        root=root.number if root.id != case.id else None,
-        job_ended=job.ended_why if job else None,
-        closed_by_us=closure is not None and closure.crew_id in ours,
-        waits_otherwise=(
-            op.t == "wait" and case.state == WAITING and promises.waits_for(case) != _text(op, "reason")
-        ),
-    )
-
-
-def _moved(s: Session, work: _Work) -> bool:
-    """Calls the verb; False where it had been done already."""
-    op, case = work.op, work.case
-    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
-    evidence: dict[str, Any] = {"words": work.words, "photos_taken": work.photos}
-    if op.t == "close":
-        if work.decision.effect == VERB_UNDER_OLD_JOB:
-            told |= {"under": work.job, "why": work.decision.why}
-        outcome, no_photo = _text(op, "outcome"), _text(op, "no_photo") or None
-        return cases.close(s, case, outcome=outcome, no_photo=no_photo, **evidence, **told)
-    if op.t == "make_safe":
-        return cases.make_safe(s, case, **evidence, **told)
-    if op.t == "needs_parts":
-        return cases.needs_parts(s, case, **evidence, **told)
-    if op.t == "wait":
-        return cases.wait(s, case, _text(op, "reason"), **told)
-    return {"start": cases.start, "pause": cases.pause, "resume": cases.resume}[op.t](s, case, **told)
-
-
-def _keep(s: Session, work: _Work) -> None:
-    """Adds what the crew said to the case's history. A note is a note, its photos come beside it."""
-    op, root, job, words = work.op, work.root, work.job, work.words
-    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
-    if op.t == "note" and work.decision.result == APPLIED:
-        if words or not work.photos:
-            cases.note(s, root, words, **told)
-            words = ""
-        if not work.photos:
-            return
-    cases.keep(
-        s, root, op.t, words=words, photos_taken=work.photos, facts=_facts(work),
-        why=work.decision.why if work.decision.review else None,
-        cycle=job.cycle if job and root is work.case else None, **told,
-    )  # fmt: skip
-    if op.t == "close" and work.decision.result == MERGED:
-        for photo in work.photos:  # the other phone's photo proves the closing as well
-            photo.closure_id = root.closures[-1].id
-
-
-def _facts(work: _Work) -> dict[str, Any]:
-    """What an operation says besides words and photos; raises Refused where that cannot be."""
-    op = work.op
-    facts: dict[str, Any] = {"operation": op.id}
-    if work.decision.effect == BARE:
-        return facts
-    for name, choices in CHOICES.items():
-        value = _text(op, name)
-        if value and value not in choices:
-            raise Refused("unknown_value", name=name, value=value)
-        if value:
-            facts[name] = value
-    if op.t == "time":
-        minutes = op.data.get("minutes")
-        if not isinstance(minutes, int) or isinstance(minutes, bool):
-            raise Refused("malformed")
-        facts["minutes"] = minutes
-    return facts
 
 
 def _quarantined(
@@ -323,6 +276,7 @@ def _quarantined(
             id=op.id if free else str(uuid.uuid4()), device_id=sender.device_id, person_id=sender.person_id,
             n=op.n, t=op.t if isinstance(op, Operation) else "", body_hash=op.hash, result=answer,
             case_ref=op.case if isinstance(op, Operation) else "", raw=_storable(op.raw), received_at=at,
+            code=QUARANTINED, review=QUARANTINED,
         )
     )  # fmt: skip
     s.flush()
@@ -335,26 +289,11 @@ def _check_quarantine(engine: Engine, sender: Sender, at: datetime) -> None:
             select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
                 Row.device_id == sender.device_id,
                 Row.received_at > at - timedelta(days=1),
-                Row.result["result"].as_string() == QUARANTINED,
+                Row.review.in_((QUARANTINED, "revoked")),
             )
         ).one()
     if rows >= QUARANTINE_ROWS or size >= QUARANTINE_BYTES:
         raise QuarantineFull
-
-
-def _words(op: Operation) -> str:
-    """The operation's words, whole: longer ones are set aside, since half a sentence misleads."""
-    words = _text(op, "words").replace("\r\n", "\n").strip()
-    if len(words) > MAX_WORDS:
-        raise Refused("words_too_long", most=MAX_WORDS)
-    return words
-
-
-def _text(op: Operation, name: str) -> str:
-    value = op.data.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Refused("malformed")
-    return value or ""
 
 
 def _storable(raw: str) -> str:

@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
 
@@ -14,19 +15,20 @@ from flask import Blueprint, Flask, Response, abort, current_app, make_response,
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from city import boots, logins, people, photos
 from city.db import reading, transaction
+from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Device, Person
 from city.settings import Settings
-from sync import devices, enrolment, protocol, pull, push, tries, uploads
+from sync import declared, devices, enrolment, protocol, pull, push, tries, uploads
 from sync.protocol import RETRY, Exchange, Unreadable, result
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
-DEVICE_DAYS = 90
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
 
@@ -69,28 +71,26 @@ def exchange() -> Response:
     asked = _read()
     here, at = _here(), _here().now()
     with reading(here.engine) as s:  # 1 who is it?
-        device = devices.by_token(s, _token())
-        person = logins.person_of(s, session.get("login"), at)
-        auth = _auth(device, person, asked)
-        reset = devices.went_back(s, asked.epoch, asked.cursors) if auth == "ok" else False
-    if device is None or person is None or auth == "login":
-        # Nothing is stored and nothing is lost: the phone keeps its work until somebody signs in.
-        waiting = [result(op.id, RETRY, "login") for op in asked.ops]
-        return _json(_answer(asked, at, auth=auth, results=waiting))
-    _note_seen(device, asked, at)
+        caller = _caller(s, asked, at)
+        reset = devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False
+        waits = push.waiting(s, caller.sender) if caller.sender and caller.auth == "ok" else []
+    if caller.sender is None:
+        # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
+        kept = [result(op.id, RETRY, "login") for op in asked.ops]
+        return _json(_answer(asked, at, auth=caller.auth, results=kept))
+    token = _note(caller, asked, at)
     try:
-        sender = push.Sender(device.id, person.id, here.settings.var)
-        taken = push.push(here.engine, sender, asked.ops, at)  # 2 to 9
+        taken = push.Taken()
+        if asked.ops or waits:
+            taken = push.push(here.engine, caller.sender, asked.ops, at)  # 2 to 9
     except push.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
-    told: dict[str, Any] = {"results": taken.results, "want": taken.want}
-    if auth == "ok":
-        told |= _news(asked, person.id, reset, at)
-    return _json(_answer(asked, at, auth=auth, **told))  # 10 answer
+    told: dict[str, Any] = {"results": taken.results} | _news(asked, caller, reset, at)
+    return _named(_json(_answer(asked, at, auth=caller.auth, **told)), token)  # 10 answer
 
 
 @bp.post("/device")
@@ -101,9 +101,10 @@ def name_device() -> Response:
         person = logins.person_of(s, session.get("login"), at)
         if person is None or CREW not in people.actor(person).roles:
             abort(401)
-        device, token = devices.enrol(s, person, _token(), at)
+        device, token = devices.enrol(s, person, _token(), at, secret=here.settings.secret_key)
+        logins.sign_in(s, device, session.get("login"))
         told = _who(device, person)
-    return _enrolled(told, token)
+    return _named(_json(told), token)
 
 
 @bp.post("/enrol")
@@ -117,14 +118,15 @@ def enrol() -> Response:
         except Refused as refused:
             fault = refused.code
         else:
-            device, token = devices.enrol(s, person, _token(), at)
+            device, token = devices.enrol(s, person, _token(), at, secret=here.settings.secret_key)
             told, login = _who(device, person), logins.begin(s, person, at, how="phone code")
+            logins.sign_in(s, device, login)
             fault = ""
     if fault:
         return _later(429, FULL_SECONDS) if fault == "too_many_tries" else _refused(422, fault)
     session.clear()  # nothing of whoever used this browser before
     session["login"] = login
-    return _enrolled(told, token)
+    return _named(_json(told), token)
 
 
 def _who(device: Device, person: Person) -> dict[str, Any]:
@@ -135,13 +137,12 @@ def _who(device: Device, person: Person) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _enrolled(told: dict[str, Any], token: str | None) -> Response:
-    response, here = _json(told), _here()
+def _named(response: Response, token: str | None) -> Response:
+    """Gives the phone a token that it shows from now on."""
     if token:
-        secure = here.settings.base_url.startswith("https")
         response.set_cookie(
-            _cookie(), token, max_age=DEVICE_DAYS * 86400, httponly=True, samesite="Strict", secure=secure,
-            path="/sync",
+            _cookie(), token, max_age=devices.TOKEN_DAYS * 86400, httponly=True, samesite="Strict",
+            secure=_here().settings.base_url.startswith("https"), path="/sync",
         )  # fmt: skip
     return response
 
@@ -149,7 +150,7 @@ def _enrolled(told: dict[str, Any], token: str | None) -> Response:
 @bp.route("/photos/<photo_id>", methods=["HEAD"])
 def photo_offset(photo_id: str) -> Response:
     """How far a photo has come."""
-    device_id = _device_id(photo_id)
+    device_id, _by = _uploader(photo_id)
     with reading(_here().engine) as s:
         here, complete = uploads.offset(s, _here().settings.var, device_id, photo_id)
     return _offset(200, here, complete)
@@ -157,17 +158,23 @@ def photo_offset(photo_id: str) -> Response:
 
 @bp.patch("/photos/<photo_id>")
 def photo_piece(photo_id: str) -> Response:
-    """The next piece of a photo; with the last one the whole is checked and staged."""
-    here, device_id = _here(), _device_id(photo_id)
+    """The next piece of a photo; with the last one the whole is checked and given to its operation."""
+    here, (device_id, by) = _here(), _uploader(photo_id)
     request.max_content_length = MAX_PIECE
     at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
     with reading(here.engine) as s:
         if uploads.offset(s, here.settings.var, device_id, photo_id)[1]:
             return _offset(200, length, True)
+        waits = declared.expected(s, device_id, photo_id)
+        if waits and sha256 not in {row.sha256 for row in waits}:
+            return _offset(422, 0, False, fault="digest")
     try:
         arrived = uploads.append(here.settings.var, device_id, photo_id, at_byte, request.get_data(), length)
         if arrived == length:
-            uploads.finish(here.engine, here.settings.var, device_id, photo_id, sha256, here.now())
+            done = uploads.finish(
+                here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now()
+            )
+            photos.settle_all(here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id])
     except uploads.WrongOffset as wrong:
         return _offset(409, wrong.offset, False)
     except uploads.WrongBytes:
@@ -179,35 +186,84 @@ def photo_piece(photo_id: str) -> Response:
     return _offset(200, arrived, arrived == length)
 
 
-def _note_seen(device: Device, asked: Exchange, at: datetime) -> None:
-    """Only phones with something new to say cost a write."""
-    if devices.seen(device, asked.release, asked.waiting, at):
-        with transaction(_here().engine) as s:
-            devices.seen(s.get_one(Device, device.id), asked.release, asked.waiting, at)
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: what they may, and as whom their work is taken (None: it stays on the phone)."""
+
+    auth: str
+    device: Device | None = None
+    person: Person | None = None
+    sender: push.Sender | None = None
+    in_browser: bool = False  # somebody is logged in there
 
 
-def _news(asked: Exchange, person_id: int, reset: bool, at: datetime) -> dict[str, Any]:
+def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
+    """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
+
+    Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
+    in the cookie belongs to whoever signed in last, and neither helps somebody else who is logged in.
+    """
+    device = devices.by_token(s, _token(), at)
+    if device is None or device.person_id is None or device.id != asked.device:
+        return Caller("login")
+    person = s.get_one(Person, device.person_id)
+    if device.revoked_at:
+        return Caller("revoked", device, person, push.Sender(device.id, person.id, deposit="revoked"))
+    logged_in = logins.person_of(s, session.get("login"), at)
+    if logged_in and logged_in.id != person.id:
+        return Caller("login")
+    may = CREW in people.actor(person).roles
+    if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
+        auth = "ok" if may else "disabled"
+        return Caller(auth, device, person, push.Sender(device.id, person.id), bool(logged_in))
+    deposit = "login" if may else "author"
+    return Caller("login" if may else "disabled", device, person, push.Sender(device.id, person.id, deposit))
+
+
+def _note(caller: Caller, asked: Exchange, at: datetime) -> str | None:
+    """Writes down that the phone was here, renews what is over, and returns its new token, if any.
+
+    Only a phone with something new to say costs a write.
+    """
+    here, device, login = _here(), caller.device, session.get("login")
+    if device is None or device.revoked_at:
+        return None
+    with reading(here.engine) as s:
+        signs_in = caller.in_browser and logins.is_new_on_phone(s, login)
+    renews = caller.auth == "ok" and not caller.in_browser
+    turns = devices.must_turn(device, _token())
+    if devices.seen(device, asked.release, asked.waiting, at) or signs_in or renews or turns:
+        with transaction(here.engine) as s:
+            device = s.get_one(Device, device.id)
+            devices.seen(device, asked.release, asked.waiting, at)
+            token = devices.turn(device, _token(), here.settings.secret_key, at)
+            if signs_in:
+                logins.sign_in(s, device, login)
+            if renews:
+                person = s.get_one(Person, device.person_id)
+                session["login"] = logins.begin(s, person, at, how="phone", device=device)
+        return token
+    return devices.turn(device, _token(), here.settings.secret_key, at)
+
+
+def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[str, Any]:
+    """What the phone hears besides its results: missing photos, and what it may know."""
+    if caller.device is None or caller.person is None:
+        return {}
     with reading(_here().engine) as s:
-        by = people.actor(s.get_one(Person, person_id))
-        scopes = pull.scopes_of(list(by.crew_ids), person_id)
+        want = declared.wanted(s, caller.device.id)
+        if caller.auth != "ok":
+            return {"want": want}
+        by = people.actor(s.get_one(Person, caller.person.id))
+        scopes = pull.scopes_of(list(by.crew_ids), caller.person.id)
         cursors = {} if reset else asked.cursors
         return {
+            "want": want,
             "scopes": scopes,
             "changes": pull.changes(s, scopes, cursors, limit=asked.limit, at=at),
             "reset": scopes if reset else [],
             "safe": devices.safe(s, at),
         }
-
-
-def _auth(device: Device | None, person: Person | None, asked: Exchange) -> str:
-    """ "ok", "disabled", or "login" where the phone, its user or the two together are not known.
-
-    Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
-    in the cookie belongs to whoever signed in last.
-    """
-    if device is None or person is None or device.person_id != person.id or device.id != asked.device:
-        return "login"
-    return "disabled" if person.disabled_at or CREW not in people.actor(person).roles else "ok"
 
 
 def _code() -> str:
@@ -282,15 +338,23 @@ def _offset(status: int, here: int, complete: bool, fault: str = "") -> Response
     return response
 
 
-def _device_id(photo_id: str) -> str:
+def _uploader(photo_id: str) -> tuple[str, Actor]:
+    """The device that sends a photo, and as whom. A phone that may do nothing now may still send what an
+    operation of it declared, and nothing else."""
     if not protocol.is_id(photo_id):
         abort(404)
-    at = _here().now()
-    with reading(_here().engine) as s:
-        device, person = devices.by_token(s, _token()), logins.person_of(s, session.get("login"), at)
-        if device is None or person is None or person.id != device.person_id or person.disabled_at:
+    here, at = _here(), _here().now()
+    with reading(here.engine) as s:
+        device = devices.by_token(s, _token(), at)
+        if device is None:
             abort(401)
-        return device.id
+        person = s.get(Person, device.person_id) if device.person_id else None
+        by = people.actor(person) if person else people.A_RESIDENT
+        if device.revoked_at or CREW not in by.roles:
+            known = declared.sent(s, device.id, photo_id) or declared.expected(s, device.id, photo_id)
+            if not known:
+                abort(401)
+        return device.id, by
 
 
 def _whole(header: str) -> int:

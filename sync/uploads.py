@@ -7,13 +7,13 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import photos
 from city.db import transaction
-from city.schema import Photo
-from sync.protocol import Declared
+from city.events import Actor
+from sync import declared
 
 MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a device
 UNFINISHED_LIFE = timedelta(days=7)
@@ -37,7 +37,7 @@ class TooMuch(Exception):
 
 def offset(s: Session, var: Path, device_id: str, photo_id: str) -> tuple[int, bool]:
     """How many bytes of a photo are here, and whether it is complete."""
-    if _row(s, device_id, photo_id):
+    if declared.sent(s, device_id, photo_id):
         return 0, True
     part = _part(var, device_id, photo_id)
     return (part.stat().st_size if part.exists() else 0), False
@@ -65,30 +65,36 @@ def append(var: Path, device_id: str, photo_id: str, at_byte: int, data: bytes, 
         return here + len(data)
 
 
-def finish(engine: Engine, var: Path, device_id: str, photo_id: str, sha256: str, at: datetime) -> None:
-    """Checks the whole against its hash and stages it. Raises WrongBytes, or photos.BadPhoto."""
+def finish(
+    engine: Engine, var: Path, device_id: str, photo_id: str, sha256: str, *, by: Actor, at: datetime
+) -> str | None:
+    """Checks the whole against its hash, stages it and gives it to the operation that declared it.
+
+    Returns the photo's id, None where a twin request did it all. Raises WrongBytes, or photos.BadPhoto, of
+    which a person hears where the photo was declared. The pieces go last: until the commit they are all
+    there is.
+    """
     part = _part(var, device_id, photo_id)
     try:
         data = part.read_bytes()
-    except FileNotFoundError:  # a twin request finished it
-        return
+    except FileNotFoundError:
+        return None
     if hashlib.sha256(data).hexdigest() != sha256:
         part.unlink(missing_ok=True)
         raise WrongBytes
     try:
         new = photos.develop(data)
-    except photos.BadPhoto:
+    except photos.BadPhoto as bad:
+        with transaction(engine) as s:
+            for row in declared.expected(s, device_id, photo_id):
+                declared.failed(s, row, bad.code, by=by, at=at)
         part.unlink(missing_ok=True)
         raise
     with transaction(engine) as s:
-        photos.stage(s, var, new, staged_for=_owner(device_id, photo_id), at=at)
+        photo = photos.stage(s, var, new, staged_for=declared.owner(device_id, photo_id), at=at)
+        declared.came(s, device_id, photo_id, photo, by=by, at=at)
     part.unlink(missing_ok=True)
-
-
-def staged(s: Session, device_id: str, declared: Declared) -> Photo | None:
-    """The photo that this device sent under that name, if its bytes are the declared ones."""
-    found = _row(s, device_id, declared.id)
-    return found if found and found.upload_sha256 == declared.sha256 else None
+    return photo.id
 
 
 def sweep(var: Path, now: datetime) -> int:
@@ -103,15 +109,6 @@ def sweep(var: Path, now: datetime) -> int:
 def forget(var: Path, device_id: str) -> None:
     """Removes all pieces of a device that may not come back."""
     shutil.rmtree(var / "incoming" / device_id, ignore_errors=True)
-
-
-def _row(s: Session, device_id: str, photo_id: str) -> Photo | None:
-    return s.scalars(select(Photo).where(Photo.staged_for == _owner(device_id, photo_id))).first()
-
-
-def _owner(device_id: str, photo_id: str) -> str:
-    """A photo is known by its phone and the name that gave: no other is ever told "have it"."""
-    return f"device:{device_id}:{photo_id}"
 
 
 def _part(var: Path, device_id: str, photo_id: str) -> Path:

@@ -25,11 +25,11 @@ from phones import (
 )
 from sqlalchemy import Engine, func, select
 
-from city import boots, cases, events, people, photos, queries
+from city import boots, cases, events, people, queries
 from city.db import reading, transaction
 from city.schema import Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
-from sync import devices, merge, push
+from sync import devices, merge, push, work
 from sync.protocol import TYPES
 
 
@@ -148,35 +148,16 @@ def test_an_operation_without_a_job_of_the_crew_is_only_recorded(
         assert case_of(s, lamp).state == "assigned"
 
 
-def test_another_crews_job_stays_on_the_phone(engine: Engine, luis: Phone, toni: Phone, lamp: str) -> None:
+def test_work_on_another_crews_job_waits_for_a_supervisor(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str
+) -> None:
     first = toni.op("start", luis.job(lamp))
     second = toni.op("close", luis.job(lamp), outcome="not ours", prev=first["id"])
     results = toni.exchange(first, second)["results"]
-    assert [(r["result"], r["why"]) for r in results] == [("retry", "author")] * 2
+    assert [(r["result"], r["why"]) for r in results] == [("deposited", "author")] * 2
     with reading(engine) as s:
         assert case_of(s, lamp).state == "assigned"
-        assert s.scalar(select(func.count()).select_from(Operation)) == 0
-
-
-def test_work_and_photos_arrive_once_the_author_may_act_again(
-    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
-) -> None:
-    """However long a supervisor takes: a day later the staged photo is gone, and the phone still has it."""
-    data = picture()
-    op = luis.op("close", luis.job(lamp), outcome="fixed", words="New driver.", photos=[luis.upload(data)])
-    with transaction(engine) as s:
-        member = s.get_one(Person, person(engine, "luis@city.test"))
-        crews, member.crews = list(member.crews), []
-    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "retry", "why": "author"}]
-    photos.sweep(engine, settings.var, clock.tick(hours=25))
-    with transaction(engine) as s:
-        s.get_one(Person, person(engine, "luis@city.test")).crews = [s.merge(crew) for crew in crews]
-    answer = luis.exchange(op)
-    assert (answer["results"][0]["result"], answer["want"]) == ("retry", [op["photos"][0]["id"]])
-    luis.upload(data, op["photos"][0]["id"])
-    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
-    with reading(engine) as s:
-        assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
+        assert {row.review for row in s.scalars(select(Operation))} == {"author"}
 
 
 def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
@@ -389,16 +370,6 @@ def test_an_operation_whose_predecessor_is_missing_is_held(luis: Phone, lamp: st
     assert [r["result"] for r in luis.exchange(first, second)["results"]] == ["applied", "applied"]
 
 
-def test_a_closing_waits_for_its_photo(engine: Engine, luis: Phone, lamp: str) -> None:
-    photo = declare(picture())
-    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
-    answer = luis.exchange(op)
-    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "photos"}]
-    assert answer["want"] == [photo["id"]]
-    luis.upload(picture(), photo["id"])
-    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
-
-
 def test_a_photo_comes_in_pieces_and_is_checked(luis: Phone, engine: Engine) -> None:
     data = picture()
     declared = declare(data)
@@ -447,7 +418,7 @@ def test_a_bug_spoils_one_operation_only(
         cases.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
-    monkeypatch.setattr(push.cases, "start", broken)
+    monkeypatch.setattr(work.cases, "start", broken)
     answer = luis.exchange(bad, good)
     assert [(r["result"], r.get("why")) for r in answer["results"]] == [
         ("quarantined", "fault"),
@@ -522,7 +493,7 @@ def test_without_a_session_nothing_is_told_and_nothing_lost(luis: Phone, lamp: s
     clock.tick(days=40)
     answer = luis.exchange(op)
     assert (answer["auth"], answer["scopes"], answer["changes"]) == ("login", [], {})
-    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "login"}]
+    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
 
 
 def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
@@ -535,7 +506,7 @@ def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: s
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
 
 
-def test_the_work_of_a_person_who_was_disabled_stays_on_their_phone(
+def test_the_work_of_a_person_who_was_disabled_waits_for_a_supervisor(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
@@ -545,7 +516,7 @@ def test_the_work_of_a_person_who_was_disabled_stays_on_their_phone(
         found.disabled_at = clock()
     answer = luis.exchange(op)
     assert (answer["auth"], answer["changes"]) == ("disabled", {})
-    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "author"}]
+    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "author"}]
 
 
 def test_a_revoked_phone_hears_nothing_until_somebody_logs_in_on_it(
@@ -553,7 +524,7 @@ def test_a_revoked_phone_hears_nothing_until_somebody_logs_in_on_it(
 ) -> None:
     with transaction(engine) as s:
         assert devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock())
-    assert luis.exchange()["auth"] == "login"
+    assert luis.exchange()["auth"] == "revoked"
     assert luis.http.post("/sync/v1/device", headers=OURS).status_code == 401
     luis.sign_in(person(engine, "luis@city.test"))
     assert luis.http.post("/sync/v1/device", headers=OURS).json["device"] != luis.device

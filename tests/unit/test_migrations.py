@@ -1,5 +1,7 @@
 """The migrations make exactly the tables that the code was written for, guards included."""
 
+from pathlib import Path
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
@@ -24,3 +26,25 @@ def test_the_guards_of_the_log_are_there_after_every_migration(engine: Engine) -
         found = {name for (name,) in connection.execute(text(asked)) if name.startswith("events_no_")}
     wanted = {"update", "delete", "replace"} if sqlite else {"change", "truncate"}
     assert found == {f"events_no_{name}" for name in wanted}
+
+
+def test_what_an_older_version_kept_is_there_after_the_migrations(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    db.migrate(url, to="0004")
+    engine = db.connect(url)
+    with engine.begin() as connection:
+        for line in (
+            "INSERT INTO persons (id, email, name, lang) VALUES (1, 'l@x.test', 'Luis', 'en')",
+            "INSERT INTO devices (id, person_id, token_hash, enrolled_at, seen_at) "
+            "VALUES ('d', 1, 'h', '2026-05-01', '2026-05-01')",
+            "INSERT INTO operations (id, device_id, person_id, n, t, case_ref, body_hash, result, raw, "
+            "received_at) VALUES ('o', 'd', 1, 1, '', '', 'b', '{\"result\": \"quarantined\"}', '{}', "
+            "'2026-05-01')",
+        ):
+            connection.execute(text(line))
+    db.migrate(url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT code, review, device_id FROM operations")).all() == [
+            ("quarantined", "quarantined", "d")
+        ]
+    engine.dispose()

@@ -1,0 +1,135 @@
+"""Photos that an operation has: declared with it, wanted until they are here, given to where they belong.
+
+At any time each of them is here, wanted, or in review.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from city import cases, photos
+from city.events import Actor
+from city.lifecycle import EVIDENCE_HOURS, Refused
+from city.people import THE_SYSTEM
+from city.schema import Case, DeclaredPhoto, Photo
+from sync.protocol import Declared
+
+MOST_WANTED = 100  # photos named in one answer; the rest in the next
+LATE = "late"
+
+
+def declare(
+    s: Session, operation_id: str, device_id: str, told: Sequence[Declared], at: datetime
+) -> list[DeclaredPhoto]:
+    """The rows of an operation's photos, in its order; what was sent before is here already."""
+    rows = []
+    for position, photo in enumerate(told):
+        row = DeclaredPhoto(
+            operation_id=operation_id, id=photo.id, device_id=device_id, sha256=photo.sha256,
+            bytes=photo.bytes, position=position, declared_at=at,
+            fault="too_large" if photo.bytes > photos.MAX_UPLOAD else None,
+        )  # fmt: skip
+        here = sent(s, device_id, photo.id)
+        if here and here.upload_sha256 == photo.sha256:
+            row.photo_id = here.id
+        rows.append(row)
+    s.add_all(rows)
+    return rows
+
+
+def of(s: Session, operation_id: str) -> list[DeclaredPhoto]:
+    """An operation's photos in its order."""
+    asked = select(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
+    return list(s.scalars(asked.order_by(DeclaredPhoto.position)))
+
+
+def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
+    """Those of them that are here."""
+    return [s.get_one(Photo, row.photo_id) for row in rows if row.photo_id]
+
+
+def wanted(s: Session, device_id: str) -> list[str]:
+    """What the city misses of this device, the oldest first."""
+    asked = (
+        select(DeclaredPhoto.id)
+        .where(DeclaredPhoto.device_id == device_id)
+        .where(DeclaredPhoto.photo_id.is_(None))
+        .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
+        .order_by(DeclaredPhoto.declared_at, DeclaredPhoto.position)
+        .limit(MOST_WANTED)
+    )
+    return list(dict.fromkeys(s.scalars(asked)))
+
+
+def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
+    """The rows that wait for this photo."""
+    asked = select(DeclaredPhoto).where(
+        DeclaredPhoto.device_id == device_id, DeclaredPhoto.id == photo_id, DeclaredPhoto.photo_id.is_(None)
+    )
+    return list(s.scalars(asked))
+
+
+def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime) -> None:
+    """Gives a photo to whatever waited for it. What its operation does not belong to yet, it waits with."""
+    for row in expected(s, device_id, photo_id):
+        if row.sha256 != photo.upload_sha256:
+            continue
+        try:
+            if row.case_id:
+                cases.photo_came(
+                    s, photo, case_id=row.case_id, cycle=row.cycle, closure_id=row.closure_id,
+                    report_id=row.report_id, position=row.position, by=by, at=at,
+                )  # fmt: skip
+            row.photo_id, row.fault = photo.id, None
+        except Refused as refused:
+            failed(s, row, refused.code, by=by, at=at)
+
+
+def failed(s: Session, row: DeclaredPhoto, why: str, *, by: Actor, at: datetime) -> None:
+    """A photo that will never be here: a person hears of it."""
+    row.fault = why
+    if row.case_id:
+        cases.photo_failed(s, s.get_one(Case, row.case_id), why, by=by, at=at)
+
+
+def belong(
+    rows: Sequence[DeclaredPhoto],
+    *,
+    case_id: int,
+    cycle: int | None = None,
+    closure_id: int | None = None,
+    report_id: int | None = None,
+) -> None:
+    """Says what an operation's photos belong to, for those that are still on their way."""
+    for row in rows:
+        row.case_id, row.cycle, row.closure_id, row.report_id = case_id, cycle, closure_id, report_id
+
+
+def doubt(s: Session, at: datetime) -> int:
+    """Says of photos that are not here after three days that they are late; they stay wanted.
+
+    A case whose closing has none is marked by cases.doubt(), any other here. Returns how many were marked;
+    the worker calls this.
+    """
+    late = select(DeclaredPhoto).where(
+        DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.fault.is_(None), DeclaredPhoto.case_id.is_not(None),
+        DeclaredPhoto.declared_at <= at - timedelta(hours=EVIDENCE_HOURS),
+    )  # fmt: skip
+    rows = list(s.scalars(late.order_by(DeclaredPhoto.case_id)))
+    for row in rows:
+        row.fault = LATE
+        if row.closure_id is None:
+            cases.photo_failed(s, s.get_one(Case, row.case_id), LATE, by=THE_SYSTEM, at=at)
+    return len(rows)
+
+
+def sent(s: Session, device_id: str, photo_id: str) -> Photo | None:
+    """The photo that this device sent under that name."""
+    return s.scalars(select(Photo).where(Photo.staged_for == owner(device_id, photo_id))).first()
+
+
+def owner(device_id: str, photo_id: str) -> str:
+    """A photo is known by its phone and the name that gave: no other is ever told "have it"."""
+    return f"device:{device_id}:{photo_id}"

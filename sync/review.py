@@ -1,0 +1,100 @@
+"""What a person must look at: work that was stored and not done, or that could not move its case.
+
+Verbs for supervisors and dispatchers, and what the worker does by itself when nobody came.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import cases, events
+from city.events import Actor
+from city.lifecycle import CREW, Refused, may
+from city.schema import Assignment, Case, Operation, Person
+from sync import declared, protocol, push, work
+from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, result
+
+WAITS = timedelta(hours=72)
+
+
+def waiting(s: Session, limit: int) -> list[Operation]:
+    """What somebody must look at, the oldest first."""
+    asked = select(Operation).where(push.TO_REVIEW).order_by(Operation.received_at, Operation.n)
+    return list(s.scalars(asked.limit(limit)))
+
+
+def release(s: Session, row: Operation, *, by: Actor, at: datetime) -> list[str]:
+    """Lets deposited work be done as if its author were in that crew now, under the same table as any other.
+
+    Returns the photos that wait for the store. Work that was done meanwhile is left alone.
+    """
+    may("release", by.roles)
+    if row.code != DEPOSITED:
+        return []
+    _told(s, row, "release", by, at)
+    row.review = None
+    return push.again(s, row, by=_author(s, row), at=at)
+
+
+def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
+    """Somebody has looked at it, and nothing more is done. The author hears of work that never was."""
+    may("review", by.roles)
+    if row.review is None:
+        return False
+    _told(s, row, "dismiss", by, at)
+    row.review = None
+    if row.code in (HELD, DEPOSITED):
+        row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
+        push.tell(s, row)
+    elif row.case_id:
+        case = s.get_one(Case, row.case_id)
+        for each in {case.id: case, (root := cases.root_of(s, case)).id: root}.values():
+            cases.reviewed(s, each, by=by, at=at)
+    return True
+
+
+def overdue(s: Session, at: datetime) -> int:
+    """Brings before a person what was held or deposited for three days. Returns how much; for the worker."""
+    late = select(Operation).where(push.NOT_DONE, Operation.review.is_(None))
+    rows = list(s.scalars(late.where(Operation.received_at <= at - WAITS).order_by(Operation.n)))
+    for row in rows:
+        if row.code == DEPOSITED:
+            row.review = DEPOSITED
+        else:
+            _give_up_waiting(s, row, at)
+    return len(rows)
+
+
+def _give_up_waiting(s: Session, row: Operation, at: datetime) -> None:
+    """What held work follows on never came: it is kept as a fact, where its case is known."""
+    op = protocol.reread(row.raw or "")
+    case = work.find(s, op.case) if isinstance(op, protocol.Operation) else None
+    row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
+    if case and isinstance(op, protocol.Operation):
+        try:
+            with events.savepoint(s):
+                photos = declared.of(s, row.id)
+                work.keep(s, op, case, photos, HELD, by=_author(s, row), at=at)
+                row.case_id = case.id
+                row.code, row.result = RECORDED, result(row.id, RECORDED, HELD)
+                s.flush()
+        except Refused:  # it cannot be kept as it was meant, so it stays set aside
+            s.refresh(row)
+            row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
+    push.tell(s, row)
+
+
+def _author(s: Session, row: Operation) -> Actor:
+    """Whoever did the work, as somebody of the crew whose job it was."""
+    op = protocol.reread(row.raw or "")
+    number = op.assignment if isinstance(op, protocol.Operation) else None
+    job = s.get(Assignment, number) if number else None
+    person = s.get_one(Person, row.person_id)
+    crews = {crew.id for crew in person.crews} | ({job.crew_id} if job else set())
+    return Actor(f"person:{person.id}", frozenset({CREW}), person.id, frozenset(crews))
+
+
+def _told(s: Session, row: Operation, kind: str, by: Actor, at: datetime) -> None:
+    facts = {"operation": row.id, "why": row.review}
+    events.record(s, f"device:{row.device_id}", kind, by=by, at=at, facts=facts)

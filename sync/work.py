@@ -1,0 +1,217 @@
+"""One operation on one case: what the table says of it, and the verb or the fact that it becomes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import cases, promises
+from city.events import Actor
+from city.lifecycle import (
+    CLOSED,
+    CREW,
+    MAX_WORDS,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    WAIT_REASONS,
+    WAITING,
+    Refused,
+)
+from city.schema import Assignment, Case, DeclaredPhoto, Photo
+from sync import declared, merge
+from sync.merge import BARE, KEEP, VERB_UNDER_OLD_JOB, Decision, Seen
+from sync.protocol import APPLIED, MERGED, RECORDED, Operation, result
+
+# Operations whose verb takes words and photos itself; those of any other are kept beside it.
+WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
+# Facts go into the log for ever, so they are choices and never a person's own words.
+CHOICES = {"outcome": OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One operation under the lock of its case, with all that is needed to carry it out."""
+
+    op: Operation
+    case: Case
+    root: Case  # the case itself, or the one that it was merged into
+    job: Assignment | None
+    decision: Decision
+    by: Actor
+    at: datetime
+
+
+def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime) -> Work:
+    """Locks the case and asks the table. Raises Refused for a job that is another case's."""
+    cases.lock(s, case)
+    job = s.get(Assignment, op.assignment) if op.assignment else None
+    if job and job.case_id != case.id:
+        raise Refused("unknown_assignment")
+    root = cases.root_of(s, case)
+    return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by)), by, at)
+
+
+def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[str, Any]:
+    """Calls the verb or keeps the facts, and says what became of it. Nothing that was said is dropped.
+
+    Raises Refused where what was sent cannot be kept as it was meant.
+    """
+    op, decision = work.op, work.decision
+    words = "" if decision.effect == BARE else words_of(op)
+    if decision.effect == BARE:
+        for row in photos:
+            s.delete(row)
+        photos = ()
+    taken = declared.arrived(s, photos)
+    missing = [row for row in photos if row.photo_id is None]
+    if decision.effect in (KEEP, BARE):
+        _keep(s, work, words, taken, missing)
+        return result(op.id, decision.result, decision.why, to=decision.to)
+    moved = _moved(s, work, words, taken, missing)
+    if (words or photos) and not (moved and op.t in WITH_EVIDENCE):
+        _keep(s, work, words, taken, missing)
+        if not moved:
+            return result(op.id, MERGED, "done")
+    return result(op.id, decision.result, decision.why)
+
+
+def keep(
+    s: Session,
+    op: Operation,
+    case: Case,
+    photos: Sequence[DeclaredPhoto],
+    why: str,
+    *,
+    by: Actor,
+    at: datetime,
+) -> None:
+    """Keeps an operation as a fact of its case that a person must look at, whatever the table would say."""
+    cases.lock(s, case)
+    root = cases.root_of(s, case)
+    work = Work(op, case, root, None, Decision(RECORDED, KEEP, why, None, True), by, at)
+    missing = [row for row in photos if row.photo_id is None]
+    _keep(s, work, words_of(op), declared.arrived(s, photos), missing)
+
+
+def words_of(op: Operation) -> str:
+    """The operation's words, whole: longer ones are set aside, since half a sentence misleads."""
+    words = text(op, "words").replace("\r\n", "\n").strip()
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    return words
+
+
+def text(op: Operation, name: str) -> str:
+    """A word of the operation's data, "" where there is none; raises Refused where it is no word."""
+    value = op.data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Refused("malformed")
+    return value or ""
+
+
+def find(s: Session, number: str) -> Case | None:
+    """The case with that number."""
+    return s.scalars(select(Case).where(Case.number == number)).first()
+
+
+def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor) -> Seen:
+    live = cases.live(case)
+    ours = {job.crew_id} if job else set(by.crew_ids)
+    closure = case.closures[-1] if case.closures and case.state == CLOSED else None
+    return Seen(
+        t=op.t,
+        cycle=job.cycle if job else op.cycle,
+        job=job.id if job else None,
+        state=case.state,
+        case_cycle=case.cycle,
+        live=live.id if live else None,
+        live_is_ours=live is not None and job is not None and live.crew_id == job.crew_id,
+        live_started=live is not None and live.started_at is not None,
+        author_may=CREW in by.roles and (job is None or job.crew_id in by.crew_ids),
+        # While the problem is still there, a crew must be able to mend it, whoever asked to be forgotten.
+        erased=case.state not in OPEN and bool(case.reports) and all(r.erased_at for r in case.reports),
+        root=root.number if root.id != case.id else None,
+        job_ended=job.ended_why if job else None,
+        closed_by_us=closure is not None and closure.crew_id in ours,
+        waits_otherwise=(
+            op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
+        ),
+    )
+
+
+def _moved(
+    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[DeclaredPhoto]
+) -> bool:
+    """Calls the verb; False where it had been done already."""
+    op, case = work.op, work.case
+    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
+    evidence: dict[str, Any] = {"words": words, "photos_taken": taken}
+    cycle = case.cycle
+    if op.t == "close":
+        if work.decision.effect == VERB_UNDER_OLD_JOB:
+            told |= {"under": work.job, "why": work.decision.why}
+        outcome, no_photo = text(op, "outcome"), text(op, "no_photo") or None
+        told |= {"outcome": outcome, "no_photo": no_photo, "promised": len(missing)}
+        moved = cases.close(s, case, **evidence, **told)
+        if moved:
+            closing = case.closures[-1].id
+            declared.belong(missing, case_id=case.id, cycle=cycle, closure_id=closing)
+        return moved
+    if op.t in WITH_EVIDENCE:
+        verb = {"make_safe": cases.make_safe, "needs_parts": cases.needs_parts}[op.t]
+        moved = verb(s, case, **evidence, **told)
+        if moved:
+            declared.belong(missing, case_id=case.id, cycle=cycle)
+        return moved
+    if op.t == "wait":
+        return cases.wait(s, case, text(op, "reason"), **told)
+    return {"start": cases.start, "pause": cases.pause, "resume": cases.resume}[op.t](s, case, **told)
+
+
+def _keep(
+    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[DeclaredPhoto]
+) -> None:
+    """Adds what the crew said to the case's history. A note is a note, its photos come beside it."""
+    op, root, job = work.op, work.root, work.job
+    told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
+    cycle = job.cycle if job and root is work.case else root.cycle
+    # The other phone's photo proves the closing as well.
+    proves = op.t == "close" and work.decision.result == MERGED
+    closing = root.closures[-1].id if proves else None
+    declared.belong(missing, case_id=root.id, cycle=cycle, closure_id=closing)
+    if op.t == "note" and work.decision.result == APPLIED:
+        if words or not (taken or missing):
+            cases.note(s, root, words, **told)
+            words = ""
+        if not taken:
+            return
+    cases.keep(
+        s, root, op.t, words=words, photos_taken=taken, facts=_facts(work),
+        why=work.decision.why if work.decision.review else None, cycle=cycle, **told,
+    )  # fmt: skip
+    for photo in taken if closing else ():
+        photo.closure_id = closing
+
+
+def _facts(work: Work) -> dict[str, Any]:
+    """What an operation says besides words and photos; raises Refused where that cannot be."""
+    op = work.op
+    facts: dict[str, Any] = {"operation": op.id}
+    if work.decision.effect == BARE:
+        return facts
+    for name, choices in CHOICES.items():
+        value = text(op, name)
+        if value and value not in choices:
+            raise Refused("unknown_value", name=name, value=value)
+        if value:
+            facts[name] = value
+    if op.t == "time":
+        minutes = op.data.get("minutes")
+        if not isinstance(minutes, int) or isinstance(minutes, bool):
+            raise Refused("malformed")
+        facts["minutes"] = minutes
+    return facts

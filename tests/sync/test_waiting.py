@@ -1,0 +1,312 @@
+"""What cannot be done at once is stored: photos on their way, held and deposited work, a token renewed."""
+
+from typing import Any
+
+import pytest
+from phones import DANA, OURS, Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture, story
+from sqlalchemy import Engine, select
+
+from city import cases, events, logins, people, photos, queries
+from city.db import reading, transaction
+from city.events import Actor
+from city.lifecycle import SUPERVISOR
+from city.schema import DeclaredPhoto, Device, Operation, Person, Photo, Session
+from city.settings import Settings
+from sync import declared, devices, review
+
+SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
+
+
+def results(answer: dict[str, Any]) -> list[tuple[str, str | None]]:
+    return [(told["result"], told.get("why")) for told in answer["results"]]
+
+
+def changed(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    """Results that changed after they were answered, as the feed tells them."""
+    rows = [row for news in answer["changes"].values() for row in news["set"] if row["kind"] == "result"]
+    return [(row["ref"], row["result"]) for row in rows]
+
+
+def leave_crews(engine: Engine, email: str = "luis@city.test") -> None:
+    with transaction(engine) as s:
+        s.get_one(Person, person(engine, email)).crews = []
+
+
+def test_a_closing_does_not_wait_for_its_photo(engine: Engine, luis: Phone, lamp: str) -> None:
+    photo = declare(picture())
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
+    answer = luis.exchange(op)
+    assert (results(answer), answer["want"]) == ([("applied", None)], [photo["id"]])
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "closed"
+        assert queries.evidence(s, case_of(s, lamp), 1) == []
+    assert luis.exchange()["want"] == [photo["id"]]
+    luis.upload(picture(), photo["id"])
+    assert luis.exchange()["want"] == []
+    with reading(engine) as s:
+        proof = s.scalars(select(Photo).where(Photo.id.in_(queries.evidence(s, case_of(s, lamp), 1)))).one()
+        assert proof.upload_sha256 == photo["sha256"]
+        assert story(s, lamp)[-1][0].photos == [proof.sha256]
+        assert events.verify(s) == []
+
+
+@pytest.mark.parametrize("meanwhile", ["reopened", "merged", "cancelled after reopening"])
+def test_a_photo_finds_its_closing_whatever_became_of_the_case(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, meanwhile: str
+) -> None:
+    root = make_lamp(engine, clock)
+    photo = declare(picture())
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
+    if meanwhile == "merged":
+        dispatch(engine, lamp, cases.merge, clock, into=root)
+    else:
+        dispatch(engine, lamp, cases.reopen, clock)
+    if meanwhile.startswith("cancelled"):
+        dispatch(engine, lamp, cases.cancel, clock, reason="test")
+    luis.upload(picture(), photo["id"])
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert len(queries.evidence(s, case, 1)) == 1
+        assert s.scalars(select(Photo.case_id)).one() == case.id
+
+
+def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    other = make_lamp(engine, clock)
+    closing, shot = declare(picture(50)), declare(picture(200))
+    luis.exchange(
+        luis.op("close", luis.job(lamp), outcome="fixed", photos=[closing]),
+        luis.op("photo", luis.job(other), photos=[shot]),
+    )
+    later = clock.tick(hours=73)
+    with transaction(engine) as s:
+        assert cases.doubt(s, at=later, by=people.THE_SYSTEM) == 1
+        assert declared.doubt(s, later) == 2
+    with transaction(engine) as s:
+        assert (cases.doubt(s, at=later, by=people.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
+        assert (case_of(s, lamp).review, case_of(s, other).review) == ("no evidence", "photo")
+        assert case_of(s, lamp).closures[-1].unproven_at == later
+    assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
+    luis.upload(picture(200), shot["id"])
+    assert luis.exchange()["want"] == [closing["id"]]
+
+
+def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: str) -> None:
+    data = b"GIF89a, they said"
+    photo = declare(data)
+    luis.exchange(luis.op("photo", luis.job(lamp), photos=[photo]))
+    assert luis.piece(photo, 0, data).status_code == 422
+    with reading(engine) as s:
+        assert s.scalars(select(DeclaredPhoto.fault)).one() == "not_a_photo"
+        assert case_of(s, lamp).review == "photo"
+    assert luis.exchange()["want"] == []
+
+
+def test_other_bytes_than_declared_are_refused_and_stay_wanted(luis: Phone, lamp: str) -> None:
+    photo = declare(picture(50))
+    luis.exchange(luis.op("photo", luis.job(lamp), photos=[photo]))
+    refused = luis.piece(declare(picture(200), photo["id"]), 0, picture(200))
+    assert (refused.status_code, refused.json) == (422, {"error": "digest"})
+    assert luis.exchange()["want"] == [photo["id"]]
+
+
+def test_a_declared_photo_is_kept_however_long_its_operation_waits(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, settings: Settings
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(picture())])
+    leave_crews(engine)
+    luis.exchange(op)
+    luis.upload(picture(), op["photos"][0]["id"])
+    photos.sweep(engine, settings.var, clock.tick(hours=30))
+    with transaction(engine) as s:
+        review.release(s, s.get_one(Operation, op["id"]), by=SARA, at=clock())
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "closed"
+        assert s.scalars(select(Photo.closure_id)).one() == case_of(s, lamp).closures[-1].id
+
+
+def test_held_work_is_done_when_what_it_follows_on_comes(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    first = luis.op("start", job)
+    second = luis.op("pause", job, prev=first["id"])
+    third = luis.op("close", job, outcome="not found", prev=second["id"])
+    assert results(luis.exchange(third, second)) == [("held", "prev")] * 2
+    answer = luis.exchange(first)
+    assert results(answer) == [("applied", None)]
+    assert sorted(changed(answer)) == sorted([(second["id"], "applied"), (third["id"], "applied")])
+    with reading(engine) as s:
+        kinds = [event.kind for event, _ in story(s, lamp)]
+        assert kinds[-3:] == ["start", "pause", "close"]
+    assert results(luis.exchange(second, third)) == [("applied", None)] * 2
+
+
+def test_held_work_goes_to_review_after_three_days(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op(
+        "close",
+        luis.job(lamp),
+        outcome="not found",
+        words="Gone.",
+        prev=luis.op("start", luis.job(lamp))["id"],
+    )
+    luis.exchange(op)
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=71)) == 0
+        assert review.overdue(s, clock.tick(hours=2)) == 1
+        assert review.overdue(s, clock()) == 0
+    with reading(engine) as s:
+        assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("assigned", "held")
+        assert story(s, lamp)[-1][1] == {"words": "Gone."}
+    answer = luis.exchange(op)
+    assert results(answer) == [("recorded", "held")]
+    assert changed(answer) == [(op["id"], "recorded")]
+
+
+def test_work_of_a_phone_that_is_signed_out_is_done_when_its_user_signs_in(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    clock.tick(days=40)
+    closing = luis.op("close", job, outcome="fixed", photos=[declare(picture())])
+    start = luis.op("start", job)
+    closing["n"], start["n"] = start["n"], closing["n"]
+    answer = luis.exchange(closing, start)
+    assert (answer["auth"], answer["changes"]) == ("login", {})
+    assert results(answer) == [("deposited", "login")] * 2
+    assert answer["want"] == [closing["photos"][0]["id"]]
+    luis.upload(picture(), closing["photos"][0]["id"])
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+    luis.sign_in(person(engine, "luis@city.test"))
+    answer = luis.exchange()
+    assert answer["auth"] == "ok"
+    assert sorted(changed(answer)) == sorted([(closing["id"], "applied"), (start["id"], "applied")])
+    with reading(engine) as s:
+        assert [event.kind for event, _ in story(s, lamp)][-2:] == ["start", "close"]
+        assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
+
+
+def test_somebody_elses_sign_in_does_nobodys_deposits(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    clock.tick(days=40)
+    luis.exchange(op)
+    luis.sign_in(person(engine, "toni@city.test"))
+    assert luis.exchange()["auth"] == "login"
+    luis.http.post("/sync/v1/device", headers=OURS)
+    luis.exchange()
+    with reading(engine) as s:
+        assert s.get_one(Operation, op["id"]).code == "deposited"
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_deposited_work_goes_to_review_after_three_days_and_can_still_be_released_or_dismissed(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    one, other = luis.op("start", luis.job(lamp)), luis.op("close", luis.job(lamp), outcome="not found")
+    clock.tick(days=40)
+    luis.exchange(one, other)
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=73)) == 2
+        first, second = review.waiting(s, 10)
+        assert (first.id, first.review) == (one["id"], "deposited")
+        review.release(s, first, by=SARA, at=clock())
+        assert review.dismiss(s, second, by=SARA, at=clock())
+        assert not review.dismiss(s, second, by=SARA, at=clock())
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "underway"
+        assert review.waiting(s, 10) == []
+    luis.sign_in(person(engine, "luis@city.test"))
+    assert sorted(result for _, result in changed(luis.exchange())) == ["applied", "recorded"]
+
+
+def test_only_a_supervisor_releases_and_the_table_still_decides(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    leave_crews(engine)
+    luis.exchange(op)
+    dispatch(engine, lamp, cases.cancel, clock, reason="test")
+    with transaction(engine) as s:
+        row = s.get_one(Operation, op["id"])
+        with pytest.raises(Exception, match="not_allowed"):
+            review.release(s, row, by=DANA, at=clock())
+        review.release(s, row, by=SARA, at=clock())
+        assert (row.code, row.review) == ("recorded", "cancelled")
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "cancelled"
+
+
+def test_a_revoked_phone_hears_nothing_and_its_work_is_marked(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, settings: Settings
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found", photos=[declare(picture())])
+    with transaction(engine) as s:
+        devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock())
+    answer = luis.exchange(op)
+    assert (answer["auth"], answer["changes"], answer["scopes"]) == ("revoked", {}, [])
+    assert results(answer) == [("deposited", "revoked")]
+    luis.upload(picture(), op["photos"][0]["id"])
+    assert luis.piece(declare(picture(9)), 0, picture(9)).status_code == 401
+    with reading(engine) as s:
+        assert s.get_one(Operation, op["id"]).review == "revoked"
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_the_token_renews_its_users_session_for_thirty_days(
+    luis: Phone, clock: Clock, engine: Engine
+) -> None:
+    luis.exchange()
+    for _ in range(5):
+        with transaction(engine) as s:
+            s.query(Session).delete()
+        clock.tick(days=5)
+        assert luis.exchange()["auth"] == "ok"
+    with luis.http.session_transaction() as session, reading(engine) as s:
+        renewed = logins.person_of(s, session["login"], clock())
+        assert renewed
+        assert renewed.name == "Luis"
+    clock.tick(days=6)
+    assert luis.exchange()["auth"] == "login"
+    luis.sign_in(person(engine, "luis@city.test"))
+    assert luis.exchange()["auth"] == "ok"
+
+
+def test_signing_out_ends_what_the_phone_may_do_by_itself(luis: Phone, clock: Clock, engine: Engine) -> None:
+    luis.exchange()
+    with luis.http.session_transaction() as session, transaction(engine) as s:
+        logins.end(s, session.pop("login"))
+    assert luis.exchange()["auth"] == "login"
+
+
+def test_the_token_turns_and_the_old_one_works_until_the_new_one_is_used(luis: Phone, clock: Clock) -> None:
+    luis.exchange()
+    cookie = luis.http.get_cookie("cl_device", path="/sync")
+    assert cookie
+    old = cookie.value
+    clock.tick(days=8)
+    luis.exchange()
+    new = token(luis)
+    assert new != old
+    luis.http.set_cookie("cl_device", old, path="/sync")  # the answer was lost, and another tab asks too
+    assert luis.exchange()["auth"] == "ok"
+    assert token(luis) == new
+    assert luis.exchange()["auth"] == "ok"
+    luis.http.set_cookie("cl_device", old, path="/sync")
+    assert luis.exchange()["auth"] == "login"
+
+
+def test_a_token_that_nobody_used_for_ninety_days_is_over(luis: Phone, clock: Clock, lamp: str) -> None:
+    op = luis.op("start", luis.job(lamp))
+    clock.tick(days=91)
+    answer = luis.exchange(op)
+    assert (answer["auth"], results(answer)) == ("login", [("retry", "login")])
+
+
+def token(phone: Phone) -> str:
+    cookie = phone.http.get_cookie("cl_device", path="/sync")
+    assert cookie
+    return cookie.value
