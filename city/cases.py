@@ -60,6 +60,8 @@ _WHOLE = (
     )
     .execution_options(populate_existing=True)
 )
+# How a crew's move ends its job, as the assignment says it.
+ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}
 
 
 def open_case(
@@ -330,18 +332,21 @@ def close(
         crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
-    if photos_taken:
+    if shown:
         s.flush()  # they name it by its id
     shas = _attach(s, case, photos_taken, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
     promises.run(case, done_at)
     promises.pause(case, "closed", done_at)
+    follow_on = case.follow_on
     case.closed_at, case.outcome, case.follow_on = at, outcome, False
     case.review = why if under else None
     facts = {
         "outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id,
         "done_at": done_at.isoformat(), "bounded": at_device is not None and at_device != done_at,
     }  # fmt: skip
+    if follow_on:
+        facts["follow_on"] = True
     return _moved(
         s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
         origin=origin,
@@ -444,6 +449,72 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     _end(s, case, "cancelled", at)
     promises.pause(case, "closed", at)
     return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
+
+
+def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """A cancelled case lives again: it was done all the same, or cancelled by mistake."""
+    allow("restore", by.roles)
+    lock(s, case)
+    if case.state == ACCEPTED:
+        return False
+    check("restore", case.state, by.roles)
+    promises.run(case, at)
+    return _moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
+
+
+def take_on(s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+    """A crew takes on what it has just reported itself. Raises Refused `not_your_job` for another crew."""
+    allow("take on", by.roles)
+    if crew_id not in by.crew_ids:
+        raise Refused("not_your_job")
+    lock(s, case)
+    held = live(case)
+    if held and held.crew_id == crew_id and case.state == ASSIGNED:
+        return False
+    check("take on", case.state, by.roles)
+    given = _give(s, case, crew_id, at)
+    facts = {"crew": crew_id, "assignment": given.id, "cycle": case.cycle}
+    return _moved(s, case, "take on", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
+
+
+def take_back(
+    s: Session,
+    case: Case,
+    move: str,
+    *,
+    by: Actor,
+    at: datetime,
+    at_device: datetime | None = None,
+    origin: str = "live",
+) -> bool:
+    """Undoes the crew's own last move ("close", "make safe" or "needs parts"): the job is theirs again.
+
+    The caller has seen that nothing else happened since. Photos stay with the case. Raises Refused
+    `wrong_state` where that was not the last thing that ended the job.
+    """
+    allow("take back", by.roles)
+    lock(s, case)
+    check("take back", case.state, by.roles)
+    job = case.assignments[-1] if case.assignments else None
+    last = events.last_move(s, subject(case))
+    undoes = last is not None and last.kind == move and last.now == case.state
+    if job is None or last is None or not undoes or job.ended_why != ENDINGS.get(move):
+        raise Refused("wrong_state", move="take back", state=case.state)
+    if job.crew_id not in by.crew_ids:
+        raise Refused("not_your_job")
+    s.flush()
+    to = last.was or ASSIGNED
+    job.ended_at = job.ended_why = None
+    waited = next((p.why for p in reversed(case.pauses) if p.why != "closed"), "resident")
+    _forget_pause(s, case)
+    if move == "close":
+        _forget_closure(s, case)
+    case.follow_on = bool(last.facts.get("follow_on"))
+    if to == WAITING:
+        promises.pause(case, waited, at)
+    promises.refresh(case, at)
+    facts = {"what": move, "cycle": case.cycle}
+    return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
 def note(
@@ -689,6 +760,24 @@ def _moved(
     )  # fmt: skip
     _touched(s, case)
     return True
+
+
+def _forget_pause(s: Session, case: Case) -> None:
+    """The clock never stood for what is taken back."""
+    for pause in [p for p in case.pauses if p.ended_at is None]:
+        case.pauses.remove(pause)
+        s.delete(pause)
+    s.flush()
+
+
+def _forget_closure(s: Session, case: Case) -> None:
+    closure = case.closures[-1]
+    for table in (Photo, DeclaredPhoto):
+        s.execute(update(table).where(table.closure_id == closure.id).values(closure_id=None))
+    case.closures.remove(closure)
+    s.delete(closure)
+    s.flush()
+    case.closed_at, case.outcome, case.review = None, None, None
 
 
 def _touched(s: Session, case: Case) -> None:

@@ -233,6 +233,16 @@ def erased(s: Session) -> int:
     )
 
 
+def last_move(s: Session, subject: str) -> "Event | _Line | None":
+    """The subject's last line that changed a state, one that this transaction is still to write included."""
+    pending: _Pending | None = s.info.get("pending")
+    for line in reversed(pending.lines if pending else []):
+        if line.subject == subject and line.now:
+            return line
+    moves = select(Event).where(Event.subject == subject, Event.now.is_not(None))
+    return s.scalars(moves.order_by(Event.n.desc()).limit(1)).first()
+
+
 def _pending(s: Session) -> _Pending:
     if "pending" not in s.info:
         s.info["pending"] = _Pending()

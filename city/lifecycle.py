@@ -63,6 +63,10 @@ MOVES: Final = {
         Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
+        # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.
+        Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,)),
+        Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,)),
+        Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
         # A resident may withdraw only while nobody has acted on it: see check().
         Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),
     )

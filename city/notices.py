@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import events
+from city.lifecycle import CLOSED
 from city.schema import Case, Event, Follower, Message, Report, Subscription
 
 NAME = "notices"
@@ -40,6 +41,8 @@ def _heard_by(s: Session, line: Event) -> list[tuple[Subscription, str]]:
         return [(found, "receipt")] if found else []
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already
         return [(subscription, "closed") for subscription in _subscribers(s, _case_id(line))]
+    if line.kind == "take back" and line.was == CLOSED:  # they were told that it is closed
+        return [(subscription, "reopened") for subscription in _subscribers(s, _case_id(line))]
     if line.kind not in TOLD:
         return []
     return [(subscription, TOLD[line.kind]) for subscription in _subscribers(s, _case_id(line))]

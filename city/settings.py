@@ -38,6 +38,8 @@ class Settings:
     demo_codes: bool
     reports_an_hour: int
     crew_days: int
+    phone_reports_an_hour: int
+    all_phone_reports_an_hour: int
 
     @property
     def basemap(self) -> Path:
@@ -80,6 +82,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),
+        phone_reports_an_hour=_number(
+            text("PHONE_REPORTS_AN_HOUR", "10"), "PHONE_REPORTS_AN_HOUR", 0, 100_000
+        ),
+        all_phone_reports_an_hour=_number(
+            text("ALL_PHONE_REPORTS_AN_HOUR", "5000"), "ALL_PHONE_REPORTS_AN_HOUR", 0, 10_000_000
+        ),
     )
 
 

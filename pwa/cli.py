@@ -508,10 +508,11 @@ def _bring_up(engine: Engine, now: datetime) -> int:
 
 
 def _forget_logins(engine: Engine, now: datetime) -> int:
-    from sync import enrolment, tries
+    from sync import enrolment, residents, tries
 
     with db.transaction(engine) as s:
-        return logins.sweep(s, now) + enrolment.sweep(s, now) + tries.sweep(s, now)
+        sweeps = (logins.sweep, enrolment.sweep, tries.sweep, residents.sweep)
+        return sum(sweep(s, now) for sweep in sweeps)
 
 
 def _root(engine: Engine, now: datetime) -> None:

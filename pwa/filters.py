@@ -157,6 +157,9 @@ def step(kind: str) -> str:
         "accept": _("The city has read it"),
         "assign": _("Crew assigned"),
         "unassign": _("Taken back from the crew"),
+        "take on": _("A crew took it on"),
+        "take back": _("The crew took its last step back"),
+        "restore": _("No longer cancelled"),
         "start": _("Crew on site"),
         "pause": _("Crew paused"),
         "wait": _("Waiting"),
@@ -227,6 +230,7 @@ def mark(code: str) -> str:
         "unassigned": _("A crew sent work after the job was taken back."),
         "held": _("A crew sent work, and what it followed on never came."),
         "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),
+        "too_late": _("A crew wants to take back what it sent, and the case has moved on."),
         "erased": _("A crew sent work after the reports were erased. Its words and photos were not kept."),
         "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }

@@ -216,7 +216,8 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         raise ValueError("unknown_type")
     if _whole(told["v"]) is None or told["v"] < LOWEST[told["t"]]:
         raise ValueError("too_old")
-    n, case, data = told["n"], told["case"], told.get("data") or {}
+    n, data = told["n"], told.get("data") or {}
+    case = told["id"] if told["t"] == "report" else told["case"]  # a report makes its case
     if not is_id(told["id"]) or _whole(n) is None or not isinstance(data, dict):
         raise ValueError("malformed")
     if not isinstance(case, str) or not 1 <= len(case) <= 40:

@@ -23,13 +23,13 @@ from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
-from sync import declared, protocol, work
+from sync import declared, protocol, undo, work
+from sync import told as reporting
 from sync.merge import BARE
-from sync.protocol import DEPOSITED, HELD, QUARANTINED, Malformed, Operation, result
+from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
 TRIES = 3
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
-NOT_TAKEN_YET = ("report", "withdraw")
 # As the partial indexes have it: a bound value would not find them.
 NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
@@ -46,11 +46,15 @@ class QuarantineFull(Exception):
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose phone it is. `deposit` says why nothing of it may be done now: "login", "revoked"."""
+    """Whose phone it is; None for a resident's. `deposit` ("login", "revoked") says why nothing is done now.
+
+    `secret` is the city's, from which the links to residents' reports follow.
+    """
 
     device_id: str
-    person_id: int
+    person_id: int | None
     deposit: str = ""
+    secret: str = ""
 
 
 @dataclass
@@ -93,7 +97,7 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime) -> list[str]:
     Returns the photos that wait for the store.
     """
     taken = Taken()
-    sender = Sender(row.device_id, row.person_id or 0)
+    sender = Sender(row.device_id, row.person_id)
     op = protocol.reread(row.raw or "")
     if isinstance(op, Malformed):
         _set_aside(row, op.why)
@@ -123,7 +127,7 @@ def tell(s: Session, row: Row) -> None:
 def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     taken = Taken()
     with transaction(engine) as s:  # 2 begin
-        by = people.actor(s.get_one(Person, sender.person_id))
+        by = people.actor(s.get_one(Person, sender.person_id)) if sender.person_id else people.A_RESIDENT
         if not sender.deposit:
             for row in waiting(s, sender):
                 taken.photos += again(s, row, by=by, at=at)
@@ -131,8 +135,9 @@ def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], 
         for op in ops:
             told = _one(s, op, sender, by, at, taken)
             taken.results.append(told)
-            if told["result"] == HELD and isinstance(op, Operation):
-                held |= {op.prev or "", op.case}
+            if told["result"] == HELD:
+                kept = s.get_one(Row, op.id)
+                held |= {kept.prev or "", kept.case_ref}
             elif op.id in held and told["result"] != DEPOSITED:
                 _follow(s, op.id, sender, by, at, taken)
         taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
@@ -203,26 +208,41 @@ def _settle(
     s: Session, row: Row, op: Operation, sender: Sender, by: Actor, at: datetime, taken: Taken
 ) -> None:
     """Decides (5) and does (6) one operation, or stores it until it can be done. Raises Refused."""
-    if sender.deposit or CREW not in by.roles:
-        _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
-        return
-    if op.t in NOT_TAKEN_YET:
-        raise Refused("not_taken_yet")
-    case = work.find(s, op.case)
-    if case is None:
-        raise Refused("unknown_case")
-    todo = work.decide(s, op, case, by=by, at=at)
-    if todo.decision.result == DEPOSITED:
-        _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
-    elif op.prev and _is_open(s.get(Row, op.prev)):
-        _put_by(s, row, op, HELD, "prev", at)
+    if sender.person_id is None and op.t != "report":
+        raise Refused("not_allowed")
+    if sender.deposit or (sender.person_id and CREW not in by.roles):
+        return _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
+    if op.t == "report":
+        photos = _photos(s, row, op, at)
+        told, case = reporting.take(s, op, photos, secret=sender.secret, by=by, at=at)
+        _done(row, told, case)
+    elif op.t == "withdraw":
+        undone = undo.withdraw(s, op, by=by, at=at)
+        if undone is None:
+            row.prev = work.text(op, "op")
+            return _put_by(s, row, op, HELD, "operation", at)
+        told, found = undone
+        _done(row, told, found)
+        row.review = told.get("why") if told["result"] == RECORDED else None
+        return None
     else:
+        named = work.find(s, op.case)
+        if isinstance(named, str):
+            return _put_by(s, row, op, HELD, named, at)
+        if named is None:
+            raise Refused("unknown_case")
+        todo = work.decide(s, op, named, by=by, at=at)
+        if todo.decision.result == DEPOSITED:
+            return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
+        if op.prev and _is_open(s.get(Row, op.prev)):
+            return _put_by(s, row, op, HELD, "prev", at)
         bare = todo.decision.effect == BARE
         photos = _photos(s, row, op, at, bare=bare)
         _done(row, work.carry_out(s, todo, photos), todo.case)
         row.review = todo.decision.why if todo.decision.review else None
         row.raw = op.raw if row.review and not bare else None
-        taken.photos += [photo.photo_id for photo in photos if photo.photo_id]
+    taken.photos += [photo.photo_id for photo in photos if photo.photo_id]
+    return None
 
 
 def _is_open(prev: Row | None) -> bool:
@@ -244,8 +264,10 @@ def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = F
     return declared.declare(s, row.id, row.device_id, op.photos, at)
 
 
-def _done(row: Row, told: dict[str, Any], case: Case) -> None:
-    row.result, row.code, row.case_id, row.version = told, told["result"], case.id, case.version
+def _done(row: Row, told: dict[str, Any], case: Case | None) -> None:
+    row.result, row.code, row.raw, row.review = told, told["result"], None, None
+    if case:
+        row.case_id, row.version = case.id, case.version
 
 
 def _set_aside(row: Row, why: str) -> None:

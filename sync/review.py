@@ -69,7 +69,8 @@ def overdue(s: Session, at: datetime) -> int:
 def _give_up_waiting(s: Session, row: Operation, at: datetime) -> None:
     """What held work follows on never came: it is kept as a fact, where its case is known."""
     op = protocol.reread(row.raw or "")
-    case = work.find(s, op.case) if isinstance(op, protocol.Operation) else None
+    found = work.find(s, op.case) if isinstance(op, protocol.Operation) else None
+    case = found if isinstance(found, Case) else None
     row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
     if case and isinstance(op, protocol.Operation):
         try:

@@ -11,20 +11,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
 
-from flask import Blueprint, Flask, Response, abort, current_app, make_response, request, session
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    make_response,
+    redirect,
+    request,
+    session,
+)
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import boots, logins, people, photos
+from city import boots, logins, people, photos, reports
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Device, Person
+from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import declared, devices, enrolment, protocol, pull, push, tries, uploads
+from sync import declared, devices, enrolment, protocol, pull, push, residents, tries, uploads
 from sync.protocol import RETRY, Exchange, Unreadable, result
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
@@ -70,6 +80,8 @@ def exchange() -> Response:
     """Both directions in one request: what the crew did, and what changed for them."""
     asked = _read()
     here, at = _here(), _here().now()
+    if resident := _resident(asked, at):
+        return _reports(asked, resident, at)
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
         reset = devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False
@@ -91,6 +103,68 @@ def exchange() -> Response:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
     told: dict[str, Any] = {"results": taken.results} | _news(asked, caller, reset, at)
     return _named(_json(_answer(asked, at, auth=caller.auth, **told)), token)  # 10 answer
+
+
+def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
+    """The exchange of a resident's phone: reports go up, what became of them comes down."""
+    here = _here()
+    settings = here.settings
+    sender = push.Sender(device.id, None, secret=settings.secret_key)
+    source = tries.source(settings.secret_key, request.remote_addr)
+    most = residents.Limits(
+        settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
+    )
+    try:
+        with transaction(here.engine) as s:
+            new = residents.new_ones(s, [op.id for op in asked.ops])
+            residents.admit(s, s.get_one(Device, device.id), new, source, most, at)
+            devices.seen(s.get_one(Device, device.id), asked.release, asked.waiting, at)
+        taken = push.push(here.engine, sender, asked.ops, at)
+    except residents.TooMany as many:
+        return _later(429, many.seconds)
+    except push.Busy:
+        return _later(503, BUSY_SECONDS)
+    except push.QuarantineFull:
+        return _later(429, FULL_SECONDS)
+    if taken.photos:
+        photos.settle_all(here.engine, here.store, settings.var, at, only=taken.photos)
+    for told in taken.results:
+        if told.get("report"):  # worked out anew each time: a link is stored nowhere
+            told["link"] = f"/s/{reports.token_for(settings.secret_key, told['id'])}"
+    with reading(here.engine) as s:
+        want = declared.wanted(s, device.id)
+    return _json(_answer(asked, at, auth="ok", results=taken.results, want=want))
+
+
+@bp.post("/resident")
+def begin_resident() -> Response:
+    """Gives a resident's phone a token without an account, or says again which phone it is."""
+    here, at = _here(), _here().now()
+    source, token = tries.source(here.settings.secret_key, request.remote_addr), None
+    try:
+        with transaction(here.engine) as s:
+            device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+            if device is None:
+                device, token = residents.begin(s, source, at)
+            told = {"device": device.id}
+    except residents.TooMany as many:
+        return _later(429, many.seconds)
+    return _named(_json(told), token, "resident")
+
+
+@bp.get("/receipts/<operation_id>")
+def receipt(operation_id: str) -> Response:
+    """Turns a receipt that a resident's phone gave itself into the case: on that phone, once it was sent."""
+    here, at = _here(), _here().now()
+    with reading(here.engine) as s:
+        device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+        row = s.get(Operation, operation_id) if protocol.is_id(operation_id) else None
+        if device is None or row is None or row.device_id != device.id or not row.case_id:
+            abort(404)
+    link = reports.token_for(here.settings.secret_key, operation_id)
+    response = redirect(f"/s/{link}", 303)
+    response.headers["Cache-Control"] = "no-store"
+    return cast(Response, response)
 
 
 @bp.post("/device")
@@ -137,11 +211,11 @@ def _who(device: Device, person: Person) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _named(response: Response, token: str | None) -> Response:
+def _named(response: Response, token: str | None, whose: str = "device") -> Response:
     """Gives the phone a token that it shows from now on."""
     if token:
         response.set_cookie(
-            _cookie(), token, max_age=devices.TOKEN_DAYS * 86400, httponly=True, samesite="Strict",
+            _cookie(whose), token, max_age=devices.TOKEN_DAYS * 86400, httponly=True, samesite="Strict",
             secure=_here().settings.base_url.startswith("https"), path="/sync",
         )  # fmt: skip
     return response
@@ -169,7 +243,9 @@ def photo_piece(photo_id: str) -> Response:
         if waits and sha256 not in {row.sha256 for row in waits}:
             return _offset(422, 0, False, fault="digest")
     try:
-        arrived = uploads.append(here.settings.var, device_id, photo_id, at_byte, request.get_data(), length)
+        most = uploads.MAX_UNFINISHED if by.person_id else uploads.MAX_UNFINISHED_RESIDENT
+        data = request.get_data()
+        arrived = uploads.append(here.settings.var, device_id, photo_id, at_byte, data, length, most=most)
         if arrived == length:
             done = uploads.finish(
                 here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now()
@@ -197,6 +273,13 @@ class Caller:
     in_browser: bool = False  # somebody is logged in there
 
 
+def _resident(asked: Exchange, at: datetime) -> Device | None:
+    """The resident's phone that asks, where it is the one that its body names."""
+    with reading(_here().engine) as s:
+        device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+    return device if device and device.id == asked.device else None
+
+
 def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
 
@@ -208,7 +291,7 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
         return Caller("login")
     person = s.get_one(Person, device.person_id)
     if device.revoked_at:
-        return Caller("revoked", device, person, push.Sender(device.id, person.id, deposit="revoked"))
+        return Caller("revoked", device, person, push.Sender(device.id, person.id, "revoked"))
     logged_in = logins.person_of(s, session.get("login"), at)
     if logged_in and logged_in.id != person.id:
         return Caller("login")
@@ -345,16 +428,21 @@ def _uploader(photo_id: str) -> tuple[str, Actor]:
         abort(404)
     here, at = _here(), _here().now()
     with reading(here.engine) as s:
+        resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+        if resident and _knows(s, resident, photo_id):
+            return resident.id, people.A_RESIDENT
         device = devices.by_token(s, _token(), at)
         if device is None:
             abort(401)
-        person = s.get(Person, device.person_id) if device.person_id else None
-        by = people.actor(person) if person else people.A_RESIDENT
-        if device.revoked_at or CREW not in by.roles:
-            known = declared.sent(s, device.id, photo_id) or declared.expected(s, device.id, photo_id)
-            if not known:
-                abort(401)
+        by = people.actor(s.get_one(Person, device.person_id))
+        if (device.revoked_at or CREW not in by.roles) and not _knows(s, device, photo_id):
+            abort(401)
         return device.id, by
+
+
+def _knows(s: Session, device: Device, photo_id: str) -> bool:
+    """Whether an operation of this device declared the photo."""
+    return bool(declared.expected(s, device.id, photo_id) or declared.sent(s, device.id, photo_id))
 
 
 def _whole(header: str) -> int:
@@ -394,8 +482,9 @@ def _token() -> str | None:
     return request.cookies.get(_cookie())
 
 
-def _cookie() -> str:
-    return "__Secure-cl_device" if _here().settings.base_url.startswith("https") else "cl_device"
+def _cookie(whose: str = "device") -> str:
+    secure = _here().settings.base_url.startswith("https")
+    return f"__Secure-cl_{whose}" if secure else f"cl_{whose}"
 
 
 def _here() -> Held:

@@ -40,6 +40,14 @@ def counted(s: Session, what: str, source: str, at: datetime) -> int:
     return s.scalar(asked.where(Try.source == source) if source else asked) or 0
 
 
+def wait(s: Session, what: str, source: str, at: datetime) -> int:
+    """Seconds until the oldest of the last hour no longer counts."""
+    first = s.scalar(
+        select(func.min(Try.at)).where(Try.what == what, Try.source == source, Try.at > at - SPAN)
+    )
+    return max(1, int((first + SPAN - at).total_seconds()) + 1) if first else int(SPAN.total_seconds())
+
+
 def note(s: Session, what: str, source: str, at: datetime) -> None:
     """Counts one more."""
     s.add(Try(what=what, source=source, at=at))

@@ -15,7 +15,8 @@ from city.db import transaction
 from city.events import Actor
 from sync import declared
 
-MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a device
+MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a crew's phone
+MAX_UNFINISHED_RESIDENT = 25_000_000  # and a resident's
 UNFINISHED_LIFE = timedelta(days=7)
 
 
@@ -43,8 +44,19 @@ def offset(s: Session, var: Path, device_id: str, photo_id: str) -> tuple[int, b
     return (part.stat().st_size if part.exists() else 0), False
 
 
-def append(var: Path, device_id: str, photo_id: str, at_byte: int, data: bytes, length: int) -> int:
+def append(
+    var: Path,
+    device_id: str,
+    photo_id: str,
+    at_byte: int,
+    data: bytes,
+    length: int,
+    *,
+    most: int = MAX_UNFINISHED,
+) -> int:
     """Adds a piece and returns how many bytes are here. Raises WrongOffset or TooMuch.
+
+    `most` bounds all unfinished photos of the device together.
 
     Pieces of one photo come in one at a time; a piece that another has overtaken is told the new offset.
     """
@@ -52,7 +64,7 @@ def append(var: Path, device_id: str, photo_id: str, at_byte: int, data: bytes, 
     if length > photos.MAX_UPLOAD or at_byte + len(data) > length:
         raise TooMuch
     part.parent.mkdir(parents=True, exist_ok=True)
-    if _unfinished(part.parent) + len(data) > MAX_UNFINISHED:
+    if _unfinished(part.parent) + len(data) > most:
         raise TooMuch
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

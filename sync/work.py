@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from city import cases, promises
 from city.events import Actor
 from city.lifecycle import (
+    ACCEPTED,
     CLOSED,
     CREW,
     MAX_WORDS,
+    NEW,
     NO_PHOTO,
     OPEN,
     OUTCOMES,
@@ -22,9 +24,10 @@ from city.lifecycle import (
     Refused,
 )
 from city.schema import Assignment, Case, DeclaredPhoto, Photo
+from city.schema import Operation as Row
 from sync import declared, merge
 from sync.merge import BARE, KEEP, VERB_UNDER_OLD_JOB, Decision, Seen
-from sync.protocol import APPLIED, MERGED, RECORDED, Operation, result
+from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result
 
 # Operations whose verb takes words and photos itself; those of any other are kept beside it.
 WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
@@ -48,9 +51,7 @@ class Work:
 def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime) -> Work:
     """Locks the case and asks the table. Raises Refused for a job that is another case's."""
     cases.lock(s, case)
-    job = s.get(Assignment, op.assignment) if op.assignment else None
-    if job and job.case_id != case.id:
-        raise Refused("unknown_assignment")
+    job = _job(s, op, case, by, at)
     root = cases.root_of(s, case)
     return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by)), by, at)
 
@@ -113,9 +114,37 @@ def text(op: Operation, name: str) -> str:
     return value or ""
 
 
-def find(s: Session, number: str) -> Case | None:
-    """The case with that number."""
-    return s.scalars(select(Case).where(Case.number == number)).first()
+def find(s: Session, ref: str) -> Case | str | None:
+    """The case with that number, or the one that a `report` operation of that id came to.
+
+    "case" while that report is not here or not taken yet; None where there is no such case.
+    """
+    if not is_id(ref):
+        return s.scalars(select(Case).where(Case.number == ref)).first()
+    report = s.get(Row, ref)
+    if report is None or report.code in (HELD, DEPOSITED):
+        return "case"
+    return s.get(Case, report.case_id) if report.case_id else None
+
+
+def _job(s: Session, op: Operation, case: Case, by: Actor, at: datetime) -> Assignment | None:
+    """The job that an operation was done under.
+
+    What a crew did about its own report, before it heard of the case's number, is its job where the case is
+    theirs already; nobody's case they take on.
+    """
+    if op.assignment:
+        job = s.get(Assignment, op.assignment)
+        if job is None or job.case_id != case.id:
+            raise Refused("unknown_assignment")
+        return job
+    report = s.get(Row, op.case) if is_id(op.case) else None
+    if report is None or report.person_id != by.person_id or op.t not in merge.ASKS:
+        return None
+    if cases.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
+        cases.take_on(s, case, min(by.crew_ids), by=by, at=at)
+    held = cases.live(case)
+    return held if held and held.crew_id in by.crew_ids else None
 
 
 def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor) -> Seen:

@@ -16,6 +16,7 @@ from city.events import Actor
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused
 from city.schema import Case
 
+UNDONE = ("close", "make safe", "needs parts")
 ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")
 steps = st.lists(
     st.tuples(
@@ -114,6 +115,9 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
         ),
         "reopen": lambda: cases.reopen(scene.s, case, by=by, at=now),
         "merge": lambda: cases.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),
+        "take on": lambda: cases.take_on(scene.s, case, crew_for(scene, now).id, by=by, at=now),
+        "take back": lambda: cases.take_back(scene.s, case, UNDONE[now.minute % 3], by=by, at=now),
+        "restore": lambda: cases.restore(scene.s, case, by=by, at=now),
         "unmerge": lambda: cases.unmerge(scene.s, case, by=by, at=now),
         "cancel": lambda: cases.cancel(scene.s, case, "test", by=by, at=now),
         "note": lambda: cases.note(scene.s, case, "Looked at it", by=by, at=now),

@@ -18,6 +18,9 @@ close | new, accepted, assigned, underway, waiting | closed | crew, dispatcher
 reopen | closed | accepted | resident, dispatcher
 merge | new, accepted, assigned, underway, waiting, closed, merged | merged | dispatcher, call-taker
 unmerge | merged | - | dispatcher
+take on | new, accepted | assigned | crew
+take back | accepted, waiting, closed | - | crew
+restore | cancelled | accepted | dispatcher, system
 cancel | new, accepted, assigned, underway, waiting | cancelled | dispatcher, resident
 """
 

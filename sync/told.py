@@ -1,0 +1,100 @@
+"""A report that a phone wrote down without signal: a crew's, or a resident's without an account."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import events, photos, places, reports
+from city.events import Actor
+from city.geo import Point
+from city.lifecycle import CREW, Refused
+from city.places import Place
+from city.schema import Asset, Case, DeclaredPhoto, Report
+from sync import declared, work
+from sync.protocol import APPLIED, Operation, result
+
+LANGUAGE = 10  # letters at most, as the column has it
+
+
+def take(
+    s: Session, op: Operation, rows: Sequence[DeclaredPhoto], *, secret: str, by: Actor, at: datetime
+) -> tuple[dict[str, Any], Case]:
+    """Takes the report by the same door as every other, under the operation's id; its result and its case.
+
+    `to` is the case's number, `report` the report's; `why` is `joined` where it joined a case that was there.
+    Raises Refused as reports.take() does, `too_many` for more photos than a report may have, or `malformed`.
+    """
+    if len(op.photos) > photos.MAX_PHOTOS:
+        raise Refused("too_many")
+    report = _taken(s, op, declared.arrived(s, rows), secret, by, at)
+    case = report.case
+    missing = [row for row in rows if row.photo_id is None]
+    declared.belong(missing, case_id=case.id, report_id=report.id)
+    why = "joined" if len(case.reports) > 1 else None
+    return result(op.id, APPLIED, why, to=case.number, report=report.number), case
+
+
+def _taken(s: Session, op: Operation, arrived: Sequence[Any], secret: str, by: Actor, at: datetime) -> Report:
+    telling = _telling(s, op, by)
+    # Nobody follows a crew's report by a secret link, so nobody can work out what its token is.
+    token = reports.token_for(secret, op.id) if CREW not in by.roles else secrets.token_hex(16)
+    if telling.join:
+        try:
+            with events.savepoint(s):
+                return reports.take(s, telling, by=by, at=at, token=token, taken=arrived)
+        except Refused as refused:
+            if refused.code != "unknown_case":
+                raise
+    # What looked the same on a phone without signal may be gone by now, and is a case of its own then.
+    alone = reports.Telling(**{**vars(telling), "join": None})
+    return reports.take(s, alone, by=by, at=at, token=token, taken=arrived)
+
+
+def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
+    answers = op.data.get("answers") or {}
+    if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
+        raise Refused("malformed")
+    words, address, place = work.words_of(op), work.text(op, "address").strip(), _place(s, op)
+    if place is None and address:
+        words = f"{words}\n{address}".strip()  # a place that nobody knows is still what they said
+    return reports.Telling(
+        key=op.id, service_code=work.text(op, "service"), channel="crew" if CREW in by.roles else "web",
+        lang=(work.text(op, "lang") or "en")[:LANGUAGE], words=words, place=place, answers=answers,
+        danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
+    )  # fmt: skip
+
+
+def _place(s: Session, op: Operation) -> Place | None:
+    """Where it is: a pole by its number, a point, or an address by its words; None where nobody knows."""
+    number = work.text(op, "asset").strip().upper()
+    asset = s.scalars(select(Asset).where(Asset.number == number).limit(1)).first() if number else None
+    if asset:
+        return Place(asset.lat, asset.lon, "asset", asset.address, None, asset.id)
+    lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
+    if lat is not None and lon is not None:
+        if abs(lat) > 90 or abs(lon) > 180:
+            raise Refused("malformed")
+        label = work.text(op, "address").strip()[:200] or places.describe(s, Point(lat, lon))
+        return Place(lat, lon, "gps" if accuracy is not None else "pin", label, accuracy)
+    # The city's own layers only: nobody waits for another server inside a transaction.
+    found = places.find(s, work.text(op, "address"), limit=2)
+    return found[0] if len(found) == 1 else None
+
+
+def _number(op: Operation, name: str) -> float | None:
+    value = op.data.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise Refused("malformed")
+    return float(value)
+
+
+def _is_answer(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )

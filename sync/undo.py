@@ -1,0 +1,56 @@
+"""Taking back what was sent by mistake a moment ago."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from city import cases
+from city.events import Actor
+from city.lifecycle import Refused
+from city.schema import Case
+from city.schema import Operation as Row
+from sync import work
+from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result
+
+# A wrong tap is noticed at once; the phone may have lost its signal just then.
+MINUTES = 15
+MOVES = {"close": "close", "make_safe": "make safe", "needs_parts": "needs parts"}
+
+
+def withdraw(
+    s: Session, op: Operation, *, by: Actor, at: datetime
+) -> tuple[dict[str, Any], Case | None] | None:
+    """Takes back the operation that `data.op` names; None while that one is not here.
+
+    Where that can be no more, it is recorded and a person looks. Raises Refused `unknown_operation` for
+    somebody else's.
+    """
+    named = work.text(op, "op")
+    if not is_id(named):
+        raise Refused("malformed")
+    row = s.get(Row, named, with_for_update=True)
+    if row is None:
+        return None
+    if row.person_id != by.person_id:
+        raise Refused("unknown_operation")
+    if row.code in (HELD, DEPOSITED):  # it never was done, and never will be
+        row.code, row.result = RECORDED, result(row.id, RECORDED, "withdrawn")
+        row.raw = row.review = None
+        return result(op.id, APPLIED), None
+    case = s.get(Case, row.case_id) if row.case_id else None
+    if case is None:
+        return result(op.id, RECORDED, "too_late"), None
+    cases.lock(s, case)
+    if row.code == APPLIED and row.t in MOVES and row.version == case.version and at <= _until(row):
+        cases.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
+        return result(op.id, APPLIED), case
+    cases.keep(
+        s, cases.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
+        facts={"operation": op.id, "of": row.id},
+    )  # fmt: skip
+    return result(op.id, RECORDED, "too_late"), case
+
+
+def _until(row: Row) -> datetime:
+    return row.received_at + timedelta(minutes=MINUTES)

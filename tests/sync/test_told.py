@@ -1,0 +1,320 @@
+"""Reports by field sync: a crew's, with work on them before they have a number; and a resident's."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from phones import OURS, Clock, Phone, case_of, declare, make_lamp, picture, story
+from sqlalchemy import Engine, func, select
+
+from city import cases, events, queries
+from city.db import reading, transaction
+from city.schema import Case, DeclaredPhoto, Device, Operation, Photo, Report
+from sync import residents
+
+LAMP = {"service": "light-out", "lat": 39.6, "lon": -71.2, "accuracy": 8.0}
+
+
+class Resident(Phone):
+    """A resident's phone: a token without an account."""
+
+    def __init__(self, app: Flask, clock: Clock) -> None:
+        self.http, self.clock, self.n, self.app = app.test_client(), clock, 0, app
+        self.epoch, self.cursors = "", dict[str, int]()
+        self.device = self.http.post("/sync/v1/resident", headers=OURS).json["device"]
+
+
+@pytest.fixture
+def nia(app: Flask, clock: Clock) -> Resident:
+    return Resident(app, clock)
+
+
+def report(phone: Phone, **told: Any) -> dict[str, Any]:
+    """A report operation as a phone writes it."""
+    photos = told.pop("photos", [])
+    phone.n += 1
+    return {
+        "id": str(uuid.uuid4()), "n": phone.n, "t": "report", "v": 1, "case": None,
+        "device_time": phone.clock().isoformat(), "data": LAMP | told, "photos": photos,
+    }  # fmt: skip
+
+
+def on(phone: Phone, t: str, op: dict[str, Any], **told: Any) -> dict[str, Any]:
+    """Work on what a report operation is about."""
+    return phone.op(t, {"ref": op["id"], "cycle": 1, "version": None}, **told)
+
+
+def test_a_crews_report_opens_a_case(engine: Engine, luis: Phone) -> None:
+    op = report(luis, words="Hanging by its wire.", photos=[luis.upload(picture())])
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["report"]) == ("applied", f"{told['to']}-A")
+    with reading(engine) as s:
+        case = case_of(s, told["to"])
+        [row] = case.reports
+        assert (case.state, row.channel, row.words, row.key) == (
+            "new",
+            "crew",
+            "Hanging by its wire.",
+            op["id"],
+        )
+        assert (row.lat, row.place_source) == (39.6, "gps")
+        assert len(row.photos) == 1
+        assert events.verify(s) == []
+    assert luis.exchange(op)["results"] == [told]
+
+
+def test_a_crew_reports_and_closes_before_it_knows_the_number(engine: Engine, luis: Phone) -> None:
+    op = report(luis)
+    done = on(luis, "close", op, outcome="fixed", photos=[declare(picture())])
+    answer = luis.exchange(op, done)
+    assert [r["result"] for r in answer["results"]] == ["applied", "applied"]
+    assert answer["want"] == [done["photos"][0]["id"]]
+    with reading(engine) as s:
+        case = case_of(s, answer["results"][0]["to"])
+        assert (case.state, case.outcome, case.review) == ("closed", "fixed", None)
+        assert [event.kind for event, _ in story(s, case.number)] == ["open", "report", "take on", "close"]
+        closing = case.closures[-1]
+        assert case.assignments[-1].given_at <= closing.done_at <= closing.closed_at
+
+
+def test_work_on_a_report_that_is_not_here_yet_is_held(engine: Engine, luis: Phone) -> None:
+    op = report(luis)
+    start = on(luis, "start", op)
+    note = on(luis, "note", op, words="Ladder.", prev=start["id"])
+    answer = luis.exchange(start, note)
+    assert [(r["result"], r["why"]) for r in answer["results"]] == [("held", "case")] * 2
+    [told] = luis.exchange(op)["results"]
+    with reading(engine) as s:
+        assert [event.kind for event, _ in story(s, told["to"])][-2:] == ["start", "note"]
+
+
+def test_a_crews_report_may_join_a_case_and_work_on_it_is_its_own_job(
+    engine: Engine, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    number = make_lamp(engine, clock)
+    op = report(luis, join=number)
+    answer = luis.exchange(op, on(luis, "start", op))
+    assert [(r["result"], r.get("why"), r.get("to")) for r in answer["results"]] == [
+        ("applied", None, number),
+        ("applied", None, None),
+    ]
+    other = report(toni, join=number)
+    told = toni.exchange(other, on(toni, "close", other, outcome="not found"))["results"]
+    assert [(r["result"], r.get("why")) for r in told] == [
+        ("applied", "joined"),
+        ("recorded", "not_your_job"),
+    ]
+    with reading(engine) as s:
+        assert case_of(s, number).state == "underway"
+
+
+def test_what_it_would_join_may_be_gone(engine: Engine, luis: Phone) -> None:
+    [told] = luis.exchange(report(luis, join="26-999999"))["results"]
+    assert told["result"] == "applied"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"service": "ufo"}, "unknown_service"),
+        ({"lat": "north"}, "malformed"),
+        ({"lat": 400.0}, "malformed"),
+        ({"answers": ["a"]}, "malformed"),
+        ({"words": "x" * 4001}, "words_too_long"),
+    ],
+)
+def test_a_report_that_cannot_be_taken_is_set_aside(
+    engine: Engine, luis: Phone, data: dict[str, Any], why: str
+) -> None:
+    [told] = luis.exchange(report(luis, **data))["results"]
+    assert (told["result"], told["why"]) == ("quarantined", why)
+    with reading(engine) as s:
+        assert s.scalar(select(func.count(Case.id))) == 0
+
+
+def test_a_report_without_a_known_place_keeps_what_was_said(engine: Engine, luis: Phone) -> None:
+    [told] = luis.exchange(report(luis, lat=None, lon=None, address="Behind the old mill", words="Dark."))[
+        "results"
+    ]
+    with reading(engine) as s:
+        row = s.scalars(select(Report)).one()
+        assert (row.place_source, row.words) == ("unknown", "Dark.\nBehind the old mill")
+    assert told["result"] == "applied"
+
+
+def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    close = luis.op("close", job, outcome="fixed", photos=[declare(picture())], prev=start["id"])
+    luis.exchange(start, close)
+    clock.tick(minutes=2)
+    back = luis.op("withdraw", job, op=close["id"])
+    assert [r["result"] for r in luis.exchange(back)["results"]] == ["applied"]
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert (case.state, case.closures, case.outcome, case.closed_at) == ("underway", [], None, None)
+        assert all(p.ended_at for p in case.pauses)
+        assert s.scalars(select(DeclaredPhoto.case_id)).one() == case.id
+        assert events.verify(s) == []
+    luis.upload(picture(), close["photos"][0]["id"])
+    again = luis.op("close", luis.job(lamp), outcome="not found")
+    assert [r["result"] for r in luis.exchange(back, again)["results"]] == ["applied", "applied"]
+
+
+@pytest.mark.parametrize("t", ["make_safe", "needs_parts"])
+def test_a_crew_takes_other_endings_back(engine: Engine, luis: Phone, lamp: str, t: str) -> None:
+    job = luis.job(lamp)
+    op = luis.op(t, job)
+    luis.exchange(op)
+    assert [r["result"] for r in luis.exchange(luis.op("withdraw", job, op=op["id"]))["results"]] == [
+        "applied"
+    ]
+    assert luis.job(lamp)["state"] == "assigned"
+    with reading(engine) as s:
+        assert not case_of(s, lamp).follow_on
+
+
+@pytest.mark.parametrize("meanwhile", ["time", "note"])
+def test_what_has_moved_on_is_not_taken_back(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, meanwhile: str
+) -> None:
+    job = luis.job(lamp)
+    close = luis.op("close", job, outcome="not found")
+    luis.exchange(close)
+    if meanwhile == "time":
+        clock.tick(minutes=16)
+    else:
+        luis.exchange(luis.op("note", job, words="Wait."))
+    [told] = luis.exchange(luis.op("withdraw", job, op=close["id"]))["results"]
+    assert (told["result"], told["why"]) == ("recorded", "too_late")
+    with reading(engine) as s:
+        assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("closed", "too_late")
+
+
+def test_nobody_takes_back_what_another_did(luis: Phone, toni: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    close = luis.op("close", job, outcome="not found")
+    luis.exchange(close)
+    [told] = toni.exchange(toni.op("withdraw", job, op=close["id"]))["results"]
+    assert (told["result"], told["why"]) == ("quarantined", "unknown_operation")
+
+
+def test_taking_back_comes_before_what_it_takes_back(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    close = luis.op("close", job, outcome="not found")
+    back = luis.op("withdraw", job, op=close["id"])
+    assert [r["result"] for r in luis.exchange(back)["results"]] == ["held"]
+    assert [r["result"] for r in luis.exchange(close, back)["results"]] == ["applied", "applied"]
+    assert luis.job(lamp)["state"] == "assigned"
+
+
+def test_a_residents_report_needs_no_account(engine: Engine, nia: Resident) -> None:
+    op = report(nia, words="Out since Monday.", lang="es", photos=[declare(picture())])
+    answer = nia.exchange(op)
+    [told] = answer["results"]
+    assert (answer["auth"], answer["scopes"], told["result"]) == ("ok", [], "applied")
+    assert answer["want"] == [op["photos"][0]["id"]]
+    nia.upload(picture(), op["photos"][0]["id"])
+    with reading(engine) as s:
+        [row] = case_of(s, told["to"]).reports
+        assert (row.channel, row.lang, len(row.photos)) == ("web", "es", 1)
+        assert row.photos[0].stored_at
+        assert told["link"][3:] not in str(s.get_one(Operation, op["id"]).result)
+    mine = nia.http.get(told["link"], follow_redirects=True)
+    assert "Out since Monday." in mine.text
+    assert nia.exchange(op)["results"] == [told]
+
+
+def test_a_receipt_leads_to_the_case_on_that_phone_only(app: Flask, clock: Clock, nia: Resident) -> None:
+    op = report(nia)
+    url = f"/sync/v1/receipts/{op['id']}"
+    assert nia.http.get(url).status_code == 404
+    nia.exchange(op)
+    seen = nia.http.get(url)
+    assert (seen.status_code, seen.headers["Location"][:3]) == (303, "/s/")
+    assert Resident(app, clock).http.get(url).status_code == 404
+    assert app.test_client().get(url).status_code == 404
+    assert nia.http.get("/sync/v1/receipts/nonsense").status_code == 404
+
+
+def test_a_resident_may_do_nothing_else(engine: Engine, nia: Resident, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    ops = [nia.op(t, job, outcome="not found", words="x") for t in ("close", "note", "withdraw")]
+    answer = nia.exchange(*ops)
+    assert [(r["result"], r["why"]) for r in answer["results"]] == [("quarantined", "not_allowed")] * 3
+    assert answer["changes"] == {}
+    assert nia.piece(declare(picture()), 0, picture()).status_code == 401
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_too_many_reports_are_refused_before_anything_is_stored(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock
+) -> None:
+    kept = [report(nia) for _ in range(10)]
+    assert {r["result"] for r in nia.exchange(*kept)["results"]} == {"applied"}
+    more = nia.post(nia.body(report(nia), kept[0]))
+    assert (more.status_code, int(more.headers["Retry-After"]) > 3000) == (429, True)
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 10
+    assert nia.post(nia.body(*kept)).status_code == 200  # what is here already costs nothing
+    clock.tick(hours=1, seconds=1)
+    assert nia.post(nia.body(report(nia))).status_code == 200
+
+
+def test_a_network_has_its_limit_too(app: Flask, engine: Engine, clock: Clock) -> None:
+    held = app.extensions["cityline"]
+    held.settings = replace(held.settings, reports_an_hour=2)
+    assert [
+        (phone := Resident(app, clock)).post(phone.body(report(phone))).status_code for _ in range(3)
+    ] == [200, 200, 429]
+
+
+def test_a_resident_may_not_fill_the_disk(nia: Resident, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync.uploads.MAX_UNFINISHED_RESIDENT", 1_000)
+    data = picture() * 3
+    op = report(nia, photos=[declare(data)])
+    nia.exchange(op)
+    assert nia.piece(op["photos"][0], 0, data[:900]).status_code == 200
+    assert nia.piece(op["photos"][0], 900, data[900:1100]).status_code == 413
+
+
+def test_an_erased_report_takes_no_late_photo(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock
+) -> None:
+    from phones import DANA
+
+    from city import reports
+
+    op = report(nia, photos=[declare(picture())])
+    nia.exchange(op)
+    held = app.extensions["cityline"]
+    with transaction(engine) as s:
+        reports.erase(s, s.scalars(select(Report)).one(), held.store, held.settings.var, by=DANA, at=clock())
+    assert nia.exchange()["want"] == []
+    assert nia.piece(op["photos"][0], 0, picture()).status_code == 401
+    with reading(engine) as s:
+        assert s.scalars(select(Photo)).all() == []
+
+
+def test_phones_that_send_nothing_are_forgotten(
+    engine: Engine, nia: Resident, clock: Clock, app: Flask
+) -> None:
+    Resident(app, clock)
+    nia.exchange(report(nia))
+    with transaction(engine) as s:
+        assert residents.sweep(s, clock.tick(hours=25)) == 1
+        assert s.scalars(select(Device.id)).one() == nia.device
+
+
+def test_a_photo_of_a_crews_report_keeps_its_place_when_it_comes_late(engine: Engine, luis: Phone) -> None:
+    op = report(luis, photos=[declare(picture())])
+    [told] = luis.exchange(op)["results"]
+    luis.upload(picture(), op["photos"][0]["id"])
+    with reading(engine) as s:
+        case = case_of(s, told["to"])
+        assert len(case.reports[0].photos) == 1
+        assert queries.evidence(s, case, 1) == []
+        assert cases.live(case) is None
