@@ -12,6 +12,7 @@ verbs, the log, sessions and all checks included. Bytes are those of bodies as t
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ def main() -> int:
     options = asked.parse_args()
     size = QUICK if options.quick else Size()
     missed: list[str] = []
+    peer: dict[str, dict[str, float]] = {}
     for kind in (options.db,) if options.db else KINDS:
         var = ROOT / "var" / "bench" / "sync"
         with database(kind, var) as base:
@@ -79,9 +81,12 @@ def main() -> int:
                 phones = {
                     name: [Phone(site.url, code) for code in of_crew] for name, of_crew in codes.items()
                 }
+                if options.peer and not peer:
+                    peer = _peer(phones["pull"][0], size)
                 for name, measure in MEASURES.items():
                     if options.only in (None, name):
                         line = {"bench": f"sync.{name}", "db": kind} | measure(phones, size)
+                        line |= {f"peer_{key}": value for key, value in peer.get(name, {}).items()}
                         missed += _judged(name, line)
                         print(json.dumps(line), flush=True)
     say("Misses its target:" if missed else "Nothing misses its target.")
@@ -214,6 +219,24 @@ def _trickled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
         "offered_per_s": TRICKLE_RATE,
         "phones": len(phones["trickle"]),
     }
+
+
+def _peer(phone: Phone, size: Size) -> dict[str, dict[str, float]]:
+    """What the same work costs through PouchDB, by measure."""
+    say("sync: the same work through PouchDB and express-pouchdb")
+    phone.pull()
+    folder = ROOT / "var" / "bench" / "peer"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = list(phone.jobs.values())
+    work = {
+        "jobs": jobs, "closings": [_closing(phone, job) for job in jobs], "rounds": size.rounds,
+        "ones": min(size.ones, size.jobs), "phones": size.phones,
+    }  # fmt: skip
+    (folder / "work.json").write_text(written(work))
+    command = ["node", str(ROOT / "bench" / "peer.js"), str(folder / "data"), str(folder / "work.json")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 MEASURES: dict[str, Callable[[dict[str, list[Phone]], Size], dict[str, Any]]] = {
