@@ -782,9 +782,16 @@ def _forget_closure(s: Session, case: Case) -> None:
 
 def _touched(s: Session, case: Case) -> None:
     case.version += 1
-    held = live(case)
-    if held:
+    held = case.assignments[-1] if case.assignments else None
+    if held is None:
+        return
+    if held.ended_at is None:
         events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
+    elif held.ended_why == "closed" and held.cycle == case.cycle:
+        # It stands on that crew's phones as done, for the day, unless it has become something else.
+        stays = case.state == CLOSED
+        why = "closed" if stays else case.state
+        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
 def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:

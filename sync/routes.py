@@ -256,7 +256,7 @@ def photo_piece(photo_id: str) -> Response:
     except uploads.WrongBytes:
         return _offset(422, 0, False, fault="digest")
     except uploads.TooMuch:
-        abort(413)
+        return _offset(413, 0, False, fault="too_large")
     except photos.BadPhoto as bad:
         return _offset(422, 0, False, fault=bad.code)
     return _offset(200, arrived, arrived == length)

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { createEngine, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
+import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
 
 const LAMP = {
   kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",
@@ -249,6 +249,51 @@ test("undo takes back what has not gone, with its draft and photos", async () =>
   assert.equal((await engine.view()).jobs[0].state, "assigned");
 });
 
+test("what follows something that may be undone waits for it, and forgets it when it is", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const first = await engine.add("start", LAMP, {});
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  const after = await engine.add("note", LAMP, { words: "x" });
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops.map(({ id }) => id), [first.op.id]);
+  assert.equal(await engine.due(), time.now + UNDO_MS);
+  await engine.undo(op.id);
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops.map(({ id, prev }) => [id, prev]), [[after.op.id, first.op.id]]);
+});
+
+test("a clock that ran ten years ahead holds nothing up once it is right", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const today = time.now;
+  time.now += 10 * 365 * 86_400_000;
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  net.reply = () => ({ status: 500, json: null });
+  await engine.sync();
+  net.reply = null;
+  time.now = today;
+  assert.ok((await engine.due()) <= today);
+  assert.equal(await engine.undo(op.id), false);
+  await engine.sync();
+  assert.deepEqual((await engine.view()).outbox, []);
+});
+
+test("a disk that takes nothing ends a sync quietly, and it is tried again later", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  const write = store.write;
+  store.write = async () => { throw new Error("full"); };
+  net.reply = () => ({ status: 500, json: null });
+  await engine.sync();
+  assert.ok((await engine.due()) > time.now);
+  store.write = write;
+  net.reply = null;
+  await engine.sync();
+  assert.deepEqual((await engine.view()).outbox, []);
+});
+
 test("after ten seconds it is too late to undo", async () => {
   const { engine, time } = phone();
   const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
@@ -405,6 +450,41 @@ test("a city whose memory went back gets everything again", async () => {
   assert.equal((await engine.view()).outbox.length, 0);
 });
 
+test("that the city's memory went back is seen by whoever comes back to a phone that another used", async () => {
+  const { engine, store, net } = phone();
+  net.seq = 5;
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  const other = phone({ store, net, user: 2 });
+  net.person = 2;
+  await other.engine.sync();
+  net.person = 1;
+  await engine.sync();
+  const { epoch, cursors } = net.asked.at(-1);
+  assert.deepEqual([epoch, cursors], ["one", { heard: 5 }]);
+  net.reset = ["crew:7"];
+  net.reply = (body) => {
+    net.reply = null;
+    return { status: 200, json: net.answer(body) };
+  };
+  await store.write("mirror", [["del", "kv", "cursors"]]);
+  await engine.sync();
+  assert.deepEqual((await engine.view()).outbox.map((entry) => entry.op.id), [op.id]);
+});
+
+test("whoever is shut out while the city's memory goes back sends again when let in", async () => {
+  const { engine, net } = phone();
+  net.seq = 5;
+  await engine.add("close", LAMP, done);
+  await engine.sync();
+  Object.assign(net, { auth: "disabled", epoch: "two", scopes: [] });
+  net.reply = (body) => ({ status: 200, json: { ...net.answer(body), changes: {} } });
+  await engine.sync();
+  net.auth = "ok";
+  await engine.sync();
+  assert.equal(net.asked.at(-1).epoch, "one");
+});
+
 test("work is kept until the city says that it is safe", async () => {
   const { engine, store, net } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
@@ -418,9 +498,21 @@ test("work is kept until the city says that it is safe", async () => {
   assert.deepEqual([await store.all("outbox", "chunks"), await store.all("outbox", "sent")], [[], []]);
 });
 
+test("one that is small and met a 413 all the same is tried again", async () => {
+  const { engine, net, time } = phone();
+  await engine.add("close", LAMP, done);
+  net.reply = () => ({ status: 413, json: null });
+  await engine.sync();
+  assert.ok((await engine.due()) > time.now);
+  net.reply = null;
+  await engine.sync();
+  assert.deepEqual((await engine.view()).outbox, []);
+});
+
 test("413 halves the batch; one alone too large stays and is named", async () => {
   const { engine, net } = phone();
-  for (let i = 0; i < 4; i++) await engine.add("note", { ...LAMP, ref: `26-00000${i}` }, { words: "x" });
+  const words = (i) => (i === 2 ? "x".repeat(LARGEST) : "x");
+  for (let i = 0; i < 4; i++) await engine.add("note", { ...LAMP, ref: `26-00000${i}` }, { words: words(i) });
   const sizes = [];
   net.reply = (body) => {
     sizes.push(body.ops.length);

@@ -714,3 +714,15 @@ def test_half_a_character_as_epoch_is_no_epoch(luis: Phone) -> None:
     body = json.dumps(luis.body() | {"epoch": "\ud800"})
     answer = luis.http.post("/sync/v1/exchange", data=body, headers=OURS, content_type="application/json")
     assert answer.status_code == 200
+
+
+def test_what_becomes_of_a_closed_job_is_heard_by_the_crew_that_closed_it(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
+    dispatch(engine, lamp, cases.note, clock, words="Looked at it again.")
+    [closed] = luis.exchange()["changes"]["crew:1"]["set"]
+    assert closed["version"] == luis.job(lamp)["version"]
+    other = make_lamp(engine, clock, "Lights 1")
+    dispatch(engine, lamp, cases.merge, clock, into=other)
+    assert luis.exchange()["changes"]["crew:1"]["gone"] == [{"kind": "job", "ref": lamp, "why": "merged"}]

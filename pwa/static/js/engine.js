@@ -35,11 +35,14 @@ import { fold } from "./jobs.js";
 export const PROTOCOL = 1;
 export const BATCH = 50;
 export const BATCH_BYTES = 200_000;
+/** As much as the city takes of one operation. */
+export const LARGEST = 32_000;
 export const PIECE = 262_144;
 export const UNDO_MS = 10_000;
 const ROUNDS = 40;
 const FIRST_DELAY = 4_000;
 const LONGEST_DELAY = 300_000;
+const DAY_MS = 86_400_000;
 const NOT_YET = ["held", "retry"];
 
 /** Ends a round without having lost anything. */
@@ -95,6 +98,8 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   /** @type {Promise<void> | null} */
   let going = null;
   let batch = BATCH;
+  /** Stands in for `next_try` where the disk keeps nothing any more. */
+  let resting = 0;
 
   /**
    * Keeps an intention. When this returns, it is on the disk and was read back.
@@ -143,10 +148,15 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   async function undo(id) {
     /** @type {Entry | undefined} */
     const entry = await store.get("outbox", "ops", id);
-    if (!entry || entry.user !== user || clock() >= entry.not_before) return false;
+    if (!entry || entry.user !== user || clock() >= goes(entry)) return false;
     const shots = (await photosOf()).filter((shot) => shot.op === id);
+    // What was done after it on that case waits for it no longer: it has not been sent either.
+    const after = (await mine("ops")).filter(({ op }) => op.prev === id);
     await store.write("outbox", [
       ["del", "ops", id],
+      .../** @type {Change[]} */ (
+        after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
+      ),
       .../** @type {Change[]} */ (entry.draft ? [["put", "drafts", draftKey(entry.op.case), entry.draft]] : []),
       .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
     ]);
@@ -247,8 +257,9 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   async function due() {
     const ops = await mine("ops");
     if (!ops.length) return null;
-    const first = Math.min(...ops.map((entry) => entry.not_before));
-    return Math.max(first, (await store.get("outbox", "kv", "next_try")) ?? 0);
+    const first = Math.min(...starts(ops));
+    const next = Math.max((await store.get("outbox", "kv", "next_try")) ?? 0, resting);
+    return Math.max(first, soon(next, DAY_MS));
   }
 
   /** Sends what may go and takes in what changed. Never throws; what went wrong stands in view().problem. */
@@ -265,10 +276,11 @@ export function createEngine({ store, net, clock, random, digest, user, release 
     try {
       for (let i = 0; i < ROUNDS && (await round(tried)); i++);
       const waiting = (await mine("ops")).some((entry) => entry.result);
-      await remember({ problem: "", fails: 0, next_try: waiting ? clock() + 60_000 : 0 });
+      resting = waiting ? clock() + 60_000 : 0;
+      await remember({ problem: "", fails: 0, next_try: resting });
     } catch (fault) {
       if (!(fault instanceof Stopped)) console.error(fault);
-      await failed(fault instanceof Stopped ? fault : new Stopped("server"));
+      await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((full) => console.error(full));
     }
   }
 
@@ -277,22 +289,25 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   async function round(tried) {
     const device = await deviceId();
     const all = await mine("ops");
+    const at = starts(all);
     const ready = all.filter(
-      (entry) => entry.not_before <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
+      (entry, i) => (at[i] ?? 0) <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
     );
     const blocked = await sendPhotos(ready);
     const batched = fitting(ready.filter((entry) => !blocked.has(entry.op.id)));
     const mirror = Object.fromEntries(await store.all("mirror", "kv"));
     const known = mirror["user"] === user ? mirror : {};
+    // The mirror may be another's by now, or gone. What work of ours the city has taken is known without it.
+    const heard = known["cursors"] && Object.keys(known["cursors"]).length ? known : await acknowledged();
     const nonce = random.id();
     const asked = {
       protocol: PROTOCOL,
       nonce,
-      epoch: known["epoch"] ?? "",
+      epoch: heard["epoch"] ?? "",
       device,
       release,
       device_time: new Date(clock()).toISOString(),
-      cursors: known["cursors"] ?? {},
+      cursors: heard["cursors"] ?? {},
       limit: 250,
       waiting: {
         ops: all.length,
@@ -310,7 +325,7 @@ export function createEngine({ store, net, clock, random, digest, user, release 
       tried.set("login", 1);
       return true;
     }
-    await takeResults(answer, batched, known["epoch"], asked.cursors, tried);
+    await takeResults(answer, batched, asked.epoch, asked.cursors, tried);
     await takeChanges(answer, known);
     await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
@@ -320,7 +335,7 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   /**
    * A result takes its operation out of the outbox in the transaction that stores the result, and nothing
    * else ever does.
-   * @param {any} answer @param {Entry[]} batched @param {string | undefined} epoch
+   * @param {any} answer @param {Entry[]} batched @param {string} epoch
    * @param {Record<string, number>} cursors @param {Map<string, number>} tried
    */
   async function takeResults(answer, batched, epoch, cursors, tried) {
@@ -358,7 +373,15 @@ export function createEngine({ store, net, clock, random, digest, user, release 
         changes.push(...shots.filter((shot) => shot.op === entry.op.id).flatMap(bytesGone));
       }
     }
+    // Whoever may not read the city's news is not told either that its memory went back.
+    if (answer.auth === "ok") changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
     if (changes.length) await store.write("outbox", changes);
+  }
+
+  /** How far the log went when it last took our work, in the words of an exchange. */
+  async function acknowledged() {
+    const heard = await store.get("outbox", "kv", `heard:${user}`);
+    return heard ? { epoch: heard.epoch, cursors: { heard: heard.upto } } : {};
   }
 
   /**
@@ -383,7 +406,8 @@ export function createEngine({ store, net, clock, random, digest, user, release 
       for (const { ref } of news.gone) changes.push(["del", "jobs", `${scope}|${ref}`]);
       cursors[scope] = news.to;
     }
-    changes.push(["put", "kv", "cursors", cursors], ["put", "kv", "epoch", answer.epoch]);
+    changes.push(["put", "kv", "cursors", cursors]);
+    if (answer.auth === "ok") changes.push(["put", "kv", "epoch", answer.epoch]);
     changes.push(["put", "kv", "user", user]);
     await store.write("mirror", changes);
   }
@@ -417,8 +441,8 @@ export function createEngine({ store, net, clock, random, digest, user, release 
       const reply = await reached(net.piece(shot, offset, piece.slice(offset - index * PIECE)));
       if (reply.status === 401) await signIn();
       else if (reply.status === 409) offset = reply.offset;
-      else if (reply.status === 422 && reply.fault !== "digest") shot.refused = reply.fault;
-      else if (reply.status === 413) shot.refused = "too_large";
+      else if (reply.status === 422 && reply.fault && reply.fault !== "digest") shot.refused = reply.fault;
+      else if (reply.status === 413 && reply.fault === "too_large") shot.refused = "too_large";
       else if (reply.status === 422) offset = 0;
       else if (reply.status !== 200) throw new Stopped(reply.status >= 500 ? "server" : "portal");
       else if (reply.complete) shot.uploaded = true;
@@ -457,8 +481,9 @@ export function createEngine({ store, net, clock, random, digest, user, release 
   async function halved(batched) {
     const only = batched[0];
     if (batched.length > 1) batch = Math.ceil(batched.length / 2);
-    else if (only) await store.write("outbox", [["put", "ops", only.op.id, { ...only, too_large: true }]]);
-    else throw new Stopped("server");
+    // One that is small was refused by something between us and the city, and may pass elsewhere.
+    else if (!only || JSON.stringify(only.op).length <= LARGEST) throw new Stopped("portal");
+    else await store.write("outbox", [["put", "ops", only.op.id, { ...only, too_large: true }]]);
     return true;
   }
 
@@ -480,8 +505,33 @@ export function createEngine({ store, net, clock, random, digest, user, release 
     const fails = ((await store.get("outbox", "kv", "fails")) ?? 0) + 1;
     const cap = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(fails, 10));
     const delay = Math.max(1_000 + random.fraction() * cap, (retryAfter ?? 0) * 1_000);
-    await remember({ problem, fails, next_try: clock() + delay });
+    resting = clock() + delay;
+    await remember({ problem, fails, next_try: resting });
   }
+
+  /**
+   * When each operation may go: never before what was done earlier on its case, which may yet be undone.
+   * @param {Entry[]} ops in order
+   */
+  function starts(ops) {
+    /** @type {Map<string, number>} */
+    const latest = new Map();
+    return ops.map((entry) => {
+      const at = Math.max(goes(entry), latest.get(entry.op.case) ?? 0);
+      latest.set(entry.op.case, at);
+      return at;
+    });
+  }
+
+  /** When an operation by itself may go. @param {Entry} entry */
+  const goes = (entry) => soon(entry.not_before, UNDO_MS);
+
+  /**
+   * A moment that was written down as at most so many ms away. One that is further was written by a clock
+   * that ran years ahead and has been put right since: nothing may wait for it.
+   * @param {number} at @param {number} most
+   */
+  const soon = (at, most) => (at - clock() > most ? 0 : at);
 
   /** @param {Record<string, unknown>} values */
   async function remember(values) {
