@@ -96,6 +96,11 @@ def is_current(s: Session) -> bool:
     )
 
 
+def knows(revision: str) -> bool:
+    """Whether this program's migrations lead on from that one."""
+    return revision in {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+
+
 class FairLock:
     """First come, first served. SQLite's own waiting is a lottery that starves the unlucky thread."""
 

@@ -220,6 +220,12 @@ def verify(s: Session, kept: Sequence[str] = ()) -> list[str]:
     ]
 
 
+def verify_newest(s: Session, count: int) -> list[str]:
+    """Faults in the chains of the `count` subjects that moved last: a quick look, without roots."""
+    subjects = list(s.scalars(select(Head.subject).order_by(Head.seq.desc()).limit(count)))
+    return [*_broken_chains(s, subjects), *_cut_tails(s, subjects)]
+
+
 def erased(s: Session) -> int:
     """How many lines committed to words that are gone: erased, not broken."""
     return int(
@@ -350,13 +356,14 @@ def _root_hash(prev: str, day: date, heads: list[list[Any]]) -> str:
     return hashlib.sha256(json.dumps([prev, day.isoformat(), heads]).encode()).hexdigest()
 
 
-def _broken_chains(s: Session) -> Iterator[str]:
-    rows = s.execute(
+def _broken_chains(s: Session, only: Sequence[str] | None = None) -> Iterator[str]:
+    asked = (
         select(Event, EventDetail)
         .outerjoin(EventDetail, EventDetail.seq == Event.seq)
         .order_by(Event.subject, Event.n)
         .execution_options(yield_per=1000)
     )
+    rows = s.execute(asked if only is None else asked.where(Event.subject.in_(only)))
     subject, n, prev = "", 0, GENESIS
     for event, detail in rows:
         if event.subject != subject:
@@ -372,15 +379,17 @@ def _broken_chains(s: Session) -> Iterator[str]:
         n, prev = event.n, event.hash
 
 
-def _cut_tails(s: Session) -> Iterator[str]:
+def _cut_tails(s: Session, only: Sequence[str] | None = None) -> Iterator[str]:
     """A line that a head or the clock knows of and the log does not."""
-    tops = select(Event.subject, func.max(Event.n).label("n")).group_by(Event.subject).subquery()
-    for subject, known, there in s.execute(
+    grouped = select(Event.subject, func.max(Event.n).label("n")).group_by(Event.subject)
+    tops = (grouped if only is None else grouped.where(Event.subject.in_(only))).subquery()
+    asked = (
         select(Head.subject, Head.n, tops.c.n)
         .outerjoin(tops, tops.c.subject == Head.subject)
         .where((tops.c.n.is_(None)) | (tops.c.n != Head.n))
         .order_by(Head.subject)
-    ):
+    )
+    for subject, known, there in s.execute(asked if only is None else asked.where(Head.subject.in_(only))):
         yield f"{subject}: its last line should be {known}, but is {there or 'missing'}"
     last = s.scalar(select(func.max(Event.seq))) or 0
     clock = s.scalar(select(Clock.n)) or 0

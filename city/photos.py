@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,6 +200,9 @@ class Store(Protocol):
     def get(self, name: str) -> bytes:
         """The bytes; raises KeyError where there are none."""
 
+    def has(self, name: str) -> bool:
+        """Whether there are bytes under that name, without reading them."""
+
     def delete(self, name: str) -> None:
         """Removes the bytes; none there is no fault."""
 
@@ -241,6 +244,13 @@ class FolderStore:
             raise KeyError(name) from None
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
+
+    def has(self, name: str) -> bool:
+        return self._path(name).exists()
+
+    def names(self) -> Iterator[str]:
+        """Every hash that has bytes here."""
+        return (path.stem for path in self._root.glob("??/??/*.jpg"))
 
     def delete(self, name: str) -> None:
         path = self._path(name)
@@ -317,6 +327,17 @@ class BucketStore:
             raise StoreDown(str(fault)) from fault
         return body
 
+    def has(self, name: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+        except ClientError as fault:
+            if fault.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                return False
+            raise StoreDown(str(fault)) from fault
+        except BotoCoreError as fault:
+            raise StoreDown(str(fault)) from fault
+        return True
+
     def delete(self, name: str) -> None:
         try:
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
@@ -378,6 +399,34 @@ def read(store: Store, var: Path, photo: Photo, size: str) -> bytes:
         except FileNotFoundError:
             pass  # settled since the row was read
     return store.get(name)
+
+
+def heal(store: Store, name: str, pool: Store) -> None:
+    """Brings bytes out of a backup's `pool` into the store, also where wrong ones are there.
+
+    One name at a time: the store has no lock. Raises KeyError where the pool has none and the store no good
+    ones, StoreDown.
+    """
+    if is_whole(store, name):
+        return
+    jpeg = pool.get(name)
+    store.delete(name)
+    store.put(name, jpeg)
+
+
+def stage_again(photo: Photo, pool: Store, var: Path) -> None:
+    """Brings all sizes of a photo that waited when the backup was made back to where it waits; KeyError."""
+    jpegs = {size: pool.get(name) for size, name in photo.sizes.items()}
+    shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
+    _fill(_folder(var, photo.id), jpegs)
+
+
+def is_whole(store: Store, name: str) -> bool:
+    """Whether the bytes are there and hash to their name. Raises StoreDown."""
+    try:
+        return hashlib.sha256(store.get(name)).hexdigest() == name
+    except KeyError:
+        return False
 
 
 def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from city import cases, events, geo, people, photos, places, promises
+from city import cases, erasures, events, geo, people, photos, places, promises
+from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
     CLOSED,
@@ -266,12 +267,25 @@ def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Act
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
     The log keeps its lines and commitments and still verifies. The list of erasures is what a restored
-    backup will be told to forget again.
+    backup will be told to forget again. False where it was erased already.
     """
     may("erase", by.roles)
+    return _erase(s, report, store, var, by=by, at=at)
+
+
+def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, at: datetime) -> bool:
+    """Does once more what was decided before a restore; False where there is nothing to do."""
+    report = s.scalars(select(Report).where(Report.number == erased.report)).first()
+    if report is None or not erased.names(report):
+        return False
+    return _erase(s, report, store, var, by=people.THE_SYSTEM, at=at)
+
+
+def _erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     if report.erased_at:
         return False
     cases.lock(s, report.case)
+    erasures.note(var, report, at)
     report.words, report.answers, report.erased_at, report.shown_at = "", {}, at, None
     report.lat = report.lon = report.accuracy_m = None
     report.address = ""

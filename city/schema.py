@@ -677,6 +677,16 @@ class Boot(Base):
     at: Mapped[datetime]
 
 
+class Backup(Base):
+    """A complete backup of this database: what the log held at its moment, and where it was put."""
+
+    __tablename__ = "backups"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    made_at: Mapped[datetime]
+    seq: Mapped[int] = mapped_column(BigInteger)
+    folder: Mapped[str]
+
+
 class FeedRow(Base):
     """What a scope (`crew:7`) must know: one row a thing, moved to a new seq whenever it changes."""
 

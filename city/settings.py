@@ -40,6 +40,7 @@ class Settings:
     crew_days: int
     phone_reports_an_hour: int
     all_phone_reports_an_hour: int
+    postgres_bin: str  # folder of pg_dump and pg_restore; empty: those on PATH
 
     @property
     def basemap(self) -> Path:
@@ -88,6 +89,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         all_phone_reports_an_hour=_number(
             text("ALL_PHONE_REPORTS_AN_HOUR", "5000"), "ALL_PHONE_REPORTS_AN_HOUR", 0, 10_000_000
         ),
+        postgres_bin=_programs(text("POSTGRES_BIN")),
     )
 
 
@@ -132,6 +134,12 @@ def _file(path: str, name: str, example: str) -> Path:
     if not Path(path).is_file():
         raise WrongSetting(name, f"there is no file {path!r}", example)
     return Path(path).absolute()
+
+
+def _programs(folder: str) -> str:
+    if folder and not os.access(Path(folder) / "pg_dump", os.X_OK):
+        raise WrongSetting("POSTGRES_BIN", f"there is no pg_dump in {folder!r}", "/usr/lib/postgresql/18/bin")
+    return folder
 
 
 def _tiles(url: str) -> str:

@@ -12,7 +12,7 @@ from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from city import db, photos
+from city import db, photos, restoring
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.pages import account, admin, cases, crew, dispatch, phones, resident
@@ -33,6 +33,7 @@ MAX_REQUEST = 5 * photos.MAX_UPLOAD + 1_000_000
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> Flask:
     """The application for one city. Reads the environment where no settings are given."""
     settings = settings or read()
+    restoring.refuse_unfinished(settings.var)
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
     version, city = newest.at_start(settings, engine)

@@ -21,10 +21,11 @@ import click
 from flask import Flask
 from sqlalchemy import Engine, select
 
-from city import cityfile, db, events, logins, people, policies
+from city import boots, cityfile, db, events, logins, people, policies, restoring
 from city.lifecycle import Refused
 from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
+from pwa import keeping
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 LISTEN_SECONDS = 1.0
@@ -63,7 +64,7 @@ def run(port: int, host: str, empty: bool) -> None:
     """Prepares the database, then runs web server and worker until Ctrl-C."""
     asked = _asked_to_stop()
     os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
-    settings = read()
+    settings = _settings()
     _prepare(settings, fill=not empty)
     children = [
         subprocess.Popen([str(_program("cityline")), "work"]),
@@ -91,7 +92,7 @@ def work() -> None:
     from pwa.app import create_app
     from sync import uploads
 
-    settings = read()
+    settings = _settings()
     stop = _asked_to_stop()
     app = create_app(settings)
     engine = app.extensions["cityline"].engine
@@ -126,7 +127,7 @@ def work() -> None:
 @cli.command()
 def migrate() -> None:
     """Brings the database to the newest schema and applies the city file."""
-    _prepare(read(), fill=False)
+    _prepare(_settings(), fill=False)
     click.echo("The database is up to date.")
 
 
@@ -135,7 +136,7 @@ def migrate() -> None:
 @click.option("--cases", "count", default=DEMO_CASES, show_default=True)
 def demo_city(seed: int, count: int) -> None:
     """Fills an empty database with the invented city of Larkhaven."""
-    settings = read()
+    settings = _settings()
     _prepare(settings, fill=False)
     _fill(settings, seed, count)
 
@@ -152,7 +153,7 @@ def config_apply(file: Path, dry_run: bool) -> None:
     """Shows what FILE changes and makes it the city's newest version."""
     text = cityfile.whole(file)
     cityfile.parse(text, file.name)
-    settings = read()
+    settings = _settings()
     engine = _engine(settings)
     with db.transaction(engine) as s:
         last = policies.current(s)
@@ -183,7 +184,7 @@ def user() -> None:
 @click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(people.STAFF))
 def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
     """Adds a person and prints a link that logs them in once; later by a code sent to EMAIL."""
-    settings, now = read(), datetime.now(UTC)
+    settings, now = _settings(), datetime.now(UTC)
     with db.transaction(_engine(settings)) as s:
         person = people.add(s, email, name or email.partition("@")[0], roles, at=now)
         token = logins.make_link(s, person, now)
@@ -195,7 +196,7 @@ def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
 @click.argument("email")
 def user_link(email: str) -> None:
     """Prints a new link that logs EMAIL in once."""
-    settings = read()
+    settings = _settings()
     with db.transaction(_engine(settings)) as s:
         person = people.by_email(s, email)
         if person is None:
@@ -214,7 +215,7 @@ def crew() -> None:
 @click.option("--member", "members", multiple=True, help="E-mail of somebody who can log in already.")
 def crew_add(name: str, members: tuple[str, ...]) -> None:
     """Adds a crew called NAME; its members become crew."""
-    with db.transaction(_engine(read())) as s:
+    with db.transaction(_engine(_settings())) as s:
         people.add_crew(s, name, members, at=datetime.now(UTC))
     click.echo(f"{name} can be given jobs now.")
 
@@ -227,7 +228,7 @@ def device() -> None:
 @device.command("list")
 def device_list() -> None:
     """Lists the phones: id, person, last exchange, what waits on it, release of the app, whether revoked."""
-    with db.reading(_engine(read())) as s:
+    with db.reading(db.connect(_settings().database_url)) as s:
         rows = s.execute(select(Device, Person.email).join(Person, Person.id == Device.person_id))
         for phone, email in sorted(rows, key=lambda row: row[0].seen_at, reverse=True):
             waits = f"{phone.waiting.get('ops') or 0} entries, {phone.waiting.get('photos') or 0} photos"
@@ -242,7 +243,7 @@ def device_revoke(device_id: str) -> None:
     """Shuts the phone DEVICE_ID out and logs its person out everywhere. Unsent work stays on the phone."""
     from sync import devices
 
-    settings = read()
+    settings = _settings()
     with db.transaction(_engine(settings)) as s:
         found = s.get(Device, device_id)
         if found is None:
@@ -315,7 +316,7 @@ def basemap() -> None:
 @basemap.command("build")
 def basemap_build() -> None:
     """Draws the map anew from the streets and areas that the city has."""
-    settings = read()
+    settings = _settings()
     began = time.monotonic()
     tiles = _draw_basemap(settings)
     if not tiles:
@@ -333,7 +334,7 @@ def audit() -> None:
 @audit.command("root")
 def audit_root() -> None:
     """Prints what to keep elsewhere: the newest root and the last line of every subject."""
-    with db.reading(_engine(read())) as s:
+    with db.reading(db.connect(_settings().database_url)) as s:
         for line in events.root_file(s):
             click.echo(line)
 
@@ -345,13 +346,17 @@ def audit_root() -> None:
 def audit_verify(kept: str | None) -> None:
     """Checks every line of the log; prints each fault and ends with 1 where there is one."""
     lines = Path(kept).read_text().splitlines() if kept else []
-    with db.reading(_engine(read())) as s:
+    with db.reading(db.connect(_settings().database_url)) as s:
         faults = events.verify(s, lines)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
     for fault in faults:
         click.echo(fault)
     click.echo(json.dumps({"audit": "verify", "faults": len(faults), "clock": last, "erased": gone}))
     sys.exit(1 if faults else 0)
+
+
+for command in (keeping.make, keeping.restore, keeping.examine):
+    cli.add_command(command)
 
 
 def _told_change(change: policies.Change) -> str:
@@ -377,13 +382,23 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
     ]  # fmt: skip
 
 
+def _settings() -> Settings:
+    """What the environment says; refused while a restore is only half done."""
+    settings = read()
+    restoring.refuse_unfinished(settings.var)
+    return settings
+
+
 def _engine(settings: Settings) -> Engine:
-    return db.connect(settings.database_url)
+    """For whoever may write: the start is noted first, by which phones notice a database that went back."""
+    engine = db.connect(settings.database_url)
+    boots.boot(engine, datetime.now(UTC))
+    return engine
 
 
 def _ready() -> Settings:
     """The settings, over a database of the newest schema; its version of the city file stays what it is."""
-    settings = read()
+    settings = _settings()
     db.migrate(settings.database_owner_url or settings.database_url, settings.database_url)
     return settings
 
@@ -412,7 +427,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
 
     began = time.monotonic()
     click.echo("Building the demo city …")
-    engine = _engine(settings)
+    engine = db.connect(settings.database_url)
     demo.fill(engine, settings, count, seed)
     engine.dispose()
     _draw_basemap(settings)
@@ -422,7 +437,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
 def _draw_basemap(settings: Settings) -> int:
     from city import basemap
 
-    engine = _engine(settings)
+    engine = db.connect(settings.database_url)
     with db.reading(engine) as s:
         tiles = basemap.build(s, settings.basemap)
     engine.dispose()
@@ -437,7 +452,7 @@ def _pair(option: str, value: str) -> tuple[str, str]:
 
 
 def _announce(settings: Settings, address: str) -> None:
-    with db.reading(_engine(settings)) as s:
+    with db.reading(db.connect(settings.database_url)) as s:
         invented = people.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
         lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import mimetypes
 import re
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,10 @@ from flask import (
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from markupsafe import Markup
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.security import safe_join
 
-from city import db, notices
+from city import doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
-from city.schema import Follower
 from pwa import access, filters, hours
 
 STATIC = Path(__file__).parent / "static"
@@ -44,7 +40,6 @@ IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"\./([\w-]+\.j
 MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
 )  # fmt: skip
-WORKER_LATE = timedelta(minutes=2)
 
 _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
@@ -213,7 +208,8 @@ def healthz() -> Response:
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Whether everything that a report needs is there; names what is not."""
-    faults = {name: fault for name, fault in _checks().items() if fault}
+    here = access.here()
+    faults = doctor.unready(here.engine, here.store, access.now())
     return jsonify(ready=not faults, faults=faults), 503 if faults else 200
 
 
@@ -307,30 +303,6 @@ def _sprite() -> Markup:
     symbols = (STATIC / "icons" / "icons.svg").read_text()
     inner = symbols.partition(">")[2].rpartition("</svg>")[0]
     return Markup(f"<svg hidden>{inner.strip()}</svg>")  # noqa: S704 our own file, not a visitor's
-
-
-def _checks() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    try:
-        with access.reading() as s:
-            s.execute(text("SELECT 1"))
-            found["migrations"] = None if db.is_current(s) else "the schema is not the newest"
-            follower = s.get(Follower, notices.NAME)
-            late = follower is None or access.now() - follower.seen_at > WORKER_LATE
-            found["worker"] = "has not been seen for two minutes" if late else None
-    except SQLAlchemyError as fault:
-        found["database"] = type(fault).__name__
-    found["store"] = _store_fault()
-    return found
-
-
-def _store_fault() -> str | None:
-    # Any fault of a store, whatever its kind, means that photos cannot be kept.
-    try:
-        access.here().store.check()
-    except Exception as fault:
-        return type(fault).__name__
-    return None
 
 
 def context() -> dict[str, Any]:

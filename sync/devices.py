@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from city import events, logins, people
 from city.events import Actor
-from city.schema import Boot, Device, Person, Root
+from city.schema import Backup, Boot, Device, Person, Root
 from sync import uploads
 
 TOKEN_DAYS = 90
@@ -23,7 +23,7 @@ TURN_DAYS = 7  # a token this old is exchanged for the next
 WAITING = ("ops", "photos", "oldest")
 # A phone that only asks for news is written down this often: asking must not cost a write.
 SEEN_AGAIN = timedelta(minutes=5)
-# Work that a phone has been told of is taken for kept after a week; backups will say it more exactly.
+# Without a backup, work that a phone has been told of is taken for kept after a week.
 SAFE_AFTER = timedelta(days=7)
 
 
@@ -45,7 +45,13 @@ def went_back(s: Session, epoch: str, cursors: Mapping[str, int]) -> bool:
 
 
 def safe(s: Session, at: datetime) -> int:
-    """The seq up to which a phone may forget what it sent: what the log held a week ago."""
+    """The seq up to which a phone may forget what it sent.
+
+    It is what the newest complete backup holds; where none was ever made, what the log held a week ago.
+    """
+    kept = s.scalar(select(Backup.seq).order_by(Backup.id.desc()).limit(1))
+    if kept is not None:
+        return kept
     return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - SAFE_AFTER).date())) or 0
 
 

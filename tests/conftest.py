@@ -56,7 +56,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if "database" not in request.fixturenames:
         return read
     database: Database = request.getfixturevalue("database")
-    return replace(read, database_url=database.url, database_owner_url=database.owner_url)
+    return replace(
+        read,
+        database_url=database.url,
+        database_owner_url=database.owner_url,
+        postgres_bin=database.programs,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -79,24 +84,59 @@ def chromium() -> str:
 
 @dataclass(frozen=True)
 class Database:
-    """A migrated database of one test. `owner_url` is empty on SQLite, which knows no roles."""
+    """A migrated database of one test. `owner_url` is empty on SQLite, which knows no roles.
+
+    `programs` is the folder of PostgreSQL's own.
+    """
 
     url: str
     owner_url: str = ""
+    programs: str = ""
 
 
 @pytest.fixture
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, original: Callable[[str], str]
 ) -> Iterator[Database]:
-    if request.param == "sqlite":
-        path = tmp_path / "cityline.db"
+    yield from new_database(request, tmp_path / "cityline.db", original)
+
+
+@pytest.fixture
+def another_database(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, empty: Callable[[str], str]
+) -> Iterator[Database]:
+    """A second one of the same kind, empty, as on a new machine."""
+    yield from new_database(request, tmp_path / "another.db", empty)
+
+
+@pytest.fixture
+def elsewhere(settings: Settings, another_database: Database, tmp_path: Path) -> Settings:
+    """A new machine: a var folder of its own and an empty database."""
+    var = tmp_path / "elsewhere"
+    var.mkdir()
+    (var / "secret_key").write_text("another secret, made at the first start of this machine")
+    return replace(
+        settings,
+        var=var,
+        photo_store=f"file:{var / 'photos'}",
+        secret_key=(var / "secret_key").read_text(),
+        database_url=another_database.url,
+        database_owner_url=another_database.owner_url,
+    )
+
+
+def new_database(
+    request: pytest.FixtureRequest, path: Path, original: Callable[[str], str]
+) -> Iterator[Database]:
+    """A copy of the original: SQLite's at `path`, or one of the throwaway PostgreSQL."""
+    if request.node.callspec.params["database"] == "sqlite":
         shutil.copyfile(original("sqlite"), path)
         yield Database(f"sqlite:///{path}")
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     name = server.create(original("postgresql"))
-    yield Database(server.url("cityline_app", name), server.url("cityline_owner", name))
+    programs = str(server.programs / "bin")
+    yield Database(server.url("cityline_app", name), server.url("cityline_owner", name), programs)
     server.drop(name)
 
 
@@ -109,8 +149,14 @@ def engine(database: Database) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def original(request: pytest.FixtureRequest) -> Callable[[str], str]:
+def original(empty: Callable[[str], str]) -> Callable[[str], str]:
     """What a test's database is a copy of: a file, or the name of a database. Here they are empty."""
+    return empty
+
+
+@pytest.fixture(scope="session")
+def empty(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The migrated database in which nobody is yet."""
     return lambda kind: str(request.getfixturevalue("migrated_file")) if kind == "sqlite" else "migrated"
 
 

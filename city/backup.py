@@ -1,0 +1,269 @@
+"""A backup: one folder that holds the city as it was at one moment, made while everybody works on.
+
+    TO/2026-05-12T133000Z/   manifest.json, written last: without it the folder is no backup
+                             cityline.db or cityline.dump, photos.txt, secret_key, city.toml, …
+    TO/photos/               the bytes that all backups here name, each once
+    TO/erasures.jsonl        what must not come back with any of them
+
+The database comes first and says which photos belong to its moment. Photos never change under their name, so
+whatever is copied later is still what the database meant. Putting it back is in restoring.py.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from city import cityfile, db, dumps, erasures, photos, policies
+from city.lifecycle import Refused
+from city.photos import FolderStore, Store
+from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
+from city.settings import Settings
+
+FORMAT = 1
+MANIFEST, PHOTOS, POOL = "manifest.json", "photos.txt", "photos"
+SECRET, CITY, CITY_ON_DISK = "secret_key", "city.toml", "city-on-disk.toml"
+COUNTED: tuple[type[Base], ...] = (Case, Report, Event, Operation, Photo)
+HANDS = 8  # photos copied at once: a bucket answers slowly and many at a time
+BATCH = 1000
+
+Told = Callable[[int, int], object]  # how much is done, and of how much
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself. `files` are SHA-256 by name, `missing` photos that nobody had."""
+
+    format: int
+    made_at: str
+    database: str  # sqlite or postgresql
+    schema: str  # the last migration
+    seq: int  # what the log held
+    counts: dict[str, int]
+    files: dict[str, str]
+    missing: list[str]
+
+
+def make(
+    engine: Engine, settings: Settings, store: Store, to: Path, *, at: datetime, told: Told = lambda *_: None
+) -> tuple[Path, Manifest]:
+    """Makes a backup below `to` and returns its folder; phones may then forget what it holds.
+
+    Raises Refused `backup_running`, dumps.DumpFailed, photos.StoreDown or OSError; then there is no backup,
+    and the next one clears away what was begun.
+    """
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(to):
+        for unfinished in _folders(to):
+            if not (unfinished / MANIFEST).exists():
+                shutil.rmtree(unfinished)
+        folder = to / at.strftime("%Y-%m-%dT%H%M%SZ")
+        if folder.exists():
+            raise Refused("backup_exists", folder=str(folder))
+        folder.mkdir(mode=0o700)
+        manifest = _fill(engine, settings, store, folder, at, told)
+        _seal(folder, manifest)
+        _tidy_pool(to)
+    with db.transaction(engine) as s:
+        s.add(Backup(made_at=at, seq=manifest.seq, folder=str(folder.absolute())))
+    return folder, manifest
+
+
+def complete(to: Path) -> list[Path]:
+    """The whole backups in a folder, oldest first."""
+    return [folder for folder in _folders(to) if (folder / MANIFEST).exists()]
+
+
+def forget_all_but(to: Path, count: int) -> int:
+    """Removes the oldest whole backups in a folder, and photos that no other names; returns how many went."""
+    with _alone(to):
+        old = complete(to)[:-count]
+        for folder in old:
+            (folder / MANIFEST).unlink()  # first: half of one must not pass for a whole
+            shutil.rmtree(folder)
+        _tidy_pool(to)
+    return len(old)
+
+
+def find(source: Path) -> Path:
+    """The backup that `source` is, or the newest of those it holds. Raises Refused `no_backup`."""
+    if (source / MANIFEST).exists():
+        return source
+    if not (found := complete(source)):
+        raise Refused("no_backup", folder=str(source))
+    return found[-1]
+
+
+def read(folder: Path) -> Manifest:
+    """What a backup says of itself. Raises Refused `backup_unreadable`, or `backup_too_new`."""
+    try:
+        told = json.loads((folder / MANIFEST).read_text())
+        if told["format"] > FORMAT or not db.knows(told["schema"]):
+            raise Refused("backup_too_new", format=told["format"], schema=told["schema"])
+        return Manifest(**told)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise Refused("backup_unreadable", folder=str(folder), fault=str(fault)) from None
+
+
+def faults(folder: Path, manifest: Manifest, *, told: Told = lambda *_: None) -> list[str]:
+    """What is missing or changed in a backup, a line each; [] where every byte is as it was made."""
+    found = [
+        f"{name}: {'changed' if (folder / name).exists() else 'missing'}"
+        for name, sha256 in manifest.files.items()
+        if not (folder / name).exists() or _sha256(folder / name) != sha256
+    ]
+    if any(fault.startswith(PHOTOS) for fault in found):
+        return found
+    pool, names = pool_of(folder), _names(folder)
+
+    def look(name: str) -> str | None:
+        if photos.is_whole(pool, name):
+            return None
+        return f"photo {name}: {'changed' if pool.has(name) else 'missing'}"
+
+    with ThreadPoolExecutor(HANDS) as hands:
+        for done, fault in enumerate(hands.map(look, names), 1):
+            found += [fault] if fault else []
+            told(done, len(names))
+    return found
+
+
+def pool_of(folder: Path) -> FolderStore:
+    """Where a backup's photos lie, its neighbours' too."""
+    return FolderStore(folder.parent / POOL)
+
+
+def _fill(
+    engine: Engine, settings: Settings, store: Store, folder: Path, at: datetime, told: Told
+) -> Manifest:
+    with dumps.moment(engine, settings.postgres_bin, folder) as s:
+        seq = s.scalar(select(Clock.n)) or 0
+        schema = MigrationContext.configure(s.connection()).get_current_revision() or ""
+        counts = {str(t.__tablename__): s.scalar(select(func.count()).select_from(t)) or 0 for t in COUNTED}
+        wanted = _wanted(s)
+        applied = policies.current(s)
+        city = applied.text if applied else cityfile.whole(settings.city)
+    lost = _copy(store, settings.var, pool_of(folder), wanted, told)
+    _write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
+    _write(folder / SECRET, settings.secret_key.encode())
+    _write(folder / CITY, city.encode())
+    _write(folder / CITY_ON_DISK, settings.city.read_bytes())
+    beside, live = folder.parent / erasures.NAME, settings.var / erasures.NAME
+    erasures.write(beside, erasures.read([beside, live]))
+    return Manifest(
+        FORMAT, at.isoformat(), engine.dialect.name, schema, seq, counts,
+        {file.name: _sha256(file) for file in sorted(folder.iterdir())},
+        sorted(_still_named(engine, lost)),
+    )  # fmt: skip
+
+
+def _wanted(s: Session) -> dict[str, tuple[Photo, str]]:
+    """Every hash that the database names, with the photo and size that it is of."""
+    rows = s.scalars(select(Photo).execution_options(yield_per=BATCH))
+    return {name: (photo, size) for photo in rows for size, name in photo.sizes.items()}
+
+
+def _copy(
+    store: Store, var: Path, pool: FolderStore, wanted: Mapping[str, tuple[Photo, str]], told: Told
+) -> dict[str, Photo]:
+    """Brings into the pool what it lacks; returns what nobody has, by hash."""
+
+    def copy(name: str) -> bool:
+        if pool.has(name):
+            return True
+        photo, size = wanted[name]
+        try:
+            jpeg = photos.read(store, var, photo, size)
+        except KeyError:
+            return False
+        if hashlib.sha256(jpeg).hexdigest() != name:
+            return False
+        pool.put(name, jpeg)
+        return True
+
+    lost, done, names = {}, 0, iter(wanted)
+    with ThreadPoolExecutor(HANDS) as hands:
+        while some := list(islice(names, BATCH)):
+            for name, here in zip(some, hands.map(copy, some), strict=True):
+                done += 1
+                told(done, len(wanted))
+                if not here:
+                    lost[name] = wanted[name][0]
+    return lost
+
+
+def _still_named(engine: Engine, lost: Mapping[str, Photo]) -> Iterator[str]:
+    """Those that are really missing: the others were erased, or never attached, while we copied."""
+    with db.reading(engine) as s:
+        for name, photo in lost.items():
+            if s.scalar(select(Photo.id).where(Photo.id == photo.id)):
+                yield name
+
+
+def _seal(folder: Path, manifest: Manifest) -> None:
+    """From here on the folder is a backup."""
+    part = folder / f"{MANIFEST}.part"
+    _write(part, json.dumps(asdict(manifest), indent=1).encode())
+    _sync(folder)
+    part.rename(folder / MANIFEST)
+    _sync(folder)
+    _sync(folder.parent)
+
+
+def _tidy_pool(to: Path) -> None:
+    needed = {name for folder in complete(to) for name in _names(folder)}
+    pool = FolderStore(to / POOL)
+    for name in list(pool.names()):
+        if name not in needed:
+            pool.delete(name)
+
+
+def _names(folder: Path) -> list[str]:
+    return (folder / PHOTOS).read_text().split()
+
+
+def _folders(to: Path) -> list[Path]:
+    return sorted(to.glob("20??-??-??T??????Z"))
+
+
+@contextmanager
+def _alone(to: Path) -> Iterator[None]:
+    """Two at once would take each other's work for unfinished. The lock goes with its process."""
+    with (to / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("backup_running", folder=str(to)) from None
+        yield
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,201 @@
+"""Is the city well? Each check says so in one line of words; `/readyz` asks the same of what it needs."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from city import db, events, notices, photos
+from city.backup import MANIFEST
+from city.photos import Store
+from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
+from city.settings import Settings
+
+OK, LOOK, WRONG = "ok", "look", "wrong"
+
+WORKER_LATE = timedelta(minutes=2)
+LINES_BEHIND = 1000  # of the log, which the worker reads in seconds
+BACKUP_OLD = timedelta(days=1)
+PHONE_LONG_AGO = timedelta(days=7)  # the crew may be on leave, or its work may lie in a drawer
+UNSENT_LONG = timedelta(days=1)  # a shift is over, and its work is not here
+DISK_FULL, DISK_FILLING = 0.05, 0.15  # free, as a share of the whole
+SUBJECTS, PHOTOS = 500, 200  # the newest ones, of which a quick look is taken
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is (ok, look or wrong), and that in words."""
+
+    what: str
+    mark: str
+    words: str
+
+
+def examine(
+    engine: Engine, settings: Settings, store: Store, now: datetime, *, whole: bool = False
+) -> list[Finding]:
+    """Every check in the order it is told. `whole` reads the whole log and all photos: that takes a while."""
+    found = [_store(store), _disk(settings.var)]
+    try:
+        with db.reading(engine) as s:
+            found.append(_schema(s))
+            if found[-1].mark == OK:
+                found += [
+                    _worker(s, now),
+                    _backup(s, now),
+                    _phones(s, now),
+                    _letters(s),
+                    _log(s, whole),
+                    _photos(s, store, whole),
+                ]
+    except SQLAlchemyError as fault:
+        found.append(Finding("database", WRONG, f"It does not answer: {type(fault).__name__}."))
+    return found
+
+
+def unready(engine: Engine, store: Store, now: datetime) -> dict[str, str]:
+    """What a report needs and is not there, by name; {} where the server may be sent visitors."""
+    found = [_store(store)]
+    try:
+        with db.reading(engine) as s:
+            found.append(_schema(s))
+            if found[-1].mark == OK:
+                found.append(_alive(s, now))
+    except SQLAlchemyError as fault:
+        found.append(Finding("database", WRONG, type(fault).__name__))
+    return {finding.what: finding.words for finding in found if finding.mark == WRONG}
+
+
+def _schema(s: Session) -> Finding:
+    if db.is_current(s):
+        return Finding("migrations", OK, "The schema is the newest.")
+    return Finding("migrations", WRONG, "The schema is not the newest: cityline migrate.")
+
+
+def _store(store: Store) -> Finding:
+    try:
+        store.check()
+    except Exception as fault:  # any fault of a store, whatever its kind, means that photos cannot be kept
+        return Finding("store", WRONG, f"Photos cannot be kept: {type(fault).__name__}.")
+    return Finding("store", OK, "Photos can be kept.")
+
+
+def _disk(var: Path) -> Finding:
+    disk = shutil.disk_usage(var)
+    words = f"{disk.free // MB:,} MB of {disk.total // MB:,} MB are free under {var}."
+    share = disk.free / disk.total
+    return Finding("disk", WRONG if share < DISK_FULL else LOOK if share < DISK_FILLING else OK, words)
+
+
+def _alive(s: Session, now: datetime) -> Finding:
+    worker = s.get(Follower, notices.NAME)
+    if worker is None:
+        return Finding("worker", WRONG, "It never ran: cityline work.")
+    if now - worker.seen_at > WORKER_LATE:
+        return Finding("worker", WRONG, f"It has not been seen for {_span(now - worker.seen_at)}.")
+    return Finding("worker", OK, "It is running.")
+
+
+def _worker(s: Session, now: datetime) -> Finding:
+    alive, worker = _alive(s, now), s.get(Follower, notices.NAME)
+    read = worker.seq if worker else 0
+    behind = s.scalar(select(func.count()).where(Event.seq > read)) or 0
+    mark = LOOK if alive.mark == OK and behind > LINES_BEHIND else alive.mark
+    return Finding("worker", mark, f"{alive.words} It has {behind} lines of the log to read.")
+
+
+def _backup(s: Session, now: datetime) -> Finding:
+    last = s.scalars(select(Backup).order_by(Backup.id.desc()).limit(1)).first()
+    if last is None:
+        return Finding("backup", WRONG, "There is none: cityline backup TO.")
+    age, here = now - last.made_at, Path(last.folder)
+    words = f"The last one is {_span(age)} old: {last.folder}."
+    if age > BACKUP_OLD:
+        return Finding("backup", WRONG, words)
+    if here.parent.is_dir() and not (here / MANIFEST).exists():
+        return Finding("backup", WRONG, f"{words} But it is not there any more.")
+    return Finding("backup", OK, words)
+
+
+def _phones(s: Session, now: datetime) -> Finding:
+    live = select(Device, Person.name).join(Person, Person.id == Device.person_id)
+    live = live.where(Device.revoked_at.is_(None), Person.disabled_at.is_(None))
+    phones = list(s.execute(live.order_by(Device.seen_at)))
+    if not phones:
+        return Finding("phones", OK, "No phone is enrolled.")
+    away, name = now - phones[0][0].seen_at, phones[0][1]
+    words = f"{len(phones)} enrolled. Longest away is {name}'s, last here {_span(away)} ago."
+    unsent = [
+        (since, device, name) for device, name in phones if (since := _unsent_since(device)) is not None
+    ]
+    waits = timedelta(0)
+    if unsent:
+        since, device, name = min(unsent, key=lambda row: row[0])
+        waits = now - since
+        words += f" Oldest unsent work: {name}'s, {device.waiting['ops']} entries for {_span(waits)}."
+    return Finding("phones", LOOK if away > PHONE_LONG_AGO or waits > UNSENT_LONG else OK, words)
+
+
+def _unsent_since(device: Device) -> datetime | None:
+    """Since when work lies on a phone, as it said when it was here last; its clock may be wrong."""
+    oldest = device.waiting.get("oldest")
+    if not device.waiting.get("ops") or not isinstance(oldest, int | float):
+        return None
+    try:
+        return min(datetime.fromtimestamp(oldest, UTC), device.seen_at)
+    except (OverflowError, OSError, ValueError):
+        return device.seen_at
+
+
+def _letters(s: Session) -> Finding:
+    undelivered = (
+        select(func.count())
+        .select_from(Message)
+        .where(Message.sent_at.is_(None), Message.fault.is_not(None), Message.next_try_at.is_(None))
+    )
+    if dead := s.scalar(undelivered) or 0:
+        return Finding("mail", LOOK, f"{dead} letters were given up. They are at /admin/mail.")
+    return Finding("mail", OK, "No letter was given up.")
+
+
+def _log(s: Session, whole: bool) -> Finding:
+    faults = events.verify(s) if whole else events.verify_newest(s, SUBJECTS)
+    looked = "The whole log" if whole else f"The log of what moved last ({SUBJECTS} at most)"
+    if faults:
+        return Finding("log", WRONG, f"{looked} has {len(faults)} faults, the first: {faults[0]}.")
+    return Finding("log", OK, f"{looked} is unbroken.")
+
+
+def _photos(s: Session, store: Store, whole: bool) -> Finding:
+    asked = select(Photo).where(Photo.stored_at.is_not(None)).order_by(Photo.stored_at.desc())
+    rows = list(s.scalars(asked if whole else asked.limit(PHOTOS)))
+    try:
+        missing = list(_missing(rows, store, whole))
+    except photos.StoreDown as fault:
+        return Finding("photos", WRONG, f"They cannot be looked at: {fault}.")
+    if missing:
+        words = f"{len(missing)} of {len(rows)} are not in the store, the first: {missing[0]}."
+        return Finding("photos", WRONG, words)
+    return Finding("photos", OK, f"{'All' if whole else 'The newest'} {len(rows)} are in the store.")
+
+
+def _missing(rows: list[Photo], store: Store, whole: bool) -> Iterator[str]:
+    for photo in rows:
+        if not all(photos.is_whole(store, n) if whole else store.has(n) for n in photo.sizes.values()):
+            yield photo.id
+
+
+def _span(span: timedelta) -> str:
+    """ "3 days", "5 hours" or "12 minutes": as exact as somebody needs who has to act on it."""
+    minutes = max(0, int(span.total_seconds() // 60))
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} days"
+    if minutes >= 120:
+        return f"{minutes // 60} hours"
+    return f"{minutes} minutes"

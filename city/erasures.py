@@ -1,0 +1,75 @@
+"""The list of erasures beside the database: it outlives its loss, so that nothing erased comes back."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from city.schema import Report
+
+NAME = "erasures.jsonl"
+
+
+@dataclass(frozen=True)
+class Erased:
+    """One line. `key` is the SHA-256 of the report's key: numbers are given anew after a restore."""
+
+    report: str
+    key: str
+    at: str
+
+    def names(self, report: Report) -> bool:
+        """Whether this very report was meant."""
+        return report.number == self.report and _hashed(report.key) == self.key
+
+
+def note(var: Path, report: Report, at: datetime) -> None:
+    """Appends to the list in `var`; returns once the line would survive a power cut. Twice is no fault.
+
+    It is written before the erasure is committed: one begun is carried out, and never one forgotten.
+    """
+    line = json.dumps(asdict(Erased(report.number, _hashed(report.key), at.isoformat())))
+    with (var / NAME).open("ab+") as file:
+        if (
+            file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        ):  # half a line, of a power cut
+            file.write(b"\n")
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(files: Iterable[Path]) -> list[Erased]:
+    """The erasures in these lists, each once, oldest first. A list that is not there holds none.
+
+    Half a line is passed over: it was cut off before its erasure was done, which was then begun anew.
+    """
+    found = {(erased.report, erased.key): erased for file in files for erased in _lines(file)}
+    return sorted(found.values(), key=lambda erased: erased.at)
+
+
+def write(file: Path, erased: Iterable[Erased]) -> None:
+    """Puts a list in the place of another, whole or not at all."""
+    part = file.with_suffix(".part")
+    with part.open("w") as out:
+        out.writelines(f"{json.dumps(asdict(one))}\n" for one in erased)
+        out.flush()
+        os.fsync(out.fileno())
+    part.rename(file)
+
+
+def _lines(file: Path) -> Iterator[Erased]:
+    if not file.exists():
+        return
+    for line in file.read_text(errors="replace").splitlines():
+        with suppress(KeyError, TypeError, ValueError):
+            told = json.loads(line)
+            yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,151 @@
+"""Putting a backup in the place of what is here, and forgetting again what was erased since."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from city import backup, boots, cityfile, db, dumps, erasures, photos, reports
+from city.backup import Manifest, Told
+from city.lifecycle import Refused
+from city.photos import Store
+from city.schema import Backup, Photo
+from city.settings import Settings
+
+MARK = "restoring"  # in the var folder while a restore is not finished: nobody may start on half of one
+
+
+class Damaged(Exception):
+    """A backup that is not what it was; `faults` name each part."""
+
+    def __init__(self, folder: Path, faults: Sequence[str]) -> None:
+        super().__init__(f"{folder}: {len(faults)} parts are missing or changed")
+        self.folder, self.faults = folder, list(faults)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came of it: `lost` are ids of photos whose bytes nobody has, the others say what to look at."""
+
+    folder: Path
+    manifest: Manifest
+    lost: list[str]
+    erased_again: int
+    own_secret: bool  # CITYLINE_SECRET_KEY is set and is another one than the backup's
+    other_city: bool  # the city file on this machine says something else than the one applied last
+
+
+def restore(
+    settings: Settings,
+    source: Path,
+    store: Store,
+    *,
+    over: bool,
+    lists: Sequence[Path] = (),
+    at: datetime,
+    told: Told = lambda *_: None,
+) -> Restored:
+    """Puts back the backup at `source`, or the newest one in it; `lists` are more lists of erasures.
+
+    Looks at every byte before it touches anything. Raises Damaged; Refused `no_backup`, `backup_unreadable`,
+    `backup_too_new`, `other_database`, `database_not_empty` (unless `over`) or `database_in_use`; DumpFailed,
+    StoreDown. Ended half-way, it is run again.
+    """
+    folder = backup.find(source)
+    manifest = backup.read(folder)
+    owner = settings.database_owner_url or settings.database_url
+    if manifest.database != dumps.kind(owner):
+        raise Refused("other_database", backup=manifest.database, here=dumps.kind(owner))
+    if found := backup.faults(folder, manifest, told=told):
+        raise Damaged(folder, found)
+    mark = settings.var / MARK
+    if not over and not mark.exists() and not dumps.is_empty(owner):
+        raise Refused("database_not_empty")
+    dumps.refuse_in_use(owner)
+
+    mark.write_text(f"{folder}\n")
+    dumps.put_back(folder / dumps.FILES[manifest.database], owner, settings.postgres_bin)
+    db.migrate(owner, settings.database_url)
+    engine = db.connect(settings.database_url)
+    try:
+        boots.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
+        with db.transaction(engine) as s:
+            s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
+        lost = _put_photos(engine, settings.var, store, folder, told)
+        own_secret = _put_secret(settings, (folder / backup.SECRET).read_text())
+        again = _erase_again(engine, settings.var, store, [folder.parent / erasures.NAME, *lists], at)
+    finally:
+        engine.dispose()
+    mark.unlink()
+    other_city = _says(settings.city) != (folder / backup.CITY).read_text()
+    return Restored(folder, manifest, lost, again, own_secret, other_city)
+
+
+def refuse_unfinished(var: Path) -> None:
+    """Raises Refused `restore_unfinished` where a restore was ended half-way."""
+    if (var / MARK).exists():
+        raise Refused("restore_unfinished", run_again=f"cityline restore {(var / MARK).read_text().strip()}")
+
+
+def _put_photos(engine: Engine, var: Path, store: Store, folder: Path, told: Told) -> list[str]:
+    with db.reading(engine) as s:
+        rows = list(s.scalars(select(Photo)))
+    pool = backup.pool_of(folder)
+    # By name, since photos may share bytes, and two hands at one of them would be in each other's way.
+    names = {name: photo.id for photo in rows if photo.stored_at for name in photo.sizes.values()}
+    jobs = [(photo_id, partial(photos.heal, store, name, pool)) for name, photo_id in names.items()]
+    jobs += [(p.id, partial(photos.stage_again, p, pool, var)) for p in rows if not p.stored_at]
+
+    def put(job: partial[None]) -> bool:
+        try:
+            job()
+        except KeyError:  # the backup said so already, or the photo was let go while it was made
+            return False
+        return True
+
+    lost = set()
+    with ThreadPoolExecutor(backup.HANDS) as hands:
+        done = hands.map(put, [job for _, job in jobs])
+        for n, ((photo_id, _), here) in enumerate(zip(jobs, done, strict=True), 1):
+            told(n, len(jobs))
+            if not here:
+                lost.add(photo_id)
+    return sorted(lost)
+
+
+def _put_secret(settings: Settings, secret: str) -> bool:
+    """Whether the environment says another one, which then counts."""
+    kept = settings.var / "secret_key"
+    if not kept.exists() or kept.read_text().strip() != settings.secret_key:
+        return secret != settings.secret_key
+    part = kept.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(kept)
+    return False
+
+
+def _erase_again(engine: Engine, var: Path, store: Store, lists: Sequence[Path], at: datetime) -> int:
+    again = 0
+    for erased in erasures.read([*lists, var / erasures.NAME]):
+        with db.transaction(engine) as s:
+            again += reports.erase_again(s, erased, store, var, at=at)
+    return again
+
+
+def _made(manifest: Manifest) -> datetime:
+    return datetime.fromisoformat(manifest.made_at).astimezone(UTC)
+
+
+def _says(city: Path) -> str | None:
+    try:
+        return cityfile.whole(city)
+    except cityfile.CityFileError:
+        return None

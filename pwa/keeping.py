@@ -1,0 +1,91 @@
+"""The commands that keep a city safe: `cityline backup`, `restore` and `doctor`."""
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from city import backup, db, doctor, dumps, photos, restoring
+from city.settings import read
+from pwa.importing import Progress
+
+COLOURS = {doctor.OK: "green", doctor.LOOK: "yellow", doctor.WRONG: "red"}
+A_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+A_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command("backup")
+@click.argument("to", type=A_FOLDER)
+@click.option("--keep", type=click.IntRange(1), help="Then remove all but the newest N backups in TO.")
+def make(to: Path, keep: int | None) -> None:
+    """Makes a backup below the folder TO, while everybody works on; safe to run each night."""
+    settings = read()
+    restoring.refuse_unfinished(settings.var)
+    engine = db.connect(settings.database_url)
+    try:
+        with closing(Progress("photos")) as told:
+            folder, manifest = backup.make(
+                engine, settings, photos.open_store(settings), to, at=datetime.now(UTC), told=told
+            )
+    except (dumps.DumpFailed, photos.StoreDown, OSError) as fault:
+        raise click.ClickException(f"{fault}. There is no new backup.") from None
+    finally:
+        engine.dispose()
+    for name in manifest.missing:
+        click.echo(f"missing: photo {name} is in the database and in no store", err=True)
+    gone = backup.forget_all_but(to, keep) if keep else 0
+    counts = ", ".join(f"{count} {name}" for name, count in manifest.counts.items())
+    click.echo(f"{folder}: {counts}; up to line {manifest.seq} of the log.")
+    if gone:
+        click.echo(f"{gone} older ones were removed.")
+
+
+@click.command()
+@click.argument("source", metavar="FROM", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--over", is_flag=True, help="Also in the place of a database that is not empty.")
+@click.option("--erasures", "lists", type=A_FILE, multiple=True, help="More erasures to carry out again.")
+def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
+    """Puts back the backup FROM, or the newest one in the folder FROM. Stop web server and worker first."""
+    settings = read()
+    try:
+        with closing(Progress("photos")) as told:
+            done = restoring.restore(
+                settings, source, photos.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
+                told=told,
+            )  # fmt: skip
+    except restoring.Damaged as damaged:
+        for fault in damaged.faults:
+            click.echo(fault, err=True)
+        raise click.ClickException(f"{damaged}. Nothing was changed.") from None
+    except (dumps.DumpFailed, photos.StoreDown, OSError) as fault:
+        raise click.ClickException(f"{fault}. Mend that and run it again.") from None
+    manifest = done.manifest
+    click.echo(f"{done.folder} is back: the city as it was at {manifest.made_at}, line {manifest.seq}.")
+    click.echo(f"{done.erased_again} erasures made since were carried out again.")
+    for photo in done.lost:
+        click.echo(f"missing: photo {photo} was not in the backup", err=True)
+    if done.own_secret:
+        click.echo(
+            "CITYLINE_SECRET_KEY is another one than the backup's: links that residents have do not open."
+        )
+        click.echo(f"Set it to what stands in {done.folder / backup.SECRET}.")
+    if done.other_city:
+        click.echo(f"{settings.city} is not the city file that was in use. The next start applies it;")
+        click.echo(f"the one that was in use is {done.folder / backup.CITY}.")
+    click.echo("Start web server and worker. Phones notice, and send again what they did since.")
+
+
+@click.command("doctor")
+@click.option("--whole", is_flag=True, help="Read the whole log and every photo.")
+def examine(whole: bool) -> None:
+    """Says in a line each whether all is well; ends with 1 where something is wrong."""
+    settings = read()
+    engine = db.connect(settings.database_url)
+    found = doctor.examine(engine, settings, photos.open_store(settings), datetime.now(UTC), whole=whole)
+    engine.dispose()
+    for finding in found:
+        mark = click.style(f"{finding.mark:5}", fg=COLOURS[finding.mark])
+        click.echo(f"{mark}  {finding.what:10}  {finding.words}")
+    sys.exit(1 if any(finding.mark == doctor.WRONG for finding in found) else 0)

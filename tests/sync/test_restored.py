@@ -1,0 +1,156 @@
+"""The city's memory goes back while phones work: what they did since the backup comes back, photos too."""
+
+import hashlib
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from phones import Clock, Phone, case_of, make_lamp, picture
+from sqlalchemy import Engine, func, select
+
+from city import backup, db, dumps, events, photos, restoring
+from city.schema import Operation, Photo
+from city.settings import Settings
+from pwa.app import create_app
+
+CASES = 20  # of each crew's; five operations a case
+
+
+class Careful:
+    """What a phone does about `safe` and `reset`: it keeps what was taken, and sends it again when told."""
+
+    def __init__(self, phone: Phone) -> None:
+        self.phone = phone
+        self.sent: list[tuple[dict[str, Any], int, dict[str, bytes]]] = []
+
+    def exchange(self, *ops: dict[str, Any], bytes_of: dict[str, bytes] | None = None) -> dict[str, Any]:
+        answer = self.phone.exchange(*ops)
+        assert [r["result"] for r in answer["results"]] == ["applied"] * len(ops), answer["results"]
+        upto = max(self.phone.cursors.values())
+        self.sent += [(op, upto, bytes_of or {}) for op in ops]
+        if answer["reset"]:
+            self._again(answer["safe"])
+        else:
+            self.sent = [entry for entry in self.sent if entry[1] >= answer["safe"]]
+        return answer
+
+    def _again(self, safe: int) -> None:
+        lost = [entry for entry in self.sent if entry[1] >= safe]
+        self.sent = [entry for entry in self.sent if entry[1] < safe]
+        for op, _, kept in lost:
+            for photo_id, data in kept.items():
+                self.phone.upload(data, photo_id)
+            self.exchange(op, bytes_of=kept)
+
+    def work(self, number: str, shade: int) -> None:
+        """A whole job: begun, a note, a photo, minutes, closed with a photo."""
+        job = self.phone.job(number)
+        for t, told in (("start", {}), ("note", {"words": f"at {number}"}), ("time", {"minutes": 5})):
+            self.exchange(self.phone.op(t, job, **told))
+        for n, (t, told) in enumerate((("photo", {}), ("close", {"outcome": "fixed"}))):
+            data = picture(shade * 2 + n)
+            declared = self.phone.upload(data)
+            op = self.phone.op(t, job, photos=[declared], **told)
+            self.exchange(op, bytes_of={declared["id"]: data})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["by hand", "restore"])
+def test_a_hundred_operations_since_the_backup_come_back(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock, tmp_path: Path, way: str
+) -> None:
+    numbers = [make_lamp(engine, clock) for _ in range(CASES + 1)]
+    crew = Careful(luis)
+    crew.work(numbers[0], 0)  # what the backup holds too
+    to, store = tmp_path / "backups", photos.open_store(settings)
+    backup.make(engine, settings, store, to, at=clock.tick(minutes=1))
+    by_hand = tmp_path / "by-hand"
+    if way == "by hand":
+        keep(engine, settings, by_hand)
+    crew.exchange()
+    assert crew.sent != []  # not yet: nothing lies beyond the backup
+    for shade, number in enumerate(numbers[1:], 1):
+        crew.work(number, shade)
+    assert len(crew.sent) >= 5 * CASES
+    before = told(engine, numbers)
+
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    if way == "by hand":
+        bring(engine, settings, by_hand)
+    else:
+        restoring.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
+    assert told(engine, numbers) != before
+    engine.dispose()
+
+    clock.tick(minutes=1)
+    again = create_app(settings, now=clock)
+    luis.http = moved(luis, again)
+    assert crew.exchange()["reset"] != []
+    assert crew.exchange()["reset"] == []
+
+    assert told(engine, numbers) == before
+    with db.reading(engine) as s:
+        assert events.verify(s) == []
+        assert s.scalar(select(func.count()).select_from(Operation)) == 5 * (CASES + 1)
+        stored = list(s.scalars(select(Photo)))
+        assert len(stored) == 2 * (CASES + 1)
+        for photo in stored:
+            assert photo.case_id is not None
+            for size, name in photo.sizes.items():
+                assert hashlib.sha256(photos.read(store, settings.var, photo, size)).hexdigest() == name
+    again.extensions["cityline"].engine.dispose()
+
+
+def told(engine: Engine, numbers: list[str]) -> dict[str, Any]:
+    """What the city knows of these cases."""
+    found = {}
+    with db.reading(engine) as s:
+        for number in numbers:
+            case = case_of(s, number)
+            shots = s.scalars(select(Photo.upload_sha256).where(Photo.case_id == case.id))
+            lines = [(e.kind, e.was, e.now, words) for e, words in events.of(s, f"case:{case.id}")]
+            found[number] = (case.state, case.outcome, sorted(shots), lines)
+    return found
+
+
+def keep(engine: Engine, settings: Settings, to: Path) -> None:
+    """What an administrator without our command does: cp while everything stands still, or pg_dump."""
+    shutil.copytree(settings.var, to / "var")
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+        with closing(sqlite3.connect(database_file(settings))) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(database_file(settings), to / "cityline.db")
+    else:
+        with dumps.moment(engine, settings.postgres_bin, to):
+            pass
+
+
+def bring(engine: Engine, settings: Settings, kept: Path) -> None:
+    """And back: cp, or pg_restore."""
+    shutil.rmtree(settings.var)
+    shutil.copytree(kept / "var", settings.var)
+    if engine.dialect.name == "sqlite":
+        path = database_file(settings)
+        for tail in ("-wal", "-shm"):
+            path.with_name(path.name + tail).unlink(missing_ok=True)
+        shutil.copy(kept / "cityline.db", path)
+    else:
+        dumps.put_back(kept / "cityline.dump", settings.database_owner_url, settings.postgres_bin)
+        db.migrate(settings.database_owner_url, settings.database_url)
+
+
+def database_file(settings: Settings) -> Path:
+    return Path(settings.database_url.removeprefix("sqlite:///"))
+
+
+def moved(phone: Phone, app: Flask) -> Any:
+    """The same browser, with its cookies, before the server that was started anew."""
+    client = app.test_client()
+    client._cookies = phone.http._cookies
+    return client

@@ -1,0 +1,535 @@
+"""A backup holds the whole city at one moment; put back, nothing is missing and nothing erased returns."""
+
+import hashlib
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import factories
+import pytest
+from click.testing import CliRunner
+from factories import SECRET, Town
+from sqlalchemy import Engine, func, inspect, select, text
+
+from city import backup, db, dumps, erasures, events, photos, policies, reports, restoring
+from city.lifecycle import Refused
+from city.photos import FolderStore
+from city.places import Place
+from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
+from city.settings import Settings
+from pwa.app import create_app
+from pwa.cli import cli
+from sync import devices
+
+WORDS = "the canary sings at the corner"
+
+
+@pytest.fixture
+def to(tmp_path: Path) -> Path:
+    return tmp_path / "backups"
+
+
+def lived_in(town: Town) -> None:
+    """Three reports; one photo in the store, one on its way there, one in a form not sent off yet."""
+    for n, colour in enumerate(("navy", "teal")):
+        with town.at_work() as scene:
+            photo = scene.photo(colour, f"form:{n}")
+            scene.report(words=f"{WORDS} {n}", taken=[photo])
+        if n == 0:
+            photos.settle_all(town.engine, store_of(town.settings), town.settings.var, town.now)
+    with town.at_work() as scene:
+        scene.photo("plum", "form:open")
+        scene.report(words="no photo")
+
+
+def store_of(settings: Settings) -> photos.Store:
+    return photos.open_store(settings)
+
+
+def make(town: Town, to: Path, **later: float) -> tuple[Path, backup.Manifest]:
+    at = town.now + timedelta(**later)
+    return backup.make(town.engine, town.settings, store_of(town.settings), to, at=at)
+
+
+def put_back(settings: Settings, source: Path, town: Town, **told: Any) -> restoring.Restored:
+    told = {"over": False, "at": town.now + timedelta(days=1)} | told
+    return restoring.restore(settings, source, store_of(settings), **told)
+
+
+def assert_whole(settings: Settings) -> None:
+    """The log verifies, and every photo that a row names is where the row says."""
+    engine = db.connect(settings.database_url)
+    with db.reading(engine) as s:
+        assert events.verify(s) == []
+        for photo in s.scalars(select(Photo)):
+            for size, name in photo.sizes.items():
+                jpeg = photos.read(store_of(settings), settings.var, photo, size)
+                assert hashlib.sha256(jpeg).hexdigest() == name
+    engine.dispose()
+
+
+def everything(engine: Engine, *but: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table."""
+    with engine.connect() as c:
+        return {
+            name: sorted(map(tuple, c.execute(text(f'SELECT * FROM "{name}"'))), key=repr)
+            for name in db_tables(engine)
+            if name not in but
+        }
+
+
+def db_tables(engine: Engine) -> list[str]:
+    return sorted(inspect(engine).get_table_names())
+
+
+def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: Settings) -> None:
+    lived_in(town)
+    with town.at_work() as scene:
+        text_of_city = town.settings.city.read_text()
+        policies.apply(scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now)
+    folder, manifest = make(town, to)
+    before = everything(town.engine, "backups", "boots")
+
+    done = put_back(elsewhere, to, town)
+
+    assert (done.folder, done.lost, done.erased_again) == (folder, [], 0)
+    assert (done.own_secret, done.other_city) == (False, False)
+    restored = db.connect(elsewhere.database_url)
+    assert everything(restored, "backups", "boots") == before
+    restored.dispose()
+    assert_whole(elsewhere)
+    assert (elsewhere.var / "secret_key").read_text() == town.settings.secret_key
+    assert (folder / "city.toml").read_text() == text_of_city
+    assert manifest.counts["photos"] == 3
+    assert not (elsewhere.var / restoring.MARK).exists()
+
+
+def test_the_folder_of_a_backup_is_for_its_owner_only(town: Town, to: Path) -> None:
+    folder, _ = make(town, to)
+    assert to.stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_phones_may_forget_what_a_backup_holds_and_no_more(town: Town, to: Path) -> None:
+    lived_in(town)
+    with town.looking() as scene:
+        assert devices.safe(scene.s, town.now) == 0
+        clock = scene.s.scalar(select(Clock.n))
+    _, manifest = make(town, to)
+    with town.at_work() as scene:
+        scene.report(words="later")
+    with town.looking() as scene:
+        assert manifest.seq == clock == devices.safe(scene.s, town.now)
+        assert scene.s.scalar(select(Clock.n)) > clock
+
+
+def test_a_second_backup_copies_only_what_is_new(
+    town: Town, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived_in(town)
+    make(town, to)
+    with town.at_work() as scene:
+        scene.report(taken=[scene.photo("gold", "form:new")])
+    put: list[str] = []
+    really = FolderStore.put
+    monkeypatch.setattr(
+        FolderStore, "put", lambda self, name, data: (put.append(name), really(self, name, data))
+    )
+    make(town, to, days=1)
+    assert len(put) == 2  # the sizes of one small photo, of which two are the same
+    assert len(backup.complete(to)) == 2
+
+
+def test_old_backups_go_with_the_photos_that_only_they_name(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    lived_in(town)
+    first, _ = make(town, to)
+    with town.at_work() as scene:
+        report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
+        [photo] = report.photos
+        names = list(photo.sizes.values())
+        store = store_of(town.settings)
+        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    second, _ = make(town, to, days=1)
+    pool = FolderStore(to / "photos")
+    assert all(pool.has(name) for name in names)
+    assert backup.forget_all_but(to, 1) == 1
+    assert backup.complete(to) == [second]
+    assert not first.exists()
+    assert not any(pool.has(name) for name in names)
+    put_back(elsewhere, to, town)
+    assert_whole(elsewhere)
+
+
+def test_what_was_erased_is_in_no_free_page_of_a_backup(town: Town, to: Path) -> None:
+    lived_in(town)
+    with town.at_work() as scene:
+        for report in scene.s.scalars(select(Report)).all():
+            reports.erase(
+                scene.s, report, store_of(town.settings), town.settings.var,
+                by=scene.actor("dispatcher"), at=town.now,
+            )  # fmt: skip
+    folder, _ = make(town, to)
+    assert WORDS.encode() not in (folder / dumps.FILES[town.engine.dialect.name]).read_bytes()
+
+
+@pytest.mark.parametrize("source", ["beside the backups", "in the var folder", "named"])
+def test_what_was_erased_since_is_erased_again(
+    town: Town, to: Path, elsewhere: Settings, source: str, tmp_path: Path
+) -> None:
+    lived_in(town)
+    first, _ = make(town, to)
+    with town.at_work() as scene:
+        report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
+        number, [photo] = report.number, report.photos
+        names = list(photo.sizes.values())
+        store = store_of(town.settings)
+        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    kept = town.settings.var / erasures.NAME
+    lists: list[Path] = []
+    if source == "beside the backups":
+        make(town, to, days=1)
+    elif source == "in the var folder":
+        (elsewhere.var / erasures.NAME).write_bytes(kept.read_bytes())
+    else:
+        lists = [kept.rename(tmp_path / "kept.jsonl")]
+
+    done = put_back(elsewhere, first, town, lists=lists)
+
+    assert done.erased_again == 1
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        report = s.scalars(select(Report).where(Report.number == number)).one()
+        assert (report.words, report.photos, report.erased_at is not None) == ("", [], True)
+        assert s.scalar(select(func.count()).where(Report.words == f"{WORDS} 1")) == 1
+        assert not [d for d in s.scalars(select(EventDetail)) if f"{WORDS} 0" in d.text]
+    engine.dispose()
+    assert not any(store_of(elsewhere).has(name) for name in names)
+    assert_whole(elsewhere)
+
+
+def test_a_number_that_was_given_again_is_not_erased(town: Town, to: Path, elsewhere: Settings) -> None:
+    lived_in(town)
+    with town.looking() as scene:
+        number = scene.s.scalars(select(Report.number)).first()
+    lines = [erasures.Erased(number, hashlib.sha256(b"another life").hexdigest(), town.now.isoformat())]
+    make(town, to)
+    erasures.write(elsewhere.var / erasures.NAME, lines)
+    assert put_back(elsewhere, to, town).erased_again == 0
+
+
+def test_half_a_line_of_the_list_spoils_no_other(town: Town) -> None:
+    lived_in(town)
+    with town.looking() as scene:
+        one, two, *_ = scene.s.scalars(select(Report)).all()
+    erasures.note(town.settings.var, one, town.now)
+    kept = town.settings.var / erasures.NAME
+    kept.write_bytes(kept.read_bytes() + b'{"report": "26-0')
+    erasures.note(town.settings.var, two, town.now + timedelta(seconds=1))
+    assert [erased.report for erased in erasures.read([kept, kept])] == [one.number, two.number]
+
+
+def test_a_damaged_backup_is_refused_by_name_and_changes_nothing(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    lived_in(town)
+    folder, _ = make(town, to)
+    first, second, *_ = sorted((to / "photos").glob("*/*/*.jpg"))
+    first.write_bytes(b"not a photo any more")
+    second.unlink()
+    (folder / "secret_key").unlink()
+    file = dumps.FILES[town.engine.dialect.name]
+    with (folder / file).open("r+b") as opened:
+        opened.seek(1000)
+        opened.write(b"rot")
+    fresh = db.connect(elsewhere.database_url)
+    before = everything(fresh)
+    with pytest.raises(restoring.Damaged) as refused:
+        put_back(elsewhere, to, town)
+    assert sorted(refused.value.faults) == sorted(
+        [f"{file}: changed", "secret_key: missing", f"photo {first.stem}: changed",
+         f"photo {second.stem}: missing"]
+    )  # fmt: skip
+    assert everything(fresh) == before
+    fresh.dispose()
+    assert sorted(p.name for p in elsewhere.var.iterdir()) == ["secret_key"]
+
+
+def test_a_database_with_people_in_it_is_replaced_only_when_told(town: Town, to: Path) -> None:
+    lived_in(town)
+    make(town, to)
+    with town.at_work() as scene:
+        scene.report(words="after the backup")
+    town.engine.dispose()
+    with pytest.raises(Refused, match="database_not_empty"):
+        put_back(town.settings, to, town)
+    put_back(town.settings, to, town, over=True)
+    with town.looking() as scene:
+        assert scene.s.scalar(select(func.count()).select_from(Report)) == 3
+        assert scene.s.scalar(select(func.count()).where(Report.words == "after the backup")) == 0
+    assert_whole(town.settings)
+
+
+def test_nothing_is_put_under_a_server_that_still_runs(town: Town, to: Path) -> None:
+    lived_in(town)
+    make(town, to)
+    with town.looking() as scene:
+        assert scene.s.scalar(select(Person.id).limit(1))
+        with pytest.raises(Refused, match="database_in_use"):
+            put_back(town.settings, to, town, over=True)
+    assert not (town.settings.var / restoring.MARK).exists()
+
+
+def test_a_broken_database_is_no_reason_to_refuse(town: Town, to: Path) -> None:
+    lived_in(town)
+    make(town, to)
+    town.engine.dispose()
+    if town.engine.dialect.name == "sqlite":
+        path = Path(town.settings.database_url.removeprefix("sqlite:///"))
+        path.write_bytes(b"SQLite format 3\0" + b"\xff" * 50_000)
+        path.with_name(f"{path.name}-wal").write_bytes(b"what a killed server left")
+    else:
+        owner = db.connect(town.settings.database_owner_url)
+        with owner.begin() as c:
+            c.execute(text("DROP TABLE cases CASCADE"))
+        owner.dispose()
+    put_back(town.settings, to, town, over=True)
+    assert_whole(town.settings)
+
+
+def test_a_file_of_another_kind_of_database_is_refused(town: Town, to: Path, elsewhere: Settings) -> None:
+    folder, manifest = make(town, to)
+    other = "sqlite" if manifest.database == "postgresql" else "postgresql"
+    (folder / backup.MANIFEST).write_text(json.dumps(asdict(replace(manifest, database=other))))
+    with pytest.raises(Refused, match="other_database"):
+        put_back(elsewhere, to, town)
+    (folder / backup.MANIFEST).write_text(json.dumps(asdict(replace(manifest, schema="9999"))))
+    with pytest.raises(Refused, match="backup_too_new"):
+        put_back(elsewhere, to, town)
+    (folder / backup.MANIFEST).write_text("{")
+    with pytest.raises(Refused, match="backup_unreadable"):
+        put_back(elsewhere, to, town)
+
+
+def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, elsewhere: Settings) -> None:
+    lived_in(town)
+    folder, manifest = make(town, to)
+    with town.at_work() as scene:
+        report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
+        store = store_of(town.settings)
+        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    put_back(elsewhere, folder, town, lists=[town.settings.var / erasures.NAME])
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
+        assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
+        assert devices.safe(s, town.now) == manifest.seq
+    engine.dispose()
+
+
+def test_a_bad_photo_in_the_store_is_healed(town: Town, to: Path) -> None:
+    lived_in(town)
+    make(town, to)
+    town.engine.dispose()
+    store = Path(town.settings.photo_store.removeprefix("file:"))
+    rotten, gone, *_ = store.glob("*/*/*.jpg")
+    rotten.write_bytes(b"rot")
+    gone.unlink()
+    put_back(town.settings, to, town, over=True)
+    assert_whole(town.settings)
+
+
+def test_a_picture_that_many_sent_comes_back_once(town: Town, to: Path, elsewhere: Settings) -> None:
+    for n in range(20):
+        with town.at_work() as scene:
+            scene.report(taken=[scene.photo("navy", f"form:{n}")])
+    photos.settle_all(town.engine, store_of(town.settings), town.settings.var, town.now)
+    make(town, to)
+    assert put_back(elsewhere, to, town).lost == []
+    assert_whole(elsewhere)
+
+
+def test_a_photo_that_nobody_has_any_more_is_named_and_hinders_nothing(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    lived_in(town)
+    store = Path(town.settings.photo_store.removeprefix("file:"))
+    for file in store.glob("*/*/*.jpg"):
+        file.unlink()
+    _, manifest = make(town, to)
+    assert len(manifest.missing) == 2
+    assert len(put_back(elsewhere, to, town).lost) == 1
+
+
+def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Settings) -> None:
+    lived_in(town)
+    over, faults = threading.Event(), list[BaseException]()
+    store, var = store_of(town.settings), town.settings.var
+
+    def write(who: int) -> None:
+        n = 0
+        try:
+            while not over.is_set():
+                n += 1
+                key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
+                new = photos.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
+                place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
+                telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+                with db.transaction(town.engine) as s:
+                    photo = photos.stage(s, var, new, staged_for=f"form:{key}", at=town.now)
+                    token = reports.token_for(SECRET, key)
+                    reports.take(s, telling, at=town.now, token=token, taken=[photo])
+                photos.settle_all(town.engine, store, var, town.now, only=[photo.id])
+        except BaseException as fault:
+            faults.append(fault)
+
+    writers = [threading.Thread(target=write, args=(who,)) for who in range(1, 5)]
+    for writer in writers:
+        writer.start()
+    try:
+        made = [make(town, to, minutes=n)[1] for n in range(2)]
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+    assert faults == []
+    with town.looking() as scene:
+        assert made[0].seq < made[1].seq < scene.s.scalar(select(Clock.n)), "nobody wrote meanwhile"
+    assert made[1].missing == []
+    assert put_back(elsewhere, to, town).lost == []
+    assert_whole(elsewhere)
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Case)) == made[1].counts["cases"]
+    engine.dispose()
+
+
+DIES = """
+import os, pickle, signal, sys
+from city import backup, db, dumps, photos, reports, restoring
+
+settings, folder, at, module, name, after = pickle.loads(bytes.fromhex(sys.argv[1]))
+owner = eval(module)
+really, calls = getattr(owner, name), 0
+
+def dies(*told, **named):
+    global calls
+    calls += 1
+    if calls > after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return really(*told, **named)
+
+setattr(owner, name, dies)
+store = photos.open_store(settings)
+if sys.argv[2] == "backup":
+    backup.make(db.connect(settings.database_url), settings, store, folder, at=at)
+else:
+    restoring.restore(settings, folder, store, over=False, at=at)
+"""
+
+
+def killed(command: str, *told: Any) -> None:
+    """Runs the command in a process of its own, which ends itself at the point that is told."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, pickle.dumps(told).hex(), command], capture_output=True, text=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "name", "after"),
+    [
+        ("dumps", "_sync", 0),
+        ("photos.FolderStore", "put", 4),
+        ("backup", "_seal", 0),
+        ("backup.json", "dumps", 0),
+    ],
+)
+def test_a_backup_that_was_killed_is_none(
+    town: Town, to: Path, elsewhere: Settings, module: str, name: str, after: int
+) -> None:
+    lived_in(town)
+    killed("backup", town.settings, to, town.now, module, name, after)
+    assert backup.complete(to) == []
+    with pytest.raises(Refused, match="no_backup"):
+        put_back(elsewhere, to, town)
+    with town.looking() as scene:
+        assert scene.s.scalar(select(Backup.id)) is None
+    folder, _ = make(town, to, minutes=1)
+    assert [entry.name for entry in to.glob("20*")] == [folder.name]
+    put_back(elsewhere, to, town)
+    assert_whole(elsewhere)
+
+
+@pytest.mark.slow
+def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    lived_in(town)
+    killed("backup", town.settings, to, town.now, "backup", "_tidy_pool", 0)
+    with town.looking() as scene:
+        assert devices.safe(scene.s, town.now) == 0
+    put_back(elsewhere, to, town)
+    assert_whole(elsewhere)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "name", "after"),
+    [
+        ("dumps", "put_back", 0),
+        ("db", "migrate", 0),
+        ("photos", "heal", 1),
+        ("reports", "erase_again", 0),
+    ],
+)
+def test_a_restore_that_was_killed_lets_nobody_in_until_it_is_run_again(
+    town: Town, to: Path, elsewhere: Settings, module: str, name: str, after: int
+) -> None:
+    lived_in(town)
+    make(town, to)
+    with town.at_work() as scene:
+        report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
+        store = store_of(town.settings)
+        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    (elsewhere.var / erasures.NAME).write_bytes((town.settings.var / erasures.NAME).read_bytes())
+    killed("restore", elsewhere, to, town.now, module, name, after)
+    with pytest.raises(Refused, match="restore_unfinished"):
+        create_app(elsewhere)
+    assert put_back(elsewhere, to, town).erased_again == 1
+    assert_whole(elsewhere)
+    create_app(elsewhere).extensions["cityline"].engine.dispose()
+
+
+@pytest.fixture
+def shell(town: Town, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """A shell with this city's settings."""
+    named = ("var", "database_url", "database_owner_url", "postgres_bin")
+    for name in named:
+        monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(town.settings, name)))
+    return CliRunner()
+
+
+def test_the_commands_say_what_they_did(town: Town, to: Path, shell: CliRunner) -> None:
+    lived_in(town)
+    done = shell.invoke(cli, ["backup", str(to), "--keep", "3"])
+    assert (done.exit_code, "3 reports" in done.output) == (0, True), done.output
+    town.engine.dispose()
+    refused = shell.invoke(cli, ["restore", str(to)])
+    assert refused.exception.code == "database_not_empty"
+    done = shell.invoke(cli, ["restore", str(to), "--over"])
+    assert done.exit_code == 0, done.output
+    assert "is back" in done.output
+    (town.settings.var / restoring.MARK).write_text("x")
+    for command in (["migrate"], ["work"], ["backup", str(to)], ["user", "add", "a@b.test"]):
+        assert shell.invoke(cli, command).exception.code == "restore_unfinished"
