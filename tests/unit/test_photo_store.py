@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,9 +16,11 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from factories import Town
 
-from city import photos
+from city import backup, photos, restoring
 from city.photos import BucketStore, StoreDown
+from city.settings import Settings
 
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET, BUCKET = "larkhaven", "the-keeper-of-the-weir", "photos"
@@ -198,3 +201,26 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_bucket_knows_only_hashes(store: photos.Store, name: str) -> None:
     with pytest.raises(KeyError):
         store.get(name)
+
+
+def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
+    town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: photos.Store, tmp_path: Path
+) -> None:
+    settings = replace(settings, photo_store=f"s3://{BUCKET}?endpoint={endpoint}")
+    with town.at_work() as scene:
+        photo = scene.photo("maroon")
+        scene.report(taken=[photo])
+    assert photos.settle_all(town.engine, store, settings.var, town.now) == 1
+    names = set(photo.sizes.values())
+    backup.make(town.engine, settings, store, tmp_path / "backups", at=town.now)
+    for name in names:
+        store.delete(name)
+        assert not store.has(name)
+
+    done = restoring.restore(elsewhere, tmp_path / "backups", store, over=False, at=town.now)
+
+    assert done.lost == []
+    for name in names:
+        assert store.has(name)
+        assert hashlib.sha256(store.get(name)).hexdigest() == name
+        store.delete(name)

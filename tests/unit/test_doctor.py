@@ -1,0 +1,128 @@
+"""What is wrong with a city is said in words, and only what is wrong."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from factories import Town
+from sqlalchemy import select, text
+
+from city import backup, doctor, notices, photos, reports
+from city.schema import Backup, Device, Message, Person
+from city.settings import Settings
+from pwa.cli import cli
+
+
+@pytest.fixture
+def found(town: Town, tmp_path: Path) -> Callable[..., dict[str, doctor.Finding]]:
+    """A well city that was backed up and whose worker ran just now; called, what the doctor finds by name."""
+    with town.at_work() as scene:
+        scene.report(taken=[scene.photo()])
+    store = photos.open_store(town.settings)
+    photos.settle_all(town.engine, store, town.settings.var, town.now)
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
+
+    def look(whole: bool = False, **later: float) -> dict[str, doctor.Finding]:
+        at = town.now + timedelta(**later)
+        findings = doctor.examine(town.engine, town.settings, store, at, whole=whole)
+        return {finding.what: finding for finding in findings}
+
+    return look
+
+
+def marks(findings: dict[str, doctor.Finding]) -> dict[str, str]:
+    """All that is not well, but for this machine's own disk."""
+    return {w: f.mark for w, f in findings.items() if f.mark != doctor.OK and w != "disk"}
+
+
+def test_a_well_city_is_well(found: Callable[..., dict[str, doctor.Finding]]) -> None:
+    assert marks(found()) == marks(found(whole=True)) == {}
+
+
+def test_a_backup_is_wrong_after_a_day_and_where_it_is_gone(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    assert "backup" not in marks(found(hours=23))
+    assert marks(found(hours=25))["backup"] == doctor.WRONG
+    with town.looking() as scene:
+        [row] = scene.s.scalars(select(Backup))
+    (Path(row.folder) / backup.MANIFEST).unlink()
+    assert marks(found()) == {"backup": doctor.WRONG}
+    with town.at_work() as scene:
+        scene.s.delete(scene.s.get_one(Backup, row.id))
+    assert found()["backup"].words == "There is none: cityline backup TO."
+
+
+def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doctor.Finding]]) -> None:
+    assert marks(found(minutes=1)) == {}
+    late = found(minutes=3)["worker"]
+    assert (late.mark, "3 minutes" in late.words) == (doctor.WRONG, True)
+
+
+def test_work_that_lies_on_a_phone_is_looked_at(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    since = town.now - timedelta(days=3)
+    with town.at_work() as scene:
+        rosa = scene.s.get_one(Person, town.ids["rosa"])
+        phone = Device(
+            id="a-phone", person_id=rosa.id, token_hash="x", enrolled_at=since, seen_at=town.now,
+            waiting={"ops": 4, "photos": 1, "oldest": since.timestamp()},
+        )  # fmt: skip
+        scene.s.add(phone)
+    phones = found()["phones"]
+    assert phones.mark == doctor.LOOK
+    assert "Oldest unsent work: Rosa's, 4 entries for 3 days." in phones.words
+    with town.at_work() as scene:
+        scene.s.get_one(Device, "a-phone").waiting = {"ops": 0, "photos": 0, "oldest": None}
+    assert marks(found()) == {}
+    assert marks(found(days=8))["phones"] == doctor.LOOK
+    with town.at_work() as scene:
+        scene.s.get_one(Device, "a-phone").revoked_at = town.now
+    assert found(days=8)["phones"].mark == doctor.OK
+
+
+def test_a_photo_that_the_store_lost_or_spoilt_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    file = next(Path(town.settings.photo_store.removeprefix("file:")).glob("*/*/*.jpg"))
+    file.write_bytes(b"rot")
+    assert marks(found()) == {}  # a quick look does not read them
+    assert marks(found(whole=True)) == {"photos": doctor.WRONG}
+    file.unlink()
+    assert marks(found()) == {"photos": doctor.WRONG}
+
+
+def test_a_log_that_somebody_changed_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.execute(text("UPDATE heads SET n = n + 1"))
+    assert marks(found()) == {"log": doctor.WRONG}
+    assert marks(found(whole=True)) == {"log": doctor.WRONG}
+
+
+def test_letters_that_were_given_up_are_looked_at(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.at_work() as scene:
+        wish = reports.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
+        scene.s.flush()
+        scene.s.add(Message(event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="no"))
+    assert marks(found()) == {"mail": doctor.LOOK}
+
+
+def test_the_command_ends_with_one_where_something_is_wrong(
+    town: Town, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("var", "database_url", "database_owner_url", "postgres_bin"):
+        monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(settings, name)))
+    told = CliRunner().invoke(cli, ["doctor"])
+    assert told.exit_code == 1
+    assert "wrong  backup      There is none: cityline backup TO." in told.output
+    assert "ok     migrations" in told.output
+    assert "\x1b" not in told.output
