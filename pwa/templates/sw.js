@@ -11,6 +11,7 @@ const STATIC = `/static/${RELEASE}/`;
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(activate()));
 self.addEventListener("message", (event) => event.waitUntil(told(event)));
+self.addEventListener("sync", (event) => event.waitUntil(wake()));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
@@ -66,6 +67,11 @@ async function fill(name, urls) {
     await cache.put(url, response);
   });
   await Promise.all(added);
+}
+
+/** Signal is back: the page itself sends, since a POST that is repeated here would be empty on some phones. */
+async function wake() {
+  for (const page of await clients.matchAll({ type: "window" })) page.postMessage("sync");
 }
 
 /** A file whose address names its release never changes. */

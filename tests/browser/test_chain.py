@@ -244,12 +244,14 @@ def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
 
 
 def wait_for_state(site: Site, number: str, state: str) -> None:
-    """Until the case is there; a closed one until its proof is stored too, which takes a moment more."""
+    """Until the case is there; a closed one until its proof has come after it and is stored."""
     for _ in range(300):  # a closing can be undone for ten seconds before it is sent
         with db.reading(site.engine) as s:
             case = s.scalars(select(Case).where(Case.number == number)).one()
             unstored = select(Photo.id).where(Photo.case_id == case.id, Photo.stored_at.is_(None))
-            if case.state == state and s.scalar(unstored.limit(1)) is None:
+            proof = select(Photo.id).where(Photo.case_id == case.id, Photo.report_id.is_(None))
+            proven = state != "closed" or s.scalar(proof.limit(1)) is not None
+            if case.state == state and proven and s.scalar(unstored.limit(1)) is None:
                 return
         time.sleep(0.1)
     raise AssertionError(f"{number} is {case.state}, not {state}, or its photos are not stored")

@@ -77,12 +77,12 @@ function city() {
   return here;
 }
 
-function phone({ store = memory(), net = city(), user = 1 } = {}) {
+function phone({ store = memory(), net = city(), user = 1, ...more } = {}) {
   const time = { now: Date.UTC(2026, 10, 24, 16) };
   let n = 0;
   const engine = createEngine({
     store, net, user, release: "test", clock: () => time.now,
-    random: { id: () => `id-${user}-${++n}`, fraction: () => 0.5 },
+    random: { id: () => `id-${user}-${++n}`, fraction: () => 0.5 }, ...more,
     digest: async (data) => createHash("sha256").update(Buffer.from(data)).digest("hex"),
   });
   return { engine, store, net, time };
@@ -303,7 +303,7 @@ test("after ten seconds it is too late to undo", async () => {
   assert.equal((await engine.view()).outbox.length, 0);
 });
 
-test("photos go first, in pieces, and from where they stopped", async () => {
+test("photos go after, in pieces, and from where they stopped", async () => {
   const { engine, net } = phone();
   const bytes = new Uint8Array(PIECE * 2 + 77).map((_, i) => i % 251);
   const shot = await engine.keepPhoto(LAMP.ref, bytes.buffer, "image/jpeg");
@@ -333,7 +333,7 @@ test("a photo that the city misses is sent again", async () => {
   assert.equal((await engine.view()).outbox.length, 0);
 });
 
-test("a photo that is none waits for the crew's word and holds up nothing else", async () => {
+test("a photo that is none is shown to the crew and holds up nothing", async () => {
   const { engine, net } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
   const bad = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
@@ -341,8 +341,24 @@ test("a photo that is none waits for the crew's word and holds up nothing else",
   net.piece = async () => ({ status: 422, offset: 0, complete: false, fault: "not_a_photo" });
   await engine.sync();
   const view = await engine.view();
-  assert.deepEqual(view.outbox.map(({ op }) => op.id), [bad.op.id]);
+  assert.deepEqual(view.outbox, []);
+  assert.deepEqual(view.sent.filter(({ seen }) => !seen).map(({ op }) => op.id), [bad.op.id]);
   assert.equal(view.shots[0].refused, "not_a_photo");
+});
+
+test("an operation is not held back for its photo, and photos that wait have a due time", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  const piece = net.piece;
+  net.piece = async () => { throw new TypeError("the signal went"); };
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 0);
+  assert.ok((await engine.due()) > 0);
+  net.piece = piece;
+  await engine.sync();
+  assert.equal(net.photos.get(shot.id).length, 9);
+  assert.equal(await engine.due(), null);
 });
 
 test("another user neither sees nor sends what is not theirs", async () => {
@@ -492,10 +508,10 @@ test("work is kept until the city says that it is safe", async () => {
   net.seq = 5;
   await engine.sync();
   await engine.sync();
-  assert.equal((await store.all("outbox", "chunks")).length, 1);
+  assert.equal((await engine.bytesOf(shot)).length, 1);
   net.safe = 6;
   await engine.sync();
-  assert.deepEqual([await store.all("outbox", "chunks"), await store.all("outbox", "sent")], [[], []]);
+  assert.deepEqual([await engine.bytesOf(shot), await store.all("outbox", "sent")], [[], []]);
 });
 
 test("one that is small and met a 413 all the same is tried again", async () => {
@@ -543,4 +559,183 @@ test("an unknown phone introduces itself again", async () => {
   await engine.sync();
   assert.equal((await engine.view()).outbox.length, 0);
   assert.equal(net.asked.at(-1).device, "device-2");
+});
+
+test("a tab does nothing while another is at it, and stops when its time is over", async () => {
+  const net = city();
+  const { engine } = phone({ net, lock: async () => false });
+  await engine.add("close", LAMP, done);
+  await engine.sync();
+  assert.equal(net.asked.length, 0);
+  const over = phone({ net, lock: async (work) => (await work(() => true), true) });
+  await over.engine.sync();
+  assert.equal(net.asked.length, 0);
+});
+
+test("deposited work still shows on its job, and what became of it is told later", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  Object.assign(net, { auth: "login", scopes: [] });
+  net.results[op.id] = { result: "deposited", why: "session" };
+  const enrol = net.enrol;
+  net.enrol = async () => ({ status: 401, json: null });
+  await engine.sync();
+  let view = await engine.view();
+  assert.deepEqual([view.problem, view.sent[0].result.result, view.sent[0].seen], ["login", "deposited", false]);
+  assert.equal(view.jobs[0].state, "closed");
+  await engine.dismiss(op.id);
+  Object.assign(net, { auth: "ok", scopes: ["crew:7", "user:1"], enrol, safe: 99, seq: 2 });
+  net.jobs = [LAMP, { kind: "result", ref: op.id, id: op.id, result: "recorded", why: "cancelled" }];
+  await engine.sync();
+  view = await engine.view();
+  assert.deepEqual([view.sent[0].result.result, view.sent[0].seen], ["recorded", false]);
+  assert.deepEqual(view.jobs.map(({ ref, state }) => [ref, state]), [[LAMP.ref, "assigned"]]);
+});
+
+test("a revoked phone forgets what the city told it and keeps what was done", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.pack.keepPhoto("p", new ArrayBuffer(5));
+  Object.assign(net, { auth: "revoked", scopes: [] });
+  net.results[op.id] = { result: "deposited" };
+  await engine.sync();
+  for (const name of ["jobs", "photos", "map", "kv"]) assert.deepEqual(await store.all("mirror", name), [], name);
+  const view = await engine.view();
+  assert.deepEqual([view.problem, view.sent.length], ["revoked", 1]);
+});
+
+test("what was sent can be taken back for ten minutes, and shows at once", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  net.jobs = [{ ...LAMP, state: "closed", done: { outcome: "fixed", at: 1 } }];
+  net.seq = 2;
+  await engine.sync();
+  assert.equal((await engine.view()).jobs[0].state, "closed");
+  const back = await engine.withdraw(op.id);
+  assert.deepEqual([back.op.t, back.op.data, back.op.prev], ["withdraw", { op: op.id }, op.id]);
+  assert.equal((await engine.view()).jobs[0].state, "assigned");
+  assert.equal(await engine.withdraw(op.id), null, "once");
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops, [back.op]);
+  const later = await engine.add("close", { ...LAMP, ref: "26-000008" }, done);
+  time.now += 600_001;
+  assert.equal(await engine.withdraw(later.op.id), null, "too late");
+});
+
+test("what may have been sent is taken back by the city, not by forgetting it", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  time.now += UNDO_MS;
+  net.reply = () => { throw new TypeError("lost"); };
+  await engine.sync();
+  assert.equal(await engine.undo(op.id), false);
+  await engine.withdraw(op.id);
+  assert.equal((await engine.view()).jobs[0].state, "assigned");
+  net.reply = null;
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops.map(({ t }) => t), ["close", "withdraw"]);
+});
+
+test("a problem met in the field is a job at once, and is closed before the city has heard of it", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const { op } = await engine.report({ service: "light-out", lat: 39.6, lon: -71.2, accuracy: 8 }, {
+    title: { en: "Streetlight out" }, address: "",
+  });
+  const job = (await engine.view()).jobs.find(({ ref }) => ref === op.id);
+  assert.deepEqual([job.own, job.lat, job.pending], [true, 39.6, true]);
+  const close = await engine.add("close", job, done);
+  assert.deepEqual([close.op.case, close.op.prev, close.op.cycle], [op.id, op.id, null]);
+  net.results[op.id] = { result: "applied", to: "26-000099" };
+  net.jobs = [{ ...LAMP, ref: "26-000099" }];
+  net.seq = 2;
+  net.results[close.op.id] = { result: "held" };
+  await engine.sync();
+  assert.deepEqual(net.asked.find(({ ops }) => ops.length).ops.map(({ t }) => t), ["report", "close"]);
+  const known = (await engine.view()).jobs.find(({ ref }) => ref === "26-000099");
+  assert.equal(known.state, "closed", "the closing shows on the case that the city named");
+});
+
+test("words fit where nothing else does: the reserve is given up for them", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  assert.ok(await store.get("outbox", "chunks", "reserve"));
+  const write = store.write;
+  store.write = async (base, changes) => {
+    const full = (await store.get("outbox", "chunks", "reserve")) && changes.some(([what]) => what === "put");
+    if (full) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
+    return write.call(store, base, changes);
+  };
+  await assert.rejects(engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg"));
+  await engine.add("close", LAMP, done);
+  assert.equal((await engine.view()).outbox.length, 1);
+  await engine.sync();
+  assert.equal(net.stored.size, 1);
+});
+
+test("on a phone that is nearly full bytes that arrived go, and thumbnails and unsent photos stay", async () => {
+  const { engine, net } = phone({ fill: async () => 0.81 });
+  await engine.sync();
+  const sent = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg", new ArrayBuffer(3));
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [sent] });
+  await engine.sync();
+  const unsent = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg", new ArrayBuffer(3));
+  await engine.sync();
+  const { shots, sent: told } = await engine.view();
+  assert.deepEqual([(await engine.bytesOf(sent)).length, (await engine.bytesOf(unsent)).length], [0, 1]);
+  assert.deepEqual([shots.length, shots[0].thumb.byteLength, told.length], [2, 3, 1]);
+  assert.equal(net.photos.get(sent.id).length, 9);
+});
+
+test("a clock that is set back ten years holds nothing up", async () => {
+  const { engine, net, time } = phone();
+  net.reply = () => ({ status: 503, json: null, retryAfter: 600 });
+  await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  await engine.sync();
+  time.now -= 10 * 365 * 86_400_000;
+  net.reply = null;
+  assert.ok((await engine.due()) <= time.now);
+  await engine.wake();
+  assert.equal(net.stored.size, 1);
+});
+
+test("a city that asks to wait is left alone for so long", async () => {
+  const { engine, net, time } = phone();
+  await engine.add("close", LAMP, done);
+  net.reply = () => ({ status: 503, json: null, retryAfter: 600 });
+  await engine.sync();
+  net.reply = null;
+  await engine.wake();
+  assert.equal(net.asked.length, 1);
+  time.now += 600_000;
+  await engine.wake();
+  assert.equal(net.stored.size, 1);
+});
+
+test("the photos of a job that went away are wiped with it", async () => {
+  const { engine, store, net } = phone();
+  net.jobs = [{ ...LAMP, told: [{ photos: ["p"] }] }];
+  await engine.sync();
+  assert.deepEqual(await engine.pack.missing(), ["p"]);
+  await engine.pack.keepPhoto("p", new ArrayBuffer(5));
+  assert.deepEqual(await engine.pack.missing(), []);
+  const { jobs, photos, of, map } = await engine.packed();
+  assert.deepEqual([jobs, photos, of, map], [1, 1, 1, false]);
+  Object.assign(net, { seq: 2, jobs: [], gone: [{ kind: "job", ref: LAMP.ref, why: "reassigned" }] });
+  await engine.sync();
+  assert.deepEqual(await store.all("mirror", "photos"), []);
+});
+
+test("all work can be carried to the city as a file", async () => {
+  const { engine } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array([1, 2, 3]).buffer, "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  const { ops, photos } = await engine.saved();
+  assert.deepEqual(ops, [op]);
+  assert.deepEqual([photos[0].id, [...new Uint8Array(photos[0].data[0])]], [shot.id, [1, 2, 3]]);
 });

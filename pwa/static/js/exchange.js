@@ -37,8 +37,9 @@ export const net = {
       },
       data,
     );
-    const { json } = await told(response);
-    return { status: response.status, fault: String(json?.error ?? ""), ...progress(response) };
+    const { json, retryAfter } = await told(response);
+    const later = retryAfter ? { retryAfter } : {};
+    return { status: response.status, fault: String(json?.error ?? ""), ...later, ...progress(response) };
   },
 };
 
@@ -51,6 +52,8 @@ export const net = {
 async function send(method, path, headers = {}, body) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), PATIENCE);
+  const hidden = () => stop.abort();
+  window.addEventListener("pagehide", hidden);
   try {
     return await fetch(ROOT + path, {
       method,
@@ -63,6 +66,7 @@ async function send(method, path, headers = {}, body) {
     });
   } finally {
     clearTimeout(timer);
+    window.removeEventListener("pagehide", hidden);
   }
 }
 

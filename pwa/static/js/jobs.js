@@ -4,15 +4,15 @@
 /**
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
- *   lat?: number, lon?: number, asset?: string, state: string, assignment?: number, cycle: number,
- *   version: number, opened: number, due: number, risk: number, urgent?: boolean, wait?: string,
- *   reports?: number, told?: Telling[], done?: { outcome: string, at: number },
- *   pending?: boolean, ended?: string }} Job
+ *   lat?: number, lon?: number, asset?: string, state: string, assignment?: number | undefined, cycle: number,
+ *   version: number, opened: number, due: number, risk: number, urgent?: boolean, wait?: string | undefined,
+ *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
+ *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet
  * @typedef {{ words?: string, lang?: string, photos?: string[], answers?: Answer[] }} Telling
  * @typedef {(string | Record<string, string>)[]} Answer question, then answers
  * @typedef {{ id: string, sha256: string, bytes: number, type: string }} Declared
  * @typedef {{ id: string, n: number, t: string, v: number, case: string, assignment: number | null,
- *   cycle: number, base: number, prev: string | null, device_time: string, accuracy: number | null,
+ *   cycle: number | null, base: number | null, prev: string | null, device_time: string, accuracy: number | null,
  *   data: Record<string, any>, photos: Declared[] }} Op
  * @typedef {{ lat: number, lon: number }} Point
  */
@@ -23,9 +23,10 @@ const DAY = 86_400;
  * The job as it will be when the operation has arrived. The mirror itself is never edited, so undoing is free.
  * @param {Job} job
  * @param {Op} op
+ * @param {{ state: string, wait?: string | undefined }} [before] how the job stood, for work that is taken back
  * @returns {Job}
  */
-export function fold(job, op) {
+export function fold(job, op, before) {
   const at = Date.parse(op.device_time) / 1000;
   const next = { ...job, pending: true };
   switch (op.t) {
@@ -42,9 +43,26 @@ export function fold(job, op) {
       return { ...next, state: "accepted", ended: "made_safe" };
     case "needs_parts":
       return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
+    case "withdraw":
+      return { ...next, state: before?.state ?? "assigned", wait: before?.wait, done: undefined, ended: undefined };
     default:
       return next;
   }
+}
+
+/**
+ * A problem that the crew reported, as a job of theirs until the city has given it a number.
+ * @param {import("./engine.js").Entry} entry
+ * @returns {Job}
+ */
+export function reported({ op, label }) {
+  const at = Math.floor(Date.parse(op.device_time) / 1000);
+  const { lat, lon, asset, group } = op.data;
+  return {
+    kind: "job", ref: op.id, title: label.title, group: String(group ?? "other"), address: label.address,
+    ...(typeof lat === "number" && typeof lon === "number" ? { lat, lon } : {}), ...(asset ? { asset } : {}),
+    state: "underway", cycle: 1, version: 0, opened: at, due: at + DAY, risk: at + DAY, own: true, pending: true,
+  };
 }
 
 /** Whether the crew has nothing left to do there.

@@ -5,8 +5,10 @@
 
 const STORES = {
   outbox: ["ops", "photos", "chunks", "sent", "drafts", "kv"],
-  mirror: ["jobs", "kv"],
+  mirror: ["jobs", "photos", "map", "kv"],
 };
+// The outbox's never changes. A new mirror begins empty and is filled by the next exchange.
+const VERSIONS = { outbox: 1, mirror: 2 };
 
 /** @returns {import("./engine.js").Store} */
 export function openStore() {
@@ -19,7 +21,10 @@ export function openStore() {
     bases.set(name, open);
     // A handle that the browser took away (memory, another tab's reset) is opened anew next time.
     open.then(
-      (found) => (found.onclose = () => bases.delete(name)),
+      (found) => {
+        found.onclose = () => bases.delete(name);
+        found.onversionchange = () => found.close(); // a newer page must not wait for this one
+      },
       () => bases.delete(name),
     );
     return open;
@@ -39,14 +44,15 @@ export function openStore() {
     async write(name, changes) {
       const stores = [...new Set(changes.map(([, store]) => store))];
       const tx = (await base(name)).transaction(stores, "readwrite", { durability: "strict" });
+      const written = new Promise((resolve, reject) => {
+        tx.oncomplete = resolve;
+        tx.onabort = () => reject(tx.error ?? new Error("the phone would not keep it"));
+      });
       for (const [what, store, key, value] of changes) {
         if (what === "put") tx.objectStore(store).put(value, key);
         else tx.objectStore(store).delete(key);
       }
-      await new Promise((resolve, reject) => {
-        tx.oncomplete = resolve;
-        tx.onabort = tx.onerror = () => reject(tx.error ?? new Error("the phone would not keep it"));
-      });
+      await written;
     },
   };
 }
@@ -54,10 +60,13 @@ export function openStore() {
 /** @param {string} name @returns {Promise<IDBDatabase>} */
 function opened(name) {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, 1);
+    const base = /** @type {keyof typeof STORES} */ (name);
+    const request = indexedDB.open(name, VERSIONS[base]);
     request.onupgradeneeded = () => {
-      for (const store of STORES[/** @type {keyof typeof STORES} */ (name)]) request.result.createObjectStore(store);
+      for (const store of [...request.result.objectStoreNames]) request.result.deleteObjectStore(store);
+      for (const store of STORES[base]) request.result.createObjectStore(store);
     };
+    request.onblocked = () => reject(new Error("an older page is open"));
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });

@@ -1,0 +1,145 @@
+// The mirror: what the city said, with the photos and the map of the pack. Anything here may be thrown away, and
+// nothing stays of a case that is in no scope of this person's any more.
+
+import { fold, reported } from "./jobs.js";
+
+/**
+ * @typedef {import("./engine.js").Parts} Parts
+ * @typedef {import("./engine.js").Job} Job
+ * @typedef {import("./engine.js").Entry} Entry
+ * @typedef {import("./engine.js").Change} Change
+ * @typedef {ReturnType<typeof createMirror>} Mirror
+ */
+
+const STORES = ["jobs", "photos", "map", "kv"];
+
+/** @param {Pick<Parts, "store" | "user">} parts */
+export function createMirror({ store, user }) {
+  /** What is known for this user: cursors and epoch; nothing where the mirror is another's. */
+  async function known() {
+    const kv = Object.fromEntries(await store.all("mirror", "kv"));
+    return kv["user"] === user ? kv : {};
+  }
+
+  /**
+   * The jobs with all pending work shown on them, and problems that the crew reported and has no number for yet.
+   * @param {Entry[]} ops @param {Entry[]} sent
+   */
+  async function replayed(ops, sent) {
+    const owner = await store.get("mirror", "kv", "user");
+    const rows = owner === undefined || owner === user ? await store.all("mirror", "jobs") : [];
+    const jobs = new Map(rows.map(([, row]) => [row.job.ref, /** @type {Job} */ (row.job)]));
+    // What was reported here is known by its operation until the city has named its case.
+    const names = new Map(sent.flatMap(({ op, result }) => (result?.to ? [[op.id, result.to]] : [])));
+    const deposited = sent.filter(({ result }) => result?.result === "deposited");
+    const back = new Set(ops.filter(({ op }) => op.t === "withdraw").map(({ op }) => op.data["op"]));
+    for (const entry of [...deposited, ...ops].sort((a, b) => a.op.n - b.op.n)) {
+      const { op } = entry;
+      if (op.t === "report") jobs.set(op.id, reported(entry));
+      const ref = names.get(op.case) ?? op.case;
+      const job = jobs.get(ref);
+      if (job && !back.has(op.id)) jobs.set(ref, fold(job, op, entry.before));
+    }
+    return { jobs: [...jobs.values()], names, empty: owner === undefined };
+  }
+
+  /**
+   * News, cursors and epoch in one transaction; what is in no scope of ours any more is wiped with its photos.
+   * @param {any} answer @param {any} known
+   */
+  async function take(answer, known) {
+    const rows = await store.all("mirror", "jobs");
+    const lost = (/** @type {string} */ scope) =>
+      known["user"] !== user || !answer.scopes.includes(scope) || answer.reset.includes(scope);
+    /** @type {Map<string, { scope: string, job: Job }>} */
+    const stays = new Map(rows.filter(([, row]) => !lost(row.scope)));
+    /** @type {Record<string, number>} */
+    const cursors = {};
+    for (const scope of answer.scopes) {
+      const cursor = known["cursors"]?.[scope];
+      if (cursor !== undefined && !answer.reset.includes(scope)) cursors[scope] = cursor;
+    }
+    /** @type {Change[]} */
+    const changes = [];
+    for (const [scope, news] of Object.entries(/** @type {Record<string, any>} */ (answer.changes))) {
+      for (const job of news.set.filter((/** @type {any} */ each) => each.kind === "job")) {
+        stays.set(`${scope}|${job.ref}`, { scope, job });
+        changes.push(["put", "jobs", `${scope}|${job.ref}`, { scope, job }]);
+      }
+      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);
+      cursors[scope] = news.to;
+    }
+    for (const [key] of rows) if (!stays.has(key)) changes.push(["del", "jobs", key]);
+    const wanted = new Set([...stays.values()].flatMap(({ job }) => photosOf(job)));
+    for (const [id] of await store.all("mirror", "photos")) if (!wanted.has(id)) changes.push(["del", "photos", id]);
+    changes.push(["put", "kv", "cursors", cursors], ["put", "kv", "epoch", answer.epoch]);
+    changes.push(["put", "kv", "user", user]);
+    if (known["user"] !== user) {
+      changes.push(["del", "map", "area"]);
+    }
+    await store.write("mirror", changes);
+  }
+
+  /** Nothing of the city's stays readable here. */
+  async function wipe() {
+    /** @type {Change[]} */
+    const changes = [];
+    for (const name of STORES) {
+      for (const [key] of await store.all("mirror", name)) changes.push(["del", name, key]);
+    }
+    if (changes.length) await store.write("mirror", changes);
+  }
+
+  /** Photos of the pack make room first. */
+  async function lighten() {
+    const rows = await store.all("mirror", "photos");
+    if (rows.length) await store.write("mirror", rows.map(([id]) => /** @type {Change} */ (["del", "photos", id])));
+  }
+
+  /** What the pack still lacks: photos of jobs, by id. */
+  async function missing() {
+    const rows = await store.all("mirror", "jobs");
+    const wanted = new Set(rows.flatMap(([, { job }]) => photosOf(job)));
+    for (const [id] of await store.all("mirror", "photos")) wanted.delete(id);
+    return [...wanted];
+  }
+
+  /** @param {string} id @param {ArrayBuffer} data */
+  async function keepPhoto(id, data) {
+    await store.write("mirror", [["put", "photos", id, data]]);
+  }
+
+  /** @param {string} id @returns {Promise<ArrayBuffer | undefined>} */
+  function photo(id) {
+    return store.get("mirror", "photos", id);
+  }
+
+  /** The crew's part of the base map as one file. @param {{ tag: string, data: ArrayBuffer }} area */
+  async function keepMap(area) {
+    await store.write("mirror", [["put", "map", "area", area]]);
+  }
+
+  /** @returns {Promise<{ tag: string, data: ArrayBuffer } | undefined>} */
+  function map() {
+    return store.get("mirror", "map", "area");
+  }
+
+  /** What there is on this phone, for the receipt: jobs, photos of how many, whether the map, bytes. */
+  async function packed() {
+    const [jobs, photos, area] = await Promise.all([store.all("mirror", "jobs"), store.all("mirror", "photos"), map()]);
+    const wanted = new Set(jobs.flatMap(([, { job }]) => photosOf(job)));
+    const bytes = photos.reduce((sum, [, data]) => sum + data.byteLength, area?.data.byteLength ?? 0);
+    const here = photos.filter(([id]) => wanted.has(id)).length;
+    const words = jobs.reduce((sum, [, row]) => sum + JSON.stringify(row).length, 0);
+    return { jobs: jobs.length, photos: here, of: wanted.size, map: Boolean(area), bytes: bytes + words };
+  }
+
+  return {
+    known, replayed, take, wipe, lighten, pack: { missing, keepPhoto, photo, keepMap, map }, packed,
+  };
+}
+
+/** @param {Job} job */
+function photosOf(job) {
+  return (job.told ?? []).flatMap((telling) => telling.photos ?? []);
+}

@@ -1,0 +1,223 @@
+// The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
+// by user: another neither sees nor sends it.
+
+import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
+
+/**
+ * @typedef {import("./engine.js").Parts} Parts
+ * @typedef {import("./engine.js").Job} Job
+ * @typedef {import("./engine.js").Op} Op
+ * @typedef {import("./engine.js").Entry} Entry
+ * @typedef {import("./engine.js").Shot} Shot
+ * @typedef {import("./engine.js").Draft} Draft
+ * @typedef {import("./engine.js").Label} Label
+ * @typedef {import("./engine.js").Change} Change
+ * @typedef {ReturnType<typeof createOutbox>} Outbox
+ */
+
+// Freed when the disk is full, so that words still fit.
+export const RESERVE = 2_000_000;
+const MOVES = ["close", "make_safe", "needs_parts"];
+
+/** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
+export function createOutbox({ store, clock, random, user }, pictures) {
+  /**
+   * Keeps an intention. When this returns, it is on the disk and was read back.
+   * @param {string} t
+   * @param {Job} job
+   * @param {Record<string, unknown>} data
+   * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft }} [more]
+   * @returns {Promise<Entry>}
+   */
+  async function add(t, job, data, more = {}) {
+    const { ref, assignment = null, state, wait } = job;
+    const own = { case: ref, assignment, cycle: job.own ? null : job.cycle, base: job.own ? null : job.version };
+    const label = { title: job.title, address: job.address ?? "" };
+    return keep(t, own, data, label, { ...more, before: { state, wait } });
+  }
+
+  /**
+   * A problem that the crew met. What is done about it before the city has given it a number names this
+   * operation's id as its case.
+   * @param {Record<string, unknown>} data service, words, lat, lon, accuracy, address, asset
+   * @param {Label} label
+   * @param {{ photos?: Shot[], undo?: number, draftOf?: string }} [more]
+   */
+  async function report(data, label, more = {}) {
+    const own = { case: "", assignment: null, cycle: null, base: null };
+    return keep("report", own, data, label, more);
+  }
+
+  /**
+   * @param {string} t
+   * @param {Pick<Op, "case" | "assignment" | "cycle" | "base">} own `case` "" for one that this very work opens
+   * @param {Record<string, unknown>} data
+   * @param {Label} label
+   * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft, draftOf?: string,
+   *   before?: import("./engine.js").Before }} more
+   */
+  async function keep(t, own, data, label, { photos = [], undo = 0, accuracy = null, draft, draftOf, before }) {
+    const now = clock();
+    const id = random.id();
+    const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
+    const ref = own.case || id;
+    /** @type {Op} */
+    const op = {
+      id, n, t, v: 1, ...own, case: ref, prev: await last(ref), device_time: new Date(now).toISOString(), accuracy,
+      data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
+    };
+    const more = { ...(draft ? { draft } : {}), ...(before ? { before } : {}) };
+    /** @type {Entry} */
+    const entry = { user, op, not_before: now + undo, label, ...more };
+    await firm([
+      ["put", "ops", id, entry],
+      ["put", "kv", "n", n],
+      ["del", "drafts", draftKey(draftOf ?? ref)],
+      .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
+    ]);
+    if (!(await store.get("outbox", "ops", id))) throw new Error("not kept");
+    return entry;
+  }
+
+  /**
+   * Takes an intention back that has not been sent; false where it is too late.
+   * @param {string} id
+   */
+  async function undo(id) {
+    /** @type {Entry | undefined} */
+    const entry = await store.get("outbox", "ops", id);
+    if (!entry || entry.user !== user || clock() >= readyAt(entry)) return false;
+    const shots = (await pictures.mine()).filter((shot) => shot.op === id);
+    // What was done after it on that case waits for it no longer: it has not been sent either.
+    const after = (await mine("ops")).filter(({ op }) => op.prev === id);
+    await store.write("outbox", [
+      ["del", "ops", id],
+      .../** @type {Change[]} */ (
+        after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
+      ),
+      .../** @type {Change[]} */ (entry.draft ? [["put", "drafts", draftKey(entry.op.case), entry.draft]] : []),
+      .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
+    ]);
+    return true;
+  }
+
+  /** Whether the crew may still take back what it sent. @param {Entry} entry @param {Entry[]} all */
+  function mayWithdraw({ op, result, at }, all) {
+    const fresh = clock() - (at ?? Date.parse(op.device_time)) < WITHDRAW_MS;
+    const stands = at === undefined || ["applied", "deposited"].includes(result?.result ?? "");
+    return MOVES.includes(op.t) && fresh && stands && !all.some((each) => each.op.data["op"] === op.id);
+  }
+
+  /**
+   * Takes back what has been sent or may have been: the city is asked to. Null where that is too late.
+   * @param {string} id
+   */
+  async function withdraw(id) {
+    const all = [...(await mine("ops")), ...(await mine("sent"))];
+    const entry = all.find(({ op }) => op.id === id);
+    if (!entry || !mayWithdraw(entry, all)) return null;
+    const { case: ref, assignment, cycle, base } = entry.op;
+    return keep("withdraw", { case: ref, assignment, cycle, base }, { op: id }, entry.label, before(entry));
+  }
+
+  /** @param {string} ref @param {Draft} draft */
+  async function keepDraft(ref, draft) {
+    await firm([["put", "drafts", draftKey(ref), draft]]);
+  }
+
+  /** What was begun for a job and not saved yet.
+   * @param {string} ref @returns {Promise<{ draft: Draft | null, shots: Shot[] }>} */
+  async function draftOf(ref) {
+    const draft = await store.get("outbox", "drafts", draftKey(ref));
+    const shots = (await pictures.mine()).filter((shot) => shot.case === ref && shot.op === null);
+    return { draft: draft ?? null, shots: shots.sort((a, b) => a.at - b.at) };
+  }
+
+  /** A result was read. @param {string} id */
+  async function dismiss(id) {
+    const entry = await store.get("outbox", "sent", id);
+    if (entry) await store.write("outbox", [["put", "sent", id, { ...entry, seen: true }]]);
+  }
+
+  /**
+   * When each operation may go: never before what was done earlier on its case, which may yet be undone.
+   * @param {Entry[]} ops in order
+   */
+  function starts(ops) {
+    /** @type {Map<string, number>} */
+    const latest = new Map();
+    return ops.map((entry) => {
+      const at = Math.max(readyAt(entry), latest.get(entry.op.case) ?? 0);
+      latest.set(entry.op.case, at);
+      return at;
+    });
+  }
+
+  /** When an operation by itself may go. @param {Entry} entry */
+  const readyAt = ({ not_before }) => soon(not_before, UNDO_MS, clock());
+
+  /**
+   * The operation that the next one on this case follows. One that the city takes only once its author may
+   * act again is none: new work under a new job must not wait for it.
+   * @param {string} ref
+   */
+  async function last(ref) {
+    const told = [...(await mine("ops")), ...(await mine("sent"))].filter(
+      ({ op, result }) => (op.case === ref || result?.to === ref) && result?.why !== "author",
+    );
+    return told.sort((a, b) => b.op.n - a.op.n)[0]?.op.id ?? null;
+  }
+
+  /** What this user did, in order.
+   * @param {"ops" | "sent"} name @returns {Promise<Entry[]>} */
+  async function mine(name) {
+    const rows = (await store.all("outbox", name)).map(([, entry]) => /** @type {Entry} */ (entry));
+    return rows.filter((entry) => entry.user === user).sort((a, b) => a.op.n - b.op.n);
+  }
+
+  /**
+   * All work of this user that the city may not have, to carry to it as a file: operations as they would be
+   * sent, and photos with their bytes.
+   */
+  async function saved() {
+    const ops = [...(await mine("ops")), ...(await mine("sent"))].map(({ op }) => op);
+    const shots = (await pictures.mine()).filter((shot) => shot.op);
+    const photos = [];
+    for (const shot of shots) photos.push({ ...shot, data: await pictures.bytesOf(shot) });
+    return { ops: ops.sort((a, b) => a.n - b.n), photos, device: await store.get("outbox", "kv", `device:${user}`) };
+  }
+
+  /** A write that must not fail for want of space: the reserve is given up for it.
+   * @param {Change[]} changes */
+  async function firm(changes) {
+    try {
+      await store.write("outbox", changes);
+    } catch (fault) {
+      if (/** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
+      await store.write("outbox", [["del", "chunks", "reserve"]]);
+      await store.write("outbox", changes);
+    }
+  }
+
+  /** Puts the reserve (back) where there is room. Failing is no harm. */
+  async function stock() {
+    if (await store.get("outbox", "chunks", "reserve")) return;
+    try {
+      await store.write("outbox", [["put", "chunks", "reserve", new ArrayBuffer(RESERVE)]]);
+    } catch {
+      // The phone is full now; the next time there may be room.
+    }
+  }
+
+  /** @param {string} ref */
+  const draftKey = (ref) => `${user}:${ref}`;
+
+  return {
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, dismiss, starts, mine, saved, firm, stock,
+  };
+}
+
+/** @param {Entry} entry */
+function before({ before }) {
+  return before ? { before } : {};
+}

@@ -1,0 +1,90 @@
+// This phone: whose it is, its engine, and the words that its screens put together.
+
+import { createEngine, introduce, whoIs } from "./engine.js";
+import { net } from "./exchange.js";
+import { oneTab } from "./lock.js";
+import { clone, fill, part, template } from "./page.js";
+import { speaker } from "./say.js";
+import { openStore } from "./store.js";
+import { takeWaiting } from "./worker.js";
+
+/**
+ * @typedef {Awaited<ReturnType<import("./engine.js").Engine["view"]>>} View
+ * @typedef {object} App what a screen may ask of the page that shows it
+ * @property {(moved?: boolean, body?: boolean) => Promise<void>} draw
+ * @property {(asked?: boolean) => Promise<void>} send
+ * @property {() => Promise<void>} plan
+ * @property {(entry: import("./engine.js").Entry) => void} offerUndo
+ * @property {(words: string) => void} announce
+ * @property {<T>(keep: () => Promise<T>, form?: Element) => Promise<T | null>} kept
+ */
+
+const page = document.body.dataset;
+export const lang = document.documentElement.lang;
+const main = part(document, "#main");
+export const { say, many, moment, promise, place, named, distance } = speaker(
+  template("words"), lang, page["zone"] ?? "UTC",
+);
+export const store = openStore();
+await takeWaiting();
+export const who = (await whoIs(store)) ?? (await welcome());
+export const engine = createEngine({
+  store,
+  net,
+  clock: Date.now,
+  random: { id: () => randomId(), fraction: Math.random },
+  digest: async (data) => hex(await crypto.subtle.digest("SHA-256", data)),
+  user: who.person,
+  lock: oneTab,
+  fill: async () => {
+    const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
+    return quota ? usage / quota : 0;
+  },
+  release: page["release"] ?? "",
+});
+
+export function crewNames() {
+  return who.crews.map(({ name }) => name).join(", ");
+}
+
+/** The first screen of a phone that nobody uses yet. Ends when the city says whose it is.
+ * @returns {Promise<import("./engine.js").Who>} */
+function welcome() {
+  const screen = clone("t-welcome");
+  main.replaceChildren(screen);
+  fill(document, "said", say("nobody"));
+  return new Promise((resolve) => {
+    /** @param {string} [code] */
+    const look = async (code) => {
+      const box = part(main, "[data-fill=welcome]");
+      try {
+        resolve((await introduce({ store, net }, code)).who);
+      } catch (fault) {
+        const problem = String(/** @type {Error} */ (fault).message);
+        box.hidden = code === undefined && problem === "login";
+        fill(main, "welcome", say(`trouble.${problem}`));
+        if (code !== undefined) part(main, "#code").focus();
+      }
+    };
+    part(main, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void look(/** @type {HTMLInputElement} */ (part(main, "#code")).value);
+    });
+    window.addEventListener("online", () => void look());
+    void look();
+  });
+}
+
+/** A random UUID; crypto.randomUUID is younger than the oldest browser served. */
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const text = hex(bytes.buffer);
+  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join("-");
+}
+
+/** @param {ArrayBuffer | ArrayBufferLike} data */
+function hex(data) {
+  return [...new Uint8Array(data)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

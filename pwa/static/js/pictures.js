@@ -1,0 +1,119 @@
+// Photos on their way to the city: their rows, their bytes in pieces, and how they are sent.
+
+import { PIECE, reached, Stopped } from "./wire.js";
+
+/**
+ * @typedef {import("./engine.js").Parts} Parts
+ * @typedef {import("./engine.js").Shot} Shot
+ * @typedef {import("./engine.js").Change} Change
+ * @typedef {ReturnType<typeof createPictures>} Pictures
+ */
+
+/** @param {Parts} parts */
+export function createPictures({ store, net, clock, random, digest, user }) {
+  /**
+   * Keeps a photo for a job, before anything is decided about it.
+   * @param {string} ref
+   * @param {ArrayBuffer} data
+   * @param {string} type
+   * @param {ArrayBuffer} [thumb] a small JPEG that stays when the bytes have gone
+   * @returns {Promise<Shot>}
+   */
+  async function keepPhoto(ref, data, type, thumb) {
+    /** @type {Shot} */
+    const shot = {
+      id: random.id(),
+      user,
+      case: ref,
+      op: null,
+      sha256: await digest(data),
+      bytes: data.byteLength,
+      type,
+      pieces: Math.ceil(data.byteLength / PIECE),
+      uploaded: false,
+      at: clock(),
+      ...(thumb ? { thumb } : {}),
+    };
+    /** @type {Change[]} */
+    const changes = [["put", "photos", shot.id, shot]];
+    for (let i = 0; i < shot.pieces; i++) {
+      changes.push(["put", "chunks", chunkKey(shot.id, i), data.slice(i * PIECE, (i + 1) * PIECE)]);
+    }
+    await store.write("outbox", changes);
+    return shot;
+  }
+
+  /** @param {string} id */
+  async function dropPhoto(id) {
+    /** @type {Shot | undefined} */
+    const shot = await store.get("outbox", "photos", id);
+    if (shot && shot.op === null) await store.write("outbox", allGone(shot));
+  }
+
+  /** The whole photo as it will be sent, in pieces; empty where only its thumbnail is left.
+   * @param {Shot} shot @returns {Promise<ArrayBuffer[]>} */
+  async function bytesOf(shot) {
+    const rows = await store.all("outbox", "chunks", `${shot.id}:`);
+    return rows.map(([, data]) => data);
+  }
+
+  /** @returns {Promise<Shot[]>} */
+  async function mine() {
+    const rows = await store.all("outbox", "photos");
+    return rows.map(([, shot]) => shot).filter((shot) => shot.user === user);
+  }
+
+  /** Photos of saved work whose bytes the city does not have, the oldest first. */
+  async function unsent() {
+    const shots = (await mine()).filter((shot) => shot.op && !shot.uploaded && !shot.refused);
+    return shots.sort((a, b) => a.at - b.at);
+  }
+
+  /** Sends one photo, from where an earlier try ended. One that the city cannot read is marked, and holds up no
+   * other. @param {Shot} shot @param {() => boolean} over */
+  async function send(shot, over) {
+    let offset = 0;
+    for (let i = 0; i < shot.pieces + 3 && !shot.uploaded && !shot.refused; i++) {
+      if (over()) return;
+      const index = Math.floor(offset / PIECE);
+      /** @type {ArrayBuffer | undefined} */
+      const piece = await store.get("outbox", "chunks", chunkKey(shot.id, index));
+      if (!piece) {
+        shot.refused = "gone";
+        break;
+      }
+      const reply = await reached(net.piece(shot, offset, piece.slice(offset - index * PIECE)));
+      if (reply.status === 401) throw new Stopped("login");
+      else if (reply.status === 409) offset = reply.offset;
+      else if (reply.status === 422 && reply.fault && reply.fault !== "digest") shot.refused = reply.fault;
+      else if (reply.status === 413 && reply.fault === "too_large") shot.refused = "too_large";
+      else if (reply.status === 422) offset = 0;
+      else if (reply.status === 429 || reply.status === 503) throw new Stopped("busy", reply.retryAfter);
+      else if (reply.status !== 200) throw new Stopped(reply.status >= 500 ? "server" : "portal");
+      else if (reply.complete) shot.uploaded = true;
+      else offset = reply.offset;
+    }
+    if (!shot.uploaded && !shot.refused) throw new Stopped("server");
+    await store.write("outbox", [["put", "photos", shot.id, shot]]);
+  }
+
+  return { keepPhoto, dropPhoto, bytesOf, mine, unsent, send };
+}
+
+/** The bytes go, row and thumbnail stay. @param {Shot} shot @returns {Change[]} */
+export function bytesGone(shot) {
+  /** @type {Change[]} */
+  const changes = [];
+  for (let i = 0; i < shot.pieces; i++) changes.push(["del", "chunks", chunkKey(shot.id, i)]);
+  return changes;
+}
+
+/** @param {Shot} shot @returns {Change[]} */
+export function allGone(shot) {
+  return [["del", "photos", shot.id], ...bytesGone(shot)];
+}
+
+/** @param {string} id @param {number} index */
+function chunkKey(id, index) {
+  return `${id}:${String(index).padStart(4, "0")}`;
+}

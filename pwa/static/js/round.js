@@ -1,0 +1,240 @@
+// One exchange with the city: work goes out, results and news come in, then photos. A kill between any two steps
+// is harmless.
+
+import { allGone, bytesGone } from "./pictures.js";
+import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
+
+/**
+ * @typedef {import("./engine.js").Parts} Parts
+ * @typedef {import("./engine.js").Entry} Entry
+ * @typedef {import("./engine.js").Result} Result
+ * @typedef {import("./engine.js").Reply} Reply
+ * @typedef {import("./engine.js").Change} Change
+ * @typedef {{ outbox: import("./outbox.js").Outbox, pictures: import("./pictures.js").Pictures,
+ *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string> }} Whole
+ */
+
+// With these the work is not done yet: the phone keeps it and asks again.
+const NOT_YET = ["held", "retry"];
+const FULL = 0.8;
+
+/** @param {Parts} parts @param {Whole} whole */
+export function createRound({ store, net, clock, random, user, release, fill }, { outbox, pictures, mirror, signIn }) {
+  let batch = BATCH;
+
+  /** True where another round is worth it. `tried` counts how often each thing was sent in this run.
+   * @param {Map<string, number>} tried @param {() => boolean} over */
+  async function round(tried, over) {
+    if (!fill || (await fill()) < FULL) await outbox.stock();
+    const device = (await store.get("outbox", "kv", `device:${user}`)) ?? (await signIn());
+    const all = await outbox.mine("ops");
+    const at = outbox.starts(all);
+    const ready = all.filter(
+      (entry, i) => (at[i] ?? 0) <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
+    );
+    const batched = fitting(ready);
+    const known = await mirror.known();
+    // The mirror may be another's by now, or gone. What work of ours the city has taken is known without it.
+    const heard = known["cursors"] && Object.keys(known["cursors"]).length ? known : await acknowledged();
+    const nonce = random.id();
+    const asked = {
+      protocol: PROTOCOL,
+      nonce,
+      epoch: heard["epoch"] ?? "",
+      device,
+      release,
+      device_time: new Date(clock()).toISOString(),
+      cursors: heard["cursors"] ?? {},
+      limit: 250,
+      waiting: {
+        ops: all.length,
+        photos: (await pictures.unsent()).length,
+        oldest: all[0] ? Math.floor(Date.parse(all[0].op.device_time) / 1000) : null,
+      },
+      ops: batched.map((entry) => entry.op),
+    };
+    const reply = await reached(net.exchange(asked));
+    if (reply.status === 413) return halved(batched);
+    const answer = sound(reply, nonce);
+    await takeResults(answer, batched, asked.epoch, asked.cursors, tried);
+    if (answer.auth !== "ok") return barred(answer.auth, tried, over);
+    await mirror.take(answer, known);
+    await outbox.firm([
+      ["put", "kv", "updated", clock()], ["put", "kv", "problem", ""], ["put", "kv", "fails", 0],
+      ["put", "kv", "next_try", 0],
+    ]);
+    const sentOne = await sendPhotos(tried, over);
+    const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
+    return more || batched.length < ready.length || sentOne;
+  }
+
+  /** Nothing is told to this phone now. What it did may still be sent, photos too.
+   * @param {string} auth @param {Map<string, number>} tried @param {() => boolean} over */
+  async function barred(auth, tried, over) {
+    if (auth === "revoked" || auth === "disabled") await mirror.wipe();
+    if (auth === "login" && !tried.has("login")) {
+      tried.set("login", 1);
+      try {
+        await signIn();
+        return true;
+      } catch (fault) {
+        if (!(fault instanceof Stopped) || fault.problem !== "login") throw fault;
+      }
+    }
+    await sendPhotos(tried, over);
+    throw new Stopped(auth === "revoked" || auth === "disabled" ? auth : "login");
+  }
+
+  /**
+   * A result takes its operation out of the outbox in the transaction that stores the result, and nothing
+   * else ever does.
+   * @param {any} answer @param {Entry[]} batched @param {string} epoch
+   * @param {Record<string, number>} cursors @param {Map<string, number>} tried
+   */
+  async function takeResults(answer, batched, epoch, cursors, tried) {
+    // The log may have grown no further than this when it took our work.
+    const news = Object.values(answer.changes).map((/** @type {any} */ each) => each.to);
+    const upto = Math.max(0, ...Object.values(cursors), ...news);
+    /** @type {Change[]} */
+    const changes = [];
+    for (const result of /** @type {Result[]} */ (answer.results)) {
+      const entry = batched.find(({ op }) => op.id === result.id);
+      if (!entry) continue;
+      if (NOT_YET.includes(result.result)) {
+        tried.set(result.id, (tried.get(result.id) ?? 0) + 1);
+        changes.push(["put", "ops", result.id, { ...entry, result }]);
+      } else {
+        changes.push(...answered(entry, result, upto));
+      }
+    }
+    // What was held or deposited is done later, and the city tells in its user's scope.
+    const late = Object.values(answer.changes).flatMap((/** @type {any} */ each) => each.set);
+    for (const { kind, ref, result, why, to } of late) {
+      if (kind !== "result" || NOT_YET.includes(result)) continue;
+      const entry = (await store.get("outbox", "ops", ref)) ?? (await store.get("outbox", "sent", ref));
+      const told = { id: ref, result, ...(why ? { why } : {}), ...(to ? { to } : {}) };
+      if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto));
+    }
+    const shots = await pictures.mine();
+    for (const shot of shots) {
+      if (shot.uploaded && answer.want.includes(shot.id)) {
+        changes.push(["put", "photos", shot.id, { ...shot, uploaded: false }]);
+      }
+    }
+    const sent = await outbox.mine("sent");
+    if (epoch && answer.reset.length) {
+      // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing.
+      for (const entry of sent.filter(({ upto }) => (upto ?? 0) >= answer.safe)) {
+        const { result: _result, ...again } = entry;
+        changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
+      }
+    } else if (answer.auth === "ok") {
+      changes.push(...(await forgotten(sent, shots, answer.safe)));
+    }
+    // Whoever may not read the city's news is not told either that its memory went back.
+    if (answer.auth === "ok") changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
+    if (changes.length) await outbox.firm(changes);
+  }
+
+  /** How far the log went when it last took our work, in the words of an exchange. */
+  async function acknowledged() {
+    const heard = await store.get("outbox", "kv", `heard:${user}`);
+    return heard ? { epoch: heard.epoch, cursors: { heard: heard.upto } } : {};
+  }
+
+  /** @param {Entry} entry @param {Result} result @param {number} upto @returns {Change[]} */
+  function answered(entry, result, upto) {
+    const seen = result.result === "applied" && !result.why;
+    const { id } = entry.op;
+    return [["del", "ops", id], ["put", "sent", id, { ...entry, result, at: clock(), upto, seen }]];
+  }
+
+  /**
+   * What the city keeps safely goes. Where the phone is nearly full, the pack's photos and the bytes of photos that
+   * arrived go too: never an operation, a thumbnail or a photo that has not arrived.
+   * @param {Entry[]} sent @param {import("./engine.js").Shot[]} shots @param {number} safe
+   * @returns {Promise<Change[]>}
+   */
+  async function forgotten(sent, shots, safe) {
+    /** @type {Change[]} */
+    const changes = [];
+    for (const { op, seen, upto, result } of sent) {
+      const own = shots.filter((shot) => shot.op === op.id);
+      const whole = own.every((shot) => shot.uploaded || shot.refused);
+      if (!seen || !whole || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
+      changes.push(["del", "sent", op.id], ...own.flatMap(allGone));
+    }
+    if (fill && (await fill()) > FULL) {
+      await mirror.lighten();
+      const arrived = new Set(sent.map(({ op }) => op.id));
+      const own = shots.filter((shot) => shot.uploaded && shot.thumb && arrived.has(shot.op ?? ""));
+      changes.push(...own.flatMap(bytesGone));
+    }
+    return changes;
+  }
+
+  /**
+   * Photos of work that has gone out. True where some operation waits for one that has arrived now.
+   * @param {Map<string, number>} tried @param {() => boolean} over
+   */
+  async function sendPhotos(tried, over) {
+    const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry]));
+    let sentOne = false;
+    for (const shot of await pictures.unsent()) {
+      const entry = waiting.get(shot.op ?? "");
+      if (over()) return false;
+      if (entry && !entry.result) continue; // its operation goes first
+      await pictures.send(shot, over);
+      sentOne ||= Boolean(entry) && (tried.get(shot.op ?? "") ?? 0) < 2;
+      if (shot.refused) await toldOf(shot);
+    }
+    return sentOne;
+  }
+
+  /** A photo that the city cannot read is something to look at. @param {import("./engine.js").Shot} shot */
+  async function toldOf(shot) {
+    const entry = await store.get("outbox", "sent", shot.op ?? "");
+    if (entry) await store.write("outbox", [["put", "sent", entry.op.id, { ...entry, seen: false }]]);
+  }
+
+  /** The answer, if the city itself gave it to this very request. @param {Reply} reply @param {string} nonce */
+  function sound(reply, nonce) {
+    if (reply.status === 401) throw new Stopped("login");
+    if (reply.status === 429 || reply.status === 503) throw new Stopped("busy", reply.retryAfter);
+    if (reply.status >= 500) throw new Stopped("server", reply.retryAfter);
+    const answer = reply.json;
+    const ours = reply.status === 200 && answer?.protocol === PROTOCOL && answer.nonce === nonce;
+    const whole = ours && Array.isArray(answer.results) && Array.isArray(answer.want) && answer.changes;
+    if (!whole || !Array.isArray(answer.scopes) || !Array.isArray(answer.reset)) throw new Stopped("portal");
+    return answer;
+  }
+
+  /** @param {Entry[]} batched */
+  async function halved(batched) {
+    const only = batched[0];
+    if (batched.length > 1) batch = Math.ceil(batched.length / 2);
+    // One that is small was refused by something between us and the city, and may pass elsewhere.
+    else if (!only || JSON.stringify(only.op).length <= LARGEST) throw new Stopped("portal");
+    else await store.write("outbox", [["put", "ops", only.op.id, { ...only, too_large: true }]]);
+    return true;
+  }
+
+  /** @param {Entry[]} ready */
+  function fitting(ready) {
+    const chosen = [];
+    let bytes = 0;
+    for (const entry of ready.slice(0, batch)) {
+      bytes += JSON.stringify(entry.op).length;
+      if (chosen.length && bytes > BATCH_BYTES) break;
+      chosen.push(entry);
+    }
+    return chosen;
+  }
+
+  return round;
+}
+
+/** @param {Result | undefined} a @param {Result} b */
+function same(a, b) {
+  return a?.result === b.result && (a.why ?? "") === (b.why ?? "");
+}

@@ -1,0 +1,105 @@
+// Outbox: everything that was done on this phone, with what became of it.
+
+import { PROTOCOL } from "./engine.js";
+import { endingOf } from "./jobs.js";
+import { clone, fill, part, when } from "./page.js";
+import { engine, many, moment, named, say, who } from "./phone.js";
+import { endingWords } from "./screen-close.js";
+
+/** @typedef {import("./phone.js").App} App */
+/** @typedef {import("./phone.js").View} View */
+/** @typedef {import("./engine.js").Entry} Entry */
+
+/** @param {App} app @param {View} view */
+export function outbox(app, view) {
+  const screen = clone("t-outbox");
+  const { outbox: waiting, sent, problem } = view;
+  const attention = sent.filter((entry) => !entry.seen);
+  const quiet = sent.filter((entry) => entry.seen).slice(0, 30);
+  fill(screen, "count", waiting.length ? say("some", { n: waiting.length }) : "");
+  const trouble = navigator.onLine ? problem : "offline";
+  fill(screen, "trouble", trouble ? say(`trouble.${trouble}`) : "");
+  fill(screen, "retry", waiting.length ? say("send_now") : say("look_again"));
+  when(screen, {
+    trouble: Boolean(trouble),
+    login: problem === "login",
+    attention: attention.length > 0,
+    waiting: waiting.length > 0,
+    sent: quiet.length > 0,
+    nothing: !waiting.length && !sent.length,
+    work: waiting.length > 0 || sent.length > 0,
+  });
+  part(screen, "[data-save]").addEventListener("click", () => void app.kept(saveToFile));
+  part(screen, "[data-waiting]").append(...waiting.map((entry) => item(app, entry, view)));
+  part(screen, "[data-attention]").append(...attention.map((entry) => item(app, entry, view)));
+  part(screen, "[data-sent]").append(...quiet.map((entry) => item(app, entry, view)));
+  return screen;
+}
+
+/** @param {App} app @param {Entry} entry @param {View} view */
+function item(app, entry, view) {
+  const row = clone("t-entry");
+  const { op, label, result } = entry;
+  const all = [...view.outbox, ...view.sent];
+  const photos = op.photos.length ? [many("photos", op.photos.length)] : [];
+  fill(row, "what", [endingWords(endingOf(op)), ...photos].join(", "));
+  fill(row, "label", [named(label.title), label.address].filter(Boolean).join(" · "));
+  const arrived = entry.at !== undefined;
+  const mark = !arrived ? "wait" : result?.result === "applied" || result?.result === "merged" ? "done" : "risk";
+  part(row, ".promise").dataset["promise"] = mark;
+  part(row, ".promise use").setAttribute("href", `#m-${mark}`);
+  fill(row, "state", arrived ? answer(entry, view) : waitingState(entry, view));
+  const back = part(row, "[data-withdraw]");
+  back.hidden = !engine.mayWithdraw(entry, all);
+  back.addEventListener("click", async () => {
+    await app.kept(async () => (await engine.undo(op.id)) || engine.withdraw(op.id));
+    await app.draw(false);
+    void app.send();
+  });
+  const seen = part(row, "[data-dismiss]");
+  seen.hidden = !arrived || Boolean(entry.seen);
+  seen.addEventListener("click", async () => {
+    await engine.dismiss(op.id);
+    await app.draw(false);
+  });
+  return row;
+}
+
+/** @param {Entry} entry @param {View} view */
+function answer({ op, result, at }, { shots }) {
+  const own = shots.filter((shot) => shot.op === op.id);
+  if (own.some((shot) => shot.refused)) return say("state.refused");
+  const exact = result?.why ? say(`state.${result.result}.${result.why}`, { to: result.to ?? "" }) : "";
+  const said = exact || say(`state.${result?.result}`, { time: moment(at ?? 0, Date.now()) });
+  const left = own.filter((shot) => !shot.uploaded).length;
+  return left ? `${said} ${many("photos_left", left)}` : said;
+}
+
+/** @param {Entry} entry @param {View} view */
+function waitingState({ op, result, too_large }, { jobs, shots }) {
+  const own = shots.filter((shot) => shot.op === op.id);
+  if (own.some((shot) => shot.refused)) return say("state.refused");
+  if (too_large) return say("state.too_large");
+  const exact = result?.why ? say(`state.${result.result}.${result.why}`) : "";
+  if (exact) return exact;
+  if (!jobs.some((job) => job.ref === op.case)) return say("state.no_job");
+  if (result) return say(`state.${result.result}`);
+  return own.some((shot) => !shot.uploaded) ? say("state.photos") : say("state.waiting");
+}
+
+/** All work on this phone as one file, should it never find signal again: `cityline device import` reads it. */
+async function saveToFile() {
+  const { ops, photos, device } = await engine.saved();
+  const told = photos.map(({ data, thumb: _thumb, ...shot }) => ({ ...shot, data: base64(data) }));
+  const file = { cityline: "outbox", protocol: PROTOCOL, device, person: who.person, ops, photos: told };
+  const url = URL.createObjectURL(new Blob([JSON.stringify(file)], { type: "application/json" }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: "cityline-outbox.json" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** @param {ArrayBuffer[]} pieces */
+function base64(pieces) {
+  const bytes = pieces.flatMap((piece) => [...new Uint8Array(piece)].map((byte) => String.fromCharCode(byte)));
+  return btoa(bytes.join(""));
+}

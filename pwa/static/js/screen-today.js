@@ -1,0 +1,86 @@
+// Today: the day's jobs in the order that the crew chose.
+
+import { isDone, metres, ordered } from "./jobs.js";
+import { all, clone, fill, part } from "./page.js";
+import { crewNames, distance, many, named, place, say } from "./phone.js";
+import { promised } from "./screen-job.js";
+
+/** @typedef {import("./phone.js").App} App */
+/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("./phone.js").View} View */
+
+const LATE_ROWS = 2; // so many done jobs are shown before they fold up
+
+/** @type {"due" | "priority" | "nearest"} */
+let order = "due";
+/** @type {{ lat: number, lon: number } | null} */
+let here = null;
+let hint = "";
+let earlier = false;
+
+/** @param {App} app @param {View} view */
+export function today(app, view) {
+  const screen = clone("t-today");
+  const now = Date.now();
+  const { done, open } = ordered(view.jobs, order, now / 1000, here);
+  const jobs = many("jobs", done.length + open.length);
+  fill(screen, "crews", crewNames());
+  fill(screen, "count", done.length ? say("jobs_done", { jobs, n: done.length }) : jobs);
+  fill(screen, "hint", hint);
+  for (const button of all(screen, "[data-order]")) {
+    button.setAttribute("aria-pressed", String(button.dataset["order"] === order));
+    button.addEventListener("click", () => void reorder(app, button.dataset["order"] ?? "due"));
+  }
+  const list = part(screen, "[data-list]");
+  const folded = !earlier && done.length > LATE_ROWS ? done.splice(0, done.length - LATE_ROWS) : [];
+  if (folded.length) {
+    const row = clone("t-earlier");
+    fill(row, "title", many("earlier", folded.length));
+    part(row, "[data-earlier]").addEventListener("click", () => {
+      earlier = true;
+      void app.draw(false);
+    });
+    list.append(row);
+  }
+  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+  for (const job of [...done, ...open]) list.append(row(job, job === current, now));
+  if (!list.children.length) list.replaceWith(clone(view.empty ? "t-loading" : "t-empty"));
+  return screen;
+}
+
+/** @param {Job} job @param {boolean} current @param {number} now */
+function row(job, current, now) {
+  const item = clone("t-row");
+  part(item, "li").dataset["stop"] = isDone(job) ? "done" : current ? "now" : "next";
+  part(item, "a").setAttribute("href", `#job/${job.ref}`);
+  fill(item, "title", named(job.title));
+  const far = here && order === "nearest" && !isDone(job) ? metres(job, here) : Infinity;
+  fill(item, "place", place(job) + (far < Infinity ? ` ·\u00a0${distance(far)}` : ""));
+  promised(item, job, now);
+  return item;
+}
+
+/** @param {App} app @param {string} how */
+async function reorder(app, how) {
+  order = /** @type {typeof order} */ (how);
+  hint = how === "nearest" && !here ? say("locating") : "";
+  await app.draw(false);
+  if (how !== "nearest") return;
+  here = await located();
+  if (order !== "nearest") return;
+  if (!here) order = "due";
+  hint = here ? "" : say("no_location");
+  await app.draw(false);
+}
+
+/** @returns {Promise<{ lat: number, lon: number } | null>} */
+function located() {
+  return new Promise((resolve) => {
+    if (!navigator.geolocation) return resolve(null);
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => resolve({ lat: coords.latitude, lon: coords.longitude }),
+      () => resolve(null),
+      { enableHighAccuracy: true, timeout: 10_000, maximumAge: 60_000 },
+    );
+  });
+}
