@@ -126,8 +126,12 @@ def doubt(s: Session, at: datetime) -> int:
 
 
 def sent(s: Session, device_id: str, photo_id: str) -> Photo | None:
-    """The photo that this device sent under that name."""
-    return s.scalars(select(Photo).where(Photo.staged_for == owner(device_id, photo_id))).first()
+    """The photo that this device sent under that name, or before with the form of the report that declares it."""
+    own = s.scalars(select(Photo).where(Photo.staged_for == owner(device_id, photo_id))).first()
+    if own:
+        return own
+    asked = select(Photo).join(DeclaredPhoto, DeclaredPhoto.photo_id == Photo.id)
+    return s.scalars(asked.where(DeclaredPhoto.device_id == device_id, DeclaredPhoto.id == photo_id)).first()
 
 
 def owner(device_id: str, photo_id: str) -> str:

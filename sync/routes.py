@@ -36,6 +36,7 @@ from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, enrolment, protocol, pull, push, residents, tries, uploads
 from sync.protocol import RETRY, Exchange, Unreadable, result
+from sync.told import key_of
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
@@ -130,7 +131,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         photos.settle_all(here.engine, here.store, settings.var, at, only=taken.photos)
     for told in taken.results:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
-            told["link"] = f"/s/{reports.token_for(settings.secret_key, told['id'])}"
+            told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
         want = declared.wanted(s, device.id)
     return _json(_answer(asked, at, auth="ok", results=taken.results, want=want))
@@ -161,7 +162,7 @@ def receipt(operation_id: str) -> Response:
         row = s.get(Operation, operation_id) if protocol.is_id(operation_id) else None
         if device is None or row is None or row.device_id != device.id or not row.case_id:
             abort(404)
-    link = reports.token_for(here.settings.secret_key, operation_id)
+    link = reports.token_for(here.settings.secret_key, key_of(operation_id))
     response = redirect(f"/s/{link}", 303)
     response.headers["Cache-Control"] = "no-store"
     return cast(Response, response)

@@ -20,6 +20,12 @@ from sync.protocol import APPLIED, Operation, result
 LANGUAGE = 10  # letters at most, as the column has it
 
 
+def key_of(operation_id: str) -> str:
+    """The report's key. A phone names its operation by the key of the form it was written in, so that a form that
+    did arrive and the operation that followed it are one report."""
+    return operation_id.replace("-", "")
+
+
 def take(
     s: Session, op: Operation, rows: Sequence[DeclaredPhoto], *, secret: str, by: Actor, at: datetime
 ) -> tuple[dict[str, Any], Case]:
@@ -32,6 +38,9 @@ def take(
         raise Refused("too_many")
     report = _taken(s, op, declared.arrived(s, rows), secret, by, at)
     case = report.case
+    came_before = {photo.upload_sha256: photo.id for photo in report.photos}  # with the form itself
+    for row in rows:
+        row.photo_id = row.photo_id or came_before.get(row.sha256)
     missing = [row for row in rows if row.photo_id is None]
     declared.belong(missing, case_id=case.id, report_id=report.id)
     why = "joined" if len(case.reports) > 1 else None
@@ -41,7 +50,7 @@ def take(
 def _taken(s: Session, op: Operation, arrived: Sequence[Any], secret: str, by: Actor, at: datetime) -> Report:
     telling = _telling(s, op, by)
     # Nobody follows a crew's report by a secret link, so nobody can work out what its token is.
-    token = reports.token_for(secret, op.id) if CREW not in by.roles else secrets.token_hex(16)
+    token = reports.token_for(secret, key_of(op.id)) if CREW not in by.roles else secrets.token_hex(16)
     if telling.join:
         try:
             with events.savepoint(s):
@@ -62,7 +71,7 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
     if place is None and address:
         words = f"{words}\n{address}".strip()  # a place that nobody knows is still what they said
     return reports.Telling(
-        key=op.id, service_code=work.text(op, "service"), channel="crew" if CREW in by.roles else "web",
+        key=key_of(op.id), service_code=work.text(op, "service"), channel="crew" if CREW in by.roles else "web",
         lang=(work.text(op, "lang") or "en")[:LANGUAGE], words=words, place=place, answers=answers,
         danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
     )  # fmt: skip

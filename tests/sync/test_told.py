@@ -1,5 +1,6 @@
 """Reports by field sync: a crew's, with work on them before they have a number; and a resident's."""
 
+import io
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -57,7 +58,7 @@ def test_a_crews_report_opens_a_case(engine: Engine, luis: Phone) -> None:
             "new",
             "crew",
             "Hanging by its wire.",
-            op["id"],
+            op["id"].replace("-", ""),
         )
         assert (row.lat, row.place_source) == (39.6, "gps")
         assert len(row.photos) == 1
@@ -225,6 +226,27 @@ def test_a_residents_report_needs_no_account(engine: Engine, nia: Resident) -> N
     mine = nia.http.get(told["link"], follow_redirects=True)
     assert "Out since Monday." in mine.text
     assert nia.exchange(op)["results"] == [told]
+
+
+def test_a_form_that_did_arrive_and_its_operation_are_one_report(engine: Engine, nia: Resident) -> None:
+    op = report(nia, photos=[declare(picture())])
+    key = op["id"].replace("-", "")
+    page = nia.http.get("/report").text
+    form = {
+        "csrf_token": page.partition('name="csrf_token" value="')[2].partition('"')[0], "key": key, "do": "send",
+        "group": "streetlight", "service-streetlight": "light-out", "lat": "39.6", "lon": "-71.2", "accuracy": "8",
+        "photo": (io.BytesIO(picture()), "lamp.jpg"),
+    }  # fmt: skip
+    assert "/sent/" in nia.http.post("/report", data=form).headers["Location"]
+    answer = nia.exchange(op)
+    [told] = answer["results"]
+    assert (told["result"], told["report"], answer["want"]) == ("applied", f"{told['to']}-A", [])
+    assert nia.piece(op["photos"][0], 0, picture()).headers["Upload-Complete"] == "?1"
+    assert "/case/" in nia.http.get(told["link"]).headers["Location"]
+    with reading(engine) as s:
+        [row] = case_of(s, told["to"]).reports
+        assert len(row.photos) == 1
+        assert s.scalar(select(func.count()).select_from(Photo)) == 1
 
 
 def test_a_receipt_leads_to_the_case_on_that_phone_only(app: Flask, clock: Clock, nia: Resident) -> None:
