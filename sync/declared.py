@@ -126,7 +126,7 @@ def doubt(s: Session, at: datetime) -> int:
 
 
 def sent(s: Session, device_id: str, photo_id: str) -> Photo | None:
-    """The photo that this device sent under that name, or before with the form of the report that declares it."""
+    """The photo that this device sent under that name, or with the form of the report that declares it."""
     own = s.scalars(select(Photo).where(Photo.staged_for == owner(device_id, photo_id))).first()
     if own:
         return own

@@ -21,8 +21,10 @@ LANGUAGE = 10  # letters at most, as the column has it
 
 
 def key_of(operation_id: str) -> str:
-    """The report's key. A phone names its operation by the key of the form it was written in, so that a form that
-    did arrive and the operation that followed it are one report."""
+    """The report's key: that of the form it was written in, by which a phone names its operation.
+
+    So a form that did arrive and the operation that followed it are one report.
+    """
     return operation_id.replace("-", "")
 
 
@@ -71,8 +73,8 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
     if place is None and address:
         words = f"{words}\n{address}".strip()  # a place that nobody knows is still what they said
     return reports.Telling(
-        key=key_of(op.id), service_code=work.text(op, "service"), channel="crew" if CREW in by.roles else "web",
-        lang=(work.text(op, "lang") or "en")[:LANGUAGE], words=words, place=place, answers=answers,
+        key=key_of(op.id), service_code=work.text(op, "service"),
+        channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE], words=words, place=place, answers=answers,
         danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
     )  # fmt: skip
 

@@ -39,7 +39,8 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  *   tab is at it, and says which; `over` turns true when the work has had its time
  * @typedef {() => Promise<number>} Fill how full the phone is, 0 to 1
  * @typedef {{ store: Store, net: Net, clock: () => number, random: { id(): string, fraction(): number },
- *   digest: (data: ArrayBuffer) => Promise<string>, user: number, release: string, lock?: Lock, fill?: Fill }} Parts
+ *   digest: (data: ArrayBuffer) => Promise<string>, user: number, release: string, lock?: Lock, fill?: Fill,
+ *   signIn?: () => Promise<string> }} Parts `signIn` names the phone where no person is behind it
  * @typedef {"" | "offline" | "portal" | "login" | "code" | "switched" | "revoked" | "disabled" | "server" | "busy"}
  *   Problem
  * @typedef {{ person: number, name: string, lang: string, crews: { id: number, name: string }[] }} Who
@@ -91,11 +92,12 @@ export function createEngine(parts) {
   const outbox = createOutbox(parts, pictures);
   const mirror = createMirror(parts);
   /** This phone's name for this user; where somebody else has logged in, the phone is theirs from now on. */
-  const signIn = async () => {
+  const ownSignIn = async () => {
     const { device, who } = await introduce(parts);
     if (who.person !== user) throw new Stopped("switched");
     return device;
   };
+  const signIn = parts.signIn ?? ownSignIn;
   const round = createRound(parts, { outbox, pictures, mirror, signIn });
   /** @type {Promise<void> | null} */
   let going = null;

@@ -41,7 +41,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * operation's id as its case.
    * @param {Record<string, unknown>} data service, words, lat, lon, accuracy, address, asset
    * @param {Label} label
-   * @param {{ photos?: Shot[], undo?: number, draftOf?: string }} [more]
+   * @param {{ photos?: Shot[], undo?: number, draftOf?: string, id?: string }} [more] `id` where it is chosen already
    */
   async function report(data, label, more = {}) {
     const own = { case: "", assignment: null, cycle: null, base: null };
@@ -54,11 +54,11 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * @param {Record<string, unknown>} data
    * @param {Label} label
    * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft, draftOf?: string,
-   *   before?: import("./engine.js").Before }} more
+   *   before?: import("./engine.js").Before, id?: string }} more
    */
-  async function keep(t, own, data, label, { photos = [], undo = 0, accuracy = null, draft, draftOf, before }) {
+  async function keep(t, own, data, label, more) {
+    const { photos = [], undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
     const now = clock();
-    const id = random.id();
     const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
     const ref = own.case || id;
     /** @type {Op} */
@@ -66,9 +66,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       id, n, t, v: 1, ...own, case: ref, prev: await last(ref), device_time: new Date(now).toISOString(), accuracy,
       data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
     };
-    const more = { ...(draft ? { draft } : {}), ...(before ? { before } : {}) };
     /** @type {Entry} */
-    const entry = { user, op, not_before: now + undo, label, ...more };
+    const entry = { user, op, not_before: now + undo, label, ...(draft ? { draft } : {}), ...(before ? { before } : {}) };
     await firm([
       ["put", "ops", id, entry],
       ["put", "kv", "n", n],
