@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
+COUNTS = ("done", "recorded")  # what becomes of a crew's closing when the city has moved on
+
 
 class WrongSetting(Exception):
     """A setting that cannot be used: names the variable, the fault and an example."""
@@ -38,6 +40,8 @@ class Settings:
     demo_codes: bool
     reports_an_hour: int
     crew_days: int
+    crew_reassigned: str
+    crew_cancelled: str
     phone_reports_an_hour: int
     all_phone_reports_an_hour: int
     postgres_bin: str  # folder of pg_dump and pg_restore; empty: those on PATH
@@ -83,6 +87,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),
+        crew_reassigned=_one_of(text("CREW_REASSIGNED", COUNTS[0]), "CREW_REASSIGNED", COUNTS),
+        crew_cancelled=_one_of(text("CREW_CANCELLED", COUNTS[1]), "CREW_CANCELLED", COUNTS),
         phone_reports_an_hour=_number(
             text("PHONE_REPORTS_AN_HOUR", "10"), "PHONE_REPORTS_AN_HOUR", 0, 100_000
         ),

@@ -66,6 +66,9 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
+    "fieldwork": ACTS["review"],
+    "fieldwork.release": ACTS["release"],
+    "fieldwork.count_as_done": (DISPATCHER,),
     "admin": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
     "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),

@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from city import db, photos, restoring
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
-from pwa.pages import account, admin, cases, crew, dispatch, phones, resident
+from pwa.pages import account, admin, cases, crew, dispatch, fieldwork, phones, resident
 from pwa.pages import photos as photo_pages
 from sync import routes as sync_routes
 
@@ -81,6 +81,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(crew.bp)
     app.register_blueprint(admin.bp)
     app.register_blueprint(phones.bp)
+    app.register_blueprint(fieldwork.bp)
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
     limits.init(app, settings.reports_an_hour)

@@ -59,6 +59,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "too_many_addresses": _("Three addresses are enough for one report."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
+        "nothing_to_count": _("This was no closing, so there is nothing to count as done."),
         "not_crew": _("A phone needs somebody who belongs to a crew."),
         "wrong_link": _("This link was used already, or is older than a day. Ask for a new one."),
         "known_email": _("Somebody with this address is on the list already."),

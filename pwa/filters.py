@@ -21,6 +21,7 @@ def init(app: Flask) -> None:
     app.jinja_env.filters.update(
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
+        deed=deed, unsettled=unsettled,
         channel=channel, tongue=tongue, asset=asset, role=role, role_does=role_does, letter=letter,
     )  # fmt: skip
 
@@ -235,6 +236,30 @@ def mark(code: str) -> str:
         "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }
     return words.get(code, _("Somebody has to look at this case."))
+
+
+def deed(t: str) -> str:
+    """What a phone's operation asks, for staff."""
+    words = {
+        "start": _("Start"), "pause": _("Pause"), "resume": _("Go on"), "wait": _("Wait"),
+        "close": _("Close"), "make_safe": _("Made safe"), "needs_parts": _("Needs parts"),
+        "note": _("Note"), "photo": _("Photo"), "time": _("Time"), "report": _("Report"),
+        "withdraw": _("Take back"),
+    }  # fmt: skip
+    return words.get(t, _("Something unreadable"))
+
+
+def unsettled(why: str) -> str:
+    """Why what a phone sent was not done, for staff; mark() where it is a case's mark too."""
+    words = {
+        "author": _("Its author was not in that crew when it came. A supervisor may release it."),
+        "revoked": _("It came from a phone that was revoked. A supervisor may release it."),
+        "deposited": _(
+            "Its author has not signed in on that phone for three days. A supervisor may release it."
+        ),
+        "quarantined": _("It could not be read, or was refused. It is kept as it came."),
+    }
+    return words.get(why) or mark(why)
 
 
 def channel(code: str) -> str:

@@ -37,6 +37,18 @@ ENDS: Final = {"make_safe": "made safe", "needs_parts": "needs parts"}
 
 # What push.py has to do for a decision. BARE keeps that it came, without its words and photos.
 VERB, VERB_UNDER_OLD_JOB, KEEP, BARE, NOTHING = "verb", "verb under old job", "keep", "bare", "nothing"
+VERB_AFTER_ALL = "verb after all"  # on a case that is restored first
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a city may settle for itself: whether a crew's closing counts all the same."""
+
+    reassigned: bool = True  # where its job was given to a crew that has not begun
+    cancelled: bool = False  # where the case was cancelled meanwhile
+
+
+RULES: Final = Rules()
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ class Seen:
     root: str | None = None  # the number of the case that this one was merged into
     closed_by_us: bool = False  # this cycle was closed by the same crew
     job_ended: str | None = None  # why the assignment is not live any more
+    rules: Rules = RULES
     waits_otherwise: bool = False  # it asks to wait, and the case waits for something else
 
 
@@ -86,6 +99,13 @@ TABLE: Final = (
     _Row(lambda c: c.t in FACTS, APPLIED, KEEP),
     # Work of an earlier cycle says nothing about the problem that came back.
     _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, KEEP, "reopened", review=True),
+    _Row(
+        lambda c: c.state == CANCELLED and c.rules.cancelled and c.t == "close" and c.job is not None,
+        APPLIED,
+        VERB_AFTER_ALL,
+        "cancelled",
+        review=True,
+    ),
     _Row(lambda c: c.state == CANCELLED, RECORDED, KEEP, "cancelled", review=True),
     _Row(lambda c: c.state == MERGED_STATE, RECORDED, KEEP, "merged", review=True),
     _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.t == "close", MERGED, KEEP, "closed"),
@@ -97,7 +117,13 @@ TABLE: Final = (
     _Row(lambda c: c.job is None, RECORDED, KEEP, "not_your_job", review=True),
     _Row(lambda c: c.t != "close", RECORDED, KEEP, "reassigned", review=True),
     _Row(lambda c: c.live is None, APPLIED, VERB_UNDER_OLD_JOB, "unassigned", review=True),
-    _Row(lambda c: not c.live_started, APPLIED, VERB_UNDER_OLD_JOB, "reassigned", review=True),
+    _Row(
+        lambda c: not c.live_started and c.rules.reassigned,
+        APPLIED,
+        VERB_UNDER_OLD_JOB,
+        "reassigned",
+        review=True,
+    ),
     _Row(lambda c: True, RECORDED, KEEP, "reassigned", review=True),
 )
 

@@ -25,7 +25,7 @@ from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
 from sync import declared, protocol, undo, work
 from sync import told as reporting
-from sync.merge import BARE
+from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
 TRIES = 3
@@ -55,6 +55,7 @@ class Sender:
     person_id: int | None
     deposit: str = ""
     secret: str = ""
+    rules: Rules = RULES
 
 
 @dataclass
@@ -91,13 +92,13 @@ def waiting(s: Session, sender: Sender) -> list[Row]:
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
 
 
-def again(s: Session, row: Row, *, by: Actor, at: datetime) -> list[str]:
+def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
     """Does what was stored and could not be done, and tells the phone of its result; then what follows on it.
 
     Returns the photos that wait for the store.
     """
     taken = Taken()
-    sender = Sender(row.device_id, row.person_id)
+    sender = Sender(row.device_id, row.person_id, rules=rules)
     op = protocol.reread(row.raw or "")
     if isinstance(op, Malformed):
         _set_aside(row, op.why)
@@ -130,7 +131,7 @@ def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], 
         by = people.actor(s.get_one(Person, sender.person_id)) if sender.person_id else people.A_RESIDENT
         if not sender.deposit:
             for row in waiting(s, sender):
-                taken.photos += again(s, row, by=by, at=at)
+                taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
         held = _awaited(s, sender)
         for op in ops:
             told = _one(s, op, sender, by, at, taken)
@@ -160,7 +161,7 @@ def _follow(s: Session, op_id: str, sender: Sender, by: Actor, at: datetime, tak
     """Does what was held until now."""
     held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
     for row in s.scalars(held.where(or_(Row.prev == op_id, Row.case_ref == op_id)).order_by(Row.n)).all():
-        taken.photos += again(s, row, by=by, at=at)
+        taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
 
 
 def _one(
@@ -231,7 +232,7 @@ def _settle(
             return _put_by(s, row, op, HELD, named, at)
         if named is None:
             raise Refused("unknown_case")
-        todo = work.decide(s, op, named, by=by, at=at)
+        todo = work.decide(s, op, named, by=by, at=at, rules=sender.rules)
         if todo.decision.result == DEPOSITED:
             return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
         if op.prev and _is_open(s.get(Row, op.prev)):

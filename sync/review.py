@@ -5,14 +5,15 @@ Verbs for supervisors and dispatchers, and what the worker does by itself when n
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import cases, events
 from city.events import Actor
-from city.lifecycle import CREW, Refused, may
+from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from city.schema import Assignment, Case, Operation, Person
 from sync import declared, protocol, push, work
+from sync.merge import RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, result
 
 WAITS = timedelta(hours=72)
@@ -24,7 +25,12 @@ def waiting(s: Session, limit: int) -> list[Operation]:
     return list(s.scalars(asked.limit(limit)))
 
 
-def release(s: Session, row: Operation, *, by: Actor, at: datetime) -> list[str]:
+def count(s: Session) -> int:
+    """How much somebody must look at."""
+    return s.scalar(select(func.count()).select_from(Operation).where(push.TO_REVIEW)) or 0
+
+
+def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
     """Lets deposited work be done as if its author were in that crew now, under the same table as any other.
 
     Returns the photos that wait for the store. Work that was done meanwhile is left alone.
@@ -34,7 +40,37 @@ def release(s: Session, row: Operation, *, by: Actor, at: datetime) -> list[str]
         return []
     _told(s, row, "release", by, at)
     row.review = None
-    return push.again(s, row, by=_author(s, row), at=at)
+    return push.again(s, row, by=_author(s, row), at=at, rules=rules)
+
+
+def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
+    """Closes the case as the crew said, though the table did not: a cancelled one is restored first, and of a
+    merged one it is what it was merged into.
+
+    Raises Refused `nothing_to_count` where it was no closing, and what cases.close() raises.
+    """
+    op = protocol.reread(row.raw or "")
+    if isinstance(op, protocol.Malformed) or op.t != "close" or row.case_id is None:
+        raise Refused("nothing_to_count")
+    case = cases.root_of(s, s.get_one(Case, row.case_id))
+    cases.lock(s, case)
+    if case.state == CANCELLED:
+        cases.restore(s, case, by=by, at=at)
+    if case.state not in OPEN:
+        raise Refused("wrong_state", move="close", state=case.state)
+    job = s.get(Assignment, op.assignment) if op.assignment else None
+    photos = declared.of(s, row.id)
+    missing = [photo for photo in photos if photo.photo_id is None and photo.fault is None]
+    cases.close(
+        s, case, by=by, at=at, outcome=work.text(op, "outcome"), no_photo=work.text(op, "no_photo") or None,
+        words=work.words_of(op), under=job, why=row.review or "counted", promised=len(missing),
+        photos_taken=[photo for photo in declared.arrived(s, photos) if photo.case_id == case.id],
+        # Done in an earlier cycle, it is no proof of when this one ended.
+        at_device=op.device_time if job and job.cycle == case.cycle else None,
+    )  # fmt: skip
+    declared.belong(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
+    dismiss(s, row, by=by, at=at)
+    return True
 
 
 def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:

@@ -35,6 +35,7 @@ from city.lifecycle import CREW, Refused
 from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, enrolment, protocol, pull, push, residents, tries, uploads
+from sync.merge import Rules
 from sync.protocol import RETRY, Exchange, Unreadable, result
 from sync.told import key_of
 
@@ -281,6 +282,11 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
+def _rules() -> Rules:
+    settings = _here().settings
+    return Rules(reassigned=settings.crew_reassigned == "done", cancelled=settings.crew_cancelled == "done")
+
+
 def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
 
@@ -299,7 +305,8 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     may = CREW in people.actor(person).roles
     if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
         auth = "ok" if may else "disabled"
-        return Caller(auth, device, person, push.Sender(device.id, person.id), bool(logged_in))
+        sender = push.Sender(device.id, person.id, rules=_rules())
+        return Caller(auth, device, person, sender, bool(logged_in))
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, person.id, deposit))
 

@@ -23,10 +23,11 @@ from city.lifecycle import (
     WAITING,
     Refused,
 )
+from city.people import THE_SYSTEM
 from city.schema import Assignment, Case, DeclaredPhoto, Photo
 from city.schema import Operation as Row
 from sync import declared, merge
-from sync.merge import BARE, KEEP, VERB_UNDER_OLD_JOB, Decision, Seen
+from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
 from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result
 
 # Operations whose verb takes words and photos itself; those of any other are kept beside it.
@@ -48,12 +49,12 @@ class Work:
     at: datetime
 
 
-def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime) -> Work:
+def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime, rules: Rules = RULES) -> Work:
     """Locks the case and asks the table. Raises Refused for a job that is another case's."""
     cases.lock(s, case)
     job = _job(s, op, case, by, at)
     root = cases.root_of(s, case)
-    return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by)), by, at)
+    return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by, rules)), by, at)
 
 
 def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[str, Any]:
@@ -147,12 +148,13 @@ def _job(s: Session, op: Operation, case: Case, by: Actor, at: datetime) -> Assi
     return held if held and held.crew_id in by.crew_ids else None
 
 
-def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor) -> Seen:
+def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor, rules: Rules) -> Seen:
     live = cases.live(case)
     ours = {job.crew_id} if job else set(by.crew_ids)
     closure = case.closures[-1] if case.closures and case.state == CLOSED else None
     return Seen(
         t=op.t,
+        rules=rules,
         cycle=job.cycle if job else op.cycle,
         job=job.id if job else None,
         state=case.state,
@@ -181,7 +183,9 @@ def _moved(
     evidence: dict[str, Any] = {"words": words, "photos_taken": taken}
     cycle = case.cycle
     if op.t == "close":
-        if work.decision.effect == VERB_UNDER_OLD_JOB:
+        if work.decision.effect == VERB_AFTER_ALL:
+            cases.restore(s, case, by=THE_SYSTEM, at=work.at)
+        if work.decision.effect in (VERB_UNDER_OLD_JOB, VERB_AFTER_ALL):
             told |= {"under": work.job, "why": work.decision.why}
         outcome, no_photo = text(op, "outcome"), text(op, "no_photo") or None
         told |= {"outcome": outcome, "no_photo": no_photo, "promised": len(missing)}

@@ -35,6 +35,7 @@ from city.routing import Route
 from city.schema import Case, Crew, Event, Photo, Report
 from pwa import access, errors, filters, forms
 from pwa.fragments import go, is_fragment, render
+from sync import review
 
 STANDINGS = ("late", "risk", "ok", "wait")
 ROWS = 500  # a page of the queue; the rest is counted and one link away
@@ -378,6 +379,7 @@ def _sides(s: Session, view: View) -> dict[str, Any]:
         "title": _title(view, crews),
         "saved": _saved(queries.tally(s, now=access.now()), crews),
         "crews": [crew for crew, _count in crews],
+        "field_work": review.count(s),
         "in_order": routing.in_order,
         "is_usual": routing.is_usual,
         "standings": STANDINGS,

@@ -21,8 +21,8 @@ from pwa import filters
 from sync import merge
 
 FRAGMENT = {"HX-Request": "true"}
-MOST_QUERIES = 13
-MOST_QUERIES_OF_A_CASE = 28
+MOST_QUERIES = 14
+MOST_QUERIES_OF_A_CASE = 29
 TOO_LONG = "x" * (MAX_WORDS + 1)
 
 

@@ -1,0 +1,66 @@
+"""Work that phones sent and that was not done: staff see it, count it as done, release it or put it away."""
+
+import json
+import uuid
+from collections.abc import Callable
+
+from factories import Town
+from flask.testing import FlaskClient
+
+from city import cases, events
+from city.schema import Device
+from sync import protocol, push
+
+
+def test_field_work_is_shown_counted_as_done_released_and_put_away(
+    town: Town, log_in: Callable[..., FlaskClient], token: Callable[[], str]
+) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        job, number = case.assignments[-1].id, case.number
+        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+    ids = sent_by_rosa(town, number, job)
+    browser = log_in("dispatcher")
+    assert "Sent, and not done" in browser.get("/dispatch").text
+    page = browser.get("/dispatch/field-work").text
+    assert all(
+        told in page for told in ("Rosa", number, "Count as done", "New lamp.", "It could not be read")
+    )
+    assert "Release" not in page
+    form = {"csrf_token": token()}
+    done = browser.post(f"/dispatch/field-work/{ids['closing']}/done", data=form)
+    assert done.headers["Location"] == "/dispatch/field-work?said=done"
+    with town.looking() as scene:
+        case = scene.case(number)
+        assert (case.state, case.outcome, case.review) == ("closed", "fixed", None)
+        assert case.closures[-1].crew_id == town.ids["lights"]
+        assert events.verify(scene.s) == []
+    assert browser.post(f"/dispatch/field-work/{ids['start']}/done", data=form).status_code == 422
+    supervisor = log_in("supervisor")
+    form = {"csrf_token": token()}
+    assert supervisor.post(f"/dispatch/field-work/{ids['start']}/release", data=form).status_code == 303
+    assert supervisor.post(f"/dispatch/field-work/{ids['junk']}/dismissal", data=form).status_code == 303
+    page = supervisor.get("/dispatch/field-work").text
+    assert "A crew sent work after it was closed" in page
+    assert "It could not be read" not in page
+
+
+def sent_by_rosa(town: Town, number: str, job: int) -> dict[str, str]:
+    """A closing after the case was cancelled, a deposited start, and something unreadable."""
+    rosa, device = town.ids["rosa"], str(uuid.uuid4())
+    with town.at_work() as scene:
+        scene.s.add(Device(id=device, person_id=rosa, token_hash="x", enrolled_at=town.now, seen_at=town.now))
+    op = {
+        "n": 1, "v": 1, "case": number, "assignment": job, "cycle": 1, "photos": [],
+        "device_time": town.now.isoformat(),
+    }  # fmt: skip
+    said = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp."}
+    told = {
+        "closing": op | {"id": str(uuid.uuid4()), "t": "close", "data": said},
+        "start": op | {"id": str(uuid.uuid4()), "t": "start"},
+        "junk": {"id": str(uuid.uuid4()), "t": "explode"},
+    }
+    for name, each in told.items():
+        sender = push.Sender(device, rosa, deposit="revoked" if name == "start" else "")
+        push.push(town.engine, sender, [protocol.reread(json.dumps(each))], town.now)
+    return {name: str(each["id"]) for name, each in told.items()}
