@@ -159,7 +159,7 @@ def start(
     check("start", case.state, by.roles)
     job = _own_job(case, by)
     if job and job.started_at is None:
-        job.started_at = at_device or at
+        job.started_at = min(at, max(at_device, job.given_at)) if at_device else at
     return _moved(s, case, "start", UNDERWAY, by=by, at=at, at_device=at_device, origin=origin)
 
 

@@ -109,6 +109,7 @@ def work() -> None:
         partial(uploads.sweep, settings.var),
         partial(_doubt, engine),
         partial(_bring_up, engine),
+        partial(_tidy_phones, engine),
         partial(_forget_logins, engine),
         partial(_root, engine),
     ]
@@ -520,6 +521,16 @@ def _bring_up(engine: Engine, now: datetime) -> int:
 
     with db.transaction(engine) as s:
         return declared.doubt(s, now) + review.overdue(s, now)
+
+
+def _tidy_phones(engine: Engine, now: datetime) -> int:
+    from sync import tidy
+
+    done = 0
+    for job in (tidy.take_done_away, tidy.drop_tombstones, tidy.compact):
+        with db.transaction(engine) as s:
+            done += job(s, now)
+    return done
 
 
 def _forget_logins(engine: Engine, now: datetime) -> int:

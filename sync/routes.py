@@ -34,7 +34,7 @@ from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import declared, devices, enrolment, protocol, pull, push, residents, tries, uploads
+from sync import declared, devices, enrolment, protocol, pull, push, residents, tidy, tries, uploads
 from sync.merge import Rules
 from sync.protocol import RETRY, Exchange, Unreadable, result
 from sync.told import key_of
@@ -347,12 +347,14 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
             return {"want": want}
         by = people.actor(s.get_one(Person, caller.person.id))
         scopes = pull.scopes_of(list(by.crew_ids), caller.person.id)
-        cursors = {} if reset else asked.cursors
+        oldest = tidy.horizon(s, at)
+        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < oldest]
+        cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
         return {
             "want": want,
             "scopes": scopes,
             "changes": pull.changes(s, scopes, cursors, limit=asked.limit, at=at),
-            "reset": scopes if reset else [],
+            "reset": anew,
             "safe": devices.safe(s, at),
         }
 

@@ -1,0 +1,67 @@
+"""What is forgotten with time: jobs that are done, tombstones, and all of an operation but what became of it.
+
+For the worker. Each takes so many at a time, so that nobody waits behind it.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from city import events
+from city.lifecycle import CLOSED
+from city.schema import Case, DeclaredPhoto, FeedRow, Operation, Root
+from sync.protocol import DEPOSITED, HELD
+from sync.pull import DONE_STAYS
+
+KEPT = timedelta(days=90)
+AT_ONCE = 500
+
+
+def horizon(s: Session, at: datetime) -> int:
+    """The seq below which tombstones are dropped: a phone that has not read so far begins anew."""
+    return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - KEPT).date())) or 0
+
+
+def take_done_away(s: Session, at: datetime) -> int:
+    """Jobs that were closed a day ago leave the phones. Returns how many."""
+    done = (
+        select(FeedRow.scope, FeedRow.ref)
+        .join(Case, Case.number == FeedRow.ref)
+        .where(FeedRow.kind == "job", FeedRow.present, Case.state == CLOSED)
+        .where(Case.closed_at <= at - DONE_STAYS)
+        .limit(AT_ONCE)
+    )
+    rows = s.execute(done).all()
+    for scope, ref in rows:
+        events.feed(s, scope, "job", ref, present=False, why="done")
+    return len(rows)
+
+
+def drop_tombstones(s: Session, at: datetime) -> int:
+    """Forgets what is gone from a scope, and changed results, once phones had 90 days to hear of it."""
+    old = horizon(s, at)
+    gone = and_(FeedRow.seq <= old, or_(~FeedRow.present, FeedRow.kind == "result"))
+    dropped = s.execute(delete(FeedRow).where(gone)) if old else None
+    return int(getattr(dropped, "rowcount", 0))
+
+
+def compact(s: Session, at: datetime) -> int:
+    """Keeps of an old operation its id, the hash of its body and its result's name: a replay changes nothing.
+
+    What is still to be done or looked at stays whole. Returns how many were compacted.
+    """
+    old = list(
+        s.scalars(
+            select(Operation)
+            .where(Operation.received_at < at - KEPT, Operation.case_ref != "")
+            .where(Operation.code.not_in((HELD, DEPOSITED)), Operation.review.is_(None))
+            .limit(AT_ONCE)
+        )
+    )
+    ids = [row.id for row in old]
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(ids)))
+    for row in old:
+        row.result = {"id": row.result.get("id", row.id), "result": row.code}
+        row.case_ref, row.raw, row.prev, row.case_id, row.version = "", None, None, None, None
+    return len(old)

@@ -1,0 +1,102 @@
+"""What is forgotten with time: done jobs, tombstones, and all of an operation but what became of it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, picture
+from sqlalchemy import Engine, func, select
+
+from city import cases, events
+from city.db import reading, transaction
+from city.schema import DeclaredPhoto, FeedRow, Operation
+from sync import tidy
+
+
+def gone(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for news in answer["changes"].values() for row in news["gone"]]
+
+
+def test_a_job_that_was_closed_leaves_after_a_day(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
+    with transaction(engine) as s:
+        assert tidy.take_done_away(s, clock.tick(hours=23)) == 0
+        assert tidy.take_done_away(s, clock.tick(hours=2)) == 1
+    assert gone(luis.exchange()) == [{"kind": "job", "ref": lamp, "why": "done"}]
+    with transaction(engine) as s:
+        assert tidy.take_done_away(s, clock()) == 0
+
+
+def test_a_phone_that_was_away_for_too_long_begins_anew(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    luis.exchange()
+    old = dict(luis.cursors)
+    dispatch(engine, lamp, cases.unassign, clock)
+    luis.exchange()
+    other = make_lamp(engine, clock)
+    with transaction(engine) as s:
+        events.take_root(s, clock().date())
+    clock.tick(days=80)
+    with transaction(engine) as s:
+        assert tidy.drop_tombstones(s, clock.tick(days=5)) == 0
+    assert luis.exchange(cursors=old)["reset"] == []
+    with transaction(engine) as s:
+        assert tidy.drop_tombstones(s, clock.tick(days=10)) == 1
+    with reading(engine) as s:
+        assert list(s.scalars(select(FeedRow.ref))) == [other]
+    answer = luis.exchange(cursors=old)
+    scope = answer["reset"][0]
+    assert [job["ref"] for job in answer["changes"][scope]["set"]] == [other]
+    assert luis.exchange()["reset"] == []
+
+
+def test_an_old_operation_is_still_known_and_changes_nothing(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", words="New lamp.", photos=[declare(picture())])
+    luis.exchange(op)
+    kept = luis.op("note", luis.job(lamp) | {"ref": "26-999999"}, words="Set aside.")
+    luis.exchange(kept)
+    for _ in range(8):  # a phone that is used stays enrolled
+        clock.tick(days=10)
+        luis.exchange()
+    with transaction(engine) as s:
+        assert tidy.compact(s, clock()) == 0
+        assert tidy.compact(s, clock.tick(days=11)) == 1
+        assert tidy.compact(s, clock()) == 0
+    with reading(engine) as s:
+        row = s.get_one(Operation, op["id"])
+        assert (row.result, row.raw, row.case_id, row.case_ref) == (
+            {"id": op["id"], "result": "applied"}, None, None, "",
+        )  # fmt: skip
+        assert s.scalar(select(func.count()).select_from(DeclaredPhoto)) == 0
+        assert s.get_one(Operation, kept["id"]).raw
+        version = case_of(s, lamp).version
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+    assert luis.exchange(op | {"n": 99})["results"][0]["why"] == "another_body"
+    with reading(engine) as s:
+        assert case_of(s, lamp).version == version
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_ten_years_off_moves_no_promise_and_is_kept(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, years: int
+) -> None:
+    job = luis.job(lamp)
+    clock.tick(hours=2)
+    wrong = (clock() + timedelta(days=365 * years)).isoformat()
+    start = luis.op("start", job) | {"device_time": wrong}
+    close = luis.op("close", job, outcome="not found") | {"device_time": wrong}
+    assert [r["result"] for r in luis.exchange(start, close)["results"]] == ["applied", "applied"]
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        given, closing = case.assignments[-1].given_at, case.closures[-1]
+        assert given <= closing.done_at <= closing.closed_at == clock()
+        assert given <= case.assignments[-1].started_at <= clock()
+        line = events.of(s, events.of_case(case.id))[-1][0]
+        assert line.facts["bounded"] is True
+        assert line.at_device
+        assert line.at_device.isoformat() == wrong
