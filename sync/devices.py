@@ -17,7 +17,7 @@ from city.events import Actor
 from city.schema import Backup, Boot, Device, Person, Root
 from sync import uploads
 
-TOKEN_DAYS = 90
+TOKEN_DAYS = 90  # from its last use
 TURN_DAYS = 7  # a token this old is exchanged for the next
 # What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
 WAITING = ("ops", "photos", "oldest")
@@ -86,7 +86,7 @@ def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
     found = s.scalars(
         select(Device).where(or_(Device.token_hash == hashed, Device.next_hash == hashed))
     ).first()
-    lives = found is not None and at < (found.token_at or found.enrolled_at) + timedelta(days=TOKEN_DAYS)
+    lives = found is not None and at < found.seen_at + timedelta(days=TOKEN_DAYS)
     return found if lives else None
 
 
