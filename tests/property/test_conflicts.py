@@ -1,0 +1,194 @@
+"""The conflict table, a property a row: whatever else is so, the row that fits decides."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from city.lifecycle import CANCELLED, CLOSED, MERGED, MOVES, OPEN, STATES
+from sync import merge
+from sync.merge import (
+    ASKS,
+    BARE,
+    FACTS,
+    KEEP,
+    NOTHING,
+    TABLE,
+    VERB,
+    VERB_AFTER_ALL,
+    VERB_UNDER_OLD_JOB,
+    Decision,
+    Rules,
+    Seen,
+)
+
+numbers = st.none() | st.integers(1, 5)
+anything = st.builds(
+    Seen,
+    t=st.sampled_from([*ASKS, *FACTS]),
+    cycle=numbers,
+    job=numbers,
+    state=st.sampled_from(STATES),
+    case_cycle=st.integers(1, 5),
+    live=numbers,
+    live_is_ours=st.booleans(),
+    live_started=st.booleans(),
+    author_may=st.booleans(),
+    erased=st.booleans(),
+    root=st.none() | st.just("26-000009"),
+    closed_by_us=st.booleans(),
+    job_ended=st.none() | st.sampled_from(["reassigned", "made safe", "needs parts", "closed"]),
+    rules=st.builds(Rules, reassigned=st.booleans(), cancelled=st.booleans()),
+    waits_otherwise=st.booleans(),
+)
+# Whoever may act, on a case that is there, with work that is no fact, of the case's own cycle.
+acting = anything.map(
+    lambda c: replace(
+        c, author_may=True, erased=False, t=c.t if c.t in ASKS else "close", cycle=None, case_cycle=1
+    )
+)
+# The same, on a case that is open and not this crew's any more.
+lost = acting.map(
+    lambda c: replace(
+        c, job=c.job or 1, job_ended="reassigned", state=c.state if c.state in OPEN else "assigned",
+        live_is_ours=False,
+    )
+)  # fmt: skip
+
+
+def outcome(seen: Seen) -> tuple[str, str, str | None, bool]:
+    told = merge.decide(seen)
+    return told.result, told.effect, told.why, told.review
+
+
+def says(seen: Seen, *told: Any) -> None:
+    assert outcome(seen) == told
+
+
+@given(anything)
+def test_every_situation_has_an_answer_and_the_same_one_twice(seen: Seen) -> None:
+    told = merge.decide(seen)
+    assert isinstance(told, Decision)
+    assert told == merge.decide(seen)
+    assert (told.to is not None) == (seen.state == MERGED and seen.root is not None)
+
+
+@given(anything)
+def test_1_whoever_may_not_act_is_deposited(seen: Seen) -> None:
+    says(replace(seen, author_may=False), "deposited", NOTHING, "author", False)
+
+
+@given(anything)
+def test_2_of_an_erased_case_nothing_is_kept_but_that_it_came(seen: Seen) -> None:
+    says(replace(seen, author_may=True, erased=True), "recorded", BARE, "erased", True)
+
+
+@given(anything, st.sampled_from(FACTS))
+def test_3_a_fact_always_attaches(seen: Seen, t: str) -> None:
+    says(replace(seen, author_may=True, erased=False, t=t), "applied", KEEP, None, False)
+
+
+@given(acting, st.integers(2, 9))
+def test_4_work_of_an_earlier_cycle_moves_nothing(seen: Seen, cycle: int) -> None:
+    says(replace(seen, cycle=cycle - 1, case_cycle=cycle), "recorded", KEEP, "reopened", True)
+
+
+@given(acting)
+def test_5_a_city_may_count_what_was_cancelled(seen: Seen) -> None:
+    told = replace(seen, state=CANCELLED, t="close", job=1, rules=Rules(cancelled=True))
+    says(told, "applied", VERB_AFTER_ALL, "cancelled", True)
+
+
+@given(acting)
+def test_6_a_cancelled_case_stays_cancelled(seen: Seen) -> None:
+    told = replace(seen, state=CANCELLED, rules=Rules(cancelled=False))
+    says(told, "recorded", KEEP, "cancelled", True)
+
+
+@given(acting)
+def test_7_work_on_a_merged_case_goes_to_its_root(seen: Seen) -> None:
+    told = replace(seen, state=MERGED, root="26-000009")
+    says(told, "recorded", KEEP, "merged", True)
+    assert merge.decide(told).to == "26-000009"
+
+
+@given(acting)
+def test_8_the_crews_other_phone_adds_its_facts(seen: Seen) -> None:
+    says(replace(seen, state=CLOSED, closed_by_us=True, t="close"), "merged", KEEP, "closed", False)
+
+
+@given(acting, st.sampled_from(sorted(merge.ENDS)))
+def test_9_a_job_that_had_ended_in_just_this_way_is_merged(seen: Seen, t: str) -> None:
+    assume(seen.state not in (CANCELLED, MERGED))
+    says(replace(seen, t=t, job=1, job_ended=merge.ENDS[t]), "merged", KEEP, "closed", False)
+
+
+@given(acting)
+def test_10_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> None:
+    assume(seen.job_ended is None or seen.job_ended != merge.ENDS.get(seen.t))
+    says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", KEEP, "closed", True)
+
+
+@given(acting)
+def test_11_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
+    move, _ = ASKS[seen.t]
+    assume(seen.state in OPEN and seen.state in MOVES[move].sources)
+    says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", VERB, None, False)
+
+
+@given(acting)
+def test_12_a_step_back_is_only_kept(seen: Seen) -> None:
+    move, leads_to = ASKS[seen.t]
+    assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)
+    told = replace(seen, live=1, job=1, live_is_ours=True, job_ended=None)
+    says(told, "recorded", KEEP, "step_back", True)
+
+
+@given(acting)
+def test_13_work_without_a_job_is_only_kept(seen: Seen) -> None:
+    assume(seen.state in OPEN)
+    told = replace(seen, job=None, job_ended=None, live_is_ours=False)
+    says(told, "recorded", KEEP, "not_your_job", True)
+
+
+@given(lost)
+def test_14_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
+    assume(seen.t != "close")
+    says(seen, "recorded", KEEP, "reassigned", True)
+
+
+@given(lost)
+def test_15_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
+    says(replace(seen, t="close", live=None), "applied", VERB_UNDER_OLD_JOB, "unassigned", True)
+
+
+@given(lost)
+def test_16_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
+    told = replace(seen, t="close", live=2, live_started=False, rules=Rules(reassigned=True))
+    says(told, "applied", VERB_UNDER_OLD_JOB, "reassigned", True)
+
+
+@given(lost, st.booleans(), st.booleans())
+def test_17_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
+    seen: Seen, begun: bool, counts: bool
+) -> None:
+    assume(begun or not counts)
+    told = replace(seen, t="close", live=2, live_started=begun, rules=Rules(reassigned=counts))
+    says(told, "recorded", KEEP, "reassigned", True)
+
+
+def test_the_table_has_a_property_for_every_row() -> None:
+    here = [name for name in globals() if name.startswith("test_") and name.split("_")[1].isdecimal()]
+    assert sorted(int(name.split("_")[1]) for name in here) == list(range(1, len(TABLE) + 1))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_closed_cancelled_and_merged_cases_change_only_by_the_table(state: str) -> None:
+    """Nothing but the city's own rule about cancelled ones lets a phone move a case that is not open."""
+    if state in OPEN:
+        return
+    for t in ASKS:
+        seen = Seen(t=t, cycle=1, job=1, state=state, case_cycle=1, live=1, live_is_ours=True)
+        assert merge.decide(seen).effect == KEEP
