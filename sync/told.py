@@ -74,7 +74,8 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
         words = f"{words}\n{address}".strip()  # a place that nobody knows is still what they said
     return reports.Telling(
         key=key_of(op.id), service_code=work.text(op, "service"),
-        channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE], words=words, place=place, answers=answers,
+        channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
+        words=words, place=place, answers=answers,
         danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
     )  # fmt: skip
 

@@ -1,0 +1,141 @@
+"""Many at once, and what nobody should send: each intention once, a named result or a clear refusal."""
+
+import gzip
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from phones import OURS, Clock, Phone, case_of, declare, make_lamp, person, picture, story
+from sqlalchemy import Engine, func, select
+
+from city import events
+from city.db import reading
+from city.schema import Event, Operation
+from sync import protocol, push
+
+THREADS, WORK, BATCH = 16, 500, 50
+
+
+@pytest.mark.slow
+def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
+    engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    jobs = [luis.job(make_lamp(engine, clock)) for _ in range(10)]
+    told = [luis.op("note", jobs[n % 10], words=f"note {n}") for n in range(WORK - 10)]
+    told += [luis.op("close", job, outcome="not found") for job in jobs]
+    ops = [protocol.reread(json.dumps(op)) for op in told]
+    sender = push.Sender(luis.device, person(engine, "luis@city.test"))
+    batches = [ops[at : at + BATCH] for at in range(0, WORK, BATCH)]
+
+    def replay(thread: int) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        for batch in batches:
+            while True:
+                try:
+                    results += push.push(engine, sender, batch, clock()).results
+                    break
+                except push.Busy:  # as the phone does: it comes back
+                    continue
+        return results
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = list(pool.map(replay, range(THREADS)))
+    assert all(answer == answers[0] for answer in answers)
+    assert {told["result"] for told in answers[0]} == {"applied"}
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == WORK
+        kinds = dict(s.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
+        assert (kinds["note"], kinds["close"]) == (WORK - 10, 10)
+        assert events.verify(s) == []
+        case = case_of(s, jobs[0]["ref"])
+        notes = [words["note"] for event, words in story(s, case.number) if event.kind == "note"]
+        assert notes == [f"note {n}" for n in range(0, WORK - 10, 10)]
+
+
+def test_ten_thousand_operations_at_once_are_refused_whole(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    many = [luis.op("note", job, words=str(n)) for n in range(10_000)]
+    refused = luis.post(luis.body(*many))
+    assert (refused.status_code, refused.is_json) == (413, True)
+    packed = gzip.compress(json.dumps(luis.body(*many)).encode())
+    headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert luis.http.post("/sync/v1/exchange", data=packed, headers=headers).status_code == 413
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+    assert luis.exchange(*many[:50])["results"][0]["result"] == "applied"
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(luis: Phone) -> None:
+    bomb = gzip.compress(b"0" * 50_000_000)
+    assert len(bomb) < protocol.MAX_BODY
+    headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    refused = luis.http.post("/sync/v1/exchange", data=bomb, headers=headers)
+    assert (refused.status_code, refused.json["error"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_cut_in_half_is_refused_and_nothing_of_it_is_done(
+    engine: Engine, luis: Phone, lamp: str, packed: bool
+) -> None:
+    body = json.dumps(luis.body(luis.op("close", luis.job(lamp), outcome="not found"))).encode()
+    headers = OURS | {"Content-Type": "application/json"}
+    if packed:
+        body, headers = gzip.compress(body), headers | {"Content-Encoding": "gzip"}
+    refused = luis.http.post("/sync/v1/exchange", data=body[: len(body) // 2], headers=headers)
+    assert (refused.status_code, refused.json["error"]) == (400, "encoding" if packed else "not_json")
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+@pytest.mark.parametrize("forge", ["cookie", "body", "both"])
+def test_a_forged_device_hears_nothing_and_does_nothing(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, lamp: str, forge: str
+) -> None:
+    op = toni.op("close", luis.job(lamp), outcome="not found")
+    if forge != "body":
+        toni.http.set_cookie("cl_device", "x" * 43, path="/sync")
+    if forge != "cookie":
+        toni.device = luis.device
+    answer = toni.exchange(op)
+    assert (answer["auth"], answer["scopes"], answer["changes"], answer["want"]) == ("login", [], {}, [])
+    assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "login"}]
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+
+
+def test_a_crew_hears_nothing_of_another_crews_case(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str
+) -> None:
+    """Whatever it sends about it, and whatever cursors and scopes it names."""
+    job = luis.job(lamp)
+    scope = luis.exchange(cursors={})["scopes"][0]
+    ops = [toni.op(t, job, outcome="not found", words="x") for t in ("start", "close", "note")]
+    answer = toni.exchange(*ops, cursors={scope: 0, "user:1": 0})
+    assert {told["result"] for told in answer["results"]} == {"deposited"}
+    assert scope not in answer["scopes"]
+    told = json.dumps(answer["changes"]) + json.dumps(answer["want"])
+    assert lamp not in told
+    assert "Tansy" not in told
+
+
+def test_a_wrong_hash_begins_again_and_the_right_bytes_are_taken(luis: Phone, lamp: str) -> None:
+    op = luis.op("photo", luis.job(lamp), photos=[declare(picture())])
+    luis.exchange(op)
+    wrong = picture(250).ljust(op["photos"][0]["bytes"], b"\0")[: op["photos"][0]["bytes"]]
+    assert luis.piece(op["photos"][0], 0, wrong).json == {"error": "digest"}
+    assert luis.exchange()["want"] == [op["photos"][0]["id"]]
+    luis.upload(picture(), op["photos"][0]["id"])
+    assert luis.exchange()["want"] == []
+
+
+def test_an_id_of_somebody_elses_operation_tells_nothing(luis: Phone, toni: Phone, lamp: str) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found", words="Gone.")
+    luis.exchange(op)
+    other = toni.op("note", luis.job(lamp), words="Mine.") | {"id": op["id"]}
+    [told] = toni.exchange(other)["results"]
+    assert told == {"id": op["id"], "result": "quarantined", "why": "another_body"}
+    assert toni.http.get(f"/sync/v1/receipts/{op['id']}").status_code == 404
+    assert toni.http.head(f"/sync/v1/photos/{uuid.uuid4()}").headers["Upload-Offset"] == "0"
