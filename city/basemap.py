@@ -1,6 +1,7 @@
 """The city's own base map: streets, water and parks from the database as one PMTiles file of vector tiles."""
 
 import gzip
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import mapbox_vector_tile
 import numpy as np
 import shapely
+from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
 from shapely import STRtree
@@ -59,6 +61,44 @@ def build(s: Session, path: Path) -> int:
         os.fsync(file.fileno())
     part.replace(path)
     return len(tiles)
+
+
+def part(path: Path, corners: tuple[float, float, float, float]) -> bytes:
+    """The part of the file at `path` between west, south, east, north (degrees), as a file of the same kind.
+
+    For a phone that keeps its crew's area. Overviews are whole tiles, so it reaches a little further.
+    """
+    west, south, east, north = corners
+    with path.open("rb") as file:
+        source: Any = MmapSource(file)  # type: ignore[no-untyped-call]
+        header = Reader(source).header()  # type: ignore[no-untyped-call]
+        metadata = Reader(source).metadata()  # type: ignore[no-untyped-call]
+        chosen = [
+            (zxy_to_tileid(z, x, y), tile)
+            for (z, x, y), tile in all_tiles(source)  # type: ignore[no-untyped-call]
+            if _meets(z, x, y, corners)
+        ]
+    out = io.BytesIO()
+    writer: Any = Writer(out)  # type: ignore[no-untyped-call]
+    for tile_id, tile in sorted(chosen):
+        writer.write_tile(tile_id, tile)
+    corners_e7 = zip(("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7"), corners, strict=True)
+    kept = {
+        name: header[name]
+        for name in ("tile_type", "tile_compression", "min_zoom", "max_zoom", "center_zoom")
+    }
+    centre = {"center_lon_e7": round((west + east) * 5e6), "center_lat_e7": round((south + north) * 5e6)}
+    box = {name: round(degrees * 1e7) for name, degrees in corners_e7}
+    writer.finalize(kept | box | centre, metadata)
+    return out.getvalue()
+
+
+def _meets(z: int, x: int, y: int, corners: tuple[float, float, float, float]) -> bool:
+    (left, bottom), (right, top) = _mercator(np.array([corners[:2], corners[2:]]))
+    width = WORLD / 2**z
+    columns = _column(left, width), _column(right, width)
+    rows = _row(top, width), _row(bottom, width)
+    return columns[0] <= x <= columns[1] and rows[0] <= y <= rows[1]
 
 
 def _roads(s: Session) -> Iterator[_Feature]:

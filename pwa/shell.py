@@ -27,7 +27,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.security import safe_join
 
-from city import doctor
+from city import basemap, doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from pwa import access, filters, hours
 
@@ -36,6 +36,9 @@ LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;ma
 CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
 # A module names another: from "./x.js", import "./x.js", import("./x.js"); types in comments are none.
 IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"\./([\w-]+\.js)"', re.MULTILINE)
+# A map up to this size (bytes) is given whole: cutting it would spare little.
+SMALL_MAP = 4_000_000
+WIDEST = 2.0  # degrees
 # What map.js attaches to the page by itself.
 MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
@@ -199,6 +202,18 @@ def basemap_file() -> Response:
     )
 
 
+@bp.get("/basemap/part.pmtiles")
+def basemap_part() -> Response:
+    """The part of the city's map around `box` (west,south,east,north, degrees), for a phone to keep."""
+    file = access.here().settings.basemap
+    corners = _corners(request.args.get("box", ""))
+    if not file.is_file() or corners is None:
+        abort(404)
+    if file.stat().st_size <= SMALL_MAP:
+        return send_from_directory(file.parent, file.name, mimetype="application/octet-stream", max_age=3600)
+    return Response(basemap.part(file, corners), mimetype="application/octet-stream")
+
+
 @bp.get("/healthz")
 def healthz() -> Response:
     """The process answers."""
@@ -211,6 +226,16 @@ def readyz() -> tuple[Response, int]:
     here = access.here()
     faults = doctor.unready(here.engine, here.store, access.now())
     return jsonify(ready=not faults, faults=faults), 503 if faults else 200
+
+
+def _corners(told: str) -> tuple[float, float, float, float] | None:
+    """Four finite degrees in their order, no wider than a city; None for anything else."""
+    try:
+        west, south, east, north = (float(word) for word in told.split(","))
+    except ValueError:
+        return None
+    fits = -180 <= west <= east <= 180 and -85 <= south <= north <= 85
+    return (west, south, east, north) if fits and max(east - west, north - south) <= WIDEST else None
 
 
 def _everywhere(path: str) -> list[str]:

@@ -14,6 +14,12 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+# Chromium without a window has no home screen to be opened from.
+INSTALLED = """
+  const asked = window.matchMedia.bind(window);
+  const yes = Object.assign(new EventTarget(), { matches: true });
+  window.matchMedia = (query) => (query === "(display-mode: standalone)" ? yes : asked(query));
+"""
 KEPT = """async () => {
   await navigator.serviceWorker.ready;
   for (const name of await caches.keys()) {
@@ -55,6 +61,10 @@ class Van:
         self.page.set_default_timeout(15_000)
         self.page.goto(self._site.path(path))
         return self.page
+
+    def install(self) -> None:
+        """The page takes itself for the installed app, as from the home screen."""
+        self.context.add_init_script(INSTALLED)
 
     def wait_until_kept(self) -> None:
         """Until the next start needs no signal."""

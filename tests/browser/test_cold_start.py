@@ -15,6 +15,34 @@ from city import db, events, people, policies
 from city.schema import Case, Closure, Operation
 
 CREW = "crew1@demo.test"
+ROWS = """(name) => new Promise((resolve) => {
+  const open = indexedDB.open("mirror");
+  open.onsuccess = () => {
+    const all = open.result.transaction(name).objectStore(name).getAll();
+    all.onsuccess = () => { open.result.close(); resolve(all.result); };
+  };
+})"""
+PACKED = f"""async () => {{
+  const rows = {ROWS};
+  const [jobs, photos, maps] = [await rows("jobs"), await rows("photos"), await rows("map")];
+  const wanted = new Set(jobs.flatMap(({{ job }}) => (job.told ?? []).flatMap((each) => each.photos ?? [])));
+  return {{
+    jobs: jobs.length, photos: photos.length, wanted: wanted.size, map: maps[0]?.data.byteLength ?? 0,
+  }};
+}}"""
+WITH_PHOTO = f"""async () => {{
+  const jobs = await ({ROWS})("jobs");
+  return jobs.find(({{ job }}) => (job.told ?? []).some((each) => each.photos?.length)).job.ref;
+}}"""
+# How many colours the drawn map has: one is an empty sheet.
+COLOURS = """() => {
+  const seen = new Set();
+  for (const canvas of document.querySelectorAll(".crewmap canvas")) {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let i = 0; i < data.length; i += 4 * 97) seen.add(data.slice(i, i + 4).join());
+  }
+  return seen.size;
+}"""
 LOADED = "() => performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)"
 
 
@@ -136,6 +164,34 @@ def test_a_tap_takes_the_new_release_at_once(van: Van, site: Site) -> None:
     page.wait_for_selector("a.job")
     wait_for(lambda: renewed(page, old), within=10)
     expect(page.locator("#newer")).to_be_hidden()
+
+
+def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    page.goto(site.path("/crew#setup"))
+    expect(page.locator("[data-install]")).to_be_visible()
+    expect(page.locator("[data-check=jobs]")).to_contain_text("no map yet")
+    van.install()
+    page.reload()
+    expect(page.locator("[data-check=jobs]")).to_contain_text("map ready", timeout=20_000)
+    told = page.evaluate(PACKED)
+    assert min(told["jobs"], told["photos"]) > 0
+    assert told["photos"] == told["wanted"]
+    assert told["map"] > 10_000
+    van.kill()
+
+    page = van.start(signal=False)
+    page.wait_for_selector("a.job")
+    page.locator("[data-view=map]").tap()
+    page.wait_for_selector(".crewmap a.pin")
+    wait_for(lambda: page.evaluate(COLOURS) > 3, within=10)
+    page.locator("[data-view=list]").tap()
+    ref = page.evaluate(WITH_PHOTO)
+    page.goto(site.path(f"/crew#job/{ref}"))
+    image = page.locator("[data-photos] img").first
+    image.wait_for()
+    wait_for(lambda: bool(image.evaluate("image => image.complete && image.naturalWidth > 0")))
 
 
 def renewed(page: Page, old: str) -> bool:

@@ -192,6 +192,23 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
         page.locator("[data-done]").tap()
         page.locator("label.tile").first.tap()
         looked_at(page, f"crew-close-{lang}", keep, themes)
+        page.locator('label:has(input[value="fixed:dark"])').tap()
+        page.locator("form .button--act").tap()
+        page.wait_for_selector("#undo:not([hidden])")
+        page.locator('#tabs a[href="#outbox"]').tap()
+        page.wait_for_selector(".entry [data-withdraw]")
+        looked_at(page, f"crew-outbox-{lang}", keep, themes)
+        page.locator('#tabs a[href="#setup"]').tap()
+        page.wait_for_selector("[data-install]")
+        looked_at(page, f"crew-setup-{lang}", keep, themes)
+        page.locator('#tabs a[href="#today"]').tap()
+        page.locator("[data-view=map]").tap()
+        page.wait_for_selector(".crewmap a.pin")
+        looked_at(page, f"crew-map-{lang}", keep, themes)
+        nobody = watched(open_context(**PHONE).new_page(), faults)
+        nobody.goto(site.path(prefix(lang) + "/crew"))
+        nobody.wait_for_selector("#code")
+        looked_at(nobody, f"crew-welcome-{lang}", keep, themes)
 
 
 # Root font in px, by width: a narrow phone; text doubled, as WCAG asks it; both, for the worst day.

@@ -7,6 +7,7 @@ from typing import Any
 import mapbox_vector_tile
 import pytest
 from pmtiles import reader
+from pmtiles.reader import MemorySource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType
 from sqlalchemy import Engine
 
@@ -114,3 +115,18 @@ def _built(engine: Engine, folder: Path) -> tuple[Path, int]:
     with db.reading(engine) as s:
         tiles = basemap.build(s, folder / "basemap.pmtiles")
     return folder / "basemap.pmtiles", tiles
+
+
+def test_a_part_holds_what_lies_in_its_box_and_is_a_map_of_its_own(larkhaven: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "city.pmtiles"
+    with db.reading(larkhaven) as s:
+        basemap.build(s, path)
+    cut = basemap.part(path, (-71.21, 39.595, -71.20, 39.60))
+    whole, some = Reader(MemorySource(path.read_bytes())), Reader(MemorySource(cut))
+    tiles = dict(all_tiles(MemorySource(cut)))
+    assert len(cut) < path.stat().st_size / 2
+    for (z, x, y), tile in tiles.items():
+        assert tile == whole.get(z, x, y)
+    assert {z for z, _x, _y in tiles} == set(range(10, 17)), "every zoom is there"
+    assert some.header()["min_lon_e7"] == round(-71.21 * 1e7)
+    assert some.metadata() == whole.metadata()

@@ -3,6 +3,7 @@
 
 import { UNDO_MS } from "./engine.js";
 import { isDone } from "./jobs.js";
+import { installed, pack } from "./pack.js";
 import { clone, fill, part } from "./page.js";
 import { engine, moment, say } from "./phone.js";
 import { closeScreen, fault } from "./screen-close.js";
@@ -22,9 +23,10 @@ const page = document.body.dataset;
 const main = part(document, "#main");
 const tabs = part(document, "#tabs");
 /** @type {import("./phone.js").App} */
-const app = { draw, send, plan, offerUndo, announce, kept };
+const app = { draw, send, plan, offerUndo, announce, kept, packUp };
 let drawn = "";
 let sending = false;
+let packing = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -64,6 +66,17 @@ async function send(asked = false) {
   // A form that is being filled in stays as it is; only the bar above it changes.
   await draw(false, !location.hash.startsWith("#close/"));
   await plan();
+  if (installed()) await packUp();
+}
+
+/** Fetches what the jobs need without signal. The receipt in Set-up grows as it comes in. */
+async function packUp() {
+  const { jobs, problem } = await engine.view();
+  if (packing || problem || !navigator.onLine) return;
+  packing = true;
+  const whole = await pack(jobs, page["basemap"] ?? "", () => location.hash === "#setup" && void draw(false));
+  packing = false;
+  if (whole && location.hash === "#setup") await draw(false);
 }
 
 async function plan() {
@@ -80,7 +93,9 @@ async function plan() {
 async function draw(moved = true, body = true) {
   const view = await engine.view();
   await bar(view);
-  if (!body) return;
+  // A map that is looked at stays: drawing it anew would move it under the finger.
+  const onMap = drawn === location.hash && main.querySelector(".leaflet-container");
+  if (!body || (!moved && onMap)) return;
   const [name = "today", ref = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
   const job = view.jobs.find((each) => each.ref === ref);
   /** @type {Record<string, () => DocumentFragment | Promise<DocumentFragment>>} */

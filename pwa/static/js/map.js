@@ -12,6 +12,7 @@ import { rules } from "./map-theme.js";
  * @property {number} [zoom]
  * @property {[[number, number], [number, number]]} [bounds] south-west and north-east corner of the city
  * @property {string} [basemapUrl] the city's own PMTiles file
+ * @property {ArrayBuffer} [basemapData] the same, or a part of it, kept on this phone
  * @property {string} [rasterUrl] a tile server's template, used instead where it is given
  * @property {string} [attribution] what the makers of the tiles want to be said
  * @property {"light" | "dark" | "sun"} [theme] only where the map differs from its page
@@ -61,7 +62,9 @@ export async function showMap(element, options) {
     zoomInTitle: options.words?.zoomIn ?? "Zoom in",
     zoomOutTitle: options.words?.zoomOut ?? "Zoom out",
   }).addTo(map);
-  if (options.rasterUrl) {
+  if (options.basemapData) {
+    paint(map, protomaps, kept(protomaps, options.basemapData), options.attribution ?? "");
+  } else if (options.rasterUrl) {
     L.tileLayer(options.rasterUrl, { maxZoom: MAX_ZOOM, attribution: options.attribution ?? "" }).addTo(map);
   } else if (options.basemapUrl) {
     paint(map, protomaps, options.basemapUrl, options.attribution ?? "");
@@ -145,9 +148,25 @@ function attached(tag, properties) {
 }
 
 /**
+ * A file that lies in memory, for the painter. Its reader is not among what the library exports; the source that
+ * holds one is.
+ * @param {any} protomaps
+ * @param {ArrayBuffer} data
+ */
+function kept(protomaps, data) {
+  const Reader = new protomaps.PmtilesSource("", true).p.constructor;
+  return new Reader({
+    getKey: () => "kept",
+    getBytes: async (/** @type {number} */ offset, /** @type {number} */ length) => ({
+      data: data.slice(offset, offset + length),
+    }),
+  });
+}
+
+/**
  * @param {import("leaflet").Map} map
  * @param {any} protomaps
- * @param {string} url
+ * @param {any} url an address, or a file's reader
  * @param {string} attribution
  */
 function paint(map, protomaps, url, attribution) {

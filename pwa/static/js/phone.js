@@ -14,6 +14,7 @@ import { takeWaiting } from "./worker.js";
  * @property {(moved?: boolean, body?: boolean) => Promise<void>} draw
  * @property {(asked?: boolean) => Promise<void>} send
  * @property {() => Promise<void>} plan
+ * @property {() => Promise<void>} packUp
  * @property {(entry: import("./engine.js").Entry) => void} offerUndo
  * @property {(words: string) => void} announce
  * @property {<T>(keep: () => Promise<T>, form?: Element) => Promise<T | null>} kept
@@ -58,7 +59,9 @@ function welcome() {
     const look = async (code) => {
       const box = part(main, "[data-fill=welcome]");
       try {
-        resolve((await introduce({ store, net }, code)).who);
+        const { who } = await introduce({ store, net }, code);
+        await navigator.storage?.persist?.(); // Set-up shows what came of it
+        resolve(who);
       } catch (fault) {
         const problem = String(/** @type {Error} */ (fault).message);
         box.hidden = code === undefined && problem === "login";

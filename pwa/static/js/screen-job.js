@@ -73,7 +73,15 @@ export function promised(root, job, now) {
 /** @param {string} id @param {number} i */
 function reportPhoto(id, i) {
   const image = new Image();
-  image.src = `/photos/${id}/page.jpg`;
+  void engine.pack.photo(id).then((packed) => {
+    if (!packed) {
+      image.src = `/photos/${id}/page.jpg`;
+      return;
+    }
+    const url = URL.createObjectURL(new Blob([packed], { type: "image/jpeg" }));
+    image.src = url;
+    image.addEventListener("load", () => URL.revokeObjectURL(url));
+  });
   image.alt = i ? say("photo_n", { n: i + 1 }) : say("photo_of");
   image.loading = i ? "lazy" : "eager";
   image.width = 1200;

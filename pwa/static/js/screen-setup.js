@@ -1,8 +1,9 @@
 // Set-up: the phone itself, what is packed on it, and who uses it.
 
 import { leave } from "./engine.js";
+import { installed } from "./pack.js";
 import { all, clone, fill, part } from "./page.js";
-import { crewNames, many, moment, say, store, who } from "./phone.js";
+import { crewNames, engine, lang, many, moment, say, store, who } from "./phone.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./phone.js").View} View */
@@ -16,13 +17,23 @@ export async function setup(app, view) {
     button.setAttribute("aria-pressed", String(chosen === theme));
     button.addEventListener("click", () => lit(app, chosen));
   }
-  const installed = matchMedia("(display-mode: standalone)").matches;
+  const isInstalled = installed();
   const persisted = (await navigator.storage?.persisted?.()) ?? false;
-  check(screen, "installed", installed, say(installed ? "installed.yes" : "installed.no"));
+  check(screen, "installed", isInstalled, say(isInstalled ? "installed.yes" : "installed.no"));
   check(screen, "kept", persisted, say(persisted ? "kept.yes" : "kept.no"));
-  const jobs = many("jobs", view.jobs.length);
-  const time = view.updated === null ? "" : moment(view.updated, Date.now());
-  check(screen, "jobs", !view.empty, view.empty ? say("never") : say("ready", { jobs, time }));
+  const { jobs, photos, of, map, bytes } = await engine.packed();
+  const receipt = say("pack", {
+    jobs: many("jobs", jobs),
+    photos: photos < of ? say("some_photos", { n: photos, of }) : many("photos", photos),
+    map: say(map ? "map.yes" : "map.no"),
+    size: `${Math.max(0.1, bytes / 1_000_000).toLocaleString(lang, { maximumFractionDigits: 1 })}\u00a0MB`,
+    time: view.updated === null ? "" : moment(view.updated, Date.now()),
+  });
+  check(screen, "jobs", !view.empty && photos === of && map, view.empty ? say("never") : receipt);
+  part(screen, "[data-install]").hidden = isInstalled;
+  const packs = part(screen, "[data-pack]");
+  packs.hidden = !isInstalled;
+  packs.addEventListener("click", () => void app.packUp());
   const keep = part(screen, "[data-keep]");
   keep.hidden = persisted || !navigator.storage?.persist;
   keep.addEventListener("click", async () => {

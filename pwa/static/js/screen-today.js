@@ -4,6 +4,7 @@ import { isDone, metres, ordered } from "./jobs.js";
 import { all, clone, fill, part } from "./page.js";
 import { crewNames, distance, many, named, place, say } from "./phone.js";
 import { promised } from "./screen-job.js";
+import { drawJobs } from "./screen-map.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./jobs.js").Job} Job */
@@ -17,6 +18,7 @@ let order = "due";
 let here = null;
 let hint = "";
 let earlier = false;
+let mapped = false;
 
 /** @param {App} app @param {View} view */
 export function today(app, view) {
@@ -30,6 +32,28 @@ export function today(app, view) {
   for (const button of all(screen, "[data-order]")) {
     button.setAttribute("aria-pressed", String(button.dataset["order"] === order));
     button.addEventListener("click", () => void reorder(app, button.dataset["order"] ?? "due"));
+  }
+  for (const button of all(screen, "[data-view]")) {
+    button.setAttribute("aria-pressed", String((button.dataset["view"] === "map") === mapped));
+    button.addEventListener("click", () => {
+      mapped = button.dataset["view"] === "map";
+      document.querySelector(".leaflet-container")?.remove();
+      void app.draw(false);
+    });
+  }
+  const box = part(screen, "[data-map]");
+  box.hidden = !mapped;
+  part(screen, "[data-rows]").hidden = mapped;
+  part(screen, "[data-orders]").hidden = mapped;
+  if (mapped) {
+    setTimeout(() => {
+      drawJobs(box, open).catch(() => {
+        box.hidden = true;
+        const told = box.nextElementSibling;
+        if (told) told.textContent = say("no_map");
+      });
+    });
+    return screen;
   }
   const list = part(screen, "[data-list]");
   const folded = !earlier && done.length > LATE_ROWS ? done.splice(0, done.length - LATE_ROWS) : [];

@@ -1,0 +1,57 @@
+// The pack before a shift: the photos of the jobs and the crew's part of the base map, fetched while there is signal.
+
+import { engine } from "./phone.js";
+
+const MARGIN = 0.01; // degrees around the jobs, about a kilometre
+
+/** Whether this is the installed app. A tab's storage goes after a week without a visit, so nothing is packed there. */
+export function installed() {
+  return matchMedia("(display-mode: standalone)").matches;
+}
+
+/**
+ * Fetches what is missing; stops without complaint where signal ends, and goes on the next time.
+ * @param {import("./jobs.js").Job[]} jobs
+ * @param {string} basemap the address of the map's part, "" where the city has no map of its own
+ * @param {(step: Awaited<ReturnType<typeof engine.packed>>) => void} step called after each thing that was packed
+ * @returns {Promise<boolean>} whether all is there now
+ */
+export async function pack(jobs, basemap, step) {
+  try {
+    for (const id of await engine.pack.missing()) {
+      const data = await fetched(`/photos/${id}/page.jpg`, "image/jpeg");
+      if (data) await engine.pack.keepPhoto(id, data);
+      step(await engine.packed());
+    }
+    const tag = basemap && around(jobs);
+    if (tag && (await engine.pack.map())?.tag !== tag) {
+      const data = await fetched(`${basemap}?box=${tag}`, "application/octet-stream");
+      if (data) await engine.pack.keepMap({ tag, data });
+      step(await engine.packed());
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The box around all jobs, in hundredths of a degree so that it changes seldom: west, south, east, north.
+ * @param {import("./jobs.js").Job[]} jobs */
+function around(jobs) {
+  const known = jobs.flatMap(({ lat, lon }) => (lat === undefined || lon === undefined ? [] : [{ lat, lon }]));
+  if (!known.length) return "";
+  const lats = known.map(({ lat }) => lat);
+  const lons = known.map(({ lon }) => lon);
+  const down = (/** @type {number} */ degrees) => (Math.floor((degrees - MARGIN) * 100) / 100).toFixed(2);
+  const up = (/** @type {number} */ degrees) => (Math.ceil((degrees + MARGIN) * 100) / 100).toFixed(2);
+  return [down(Math.min(...lons)), down(Math.min(...lats)), up(Math.max(...lons)), up(Math.max(...lats))].join(",");
+}
+
+/** The bytes, or null where the city has none; throws without signal, and where a stranger answered.
+ * @param {string} url @param {string} type @returns {Promise<ArrayBuffer | null>} */
+async function fetched(url, type) {
+  const response = await fetch(url, { redirect: "error", cache: "no-store" });
+  if (response.status === 404) return null;
+  if (!response.ok || response.headers.get("Content-Type") !== type) throw new Error(url);
+  return response.arrayBuffer();
+}
