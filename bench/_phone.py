@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import brotli
 
-PACKED_FROM = 1_000  # characters: as pwa/static/js/exchange.js
+PACKED_FROM = 200  # characters: as pwa/static/js/exchange.js
 BATCH, LIMIT = 50, 250
 
 

@@ -72,7 +72,7 @@ def main() -> int:
     missed: list[str] = []
     peer: dict[str, dict[str, float]] = {}
     for kind in (options.db,) if options.db else KINDS:
-        var = ROOT / "var" / "bench" / "sync"
+        var = ROOT / "var" / "bench" / ("sync-quick" if options.quick else "sync")
         with database(kind, var) as base:
             say(f"sync: the demo city with {size.base} cases on {kind}")
             fill(var, size.base, **base.settings)

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from city.db import transaction
 from city.schema import Boot, Clock
 
+_NEWEST = select(Boot).order_by(Boot.at.desc()).limit(1)
+
 
 def boot(engine: Engine, at: datetime) -> str:
     """Notes a start, before whoever starts writes anything else. Returns the new epoch.
@@ -27,4 +29,4 @@ def boot(engine: Engine, at: datetime) -> str:
 
 def newest(s: Session) -> Boot | None:
     """The last start: its id is the epoch that answers name."""
-    return s.scalars(select(Boot).order_by(Boot.at.desc()).limit(1)).first()
+    return s.scalars(_NEWEST).first()

@@ -6,11 +6,11 @@ when it changed something and False when it was done already, and raises lifecyc
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
 from city import events, geo, photos, promises
 from city.events import Actor
@@ -60,6 +60,15 @@ _WHOLE = (
     )
     .execution_options(populate_existing=True)
 )
+
+
+class _Held(NamedTuple):
+    """A locked case, and since when: going back to a savepoint lets go of what was locked after it."""
+
+    case: Case
+    since: SessionTransaction | None
+
+
 # How a crew's move ends its job, as the assignment says it.
 ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}
 
@@ -703,6 +712,12 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     return {case.number: case for case in found}
 
 
+def numbered(s: Session, number: str) -> Case | None:
+    """The case with that number; what this transaction holds is at hand."""
+    held = s.info.get("held", {}).get(number)
+    return held.case if held else s.scalars(select(Case).where(Case.number == number)).first()
+
+
 def live(case: Case) -> Assignment | None:
     """The assignment that a crew holds now."""
     return next((a for a in case.assignments if a.ended_at is None), None)
@@ -714,13 +729,13 @@ def subject(case: Case) -> str:
 
 
 def _hold(s: Session, case: Case) -> None:
-    """Notes since when a case is held: going back to a savepoint lets go of what was locked after it."""
-    s.info.setdefault("held", {})[case.id] = s.get_nested_transaction() or s.get_transaction()
+    since = s.get_nested_transaction() or s.get_transaction()
+    s.info.setdefault("held", {})[case.number] = _Held(case, since)
 
 
 def _is_held(s: Session, case: Case) -> bool:
-    since = s.info.get("held", {}).get(case.id)
-    return since is not None and since.is_active
+    held = s.info.get("held", {}).get(case.number)
+    return held is not None and held.since is not None and held.since.is_active
 
 
 def _next_number(s: Session, year: int) -> str:

@@ -6,7 +6,7 @@ At any time each of them is here, wanted, or in review.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from city import cases, photos
@@ -18,6 +18,14 @@ from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next
 LATE = "late"
+_WANTED = (
+    select(DeclaredPhoto.id)
+    .where(DeclaredPhoto.device_id == bindparam("device"))
+    .where(DeclaredPhoto.photo_id.is_(None))
+    .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
+    .order_by(DeclaredPhoto.declared_at, DeclaredPhoto.position)
+    .limit(MOST_WANTED)
+)
 
 
 def declare(
@@ -52,15 +60,7 @@ def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
 
 def wanted(s: Session, device_id: str) -> list[str]:
     """What the city misses of this device, the oldest first."""
-    asked = (
-        select(DeclaredPhoto.id)
-        .where(DeclaredPhoto.device_id == device_id)
-        .where(DeclaredPhoto.photo_id.is_(None))
-        .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
-        .order_by(DeclaredPhoto.declared_at, DeclaredPhoto.position)
-        .limit(MOST_WANTED)
-    )
-    return list(dict.fromkeys(s.scalars(asked)))
+    return list(dict.fromkeys(s.scalars(_WANTED, {"device": device_id})))
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:

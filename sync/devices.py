@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from city import events, logins, people
+from city import boots, events, logins, people
 from city.events import Actor
 from city.schema import Backup, Boot, Device, Person, Root
 from sync import uploads
@@ -27,14 +27,23 @@ SEEN_AGAIN = timedelta(minutes=5)
 SAFE_AFTER = timedelta(days=7)
 
 
+# Asked at every exchange, so they are made once.
+_BY_TOKEN = select(Device).where(
+    or_(Device.token_hash == bindparam("hashed"), Device.next_hash == bindparam("hashed"))
+)
+_KEPT = select(Backup.seq).order_by(Backup.id.desc()).limit(1)
+_SAFE = select(func.max(Root.seq)).where(Root.day < bindparam("day"))
+
+
 def went_back(s: Session, epoch: str, cursors: Mapping[str, int]) -> bool:
     """Whether the database is older than what this phone has seen, as after a restore from backup.
 
     Its epoch is then unknown, or the server that followed began to count below the phone's cursor.
     """
     reached = max(cursors.values(), default=0)
-    if not epoch:
-        return reached > 0
+    newest = boots.newest(s)
+    if not epoch or (newest and newest.id == epoch):
+        return not epoch and reached > 0
     known = s.get(Boot, epoch)
     if known is None:
         return True
@@ -49,10 +58,10 @@ def safe(s: Session, at: datetime) -> int:
 
     It is what the newest complete backup holds; where none was ever made, what the log held a week ago.
     """
-    kept = s.scalar(select(Backup.seq).order_by(Backup.id.desc()).limit(1))
+    kept = s.scalar(_KEPT)
     if kept is not None:
         return kept
-    return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - SAFE_AFTER).date())) or 0
+    return s.scalar(_SAFE, {"day": (at - SAFE_AFTER).date()}) or 0
 
 
 def enrol(
@@ -82,10 +91,7 @@ def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
     """The device with this token or with the one that follows it, a revoked one too; None once it is over."""
     if not token:
         return None
-    hashed = _hashed(token)
-    found = s.scalars(
-        select(Device).where(or_(Device.token_hash == hashed, Device.next_hash == hashed))
-    ).first()
+    found = s.scalars(_BY_TOKEN, {"hashed": _hashed(token)}).first()
     lives = found is not None and at < found.seen_at + timedelta(days=TOKEN_DAYS)
     return found if lives else None
 

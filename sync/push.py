@@ -8,20 +8,20 @@ that comes, and what nobody may do now is `deposited` until somebody signs in or
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, func, or_, select, text
+from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import events, people
-from city.db import reading, transaction
+from city import cases, events, people
+from city.db import transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Case, DeclaredPhoto, Person
+from city.schema import Case, DeclaredPhoto
 from city.schema import Operation as Row
 from sync import declared, protocol, undo, work
 from sync import told as reporting
@@ -33,6 +33,18 @@ QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
 # As the partial indexes have it: a bound value would not find them.
 NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
+# Asked at every exchange, so they are made once.
+_ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
+_WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
+_AWAITED = select(Row.prev, Row.case_ref).where(
+    NOT_DONE, Row.person_id == bindparam("person"), Row.code == HELD
+)
+_IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
+    TO_REVIEW,
+    Row.device_id == bindparam("device"),
+    Row.received_at > bindparam("since"),
+    Row.review.in_((QUARANTINED, "revoked")),
+)
 log = logging.getLogger(__name__)
 
 
@@ -70,16 +82,22 @@ class _Known(Exception):
     """The id is taken: this is a replay, or a twin that came a moment too late."""
 
 
-def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
+def push(
+    engine: Engine,
+    sender: Sender,
+    ops: Sequence[Operation | Malformed],
+    at: datetime,
+    *,
+    beside: Callable[[Session], None] | None = None,
+) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    Raises Busy or QuarantineFull.
+    `beside` writes what else there is in the same transaction: every commit waits for the disk. Raises Busy
+    or QuarantineFull.
     """
-    if ops:
-        _check_quarantine(engine, sender, at)
     for tries in range(1, TRIES + 1):
         try:
-            return _take(engine, sender, sorted(ops, key=lambda op: op.n), at)
+            return _take(engine, sender, sorted(ops, key=lambda op: op.n), at, beside)
         except OperationalError:  # a deadlock or a lock that was waited for too long
             if tries == TRIES:
                 raise Busy from None
@@ -88,7 +106,7 @@ def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], a
 
 def waiting(s: Session, sender: Sender) -> list[Row]:
     """What this phone was signed out for when it sent it, in its own order."""
-    found = s.scalars(select(Row).where(NOT_DONE, Row.device_id == sender.device_id).order_by(Row.n))
+    found = s.scalars(_WAITING, {"device": sender.device_id})
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
 
 
@@ -125,16 +143,27 @@ def tell(s: Session, row: Row) -> None:
     events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
 
 
-def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
+def _take(
+    engine: Engine,
+    sender: Sender,
+    ops: Sequence[Operation | Malformed],
+    at: datetime,
+    beside: Callable[[Session], None] | None,
+) -> Taken:
     taken = Taken()
     with transaction(engine) as s:  # 2 begin
-        by = people.actor(s.get_one(Person, sender.person_id)) if sender.person_id else people.A_RESIDENT
+        if beside:
+            beside(s)
+        if ops:
+            _check_quarantine(s, sender, at)
+        by = people.acting(s, sender.person_id) if sender.person_id else people.A_RESIDENT
         if not sender.deposit:
             for row in waiting(s, sender):
                 taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
         held = _awaited(s, sender)
+        known = _at_hand(s, ops)
         for op in ops:
-            told = _one(s, op, sender, by, at, taken)
+            told = _one(s, op, sender, by, at, taken, known)
             taken.results.append(told)
             if told["result"] == HELD:
                 kept = s.get_one(Row, op.id)
@@ -145,6 +174,16 @@ def _take(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], 
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
 
 
+def _at_hand(s: Session, ops: Sequence[Operation | Malformed]) -> dict[str, Row]:
+    """Locks the cases of all operations, and reads the rows of those that came before, in few statements.
+
+    In this order: whoever waited for a twin's case then finds what the twin stored.
+    """
+    cases.lock_numbered(s, {op.case for op in ops if isinstance(op, Operation)})
+    ids = {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
+    return {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(ids)})}
+
+
 def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
     """What was held at its turn may have been done since, by what came after it."""
     row = s.get(Row, told["id"]) if told["result"] == HELD else None
@@ -153,8 +192,9 @@ def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
 
 def _awaited(s: Session, sender: Sender) -> set[str]:
     """The ids that held operations wait for, those too that their author sent from another phone."""
-    asked = select(Row.prev, Row.case_ref).where(NOT_DONE, Row.person_id == sender.person_id)
-    return {name for row in s.execute(asked.where(Row.code == HELD)) for name in row if name}
+    if sender.person_id is None:  # a resident's reports follow on nothing
+        return set()
+    return {name for row in s.execute(_AWAITED, {"person": sender.person_id}) for name in row if name}
 
 
 def _follow(s: Session, op_id: str, sender: Sender, by: Actor, at: datetime, taken: Taken) -> None:
@@ -165,12 +205,18 @@ def _follow(s: Session, op_id: str, sender: Sender, by: Actor, at: datetime, tak
 
 
 def _one(
-    s: Session, op: Operation | Malformed, sender: Sender, by: Actor, at: datetime, taken: Taken
+    s: Session,
+    op: Operation | Malformed,
+    sender: Sender,
+    by: Actor,
+    at: datetime,
+    taken: Taken,
+    known: dict[str, Row],
 ) -> dict[str, Any]:
     if isinstance(op, Malformed):
         return _quarantined(s, op, op.why, sender, at)
-    if known := s.get(Row, op.id):
-        return _replayed(s, op, known, sender, at)
+    if op.id in known:
+        return _replayed(s, op, known[op.id], sender, at)
     try:
         with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
             row = _claimed(s, op, sender, at)  # 4
@@ -188,6 +234,7 @@ def _one(
         log.exception("operation %s of device %s", op.id, sender.device_id)
         del taken.photos[arrived:]
         return _quarantined(s, op, "fault", sender, at)
+    known[op.id] = row
     return dict(row.result)
 
 
@@ -197,9 +244,9 @@ def _claimed(s: Session, op: Operation, sender: Sender, at: datetime) -> Row:
         id=op.id, device_id=sender.device_id, person_id=sender.person_id, n=op.n, t=op.t, case_ref=op.case,
         prev=op.prev, body_hash=op.hash, result={}, received_at=at,
     )  # fmt: skip
+    s.add(row)
     try:
-        with s.begin_nested():
-            s.add(row)
+        s.flush()
     except IntegrityError:
         raise _Known from None
     return row
@@ -306,15 +353,9 @@ def _quarantined(
     return answer
 
 
-def _check_quarantine(engine: Engine, sender: Sender, at: datetime) -> None:
-    with reading(engine) as s:
-        rows, size = s.execute(
-            select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
-                Row.device_id == sender.device_id,
-                Row.received_at > at - timedelta(days=1),
-                Row.review.in_((QUARANTINED, "revoked")),
-            )
-        ).one()
+def _check_quarantine(s: Session, sender: Sender, at: datetime) -> None:
+    since = at - timedelta(days=1)
+    rows, size = s.execute(_IN_QUARANTINE, {"device": sender.device_id, "since": since}).one()
     if rows >= QUARANTINE_ROWS or size >= QUARANTINE_BYTES:
         raise QuarantineFull
 

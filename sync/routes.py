@@ -92,11 +92,14 @@ def exchange() -> Response:
         # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
         return _json(_answer(asked, at, auth=caller.auth, results=kept))
-    token = _note(caller, asked, at)
+    token, note = _note(caller, asked, at)
     try:
         taken = push.Taken()
         if asked.ops or waits:
-            taken = push.push(here.engine, caller.sender, asked.ops, at)  # 2 to 9
+            taken = push.push(here.engine, caller.sender, asked.ops, at, beside=note)  # 2 to 9
+        elif note:
+            with transaction(here.engine) as s:
+                note(s)
     except push.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
@@ -273,6 +276,7 @@ class Caller:
     person: Person | None = None
     sender: push.Sender | None = None
     in_browser: bool = False  # somebody is logged in there
+    signs_in: bool = False  # for the first time on this phone
 
 
 def _resident(asked: Exchange, at: datetime) -> Device | None:
@@ -293,48 +297,50 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
     in the cookie belongs to whoever signed in last, and neither helps somebody else who is logged in.
     """
-    device = devices.by_token(s, _token(), at)
+    device, login = devices.by_token(s, _token(), at), session.get("login")
     if device is None or device.person_id is None or device.id != asked.device:
         return Caller("login")
+    logged_in = logins.person_of(s, login, at)
     person = s.get_one(Person, device.person_id)
     if device.revoked_at:
         return Caller("revoked", device, person, push.Sender(device.id, person.id, "revoked"))
-    logged_in = logins.person_of(s, session.get("login"), at)
     if logged_in and logged_in.id != person.id:
         return Caller("login")
     may = CREW in people.actor(person).roles
     if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
         auth = "ok" if may else "disabled"
+        signs_in = bool(logged_in) and logins.is_new_on_phone(s, login)
         sender = push.Sender(device.id, person.id, rules=_rules())
-        return Caller(auth, device, person, sender, bool(logged_in))
+        return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, person.id, deposit))
 
 
-def _note(caller: Caller, asked: Exchange, at: datetime) -> str | None:
-    """Writes down that the phone was here, renews what is over, and returns its new token, if any.
+def _note(
+    caller: Caller, asked: Exchange, at: datetime
+) -> tuple[str | None, Callable[[Session], None] | None]:
+    """The phone's new token, and what is to be written down of its visit: that it was here, what is renewed.
 
     Only a phone with something new to say costs a write.
     """
     here, device, login = _here(), caller.device, session.get("login")
     if device is None or device.revoked_at:
-        return None
-    with reading(here.engine) as s:
-        signs_in = caller.in_browser and logins.is_new_on_phone(s, login)
-    renews = caller.auth == "ok" and not caller.in_browser
-    turns = devices.must_turn(device, _token())
-    if devices.seen(device, asked.release, asked.waiting, at) or signs_in or renews or turns:
-        with transaction(here.engine) as s:
-            device = s.get_one(Device, device.id)
-            devices.seen(device, asked.release, asked.waiting, at)
-            token = devices.turn(device, _token(), here.settings.secret_key, at)
-            if signs_in:
-                logins.sign_in(s, device, login)
-            if renews:
-                person = s.get_one(Person, device.person_id)
-                session["login"] = logins.begin(s, person, at, how="phone", device=device)
-        return token
-    return devices.turn(device, _token(), here.settings.secret_key, at)
+        return None, None
+    device_id, renews = device.id, caller.auth == "ok" and not caller.in_browser
+
+    def write(s: Session) -> None:
+        row = s.get_one(Device, device_id)
+        devices.seen(row, asked.release, asked.waiting, at)
+        devices.turn(row, _token(), here.settings.secret_key, at)
+        if caller.signs_in:
+            logins.sign_in(s, row, login)
+        if renews:
+            person = s.get_one(Person, row.person_id)
+            session["login"] = logins.begin(s, person, at, how="phone", device=row)
+
+    says = devices.seen(device, asked.release, asked.waiting, at)
+    says = devices.must_turn(device, _token()) or says or caller.signs_in or renews
+    return devices.turn(device, _token(), here.settings.secret_key, at), write if says else None
 
 
 def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[str, Any]:
@@ -345,8 +351,7 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
         want = declared.wanted(s, caller.device.id)
         if caller.auth != "ok":
             return {"want": want}
-        by = people.actor(s.get_one(Person, caller.person.id))
-        scopes = pull.scopes_of(list(by.crew_ids), caller.person.id)
+        scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
         oldest = tidy.horizon(s, at)
         anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < oldest]
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
@@ -356,6 +361,7 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
             "changes": pull.changes(s, scopes, cursors, limit=asked.limit, at=at),
             "reset": anew,
             "safe": devices.safe(s, at),
+            "epoch": _newest(s, current_app),
         }
 
 
@@ -399,7 +405,8 @@ def _inflated(body: bytes) -> bytes:
 
 
 def _answer(asked: Exchange, at: datetime, **told: Any) -> dict[str, Any]:
-    return protocol.answer(asked, epoch=_epoch(current_app), server_time=at, **told)
+    epoch = told.pop("epoch", None) or _epoch(current_app)
+    return protocol.answer(asked, epoch=epoch, server_time=at, **told)
 
 
 def _json(told: dict[str, Any]) -> Response:
@@ -475,6 +482,11 @@ def _digest() -> str:
 
 
 def _epoch(app: Flask) -> str:
+    with reading(cast(Held, app.extensions["cityline"]).engine) as s:
+        return _newest(s, app)
+
+
+def _newest(s: Session, app: Flask) -> str:
     """The newest start that this database knows of, whoever it was that started.
 
     Read after the changes: a cursor that belongs to it never lies beyond a start that was not named.
@@ -483,9 +495,8 @@ def _epoch(app: Flask) -> str:
     with _booting:
         if "cityline.booted" not in app.extensions:
             app.extensions["cityline.booted"] = boots.boot(held.engine, held.now())
-    with reading(held.engine) as s:
-        newest = boots.newest(s)
-        return newest.id if newest else app.extensions["cityline.booted"]
+    newest = boots.newest(s)
+    return newest.id if newest else cast(str, app.extensions["cityline.booted"])
 
 
 def _token() -> str | None:

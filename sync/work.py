@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import cases, promises
@@ -121,7 +120,7 @@ def find(s: Session, ref: str) -> Case | str | None:
     "case" while that report is not here or not taken yet; None where there is no such case.
     """
     if not is_id(ref):
-        return s.scalars(select(Case).where(Case.number == ref)).first()
+        return cases.numbered(s, ref)
     report = s.get(Row, ref)
     if report is None or report.code in (HELD, DEPOSITED):
         return "case"

@@ -13,7 +13,7 @@ export const net = {
   },
   async exchange(body) {
     const text = JSON.stringify(body);
-    const packed = text.length > 1_000 ? await gzipped(text) : null;
+    const packed = text.length > 200 ? await gzipped(text) : null;
     /** @type {Record<string, string>} */
     const headers = { "Content-Type": "application/json" };
     if (packed) headers["Content-Encoding"] = "gzip";
