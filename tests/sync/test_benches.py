@@ -1,4 +1,4 @@
-"""The benches of field sync run and say all that they promise to say; what they measure is not judged here."""
+"""The benches of field sync run and say all that they promise to; what they measure is not judged here."""
 
 import json
 import subprocess
