@@ -61,8 +61,8 @@ def make(
 ) -> tuple[Path, Manifest]:
     """Makes a backup below `to` and returns its folder; phones may then forget what it holds.
 
-    Raises Refused `backup_running`, dumps.DumpFailed, photos.StoreDown or OSError; then there is no backup,
-    and the next one clears away what was begun.
+    Raises Refused `backup_running` or `backup_exists` (one of this second), dumps.DumpFailed,
+    photos.StoreDown or OSError; then there is no new backup, and the next one clears away what was begun.
     """
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(to):

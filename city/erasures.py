@@ -34,9 +34,8 @@ def note(var: Path, report: Report, at: datetime) -> None:
     """
     line = json.dumps(asdict(Erased(report.number, _hashed(report.key), at.isoformat())))
     with (var / NAME).open("ab+") as file:
-        if (
-            file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-        ):  # half a line, of a power cut
+        # A power cut left half a line: ours must not become its other half.
+        if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             file.write(b"\n")
         file.write(f"{line}\n".encode())
         file.flush()

@@ -119,7 +119,10 @@ def _put_photos(engine: Engine, var: Path, store: Store, folder: Path, told: Tol
 
 
 def _put_secret(settings: Settings, secret: str) -> bool:
-    """Whether the environment says another one, which then counts."""
+    """Puts the backup's secret into the var folder, unless the environment says one, which then counts.
+
+    True where that is another than the backup's: links that residents have do not open then.
+    """
     kept = settings.var / "secret_key"
     if not kept.exists() or kept.read_text().strip() != settings.secret_key:
         return secret != settings.secret_key

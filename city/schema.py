@@ -748,9 +748,8 @@ class DeclaredPhoto(Base):
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)
     report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
     photo_id: Mapped[str | None] = mapped_column(ForeignKey("photos.id"), index=True)  # once it is here
-    fault: Mapped[str | None] = mapped_column(
-        String(20)
-    )  # why it will never be: not_a_photo, too_large, late
+    # Why it will never be here, a BadPhoto's code; only `late` stays wanted, and goes when the photo comes.
+    fault: Mapped[str | None] = mapped_column(String(20))
 
 
 Index("ix_declared_photos_device_id", DeclaredPhoto.device_id, DeclaredPhoto.id)

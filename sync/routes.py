@@ -1,4 +1,4 @@
-"""The one blueprint of field sync: exchange, photos, the phone's own name; closed to other sites."""
+"""The one blueprint of field sync: exchange, enrolment, residents' phones, photos; closed to other sites."""
 
 import base64
 import binascii
