@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from live import Site
+from phone import Van
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from sqlalchemy import Engine
 
@@ -129,6 +130,14 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def van(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Van]:
+    """A crew's phone, which nobody is logged in on yet."""
+    phone = Van(browser.browser_type, chromium, tmp_path / "phone", site)
+    yield phone
+    phone.kill()
 
 
 @pytest.fixture

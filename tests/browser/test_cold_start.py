@@ -1,14 +1,12 @@
 """A crew's phone from a cold start without signal: what was saved before the power went arrives once."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from live import Site, log_in
 from phone import Van
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from city import db, events, people, policies
@@ -44,13 +42,6 @@ COLOURS = """() => {
   return seen.size;
 }"""
 LOADED = "() => performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)"
-
-
-@pytest.fixture
-def van(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Van]:
-    phone = Van(browser.browser_type, chromium, tmp_path / "phone", site)
-    yield phone
-    phone.kill()
 
 
 def ready(van: Van, site: Site) -> str:

@@ -1,0 +1,163 @@
+"""Many closings with photos: the jobs, the crew's screens worked by script, and what the city holds afterwards."""
+
+import base64
+import io
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from live import Site
+from PIL import Image
+from playwright.sync_api import Page
+from sqlalchemy import select
+
+from city import cases, db, events, people
+from city.places import Place
+from city.schema import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
+
+CREW = "crew1@demo.test"
+# Saves through the crew's own screens, as fast as they go. `told` hears of each once the screen said "Saved".
+CLOSE = """async ({ refs, pictures }) => {
+  const until = async (what) => {
+    for (let found; ; await new Promise((resolve) => setTimeout(resolve, 5))) if ((found = what())) return found;
+  };
+  for (const ref of refs) {
+    location.hash = `#close/${ref}`;
+    const form = () => document.querySelector(`a[data-back][href="#job/${ref}"]`)?.closest("form");
+    const camera = await until(() => form()?.querySelector("[data-camera]"));
+    if (!form().querySelector("[data-drop]")) {
+      const bytes = Uint8Array.from(atob(pictures[ref]), (each) => each.charCodeAt(0));
+      const files = new DataTransfer();
+      files.items.add(new File([bytes], "after.jpg", { type: "image/jpeg" }));
+      camera.files = files.files;
+      camera.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    await until(() => form()?.querySelector("[data-drop]"));
+    form().querySelector('input[value="fixed:photo"]').checked = true;
+    form().requestSubmit();
+    await until(() => document.querySelector("#main [data-list]") && !document.querySelector("#undo").hidden);
+    await window.told(ref);
+  }
+  return refs.length;
+}"""
+# What the phone's disk holds: the operations, and of each photo what its bytes hash to.
+KEPT = """async () => {
+  const base = await new Promise((resolve, reject) => {
+    const request = indexedDB.open("outbox", 1);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const all = (store) => new Promise((resolve, reject) => {
+    const rows = base.transaction(store).objectStore(store);
+    const [keys, values] = [rows.getAllKeys(), rows.getAll()];
+    values.onsuccess = () => resolve(keys.result.map((key, i) => [key, values.result[i]]));
+    values.onerror = () => reject(values.error);
+  });
+  const [waiting, sent, chunks] = [await all("ops"), await all("sent"), await all("chunks")];
+  base.close();
+  const photos = {};
+  for (const [key, bytes] of chunks) (photos[key.slice(0, key.lastIndexOf(":"))] ??= []).push(bytes);
+  const hashes = {};
+  for (const [id, pieces] of Object.entries(photos)) {
+    const hash = await crypto.subtle.digest("SHA-256", await new Blob(pieces).arrayBuffer());
+    hashes[id] = [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  const bare = ([, { op, result }]) => ({ op, result });
+  return { waiting: waiting.map(bare), sent: sent.map(bare), hashes };
+}"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one phone holds. `hashes` are those of the bytes that lie there, by photo."""
+
+    waiting: list[dict[str, Any]]
+    sent: list[dict[str, Any]]
+    hashes: dict[str, str]
+
+    def closed(self) -> Counter[str]:
+        """How often each job was closed here."""
+        return Counter(op["case"] for op in self.ops() if op["t"] == "close")
+
+    def ops(self) -> list[dict[str, Any]]:
+        return [entry["op"] for entry in [*self.waiting, *self.sent]]
+
+
+def kept(page: Page) -> Kept:
+    """Reads the outbox past the application."""
+    return Kept(**page.evaluate(KEPT))
+
+
+def give_jobs(site: Site, number: int) -> list[str]:
+    """More streetlights for the crew, by their numbers."""
+    with db.transaction(site.engine) as s:
+        dana = people.actor(people.by_email(s, "dispatcher@demo.test"))
+        crew = s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
+        service, now = s.get_one(Service, "light-out"), datetime.now(UTC)
+        given = []
+        for i in range(number):
+            place = Place(39.6 + i / 500, -71.2, "address", f"{100 + i} Tansy Street")
+            case = cases.open_case(s, service, place, by=dana, at=now)
+            cases.assign(s, case, crew, by=dana, at=now)
+            given.append(case.number)
+    return given
+
+
+def pictures(refs: list[str]) -> dict[str, str]:
+    """A photo of its own for each job, every tenth in two pieces, as base64."""
+    noise = random.Random(4)
+    made = {}
+    for i, ref in enumerate(refs):
+        width, height = (760, 570) if i % 10 == 0 else (160, 120)
+        out = io.BytesIO()
+        Image.frombytes("RGB", (width, height), noise.randbytes(width * height * 3)).save(
+            out, "JPEG", quality=85
+        )
+        made[ref] = base64.b64encode(out.getvalue()).decode()
+    return made
+
+
+def begin_closing(page: Page, refs: list[str], shots: dict[str, str], told: list[str]) -> None:
+    """Lets the screens save one job after another; `told` grows. Returns at once; see `finish_closing`."""
+    page.expose_binding("told", lambda _source, ref: told.append(ref))
+    page.evaluate(f"(given) => {{ window.closing = ({CLOSE})(given) }}", {"refs": refs, "pictures": shots})
+
+
+def finish_closing(page: Page) -> None:
+    page.evaluate("window.closing")
+
+
+def wait_for(what: Callable[[], bool], page: Page, within: float = 60) -> None:
+    deadline = time.monotonic() + within
+    while not what():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(100)
+
+
+def assert_once(site: Site, ops: list[dict[str, Any]]) -> None:
+    """Each closing was applied once, with its photo, whose bytes are those that the phone sent."""
+    declared = {photo["id"]: photo["sha256"] for op in ops for photo in op["photos"]}
+    refs = [op["case"] for op in ops]
+    with db.reading(site.engine) as s:
+        rows = s.scalars(select(Operation).where(Operation.case_ref.in_(refs), Operation.t == "close")).all()
+        assert sorted(row.id for row in rows) == sorted(op["id"] for op in ops)
+        assert {row.code for row in rows} == {"applied"}
+        closed = select(Case.number).join(Closure, Closure.case_id == Case.id).where(Case.number.in_(refs))
+        assert sorted(s.scalars(closed)) == sorted(refs)
+        came = select(DeclaredPhoto.id, Photo.upload_sha256).join(Photo, Photo.id == DeclaredPhoto.photo_id)
+        photos = s.execute(came.where(DeclaredPhoto.id.in_(declared), Photo.stored_at.is_not(None))).all()
+        assert sorted((row[0], row[1]) for row in photos) == sorted(declared.items())
+        assert events.verify(s) == []
+
+
+def arrived(site: Site, refs: list[str]) -> int:
+    """How many of these jobs are closed with everything that belongs to them."""
+    with db.reading(site.engine) as s:
+        ops = s.scalars(select(Operation.id).where(Operation.case_ref.in_(refs), Operation.code == "applied")).all()
+        missing = select(DeclaredPhoto.operation_id).outerjoin(Photo, Photo.id == DeclaredPhoto.photo_id)
+        late = missing.where(DeclaredPhoto.operation_id.in_(ops), Photo.stored_at.is_(None))
+        return len(ops) - len(set(s.scalars(late)))
