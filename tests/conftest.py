@@ -37,10 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a database, directly or through another fixture, runs once on each."""
+    """A test that asks for a database, directly or through another fixture, runs once on each.
+
+    Where the mark `one_database` says that what it shows lies elsewhere, on the first.
+    """
     if "database" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--db")
-        metafunc.parametrize("database", DATABASES if chosen == "all" else (chosen,), indirect=True)
+        both = DATABASES[:1] if metafunc.definition.get_closest_marker("one_database") else DATABASES
+        metafunc.parametrize("database", both if chosen == "all" else (chosen,), indirect=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Many closings with photos: the jobs, the crew's screens worked by script, and what the city holds afterwards."""
+"""Many closings with photos: the jobs, the screens worked by script, and what the city holds afterwards."""
 
 import base64
 import io
@@ -23,7 +23,8 @@ CREW = "crew1@demo.test"
 # Saves through the crew's own screens, as fast as they go. `told` hears of each once the screen said "Saved".
 CLOSE = """async ({ refs, pictures }) => {
   const until = async (what) => {
-    for (let found; ; await new Promise((resolve) => setTimeout(resolve, 5))) if ((found = what())) return found;
+    while (!what()) await new Promise((resolve) => setTimeout(resolve, 5));
+    return what();
   };
   for (const ref of refs) {
     location.hash = `#close/${ref}`;
@@ -44,6 +45,13 @@ CLOSE = """async ({ refs, pictures }) => {
   }
   return refs.length;
 }"""
+# Time to think again is over when a test says so. Before the page's own scripts.
+LATER = """(() => {
+  const real = Date.now.bind(Date);
+  let ahead = 0;
+  Date.now = () => real() + ahead;
+  window.later = (seconds) => (ahead += seconds * 1000);
+})()"""
 # What the phone's disk holds: the operations, and of each photo what its bytes hash to.
 KEPT = """async () => {
   const base = await new Promise((resolve, reject) => {
@@ -58,26 +66,35 @@ KEPT = """async () => {
     values.onerror = () => reject(values.error);
   });
   const [waiting, sent, chunks] = [await all("ops"), await all("sent"), await all("chunks")];
+  const kv = Object.fromEntries(await all("kv"));
   base.close();
   const photos = {};
-  for (const [key, bytes] of chunks) (photos[key.slice(0, key.lastIndexOf(":"))] ??= []).push(bytes);
+  for (const [key, bytes] of chunks) {
+    const [id, piece] = key.split(":");
+    if (piece !== undefined) (photos[id] ??= []).push(bytes);
+  }
   const hashes = {};
   for (const [id, pieces] of Object.entries(photos)) {
     const hash = await crypto.subtle.digest("SHA-256", await new Blob(pieces).arrayBuffer());
     hashes[id] = [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
   const bare = ([, { op, result }]) => ({ op, result });
-  return { waiting: waiting.map(bare), sent: sent.map(bare), hashes };
+  return { waiting: waiting.map(bare), sent: sent.map(bare), hashes, problem: kv.problem, fails: kv.fails };
 }"""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What one phone holds. `hashes` are those of the bytes that lie there, by photo."""
+    """What one phone holds. `hashes` are those of the bytes that lie there, by photo.
+
+    `fails` counts the tries since one went well, and `problem` says what the last met.
+    """
 
     waiting: list[dict[str, Any]]
     sent: list[dict[str, Any]]
     hashes: dict[str, str]
+    problem: str | None = None
+    fails: int | None = None
 
     def closed(self) -> Counter[str]:
         """How often each job was closed here."""
@@ -121,6 +138,15 @@ def pictures(refs: list[str]) -> dict[str, str]:
     return made
 
 
+def close_all(page: Page, refs: list[str]) -> list[dict[str, Any]]:
+    """Saves a closing with a photo for each job, and returns the operations as the phone keeps them."""
+    told: list[str] = []
+    begin_closing(page, refs, pictures(refs), told)
+    finish_closing(page)
+    assert told == refs
+    return [op for op in kept(page).ops() if op["case"] in set(refs)]
+
+
 def begin_closing(page: Page, refs: list[str], shots: dict[str, str], told: list[str]) -> None:
     """Lets the screens save one job after another; `told` grows. Returns at once; see `finish_closing`."""
     page.expose_binding("told", lambda _source, ref: told.append(ref))
@@ -129,6 +155,13 @@ def begin_closing(page: Page, refs: list[str], shots: dict[str, str], told: list
 
 def finish_closing(page: Page) -> None:
     page.evaluate("window.closing")
+
+
+def send_now(page: Page) -> None:
+    """A tap on the button, with nothing left that might be undone."""
+    page.evaluate("window.later(11)")
+    page.evaluate("location.hash = '#outbox'")
+    page.locator("button[data-sync]").tap()
 
 
 def wait_for(what: Callable[[], bool], page: Page, within: float = 60) -> None:
@@ -157,7 +190,9 @@ def assert_once(site: Site, ops: list[dict[str, Any]]) -> None:
 def arrived(site: Site, refs: list[str]) -> int:
     """How many of these jobs are closed with everything that belongs to them."""
     with db.reading(site.engine) as s:
-        ops = s.scalars(select(Operation.id).where(Operation.case_ref.in_(refs), Operation.code == "applied")).all()
+        ops = s.scalars(
+            select(Operation.id).where(Operation.case_ref.in_(refs), Operation.code == "applied")
+        ).all()
         missing = select(DeclaredPhoto.operation_id).outerjoin(Photo, Photo.id == DeclaredPhoto.photo_id)
         late = missing.where(DeclaredPhoto.operation_id.in_(ops), Photo.stored_at.is_(None))
         return len(ops) - len(set(s.scalars(late)))

@@ -30,12 +30,20 @@ KEPT = """async () => {
 
 
 class Van:
-    """One phone: `folder` is its disk, which outlives the browser."""
+    """One phone: `folder` is its disk, which outlives the browser. `script` runs before each page's own."""
 
-    def __init__(self, browser: BrowserType, chromium: str, folder: Path, site: Site) -> None:
-        self._start: Callable[[], BrowserContext] = lambda: browser.launch_persistent_context(
-            folder, executable_path=chromium, args=ARGUMENTS, **PHONE
-        )
+    def __init__(
+        self, browser: BrowserType, chromium: str, folder: Path, site: Site, script: str = ""
+    ) -> None:
+        def start() -> BrowserContext:
+            context = browser.launch_persistent_context(
+                folder, executable_path=chromium, args=ARGUMENTS, **PHONE
+            )
+            if script:
+                context.add_init_script(script)
+            return context
+
+        self._start: Callable[[], BrowserContext] = start
         self._folder, self._site = folder, site
         self.context = self._start()
         self.page: Page = self.context.pages[0]

@@ -1,7 +1,6 @@
 """What lies between a phone and the city on a bad day: a hotel's log-in page, a broken proxy, a lossy mile.
 
-A proxy of our own in front of the application. `answer` is asked about every request; where it returns None,
-the request goes on to the city.
+A proxy of our own in front of the application: it answers in the city's stead, loses, delays and cuts.
 """
 
 import random
@@ -9,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -19,17 +19,21 @@ REQUEST_LOST, ANSWER_LOST, CUT = "request lost", "answer lost", "cut"
 
 
 class Portal:
-    """`answer` is a name of ANSWERS, "loss", or "" for an honest road; `met` counts what was answered how."""
+    """`answer` is a name of ANSWERS, CUT, or "" for an honest road; `met` counts what became of requests."""
 
-    def __init__(self, city: str, *, loss: float = 0.0, delay: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, city: str) -> None:
         self.answer, self.met = "", Counter[str]()
-        self._loss, self._delay, self._random = loss, delay, random.Random(seed)
+        self._loss, self._delay, self._random = 0.0, 0.0, random.Random()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, urlsplit(city).netloc))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+
+    def worsen(self, *, loss: float, delay: float, seed: int) -> None:
+        """From now on so many requests of 1 are lost, or their answers, and each takes so many seconds."""
+        self._loss, self._delay, self._random = loss, delay, random.Random(seed)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -63,13 +67,15 @@ def _says(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     return lambda to: _say(to, status, body, "application/json")
 
 
-# "json" is what a portal for machines might say; what is true of it is not true of this very request.
+# The last is an answer such as the city gives, but not to this very request.
 ANSWERS: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
     "200 page": _page,
     "302": _elsewhere,
     "401": _says(401, b'{"error": "login"}'),
     "500": _says(500, b"Internal Server Error"),
-    "200 json": _says(200, b'{"protocol": 1, "results": [], "want": [], "scopes": [], "reset": [], "changes": {}}'),
+    "200 json": _says(
+        200, b'{"protocol": 1, "results": [], "want": [], "scopes": [], "reset": [], "changes": {}}'
+    ),
 }
 
 
@@ -86,10 +92,8 @@ def _handler(portal: Portal, city: str) -> type[BaseHTTPRequestHandler]:
         """One request a connection: a lost one is seen at once, and no browser repeats it by itself."""
 
         def handle_one_request(self) -> None:
-            try:
+            with suppress(ConnectionError, TimeoutError):  # the phone went away
                 super().handle_one_request()
-            except (ConnectionError, TimeoutError):
-                pass  # the phone went away
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
