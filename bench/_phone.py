@@ -25,6 +25,7 @@ class Count:
     up: int = 0
     down: int = 0
     took: list[float] = field(default_factory=list)  # seconds
+    cpu: float = 0.0  # seconds of the server's
 
 
 class Phone:
@@ -108,8 +109,13 @@ class Phone:
             body, headers["Content-Encoding"] = gzipped(body), "gzip"
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         began = perf_counter()
-        self.line.request("POST", path, body, headers)
-        response = self.line.getresponse()
+        try:
+            self.line.request("POST", path, body, headers)
+            response = self.line.getresponse()
+        except ConnectionError:  # a line that nobody used was closed: again, as browsers do
+            self.line.close()
+            self.line.request("POST", path, body, headers)
+            response = self.line.getresponse()
         data = response.read()
         self.count.took.append(perf_counter() - began)
         self.count.up += len(body)

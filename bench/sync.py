@@ -25,7 +25,7 @@ from typing import Any
 from bench import _crews
 from bench._databases import KINDS, Database, database
 from bench._phone import Count, Phone, gzipped, written
-from bench._site import ROOT, fill, running, say
+from bench._site import ROOT, Site, fill, running, say
 from city import db
 
 # Requests arrive at random, so many a second in the mean, whether or not those before were answered.
@@ -85,7 +85,7 @@ def main() -> int:
                     peer = _peer(phones["pull"][0], size)
                 for name, measure in MEASURES.items():
                     if options.only in (None, name):
-                        line = {"bench": f"sync.{name}", "db": kind} | measure(phones, size)
+                        line = {"bench": f"sync.{name}", "db": kind} | measure(site, phones, size)
                         line |= {f"peer_{key}": value for key, value in peer.get(name, {}).items()}
                         missed += _judged(name, line)
                         print(json.dumps(line), flush=True)
@@ -115,13 +115,13 @@ def _furnish(base: Database, size: Size) -> dict[str, list[str]]:
         engine.dispose()
 
 
-def _pulled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
+def _pulled(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """A new phone hears of all its jobs."""
     (phone,) = phones["pull"]
     counts, seconds = [], []
     for _ in range(size.rounds + 1):
         phone.forget()
-        count, took = _counted(phone, phone.pull)
+        count, took = _counted(site, phone, phone.pull)
         counts.append(count)
         seconds.append(took)
     if len(phone.jobs) != size.jobs:
@@ -133,7 +133,7 @@ def _pulled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     }
 
 
-def _pushed(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
+def _pushed(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """A phone comes back with a thousand closings; the first fifty of another request warm the server."""
     (phone,) = phones["push"]
     phone.pull()
@@ -141,14 +141,14 @@ def _pushed(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     counts, seconds, ops = [], [], []
     for _ in range(size.rounds):
         ops = [_closing(phone, next(jobs)) for _ in range(size.jobs)]
-        count, took = _counted(phone, lambda ops=ops: _applied(phone.push(ops)))
+        count, took = _counted(site, phone, lambda ops=ops: _applied(phone.push(ops)))
         counts.append(count)
         seconds.append(took)
     told = [written(op).encode() for op in ops]
     return _line(counts, seconds, size.jobs) | {"op_bytes": round(statistics.mean(map(len, told)))}
 
 
-def _one(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
+def _one(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """One closing, its result and the job as it stands then."""
     (phone,) = phones["push"]
     if not phone.jobs:
@@ -157,22 +157,22 @@ def _one(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     counts, seconds = [], []
     for _ in range(size.ones):
         op = _closing(phone, next(jobs))
-        count, took = _counted(phone, lambda op=op: _applied(phone.push([op])))
+        count, took = _counted(site, phone, lambda op=op: _applied(phone.push([op])))
         counts.append(count)
         seconds.append(took)
     return _line(counts, seconds, 1) | _bytes(counts)
 
 
-def _idle(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
+def _idle(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """A phone that asks when there is nothing to say."""
     (phone,) = phones["push"]
     phone.pull()
-    asked = [_counted(phone, phone.exchange) for _ in range(size.ones)]
+    asked = [_counted(site, phone, phone.exchange) for _ in range(size.ones)]
     counts = [count for count, _ in asked]
     return _line(counts, [took for _, took in asked], 1) | _bytes(counts)
 
 
-def _trickled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
+def _trickled(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """Many phones, one closing a request. A request's time counts from when it was due, waiting included."""
     chance, free = Random(311), Queue[tuple[Phone, Iterator[dict[str, Any]]]]()
     crews: dict[str, list[Phone]] = {}
@@ -188,6 +188,7 @@ def _trickled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     for _ in range(many):
         at += chance.expovariate(TRICKLE_RATE)
         due.append(at)
+    cpu = site.cpu_seconds()
     start = time.perf_counter() + 1
 
     def send(due: float) -> float:
@@ -216,6 +217,7 @@ def _trickled(phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
         "per_s": round(many / seconds, 1),
         "p50_ms": round(statistics.median(took) * 1000, 1),
         "p99_ms": _p99(took),
+        "server_cpu_ms": round((site.cpu_seconds() - cpu) / many * 1000, 2),
         "offered_per_s": TRICKLE_RATE,
         "phones": len(phones["trickle"]),
     }
@@ -239,7 +241,7 @@ def _peer(phone: Phone, size: Size) -> dict[str, dict[str, float]]:
     return found
 
 
-MEASURES: dict[str, Callable[[dict[str, list[Phone]], Size], dict[str, Any]]] = {
+MEASURES: dict[str, Callable[[Site, dict[str, list[Phone]], Size], dict[str, Any]]] = {
     "pull_1000": _pulled, "push_1000": _pushed, "one": _one, "idle": _idle, "trickle": _trickled,
 }  # fmt: skip
 
@@ -260,10 +262,13 @@ def _applied(results: list[dict[str, Any]]) -> None:
         raise RuntimeError(f"{len(bad)} of {len(results)} were not applied: {bad[0]}")
 
 
-def _counted(phone: Phone, work: Callable[[], object]) -> tuple[Count, float]:
+def _counted(site: Site, phone: Phone, work: Callable[[], object]) -> tuple[Count, float]:
+    cpu = site.cpu_seconds()
     phone.count, began = Count(), time.perf_counter()
     work()
-    return phone.count, time.perf_counter() - began
+    took = time.perf_counter() - began
+    phone.count.cpu = site.cpu_seconds() - cpu
+    return phone.count, took
 
 
 def _line(counts: list[Count], seconds: list[float], things: int) -> dict[str, Any]:
@@ -276,6 +281,7 @@ def _line(counts: list[Count], seconds: list[float], things: int) -> dict[str, A
         "seconds": round(took, 4),
         "per_s": round(things / took, 1),
         "p99_ms": _p99([took for count in counts for took in count.took]),
+        "server_cpu_ms": round(statistics.mean(count.cpu for count in counts) / things * 1000, 2),
     }
 
 

@@ -87,7 +87,8 @@ def exchange() -> Response:
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
         reset = devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False
-        waits = push.waiting(s, caller.sender) if caller.sender and caller.auth == "ok" else []
+        asks_first = caller.sender and caller.auth == "ok" and not asked.ops
+        waits = push.waiting(s, caller.sender) if asks_first else []
     if caller.sender is None:
         # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
