@@ -253,6 +253,31 @@ def device_revoke(device_id: str) -> None:
     click.echo("It gets nothing any more." if done else "It was shut out before.")
 
 
+@device.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+def device_import(file: Path) -> None:
+    """Takes the work in FILE, which a phone without signal wrote. Taking it again changes nothing."""
+    from city import photos
+    from sync import carried, protocol
+
+    settings = _settings()
+    engine = _engine(settings)
+    try:
+        store = photos.open_store(settings)
+        counted = carried.take(engine, store, settings, file.read_bytes(), datetime.now(UTC))
+    except OSError as fault:
+        raise click.ClickException(f"{file}: {fault.strerror}") from fault
+    except protocol.Unreadable as fault:
+        raise click.ClickException(f"{file} is no work of a phone: {fault.code}") from fault
+    except Refused as refused:
+        raise click.ClickException(f"the phone in {file} is not known here") from refused
+    finally:
+        engine.dispose()
+    click.echo(
+        ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in sorted(counted.items())) or "nothing in it"
+    )
+
+
 @cli.group("import")
 def imports() -> None:
     """Real data from files: layers of the ground, requests of another system."""

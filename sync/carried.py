@@ -1,0 +1,118 @@
+"""A phone's work that was carried to the city as a file, because the phone never found signal again.
+
+The file is what "Save my work to a file" writes: operations as they would have been sent, and photos with
+their bytes. It goes the same way as an exchange, so what the city has already is not taken twice.
+"""
+
+import base64
+import binascii
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from city import people, photos
+from city.db import reading
+from city.events import Actor
+from city.lifecycle import Refused
+from city.schema import Device, Person
+from city.settings import Settings
+from sync import protocol, push, uploads
+from sync.merge import Rules
+from sync.protocol import Unreadable
+
+BATCH_BYTES = 200_000
+
+
+def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
+    """Takes all that is in `file`. Returns how often each result was given, with `photos`, `photos_refused`.
+
+    Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
+    or somebody else's, and what push() raises. Taking the same file again changes nothing.
+    """
+    told = _read(file)
+    with reading(engine) as s:
+        device = s.get(Device, told["device"])
+        if device is None or device.person_id != told["person"]:
+            raise Refused("unknown_device")
+        by = people.actor(s.get_one(Person, device.person_id))
+        deposit = "revoked" if device.revoked_at else ""
+        rules = Rules(settings.crew_reassigned == "done", settings.crew_cancelled == "done")
+        sender = push.Sender(device.id, device.person_id, deposit, rules=rules)
+    counted: Counter[str] = Counter()
+    for ops in _batches(told["ops"]):
+        body = {
+            "protocol": protocol.PROTOCOL,
+            "nonce": "carried by hand",
+            "device": sender.device_id,
+            "ops": ops,
+        }
+        asked = protocol.parse(json.dumps(body).encode())
+        taken = push.push(engine, sender, asked.ops, at)
+        counted.update(result["result"] for result in taken.results)
+        photos.settle_all(engine, store, settings.var, at, only=taken.photos)
+    for photo in told["photos"]:
+        try:
+            _photo(engine, store, settings, sender.device_id, photo, by, at)
+            counted["photos"] += 1
+        except (photos.BadPhoto, uploads.WrongBytes, uploads.TooMuch, binascii.Error):
+            counted["photos_refused"] += 1
+    return counted
+
+
+def _read(file: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(file)
+    except (ValueError, RecursionError):
+        raise Unreadable("not_json") from None
+    shape = {"cityline": str, "device": str, "person": int, "ops": list, "photos": list}
+    if not isinstance(told, dict) or any(
+        not isinstance(told.get(name), kind) for name, kind in shape.items()
+    ):
+        raise Unreadable("not_an_outbox")
+    if told["cityline"] != "outbox" or told.get("protocol") != protocol.PROTOCOL:
+        raise Unreadable("protocol")
+    keys = {"id": str, "sha256": str, "data": str}
+    for photo in told["photos"]:
+        if not isinstance(photo, dict) or any(not isinstance(photo.get(k), kind) for k, kind in keys.items()):
+            raise Unreadable("not_an_outbox")
+        if not protocol.is_id(photo["id"]):  # it becomes a file's name
+            raise Unreadable("not_an_outbox")
+    return told
+
+
+def _batches(ops: list[Any]) -> Iterator[list[Any]]:
+    """In the phone's order, none larger than one exchange."""
+    batch: list[Any] = []
+    size = 0
+    for op in ops:
+        bytes_ = len(json.dumps(op))
+        if batch and (size + bytes_ > BATCH_BYTES or len(batch) == protocol.MAX_OPERATIONS):
+            yield batch
+            batch, size = [], 0
+        batch.append(op)
+        size += bytes_
+    if batch:
+        yield batch
+
+
+def _photo(
+    engine: Engine,
+    store: photos.Store,
+    settings: Settings,
+    device_id: str,
+    photo: dict[str, str],
+    by: Actor,
+    at: datetime,
+) -> None:
+    with reading(engine) as s:
+        here, complete = uploads.offset(s, settings.var, device_id, photo["id"])
+    data = base64.b64decode(photo["data"], validate=True)
+    if complete or not data:  # an empty one had arrived before the phone let its bytes go
+        return
+    uploads.append(settings.var, device_id, photo["id"], here, data[here:], len(data))
+    done = uploads.finish(engine, settings.var, device_id, photo["id"], photo["sha256"], by=by, at=at)
+    photos.settle_all(engine, store, settings.var, at, only=[done] if done else [])

@@ -1,0 +1,96 @@
+"""Work that a phone could never send, carried to the city as the file that its outbox writes."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from phones import Clock, Phone, case_of, declare, person, picture
+from sqlalchemy import Engine, select
+
+from city import photos, queries
+from city.db import reading, transaction
+from city.lifecycle import Refused
+from city.schema import Device, Photo
+from city.settings import Settings
+from pwa.cli import cli
+from sync import carried
+from sync.protocol import Unreadable
+
+PHOTO = "6f1c7a52-6a0e-4c0b-9b64-0d8b2f6a1c11"
+
+
+def file_of(phone: Phone, ops: list[dict[str, Any]], shots: dict[str, bytes], person: int) -> bytes:
+    told = [
+        {"id": id_, "sha256": hashlib.sha256(data).hexdigest(), "data": base64.b64encode(data).decode()}
+        for id_, data in shots.items()
+    ]
+    file = {"cityline": "outbox", "protocol": 1, "device": phone.device, "person": person}
+    return json.dumps(file | {"ops": ops, "photos": told}).encode()
+
+
+@pytest.fixture
+def runner(app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.setenv("CITYLINE_VAR", str(settings.var))
+    monkeypatch.setenv("CITYLINE_DATABASE_URL", settings.database_url)
+    return CliRunner()
+
+
+def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
+    engine: Engine, luis: Phone, lamp: str, tmp_path: Path, runner: CliRunner
+) -> None:
+    data = picture()
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
+    path = tmp_path / "cityline-outbox.json"
+    path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
+    for _ in range(2):
+        done = runner.invoke(cli, ["device", "import", str(path)])
+        assert (done.exit_code, done.output) == (0, "1 applied, 1 photos\n")
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert (case.state, len(case.closures)) == ("closed", 1)
+        proof = s.scalars(select(Photo).where(Photo.id.in_(queries.evidence(s, case, 1)))).one()
+        assert proof.stored_at is not None
+        assert proof.upload_sha256 == hashlib.sha256(data).hexdigest()
+    assert luis.exchange(closing)["results"][0]["result"] == "applied"
+
+
+def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).revoked_at = clock()
+    told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
+    assert carried.take(engine, photos.open_store(settings), settings, told, clock()) == {"deposited": 1}
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    data = picture()
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
+    told = json.loads(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
+    told["photos"][0]["sha256"] = "0" * 64
+    counted = carried.take(engine, photos.open_store(settings), settings, json.dumps(told).encode(), clock())
+    assert counted == {"applied": 1, "photos_refused": 1}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
+def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
+    with pytest.raises(Unreadable):
+        carried.take(engine, photos.open_store(settings), settings, text.encode(), clock())
+
+
+def test_a_file_of_somebody_elses_phone_is_refused(
+    engine: Engine, settings: Settings, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    told = file_of(luis, [], {}, person(engine, "toni@city.test"))
+    with pytest.raises(Refused):
+        carried.take(engine, photos.open_store(settings), settings, told, clock())
