@@ -12,6 +12,8 @@ from sqlalchemy import select
 from city import db, events, people, policies
 from city.schema import Case, Closure, Operation
 
+DOCK = "form .button--act"
+CAMERA_TAPS = 2
 CREW = "crew1@demo.test"
 ROWS = """(name) => new Promise((resolve) => {
   const open = indexedDB.open("mirror");
@@ -106,6 +108,35 @@ def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Si
     assert closings(site, number) == ["applied", "fixed"]
     with db.reading(site.engine) as s:
         assert events.verify(s) == []
+
+
+def test_from_today_closing_takes_four_taps_and_with_a_photo_seven(van: Van, site: Site) -> None:
+    """Of the seven two are the camera's own: shutter and "use this". Without signal, from a cold start."""
+    ready(van, site)
+    van.kill()
+    page = van.start(signal=False)
+    page.wait_for_selector("a.job")
+    page.evaluate("window.taps = 0; addEventListener('pointerup', () => window.taps++, true)")
+
+    first = number_of(page)
+    for step in (f'a.job[href="#job/{first}"]', "[data-done]", 'label:has([value="fixed:dark"])', DOCK):
+        page.locator(step).tap()
+    page.wait_for_selector("#undo:not([hidden])")
+    assert page.evaluate("window.taps") == 4
+    expect(page.locator(f'a.job[href="#job/{first}"]')).to_contain_text("to send")
+
+    page.evaluate("window.taps = 0")
+    second = number_of(page)
+    page.locator(f'a.job[href="#job/{second}"]').tap()
+    page.locator("[data-done]").tap()
+    with page.expect_file_chooser() as camera:
+        page.locator("label.tile--lead").tap()
+    camera.value.set_files("city/demo_photos/lamp-before.jpg")
+    page.get_by_text("1 photo").first.wait_for()
+    page.locator(DOCK).tap()
+    expect(page.locator(f'a.job[href="#job/{second}"]')).to_contain_text("to send")
+    assert page.evaluate("window.taps") + CAMERA_TAPS <= 7
+    expect(page.locator("#sync")).to_contain_text("2 to send")
 
 
 def test_all_that_the_shell_loads_is_on_the_phone(van: Van, site: Site) -> None:

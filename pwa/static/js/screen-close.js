@@ -3,7 +3,7 @@
 import { UNDO_MS } from "./engine.js";
 import { all, clone, fill, inputs, part, when } from "./page.js";
 import { engine, many, say } from "./phone.js";
-import { shrink } from "./photo.js";
+import { shrink, thumbnail } from "./photo.js";
 import { heading } from "./screen-job.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -75,8 +75,8 @@ export async function closeScreen(app, job) {
   const add = async (file) => {
     const small = await shrink(file);
     if (small.type !== "image/jpeg") return fault(form, say("bad_photo"));
-    const data = await small.arrayBuffer();
-    const shot = await app.kept(() => engine.keepPhoto(job.ref, data, small.type), form);
+    const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
+    const shot = await app.kept(() => engine.keepPhoto(job.ref, data, small.type, tiny), form);
     if (!shot) return;
     shots.push(shot);
     fault(form, "");
@@ -119,7 +119,8 @@ export function endingWords(ending) {
 export async function thumb(shot, i, drop) {
   const item = clone("t-shot");
   const image = item.querySelector("img");
-  const url = URL.createObjectURL(new Blob(await engine.bytesOf(shot), { type: shot.type }));
+  const bytes = shot.thumb ? [shot.thumb] : await engine.bytesOf(shot);
+  const url = URL.createObjectURL(new Blob(bytes, { type: shot.thumb ? "image/jpeg" : shot.type }));
   if (image) {
     image.alt = say("photo_n", { n: i + 1 });
     image.src = url;
