@@ -87,8 +87,8 @@ def exchange() -> Response:
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
         reset = devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False
-        asks_first = caller.sender and caller.auth == "ok" and not asked.ops
-        waits = push.waiting(s, caller.sender) if asks_first else []
+        idle = caller.sender if caller.auth == "ok" and not asked.ops else None
+        waits = push.waiting(s, idle) if idle else []  # with work the push looks itself
     if caller.sender is None:
         # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
