@@ -86,9 +86,21 @@ def of_release(response: Response) -> Response:
     return response
 
 
+def to_keep() -> bool:
+    """Whether the worker asks for a page to keep: without anything personal or soon out of date."""
+    return request.headers.get("X-Cityline-Keep") == "1"
+
+
 def crew_files() -> list[str]:
     """The addresses of all that the crew's shell loads, now or when the map is asked for."""
-    return [css("crew"), logo(), *(asset(path) for path in _crew_files())]
+    scripts = _loaded("js/theme.js", "js/app.js", "js/crew.js")
+    return [css("crew"), logo(), *(asset(path) for path in (*scripts, *MAP_FILES))]
+
+
+def resident_files() -> list[str]:
+    """The addresses of all that home and the report load."""
+    scripts = _loaded("js/app.js", "js/start.js", "js/report.js")
+    return [css("public"), logo(), asset("vendor/htmx.min.js"), *(asset(path) for path in scripts)]
 
 
 def own_logo() -> bool:
@@ -138,6 +150,8 @@ def worker() -> Response:
         offline=_everywhere("/offline"),
         shells=_everywhere("/crew"),
         files=crew_files(),
+        forms=[*_everywhere("/"), *_everywhere("/report")],
+        form_files=resident_files(),
     )
     response = Response(worker, mimetype="text/javascript")
     response.cache_control.no_cache = True
@@ -244,16 +258,16 @@ def _everywhere(path: str) -> list[str]:
 
 
 @cache
-def _crew_files() -> tuple[str, ...]:
-    """The scripts of crew/shell.html, all that they import, and the map, which is fetched by name."""
+def _loaded(*scripts: str) -> tuple[str, ...]:
+    """These scripts and all that they import, at once or later."""
     found: list[str] = []
-    waiting = ["js/theme.js", "js/app.js", "js/crew.js"]
+    waiting = list(scripts)
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.append(path)
             waiting += [f"js/{name}" for name in IMPORTED.findall(_text(path))]
-    return (*sorted(found), *MAP_FILES)
+    return tuple(sorted(found))
 
 
 @cache
@@ -334,7 +348,8 @@ def context() -> dict[str, Any]:
     """What every template may use."""
     return {
         "city": access.here().city,
-        "line": hours.told(),
+        "kept": to_keep(),
+        "line": None if to_keep() else hours.told(),
         "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
         "may_open": access.may_open,

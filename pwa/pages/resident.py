@@ -25,7 +25,7 @@ from city.photos import BadPhoto
 from city.places import Place
 from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
-from pwa import access, errors, filters, forms
+from pwa import access, errors, filters, forms, shell
 from pwa.forms import ReportForm
 from pwa.fragments import go, render
 
@@ -66,6 +66,8 @@ def _mind_own_tokens(setup: BlueprintSetupState) -> None:
 @bp.get("/")
 def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
+    if shell.to_keep():
+        return shell.of_release(render("resident/home.html", key="", rows=[], near=None, indexed=True))
     here, fix = access.here(), forms.fix(request.args)
     with access.reading() as s:
         near = fix.point if fix else None
@@ -82,6 +84,8 @@ def home() -> Response:
 @bp.get("/report")
 def report() -> Response:
     """The empty form."""
+    if shell.to_keep():
+        return shell.of_release(_form(ReportForm(""), indexed=True))
     response = _form(ReportForm(_new_key()), indexed=True)
     response.headers["Cache-Control"] = "no-store"  # Back must bring a new key, not the one that was sent
     return response
@@ -89,10 +93,14 @@ def report() -> Response:
 
 @bp.post("/report")
 def send() -> Response:
-    """Takes the report, or shows the form again with everything kept.
+    """Takes the report, or shows the form again with everything kept. Marked as ours: a hotel's page is not.
 
     Without JavaScript the buttons inside the form post here too: `do` says which. Only "send" sends.
     """
+    return shell.of_release(_sent_form())
+
+
+def _sent_form() -> Response:
     form = forms.report(request.form, access.here().city)
     if not form.key or not _fresh_token():
         told = _("This page was open for a long time. Look it over and press Send again.")

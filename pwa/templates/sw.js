@@ -1,9 +1,11 @@
-// Keeps what opens without signal: the "no signal" page for everybody and, on a crew's phone, the crew's shell
-// with all its files. Answers GET only; it never touches, keeps or repeats a POST.
+// Keeps what opens without signal: home, the report and the "no signal" page for everybody and, on a crew's phone,
+// the crew's shell with all its files. Answers GET only; it never touches, keeps or repeats a POST.
 const RELEASE = {{ release|tojson }};
 const EVERYBODY = `cityline-${RELEASE}`;
 const CREW = `cityline-crew-${RELEASE}`;
 const OFFLINE = {{ offline|tojson }};
+const FORMS = {{ forms|tojson }};
+const FORM_FILES = {{ form_files|tojson }};
 const SHELLS = {{ shells|tojson }};
 const FILES = {{ files|tojson }};
 const STATIC = `/static/${RELEASE}/`;
@@ -22,7 +24,8 @@ self.addEventListener("fetch", (event) => {
 
 /** A new release is whole or not there: the old worker serves the old one until then. */
 async function install() {
-  await fill(EVERYBODY, [...OFFLINE, {{ css('public')|tojson }}]);
+  await fill(EVERYBODY, FORM_FILES);
+  await fill(EVERYBODY, [...OFFLINE, ...FORMS]);
   if ((await caches.keys()).some((name) => name.startsWith("cityline-crew-"))) await keepCrew();
 }
 
@@ -62,7 +65,7 @@ async function keepCrew() {
 async function fill(name, urls) {
   const cache = await caches.open(name);
   const added = urls.map(async (url) => {
-    const response = await fetch(url, { credentials: "omit", redirect: "error" });
+    const response = await fetch(url, { credentials: "omit", redirect: "error", headers: { "X-Cityline-Keep": "1" } });
     if (!response.ok || response.headers.get("X-Cityline-Release") !== RELEASE) throw new Error(`no ${url}`);
     await cache.put(url, response);
   });
@@ -93,7 +96,8 @@ async function page(request, url) {
     return await fetch(request);
   } catch (fault) {
     const wanted = OFFLINE.find((each) => each !== "/offline" && url.pathname.startsWith(each.replace("offline", "")));
-    const found = await kept(wanted ?? "/offline");
+    const form = FORMS.includes(url.pathname) ? await kept(url.pathname) : undefined;
+    const found = form ?? (await kept(wanted ?? "/offline"));
     if (found) return found;
     throw fault;
   }

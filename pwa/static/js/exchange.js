@@ -43,6 +43,11 @@ export const net = {
   },
 };
 
+/** A name for a phone that nobody is signed in on. */
+export async function beginResident() {
+  return told(await send("POST", "/resident"));
+}
+
 /**
  * @param {string} method
  * @param {string} path

@@ -4,6 +4,7 @@ import { createEngine, introduce, whoIs } from "./engine.js";
 import { net } from "./exchange.js";
 import { oneTab } from "./lock.js";
 import { clone, fill, part, template } from "./page.js";
+import { digest, randomId } from "./random.js";
 import { speaker } from "./say.js";
 import { openStore } from "./store.js";
 import { takeWaiting } from "./worker.js";
@@ -33,8 +34,8 @@ export const engine = createEngine({
   store,
   net,
   clock: Date.now,
-  random: { id: () => randomId(), fraction: Math.random },
-  digest: async (data) => hex(await crypto.subtle.digest("SHA-256", data)),
+  random: { id: randomId, fraction: Math.random },
+  digest,
   user: who.person,
   lock: oneTab,
   fill: async () => {
@@ -76,18 +77,4 @@ function welcome() {
     window.addEventListener("online", () => void look());
     void look();
   });
-}
-
-/** A random UUID; crypto.randomUUID is younger than the oldest browser served. */
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const text = hex(bytes.buffer);
-  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join("-");
-}
-
-/** @param {ArrayBuffer | ArrayBufferLike} data */
-function hex(data) {
-  return [...new Uint8Array(data)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,20 +1,33 @@
-// <report-form>: what makes the form quick. It only fills in and sends a form that works without any of this.
+// <report-form>: what makes the form quick. It only fills in and sends a form that works without any of this. What
+// was begun is kept on the phone, and where the form cannot be sent the report is, until there is signal.
 
 import { granted, listen } from "./place.js";
 import { Shots } from "./shots.js";
 import { handed } from "./start.js";
+import { missing, told } from "./telling.js";
+import { anything } from "./waiting.js";
 
 /** @type {any} */
 const htmx = /** @type {any} */ (window)["htmx"];
+
+const REST_MS = 400;
+/** Without these the form cannot have reached us; a hotel's page comes with 200. */
+const AWAY = [0, 429, 502, 503, 504];
+
+/** What keeps things on this phone: fetched when there is something to keep. */
+const kept = () => import("./kept.js");
 
 class ReportForm extends HTMLElement {
   /** @type {HTMLFormElement} */ #form = /** @type {any} */ (null);
   /** @type {Shots} */ #shots = /** @type {any} */ (null);
   /** @type {() => void} */ #stopListening = () => {};
   #asked = "";
+  #resting = 0;
+  /** @type {HTMLButtonElement | null} what was pressed to send */ #pressed = null;
 
   connectedCallback() {
     this.#form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    if (!this.#value("key")) this.#set("key", newKey());
     this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
     this.#form.addEventListener("change", (event) => this.#changed(event));
     this.#form.addEventListener("click", (event) => this.#clicked(event));
@@ -24,11 +37,19 @@ class ReportForm extends HTMLElement {
       const { formData } = /** @type {CustomEvent} */ (event).detail;
       for (const file of this.#shots.kept) formData.append("photo", file, file.name);
     });
-    this.#form.addEventListener("htmx:sendError", () => this.#failed("lost"));
-    this.#form.addEventListener("htmx:responseError", () => this.#failed("broken"));
+    this.#form.addEventListener("htmx:sendError", (event) => void this.#lost(event));
+    this.#form.addEventListener("htmx:responseError", (event) => {
+      if (event.target === this.#form && !AWAY.includes(statusOf(event))) this.#failed("broken");
+    });
+    this.#form.addEventListener("htmx:beforeOnLoad", (event) => this.#answered(event));
+    this.addEventListener("submit", (event) => this.#sending(event), { capture: true });
+    // The camera may end this page: everything is on the phone before it opens.
+    this.#form.addEventListener("pointerdown", (event) => {
+      if (/** @type {HTMLElement} */ (event.target).closest(".add-photo")) void this.#keepForm();
+    });
+    this.#form.addEventListener("input", () => this.#keepSoon());
     this.#showKinds();
-    this.#shots.add(handed.files.splice(0));
-    void this.#begin();
+    void this.#restore(handed.files.splice(0)).finally(() => void this.#begin());
   }
 
   disconnectedCallback() {
@@ -57,11 +78,13 @@ class ReportForm extends HTMLElement {
       this.#near();
     }
     this.#stops();
+    this.#keepSoon();
   }
 
   /** @param {Event} event */
   #clicked(event) {
     const target = /** @type {HTMLElement} */ (event.target);
+    if (target.closest("[data-afresh]")) void kept().then(({ letGo }) => letGo()).finally(() => location.reload());
     if (target.closest("[data-locate]")) this.#locate();
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
@@ -163,12 +186,154 @@ class ReportForm extends HTMLElement {
     const { detail, target } = /** @type {CustomEvent} */ (event);
     if (target !== this.#form) return;
     event.preventDefault();
+    await this.#photosSettled();
+    this.#label(this.dataset["sending"]);
+    detail.issueRequest();
+  }
+
+  async #photosSettled() {
     while (this.#shots.onTheirWay) {
       this.#label(this.dataset["waiting"]);
       await new Promise((resolve) => this.addEventListener("photos", resolve, { once: true }));
     }
-    this.#label(this.dataset["sending"]);
-    detail.issueRequest();
+  }
+
+  /** A form that came from the phone itself has nobody to go to: the report is kept, and goes when it can. @param {Event} event */
+  #sending(event) {
+    const { submitter } = /** @type {SubmitEvent} */ (event);
+    this.#pressed = /** @type {HTMLButtonElement | null} */ (submitter);
+    if (this.#form.dataset["kept"] === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void this.#keepReport();
+  }
+
+  /** @param {Event} event */
+  async #lost(event) {
+    if (event.target === this.#form) await this.#keepReport();
+  }
+
+  /** What came back, if it is ours. A receipt lets go of what was kept for this form. @param {Event} event */
+  #answered(event) {
+    const { xhr } = /** @type {CustomEvent} */ (event).detail;
+    if (event.target !== this.#form) return;
+    const receipt = xhr.getResponseHeader("HX-Redirect");
+    if (AWAY.includes(xhr.status) || !xhr.getResponseHeader("X-Cityline-Release")) {
+      event.preventDefault();
+      void this.#keepReport();
+    } else if (receipt) {
+      event.preventDefault();
+      void this.#letGo().finally(() => location.assign(receipt));
+    }
+  }
+
+  async #letGo() {
+    await (await anything())?.letGo();
+  }
+
+  /** Keeps the report until there is signal, unless something is missing that only its author can say. */
+  async #keepReport() {
+    await this.#photosSettled();
+    this.#label("");
+    const fields = this.#fields();
+    const { name = "", value = "" } = this.#pressed ?? {};
+    if (name === "danger" || name === "join") fields.push([name, value]);
+    const groups = [...this.#form.querySelectorAll("[name=group]")].map((tile) => tile.getAttribute("value") ?? "");
+    const data = told(fields, document.documentElement.lang, groups[groups.length - 1] ?? "");
+    const required = [...this.#form.querySelectorAll("[data-required]")].map(({ id }) => id);
+    const lacks = missing(data, required);
+    if (lacks.length) return this.#ask(lacks);
+    if (this.#warnFirst(data.danger ?? false)) return;
+    try {
+      const { keepReport } = await kept();
+      const entry = await keepReport(this.#value("key"), data, await this.#shots.names());
+      location.assign(`${location.pathname}#${entry.op.id}`);
+      const { show } = await import("./receipts.js");
+      await show(entry.op.id);
+    } catch {
+      this.#failed("lost");
+    }
+  }
+
+  /** @param {string[]} lacks ids of fields */
+  #ask(lacks) {
+    const trouble = this.#one("#trouble");
+    const first = lacks[0] ?? "";
+    if (trouble) {
+      trouble.textContent = (first.startsWith("answer-") ? this.dataset["noAnswer"] : this.dataset[`no-${first}`.replace(/-(.)/, (_, x) => x.toUpperCase())]) ?? "";
+      trouble.hidden = false;
+    }
+    const field = this.#one(`#${CSS.escape(first)}`);
+    field?.closest("details")?.setAttribute("open", "");
+    (field?.matches("input") ? field : /** @type {HTMLElement | null} */ (field?.querySelector("input")))?.focus();
+  }
+
+  /** "Stay back" comes before anything urgent is kept, as it does before it is sent. @param {boolean} called */
+  #warnFirst(called) {
+    const danger = /** @type {HTMLDetailsElement | null} */ (this.#one("details.danger"));
+    if (called || this.#value("warned") || !danger || this.#chip()?.dataset["urgent"] === undefined) return false;
+    this.#warn();
+    danger.scrollIntoView();
+    return true;
+  }
+
+  /** Fills in what was begun on this phone; a photo that was taken just now begins another. @param {File[]} files */
+  async #restore(files) {
+    if (files.length) {
+      await this.#letGo();
+      return this.#shots.add(files);
+    }
+    if (this.#form.dataset["fresh"] === undefined) return;
+    const { hash } = location;
+    if (hash.length === 37) {
+      const { show } = await import("./receipts.js");
+      if (await show(hash.slice(1))) return;
+    }
+    const found = await (await anything())?.begun();
+    if (!found) return;
+    if (found.form) {
+      this.#set("key", found.form.key);
+      this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
+      this.#fill(found.form.fields);
+    }
+    this.#shots.restore(found.photos);
+    const begun = this.#one("#begun");
+    if (begun) begun.hidden = false;
+  }
+
+  /** @param {import("./telling.js").Fields} fields */
+  #fill(fields) {
+    for (const [name, value] of fields) {
+      if (["csrf_token", "key", "do", "seen"].includes(name)) continue;
+      for (const field of this.#form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+        if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)) continue;
+        if (field.type === "radio" || field.type === "checkbox") {
+          if (field.value === value) /** @type {HTMLInputElement} */ (field).checked = true;
+        } else field.value = value;
+      }
+    }
+    this.#showKinds();
+    this.#stops();
+  }
+
+  #keepSoon() {
+    clearTimeout(this.#resting);
+    this.#resting = window.setTimeout(() => void this.#keepForm(), REST_MS);
+  }
+
+  async #keepForm() {
+    clearTimeout(this.#resting);
+    try {
+      await (await kept()).keepForm(this.#value("key"), this.#fields());
+    } catch {
+      // no room, or a private window: the form works without
+    }
+  }
+
+  /** @returns {import("./telling.js").Fields} */
+  #fields() {
+    const fields = [...new FormData(this.#form)].filter(([name, value]) => typeof value === "string" && name !== "csrf_token");
+    return /** @type {import("./telling.js").Fields} */ (fields);
   }
 
   /** @param {"lost" | "broken"} why */
@@ -262,5 +427,16 @@ class ReportForm extends HTMLElement {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted && document.querySelector("report-form")) location.reload();
 });
+
+/** The form's key, as the server makes them. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {Event} event @returns {number} */
+function statusOf(event) {
+  return /** @type {CustomEvent} */ (event).detail.xhr.status;
+}
 
 customElements.define("report-form", ReportForm);

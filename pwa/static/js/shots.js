@@ -1,11 +1,13 @@
-// The photos of one form: they go ahead in the background, and what could not goes along with Send.
+// The photos of one form: each is kept on the phone first, then goes ahead in the background; what could not goes
+// along with Send.
 
 import { shrink } from "./photo.js";
 
 /**
- * One photo. `file` is kept until the server has it; `preview` is what the page shows of it.
+ * One photo. `file` is held until the server has it; `preview` is what the page shows of it; `kept` is its name on
+ * this phone, null where the phone would not keep it.
  * @typedef {{ file: File, small: Promise<File>, preview: string, state: "on its way" | "there" | "kept" | "refused",
- *   id: string, words: string, going: AbortController | null }} Shot
+ *   id: string, words: string, going: AbortController | null, kept: Promise<string | null> }} Shot
  */
 
 // By the form's key. It outlives the page's elements, since the form is drawn anew after a fault.
@@ -39,6 +41,18 @@ export class Shots {
     return this.#shots.filter((shot) => shot.state === "kept").map((shot) => shot.file);
   }
 
+  /** Their names on this phone. @returns {Promise<string[]>} */
+  async names() {
+    const wanted = this.#shots.filter((shot) => shot.state !== "refused");
+    return (await Promise.all(wanted.map((shot) => shot.kept))).filter((name) => name !== null);
+  }
+
+  /** Photos that this phone kept for a form that was begun earlier. @param {{ id: string, file: File }[]} photos */
+  restore(photos) {
+    for (const { id, file } of photos) this.#put(file, Promise.resolve(file), Promise.resolve(id));
+    this.changed();
+  }
+
   get onTheirWay() {
     return this.#shots.some((shot) => shot.state === "on its way");
   }
@@ -47,14 +61,19 @@ export class Shots {
   add(files) {
     for (const file of files) {
       if (this.count >= Number(this.words["most"])) break;
-      const shot = /** @type {Shot} */ ({
-        file, small: shrink(file), preview: URL.createObjectURL(file), state: "on its way", id: "", words: "",
-        going: null,
-      });
-      this.#shots.push(shot);
-      this.#draw(shot);
+      const small = shrink(file);
+      this.#put(file, small, small.then(keep).catch(() => null));
     }
     this.changed();
+  }
+
+  /** @param {File} file @param {Promise<File>} small @param {Promise<string | null>} kept */
+  #put(file, small, kept) {
+    const shot = /** @type {Shot} */ ({
+      file, small, preview: URL.createObjectURL(file), state: "on its way", id: "", words: "", going: null, kept,
+    });
+    this.#shots.push(shot);
+    this.#draw(shot);
   }
 
   /** @param {HTMLElement} row */
@@ -63,6 +82,7 @@ export class Shots {
     const shot = this.#shots.find((one) => one.preview === preview || (id && one.id === id));
     if (shot) {
       shot.going?.abort();
+      void shot.kept.then(async (name) => name && (await import("./kept.js")).dropPhoto(name)).catch(() => {});
       this.#shots.splice(this.#shots.indexOf(shot), 1);
     }
     // Without network the server keeps it, and its form shows it again.
@@ -113,6 +133,8 @@ export class Shots {
     const { signal } = shot.going;
     try {
       shot.file = await shot.small;
+      await shot.kept;
+      if (this.form.dataset["kept"] !== undefined) throw new Error("no form of the server's");
       const answer = await this.#post("", { photo: shot.file }, signal);
       const isJson = answer.headers.get("Content-Type")?.includes("json");
       if (!isJson) throw new Error(String(answer.status));
@@ -158,4 +180,9 @@ export class Shots {
   #hidden(name) {
     return /** @type {HTMLInputElement} */ (this.form.elements.namedItem(name)).value;
   }
+}
+
+/** @param {File} file */
+async function keep(file) {
+  return (await import("./kept.js")).keepPhoto(file);
 }

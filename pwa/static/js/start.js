@@ -1,6 +1,8 @@
 // <report-start> on the home page: a photo chosen here, or "No photo", opens the form in place of the page.
 
 import { granted, once } from "./place.js";
+import { shrink } from "./photo.js";
+import { anything } from "./waiting.js";
 
 /** @type {any} */
 const htmx = /** @type {any} */ (window)["htmx"];
@@ -35,10 +37,28 @@ class ReportStart extends HTMLElement {
       void formCode().catch(() => {});
     });
     for (const fault of ["htmx:sendError", "htmx:responseError"]) {
-      link.addEventListener(fault, () => (trouble.hidden = false));
+      link.addEventListener(fault, () => void this.#goOn(link.href).catch(() => (trouble.hidden = false)));
     }
     trouble.querySelector("button")?.addEventListener("click", () => void open());
     void this.#lookAround();
+    void this.#showKept();
+  }
+
+  /** Without signal the form comes from the phone, where it finds the photo. @param {string} address */
+  async #goOn(address) {
+    if (!navigator.serviceWorker?.controller) throw new Error("no form on this phone");
+    if (handed.files.length) {
+      const { keepPhoto, letGo } = await import("./kept.js");
+      await letGo();
+      for (const file of handed.files) await keepPhoto(await shrink(file));
+    }
+    location.assign(address);
+  }
+
+  /** Reports of this phone that wait for signal, or went from here. */
+  async #showKept() {
+    const list = /** @type {HTMLElement | null} */ (this.parentElement?.querySelector("#kept-here") ?? null);
+    if (list && (await anything())) await (await import("./receipts.js")).list(list);
   }
 
   /** Where the phone may be asked without a question, the list below shows what is near. */

@@ -1,0 +1,58 @@
+// A report form as a report operation says it, for when the form itself cannot be sent. Pure.
+
+/** @typedef {[string, string][]} Fields names and values as the form has them, in its order */
+
+/**
+ * What was filled in, as `docs/sync.md` names it. An address goes before what the phone says of its place, as in the
+ * form; whoever called 911 just now need not say what to call it.
+ * @param {Fields} fields
+ * @param {string} lang
+ * @param {string} last the last tile's group, which has what fits nowhere else
+ */
+export function told(fields, lang, last) {
+  const form = Object.fromEntries(fields);
+  const danger = form["danger"] === "1";
+  const group = form["group"] || (danger ? last : "");
+  const service = form[`service-${group}`] ?? "";
+  const address = (form["place"] ?? "").trim();
+  const join = form["join"] ?? "";
+  return {
+    service,
+    words: (form["words"] ?? "").replaceAll("\r\n", "\n").trim(),
+    lang,
+    ...(address ? { address } : fix(form)),
+    answers: answersOf(fields, service),
+    ...(danger ? { danger } : {}),
+    ...(join ? { join } : {}),
+  };
+}
+
+/**
+ * What is missing, as the ids of the fields where it is mended.
+ * @param {ReturnType<typeof told>} data
+ * @param {string[]} required the ids of the questions that must be answered
+ */
+export function missing(data, required) {
+  const prefix = `answer-${data.service}-`;
+  const questions = required.filter((id) => id.startsWith(prefix) && !data.answers[id.slice(prefix.length)]);
+  const known = "address" in data || "lat" in data;
+  return [...(data.service ? [] : ["kind"]), ...questions, ...(known ? [] : ["place"])];
+}
+
+/** @param {Record<string, string>} form */
+function fix(form) {
+  const { lat = "", lon = "", accuracy = "" } = form;
+  if (!lat || !lon) return {};
+  return { lat: Number(lat), lon: Number(lon), ...(accuracy ? { accuracy: Number(accuracy) } : {}) };
+}
+
+/** @param {Fields} fields @param {string} service */
+function answersOf(fields, service) {
+  /** @type {Record<string, string>} */
+  const answers = {};
+  for (const [name, value] of fields) {
+    const prefix = `answer-${service}-`;
+    if (service && name.startsWith(prefix) && value.trim()) answers[name.slice(prefix.length)] ??= value.trim();
+  }
+  return answers;
+}
