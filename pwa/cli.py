@@ -45,7 +45,8 @@ def main() -> None:
         click.echo(str(fault), err=True)
         sys.exit(2)
     except Refused as refused:
-        click.echo(f"refused: {refused.code} {refused.facts or ''}".rstrip(), err=True)
+        said = keeping.WORDS.get(refused.code, f"refused: {refused.code} {{}}")
+        click.echo(said.format(refused.facts or "", **refused.facts).rstrip(), err=True)
         sys.exit(1)
 
 

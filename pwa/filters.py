@@ -21,7 +21,7 @@ def init(app: Flask) -> None:
     app.jinja_env.filters.update(
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
-        deed=deed, unsettled=unsettled,
+        deed=deed, unsettled=unsettled, refusal=refusal,
         channel=channel, tongue=tongue, asset=asset, role=role, role_does=role_does, letter=letter,
     )  # fmt: skip
 
@@ -252,12 +252,30 @@ def deed(t: str) -> str:
 def unsettled(why: str) -> str:
     """Why what a phone sent was not done, for staff; mark() where it is a case's mark too."""
     words = {
-        "author": _("Its author was not in that crew when it came. A supervisor may release it."),
-        "revoked": _("It came from a phone that was revoked. A supervisor may release it."),
+        "author": _("Whoever sent it was not in that crew. A supervisor may let it count."),
+        "revoked": _("It came from a phone that was revoked. A supervisor may let it count."),
         "deposited": _(
-            "Its author has not signed in on that phone for three days. A supervisor may release it."
+            "Whoever sent it has not signed in on that phone for three days. A supervisor may let it count."
         ),
         "quarantined": _("It could not be read, or was refused. It is kept as it came."),
+    }
+    return words.get(why) or mark(why)
+
+
+def refusal(why: str) -> str:
+    """What was wrong with work that was set aside, for staff."""
+    words = {
+        "malformed": _("It is no entry that can be read."),
+        "unknown_type": _("It is of a kind that is not known here."),
+        "too_old": _("The app that wrote it is too old."),
+        "too_large": _("It is too large."),
+        "another_body": _("Another entry came under the same name before."),
+        "unknown_case": _("It names a case that is not known."),
+        "unknown_assignment": _("It names a job of another case."),
+        "unknown_value": _("It chose something that is not offered."),
+        "evidence_missing": _("It closes as fixed, with no photo and no reason why."),
+        "words_too_long": _("Its words are too long."),
+        "fault": _("Cityline itself failed on it. Tell whoever looks after it."),
     }
     return words.get(why) or mark(why)
 

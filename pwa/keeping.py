@@ -9,7 +9,20 @@ import click
 
 from city import backup, db, doctor, dumps, photos, restoring
 from city.settings import read
-from pwa.importing import Progress
+from pwa.progress import Progress
+
+# What the refusals of these commands mean at night, and what comes next.
+WORDS = {
+    "no_backup": "There is no whole backup there. Name the folder that `cityline backup` was given.",
+    "backup_unreadable": "The backup's manifest cannot be read. Take an older backup from the same folder.",
+    "backup_too_new": "A newer Cityline made this backup. Install that version, then restore.",
+    "other_database": "The backup is of another kind of database than CITYLINE_DATABASE_URL names.",
+    "database_not_empty": "The database is not empty. To put the backup in its place: restore --over.",
+    "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
+    "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
+    "backup_running": "Another backup writes into this folder. Wait until it is done.",
+    "backup_exists": "A backup of this very second is there already. Run it again.",
+}
 
 COLOURS = {doctor.OK: "green", doctor.LOOK: "yellow", doctor.WRONG: "red"}
 A_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -31,7 +31,9 @@ from city import basemap, doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from pwa import access, filters, hours
 
-STATIC = Path(__file__).parent / "static"
+STATIC, TEMPLATES, TRANSLATIONS = (
+    Path(__file__).parent / name for name in ("static", "templates", "translations")
+)
 LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;max-inline-size:8rem}}"
 CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
 # A module names another: from "./x.js", import "./x.js", import("./x.js"); types in comments are none.
@@ -66,8 +68,12 @@ def init(app: Flask) -> None:
 
 
 def release() -> str:
-    """A name for this very set of static files and this city's look; it changes when any of them does."""
-    return _release(access.here().city.look)
+    """A name for all that a kept page is made of; it changes when a file, a sentence or the city file does.
+
+    A phone keeps its pages until it hears of another release, so nothing that they show may be left out.
+    """
+    held = access.here()
+    return _release(held.city.look, held.version, held.settings.basemap.is_file())
 
 
 def asset(path: str) -> str:
@@ -271,11 +277,19 @@ def _loaded(*scripts: str) -> tuple[str, ...]:
 
 
 @cache
-def _release(look: Look) -> str:
+def _release(look: Look, version: int, has_map: bool) -> str:
+    city = f"{_colours(look)}{look.logo} {version} {has_map}"
+    return hashlib.sha256(f"{_written()}{city}".encode()).hexdigest()[:12]
+
+
+@cache
+def _written() -> str:
+    """The hash of everything that is shipped and shown: static files, templates, sentences."""
     digest = hashlib.sha256()
-    for file in sorted(p for p in STATIC.rglob("*") if p.is_file()):
-        digest.update(str(file.relative_to(STATIC)).encode() + file.read_bytes())
-    return hashlib.sha256(f"{digest.hexdigest()}{_colours(look)}{look.logo}".encode()).hexdigest()[:12]
+    for folder, names in ((STATIC, "*"), (TEMPLATES, "*.*"), (TRANSLATIONS, "*.mo")):
+        for file in sorted(path for path in folder.rglob(names) if path.is_file()):
+            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

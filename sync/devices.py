@@ -88,12 +88,16 @@ def enrol(
 
 
 def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
-    """The device with this token or with the one that follows it, a revoked one too; None once it is over."""
+    """The crew's device with this token or with the one that follows it, a revoked one too.
+
+    None once it is over, and for the token of a resident, which is residents.py's.
+    """
     if not token:
         return None
     found = s.scalars(_BY_TOKEN, {"hashed": _hashed(token)}).first()
-    lives = found is not None and at < found.seen_at + timedelta(days=TOKEN_DAYS)
-    return found if lives else None
+    if found is None or found.person_id is None:
+        return None
+    return found if at < found.seen_at + timedelta(days=TOKEN_DAYS) else None
 
 
 def must_turn(device: Device, token: str | None) -> bool:
@@ -141,7 +145,8 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     if device.revoked_at:
         return False
     device.revoked_at = at
-    logins.end_all(s, s.get_one(Person, device.person_id))
+    if device.person_id:
+        logins.end_all(s, s.get_one(Person, device.person_id))
     events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
     uploads.forget(var, device.id)
     return True

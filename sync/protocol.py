@@ -31,7 +31,6 @@ APPLIED, MERGED, RECORDED, HELD, DEPOSITED, QUARANTINED, RETRY = RESULTS = (
     "applied", "merged", "recorded", "held", "deposited", "quarantined", "retry",
 )  # fmt: skip
 # With these the phone keeps the operation and sends it again; any other is the last word about it.
-NOT_YET: Final = (HELD, RETRY)
 
 
 class Unreadable(Exception):

@@ -217,10 +217,10 @@ def _one(
         return _quarantined(s, op, op.why, sender, at)
     if op.id in known:
         return _replayed(s, op, known[op.id], sender, at)
+    arrived = len(taken.photos)
     try:
         with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
             row = _claimed(s, op, sender, at)  # 4
-            arrived = len(taken.photos)
             _settle(s, row, op, sender, by, at, taken)  # 5, 6
             s.flush()  # 7 the result is stored with its effect
     except _Known:

@@ -54,7 +54,8 @@ def compact(s: Session, at: datetime) -> int:
     old = list(
         s.scalars(
             select(Operation)
-            .where(Operation.received_at < at - KEPT, Operation.case_ref != "")
+            .where(Operation.received_at < at - KEPT)
+            .where(or_(Operation.case_ref != "", Operation.raw.is_not(None)))  # what was no entry has no case
             .where(Operation.code.not_in((HELD, DEPOSITED)), Operation.review.is_(None))
             .limit(AT_ONCE)
         )

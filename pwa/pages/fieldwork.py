@@ -90,7 +90,7 @@ def _page(refused: Refused | None = None) -> Response:
         rows = [_sent(s, row) for row in review.waiting(s, MOST)]
         return render(
             "dispatch/fieldwork.html", rows=rows, total=review.count(s),
-            error=errors.words(refused) if refused else "", status=422 if refused else 200,
+            error=errors.words(refused) if refused else "", fault_id="main", status=422 if refused else 200,
         )  # fmt: skip
 
 

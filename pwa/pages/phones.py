@@ -44,7 +44,8 @@ def revoke(device_id: str) -> Response:
     """A lost phone: it gets nothing any more, until somebody enrols on it again."""
     here = access.here()
     with access.writing() as s:
-        found = access.or_404(s.get(Device, device_id))
+        crews = select(Device).where(Device.id == device_id, Device.person_id.is_not(None))
+        found = access.or_404(s.scalars(crews).first())
         devices.revoke(s, here.settings.var, found, by=g.actor, at=access.now())
     return go(url_for("phones.device_list", said="revoked"))
 
@@ -54,10 +55,15 @@ def _page(code: str = "", name: str = "", refused: Refused | None = None) -> Res
     with access.reading() as s:
         rows = s.execute(asked.order_by(Device.revoked_at.is_not(None), Device.seen_at.desc()).limit(MOST))
         return render(
-            "admin/phones.html", rows=list(rows), total=s.scalar(select(func.count(Device.id))) or 0,
+            "admin/phones.html", rows=list(rows), total=_count(s),
             crew=_crew(s), code=f"{code[:4]} {code[4:]}".strip(), name=name, minutes=enrolment.CODE_MINUTES,
             since=_since, error=errors.words(refused) if refused else "", status=422 if refused else 200,
         )  # fmt: skip
+
+
+def _count(s: Session) -> int:
+    """The crews' phones; those of residents are nobody's."""
+    return s.scalar(select(func.count(Device.id)).where(Device.person_id.is_not(None))) or 0
 
 
 def _crew(s: Session) -> list[Person]:
