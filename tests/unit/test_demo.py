@@ -53,6 +53,8 @@ from city.settings import read as read_settings
 SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 
+pytestmark = pytest.mark.xdist_group("demo")  # they share two cities, which take a while to fill
+
 
 @dataclass(frozen=True)
 class City:

@@ -12,19 +12,22 @@ A_SKIP = "import pytest\n\ndef test_a(): pass\n\ndef test_b(): pytest.skip('no m
 
 
 @pytest.mark.parametrize(
-    ("allowed", "code", "verdict"),
+    ("workers", "allowed", "code", "verdict"),
     [
-        ("# nothing", 1, " (not allowed by tests/skips.txt)"),
-        ("*: no moon*", 0, ""),
-        ("test_moon.py::test_b: *", 0, ""),
+        (0, "# nothing", 1, " (not allowed by tests/skips.txt)"),
+        (2, "# nothing", 1, " (not allowed by tests/skips.txt)"),
+        (0, "*: no moon*", 0, ""),
+        (0, "test_moon.py::test_b: *", 0, ""),
     ],
 )
-def test_a_skip_passes_only_where_it_is_listed(allowed: str, code: int, verdict: str, tmp_path: Path) -> None:
+def test_a_skip_passes_only_where_it_is_listed(
+    workers: int, allowed: str, code: int, verdict: str, tmp_path: Path
+) -> None:
     shutil.copy(TESTS / "skips.py", tmp_path)
     (tmp_path / "skips.txt").write_text(allowed)
     (tmp_path / "test_moon.py").write_text(A_SKIP)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--rootdir", ".", "-p", "no:cacheprovider", "-p", "skips"],
+        [sys.executable, "-m", "pytest", *f"--rootdir . -p no:cacheprovider -p skips -n {workers}".split()],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -18,6 +18,9 @@ PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%%")
 SAME_AS_ENGLISH = {"es": {"Cityline", "No", "Cityline 311"}}
 
 
+pytestmark = pytest.mark.xdist_group("sentences")  # they share one reading of all the code
+
+
 @pytest.fixture(scope="module")
 def asked() -> set[str]:
     """The English of all sentences in code and templates; of a plural its singular."""
