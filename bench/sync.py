@@ -232,7 +232,7 @@ def _peer(phone: Phone, size: Size) -> dict[str, dict[str, float]]:
     jobs = list(phone.jobs.values())
     work = {
         "jobs": jobs, "closings": [_closing(phone, job) for job in jobs], "rounds": size.rounds,
-        "ones": min(size.ones, size.jobs), "phones": size.phones,
+        "ones": min(size.ones, size.jobs), "phones": min(size.phones, 20),
     }  # fmt: skip
     (folder / "work.json").write_text(written(work))
     command = ["node", str(ROOT / "bench" / "peer.js"), str(folder / "data"), str(folder / "work.json")]
