@@ -6,7 +6,7 @@ At any time each of them is here, wanted, or in review.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from city import cases, photos
@@ -51,6 +51,12 @@ def of(s: Session, operation_id: str) -> list[DeclaredPhoto]:
     """An operation's photos in its order."""
     asked = select(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
     return list(s.scalars(asked.order_by(DeclaredPhoto.position)))
+
+
+def moved(s: Session, operation_id: str, device_id: str) -> None:
+    """The operation's missing photos are that phone's to send from now on."""
+    rows = update(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
+    s.execute(rows.where(DeclaredPhoto.photo_id.is_(None)).values(device_id=device_id))
 
 
 def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:

@@ -326,8 +326,19 @@ def _set_aside(row: Row, why: str) -> None:
 def _replayed(s: Session, op: Operation, known: Row, sender: Sender, at: datetime) -> dict[str, Any]:
     """The stored result; another body under the same id is a clone's or a forger's, and is set aside."""
     if known.body_hash == op.hash:
+        if sender.person_id is None and known.person_id is None and known.device_id != sender.device_id:
+            _adopt(s, known, sender)
         return dict(known.result)
     return _quarantined(s, op, "another_body", sender, at)
+
+
+def _adopt(s: Session, known: Row, sender: Sender) -> None:
+    """A resident's phone that lost its token, as with its power, has a new one.
+
+    Whoever knows the whole of an operation wrote it; its photos may still be on that phone.
+    """
+    known.device_id = sender.device_id
+    declared.moved(s, known.id, sender.device_id)
 
 
 def _quarantined(

@@ -22,6 +22,18 @@ KEPT = """async () => {
   }
   return false;
 }"""
+CHUNKS = """async () => {
+  if (!(await indexedDB.databases()).some(({ name }) => name === "outbox")) return 0;
+  const base = await new Promise((done, failed) => {
+    const asked = indexedDB.open("outbox");
+    asked.onsuccess = () => done(asked.result);
+    asked.onerror = () => failed(asked.error);
+  });
+  const rows = base.transaction("chunks").objectStore("chunks").count();
+  const count = await new Promise((done) => (rows.onsuccess = () => done(rows.result)));
+  base.close();
+  return count;
+}"""
 WORDS = "Dark since Tuesday, by the school."
 
 
@@ -110,3 +122,47 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
         sent = select(Photo.id).where(Photo.report_id.is_not(None), Photo.staged_for.startswith("device:"))
         assert len(s.scalars(sent).all()) == 1
         assert events.verify(s) == []
+
+
+def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Site, tmp_path: Path) -> None:
+    phone.page.goto(site.path("/report"))
+    fill_in(phone.page)
+    phone.page.locator("#more-photos").set_input_files(picture(tmp_path))
+    wait_for(lambda: phone.page.evaluate(CHUNKS) > 0)
+    phone.page.wait_for_timeout(600)
+    phone.kill()
+
+    page = phone.start(signal=True, path="/report")
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    assert (page.input_value("#place"), page.input_value("#words")) == ("339 Heron Street", WORDS)
+    assert page.locator("label.tile input").first.is_checked()
+    page.locator("#send").tap()
+    page.wait_for_selector("form.same, #link")
+    if "/sent/" not in page.url:
+        page.locator('form.same button[value="send"]').last.tap()
+        page.wait_for_url("**/sent/**")
+    wait_for(lambda: [count for _number, count in told(site)] == [1])
+    page.goto(site.path("/report"))
+    page.wait_for_timeout(600)
+    expect(page.locator("#begun")).to_be_hidden()
+    expect(page.locator(".shot")).to_have_count(0)
+
+
+def test_what_only_its_author_can_say_is_asked_for_without_signal_too(phone: Van, site: Site) -> None:
+    visited(phone, site)
+    phone.context.set_offline(True)
+    page = phone.page
+    page.goto(site.path("/es/report"))
+    page.locator("#send").tap()
+    expect(page.locator("#trouble")).to_have_text("Elija qué es.")
+    page.locator("label.tile").first.tap()
+    page.locator("#send").tap()
+    expect(page.locator("#trouble")).to_contain_text("Diga dónde es")
+    page.fill("#place", "Heron y Mill, junto a la escuela")
+    page.locator("details.danger summary").tap()
+    page.locator("details.danger > button").tap()
+    expect(page.locator("main .stop-back")).to_contain_text("911")
+    expect(page.locator("main .stop-back small")).to_contain_text("sin enviar")
+    page.goto(site.path("/es/"))
+    expect(page.locator("#kept-here a")).to_contain_text("Urgente")

@@ -249,6 +249,21 @@ def test_a_form_that_did_arrive_and_its_operation_are_one_report(engine: Engine,
         assert s.scalar(select(func.count()).select_from(Photo)) == 1
 
 
+def test_a_phone_that_lost_its_token_still_sends_its_photo(
+    app: Flask, engine: Engine, clock: Clock, nia: Resident
+) -> None:
+    op = report(nia, photos=[declare(picture())])
+    [told] = nia.exchange(op)["results"]
+    again = Resident(app, clock)
+    answer = again.exchange(op)
+    assert (answer["results"], answer["want"]) == ([told], [op["photos"][0]["id"]])
+    again.upload(picture(), op["photos"][0]["id"])
+    with reading(engine) as s:
+        [row] = case_of(s, told["to"]).reports
+        assert len(row.photos) == 1
+    assert again.http.get(f"/sync/v1/receipts/{op['id']}").status_code == 303
+
+
 def test_a_receipt_leads_to_the_case_on_that_phone_only(app: Flask, clock: Clock, nia: Resident) -> None:
     op = report(nia)
     url = f"/sync/v1/receipts/{op['id']}"

@@ -6,7 +6,6 @@ import { beginResident, net } from "./exchange.js";
 import { oneTab } from "./lock.js";
 import { dashed, digest, randomId } from "./random.js";
 import { openStore } from "./store.js";
-import { RESIDENT } from "./waiting.js";
 import { reached, Stopped } from "./wire.js";
 
 /**
@@ -15,6 +14,8 @@ import { reached, Stopped } from "./wire.js";
  * @typedef {{ key: string, fields: Fields, at: number }} Begun
  */
 
+/** Nobody's number: a resident has no account. */
+const RESIDENT = 0;
 const FORM = "report";
 const DAY = 86_400_000;
 /** As long as the city's memory could go back after a mishap, and as long as a phone's browser may keep it anyway. */
@@ -38,6 +39,12 @@ const engine = createEngine({
   release: document.querySelector("[data-release]")?.getAttribute("data-release") ?? "",
   signIn,
 });
+
+/** Whether a resident has anything here: a report begun, one that waits, one that went. */
+export async function isAny() {
+  const { form, photos } = (await begun()) ?? { form: null, photos: [] };
+  return Boolean(form) || photos.length > 0 || (await reports()).entries.length > 0;
+}
 
 /** Keeps a photo before anything else is done with it. Returns its name here. @param {File} file */
 export async function keepPhoto(file) {
@@ -127,6 +134,7 @@ function begin() {
   const go = async (asked) => {
     clearTimeout(timer);
     await (asked ? engine.sync() : engine.wake());
+    if (await lostToken()) await engine.sync();
     await forget();
     for (const moved of watching) moved();
     const due = await engine.due();
@@ -139,6 +147,20 @@ function begin() {
   void navigator.serviceWorker?.ready.then((worker) => /** @type {any} */ (worker).sync?.register("cityline")).catch(() => {});
   void go();
   return { now: () => go(true) };
+}
+
+/**
+ * The browser may lose its token with its power. Then reports whose photos are still here are sent again, under a new
+ * one: the city knows them, and takes the photos. True where there are such.
+ */
+async function lostToken() {
+  const { entries, photosLeft, problem } = await reports();
+  const again = problem === "login" ? entries.filter(({ at, op }) => at !== undefined && photosLeft.has(op.id)) : [];
+  for (const entry of again) {
+    const { result: _result, at: _at, ...waits } = entry;
+    await store.write("outbox", [["del", "sent", entry.op.id], ["put", "ops", entry.op.id, waits]]);
+  }
+  return again.length > 0;
 }
 
 /** What arrived whole a week ago goes: no city's memory goes back further. */

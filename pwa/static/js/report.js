@@ -4,7 +4,6 @@
 import { granted, listen } from "./place.js";
 import { Shots } from "./shots.js";
 import { handed } from "./start.js";
-import { missing, told } from "./telling.js";
 import { anything } from "./waiting.js";
 
 /** @type {any} */
@@ -15,7 +14,7 @@ const REST_MS = 400;
 const AWAY = [0, 429, 502, 503, 504];
 
 /** What keeps things on this phone: fetched when there is something to keep. */
-const kept = () => import("./kept.js");
+const keeping = () => import("./keeping.js");
 
 class ReportForm extends HTMLElement {
   /** @type {HTMLFormElement} */ #form = /** @type {any} */ (null);
@@ -27,7 +26,6 @@ class ReportForm extends HTMLElement {
 
   connectedCallback() {
     this.#form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
-    if (!this.#value("key")) this.#set("key", newKey());
     this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
     this.#form.addEventListener("change", (event) => this.#changed(event));
     this.#form.addEventListener("click", (event) => this.#clicked(event));
@@ -84,7 +82,7 @@ class ReportForm extends HTMLElement {
   /** @param {Event} event */
   #clicked(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.closest("[data-afresh]")) void kept().then(({ letGo }) => letGo()).finally(() => location.reload());
+    if (target.closest("[data-afresh]")) void this.#letGo().finally(() => location.reload());
     if (target.closest("[data-locate]")) this.#locate();
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
@@ -202,6 +200,7 @@ class ReportForm extends HTMLElement {
   #sending(event) {
     const { submitter } = /** @type {SubmitEvent} */ (event);
     this.#pressed = /** @type {HTMLButtonElement | null} */ (submitter);
+    clearTimeout(this.#resting); // what is sent is not begun any more
     if (this.#form.dataset["kept"] === undefined) return;
     event.preventDefault();
     event.stopPropagation();
@@ -235,46 +234,22 @@ class ReportForm extends HTMLElement {
   async #keepReport() {
     await this.#photosSettled();
     this.#label("");
-    const fields = this.#fields();
-    const { name = "", value = "" } = this.#pressed ?? {};
-    if (name === "danger" || name === "join") fields.push([name, value]);
-    const groups = [...this.#form.querySelectorAll("[name=group]")].map((tile) => tile.getAttribute("value") ?? "");
-    const data = told(fields, document.documentElement.lang, groups[groups.length - 1] ?? "");
-    const required = [...this.#form.querySelectorAll("[data-required]")].map(({ id }) => id);
-    const lacks = missing(data, required);
-    if (lacks.length) return this.#ask(lacks);
-    if (this.#warnFirst(data.danger ?? false)) return;
     try {
-      const { keepReport } = await kept();
-      const entry = await keepReport(this.#value("key"), data, await this.#shots.names());
-      location.assign(`${location.pathname}#${entry.op.id}`);
-      const { show } = await import("./receipts.js");
-      await show(entry.op.id);
+      const { take } = await keeping();
+      const lacks = await take(this.#form, this.#pressed, await this.#shots.names());
+      if (lacks === "danger") this.#warn();
+      if (lacks) this.#ask(lacks);
     } catch {
       this.#failed("lost");
     }
   }
 
-  /** @param {string[]} lacks ids of fields */
-  #ask(lacks) {
-    const trouble = this.#one("#trouble");
-    const first = lacks[0] ?? "";
-    if (trouble) {
-      trouble.textContent = (first.startsWith("answer-") ? this.dataset["noAnswer"] : this.dataset[`no-${first}`.replace(/-(.)/, (_, x) => x.toUpperCase())]) ?? "";
-      trouble.hidden = false;
-    }
-    const field = this.#one(`#${CSS.escape(first)}`);
+  /** @param {string} id of what is to be mended */
+  #ask(id) {
+    const field = this.#one(id === "danger" ? ".stop-back" : `#${CSS.escape(id)}`);
     field?.closest("details")?.setAttribute("open", "");
-    (field?.matches("input") ? field : /** @type {HTMLElement | null} */ (field?.querySelector("input")))?.focus();
-  }
-
-  /** "Stay back" comes before anything urgent is kept, as it does before it is sent. @param {boolean} called */
-  #warnFirst(called) {
-    const danger = /** @type {HTMLDetailsElement | null} */ (this.#one("details.danger"));
-    if (called || this.#value("warned") || !danger || this.#chip()?.dataset["urgent"] === undefined) return false;
-    this.#warn();
-    danger.scrollIntoView();
-    return true;
+    /** @type {HTMLElement | null | undefined} */ (field?.matches("input") ? field : field?.querySelector("input, a"))?.focus();
+    if (id !== "danger") this.#failed(id === "kind" ? "noKind" : id === "place" ? "noPlace" : "noAnswer");
   }
 
   /** Fills in what was begun on this phone; a photo that was taken just now begins another. @param {File[]} files */
@@ -285,35 +260,19 @@ class ReportForm extends HTMLElement {
     }
     if (this.#form.dataset["fresh"] === undefined) return;
     const { hash } = location;
-    if (hash.length === 37) {
-      const { show } = await import("./receipts.js");
-      if (await show(hash.slice(1))) return;
-    }
+    if (hash.length === 37 && (await (await keeping()).show(hash.slice(1)))) return;
     const found = await (await anything())?.begun();
     if (!found) return;
     if (found.form) {
       this.#set("key", found.form.key);
       this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
-      this.#fill(found.form.fields);
+      (await keeping()).refill(this.#form, found.form.fields);
+      this.#showKinds();
+      this.#stops();
     }
     this.#shots.restore(found.photos);
     const begun = this.#one("#begun");
     if (begun) begun.hidden = false;
-  }
-
-  /** @param {import("./telling.js").Fields} fields */
-  #fill(fields) {
-    for (const [name, value] of fields) {
-      if (["csrf_token", "key", "do", "seen"].includes(name)) continue;
-      for (const field of this.#form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-        if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)) continue;
-        if (field.type === "radio" || field.type === "checkbox") {
-          if (field.value === value) /** @type {HTMLInputElement} */ (field).checked = true;
-        } else field.value = value;
-      }
-    }
-    this.#showKinds();
-    this.#stops();
   }
 
   #keepSoon() {
@@ -324,19 +283,13 @@ class ReportForm extends HTMLElement {
   async #keepForm() {
     clearTimeout(this.#resting);
     try {
-      await (await kept()).keepForm(this.#value("key"), this.#fields());
+      await (await keeping()).keep(this.#form);
     } catch {
       // no room, or a private window: the form works without
     }
   }
 
-  /** @returns {import("./telling.js").Fields} */
-  #fields() {
-    const fields = [...new FormData(this.#form)].filter(([name, value]) => typeof value === "string" && name !== "csrf_token");
-    return /** @type {import("./telling.js").Fields} */ (fields);
-  }
-
-  /** @param {"lost" | "broken"} why */
+  /** @param {"lost" | "broken" | "noKind" | "noPlace" | "noAnswer"} why */
   #failed(why) {
     this.#label("");
     const trouble = this.#one("#trouble");
@@ -427,12 +380,6 @@ class ReportForm extends HTMLElement {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted && document.querySelector("report-form")) location.reload();
 });
-
-/** The form's key, as the server makes them. */
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /** @param {Event} event @returns {number} */
 function statusOf(event) {

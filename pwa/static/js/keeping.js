@@ -1,0 +1,68 @@
+// What the report form keeps on the phone: itself as it stands, and the report when it cannot be sent. Fetched with
+// the first thing that is filled in, while there is signal.
+
+import { begun, keepForm, keepReport, letGo } from "./kept.js";
+import { randomId } from "./random.js";
+import { show } from "./receipts.js";
+import { missing, told } from "./telling.js";
+
+export { begun, letGo, show };
+
+/** @typedef {import("./telling.js").Fields} Fields */
+
+// What belongs to one visit of the page, or is drawn by the server.
+const OURS = ["csrf_token", "key", "do", "seen"];
+
+/** Keeps the form as it stands. @param {HTMLFormElement} form */
+export async function keep(form) {
+  await keepForm(keyOf(form), fieldsOf(form));
+}
+
+/** Fills the form in as it was kept. @param {HTMLFormElement} form @param {Fields} fields */
+export function refill(form, fields) {
+  for (const [name, value] of fields) {
+    if (OURS.includes(name)) continue;
+    for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+      if (field instanceof HTMLTextAreaElement) field.value = value;
+      if (!(field instanceof HTMLInputElement)) continue;
+      if (field.type !== "radio" && field.type !== "checkbox") field.value = value;
+      else if (field.value === value) field.checked = true;
+    }
+  }
+}
+
+/**
+ * Keeps the report until there is signal and shows its receipt; or says what only its author can mend, as the id of a
+ * field, "danger" where they must read "Stay back" first.
+ * @param {HTMLFormElement} form
+ * @param {HTMLButtonElement | null} pressed
+ * @param {string[]} photos their names on this phone
+ * @returns {Promise<string>} "" where it is kept
+ */
+export async function take(form, pressed, photos) {
+  const fields = fieldsOf(form);
+  if (pressed?.name === "danger" || pressed?.name === "join") fields.push([pressed.name, pressed.value]);
+  const tiles = [...form.querySelectorAll("[name=group]")].map((tile) => /** @type {HTMLInputElement} */ (tile).value);
+  const data = told(fields, document.documentElement.lang, tiles[tiles.length - 1] ?? "");
+  const [lacks] = missing(data, [...form.querySelectorAll("[data-required]")].map(({ id }) => id));
+  if (lacks) return lacks;
+  const chip = form.querySelector(`:checked[value="${CSS.escape(data.service)}"][data-urgent]`);
+  if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";
+  const { op } = await keepReport(keyOf(form), data, photos);
+  location.assign(`${location.pathname}#${op.id}`);
+  await show(op.id);
+  return "";
+}
+
+/** @param {HTMLFormElement} form @returns {Fields} */
+function fieldsOf(form) {
+  const fields = [...new FormData(form)].filter(([name, value]) => typeof value === "string" && name !== "csrf_token");
+  return /** @type {Fields} */ (fields);
+}
+
+/** The form's key; one that came from the phone itself gets it here. @param {HTMLFormElement} form */
+function keyOf(form) {
+  const field = /** @type {HTMLInputElement} */ (form.elements.namedItem("key"));
+  field.value ||= randomId().replaceAll("-", "");
+  return field.value;
+}

@@ -1,0 +1,64 @@
+// A resident's report without signal: what the form says as an operation, and the part of the store that is theirs.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { apart } from "../../pwa/static/js/apart.js";
+import { missing, told } from "../../pwa/static/js/telling.js";
+
+/** @type {[string, string][]} */
+const LAMP = [["group", "light"], ["service-light", "light-out"], ["service-tree", "tree-down"], ["lat", "39.6"], ["lon", "-71.2"], ["accuracy", "8"]];
+
+test("the chip of the chosen tile is what it is, and the phone's fix where", () => {
+  const data = told([...LAMP, ["words", " Dark.\r\nSince Monday. "]], "es", "other");
+  assert.deepEqual(data, {
+    service: "light-out", words: "Dark.\nSince Monday.", lang: "es", lat: 39.6, lon: -71.2, accuracy: 8, answers: {},
+  });
+  assert.deepEqual(missing(data, []), []);
+});
+
+test("an address that was typed goes before what the phone says, as words", () => {
+  const data = told([...LAMP, ["place", " 339 Heron Street "]], "en", "other");
+  assert.equal(data.address, "339 Heron Street");
+  assert.ok(!("lat" in data));
+});
+
+test("whoever called 911 need not say what it is", () => {
+  const data = told([["danger", "1"], ["service-other", "other"], ["place", "Pier 4"]], "en", "other");
+  assert.deepEqual([data.service, data.danger, missing(data, [])], ["other", true, []]);
+});
+
+test("what only its author can say is asked for, in the order of the form", () => {
+  assert.deepEqual(missing(told([], "en", "other"), []), ["kind", "place"]);
+  const asked = ["answer-light-out-pole", "answer-tree-down-road"];
+  assert.deepEqual(missing(told(LAMP, "en", "other"), asked), ["answer-light-out-pole"]);
+  const answered = told([...LAMP, ["answer-light-out-pole", "12"], ["answer-tree-down-road", "yes"]], "en", "other");
+  assert.deepEqual([answered.answers, missing(answered, asked)], [{ pole: "12" }, []]);
+});
+
+test("half a fix is no place", () => {
+  assert.deepEqual(missing(told([["group", "light"], ["service-light", "light-out"], ["lat", "39.6"]], "en", "x"), []), ["place"]);
+});
+
+test("a resident's waits and counts are not the crew's, and the crew's mirror is not touched", async () => {
+  /** @type {Map<string, unknown>} */
+  const rows = new Map([["outbox/kv/next_try", 5], ["mirror/jobs/1", "job"]]);
+  const whole = /** @type {import("../../pwa/static/js/engine.js").Store} */ ({
+    get: async (base, name, key) => rows.get(`${base}/${name}/${key}`),
+    all: async (base, name, prefix = "") =>
+      [...rows].filter(([key]) => key.startsWith(`${base}/${name}/${prefix}`)).map(([key, value]) => [key.split("/")[2] ?? "", value]),
+    write: async (base, changes) => {
+      for (const [what, name, key, value] of changes) {
+        if (what === "put") rows.set(`${base}/${name}/${key}`, value);
+        else rows.delete(`${base}/${name}/${key}`);
+      }
+    },
+  });
+  const own = apart(whole);
+  await own.write("outbox", [["put", "kv", "next_try", 9], ["put", "ops", "a", 1]]);
+  await own.write("mirror", [["del", "jobs", "1"]]);
+  assert.equal(await own.get("outbox", "kv", "next_try"), 9);
+  assert.deepEqual(await own.all("outbox", "kv"), [["next_try", 9]]);
+  assert.deepEqual(await own.all("mirror", "jobs"), []);
+  assert.deepEqual([rows.get("outbox/kv/next_try"), rows.get("outbox/ops/a"), rows.get("mirror/jobs/1")], [5, 1, "job"]);
+});
