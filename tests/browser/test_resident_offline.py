@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import Site
+from live import PHONE, Site
 from phone import Van
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
 from city import db, events
@@ -163,6 +163,39 @@ def test_what_only_its_author_can_say_is_asked_for_without_signal_too(phone: Van
     page.locator("details.danger summary").tap()
     page.locator("details.danger > button").tap()
     expect(page.locator("main .stop-back")).to_contain_text("911")
-    expect(page.locator("main .stop-back small")).to_contain_text("sin enviar")
+    expect(page.locator("main .stop-back [data-age]")).to_contain_text("sin enviar")
     page.goto(site.path("/es/"))
     expect(page.locator("#kept-here a")).to_contain_text("Urgente")
+
+
+def hotel(route: Route) -> None:
+    """A network's log-in page in place of the city's answer."""
+    route.fulfill(status=200, content_type="text/html", body="<h1>Welcome to our Wi-Fi</h1>")
+
+
+def lost(route: Route) -> None:
+    """The report arrives, and its answer does not."""
+    route.fetch(max_redirects=0)
+    route.abort()
+
+
+@pytest.mark.parametrize("meets", [hotel, lost])
+def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_nothing(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path, meets: Callable[[Route], None]
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.goto(site.path("/report"))
+    fill_in(page)
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    page.wait_for_selector("#near-cases [name=seen]", state="attached")
+    page.route("**/report", meets)
+    page.route("**/sync/**", hotel)
+    page.locator("#send").tap()
+    expect(page.locator("main h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("main")).to_contain_text("This network asks you to log in first")
+    assert len(told(site)) == (1 if meets is lost else 0)
+    page.unroute("**/sync/**")
+    page.locator("[data-now]").tap()
+    expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
+    wait_for(lambda: [count for _number, count in told(site)] == [1])

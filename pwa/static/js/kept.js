@@ -91,6 +91,11 @@ export async function letGo() {
   for (const { id } of shots) await engine.dropPhoto(id);
 }
 
+/** The form with this key has arrived. @param {string} key */
+export async function wasSent(key) {
+  if ((await begun())?.form?.key === key) await letGo();
+}
+
 /**
  * Keeps a report until there is signal, under the key of the form it was written in: should that have arrived after
  * all, the city has it once.
