@@ -181,6 +181,7 @@ class _Life:
     told: list[Report] = field(default_factory=list)  # what this case's next letter follows from
     own: list[Report] = field(default_factory=list)  # those of its story, also where they joined its root
     held: Assignment | None = None
+    last: Assignment | None = None
     done: Closure | None = None
     into: "_Life | None" = None
     merged: list["_Life"] = field(default_factory=list)
@@ -311,6 +312,8 @@ class _Writer:
         )  # fmt: skip
         if joined and told.danger and not case.urgent:
             promises.hurry(case, told.at)
+        if joined:
+            self._touched(life)
 
     def _opened(self, story: Story, told: Told) -> _Life:
         service, place = self.services[story.service], told.place
@@ -430,12 +433,15 @@ class _Writer:
         self._end(life, "closed", at)
         promises.run(case, done_at)
         promises.pause(case, "closed", done_at)
+        follow_on = case.follow_on
         case.closed_at, case.outcome, case.follow_on, case.review = at, move.outcome, False, None
-        facts = {
+        facts: dict[str, Any] = {
             "outcome": move.outcome, "no_photo": closure.no_photo, "cycle": case.cycle,
             "crew": closure.crew_id, "done_at": done_at.isoformat(),
             "bounded": at_device is not None and at_device != done_at,
         }  # fmt: skip
+        if follow_on:
+            facts["follow_on"] = True
         self._moved(life, move, CLOSED, by, facts)
 
     def _reopen(self, life: _Life, move: Move, by: Actor) -> None:
@@ -585,9 +591,12 @@ class _Writer:
         life.case.version += 1
         if life.held:
             self._feed(life, life.held.crew_id, present=True)
+        elif (last := life.last) and last.ended_why == "closed" and last.cycle == life.case.cycle:
+            stays = life.case.state == CLOSED
+            self._feed(life, last.crew_id, present=stays, why="closed" if stays else life.case.state)
 
     def _give(self, life: _Life, crew_id: int, at: datetime) -> Assignment:
-        given = life.held = self._add(
+        given = life.last = life.held = self._add(
             Assignment, case_id=life.case.id, crew_id=crew_id, cycle=life.case.cycle, given_at=at,
             started_at=None, ended_at=None, ended_why=None,
         )  # fmt: skip

@@ -418,7 +418,7 @@ def merge(
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
-        _touched(s, root)
+        touched(s, root)
     if case.urgent and root.state in OPEN:
         promises.hurry(root, at)
     for each in (left, root):
@@ -440,7 +440,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
-    _touched(s, root)
+    touched(s, root)
     _start_clock(s, parent, at)
     return True
 
@@ -552,7 +552,7 @@ def note(
         words={"note": words.strip()},
         origin=origin,
     )
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -591,7 +591,7 @@ def keep(
         photos=[photo.sha256 for photo in photos_taken], words={"words": words} if words else None,
         origin=origin,
     )  # fmt: skip
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -627,7 +627,7 @@ def photo_failed(s: Session, case: Case, why: str, *, by: Actor, at: datetime) -
     lock(s, case)
     case.review = case.review or "photo"
     events.record(s, subject(case), "photo failed", by=by, at=at, facts={"why": why})
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -636,7 +636,7 @@ def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: st
     lock(s, case)
     case.review = "sent back"
     events.record(s, subject(case), "review", by=by, at=at, words={"words": words} if words else None)
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -650,7 +650,7 @@ def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     case.review = None
     looked_at = update(Operation).where(Operation.case_id == case.id, Operation.review.is_not(None))
     s.execute(looked_at.values(review=None))
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -680,7 +680,7 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
         if case.state == CLOSED and case.cycle == closure.cycle:
             case.review = "no evidence"
         events.record(s, subject(case), "no evidence", by=by, at=at, facts={"cycle": closure.cycle})
-        _touched(s, case)
+        touched(s, case)
         marked += 1
     return marked
 
@@ -716,6 +716,21 @@ def numbered(s: Session, number: str) -> Case | None:
     """The case with that number; what this transaction holds is at hand."""
     held = s.info.get("held", {}).get(number)
     return held.case if held else s.scalars(select(Case).where(Case.number == number)).first()
+
+
+def touched(s: Session, case: Case) -> None:
+    """Something about the case has changed: the phones that hold it hear of it."""
+    case.version += 1
+    held = case.assignments[-1] if case.assignments else None
+    if held is None:
+        return
+    if held.ended_at is None:
+        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
+    elif held.ended_why == "closed" and held.cycle == case.cycle:
+        # It stands on that crew's phones as done, for the day, unless it has become something else.
+        stays = case.state == CLOSED
+        why = "closed" if stays else case.state
+        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
 def live(case: Case) -> Assignment | None:
@@ -773,7 +788,7 @@ def _moved(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
         photos=photos, words=told, origin=origin,
     )  # fmt: skip
-    _touched(s, case)
+    touched(s, case)
     return True
 
 
@@ -793,20 +808,6 @@ def _forget_closure(s: Session, case: Case) -> None:
     s.delete(closure)
     s.flush()
     case.closed_at, case.outcome, case.review = None, None, None
-
-
-def _touched(s: Session, case: Case) -> None:
-    case.version += 1
-    held = case.assignments[-1] if case.assignments else None
-    if held is None:
-        return
-    if held.ended_at is None:
-        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
-    elif held.ended_why == "closed" and held.cycle == case.cycle:
-        # It stands on that crew's phones as done, for the day, unless it has become something else.
-        stays = case.state == CLOSED
-        why = "closed" if stays else case.state
-        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
 def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:

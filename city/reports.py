@@ -105,6 +105,8 @@ def take(
     )  # fmt: skip
     if joined and telling.danger and not case.urgent:
         promises.hurry(case, at)
+    if joined:
+        cases.touched(s, case)
     return report
 
 
@@ -294,6 +296,7 @@ def _erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Ac
     _forget_subscriptions(s, report)
     seqs = _forget_details(s, report)
     events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
+    cases.touched(s, report.case)  # its words stand on the phones of a crew
     gone: list[str] = []
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))

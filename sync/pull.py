@@ -79,8 +79,8 @@ def _told(s: Session, scope: str, rows: Sequence[FeedRow], *, first: bool, at: d
         old = (at - DONE_STAYS).timestamp()
         jobs = {ref: told for ref, told in jobs.items() if not _past(told, old)}
     gone = [{"kind": row.kind, "ref": row.ref, "why": row.why or "gone"} for row in rows if not row.present]
-    # A phone that begins anew has no results that could change.
-    results = [] if first else _results(s, [row.ref for row in rows if row.kind == "result"])
+    # Also to a phone that begins anew: whose jobs were wiped kept its work, and waits to hear of it.
+    results = _results(s, [row.ref for row in rows if row.kind == "result"])
     return {"set": [*(jobs[ref] for ref in present if ref in jobs), *results], "gone": gone}
 
 

@@ -25,8 +25,9 @@ from phones import (
 )
 from sqlalchemy import Engine, func, select
 
-from city import boots, cases, events, people, queries
+from city import boots, cases, events, people, queries, reports
 from city.db import reading, transaction
+from city.places import Place
 from city.schema import Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
 from sync import devices, merge, push, work
@@ -726,3 +727,24 @@ def test_what_becomes_of_a_closed_job_is_heard_by_the_crew_that_closed_it(
     other = make_lamp(engine, clock, "Lights 1")
     dispatch(engine, lamp, cases.merge, clock, into=other)
     assert luis.exchange()["changes"]["crew:1"]["gone"] == [{"kind": "job", "ref": lamp, "why": "merged"}]
+
+
+def test_what_was_erased_leaves_the_phones_of_the_crew(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock
+) -> None:
+    with transaction(engine) as s:
+        told = reports.Telling(
+            key="k" * 32, service_code="light-out", channel="web", words="By the house of Ana.",
+            place=Place(39.6, -71.2, "address", "214 Tansy Street"),
+        )  # fmt: skip
+        report = reports.take(s, told, at=clock(), token="t" * 32)
+        cases.assign(s, report.case, crew_named(s, "Lights 2"), by=DANA, at=clock.tick(minutes=1))
+        number = report.case.number
+    assert luis.job(number)["told"][0]["words"] == "By the house of Ana."
+    luis.exchange()
+    store = app.extensions["cityline"].store
+    with transaction(engine) as s:
+        for report in case_of(s, number).reports:
+            reports.erase(s, report, store, settings.var, by=DANA, at=clock.tick(minutes=1))
+    [job] = luis.exchange()["changes"]["crew:1"]["set"]
+    assert "told" not in job

@@ -32,7 +32,10 @@ from city.schema import (
 )
 
 ACTORS = ("dispatcher", "dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
-STEPS = (*MOVES, "assign", "start", "close", "note", "show", "not fixed")
+# What no story of the demo or of an import has in it.
+NOT_TOLD = ("take on", "take back", "restore")
+TOLD = tuple(move for move in MOVES if move not in NOT_TOLD)
+STEPS = (*TOLD, "assign", "start", "close", "note", "show", "not fixed")
 # What a verb is told beside who and when.
 PROVEN = ("close", "make safe", "needs parts")
 BY_PHONE = (*PROVEN, "start", "pause", "wait", "resume", "note")
@@ -73,7 +76,7 @@ def test_the_walks_make_every_move_there_is(town: Town) -> None:
             for _ in range(200):
                 walk.step()
         went.update(step.name for _, step in walk.made if isinstance(step, Move))
-    assert went >= {*MOVES, "note", "show", "not fixed"}
+    assert went >= {*STEPS, "note", "show", "not fixed"}
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,0 +1,489 @@
+"""The city of one seed: the real application, its database, clock, ids and faults given to it."""
+
+import base64
+import hashlib
+import io
+import json
+import logging
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from itsdangerous import TimestampSigner
+from PIL import Image
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
+
+from bench.sim import fold
+from city import cases, cityfile, db, events, people, policies, reports
+from city import settings as city_settings
+from city.db import reading, transaction
+from city.events import Actor
+from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
+from city.photos import settle_all
+from city.places import Place
+from city.schema import Assignment, Case, Crew, Operation, Person, Report, Service, Session
+from pwa.app import create_app
+from sync import merge, pull, push, review, routes, work
+
+OFFICE = Actor("person:99", frozenset({DISPATCHER}))
+SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
+CASES = 7
+# Two crews of two, one person in both of them and in a third.
+PEOPLE = {"ana": [0], "ben": [0, 1], "eva": [1], "joe": [2]}
+ORIGIN = {"Origin": "http://localhost"}
+# What a phone reads of an answer's head, besides its cookies.
+HEARD = ("Content-Type", "Retry-After", "Upload-Offset", "Upload-Complete")
+
+
+class Crashed(BaseException):
+    """The server's process ended here. Not an Exception: nothing in the product may catch it."""
+
+
+def furnish(room: Path) -> None:
+    """A migrated database with crews, people and a few jobs, and pictures as a camera makes them."""
+    file = room / "template.db"
+    db.migrate(f"sqlite:///{file}")
+    settings = city_settings.read({"CITYLINE_VAR": str(room / "template")})
+    engine = db.connect(f"sqlite:///{file}")
+    at = datetime(2026, 5, 12, 13, 0, tzinfo=UTC)
+    with transaction(engine) as s:
+        policies.enact(s, cityfile.load(settings.city))
+        crews = [Crew(name=f"Crew {n}") for n in range(3)]
+        s.add_all(crews)
+        s.flush()
+        for name, places in PEOPLE.items():
+            people.add(s, f"{name}@city.test", name, [CREW], crews=[crews[n] for n in places])
+        for n in range(CASES):
+            case = _told(s, f"seed {n}", at)
+            cases.assign(s, case, crews[n % 3], by=OFFICE, at=at)
+    engine.dispose()
+    pictures = []
+    for shade in range(24):
+        out = io.BytesIO()
+        exif = Image.Exif()
+        exif[0x010E] = "a camera's own words"
+        Image.effect_noise((48, 40), 20 + shade).convert("RGB").save(out, "JPEG", exif=exif)
+        pictures.append(base64.b64encode(out.getvalue()).decode())
+    (room / "pictures.json").write_text(json.dumps(pictures))
+
+
+def _told(s: Any, key: str, at: datetime, **more: Any) -> Case:
+    telling = reports.Telling(
+        key=key, service_code="light-out", channel="phone", words="It is dark.",
+        place=Place(39.6, -71.2, "address", "214 Tansy Street"), **more,
+    )  # fmt: skip
+    return reports.take(s, telling, at=at, token=key).case
+
+
+class City:
+    """What the world may ask of the city, by name; see answer()."""
+
+    def __init__(self, template: Path, room: Path) -> None:
+        self.template, self.room = template, room
+        self.file = room / "cityline.db"
+        self.now = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
+        self.reached: dict[str, int] = {f"row {name}": 0 for name in ROWS}
+        shutil.copyfile(template / "template.db", self.file)
+        settings = city_settings.read(
+            {
+                "CITYLINE_VAR": str(room),
+                "CITYLINE_SECRET_KEY": "s" * 40,
+                "CITYLINE_BASE_URL": "http://localhost",
+            }
+        )
+        self.app = create_app(settings, now=lambda: self.now)
+        self.held = self.app.extensions["cityline"]
+        self.store_folder = room / "photos"
+        self.pictures = json.loads((template / "pictures.json").read_text())
+        event.listen(self.held.engine, "before_cursor_execute", self._injected)
+        self.inject, self.statements = "", 0
+        self.complaints: list[list[str]] = []
+        self.db: sqlite3.Connection | None = None
+        logging.getLogger("cityline").addHandler(_Listener(self.complaints))
+        logging.getLogger("sync").addHandler(_Listener(self.complaints))
+        logging.getLogger("cityline").propagate = logging.getLogger("sync").propagate = False
+        _patch(self)
+
+    def answer(self, asked: dict[str, Any]) -> Any:
+        """What the world asked for. Complaints of the reference come as the next `note`'s answer."""
+        if at := asked.pop("at", None):
+            self.now = max(self.now, datetime.fromtimestamp(at / 1000, UTC))
+        act: Callable[..., Any] = getattr(self, asked.pop("what"))
+        return act(**asked)
+
+    def begin(self, seed: int) -> dict[str, Any]:
+        """A new world."""
+        _seeded(seed)
+        self.luck = random.Random(seed)
+        self.now = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
+        self._put_back(self.template / "template.db")
+        for name in ("photos", "staging", "incoming", "backup"):
+            shutil.rmtree(self.room / name, ignore_errors=True)
+        self.tokens: dict[str, int] = {}
+        self.deposited: set[str] = set()
+        self.restores = 0
+        self.complaints.clear()
+        rows = self._sql("SELECT p.id, p.name FROM persons p ORDER BY p.id")
+        return {"users": [{"id": i, "name": name} for i, name in rows], "photos": self.pictures}
+
+    def note(self, **_: Any) -> None:
+        """A line of the trace."""
+
+    def login(self, user: int) -> dict[str, str]:
+        """The cookie of a new page session."""
+        token = f"token-{len(self.tokens)}-{self.luck.random()}"
+        hashed = hashlib.sha256(token.encode()).hexdigest()
+        with transaction(self.held.engine) as s:
+            s.add(
+                Session(
+                    token_hash=hashed, person_id=user, began_at=self.now, until=self.now + timedelta(days=5)
+                )
+            )
+        signer: Any = self.app.session_interface
+        self.tokens[hashed] = user
+        return {"cl_session": signer.get_signing_serializer(self.app).dumps({"login": token})}
+
+    def http(
+        self, phone: str, method: str, path: str, headers: dict[str, str], body: str, cookies: dict[str, str],
+        inject: str, whole: bool,
+    ) -> dict[str, Any]:  # fmt: skip
+        """One request, as it arrives."""
+        data = base64.b64decode(body)
+        self.inject, self.statements = inject, self.luck.randrange(1, 30) if inject else 0
+        self.times = self.luck.choice([1, 1, 2, 3, 9])
+        exchange = path.endswith("/exchange")
+        before = fold.read(self.raw) if exchange else None
+        client = self.app.test_client(use_cookies=False)
+        cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        try:
+            reply = client.open(
+                path,
+                method=method,
+                data=data,
+                headers=ORIGIN | headers | ({"Cookie": cookie} if cookie else {}),
+            )
+        except Crashed:
+            self.inject = ""
+            self.restart()
+            if before:
+                self._check_exchange(before, {}, None)
+            return {"status": 502, "headers": {}, "text": "", "cookies": {}, "version": self.version()}
+        injected, self.inject = inject and self.statements <= 0, ""
+        text = reply.get_data(as_text=True)
+        if reply.status_code >= 500 and not injected:
+            self.complaints.append(["500", f"{method} {path}: {reply.status_code} {text[:300]}"])
+        if before:
+            asked = json.loads(data) if whole else {}
+            self._check_exchange(before, asked, json.loads(text) if reply.status_code == 200 else None)
+        given = dict(pair.split(";")[0].split("=", 1) for pair in reply.headers.getlist("Set-Cookie"))
+        return {
+            "status": reply.status_code,
+            "headers": {name.lower(): reply.headers[name] for name in HEARD if name in reply.headers},
+            "text": text,
+            "cookies": given,
+            "version": self.version(),
+        }
+
+    def _check_exchange(self, before: fold.City, asked: dict[str, Any], told: dict[str, Any] | None) -> None:
+        """Compares what came of an exchange with the reference."""
+        after = fold.read(self.raw)
+        results = {r["id"]: (r["result"], r.get("why")) for r in told["results"]} if told else {}
+        refused = all(result == ("retry", "login") for result in results.values())
+        if told is None or (told["auth"] == "login" and refused):
+            if after.known != before.known:
+                self.complaints.append(["10", "operations were stored by a request that was refused"])
+        else:
+            device = asked["device"]
+            person = int(
+                self.raw.execute("SELECT person_id FROM devices WHERE id = ?", (device,)).fetchone()[0]
+            )
+            deposit = told["auth"] if told["auth"] in ("login", "revoked") else ""
+            expected = fold.exchange(
+                before, person, device, deposit, [(op, _hashed(op)) for op in asked["ops"]]
+            )
+            for op in asked["ops"]:
+                got, due = results.get(op["id"], ("nothing", None)), expected[op["id"]]
+                if got[0] == "deposited":
+                    self.deposited.add(op["id"])
+                if got != due:
+                    self.complaints.append(
+                        ["13", f"{op['t']} {op['id']} on {op['case']}: {got}, expected {due}"]
+                    )
+            for id_, known in before.known.items():
+                now = after.known.get(id_)
+                if now is None or (now.result, now.why) != (known.result, known.why):
+                    self.complaints.append(["13", f"{id_} became {now}, expected {known}"])
+        for number, case in after.cases.items():
+            if number in before.cases and before.cases[number].told() != case.told():
+                self.complaints.append(
+                    ["13", f"{number} is {case.told()}, expected {before.cases[number].told()}"]
+                )
+
+    def complain(self) -> list[list[str]]:
+        """What the reference found since last asked."""
+        found, self.complaints[:] = list(self.complaints), []
+        return found
+
+    def any_case(self, pick: int) -> str:
+        """Some case's number."""
+        rows = self._sql("SELECT number FROM cases ORDER BY id")
+        return str(rows[pick % len(rows)][0])
+
+    def office(self, verb: str, a: int, b: int, c: int) -> str:
+        """Something that the office does to cases and people chosen by lot."""
+        if verb == "release":
+            return str(self._release(1))
+        try:
+            with transaction(self.held.engine) as s:
+                return self._office(s, verb, a, b, c)
+        except Refused as refused:
+            return refused.code
+
+    def _office(self, s: Any, verb: str, a: int, b: int, c: int) -> str:
+        numbers = [row[0] for row in self._sql("SELECT id FROM cases ORDER BY id")]
+        crews = list(s.scalars(select(Crew).order_by(Crew.id)))
+        case, other = (s.get_one(Case, numbers[n % len(numbers)]) for n in (a, b))
+        crew, person = crews[b % len(crews)], s.get_one(Person, 1 + a % len(PEOPLE))
+        told: dict[str, Any] = {"by": OFFICE, "at": self.now}
+        if verb == "open" or (verb == "assign" and c % 3 == 0):
+            live = self._sql("SELECT count(*) FROM assignments WHERE ended_at IS NULL")[0][0]
+            if live < 9:
+                case = _told(s, f"key {self.luck.random()}", self.now)
+            cases.assign(s, case, crew, **told)
+        elif verb == "assign":
+            cases.assign(s, case, crew, **told)
+        elif verb == "join":
+            _told(s, f"key {self.luck.random()}", self.now, join=case.number, danger=c % 2 == 0)
+        elif verb == "merge":
+            held = cases.live(other) or cases.live(case)
+            cases.merge(s, case, other, keep_crew=held.crew_id if held else None, **told)
+        elif verb == "cancel":
+            cases.cancel(s, case, "spam", **told)
+        elif verb == "close":
+            cases.close(s, case, outcome="no action", **told)
+        elif verb == "note":
+            cases.note(s, case, "From the office.", **told)
+        elif verb == "erase":
+            for report in s.scalars(select(Report).where(Report.case_id == case.id)):
+                reports.erase(s, report, self.held.store, self.room, **told)
+            if c % 2:
+                cases.close(s, case, outcome="no action", **told)
+        elif verb == "crews":
+            chosen = [each for n, each in enumerate(crews) if (b >> n) & 1]
+            people.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
+        elif verb in ("disable", "enable"):
+            getattr(people, verb)(s, person, **told)
+        else:
+            getattr(cases, verb)(s, case, **told)
+        return f"{person.id if verb in ('crews', 'disable', 'enable') else case.number}"
+
+    def night(self) -> None:
+        """What is done once a day: yesterday's root, and a backup."""
+        with transaction(self.held.engine) as s:
+            events.take_due_root(s, self.now)
+        self.backup()
+
+    def restart(self) -> None:
+        """The server starts anew."""
+        self.app.extensions.pop("cityline.booted", None)
+        routes._epoch(self.app)  # as a start does, before anybody asks
+
+    def backup(self) -> None:
+        """A copy of everything."""
+        folder = self.room / "backup"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with sqlite3.connect(folder / "cityline.db") as copy:
+            self.raw.backup(copy)
+        copy.close()
+        for name in ("photos", "staging"):
+            if (self.room / name).exists():
+                shutil.copytree(self.room / name, folder / name)
+
+    def restore(self) -> None:
+        """The last copy takes the place of everything."""
+        self.restores += 1
+        self._put_back(self.room / "backup" / "cityline.db")
+        for name in ("photos", "staging", "incoming"):
+            shutil.rmtree(self.room / name, ignore_errors=True)
+            if (self.room / "backup" / name).exists():
+                shutil.copytree(self.room / "backup" / name, self.room / name)
+
+    def heal(self) -> None:
+        """Everybody may act for every crew: whatever waited for its author may come."""
+        with transaction(self.held.engine) as s:
+            for person in s.scalars(select(Person).order_by(Person.id)):
+                crews = list(s.scalars(select(Crew).order_by(Crew.id)))
+                people.enable(s, person, by=OFFICE, at=self.now)
+                s.flush()
+                people.change(
+                    s, person, name=person.name, lang="en", roles=[CREW], crews=crews, by=OFFICE, at=self.now
+                )
+        self._release()
+
+    def late(self) -> None:
+        """Three days on: what nobody released or followed goes to a person."""
+        with transaction(self.held.engine) as s:
+            review.overdue(s, self.now)
+        self._release()
+
+    def _release(self, most: int = 1_000) -> int:
+        with transaction(self.held.engine) as s:
+            waiting = (
+                select(Operation).where(Operation.code == "deposited").order_by(Operation.n, Operation.id)
+            )
+            for row in s.scalars(waiting.limit(most)).all():
+                photos = review.release(s, row, by=SUPERVISING, at=self.now)
+                s.info.setdefault("photos", []).extend(photos)
+            found = s.info.get("photos", [])
+        # As the worker does every few seconds, for whatever the web server did not get done.
+        settle_all(self.held.engine, self.held.store, self.room, self.now)
+        return len(found)
+
+    def version(self) -> int:
+        """Grows with everything that happens."""
+        return int(self._sql("SELECT n FROM clock")[0][0]) + 1_000_000 * self.restores
+
+    def view(self, user: int) -> dict[str, Any]:
+        """What a user's phone should hold: by crew, the live jobs, and those that the crew closed."""
+        found: dict[str, Any] = {}
+        city = fold.read(self.raw)
+        mine = city.crews.get(user, set())
+        numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
+        with reading(self.held.engine) as s:
+            there = pull._cases(s, numbers)
+            jobs = {(case.number, c): _content(pull.job(case, c)) for case in there for c in mine}
+        done = dict(
+            self._sql(
+                "SELECT c.number, x.done_at FROM cases c"
+                " JOIN closures x ON x.case_id = c.id AND x.cycle = c.cycle"
+            )
+        )
+        day = (self.now - timedelta(hours=24)).strftime("%Y-%m-%d %H:%M:%S")
+        for crew in sorted(mine):
+            for case in city.cases.values():
+                ours = [job for job in case.jobs.values() if job.crew == crew]
+                if not ours:
+                    continue
+                closed = (
+                    case.state == "closed" and ours[-1].ended == "closed" and ours[-1].cycle == case.cycle
+                )
+                if ours[-1].ended is None or closed:
+                    found[f"crew:{crew}|{case.number}"] = {
+                        "job": jobs[case.number, crew],
+                        "may": closed and str(done[case.number]) < day,
+                    }
+        return {"version": self.version(), "jobs": found}
+
+    def final(self, ledger: list[dict[str, Any]]) -> list[list[str]]:
+        """Every promise that was not kept, as [invariant, words]."""
+        from bench.sim import oracle
+
+        return oracle.broken(self.raw, ledger, self.store_folder, self.deposited)
+
+    @property
+    def raw(self) -> sqlite3.Connection:
+        """The database as a stranger to the product reads it."""
+        if self.db is None:
+            self.db = sqlite3.connect(self.file, isolation_level=None)
+        return self.db
+
+    def _sql(self, words: str) -> list[Any]:
+        return self.raw.execute(words).fetchall()
+
+    def _put_back(self, file: Path) -> None:
+        self.held.engine.dispose()
+        if self.db:
+            self.db.close()
+            self.db = None
+        for end in ("", "-wal", "-shm"):
+            self.file.with_name(self.file.name + end).unlink(missing_ok=True)
+        shutil.copyfile(file, self.file)
+        self.restart()
+
+    def _injected(self, connection: Any, *_: Any) -> None:
+        """The fault that this request is to meet, at the statement that was drawn."""
+        if not self.inject or not connection.get_execution_options().get("write"):
+            return
+        self.statements -= 1
+        if self.statements > 0:
+            return
+        if self.inject == "crash":
+            raise Crashed
+        if self.times:
+            self.times -= 1
+            self.statements = 3
+            words = "database is locked" if self.inject == "busy" else "could not serialize access"
+            self.statements = 0
+            raise OperationalError(words, {}, sqlite3.OperationalError(words))
+
+
+class _Listener(logging.Handler):
+    """Nothing is logged where nothing was broken on purpose."""
+
+    def __init__(self, complaints: list[list[str]]) -> None:
+        super().__init__(logging.ERROR)
+        self.complaints = complaints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fault = record.exc_info[1] if record.exc_info else None
+        if not isinstance(fault, (Poison, OperationalError)):
+            self.complaints.append(["500", self.format(record)])
+
+
+class Poison(Exception):
+    """A bug in one operation."""
+
+
+ROWS: list[str] = []
+for _row in merge.TABLE:
+    _name = f"{_row.result}/{_row.why or _row.effect}"
+    ROWS.append(_name if _name not in ROWS else f"{_name} {sum(r.startswith(_name) for r in ROWS) + 1}")
+
+
+def _patch(city: City) -> None:
+    """Counts the rows of the conflict table, and lets a marked operation meet a bug."""
+    decide, carry_out = merge.decide, work.carry_out
+
+    def counted(seen: merge.Seen) -> merge.Decision:
+        row = next(n for n, row in enumerate(merge.TABLE) if row.when(seen))
+        city.reached[f"row {ROWS[row]}"] += 1
+        return decide(seen)
+
+    def poisoned(s: Any, todo: work.Work, photos: Any) -> dict[str, Any]:
+        if todo.op.data.get("poison"):
+            raise Poison
+        return carry_out(s, todo, photos)
+
+    merge.decide = counted
+    work.carry_out = poisoned
+    # A page session says when it was signed; that too is the world's time.
+    TimestampSigner.get_timestamp = lambda _: int(city.now.timestamp())  # type: ignore[method-assign]
+    push._settled = poisoned
+
+
+def _content(job: dict[str, Any]) -> str:
+    return json.dumps(job, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _hashed(op: dict[str, Any]) -> str:
+    """As the city hashes what it was sent."""
+    return hashlib.sha256(
+        json.dumps(op, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    ).hexdigest()
+
+
+def _seeded(seed: int) -> None:
+    """Ids, salts and tokens come out of the seed, so that a trace can be had again."""
+    luck = random.Random(f"ids {seed}")
+    os.urandom = luck.randbytes  # type: ignore[assignment]
+    random._urandom = luck.randbytes  # type: ignore[attr-defined]
+
+
+__all__ = ["Assignment", "City", "Service", "furnish"]

