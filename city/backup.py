@@ -241,7 +241,7 @@ def _folders(to: Path) -> list[Path]:
 @contextmanager
 def _alone(to: Path) -> Iterator[None]:
     """Two at once would take each other's work for unfinished. The lock goes with its process."""
-    with (to / "lock").open("w") as file:
+    with (to / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

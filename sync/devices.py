@@ -21,6 +21,7 @@ TOKEN_DAYS = 90  # from its last use
 TURN_DAYS = 7  # a token this old is exchanged for the next
 # What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
 WAITING = ("ops", "photos", "oldest")
+MOST = 2**40  # a larger number is none, and JSON columns keep none above 2**64
 # A phone that only asks for news is written down this often: asking must not cost a write.
 SEEN_AGAIN = timedelta(minutes=5)
 # Without a backup, work that a phone has been told of is taken for kept after a week.
@@ -128,11 +129,10 @@ def is_signed_in(device: Device, at: datetime, days: int) -> bool:
 
 def seen(device: Device, release: str, waiting: Mapping[str, Any], at: datetime) -> bool:
     """Notes that a phone was here and what it says of itself; False where nothing new is worth a write."""
-    waits = {name: waiting.get(name) for name in WAITING if isinstance(waiting.get(name), int)}
-    told = (release, waits)
-    if told == (device.release, device.waiting) and at - device.seen_at < SEEN_AGAIN:
+    waits = {name: told for name in WAITING if type(told := waiting.get(name)) is int and 0 <= told < MOST}
+    if (release, waits) == (device.release, device.waiting) and at - device.seen_at < SEEN_AGAIN:
         return False
-    device.seen_at, (device.release, device.waiting) = at, told
+    device.seen_at, device.release, device.waiting = at, release, waits
     return True
 
 

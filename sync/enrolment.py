@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from city import events, people
 from city.events import Actor
-from city.lifecycle import CREW, Refused
+from city.lifecycle import ADMINISTRATOR, CREW, Refused
 from city.schema import EnrolCode, Person
 from sync import tries
 
@@ -28,9 +28,10 @@ def make_code(s: Session, person: Person, *, by: Actor, at: datetime) -> str:
     """A code for this person's next phone, ten minutes old at most and good once. Only its hash is kept.
 
     A newer code makes the older one useless. Raises Refused `not_crew` for somebody who may not work in a
-    crew.
+    crew, or may more than whoever makes the code: it logs in.
     """
-    if CREW not in people.actor(person).roles:
+    roles = people.actor(person).roles
+    if CREW not in roles or not (ADMINISTRATOR in by.roles or roles <= {CREW} | by.roles):
         raise Refused("not_crew")
     code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
     s.execute(delete(EnrolCode).where(EnrolCode.person_id == person.id, EnrolCode.used_at.is_(None)))

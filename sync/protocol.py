@@ -17,6 +17,7 @@ PROTOCOL: Final = 1
 MAX_OPERATIONS: Final = 50
 MAX_BODY: Final = 256_000  # bytes, inflated
 MAX_OPERATION: Final = 32_000  # bytes, as compact JSON
+MAX_PHOTOS: Final = 20  # of one operation: a phone that was shut out may still send what it declares
 MAX_JOBS: Final = 500  # rows of the feed in one answer
 JOBS: Final = 250  # where the phone names no limit
 
@@ -137,7 +138,7 @@ def reread(raw: str) -> Operation | Malformed:
     """An operation as it was stored: `raw` of an earlier one."""
     try:
         return _operation(json.loads(raw))
-    except ValueError:
+    except (ValueError, RecursionError):
         return Malformed("", 0, raw, "", "malformed")
 
 
@@ -220,6 +221,8 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
     if not is_id(told["id"]) or _whole(n) is None or not isinstance(data, dict):
         raise ValueError("malformed")
     if not isinstance(case, str) or not 1 <= len(case) <= 40:
+        raise ValueError("malformed")
+    if len(told.get("photos") or []) > MAX_PHOTOS:
         raise ValueError("malformed")
     if "\\u0000" in raw:  # PostgreSQL keeps no NUL
         raise ValueError("malformed")

@@ -36,6 +36,7 @@ TO_REVIEW = text("operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
 _ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
+_WAITING_ALONE = _WAITING.with_for_update()
 _AWAITED = select(Row.prev, Row.case_ref).where(
     NOT_DONE, Row.person_id == bindparam("person"), Row.code == HELD
 )
@@ -43,7 +44,7 @@ _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw
     TO_REVIEW,
     Row.device_id == bindparam("device"),
     Row.received_at > bindparam("since"),
-    Row.review.in_((QUARANTINED, "revoked")),
+    Row.review.in_((QUARANTINED, "revoked", "author")),
 )
 log = logging.getLogger(__name__)
 
@@ -104,9 +105,9 @@ def push(
     raise Busy
 
 
-def waiting(s: Session, sender: Sender) -> list[Row]:
-    """What this phone was signed out for when it sent it, in its own order."""
-    found = s.scalars(_WAITING, {"device": sender.device_id})
+def waiting(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
+    """What this phone was signed out for when it sent it, in its own order; locked where `alone`."""
+    found = s.scalars(_WAITING_ALONE if alone else _WAITING, {"device": sender.device_id})
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
 
 
@@ -115,8 +116,24 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
 
     Returns the photos that wait for the store.
     """
-    taken = Taken()
+    taken, rows = Taken(), [row]
     sender = Sender(row.device_id, row.person_id, rules=rules)
+    while rows:  # one after the other: a chain may be as long as a phone likes
+        row = rows.pop(0)
+        if row.code not in (HELD, DEPOSITED):
+            continue  # done meanwhile, with one before it
+        _again(s, row, sender, by, at, taken)
+        if row.code not in (HELD, DEPOSITED):
+            rows = _followers(s, row.id, sender) + rows
+    return taken.photos
+
+
+def tell(s: Session, row: Row) -> None:
+    """Lets the phone hear of a result that changed after it was answered."""
+    events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
+
+
+def _again(s: Session, row: Row, sender: Sender, by: Actor, at: datetime, taken: Taken) -> None:
     op = protocol.reread(row.raw or "")
     if isinstance(op, Malformed):
         _set_aside(row, op.why)
@@ -133,14 +150,6 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
             log.exception("operation %s of device %s", row.id, row.device_id)
             _set_aside(row, "fault")
     tell(s, row)
-    if row.code not in (HELD, DEPOSITED):
-        _follow(s, row.id, sender, by, at, taken)
-    return taken.photos
-
-
-def tell(s: Session, row: Row) -> None:
-    """Lets the phone hear of a result that changed after it was answered."""
-    events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
 
 
 def _take(
@@ -158,7 +167,7 @@ def _take(
             _check_quarantine(s, sender, at)
         by = people.acting(s, sender.person_id) if sender.person_id else people.A_RESIDENT
         if not sender.deposit:
-            for row in waiting(s, sender):
+            for row in waiting(s, sender, alone=True):  # two requests at once would do it twice
                 taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
         held = _awaited(s, sender)
         known = _at_hand(s, ops)
@@ -169,7 +178,8 @@ def _take(
                 kept = s.get_one(Row, op.id)
                 held |= {kept.prev or "", kept.case_ref}
             elif op.id in held and told["result"] != DEPOSITED:
-                _follow(s, op.id, sender, by, at, taken)
+                for row in _followers(s, op.id, sender):
+                    taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
         taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
 
@@ -197,11 +207,11 @@ def _awaited(s: Session, sender: Sender) -> set[str]:
     return {name for row in s.execute(_AWAITED, {"person": sender.person_id}) for name in row if name}
 
 
-def _follow(s: Session, op_id: str, sender: Sender, by: Actor, at: datetime, taken: Taken) -> None:
-    """Does what was held until now."""
+def _followers(s: Session, op_id: str, sender: Sender) -> list[Row]:
+    """What was held until now for that operation, locked: the person's other phone may come as well."""
     held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
-    for row in s.scalars(held.where(or_(Row.prev == op_id, Row.case_ref == op_id)).order_by(Row.n)).all():
-        taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
+    held = held.where(or_(Row.prev == op_id, Row.case_ref == op_id)).order_by(Row.n)
+    return list(s.scalars(held.with_for_update()))
 
 
 def _one(

@@ -84,10 +84,12 @@ def sweep(s: Session, at: datetime) -> int:
     return int(getattr(s.execute(unused), "rowcount", 0))
 
 
-def new_ones(s: Session, ids: list[str]) -> int:
-    """How many of these operations are not here yet: a replay costs nothing."""
-    known = s.scalar(select(func.count()).select_from(Operation).where(Operation.id.in_(ids))) or 0
-    return len(ids) - known
+def new_ones(s: Session, device: Device, hashes: list[str]) -> int:
+    """How many of these operations are not here yet: a replay costs nothing, another body under a known id
+    does."""
+    known = select(func.count(Operation.body_hash.distinct()))
+    known = known.where(Operation.device_id == device.id, Operation.body_hash.in_(hashes))
+    return len(set(hashes)) - (s.scalar(known) or 0)
 
 
 def _hashed(token: str) -> str:

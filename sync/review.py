@@ -50,7 +50,8 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     Raises Refused `nothing_to_count` where it was no closing, and what cases.close() raises.
     """
     op = protocol.reread(row.raw or "")
-    if isinstance(op, protocol.Malformed) or op.t != "close" or row.case_id is None:
+    seen = row.review is None  # in another tab, and the case may have been reopened since
+    if isinstance(op, protocol.Malformed) or op.t != "close" or row.case_id is None or seen:
         raise Refused("nothing_to_count")
     case = cases.root_of(s, s.get_one(Case, row.case_id))
     cases.lock(s, case)

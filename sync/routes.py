@@ -122,7 +122,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
     )
     try:
         with transaction(here.engine) as s:
-            new = residents.new_ones(s, [op.id for op in asked.ops])
+            new = residents.new_ones(s, device, [op.hash for op in asked.ops])
             residents.admit(s, s.get_one(Device, device.id), new, source, most, at)
             devices.seen(s.get_one(Device, device.id), asked.release, asked.waiting, at)
         taken = push.push(here.engine, sender, asked.ops, at)

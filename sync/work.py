@@ -31,6 +31,7 @@ from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation,
 
 # Operations whose verb takes words and photos itself; those of any other are kept beside it.
 WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
+MAX_MINUTES = 7 * 24 * 60  # of one `time`
 # Facts go into the log for ever, so they are choices and never a person's own words.
 CHOICES = {"outcome": OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
 
@@ -124,7 +125,7 @@ def find(s: Session, ref: str) -> Case | str | None:
     report = s.get(Row, ref)
     if report is None or report.code in (HELD, DEPOSITED):
         return "case"
-    return s.get(Case, report.case_id) if report.case_id else None
+    return s.get(Case, report.case_id) if report.case_id and report.t == "report" else None
 
 
 def _job(s: Session, op: Operation, case: Case, by: Actor, at: datetime) -> Assignment | None:
@@ -243,7 +244,7 @@ def _facts(work: Work) -> dict[str, Any]:
             facts[name] = value
     if op.t == "time":
         minutes = op.data.get("minutes")
-        if not isinstance(minutes, int) or isinstance(minutes, bool):
+        if type(minutes) is not int or not 0 <= minutes <= MAX_MINUTES:
             raise Refused("malformed")
         facts["minutes"] = minutes
     return facts

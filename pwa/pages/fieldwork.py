@@ -104,7 +104,8 @@ def _sent(s: Session, row: Operation) -> Sent:
     if isinstance(op, protocol.Malformed):
         return Sent(row, person, case, root, here=here, missing=len(told) - here)
     words = op.data.get("words")
-    said = {name: op.data[name] for name in ("outcome", "no_photo", "reason", "minutes") if name in op.data}
+    # What was refused may hold anything there, and must not hide the rest of the list.
+    said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
     return Sent(
         row, person, case, root, words if isinstance(words, str) else "", said, here, len(told) - here
     )
