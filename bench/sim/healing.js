@@ -60,6 +60,7 @@ async function drained(world, phone, user, last) {
   }
   if (!last) return;
   const view = await asked(world, tab, "look", () => tab.engine.view());
+  if (view.problem) world.violation("2", `phone ${phone.name} of user ${user} cannot finish: ${view.problem}`);
   for (const { op, result, too_large } of view.outbox) {
     const why = result ? `${result.result} ${result.why ?? ""}` : too_large ? "too large" : "nothing heard";
     world.violation("2", `${op.t} ${op.id} of user ${user} never left phone ${phone.name}: ${why} (${view.problem})`);

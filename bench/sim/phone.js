@@ -12,7 +12,7 @@ const STORES = { outbox: ["ops", "photos", "chunks", "sent", "drafts", "kv"], mi
 // What can happen to a request on its way, by how often. Status codes come from something in between.
 const WEATHER = {
   lost_request: 3, lost_response: 5, duplicate: 3, late_duplicate: 3, truncated_request: 1, truncated_answer: 2,
-  portal: 2, portal_json: 1, stale_answer: 2, redirect: 1, s401: 1, s413: 1, s429: 1, s500: 2, s507: 1,
+  portal: 2, portal_json: 1, stale_answer: 2, redirect: 1, s401: 3, s413: 1, s429: 1, s500: 2, s507: 1,
   corrupt_piece: 2, busy: 2, serialization: 2, crash: 2,
 };
 const PORTAL = "<!doctype html><title>Hotel Wi-Fi</title><h1>Room number, please</h1>";

@@ -161,7 +161,7 @@ PLANTS = {
                 SOUND,
                 """    for (const entry of reply.status === 401 ? batched : []) {
       const age = (entry.age ?? 0) + 1;
-      const aged = age > 1 ? ["del", "ops", entry.op.id] : ["put", "ops", entry.op.id, { ...entry, age }];
+      const aged = age > 0 ? ["del", "ops", entry.op.id] : ["put", "ops", entry.op.id, { ...entry, age }];
       await store.write("outbox", [aged]);
     }
 """
