@@ -13,7 +13,7 @@ from city import cases, photos
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people import THE_SYSTEM
-from city.schema import Case, DeclaredPhoto, Photo
+from city.schema import Case, DeclaredPhoto, Device, Photo
 from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next
@@ -70,9 +70,15 @@ def wanted(s: Session, device_id: str) -> list[str]:
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
-    """The rows that wait for this photo."""
+    """The rows that wait for this photo.
+
+    A phone gets another name when somebody else was signed in on it meanwhile, and still has the photos of
+    what was taken under the old one: so its person's other names count too.
+    """
+    here = s.get_one(Device, device_id)
+    names = select(Device.id).where(Device.person_id == here.person_id) if here.person_id else [device_id]
     asked = select(DeclaredPhoto).where(
-        DeclaredPhoto.device_id == device_id, DeclaredPhoto.id == photo_id, DeclaredPhoto.photo_id.is_(None)
+        DeclaredPhoto.device_id.in_(names), DeclaredPhoto.id == photo_id, DeclaredPhoto.photo_id.is_(None)
     )
     return list(s.scalars(asked))
 

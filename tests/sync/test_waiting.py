@@ -50,6 +50,34 @@ def test_a_closing_does_not_wait_for_its_photo(engine: Engine, luis: Phone, lamp
         assert events.verify(s) == []
 
 
+def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    """The phone has another name then, and what it declared under the old one is still on it."""
+    photo = declare(picture())
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
+    was = luis.device
+    for email in ("toni@city.test", "luis@city.test"):
+        luis.sign_in(person(engine, email))
+        luis.device = luis.http.post("/sync/v1/device", headers=OURS).json["device"]
+    assert luis.device != was
+    luis.upload(picture(), photo["id"])
+    with reading(engine) as s:
+        assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
+        assert declared.wanted(s, was) == []
+
+
+def test_a_photo_under_somebody_elses_name_proves_nothing(
+    engine: Engine, luis: Phone, toni: Phone, lamp: str
+) -> None:
+    photo = declare(picture())
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
+    toni.upload(picture(), photo["id"])
+    with reading(engine) as s:
+        assert queries.evidence(s, case_of(s, lamp), 1) == []
+        assert declared.wanted(s, luis.device) == [photo["id"]]
+
+
 @pytest.mark.parametrize("meanwhile", ["reopened", "merged", "cancelled after reopening"])
 def test_a_photo_finds_its_closing_whatever_became_of_the_case(
     engine: Engine, luis: Phone, lamp: str, clock: Clock, meanwhile: str
