@@ -112,8 +112,13 @@ def read(folder: Path) -> Manifest:
         told = json.loads((folder / MANIFEST).read_text())
         if told["format"] > FORMAT or not db.knows(told["schema"]):
             raise Refused("backup_too_new", format=told["format"], schema=told["schema"])
-        return Manifest(**told)
-    except (KeyError, TypeError, ValueError) as fault:
+        manifest = Manifest(**told)
+        # A part that the manifest leaves out would be put back unread.
+        named = set(manifest.files)
+        if not named.intersection(dumps.FILES.values()) or not named >= {PHOTOS, SECRET, CITY}:
+            raise ValueError(f"{MANIFEST} names only {', '.join(sorted(named))}")
+        return manifest
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise Refused("backup_unreadable", folder=str(folder), fault=str(fault)) from None
 
 

@@ -54,7 +54,8 @@ def read(files: Iterable[Path]) -> list[Erased]:
 def write(file: Path, erased: Iterable[Erased]) -> None:
     """Puts a list in the place of another, whole or not at all."""
     part = file.with_suffix(".part")
-    with part.open("w") as out:
+    part.unlink(missing_ok=True)  # left by one that was ended, or a link that somebody planted
+    with part.open("x") as out:
         out.writelines(f"{json.dumps(asdict(one))}\n" for one in erased)
         out.flush()
         os.fsync(out.fileno())

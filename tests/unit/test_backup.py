@@ -264,6 +264,27 @@ def test_a_damaged_backup_is_refused_by_name_and_changes_nothing(
     assert sorted(p.name for p in elsewhere.var.iterdir()) == ["secret_key"]
 
 
+def test_a_manifest_that_leaves_the_database_out_is_refused(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    """It would be put back without a look."""
+    folder, _ = make(town, to)
+    told = json.loads((folder / backup.MANIFEST).read_text())
+    del told["files"][dumps.FILES[town.engine.dialect.name]]
+    (folder / backup.MANIFEST).write_text(json.dumps(told))
+    with pytest.raises(Refused, match="backup_unreadable"):
+        put_back(elsewhere, to, town)
+
+
+def test_a_link_in_the_place_of_the_next_list_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    (tmp_path / "erasures.part").symlink_to(victim)
+    erasures.write(tmp_path / "erasures.jsonl", [])
+    assert victim.read_text() == "of somebody else"
+    assert not (tmp_path / "erasures.jsonl").is_symlink()
+
+
 def test_a_database_with_people_in_it_is_replaced_only_when_told(town: Town, to: Path) -> None:
     lived_in(town)
     make(town, to)
