@@ -59,14 +59,21 @@ class Van:
         with suppress(Error):  # which finds nobody there any more
             self.context.close()
 
-    def start(self, *, signal: bool, path: str = "/crew") -> Page:
-        """The browser again on the same disk, at the crew's page."""
+    def start(self, *, signal: bool, path: str = "/crew", quota: int = 0) -> Page:
+        """The browser again on the same disk, at the crew's page.
+
+        With a `quota` the city's pages may keep so many bytes. It is set before the first of them opens: a
+        browser remembers for a while how much room there was.
+        """
         for left in self._folder.glob("Singleton*"):
             left.unlink()
         self.context = self._start()
         self.context.set_offline(not signal)
         self.page = self.context.pages[0]
         self.page.set_default_timeout(15_000)
+        if quota:
+            told = {"origin": self._site.url, "quotaSize": quota}
+            self.context.new_cdp_session(self.page).send("Storage.overrideQuotaForOrigin", told)
         self.page.goto(self._site.path(path))
         return self.page
 

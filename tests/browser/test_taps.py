@@ -1,0 +1,57 @@
+"""In aeroplane mode, from Today: a job is closed by four taps, and by seven at most with a photo."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from closings import CREW, give_jobs, kept, pictures
+from live import Site, log_in
+from phone import Van
+from playwright.sync_api import Page
+
+pytestmark = pytest.mark.one_database
+IN_THE_CAMERA = 2  # the shutter, and "use this photo"
+
+
+class Thumb:
+    """Taps and counts."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.taps = page, 0
+
+    def tap(self, selector: str) -> None:
+        self.page.locator(selector).tap()
+        self.taps += 1
+
+
+def test_closing_takes_four_taps_and_seven_with_a_photo(van: Van, site: Site, tmp_path: Path) -> None:
+    plain, proven = refs = give_jobs(site, 2)
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector(f'a.job[href="#job/{proven}"]')
+    van.wait_until_kept()
+    van.kill()
+    page = van.start(signal=False)
+
+    without = Thumb(page)
+    without.tap(f'a.job[href="#job/{plain}"]')
+    without.tap("[data-done]")
+    without.tap('label:has(input[value="fixed:dark"])')
+    without.tap("form .button--act")
+    page.wait_for_selector("#undo:not([hidden])")
+    assert without.taps == 4
+
+    photo = tmp_path / "after.jpg"
+    photo.write_bytes(base64.b64decode(pictures(refs)[proven]))
+    proof = Thumb(page)
+    proof.tap(f'a.job[href="#job/{proven}"]')
+    proof.tap("[data-done]")
+    with page.expect_file_chooser() as camera:
+        proof.tap('label:has(input[value="fixed:photo"])')
+    camera.value.set_files(photo)
+    page.wait_for_selector("[data-drop]")
+    proof.tap("form .button--act")
+    page.wait_for_selector("#main [data-list]")
+    assert proof.taps + IN_THE_CAMERA <= 7
+    closed = {op["case"]: op for op in kept(page).ops()}
+    assert set(closed) == set(refs)
+    assert [len(closed[ref]["photos"]) for ref in refs] == [0, 1]
