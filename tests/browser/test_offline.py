@@ -43,3 +43,15 @@ def test_a_crew_on_a_page_that_is_not_its_own(site: Site, open_context: Open, pr
     page.wait_for_selector("a.job")
     without_signal(page, site.path(f"{prefix}/me"))
     expect(page.locator("h1")).to_have_text(WORDS[prefix][0])
+
+
+def test_a_form_being_filled_in_stays_when_the_signal_goes(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    log_in(page, site, "crew1@demo.test", "/crew")
+    page.locator('li[data-stop="now"] a.job').tap()
+    page.locator("[data-done]").tap()
+    form = page.wait_for_selector("form:has([data-camera])")
+    page.context.set_offline(True)
+    expect(page.locator("#sync")).to_contain_text("Offline")
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")  # a drawing would have come by now
+    assert form.evaluate("form => form.isConnected")

@@ -42,7 +42,7 @@ newer(() => {
 });
 window.addEventListener("hashchange", () => location.hash !== "#main" && void draw());
 window.addEventListener("online", () => void send());
-window.addEventListener("offline", () => void draw(false));
+window.addEventListener("offline", () => void draw(false, !filling()));
 window.addEventListener("pageshow", (event) => event.persisted && void send());
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && void send());
 navigator.serviceWorker?.addEventListener("message", ({ data }) => data === "sync" && void send());
@@ -63,8 +63,7 @@ async function send(asked = false) {
     sending = false;
   }
   if ((await engine.view()).problem === "switched") return location.reload();
-  // A form that is being filled in stays as it is; only the bar above it changes.
-  await draw(false, !location.hash.startsWith("#close/"));
+  await draw(false, !filling());
   await plan();
   if (installed()) await packUp();
 }
@@ -77,6 +76,11 @@ async function packUp() {
   const whole = await pack(jobs, page["basemap"] ?? "", () => location.hash === "#setup" && void draw(false));
   packing = false;
   if (whole && location.hash === "#setup") await draw(false);
+}
+
+/** A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. */
+function filling() {
+  return location.hash.startsWith("#close/");
 }
 
 async function plan() {
