@@ -162,7 +162,8 @@ def test_a_new_release_waits_for_the_next_start_and_takes_the_queue_along(van: V
     renew(site)
     van.context.set_offline(False)
     van.page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.update())")
-    van.page.wait_for_selector("#newer:not([hidden])")
+    # The new release is fetched whole before it is offered, on a busy machine for a while.
+    van.page.wait_for_selector("#newer:not([hidden])", timeout=60_000)
     assert van.page.evaluate("document.body.dataset.release") == old, "never under a running page"
     van.context.set_offline(True)
     van.kill()

@@ -5,8 +5,21 @@ from dataclasses import replace
 import pytest
 
 from city.lifecycle import OPEN
-from sync.merge import ASKS, BARE, FACTS, KEEP, NOTHING, TABLE, VERB, VERB_UNDER_OLD_JOB, Seen, decide
-from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED, RETRY
+from sync.merge import (
+    ASKS,
+    BARE,
+    FACTS,
+    KEEP,
+    NOTHING,
+    TABLE,
+    VERB,
+    VERB_AFTER_ALL,
+    VERB_UNDER_OLD_JOB,
+    Rules,
+    Seen,
+    decide,
+)
+from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
 # A closing by the crew that still holds the job: nothing happened meanwhile.
 CLOSING = Seen(
@@ -41,7 +54,7 @@ ROWS = {
         replace(CLOSING, case_cycle=2, state="closed", live=None, closed_by_us=True), RECORDED, KEEP,
         "reopened",
     ),
-    "author removed or disabled": (replace(CLOSING, author_may=False), RETRY, NOTHING, "author"),
+    "author removed or disabled": (replace(CLOSING, author_may=False), DEPOSITED, NOTHING, "author"),
     "erased for privacy": (replace(CLOSING, erased=True), RECORDED, BARE, "erased"),
     "never this crew's job": (replace(GIVEN_AWAY, job=None), RECORDED, KEEP, "not_your_job"),
 }  # fmt: skip
@@ -54,8 +67,8 @@ def test_a_closing_meets_what_happened_meanwhile(name: str) -> None:
     assert (decision.result, decision.effect, decision.why) == (result, effect, why)
     assert decision.to == seen.root
     # A person looks at whatever did not go the way the crew meant it; the crew's own second phone did, and
-    # what is still on the phone cannot be looked at.
-    assert decision.review == (why is not None and result not in (MERGED, RETRY))
+    # what is deposited is listed for its supervisor anyway.
+    assert decision.review == (why is not None and result not in (MERGED, DEPOSITED))
 
 
 @pytest.mark.parametrize("t", [t for t in ASKS if t != "close"])
@@ -92,9 +105,20 @@ def test_a_wait_for_something_else_is_a_step_back() -> None:
     assert decide(replace(waiting, waits_otherwise=True)).result == RECORDED
 
 
-def test_nothing_is_final_that_nobody_can_release() -> None:
-    assert DEPOSITED not in {row.result for row in TABLE}
-    assert {row.result for row in TABLE if row.effect == NOTHING} == {RETRY}
+def test_what_has_no_effect_is_deposited_and_can_be_released() -> None:
+    assert {row.result for row in TABLE if row.effect == NOTHING} == {DEPOSITED}
+    assert {row.effect for row in TABLE if row.result == DEPOSITED} == {NOTHING}
+
+
+def test_a_city_may_let_a_closing_count_although_the_case_was_cancelled() -> None:
+    cancelled, (seen, *_) = Rules(cancelled=True), ROWS["cancelled"]
+    decision = decide(replace(seen, rules=cancelled))
+    assert (decision.result, decision.effect, decision.review) == (APPLIED, VERB_AFTER_ALL, True)
+    assert decide(replace(seen, rules=cancelled, job=None)).result == RECORDED
+
+
+def test_a_city_may_leave_a_reassigned_case_to_the_other_crew() -> None:
+    assert decide(replace(GIVEN_AWAY, rules=Rules(reassigned=False))).result == RECORDED
 
 
 @pytest.mark.parametrize("state", ["assigned", "closed", "cancelled", "merged", "accepted"])
@@ -123,6 +147,7 @@ def test_every_row_can_be_reached() -> None:
     seen += [
         replace(GIVEN_AWAY, t="start"),
         replace(GIVEN_AWAY, t="make_safe", live=None, job_ended="made safe"),
+        replace(CLOSING, state="cancelled", live=None, rules=Rules(cancelled=True)),
     ]
     first = {next(n for n, row in enumerate(TABLE) if row.when(case)) for case in seen}
     assert first == set(range(len(TABLE)))

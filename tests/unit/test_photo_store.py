@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -64,9 +65,12 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now, and their twins 10,000 higher (where the server's parts seek each other)."""
+    """Ports that are free now, and their twins 10,000 higher (where the server's parts seek each other).
+
+    Every process begins elsewhere: two that look at the same moment would find the same ones.
+    """
     found: list[int] = []
-    for port in range(20_011, 30_000, 7):
+    for port in range(20_011 + os.getpid() % 1000 * 7, 30_000, 7):
         if all(is_free(twin) for twin in (port, port + 10_000)):
             found.append(port)
         if len(found) == count:
