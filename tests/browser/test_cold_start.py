@@ -1,6 +1,7 @@
 """A crew's phone from a cold start without signal: what was saved before the power went arrives once."""
 
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -224,7 +225,16 @@ def renewed(page: Page, old: str) -> bool:
 
 def renew(site: Site) -> None:
     """Another release on the running server: the city changes its colour."""
-    text = site.settings.city.read_text().replace("#0e4a86", "#7a1f5c")
+    text, before = site.settings.city.read_text().replace("#0e4a86", "#7a1f5c"), worker_of(site)
     with db.transaction(site.engine) as s:
         policies.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=datetime.now(UTC))
-    time.sleep(3.5)  # until the server looks
+    # The server looks every few seconds, and who asks in that very moment is still told of the old one.
+    until = time.monotonic() + 30
+    while worker_of(site) == before:
+        assert time.monotonic() < until, "the server does not take it up"
+        time.sleep(0.5)
+
+
+def worker_of(site: Site) -> bytes:
+    with urllib.request.urlopen(site.path("/sw.js")) as answer:
+        return answer.read()
