@@ -466,6 +466,19 @@ test("a city whose memory went back gets everything again", async () => {
   assert.equal((await engine.view()).outbox.length, 0);
 });
 
+test("how far the log went when work was taken is told although the mirror lags behind", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  net.seq = 9;
+  await engine.add("close", LAMP, done);
+  await engine.sync();
+  // The disk failed after the result was stored and before the news were.
+  await store.write("mirror", [["put", "kv", "cursors", { "crew:7": 1 }]]);
+  await engine.sync();
+  const { epoch, cursors } = net.asked.at(-1);
+  assert.deepEqual([epoch, cursors], ["one", { "crew:7": 1, heard: 9 }]);
+});
+
 test("that the city's memory went back is seen by whoever comes back to a phone that another used", async () => {
   const { engine, store, net } = phone();
   net.seq = 5;

@@ -34,17 +34,18 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     );
     const batched = fitting(ready);
     const known = await mirror.known();
-    // The mirror may be another's by now, or gone. What work of ours the city has taken is known without it.
-    const heard = known["cursors"] && Object.keys(known["cursors"]).length ? known : await acknowledged();
+    // The mirror may lag behind, be another's by now, or gone. What work of ours the city has taken is known
+    // without it, and only by that does the city see that a restore lost it.
+    const heard = await acknowledged();
     const nonce = random.id();
     const asked = {
       protocol: PROTOCOL,
       nonce,
-      epoch: heard["epoch"] ?? "",
+      epoch: heard?.epoch ?? known["epoch"] ?? "",
       device,
       release,
       device_time: new Date(clock()).toISOString(),
-      cursors: heard["cursors"] ?? {},
+      cursors: { ...known["cursors"], ...(heard?.upto ? { heard: heard.upto } : {}) },
       limit: 250,
       waiting: {
         ops: all.length,
@@ -94,7 +95,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   async function takeResults(answer, batched, epoch, cursors, tried) {
     // The log may have grown no further than this when it took our work.
     const news = Object.values(answer.changes).map((/** @type {any} */ each) => each.to);
-    const upto = Math.max(0, ...Object.values(cursors), ...news);
+    const upto = Math.max(0, ...(answer.reset.length ? [] : Object.values(cursors)), ...news);
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
@@ -136,10 +137,10 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     if (changes.length) await outbox.firm(changes);
   }
 
-  /** How far the log went when it last took our work, in the words of an exchange. */
-  async function acknowledged() {
-    const heard = await store.get("outbox", "kv", `heard:${user}`);
-    return heard ? { epoch: heard.epoch, cursors: { heard: heard.upto } } : {};
+  /** How far the log went when it last took our work, and the epoch of that answer.
+   * @returns {Promise<{ epoch: string, upto: number } | undefined>} */
+  function acknowledged() {
+    return store.get("outbox", "kv", `heard:${user}`);
   }
 
   /** @param {Entry} entry @param {Result} result @param {number} upto @returns {Change[]} */
