@@ -41,7 +41,8 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     const asked = {
       protocol: PROTOCOL,
       nonce,
-      epoch: heard?.epoch ?? known["epoch"] ?? "",
+      // The older of the two: what the mirror has not heard of since must show as well.
+      epoch: (Object.keys(known["cursors"] ?? {}).length ? known["epoch"] : heard?.epoch) ?? "",
       device,
       release,
       device_time: new Date(clock()).toISOString(),
@@ -95,7 +96,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   async function takeResults(answer, batched, epoch, cursors, tried) {
     // The log may have grown no further than this when it took our work.
     const news = Object.values(answer.changes).map((/** @type {any} */ each) => each.to);
-    const upto = Math.max(0, ...(answer.reset.length ? [] : Object.values(cursors)), ...news);
+    const upto = Math.max(0, ...Object.values(cursors), ...news);
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
