@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from live import Site
 from phone import Van
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from sqlalchemy import Engine
 
 from city import basemap, db, demo
@@ -28,6 +28,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 STARTED_WITHIN = 60.0
+expect.set_options(timeout=15_000)  # as for everything else here: a busy machine is not a fault of the page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
