@@ -17,7 +17,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from city import events, geo, people, photos, promises, reports
+from city import events, geo, inserts, people, photos, promises, reports
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -219,7 +219,7 @@ class _Writer:
         self.by_id: dict[int, _Life] = {}
         self.said: set[tuple[int, int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
-        self.ids: dict[type[Base], Iterator[int]] = {kind: events.fresh_ids(s, kind) for kind in NUMBERED}
+        self.ids: dict[type[Base], Iterator[int]] = {kind: inserts.fresh_ids(s, kind) for kind in NUMBERED}
         self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
             "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
             "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
@@ -253,9 +253,9 @@ class _Writer:
                 )
         for kind in KINDS:
             keys = [column.name for column in kind.__table__.columns]
-            for start in range(0, len(self.made[kind]), events.BATCH):
-                part = self.made[kind][start : start + events.BATCH]
-                events.put(self.s, kind, [_row(row, keys) for row in part])
+            for start in range(0, len(self.made[kind]), inserts.BATCH):
+                part = self.made[kind][start : start + inserts.BATCH]
+                inserts.put(self.s, kind, [_row(row, keys) for row in part])
 
     def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
         steps: list[tuple[datetime, Story, Told | Move]] = []

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
-from city import events, geo, photos, promises
+from city import events, geo, inserts, photos, promises
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -812,7 +812,9 @@ def _forget_closure(s: Session, case: Case) -> None:
 
 def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:
     s.flush()  # the index allows one live assignment, and inserts come before updates
-    given = Assignment(crew_id=crew_id, cycle=case.cycle, given_at=at)
+    # A phone names its job by this id, perhaps after the database was put back from a backup.
+    id_ = inserts.dated_id(s, Assignment, at)
+    given = Assignment(id=id_, crew_id=crew_id, cycle=case.cycle, given_at=at)
     case.assignments.append(given)
     s.flush()
     return given

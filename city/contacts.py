@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events
+from city import events, inserts
 from city.events import Actor
 from city.lifecycle import MAX_WORDS, Refused, may
 from city.schema import Answer, Case, Contact, Department, Topic
@@ -83,14 +83,14 @@ def log_all(s: Session, told: Iterable[tuple[Conversation, Actor]], *, origin: s
     Returns the ids.
     """
     pairs = list(told)
-    known, ids = _Known(s, [each for each, _ in pairs]), events.fresh_ids(s, Contact)
+    known, ids = _Known(s, [each for each, _ in pairs]), inserts.fresh_ids(s, Contact)
     rows: list[dict[str, Any]] = []
     for each, by in pairs:
         may("contact", by.roles)
         row = {"id": next(ids), **known.row(each, by, origin)}
         rows.append(row)
         _record(s, row["id"], each, by, each.ended_at, origin)
-    events.put(s, Contact, rows)
+    inserts.put(s, Contact, rows)
     return [row["id"] for row in rows]
 
 

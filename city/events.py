@@ -1,30 +1,22 @@
 """The append-only, hash-chained log: writing it, reading it, and finding out whether it was changed."""
 
 import hashlib
-import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Table, bindparam, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from city import db
-from city.schema import Base, Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
+from city import db, inserts
+from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
-BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as parameters
-IDS_AT_ONCE = 1000
 # The columns of a line that its hash covers: every one but the hash itself.
 CHAINED = (
     "prev", "seq", "subject", "n", "kind", "was", "now", "actor", "at", "at_device", "origin", "facts",
@@ -97,31 +89,6 @@ def record(
 def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str | None = None) -> None:
     """Notes that the phones of `scope` must hear about (kind, ref); stamped with the same clock."""
     _pending(s).feed[(scope, kind, ref)] = (present, why)
-
-
-def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False) -> None:
-    """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many.
-
-    Each row has every column; with `over`, one that is there under the same key is brought up to date. They
-    are turned column by column: SQLAlchemy's own way, one row after the other, takes half as long again.
-    """
-    connection, table = s.connection(), _table(kind)
-    dialect = connection.dialect
-    steps = [(c.name, c.type.dialect_impl(dialect).bind_processor(dialect)) for c in table.columns]
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        columns = ([step(row[name]) if step else row[name] for row in part] for name, step in steps)
-        connection.exec_driver_sql(_adding(table, dialect.name, over), list(zip(*columns, strict=True)))
-
-
-def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
-    """Ids for such rows that nobody else gets: SQLite has one writer at a time, PostgreSQL a sequence."""
-    table = _table(kind)
-    if s.get_bind().dialect.name != "postgresql":
-        yield from itertools.count((s.scalar(select(func.max(table.c.id))) or 0) + 1)
-    following = select(func.nextval(func.pg_get_serial_sequence(table.name, "id")))
-    while True:
-        yield from s.scalars(following.select_from(func.generate_series(1, IDS_AT_ONCE))).all()
 
 
 @contextmanager
@@ -279,16 +246,16 @@ def _seal(s: Session) -> None:
         row["hash"] = _hash(_in_row(row))
         heads[line.subject] = (n + 1, row["hash"], seq)
         lines.append(row)
-    put(s, Event, lines)
-    put(s, EventDetail, details)
+    inserts.put(s, Event, lines)
+    inserts.put(s, EventDetail, details)
     tops = [{"subject": name, "n": n, "hash": hash_, "seq": seq} for name, (n, hash_, seq) in heads.items()]
-    put(s, Head, tops, over=True)
+    inserts.put(s, Head, tops, over=True)
     told = enumerate(pending.feed.items(), first + len(lines))
     feed = [
         {"scope": scope, "kind": kind, "ref": ref, "seq": seq, "present": present, "why": why}
         for seq, ((scope, kind, ref), (present, why)) in told
     ]
-    put(s, FeedRow, feed, over=True)
+    inserts.put(s, FeedRow, feed, over=True)
 
 
 def chained(event: Event) -> str:
@@ -308,30 +275,6 @@ def _instant(at: datetime) -> str:
 
 
 _TELL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_instant).encode
-
-
-# `?` is SQLite's own; psycopg reads `%s`.
-_BY_POSITION: dict[str, Dialect] = {
-    "sqlite": SQLiteDialect(paramstyle="qmark"),
-    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
-}
-_INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
-
-
-@cache
-def _adding(table: Table, database: str, over: bool) -> str:
-    """The statement with its parameters by position."""
-    adding = _INSERTS[database](table)
-    if over:
-        new = {c.name: adding.excluded[c.name] for c in table.columns if not c.primary_key}
-        adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
-    return str(adding.compile(dialect=_BY_POSITION[database]))
-
-
-def _table(kind: type[Base]) -> Table:
-    table = kind.__table__
-    assert isinstance(table, Table)  # noqa: S101 declared by name, so never a join
-    return table
 
 
 def _commitment(salt: bytes, words: str) -> str:

@@ -19,7 +19,7 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, events, people, sources
+from city import bulk, events, inserts, people, sources
 from city.cityfile import CityFile
 from city.events import Actor
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, DISPATCHER, MAX_WORDS, SYSTEM
@@ -357,7 +357,7 @@ def _put(
     for start in range(0, len(rows), AT_ONCE):
         part = rows[start : start + AT_ONCE]
         written = bulk.write(s, [_story(row, mapping) for row in part])
-        events.put(
+        inserts.put(
             s,
             Imported,
             [

@@ -6,7 +6,7 @@ At any time each of them is here, wanted, or in review.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from city import cases, photos
@@ -51,6 +51,11 @@ def of(s: Session, operation_id: str) -> list[DeclaredPhoto]:
     """An operation's photos in its order."""
     asked = select(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
     return list(s.scalars(asked.order_by(DeclaredPhoto.position)))
+
+
+def drop(s: Session, operation_id: str) -> None:
+    """Nobody waits for the operation's photos any more."""
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id))
 
 
 def moved(s: Session, operation_id: str, device_id: str) -> None:

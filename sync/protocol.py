@@ -18,6 +18,7 @@ MAX_OPERATIONS: Final = 50
 MAX_BODY: Final = 256_000  # bytes, inflated
 MAX_OPERATION: Final = 32_000  # bytes, as compact JSON
 MAX_PHOTOS: Final = 20  # of one operation: a phone that was shut out may still send what it declares
+COLUMN, ID = 2**31, 2**53  # what a number's column holds, and what JavaScript counts to
 MAX_JOBS: Final = 500  # rows of the feed in one answer
 JOBS: Final = 250  # where the phone names no limit
 
@@ -236,7 +237,7 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         t=told["t"],
         v=told["v"],
         case=case,
-        assignment=_whole_or_none(told.get("assignment")),
+        assignment=_whole_or_none(told.get("assignment"), ID),
         cycle=_whole_or_none(told.get("cycle")),
         base=_whole_or_none(told.get("base")),
         prev=told["prev"] if is_id(told.get("prev")) else None,
@@ -264,18 +265,18 @@ def _cursors(told: object) -> dict[str, int]:
     return {scope: _whole(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
 
 
-def _whole(value: object) -> int | None:
-    """A whole number that fits every column, or None."""
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+def _whole(value: object, below: int = COLUMN) -> int | None:
+    """A whole number that fits its column, or None."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
     return value if fits and isinstance(value, int) else None
 
 
-def _whole_or_none(value: object) -> int | None:
+def _whole_or_none(value: object, below: int = COLUMN) -> int | None:
     if value is None:
         return None
-    if _whole(value) is None:
+    if _whole(value, below) is None:
         raise ValueError("malformed")
-    return _whole(value)
+    return _whole(value, below)
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from city.schema import Assignment, Case, Operation, Person
 from sync import declared, protocol, push, work
 from sync.merge import RULES, Rules
-from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, result
+from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result
 
 WAITS = timedelta(hours=72)
 
@@ -45,7 +45,7 @@ def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
 
 def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
     """Closes the case as the crew said, though the table did not: a cancelled one is restored first, and of a
-    merged one it is what it was merged into.
+    merged one it is what it was merged into. Its author hears of it.
 
     Raises Refused `nothing_to_count` where it was no closing, and what cases.close() raises.
     """
@@ -71,6 +71,8 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     )  # fmt: skip
     declared.belong(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
     dismiss(s, row, by=by, at=at)
+    row.code, row.result = APPLIED, result(row.id, APPLIED, "counted")
+    push.tell(s, row)
     return True
 
 

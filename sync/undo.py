@@ -10,7 +10,7 @@ from city.events import Actor
 from city.lifecycle import Refused
 from city.schema import Case
 from city.schema import Operation as Row
-from sync import work
+from sync import declared, work
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result
 
 # A wrong tap is noticed at once; the phone may have lost its signal just then.
@@ -37,6 +37,7 @@ def withdraw(
     if row.code in (HELD, DEPOSITED):  # it never was done, and never will be
         row.code, row.result = RECORDED, result(row.id, RECORDED, "withdrawn")
         row.raw = row.review = None
+        declared.drop(s, row.id)
         return result(op.id, APPLIED), None
     case = s.get(Case, row.case_id) if row.case_id else None
     if case is None:

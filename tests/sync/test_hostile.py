@@ -159,6 +159,8 @@ def test_a_closing_that_was_looked_at_closes_nothing_later(
     with transaction(engine) as s:
         review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
         cases.reopen(s, case_of(s, lamp), by=DANA, at=clock.tick(minutes=1))
+    told = [each for news in luis.exchange()["changes"].values() for each in news["set"]]
+    assert {"kind": "result", "ref": op["id"], "id": op["id"], "result": "applied", "why": "counted"} in told
     with transaction(engine) as s, pytest.raises(Refused, match="nothing_to_count"):
         review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
     with reading(engine) as s:

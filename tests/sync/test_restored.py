@@ -16,6 +16,7 @@ from city import backup, db, dumps, events, photos, restoring
 from city.schema import Operation, Photo
 from city.settings import Settings
 from pwa.app import create_app
+from sync import review
 
 CASES = 20  # of each crew's; five operations a case
 
@@ -103,6 +104,30 @@ def test_a_hundred_operations_since_the_backup_come_back(
             assert photo.case_id is not None
             for size, name in photo.sizes.items():
                 assert hashlib.sha256(photos.read(store, settings.var, photo, size)).hexdigest() == name
+    again.extensions["cityline"].engine.dispose()
+
+
+def test_a_job_that_was_lost_is_not_taken_for_another_of_the_same_number(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock, tmp_path: Path
+) -> None:
+    keep(engine, settings, tmp_path / "before")
+    clock.tick(minutes=1)
+    lost = make_lamp(engine, clock)
+    closing = luis.op("close", luis.job(lost), outcome="fixed", no_photo="dark")
+    noted = luis.op("note", luis.job(lost), words="A branch hangs over it")
+
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    bring(engine, settings, tmp_path / "before")
+    clock.tick(minutes=1)
+    again = create_app(settings, now=clock)
+    luis.http = moved(luis, again)
+    assert make_lamp(engine, clock) == lost  # its number is given once more
+    answer = luis.exchange(noted, closing)
+    assert {(r["result"], r["why"]) for r in answer["results"]} == {("quarantined", "unknown_assignment")}
+    with db.reading(engine) as s:
+        assert case_of(s, lost).state == "assigned"
+        assert review.count(s) == 2
     again.extensions["cityline"].engine.dispose()
 
 

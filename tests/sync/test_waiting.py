@@ -1,5 +1,6 @@
 """What cannot be done at once is stored: photos on their way, held and deposited work, a token renewed."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
     luis.upload(picture(200), shot["id"])
     assert luis.exchange()["want"] == [closing["id"]]
+
+
+def test_work_that_was_taken_back_before_it_was_done_asks_for_no_photos(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    job = luis.job(lamp)
+    closing = luis.op("close", job, outcome="fixed", photos=[declare(picture())], prev=str(uuid.uuid4()))
+    answer = luis.exchange(closing)
+    assert (results(answer), len(answer["want"])) == ([("held", "prev")], 1)
+    answer = luis.exchange(luis.op("withdraw", job, op=closing["id"]))
+    assert (results(answer), answer["want"]) == ([("applied", None)], [])
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
 
 
 def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: str) -> None:
