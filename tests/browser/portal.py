@@ -40,6 +40,18 @@ class Portal:
         self._server.server_close()
         self._thread.join()
 
+    def answers_itself(self, to: BaseHTTPRequestHandler, body: bytes) -> bool:
+        """Whether the request was meant for the portal, and is answered."""
+        return False
+
+    def asks(self, headers: dict[str, str]) -> dict[str, str]:
+        """What the city gets of the phone's headers."""
+        return headers
+
+    def passes_on(self, kind: str, told: bytes) -> bytes:
+        """What the phone gets of the city's answer, whose media type is `kind`."""
+        return told
+
     def fate(self) -> str:
         """What becomes of one request."""
         with self._lock:
@@ -53,7 +65,7 @@ class Portal:
 
 
 def _page(to: BaseHTTPRequestHandler) -> None:
-    _say(to, 200, HTML, "text/html")
+    say(to, 200, HTML, "text/html")
 
 
 def _elsewhere(to: BaseHTTPRequestHandler) -> None:
@@ -64,7 +76,7 @@ def _elsewhere(to: BaseHTTPRequestHandler) -> None:
 
 
 def _says(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
-    return lambda to: _say(to, status, body, "application/json")
+    return lambda to: say(to, status, body, "application/json")
 
 
 # The last is an answer such as the city gives, but not to this very request.
@@ -79,7 +91,7 @@ ANSWERS: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
 }
 
 
-def _say(to: BaseHTTPRequestHandler, status: int, body: bytes, kind: str) -> None:
+def say(to: BaseHTTPRequestHandler, status: int, body: bytes, kind: str) -> None:
     to.send_response(status)
     to.send_header("Content-Type", kind)
     to.send_header("Content-Length", str(len(body)))
@@ -97,6 +109,8 @@ def _handler(portal: Portal, city: str) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if portal.answers_itself(self, body):
+                return
             fate = portal.fate()
             if fate == REQUEST_LOST:
                 return
@@ -110,9 +124,9 @@ def _handler(portal: Portal, city: str) -> type[BaseHTTPRequestHandler]:
         def _pass_on(self, body: bytes, fate: str) -> None:
             up = HTTPConnection(city, timeout=60)
             try:
-                up.request(self.command, self.path, body or None, dict(self.headers))
+                up.request(self.command, self.path, body or None, portal.asks(dict(self.headers)))
                 answer = up.getresponse()
-                told = answer.read()
+                told = portal.passes_on(answer.headers.get_content_type(), answer.read())
             finally:
                 up.close()
             if fate == ANSWER_LOST:

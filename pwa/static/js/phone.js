@@ -61,7 +61,8 @@ function welcome() {
       const box = part(main, "[data-fill=welcome]");
       try {
         const { who } = await introduce({ store, net }, code);
-        await navigator.storage?.persist?.(); // Set-up shows what came of it
+        // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
+        void navigator.storage?.persist?.();
         resolve(who);
       } catch (fault) {
         const problem = String(/** @type {Error} */ (fault).message);

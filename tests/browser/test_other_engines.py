@@ -1,0 +1,125 @@
+"""The crew's app where Chromium is not: work done without signal, a battery that falls out, all once at the city."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from closings import CLOSE, CREW, KEPT, Kept, arrived, assert_once, give_jobs, pictures
+from driven import FIREFOX, MINIBROWSER, XVFB, Desk, Firefox, Phone, WebKit
+from live import Site
+from phone import KEPT as SHELL_KEPT
+
+from city import db, people
+from sync import enrolment
+
+pytestmark = pytest.mark.one_database
+JOBS, BEFORE_THE_KILL = 8, 3
+BEGIN = (
+    f"(given) => {{ window.saved = []; window.told = (ref) => window.saved.push(ref); ({CLOSE})(given); }}"
+)
+ENROL = """(code) => {
+  document.querySelector("#code").value = code;
+  document.querySelector("#code").form.requestSubmit();
+}"""
+LISTED = "() => document.querySelectorAll('a.job').length"
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    """An X server that nobody sees."""
+    if XVFB is None:
+        pytest.skip("no Xvfb")
+    read, write = os.pipe()
+    command = [XVFB, "-displayfd", str(write), "-screen", "0", "400x800x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as told:
+        yield f":{told.readline().strip()}"
+    server.terminate()
+    server.wait(15)
+
+
+@pytest.fixture(params=["firefox", "webkit"])
+def make_browser(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Firefox | WebKit]:
+    if request.param == "firefox":
+        if FIREFOX is None:
+            pytest.skip("no Firefox")
+        return lambda: Firefox(tmp_path / "phone")
+    if MINIBROWSER is None:
+        pytest.skip("no WebKitGTK")
+    display = request.getfixturevalue("screen")
+
+    def make() -> WebKit:
+        browser = WebKit(tmp_path / "phone")
+        browser.environment["DISPLAY"] = display
+        return browser
+
+    return make
+
+
+def test_work_without_signal_survives_a_kill_and_arrives_once(
+    make_browser: Callable[[], Firefox | WebKit], site: Site, tmp_path: Path
+) -> None:
+    refs = give_jobs(site, JOBS)
+    shots = pictures(refs)
+    with db.transaction(site.engine) as s:
+        code = enrolment.make_code(s, people.by_email(s, CREW), by=people.THE_SYSTEM, at=datetime.now(UTC))
+    desk = Desk(site.url)
+    phone = Phone(make_browser(), desk, tmp_path / "browser.log")
+    try:
+        phone.start("/crew")
+        assert until(lambda: desk.evaluate("() => document.querySelector('#code') !== null"))
+        desk.evaluate(ENROL, code)
+        assert until(lambda: desk.evaluate(SHELL_KEPT))
+        assert until(lambda: desk.evaluate(LISTED) >= JOBS)
+        time.sleep(2)
+        phone.kill()
+
+        desk.signal = False
+        phone.start("/crew")
+        assert until(lambda: desk.evaluate(LISTED) >= JOBS)
+        desk.evaluate(BEGIN, {"refs": refs, "pictures": shots})
+        assert until(lambda: len(desk.evaluate("() => window.saved")) >= BEFORE_THE_KILL)
+        told = desk.evaluate("() => window.saved")
+        phone.kill()
+
+        phone.start("/crew")
+        assert until(lambda: desk.evaluate(LISTED) > 0)
+        here = kept(desk).closed()
+        assert set(told) <= set(here), "what was shown as saved is on the disk"
+        left = [ref for ref in refs if ref not in here]
+        desk.evaluate(BEGIN, {"refs": left, "pictures": shots})
+        assert until(lambda: desk.evaluate("() => window.saved") == left)
+        at_last = kept(desk)
+        assert at_last.closed() == dict.fromkeys(refs, 1)
+        ops = [op for op in at_last.ops() if op["case"] in set(refs)]
+        for photo in (photo for op in ops for photo in op["photos"]):
+            assert at_last.hashes[photo["id"]] == photo["sha256"]
+        assert arrived(site, refs) == 0
+        phone.kill()
+
+        desk.signal = True
+        phone.start("/crew")
+        assert until(lambda: arrived(site, refs) == JOBS and not kept(desk).waiting)
+        assert_once(site, ops)
+    finally:
+        phone.kill()
+        desk.close()
+
+
+def kept(desk: Desk) -> Kept:
+    """Reads the outbox past the application."""
+    return Kept(**desk.evaluate(KEPT))
+
+
+def until(what: Callable[[], bool], within: float = 60) -> bool:
+    deadline = time.monotonic() + within
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
