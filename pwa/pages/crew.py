@@ -5,6 +5,7 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from pwa import access
+from pwa.forms import ReportForm
 from pwa.fragments import render
 from pwa.shell import of_release, release
 
@@ -17,7 +18,8 @@ def shell() -> Response:
 
     Who uses the phone and what there is to do comes from the phone's own copy, kept up to date by field sync.
     """
-    return of_release(render("crew/shell.html", release=release(), notes=_notes()))
+    page = render("crew/shell.html", release=release(), notes=_notes(), form=ReportForm(""), faults={})
+    return of_release(page)
 
 
 def _notes() -> dict[str, list[tuple[str, str]]]:

@@ -674,6 +674,55 @@ test("a problem met in the field is a job at once, and is closed before the city
   assert.equal(known.state, "closed", "the closing shows on the case that the city named");
 });
 
+const SPARKS = { title: { en: "Wire down" }, address: "" };
+
+test("a report that is undone takes the start of its work along and comes back as it was filled in", async () => {
+  const { engine } = phone();
+  await engine.keepDraft("report", { id: "own", fields: [["words", "Sparks"]] });
+  const shot = await engine.keepPhoto("report", new ArrayBuffer(9), "image/jpeg");
+  const draft = { id: "own", fields: [["words", "Sparks."]] };
+  const more = { id: "own", photos: [shot], undo: UNDO_MS, draft, draftOf: "report" };
+  await engine.report({ service: "wire-down", urgent: true }, SPARKS, more);
+  assert.deepEqual(await engine.draftOf("report"), { draft: null, shots: [] });
+  const [job] = (await engine.view()).jobs;
+  assert.deepEqual([job.ref, job.urgent], ["own", true]);
+  await engine.add("start", job, {});
+  assert.equal(await engine.undo("own"), true);
+  assert.deepEqual((await engine.view()).outbox, []);
+  const begun = await engine.draftOf("report");
+  assert.deepEqual([begun.draft, begun.shots.map(({ id }) => id)], [draft, [shot.id]]);
+});
+
+test("a report is not undone under a closing of it, which would have no case", async () => {
+  const { engine } = phone();
+  const { op } = await engine.report({ service: "light-out" }, SPARKS, { undo: UNDO_MS });
+  const [job] = (await engine.view()).jobs;
+  await engine.add("close", job, done, { undo: UNDO_MS });
+  assert.equal(await engine.undo(op.id), false);
+  assert.equal((await engine.view()).outbox.length, 2);
+});
+
+test("a closing begun before the report had a number is found by that number", async () => {
+  const { engine, net } = phone();
+  const { op } = await engine.report({ service: "light-out" }, SPARKS);
+  const [own] = (await engine.view()).jobs;
+  await engine.add("start", own, {});
+  await engine.keepDraft(op.id, { ending: "fixed:photo", notes: [] });
+  const shot = await engine.keepPhoto(op.id, new ArrayBuffer(9), "image/jpeg");
+  net.results[op.id] = { result: "applied", to: "26-000099" };
+  net.jobs = [{ ...LAMP, ref: "26-000099" }];
+  net.safe = 1e9; // also where the city keeps the report so safely that the phone may forget it
+  await engine.sync();
+  await engine.sync();
+  const { jobs, names } = await engine.view();
+  const job = jobs.find(({ ref }) => ref === names.get(op.id));
+  const begun = await engine.draftOf(job.ref);
+  assert.deepEqual([begun.draft.ending, begun.shots[0].id], ["fixed:photo", shot.id]);
+  const { op: close } = await engine.add("close", job, { outcome: "fixed" }, { photos: begun.shots });
+  assert.deepEqual([close.case, close.assignment, close.photos[0].id], ["26-000099", 5, shot.id]);
+  assert.deepEqual(await engine.draftOf(op.id), { draft: null, shots: [] });
+});
+
 test("words fit where nothing else does: the reserve is given up for them", async () => {
   const { engine, store, net } = phone();
   await engine.sync();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { apart } from "../../pwa/static/js/apart.js";
-import { missing, told } from "../../pwa/static/js/telling.js";
+import { missing, told, toldOnSite } from "../../pwa/static/js/telling.js";
 
 /** @type {[string, string][]} */
 const LAMP = [["group", "light"], ["service-light", "light-out"], ["service-tree", "tree-down"], ["lat", "39.6"], ["lon", "-71.2"], ["accuracy", "8"]];
@@ -21,6 +21,13 @@ test("an address that was typed goes before what the phone says, as words", () =
   const data = told([...LAMP, ["place", " 339 Heron Street "]], "en", "other");
   assert.equal(data.address, "339 Heron Street");
   assert.ok(!("lat" in data));
+});
+
+test("on site the words name the point where a crew's phone is; a number on the pole may be known", () => {
+  const data = toldOnSite([...LAMP, ["place", " Behind the mill "]], "en", "other");
+  assert.deepEqual([data.lat, data.address, data.group, "asset" in data], [39.6, "Behind the mill", "light", false]);
+  assert.equal(toldOnSite([...LAMP, ["place", "20-118"]], "en", "other").asset, "20-118");
+  assert.deepEqual(missing(toldOnSite([["group", "light"], ["service-light", "light-out"]], "en", "other"), []), ["place"]);
 });
 
 test("whoever called 911 need not say what it is", () => {

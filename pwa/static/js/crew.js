@@ -6,9 +6,11 @@ import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
 import { clone, fill, part } from "./page.js";
 import { engine, moment, say } from "./phone.js";
-import { closeScreen, fault } from "./screen-close.js";
+import { closeScreen } from "./screen-close.js";
+import { fault } from "./screen-form.js";
 import { jobScreen } from "./screen-job.js";
 import { outbox } from "./screen-outbox.js";
+import { reportScreen } from "./screen-report.js";
 import { setup } from "./screen-setup.js";
 import { today } from "./screen-today.js";
 import { keepShell, newer, restart } from "./worker.js";
@@ -19,6 +21,7 @@ import { keepShell, newer, restart } from "./worker.js";
  */
 
 const POLL = 60_000;
+const FORMS = ["close", "report"];
 const page = document.body.dataset;
 const main = part(document, "#main");
 const tabs = part(document, "#tabs");
@@ -80,7 +83,7 @@ async function packUp() {
 
 /** A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. */
 function filling() {
-  return location.hash.startsWith("#close/");
+  return FORMS.includes(location.hash.slice(1).split("/")[0] ?? "");
 }
 
 async function plan() {
@@ -100,13 +103,17 @@ async function draw(moved = true, body = true) {
   // A map that is looked at stays: drawing it anew would move it under the finger.
   const onMap = drawn === location.hash && main.querySelector(".leaflet-container");
   if (!body || (!moved && onMap)) return;
-  const [name = "today", ref = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
-  const job = view.jobs.find((each) => each.ref === ref);
+  const [name = "today", ref = "", from] = decodeURIComponent(location.hash.slice(1)).split("/");
+  // A problem reported here goes by the number that the city gave it, once that is known.
+  const number = view.names.get(ref);
+  const job = view.jobs.find((each) => each.ref === (number ?? ref));
+  const gone = () => (number ? told(number) : clone("t-gone"));
   /** @type {Record<string, () => DocumentFragment | Promise<DocumentFragment>>} */
   const screens = {
     today: () => today(app, view),
-    job: () => (job ? jobScreen(app, job) : clone("t-gone")),
-    close: () => (job && !isDone(job) ? closeScreen(app, job) : job ? jobScreen(app, job) : clone("t-gone")),
+    job: () => (job ? jobScreen(app, job) : gone()),
+    close: () => (job && !isDone(job) ? closeScreen(app, job, from === "report") : job ? jobScreen(app, job) : gone()),
+    report: () => reportScreen(app),
     outbox: () => outbox(app, view),
     setup: () => setup(app, view),
   };
@@ -119,7 +126,7 @@ async function draw(moved = true, body = true) {
   main.replaceChildren(screen);
   if (reached) part(main, ".scroller").scrollTop = reached;
   drawn = key;
-  tabs.hidden = name === "close" || name === "job";
+  tabs.hidden = name === "job" || FORMS.includes(name);
   for (const tab of tabs.querySelectorAll("a")) {
     if (tab.hash === `#${name}` || (tab.hash === "#today" && !screens[name])) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
@@ -168,7 +175,8 @@ function offerUndo(entry) {
     clearTimeout(undoOver);
     if (await engine.undo(entry.op.id)) {
       box.hidden = true;
-      location.hash = `#close/${entry.op.case}`; // with all that was chosen, which says enough
+      const { t, case: ref } = entry.op;
+      location.hash = t === "report" ? "#report" : `#close/${ref}`; // with all that was chosen, which says enough
       return;
     }
     // It may be on its way already: then the city is asked to take it back.
@@ -179,6 +187,13 @@ function offerUndo(entry) {
     setTimeout(() => (box.hidden = true), 4_000);
     await draw(false);
   };
+}
+
+/** What was reported here and is nobody's job yet, or another's. @param {string} number */
+function told(number) {
+  const screen = clone("t-told");
+  fill(screen, "told", say("told", { number }));
+  return screen;
 }
 
 /** @param {string} words */

@@ -18,11 +18,11 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{ id: string, result: string, why?: string, to?: string }} Result
  * @typedef {{ title: Record<string, string>, address: string }} Label what the outbox calls a job
  * @typedef {{ state: string, wait?: string | undefined }} Before how a job stood, should the work be taken back
- * @typedef {{ user: number, op: Op, not_before: number, label: Label, before?: Before, draft?: Draft,
+ * @typedef {{ user: number, op: Op, not_before: number, label: Label, before?: Before, draft?: Draft, draftOf?: string,
  *   result?: Result, at?: number, upto?: number, seen?: boolean, too_large?: boolean, made?: number }} Entry
  * @typedef {{ id: string, user: number, case: string, op: string | null, sha256: string, bytes: number,
  *   type: string, pieces: number, uploaded: boolean, refused?: string, at: number, thumb?: ArrayBuffer }} Shot
- * @typedef {{ ending: string, notes: string[] }} Draft
+ * @typedef {{ ending?: string, notes?: string[], id?: string, fields?: [string, string][] }} Draft what a form held
  * @typedef {["put", string, string, unknown] | ["del", string, string]} Change
  * @typedef {{
  *   get(base: string, store: string, key: string): Promise<any>,
@@ -110,9 +110,10 @@ export function createEngine(parts) {
       outbox.mine("ops"), outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"),
     ]);
     const known = Object.fromEntries(kv.filter(([key]) => key !== "reserve"));
-    const { jobs, empty } = await mirror.replayed(ops, sent);
+    const { jobs, names, empty } = await mirror.replayed(ops, sent);
     return {
       jobs,
+      names,
       outbox: ops,
       sent: sent.sort((a, b) => b.op.n - a.op.n),
       shots,

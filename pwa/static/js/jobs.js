@@ -57,11 +57,12 @@ export function fold(job, op, before) {
  */
 export function reported({ op, label }) {
   const at = Math.floor(Date.parse(op.device_time) / 1000);
-  const { lat, lon, asset, group } = op.data;
+  const { lat, lon, asset, group, urgent, words } = op.data;
   return {
     kind: "job", ref: op.id, title: label.title, group: String(group ?? "other"), address: label.address,
     ...(typeof lat === "number" && typeof lon === "number" ? { lat, lon } : {}), ...(asset ? { asset } : {}),
     state: "underway", cycle: 1, version: 0, opened: at, due: at + DAY, risk: at + DAY, own: true, pending: true,
+    ...(urgent ? { urgent } : {}), ...(words ? { told: [{ words }] } : {}),
   };
 }
 

@@ -2,6 +2,7 @@
 // the first thing that is filled in, while there is signal.
 
 import { begun, keepForm, keepReport, letGo } from "./kept.js";
+import { fieldsOf, putIn } from "./page.js";
 import { randomId } from "./random.js";
 import { show } from "./receipts.js";
 import { missing, told } from "./telling.js";
@@ -20,15 +21,7 @@ export async function keep(form) {
 
 /** Fills the form in as it was kept. @param {HTMLFormElement} form @param {Fields} fields */
 export function refill(form, fields) {
-  for (const [name, value] of fields) {
-    if (OURS.includes(name)) continue;
-    for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-      if (field instanceof HTMLTextAreaElement) field.value = value;
-      if (!(field instanceof HTMLInputElement)) continue;
-      if (field.type !== "radio" && field.type !== "checkbox") field.value = value;
-      else if (field.value === value) field.checked = true;
-    }
-  }
+  putIn(form, fields.filter(([name]) => !OURS.includes(name)));
 }
 
 /**
@@ -52,12 +45,6 @@ export async function take(form, pressed, photos) {
   location.assign(`${location.pathname}#${op.id}`);
   await show(op.id);
   return "";
-}
-
-/** @param {HTMLFormElement} form @returns {Fields} */
-function fieldsOf(form) {
-  const fields = [...new FormData(form)].filter(([name, value]) => typeof value === "string" && name !== "csrf_token");
-  return /** @type {Fields} */ (fields);
 }
 
 /** The form's key; one that came from the phone itself gets it here. @param {HTMLFormElement} form */

@@ -26,7 +26,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * @param {string} t
    * @param {Job} job
    * @param {Record<string, unknown>} data
-   * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft }} [more]
+   * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft, draftOf?: string }} [more]
    * @returns {Promise<Entry>}
    */
   async function add(t, job, data, more = {}) {
@@ -41,7 +41,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * operation's id as its case.
    * @param {Record<string, unknown>} data service, words, lat, lon, accuracy, address, asset
    * @param {Label} label
-   * @param {{ photos?: Shot[], undo?: number, draftOf?: string, id?: string }} [more] `id` where it is chosen already
+   * @param {{ photos?: Shot[], undo?: number, draft?: Draft, draftOf?: string, id?: string }} [more] `id` where it is
+   *   chosen already
    */
   async function report(data, label, more = {}) {
     const own = { case: "", assignment: null, cycle: null, base: null };
@@ -67,11 +68,15 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
     };
     /** @type {Entry} */
-    const entry = { user, op, not_before: now + undo, label, ...(draft ? { draft } : {}), ...(before ? { before } : {}) };
+    const entry = {
+      user, op, not_before: now + undo, label, ...(draft ? { draft } : {}), ...(draftOf ? { draftOf } : {}),
+      ...(before ? { before } : {}),
+    };
+    const used = draftOf ? [draftOf] : await refsOf(ref);
     await firm([
       ["put", "ops", id, entry],
       ["put", "kv", "n", n],
-      ["del", "drafts", draftKey(draftOf ?? ref)],
+      .../** @type {Change[]} */ (used.map((each) => ["del", "drafts", draftKey(each)])),
       .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
     ]);
     if (!(await store.get("outbox", "ops", id))) throw new Error("not kept");
@@ -79,7 +84,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   }
 
   /**
-   * Takes an intention back that has not been sent; false where it is too late.
+   * Takes an intention back that has not been sent; false where it is too late. A report goes with the start of the
+   * work on it, and stays where more was done: that would have no case any more.
    * @param {string} id
    */
   async function undo(id) {
@@ -88,13 +94,19 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     if (!entry || entry.user !== user || clock() >= readyAt(entry)) return false;
     const shots = (await pictures.mine()).filter((shot) => shot.op === id);
     // What was done after it on that case waits for it no longer: it has not been sent either.
-    const after = (await mine("ops")).filter(({ op }) => op.prev === id);
+    const all = await mine("ops");
+    const own = entry.op.t === "report" ? all.filter(({ op }) => op.case === id && op.id !== id) : [];
+    if (own.some(({ op }) => op.t !== "start")) return false;
+    const after = all.filter((next) => next.op.prev === id && !own.includes(next));
     await store.write("outbox", [
       ["del", "ops", id],
+      .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
       .../** @type {Change[]} */ (
         after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
       ),
-      .../** @type {Change[]} */ (entry.draft ? [["put", "drafts", draftKey(entry.op.case), entry.draft]] : []),
+      .../** @type {Change[]} */ (
+        entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
+      ),
       .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
     ]);
     return true;
@@ -127,9 +139,17 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   /** What was begun for a job and not saved yet.
    * @param {string} ref @returns {Promise<{ draft: Draft | null, shots: Shot[] }>} */
   async function draftOf(ref) {
-    const draft = await store.get("outbox", "drafts", draftKey(ref));
-    const shots = (await pictures.mine()).filter((shot) => shot.case === ref && shot.op === null);
-    return { draft: draft ?? null, shots: shots.sort((a, b) => a.at - b.at) };
+    const refs = await refsOf(ref);
+    const drafts = await Promise.all(refs.map((each) => store.get("outbox", "drafts", draftKey(each))));
+    const shots = (await pictures.mine()).filter((shot) => refs.includes(shot.case) && shot.op === null);
+    return { draft: drafts.find(Boolean) ?? null, shots: shots.sort((a, b) => a.at - b.at) };
+  }
+
+  /** A case's number, and the ids of the reports made here by which it was known before.
+   * @param {string} ref */
+  async function refsOf(ref) {
+    const told = (await mine("sent")).filter(({ op, result }) => op.t === "report" && result?.to === ref);
+    return [ref, ...told.map(({ op }) => op.id)];
   }
 
   /** A result was read. @param {string} id */

@@ -17,6 +17,24 @@ export function inputs(form) {
   return /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input")]);
 }
 
+/** What was filled in, as text. @param {HTMLFormElement} form @returns {[string, string][]} */
+export function fieldsOf(form) {
+  const fields = [...new FormData(form)].filter(([name, value]) => typeof value === "string" && name !== "csrf_token");
+  return /** @type {[string, string][]} */ (fields);
+}
+
+/** Fills a form in with what fieldsOf() gave. @param {HTMLFormElement} form @param {[string, string][]} fields */
+export function putIn(form, fields) {
+  for (const [name, value] of fields) {
+    for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+      if (field instanceof HTMLTextAreaElement) field.value = value;
+      if (!(field instanceof HTMLInputElement)) continue;
+      if (field.type !== "radio" && field.type !== "checkbox") field.value = value;
+      else if (field.value === value) field.checked = true;
+    }
+  }
+}
+
 /** @param {string} id */
 export function clone(id) {
   return /** @type {DocumentFragment} */ (template(id).content.cloneNode(true));

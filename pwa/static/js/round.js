@@ -163,7 +163,9 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     for (const { op, seen, upto, result } of sent) {
       const own = shots.filter((shot) => shot.op === op.id);
       const whole = own.every((shot) => shot.uploaded || shot.refused);
-      if (!seen || !whole || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
+      // A closing that was begun before the report had a number is still found by it.
+      const begun = shots.some((shot) => shot.op === null && shot.case === op.id);
+      if (!seen || !whole || begun || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
       changes.push(["del", "sent", op.id], ...own.flatMap(allGone));
     }
     if (fill && (await fill()) > FULL) {

@@ -70,7 +70,8 @@ export function speaker(template, lang, zone) {
   /** Where to go: address and the asset's number. @param {Job} job */
   function place(job) {
     const number = job.asset?.replaceAll("-", "\u2011"); // never broken in two
-    return [job.address || say("no_place"), number].filter(Boolean).join(" ·\u00a0");
+    const unnamed = job.own && job.lat !== undefined ? "own_place" : "no_place";
+    return [job.address || say(unnamed), number].filter(Boolean).join(" ·\u00a0");
   }
 
   /** Words of the city, in the crew's language. @param {string | Record<string, string>} named */

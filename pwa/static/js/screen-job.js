@@ -34,7 +34,7 @@ export function jobScreen(app, job) {
   }
   fill(screen, "asset", job.asset ?? "");
   fill(screen, "reports", many("reports", job.reports ?? 0));
-  fill(screen, "ref", job.ref);
+  fill(screen, "ref", job.own ? say("no_number") : job.ref);
   const open = !isDone(job);
   when(screen, {
     urgent: Boolean(job.urgent),

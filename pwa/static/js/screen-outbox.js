@@ -70,7 +70,8 @@ function answer({ op, result, at }, { shots }) {
   const own = shots.filter((shot) => shot.op === op.id);
   if (own.some((shot) => shot.refused)) return say("state.refused");
   const exact = result?.why ? say(`state.${result.result}.${result.why}`, { to: result.to ?? "" }) : "";
-  const said = exact || say(`state.${result?.result}`, { time: moment(at ?? 0, Date.now()) });
+  const kind = result?.result === "applied" && result.to ? "reported" : result?.result;
+  const said = exact || say(`state.${kind}`, { time: moment(at ?? 0, Date.now()), to: result?.to ?? "" });
   const left = own.filter((shot) => !shot.uploaded).length;
   return left ? `${said} ${many("photos_left", left)}` : said;
 }

@@ -5,6 +5,7 @@ import { all, clone, fill, part } from "./page.js";
 import { crewNames, distance, many, named, place, say } from "./phone.js";
 import { promised } from "./screen-job.js";
 import { drawJobs } from "./screen-map.js";
+import { isBegun } from "./screen-report.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./jobs.js").Job} Job */
@@ -21,7 +22,7 @@ let earlier = false;
 let mapped = false;
 
 /** @param {App} app @param {View} view */
-export function today(app, view) {
+export async function today(app, view) {
   const screen = clone("t-today");
   const now = Date.now();
   const { done, open } = ordered(view.jobs, order, now / 1000, here);
@@ -29,6 +30,7 @@ export function today(app, view) {
   fill(screen, "crews", crewNames());
   fill(screen, "count", done.length ? say("jobs_done", { jobs, n: done.length }) : jobs);
   fill(screen, "hint", hint);
+  fill(screen, "report", say((await isBegun()) ? "report_begun" : "report_new"));
   for (const button of all(screen, "[data-order]")) {
     button.setAttribute("aria-pressed", String(button.dataset["order"] === order));
     button.addEventListener("click", () => void reorder(app, button.dataset["order"] ?? "due"));

@@ -1,4 +1,4 @@
-// A report form as a report operation says it, for when the form itself cannot be sent. Pure.
+// A report form as a report operation says it: a resident's that cannot be sent, and a crew's. Pure.
 
 /** @typedef {[string, string][]} Fields names and values as the form has them, in its order */
 
@@ -24,6 +24,27 @@ export function told(fields, lang, last) {
     answers: answersOf(fields, service),
     ...(danger ? { danger } : {}),
     ...(join ? { join } : {}),
+  };
+}
+
+/** Something like "20-118" or "4711": what is painted on a pole, and no address. */
+const NUMBER_ON_SITE = /^\S*\d\S*$/;
+
+/**
+ * The same for a crew, which stands there: the words name the point where the phone is, and do not replace it. The
+ * number of a pole goes before both, where the city knows it.
+ * @param {Fields} fields
+ * @param {string} lang
+ * @param {string} last
+ */
+export function toldOnSite(fields, lang, last) {
+  const form = Object.fromEntries(fields);
+  const address = (form["place"] ?? "").trim();
+  return {
+    ...told(fields.filter(([name]) => name !== "place"), lang, last),
+    group: form["group"] || last,
+    ...(address ? { address } : {}),
+    ...(NUMBER_ON_SITE.test(address) ? { asset: address } : {}),
   };
 }
 

@@ -1,0 +1,86 @@
+// What the forms of a crew's phone have in common: their photos, and how they say what is wrong.
+
+import { clone, fill, part, when } from "./page.js";
+import { engine, many, say } from "./phone.js";
+import { shrink, thumbnail } from "./photo.js";
+
+/** @typedef {import("./phone.js").App} App */
+/** @typedef {import("./engine.js").Shot} Shot */
+
+const MOST_PHOTOS = 5;
+
+/**
+ * The form's photos: taken, shown, removed. Each is on the disk before anything else happens, since the camera may
+ * end this page on a small phone.
+ * @param {App} app
+ * @param {HTMLFormElement} form
+ * @param {string} ref what the photos belong to until the form is saved
+ * @param {Shot[]} shots those that are there already; it grows and shrinks
+ * @param {(added: boolean) => void | Promise<void>} changed
+ */
+export async function photoStrip(app, form, ref, shots, changed) {
+  const camera = /** @type {HTMLInputElement} */ (part(form, "[data-camera]"));
+  const show = async () => {
+    const rows = await Promise.all(shots.map((shot, i) => thumb(shot, i, drop)));
+    part(form, "[data-shots]").replaceChildren(...rows);
+    fill(form, "shots", many("photos", shots.length));
+    when(form, { shots: shots.length > 0 });
+    part(form, ".evidence").classList.toggle("evidence--some", shots.length > 0);
+  };
+  /** @param {Shot} shot */
+  const drop = async (shot) => {
+    await engine.dropPhoto(shot.id);
+    shots.splice(shots.indexOf(shot), 1);
+    await show();
+    camera.focus();
+    await changed(false);
+  };
+  /** @param {File} file */
+  const add = async (file) => {
+    const small = await shrink(file);
+    if (small.type !== "image/jpeg") return fault(form, say("bad_photo"));
+    const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
+    const shot = await app.kept(() => engine.keepPhoto(ref, data, small.type, tiny), form);
+    if (!shot) return;
+    shots.push(shot);
+    fault(form, "");
+    await changed(true);
+  };
+  camera.addEventListener("change", async () => {
+    for (const file of [...(camera.files ?? [])]) {
+      if (shots.length >= MOST_PHOTOS) fault(form, say("enough_photos"));
+      else await add(file);
+    }
+    camera.value = "";
+    await show();
+    await changed(false);
+  });
+  await show();
+}
+
+/** @param {Shot} shot @param {number} i @param {(shot: Shot) => void} drop */
+async function thumb(shot, i, drop) {
+  const item = clone("t-shot");
+  const image = item.querySelector("img");
+  const bytes = shot.thumb ? [shot.thumb] : await engine.bytesOf(shot);
+  const url = URL.createObjectURL(new Blob(bytes, { type: shot.thumb ? "image/jpeg" : shot.type }));
+  if (image) {
+    image.alt = say("photo_n", { n: i + 1 });
+    image.src = url;
+    image.onload = () => URL.revokeObjectURL(url);
+  }
+  part(item, "[data-drop]").addEventListener("click", () => drop(shot));
+  return item;
+}
+
+/** Says what is wrong, and leads to where it is mended. @param {Element} form @param {string} words
+ * @param {HTMLElement | null} [field] */
+export function fault(form, words, field) {
+  const box = part(form, "[data-fill=fault]");
+  box.textContent = words;
+  box.hidden = !words;
+  if (words && field) {
+    field.focus({ preventScroll: true });
+    field.scrollIntoView({ block: "center" });
+  } else if (words) box.scrollIntoView({ block: "nearest" });
+}

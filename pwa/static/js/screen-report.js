@@ -1,0 +1,166 @@
+// Report: a problem that the crew met. It is saved for others to mend, or the crew goes on to close it.
+
+import { UNDO_MS } from "./engine.js";
+import { all, clone, fieldsOf, fill, part, putIn, when } from "./page.js";
+import { distance, engine, lang, say } from "./phone.js";
+import { granted, listen } from "./place.js";
+import { randomId } from "./random.js";
+import { fault, photoStrip } from "./screen-form.js";
+import { missing, toldOnSite } from "./telling.js";
+
+/** @typedef {import("./phone.js").App} App */
+/** @typedef {"lat" | "lon" | "accuracy" | "away"} Hidden */
+
+/** One report at a time is begun on a phone; it is kept under this name. */
+export const FORM = "report";
+/** A phone that knows no better than this may be streets away: then words must say where. */
+const SURE_METRES = 100;
+const TYPED_MS = 300;
+
+/** @param {App} app */
+export async function reportScreen(app) {
+  const { draft, shots } = await engine.draftOf(FORM);
+  // Chosen once: a closing that was begun goes on belonging to the report that was taken back and mended.
+  const id = draft?.id ?? randomId();
+  const screen = clone("t-report");
+  const form = /** @type {HTMLFormElement} */ (part(screen, "form"));
+  const place = /** @type {HTMLInputElement} */ (part(form, "#place"));
+  const tiles = inputsOf(form, "group");
+  const last = tiles[tiles.length - 1]?.value ?? "";
+  putIn(form, draft?.fields ?? []);
+  const keep = () => engine.keepDraft(FORM, { id, fields: fieldsOf(form) });
+  const at = located(form, keep);
+  const look = () => {
+    kinds(form);
+    when(form, { danger: inDanger(form) });
+  };
+
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let typing;
+  form.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => void keep(), TYPED_MS);
+  });
+  form.addEventListener("change", () => {
+    fault(form, "");
+    look();
+    void keep(); // the camera may end this page on a small phone
+  });
+  place.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault(); // a phone's "Go" there sends nothing yet
+  });
+  await photoStrip(app, form, FORM, shots, (added) => (added ? keep() : undefined));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const pressed = /** @type {HTMLButtonElement} */ (event.submitter ?? part(form, ".button--act"));
+    if (pressed.disabled) return;
+    const fields = fieldsOf(form);
+    const data = { ...toldOnSite(fields, lang, last), urgent: inDanger(form) };
+    const wrong = lacking(form, data, at);
+    if (wrong) return fault(form, wrong.words, wrong.field);
+    pressed.disabled = true;
+    const label = { title: { [lang]: say(`service.${data.service}`) }, address: data.address ?? "" };
+    const more = { id, photos: shots, undo: UNDO_MS, draft: { id, fields }, draftOf: FORM };
+    clearTimeout(typing); // what was typed last is saved now, and must not come back as a draft
+    const entry = await app.kept(() => engine.report(data, label, more), form);
+    pressed.disabled = false;
+    if (!entry) return;
+    if (pressed.value === "close") {
+      const job = (await engine.view()).jobs.find(({ ref }) => ref === id);
+      // Whoever closes has begun: so it stays this crew's job, also where the closing takes its time.
+      if (job) await app.kept(() => engine.add("start", job, {}));
+      location.hash = `#close/${id}/${FORM}`;
+    } else {
+      location.hash = "#today";
+      app.offerUndo(entry);
+    }
+    void app.plan();
+  });
+  look();
+  return screen;
+}
+
+/** Whether a report was begun here and not saved yet. */
+export async function isBegun() {
+  const { draft, shots } = await engine.draftOf(FORM);
+  return Boolean(draft) || shots.length > 0;
+}
+
+/**
+ * Where the phone is, in the form's hidden fields and in words. Listens at once where that needs no question.
+ * @param {HTMLFormElement} form @param {() => Promise<void>} keep
+ * @returns {() => number | null} how wrong the phone may be, in metres; null where it does not say where it is
+ */
+function located(form, keep) {
+  let stop = () => {};
+  const value = (/** @type {Hidden} */ name) => inputsOf(form, name)[0]?.value ?? "";
+  /** @param {Partial<Record<Hidden, string | number>>} values */
+  const set = (values) => {
+    for (const [name, each] of Object.entries(values)) {
+      for (const input of inputsOf(form, name)) input.value = String(each);
+    }
+    show("");
+    void keep();
+  };
+  /** @param {string} news */
+  const show = (news) => {
+    const known = value("lat") !== "";
+    const metres = Number(value("accuracy"));
+    when(form, { here: known, nowhere: !known, unsure: known && metres > SURE_METRES });
+    fill(form, "within", say("within", { distance: distance(metres) }));
+    fill(form, "where", news);
+  };
+  const seek = () => {
+    stop();
+    show(say("locating"));
+    stop = listen(
+      ({ lat, lon, metres }) => (form.isConnected ? set({ lat, lon, accuracy: metres, away: "" }) : stop()),
+      () => show(say("not_located")),
+    );
+  };
+  part(form, "[data-locate]").addEventListener("click", seek);
+  part(form, "[data-elsewhere]").addEventListener("click", () => {
+    stop();
+    set({ lat: "", lon: "", accuracy: "", away: "1" });
+    part(form, "#place").focus();
+  });
+  window.addEventListener("hashchange", () => stop(), { once: true });
+  show("");
+  if (!value("lat") && !value("away")) void granted().then((yes) => yes && seek());
+  return () => (value("lat") ? Number(value("accuracy")) : null);
+}
+
+/**
+ * What must be mended before the report can be saved, and in which field.
+ * @param {HTMLFormElement} form @param {ReturnType<typeof toldOnSite>} data @param {() => number | null} at
+ */
+function lacking(form, data, at) {
+  const [lacks] = missing(data, all(form, "[data-required]").map(({ id }) => id));
+  const unsure = (at() ?? 0) > SURE_METRES && !data.address;
+  if (!lacks && !unsure) return null;
+  const box = part(form, `#${CSS.escape(lacks ?? "place")}`);
+  const field = /** @type {HTMLElement | null} */ (box.matches("input") ? box : box.querySelector("input"));
+  const answer = lacks?.startsWith("answer-") ? "need_answer" : "";
+  return { words: say(answer || (lacks === "kind" ? "need_kind" : unsure ? "need_words" : "need_place")), field };
+}
+
+/** Only the chosen tile's chips, and of its questions only the chosen chip's. @param {HTMLFormElement} form */
+function kinds(form) {
+  const group = inputsOf(form, "group").find((input) => input.checked)?.value;
+  for (const set of all(form, "[data-group]")) {
+    set.hidden = set.dataset["group"] !== group;
+    const chosen = inputsOf(set, `service-${set.dataset["group"]}`).findIndex((input) => input.checked);
+    all(set, ".questions > div").forEach((each, i) => (each.hidden = i !== chosen));
+  }
+}
+
+/** @param {HTMLFormElement} form */
+function inDanger(form) {
+  const chip = form.querySelector("[data-group]:not([hidden]) :checked[data-urgent]");
+  return Boolean(chip) || inputsOf(form, "danger").some((input) => input.checked);
+}
+
+/** @param {ParentNode} root @param {string} name */
+function inputsOf(root, name) {
+  return /** @type {HTMLInputElement[]} */ (all(root, `input[name="${CSS.escape(name)}"]`));
+}

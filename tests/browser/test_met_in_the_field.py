@@ -1,0 +1,199 @@
+"""A crew meets a problem without signal and reports it, or reports and closes it: the city hears it once."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closings import CREW, LATER, kept, pictures, send_now, wait_for
+from live import Site, log_in
+from phone import Van
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from city import db, events
+from city.schema import Case, Photo, Report
+
+pytestmark = pytest.mark.one_database
+TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
+ONLY, AND_CLOSE = "form .button--act", 'form button[value="close"]'
+
+
+def stand(van: Van, **where: Any) -> Page:
+    """The phone, which knows where it is."""
+    van.context.grant_permissions(["geolocation"])
+    van.context.set_geolocation(TANSY | where)
+    return van.page
+
+
+def cold(van: Van, site: Site, **where: Any) -> Page:
+    """A cold start without signal, at the form."""
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    van.wait_until_kept()
+    van.kill()
+    van.start(signal=False)
+    return form(stand(van, **where))
+
+
+def form(page: Page) -> Page:
+    page.locator('a[href="#report"]').tap()
+    page.wait_for_selector("form #place")
+    return page
+
+
+def choose(page: Page, service: str) -> None:
+    page.locator('label.tile:has(input[name="group"])').first.tap()
+    page.locator(f'label.chip:has(input[value="{service}"])').tap()
+
+
+def photograph(page: Page, folder: Path, name: str) -> None:
+    picture = folder / f"{name}.jpg"
+    picture.write_bytes(base64.b64decode(pictures([name])[name]))
+    page.locator("[data-camera]").set_input_files(picture)
+    page.wait_for_selector("[data-drop]")
+
+
+def met(site: Site, page: Page) -> Case:
+    """The case that the phone's report came to, with its report and what its photos are."""
+    [op] = [op for op in kept(page).ops() if op["t"] == "report"]
+    with db.reading(site.engine) as s:
+        report = s.scalars(select(Report).where(Report.key == op["id"].replace("-", ""))).one()
+        assert (report.channel, report.place_source, report.accuracy_m) == ("crew", "gps", 9.0)
+        case = s.get_one(Case, report.case_id)
+        _ = [*case.closures, *case.assignments, *case.reports, *report.photos]
+        assert events.verify(s) == []
+        return case
+
+
+def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    page = cold(van, site)
+    expect(page.locator('[data-if="here"]')).to_contain_text("Within 9\u00a0m")
+    choose(page, "light-flickering")
+    photograph(page, tmp_path, "before")
+    page.fill("#saw", "Flickers and hums.")
+    page.fill("#place", "Behind the mill")
+    page.locator("#place").blur()
+    page.wait_for_timeout(500)  # longer than typing is waited for
+    van.kill()
+
+    van.start(signal=False)
+    page = stand(van)
+    expect(page.locator('a[href="#report"]')).to_contain_text("Unfinished report")
+    form(page)
+    expect(page.locator("#saw")).to_have_value("Flickers and hums.")
+    expect(page.locator('input[value="light-flickering"]')).to_be_checked()
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    page.locator(AND_CLOSE).tap()
+    page.wait_for_selector('input[value="fixed:photo"]')
+    photograph(page, tmp_path, "after")
+    page.wait_for_timeout(300)
+    van.kill()
+
+    page = van.start(signal=False, path="/crew#today")
+    page.locator("a.job", has_text="Behind the mill").tap()
+    page.locator("[data-done]").tap()
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    expect(page.locator('input[value="fixed:photo"]')).to_be_checked()
+    page.locator("form .button--act").tap()
+    expect(page.locator("a.job", has_text="Behind the mill")).to_contain_text("to send")
+    page.locator('#tabs a[href="#outbox"]').tap()
+    expect(page.locator(".entry").first).to_contain_text("New problem reported, 1 photo")
+    expect(page.locator("#sync")).to_contain_text("3 to send")
+    assert {op["t"]: op["n"] for op in kept(page).ops()} == {"report": 1, "start": 2, "close": 3}
+
+    van.context.set_offline(False)
+    log_in(page, site, CREW, "/crew")  # the session went with the power
+    page.locator('#tabs a[href="#outbox"]').tap()
+    expect(page.locator("#sync")).to_contain_text("All sent", timeout=40_000)
+    case = met(site, page)
+    [report], [closing] = case.reports, case.closures
+    assert (case.state, case.outcome, case.service_code) == ("closed", "fixed", "light-flickering")
+    assert (report.words, report.address) == ("Flickers and hums.", "Behind the mill")
+    with db.reading(site.engine) as s:
+        photos = s.scalars(select(Photo).where(Photo.case_id == case.id, Photo.stored_at.is_not(None))).all()
+        assert {(photo.report_id, photo.closure_id) for photo in photos} == {
+            (report.id, None), (None, closing.id)
+        }  # fmt: skip
+    expect(page.locator(".entry", has_text="New problem reported")).to_contain_text(
+        f"It is case {case.number}"
+    )
+    page.locator('#tabs a[href="#today"]').tap()
+    expect(page.locator(f'a.job[href="#job/{case.number}"]')).to_contain_text("Fixed")
+
+
+def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: Site) -> None:
+    van.context.add_init_script(LATER)
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    van.context.set_offline(True)
+    page = form(stand(van))
+    choose(page, "wire-down")
+    expect(page.locator(".stop-back")).to_contain_text("Stay back. Call 911.")
+    page.locator(ONLY).tap()
+    page.locator("[data-undo]").tap()
+    expect(page.locator('input[value="wire-down"]')).to_be_checked()
+    assert kept(page).ops() == []
+    page.fill("#saw", "Over the crossing.")
+    page.locator(ONLY).tap()
+    row = page.locator("a.job", has_text="Wire down")
+    row.wait_for()
+    assert [op["t"] for op in kept(page).ops()] == ["report"]
+    own = row.get_attribute("href") or ""
+
+    van.context.set_offline(False)
+    send_now(page)
+    wait_for(lambda: not kept(page).waiting, page)
+    case = met(site, page)
+    assert (case.state, case.urgent, case.assignments) == ("new", True, [])
+    page.evaluate("hash => { location.hash = hash }", own)
+    expect(page.locator("main")).to_contain_text(
+        f"It is case {case.number}. A dispatcher decides who mends it."
+    )
+
+
+def test_going_back_from_the_closing_mends_the_report_and_keeps_both(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    page = cold(van, site)
+    choose(page, "light-out")
+    page.locator(AND_CLOSE).tap()
+    page.wait_for_selector('input[value="fixed:photo"]')
+    photograph(page, tmp_path, "after")
+    page.locator("[data-back]").tap()
+    page.wait_for_selector("form #place")
+    assert kept(page).ops() == []
+    choose(page, "light-all-day")
+    page.locator(AND_CLOSE).tap()
+    expect(page.locator("main h1")).to_contain_text("Streetlight on all day")
+    expect(page.locator("[data-drop]")).to_have_count(1)
+
+
+def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> None:
+    page = cold(van, site, accuracy=400)
+    fault = page.locator(".dock .errors")
+    page.fill("#saw", "Here.")
+    page.locator(ONLY).tap()
+    expect(fault).to_have_text("Choose what it is.")
+    assert page.evaluate("document.activeElement.name") == "group"
+    choose(page, "light-out")
+    expect(fault).to_be_hidden()
+    page.locator("[data-elsewhere]").tap()
+    assert page.evaluate("document.activeElement.id") == "place"
+    page.locator(ONLY).tap()
+    expect(fault).to_contain_text("Say where it is")
+    page.locator("[data-locate]").tap()
+    expect(page.locator('[data-if="here"]')).to_contain_text("Within 400\u00a0m")
+    page.locator(ONLY).tap()
+    expect(fault).to_contain_text("The phone is not sure where it is")
+    page.fill("#place", "214 Tansy Street")
+    page.locator(ONLY).tap()
+    page.locator("a.job", has_text="214 Tansy Street").first.wait_for()
+    [op] = kept(page).ops()
+    assert (op["data"]["words"], op["data"]["address"], op["data"]["accuracy"]) == (
+        "Here.",
+        "214 Tansy Street",
+        400,
+    )
