@@ -91,6 +91,14 @@ def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str
     _pending(s).feed[(scope, kind, ref)] = (present, why)
 
 
+def count(s: Session) -> None:
+    """Notes that something was stored of which neither log nor phones hear: the clock goes on all the same.
+
+    By the clock a phone notices that a restore lost what it was told is stored.
+    """
+    _pending(s)
+
+
 @contextmanager
 def savepoint(s: Session) -> Iterator[None]:
     """A part of a transaction that may fail alone: its rows and its lines of the log go together."""
@@ -227,7 +235,7 @@ def _pending(s: Session) -> _Pending:
 def _seal(s: Session) -> None:
     """The last step of a transaction: numbers from the clock, then the lines and feed rows with them."""
     pending: _Pending = s.info.pop("pending")
-    first = db.bump(s, len(pending.lines) + len(pending.feed))
+    first = db.bump(s, max(1, len(pending.lines) + len(pending.feed)))
     heads = _heads_of(s, {line.subject for line in pending.lines})
     lines: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []

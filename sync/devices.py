@@ -36,12 +36,11 @@ _KEPT = select(Backup.seq).order_by(Backup.id.desc()).limit(1)
 _SAFE = select(func.max(Root.seq)).where(Root.day < bindparam("day"))
 
 
-def went_back(s: Session, epoch: str, cursors: Mapping[str, int]) -> bool:
+def went_back(s: Session, epoch: str, reached: int) -> bool:
     """Whether the database is older than what this phone has seen, as after a restore from backup.
 
-    Its epoch is then unknown, or the server that followed began to count below the phone's cursor.
+    Its epoch is then unknown, or the server that followed began to count below what the phone has `reached`.
     """
-    reached = max(cursors.values(), default=0)
     newest = boots.newest(s)
     if not epoch or (newest and newest.id == epoch):
         return not epoch and reached > 0

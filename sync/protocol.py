@@ -101,6 +101,7 @@ class Exchange:
     cursors: Mapping[str, int]
     limit: int
     waiting: Mapping[str, Any] = field(default_factory=dict)
+    heard: tuple[str, int] | None = None  # the epoch in which the city last took work, and how far its log went
     ops: tuple[Operation | Malformed, ...] = ()
 
 
@@ -131,6 +132,7 @@ def parse(body: bytes) -> Exchange:
         cursors=_cursors(told.get("cursors")),
         limit=min(max(_whole(told.get("limit")) or JOBS, 1), MAX_JOBS),
         waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
+        heard=_heard(told.get("heard")),
         ops=_operations(ops),
     )
 
@@ -155,6 +157,7 @@ def answer(
     reset: list[str] | None = None,
     want: list[str] | None = None,
     safe: int = 0,
+    **more: Any,
 ) -> dict[str, Any]:
     """The answer as it goes over the wire; the nonce proves to the phone that the city wrote it."""
     return {
@@ -170,6 +173,7 @@ def answer(
         "want": want or [],
         "safe": safe,
         "lowest": LOWEST["close"],
+        **more,
     }
 
 
@@ -263,6 +267,12 @@ def _cursors(told: object) -> dict[str, int]:
     if not isinstance(told, dict):
         return {}
     return {scope: _whole(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
+
+
+def _heard(told: object) -> tuple[str, int] | None:
+    if not isinstance(told, dict):
+        return None
+    return _text(told.get("epoch")), _whole(told.get("upto")) or 0
 
 
 def _whole(value: object, below: int = COLUMN) -> int | None:

@@ -255,6 +255,7 @@ def _claimed(s: Session, op: Operation, sender: Sender, at: datetime) -> Row:
         prev=op.prev, body_hash=op.hash, result={}, received_at=at,
     )  # fmt: skip
     s.add(row)
+    events.count(s)  # what is only put by moves nothing, and a restore that loses it must show
     try:
         s.flush()
     except IntegrityError:
@@ -370,6 +371,7 @@ def _quarantined(
             code=QUARANTINED, review=QUARANTINED,
         )
     )  # fmt: skip
+    events.count(s)
     s.flush()
     return answer
 

@@ -23,7 +23,7 @@ from flask import (
     session,
 )
 from flask.blueprints import BlueprintSetupState
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
@@ -32,7 +32,7 @@ from city import boots, logins, people, photos, reports
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Device, Operation, Person
+from city.schema import Clock, Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, enrolment, protocol, pull, push, residents, tidy, tries, uploads
 from sync.merge import Rules
@@ -44,6 +44,7 @@ MAX_CODE = 1_000  # bytes
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
 
+_LOG = select(Clock.n)
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
 
@@ -86,7 +87,8 @@ def exchange() -> Response:
         return _reports(asked, resident, at)
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
-        reset = devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False
+        reset = devices.went_back(s, asked.epoch, max(asked.cursors.values(), default=0))
+        back = devices.went_back(s, *asked.heard) if asked.heard else reset
         idle = caller.sender if caller.auth == "ok" and not asked.ops else None
         waits = push.waiting(s, idle) if idle else []  # with work the push looks itself
     if caller.sender is None:
@@ -107,7 +109,7 @@ def exchange() -> Response:
         return _later(429, FULL_SECONDS)
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
-    told: dict[str, Any] = {"results": taken.results} | _news(asked, caller, reset, at)
+    told: dict[str, Any] = {"results": taken.results, "back": back} | _news(asked, caller, reset, at)
     return _named(_json(_answer(asked, at, auth=caller.auth, **told)), token)  # 10 answer
 
 
@@ -120,6 +122,8 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
     most = residents.Limits(
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
+    with reading(here.engine) as s:
+        back = devices.went_back(s, *asked.heard) if asked.heard else False
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -138,8 +142,8 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
-        want = declared.wanted(s, device.id)
-    return _json(_answer(asked, at, auth="ok", results=taken.results, want=want))
+        told = _taken_so_far(s, device)
+    return _json(_answer(asked, at, auth="ok", results=taken.results, back=back, **told))
 
 
 @bp.post("/resident")
@@ -349,21 +353,25 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
     if caller.device is None or caller.person is None:
         return {}
     with reading(_here().engine) as s:
-        want = declared.wanted(s, caller.device.id)
+        told = _taken_so_far(s, caller.device) | {"safe": devices.safe(s, at)}
         if caller.auth != "ok":
-            return {"want": want}
+            return told | {"epoch": _newest(s, current_app)}
         scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
         oldest = tidy.horizon(s, at)
         anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < oldest]
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-        return {
-            "want": want,
+        return told | {
             "scopes": scopes,
             "changes": pull.changes(s, scopes, cursors, limit=asked.limit, at=at),
             "reset": anew,
-            "safe": devices.safe(s, at),
             "epoch": _newest(s, current_app),
         }
+
+
+def _taken_so_far(s: Session, device: Device) -> dict[str, Any]:
+    """What every phone hears whose work was taken, also one that may hear nothing else: without `log` it could
+    not say after a restore that its work was lost. Read before the epoch, see _newest()."""
+    return {"want": declared.wanted(s, device.id), "log": s.scalar(_LOG) or 0}
 
 
 def _code() -> str:

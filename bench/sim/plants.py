@@ -244,7 +244,7 @@ PLANTS = {
         "epoch-ignored": [
             (
                 "sync/routes.py",
-                'devices.went_back(s, asked.epoch, asked.cursors) if caller.auth == "ok" else False',
+                "devices.went_back(s, *asked.heard) if asked.heard else reset",
                 "False",
             )
         ],

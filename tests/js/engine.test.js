@@ -38,7 +38,7 @@ function memory() {
 /** A city that answers as told; by default it applies everything. */
 function city() {
   const here = {
-    asked: [], photos: new Map(), jobs: [LAMP], seq: 1, results: {}, epoch: "one", reset: [], auth: "ok", safe: 0,
+    back: false, asked: [], photos: new Map(), jobs: [LAMP], seq: 1, results: {}, epoch: "one", reset: [], auth: "ok", safe: 0,
     person: 1, reply: null, enrolled: 0, stored: new Map(), want: [], scopes: ["crew:7", "user:1"],
     async enrol() {
       here.enrolled++;
@@ -60,7 +60,7 @@ function city() {
         ? { "crew:7": { set: here.jobs, gone: here.gone ?? [], to: here.seq, more: false } } : {};
       return {
         protocol: 1, nonce: body.nonce, epoch: here.epoch, auth: here.auth, scopes: here.scopes, results, changes,
-        reset: here.reset, want: here.want, safe: here.safe, lowest: 1,
+        reset: here.reset, want: here.want, safe: here.safe, lowest: 1, log: here.seq, back: here.back,
       };
     },
     async offset() {
@@ -454,10 +454,10 @@ test("a city whose memory went back gets everything again", async () => {
   const { op } = await engine.add("close", LAMP, done);
   await engine.sync();
   net.stored.clear();
-  Object.assign(net, { epoch: "two", reset: ["crew:7", "user:1"], seq: 1 });
+  Object.assign(net, { epoch: "two", reset: ["crew:7", "user:1"], back: true, seq: 1 });
   net.reply = (body) => {
     const json = net.answer(body);
-    net.reset = [];
+    Object.assign(net, { reset: [], back: false });
     return { status: 200, json };
   };
   await engine.sync();
@@ -475,8 +475,8 @@ test("how far the log went when work was taken is told although the mirror lags 
   // The disk failed after the result was stored and before the news were.
   await store.write("mirror", [["put", "kv", "cursors", { "crew:7": 1 }]]);
   await engine.sync();
-  const { epoch, cursors } = net.asked.at(-1);
-  assert.deepEqual([epoch, cursors], ["one", { "crew:7": 1, heard: 9 }]);
+  const { epoch, cursors, heard } = net.asked.at(-1);
+  assert.deepEqual([epoch, cursors, heard], ["one", { "crew:7": 1 }, { epoch: "one", upto: 9 }]);
 });
 
 test("that the city's memory went back is seen by whoever comes back to a phone that another used", async () => {
@@ -489,29 +489,52 @@ test("that the city's memory went back is seen by whoever comes back to a phone 
   await other.engine.sync();
   net.person = 1;
   await engine.sync();
-  const { epoch, cursors } = net.asked.at(-1);
-  assert.deepEqual([epoch, cursors], ["one", { heard: 5 }]);
-  net.reset = ["crew:7"];
+  const { epoch, cursors, heard } = net.asked.at(-1);
+  assert.deepEqual([epoch, cursors, heard], ["", {}, { epoch: "one", upto: 5 }]);
+  net.back = true;
   net.reply = (body) => {
     net.reply = null;
     return { status: 200, json: net.answer(body) };
   };
-  await store.write("mirror", [["del", "kv", "cursors"]]);
   await engine.sync();
   assert.deepEqual((await engine.view()).outbox.map((entry) => entry.op.id), [op.id]);
 });
 
-test("whoever is shut out while the city's memory goes back sends again when let in", async () => {
+for (const auth of ["login", "disabled", "revoked"]) {
+  test(`what the city put by for somebody who is ${auth} is sent again after a restore`, async () => {
+    const { engine, net } = phone();
+    net.seq = 5;
+    await engine.sync();
+    Object.assign(net, { auth, scopes: [], seq: 6 });
+    net.reply = (body) => ({ status: 200, json: { ...net.answer(body), changes: {} } });
+    const { op } = await engine.add("close", LAMP, done);
+    net.results[op.id] = { result: "deposited", why: auth };
+    await engine.sync();
+    assert.deepEqual((await engine.view()).outbox, []);
+    await engine.sync();
+    assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 6 });
+    const before = net.asked.length;
+    net.reply = (body) => {
+      const json = { ...net.answer(body), changes: {}, epoch: "two", back: body.heard.epoch === "one" };
+      return { status: 200, json };
+    };
+    await engine.sync();
+    await engine.sync();
+    assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [op]);
+  });
+}
+
+test("whoever the city does not know is not told how far its log goes, and has heard no more than before", async () => {
   const { engine, net } = phone();
   net.seq = 5;
   await engine.add("close", LAMP, done);
   await engine.sync();
-  Object.assign(net, { auth: "disabled", epoch: "two", scopes: [] });
-  net.reply = (body) => ({ status: 200, json: { ...net.answer(body), changes: {} } });
+  Object.assign(net, { auth: "login", epoch: "two" });
+  net.reply = (body) => ({ status: 200, json: { ...net.answer(body), changes: {}, log: undefined, back: undefined } });
   await engine.sync();
   net.auth = "ok";
   await engine.sync();
-  assert.equal(net.asked.at(-1).epoch, "one");
+  assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 5 });
 });
 
 test("work is kept until the city says that it is safe", async () => {

@@ -5,6 +5,7 @@ import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from sqlalchemy import Engine, func, select
 from city import boots, cases, events, people, queries, reports
 from city.db import reading, transaction
 from city.places import Place
-from city.schema import Case, Device, Operation, Person, Photo, Report, Service
+from city.schema import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
 from sync import devices, merge, push, work
 from sync.protocol import TYPES
@@ -589,6 +590,40 @@ def test_a_database_that_went_back_resets_the_phone(
     assert answer["reset"] == answer["scopes"]
     luis.epoch = "never-heard-of"
     assert luis.exchange()["reset"] == answer["scopes"]
+
+
+@pytest.mark.parametrize("how", ["bad", "held", "disabled", "revoked"])
+def test_a_phone_can_tell_that_a_restore_lost_what_was_only_put_by(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, tmp_path: Path, how: str
+) -> None:
+    job = luis.job(lamp)
+    kept = luis.exchange()["log"]  # the backup is made now
+    told = {"prev": str(uuid.uuid4())} if how == "held" else {}
+    op = luis.op("note", job, words="x", **told)
+    with transaction(engine) as s:
+        device = s.get_one(Device, luis.device)
+        if how == "disabled":
+            people.disable(s, s.get_one(Person, device.person_id), by=DANA, at=clock())
+        if how == "revoked":
+            devices.revoke(s, tmp_path, device, by=DANA, at=clock())
+    answer = luis.exchange(op | ({"t": "dance"} if how == "bad" else {}))
+    assert answer["results"][0]["result"] == {"bad": "quarantined", "held": "held"}.get(how, "deposited")
+    assert answer["log"] > kept
+    heard = {"epoch": answer["epoch"], "upto": answer["log"]}
+    assert luis.exchange(heard=heard)["back"] is False
+    with transaction(engine) as s:  # and put back, which the server's start shows
+        s.add(Boot(id="again", first_seq=kept + 1, at=clock.tick(minutes=1)))
+    answer = luis.exchange(heard=heard)
+    assert answer["back"] is True
+    heard = {"epoch": answer["epoch"], "upto": answer["log"]}
+    assert luis.exchange(heard=heard)["back"] is False
+
+
+def test_whom_the_city_does_not_know_it_does_not_tell_how_far_its_log_goes(luis: Phone) -> None:
+    answer = luis.exchange(device=str(uuid.uuid4()))
+    assert answer["auth"] == "login"
+    assert "log" not in answer
+    assert "back" not in answer
 
 
 def test_an_ordinary_restart_resets_nothing(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from city import cases, events, queries
 from city.db import reading, transaction
-from city.schema import Case, DeclaredPhoto, Device, Operation, Photo, Report
+from city.schema import Boot, Case, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents
 
 LAMP = {"service": "light-out", "lat": 39.6, "lon": -71.2, "accuracy": 8.0}
@@ -274,6 +274,17 @@ def test_a_receipt_leads_to_the_case_on_that_phone_only(app: Flask, clock: Clock
     assert Resident(app, clock).http.get(url).status_code == 404
     assert app.test_client().get(url).status_code == 404
     assert nia.http.get("/sync/v1/receipts/nonsense").status_code == 404
+
+
+def test_a_residents_phone_hears_that_the_citys_memory_went_back(
+    engine: Engine, nia: Resident, clock: Clock
+) -> None:
+    answer = nia.exchange(report(nia))
+    heard = {"epoch": answer["epoch"], "upto": answer["log"]}
+    assert nia.exchange(heard=heard)["back"] is False
+    with transaction(engine) as s:
+        s.add(Boot(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
+    assert nia.exchange(heard=heard)["back"] is True
 
 
 def test_a_resident_may_do_nothing_else(engine: Engine, nia: Resident, luis: Phone, lamp: str) -> None:

@@ -34,19 +34,20 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     );
     const batched = fitting(ready);
     const known = await mirror.known();
-    // The mirror may lag behind, be another's by now, or gone. What work of ours the city has taken is known
-    // without it, and only by that does the city see that a restore lost it.
-    const heard = await acknowledged();
+    // The mirror may lag behind, be another's by now, gone, or closed to us. What work of ours the city has taken
+    // is known without it, and only by that does the city see that a restore lost it.
+    /** @type {{ epoch: string, upto: number } | undefined} */
+    const heard = await store.get("outbox", "kv", `heard:${user}`);
     const nonce = random.id();
     const asked = {
       protocol: PROTOCOL,
       nonce,
-      // The older of the two: what the mirror has not heard of since must show as well.
-      epoch: (Object.keys(known["cursors"] ?? {}).length ? known["epoch"] : heard?.epoch) ?? "",
+      epoch: known["epoch"] ?? "",
       device,
       release,
       device_time: new Date(clock()).toISOString(),
-      cursors: { ...known["cursors"], ...(heard?.upto ? { heard: heard.upto } : {}) },
+      cursors: known["cursors"] ?? {},
+      ...(heard ? { heard } : {}),
       limit: 250,
       waiting: {
         ops: all.length,
@@ -58,7 +59,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     const reply = await reached(net.exchange(asked));
     if (reply.status === 413) return halved(batched);
     const answer = sound(reply, nonce);
-    await takeResults(answer, batched, asked.epoch, asked.cursors, tried);
+    await takeResults(answer, batched, tried);
     if (answer.auth !== "ok") return barred(answer.auth, tried, over);
     await mirror.take(answer, known);
     await outbox.firm([
@@ -90,13 +91,11 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   /**
    * A result takes its operation out of the outbox in the transaction that stores the result, and nothing
    * else ever does.
-   * @param {any} answer @param {Entry[]} batched @param {string} epoch
-   * @param {Record<string, number>} cursors @param {Map<string, number>} tried
+   * @param {any} answer @param {Entry[]} batched @param {Map<string, number>} tried
    */
-  async function takeResults(answer, batched, epoch, cursors, tried) {
-    // The log may have grown no further than this when it took our work.
-    const news = Object.values(answer.changes).map((/** @type {any} */ each) => each.to);
-    const upto = Math.max(0, ...Object.values(cursors), ...news);
+  async function takeResults(answer, batched, tried) {
+    /** How far the log went after it took our work. @type {number | undefined} */
+    const upto = answer.log;
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
@@ -124,27 +123,21 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       }
     }
     const sent = await outbox.mine("sent");
-    if (epoch && answer.reset.length) {
+    if (answer.back) {
       // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing.
-      for (const entry of sent.filter(({ upto }) => (upto ?? 0) >= answer.safe)) {
+      for (const entry of sent.filter(({ upto }) => upto === undefined || upto >= answer.safe)) {
         const { result: _result, ...again } = entry;
         changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
       }
     } else if (answer.auth === "ok") {
       changes.push(...(await forgotten(sent, shots, answer.safe)));
     }
-    // Whoever may not read the city's news is not told either that its memory went back.
-    if (answer.auth === "ok") changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
+    // Where the city does not know us it says neither, and may not have looked whether its memory went back.
+    if (upto !== undefined) changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
     if (changes.length) await outbox.firm(changes);
   }
 
-  /** How far the log went when it last took our work, and the epoch of that answer.
-   * @returns {Promise<{ epoch: string, upto: number } | undefined>} */
-  function acknowledged() {
-    return store.get("outbox", "kv", `heard:${user}`);
-  }
-
-  /** @param {Entry} entry @param {Result} result @param {number} upto @returns {Change[]} */
+  /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @returns {Change[]} */
   function answered(entry, result, upto) {
     const seen = result.result === "applied" && !result.why;
     const { id } = entry.op;
