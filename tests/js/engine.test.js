@@ -537,6 +537,21 @@ test("whoever the city does not know is not told how far its log goes, and has h
   assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 5 });
 });
 
+test("a photo that came after its operation is kept until the city says that the photo is safe", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.seq = 5;
+  await engine.sync(); // the operation at 5, its photo after that
+  Object.assign(net, { seq: 8, safe: 7 });
+  await engine.sync();
+  await engine.sync();
+  assert.equal((await engine.bytesOf(shot)).length, 1);
+  net.safe = 9;
+  await engine.sync();
+  assert.equal((await engine.bytesOf(shot)).length, 0);
+});
+
 test("work is kept until the city says that it is safe", async () => {
   const { engine, store, net } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");

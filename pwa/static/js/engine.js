@@ -21,7 +21,8 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{ user: number, op: Op, not_before: number, label: Label, before?: Before, draft?: Draft, draftOf?: string,
  *   result?: Result, at?: number, upto?: number, seen?: boolean, too_large?: boolean, made?: number }} Entry
  * @typedef {{ id: string, user: number, case: string, op: string | null, sha256: string, bytes: number,
- *   type: string, pieces: number, uploaded: boolean, refused?: string, at: number, thumb?: ArrayBuffer }} Shot
+ *   type: string, pieces: number, uploaded: boolean, upto?: number, refused?: string, at: number,
+ *   thumb?: ArrayBuffer }} Shot
  * @typedef {{ ending?: string, notes?: string[], id?: string, fields?: [string, string][] }} Draft what a form held
  * @typedef {["put", string, string, unknown] | ["del", string, string]} Change
  * @typedef {{

@@ -116,11 +116,11 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       const told = { id: ref, result, ...(why ? { why } : {}), ...(to ? { to } : {}) };
       if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto));
     }
-    const shots = await pictures.mine();
-    for (const shot of shots) {
-      if (shot.uploaded && answer.want.includes(shot.id)) {
-        changes.push(["put", "photos", shot.id, { ...shot, uploaded: false }]);
-      }
+    const shots = [];
+    for (const shot of await pictures.mine()) {
+      const now = heardOf(shot, answer);
+      if (now.uploaded !== shot.uploaded || now.upto !== shot.upto) changes.push(["put", "photos", shot.id, now]);
+      shots.push(now);
     }
     const sent = await outbox.mine("sent");
     if (answer.back) {
@@ -155,7 +155,8 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     const changes = [];
     for (const { op, seen, upto, result } of sent) {
       const own = shots.filter((shot) => shot.op === op.id);
-      const whole = own.every((shot) => shot.uploaded || shot.refused);
+      // A photo that came after its operation may be missing in a backup that holds the operation.
+      const whole = own.every((shot) => shot.refused || (shot.uploaded && (shot.upto ?? safe) < safe));
       // A closing that was begun before the report had a number is still found by it.
       const begun = shots.some((shot) => shot.op === null && shot.case === op.id);
       if (!seen || !whole || begun || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
@@ -229,6 +230,18 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   }
 
   return round;
+}
+
+/**
+ * A photo after an answer: one that is missed is sent again, and of one that arrived we know how far the log went
+ * then at most.
+ * @param {import("./engine.js").Shot} shot @param {any} answer @returns {import("./engine.js").Shot}
+ */
+function heardOf(shot, { want, log, back }) {
+  const { upto, ...rest } = shot;
+  if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
+  const now = back ? log : (upto ?? log);
+  return now === undefined ? rest : { ...rest, upto: now };
 }
 
 /** @param {Result | undefined} a @param {Result} b */
