@@ -355,11 +355,13 @@ def _adopt(s: Session, known: Row, sender: Sender) -> None:
 def _quarantined(
     s: Session, op: Operation | Malformed, why: str, sender: Sender, at: datetime
 ) -> dict[str, Any]:
-    """Sets an operation aside with its raw body; the same body sent again finds the same row."""
+    """Sets an operation aside with its raw body; the same body sent again finds the same row.
+
+    Also where the phone has another name by now, if only the operation can be told by an id.
+    """
     answer = result(op.id, QUARANTINED, why)
-    held = s.scalars(
-        select(Row).where(Row.device_id == sender.device_id, Row.body_hash == op.hash).limit(1)
-    ).first()
+    own = or_(Row.device_id == sender.device_id, Row.id == op.id)
+    held = s.scalars(select(Row).where(own, Row.body_hash == op.hash).limit(1)).first()
     if held:
         return dict(held.result)
     free = op.id and s.get(Row, op.id) is None

@@ -619,6 +619,18 @@ def test_a_phone_can_tell_that_a_restore_lost_what_was_only_put_by(
     assert luis.exchange(heard=heard)["back"] is False
 
 
+def test_what_nobody_can_read_is_kept_once_although_the_phone_got_another_name(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    op = luis.op("dance", luis.job(lamp))
+    luis.exchange(op)
+    luis.http.delete_cookie("cl_device", path="/sync")
+    luis.device = luis.http.post("/sync/v1/device", headers=OURS).json["device"]
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": "unknown_type"}]
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+
+
 def test_whom_the_city_does_not_know_it_does_not_tell_how_far_its_log_goes(luis: Phone) -> None:
     answer = luis.exchange(device=str(uuid.uuid4()))
     assert answer["auth"] == "login"
