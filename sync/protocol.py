@@ -92,7 +92,10 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request of a phone. `release` and `waiting` (`ops`, `photos`, `oldest`) go to the list of them."""
+    """One request of a phone. `release` and `waiting` (`ops`, `photos`, `oldest`) go to the list of them.
+
+    `heard` is the epoch of the last answer to its work, and how far the log went then.
+    """
 
     nonce: str
     epoch: str
@@ -101,7 +104,7 @@ class Exchange:
     cursors: Mapping[str, int]
     limit: int
     waiting: Mapping[str, Any] = field(default_factory=dict)
-    heard: tuple[str, int] | None = None  # the epoch in which the city last took work, and how far its log went
+    heard: tuple[str, int] | None = None
     ops: tuple[Operation | Malformed, ...] = ()
 
 

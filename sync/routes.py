@@ -369,8 +369,10 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
 
 
 def _taken_so_far(s: Session, device: Device) -> dict[str, Any]:
-    """What every phone hears whose work was taken, also one that may hear nothing else: without `log` it could
-    not say after a restore that its work was lost. Read before the epoch, see _newest()."""
+    """What every phone hears whose work was taken, also one that may hear nothing else.
+
+    Without `log` it could not say after a restore that its work was lost. Read before the epoch (_newest()).
+    """
     return {"want": declared.wanted(s, device.id), "log": s.scalar(_LOG) or 0}
 
 
