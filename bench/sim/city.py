@@ -12,12 +12,14 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from itsdangerous import TimestampSigner
 from PIL import Image
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql import selectable
 
 from bench.sim import fold
 from city import cases, cityfile, db, events, people, policies, reports
@@ -29,7 +31,7 @@ from city.photos import settle_all
 from city.places import Place
 from city.schema import Assignment, Case, Crew, Operation, Person, Report, Service, Session
 from pwa.app import create_app
-from sync import merge, pull, push, review, routes, work
+from sync import merge, pull, review, routes, work
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
 SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
@@ -463,9 +465,11 @@ def _patch(city: City) -> None:
 
     merge.decide = counted
     work.carry_out = poisoned
+    # SQLAlchemy names its aliases by chance, but only when it writes a statement for the first time. Out of
+    # the seed's luck, the first world of a process would be another one than the same world later on.
+    selectable.os = SimpleNamespace(urandom=os.urandom)  # type: ignore[attr-defined]
     # A page session says when it was signed; that too is the world's time.
     TimestampSigner.get_timestamp = lambda _: int(city.now.timestamp())  # type: ignore[method-assign]
-    push._settled = poisoned
 
 
 def _content(job: dict[str, Any]) -> str:
