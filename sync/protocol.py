@@ -160,7 +160,8 @@ def answer(
     reset: list[str] | None = None,
     want: list[str] | None = None,
     safe: int = 0,
-    **more: Any,
+    log: int | None = None,
+    back: bool = False,
 ) -> dict[str, Any]:
     """The answer as it goes over the wire; the nonce proves to the phone that the city wrote it."""
     return {
@@ -176,7 +177,8 @@ def answer(
         "want": want or [],
         "safe": safe,
         "lowest": LOWEST["close"],
-        **more,
+        **({} if log is None else {"log": log}),
+        **({"back": True} if back else {}),
     }
 
 

@@ -142,8 +142,8 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
-        told = _taken_so_far(s, device)
-    return _json(_answer(asked, at, auth="ok", results=taken.results, back=back, **told))
+        news = _taken_so_far(s, device)
+    return _json(_answer(asked, at, auth="ok", results=taken.results, back=back, **news))
 
 
 @bp.post("/resident")
