@@ -42,7 +42,7 @@ class Phone:
         self.count = Count()
         told = self._post("/sync/v1/enrol", {"code": code})
         self.device: str = told["device"]
-        self.epoch, self.cursors, self.n = "", dict[str, int](), 0
+        self.epoch, self.cursors, self.n, self.log = "", dict[str, int](), 0, 0
         self.jobs: dict[str, dict[str, Any]] = {}
         self.count = Count()
 
@@ -75,6 +75,7 @@ class Phone:
                 "release": "0.1.0",
                 "device_time": _now(),
                 "cursors": self.cursors,
+                "heard": {"epoch": self.epoch, "upto": self.log},
                 "limit": LIMIT,
                 "waiting": {
                     "ops": len(ops) if waiting is None else waiting,
@@ -86,7 +87,7 @@ class Phone:
         )
         if answer["nonce"] != nonce or answer["auth"] != "ok":
             raise RuntimeError(f"answered {answer}")
-        self.epoch = answer["epoch"]
+        self.epoch, self.log = answer["epoch"], answer["log"]
         for scope, news in answer["changes"].items():
             self.jobs |= {job["ref"]: job for job in news["set"]}
             for row in news["gone"]:
