@@ -190,7 +190,7 @@ PLANTS = {
         # The two sides lose sight of each other.
         "id-cursor": [
             (
-                "city/events.py",
+                "city/inserts.py",
                 "for c in table.columns if not c.primary_key}",
                 'for c in table.columns if not c.primary_key and c.name != "seq"}',
             )
