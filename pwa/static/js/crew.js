@@ -13,6 +13,7 @@ import { outbox } from "./screen-outbox.js";
 import { reportScreen } from "./screen-report.js";
 import { setup } from "./screen-setup.js";
 import { today } from "./screen-today.js";
+import { mayWait, waitScreen } from "./screen-wait.js";
 import { keepShell, newer, restart } from "./worker.js";
 
 /**
@@ -21,7 +22,7 @@ import { keepShell, newer, restart } from "./worker.js";
  */
 
 const POLL = 60_000;
-const FORMS = ["close", "report"];
+const FORMS = ["close", "report", "wait"];
 const page = document.body.dataset;
 const main = part(document, "#main");
 const tabs = part(document, "#tabs");
@@ -113,6 +114,7 @@ async function draw(moved = true, body = true) {
     today: () => today(app, view),
     job: () => (job ? jobScreen(app, job) : gone()),
     close: () => (job && !isDone(job) ? closeScreen(app, job, from === "report") : job ? jobScreen(app, job) : gone()),
+    wait: () => (job && mayWait(job) ? waitScreen(app, job) : job ? jobScreen(app, job) : gone()),
     report: () => reportScreen(app),
     outbox: () => outbox(app, view),
     setup: () => setup(app, view),
@@ -176,7 +178,8 @@ function offerUndo(entry) {
     if (await engine.undo(entry.op.id)) {
       box.hidden = true;
       const { t, case: ref } = entry.op;
-      location.hash = t === "report" ? "#report" : `#close/${ref}`; // with all that was chosen, which says enough
+      // Back to the form with all that was chosen, which says enough.
+      location.hash = t === "report" ? "#report" : `#${t === "wait" ? t : "close"}/${ref}`;
       return;
     }
     // It may be on its way already: then the city is asked to take it back.

@@ -3,6 +3,7 @@
 import { isDone, standing } from "./jobs.js";
 import { all, clone, element, fill, part, when } from "./page.js";
 import { engine, many, named, place, promise, say } from "./phone.js";
+import { mayWait } from "./screen-wait.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./jobs.js").Job} Job */
@@ -43,12 +44,14 @@ export function jobScreen(app, job) {
     open,
     startable: job.state === "assigned",
     pausable: job.state === "underway",
+    waitable: mayWait(job),
     resumable: job.state === "waiting",
   });
   if (!open) return screen;
   const way = part(screen, "[data-navigate]");
   if (job.lat === undefined || job.lon === undefined) way.remove();
   else way.setAttribute("href", route(job));
+  part(screen, "[data-wait]").setAttribute("href", `#wait/${job.ref}`);
   part(screen, "[data-done]").setAttribute("href", `#close/${job.ref}`);
   for (const button of all(screen, "[data-act]")) {
     button.addEventListener("click", () => void act(app, button.dataset["act"] ?? "", job));

@@ -42,7 +42,7 @@ function item(app, entry, view) {
   const { op, label, result } = entry;
   const all = [...view.outbox, ...view.sent];
   const photos = op.photos.length ? [many("photos", op.photos.length)] : [];
-  fill(row, "what", [endingWords(endingOf(op)), ...photos].join(", "));
+  fill(row, "what", [op.t === "wait" ? say(`wait.${op.data["reason"]}`) : endingWords(endingOf(op)), ...photos].join(", "));
   fill(row, "label", [named(label.title), label.address].filter(Boolean).join(" · "));
   const arrived = entry.at !== undefined;
   const mark = !arrived ? "wait" : result?.result === "applied" || result?.result === "merged" ? "done" : "risk";

@@ -28,7 +28,8 @@ export async function reportScreen(app) {
   const tiles = inputsOf(form, "group");
   const last = tiles[tiles.length - 1]?.value ?? "";
   putIn(form, draft?.fields ?? []);
-  const keep = () => engine.keepDraft(FORM, { id, fields: fieldsOf(form) });
+  let saved = false; // from then on nothing may bring the draft back
+  const keep = async () => saved || (await engine.keepDraft(FORM, { id, fields: fieldsOf(form) }));
   const at = located(form, keep);
   const look = () => {
     kinds(form);
@@ -49,7 +50,7 @@ export async function reportScreen(app) {
   place.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault(); // a phone's "Go" there sends nothing yet
   });
-  await photoStrip(app, form, FORM, shots, (added) => (added ? keep() : undefined));
+  await photoStrip(app, form, FORM, shots, async (added) => void (added && (await keep())));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const pressed = /** @type {HTMLButtonElement} */ (event.submitter ?? part(form, ".button--act"));
@@ -61,8 +62,9 @@ export async function reportScreen(app) {
     pressed.disabled = true;
     const label = { title: { [lang]: say(`service.${data.service}`) }, address: data.address ?? "" };
     const more = { id, photos: shots, undo: UNDO_MS, draft: { id, fields }, draftOf: FORM };
-    clearTimeout(typing); // what was typed last is saved now, and must not come back as a draft
+    saved = true;
     const entry = await app.kept(() => engine.report(data, label, more), form);
+    saved = Boolean(entry);
     pressed.disabled = false;
     if (!entry) return;
     if (pressed.value === "close") {
@@ -88,7 +90,7 @@ export async function isBegun() {
 
 /**
  * Where the phone is, in the form's hidden fields and in words. Listens at once where that needs no question.
- * @param {HTMLFormElement} form @param {() => Promise<void>} keep
+ * @param {HTMLFormElement} form @param {() => Promise<unknown>} keep
  * @returns {() => number | null} how wrong the phone may be, in metres; null where it does not say where it is
  */
 function located(form, keep) {

@@ -1,0 +1,51 @@
+// Wait: why a job cannot go on now. It stays the crew's, and its promise stands still.
+
+import { UNDO_MS } from "./engine.js";
+import { clone, fill, inputs, part } from "./page.js";
+import { engine, say } from "./phone.js";
+import { fault } from "./screen-form.js";
+import { heading } from "./screen-job.js";
+
+/** @typedef {import("./phone.js").App} App */
+/** @typedef {import("./jobs.js").Job} Job */
+
+/** What may be put to wait: work that is given out or begun. @param {Job} job */
+export function mayWait(job) {
+  return job.state === "assigned" || job.state === "underway";
+}
+
+/** @param {App} app @param {Job} job */
+export async function waitScreen(app, job) {
+  const own = `wait:${job.ref}`; // beside a closing that was begun
+  const { draft } = await engine.draftOf(own);
+  const screen = clone("t-wait");
+  heading(screen, job);
+  part(screen, "[data-back]").setAttribute("href", `#job/${job.ref}`);
+  const form = /** @type {HTMLFormElement} */ (part(screen, "form"));
+  const reasons = inputs(form);
+  const chosen = () => reasons.find((input) => input.checked)?.value ?? "";
+  for (const input of reasons) input.checked = input.value === draft?.ending;
+  const summary = () => fill(form, "summary", say(chosen() ? `wait.${chosen()}` : "choose_wait"));
+  form.addEventListener("change", () => {
+    fault(form, "");
+    summary();
+    void engine.keepDraft(own, { ending: chosen() });
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const reason = chosen();
+    if (!reason) return fault(form, say("choose_wait"), reasons[0]);
+    const save = /** @type {HTMLButtonElement} */ (part(form, ".button--act"));
+    if (save.disabled) return;
+    save.disabled = true;
+    const more = { undo: UNDO_MS, draft: { ending: reason }, draftOf: own };
+    const entry = await app.kept(() => engine.add("wait", job, { reason }, more), form);
+    save.disabled = false;
+    if (!entry) return;
+    location.hash = "#today";
+    app.offerUndo(entry);
+    void app.plan();
+  });
+  summary();
+  return screen;
+}
