@@ -1,5 +1,5 @@
-"""Browsers that no tool drives: a portal before the city puts a script into every page, which asks the test for
-its next step. So they run with a disk of their own, and can be killed like a phone.
+"""Browsers that no tool drives: a portal before the city puts a script into every page, which asks the test
+for its next step. So they run with a disk of their own, and can be killed like a phone.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The crew's app where Chromium is not: work without signal, a battery that falls out, all once at the city."""
+"""The crew's app where Chromium is not: work without signal, a battery that falls out, all once."""
 
 import os
 import subprocess
