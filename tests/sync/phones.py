@@ -24,6 +24,7 @@ from city.schema import Case, Crew, Event, Person, Service, Session
 OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
 
 
+LAMP = {"service": "light-out", "lat": 39.6, "lon": -71.2, "accuracy": 8.0}
 DANA = Actor("person:99", frozenset({DISPATCHER}))
 
 
@@ -143,6 +144,25 @@ class Phone:
                 "Repr-Digest": f"sha-256=:{digest}:",
             },
         )
+
+
+class Resident(Phone):
+    """A resident's phone: a token without an account."""
+
+    def __init__(self, app: Flask, clock: Clock) -> None:
+        self.http, self.clock, self.n, self.app = app.test_client(), clock, 0, app
+        self.epoch, self.cursors = "", dict[str, int]()
+        self.device = self.http.post("/sync/v1/resident", headers=OURS).json["device"]
+
+
+def report(phone: Phone, **told: Any) -> dict[str, Any]:
+    """A report operation as a phone writes it."""
+    photos = told.pop("photos", [])
+    phone.n += 1
+    return {
+        "id": str(uuid.uuid4()), "n": phone.n, "t": "report", "v": 1, "case": None,
+        "device_time": phone.clock().isoformat(), "data": LAMP | told, "photos": photos,
+    }  # fmt: skip
 
 
 def declare(data: bytes, photo_id: str | None = None) -> dict[str, Any]:

@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import DANA, OURS, Clock, Phone, case_of, declare, person, picture, story
+from phones import (
+    DANA,
+    OURS,
+    Clock,
+    Phone,
+    Resident,
+    case_of,
+    declare,
+    person,
+    picture,
+    report,
+    story,
+)
 from sqlalchemy import Engine, func, select
-from test_told import Resident, report
 
 from city import cases, people
 from city.db import reading, transaction

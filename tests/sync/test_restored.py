@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import Clock, Phone, case_of, make_lamp, picture
+from phones import Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
 from city import backup, db, dumps, events, photos, restoring
-from city.schema import Operation, Photo
+from city.schema import Operation, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
 from sync import review
@@ -104,6 +104,38 @@ def test_a_hundred_operations_since_the_backup_come_back(
             assert photo.case_id is not None
             for size, name in photo.sizes.items():
                 assert hashlib.sha256(photos.read(store, settings.var, photo, size)).hexdigest() == name
+    again.extensions["cityline"].engine.dispose()
+
+
+def test_a_residents_report_since_the_backup_comes_back(
+    app: Flask, engine: Engine, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    nia = Resident(app, clock)
+    before = report(nia, words="Before")
+    nia.exchange(before)
+    keep(engine, settings, tmp_path / "before")
+    data = picture()
+    shot = declare(data)
+    after = report(nia, words="After", photos=[shot])
+    answer = nia.exchange(after)
+    assert answer["want"] == [shot["id"]]
+    nia.upload(data, shot["id"])
+    heard = {"epoch": answer["epoch"], "upto": answer["log"]}
+    assert "back" not in nia.exchange(heard=heard)
+
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    bring(engine, settings, tmp_path / "before")
+    clock.tick(minutes=1)
+    again = create_app(settings, now=clock)
+    nia.http = moved(nia, again)
+    assert nia.exchange(heard=heard)["back"] is True
+    answer = nia.exchange(before, after)
+    assert ([r["result"] for r in answer["results"]], answer["want"]) == (["applied"] * 2, [shot["id"]])
+    nia.upload(data, shot["id"])
+    with db.reading(engine) as s:
+        assert sorted(s.scalars(select(Report.words))) == ["After", "Before"]
+        assert s.scalars(select(Photo.upload_sha256)).one() == shot["sha256"]
     again.extensions["cityline"].engine.dispose()
 
 

@@ -1,13 +1,12 @@
 """Reports by field sync: a crew's, with work on them before they have a number; and a resident's."""
 
 import io
-import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, case_of, declare, make_lamp, picture, story
+from phones import Clock, Phone, Resident, case_of, declare, make_lamp, picture, report, story
 from sqlalchemy import Engine, func, select
 
 from city import cases, events, queries
@@ -15,31 +14,10 @@ from city.db import reading, transaction
 from city.schema import Boot, Case, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents
 
-LAMP = {"service": "light-out", "lat": 39.6, "lon": -71.2, "accuracy": 8.0}
-
-
-class Resident(Phone):
-    """A resident's phone: a token without an account."""
-
-    def __init__(self, app: Flask, clock: Clock) -> None:
-        self.http, self.clock, self.n, self.app = app.test_client(), clock, 0, app
-        self.epoch, self.cursors = "", dict[str, int]()
-        self.device = self.http.post("/sync/v1/resident", headers=OURS).json["device"]
-
 
 @pytest.fixture
 def nia(app: Flask, clock: Clock) -> Resident:
     return Resident(app, clock)
-
-
-def report(phone: Phone, **told: Any) -> dict[str, Any]:
-    """A report operation as a phone writes it."""
-    photos = told.pop("photos", [])
-    phone.n += 1
-    return {
-        "id": str(uuid.uuid4()), "n": phone.n, "t": "report", "v": 1, "case": None,
-        "device_time": phone.clock().isoformat(), "data": LAMP | told, "photos": photos,
-    }  # fmt: skip
 
 
 def on(phone: Phone, t: str, op: dict[str, Any], **told: Any) -> dict[str, Any]:
