@@ -64,6 +64,7 @@ class Service:
     urgent: bool
     promise_hours: int | None = None
     calendar: str | None = None
+    hazard: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ def _services(
             urgent=row.flag("urgent"),
             promise_hours=row.number("promise_hours", 1, 2000) if row.has("promise_hours") else None,
             calendar=row.one_of("calendar", calendars) if row.has("calendar") else None,
+            hazard=row.words("hazard", languages) if row.has("hazard") else None,
         )
         row.refuse_rest()
 

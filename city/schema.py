@@ -99,6 +99,7 @@ class Service(Base):
     precision_m: Mapped[int] = mapped_column(default=0)  # how exactly strangers see the place
     private: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
+    hazard: Mapped[dict[str, Any] | None]  # what a crew must mind there, by language
     department: Mapped[Department] = relationship()
 
 

@@ -112,6 +112,8 @@ def job(case: Case, crew_id: int) -> dict[str, Any]:
         "due": _seconds(case.due_at),
         "risk": _seconds(case.risk_at),
         "urgent": case.urgent,
+        "hazard": case.service.hazard,
+        "danger": any(report.danger for report in case.reports),
         "wait": waits_for(case) if case.state == WAITING else None,
         "reports": len(case.reports),
         "told": [told for report in case.reports if (told := _telling(report, case.service))],

@@ -109,12 +109,12 @@ def kept(page: Page) -> Kept:
     return Kept(**page.evaluate(KEPT))
 
 
-def give_jobs(site: Site, number: int) -> list[str]:
-    """More streetlights for the crew, by their numbers."""
+def give_jobs(site: Site, number: int, code: str = "light-out") -> list[str]:
+    """More jobs for the crew, streetlights where nothing else is said, by their numbers."""
     with db.transaction(site.engine) as s:
         dana = people.actor(people.by_email(s, "dispatcher@demo.test"))
         crew = s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
-        service, now = s.get_one(Service, "light-out"), datetime.now(UTC)
+        service, now = s.get_one(Service, code), datetime.now(UTC)
         given = []
         for i in range(number):
             place = Place(39.6 + i / 500, -71.2, "address", f"{100 + i} Tansy Street")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from closings import give_jobs
 from live import DESK, PHONE, Site, log_in
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 
 from city import db
@@ -193,9 +194,14 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
     for lang in LANGUAGES:
         where: dict[str, Any] = {"geolocation": TANSY, "permissions": ["geolocation"]}
         page = watched(open_context(**PHONE, **where).new_page(), faults)
+        [danger] = give_jobs(site, 1, "wire-down")
         log_in(page, site, "crew1@demo.test", prefix(lang) + "/crew")
         page.wait_for_selector("a.job")
         gloved(page, f"crew-today-{lang}", keep)
+        page.goto(site.path(f"{prefix(lang)}/crew#job/{danger}"))
+        expect(page.locator(".hazards")).to_contain_text("10 m")
+        gloved(page, f"crew-hazards-{lang}", keep)
+        page.goto(site.path(f"{prefix(lang)}/crew#today"))
         page.reload()
         page.wait_for_selector("a.job")
         assert page.evaluate("document.documentElement.dataset.theme") == "sun"

@@ -89,6 +89,25 @@ def test_a_crews_report_may_join_a_case_and_work_on_it_is_its_own_job(
         assert case_of(s, number).state == "underway"
 
 
+def test_a_job_tells_its_crew_what_to_mind_there(engine: Engine, luis: Phone) -> None:
+    """What the city says of such things, and that somebody spoke of danger."""
+    op = report(luis, service="wire-down", danger=True)
+    answer = luis.exchange(op, on(luis, "start", op))
+    number = answer["results"][0]["to"]
+    [job] = [job for job in news(answer) if job["ref"] == number]
+    assert job["hazard"]["en"].startswith("Treat every wire as live.")
+    assert (job["danger"], job["urgent"], set(job["hazard"])) == (True, True, {"en", "es"})
+    plain = report(luis)
+    answer = luis.exchange(plain, on(luis, "start", plain))
+    [job] = [job for job in news(answer) if job["ref"] == answer["results"][0]["to"]]
+    assert not {"hazard", "danger"} & set(job)
+
+
+def news(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The jobs that an answer tells of."""
+    return [row for told in answer["changes"].values() for row in told["set"] if row["kind"] == "job"]
+
+
 def test_what_it_would_join_may_be_gone(engine: Engine, luis: Phone) -> None:
     [told] = luis.exchange(report(luis, join="26-999999"))["results"]
     assert told["result"] == "applied"

@@ -187,6 +187,15 @@ def test_what_is_said_of_working_hours_is_kept_for_later(tmp_path: Path) -> None
     assert (service.promise_days, service.promise_hours, service.calendar) == (3, 16, "line")
 
 
+def test_words_for_a_crew_stand_in_every_language(tmp_path: Path) -> None:
+    kept = f'{PROMISE}\nhazard = {{ en = "Live wire.", es = "Con corriente." }}'
+    assert cityfile.load(_changed(tmp_path, PROMISE, kept)).services[0].hazard == {
+        "en": "Live wire.", "es": "Con corriente."
+    }  # fmt: skip
+    with pytest.raises(CityFileError, match="hazard"):
+        cityfile.load(_changed(tmp_path, PROMISE, f'{PROMISE}\nhazard = {{ en = "Live wire." }}'))
+
+
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z" fill="#a00"/></svg>'
 
 
@@ -352,7 +361,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
     r"departments|groups|services|topics|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
-    r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words)\.(en|es)"
+    r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
 NAMED = re.compile(r"^(departments|groups|services|topics|calendars|files)\.(?:logo\.svg|[^.]+)")
 

@@ -37,8 +37,14 @@ export function jobScreen(app, job) {
   fill(screen, "reports", many("reports", job.reports ?? 0));
   fill(screen, "ref", job.own ? say("no_number") : job.ref);
   const open = !isDone(job);
+  const hazards = [
+    job.hazard ? named(job.hazard) : "",
+    job.danger ? say("danger_told") : "",
+    job.urgent ? say("urgent") : "",
+  ].filter(Boolean);
+  part(screen, "[data-hazards]").append(...hazards.map((words) => element("li", words)));
   when(screen, {
-    urgent: Boolean(job.urgent),
+    hazards: hazards.length > 0,
     asset: Boolean(job.asset),
     reports: (job.reports ?? 0) > 1,
     open,
