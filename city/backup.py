@@ -12,7 +12,6 @@ whatever is copied later is still what the database meant. Putting it back is in
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, db, dumps, erasures, photos, policies
+from city import cityfile, db, disk, dumps, erasures, photos, policies
 from city.lifecycle import Refused
 from city.photos import FolderStore, Store
 from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
@@ -161,10 +160,10 @@ def _fill(
         applied = policies.current(s)
         city = applied.text if applied else cityfile.whole(settings.city)
     lost = _copy(store, settings.var, pool_of(folder), wanted, told)
-    _write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
-    _write(folder / SECRET, settings.secret_key.encode())
-    _write(folder / CITY, city.encode())
-    _write(folder / CITY_ON_DISK, settings.city.read_bytes())
+    disk.write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
+    disk.write(folder / SECRET, settings.secret_key.encode())
+    disk.write(folder / CITY, city.encode())
+    disk.write(folder / CITY_ON_DISK, settings.city.read_bytes())
     beside, live = folder.parent / erasures.NAME, settings.var / erasures.NAME
     erasures.write(beside, erasures.read([beside, live]))
     return Manifest(
@@ -220,11 +219,11 @@ def _still_named(engine: Engine, lost: Mapping[str, Photo]) -> Iterator[str]:
 def _seal(folder: Path, manifest: Manifest) -> None:
     """From here on the folder is a backup."""
     part = folder / f"{MANIFEST}.part"
-    _write(part, json.dumps(asdict(manifest), indent=1).encode())
-    _sync(folder)
+    disk.write(part, json.dumps(asdict(manifest), indent=1).encode())
+    disk.sync(folder)
     part.rename(folder / MANIFEST)
-    _sync(folder)
-    _sync(folder.parent)
+    disk.sync(folder)
+    disk.sync(folder.parent)
 
 
 def _tidy_pool(to: Path) -> None:
@@ -257,18 +256,3 @@ def _alone(to: Path) -> Iterator[None]:
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -4,15 +4,15 @@ Every verb takes the session of one transaction, who acts (`by`) and when (`at`,
 when it changed something and False when it was done already, and raises lifecycle.Refused otherwise.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, SessionTransaction, joinedload
+from sqlalchemy.orm import Session
 
-from city import events, geo, inserts, photos, promises
+from city import events, geo, inserts, locks, photos, promises
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -41,33 +41,6 @@ from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
 from city.schema import Assignment, Case, Closure, Counter, Crew, DeclaredPhoto, Operation, Photo, Service
-
-_LOCKED = (
-    select(Case.id)
-    .where(Case.number.in_(bindparam("numbers", expanding=True)))
-    .order_by(Case.id)
-    .with_for_update()
-)
-# Few rows each: joined they cost a fifth of a statement each.
-_WHOLE = (
-    select(Case)
-    .where(Case.id.in_(bindparam("ids", expanding=True)))
-    .options(
-        joinedload(Case.service).joinedload(Service.department),
-        joinedload(Case.assignments),
-        joinedload(Case.closures),
-        joinedload(Case.pauses),
-    )
-    .execution_options(populate_existing=True)
-)
-
-
-class _Held(NamedTuple):
-    """A locked case, and since when: going back to a savepoint lets go of what was locked after it."""
-
-    case: Case
-    since: SessionTransaction | None
-
 
 # How a crew's move ends its job, as the assignment says it.
 ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}
@@ -117,7 +90,7 @@ def open_case(
 def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """A person at the city has read it and takes it on."""
     allow("accept", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
     check("accept", case.state, by.roles)
@@ -127,7 +100,7 @@ def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "li
 def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Gives the case to a crew; a crew that held it loses it as `reassigned`."""
     allow("assign", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     held = live(case)
     if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
         return False
@@ -143,7 +116,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
 def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Takes the case back from its crew."""
     allow("unassign", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
     check("unassign", case.state, by.roles)
@@ -162,7 +135,7 @@ def start(
 ) -> bool:
     """The crew is at work."""
     allow("start", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == UNDERWAY:
         return False
     check("start", case.state, by.roles)
@@ -183,7 +156,7 @@ def pause(
 ) -> bool:
     """The crew breaks off and keeps the job."""
     allow("pause", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ASSIGNED:
         return False
     check("pause", case.state, by.roles)
@@ -204,7 +177,7 @@ def wait(
     """The case waits for somebody else; the promise clock stands."""
     allow("wait", by.roles)
     _one_of(reason, WAIT_REASONS, "wait_reason")
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == reason:
         return False
     check("wait", case.state, by.roles)
@@ -225,7 +198,7 @@ def resume(
 ) -> bool:
     """The wait is over: back to the crew that holds it, or to the queue."""
     allow("resume", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state in (ACCEPTED, ASSIGNED):
         return False
     check("resume", case.state, by.roles)
@@ -248,7 +221,7 @@ def make_safe(
 ) -> bool:
     """Nobody can be hurt any more, but it is not mended: the job ends, the case and its clock go on."""
     allow("make safe", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ACCEPTED and case.follow_on:
         return False
     check("make safe", case.state, by.roles)
@@ -283,7 +256,7 @@ def needs_parts(
 ) -> bool:
     """The crew cannot go on without a part: the job ends and the case waits."""
     allow("needs parts", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
         return False
     check("needs parts", case.state, by.roles)
@@ -326,7 +299,7 @@ def close(
     _one_of(outcome, OUTCOMES, "outcome")
     if no_photo is not None:
         _one_of(no_photo, NO_PHOTO, "no_photo")
-    lock(s, case)
+    locks.lock(s, case)
     done = case.closures[-1] if case.closures else None
     if case.state == CLOSED and done and done.outcome == outcome and _same_hand(done, by):
         return False
@@ -365,7 +338,7 @@ def close(
 def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live") -> bool:
     """A closed case lives again in its next cycle, and its clock runs on."""
     allow("reopen", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ACCEPTED and case.cycle > 1:
         return False
     check("reopen", case.state, by.roles)
@@ -396,7 +369,7 @@ def merge(
     into itself, or into one that was merged into it, is Refused `merge_cycle`.
     """
     allow("merge", by.roles)
-    root = _lock_with_root(s, case, into)
+    root = locks.lock_with_root(s, case, into)
     if root.id == case.id:
         raise Refused("merge_cycle")
     if case.state == MERGED and case.merged_into_id == root.id:
@@ -431,7 +404,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     allow("unmerge", by.roles)
     if case.merged_into_id is None:
         return False
-    root = _lock_with_root(s, case, case)
+    root = locks.lock_with_root(s, case, case)
     check("unmerge", case.state, by.roles)
     state = case.merged_from or ACCEPTED
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
@@ -449,7 +422,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     """Ends a case that should not be one: withdrawn, spam or a test."""
     allow("cancel", by.roles)
     _one_of(reason, CANCEL_REASONS, "cancel_reason")
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == CANCELLED:
         return False
     check("cancel", case.state, by.roles)
@@ -463,7 +436,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
 def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """A cancelled case lives again: it was done all the same, or cancelled by mistake."""
     allow("restore", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
     check("restore", case.state, by.roles)
@@ -476,7 +449,7 @@ def take_on(s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, or
     allow("take on", by.roles)
     if crew_id not in by.crew_ids:
         raise Refused("not_your_job")
-    lock(s, case)
+    locks.lock(s, case)
     held = live(case)
     if held and held.crew_id == crew_id and case.state == ASSIGNED:
         return False
@@ -502,7 +475,7 @@ def take_back(
     `wrong_state` where that was not the last thing that ended the job.
     """
     allow("take back", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     check("take back", case.state, by.roles)
     job = case.assignments[-1] if case.assignments else None
     last = events.last_move(s, subject(case))
@@ -541,7 +514,7 @@ def note(
         raise Refused("empty_note")
     _check_words(words)
     may("note", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     events.record(
         s,
         subject(case),
@@ -578,7 +551,7 @@ def keep(
     """
     may("note", by.roles)
     _check_words(words)
-    lock(s, case)
+    locks.lock(s, case)
     cycle = cycle or case.cycle
     for position, photo in enumerate(photos_taken):
         photos.attach(s, photo, case_id=case.id, cycle=cycle, position=position)
@@ -612,7 +585,7 @@ def photo_came(
     Whatever became of the case meanwhile. Raises Refused `photo_attached` where another case has it.
     """
     case = s.get_one(Case, case_id)
-    lock(s, case)
+    locks.lock(s, case)
     if photo.case_id == case_id:
         return False
     photos.attach(s, photo, case_id=case_id, report_id=report_id, cycle=cycle, position=position)
@@ -624,7 +597,7 @@ def photo_came(
 
 def photo_failed(s: Session, case: Case, why: str, *, by: Actor, at: datetime) -> bool:
     """A photo that was promised will never be here, or is not within the days it may take."""
-    lock(s, case)
+    locks.lock(s, case)
     case.review = case.review or "photo"
     events.record(s, subject(case), "photo failed", by=by, at=at, facts={"why": why})
     touched(s, case)
@@ -633,7 +606,7 @@ def photo_failed(s: Session, case: Case, why: str, *, by: Actor, at: datetime) -
 
 def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "") -> bool:
     """Marks a closed case that was sent back too often: a supervisor decides what happens."""
-    lock(s, case)
+    locks.lock(s, case)
     case.review = "sent back"
     events.record(s, subject(case), "review", by=by, at=at, words={"words": words} if words else None)
     touched(s, case)
@@ -643,7 +616,7 @@ def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: st
 def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     """Somebody has looked at what the case was marked for."""
     may("review", by.roles)
-    lock(s, case)
+    locks.lock(s, case)
     if case.review is None:
         return False
     events.record(s, subject(case), "reviewed", by=by, at=at, facts={"why": case.review})
@@ -672,7 +645,7 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
     marked = 0
     for closure in s.scalars(late.order_by(Closure.case_id)).all():
         case = s.get_one(Case, closure.case_id)
-        lock(s, case)
+        locks.lock(s, case)
         s.refresh(closure)
         if closure.unproven_at or evidence(s, case, closure.cycle):
             continue
@@ -683,39 +656,6 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
         touched(s, case)
         marked += 1
     return marked
-
-
-def lock(s: Session, *cases: Case) -> None:
-    """Holds the cases until the transaction ends and brings them up to date. Ascending: nobody deadlocks.
-
-    What this transaction holds already is up to date: nobody else can have touched it.
-    """
-    new = [case for case in sorted(cases, key=lambda c: c.id) if not _is_held(s, case)]
-    if new:
-        s.flush()
-    for case in new:
-        s.expire(case)  # what was read before the lock may be old by now, lists included
-        s.refresh(case, with_for_update={"of": Case})  # what was joined to it when read is not locked
-        _hold(s, case)
-
-
-def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
-    """Locks many cases at once and reads what verbs ask of them; by number, without those there are not.
-
-    Two statements: what is joined to a row that had to be waited for would be older than the row itself.
-    """
-    s.flush()
-    ids = list(s.scalars(_LOCKED, {"numbers": sorted(numbers)}))
-    found = s.scalars(_WHOLE, {"ids": ids}).unique().all()
-    for case in found:
-        _hold(s, case)
-    return {case.number: case for case in found}
-
-
-def numbered(s: Session, number: str) -> Case | None:
-    """The case with that number; what this transaction holds is at hand."""
-    held = s.info.get("held", {}).get(number)
-    return held.case if held else s.scalars(select(Case).where(Case.number == number)).first()
 
 
 def touched(s: Session, case: Case) -> None:
@@ -741,16 +681,6 @@ def live(case: Case) -> Assignment | None:
 def subject(case: Case) -> str:
     """The case's name in the log."""
     return events.of_case(case.id)
-
-
-def _hold(s: Session, case: Case) -> None:
-    since = s.get_nested_transaction() or s.get_transaction()
-    s.info.setdefault("held", {})[case.number] = _Held(case, since)
-
-
-def _is_held(s: Session, case: Case) -> bool:
-    held = s.info.get("held", {}).get(case.number)
-    return held is not None and held.since is not None and held.since.is_active
 
 
 def _next_number(s: Session, year: int) -> str:
@@ -874,28 +804,6 @@ def _start_clock(s: Session, case: Case | None, at: datetime) -> None:
         if case.state in OPEN:
             promises.refresh(case, at)
         case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
-
-
-def _lock_with_root(s: Session, case: Case, into: Case) -> Case:
-    """Locks both cases and all they were merged into; looks again until nobody moved a root meanwhile."""
-    while True:
-        family = {each.id: each for each in (*_chain(s, case), *_chain(s, into))}
-        attempt = s.begin_nested()
-        lock(s, *family.values())
-        chain = _chain(s, into)
-        if all(each.id in family for each in (*chain, *_chain(s, case))):
-            attempt.commit()
-            return chain[-1]
-        # Lets go of all before taking more: locks taken out of their order are how two of us deadlock.
-        attempt.rollback()
-
-
-def _chain(s: Session, case: Case) -> list[Case]:
-    """The case and what it was merged into, up to the root."""
-    chain = [case]
-    while chain[-1].merged_into_id is not None:
-        chain.append(s.get_one(Case, chain[-1].merged_into_id))
-    return chain
 
 
 def _check_words(words: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from city import db
+from city import db, disk
 from city.lifecycle import Refused
 from city.schema import Case, Person
 
@@ -100,7 +100,7 @@ def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Sessi
     with closing(engine.raw_connection()) as connection:
         # Not sqlite3's own backup(): that copies free pages too, and with them words that were erased.
         connection.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]
-    _sync(file)
+    disk.sync(file)
 
     def read_only() -> sqlite3.Connection:
         return sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True, check_same_thread=False)
@@ -120,7 +120,7 @@ def _postgres_moment(engine: Engine, programs: str, file: Path) -> Iterator[Sess
             programs, "pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--snapshot={shared}",
             f"--file={file}", f"--dbname={address}", password=word,
         )  # fmt: skip
-        _sync(file)
+        disk.sync(file)
         with Session(bind=c, expire_on_commit=False) as s:
             yield s
 
@@ -147,11 +147,11 @@ def _replace_file(path: Path, file: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     shutil.copyfile(file, part)
-    _sync(part)
+    disk.sync(part)
     for tail in SIDE_FILES:  # a log left behind by a broken database would be played into the new one
         path.with_name(path.name + tail).unlink(missing_ok=True)
     part.rename(path)
-    _sync(path.parent)
+    disk.sync(path.parent)
 
 
 def _drop_everything(url: str) -> None:
@@ -197,11 +197,3 @@ def _run(programs: str, name: str, *arguments: str, password: str) -> None:
         ) from None
     if done.returncode:
         raise DumpFailed(f"{name}: {done.stderr.strip()}")
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import re
 import shutil
 import threading
@@ -27,6 +26,7 @@ from sqlalchemy import Engine, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from city import disk
 from city.db import reading, transaction
 from city.lifecycle import Refused
 from city.schema import DeclaredPhoto, Photo
@@ -233,7 +233,7 @@ class FolderStore:
                 self._write(path, data)
             # Also for a file found there: whoever wrote it may have died before this step.
             for folder in (path.parent, path.parent.parent, self._root):
-                _sync(folder)
+                disk.sync(folder)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -259,7 +259,7 @@ class FolderStore:
             for found in path.parent.glob(f"{name}.*"):
                 found.unlink(missing_ok=True)
             if path.parent.exists():
-                _sync(path.parent)
+                disk.sync(path.parent)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -267,7 +267,7 @@ class FolderStore:
         probe = self._root / f"check-{uuid.uuid4()}"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            _write(probe, b"photo store")
+            disk.write(probe, b"photo store")
             probe.unlink()
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
@@ -279,7 +279,7 @@ class FolderStore:
     def _write(self, path: Path, data: bytes) -> None:
         part = path.with_suffix(f".{uuid.uuid4()}.part")
         try:
-            _write(part, data)
+            disk.write(part, data)
             part.rename(path)
         except BaseException:
             part.unlink(missing_ok=True)
@@ -607,25 +607,9 @@ def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
     for size, jpeg in jpegs.items():
-        _write(folder / f"{size}.jpg", jpeg)
-    _sync(folder)
-    _sync(folder.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Makes a folder's list of names survive a power cut."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        disk.write(folder / f"{size}.jpg", jpeg)
+    disk.sync(folder)
+    disk.sync(folder.parent)
 
 
 def _valid(name: str) -> None:

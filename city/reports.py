@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from city import cases, erasures, events, geo, people, photos, places, promises
+from city import cases, erasures, events, geo, locks, people, photos, places, promises
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
@@ -141,7 +141,7 @@ def show(s: Session, report: Report, *, by: Actor, at: datetime, origin: str = "
     may("show", by.roles)
     if report.shown_at or report.erased_at:
         return False
-    cases.lock(s, report.case)
+    locks.lock(s, report.case)
     report.shown_at = at
     facts = {"report": report.number}
     events.record(s, cases.subject(report.case), "show", by=by, at=at, facts=facts, origin=origin)
@@ -153,7 +153,7 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
     may("show", by.roles)
     if report.shown_at is None:
         return False
-    cases.lock(s, report.case)
+    locks.lock(s, report.case)
     report.shown_at = None
     events.record(s, cases.subject(report.case), "hide", by=by, at=at, facts={"report": report.number})
     return True
@@ -229,7 +229,7 @@ def not_fixed(
     if len(words) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
     case = cases.root_of(s, report.case)
-    cases.lock(s, case)
+    locks.lock(s, case)
     cycle = case.cycle if case.state == CLOSED else case.cycle - 1
     about = (NotFixed.report_id == report.id, NotFixed.case_id == case.id, NotFixed.cycle == cycle)
     said = s.scalars(select(NotFixed).where(*about)).first()
@@ -286,7 +286,7 @@ def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, a
 def _erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     if report.erased_at:
         return False
-    cases.lock(s, report.case)
+    locks.lock(s, report.case)
     erasures.note(var, report, at)
     report.words, report.answers, report.erased_at, report.shown_at = "", {}, at, None
     report.lat = report.lon = report.accuracy_m = None
@@ -348,7 +348,7 @@ def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:
     root = cases.root_of(s, case) if case else None
     if root is None or root.service.private or not _same_problem(root, telling):
         raise Refused("unknown_case", number=number)
-    cases.lock(s, root)
+    locks.lock(s, root)
     return root if root.state in OPEN else None
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import cases, events, people
+from city import events, locks, people
 from city.db import transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
@@ -189,7 +189,7 @@ def _at_hand(s: Session, ops: Sequence[Operation | Malformed]) -> dict[str, Row]
 
     In this order: whoever waited for a twin's case then finds what the twin stored.
     """
-    cases.lock_numbered(s, {op.case for op in ops if isinstance(op, Operation)})
+    locks.lock_numbered(s, {op.case for op in ops if isinstance(op, Operation)})
     ids = {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
     return {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(ids)})}
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, events
+from city import cases, events, locks
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from city.schema import Assignment, Case, Operation, Person
@@ -54,7 +54,7 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     if isinstance(op, protocol.Malformed) or op.t != "close" or row.case_id is None or seen:
         raise Refused("nothing_to_count")
     case = cases.root_of(s, s.get_one(Case, row.case_id))
-    cases.lock(s, case)
+    locks.lock(s, case)
     if case.state == CANCELLED:
         cases.restore(s, case, by=by, at=at)
     if case.state not in OPEN:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import cases
+from city import cases, locks
 from city.events import Actor
 from city.lifecycle import Refused
 from city.schema import Case
@@ -42,7 +42,7 @@ def withdraw(
     case = s.get(Case, row.case_id) if row.case_id else None
     if case is None:
         return result(op.id, RECORDED, "too_late"), None
-    cases.lock(s, case)
+    locks.lock(s, case)
     if row.code == APPLIED and row.t in MOVES and row.version == case.version and at <= _until(row):
         cases.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
         return result(op.id, APPLIED), case

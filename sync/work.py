@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import cases, promises
+from city import cases, locks, promises
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -51,7 +51,7 @@ class Work:
 
 def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime, rules: Rules = RULES) -> Work:
     """Locks the case and asks the table. Raises Refused for a job that is another case's."""
-    cases.lock(s, case)
+    locks.lock(s, case)
     job = _job(s, op, case, by, at)
     root = cases.root_of(s, case)
     return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by, rules)), by, at)
@@ -92,7 +92,7 @@ def keep(
     at: datetime,
 ) -> None:
     """Keeps an operation as a fact of its case that a person must look at, whatever the table would say."""
-    cases.lock(s, case)
+    locks.lock(s, case)
     root = cases.root_of(s, case)
     work = Work(op, case, root, None, Decision(RECORDED, KEEP, why, None, True), by, at)
     missing = [row for row in photos if row.photo_id is None]
@@ -121,7 +121,7 @@ def find(s: Session, ref: str) -> Case | str | None:
     "case" while that report is not here or not taken yet; None where there is no such case.
     """
     if not is_id(ref):
-        return cases.numbered(s, ref)
+        return locks.numbered(s, ref)
     report = s.get(Row, ref)
     if report is None or report.code in (HELD, DEPOSITED):
         return "case"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from phones import Clock, declare, make_lamp, picture
+from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
 from city import cityfile, events, people, photos, policies, queries
@@ -93,11 +93,13 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         device, token = devices.enrol(s, luis, None, clock(), secret=settings.secret_key)
         device.signed_in_at = clock()
     lamp = make_lamp(engine, clock)
+    with reading(engine) as s:
+        job = case_of(s, lamp).assignments[-1].id
     phone, data = Client(), picture()
     phone.cookies["cl_device"] = token or ""
     op = {
         "id": "5f0c8ad2-1111-4222-8333-944455566677", "n": 1, "t": "close", "v": 1, "case": lamp,
-        "assignment": 1, "cycle": 1, "device_time": clock().isoformat(),
+        "assignment": job, "cycle": 1, "device_time": clock().isoformat(),
         "data": {"outcome": "fixed", "words": "New lamp."}, "photos": [declare(data)],
     }  # fmt: skip
     body = {"protocol": 1, "nonce": "n" * 16, "device": device.id, "cursors": {}, "ops": [op]}

@@ -470,7 +470,7 @@ def killed(command: str, *told: Any) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        ("dumps", "_sync", 0),
+        ("dumps.disk", "sync", 0),
         ("photos.FolderStore", "put", 4),
         ("backup", "_seal", 0),
         ("backup.json", "dumps", 0),

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from factories import Town
 from sqlalchemy import event
 
-from city import cases, db
+from city import cases, db, locks
 from city.schema import Case
 
 
@@ -14,9 +14,9 @@ def test_a_held_case_is_not_read_again(town: Town) -> None:
     asked = _asked(town)
     with town.at_work() as scene:
         case = scene.report().case
-        cases.lock(scene.s, case)
+        locks.lock(scene.s, case)
         before = len(asked)
-        cases.lock(scene.s, case)
+        locks.lock(scene.s, case)
         assert len(asked) == before
 
 
@@ -26,10 +26,10 @@ def test_a_lock_that_went_with_its_savepoint_is_taken_again(town: Town) -> None:
         case = scene.report().case
         scene.s.flush()
         attempt = scene.s.begin_nested()
-        cases.lock(scene.s, case)
+        locks.lock(scene.s, case)
         attempt.rollback()
         before = len(asked)
-        cases.lock(scene.s, case)
+        locks.lock(scene.s, case)
         assert len(asked) == before + 1
 
 
@@ -38,15 +38,15 @@ def test_many_cases_are_held_at_once(town: Town) -> None:
         numbers = [scene.assigned().number for _ in range(3)]
     asked = _asked(town)
     with town.at_work() as scene:
-        found = cases.lock_numbered(scene.s, [*numbers, "26-999999"])
+        found = locks.lock_numbered(scene.s, [*numbers, "26-999999"])
         assert sorted(found) == sorted(numbers)
         before = len(asked)
         for case in found.values():
-            cases.lock(scene.s, case)
+            locks.lock(scene.s, case)
             assert cases.live(case)
             assert (case.closures, case.pauses, case.service.department.code) == ([], [], "works")
         assert len(asked) == before
-        assert cases.lock_numbered(scene.s, []) == {}
+        assert locks.lock_numbered(scene.s, []) == {}
 
 
 def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None:
@@ -57,7 +57,7 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
     def give() -> None:
         with town.at_work() as scene:
             case = scene.case(number)
-            cases.lock(scene.s, case)
+            locks.lock(scene.s, case)
             held.set()
             waits.wait(10)
             threading.Event().wait(0.2)  # until the other has come to the lock
@@ -68,7 +68,7 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
         assert held.wait(10)
         waits.set()
         with db.transaction(town.engine) as s:
-            case = cases.lock_numbered(s, [number])[number]
+            case = locks.lock_numbered(s, [number])[number]
             live = cases.live(case)
             assert live is not None
             assert live.crew_id == town.ids["lights"]

@@ -20,7 +20,7 @@ from PIL import Image, ImageChops, ImageStat
 from PIL.Image import Transpose
 from sqlalchemy import Engine, select
 
-from city import db, photos
+from city import db, disk, photos
 from city.lifecycle import Refused
 from city.photos import BadPhoto, FolderStore, StoreDown
 from city.schema import Case, Department, Photo, Report, Service
@@ -520,14 +520,14 @@ def test_a_refused_upload_leaves_nothing(engine: Engine, var: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(engine: Engine, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = photos._write
+    write = disk.write
 
     def fill_up(path: Path, data: bytes) -> None:
         if path.name == "thumb.jpg":
             raise OSError(28, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr(photos, "_write", fill_up)
+    monkeypatch.setattr(disk, "write", fill_up)
     with pytest.raises(OSError, match="No space"):
         staged_photo(engine, var)
     assert rows(engine) == []
