@@ -1,4 +1,4 @@
-"""What a screen reader is given of the three pages that matter most: the tree is kept and compared.
+"""What a screen reader is given of the pages that matter most: the tree is kept and compared.
 
 With CITYLINE_GOLDEN=write the files in tests/golden/ are written anew; read the difference before keeping it.
 """
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from closings import CREW, give_jobs
 from live import DESK, PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
@@ -88,3 +89,18 @@ def test_closing_a_job_as_it_is_heard(site: Site, open_context: Open, lamp: str)
     page.locator("[data-done]").click()
     page.wait_for_selector("form .tiles")
     heard(page, "close")
+
+
+def test_the_crews_report_and_a_dangerous_job_as_they_are_heard(site: Site, open_context: Open) -> None:
+    [wire] = give_jobs(site, 1, "wire-down")
+    page = open_context(**PHONE).new_page()
+    log_in(page, site, CREW, "/crew")
+    page.locator(f'a.job[href="#job/{wire}"]').tap()
+    page.wait_for_selector(".hazards")
+    heard(page, "job-danger")
+    page.goto(site.path("/crew#report"))
+    page.get_by_role("radio", name="Streetlight", exact=True).check()
+    page.get_by_role("radio", name="Out", exact=True).wait_for()
+    page.locator("form .button--act").tap()
+    page.wait_for_selector(".dock .errors:not([hidden])")
+    heard(page, "crew-report")

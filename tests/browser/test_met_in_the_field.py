@@ -197,3 +197,20 @@ def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> No
         "214 Tansy Street",
         400,
     )
+
+
+def test_the_report_is_written_by_keyboard_alone(van: Van, site: Site) -> None:
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    page = stand(van)
+    page.locator('a[href="#report"]').press("Enter")
+    page.locator('input[name="group"]').first.press("Space")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "light-out"
+    page.keyboard.press("ArrowDown")
+    page.locator("#place").press("Enter")  # which sends nothing
+    expect(page.locator('[data-if="here"]')).to_be_visible()
+    page.locator(AND_CLOSE).press("Enter")
+    expect(page.locator("main h1")).to_contain_text("Streetlight flickering")
+    page.locator("[data-back]").press("Enter")
+    expect(page.locator('input[value="light-flickering"]')).to_be_checked()
