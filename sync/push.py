@@ -30,6 +30,8 @@ from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Ope
 
 TRIES = 3
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
+# A device that nobody is signed in on: twice what a phone has room for. A stolen one fills no disk.
+MOST_DEPOSITED = 4_000
 # As the partial indexes have it: a bound value would not find them.
 NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
@@ -46,6 +48,7 @@ _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw
     Row.received_at > bindparam("since"),
     Row.review.in_((QUARANTINED, "revoked", "author")),
 )
+_DEPOSITED = select(func.count()).where(NOT_DONE, Row.device_id == bindparam("device"))
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +57,7 @@ class Busy(Exception):
 
 
 class QuarantineFull(Exception):
-    """This phone sends too much that nobody can read. It keeps the rest."""
+    """This phone sends too much that nobody can read, or that waits for somebody. It keeps the rest."""
 
 
 @dataclass(frozen=True)
@@ -382,6 +385,8 @@ def _check_quarantine(s: Session, sender: Sender, at: datetime) -> None:
     since = at - timedelta(days=1)
     rows, size = s.execute(_IN_QUARANTINE, {"device": sender.device_id, "since": since}).one()
     if rows >= QUARANTINE_ROWS or size >= QUARANTINE_BYTES:
+        raise QuarantineFull
+    if sender.deposit and (s.scalar(_DEPOSITED, {"device": sender.device_id}) or 0) >= MOST_DEPOSITED:
         raise QuarantineFull
 
 

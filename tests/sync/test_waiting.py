@@ -13,7 +13,7 @@ from city.events import Actor
 from city.lifecycle import SUPERVISOR
 from city.schema import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.settings import Settings
-from sync import declared, devices, review
+from sync import declared, devices, push, review
 
 SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
 
@@ -280,6 +280,20 @@ def test_only_a_supervisor_releases_and_the_table_still_decides(
         assert (row.code, row.review) == ("recorded", "cancelled")
     with reading(engine) as s:
         assert case_of(s, lamp).state == "cancelled"
+
+
+def test_what_nobody_signed_in_for_has_an_end(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "MOST_DEPOSITED", 2)
+    job = luis.job(lamp)
+    clock.tick(days=40)
+    notes = [luis.op("note", job, words=f"{n}") for n in range(3)]
+    assert results(luis.exchange(*notes[:2])) == [("deposited", "login")] * 2
+    refused = luis.post(luis.body(notes[2]))
+    assert (refused.status_code, int(refused.headers["Retry-After"])) == (429, 3600)
+    luis.sign_in(person(engine, "luis@city.test"))
+    assert results(luis.exchange(notes[2])) == [("applied", None)]
 
 
 def test_a_revoked_phone_hears_nothing_and_its_work_is_marked(
