@@ -136,7 +136,9 @@ def _followed(engine: Engine, url: str, crew_id: int, ids: list[int]) -> dict[st
 def _pulled(s: Session, crew_id: int, cursor: int) -> tuple[int, set[str]]:
     """As a phone of the crew: the numbers of its jobs."""
     scope = f"crew:{crew_id}"
-    news = pull.changes(s, [scope], {scope: cursor}, limit=250, at=datetime.now(UTC)).get(scope)
+    now = pull.reached(s)
+    told = pull.changes(s, [scope], {scope: cursor}, now=now, limit=250, at=datetime.now(UTC))
+    news = told.get(scope)
     if news is None:
         return cursor, set()
     return news["to"], {job["ref"] for job in news["set"]}

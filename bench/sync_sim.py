@@ -28,8 +28,8 @@ SEEDS, STEPS = 200, 300
 SEEDS_A_PLANT = 60
 # Fewer worlds than this need not have met everything.
 ENOUGH = 100
-# Every tenth world is lived through twice, and must be the same.
-AGAIN = 10
+# Every twentieth world is lived through twice, and must be the same.
+AGAIN = 20
 FAULTS = (
     "no_signal", "lost_request", "lost_response", "duplicate", "late_duplicate", "reordered",
     "truncated_request", "truncated_answer", "portal", "portal_json", "stale_answer", "redirect",

@@ -36,12 +36,17 @@ _KEPT = select(Backup.seq).order_by(Backup.id.desc()).limit(1)
 _SAFE = select(func.max(Root.seq)).where(Root.day < bindparam("day"))
 
 
-def went_back(s: Session, epoch: str, reached: int) -> bool:
+def went_back(s: Session, *seen: tuple[str, int]) -> list[bool]:
     """Whether the database is older than what this phone has seen, as after a restore from backup.
 
-    Its epoch is then unknown, or the server that followed began to count below what the phone has `reached`.
+    Answers for each epoch with how far the log went in it: the epoch is then unknown, or the server that
+    followed began to count below that.
     """
     newest = boots.newest(s)
+    return [_is_behind(s, newest, *each) for each in seen]
+
+
+def _is_behind(s: Session, newest: Boot | None, epoch: str, reached: int) -> bool:
     if not epoch or (newest and newest.id == epoch):
         return not epoch and reached > 0
     known = s.get(Boot, epoch)

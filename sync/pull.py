@@ -35,6 +35,7 @@ _ROWS = (
     .limit(bindparam("limit"))
 )
 _PRESENT = _ROWS.where(FeedRow.present)
+_LOG = select(Clock.n)
 
 
 def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
@@ -42,15 +43,19 @@ def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
     return [*(f"crew:{crew_id}" for crew_id in sorted(crew_ids)), f"user:{person_id}"]
 
 
+def reached(s: Session) -> int:
+    """How far the log goes."""
+    return s.scalar(_LOG) or 0
+
+
 def changes(
-    s: Session, scopes: Sequence[str], cursors: Mapping[str, int], *, limit: int, at: datetime
+    s: Session, scopes: Sequence[str], cursors: Mapping[str, int], *, now: int, limit: int, at: datetime
 ) -> dict[str, Any]:
     """For each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next cursor), `more`.
 
-    The clock is read before the rows: whatever was committed up to it is seen, so the cursor may go there
+    `now` is reached(), asked before this: whatever was committed up to it is seen, so the cursor may go there
     even where nothing changed. A phone without a cursor hears of present things only.
     """
-    now = s.scalar(select(Clock.n)) or 0
     found: dict[str, Any] = {}
     for scope in scopes:
         cursor = cursors.get(scope, 0)

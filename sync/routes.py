@@ -23,7 +23,7 @@ from flask import (
     session,
 )
 from flask.blueprints import BlueprintSetupState
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
@@ -32,7 +32,7 @@ from city import boots, logins, people, photos, reports
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Clock, Device, Operation, Person
+from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, enrolment, protocol, pull, push, residents, tidy, tries, uploads
 from sync.merge import Rules
@@ -44,7 +44,6 @@ MAX_CODE = 1_000  # bytes
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
 
-_LOG = select(Clock.n)
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
 
@@ -87,8 +86,8 @@ def exchange() -> Response:
         return _reports(asked, resident, at)
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
-        reset = devices.went_back(s, asked.epoch, max(asked.cursors.values(), default=0))
-        back = devices.went_back(s, *asked.heard) if asked.heard else reset
+        read = (asked.epoch, max(asked.cursors.values(), default=0))
+        reset, back = devices.went_back(s, read, asked.heard or read)
         idle = caller.sender if caller.auth == "ok" and not asked.ops else None
         waits = push.waiting(s, idle) if idle else []  # with work the push looks itself
     if caller.sender is None:
@@ -123,7 +122,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
     with reading(here.engine) as s:
-        back = devices.went_back(s, *asked.heard) if asked.heard else False
+        [back] = devices.went_back(s, asked.heard or ("", 0))
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -362,7 +361,7 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
         return told | {
             "scopes": scopes,
-            "changes": pull.changes(s, scopes, cursors, limit=asked.limit, at=at),
+            "changes": pull.changes(s, scopes, cursors, now=told["log"], limit=asked.limit, at=at),
             "reset": anew,
             "epoch": _newest(s, current_app),
         }
@@ -373,7 +372,7 @@ def _taken_so_far(s: Session, device: Device) -> dict[str, Any]:
 
     Without `log` it could not say after a restore that its work was lost. Read before the epoch (_newest()).
     """
-    return {"want": declared.wanted(s, device.id), "log": s.scalar(_LOG) or 0}
+    return {"want": declared.wanted(s, device.id), "log": pull.reached(s)}
 
 
 def _code() -> str:

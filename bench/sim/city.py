@@ -248,11 +248,18 @@ class City:
             return refused.code
 
     def _office(self, s: Any, verb: str, a: int, b: int, c: int) -> str:
-        numbers = [row[0] for row in self._sql("SELECT id FROM cases ORDER BY id")]
-        crews = list(s.scalars(select(Crew).order_by(Crew.id)))
-        case, other = (s.get_one(Case, numbers[n % len(numbers)]) for n in (a, b))
-        crew, person = crews[b % len(crews)], s.get_one(Person, 1 + a % len(PEOPLE))
         told: dict[str, Any] = {"by": OFFICE, "at": self.now}
+        crews = list(s.scalars(select(Crew).order_by(Crew.id)))
+        if verb in ("crews", "disable", "enable"):
+            person = s.get_one(Person, 1 + a % len(PEOPLE))
+            if verb == "crews":
+                chosen = [each for n, each in enumerate(crews) if (b >> n) & 1]
+                people.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
+            else:
+                getattr(people, verb)(s, person, **told)
+            return str(person.id)
+        numbers = [row[0] for row in self._sql("SELECT id FROM cases ORDER BY id")]
+        case, crew = s.get_one(Case, numbers[a % len(numbers)]), crews[b % len(crews)]
         if verb == "open" or (verb == "assign" and c % 3 == 0):
             live = self._sql("SELECT count(*) FROM assignments WHERE ended_at IS NULL")[0][0]
             if live < 9:
@@ -263,6 +270,7 @@ class City:
         elif verb == "join":
             _told(s, f"key {self.luck.random()}", self.now, join=case.number, danger=c % 2 == 0)
         elif verb == "merge":
+            other = s.get_one(Case, numbers[b % len(numbers)])
             held = cases.live(other) or cases.live(case)
             cases.merge(s, case, other, keep_crew=held.crew_id if held else None, **told)
         elif verb == "cancel":
@@ -276,14 +284,9 @@ class City:
                 reports.erase(s, report, self.held.store, self.room, **told)
             if c % 2:
                 cases.close(s, case, outcome="no action", **told)
-        elif verb == "crews":
-            chosen = [each for n, each in enumerate(crews) if (b >> n) & 1]
-            people.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
-        elif verb in ("disable", "enable"):
-            getattr(people, verb)(s, person, **told)
         else:
             getattr(cases, verb)(s, case, **told)
-        return f"{person.id if verb in ('crews', 'disable', 'enable') else case.number}"
+        return case.number
 
     def night(self) -> None:
         """What is done once a day: yesterday's root, and a backup."""
