@@ -159,10 +159,11 @@ PLANTS = {
             (
                 ROUND,
                 SOUND,
-                """    for (const entry of reply.status === 401 ? batched : []) {
-      const age = (entry.age ?? 0) + 1;
-      const aged = age > 0 ? ["del", "ops", entry.op.id] : ["put", "ops", entry.op.id, { ...entry, age }];
-      await store.write("outbox", [aged]);
+                # Unlike clear-on-401 the first does no harm: it only uses up the tries that the queue has.
+                """    if (reply.status === 401) {
+      const age = ((await store.get("outbox", "kv", "age")) ?? 0) + 1;
+      const gone = age > 1 ? batched.map(({ op }) => ["del", "ops", op.id]) : [];
+      await store.write("outbox", [["put", "kv", "age", age], ...gone]);
     }
 """
                 + SOUND,
