@@ -10,6 +10,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,13 @@ class City:
         """A new world."""
         _seeded(seed)
         self.luck = random.Random(seed)
+        # Cities differ in what counts as done: reassigned (three of four) and cancelled (every other).
+        self.rules = merge.Rules(reassigned=seed % 4 != 3, cancelled=seed % 2 == 1)
+        self.held.settings = replace(
+            self.held.settings,
+            crew_reassigned="done" if self.rules.reassigned else "recorded",
+            crew_cancelled="done" if self.rules.cancelled else "recorded",
+        )
         self.now = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
         self._put_back(self.template / "template.db")
         for name in ("photos", "staging", "incoming", "backup"):
@@ -160,7 +168,7 @@ class City:
         self.inject, self.statements = inject, self.luck.randrange(1, 30) if inject else 0
         self.times = self.luck.choice([1, 1, 2, 3, 9])
         exchange = path.endswith("/exchange")
-        before = fold.read(self.raw) if exchange else None
+        before = fold.read(self.raw, **vars(self.rules)) if exchange else None
         client = self.app.test_client(use_cookies=False)
         cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
         try:
@@ -344,7 +352,7 @@ class City:
                 select(Operation).where(Operation.code == "deposited").order_by(Operation.n, Operation.id)
             )
             for row in s.scalars(waiting.limit(most)).all():
-                photos = review.release(s, row, by=SUPERVISING, at=self.now)
+                photos = review.release(s, row, by=SUPERVISING, at=self.now, rules=self.rules)
                 s.info.setdefault("photos", []).extend(photos)
             found = s.info.get("photos", [])
         # As the worker does every few seconds, for whatever the web server did not get done.

@@ -74,14 +74,19 @@ class Known:
 
 @dataclass
 class City:
-    """The rows that decide: cases by number, who is in which crew, which operations are known."""
+    """The rows that decide: cases by number, who is in which crew, which operations are known.
+
+    `reassigned` and `cancelled` say whether a closing counts as done where the case was that meanwhile.
+    """
 
     cases: dict[str, Case]
     crews: dict[int, set[int]]  # person → crews; nobody who is disabled or no crew at all
     known: dict[str, Known]
+    reassigned: bool
+    cancelled: bool
 
 
-def read(db: sqlite3.Connection) -> City:
+def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = False) -> City:
     """The city as it stands."""
     rows = db.execute("SELECT id, number, state, cycle, merged_into_id FROM cases ORDER BY id").fetchall()
     reports: dict[int, list[bool]] = {}
@@ -118,7 +123,7 @@ def read(db: sqlite3.Connection) -> City:
             " device_id, person_id, raw, code FROM operations"
         )
     }
-    return City(cases, crews, known)
+    return City(cases, crews, known, reassigned, cancelled)
 
 
 def exchange(
@@ -195,15 +200,20 @@ def _judged(city: City, known: Known) -> tuple[str, str | None]:
         return "recorded", "erased"
     if len(data.get("words", "")) > 4_000:
         return "quarantined", "words_too_long"
-    return _moved(case, job, mine, op)
+    return _moved(city, case, job, mine, op)
 
 
-def _moved(case: Case, job: Job | None, mine: set[int], op: dict[str, Any]) -> tuple[str, str | None]:
+def _moved(
+    city: City, case: Case, job: Job | None, mine: set[int], op: dict[str, Any]
+) -> tuple[str, str | None]:
     t, live = op["t"], case.live
     if t in FACTS:
         return "applied", None
     if (job.cycle if job else op["cycle"]) < case.cycle:
         return "recorded", "reopened"
+    if case.state == "cancelled" and city.cancelled and t == "close" and job:
+        case.state, case.closings[case.cycle] = "closed", (job.crew, op["data"]["outcome"])
+        return "applied", "cancelled"
     if case.state in ("cancelled", "merged"):
         return "recorded", case.state
     ended_so = {"make_safe": "made safe", "needs_parts": "needs parts"}.get(t)
@@ -218,7 +228,7 @@ def _moved(case: Case, job: Job | None, mine: set[int], op: dict[str, Any]) -> t
         return _own(case, live, op)
     if job is None:
         return "recorded", "not_your_job"
-    if t != "close" or (live and live.started):
+    if t != "close" or (live and (live.started or not city.reassigned)):
         return "recorded", "reassigned"
     if live:
         live.ended = "withdrawn"
