@@ -28,18 +28,8 @@ def test_what_the_planted_bugs_replace_is_still_there() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [18, 40])
-def test_a_world_that_once_lost_work_after_a_restore_keeps_it(seed: int) -> None:
-    _code, told, prose = simulated(f"--seed={seed}", "--no-plants")
-    assert told["violations"] == [], prose
-
-
-# Known and open: in worlds 7 and 15 work never arrives, and world 10 is not the same the second time. Strict:
-# once they are mended this fails, and then the mark goes and it is two hundred worlds.
-@pytest.mark.slow
-@pytest.mark.xfail(reason="worlds 7 and 15 lose work, world 10 differs the second time", strict=True)
 def test_no_world_breaks_a_promise_and_everything_is_met() -> None:
-    code, told, prose = simulated("--seeds=24", "--no-plants")
+    code, told, prose = simulated("--seeds=200", "--no-plants")
     assert told["violations"] == 0, prose
     assert [name for name, times in told["reached"].items() if not times] == []
     assert code == 0, prose
