@@ -481,6 +481,8 @@ class _Writer:
             self._take_over(root, crew, move, by)
         else:
             self._touched(root)
+        if left and left.root is not root:
+            self._touched(left.root)
         if case.urgent and root.case.state in OPEN:
             promises.hurry(root.case, move.at)
         for each in (left, root):

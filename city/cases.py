@@ -392,6 +392,8 @@ def merge(
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
         touched(s, root)
+    if left and (old := root_of(s, left)) is not root:
+        touched(s, old)  # its promise may count from a later day now
     if case.urgent and root.state in OPEN:
         promises.hurry(root, at)
     for each in (left, root):

@@ -143,6 +143,24 @@ def test_merging_keeps_every_reporter_and_unmerging_gives_everything_back(town: 
         assert cases.live(second).crew_id == town.ids["trees"]
 
 
+def test_the_crew_hears_when_an_earlier_case_leaves_its_own_for_another(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        early, other = scene.report().case, scene.report().case
+        town.now += timedelta(days=1)
+        ours = scene.assigned("lights")
+        cases.merge(scene.s, early, ours, by=by, at=town.now)
+        number, due = ours.number, ours.due_at
+    with town.at_work() as scene:
+        feed = (f"crew:{town.ids['lights']}", "job", number)
+        before = scene.s.get_one(FeedRow, feed).seq
+        by, names = scene.actor("dispatcher"), (early.number, other.number)
+        cases.merge(scene.s, *(scene.case(name) for name in names), by=by, at=town.now)
+    with town.looking() as scene:
+        assert scene.case(number).due_at > due
+        assert scene.s.get_one(FeedRow, feed).seq > before
+
+
 def test_two_live_crews_make_the_dispatcher_choose(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
