@@ -36,26 +36,28 @@ _KEPT = select(Backup.seq).order_by(Backup.id.desc()).limit(1)
 _SAFE = select(func.max(Root.seq)).where(Root.day < bindparam("day"))
 
 
-def went_back(s: Session, *seen: tuple[str, int]) -> list[bool]:
-    """Whether the database is older than what this phone has seen, as after a restore from backup.
+def went_back(s: Session, *seen: tuple[str, int]) -> list[int | None]:
+    """From which seq on the database lost what this phone has seen, as after a restore; None where nothing.
 
-    Answers for each epoch with how far the log went in it: the epoch is then unknown, or the server that
-    followed began to count below that.
+    Answers for each epoch with how far the log went in it. The epoch is unknown then (and nobody knows from
+    where on: 0), or the server that followed began to count below that.
     """
     newest = boots.newest(s)
-    return [_is_behind(s, newest, *each) for each in seen]
+    return [_lost(s, newest, *each) for each in seen]
 
 
-def _is_behind(s: Session, newest: Boot | None, epoch: str, reached: int) -> bool:
-    if not epoch or (newest and newest.id == epoch):
-        return not epoch and reached > 0
+def _lost(s: Session, newest: Boot | None, epoch: str, reached: int) -> int | None:
+    if not epoch:
+        return 0 if reached else None
+    if newest and newest.id == epoch:
+        return None
     known = s.get(Boot, epoch)
     if known is None:
-        return True
+        return 0
     follower = s.scalars(
         select(Boot).where(Boot.at > known.at).order_by(Boot.at, Boot.first_seq).limit(1)
     ).first()
-    return follower is not None and follower.first_seq <= reached
+    return follower.first_seq if follower and follower.first_seq <= reached else None
 
 
 def safe(s: Session, at: datetime) -> int:

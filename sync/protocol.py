@@ -161,7 +161,7 @@ def answer(
     want: list[str] | None = None,
     safe: int = 0,
     log: int | None = None,
-    back: bool = False,
+    back: int | None = None,
 ) -> dict[str, Any]:
     """The answer as it goes over the wire; the nonce proves to the phone that the city wrote it."""
     return {
@@ -178,7 +178,7 @@ def answer(
         "safe": safe,
         "lowest": LOWEST["close"],
         **({} if log is None else {"log": log}),
-        **({"back": True} if back else {}),
+        **({} if back is None else {"back": back}),
     }
 
 

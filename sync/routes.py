@@ -108,7 +108,8 @@ def exchange() -> Response:
         return _later(429, FULL_SECONDS)
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
-    told: dict[str, Any] = {"results": taken.results, "back": back} | _news(asked, caller, reset, at)
+    told: dict[str, Any] = {"results": taken.results, "back": back}
+    told |= _news(asked, caller, reset is not None, at)
     return _named(_json(_answer(asked, at, auth=caller.auth, **told)), token)  # 10 answer
 
 

@@ -38,7 +38,7 @@ function memory() {
 /** A city that answers as told; by default it applies everything. */
 function city() {
   const here = {
-    back: false, asked: [], photos: new Map(), jobs: [LAMP], seq: 1, results: {}, epoch: "one", reset: [], auth: "ok", safe: 0,
+    back: undefined, asked: [], photos: new Map(), jobs: [LAMP], seq: 1, results: {}, epoch: "one", reset: [], auth: "ok", safe: 0,
     person: 1, reply: null, enrolled: 0, stored: new Map(), want: [], scopes: ["crew:7", "user:1"],
     async enrol() {
       here.enrolled++;
@@ -454,10 +454,10 @@ test("a city whose memory went back gets everything again", async () => {
   const { op } = await engine.add("close", LAMP, done);
   await engine.sync();
   net.stored.clear();
-  Object.assign(net, { epoch: "two", reset: ["crew:7", "user:1"], back: true, seq: 1 });
+  Object.assign(net, { epoch: "two", reset: ["crew:7", "user:1"], back: 0, seq: 1 });
   net.reply = (body) => {
     const json = net.answer(body);
-    Object.assign(net, { reset: [], back: false });
+    Object.assign(net, { reset: [], back: undefined });
     return { status: 200, json };
   };
   await engine.sync();
@@ -491,7 +491,7 @@ test("that the city's memory went back is seen by whoever comes back to a phone 
   await engine.sync();
   const { epoch, cursors, heard } = net.asked.at(-1);
   assert.deepEqual([epoch, cursors, heard], ["", {}, { epoch: "one", upto: 5 }]);
-  net.back = true;
+  net.back = 0;
   net.reply = (body) => {
     net.reply = null;
     return { status: 200, json: net.answer(body) };
@@ -515,7 +515,7 @@ for (const auth of ["login", "disabled", "revoked"]) {
     assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 6 });
     const before = net.asked.length;
     net.reply = (body) => {
-      const json = { ...net.answer(body), changes: {}, epoch: "two", back: body.heard.epoch === "one" };
+      const json = { ...net.answer(body), changes: {}, epoch: "two", back: body.heard.epoch === "one" ? 6 : undefined };
       return { status: 200, json };
     };
     await engine.sync();
@@ -523,6 +523,27 @@ for (const auth of ["login", "disabled", "revoked"]) {
     assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [op]);
   });
 }
+
+test("what a restore lost is sent again although another backup was made before the phone came back", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const sent = [];
+  for (const seq of [4, 9]) {
+    net.seq = seq;
+    sent.push((await engine.add("note", LAMP, { words: `at ${seq}` })).op);
+    await engine.sync();
+  }
+  Object.assign(net, { epoch: "two", back: 5, seq: 30, safe: 20 }); // it went back to 4, and has grown since
+  const before = net.asked.length;
+  net.reply = (body) => {
+    const json = net.answer(body);
+    net.back = undefined;
+    return { status: 200, json };
+  };
+  await engine.sync();
+  await engine.sync();
+  assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [sent[1]]);
+});
 
 test("whoever the city does not know is not told how far its log goes, and has heard no more than before", async () => {
   const { engine, net } = phone();

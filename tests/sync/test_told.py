@@ -281,7 +281,7 @@ def test_a_residents_phone_hears_that_the_citys_memory_went_back(
     assert "back" not in nia.exchange(heard=heard)
     with transaction(engine) as s:
         s.add(Boot(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
-    assert nia.exchange(heard=heard)["back"] is True
+    assert nia.exchange(heard=heard)["back"] == answer["log"]
 
 
 def test_a_resident_may_do_nothing_else(engine: Engine, nia: Resident, luis: Phone, lamp: str) -> None:

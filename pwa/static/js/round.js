@@ -123,9 +123,10 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       shots.push(now);
     }
     const sent = await outbox.mine("sent");
-    if (answer.back) {
-      // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing.
-      for (const entry of sent.filter(({ upto }) => upto === undefined || upto >= answer.safe)) {
+    if (answer.back !== undefined) {
+      // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing. `safe` says
+      // nothing here: it counts on from where the memory went back to, and may have passed what was lost.
+      for (const entry of sent.filter(({ upto }) => upto === undefined || upto >= answer.back)) {
         const { result: _result, ...again } = entry;
         changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
       }
@@ -240,7 +241,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
 function heardOf(shot, { want, log, back }) {
   const { upto, ...rest } = shot;
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
-  const now = back ? log : (upto ?? log);
+  const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
 }
 
