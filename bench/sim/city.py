@@ -30,7 +30,7 @@ from city.events import Actor
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.photos import settle_all
 from city.places import Place
-from city.schema import Assignment, Case, Crew, Operation, Person, Report, Service, Session
+from city.schema import Assignment, Backup, Case, Crew, Operation, Person, Report, Service, Session
 from pwa.app import create_app
 from sync import merge, pull, review, routes, work
 
@@ -308,7 +308,7 @@ class City:
         routes._epoch(self.app)  # as a start does, before anybody asks
 
     def backup(self) -> None:
-        """A copy of everything."""
+        """A copy of everything; phones may then forget what it holds."""
         folder = self.room / "backup"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -318,15 +318,24 @@ class City:
         for name in ("photos", "staging"):
             if (self.room / name).exists():
                 shutil.copytree(self.room / name, folder / name)
+        self.backed_up = int(self._sql("SELECT n FROM clock")[0][0])
+        self._say_safe()
 
     def restore(self) -> None:
-        """The last copy takes the place of everything."""
+        """The last copy takes the place of everything: by hand, or by our command, which says so."""
         self.restores += 1
+        by_hand = self.luck.random() < 0.5
         self._put_back(self.room / "backup" / "cityline.db")
         for name in ("photos", "staging", "incoming"):
             shutil.rmtree(self.room / name, ignore_errors=True)
             if (self.room / "backup" / name).exists():
                 shutil.copytree(self.room / "backup" / name, self.room / name)
+        if not by_hand:
+            self._say_safe()
+
+    def _say_safe(self) -> None:
+        with transaction(self.held.engine) as s:
+            s.add(Backup(made_at=self.now, seq=self.backed_up, folder="backup"))
 
     def heal(self) -> None:
         """Everybody may act for every crew: whatever waited for its author may come."""

@@ -246,7 +246,7 @@ PLANTS = {
             (
                 "sync/routes.py",
                 "reset, back = devices.went_back(s, read, asked.heard or read)",
-                "reset, back = False, False",
+                "reset, back = None, None",
             )
         ],
         # Photos.
