@@ -131,8 +131,11 @@ export const STEPS = {
       world.schedule.start(tab, "photo", async () => {
         const { jobs, shots } = await tab.engine.view();
         const loose = shots.filter((/** @type {any} */ shot) => shot.op === null);
-        if (loose.length) await tab.engine.dropPhoto(world.luck.pick(loose).id);
-        else if (jobs.length) await tab.engine.keepPhoto(world.luck.pick(jobs).ref, world.luck.pick(world.pictures), "image/jpeg");
+        if (loose.length) {
+          const { id } = world.luck.pick(loose);
+          world.thrownAway.add(id);
+          await tab.engine.dropPhoto(id);
+        } else if (jobs.length) await tab.engine.keepPhoto(world.luck.pick(jobs).ref, world.luck.pick(world.pictures), "image/jpeg");
       });
       return name(world, tab);
     },

@@ -43,6 +43,7 @@ function createWorld(seed, city, releases) {
     users: city.users, pictures: city.photos.map((text) => Uint8Array.from(Buffer.from(text, "base64")).buffer),
     phones: /** @type {any[]} */ ([]),
     ledger: /** @type {Map<string, any>} */ (new Map()),
+    thrownAway: /** @type {Set<string>} */ (new Set()), // photos that somebody dropped
     violations: /** @type {any[]} */ ([]),
     said: 0,
     count(/** @type {string} */ what) {
