@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from city import cases, photos
 from city.events import Actor
@@ -18,13 +18,25 @@ from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next
 LATE = "late"
+# A phone gets another name when somebody else was signed in on it meanwhile, and still has the photos of what
+# was taken under the old one: so its person's other names count too.
+_this = aliased(Device)
+_PERSON = select(_this.person_id).where(_this.id == bindparam("device")).scalar_subquery()
+_NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.person_id == _PERSON))
 _WANTED = (
     select(DeclaredPhoto.id)
-    .where(DeclaredPhoto.device_id == bindparam("device"))
+    .where(DeclaredPhoto.device_id.in_(_NAMES))
     .where(DeclaredPhoto.photo_id.is_(None))
     .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
-    .order_by(DeclaredPhoto.declared_at, DeclaredPhoto.position)
+    .order_by(
+        DeclaredPhoto.device_id != bindparam("device"), DeclaredPhoto.declared_at, DeclaredPhoto.position
+    )
     .limit(MOST_WANTED)
+)
+_EXPECTED = select(DeclaredPhoto).where(
+    DeclaredPhoto.device_id.in_(_NAMES),
+    DeclaredPhoto.id == bindparam("photo"),
+    DeclaredPhoto.photo_id.is_(None),
 )
 
 
@@ -70,22 +82,13 @@ def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
 
 
 def wanted(s: Session, device_id: str) -> list[str]:
-    """What the city misses of this device, the oldest first."""
+    """What the city misses of this device, the oldest first; then of its person's other ones."""
     return list(dict.fromkeys(s.scalars(_WANTED, {"device": device_id})))
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
-    """The rows that wait for this photo.
-
-    A phone gets another name when somebody else was signed in on it meanwhile, and still has the photos of
-    what was taken under the old one: so its person's other names count too.
-    """
-    here = s.get_one(Device, device_id)
-    names = select(Device.id).where(Device.person_id == here.person_id) if here.person_id else [device_id]
-    asked = select(DeclaredPhoto).where(
-        DeclaredPhoto.device_id.in_(names), DeclaredPhoto.id == photo_id, DeclaredPhoto.photo_id.is_(None)
-    )
-    return list(s.scalars(asked))
+    """The rows that wait for this photo."""
+    return list(s.scalars(_EXPECTED, {"device": device_id, "photo": photo_id}))
 
 
 def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime) -> None:

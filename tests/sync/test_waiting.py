@@ -62,6 +62,7 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
         luis.sign_in(person(engine, email))
         luis.device = luis.http.post("/sync/v1/device", headers=OURS).json["device"]
     assert luis.device != was
+    assert luis.exchange()["want"] == [photo["id"]]
     luis.upload(picture(), photo["id"])
     with reading(engine) as s:
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
