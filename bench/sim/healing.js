@@ -135,11 +135,10 @@ function told(world) {
       ...known, undoing: Boolean(known.undoing),
       // Its job or case may have been given after the backup: then a person must read it.
       lost: Boolean(world.reached.restore),
-      // What the city wants of its photos, some phone must still be able to send. But whoever drops a photo in one
-      // tab may do so in the very moment in which another tab saves it with an operation.
       bytes: known.op.photos.map((/** @type {any} */ photo) => photo.id).filter((/** @type {string} */ id) =>
-        world.thrownAway.has(id) ||
         world.phones.some((/** @type {any} */ phone) => phone.rows("outbox", "chunks").has(`${id}:0000`))),
+      // Whoever drops a photo in one tab may do so in the moment in which another tab saves it with an operation.
+      dropped: known.op.photos.some((/** @type {any} */ photo) => world.thrownAway.has(photo.id)),
       heard: holders.map((/** @type {any} */ phone) => phone.rows("outbox", "sent").get(known.op.id).result),
     };
   });

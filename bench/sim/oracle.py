@@ -99,8 +99,9 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
                 yield "11", f"{name} is not declared as it was"
             elif photo_id is None and fault not in (None, "late"):
                 yield "11", f"{name} was refused: {fault}"
-            elif photo_id is None and told["id"] not in known["bytes"]:
-                yield "11", f"{name} is wanted, and no phone has it any more"
+            elif photo_id is None and not known["dropped"]:
+                there = "still" if told["id"] in known["bytes"] else "not"
+                yield "11", f"{name} is wanted, and {there} on a phone"
             elif photo_id is not None:
                 yield from _stored(name, told["sha256"], rows[photo_id], store)
 

@@ -43,7 +43,7 @@ ENGINE, OUTBOX, ROUND, MIRROR = JS + "engine.js", JS + "outbox.js", JS + "round.
 NONE = Plant("")
 # Small photos in small pieces: the same turns, in a thousandth of the bytes.
 SMALL = (
-    Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 800;"),
+    Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
     Change(OUTBOX, "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"),
 )
 NEXT = Change(OUTBOX, "id, n, t, v: 1, ...own", "id, n, t, v: 2, ...own")

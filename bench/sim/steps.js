@@ -196,6 +196,8 @@ export const STEPS = {
     act(world) {
       const phone = world.luck.pick(world.phones);
       phone.air = world.luck.pick(["good", "none", "bad", "bad"]);
+      // The browser says so to every tab at once.
+      if (phone.air !== "none") for (const tab of phone.tabs) if (tab.alive) sync(world, tab);
       return `${phone.name} ${phone.air}`;
     },
   },
