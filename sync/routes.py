@@ -95,10 +95,14 @@ def exchange() -> Response:
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
         return _json(_answer(asked, at, auth=caller.auth, results=kept))
     token, note = _note(caller, asked, at)
+    ops = asked.ops
+    taken = push.Taken()
+    if asked.heard and back is not None:
+        # What the phone sent before comes again, and comes first: its work takes effect in its order.
+        ops, taken.results = (), [result(op.id, RETRY, "back") for op in asked.ops]
     try:
-        taken = push.Taken()
-        if asked.ops or waits:
-            taken = push.push(here.engine, caller.sender, asked.ops, at, beside=note)  # 2 to 9
+        if ops or waits:
+            taken = push.push(here.engine, caller.sender, ops, at, beside=note)  # 2 to 9
         elif note:
             with transaction(here.engine) as s:
                 note(s)

@@ -619,6 +619,20 @@ def test_a_phone_can_tell_that_a_restore_lost_what_was_only_put_by(
     assert "back" not in luis.exchange(heard=heard)
 
 
+def test_new_work_waits_until_what_a_restore_lost_was_sent_again(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    answer = luis.exchange()
+    with transaction(engine) as s:
+        s.add(Boot(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
+    op = luis.op("start", luis.job(lamp))
+    heard = {"epoch": answer["epoch"], "upto": answer["log"]}
+    assert luis.exchange(op, heard=heard)["results"] == [{"id": op["id"], "result": "retry", "why": "back"}]
+    with reading(engine) as s:
+        assert s.get(Operation, op["id"]) is None
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
+
+
 def test_what_nobody_can_read_is_kept_once_although_the_phone_got_another_name(
     engine: Engine, luis: Phone, lamp: str
 ) -> None:
