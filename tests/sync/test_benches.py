@@ -38,3 +38,12 @@ def _run(module: str, *options: str) -> list[dict[str, Any]]:
     done = subprocess.run([sys.executable, "-m", module, *options], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_full_phone_sends_all_that_it_kept() -> None:
+    (line,) = _run("bench.sync_phone", "--quick")
+    assert (line["kept"], line["arrived"], line["photos_missing"]) == (60, 60, 0)
+    assert line["full_saved_p95_ms"] > 0
+    assert set(line["met"]) == {"saved_p95_ms<=100", "full_saved_p95_ms<=100", "photo_ms<=1500"}
