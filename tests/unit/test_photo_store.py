@@ -73,11 +73,11 @@ def start(folder: Path) -> "tuple[Path, subprocess.Popen[bytes], str]":
 def free_ports(count: int) -> list[int]:
     """Ports that are free now, and their twins 10,000 higher (where the server's parts seek each other).
 
-    Every process begins elsewhere: two that look at the same moment would find the same ones. All lie
+    Every process begins elsewhere, also those with numbers side by side: they look at one moment. All lie
     below 32,768: above, the system chooses ports for whoever calls out, as every browser test does.
     """
     found: list[int] = []
-    for port in range(10_011 + os.getpid() % 1000 * 7, 22_000, 7):
+    for port in range(10_011 + os.getpid() * 331 % 1000 * 7, 22_000, 7):
         if all(is_free(twin) for twin in (port, port + 10_000)):
             found.append(port)
         if len(found) == count:
