@@ -123,12 +123,7 @@ def test_a_residents_report_since_the_backup_comes_back(
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
     assert "back" not in nia.exchange(heard=heard)
 
-    app.extensions["cityline"].engine.dispose()
-    engine.dispose()
-    bring(engine, settings, tmp_path / "before")
-    clock.tick(minutes=1)
-    again = create_app(settings, now=clock)
-    nia.http = moved(nia, again)
+    again = gone_back(app, engine, settings, tmp_path / "before", nia, clock)
     assert "back" in nia.exchange(heard=heard)
     answer = nia.exchange(before, after)
     assert ([r["result"] for r in answer["results"]], answer["want"]) == (["applied"] * 2, [shot["id"]])
@@ -148,12 +143,7 @@ def test_a_job_that_was_lost_is_not_taken_for_another_of_the_same_number(
     closing = luis.op("close", luis.job(lost), outcome="fixed", no_photo="dark")
     noted = luis.op("note", luis.job(lost), words="A branch hangs over it")
 
-    app.extensions["cityline"].engine.dispose()
-    engine.dispose()
-    bring(engine, settings, tmp_path / "before")
-    clock.tick(minutes=1)
-    again = create_app(settings, now=clock)
-    luis.http = moved(luis, again)
+    again = gone_back(app, engine, settings, tmp_path / "before", luis, clock)
     assert make_lamp(engine, clock) == lost  # its number is given once more
     answer = luis.exchange(noted, closing)
     assert {(r["result"], r["why"]) for r in answer["results"]} == {("quarantined", "unknown_assignment")}
@@ -200,6 +190,19 @@ def bring(engine: Engine, settings: Settings, kept: Path) -> None:
     else:
         dumps.put_back(kept / "cityline.dump", settings.database_owner_url, settings.postgres_bin)
         db.migrate(settings.database_owner_url, settings.database_url)
+
+
+def gone_back(
+    app: Flask, engine: Engine, settings: Settings, kept: Path, phone: Phone, clock: Clock
+) -> Flask:
+    """The city after its database was put back by hand, with the phone before it."""
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    bring(engine, settings, kept)
+    clock.tick(minutes=1)
+    again = create_app(settings, now=clock)
+    phone.http = moved(phone, again)
+    return again
 
 
 def database_file(settings: Settings) -> Path:
