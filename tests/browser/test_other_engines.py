@@ -25,6 +25,7 @@ ENROL = """(code) => {
   document.querySelector("#code").value = code;
   document.querySelector("#code").form.requestSubmit();
 }"""
+SEEN = "() => [location.hash, window.saved, document.body.innerText].join(' | ')"
 LISTED = "() => document.querySelectorAll('a.job').length"
 
 
@@ -83,7 +84,8 @@ def test_work_without_signal_survives_a_kill_and_arrives_once(
         phone.start("/crew")
         assert until(lambda: desk.evaluate(LISTED) >= JOBS)
         desk.evaluate(BEGIN, {"refs": refs, "pictures": shots})
-        assert until(lambda: len(desk.evaluate("() => window.saved")) >= BEFORE_THE_KILL)
+        went = until(lambda: len(desk.evaluate("() => window.saved")) >= BEFORE_THE_KILL)
+        assert went, desk.evaluate(SEEN)
         told = desk.evaluate("() => window.saved")
         phone.kill()
 
