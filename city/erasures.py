@@ -24,7 +24,7 @@ class Erased:
 
     def names(self, report: Report) -> bool:
         """Whether this very report was meant."""
-        return report.number == self.report and _hashed(report.key) == self.key
+        return report.number == self.report and hashed(report.key) == self.key
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -32,7 +32,7 @@ def note(var: Path, report: Report, at: datetime) -> None:
 
     It is written before the erasure is committed: one begun is carried out, and never one forgotten.
     """
-    line = json.dumps(asdict(Erased(report.number, _hashed(report.key), at.isoformat())))
+    line = json.dumps(asdict(Erased(report.number, hashed(report.key), at.isoformat())))
     with (var / NAME).open("ab+") as file:
         # A power cut left half a line: ours must not become its other half.
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
@@ -40,6 +40,11 @@ def note(var: Path, report: Report, at: datetime) -> None:
         file.write(f"{line}\n".encode())
         file.flush()
         os.fsync(file.fileno())
+
+
+def hashed(key: str) -> str:
+    """A report's key as the list names it."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read(files: Iterable[Path]) -> list[Erased]:
@@ -69,7 +74,3 @@ def _lines(file: Path) -> Iterator[Erased]:
         with suppress(KeyError, TypeError, ValueError):
             told = json.loads(line)
             yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))
-
-
-def _hashed(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -81,10 +81,12 @@ def take(
     """The one way in. The same key twice gives the same report.
 
     Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
-    `answer_unknown`, `unknown_case`.
+    `answer_unknown`, `unknown_case`; `erased` for one that was erased before a restore lost it.
     """
     if not _claim(s, telling.key):
         return s.scalars(select(Report).where(Report.key == telling.key)).one()
+    if _was_erased(s, erasures.hashed(telling.key)):
+        raise Refused("erased")
     service = _checked(s, telling)
     case = _case_to_join(s, telling.join, telling) if telling.join else None
     joined = case is not None
@@ -276,9 +278,14 @@ def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Act
 
 
 def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, at: datetime) -> bool:
-    """Does once more what was decided before a restore; False where there is nothing to do."""
+    """Does once more what was decided before a restore; False where there is nothing to do.
+
+    What came after the backup is not here, but may come again from its phone: take() refuses it.
+    """
     report = s.scalars(select(Report).where(Report.number == erased.report)).first()
     if report is None or not erased.names(report):
+        if not _was_erased(s, erased.key):
+            s.add(Erasure(key=erased.key, at=datetime.fromisoformat(erased.at), seqs=[], photos=[]))
         return False
     return _erase(s, report, store, var, by=people.THE_SYSTEM, at=at)
 
@@ -318,6 +325,11 @@ def _claim(s: Session, key: str) -> bool:
     make = postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert
     taken = s.execute(make(Claim).values(key=key).on_conflict_do_nothing().returning(Claim.key)).scalar()
     return taken is not None
+
+
+def _was_erased(s: Session, key: str) -> bool:
+    """Whether the report of this hashed key was erased, and lost by a restore."""
+    return s.scalar(select(Erasure.id).where(Erasure.key == key).limit(1)) is not None
 
 
 def _checked(s: Session, telling: Telling) -> Service:

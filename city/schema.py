@@ -614,11 +614,12 @@ class EventDetail(Base):
 
 
 class Erasure(Base):
-    """What was erased, to be erased again after a restore."""
+    """What was erased; after a restore also what must not come back: it was erased, and is not here."""
 
     __tablename__ = "erasures"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    report_id: Mapped[int]  # no foreign key: the list outlives what it names
+    report_id: Mapped[int | None]  # no foreign key: the list outlives what it names
+    key: Mapped[str | None] = mapped_column(String(64), index=True)  # of a report that is not here
     at: Mapped[datetime]
     seqs: Mapped[list[Any]]  # events whose details went
     photos: Mapped[list[Any]]  # hashes whose bytes went

@@ -42,6 +42,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_value": _("Choose one of the answers on the page."),
         "unknown_service": _("Choose what it is."),
         "unknown_case": _("That case cannot be joined any more. Send yours as a new one."),
+        "erased": _("This report was erased, so it is not taken again."),
         "words_too_long": _(
             "That is too long. Keep it under %(most)s letters.", most=facts.get("most", 4000)
         ),

@@ -232,7 +232,7 @@ def mark(code: str) -> str:
         "held": _("A crew sent work, and what it followed on never came."),
         "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),
         "too_late": _("A crew wants to take back what it sent, and the case has moved on."),
-        "erased": _("A crew sent work after the reports were erased. Its words and photos were not kept."),
+        "erased": _("This came after the reports were erased. Its words and photos were not kept."),
         "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }
     return words.get(code, _("Somebody has to look at this case."))

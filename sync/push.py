@@ -278,6 +278,9 @@ def _settle(
         photos = _photos(s, row, op, at)
         told, case = reporting.take(s, op, photos, secret=sender.secret, by=by, at=at)
         _done(row, told, case)
+        if case is None:
+            row.review = told["why"]
+            return None
     elif op.t == "withdraw":
         undone = undo.withdraw(s, op, by=by, at=at)
         if undone is None:

@@ -15,7 +15,7 @@ from city.lifecycle import CREW, Refused
 from city.places import Place
 from city.schema import Asset, Case, DeclaredPhoto, Report
 from sync import declared, work
-from sync.protocol import APPLIED, Operation, result
+from sync.protocol import APPLIED, RECORDED, Operation, result
 
 LANGUAGE = 10  # letters at most, as the column has it
 
@@ -30,15 +30,22 @@ def key_of(operation_id: str) -> str:
 
 def take(
     s: Session, op: Operation, rows: Sequence[DeclaredPhoto], *, secret: str, by: Actor, at: datetime
-) -> tuple[dict[str, Any], Case]:
+) -> tuple[dict[str, Any], Case | None]:
     """Takes the report by the same door as every other, under the operation's id; its result and its case.
 
     `to` is the case's number, `report` the report's; `why` is `joined` where it joined a case that was there.
+    One that was erased before a restore lost it is `recorded` without anything of it, and has no case.
     Raises Refused as reports.take() does, `too_many` for more photos than a report may have, or `malformed`.
     """
     if len(op.photos) > photos.MAX_PHOTOS:
         raise Refused("too_many")
-    report = _taken(s, op, declared.arrived(s, rows), secret, by, at)
+    try:
+        report = _taken(s, op, declared.arrived(s, rows), secret, by, at)
+    except Refused as refused:
+        if refused.code != "erased":
+            raise
+        declared.drop(s, op.id)
+        return result(op.id, RECORDED, "erased"), None
     case = report.case
     came_before = {photo.upload_sha256: photo.id for photo in report.photos}  # with the form itself
     for row in rows:

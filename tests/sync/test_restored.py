@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
+from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, db, dumps, events, photos, restoring
+from city import backup, db, dumps, events, photos, reports, restoring
 from city.schema import Operation, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
@@ -131,6 +131,36 @@ def test_a_residents_report_since_the_backup_comes_back(
     with db.reading(engine) as s:
         assert sorted(s.scalars(select(Report.words))) == ["After", "Before"]
         assert s.scalars(select(Photo.upload_sha256)).one() == shot["sha256"]
+    again.extensions["cityline"].engine.dispose()
+
+
+def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
+    app: Flask, engine: Engine, settings: Settings, clock: Clock, tmp_path: Path
+) -> None:
+    to, store = tmp_path / "backups", photos.open_store(settings)
+    nia, data = Resident(app, clock), picture()
+    nia.exchange(report(nia, words="Before"))
+    backup.make(engine, settings, store, to, at=clock.tick(minutes=1))
+    told_once = report(nia, words="My name is on the gate", photos=[declare(data)])
+    nia.exchange(told_once)
+    with db.transaction(engine) as s:
+        erased = s.scalars(select(Report).where(Report.words != "Before")).one()
+        assert reports.erase(s, erased, store, settings.var, by=DANA, at=clock())
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    for _ in range(2):
+        restoring.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
+
+    again = create_app(settings, now=clock)
+    nia.http = moved(nia, again)
+    answer = nia.exchange(told_once)
+    told_now = [(r["result"], r["why"]) for r in answer["results"]]
+    assert (told_now, answer["want"]) == ([("recorded", "erased")], [])
+    with db.reading(engine) as s:
+        assert list(s.scalars(select(Report.words))) == ["Before"]
+        assert set(s.scalars(select(Operation.raw))) == {None}
+        assert review.count(s) == 1
+    assert nia.exchange(told_once)["results"] == answer["results"]
     again.extensions["cityline"].engine.dispose()
 
 
