@@ -16,6 +16,7 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
 from city.schema import Area, Assignment, Case, Closure, Crew, Event, Person, Photo, Report, Service
 
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
+RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
     "reopen", "not fixed", "cancel",
@@ -321,6 +322,15 @@ def by_number(s: Session, number: str) -> Case | None:
         report = s.scalars(select(Report).where(Report.number == number)).first()
         case = report.case if report else None
     return case
+
+
+def by_receipt(s: Session, receipt: str) -> Case | None:
+    """The case of the report whose phone gave this receipt, as `1F3A-90C2`; None where that is no one."""
+    if not RECEIPT.fullmatch(receipt):
+        return None
+    start = receipt.replace("-", "").lower()
+    found = s.scalars(select(Report).where(Report.key.between(start, f"{start}g")).limit(2)).all()
+    return found[0].case if len(found) == 1 else None
 
 
 def story(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:

@@ -82,10 +82,12 @@ class Drawer:
 
 @bp.get("")
 def board() -> Response:
-    """Queue and map of a view. A case's whole number in the search box opens that case."""
+    """Queue and map of a view. A whole number in the search box opens its case, a phone's receipt too."""
     view = _view()
     with access.reading() as s:
-        named = queries.by_number(s, view.words.upper()) if "-" in view.words else None
+        named = None
+        if "-" in (number := view.words.strip().upper()):
+            named = queries.by_number(s, number) or queries.by_receipt(s, number)
         if named:
             return go(url_for("dispatch.case", number=named.number))
         return render("dispatch/board.html", **_board(s, view))

@@ -184,11 +184,9 @@ def test_the_table_has_a_property_for_every_row() -> None:
     assert sorted(int(name.split("_")[1]) for name in here) == list(range(1, len(TABLE) + 1))
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [state for state in STATES if state not in OPEN])
 def test_closed_cancelled_and_merged_cases_change_only_by_the_table(state: str) -> None:
     """Nothing but the city's own rule about cancelled ones lets a phone move a case that is not open."""
-    if state in OPEN:
-        return
     for t in ASKS:
         seen = Seen(t=t, cycle=1, job=1, state=state, case_cycle=1, live=1, live_is_ours=True)
         assert merge.decide(seen).effect == KEEP

@@ -42,19 +42,16 @@ class Clock:
         return self.at
 
 
-class Phone:
-    """A crew's phone: signed in, enrolled, with cursors of its own."""
+class Desk:
+    """The browser of somebody who is signed in."""
 
     def __init__(self, app: Flask, clock: Clock, person_id: int) -> None:
         self.http: FlaskClient = app.test_client()
-        self.clock, self.n = clock, 0
-        self.epoch, self.cursors = "", dict[str, int]()
-        self.app = app
+        self.app, self.clock = app, clock
         self.sign_in(person_id)
-        self.device = self.http.post("/sync/v1/device", headers=OURS).json["device"]
 
     def sign_in(self, person_id: int) -> None:
-        """Puts a person into the phone's browser for a month, so that the tests' clocks may run."""
+        """Puts a person into the browser for a month, so that the tests' clocks may run."""
         token = uuid.uuid4().hex
         hashed, now = hashlib.sha256(token.encode()).hexdigest(), self.clock()
         with transaction(self.app.extensions["cityline"].engine) as s:
@@ -63,6 +60,16 @@ class Phone:
             )
         with self.http.session_transaction() as session:
             session["login"] = token
+
+
+class Phone(Desk):
+    """A crew's phone: signed in, enrolled, with cursors of its own."""
+
+    def __init__(self, app: Flask, clock: Clock, person_id: int) -> None:
+        super().__init__(app, clock, person_id)
+        self.n = 0
+        self.epoch, self.cursors = "", dict[str, int]()
+        self.device = self.http.post("/sync/v1/device", headers=OURS).json["device"]
 
     def op(self, t: str, job: dict[str, Any], **told: Any) -> dict[str, Any]:
         """An operation as the shell writes it."""

@@ -12,6 +12,7 @@ from phones import (
     DANA,
     OURS,
     Clock,
+    Desk,
     Phone,
     Resident,
     case_of,
@@ -52,9 +53,7 @@ def test_no_operation_hides_the_list_of_what_to_look_at(
     with transaction(engine) as s:
         sara = people.add(s, "sara@city.test", "Sara", [SUPERVISOR])
         sara_id = sara.id
-    desk = Phone.__new__(Phone)
-    desk.app, desk.clock, desk.http = app, clock, app.test_client()
-    desk.sign_in(sara_id)
+    desk = Desk(app, clock, sara_id)
     op = nia.op("close", {"ref": lamp, "cycle": 1, "version": 1}, **data)
     assert results(nia.exchange(op)) == [("quarantined", "not_allowed")]
     page = desk.http.get("/dispatch/field-work")

@@ -132,10 +132,11 @@ def test_a_wrong_hash_begins_again_and_the_right_bytes_are_taken(luis: Phone, la
 
 
 def test_an_id_of_somebody_elses_operation_tells_nothing(luis: Phone, toni: Phone, lamp: str) -> None:
-    op = luis.op("close", luis.job(lamp), outcome="not found", words="Gone.")
+    photo = luis.upload(picture())
+    op = luis.op("close", luis.job(lamp), outcome="not found", words="Gone.", photos=[photo])
     luis.exchange(op)
     other = toni.op("note", luis.job(lamp), words="Mine.") | {"id": op["id"]}
     [told] = toni.exchange(other)["results"]
     assert told == {"id": op["id"], "result": "quarantined", "why": "another_body"}
     assert toni.http.get(f"/sync/v1/receipts/{op['id']}").status_code == 404
-    assert toni.http.head(f"/sync/v1/photos/{uuid.uuid4()}").headers["Upload-Offset"] == "0"
+    assert toni.http.head(f"/sync/v1/photos/{photo['id']}").headers["Upload-Offset"] == "0"

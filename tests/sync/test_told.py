@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import Clock, Phone, Resident, case_of, declare, make_lamp, picture, report, story
+from phones import Clock, Desk, Phone, Resident, case_of, declare, make_lamp, picture, report, story
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, queries
+from city import cases, events, people, queries
 from city.db import reading, transaction
+from city.lifecycle import DISPATCHER
 from city.schema import Boot, Case, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents
 
@@ -23,6 +24,24 @@ def nia(app: Flask, clock: Clock) -> Resident:
 def on(phone: Phone, t: str, op: dict[str, Any], **told: Any) -> dict[str, Any]:
     """Work on what a report operation is about."""
     return phone.op(t, {"ref": op["id"], "cycle": 1, "version": None}, **told)
+
+
+def test_the_receipt_of_a_phone_opens_the_case_at_the_desk(
+    app: Flask, engine: Engine, clock: Clock, nia: Resident
+) -> None:
+    op = report(nia, words="Dark since Monday.")
+    [told] = nia.exchange(op)["results"]
+    receipt = f"{op['id'][:4]}-{op['id'][4:8]}"  # as the phone shows it, until there is a number
+    with transaction(engine) as s:
+        person_id = people.add(s, "dana@city.test", "Dana", [DISPATCHER]).id
+    desk = Desk(app, clock, person_id)
+    opened = desk.http.get("/dispatch", query_string={"words": f" {receipt} "})
+    assert opened.location == f"/dispatch/cases/{told['to']}"
+    assert desk.http.get("/dispatch", query_string={"words": "0000-0000"}).status_code == 200
+    twin = report(nia) | {"id": op["id"][:8] + "-0000-4000-8000-000000000000"}
+    nia.exchange(twin)
+    with reading(engine) as s:
+        assert queries.by_receipt(s, receipt.upper()) is None
 
 
 def test_a_crews_report_opens_a_case(engine: Engine, luis: Phone) -> None:
