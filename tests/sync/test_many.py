@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
