@@ -262,7 +262,11 @@ class _Author:
         hand = self.hands[crew]
 
         def moment(low: float, high: float = 0.0) -> datetime:
-            return tale.opened + (end - tale.opened) * chance.uniform(low, high or low)
+            at = tale.opened + (end - tale.opened) * chance.uniform(low, high or low)
+            last = tale.moves[-1].at if tale.moves else tale.opened
+            if last < (by_day := self._at_work(tale.service, tale.opened, at)) < end:
+                return by_day
+            return at if at > last else last + (end - last) / 2
 
         if tale.plot == "cancelled":
             reason = chance.choice(("withdrawn", "spam", "test"))
@@ -463,7 +467,8 @@ class _Author:
         if tale.plot == "reopened":  # closed not long ago, so that it may come back
             return max(tale.opened + A_MOMENT, newest - timedelta(days=self.chance.uniform(2, 4)))
         kind = demo_figures.KINDS.get(tale.service.code, demo_figures.KINDS["something-else"])
-        end = tale.opened + timedelta(days=self._delay(kind.median, kind.p90))
+        done = tale.opened + timedelta(days=self._delay(kind.median, kind.p90))
+        end = self._at_work(tale.service, tale.opened, done)
         return end if end < newest else self._between(tale.opened, newest, 0.2, 0.95)
 
     def _some_day(self, ago: timedelta) -> datetime:
