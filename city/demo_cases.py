@@ -5,7 +5,6 @@ are written in bulk in the order of time, with the origin `demo`, as if the verb
 """
 
 import hashlib
-import math
 import uuid
 from bisect import bisect
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
 from pathlib import Path
 from random import Random
+from statistics import NormalDist
 from zoneinfo import ZoneInfo
 
 import shapely
@@ -62,6 +62,7 @@ LOST_SIGNAL = timedelta(minutes=40)  # how long a crew's tap may have waited in 
 ON_THE_PHONE = timedelta(days=1)  # how long a closed job stays on its crew's phones
 # The normal distribution's 90th percentile: what turns a median and a p90 into a log-normal delay.
 P90 = 1.2816
+GOLDEN = 0.618034
 
 
 @dataclass
@@ -113,6 +114,7 @@ class _Author:
         self, s: Session, secret: str, album: dict[str, photos.Developed], chance: Random, now: datetime
     ) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
+        self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
         self.services = {
             service.code: service
             for service in s.scalars(select(Service).options(joinedload(Service.department)))
@@ -482,8 +484,13 @@ class _Author:
         return demo_figures.MONTHS[day.month - 1] * demo_figures.WEEKDAYS[day.weekday()]
 
     def _delay(self, median: float, p90: float) -> float:
-        """Most is done soon and some takes very long: log-normal, as delays of real cities nearly are."""
-        return self.chance.lognormvariate(math.log(median), math.log(p90 / median) / P90)
+        """Most is done soon and some takes very long: log-normal, as delays of real cities nearly are.
+
+        Spread evenly by the golden ratio: a few hundred drawn by chance alone would seldom show those figures.
+        """
+        drawn = (self.drawn.get((median, p90), self.chance.random()) + GOLDEN) % 1
+        self.drawn[median, p90] = drawn
+        return median * (p90 / median) ** (NormalDist().inv_cdf(max(drawn, 1e-6)) / P90)
 
     def _at_work(self, service: Service, opened: datetime, at: datetime) -> datetime:
         """Nobody mends at night what has waited for days already."""
