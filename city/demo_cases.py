@@ -48,7 +48,7 @@ SERVICES = {
     "pothole": 7, "sidewalk-broken": 4, "sign-damaged": 3, "graffiti": 4, "home-nuisance": 2,
     "something-else": 2,
 }  # fmt: skip
-CHANNELS = {"web": 58, "phone": 29, "crew": 9, "api": 4}
+CHANNELS = {"web": 50, "phone": 36, "crew": 11, "api": 3}
 BEFORE = {
     "light-out": "lamp-before", "light-flickering": "lamp-before", "pole-damaged": "pole",
     "limb-down": "limb", "basket-full": "basket", "bulky-item": "couch", "dumping": "couch",
@@ -486,11 +486,11 @@ class _Author:
     def _delay(self, median: float, p90: float) -> float:
         """Most is done soon and some takes very long: log-normal, as delays of real cities nearly are.
 
-        Spread evenly by the golden ratio: a few hundred drawn by chance alone would seldom show those figures.
+        Spread evenly by the golden ratio: few hundred drawn by chance alone seldom show those figures.
         """
         drawn = (self.drawn.get((median, p90), self.chance.random()) + GOLDEN) % 1
         self.drawn[median, p90] = drawn
-        return median * (p90 / median) ** (NormalDist().inv_cdf(max(drawn, 1e-6)) / P90)
+        return float(median * (p90 / median) ** (NormalDist().inv_cdf(max(drawn, 1e-6)) / P90))
 
     def _at_work(self, service: Service, opened: datetime, at: datetime) -> datetime:
         """Nobody mends at night what has waited for days already."""
