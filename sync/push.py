@@ -125,9 +125,10 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
+        over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
         _again(s, row, sender, by, at, taken)
         if row.code not in (HELD, DEPOSITED):
-            rows = _followers(s, row.id, sender) + rows
+            rows = _followers(s, over, sender) + rows
     return taken.photos
 
 
@@ -180,8 +181,8 @@ def _take(
             if told["result"] == HELD:
                 kept = s.get_one(Row, op.id)
                 held |= {kept.prev or "", kept.case_ref}
-            elif op.id in held and told["result"] != DEPOSITED:
-                for row in _followers(s, op.id, sender):
+            elif told["result"] != DEPOSITED and (over := _settled_by(op) & held):
+                for row in _followers(s, over, sender):
                     taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
         taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
@@ -210,10 +211,16 @@ def _awaited(s: Session, sender: Sender) -> set[str]:
     return {name for row in s.execute(_AWAITED, {"person": sender.person_id}) for name in row if name}
 
 
-def _followers(s: Session, op_id: str, sender: Sender) -> list[Row]:
-    """What was held until now for that operation, locked: the person's other phone may come as well."""
+def _settled_by(op: Operation | Malformed) -> set[str]:
+    """What nobody has to wait for any more once this one is done: what it takes back will never be."""
+    taken_back = op.data.get("op") if isinstance(op, Operation) and op.t == "withdraw" else None
+    return {op.id, taken_back} if isinstance(taken_back, str) else {op.id}
+
+
+def _followers(s: Session, over: set[str], sender: Sender) -> list[Row]:
+    """What was held until now for those operations, locked: the person's other phone may come as well."""
     held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
-    held = held.where(or_(Row.prev == op_id, Row.case_ref == op_id)).order_by(Row.n)
+    held = held.where(or_(Row.prev.in_(over), Row.case_ref.in_(over))).order_by(Row.n)
     return list(s.scalars(held.with_for_update()))
 
 
@@ -282,7 +289,7 @@ def _settle(
             row.review = told["why"]
             return None
     elif op.t == "withdraw":
-        undone = undo.withdraw(s, op, by=by, at=at)
+        undone = undo.withdraw(s, op, by=by, at=at, received=row.received_at)
         if undone is None:
             row.prev = work.text(op, "op")
             return _put_by(s, row, op, HELD, "operation", at)

@@ -1,11 +1,12 @@
 """Taking back what was sent by mistake a moment ago."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import cases, locks
+from city import cases, events, locks
 from city.events import Actor
 from city.lifecycle import Refused
 from city.schema import Case
@@ -19,12 +20,12 @@ MOVES = {"close": "close", "make_safe": "make safe", "needs_parts": "needs parts
 
 
 def withdraw(
-    s: Session, op: Operation, *, by: Actor, at: datetime
+    s: Session, op: Operation, *, by: Actor, at: datetime, received: datetime
 ) -> tuple[dict[str, Any], Case | None] | None:
     """Takes back the operation that `data.op` names; None while that one is not here.
 
-    Where that can be no more, it is recorded and a person looks. Raises Refused `unknown_operation` for
-    somebody else's.
+    `received` is when this one arrived: it may have waited here itself, with what it takes back. Where that
+    can be no more, it is recorded and a person looks. Raises Refused `unknown_operation` for somebody else's.
     """
     named = work.text(op, "op")
     if not is_id(named):
@@ -38,14 +39,18 @@ def withdraw(
         row.code, row.result = RECORDED, result(row.id, RECORDED, "withdrawn")
         row.raw = row.review = None
         declared.drop(s, row.id)
+        # Its phone was told that it waits, and shows it as pending.
+        events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
         return result(op.id, APPLIED), None
     case = s.get(Case, row.case_id) if row.case_id else None
     if case is None:
         return result(op.id, RECORDED, "too_late"), None
     locks.lock(s, case)
-    if row.code == APPLIED and row.t in MOVES and row.version == case.version and at <= _until(row):
-        cases.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
-        return result(op.id, APPLIED), case
+    if row.code == APPLIED and row.t in MOVES and row.version == case.version and received <= _until(row):
+        # Refused where the crew may act no more, or had closed under a job that was another's by then.
+        with suppress(Refused):
+            cases.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
+            return result(op.id, APPLIED), case
     cases.keep(
         s, cases.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
         facts={"operation": op.id, "of": row.id},

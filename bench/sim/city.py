@@ -40,6 +40,8 @@ CASES = 7
 # Two crews of two, one person in both of them and in a third.
 PEOPLE = {"ana": [0], "ben": [0, 1], "eva": [1], "joe": [2]}
 ORIGIN = {"Origin": "http://localhost"}
+# What may come of taking something back.
+WITHDRAWN = ("applied", "recorded", "deposited")
 # What a phone reads of an answer's head, besides its cookies.
 HEARD = ("Content-Type", "Retry-After", "Upload-Offset", "Upload-Complete")
 
@@ -91,7 +93,14 @@ class City:
         self.template, self.room = template, room
         self.file = room / "cityline.db"
         self.now = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
-        self.reached: dict[str, int] = {f"row {name}": 0 for name in ROWS}
+        self.reached: dict[str, int] = dict.fromkeys(
+            [
+                *(f"row {name}" for name in ROWS),
+                *(f"withdraw {each}" for each in WITHDRAWN),
+                "withdrawn while it waited",
+            ],
+            0,
+        )
         shutil.copyfile(template / "template.db", self.file)
         settings = city_settings.read(
             {
@@ -210,23 +219,28 @@ class City:
                 self.complaints.append(["10", "operations were stored by a request that was refused"])
         else:
             device = asked["device"]
+            before_that = {id_: known.why for id_, known in before.known.items()}
             person = int(
                 self.raw.execute("SELECT person_id FROM devices WHERE id = ?", (device,)).fetchone()[0]
             )
             deposit = told["auth"] if told["auth"] in ("login", "revoked") else ""
             expected = fold.exchange(
-                before, person, device, deposit, [(op, _hashed(op)) for op in asked["ops"]]
+                before, person, device, deposit, [(op, _hashed(op)) for op in asked["ops"]], self.now
             )
             for op in asked["ops"]:
                 got, due = results.get(op["id"], ("nothing", None)), expected[op["id"]]
                 if got[0] == "deposited":
                     self.deposited.add(op["id"])
+                if op["t"] == "withdraw" and got[0] in WITHDRAWN:
+                    self.reached[f"withdraw {got[0]}"] += 1
                 if got != due:
                     self.complaints.append(
                         ["13", f"{op['t']} {op['id']} on {op['case']}: {got}, expected {due}"]
                     )
             for id_, known in before.known.items():
                 now = after.known.get(id_)
+                if now and now.why == "withdrawn" and before_that.get(id_) != "withdrawn":
+                    self.reached["withdrawn while it waited"] += 1
                 if now is None or (now.result, now.why) != (known.result, known.why):
                     self.complaints.append(["13", f"{id_} became {now}, expected {known}"])
         for number, case in after.cases.items():

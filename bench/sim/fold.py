@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 OPEN = ("new", "accepted", "assigned", "underway", "waiting")
@@ -23,6 +24,10 @@ LEADS_FROM = {
     "wait": ("new", "accepted", "assigned", "underway"),
     "make_safe": ("assigned", "underway"), "needs_parts": ("assigned", "underway"),
 }  # fmt: skip
+
+ENDS_AS = {"close": "closed", "make_safe": "made safe", "needs_parts": "needs parts"}
+NEVER = datetime.min.replace(tzinfo=UTC)
+TAKEN_BACK_WITHIN = timedelta(minutes=15)
 
 
 @dataclass
@@ -41,6 +46,10 @@ class Case:
     cycle: int
     into: int | None
     erased: bool
+    id: int = 0
+    version: int = 0  # grows with all that happens to it
+    was: str | None = None  # before its last move
+    waits: list[str] = field(default_factory=list)  # for what it ever waited
     wait: str | None = None
     jobs: dict[int, Job] = field(default_factory=dict)
     closings: dict[int, tuple[int | None, str]] = field(default_factory=dict)
@@ -66,6 +75,10 @@ class Known:
     device: str = ""
     person: int | None = None
     op: dict[str, Any] | None = None
+    t: str = ""
+    case: str | None = None
+    version: int | None = None  # of its case, once it was done
+    received: datetime = NEVER
 
     @property
     def waits(self) -> bool:
@@ -86,16 +99,31 @@ class City:
     cancelled: bool
 
 
+def follows(op: dict[str, Any]) -> str | None:
+    """What an operation waits for while it is held."""
+    return op["data"]["op"] if op["t"] == "withdraw" else op["prev"]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
 def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = False) -> City:
     """The city as it stands."""
-    rows = db.execute("SELECT id, number, state, cycle, merged_into_id FROM cases ORDER BY id").fetchall()
+    rows = db.execute(
+        "SELECT id, number, state, cycle, merged_into_id, version, (SELECT was FROM events"
+        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1)"
+        " FROM cases ORDER BY id"
+    ).fetchall()
     reports: dict[int, list[bool]] = {}
     for case_id, erased in db.execute("SELECT case_id, erased_at IS NOT NULL FROM reports"):
         reports.setdefault(case_id, []).append(bool(erased))
     numbers = {row[0]: row[1] for row in rows}
     cases = {
-        number: Case(number, state, cycle, into, bool(reports.get(id_)) and all(reports[id_]))
-        for id_, number, state, cycle, into in rows
+        number: Case(
+            number, state, cycle, into, bool(reports.get(id_)) and all(reports[id_]), id_, version, was
+        )
+        for id_, number, state, cycle, into, version, was in rows
     }
     for id_, case_id, crew, cycle, started, ended in db.execute(
         "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why FROM assignments ORDER BY id"
@@ -103,8 +131,12 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
         cases[numbers[case_id]].jobs[id_] = Job(id_, crew, cycle, bool(started), ended)
     for case_id, cycle, crew, outcome in db.execute("SELECT case_id, cycle, crew_id, outcome FROM closures"):
         cases[numbers[case_id]].closings[cycle] = (crew, outcome)
-    for case_id, why in db.execute("SELECT case_id, why FROM pauses WHERE ended_at IS NULL"):
-        cases[numbers[case_id]].wait = why
+    for case_id, why, over in db.execute(
+        "SELECT case_id, why, ended_at IS NOT NULL FROM pauses WHERE why <> 'closed' ORDER BY id"
+    ):
+        cases[numbers[case_id]].waits.append(why)
+        if not over:
+            cases[numbers[case_id]].wait = why
     crews: dict[int, set[int]] = {}
     for (person,) in db.execute(
         "SELECT p.id FROM persons p JOIN person_roles r ON r.person_id = p.id"
@@ -116,18 +148,19 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             crews[person].add(crew)
     known = {
         id_: Known(
-            hash_, result, why, device, person, json.loads(raw) if raw and code != "quarantined" else None
+            hash_, result, why, device, person, json.loads(raw) if raw and code != "quarantined" else None,
+            t, numbers.get(case_id), version, _moment(received),
         )
-        for id_, hash_, result, why, device, person, raw, code in db.execute(
+        for id_, hash_, result, why, device, person, raw, code, t, case_id, version, received in db.execute(
             "SELECT id, body_hash, json_extract(result, '$.result'), json_extract(result, '$.why'),"
-            " device_id, person_id, raw, code FROM operations"
+            " device_id, person_id, raw, code, t, case_id, version, received_at FROM operations"
         )
-    }
+    }  # fmt: skip
     return City(cases, crews, known, reassigned, cancelled)
 
 
 def exchange(
-    city: City, person: int, device: str, deposit: str, ops: list[tuple[dict[str, Any], str]]
+    city: City, person: int, device: str, deposit: str, ops: list[tuple[dict[str, Any], str]], at: datetime
 ) -> dict[str, tuple[str, str | None]]:
     """The result and reason of each operation (with its hash); moves `city` on as they should.
 
@@ -142,7 +175,9 @@ def exchange(
         if old:
             told[op["id"]] = (old.result, old.why) if old.hash == hashed else ("quarantined", "another_body")
         else:
-            known = city.known[op["id"]] = Known(hashed, "", None, device, person, op)
+            known = city.known[op["id"]] = Known(
+                hashed, "", None, device, person, op, t=op["t"], received=at
+            )  # fmt: skip
             known.result, known.why = told[op["id"]] = (
                 ("deposited", deposit) if deposit else _judged(city, known)
             )
@@ -169,7 +204,8 @@ def _again(city: City, id_: str) -> None:
 def _follow(city: City, id_: str, person: int | None) -> None:
     """What was held until this one came."""
     for next_ in _in_order(
-        city, lambda k: k.result == "held" and k.person == person and k.op is not None and k.op["prev"] == id_
+        city,
+        lambda k: k.result == "held" and k.person == person and k.op is not None and follows(k.op) == id_,
     ):
         _again(city, next_)
 
@@ -177,12 +213,22 @@ def _follow(city: City, id_: str, person: int | None) -> None:
 def _judged(city: City, known: Known) -> tuple[str, str | None]:
     op = known.op
     assert op
+    told = _decided(city, known, op)
+    if told[0] in ("applied", "merged", "recorded") and op["t"] != "withdraw":
+        known.case = op["case"]
+        known.version = city.cases[op["case"]].version
+    return told
+
+
+def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | None]:
     data = op["data"]
     if op["t"] == "dance":
         return "quarantined", "unknown_type"
     mine = city.crews.get(known.person or 0)
     if mine is None:
         return "deposited", "author"
+    if op["t"] == "withdraw":
+        return _withdrawn(city, known, op, mine)
     case = city.cases.get(op["case"])
     if case is None:
         return "quarantined", "unknown_case"
@@ -197,10 +243,54 @@ def _judged(city: City, known: Known) -> tuple[str, str | None]:
     if data.get("poison"):
         return "quarantined", "fault"
     if case.erased and case.state not in OPEN:
+        _touch(city, case)
         return "recorded", "erased"
     if len(data.get("words", "")) > 4_000:
         return "quarantined", "words_too_long"
-    return _moved(city, case, job, mine, op)
+    was = case.state
+    told = _moved(city, case, job, mine, op)
+    case.was = was if case.state != was else case.was
+    _touch(city, case)
+    return told
+
+
+def _touch(city: City, case: Case) -> None:
+    """Something happened to a case; where it was merged into another, to that one."""
+    while case.into is not None:
+        case = next(each for each in city.cases.values() if each.id == case.into)
+    case.version += 1
+
+
+def _withdrawn(city: City, known: Known, op: dict[str, Any], mine: set[int]) -> tuple[str, str | None]:
+    """What still waits is never done; a move is undone where nothing else happened to its case.
+
+    Both times are those of arrival, so that nothing hangs on how long either of them waited here.
+    """
+    named = city.known.get(op["data"]["op"])
+    if named is None:
+        return "held", "operation"
+    if named.waits:
+        named.result, named.why, named.op = "recorded", "withdrawn", None
+        _follow(city, op["data"]["op"], known.person)
+        return "applied", None
+    case = city.cases.get(named.case or "")
+    if case is None:
+        return "recorded", "too_late"
+    last = list(case.jobs.values())[-1] if case.jobs else None
+    fresh = named.result == "applied" and named.version == case.version
+    fresh = fresh and known.received <= named.received + TAKEN_BACK_WITHIN
+    if not (fresh and last and last.ended == ENDS_AS.get(named.t) and last.crew in mine):
+        _touch(city, case)
+        return "recorded", "too_late"
+    last.ended, case.state = None, case.was or "assigned"
+    if named.t == "close":
+        del case.closings[case.cycle]
+    if named.t == "needs_parts":
+        case.waits.pop()
+    if case.state == "waiting":
+        case.wait = case.waits[-1]
+    case.version += 1
+    return "applied", None
 
 
 def _moved(

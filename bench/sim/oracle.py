@@ -34,6 +34,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
             "SELECT id, person_id, body_hash, result FROM operations"
         )
     }
+    back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
         for mark in MARK.findall(json.dumps(json.loads(text), ensure_ascii=False)):
@@ -62,7 +63,10 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
             if heard.get("result") != result.get("result"):
                 yield "3", f"{name} is {result}, and its author reads {heard}"
         marks = MARK.findall(op["data"].get("words", ""))
-        due = 0 if result.get("result") == "quarantined" or result.get("why") == "erased" else 1
+        if result.get("why") == "withdrawn" and op["id"] not in back:
+            yield "2", f"{name} is withdrawn, and nobody took it back"
+        gone = result.get("result") == "quarantined" or result.get("why") in ("erased", "withdrawn")
+        due = 0 if gone else 1
         for mark in marks:
             if told.get(mark, 0) != due:
                 yield "2", f"{name} ({result}) stands {told.get(mark, 0)} times in the history"
@@ -90,7 +94,9 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
     }
     for known in ledger:
         op, (result, why) = known["op"], results.get(known["op"]["id"], (None, None))
-        if known["undone"] or known["undoing"] or result in (None, "quarantined") or why == "erased":
+        if known["undone"] or known["undoing"] or result in (None, "quarantined"):
+            continue
+        if why in ("erased", "withdrawn"):
             continue
         for told in op["photos"]:
             name = f"photo {told['id']} of {op['t']} {op['id']}"

@@ -288,6 +288,25 @@ PLANTS = {
 """,
             )
         ],
+        # What is taken back.
+        "withdrawn-late": [
+            ("sync/undo.py", "row.t in MOVES and row.version == case.version and ", "row.t in MOVES and ")
+        ],
+        "withdrawn-untold": [
+            (
+                "sync/undo.py",
+                '        events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)\n',
+                "",
+            )
+        ],
+        "withdraw-forgets": [
+            (
+                OUTBOX,
+                '    return keep("withdraw", { case',
+                """    await store.write("outbox", [["del", "ops", id]]);
+    return keep("withdraw", { case""",
+            )
+        ],
         # The city moves what it must not, and the phone keeps what it must not.
         "stale-cycle-closes": [
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")

@@ -49,6 +49,11 @@ async function work(world, tab) {
   }
   const undo = t === "close" || luck.chance(0.2) ? UNDO : 0;
   const entry = await engine.add(t, job, data, { photos: shots, undo, accuracy: 12.5 });
+  promised(world, tab, entry);
+}
+
+/** Somebody was shown that this is saved. @param {any} world @param {any} tab @param {any} entry */
+function promised(world, tab, entry) {
   world.ledger.set(entry.op.id, { user: tab.user, op: structuredClone(entry.op), phone: tab.phone.name, undone: false });
   tab.phone.promised.add(entry.op.id);
   if (!tab.phone.rows("outbox", "ops").has(entry.op.id) && !tab.phone.rows("outbox", "sent").has(entry.op.id)) {
@@ -64,11 +69,15 @@ function elsewhere(world) {
 
 /** @param {any} world @param {any} tab */
 async function undo(world, tab) {
-  const { engine, phone } = tab;
-  const { outbox } = await engine.view();
+  const { phone } = tab;
+  const { outbox } = await tab.engine.view();
   const able = outbox.filter((/** @type {any} */ entry) => phone.clock() < entry.not_before);
-  if (!able.length) return;
-  const { id } = world.luck.pick(able).op;
+  if (able.length) await undone(world, tab, world.luck.pick(able).op.id);
+}
+
+/** @param {any} world @param {any} tab @param {string} id */
+async function undone(world, tab, id) {
+  const { engine, phone } = tab;
   const promised = phone.promised.delete(id); // from here until we are told, either is right
   const known = world.ledger.get(id);
   known.undoing = tab;
@@ -76,6 +85,23 @@ async function undo(world, tab) {
   if (gone) Object.assign(known, { undone: true });
   else if (promised) phone.promised.add(id);
   known.undoing = null;
+  return gone;
+}
+
+/** What the screen does where something is taken back: here if it can be, or the city is asked to.
+ * @param {any} world @param {any} tab */
+async function takeBack(world, tab) {
+  const { engine } = tab;
+  const { outbox, sent } = await engine.view();
+  const all = [...outbox, ...sent];
+  const able = all.filter((/** @type {any} */ entry) => engine.mayWithdraw(entry, all));
+  if (!able.length) return;
+  const { id } = world.luck.pick(able).op;
+  if (await undone(world, tab, id)) return;
+  const entry = await engine.withdraw(id);
+  if (!entry) return;
+  world.count("withdraw");
+  promised(world, tab, entry);
 }
 
 /** The phone's own timer or a trigger. @param {any} world @param {any} tab */
@@ -120,6 +146,16 @@ export const STEPS = {
       const tab = anyTab(world);
       if (!tab) return false;
       world.schedule.start(tab, "undo", () => undo(world, tab));
+      return name(world, tab);
+    },
+  },
+  "take back": {
+    weight: 5,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      // Watched like an undo: it may still be one.
+      world.schedule.start(tab, "undo", () => takeBack(world, tab));
       return name(world, tab);
     },
   },

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import Clock, Desk, Phone, Resident, case_of, declare, make_lamp, picture, report, story
+from phones import (
+    Clock,
+    Desk,
+    Phone,
+    Resident,
+    case_of,
+    declare,
+    dispatch,
+    make_lamp,
+    picture,
+    report,
+    story,
+)  # fmt: skip
 from sqlalchemy import Engine, func, select
 
 from city import cases, events, people, queries
@@ -225,6 +237,21 @@ def test_taking_back_comes_before_what_it_takes_back(engine: Engine, luis: Phone
     assert [r["result"] for r in luis.exchange(back)["results"]] == ["held"]
     assert [r["result"] for r in luis.exchange(close, back)["results"]] == ["applied", "applied"]
     assert luis.job(lamp)["state"] == "assigned"
+
+
+def test_a_closing_under_a_job_that_was_taken_away_is_not_taken_back(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """The crew has no job that could be theirs again: that is too late, and no entry that nobody can read."""
+    job = luis.job(lamp)
+    dispatch(engine, lamp, cases.unassign, clock)
+    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    close = luis.op("close", job, outcome="not found")
+    back = luis.op("withdraw", job, op=close["id"])
+    told = luis.exchange(close, back)["results"]
+    assert [(r["result"], r["why"]) for r in told] == [("applied", "reassigned"), ("recorded", "too_late")]
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "closed"
 
 
 def test_a_residents_report_needs_no_account(engine: Engine, nia: Resident) -> None:

@@ -135,6 +135,42 @@ def test_work_that_was_taken_back_before_it_was_done_asks_for_no_photos(
         assert case_of(s, lamp).state == "assigned"
 
 
+def test_a_phone_hears_that_what_it_deposited_was_taken_back(engine: Engine, luis: Phone, lamp: str) -> None:
+    """Otherwise it shows the closing as on its way for ever."""
+    job = luis.job(lamp)
+    leave_crews(engine)
+    closing = luis.op("close", job, outcome="not found")
+    assert results(luis.exchange(closing)) == [("deposited", "author")]
+    answer = luis.exchange(luis.op("withdraw", job, op=closing["id"]))
+    assert (results(answer), changed(answer)) == ([("applied", None)], [(closing["id"], "recorded")])
+
+
+def test_what_was_held_for_work_that_was_taken_back_is_done(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    leave_crews(engine)
+    closing = luis.op("close", job, outcome="not found")
+    note = luis.op("note", job | {"assignment": None}, words="Ladder.", prev=closing["id"])
+    assert results(luis.exchange(closing, note)) == [("deposited", "author"), ("held", "prev")]
+    answer = luis.exchange(luis.op("withdraw", job, op=closing["id"]))
+    assert (note["id"], "applied") in changed(answer)
+
+
+def test_what_was_taken_back_in_time_is_not_done_for_having_waited(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """Closing and taking back came a minute apart, while nobody was signed in on the phone."""
+    job = luis.job(lamp)
+    clock.tick(days=40)
+    closing = luis.op("close", job, outcome="not found")
+    assert results(luis.exchange(closing)) == [("deposited", "login")]
+    clock.tick(minutes=1)
+    assert results(luis.exchange(luis.op("withdraw", job, op=closing["id"]))) == [("deposited", "login")]
+    clock.tick(hours=2)
+    luis.sign_in(person(engine, "luis@city.test"))
+    luis.exchange()
+    assert luis.job(lamp)["state"] == "assigned"
+
+
 def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: str) -> None:
     data = b"GIF89a, they said"
     photo = declare(data)
