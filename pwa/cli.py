@@ -11,14 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
-from flask import Flask
 from sqlalchemy import Engine, select
 
 from city import boots, cityfile, db, events, logins, people, policies, restoring
@@ -28,12 +25,8 @@ from city.settings import Settings, WrongSetting, read
 from pwa import keeping
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
-LISTEN_SECONDS = 1.0
-TIDY_SECONDS = 60.0
 DEMO_CASES = 20_000  # two years of a small city
 LAYERS = ("streets", "addresses", "assets", "areas", "boundary")
-
-Job = Callable[[datetime], object]
 
 
 def main() -> None:
@@ -88,42 +81,9 @@ def web(port: int, host: str, threads: int) -> None:
 @cli.command()
 def work() -> None:
     """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
-    from city import delivery, photos
-    from pwa import mail
-    from pwa.app import create_app
-    from sync import uploads
+    from pwa import worker
 
-    settings = _settings()
-    stop = _asked_to_stop()
-    app = create_app(settings)
-    engine = app.extensions["cityline"].engine
-    store = app.extensions["cityline"].store
-    mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
-    every_second: list[Job] = [
-        partial(_take_up_city, app),
-        partial(_listen, engine),
-        partial(delivery.send_due, engine, mailer, render),
-        partial(photos.settle_all, engine, store, settings.var),
-    ]
-    every_minute: list[Job] = [
-        partial(photos.sweep, engine, settings.var),
-        partial(uploads.sweep, settings.var),
-        partial(_doubt, engine),
-        partial(_bring_up, engine),
-        partial(_tidy_phones, engine),
-        partial(_forget_logins, engine),
-        partial(_root, engine),
-    ]
-    tidied = float("-inf")
-    while not stop.is_set():
-        jobs = list(every_second)
-        if time.monotonic() - tidied > TIDY_SECONDS:
-            tidied = time.monotonic()
-            jobs += every_minute
-        for job in jobs:
-            _safely(job)
-        stop.wait(LISTEN_SECONDS)
-    engine.dispose()
+    worker.run(_settings(), _asked_to_stop())
 
 
 @cli.command()
@@ -519,62 +479,3 @@ def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> in
         except subprocess.TimeoutExpired:
             child.kill()
     return 0 if asked.is_set() else 1
-
-
-def _take_up_city(app: Flask, _now: datetime) -> None:
-    from pwa import newest
-
-    with app.app_context():
-        newest.take_up()
-
-
-def _listen(engine: Engine, now: datetime) -> int:
-    from city import notices
-
-    with db.transaction(engine) as s:
-        return notices.follow(s, now)
-
-
-def _doubt(engine: Engine, now: datetime) -> int:
-    from city import cases
-
-    with db.transaction(engine) as s:
-        return cases.doubt(s, at=now, by=people.THE_SYSTEM)
-
-
-def _bring_up(engine: Engine, now: datetime) -> int:
-    from sync import declared, review
-
-    with db.transaction(engine) as s:
-        return declared.doubt(s, now) + review.overdue(s, now)
-
-
-def _tidy_phones(engine: Engine, now: datetime) -> int:
-    from sync import tidy
-
-    done = 0
-    for job in (tidy.take_done_away, tidy.drop_tombstones, tidy.compact):
-        with db.transaction(engine) as s:
-            done += job(s, now)
-    return done
-
-
-def _forget_logins(engine: Engine, now: datetime) -> int:
-    from sync import enrolment, residents, tries
-
-    with db.transaction(engine) as s:
-        sweeps = (logins.sweep, enrolment.sweep, tries.sweep, residents.sweep)
-        return sum(sweep(s, now) for sweep in sweeps)
-
-
-def _root(engine: Engine, now: datetime) -> None:
-    with db.transaction(engine) as s:
-        events.take_due_root(s, now)
-
-
-def _safely(job: Job) -> None:
-    """A fault in one job must not stop the others; it is logged and tried again."""
-    try:
-        job(datetime.now(UTC))
-    except Exception:
-        logging.getLogger("cityline.worker").exception("a job of the worker failed")

@@ -1,0 +1,101 @@
+"""The worker: what the city does without being asked, some of it every second and some every minute."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from flask import Flask
+from sqlalchemy import Engine
+
+from city import cases, db, delivery, events, logins, notices, people, photos
+from city.settings import Settings
+from pwa import mail, newest
+from pwa.app import create_app
+from sync import declared, enrolment, residents, review, tidy, tries, uploads
+
+EVERY, NOW_AND_THEN = 1.0, 60.0  # seconds
+
+Job = Callable[[datetime], object]
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Works until it is asked to stop."""
+    app = create_app(settings)
+    engine = app.extensions["cityline"].engine
+    store = app.extensions["cityline"].store
+    mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
+    every_second: list[Job] = [
+        partial(_take_up_city, app),
+        partial(_listen, engine),
+        partial(delivery.send_due, engine, mailer, render),
+        partial(photos.settle_all, engine, store, settings.var),
+    ]
+    every_minute: list[Job] = [
+        partial(photos.sweep, engine, settings.var),
+        partial(uploads.sweep, settings.var),
+        partial(_doubt, engine),
+        partial(_bring_up, engine),
+        partial(_tidy_phones, engine),
+        partial(_forget_logins, engine),
+        partial(_root, engine),
+    ]
+    tidied = float("-inf")
+    while not stop.is_set():
+        jobs = list(every_second)
+        if time.monotonic() - tidied > NOW_AND_THEN:
+            tidied = time.monotonic()
+            jobs += every_minute
+        for job in jobs:
+            _safely(job)
+        stop.wait(EVERY)
+    engine.dispose()
+
+
+def _take_up_city(app: Flask, _now: datetime) -> None:
+    with app.app_context():
+        newest.take_up()
+
+
+def _listen(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return notices.follow(s, now)
+
+
+def _doubt(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return cases.doubt(s, at=now, by=people.THE_SYSTEM)
+
+
+def _bring_up(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return declared.doubt(s, now) + review.overdue(s, now)
+
+
+def _tidy_phones(engine: Engine, now: datetime) -> int:
+    done = 0
+    for job in (tidy.take_done_away, tidy.drop_tombstones, tidy.compact):
+        with db.transaction(engine) as s:
+            done += job(s, now)
+    return done
+
+
+def _forget_logins(engine: Engine, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        sweeps = (logins.sweep, enrolment.sweep, tries.sweep, residents.sweep)
+        return sum(sweep(s, now) for sweep in sweeps)
+
+
+def _root(engine: Engine, now: datetime) -> None:
+    with db.transaction(engine) as s:
+        events.take_due_root(s, now)
+
+
+def _safely(job: Job) -> None:
+    """A fault in one job must not stop the others; it is logged and tried again."""
+    try:
+        job(datetime.now(UTC))
+    except Exception:
+        logging.getLogger("cityline.worker").exception("a job of the worker failed")
