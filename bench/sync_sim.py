@@ -36,6 +36,7 @@ FAULTS = (
     "s401", "s413", "s429", "s500", "s507", "corrupt_piece", "busy", "serialization", "crash",
     "clock_forward", "clock_back", "quota", "dead_handle", "kill", "reboot", "reboot_lost_write",
     "two_tabs", "upgrade", "user_switch", "sign_out", "server_restart", "backup", "restore", "clone",
+    "withdraw", "report", "report_photo", "report_and_close", "report_undone",
 )  # fmt: skip
 RESULTS = ("applied", "merged", "recorded", "held", "deposited", "quarantined", "retry")
 

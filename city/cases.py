@@ -594,6 +594,9 @@ def photo_came(
     photo.closure_id = closure_id
     facts = {"cycle": cycle} if cycle else {}
     events.record(s, subject(case), "photo came", by=by, at=at, facts=facts, photos=[photo.sha256])
+    if report_id:
+        # It shows what to mend. No version: a closing may be taken back until something else happens.
+        _tell(s, case)
     return True
 
 
@@ -663,6 +666,11 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
 def touched(s: Session, case: Case) -> None:
     """Something about the case has changed: the phones that hold it hear of it."""
     case.version += 1
+    _tell(s, case)
+
+
+def _tell(s: Session, case: Case) -> None:
+    """Lets the phones that hold the case hear of it as it is now."""
     held = case.assignments[-1] if case.assignments else None
     if held is None:
         return

@@ -98,6 +98,7 @@ class City:
                 *(f"row {name}" for name in ROWS),
                 *(f"withdraw {each}" for each in WITHDRAWN),
                 "withdrawn while it waited",
+                "report joined",
             ],
             0,
         )
@@ -231,6 +232,10 @@ class City:
                 got, due = results.get(op["id"], ("nothing", None)), expected[op["id"]]
                 if got[0] == "deposited":
                     self.deposited.add(op["id"])
+                if op["t"] == "report" and got[1] == "joined":
+                    self.reached["report joined"] += 1
+                if op["t"] != "report" and got == ("held", "case"):
+                    self.reached["held for its report"] = 1 + self.reached.get("held for its report", 0)
                 if op["t"] == "withdraw" and got[0] in WITHDRAWN:
                     self.reached[f"withdraw {got[0]}"] += 1
                 if got != due:
@@ -244,10 +249,9 @@ class City:
                 if now is None or (now.result, now.why) != (known.result, known.why):
                     self.complaints.append(["13", f"{id_} became {now}, expected {known}"])
         for number, case in after.cases.items():
-            if number in before.cases and before.cases[number].told() != case.told():
-                self.complaints.append(
-                    ["13", f"{number} is {case.told()}, expected {before.cases[number].told()}"]
-                )
+            due = before.cases.get(number)
+            if due is None or due.told() != case.told():
+                self.complaints.append(["13", f"{number} is {case.told()}, expected {due and due.told()}"])
 
     def complain(self) -> list[list[str]]:
         """What the reference found since last asked."""

@@ -61,7 +61,7 @@ class Case:
     def told(self) -> tuple[Any, ...]:
         """What is compared with the database."""
         wait = self.wait if self.state == "waiting" else None
-        jobs = sorted((j.id, j.started, j.ended) for j in self.jobs.values())
+        jobs = [(j.crew, j.cycle, j.started, j.ended) for j in self.jobs.values()]
         return (self.state, self.cycle, wait, jobs, sorted(self.closings.items()))
 
 
@@ -97,11 +97,12 @@ class City:
     known: dict[str, Known]
     reassigned: bool
     cancelled: bool
+    numbered: int  # how many cases there were, the lost ones included
 
 
-def follows(op: dict[str, Any]) -> str | None:
-    """What an operation waits for while it is held."""
-    return op["data"]["op"] if op["t"] == "withdraw" else op["prev"]
+def follows(op: dict[str, Any]) -> tuple[str | None, ...]:
+    """What an operation may wait for while it is held."""
+    return (op["data"]["op"],) if op["t"] == "withdraw" else (op["prev"], op["case"])
 
 
 def _moment(text: str) -> datetime:
@@ -156,7 +157,8 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             " device_id, person_id, raw, code, t, case_id, version, received_at FROM operations"
         )
     }  # fmt: skip
-    return City(cases, crews, known, reassigned, cancelled)
+    [numbered] = db.execute("SELECT max(n) FROM counters").fetchone()
+    return City(cases, crews, known, reassigned, cancelled, numbered)
 
 
 def exchange(
@@ -205,7 +207,7 @@ def _follow(city: City, id_: str, person: int | None) -> None:
     """What was held until this one came."""
     for next_ in _in_order(
         city,
-        lambda k: k.result == "held" and k.person == person and k.op is not None and follows(k.op) == id_,
+        lambda k: k.result == "held" and k.person == person and k.op is not None and id_ in follows(k.op),
     ):
         _again(city, next_)
 
@@ -215,9 +217,15 @@ def _judged(city: City, known: Known) -> tuple[str, str | None]:
     assert op
     told = _decided(city, known, op)
     if told[0] in ("applied", "merged", "recorded") and op["t"] != "withdraw":
-        known.case = op["case"]
-        known.version = city.cases[op["case"]].version
+        known.case = known.case or _number(city, op["case"])
+        known.version = city.cases[known.case].version if known.case else None
     return told
+
+
+def _number(city: City, ref: str) -> str | None:
+    """What a case is known by here, also where the operation names it by the report that opened it."""
+    report = city.known.get(ref)
+    return report.case if report else ref
 
 
 def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | None]:
@@ -229,7 +237,12 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
         return "deposited", "author"
     if op["t"] == "withdraw":
         return _withdrawn(city, known, op, mine)
-    case = city.cases.get(op["case"])
+    if op["t"] == "report":
+        return _reported(city, known, op)
+    told = city.known.get(op["case"])
+    if "-" in op["case"][3:] and (told is None or told.waits):
+        return "held", "case"  # an id and no number: its report is not here
+    case = city.cases.get(_number(city, op["case"]) or "")
     if case is None:
         return "quarantined", "unknown_case"
     job = case.jobs.get(op["assignment"] or 0)
@@ -247,17 +260,52 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
         return "recorded", "erased"
     if len(data.get("words", "")) > 4_000:
         return "quarantined", "words_too_long"
+    if told and told.person == known.person and op["t"] in LEADS_FROM:
+        job = _own_report(case, mine)
     was = case.state
     told = _moved(city, case, job, mine, op)
     case.was = was if case.state != was else case.was
-    _touch(city, case)
+    if told[0] != "applied" or case.state != was or data.get("words") or op["photos"]:
+        _touch(city, case)
     return told
+
+
+def _reported(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | None]:
+    """A problem that the crew met: all are of one kind and in one place here, so that any may join any."""
+    if op["data"].get("bad"):
+        return "quarantined", op["data"]["bad"]
+    joined = city.cases.get(op["data"].get("join", ""))
+    while joined and joined.into is not None:
+        joined = _by_id(city, joined.into)
+    if joined and joined.state in OPEN:
+        joined.erased = False
+        joined.version += 1
+        known.case = joined.number
+        return "applied", "joined"
+    city.numbered += 1
+    known.case = f"26-{city.numbered:06}"
+    city.cases[known.case] = Case(known.case, "new", 1, None, False)
+    return "applied", None
+
+
+def _own_report(case: Case, mine: set[int]) -> Job | None:
+    """The job of whoever works on what they reported; a case that is nobody's they take on."""
+    if not case.live and case.state in ("new", "accepted") and mine:
+        number = -1 - len(case.jobs)
+        case.jobs[number] = Job(number, min(mine), case.cycle, False, None)
+        case.was, case.state = case.state, "assigned"
+        case.version += 1
+    return case.live if case.live and case.live.crew in mine else None
+
+
+def _by_id(city: City, id_: int) -> Case:
+    return next(each for each in city.cases.values() if each.id == id_)
 
 
 def _touch(city: City, case: Case) -> None:
     """Something happened to a case; where it was merged into another, to that one."""
     while case.into is not None:
-        case = next(each for each in city.cases.values() if each.id == case.into)
+        case = _by_id(city, case.into)
     case.version += 1
 
 
@@ -299,7 +347,8 @@ def _moved(
     t, live = op["t"], case.live
     if t in FACTS:
         return "applied", None
-    if (job.cycle if job else op["cycle"]) < case.cycle:
+    cycle = job.cycle if job else op["cycle"]
+    if cycle is not None and cycle < case.cycle:
         return "recorded", "reopened"
     if case.state == "cancelled" and city.cancelled and t == "close" and job:
         case.state, case.closings[case.cycle] = "closed", (job.crew, op["data"]["outcome"])
@@ -330,7 +379,7 @@ def _own(case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
     t, reason = op["t"], op["data"].get("reason")
     there = case.state == LEADS_TO.get(t) and (t != "wait" or case.wait == reason)
     if there:
-        return "merged", "done"  # every operation here brings words
+        return ("merged", "done") if op["data"].get("words") or op["photos"] else ("applied", None)
     if case.state not in LEADS_FROM[t]:
         return "recorded", "step_back"
     if t == "start":

@@ -134,7 +134,7 @@ function told(world) {
     return {
       ...known, undoing: Boolean(known.undoing),
       // Its job or case may have been given after the backup: then a person must read it.
-      lost: Boolean(world.reached.restore),
+      lost: Boolean(world.reached.restore) || nowhere(known.op, world.ledger.get(known.op.case)),
       bytes: known.op.photos.map((/** @type {any} */ photo) => photo.id).filter((/** @type {string} */ id) =>
         world.phones.some((/** @type {any} */ phone) => phone.rows("outbox", "chunks").has(`${id}:0000`))),
       // Whoever drops a photo in one tab may do so in the moment in which another tab saves it with an operation.
@@ -143,6 +143,10 @@ function told(world) {
     };
   });
 }
+
+/** The report opened no case: nobody could read it, or it was undone in another tab just before. @param {any} op @param {any} report */
+const nowhere = (op, report) =>
+  Boolean(report && (report.op.data.bad || (op.t !== "start" && (report.undone || report.undoing))));
 
 /** Runs something in a tab to its end. @param {any} world @param {any} tab @param {string} kind @param {() => Promise<any>} act */
 async function asked(world, tab, kind, act) {

@@ -22,6 +22,7 @@ def broken(
             *_operations(db, ledger),
             *_photos(db, ledger, store),
             *_closings(db),
+            *_reports(db, ledger),
             *_order(db, ledger, deposited),
         )
     ]
@@ -35,6 +36,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         )
     }
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
+    erased = _erased(db)
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
         for mark in MARK.findall(json.dumps(json.loads(text), ensure_ascii=False)):
@@ -66,6 +68,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         if result.get("why") == "withdrawn" and op["id"] not in back:
             yield "2", f"{name} is withdrawn, and nobody took it back"
         gone = result.get("result") == "quarantined" or result.get("why") in ("erased", "withdrawn")
+        gone = gone or op["id"] in erased
         due = 0 if gone else 1
         for mark in marks:
             if told.get(mark, 0) != due:
@@ -86,6 +89,7 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
             "SELECT id, upload_sha256, case_id, stored_at, sizes FROM photos"
         )
     }
+    erased = _erased(db)
     results = {
         id_: (result, why)
         for id_, result, why in db.execute(
@@ -96,7 +100,7 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
         op, (result, why) = known["op"], results.get(known["op"]["id"], (None, None))
         if known["undone"] or known["undoing"] or result in (None, "quarantined"):
             continue
-        if why in ("erased", "withdrawn"):
+        if why in ("erased", "withdrawn") or op["id"] in erased:
             continue
         for told in op["photos"]:
             name = f"photo {told['id']} of {op['t']} {op['id']}"
@@ -125,6 +129,34 @@ def _stored(
         data = (store / file[:2] / file[2:4] / f"{file}.jpg").read_bytes()
         if hashlib.sha256(data).hexdigest() != file or b"Exif" in data:
             yield "11", f"{name} is stored as something else"
+
+
+def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """A report is one report, of the case that its author was told; no case is there without any."""
+    for known in ledger:
+        op = known["op"]
+        if op["t"] != "report" or known["undone"] or known["undoing"]:
+            continue
+        rows = db.execute(
+            "SELECT r.number, c.number FROM reports r JOIN cases c ON c.id = r.case_id WHERE r.key = ?",
+            (op["id"].replace("-", ""),),
+        ).fetchall()
+        told = db.execute(
+            "SELECT json_extract(result, '$.report'), json_extract(result, '$.to') FROM operations"
+            " WHERE id = ? AND json_extract(result, '$.result') = 'applied'",
+            (op["id"],),
+        ).fetchall()
+        if [number for number, _ in rows] != [number for number, _ in told]:
+            yield "2", f"report {op['id']} is {rows} and was called {told}"
+    for (number,) in db.execute("SELECT number FROM cases WHERE id NOT IN (SELECT case_id FROM reports)"):
+        yield "2", f"case {number} is there without a report"
+
+
+def _erased(db: sqlite3.Connection) -> set[str]:
+    """The operations whose report somebody asked to forget."""
+    keys = db.execute("SELECT key FROM reports WHERE erased_at IS NOT NULL").fetchall()
+    ids = {id_.replace("-", ""): id_ for (id_,) in db.execute("SELECT id FROM operations WHERE t = 'report'")}
+    return {ids[key] for (key,) in keys if key in ids}
 
 
 def _closings(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -307,6 +307,28 @@ PLANTS = {
     return keep("withdraw", { case""",
             )
         ],
+        # A problem that the crew met.
+        "report-taken-by-nobody": [
+            (
+                "sync/work.py",
+                "        cases.take_on(s, case, min(by.crew_ids), by=by, at=at)\n",
+                "        pass\n",
+            )
+        ],
+        "report-photo-astray": [
+            (
+                "sync/told.py",
+                "    declared.belong(missing, case_id=case.id, report_id=report.id)\n",
+                "",
+            )
+        ],
+        "undone-report-begun": [
+            (
+                OUTBOX,
+                '      .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),\n',
+                "",
+            )
+        ],
         # The city moves what it must not, and the phone keeps what it must not.
         "stale-cycle-closes": [
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")

@@ -43,13 +43,24 @@ async function work(world, tab) {
       shots.push(await engine.keepPhoto(job.ref, luck.pick(world.pictures), "image/jpeg"));
     }
   }
-  if (t === "close") {
-    data.outcome = luck.pick(["fixed", "fixed", "not found", "not ours", "no action"]);
-    if (!shots.length) data.no_photo = luck.pick(["unsafe", "dark", "nothing to see"]);
-  }
+  if (t === "close") Object.assign(data, ending(world, shots));
   const undo = t === "close" || luck.chance(0.2) ? UNDO : 0;
   const entry = await engine.add(t, job, data, { photos: shots, undo, accuracy: 12.5 });
   promised(world, tab, entry);
+}
+
+/** @param {any} world @param {any} tab @param {any} job */
+async function close(world, tab, job) {
+  const shots = [];
+  if (world.luck.chance(0.6)) shots.push(await tab.engine.keepPhoto(job.ref, world.luck.pick(world.pictures), "image/jpeg"));
+  const data = { words: world.words(), ...ending(world, shots) };
+  promised(world, tab, await tab.engine.add("close", job, data, { photos: shots, undo: UNDO, accuracy: 12.5 }));
+}
+
+/** @param {any} world @param {any[]} shots */
+function ending({ luck }, shots) {
+  const outcome = luck.pick(["fixed", "fixed", "not found", "not ours", "no action"]);
+  return { outcome, ...(shots.length ? {} : { no_photo: luck.pick(["unsafe", "dark", "nothing to see"]) }) };
 }
 
 /** Somebody was shown that this is saved. @param {any} world @param {any} tab @param {any} entry */
@@ -78,15 +89,48 @@ async function undo(world, tab) {
 /** @param {any} world @param {any} tab @param {string} id */
 async function undone(world, tab, id) {
   const { engine, phone } = tab;
-  const promised = phone.promised.delete(id); // from here until we are told, either is right
   const known = world.ledger.get(id);
+  if (!known) return false; // another tab is saving it just now
+  const promised = phone.promised.delete(id); // from here until we are told, either is right
   known.undoing = tab;
   const gone = await engine.undo(id);
   if (gone) Object.assign(known, { undone: true });
   else if (promised) phone.promised.add(id);
   known.undoing = null;
+  if (gone && known.op.t === "report") world.count("report_undone");
   return gone;
 }
+
+/** A problem met in the field: only told, or told, begun and closed. @param {any} world @param {any} tab */
+async function report(world, tab) {
+  const { luck } = world, { engine } = tab;
+  const id = luck.id(), shots = [];
+  /** @type {Record<string, any>} */
+  const data = {
+    service: "light-out", group: "streetlight", words: world.words(), lang: "en", lat: 39.6, lon: -71.2, accuracy: 8, answers: {},
+  };
+  if (luck.chance(0.2)) data.join = elsewhere(world).ref;
+  if (luck.chance(0.05)) Object.assign(data, { service: "moon-out", bad: "unknown_service" });
+  if (luck.chance(0.4)) shots.push(await engine.keepPhoto("report", luck.pick(world.pictures), "image/jpeg"));
+  const entry = await engine.report(data, { title: { en: "?" }, address: "" }, { id, photos: shots, undo: UNDO });
+  promised(world, tab, entry);
+  world.count("report");
+  if (shots.length) world.count("report_photo");
+  if (luck.chance(0.4)) return;
+  const job = (await engine.view()).jobs.find((/** @type {any} */ each) => each.ref === id);
+  if (!job) return; // undone meanwhile
+  promised(world, tab, await engine.add("start", job, {}));
+  if (luck.chance(0.4)) {
+    // Closed some time, like any other job, or a mistake.
+    if (luck.chance(0.6)) world.schedule.start(tab, "undo", () => undone(world, tab, id));
+    return;
+  }
+  world.count("report_and_close");
+  await close(world, tab, job);
+}
+
+/** What the city has put by is seldom, and a person looks twice at it. @param {any} entry */
+const waitsThere = ({ result }) => ["held", "deposited"].includes(result?.result);
 
 /** What the screen does where something is taken back: here if it can be, or the city is asked to.
  * @param {any} world @param {any} tab */
@@ -96,7 +140,8 @@ async function takeBack(world, tab) {
   const all = [...outbox, ...sent];
   const able = all.filter((/** @type {any} */ entry) => engine.mayWithdraw(entry, all));
   if (!able.length) return;
-  const { id } = world.luck.pick(able).op;
+  const waits = able.filter(waitsThere);
+  const { id } = world.luck.pick(waits.length ? waits : able).op;
   if (await undone(world, tab, id)) return;
   const entry = await engine.withdraw(id);
   if (!entry) return;
@@ -114,7 +159,10 @@ export function sync(world, tab) {
 
 /** @param {any} world @param {any} tab */
 async function looked(world, tab) {
-  const { outbox, problem } = await tab.engine.view();
+  const { outbox, sent, problem } = await tab.engine.view();
+  const all = [...outbox, ...sent];
+  const waits = all.some((entry) => waitsThere(entry) && tab.engine.mayWithdraw(entry, all));
+  if (waits && world.luck.chance(0.9)) world.schedule.start(tab, "undo", () => takeBack(world, tab));
   const due = await tab.engine.due();
   const left = outbox.filter((/** @type {any} */ { op }) => tab.phone.rows("outbox", "ops").has(op.id));
   if (left.length && (due === null || !Number.isFinite(due))) {
@@ -137,6 +185,15 @@ export const STEPS = {
       const tab = anyTab(world);
       if (!tab) return false;
       world.schedule.start(tab, "work", () => work(world, tab));
+      return name(world, tab);
+    },
+  },
+  report: {
+    weight: 4,
+    act(world) {
+      const tab = anyTab(world);
+      if (!tab) return false;
+      world.schedule.start(tab, "report", () => report(world, tab));
       return name(world, tab);
     },
   },
@@ -204,7 +261,7 @@ export const STEPS = {
       const { luck } = world;
       const verb = luck.weighed({
         open: 4, join: 1, assign: 8, unassign: 2, accept: 1, merge: 2, unmerge: 1, cancel: 1, close: 1, reopen: 4, resume: 1,
-        note: 1, erase: 0.7, crews: 1, disable: 0.5, enable: 1, release: 1,
+        note: 1, erase: 0.7, crews: 4, disable: 0.5, enable: 1, release: 1,
       });
       const told = { verb, a: luck.below(1_000), b: luck.below(1_000), c: luck.below(1_000) };
       return `${verb} ${call("office", { ...told, at: world.tick(30_000) })}`;

@@ -98,15 +98,30 @@ function ledger() {
       } else if (same(known.op, entry.op)) {
         known.op = entry.op; // what it followed may have been undone
       } else world.violation("1", `${id} was written over on phone ${phone.name}`);
-      if (known && !known.undone && !known.undoing?.alive) phone.promised.add(id);
+      if (known && !takenBack(known)) phone.promised.add(id);
     }
     for (const id of phone.promised) {
       const there = phone.rows("outbox", "ops").has(id) || phone.rows("outbox", "sent").has(id);
       if (there || phone.dropped.has(id)) continue;
+      if (goesAlong(world.ledger.get(id))) {
+        phone.promised.delete(id);
+        continue;
+      }
       world.violation("1", `${id} (${world.ledger.get(id).op.t}) is gone from phone ${phone.name}`);
       phone.promised.delete(id);
     }
   }
+}
+
+/** Whoever undoes something may hear that it is gone before, after or never. @param {any} known */
+const takenBack = (known) => known.undone || Boolean(known.undoing?.alive);
+
+/** The start of work on a report that is undone is undone with it. @param {any} known */
+function goesAlong(known) {
+  const report = known.op.t === "start" && world.ledger.get(known.op.case);
+  if (!report || !takenBack(report)) return false;
+  known.undone = true;
+  return true;
 }
 
 /** @param {any} a @param {any} b */

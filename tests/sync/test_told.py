@@ -89,6 +89,22 @@ def test_a_crew_reports_and_closes_before_it_knows_the_number(engine: Engine, lu
         assert case.assignments[-1].given_at <= closing.done_at <= closing.closed_at
 
 
+def test_a_reports_photo_that_came_after_it_reaches_the_crew(
+    engine: Engine, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    """The other phones of the crew had the job already; and what was closed may still be taken back."""
+    op = report(luis, photos=[declare(picture())])
+    number = luis.exchange(op, on(luis, "start", op))["results"][0]["to"]
+    luis.exchange()
+    close = luis.op("close", luis.job(number), outcome="not found")
+    luis.exchange(close)
+    luis.upload(picture(), op["photos"][0]["id"])
+    [job] = [row for news in luis.exchange()["changes"].values() for row in news["set"]]
+    assert (job["ref"], len(job["told"][0]["photos"])) == (number, 1)
+    back = luis.op("withdraw", job, op=close["id"])
+    assert [r["result"] for r in luis.exchange(back)["results"]] == ["applied"]
+
+
 def test_work_on_a_report_that_is_not_here_yet_is_held(engine: Engine, luis: Phone) -> None:
     op = report(luis)
     start = on(luis, "start", op)
