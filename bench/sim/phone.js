@@ -71,7 +71,7 @@ export function createPhone(world, name) {
       },
     };
     tab.engine = code.createEngine({
-      store: storeOf(),
+      store: code.recall(storeOf(), luck.id),
       net: code.net,
       clock: phone.clock,
       random: { id: luck.id, fraction: luck.fraction },
@@ -119,13 +119,15 @@ export function createPhone(world, name) {
           const found = [...rows(base, store)].filter(([key]) => key.startsWith(prefix));
           return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, structuredClone(value)]);
         }),
-      write(/** @type {string} */ base, /** @type {any[]} */ changes) {
-        const kept = structuredClone(changes); // what is put is what it was when it was put
+      write(/** @type {string} */ base, /** @type {any} */ changes) {
+        const decide = typeof changes === "function" ? changes : async () => changes;
         const task = current();
-        return schedule.park(() => {
+        return schedule.park(async () => {
           handle();
           if (phone.full && luck.chance(0.5)) throw Object.assign(new Injected("full"), { name: "QuotaExceededError" });
-          written(task, base, kept);
+          const decided = await decide(async (/** @type {string} */ store, /** @type {string} */ key) =>
+            structuredClone(rows(base, store).get(key)));
+          written(task, base, structuredClone(decided)); // what is put is what it was when it was put
         });
       },
     };

@@ -46,7 +46,7 @@ SMALL = (
     Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
     Change(OUTBOX, "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"),
 )
-NEXT = Change(OUTBOX, "id, n, t, v: 1, ...own", "id, n, t, v: 2, ...own")
+NEXT = Change(OUTBOX, "id, n: 0, t, v: 1, ...own", "id, n: 0, t, v: 2, ...own")
 
 
 def changed(text: str, change: Change) -> str:
@@ -183,7 +183,8 @@ PLANTS = {
             (
                 OUTBOX,
                 "    const ref = own.case || id;\n",
-                """    const id = `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+                """    const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
+    const id = `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
     const ref = own.case || id;
 """,
             ),
@@ -257,6 +258,13 @@ PLANTS = {
             ("sync/uploads.py", "    if hashlib.sha256(data).hexdigest() != sha256:\n", "    if not data:\n")
         ],
         # The phone trips over itself.
+        "stale-memory": [
+            (
+                JS + "recall.js",
+                "      if (now && had && had.mark === now) return [...had.rows];\n",
+                "      if (had) return [...had.rows];\n",
+            )
+        ],
         "two-tabs": [(ENGINE, "    await lock(async (over) => {\n", "    await alone(async (over) => {\n")],
         "no-due-time": [
             (

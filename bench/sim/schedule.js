@@ -62,7 +62,7 @@ export function createSchedule(luck, count) {
       count("kill");
       if (luck.chance(0.5)) {
         try {
-          next.act(); // it reached the disk or the city, and nobody was told
+          await next.act(); // it reached the disk or the city, and nobody was told
         } catch {
           // nobody was told of that either
         }
@@ -71,7 +71,7 @@ export function createSchedule(luck, count) {
       return true;
     }
     try {
-      next.resolve(next.act());
+      next.resolve(await next.act());
     } catch (fault) {
       next.reject(fault);
     }

@@ -30,7 +30,8 @@ console.error = (...told) => {
 async function code(folder, release) {
   const { createEngine } = await import(pathToFileURL(`${folder}/engine.js`).href);
   const { net } = await import(pathToFileURL(`${folder}/exchange.js`).href);
-  return { createEngine, net, release };
+  const { recall } = await import(pathToFileURL(`${folder}/recall.js`).href);
+  return { createEngine, net, recall, release };
 }
 
 /** @param {number} seed @param {{ users: any[], photos: string[] }} city @param {any[]} releases */

@@ -1,9 +1,10 @@
 // The outbox and mirror of a crew's phone, with the real engine and everything around it faked.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
+import { recall } from "../../pwa/static/js/recall.js";
 
 const LAMP = {
   kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",
@@ -12,10 +13,11 @@ const LAMP = {
 
 const ROSA = { name: "Rosa", lang: "es", crews: [{ id: 7, name: "Lights 2" }] };
 
-/** Text keys, whole writes, like the browser's. `breaks` makes the next write fail. */
+/** Text keys, whole writes one after the other, like the browser's. `breaks` makes the next write fail. */
 function memory() {
   const bases = { outbox: new Map(), mirror: new Map() };
   const rows = (base, store) => bases[base].get(store) ?? bases[base].set(store, new Map()).get(store);
+  let turn = Promise.resolve();
   return {
     breaks: 0,
     async get(base, store, key) {
@@ -25,9 +27,15 @@ function memory() {
       return [...rows(base, store)].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([key, value]) => [key, structuredClone(value)]);
     },
-    async write(base, changes) {
+    write(base, changes) {
+      const written = turn.then(() => this.written(base, changes));
+      turn = written.catch(() => {});
+      return written;
+    },
+    async written(base, changes) {
       if (this.breaks && this.breaks-- === 1) throw new Error("disk");
-      for (const [what, store, key, value] of changes) {
+      const decided = typeof changes === "function" ? await changes((store, key) => this.get(base, store, key)) : changes;
+      for (const [what, store, key, value] of decided) {
         if (what === "put") rows(base, store).set(key, structuredClone(value));
         else rows(base, store).delete(key);
       }
@@ -788,7 +796,7 @@ test("words fit where nothing else does: the reserve is given up for them", asyn
   assert.ok(await store.get("outbox", "chunks", "reserve"));
   const write = store.write;
   store.write = async (base, changes) => {
-    const full = (await store.get("outbox", "chunks", "reserve")) && changes.some(([what]) => what === "put");
+    const full = (await store.get("outbox", "chunks", "reserve")) && (typeof changes === "function" || changes.some(([what]) => what === "put"));
     if (full) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
     return write.call(store, base, changes);
   };
@@ -860,3 +868,53 @@ test("all work can be carried to the city as a file", async () => {
   assert.deepEqual(ops, [op]);
   assert.deepEqual([photos[0].id, [...new Uint8Array(photos[0].data[0])]], [shot.id, [1, 2, 3]]);
 });
+
+test("two tabs that save at the same moment count on, one after the other", async () => {
+  const store = memory();
+  const tabs = [phone({ store }), phone({ store, random: { id: randomUUID, fraction: () => 0.5 } })];
+  const kept = await Promise.all(tabs.map(({ engine }) => engine.add("note", LAMP, { words: "x" })));
+  assert.deepEqual(kept.map(({ op }) => op.n).sort(), [1, 2]);
+});
+
+test("a photo that another tab saves while it is dropped here keeps its bytes", async () => {
+  const store = memory();
+  const { engine } = phone({ store });
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  const { write } = store;
+  store.write = async (...told) => {
+    store.write = write;
+    await phone({ store, random: { id: randomUUID, fraction: () => 0.5 } }).engine.add("photo", LAMP, {}, { photos: [shot] });
+    await store.write(...told);
+  };
+  await engine.dropPhoto(shot.id);
+  assert.equal((await engine.bytesOf(shot)).length, 1);
+});
+
+test("nothing that was read is changed by those who read it", async () => {
+  const raw = memory();
+  let marks = 0;
+  const once = recall(raw, () => `mark-${++marks}`);
+  const store = { ...once, all: async (...told) => deepFrozen(await once.all(...told)) };
+  const { engine, net, time } = phone({ store });
+  await engine.sync();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.reply = () => ({ status: 500, json: null });
+  await engine.sync();
+  net.reply = null;
+  await engine.sync();
+  await engine.withdraw(op.id);
+  time.now += UNDO_MS;
+  await engine.sync();
+  const { sent, outbox, shots } = await engine.view();
+  assert.deepEqual([sent.length, outbox.length, shots[0].uploaded], [2, 0, true]);
+});
+
+/** @template T @param {T} value @returns {T} */
+function deepFrozen(value) {
+  if (value && typeof value === "object" && !(value instanceof ArrayBuffer)) {
+    for (const each of Object.values(value)) deepFrozen(each);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -25,7 +25,8 @@ function memory() {
         .map(([key, value]) => [key, structuredClone(value)]);
     },
     async write(base, changes) {
-      for (const [what, store, key, value] of changes) {
+      const decided = typeof changes === "function" ? await changes((store, key) => this.get(base, store, key)) : changes;
+      for (const [what, store, key, value] of decided) {
         if (what === "put") rows(base, store).set(key, structuredClone(value));
         else rows(base, store).delete(key);
       }

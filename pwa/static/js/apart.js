@@ -2,6 +2,7 @@
 
 /** @typedef {import("./engine.js").Store} Store */
 /** @typedef {import("./engine.js").Change} Change */
+/** @typedef {import("./engine.js").Decide} Decide */
 
 const OWN = "resident:";
 
@@ -26,9 +27,10 @@ export function apart(store) {
     },
     async write(base, changes) {
       if (base === "mirror") return;
-      await store.write(
-        base,
-        changes.map((change) => {
+      /** @type {Decide} */
+      const decide = typeof changes === "function" ? changes : async () => changes;
+      await store.write(base, async (get) =>
+        (await decide((name, key) => get(name, named(name, key)))).map((change) => {
           const [what, name, key] = change;
           return /** @type {Change} */ (what === "put" ? [what, name, named(name, key), change[3]] : [what, name, named(name, key)]);
         }),

@@ -25,10 +25,12 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  *   thumb?: ArrayBuffer }} Shot
  * @typedef {{ ending?: string, notes?: string[], id?: string, fields?: [string, string][] }} Draft what a form held
  * @typedef {["put", string, string, unknown] | ["del", string, string]} Change
+ * @typedef {(get: (store: string, key: string) => Promise<any>) => Promise<Change[]>} Decide
  * @typedef {{
  *   get(base: string, store: string, key: string): Promise<any>,
  *   all(base: string, store: string, prefix?: string): Promise<[string, any][]>,
- *   write(base: string, changes: Change[]): Promise<void> }} Store one write is one strict transaction
+ *   write(base: string, changes: Change[] | Decide): Promise<void> }} Store one write is one strict transaction; what
+ *   is decided by what is there is read in it, and waits for nothing else
  * @typedef {{ status: number, json: any, retryAfter?: number }} Reply `json` is null unless it came as JSON
  * @typedef {{
  *   enrol(code?: string): Promise<Reply>,

@@ -60,11 +60,10 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   async function keep(t, own, data, label, more) {
     const { photos = [], undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
     const now = clock();
-    const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
     const ref = own.case || id;
     /** @type {Op} */
     const op = {
-      id, n, t, v: 1, ...own, case: ref, prev: await last(ref), device_time: new Date(now).toISOString(), accuracy,
+      id, n: 0, t, v: 1, ...own, case: ref, prev: await last(ref), device_time: new Date(now).toISOString(), accuracy,
       data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
     };
     /** @type {Entry} */
@@ -73,9 +72,9 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ...(before ? { before } : {}),
     };
     const used = draftOf ? [draftOf] : await refsOf(ref);
-    await firm([
+    await firm(async (get) => [
+      ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
       ["put", "ops", id, entry],
-      ["put", "kv", "n", n],
       .../** @type {Change[]} */ (used.map((each) => ["del", "drafts", draftKey(each)])),
       .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
     ]);
@@ -207,7 +206,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   }
 
   /** A write that must not fail for want of space: the reserve is given up for it.
-   * @param {Change[]} changes */
+   * @param {Change[] | import("./engine.js").Decide} changes */
   async function firm(changes) {
     try {
       await store.write("outbox", changes);

@@ -45,9 +45,11 @@ export function createPictures({ store, net, clock, random, digest, user }) {
 
   /** @param {string} id */
   async function dropPhoto(id) {
-    /** @type {Shot | undefined} */
-    const shot = await store.get("outbox", "photos", id);
-    if (shot && shot.op === null) await store.write("outbox", allGone(shot));
+    await store.write("outbox", async (get) => {
+      /** @type {Shot | undefined} */
+      const shot = await get("photos", id);
+      return shot?.op === null ? allGone(shot) : []; // another tab may have saved it
+    });
   }
 
   /** The whole photo as it will be sent, in pieces; empty where only its thumbnail is left.
@@ -69,12 +71,13 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     return shots.sort((a, b) => a.at - b.at);
   }
 
-  /** Sends one photo, from where an earlier try ended. One that the city cannot read is marked, and holds up no
-   * other. @param {Shot} shot @param {() => boolean} over */
-  async function send(shot, over) {
+  /** Sends one photo, from where an earlier try ended, and says how it stands then. One that the city cannot read is
+   * marked, and holds up no other. @param {Shot} unsent @param {() => boolean} over */
+  async function send(unsent, over) {
+    const shot = { ...unsent };
     let offset = 0;
     for (let i = 0; i < shot.pieces + 3 && !shot.uploaded && !shot.refused; i++) {
-      if (over()) return;
+      if (over()) return shot;
       const index = Math.floor(offset / PIECE);
       /** @type {ArrayBuffer | undefined} */
       const piece = await store.get("outbox", "chunks", chunkKey(shot.id, index));
@@ -95,6 +98,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     }
     if (!shot.uploaded && !shot.refused) throw new Stopped("server");
     await store.write("outbox", [["put", "photos", shot.id, shot]]);
+    return shot;
   }
 
   return { keepPhoto, dropPhoto, bytesOf, mine, unsent, send };

@@ -183,9 +183,9 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       const entry = waiting.get(shot.op ?? "");
       if (over()) return false;
       if (entry && !entry.result) continue; // its operation goes first
-      await pictures.send(shot, over);
+      const { refused } = await pictures.send(shot, over);
       sentOne ||= Boolean(entry) && (tried.get(shot.op ?? "") ?? 0) < 2;
-      if (shot.refused) await toldOf(shot);
+      if (refused) await toldOf(shot);
     }
     return sentOne;
   }

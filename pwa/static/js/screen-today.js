@@ -11,6 +11,7 @@ import { isBegun } from "./screen-report.js";
 /** @typedef {import("./jobs.js").Job} Job */
 /** @typedef {import("./phone.js").View} View */
 
+const AT_ONCE = 30; // rows: more than one screen shows
 const LATE_ROWS = 2; // so many done jobs are shown before they fold up
 
 /** @type {"due" | "priority" | "nearest"} */
@@ -69,9 +70,19 @@ export async function today(app, view) {
     list.append(row);
   }
   const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
-  for (const job of [...done, ...open]) list.append(row(job, job === current, now));
+  const stands = document.querySelector("#main [data-list]"); // and may be scrolled
+  grow(list, [...done, ...open], (job) => row(job, job === current, now), stands ? Infinity : AT_ONCE);
   if (!list.children.length) list.replaceWith(clone(view.empty ? "t-loading" : "t-empty"));
   return screen;
+}
+
+/** First what is in sight: nobody waits for hundreds of rows to see that their work is saved.
+ * @param {HTMLElement} list @param {Job[]} jobs @param {(job: Job) => Node} row @param {number} most at once */
+function grow(list, jobs, row, most) {
+  list.append(...jobs.slice(0, most).map(row));
+  const rest = jobs.slice(most);
+  if (!rest.length) return;
+  requestAnimationFrame(() => setTimeout(() => list.isConnected && grow(list, rest, row, most)));
 }
 
 /** @param {Job} job @param {boolean} current @param {number} now */

@@ -1,7 +1,12 @@
 // Two databases in the browser: "outbox", which is version 1 for ever and holds what nobody else has, and
 // "mirror", which can be thrown away. Keys are text; one write is one transaction, on the disk when it ends.
 
+import { randomId } from "./random.js";
+import { recall } from "./recall.js";
+
 /** @typedef {import("./engine.js").Change} Change */
+
+/** @typedef {keyof typeof STORES} Base */
 
 const STORES = {
   outbox: ["ops", "photos", "chunks", "sent", "drafts", "kv"],
@@ -30,7 +35,7 @@ export function openStore() {
     return open;
   }
 
-  return {
+  return recall({
     async get(name, store, key) {
       const tx = (await base(name)).transaction(store);
       return asked(tx.objectStore(store).get(key));
@@ -42,25 +47,32 @@ export function openStore() {
       return keys.map((key, i) => [String(key), values[i]]);
     },
     async write(name, changes) {
-      const stores = [...new Set(changes.map(([, store]) => store))];
-      const tx = (await base(name)).transaction(stores, "readwrite", { durability: "strict" });
+      const tx = (await base(name)).transaction(STORES[/** @type {Base} */ (name)], "readwrite", { durability: "strict" });
       const written = new Promise((resolve, reject) => {
         tx.oncomplete = resolve;
         tx.onabort = () => reject(tx.error ?? new Error("the phone would not keep it"));
       });
-      for (const [what, store, key, value] of changes) {
-        if (what === "put") tx.objectStore(store).put(value, key);
-        else tx.objectStore(store).delete(key);
+      try {
+        const decided =
+          typeof changes === "function" ? await changes((store, key) => asked(tx.objectStore(store).get(key))) : changes;
+        for (const [what, store, key, value] of decided) {
+          if (what === "put") tx.objectStore(store).put(value, key);
+          else tx.objectStore(store).delete(key);
+        }
+      } catch (fault) {
+        written.catch(() => {});
+        if (!tx.error) tx.abort();
+        throw fault;
       }
       await written;
     },
-  };
+  }, randomId);
 }
 
 /** @param {string} name @returns {Promise<IDBDatabase>} */
 function opened(name) {
   return new Promise((resolve, reject) => {
-    const base = /** @type {keyof typeof STORES} */ (name);
+    const base = /** @type {Base} */ (name);
     const request = indexedDB.open(name, VERSIONS[base]);
     request.onupgradeneeded = () => {
       for (const store of [...request.result.objectStoreNames]) request.result.deleteObjectStore(store);
