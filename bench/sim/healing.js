@@ -135,13 +135,22 @@ function told(world) {
       ...known, undoing: Boolean(known.undoing),
       // Its job or case may have been given after the backup: then a person must read it.
       lost: Boolean(world.reached.restore) || nowhere(known.op, world.ledger.get(known.op.case)),
+      unreadable: known.op.photos.filter((/** @type {any} */ { sha256 }) => world.unreadable.has(sha256)).map((/** @type {any} */ { id }) => id),
       bytes: known.op.photos.map((/** @type {any} */ photo) => photo.id).filter((/** @type {string} */ id) =>
         world.phones.some((/** @type {any} */ phone) => phone.rows("outbox", "chunks").has(`${id}:0000`))),
+      unread: holders.flatMap((/** @type {any} */ phone) => untold(world, phone, known.op.id)),
       // Whoever drops a photo in one tab may do so in the moment in which another tab saves it with an operation.
       dropped: known.op.photos.some((/** @type {any} */ photo) => world.thrownAway.has(photo.id)),
       heard: holders.map((/** @type {any} */ phone) => phone.rows("outbox", "sent").get(known.op.id).result),
     };
   });
+}
+
+/** Photos that cannot be read and stand on a phone as if all were well. @param {any} world @param {any} phone @param {string} id */
+function untold(world, phone, id) {
+  const own = [...phone.rows("outbox", "photos").values()].filter((shot) => shot.op === id && world.unreadable.has(shot.sha256));
+  const { seen } = phone.rows("outbox", "sent").get(id);
+  return own.filter((shot) => !shot.refused || (seen && !phone.readOf.has(shot.id))).map((shot) => shot.id);
 }
 
 /** The report opened no case: nobody could read it, or it was undone in another tab just before. @param {any} op @param {any} report */

@@ -61,6 +61,8 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         bad = op["data"].get("bad")
         if result.get("result") == "quarantined" and not (bad or op["data"].get("poison") or known["lost"]):
             yield "18", f"{name} was set aside: {result.get('why')}"
+        for photo in known["unread"]:
+            yield "3", f"{name}: nobody was told that photo {photo} cannot be read"
         for heard in known["heard"]:
             if heard.get("result") != result.get("result"):
                 yield "3", f"{name} is {result}, and its author reads {heard}"
@@ -107,6 +109,9 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
             sha, photo_id, _case, fault = declared.get((op["id"], told["id"]), (None, None, None, None))
             if sha != told["sha256"]:
                 yield "11", f"{name} is not declared as it was"
+            elif told["id"] in known["unreadable"]:
+                if not known["dropped"] and (photo_id is not None or fault != "not_a_photo"):
+                    yield "11", f"{name} is no picture, and the city says {fault}"
             elif photo_id is None and fault not in (None, "late"):
                 yield "11", f"{name} was refused: {fault}"
             elif photo_id is None and not known["dropped"]:

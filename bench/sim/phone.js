@@ -42,6 +42,7 @@ export function createPhone(world, name) {
     tabs: /** @type {any[]} */ ([]),
     promised: /** @type {Set<string>} */ (new Set()), // operations that somebody here was shown as saved
     dropped: /** @type {Set<string>} */ (new Set()), // forgotten here, since the city said that they are safe
+    readOf: /** @type {Set<string>} */ (new Set()), // refused photos that somebody here saw to be so
     lockedBy: /** @type {any} */ (null),
     safe: 0,
     lastSound: "",
@@ -164,7 +165,16 @@ export function createPhone(world, name) {
       }
       return;
     }
-    for (const [what, store, key] of changes) {
+    for (const [what, store, key, value] of changes) {
+      if (what === "put" && store === "photos" && value.refused && !rows("outbox", "photos").get(key)?.refused) {
+        count("photo_refused");
+        if (!world.unreadable.has(value.sha256)) world.violation("11", `photo ${key} was given up: ${value.refused}`);
+      }
+      // Whoever took a photo that nobody can read is told so, until they have seen it.
+      if (what === "del" && store === "sent" && !put("ops", key) && !put("sent", key)) {
+        const own = [...rows("outbox", "photos").values()].filter(({ op, sha256 }) => op === key && world.unreadable.has(sha256));
+        if (own.some(({ id }) => !phone.readOf.has(id))) world.violation("3", `nobody was told that a photo of ${key} cannot be read`);
+      }
       if (what === "del" && store === "ops" && rows("outbox", "ops").has(key)) {
         if (task.kind === "undo") continue;
         if (!task.trusted) world.violation("15", `${key} left the outbox without the city's answer`);

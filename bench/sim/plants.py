@@ -134,8 +134,8 @@ PLANTS = {
         "clear-before-store": [
             (
                 ROUND,
-                "        changes.push(...answered(entry, result, upto));\n",
-                """        const [gone, kept] = answered(entry, result, upto);
+                "        changes.push(...answered(entry, result, upto, refused.has(result.id)));\n",
+                """        const [gone, kept] = answered(entry, result, upto, refused.has(result.id));
         await store.write("outbox", [gone]);
         changes.push(kept);
 """,
@@ -314,6 +314,17 @@ PLANTS = {
                 """    await store.write("outbox", [["del", "ops", id]]);
     return keep("withdraw", { case""",
             )
+        ],
+        # A photo that is none.
+        "unreadable-untold": [
+            (
+                JS + "pictures.js",
+                '(entry ? [["put", "sent", entry.op.id, { ...entry, seen: false }]] : [])',
+                "([])",
+            )
+        ],
+        "unreadable-for-ever": [
+            (JS + "pictures.js", 'reply.fault !== "digest") shot.refused', "!reply.fault) shot.refused")
         ],
         # A problem that the crew met.
         "report-taken-by-nobody": [

@@ -239,9 +239,13 @@ export const STEPS = {
       const tab = anyTab(world);
       if (!tab) return false;
       world.schedule.start(tab, "dismiss", async () => {
-        const { sent } = await tab.engine.view();
+        const { sent, shots } = await tab.engine.view();
         const news = sent.filter((/** @type {any} */ entry) => !entry.seen);
-        if (news.length) await tab.engine.dismiss(world.luck.pick(news).op.id);
+        if (!news.length) return;
+        const { id } = world.luck.pick(news).op;
+        const read = shots.filter((/** @type {any} */ shot) => shot.op === id && shot.refused);
+        for (const shot of read) tab.phone.readOf.add(shot.id);
+        await tab.engine.dismiss(id);
       });
       return name(world, tab);
     },

@@ -1,6 +1,7 @@
 // The world of one seed: crews at work, an office that moves on, and everything that can go wrong. Started by
 // worker.py with two folders of the phone's code: today's release and the next one.
 
+import { createHash } from "node:crypto";
 import { pathToFileURL } from "node:url";
 import { healed } from "./healing.js";
 import { createLuck } from "./luck.js";
@@ -10,6 +11,8 @@ import { STEPS } from "./steps.js";
 import { call, listen, say } from "./wire.js";
 
 const [, , today, next] = process.argv;
+const UNREADABLE = 2; // of the pictures, the last ones
+const hashed = (/** @type {ArrayBuffer} */ data) => createHash("sha256").update(Buffer.from(data)).digest("hex");
 const START = Date.UTC(2026, 4, 12, 13, 30);
 
 /** @type {any} */
@@ -42,6 +45,7 @@ function createWorld(seed, city, releases) {
   const made = {
     seed, luck, reached, releases, now: START, step: 0, order: 0, late: [], healing: false,
     users: city.users, pictures: city.photos.map((text) => Uint8Array.from(Buffer.from(text, "base64")).buffer),
+    unreadable: /** @type {Set<string>} */ (new Set()), // what hashes to this is no picture
     phones: /** @type {any[]} */ ([]),
     ledger: /** @type {Map<string, any>} */ (new Map()),
     thrownAway: /** @type {Set<string>} */ (new Set()), // photos that somebody dropped
@@ -65,6 +69,7 @@ function createWorld(seed, city, releases) {
     copyPhone: /** @type {any} */ (null),
     backup: false,
   };
+  for (const picture of made.pictures.slice(-UNREADABLE)) made.unreadable.add(hashed(picture));
   made.schedule = createSchedule(luck, made.count);
   made.fetch = weather(made);
   /** Everything on one phone, on another: as after a change of handsets. */
@@ -74,7 +79,7 @@ function createWorld(seed, city, releases) {
     copy.flushed = copy.disk.mirror;
     Object.assign(copy, {
       cookies: { ...from.cookies }, user: from.user, release: from.release, promised: new Set(from.promised),
-      dropped: new Set(from.dropped), safe: from.safe,
+      dropped: new Set(from.dropped), readOf: new Set(from.readOf), safe: from.safe,
     });
     for (const id of from.rows("outbox", "ops").keys()) if (made.ledger.has(id)) made.ledger.get(id).cloned = true;
     made.phones.push(copy);

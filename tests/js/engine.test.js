@@ -354,6 +354,49 @@ test("a photo that is none is shown to the crew and holds up nothing", async () 
   assert.equal(view.shots[0].refused, "not_a_photo");
 });
 
+test("of a photo that is none the crew hears also where its operation is answered after it", async () => {
+  const { engine, net, time } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.results[op.id] = { result: "held" };
+  net.piece = async () => ({ status: 422, offset: 0, complete: false, fault: "not_a_photo" });
+  await engine.sync();
+  assert.equal((await engine.view()).shots[0].refused, "not_a_photo");
+  net.results[op.id] = { result: "applied" };
+  time.now += 120_000;
+  await engine.sync();
+  assert.equal((await engine.view()).sent[0].seen, false);
+});
+
+test("a photo that was all there when the city broke off is asked to be looked at, and not given up", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(2 * PIECE).buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.photos.set(shot.id, Buffer.alloc(2 * PIECE));
+  await engine.sync();
+  const [{ uploaded, refused }] = (await engine.view()).shots;
+  assert.deepEqual([uploaded, refused], [true, undefined]);
+});
+
+test("a city whose memory went back is sent once more what it could not read, after its operation", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  let tries = 0;
+  net.piece = async () => (tries++, { status: 422, offset: 0, complete: false, fault: "not_a_photo" });
+  await engine.sync();
+  net.back = 0;
+  net.stored.clear();
+  net.results[op.id] = { result: "retry", why: "back" };
+  await engine.sync();
+  assert.equal(tries, 1);
+  net.back = undefined;
+  net.results = {};
+  await engine.sync();
+  assert.equal(tries, 2);
+  assert.equal((await engine.view()).shots[0].refused, "not_a_photo");
+});
+
 test("an operation is not held back for its photo, and photos that wait have a due time", async () => {
   const { engine, net } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");

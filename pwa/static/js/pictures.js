@@ -9,6 +9,9 @@ import { PIECE, reached, Stopped } from "./wire.js";
  * @typedef {ReturnType<typeof createPictures>} Pictures
  */
 
+// All of a photo may be there and its end not have been looked at: then this asks for that.
+const NOTHING = new ArrayBuffer(0);
+
 /** @param {Parts} parts */
 export function createPictures({ store, net, clock, random, digest, user }) {
   /**
@@ -80,7 +83,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       if (over()) return shot;
       const index = Math.floor(offset / PIECE);
       /** @type {ArrayBuffer | undefined} */
-      const piece = await store.get("outbox", "chunks", chunkKey(shot.id, index));
+      const piece = offset < shot.bytes ? await store.get("outbox", "chunks", chunkKey(shot.id, index)) : NOTHING;
       if (!piece) {
         shot.refused = "gone";
         break;
@@ -97,7 +100,14 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       else offset = reply.offset;
     }
     if (!shot.uploaded && !shot.refused) throw new Stopped("server");
-    await store.write("outbox", [["put", "photos", shot.id, shot]]);
+    await store.write("outbox", async (get) => {
+      // One that the city cannot read is something to look at, and both are known at once or neither.
+      const entry = shot.refused ? await get("sent", shot.op ?? "") : undefined;
+      return [
+        ["put", "photos", shot.id, shot],
+        .../** @type {Change[]} */ (entry ? [["put", "sent", entry.op.id, { ...entry, seen: false }]] : []),
+      ];
+    });
     return shot;
   }
 

@@ -16,6 +16,8 @@ import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.
 
 // With these the work is not done yet: the phone keeps it and asks again.
 const NOT_YET = ["held", "retry"];
+// With these, of `retry`, the city does not know of the work at all.
+const NOT_STORED = ["back", "login"];
 const FULL = 0.8;
 
 /** @param {Parts} parts @param {Whole} whole */
@@ -96,6 +98,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   async function takeResults(answer, batched, tried) {
     /** How far the log went after it took our work. @type {number | undefined} */
     const upto = answer.log;
+    const refused = new Set((await pictures.mine()).filter((shot) => shot.refused).map(({ op }) => op));
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
@@ -105,7 +108,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
         tried.set(result.id, (tried.get(result.id) ?? 0) + 1);
         changes.push(["put", "ops", result.id, { ...entry, result }]);
       } else {
-        changes.push(...answered(entry, result, upto));
+        changes.push(...answered(entry, result, upto, refused.has(result.id)));
       }
     }
     // What was held or deposited is done later, and the city tells in its user's scope.
@@ -114,12 +117,12 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       if (kind !== "result" || NOT_YET.includes(result)) continue;
       const entry = (await store.get("outbox", "ops", ref)) ?? (await store.get("outbox", "sent", ref));
       const told = { id: ref, result, ...(why ? { why } : {}), ...(to ? { to } : {}) };
-      if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto));
+      if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto, refused.has(ref)));
     }
     const shots = [];
     for (const shot of await pictures.mine()) {
       const now = heardOf(shot, answer);
-      if (now.uploaded !== shot.uploaded || now.upto !== shot.upto) changes.push(["put", "photos", shot.id, now]);
+      if (now.uploaded !== shot.uploaded || now.refused !== shot.refused || now.upto !== shot.upto) changes.push(["put", "photos", shot.id, now]);
       shots.push(now);
     }
     const sent = await outbox.mine("sent");
@@ -138,9 +141,10 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     if (changes.length) await outbox.firm(changes);
   }
 
-  /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @returns {Change[]} */
-  function answered(entry, result, upto) {
-    const seen = result.result === "applied" && !result.why;
+  /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @param {boolean} refused whether
+   * the city could not read one of its photos @returns {Change[]} */
+  function answered(entry, result, upto, refused) {
+    const seen = result.result === "applied" && !result.why && !refused;
     const { id } = entry.op;
     return [["del", "ops", id], ["put", "sent", id, { ...entry, result, at: clock(), upto, seen }]];
   }
@@ -182,18 +186,12 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     for (const shot of await pictures.unsent()) {
       const entry = waiting.get(shot.op ?? "");
       if (over()) return false;
-      if (entry && !entry.result) continue; // its operation goes first
-      const { refused } = await pictures.send(shot, over);
+      // Its operation goes first: the city could not say whose photo it cannot read.
+      if (entry && (!entry.result || NOT_STORED.includes(entry.result.why ?? ""))) continue;
+      await pictures.send(shot, over);
       sentOne ||= Boolean(entry) && (tried.get(shot.op ?? "") ?? 0) < 2;
-      if (refused) await toldOf(shot);
     }
     return sentOne;
-  }
-
-  /** A photo that the city cannot read is something to look at. @param {import("./engine.js").Shot} shot */
-  async function toldOf(shot) {
-    const entry = await store.get("outbox", "sent", shot.op ?? "");
-    if (entry) await store.write("outbox", [["put", "sent", entry.op.id, { ...entry, seen: false }]]);
   }
 
   /** The answer, if the city itself gave it to this very request. @param {Reply} reply @param {string} nonce */
@@ -239,7 +237,10 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
  * @param {import("./engine.js").Shot} shot @param {any} answer @returns {import("./engine.js").Shot}
  */
 function heardOf(shot, { want, log, back }) {
-  const { upto, ...rest } = shot;
+  const { upto, refused, ...others } = shot;
+  // A city whose memory went back no longer knows that it could not read one, and would miss it for ever.
+  const still = refused && (back === undefined || refused === "gone");
+  const rest = still ? { ...others, refused } : others;
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
