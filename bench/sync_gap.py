@@ -33,7 +33,7 @@ from city.lifecycle import DISPATCHER
 from city.places import Place
 from city.schema import Assignment, Case, Crew, Event, Service
 from city.settings import DEFAULT_CITY
-from sync import pull
+from sync import memory, pull
 
 WRITERS = 8
 CASES = 800
@@ -136,8 +136,8 @@ def _followed(engine: Engine, url: str, crew_id: int, ids: list[int]) -> dict[st
 def _pulled(s: Session, crew_id: int, cursor: int) -> tuple[int, set[str]]:
     """As a phone of the crew: the numbers of its jobs."""
     scope = f"crew:{crew_id}"
-    now = pull.reached(s)
-    told = pull.changes(s, [scope], {scope: cursor}, now=now, limit=250, at=datetime.now(UTC))
+    at = datetime.now(UTC)
+    told = pull.changes(s, [scope], {scope: cursor}, now=memory.read(s, at).log, limit=250, at=at)
     news = told.get(scope)
     if news is None:
         return cursor, set()

@@ -27,7 +27,7 @@ SESSION_HOURS = 12
 
 # Asked in nearly every request, so roles and crews come along in one statement.
 _WHOSE = (
-    select(Person)
+    select(Person, Row.device_id)
     .join(Row, Row.person_id == Person.id)
     .where(Row.token_hash == bindparam("token"), Row.until > bindparam("at"))
     .options(joinedload(Person.roles), joinedload(Person.crews))
@@ -125,15 +125,15 @@ def begin(s: Session, person: Person, at: datetime, *, how: str, device: Device 
 
 def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
     """Whose session this is; None for one that ended. May be disabled: what they did is still kept."""
+    return session_of(s, token, at)[0]
+
+
+def session_of(s: Session, token: str | None, at: datetime) -> tuple[Person | None, str | None]:
+    """person_of(), and the id of the phone that their session was used on: see sign_in()."""
     if not token:
-        return None
-    return s.scalars(_WHOSE, {"token": _hashed(token), "at": at}).unique().first()
-
-
-def is_new_on_phone(s: Session, token: str | None) -> bool:
-    """Whether this session has not been used on a phone yet: see sign_in()."""
-    row = s.get(Row, _hashed(token or ""))
-    return row is not None and row.device_id is None
+        return None, None
+    found = s.execute(_WHOSE, {"token": _hashed(token), "at": at}).unique().first()
+    return (found[0], found[1]) if found else (None, None)
 
 
 def sign_in(s: Session, device: Device, token: str | None) -> None:

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from city import events
 from city.events import Actor
@@ -21,11 +21,6 @@ DEMO = "demo"  # the log's subject that says so: no command but the demo's own e
 # What somebody who works for the city may be. Residents need no account, and the system is nobody.
 STAFF = tuple(role for role in ROLES if role not in (RESIDENT, SYSTEM))
 
-_ACTING = (
-    select(Person)
-    .where(Person.id == bindparam("id"))
-    .options(joinedload(Person.roles), joinedload(Person.crews))
-)
 THE_SYSTEM = Actor("system", frozenset({SYSTEM}))
 A_RESIDENT = Actor("resident", frozenset({RESIDENT}))
 
@@ -34,11 +29,6 @@ def actor(person: Person) -> Actor:
     """What a person is to a verb: name for the log, roles, crews. A disabled person may nothing."""
     roles = frozenset() if person.disabled_at else frozenset(r.role for r in person.roles)
     return Actor(f"person:{person.id}", roles, person.id, frozenset(c.id for c in person.crews))
-
-
-def acting(s: Session, person_id: int) -> Actor:
-    """actor() of the person with that id, in one statement."""
-    return actor(s.scalars(_ACTING, {"id": person_id}).unique().one())
 
 
 def reporter(report_id: int) -> Actor:

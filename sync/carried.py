@@ -41,7 +41,7 @@ def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, a
         by = people.actor(s.get_one(Person, device.person_id))
         deposit = "revoked" if device.revoked_at else ""
         rules = Rules(settings.crew_reassigned == "done", settings.crew_cancelled == "done")
-        sender = push.Sender(device.id, device.person_id, deposit, rules=rules)
+        sender = push.Sender(device.id, by, deposit, rules=rules)
     counted: Counter[str] = Counter()
     for ops in _batches(told["ops"]):
         body = {

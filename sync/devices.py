@@ -1,4 +1,4 @@
-"""Which phone this is, who uses it, and whether the city's memory went back since it was last here."""
+"""Which phone this is, and who uses it."""
 
 import hashlib
 import hmac
@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from city import boots, events, logins, people
+from city import events, logins, people
 from city.events import Actor
-from city.schema import Backup, Boot, Device, Person, Root
+from city.schema import Device, Person
 from sync import uploads
 
 TOKEN_DAYS = 90  # from its last use
@@ -24,51 +24,12 @@ WAITING = ("ops", "photos", "oldest")
 MOST = 2**40  # a larger number is none, and JSON columns keep none above 2**64
 # A phone that only asks for news is written down this often: asking must not cost a write.
 SEEN_AGAIN = timedelta(minutes=5)
-# Without a backup, work that a phone has been told of is taken for kept after a week.
-SAFE_AFTER = timedelta(days=7)
 
 
-# Asked at every exchange, so they are made once.
+# Asked at every exchange, so it is made once.
 _BY_TOKEN = select(Device).where(
     or_(Device.token_hash == bindparam("hashed"), Device.next_hash == bindparam("hashed"))
 )
-_KEPT = select(Backup.seq).order_by(Backup.id.desc()).limit(1)
-_SAFE = select(func.max(Root.seq)).where(Root.day < bindparam("day"))
-
-
-def went_back(s: Session, *seen: tuple[str, int]) -> list[int | None]:
-    """From which seq on the database lost what this phone has seen, as after a restore; None where nothing.
-
-    Answers for each epoch with how far the log went in it. The epoch is unknown then (and nobody knows from
-    where on: 0), or the server that followed began to count below that.
-    """
-    newest = boots.newest(s)
-    return [_lost(s, newest, *each) for each in seen]
-
-
-def _lost(s: Session, newest: Boot | None, epoch: str, reached: int) -> int | None:
-    if not epoch:
-        return 0 if reached else None
-    if newest and newest.id == epoch:
-        return None
-    known = s.get(Boot, epoch)
-    if known is None:
-        return 0
-    follower = s.scalars(
-        select(Boot).where(Boot.at > known.at).order_by(Boot.at, Boot.first_seq).limit(1)
-    ).first()
-    return follower.first_seq if follower and follower.first_seq <= reached else None
-
-
-def safe(s: Session, at: datetime) -> int:
-    """The seq up to which a phone may forget what it sent.
-
-    It is what the newest complete backup holds; where none was ever made, what the log held a week ago.
-    """
-    kept = s.scalar(_KEPT)
-    if kept is not None:
-        return kept
-    return s.scalar(_SAFE, {"day": (at - SAFE_AFTER).date()}) or 0
 
 
 def enrol(

@@ -230,6 +230,8 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
     case = told["id"] if told["t"] == "report" else told["case"]  # a report makes its case
     if not is_id(told["id"]) or _whole(n) is None or not isinstance(data, dict):
         raise ValueError("malformed")
+    if told["id"] in (told.get("prev"), data.get("op"), case if told["t"] != "report" else None):
+        raise ValueError("malformed")  # nothing follows on itself, or takes itself back
     if not isinstance(case, str) or not 1 <= len(case) <= 40:
         raise ValueError("malformed")
     if len(told.get("photos") or []) > MAX_PHOTOS:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BigInteger, Executable, bindparam, or_, select, union_all
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city.lifecycle import CLOSED, WAITING
 from city.promises import waits_for
-from city.schema import Case, Clock, FeedRow, Operation, Report, Service
+from city.schema import Case, FeedRow, Operation, Report, Service
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
@@ -28,14 +29,6 @@ _CASES = (
         selectinload(Case.reports).joinedload(Report.photos),
     )
 )
-_ROWS = (
-    select(FeedRow)
-    .where(FeedRow.scope == bindparam("scope"), FeedRow.seq > bindparam("cursor"))
-    .order_by(FeedRow.seq)
-    .limit(bindparam("limit"))
-)
-_PRESENT = _ROWS.where(FeedRow.present)
-_LOG = select(Clock.n)
 
 
 def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
@@ -43,37 +36,58 @@ def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
     return [*(f"crew:{crew_id}" for crew_id in sorted(crew_ids)), f"user:{person_id}"]
 
 
-def reached(s: Session) -> int:
-    """How far the log goes."""
-    return s.scalar(_LOG) or 0
-
-
 def changes(
     s: Session, scopes: Sequence[str], cursors: Mapping[str, int], *, now: int, limit: int, at: datetime
 ) -> dict[str, Any]:
     """For each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next cursor), `more`.
 
-    `now` is reached(), asked before this: whatever was committed up to it is seen, so the cursor may go there
-    even where nothing changed. A phone without a cursor hears of present things only.
+    `now` is how far the log went before this: whatever was committed up to it is seen, so the cursor may go
+    there even where nothing changed, and what came later is told next time. A phone without a cursor hears of
+    present things only.
     """
     found: dict[str, Any] = {}
+    rows = _rows(s, scopes, cursors, now, limit + 1)
     for scope in scopes:
-        cursor = cursors.get(scope, 0)
-        rows = _rows(s, scope, cursor, limit + 1)
-        more, rows = len(rows) > limit, rows[:limit]
-        to = rows[-1].seq if more else max([now, cursor, *(row.seq for row in rows)])
-        limit -= len(rows)
-        news = _told(s, scope, rows, first=cursor == 0, at=at)
-        if news["set"] or news["gone"] or more or to > cursor:
-            found[scope] = {**news, "to": to, "more": more}
+        cursor, news = cursors.get(scope, 0), rows[scope]
+        more, news = len(news) > limit, news[:limit]
+        to = news[-1].seq if more else max(now, cursor)
+        limit -= len(news)
+        told = _told(s, scope, news, first=cursor == 0, at=at)
+        if told["set"] or told["gone"] or more or to > cursor:
+            found[scope] = {**told, "to": to, "more": more}
         if limit <= 0:
             break
     return found
 
 
-def _rows(s: Session, scope: str, cursor: int, limit: int) -> list[FeedRow]:
-    asked = _ROWS if cursor else _PRESENT
-    return list(s.scalars(asked, {"scope": scope, "cursor": cursor, "limit": limit}))
+def _rows(
+    s: Session, scopes: Sequence[str], cursors: Mapping[str, int], now: int, limit: int
+) -> dict[str, list[FeedRow]]:
+    """What is new for each scope, in its order; `limit` rows each at most."""
+    found: dict[str, list[FeedRow]] = {scope: [] for scope in scopes}
+    asked: dict[str, Any] = {"now": now, "limit": limit}
+    for n, scope in enumerate(scopes):
+        asked |= {f"scope{n}": scope, f"cursor{n}": cursors.get(scope, 0)}
+    for row in s.scalars(_of_scopes(len(scopes)), asked):
+        found[row.scope].append(row)
+    return found
+
+
+@cache
+def _of_scopes(count: int) -> Executable:
+    """Asks for so many scopes at once; asked at every exchange, so it is made once."""
+    of_one = [
+        select(FeedRow.__table__)
+        .where(FeedRow.scope == bindparam(f"scope{n}"), FeedRow.seq > bindparam(f"cursor{n}"))
+        .where(FeedRow.seq <= bindparam("now"))
+        .where(or_(FeedRow.present, bindparam(f"cursor{n}", type_=BigInteger) > 0))
+        .order_by(FeedRow.seq)
+        .limit(bindparam("limit"))
+        .subquery()
+        for n in range(count)
+    ]
+    rows = union_all(*(select(each) for each in of_one))
+    return select(FeedRow).from_statement(rows.order_by("seq"))
 
 
 def _told(s: Session, scope: str, rows: Sequence[FeedRow], *, first: bool, at: datetime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import events, locks, people
+from city import events, locks
 from city.db import transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
@@ -39,8 +39,8 @@ TO_REVIEW = text("operations.review IS NOT NULL")
 _ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
 _WAITING_ALONE = _WAITING.with_for_update()
-_AWAITED = select(Row.prev, Row.case_ref).where(
-    NOT_DONE, Row.person_id == bindparam("person"), Row.code == HELD
+_PUT_BY = select(Row.code, Row.device_id, Row.prev, Row.case_ref).where(
+    NOT_DONE, or_(Row.device_id == bindparam("device"), Row.person_id == bindparam("person"))
 )
 _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
     TO_REVIEW,
@@ -62,16 +62,21 @@ class QuarantineFull(Exception):
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose phone it is; None for a resident's. `deposit` ("login", "revoked") says why nothing is done now.
+    """Whose phone it is, and who they are. `deposit` ("login", "revoked") says why nothing is done now.
 
     `secret` is the city's, from which the links to residents' reports follow.
     """
 
     device_id: str
-    person_id: int | None
+    by: Actor
     deposit: str = ""
     secret: str = ""
     rules: Rules = RULES
+
+    @property
+    def person_id(self) -> int | None:
+        """None for a resident's phone."""
+        return self.by.person_id
 
 
 @dataclass
@@ -80,10 +85,6 @@ class Taken:
 
     results: list[dict[str, Any]] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)
-
-
-class _Known(Exception):
-    """The id is taken: this is a replay, or a twin that came a moment too late."""
 
 
 def push(
@@ -120,13 +121,13 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
     Returns the photos that wait for the store.
     """
     taken, rows = Taken(), [row]
-    sender = Sender(row.device_id, row.person_id, rules=rules)
+    sender = Sender(row.device_id, by, rules=rules)
     while rows:  # one after the other: a chain may be as long as a phone likes
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
         over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
-        _again(s, row, sender, by, at, taken)
+        _again(s, row, sender, at, taken)
         if row.code not in (HELD, DEPOSITED):
             rows = _followers(s, over, sender) + rows
     return taken.photos
@@ -137,14 +138,14 @@ def tell(s: Session, row: Row) -> None:
     events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
 
 
-def _again(s: Session, row: Row, sender: Sender, by: Actor, at: datetime, taken: Taken) -> None:
+def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> None:
     op = protocol.reread(row.raw or "")
     if isinstance(op, Malformed):
         _set_aside(row, op.why)
     else:
         try:
             with events.savepoint(s):
-                _settle(s, row, op, sender, by, at, taken)
+                _settle(s, row, op, sender, at, taken)
                 s.flush()
         except OperationalError:
             raise
@@ -169,21 +170,21 @@ def _take(
             beside(s)
         if ops:
             _check_quarantine(s, sender, at)
-        by = people.acting(s, sender.person_id) if sender.person_id else people.A_RESIDENT
-        if not sender.deposit:
+        deposited, held = _put_by_before(s, sender)
+        if deposited and not sender.deposit:
             for row in waiting(s, sender, alone=True):  # two requests at once would do it twice
-                taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
-        held = _awaited(s, sender)
+                taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
+            _, held = _put_by_before(s, sender)
         known = _at_hand(s, ops)
         for op in ops:
-            told = _one(s, op, sender, by, at, taken, known)
+            told = _one(s, op, sender, at, taken, known)
             taken.results.append(told)
             if told["result"] == HELD:
                 kept = s.get_one(Row, op.id)
                 held |= {kept.prev or "", kept.case_ref}
             elif told["result"] != DEPOSITED and (over := _settled_by(op) & held):
                 for row in _followers(s, over, sender):
-                    taken.photos += again(s, row, by=by, at=at, rules=sender.rules)
+                    taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
         taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
 
@@ -204,11 +205,17 @@ def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
     return dict(row.result) if row else told
 
 
-def _awaited(s: Session, sender: Sender) -> set[str]:
-    """The ids that held operations wait for, those too that their author sent from another phone."""
+def _put_by_before(s: Session, sender: Sender) -> tuple[bool, set[str]]:
+    """Whether anything of this phone is deposited; and the ids that its person's held operations wait for.
+
+    Those too that came from another phone of theirs.
+    """
     if sender.person_id is None:  # a resident's reports follow on nothing
-        return set()
-    return {name for row in s.execute(_AWAITED, {"person": sender.person_id}) for name in row if name}
+        return False, set()
+    found = s.execute(_PUT_BY, {"device": sender.device_id, "person": sender.person_id}).all()
+    deposited = any(row.code == DEPOSITED and row.device_id == sender.device_id for row in found)
+    awaited = [row for row in found if row.code == HELD]
+    return deposited, {name for row in awaited for name in (row.prev, row.case_ref) if name}
 
 
 def _settled_by(op: Operation | Malformed) -> set[str]:
@@ -228,7 +235,6 @@ def _one(
     s: Session,
     op: Operation | Malformed,
     sender: Sender,
-    by: Actor,
     at: datetime,
     taken: Taken,
     known: dict[str, Row],
@@ -240,11 +246,15 @@ def _one(
     arrived = len(taken.photos)
     try:
         with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
-            row = _claimed(s, op, sender, at)  # 4
-            _settle(s, row, op, sender, by, at, taken)  # 5, 6
-            s.flush()  # 7 the result is stored with its effect
-    except _Known:
-        return _replayed(s, op, s.get_one(Row, op.id, populate_existing=True), sender, at)
+            row = _row(op, sender, at)
+            _settle(s, row, op, sender, at, taken)  # 4, 5
+            _store(s, row)  # 6; leaving here is 7
+    except IntegrityError:
+        del taken.photos[arrived:]
+        if twin := s.get(Row, op.id, populate_existing=True):  # it came a moment before
+            return _replayed(s, op, twin, sender, at)
+        log.exception("operation %s of device %s", op.id, sender.device_id)
+        return _quarantined(s, op, "fault", sender, at)
     except OperationalError:
         raise
     except Refused as refused:
@@ -258,25 +268,27 @@ def _one(
     return dict(row.result)
 
 
-def _claimed(s: Session, op: Operation, sender: Sender, at: datetime) -> Row:
-    """The operation's row. On PostgreSQL a twin waits here until the first is committed."""
-    row = Row(
+def _row(op: Operation, sender: Sender, at: datetime) -> Row:
+    """The operation's row, which is stored with its result: see _store()."""
+    return Row(
         id=op.id, device_id=sender.device_id, person_id=sender.person_id, n=op.n, t=op.t, case_ref=op.case,
         prev=op.prev, body_hash=op.hash, result={}, received_at=at,
     )  # fmt: skip
+
+
+def _store(s: Session, row: Row) -> None:
+    """Stores the row, and with it all that it did. That claims the id.
+
+    On PostgreSQL a twin waits here until the first is committed, then goes back to its savepoint.
+    """
     s.add(row)
     events.count(s)  # what is only put by moves nothing, and a restore that loses it must show
-    try:
-        s.flush()
-    except IntegrityError:
-        raise _Known from None
-    return row
+    s.flush()
 
 
-def _settle(
-    s: Session, row: Row, op: Operation, sender: Sender, by: Actor, at: datetime, taken: Taken
-) -> None:
-    """Decides (5) and does (6) one operation, or stores it until it can be done. Raises Refused."""
+def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, taken: Taken) -> None:
+    """Decides (4) and does (5) one operation, or puts it by until it can be done. Raises Refused."""
+    by = sender.by
     if sender.person_id is None and op.t != "report":
         raise Refused("not_allowed")
     if sender.deposit or (sender.person_id and CREW not in by.roles):
@@ -333,6 +345,7 @@ def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = F
     known = declared.of(s, row.id) if row.raw else []  # it was put by before
     if known or bare or not op.photos:
         return known
+    _store(s, row)  # its photos name it
     return declared.declare(s, row.id, row.device_id, op.photos, at)
 
 

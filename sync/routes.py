@@ -34,7 +34,7 @@ from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import declared, devices, enrolment, protocol, pull, push, residents, tidy, tries, uploads
+from sync import declared, devices, enrolment, memory, protocol, pull, push, residents, tries, uploads
 from sync.merge import Rules
 from sync.protocol import RETRY, Exchange, Unreadable, result
 from sync.told import key_of
@@ -61,7 +61,7 @@ class Held(Protocol):
 def _boot(state: BlueprintSetupState) -> None:
     """A server start is a new epoch, before anybody else can write. An empty disk has nothing to remember."""
     with suppress(DatabaseError):  # not migrated yet: the first exchange says it
-        _epoch(cast(Flask, state.app))
+        _start(cast(Flask, state.app))
 
 
 @bp.before_request
@@ -82,18 +82,21 @@ def exchange() -> Response:
     """Both directions in one request: what the crew did, and what changed for them."""
     asked = _read()
     here, at = _here(), _here().now()
+    _start(current_app)
     if resident := _resident(asked, at):
         return _reports(asked, resident, at)
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
         read = (asked.epoch, max(asked.cursors.values(), default=0))
-        reset, back = devices.went_back(s, read, asked.heard or read)
+        reset, back = memory.went_back(s, read, asked.heard or read)
         idle = caller.sender if caller.auth == "ok" and not asked.ops else None
         waits = push.waiting(s, idle) if idle else []  # with work the push looks itself
     if caller.sender is None:
         # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
-        return _json(_answer(asked, at, auth=caller.auth, results=kept))
+        with reading(here.engine) as s:
+            epoch = memory.read(s, at).epoch
+        return _json(_answer(asked, at, auth=caller.auth, epoch=epoch, results=kept))
     token, note = _note(caller, asked, at)
     ops = asked.ops
     taken = push.Taken()
@@ -121,13 +124,13 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
     """The exchange of a resident's phone: reports go up, what became of them comes down."""
     here = _here()
     settings = here.settings
-    sender = push.Sender(device.id, None, secret=settings.secret_key)
+    sender = push.Sender(device.id, people.A_RESIDENT, secret=settings.secret_key)
     source = tries.source(settings.secret_key, request.remote_addr)
     most = residents.Limits(
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
     with reading(here.engine) as s:
-        [back] = devices.went_back(s, asked.heard or ("", 0))
+        [back] = memory.went_back(s, asked.heard or ("", 0))
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -146,8 +149,9 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
-        news = _taken_so_far(s, device)
-    return _json(_answer(asked, at, auth="ok", results=taken.results, back=back, **news))
+        held, want = memory.read(s, at), declared.wanted(s, device.id)
+    told = {"results": taken.results, "back": back, "want": want, "log": held.log, "epoch": held.epoch}
+    return _json(_answer(asked, at, auth="ok", **told))
 
 
 @bp.post("/resident")
@@ -309,20 +313,21 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     device, login = devices.by_token(s, _token(), at), session.get("login")
     if device is None or device.person_id is None or device.id != asked.device:
         return Caller("login")
-    logged_in = logins.person_of(s, login, at)
+    logged_in, used_on = logins.session_of(s, login, at)
     person = s.get_one(Person, device.person_id)
+    by = people.actor(person)
     if device.revoked_at:
-        return Caller("revoked", device, person, push.Sender(device.id, person.id, "revoked"))
+        return Caller("revoked", device, person, push.Sender(device.id, by, "revoked"))
     if logged_in and logged_in.id != person.id:
         return Caller("login")
-    may = CREW in people.actor(person).roles
+    may = CREW in by.roles
     if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
         auth = "ok" if may else "disabled"
-        signs_in = bool(logged_in) and logins.is_new_on_phone(s, login)
-        sender = push.Sender(device.id, person.id, rules=_rules())
+        signs_in = bool(logged_in) and used_on is None
+        sender = push.Sender(device.id, by, rules=_rules())
         return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
-    return Caller("login" if may else "disabled", device, person, push.Sender(device.id, person.id, deposit))
+    return Caller("login" if may else "disabled", device, person, push.Sender(device.id, by, deposit))
 
 
 def _note(
@@ -357,27 +362,16 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
     if caller.device is None or caller.person is None:
         return {}
     with reading(_here().engine) as s:
-        told = _taken_so_far(s, caller.device) | {"safe": devices.safe(s, at)}
+        held, want = memory.read(s, at), declared.wanted(s, caller.device.id)
+        # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
+        told = {"want": want, "safe": held.safe, "log": held.log, "epoch": held.epoch}
         if caller.auth != "ok":
-            return told | {"epoch": _newest(s, current_app)}
+            return told
         scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
-        oldest = tidy.horizon(s, at)
-        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < oldest]
+        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < held.horizon]
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-        return told | {
-            "scopes": scopes,
-            "changes": pull.changes(s, scopes, cursors, now=told["log"], limit=asked.limit, at=at),
-            "reset": anew,
-            "epoch": _newest(s, current_app),
-        }
-
-
-def _taken_so_far(s: Session, device: Device) -> dict[str, Any]:
-    """What every phone hears whose work was taken, also one that may hear nothing else.
-
-    Without `log` it could not say after a restore that its work was lost. Read before the epoch (_newest()).
-    """
-    return {"want": declared.wanted(s, device.id), "log": pull.reached(s)}
+        changes = pull.changes(s, scopes, cursors, now=held.log, limit=asked.limit, at=at)
+        return told | {"scopes": scopes, "changes": changes, "reset": anew}
 
 
 def _code() -> str:
@@ -420,8 +414,7 @@ def _inflated(body: bytes) -> bytes:
 
 
 def _answer(asked: Exchange, at: datetime, **told: Any) -> dict[str, Any]:
-    epoch = told.pop("epoch", None) or _epoch(current_app)
-    return protocol.answer(asked, epoch=epoch, server_time=at, **told)
+    return protocol.answer(asked, server_time=at, **told)
 
 
 def _json(told: dict[str, Any]) -> Response:
@@ -496,22 +489,12 @@ def _digest() -> str:
     return raw.hex()
 
 
-def _epoch(app: Flask) -> str:
-    with reading(cast(Held, app.extensions["cityline"]).engine) as s:
-        return _newest(s, app)
-
-
-def _newest(s: Session, app: Flask) -> str:
-    """The newest start that this database knows of, whoever it was that started.
-
-    Read after the changes: a cursor that belongs to it never lies beyond a start that was not named.
-    """
+def _start(app: Flask) -> None:
+    """Notes our own start, once, where the database was there to note it in."""
     held = cast(Held, app.extensions["cityline"])
     with _booting:
         if "cityline.booted" not in app.extensions:
             app.extensions["cityline.booted"] = boots.boot(held.engine, held.now())
-    newest = boots.newest(s)
-    return newest.id if newest else cast(str, app.extensions["cityline.booted"])
 
 
 def _token() -> str | None:

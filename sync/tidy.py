@@ -3,24 +3,20 @@
 For the worker. Each takes so many at a time, so that nobody waits behind it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from city import events
 from city.lifecycle import CLOSED
-from city.schema import Case, DeclaredPhoto, FeedRow, Operation, Root
+from city.schema import Case, DeclaredPhoto, FeedRow, Operation
+from sync import memory
+from sync.memory import KEPT
 from sync.protocol import DEPOSITED, HELD
 from sync.pull import DONE_STAYS
 
-KEPT = timedelta(days=90)
 AT_ONCE = 500
-
-
-def horizon(s: Session, at: datetime) -> int:
-    """The seq below which tombstones are dropped: a phone that has not read so far begins anew."""
-    return s.scalar(select(func.max(Root.seq)).where(Root.day < (at - KEPT).date())) or 0
 
 
 def take_done_away(s: Session, at: datetime) -> int:
@@ -40,7 +36,7 @@ def take_done_away(s: Session, at: datetime) -> int:
 
 def drop_tombstones(s: Session, at: datetime) -> int:
     """Forgets what is gone from a scope, and changed results, once phones had 90 days to hear of it."""
-    old = horizon(s, at)
+    old = memory.read(s, at).horizon
     gone = and_(FeedRow.seq <= old, or_(~FeedRow.present, FeedRow.kind == "result"))
     dropped = s.execute(delete(FeedRow).where(gone)) if old else None
     return int(getattr(dropped, "rowcount", 0))

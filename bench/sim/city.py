@@ -325,7 +325,7 @@ class City:
     def restart(self) -> None:
         """The server starts anew."""
         self.app.extensions.pop("cityline.booted", None)
-        routes._epoch(self.app)  # as a start does, before anybody asks
+        routes._start(self.app)  # as a start does, before anybody asks
 
     def backup(self) -> None:
         """A copy of everything; phones may then forget what it holds."""

@@ -219,7 +219,7 @@ PLANTS = {
         ],
         "twin-applied-twice": [
             ("sync/push.py", "    if op.id in known:\n", "    if False:\n"),
-            ("sync/push.py", "        raise _Known from None\n", "        return s.get_one(Row, op.id)\n"),
+            ("sync/push.py", "    s.add(row)\n    events.count(s)", "    s.merge(row)\n    events.count(s)"),
         ],
         "result-lost": [
             (
@@ -246,7 +246,7 @@ PLANTS = {
         "epoch-ignored": [
             (
                 "sync/routes.py",
-                "reset, back = devices.went_back(s, read, asked.heard or read)",
+                "reset, back = memory.went_back(s, read, asked.heard or read)",
                 "reset, back = None, None",
             )
         ],

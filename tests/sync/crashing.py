@@ -43,7 +43,7 @@ def before_rename() -> None:
 
 POINTS: dict[str, Callable[[], None]] = {
     "nowhere": lambda: None,
-    "after the row": lambda: dies(push, "_claimed", after=True),
+    "after the row": lambda: dies(push, "_store", after=True),
     "before the clock": lambda: dies(db, "bump", after=False),
     "before the commit": lambda: dies(events, "_seal", after=True),
     "after the commit": lambda: dies(push, "push", after=True),

@@ -219,6 +219,13 @@ def story(s: Any, number: str) -> list[tuple[Event, dict[str, Any]]]:
     return events.of(s, events.of_case(case_of(s, number).id))
 
 
+def actor(engine: Engine, email: str) -> Actor:
+    with reading(engine) as s:
+        found = people.by_email(s, email)
+        assert isinstance(found, Person)
+        return people.actor(found)
+
+
 def person(engine: Engine, email: str) -> int:
     with reading(engine) as s:
         found = people.by_email(s, email)

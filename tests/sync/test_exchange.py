@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import counted
 from flask import Flask
 from phones import (
     DANA,
@@ -809,3 +810,32 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
             reports.erase(s, report, store, settings.var, by=DANA, at=clock.tick(minutes=1))
     [job] = luis.exchange()["changes"]["crew:1"]["set"]
     assert "told" not in job
+
+
+def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone, clock: Clock) -> None:
+    """Nor does each further closing cost more than its own rows."""
+    jobs = [luis.job(make_lamp(engine, clock)) for _ in range(6)]
+    closings = [luis.op("close", job, outcome="not found", words="Gone.") for job in jobs]
+    luis.exchange()
+    with counted(app) as idle:
+        luis.exchange()
+    with counted(app) as one:
+        luis.exchange(closings[0])
+    with counted(app) as five:
+        luis.exchange(*closings[1:])
+    asked = [[each for each in sent if each.startswith("SELECT")] for sent in (idle, one, five)]
+    assert (len(asked[0]), len(asked[1]), len(asked[2])) == (7, 15, 15)
+    for of_one in asked:  # a phone is read again in the transaction that writes it
+        again = {each for each in of_one if of_one.count(each) > 1}
+        assert all("FROM devices" in each for each in again)
+    wrote = [[each for each in sent if not each.startswith(("SELECT", "BEGIN"))] for sent in (one, five)]
+    assert len(wrote[1]) - len(wrote[0]) == 4 * 7  # five rows, between a savepoint and its release
+
+
+def test_what_follows_on_itself_or_takes_itself_back_is_set_aside(luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    ops = [luis.op("note", job, words="x"), luis.op("note", job, words="x"), luis.op("withdraw", job)]
+    ops[0]["prev"], ops[1]["case"], ops[2]["data"] = ops[0]["id"], ops[1]["id"], {"op": ops[2]["id"]}
+    assert {(told["result"], told["why"]) for told in luis.exchange(*ops)["results"]} == {
+        ("quarantined", "malformed")
+    }

@@ -15,6 +15,7 @@ from phones import (
     Desk,
     Phone,
     Resident,
+    actor,
     case_of,
     declare,
     person,
@@ -74,8 +75,8 @@ def test_what_waited_is_done_once_however_many_requests_come_together(
     engine: Engine, app: Flask, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     job = luis.job(lamp)
-    person_id = person(engine, "luis@city.test")
-    signed_out = push.Sender(luis.device, person_id, "login")
+    by = actor(engine, "luis@city.test")
+    signed_out = push.Sender(luis.device, by, "login")
     own = app.extensions["cityline"].engine
     body = luis.body(*(luis.op("note", job, words=str(n)) for n in range(5)))
     ops = [protocol.reread(json.dumps(op)) for op in body["ops"]]
@@ -84,7 +85,7 @@ def test_what_waited_is_done_once_however_many_requests_come_together(
 
     def come() -> None:
         start.wait()
-        push.push(own, push.Sender(luis.device, person_id), [], clock())
+        push.push(own, push.Sender(luis.device, by), [], clock())
 
     phones = [threading.Thread(target=come) for _ in range(4)]
     for each in phones:

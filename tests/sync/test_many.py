@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, case_of, declare, make_lamp, person, picture, story
+from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, picture, story
 from sqlalchemy import Engine, func, select
 
 from city import events
@@ -26,7 +26,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
     told = [luis.op("note", jobs[n % 10], words=f"note {n}") for n in range(WORK - 10)]
     told += [luis.op("close", job, outcome="not found") for job in jobs]
     ops = [protocol.reread(json.dumps(op)) for op in told]
-    sender = push.Sender(luis.device, person(engine, "luis@city.test"))
+    sender = push.Sender(luis.device, actor(engine, "luis@city.test"))
     batches = [ops[at : at + BATCH] for at in range(0, WORK, BATCH)]
 
     def replay(thread: int) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, R
 from city.settings import Settings
 from pwa.app import create_app
 from pwa.cli import cli
-from sync import devices
+from sync import memory
 
 WORDS = "the canary sings at the corner"
 
@@ -121,13 +121,13 @@ def test_the_folder_of_a_backup_is_for_its_owner_only(town: Town, to: Path) -> N
 def test_phones_may_forget_what_a_backup_holds_and_no_more(town: Town, to: Path) -> None:
     lived_in(town)
     with town.looking() as scene:
-        assert devices.safe(scene.s, town.now) == 0
+        assert memory.read(scene.s, town.now).safe == 0
         clock = scene.s.scalar(select(Clock.n))
     _, manifest = make(town, to)
     with town.at_work() as scene:
         scene.report(words="later")
     with town.looking() as scene:
-        assert manifest.seq == clock == devices.safe(scene.s, town.now)
+        assert manifest.seq == clock == memory.read(scene.s, town.now).safe
         assert scene.s.scalar(select(Clock.n)) > clock
 
 
@@ -353,7 +353,7 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
     with db.reading(engine) as s:
         assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
         assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
-        assert devices.safe(s, town.now) == manifest.seq
+        assert memory.read(s, town.now).safe == manifest.seq
     engine.dispose()
 
 
@@ -499,7 +499,7 @@ def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of
     lived_in(town)
     killed("backup", town.settings, to, town.now, "backup", "_tidy_pool", 0)
     with town.looking() as scene:
-        assert devices.safe(scene.s, town.now) == 0
+        assert memory.read(scene.s, town.now).safe == 0
     put_back(elsewhere, to, town)
     assert_whole(elsewhere)
 
