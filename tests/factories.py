@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from city import cases, db, people, photos, reports
@@ -142,3 +143,16 @@ def _service(
         position=position, department_code="works", promise_days=days, questions=[], asset_kind=None,
         precision_m=precision_m, private=private, urgent=False,
     )  # fmt: skip
+
+
+@contextmanager
+def counted(app: Flask) -> Iterator[list[str]]:
+    """Every statement that the application sends to its database meanwhile."""
+    engine, sent = app.extensions["cityline"].engine, []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)

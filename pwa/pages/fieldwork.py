@@ -1,19 +1,21 @@
 """What phones sent and was not done: held, deposited, recorded or set aside, for somebody to look at."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, url_for
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from city import cases, photos, queries
+from city import cases, photos
 from city.lifecycle import CANCELLED, OPEN, Refused
-from city.schema import Case, Operation, Person
+from city.schema import Case, DeclaredPhoto, Operation, Person
 from pwa import access, errors
 from pwa.fragments import go, render
-from sync import declared, protocol, review
+from sync import protocol, review
 from sync.merge import Rules
 from sync.protocol import DEPOSITED, RECORDED
 
@@ -87,19 +89,46 @@ def _do(operation_id: str, verb: Callable[..., object]) -> Response:
 
 def _page(refused: Refused | None = None) -> Response:
     with access.reading() as s:
-        rows = [_sent(s, row) for row in review.waiting(s, MOST)]
+        rows = _listed(s, review.waiting(s, MOST))
         return render(
             "dispatch/fieldwork.html", rows=rows, total=review.count(s),
             error=errors.words(refused) if refused else "", fault_id="main", status=422 if refused else 200,
         )  # fmt: skip
 
 
-def _sent(s: Session, row: Operation) -> Sent:
-    case = s.get(Case, row.case_id) if row.case_id else queries.by_number(s, row.case_ref)
+def _listed(s: Session, rows: Sequence[Operation]) -> list[Sent]:
+    """The rows with all that belongs to them, which is read for all of them at once."""
+    known = _cases(s, rows)
+    people = s.scalars(select(Person).where(Person.id.in_({row.person_id for row in rows} - {None})))
+    names = {person.id: person for person in people}
+    photos_of: dict[str, list[DeclaredPhoto]] = defaultdict(list)
+    for photo in s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(r.id for r in rows))):
+        photos_of[photo.operation_id].append(photo)
+    return [
+        _sent(
+            s, row, names.get(row.person_id or 0), known.get(row.case_id or row.case_ref), photos_of[row.id]
+        )
+        for row in rows
+    ]
+
+
+def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
+    """The rows' cases by id and by number, those too that they were merged into."""
+    ids, numbers = {row.case_id for row in rows} - {None}, {row.case_ref for row in rows}
+    asked = select(Case).where(or_(Case.id.in_(ids), Case.number.in_(numbers)))
+    found: dict[int | str, Case] = {}
+    while level := list(s.scalars(asked)):
+        for case in level:
+            found[case.id] = found[case.number] = case
+        asked = select(Case).where(Case.id.in_({case.merged_into_id for case in level} - {None, *found}))
+    return found
+
+
+def _sent(
+    s: Session, row: Operation, person: Person | None, case: Case | None, told: Sequence[DeclaredPhoto]
+) -> Sent:
     root = cases.root_of(s, case) if case else None
-    person = s.get(Person, row.person_id) if row.person_id else None
     op = protocol.reread(row.raw or "")
-    told = declared.of(s, row.id)
     here = sum(photo.photo_id is not None for photo in told)
     if isinstance(op, protocol.Malformed):
         return Sent(row, person, case, root, here=here, missing=len(told) - here)

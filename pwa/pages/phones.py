@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from city.lifecycle import CREW, Refused
 from city.schema import Device, Person, PersonRole
@@ -70,7 +70,7 @@ def _crew(s: Session) -> list[Person]:
     """Everybody whose phone it could be."""
     asked = select(Person).where(Person.disabled_at.is_(None))
     crew = asked.join(PersonRole, PersonRole.person_id == Person.id).where(PersonRole.role == CREW)
-    return list(s.scalars(crew.order_by(Person.name)))
+    return list(s.scalars(crew.options(selectinload(Person.crews)).order_by(Person.name)))
 
 
 def _since(device: Device) -> datetime | None:

@@ -1,11 +1,12 @@
 """Administration: people come in, change and are shut out; crews, phones, keys, undelivered mail."""
 
 import re
+import uuid
 from collections.abc import Callable
 from html import unescape
 
 import pytest
-from factories import Town
+from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from city import events, people, reports
 from city.schema import ApiKey, Crew, Device, Message, Person, Report
 
 Send = Callable[..., TestResponse]
+MOST_QUERIES_OF_PHONES = 10
 
 
 @pytest.fixture
@@ -127,6 +129,29 @@ def test_a_crew_is_made_and_manned(town: Town, send: Send, office: FlaskClient) 
     assert 'value="Lamps Four"' in page
     assert re.search(rf'name="member" value="{town.ids["tom"]}" checked', page)
     assert send("/crews", name="Lamps Four").status_code == 422
+
+
+def test_the_number_of_queries_does_not_grow_with_the_phones(
+    town: Town, office: FlaskClient, app: Flask
+) -> None:
+    sent = []
+    for more in (1, 5):
+        with town.at_work() as scene:
+            for n in range(more):
+                person = people.add(
+                    scene.s,
+                    f"{more}-{n}@city.test",
+                    f"Crew {more} {n}",
+                    ["crew"],
+                    crews=[scene.crew("lights")],
+                )
+                told = {"id": str(uuid.uuid4()), "token_hash": f"{more} {n}", "enrolled_at": town.now}
+                scene.s.add(Device(person_id=person.id, seen_at=town.now, **told))
+        with counted(app) as statements:
+            page = office.get("/admin/phones").text
+        sent.append(len(statements))
+    assert "6 shown, 0 hidden" in page
+    assert sent[0] == sent[1] <= MOST_QUERIES_OF_PHONES
 
 
 def test_a_lost_phone_is_shut_out(town: Town, send: Send, office: FlaskClient) -> None:

@@ -2,16 +2,15 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from factories import LAMP, Town, jpeg
+from factories import LAMP, Town, counted, jpeg
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from city import cases, logins, people, queries
@@ -57,19 +56,6 @@ def state_of(town: Town, number: str) -> str:
 
 def html_of(response: TestResponse) -> str:
     return response.get_data(as_text=True)
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """Every statement that the application sends to its database meanwhile."""
-    engine, sent = app.extensions["cityline"].engine, []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 class TestWhoMayLook:

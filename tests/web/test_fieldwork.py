@@ -4,12 +4,15 @@ import json
 import uuid
 from collections.abc import Callable
 
-from factories import Town
+from factories import Town, counted
+from flask import Flask
 from flask.testing import FlaskClient
 
 from city import cases, events
 from city.schema import Device
 from sync import protocol, push
+
+MOST_QUERIES = 12
 
 
 def test_field_work_is_shown_counted_as_done_released_and_put_away(
@@ -50,6 +53,7 @@ def sent_by_rosa(town: Town, number: str, job: int) -> dict[str, str]:
     rosa, device = town.ids["rosa"], str(uuid.uuid4())
     with town.at_work() as scene:
         scene.s.add(Device(id=device, person_id=rosa, token_hash="x", enrolled_at=town.now, seen_at=town.now))
+        by = scene.actor("rosa")
     op = {
         "n": 1, "v": 1, "case": number, "assignment": job, "cycle": 1, "photos": [],
         "device_time": town.now.isoformat(),
@@ -61,6 +65,32 @@ def sent_by_rosa(town: Town, number: str, job: int) -> dict[str, str]:
         "junk": {"id": str(uuid.uuid4()), "t": "explode"},
     }
     for name, each in told.items():
-        sender = push.Sender(device, rosa, deposit="revoked" if name == "start" else "")
+        sender = push.Sender(device, by, deposit="revoked" if name == "start" else "")
         push.push(town.engine, sender, [protocol.reread(json.dumps(each))], town.now)
     return {name: str(each["id"]) for name, each in told.items()}
+
+
+def test_the_number_of_queries_does_not_grow_with_the_work(
+    town: Town, app: Flask, log_in: Callable[[str], FlaskClient]
+) -> None:
+    browser, sent = log_in("dispatcher"), []
+    for more in (1, 4):
+        for _ in range(more):
+            with town.at_work() as scene:
+                case, other = scene.assigned(crew="lights"), scene.assigned(crew="lights")
+                job, number = case.assignments[-1].id, case.number
+                cases.merge(
+                    scene.s,
+                    case,
+                    other,
+                    by=scene.actor("dispatcher"),
+                    at=town.now,
+                    keep_crew=town.ids["lights"],
+                )
+            sent_by_rosa(town, number, job)
+        with counted(app) as statements:
+            page = browser.get("/dispatch/field-work").text
+        sent.append(len(statements))
+    assert page.count("Seen, nothing to do") == 15
+    assert f"Close {other.number} too" in page
+    assert sent[0] == sent[1] <= MOST_QUERIES
