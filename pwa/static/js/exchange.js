@@ -8,8 +8,8 @@ const PATIENCE = 30_000;
 /** @type {Net} */
 export const net = {
   async enrol(code) {
-    if (code === undefined) return told(await send("POST", "/device"));
-    return told(await send("POST", "/enrol", { "Content-Type": "application/json" }, JSON.stringify({ code })));
+    if (code === undefined) return reply(await send("POST", "/device"));
+    return reply(await send("POST", "/enrol", { "Content-Type": "application/json" }, JSON.stringify({ code })));
   },
   async exchange(body) {
     const text = JSON.stringify(body);
@@ -17,15 +17,15 @@ export const net = {
     /** @type {Record<string, string>} */
     const headers = { "Content-Type": "application/json" };
     if (packed) headers["Content-Encoding"] = "gzip";
-    return told(await send("POST", "/exchange", headers, packed ?? text));
+    return reply(await send("POST", "/exchange", headers, packed ?? text));
   },
   async offset(photo) {
-    const response = await send("HEAD", `/photos/${photo}`);
+    const { response } = await send("HEAD", `/photos/${photo}`);
     return { status: response.status, ...progress(response) };
   },
   async piece(shot, offset, data) {
     const last = offset + data.byteLength === shot.bytes;
-    const response = await send(
+    const answer = await send(
       "PATCH",
       `/photos/${shot.id}`,
       {
@@ -37,18 +37,18 @@ export const net = {
       },
       data,
     );
-    const { json, retryAfter } = await told(response);
-    const later = retryAfter ? { retryAfter } : {};
-    return { status: response.status, fault: String(json?.error ?? ""), ...later, ...progress(response) };
+    const { json, ...rest } = reply(answer);
+    return { ...rest, fault: String(json?.error ?? ""), ...progress(answer.response) };
   },
 };
 
 /** A name for a phone that nobody is signed in on. */
 export async function beginResident() {
-  return told(await send("POST", "/resident"));
+  return reply(await send("POST", "/resident"));
 }
 
 /**
+ * A request with its answer's body, which may stop half-way too.
  * @param {string} method
  * @param {string} path
  * @param {Record<string, string>} [headers]
@@ -60,7 +60,7 @@ async function send(method, path, headers = {}, body) {
   const hidden = () => stop.abort();
   window.addEventListener("pagehide", hidden);
   try {
-    return await fetch(ROOT + path, {
+    const response = await fetch(ROOT + path, {
       method,
       body: body ?? null,
       headers: { ...headers, "X-Cityline": "1" },
@@ -69,25 +69,28 @@ async function send(method, path, headers = {}, body) {
       redirect: "error",
       signal: stop.signal,
     });
+    const json = await read(response);
+    stop.signal.throwIfAborted?.();
+    return { response, json };
   } finally {
     clearTimeout(timer);
     window.removeEventListener("pagehide", hidden);
   }
 }
 
-/** A hotel's log-in page comes with 200 too: only JSON is ours.
- * @param {Response} response @returns {Promise<import("./engine.js").Reply>} */
-async function told(response) {
-  const retryAfter = Number(response.headers.get("Retry-After")) || undefined;
-  const isJson = response.headers.get("Content-Type")?.startsWith("application/json") ?? false;
-  let json = null;
-  if (isJson) {
-    try {
-      json = await response.json();
-    } catch {
-      json = null; // cut off on the way
-    }
+/** A hotel's log-in page comes with 200 too: only JSON is ours. @param {Response} response */
+async function read(response) {
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) return null;
+  try {
+    return await response.json();
+  } catch {
+    return null; // cut off on the way
   }
+}
+
+/** @param {{ response: Response, json: any }} answer @returns {import("./engine.js").Reply} */
+function reply({ response, json }) {
+  const retryAfter = Number(response.headers.get("Retry-After")) || undefined;
   return { status: response.status, json, ...(retryAfter ? { retryAfter } : {}) };
 }
 

@@ -5,19 +5,17 @@ const THUMB = 160;
 const MOST_BYTES = 400_000;
 const FINE = 0.82;
 const PLAIN = 0.65;
+const PATIENCE = 15_000;
 
 /**
  * The photo as a JPEG of at most 400 KB and 2048 px, upright, without metadata. A photo that this
- * browser cannot open stays as it is: the server may be able to.
+ * browser cannot open in time stays as it is: the server may be able to.
  * @param {File} file
  * @returns {Promise<File>}
  */
 export async function shrink(file) {
   try {
-    const picture = await opened(file);
-    const canvas = drawn(picture, EDGE);
-    picture.close();
-    const blob = await light(canvas);
+    const blob = await small(file, EDGE, light);
     return blob.size < file.size || file.type !== "image/jpeg"
       ? new File([blob], name(file), { type: "image/jpeg" })
       : file;
@@ -33,13 +31,25 @@ export async function shrink(file) {
  */
 export async function thumbnail(file) {
   try {
-    const picture = await opened(file);
-    const canvas = drawn(picture, THUMB);
-    picture.close();
-    return await (await jpeg(canvas, PLAIN)).arrayBuffer();
+    const blob = await small(file, THUMB, (canvas) => jpeg(canvas, PLAIN));
+    return await blob.arrayBuffer();
   } catch {
     return undefined;
   }
+}
+
+/** Rejects where the browser never answers.
+ * @param {File} file @param {number} edge @param {(canvas: HTMLCanvasElement) => Promise<Blob>} packed
+ * @returns {Promise<Blob>} */
+function small(file, edge, packed) {
+  return new Promise((resolve, reject) => {
+    setTimeout(reject, PATIENCE);
+    opened(file).then((picture) => {
+      const canvas = drawn(picture, edge);
+      picture.close();
+      return packed(canvas);
+    }).then(resolve, reject);
+  });
 }
 
 /**

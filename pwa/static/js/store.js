@@ -1,6 +1,7 @@
 // Two databases in the browser: "outbox", which is version 1 for ever and holds what nobody else has, and
 // "mirror", which can be thrown away. Keys are text; one write is one transaction, on the disk when it ends.
 
+import { Late, within } from "./patience.js";
 import { randomId } from "./random.js";
 import { recall } from "./recall.js";
 
@@ -14,6 +15,7 @@ const STORES = {
 };
 // The outbox's never changes. A new mirror begins empty and is filled by the next exchange.
 const VERSIONS = { outbox: 1, mirror: 2 };
+const PATIENCE = 30_000;
 
 /** @returns {import("./engine.js").Store} */
 export function openStore() {
@@ -35,43 +37,77 @@ export function openStore() {
     return open;
   }
 
+  /** A disk that does not answer is opened anew the next time: nobody's save waits for it for ever.
+   * @template T @param {string} name @param {(base: IDBDatabase) => Promise<T>} work */
+  async function on(name, work) {
+    const found = await base(name);
+    try {
+      return await within(work(found), PATIENCE);
+    } catch (fault) {
+      if (fault instanceof Late) {
+        bases.delete(name);
+        found.close();
+      }
+      throw fault;
+    }
+  }
+
   return recall({
-    async get(name, store, key) {
-      const tx = (await base(name)).transaction(store);
-      return asked(tx.objectStore(store).get(key));
-    },
-    async all(name, store, prefix) {
-      const range = prefix === undefined ? null : IDBKeyRange.bound(prefix, `${prefix}\uffff`);
-      const rows = (await base(name)).transaction(store).objectStore(store);
-      const [keys, values] = await Promise.all([asked(rows.getAllKeys(range)), asked(rows.getAll(range))]);
-      return keys.map((key, i) => [String(key), values[i]]);
-    },
+    get: (name, store, key) => on(name, (base) => asked(base.transaction(store).objectStore(store).get(key))),
+    all: (name, store, prefix) =>
+      on(name, async (base) => {
+        const range = prefix === undefined ? null : IDBKeyRange.bound(prefix, `${prefix}\uffff`);
+        const rows = base.transaction(store).objectStore(store);
+        const [keys, values] = await Promise.all([asked(rows.getAllKeys(range)), asked(rows.getAll(range))]);
+        return keys.map((key, i) => [String(key), values[i]]);
+      }),
     async write(name, changes) {
-      const tx = (await base(name)).transaction(STORES[/** @type {Base} */ (name)], "readwrite", { durability: "strict" });
-      const written = new Promise((resolve, reject) => {
-        tx.oncomplete = resolve;
-        tx.onabort = () => reject(tx.error ?? new Error("the phone would not keep it"));
-      });
+      /** @type {IDBTransaction | undefined} */
+      let tx;
       try {
-        const decided =
-          typeof changes === "function" ? await changes((store, key) => asked(tx.objectStore(store).get(key))) : changes;
-        for (const [what, store, key, value] of decided) {
-          if (what === "put") tx.objectStore(store).put(value, key);
-          else tx.objectStore(store).delete(key);
-        }
+        await on(name, (base) => {
+          tx = base.transaction(STORES[/** @type {Base} */ (name)], "readwrite", { durability: "strict" });
+          return Promise.all([ended(tx), put(tx, changes)]);
+        });
       } catch (fault) {
-        written.catch(() => {});
-        if (!tx.error) tx.abort();
+        if (tx) undone(tx); // nothing of it comes later, after it was said not to be kept
         throw fault;
       }
-      await written;
     },
   }, randomId);
 }
 
+/** @param {IDBTransaction} tx @param {Change[] | import("./engine.js").Decide} changes */
+async function put(tx, changes) {
+  const decided =
+    typeof changes === "function" ? await changes((store, key) => asked(tx.objectStore(store).get(key))) : changes;
+  for (const [what, store, key, value] of decided) {
+    if (what === "put") tx.objectStore(store).put(value, key);
+    else tx.objectStore(store).delete(key);
+  }
+}
+
+/** @param {IDBTransaction} tx */
+function ended(tx) {
+  return new Promise((resolve, reject) => {
+    tx.oncomplete = resolve;
+    tx.onabort = () => reject(tx.error ?? new Error("the phone would not keep it"));
+  });
+}
+
+/** @param {IDBTransaction} tx */
+function undone(tx) {
+  try {
+    tx.abort();
+  } catch {
+    // It has ended already.
+  }
+}
+
 /** @param {string} name @returns {Promise<IDBDatabase>} */
 function opened(name) {
-  return new Promise((resolve, reject) => {
+  /** @type {Promise<IDBDatabase>} */
+  const found = new Promise((resolve, reject) => {
     const base = /** @type {Base} */ (name);
     const request = indexedDB.open(name, VERSIONS[base]);
     request.onupgradeneeded = () => {
@@ -81,6 +117,10 @@ function opened(name) {
     request.onblocked = () => reject(new Error("an older page is open"));
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
+  });
+  return within(found, PATIENCE).catch((fault) => {
+    found.then((late) => late.close(), () => {});
+    throw fault;
   });
 }
 

@@ -1,6 +1,8 @@
 // What the crew's page asks of the service worker: to keep the shell on this phone, and when a newer one may take
 // over. Worker and shell are never swapped under a running page: only at its start, or by a tap.
 
+import { within } from "./patience.js";
+
 const HOUR = 3_600_000;
 const PATIENCE = 3_000;
 
@@ -84,5 +86,5 @@ function told(worker, word, patience) {
 /** @returns {Promise<ServiceWorkerRegistration | undefined>} */
 async function registered() {
   if (!("serviceWorker" in navigator)) return undefined;
-  return navigator.serviceWorker.getRegistration();
+  return within(navigator.serviceWorker.getRegistration(), PATIENCE).catch(() => undefined);
 }
