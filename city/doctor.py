@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import db, events, notices, photos
+from city import boots, db, events, notices, photos
 from city.backup import MANIFEST
 from city.photos import Store
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
@@ -19,6 +19,7 @@ from city.settings import Settings
 OK, LOOK, WRONG = "ok", "look", "wrong"
 
 WORKER_LATE = timedelta(minutes=2)
+WORKER_STARTS = timedelta(seconds=30)  # it gives a sign of life every twenty
 LINES_BEHIND = 1000  # of the log, which the worker reads in seconds
 BACKUP_OLD = timedelta(days=1)
 PHONE_LONG_AGO = timedelta(days=7)  # the crew may be on leave, or its work may lie in a drawer
@@ -99,6 +100,11 @@ def _alive(s: Session, now: datetime) -> Finding:
         return Finding("worker", WRONG, "It never ran: cityline work.")
     if now - worker.seen_at > WORKER_LATE:
         return Finding("worker", WRONG, f"It has not been seen for {_span(now - worker.seen_at)}.")
+    last = boots.newest(s)
+    if last and worker.seen_at < last.at < now - WORKER_STARTS:
+        return Finding(
+            "worker", WRONG, "It has not been seen since the last start or restore: cityline work."
+        )
     return Finding("worker", OK, "It is running.")
 
 

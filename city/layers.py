@@ -32,6 +32,7 @@ MEET_METRES = 1.5  # streets whose drawn lines come as near as this meet
 SAME_CORNER_METRES = 40.0  # a divided road meets another street several times at what people call one corner
 DIGITS = 7  # of a degree: about a centimetre
 AT_ONCE = 2000
+FEW = 20  # rows of a layer that may go without a question
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Order:
 
     `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
     is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
-    `major` (column, value) marks the avenues; `where` leaves out all rows but those.
+    `major` (column, value) marks the avenues; `where` leaves out all rows but those. `shrink` says that it is
+    meant if most of what is here goes.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Order:
     where: tuple[str, str] = ("", "")
     places: Path | None = None
     key: tuple[str, str] = ("", "")
+    shrink: bool = False
 
 
 def replace(
@@ -319,7 +322,7 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
     known = _exchange(layer, Street, rows)
     _count(layer, owners, known)
     corners = {_key(row): row for row in _crossings(rows.values())}
-    _exchange(layer, Crossing, corners)
+    _exchange(layer, Crossing, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
 
 
@@ -330,8 +333,9 @@ def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
     for one in located:
         number, street = layer.text(one.row, order.number), layer.text(one.row, order.street)
         label = layer.text(one.row, order.name) or (f"{number} {street}" if number and street else "")
-        if not places.normal(label):
-            layer.reject(one.row, "has no address")
+        if _is_line(one.ground) or not places.normal(label):
+            line = f"is a {one.ground.geom_type}, not a point"
+            layer.reject(one.row, line if _is_line(one.ground) else "has no address")
             continue
         row = {"label": label, "norm": places.normal(label), **_position(one.ground)}
         owners.append([_key(row)])
@@ -347,6 +351,9 @@ def _write_assets(layer: _Layer, located: list[_Located]) -> None:
     lines: dict[str, int] = {}
     taken: list[str] = []
     for one in located:
+        if _is_line(one.ground):
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not a point")
+            continue
         bare = layer.text(one.row, order.number)
         # In capitals, as a number is looked for.
         number = f"{order.prefix}{bare}".upper()
@@ -376,10 +383,10 @@ def _keep_assets(layer: _Layer, rows: dict[str, dict[str, Any]], taken: list[str
     changed = [row | {"id": ids[n]} for n, row in rows.items() if n in there and n not in same]
     if changed:
         s.execute(update(Asset), changed)
-    _insert(layer, Asset, [row for number, row in rows.items() if number not in there])
     gone = {row_id for number, row_id in ids.items() if number not in rows}
     pointed_to = set(s.scalars(select(Case.asset_id).where(Case.asset_id.is_not(None)).distinct()))
-    _delete(s, Asset, sorted(gone - pointed_to))
+    _take_away(layer, Asset, sorted(gone - pointed_to), len(there), len(there) - len(gone))
+    _insert(layer, Asset, [row for number, row in rows.items() if number not in there])
     if kept := len(gone & pointed_to):
         layer.outcome.more["kept"] = kept
     layer.outcome.unchanged += sum(number in same for number in taken)
@@ -431,22 +438,44 @@ _WRITERS = {
 }
 
 
-def _exchange(layer: _Layer, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "") -> set[Any]:
+def _take_away(layer: _Layer, table: Any, gone: Sequence[int], there: int, left: int) -> None:
+    """Deletes what the file no longer has, and counts it.
+
+    Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file.
+    """
+    if there >= FEW and 2 * left < there and not layer.order.shrink:
+        raise Unusable(
+            layer.source.path.name,
+            f"would leave {left} of the {there} {layer.order.kind} that are here. If that is meant: --shrink",
+        )
+    _delete(layer.s, table, gone)
+    if gone:
+        layer.outcome.more["removed"] = len(gone)
+
+
+def _exchange(
+    layer: _Layer, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "", *, derived: bool = False
+) -> set[Any]:
     """Makes the table hold `rows` and nothing else (of the kind); returns the keys that it held before.
 
-    What is the same stays untouched, so that importing a file again writes nothing.
+    What is `derived` from the rows of the file follows them. What is the same stays untouched, so that
+    importing a file again writes nothing.
     """
     names = list(next(iter(rows.values()), {}))
     asked = select(table.id, *(getattr(table, name) for name in names))
     known: set[Any] = set()
     gone: list[int] = []
+    there = 0
     for row_id, *values in layer.s.execute(asked.where(table.kind == kind) if kind else asked):
-        key = _key(dict(zip(names, values, strict=True)))
+        key, there = _key(dict(zip(names, values, strict=True))), there + 1
         if key in rows and key not in known:
             known.add(key)
         else:
             gone.append(row_id)
-    _delete(layer.s, table, gone)
+    if derived:
+        _delete(layer.s, table, gone)
+    else:
+        _take_away(layer, table, gone, there, len(rows))
     _insert(layer, table, [row for key, row in rows.items() if key not in known])
     return known
 
@@ -498,6 +527,11 @@ def _geojson(ground: BaseGeometry) -> dict[str, Any]:
     rounded = shapely.transform(ground, lambda xy: np.round(xy, DIGITS))
     told: dict[str, Any] = json.loads(json.dumps(mapping(rounded)))  # lists, as they come back
     return told
+
+
+def _is_line(ground: BaseGeometry) -> bool:
+    """A street, say, where things with a place are meant. A shape is none: a parcel has its address."""
+    return ground.geom_type in ("LineString", "MultiLineString")
 
 
 def _position(ground: BaseGeometry) -> dict[str, Any]:

@@ -13,9 +13,22 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from city import events, promises
 from city.geo import Point, box_around, distance, inside, rounded
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
-from city.schema import Area, Assignment, Case, Closure, Crew, Event, Person, Photo, Report, Service
+from city.schema import (
+    Area,
+    Assignment,
+    Case,
+    Closure,
+    Crew,
+    Event,
+    Imported,
+    Person,
+    Photo,
+    Report,
+    Service,
+)
 
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
+SHORTEST_REF = 5  # letters; what is shorter may be a house number
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
@@ -322,6 +335,18 @@ def by_number(s: Session, number: str) -> Case | None:
         report = s.scalars(select(Report).where(Report.number == number)).first()
         case = report.case if report else None
     return case
+
+
+def named(s: Session, words: str) -> Case | None:
+    """The case that a number names: its own, its report's, the receipt of a phone, or what it had in the
+    system that it was imported from."""
+    number = words.strip().upper()
+    if "-" in number and (found := by_number(s, number) or by_receipt(s, number)):
+        return found
+    if len(number) < SHORTEST_REF or not any(letter.isdigit() for letter in number):
+        return None
+    there = s.scalars(select(Imported.case_id).where(Imported.ref == number).limit(2)).all()
+    return s.get(Case, there[0]) if len(there) == 1 else None
 
 
 def by_receipt(s: Session, receipt: str) -> Case | None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -57,6 +58,7 @@ def cli() -> None:
 def run(port: int, host: str, empty: bool) -> None:
     """Prepares the database, then runs web server and worker until Ctrl-C."""
     asked = _asked_to_stop()
+    _refuse_taken(host, port)
     os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
     settings = _settings()
     _prepare(settings, fill=not empty)
@@ -74,7 +76,10 @@ def run(port: int, host: str, empty: bool) -> None:
 @click.option("--threads", default=THREADS, show_default=True, help="Requests served at once.")
 def web(port: int, host: str, threads: int) -> None:
     """Runs the web server alone (granian; one process, as SQLite wants it)."""
+    _refuse_taken(host, port)
     command = _web_command(host, port, threads)
+    click.echo(f"Cityline listens at http://{host}:{port}")
+    sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
 
 
@@ -260,9 +265,11 @@ def imports() -> None:
 @click.option("--places", type=click.Path(path_type=Path), help="GeoJSON or TopoJSON with the rows' places.")
 @click.option("--key", default="=", help="COLUMN=COLUMN: by which a row finds its place in --places.")
 @click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
+@click.option("--shrink", is_flag=True, help="It is meant that most of what is here goes.")
 def import_layer(
     file: Path,
     max_rejected: int | None,
+    shrink: bool,
     places: Path | None,
     major: str,
     where: str,
@@ -275,7 +282,7 @@ def import_layer(
 
     settings = _ready()
     order = replace(
-        Order(**columns, places=places),  # type: ignore[arg-type]
+        Order(**columns, places=places, shrink=shrink),  # type: ignore[arg-type]
         major=_pair("major", major),
         where=_pair("where", where),
         key=_pair("key", key),
@@ -361,11 +368,25 @@ def _program(name: str) -> Path:
     return Path(sys.executable).with_name(name)
 
 
+def _refuse_taken(host: str, port: int) -> None:
+    """Our server would share the port with another of its kind, and visitors would land in either."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as fault:
+            raise click.ClickException(
+                f"Nothing can listen at {host}:{port} ({fault.strerror}). Stop what uses it, "
+                f"or choose another: --port {port + 1}."
+            ) from fault
+
+
 def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
         str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:create_app",
         "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
         "--log-level", "error",
+        "--workers-kill-timeout", "10",  # one that is asked to stop while it starts does not hear it
     ]  # fmt: skip
 
 

@@ -17,7 +17,8 @@ WORDS = {
     "backup_unreadable": "The backup's manifest cannot be read. Take an older backup from the same folder.",
     "backup_too_new": "A newer Cityline made this backup. Install that version, then restore.",
     "other_database": "The backup is of another kind of database than CITYLINE_DATABASE_URL names.",
-    "database_not_empty": "The database is not empty. To put the backup in its place: restore --over.",
+    "database_not_empty": "The database is not empty. Make a backup of it, then put this one in its place: "
+    "restore --over.",
     "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
     "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
     "backup_running": "Another backup writes into this folder. Wait until it is done.",

@@ -82,13 +82,10 @@ class Drawer:
 
 @bp.get("")
 def board() -> Response:
-    """Queue and map of a view. A whole number in the search box opens its case, a phone's receipt too."""
+    """Queue and map of a view. Whatever number names a case opens it from the search box."""
     view = _view()
     with access.reading() as s:
-        named = None
-        if "-" in (number := view.words.strip().upper()):
-            named = queries.by_number(s, number) or queries.by_receipt(s, number)
-        if named:
+        if named := queries.named(s, view.words):
             return go(url_for("dispatch.case", number=named.number))
         return render("dispatch/board.html", **_board(s, view))
 

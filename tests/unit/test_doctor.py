@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, notices, photos, reports
+from city import backup, boots, doctor, notices, photos, reports
 from city.schema import Backup, Device, Message, Person
 from city.settings import Settings
 from pwa.cli import cli
@@ -61,6 +61,17 @@ def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doct
     assert marks(found(minutes=1)) == {}
     late = found(minutes=3)["worker"]
     assert (late.mark, "3 minutes" in late.words) == (doctor.WRONG, True)
+
+
+def test_a_worker_that_was_seen_before_the_last_start_is_not_there(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    boots.boot(town.engine, town.now + timedelta(seconds=1))
+    assert marks(found(seconds=20)) == {}  # it may be about to start as well
+    assert found(seconds=40)["worker"].mark == doctor.WRONG
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now + timedelta(seconds=30))
+    assert marks(found(seconds=40)) == {}
 
 
 def test_work_that_lies_on_a_phone_is_looked_at(

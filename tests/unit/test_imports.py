@@ -186,6 +186,20 @@ def test_numbers_follow_the_year_of_opening_beside_our_own(town: Town, tmp_path:
     assert numbers == ["26-000001", "25-000001", "26-000002"]
 
 
+def test_a_case_is_found_by_the_number_that_it_had(town: Town, tmp_path: Path) -> None:
+    put(
+        town,
+        tmp_path,
+        {"ID": "101001240735", "STATE": "Closed", "CLOSED": "03/05/2026 08:00:00 AM"},
+        {"ID": "102"},
+    )
+    with town.at_work() as scene:
+        assert (found := queries.named(scene.s, " 101001240735 "))
+        assert found.number == "26-000001"
+        assert queries.named(scene.s, "26-000002")
+        assert queries.named(scene.s, "102") is None  # as short as a house number
+
+
 def test_what_was_closed_before_it_was_opened_is_kept_and_noted(town: Town, tmp_path: Path) -> None:
     outcome = put(town, tmp_path, {"STATE": "Closed", "CLOSED": "03/02/2026 07:59:28 AM"})
     assert (outcome.imported, outcome.more["closed_before_opened"]) == (1, 1)

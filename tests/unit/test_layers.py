@@ -135,6 +135,25 @@ def test_areas_replace_their_own_kind_only(town: Town, tmp_path: Path) -> None:
     assert held == [("area", "Old Port"), ("boundary", "Town"), ("ward", "Ward 1"), ("water", "")]
 
 
+def test_a_file_that_would_empty_a_register_is_asked_about_first(town: Town, tmp_path: Path) -> None:
+    row = {f"L-{n}": (39.6, -71.2 + n / 1000) for n in range(layers.FEW)}
+    put(town, geojson(tmp_path, *(point(number, *at) for number, at in row.items())), POLES)
+    few = geojson(tmp_path, *(point(number, *at) for number, at in list(row.items())[:5]))
+    with pytest.raises(Unusable, match="would leave 5 of the 20 assets that are here"):
+        put(town, few, POLES)
+    assert len(names(town, Asset.number)) == len(row)
+    assert put(town, few, replace(POLES, shrink=True)).more["removed"] == 15
+    assert len(names(town, Asset.number)) == 5
+
+
+@pytest.mark.parametrize("order", [POLES, Order("addresses", name="POLE")])
+def test_a_street_is_no_thing_with_a_place(town: Town, tmp_path: Path, order: Order) -> None:
+    street = line("Elm St", [(-71.21, 39.6), (-71.2, 39.6)], POLE="L-1")
+    file = geojson(tmp_path, street, point("L-2", 39.6, -71.2))
+    assert put(town, file, order).imported == 1
+    assert side_lines(file) == [("1", "is a LineString, not a point")]
+
+
 def test_the_boundary_is_one_and_decides_what_lies_outside(town: Town, tmp_path: Path) -> None:
     towns = geojson(tmp_path, square("Here"), square("There", west=-71.0))
     put(town, towns, Order("boundary", name="NAME", where=("NAME", "Here")))

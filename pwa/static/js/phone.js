@@ -67,7 +67,7 @@ function welcome() {
       } catch (fault) {
         const problem = String(/** @type {Error} */ (fault).message);
         box.hidden = code === undefined && problem === "login";
-        fill(main, "welcome", say(`trouble.${problem}`));
+        fill(main, "welcome", say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`));
         if (code !== undefined) part(main, "#code").focus();
       }
     };

@@ -29,7 +29,7 @@ export async function setup(app, view) {
     size: `${Math.max(0.1, bytes / 1_000_000).toLocaleString(lang, { maximumFractionDigits: 1 })}\u00a0MB`,
     time: view.updated === null ? "" : moment(view.updated, Date.now()),
   });
-  check(screen, "jobs", !view.empty && photos === of && map, view.empty ? say("never") : receipt);
+  check(screen, "jobs", !view.empty && photos === of && (map || !document.body.dataset["basemap"]), view.empty ? say("never") : receipt);
   part(screen, "[data-install]").hidden = isInstalled;
   const packs = part(screen, "[data-pack]");
   packs.hidden = !isInstalled;
