@@ -383,7 +383,7 @@ def _refuse_taken(host: str, port: int) -> None:
 
 def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
-        str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:create_app",
+        str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:serve",
         "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
         "--log-level", "error",
         "--workers-kill-timeout", "10",  # one that is asked to stop while it starts does not hear it
