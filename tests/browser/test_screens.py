@@ -8,6 +8,7 @@ With CITYLINE_SCREENSHOTS=docs/screenshots the pictures are kept there.
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from live import DESK, PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 
-from city import db
-from city.schema import Case, Report
+from city import db, people
+from city.schema import Case, Device, Report
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -162,6 +163,15 @@ def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults
 
 
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    with db.transaction(site.engine) as s:
+        crew, now = people.by_email(s, "crew1@demo.test"), datetime.now(UTC)
+        assert crew
+        s.merge(
+            Device(
+                id="an-old-phone", person_id=crew.id, token_hash="x", enrolled_at=now, seen_at=now,
+                waiting={"ops": 12, "photos": 3},
+            )
+        )  # fmt: skip
     for lang in LANGUAGES:
         page = watched(open_context(**DESK).new_page(), faults)
         log_in(page, site, "admin@demo.test", prefix(lang) + "/admin")
@@ -179,7 +189,7 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
             page.goto(f"{at}/{room}")
             looked_at(page, f"admin-{room}-{lang}", keep)
         page.set_viewport_size({"width": 320, "height": 640})
-        for room in ("", "/crews", "/city-file"):
+        for room in ("", "/crews", "/phones", "/city-file"):
             page.goto(at + room)
             looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}", keep)
 
