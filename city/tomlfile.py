@@ -1,5 +1,6 @@
 """A TOML file as tables that check what is asked of them, and know on which line every key stands."""
 
+import difflib
 import re
 import tomllib
 from bisect import bisect_left
@@ -188,7 +189,10 @@ class Table:
         """The bare value; raises where it is missing."""
         self.known.add(name)
         if name not in self.values:
-            raise self.wrong(name, "is missing", example)
+            unread = [key for key in self.values if key not in self.known]
+            like = "".join(difflib.get_close_matches(name, unread, n=1))
+            line = self.lines.get(f"{self.key}{like}")
+            raise self.wrong(name, f"is missing; line {line} has {like}" if like else "is missing", example)
         return self.values[name]
 
     def _below(self, name: str, values: Mapping[str, Any]) -> "Table":
