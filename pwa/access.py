@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 SECRET_DAYS = 180
 KNOWN_DAYS = 180
+MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a program sends as many
 
 # Who may look at the board.
 BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
@@ -202,11 +203,9 @@ def remember_link(response: Response, number: str, token: str) -> Response:
 def own_report(s: Session, case: Case) -> Report | None:
     """The visitor's own report at this case or at one merged into it, where a secret link was opened."""
     g.personal = True
-    for name, token in request.cookies.items():
-        if not name.startswith("cl_report_"):
-            continue
-        report = reports.by_token(s, token)
-        if report and case.id in (report.case_id, cases.root_of(s, report.case).id):
+    tokens = [token for name, token in request.cookies.items() if name.startswith("cl_report_")]
+    for report in reports.by_tokens(s, tokens[-MOST_LINKS:]):
+        if case.id in (report.case_id, cases.root_of(s, report.case).id):
             return report
     return None
 

@@ -298,3 +298,37 @@ def test_a_guessed_code_confirms_nothing(
     assert client.post(f"/news/1/{'0' * 32}", data={"do": "confirm"}).status_code == 404
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).one().confirmed_at is None
+
+
+def test_however_many_links_a_browser_holds_the_page_asks_for_them_at_once(
+    town: Town, settings: Settings, client: FlaskClient, opened: Opened, asked: list[str]
+) -> None:
+    report = told(town, settings)
+    page = f"/case/{report.case.number}"
+    opened(report)
+    asked.clear()
+    assert "dark since Sunday" in client.get(page).get_data(as_text=True)
+    with_one = len(asked)
+
+    client.delete_cookie(f"cl_report_{report.number}")
+    for n in range(150):
+        client.set_cookie(f"cl_report_26-9{n:05}-A", f"{n:032x}")
+    opened(report)
+    asked.clear()
+    assert "dark since Sunday" in client.get(page).get_data(as_text=True)
+    assert len(asked) == with_one
+
+
+def test_links_beyond_what_a_browser_keeps_are_not_looked_up(
+    app: Flask, town: Town, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = told(town, settings)
+    looked_up: list[int] = []
+    really = reports.by_tokens
+    monkeypatch.setattr(
+        reports, "by_tokens", lambda s, tokens: (looked_up.append(len(tokens)), really(s, tokens))[1]
+    )
+    many = "; ".join(f"cl_report_26-{n:06}-A={n:032x}" for n in range(5000))
+    program = app.test_client(use_cookies=False)
+    program.get(f"/case/{report.case.number}", headers={"Cookie": many})
+    assert looked_up == [200]
