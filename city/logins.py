@@ -136,17 +136,33 @@ def session_of(s: Session, token: str | None, at: datetime) -> tuple[Person | No
     return (found[0], found[1]) if found else (None, None)
 
 
+def is_open(s: Session, token: str | None, at: datetime, *, alone: bool = False) -> bool:
+    """Whether the session has not ended; where `alone`, nobody can end it before our transaction does."""
+    mine = select(Row.person_id).where(Row.token_hash == _hashed(token or ""), Row.until > at)
+    return s.scalar(mine.with_for_update() if alone else mine) is not None
+
+
 def sign_in(s: Session, device: Device, token: str | None) -> None:
-    """Notes that the session's person signed in on this phone: it may show itself for them from then on."""
-    row = s.get(Row, _hashed(token or ""))
-    if row and row.device_id is None and row.person_id == device.person_id:
+    """Notes that the session's person signed in on this phone: it may show itself for them from then on.
+
+    Whoever logs out at the same moment waits for us, or we find no session any more.
+    """
+    unused = select(Row).where(Row.token_hash == _hashed(token or ""), Row.device_id.is_(None))
+    row = s.scalars(unused.with_for_update()).first()
+    if row and row.person_id == device.person_id:
         row.device_id = device.id
         device.signed_in_at = max(row.began_at, device.signed_in_at or row.began_at)
 
 
 def end(s: Session, token: str | None) -> None:
-    """Logs out: a copy of the cookie is worth nothing from now on, and a phone shows itself for nobody."""
-    row = s.get(Row, _hashed(token or ""))
+    """Logs out: a copy of the cookie is worth nothing from now on, and a phone shows itself for nobody.
+
+    A phone first, then its sessions: so does everybody, and nobody waits in a ring.
+    """
+    mine = select(Row).where(Row.token_hash == _hashed(token or ""))
+    row = s.scalars(mine).first()
+    if row and row.device_id is None:  # unless a phone signs in with it at this moment
+        row = s.scalars(mine.with_for_update().execution_options(populate_existing=True)).first()
     if row is None:
         return
     if row.device_id:
@@ -156,10 +172,16 @@ def end(s: Session, token: str | None) -> None:
 
 
 def end_all(s: Session, person: Person) -> None:
-    """Logs a person out everywhere, and makes codes and links that are on their way useless."""
-    s.execute(update(Device).where(Device.person_id == person.id).values(signed_in_at=None))
-    s.execute(delete(Row).where(Row.person_id == person.id))
+    """Logs a person out everywhere, and makes codes and links that are on their way useless.
+
+    Each step waits for whoever is in the middle of it, and the next ends what they began: a log-in that has
+    its code, a phone that renews its session, a phone that is being enrolled by a session.
+    """
+    signed_in = update(Device).where(Device.person_id == person.id, Device.signed_in_at.is_not(None))
     s.execute(delete(LoginCode).where(LoginCode.email == person.email, LoginCode.used_at.is_(None)))
+    s.execute(signed_in.values(signed_in_at=None))
+    s.execute(delete(Row).where(Row.person_id == person.id))
+    s.execute(signed_in.values(signed_in_at=None))
 
 
 def sweep(s: Session, at: datetime) -> int:

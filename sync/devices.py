@@ -30,6 +30,9 @@ SEEN_AGAIN = timedelta(minutes=5)
 _BY_TOKEN = select(Device).where(
     or_(Device.token_hash == bindparam("hashed"), Device.next_hash == bindparam("hashed"))
 )
+# "Key share": rows that name the phone are still written beside us.
+_BY_TOKEN_ALONE = _BY_TOKEN.with_for_update(key_share=True)
+_ALONE = select(Device).where(Device.id == bindparam("id")).with_for_update(key_share=True)
 
 
 def enrol(
@@ -39,7 +42,7 @@ def enrol(
 
     A phone that somebody else used becomes another device: work is bound to the one it was done on.
     """
-    known = by_token(s, token, at)
+    known = by_token(s, token, at, alone=True)
     if known and known.person_id == person.id and known.revoked_at is None:
         known.seen_at = at
         return known, None
@@ -55,14 +58,15 @@ def enrol(
     return device, token
 
 
-def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
+def by_token(s: Session, token: str | None, at: datetime, *, alone: bool = False) -> Device | None:
     """The crew's device with this token or with the one that follows it, a revoked one too.
 
-    None once it is over, and for the token of a resident, which is residents.py's.
+    None once it is over, and for the token of a resident, which is residents.py's. Where `alone`, nobody can
+    shut it out or sign it out before our transaction ends.
     """
     if not token:
         return None
-    found = s.scalars(_BY_TOKEN, {"hashed": _hashed(token)}).first()
+    found = s.scalars(_BY_TOKEN_ALONE if alone else _BY_TOKEN, {"hashed": _hashed(token)}).first()
     if found is None or found.person_id is None:
         return None
     return found if at < found.seen_at + timedelta(days=TOKEN_DAYS) else None
@@ -71,6 +75,16 @@ def by_token(s: Session, token: str | None, at: datetime) -> Device | None:
 def must_turn(device: Device, token: str | None) -> bool:
     """Whether turn() has something to write."""
     return device.next_hash is None or device.next_hash == _hashed(token or "")
+
+
+def hold(s: Session, device: Device) -> Device | None:
+    """The phone's own row, which nobody else changes before our transaction ends.
+
+    None where it was shut out or signed out, or in, since `device` was read.
+    """
+    now = s.scalars(_ALONE, {"id": device.id}).first()
+    same = now and (now.revoked_at, now.signed_in_at) == (device.revoked_at, device.signed_in_at)
+    return now if same else None
 
 
 def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
@@ -106,9 +120,10 @@ def seen(device: Device, release: str, waiting: Mapping[str, Any], at: datetime)
 def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:
     """Shuts a phone out: its token opens nothing, and its person is logged out everywhere.
 
-    Otherwise the session on the phone would enrol it anew. What it had begun to upload is thrown away.
-    False where it was shut out already.
+    Otherwise the session on the phone would enrol it anew. What it had begun to upload is thrown away. An
+    exchange that is under way ends first, and what it renewed ends here. False where it was shut out already.
     """
+    s.refresh(device, with_for_update={"key_share": True})
     if device.revoked_at:
         return False
     device.revoked_at = at

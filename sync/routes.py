@@ -43,6 +43,7 @@ MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
+LOOKS = 3
 
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
@@ -77,14 +78,27 @@ def _guard() -> None:
         abort(403)
 
 
+class Changed(Exception):
+    """The phone was shut out, signed out or signed in after we looked. Nothing was done: look again."""
+
+
 @bp.post("/exchange")
 def exchange() -> Response:
     """Both directions in one request: what the crew did, and what changed for them."""
     asked = _read()
-    here, at = _here(), _here().now()
+    at = _here().now()
     _start(current_app)
     if resident := _resident(asked, at):
         return _reports(asked, resident, at)
+    for _look in range(LOOKS):
+        with suppress(Changed):
+            return _exchange(asked, at)
+    return _later(503, BUSY_SECONDS)
+
+
+def _exchange(asked: Exchange, at: datetime) -> Response:
+    """The exchange of a crew's phone. Raises Changed."""
+    here = _here()
     with reading(here.engine) as s:  # 1 who is it?
         caller = _caller(s, asked, at)
         read = (asked.epoch, max(asked.cursors.values(), default=0))
@@ -97,7 +111,7 @@ def exchange() -> Response:
         with reading(here.engine) as s:
             epoch = memory.read(s, at).epoch
         return _json(_answer(asked, at, auth=caller.auth, epoch=epoch, results=kept))
-    token, note = _note(caller, asked, at)
+    token, note, must_note = _note(caller, asked, at)
     ops = asked.ops
     taken = push.Taken()
     if asked.heard and back is not None:
@@ -106,7 +120,7 @@ def exchange() -> Response:
     try:
         if ops or waits:
             taken = push.push(here.engine, caller.sender, ops, at, beside=note)  # 2 to 9
-        elif note:
+        elif must_note:
             with transaction(here.engine) as s:
                 note(s)
     except push.Busy:
@@ -190,7 +204,9 @@ def name_device() -> Response:
     """Gives the phone of whoever is logged in its name and, once, the token it shows from now on."""
     here, at = _here(), _here().now()
     with transaction(here.engine) as s:
-        person = logins.person_of(s, session.get("login"), at)
+        devices.by_token(s, _token(), at, alone=True)  # the phone first, then the session: as everywhere
+        is_open = logins.is_open(s, session.get("login"), at, alone=True)
+        person = logins.person_of(s, session.get("login"), at) if is_open else None
         if person is None or CREW not in people.actor(person).roles:
             abort(401)
         device, token = devices.enrol(s, person, _token(), at, secret=here.settings.secret_key)
@@ -332,18 +348,22 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
 
 def _note(
     caller: Caller, asked: Exchange, at: datetime
-) -> tuple[str | None, Callable[[Session], None] | None]:
-    """The phone's new token, and what is to be written down of its visit: that it was here, what is renewed.
+) -> tuple[str | None, Callable[[Session], None], bool]:
+    """The phone's new token, what comes first in a transaction that writes anything for it, and whether that
+    is worth a write of its own: only a phone with something new to say costs one.
 
-    Only a phone with something new to say costs a write.
+    It makes sure that the phone is still whose we took it for, until the transaction ends, and writes down
+    that it was here and what is renewed.
     """
     here, device, login = _here(), caller.device, session.get("login")
     if device is None or device.revoked_at:
-        return None, None
-    device_id, renews = device.id, caller.auth == "ok" and not caller.in_browser
+        return None, lambda _s: None, False  # it stays shut out
+    renews = caller.auth == "ok" and not caller.in_browser
 
     def write(s: Session) -> None:
-        row = s.get_one(Device, device_id)
+        row = devices.hold(s, device)
+        if row is None or (caller.in_browser and not logins.is_open(s, login, at)):
+            raise Changed
         devices.seen(row, asked.release, asked.waiting, at)
         devices.turn(row, _token(), here.settings.secret_key, at)
         if caller.signs_in:
@@ -354,7 +374,7 @@ def _note(
 
     says = devices.seen(device, asked.release, asked.waiting, at)
     says = devices.must_turn(device, _token()) or says or caller.signs_in or renews
-    return devices.turn(device, _token(), here.settings.secret_key, at), write if says else None
+    return devices.turn(device, _token(), here.settings.secret_key, at), write, says
 
 
 def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[str, Any]:

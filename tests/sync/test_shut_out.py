@@ -1,0 +1,168 @@
+"""A phone that is shut out or signed out while it speaks to the city: what is under way comes after."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from phones import DANA, Clock, Phone, case_of, person
+from sqlalchemy import Engine, func, select
+
+from city import logins
+from city.db import reading, transaction
+from city.schema import Device, Session
+from city.settings import Settings
+from sync import devices, routes
+
+Do = Callable[[], object]
+
+
+@pytest.fixture
+def revoke(engine: Engine, settings: Settings, luis: Phone) -> Do:
+    def do() -> None:
+        with transaction(engine) as s:
+            devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=luis.clock())
+
+    return do
+
+
+@pytest.fixture
+def log_out(engine: Engine, luis: Phone) -> Do:
+    def do() -> None:
+        with luis.http.session_transaction() as session:
+            login = session["login"]
+        with transaction(engine) as s:
+            logins.end(s, login)
+
+    return do
+
+
+def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
+    """Lets something happen once, when an exchange has found out who calls and writes nothing yet."""
+    look, left = routes._caller, [do]
+
+    def looked(*given: Any) -> routes.Caller:
+        found = look(*given)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(routes, "_caller", looked)
+
+
+def sessions(engine: Engine) -> int:
+    with reading(engine) as s:
+        return s.scalar(select(func.count()).select_from(Session)) or 0
+
+
+def test_work_under_way_while_its_phone_is_revoked_waits_for_a_supervisor(
+    engine: Engine, luis: Phone, lamp: str, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    after_the_look(monkeypatch, revoke)
+    answer = luis.exchange(op)
+    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "revoked"}]
+    assert (answer["auth"], answer["scopes"], answer["changes"]) == ("revoked", [], {})
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_work_under_way_while_its_person_logs_out_is_deposited(
+    engine: Engine, luis: Phone, lamp: str, log_out: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    after_the_look(monkeypatch, log_out)
+    answer = luis.exchange(op)
+    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
+    assert (answer["auth"], answer["changes"], sessions(engine)) == ("login", {}, 0)
+
+
+def test_a_log_out_counts_before_the_phone_signed_in_with_that_session(
+    engine: Engine, luis: Phone, lamp: str, log_out: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = luis.job(lamp)
+    luis.sign_in(person(engine, "luis@city.test"))  # a new session, not yet used on the phone
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).signed_in_at = None
+    after_the_look(monkeypatch, log_out)
+    answer = luis.exchange(luis.op("close", job, outcome="not found"))
+    assert (answer["auth"], answer["results"][0]["result"]) == ("login", "deposited")
+    with reading(engine) as s:
+        assert s.get_one(Device, luis.device).signed_in_at is None
+
+
+def test_a_phone_that_is_revoked_while_it_renews_its_session_is_given_none(
+    engine: Engine, luis: Phone, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luis.exchange()
+    with transaction(engine) as s:
+        s.query(Session).delete()
+    after_the_look(monkeypatch, revoke)
+    assert luis.exchange()["auth"] == "revoked"
+    assert sessions(engine) == 0
+
+
+def while_beginning(monkeypatch: pytest.MonkeyPatch, do: Do) -> threading.Thread:
+    """Lets something begin in the middle of a log-in; on PostgreSQL at the same time, on SQLite after it."""
+    begin, other = logins.begin, threading.Thread(target=do)
+
+    def begun(*given: Any, **told: Any) -> str:
+        token = begin(*given, **told)
+        given[0].flush()
+        other.start()
+        other.join(0.5)
+        return token
+
+    monkeypatch.setattr(logins, "begin", begun)
+    return other
+
+
+def test_a_session_that_is_just_being_renewed_ends_with_its_phone(
+    engine: Engine, luis: Phone, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luis.exchange()
+    with transaction(engine) as s:
+        s.query(Session).delete()
+    revoking = while_beginning(monkeypatch, revoke)
+    luis.exchange()
+    revoking.join()
+    assert sessions(engine) == 0
+    assert luis.exchange()["auth"] == "revoked"
+
+
+def test_a_log_in_by_code_that_is_under_way_ends_with_the_phone(
+    app: Flask, engine: Engine, luis: Phone, revoke: Do, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(engine) as s:
+        code = logins.ask_code(s, "luis@city.test", clock(), browser="here", known=False)
+    browser = app.test_client()
+    with browser.session_transaction() as session:
+        session["browser"] = "here"
+    page = browser.get("/login").text
+    csrf = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+    revoking = while_beginning(monkeypatch, revoke)
+    told = {"email": "luis@city.test", "code": code, "csrf_token": csrf}
+    assert browser.post("/login/code", data=told).status_code == 303
+    revoking.join()
+    assert sessions(engine) == 0
+
+
+def test_signing_in_on_a_phone_and_logging_out_at_once_leaves_it_signed_out(
+    engine: Engine, luis: Phone, log_out: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luis.sign_in(person(engine, "luis@city.test"))
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).signed_in_at = None
+    sign_in, leaving = logins.sign_in, threading.Thread(target=log_out)
+
+    def signed_in(s: Any, *given: Any) -> None:
+        sign_in(s, *given)
+        s.flush()
+        leaving.start()
+        leaving.join(0.5)
+
+    monkeypatch.setattr(logins, "sign_in", signed_in)
+    luis.exchange()
+    leaving.join()
+    assert luis.exchange()["auth"] == "login"
