@@ -355,17 +355,6 @@ class BucketStore:
         return f"{self._prefix}{name}.jpg"
 
 
-def settle(s: Session, store: Store, var: Path, photo: Photo, at: datetime) -> None:
-    """Puts all sizes into the store and sets `stored_at`; commits nothing and leaves the staging folder.
-
-    Raises StoreDown, or KeyError where the bytes are nowhere. The slow store is waited for inside the
-    caller's transaction: for one photo of a web request or for all of them use settle_all().
-    """
-    _put(store, var, photo)
-    photo.stored_at = at
-    s.flush()
-
-
 def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Sequence[str] = ()) -> int:
     """Moves attached photos from staging into the store; `only` names photo ids, none means all.
 

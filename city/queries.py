@@ -27,9 +27,9 @@ from city.schema import (
     Service,
 )
 
-# What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
+# What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
     "reopen", "not fixed", "cancel",
@@ -366,18 +366,6 @@ def story(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:
 def duplicates_of(s: Session, case: Case) -> list[Case]:
     """The cases that were merged into this one."""
     return list(s.scalars(select(Case).where(Case.merged_into_id == case.id).order_by(Case.id)))
-
-
-def jobs(s: Session, crew_ids: Sequence[int], numbers: Sequence[str] | None = None) -> list[Case]:
-    """The cases that these crews hold now; only those of `numbers` where given."""
-    asked = _whole(
-        select(Case)
-        .join(Assignment, Assignment.case_id == Case.id)
-        .where(Assignment.crew_id.in_(crew_ids), Assignment.ended_at.is_(None))
-    )
-    if numbers is not None:
-        asked = asked.where(Case.number.in_(numbers))
-    return list(s.scalars(asked.order_by(Case.due_at, Case.id)).unique())
 
 
 def root_of(s: Session, case: Case) -> Case:

@@ -31,7 +31,7 @@ def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, a
     """Takes all that is in `file`. Returns how often each result was given, with `photos`, `photos_refused`.
 
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
-    or somebody else's, and what push() raises. Taking the same file again changes nothing.
+    or somebody else's, and push.Busy. Taking the same file again changes nothing.
     """
     told = _read(file)
     with reading(engine) as s:
@@ -41,7 +41,7 @@ def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, a
         by = people.actor(s.get_one(Person, device.person_id))
         deposit = "revoked" if device.revoked_at else ""
         rules = Rules(settings.crew_reassigned == "done", settings.crew_cancelled == "done")
-        sender = push.Sender(device.id, by, deposit, rules=rules)
+        sender = push.Sender(device.id, by, deposit, rules=rules, by_hand=True)
     counted: Counter[str] = Counter()
     for ops in _batches(told["ops"]):
         body = {

@@ -18,7 +18,7 @@ from city.lifecycle import Refused
 from city.schema import Device, Photo
 from city.settings import Settings
 from pwa.cli import cli
-from sync import carried
+from sync import carried, protocol, push
 from sync.protocol import Unreadable
 
 PHOTO = "6f1c7a52-6a0e-4c0b-9b64-0d8b2f6a1c11"
@@ -94,3 +94,28 @@ def test_a_file_of_somebody_elses_phone_is_refused(
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
         carried.take(engine, photos.open_store(settings), settings, told, clock())
+
+
+def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_holds(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "QUARANTINE_ROWS", 2)
+    monkeypatch.setattr(protocol, "MAX_OPERATIONS", 2)
+    notes = [luis.op("note", luis.job(lamp), words=f"Note {n}.") for n in range(7)]
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).revoked_at = clock()
+    told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
+    assert carried.take(engine, photos.open_store(settings), settings, told, clock()) == {"deposited": 7}
+
+
+def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
+    engine: Engine, luis: Phone, tmp_path: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise push.Busy
+
+    monkeypatch.setattr(carried, "take", busy)
+    path = tmp_path / "cityline-outbox.json"
+    path.write_bytes(file_of(luis, [], {}, person(engine, "luis@city.test")))
+    done = runner.invoke(cli, ["device", "import", str(path)])
+    assert (done.exit_code, "take" in done.output and "again" in done.output) == (1, True)

@@ -595,16 +595,6 @@ def test_settling_only_some(engine: Engine, var: Path) -> None:
     assert folders(var) == {one.id}
 
 
-def test_settling_inside_a_transaction_commits_nothing_itself(engine: Engine, var: Path) -> None:
-    shelf, photo = Shelf(), attached_photo(engine, var)
-    with db.reading(engine) as s:
-        photos.settle(s, shelf, var, s.get_one(Photo, photo.id), NOW)
-    assert row(engine, photo).stored_at is None
-    with db.transaction(engine) as s:
-        photos.settle(s, shelf, var, s.get_one(Photo, photo.id), NOW)
-    assert row(engine, photo).stored_at == NOW
-
-
 def test_a_failing_store_keeps_one_photo_and_holds_up_no_other(
     engine: Engine, var: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Work that phones sent and that was not done: staff see it, count it as done, release it or put it away."""
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from flask.testing import FlaskClient
 
 from city import cases, events
 from city.schema import Device
-from sync import protocol, push
+from sync import merge, protocol, push
 
 MOST_QUERIES = 12
 
@@ -94,3 +95,13 @@ def test_the_number_of_queries_does_not_grow_with_the_work(
     assert page.count("Seen, nothing to do") == 15
     assert f"Close {other.number} too" in page
     assert sent[0] == sent[1] <= MOST_QUERIES
+
+
+def test_a_phone_has_words_for_whatever_becomes_of_work(client: FlaskClient) -> None:
+    said = set(re.findall(r'data-word="state\.([\w.]+)"', client.get("/crew").text))
+    assert set(protocol.RESULTS) <= said
+    told = {f"{row.result}.{row.why}" for row in merge.TABLE if row.why}
+    told |= {f"recorded.{why}" for why in ("withdrawn", "erased", "too_late", "dismissed", "held")}
+    told |= {"deposited.login", "deposited.revoked", "applied.counted", "applied.joined", "merged.done"}
+    as_the_result_says = {"recorded.step_back", "recorded.not_your_job", "recorded.held", "merged.closed"}
+    assert told - said == as_the_result_says

@@ -19,7 +19,7 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{ title: Record<string, string>, address: string }} Label what the outbox calls a job
  * @typedef {{ state: string, wait?: string | undefined }} Before how a job stood, should the work be taken back
  * @typedef {{ user: number, op: Op, not_before: number, label: Label, before?: Before, draft?: Draft, draftOf?: string,
- *   result?: Result, at?: number, upto?: number, seen?: boolean, too_large?: boolean, made?: number }} Entry
+ *   result?: Result, at?: number, upto?: number, seen?: boolean, too_large?: boolean }} Entry
  * @typedef {{ id: string, user: number, case: string, op: string | null, sha256: string, bytes: number,
  *   type: string, pieces: number, uploaded: boolean, upto?: number, refused?: string, at: number,
  *   thumb?: ArrayBuffer }} Shot

@@ -58,6 +58,7 @@ export function fold(job, op, before) {
 export function reported({ op, label }) {
   const at = Math.floor(Date.parse(op.device_time) / 1000);
   const { lat, lon, asset, group, urgent, words } = op.data;
+  // The city says by when; until it does, the job stands among those of tomorrow.
   return {
     kind: "job", ref: op.id, title: label.title, group: String(group ?? "other"), address: label.address,
     ...(typeof lat === "number" && typeof lon === "number" ? { lat, lon } : {}), ...(asset ? { asset } : {}),

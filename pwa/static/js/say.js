@@ -1,6 +1,6 @@
 // Puts the page's own sentences together: words from the template, dates on the city's clocks.
 
-import { isDone, standing } from "./jobs.js";
+import { isDone } from "./jobs.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
@@ -58,6 +58,7 @@ export function speaker(template, lang, zone) {
       if (job.pending) return say("to_send", { what });
       return job.done ? `${what}\u00a0${moment(job.done.at * 1000, now)}` : what;
     }
+    if (job.own) return say("no_number");
     if (job.state === "waiting") return say(`wait.${job.wait}`) || say("wait");
     const late = now / 1000 - job.due;
     if (late > 86_400) return many("late_days", Math.floor(late / 86_400));
@@ -85,7 +86,7 @@ export function speaker(template, lang, zone) {
     return `${metres >= 100 ? Math.round(metres / 10) * 10 : Math.round(metres)}\u00a0m`;
   }
 
-  return { say, many, day, clock, moment, promise, place, named, distance, standing };
+  return { say, many, day, clock, moment, promise, place, named, distance };
 }
 
 /** @typedef {ReturnType<typeof speaker>} Speaker */

@@ -45,7 +45,8 @@ function item(app, entry, view) {
   fill(row, "what", [op.t === "wait" ? say(`wait.${op.data["reason"]}`) : endingWords(endingOf(op)), ...photos].join(", "));
   fill(row, "label", [named(label.title), label.address].filter(Boolean).join(" · "));
   const arrived = entry.at !== undefined;
-  const mark = !arrived ? "wait" : result?.result === "applied" || result?.result === "merged" ? "done" : "risk";
+  const settled = result?.result === "applied" || result?.result === "merged" || result?.why === "withdrawn";
+  const mark = !arrived ? "wait" : settled ? "done" : "risk";
   part(row, ".promise").dataset["promise"] = mark;
   part(row, ".promise use").setAttribute("href", `#m-${mark}`);
   fill(row, "state", arrived ? answer(entry, view) : waitingState(entry, view));
