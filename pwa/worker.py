@@ -36,10 +36,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),
         partial(uploads.sweep, settings.var),
-        partial(_doubt, engine),
-        partial(_bring_up, engine),
+        partial(_mark_endings_without_photo, engine),
+        partial(_bring_before_a_person, engine),
         partial(_tidy_phones, engine),
-        partial(_forget_logins, engine),
+        partial(_sweep_old_rows, engine),
         partial(_root, engine),
     ]
     tidied = float("-inf")
@@ -64,12 +64,12 @@ def _listen(engine: Engine, now: datetime) -> int:
         return notices.follow(s, now)
 
 
-def _doubt(engine: Engine, now: datetime) -> int:
+def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return cases.doubt(s, at=now, by=people.THE_SYSTEM)
 
 
-def _bring_up(engine: Engine, now: datetime) -> int:
+def _bring_before_a_person(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return declared.doubt(s, now) + review.overdue(s, now)
 
@@ -82,7 +82,7 @@ def _tidy_phones(engine: Engine, now: datetime) -> int:
     return done
 
 
-def _forget_logins(engine: Engine, now: datetime) -> int:
+def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (logins.sweep, enrolment.sweep, tries.sweep, residents.sweep)
         return sum(sweep(s, now) for sweep in sweeps)

@@ -71,9 +71,6 @@ function city() {
         reset: here.reset, want: here.want, safe: here.safe, lowest: 1, log: here.seq, back: here.back,
       };
     },
-    async offset() {
-      return { status: 200, offset: 0, complete: false };
-    },
     async piece(shot, offset, data) {
       const had = here.photos.get(shot.id) ?? Buffer.alloc(0);
       if (had.length !== offset) return { status: 409, offset: had.length, complete: false, fault: "" };

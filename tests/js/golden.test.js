@@ -59,9 +59,6 @@ for (const file of readdirSync(FOLDER).filter((name) => name.endsWith(".json")))
           const results = golden.answer.results.slice(0, body.ops.length).map((told, i) => ({ ...told, id: body.ops[i].id }));
           return { status: 200, json: { ...golden.answer, nonce: body.nonce, results, want: [] } };
         },
-        async offset() {
-          return { status: 200, offset: 0, complete: true };
-        },
         async piece(shot) {
           return { status: 200, offset: shot.bytes, complete: true, fault: "" };
         },

@@ -35,7 +35,6 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{
  *   enrol(code?: string): Promise<Reply>,
  *   exchange(body: object): Promise<Reply>,
- *   offset(photo: string): Promise<{ status: number, offset: number, complete: boolean }>,
  *   piece(photo: Shot, offset: number, data: ArrayBuffer):
  *     Promise<{ status: number, offset: number, complete: boolean, fault: string, retryAfter?: number }> }} Net
  * @typedef {(work: (over: () => boolean) => Promise<void>) => Promise<boolean>} Lock does the work unless another

@@ -19,10 +19,6 @@ export const net = {
     if (packed) headers["Content-Encoding"] = "gzip";
     return reply(await send("POST", "/exchange", headers, packed ?? text));
   },
-  async offset(photo) {
-    const { response } = await send("HEAD", `/photos/${photo}`);
-    return { status: response.status, ...progress(response) };
-  },
   async piece(shot, offset, data) {
     const last = offset + data.byteLength === shot.bytes;
     const answer = await send(

@@ -12,7 +12,7 @@ import { isBegun } from "./screen-report.js";
 /** @typedef {import("./phone.js").View} View */
 
 const AT_ONCE = 30; // rows: more than one screen shows
-const LATE_ROWS = 2; // so many done jobs are shown before they fold up
+const DONE_ROWS = 2; // so many done jobs are shown before they fold up
 
 /** @type {"due" | "priority" | "nearest"} */
 let order = "due";
@@ -59,7 +59,7 @@ export async function today(app, view) {
     return screen;
   }
   const list = part(screen, "[data-list]");
-  const folded = !earlier && done.length > LATE_ROWS ? done.splice(0, done.length - LATE_ROWS) : [];
+  const folded = !earlier && done.length > DONE_ROWS ? done.splice(0, done.length - DONE_ROWS) : [];
   if (folded.length) {
     const row = clone("t-earlier");
     fill(row, "title", many("earlier", folded.length));

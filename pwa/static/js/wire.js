@@ -9,6 +9,7 @@ export const BATCH_BYTES = 200_000;
 export const LARGEST = 32_000;
 export const PIECE = 262_144;
 export const UNDO_MS = 10_000;
+/** Less than the city allows from arrival to arrival: what is offered on the phone still counts there. */
 export const WITHDRAW_MS = 600_000;
 
 /** Ends a round without having lost anything. */
