@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from city import events, photos, places, reports
 from city.events import Actor
-from city.geo import Point
+from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
 from city.places import Place
 from city.schema import Asset, Case, DeclaredPhoto, Report
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
+NAMED_METRES = 250.0  # how far a phone's point may be from what its words name
 LANGUAGE = 10  # letters at most, as the column has it
 
 
@@ -77,8 +78,10 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
     words, address, place = work.words_of(op), work.text(op, "address").strip(), _place(s, op)
-    if place is None and address:
-        words = f"{words}\n{address}".strip()  # a place that nobody knows is still what they said
+    if address and not _named(s, place, address):
+        words = (
+            f"{words}\n{address}".strip()
+        )  # what the city does not know as a place is still what they said
     return reports.Telling(
         key=key_of(op.id), service_code=work.text(op, "service"),
         channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
@@ -97,11 +100,33 @@ def _place(s: Session, op: Operation) -> Place | None:
     if lat is not None and lon is not None:
         if abs(lat) > 90 or abs(lon) > 180:
             raise Refused("malformed")
-        label = work.text(op, "address").strip()[:200] or places.describe(s, Point(lat, lon))
-        return Place(lat, lon, "gps" if accuracy is not None else "pin", label, accuracy)
+        return Place(
+            lat, lon, "gps" if accuracy is not None else "pin",
+            _label(s, Point(lat, lon), work.text(op, "address")), accuracy,
+        )  # fmt: skip
     # The city's own layers only: nobody waits for another server inside a transaction.
     found = places.find(s, work.text(op, "address"), limit=2)
     return found[0] if len(found) == 1 else None
+
+
+def _label(s: Session, point: Point, address: str) -> str:
+    """What everybody may call a point: a place of the city's own that they named, else the nearest address.
+
+    Their own words never: a name or a telephone number may stand among them.
+    """
+    near = [x for x in places.find(s, address) if x.label and distance(point, x.point) <= NAMED_METRES]
+    return near[0].label if near else places.describe(s, point)
+
+
+def _named(s: Session, place: Place | None, address: str) -> bool:
+    """Whether the address that they wrote is the place, or another word for it."""
+    if place is None:
+        return False
+    if places.normal(address) == places.normal(place.label):
+        return True
+    found = places.find(s, address)
+    same_asset = place.asset_id is not None and place.asset_id in [x.asset_id for x in found]
+    return same_asset or (bool(place.label) and place.label in [x.label for x in found])
 
 
 def _number(op: Operation, name: str) -> float | None:

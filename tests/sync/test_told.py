@@ -21,10 +21,10 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, queries
+from city import cases, events, people, places, queries
 from city.db import reading, transaction
 from city.lifecycle import DISPATCHER
-from city.schema import Boot, Case, DeclaredPhoto, Device, Operation, Photo, Report
+from city.schema import Address, Asset, Boot, Case, Crossing, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents
 
 
@@ -187,6 +187,55 @@ def test_a_report_without_a_known_place_keeps_what_was_said(engine: Engine, luis
         row = s.scalars(select(Report)).one()
         assert (row.place_source, row.words) == ("unknown", "Dark.\nBehind the old mill")
     assert told["result"] == "applied"
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "address"),
+    [
+        ("Nia Brook, 555-0147, ring twice", "Dark.\nNia Brook, 555-0147, ring twice", "214 Tansy Street"),
+        ("216 tansy st.", "Dark.", "216 Tansy Street"),
+        ("pell street & Tansy St", "Dark.", "Tansy Street & Pell Street"),
+        ("900 Tansy Street", "Dark.\n900 Tansy Street", "214 Tansy Street"),  # known, and far away
+        ("pole 20-118", "Dark.", "218 Tansy Street"),
+        ("4711", "Dark.\n4711", "214 Tansy Street"),
+        ("", "Dark.", "214 Tansy Street"),
+    ],
+)
+def test_what_a_phone_wrote_beside_its_point_is_an_address_only_where_the_city_knows_it(
+    engine: Engine, nia: Resident, written: str, words: str, address: str
+) -> None:
+    with transaction(engine) as s:
+        for label, north in (("214 Tansy Street", 0), ("216 Tansy Street", 20), ("900 Tansy Street", 600)):
+            lat = 39.6 + north / 111_000
+            s.add(Address(label=label, norm=places.normal(label), lat=lat, lon=-71.2, cell=""))
+        s.add(
+            Crossing(
+                label="Tansy Street & Pell Street", norm=places.crossing("Tansy Street", "Pell Street"),
+                lat=39.6005, lon=-71.2,
+            )
+        )  # fmt: skip
+        s.add(
+            Asset(kind="pole", number="20-118", address="218 Tansy Street", lat=39.6004, lon=-71.2, cell="")
+        )
+    [told] = nia.exchange(report(nia, words="Dark.", address=written))["results"]
+    with reading(engine) as s:
+        row = s.scalars(select(Report)).one()
+        assert (row.words, row.address, row.case.address) == (words, address, address)
+        assert (row.lat, row.place_source) == (39.6, "gps")
+        [seen] = queries.public(s, now=nia.clock(), publish="at_once", number=told["to"])
+        assert "555" not in seen.address
+
+
+def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engine, nia: Resident) -> None:
+    with transaction(engine) as s:
+        pole = Asset(kind="pole", number="20-118", address="218 Tansy Street", lat=39.6, lon=-71.2, cell="")
+        s.add(pole)
+    nia.exchange(report(nia, words="Dark.", asset="20-118", address="20-118"))
+    nia.exchange(report(nia, words="Dark.", asset="20-118", address="Ask for Nia"))
+    with reading(engine) as s:
+        rows = s.scalars(select(Report).order_by(Report.id)).all()
+        assert [row.words for row in rows] == ["Dark.", "Dark.\nAsk for Nia"]
+        assert {row.address for row in rows} == {"218 Tansy Street"}
 
 
 def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
