@@ -9,7 +9,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from city import events
 from city.events import Actor
@@ -212,6 +212,13 @@ def by_key(s: Session, key: str) -> ApiKey | None:
 def is_demo(s: Session) -> bool:
     """Whether this is the invented city: only then may a log-in code be shown on the page."""
     return s.get(Head, DEMO) is not None
+
+
+def crew(s: Session) -> list[Person]:
+    """Everybody who may work in a crew, with their crews, by name."""
+    asked = select(Person).where(Person.disabled_at.is_(None))
+    asked = asked.join(PersonRole, PersonRole.person_id == Person.id).where(PersonRole.role == CREW)
+    return list(s.scalars(asked.options(selectinload(Person.crews)).order_by(Person.name)))
 
 
 def by_email(s: Session, email: str) -> Person | None:

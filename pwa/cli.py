@@ -195,13 +195,14 @@ def device() -> None:
 @device.command("list")
 def device_list() -> None:
     """Lists the phones: id, person, last exchange, what waits on it, release of the app, whether revoked."""
+    from sync import devices
+
     with db.reading(db.connect(_settings().database_url)) as s:
-        rows = s.execute(select(Device, Person.email).join(Person, Person.id == Device.person_id))
-        for phone, email in sorted(rows, key=lambda row: row[0].seen_at, reverse=True):
+        for phone, person in devices.of_crews(s):
             waits = f"{phone.waiting.get('ops') or 0} entries, {phone.waiting.get('photos') or 0} photos"
             state = "  revoked" if phone.revoked_at else ""
             seen = f"{phone.seen_at:%Y-%m-%d %H:%M} UTC"
-            click.echo(f"{phone.id}  {email}  {seen}  {waits}  {phone.release or '-'}{state}")
+            click.echo(f"{phone.id}  {person.email}  {seen}  {waits}  {phone.release or '-'}{state}")
 
 
 @device.command("revoke")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from city import events, logins, people
@@ -33,6 +33,18 @@ _BY_TOKEN = select(Device).where(
 # "Key share": rows that name the phone are still written beside us.
 _BY_TOKEN_ALONE = _BY_TOKEN.with_for_update(key_share=True)
 _ALONE = select(Device).where(Device.id == bindparam("id")).with_for_update(key_share=True)
+
+
+def of_crews(s: Session, limit: int | None = None) -> list[tuple[Device, Person]]:
+    """The crews' phones and whose they are, the last one seen first and those shut out at the end."""
+    asked = select(Device, Person).join(Person, Person.id == Device.person_id)
+    shut_out_last = (Device.revoked_at.is_not(None), Device.seen_at.desc())
+    return [(device, person) for device, person in s.execute(asked.order_by(*shut_out_last).limit(limit))]
+
+
+def count(s: Session) -> int:
+    """How many phones crews have; those of residents are nobody's."""
+    return s.scalar(select(func.count(Device.id)).where(Device.person_id.is_not(None))) or 0
 
 
 def enrol(

@@ -3,15 +3,19 @@
 Verbs for supervisors and dispatchers, and what the worker does by itself when nobody came.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from city import cases, events, locks
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
-from city.schema import Assignment, Case, Operation, Person
+from city.schema import Assignment, Case, DeclaredPhoto, Operation, Person
 from sync import declared, protocol, push, work
 from sync.merge import RULES, Rules
 from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result
@@ -19,10 +23,34 @@ from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, resul
 WAITS = timedelta(hours=72)
 
 
-def waiting(s: Session, limit: int) -> list[Operation]:
+@dataclass(frozen=True)
+class Sent:
+    """One operation with what belongs to it. `said` holds its choices, `root` what its case is now."""
+
+    row: Operation
+    person: Person | None
+    case: Case | None
+    root: Case | None
+    words: str = ""
+    said: dict[str, Any] = field(default_factory=dict)
+    here: int = 0  # photos
+    missing: int = 0
+
+    @property
+    def may_count(self) -> bool:
+        """Whether it is a closing that could still close its case."""
+        recorded = self.row.code == RECORDED and self.row.t == "close"
+        return recorded and self.root is not None and self.root.state in (*OPEN, CANCELLED)
+
+    @property
+    def may_release(self) -> bool:
+        return self.row.code == DEPOSITED
+
+
+def to_look_at(s: Session, limit: int) -> list[Sent]:
     """What somebody must look at, the oldest first."""
     asked = select(Operation).where(push.TO_REVIEW).order_by(Operation.received_at, Operation.n)
-    return list(s.scalars(asked.limit(limit)))
+    return _whole(s, list(s.scalars(asked.limit(limit))))
 
 
 def count(s: Session) -> int:
@@ -138,3 +166,47 @@ def _author(s: Session, row: Operation) -> Actor:
 def _told(s: Session, row: Operation, kind: str, by: Actor, at: datetime) -> None:
     facts = {"operation": row.id, "why": row.review}
     events.record(s, f"device:{row.device_id}", kind, by=by, at=at, facts=facts)
+
+
+def _whole(s: Session, rows: Sequence[Operation]) -> list[Sent]:
+    """The rows with all that belongs to them, which is read for all of them at once."""
+    known = _cases(s, rows)
+    people = s.scalars(select(Person).where(Person.id.in_({row.person_id for row in rows} - {None})))
+    names = {person.id: person for person in people}
+    photos_of: dict[str, list[DeclaredPhoto]] = defaultdict(list)
+    for photo in s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(r.id for r in rows))):
+        photos_of[photo.operation_id].append(photo)
+    return [
+        _sent(
+            s, row, names.get(row.person_id or 0), known.get(row.case_id or row.case_ref), photos_of[row.id]
+        )
+        for row in rows
+    ]
+
+
+def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
+    """The rows' cases by id and by number, those too that they were merged into."""
+    ids, numbers = {row.case_id for row in rows} - {None}, {row.case_ref for row in rows}
+    asked = select(Case).where(or_(Case.id.in_(ids), Case.number.in_(numbers)))
+    found: dict[int | str, Case] = {}
+    while level := list(s.scalars(asked)):
+        for case in level:
+            found[case.id] = found[case.number] = case
+        asked = select(Case).where(Case.id.in_({case.merged_into_id for case in level} - {None, *found}))
+    return found
+
+
+def _sent(
+    s: Session, row: Operation, person: Person | None, case: Case | None, told: Sequence[DeclaredPhoto]
+) -> Sent:
+    root = cases.root_of(s, case) if case else None
+    op = protocol.reread(row.raw or "")
+    here = sum(photo.photo_id is not None for photo in told)
+    if isinstance(op, protocol.Malformed):
+        return Sent(row, person, case, root, here=here, missing=len(told) - here)
+    words = op.data.get("words")
+    # What was refused may hold anything there, and must not hide the rest of the list.
+    said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
+    return Sent(
+        row, person, case, root, words if isinstance(words, str) else "", said, here, len(told) - here
+    )

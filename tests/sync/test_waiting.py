@@ -290,14 +290,14 @@ def test_deposited_work_goes_to_review_after_three_days_and_can_still_be_release
     luis.exchange(one, other)
     with transaction(engine) as s:
         assert review.overdue(s, clock.tick(hours=73)) == 2
-        first, second = review.waiting(s, 10)
+        first, second = (sent.row for sent in review.to_look_at(s, 10))
         assert (first.id, first.review) == (one["id"], "deposited")
         review.release(s, first, by=SARA, at=clock())
         assert review.dismiss(s, second, by=SARA, at=clock())
         assert not review.dismiss(s, second, by=SARA, at=clock())
     with reading(engine) as s:
         assert case_of(s, lamp).state == "underway"
-        assert review.waiting(s, 10) == []
+        assert review.to_look_at(s, 10) == []
     luis.sign_in(person(engine, "luis@city.test"))
     assert sorted(result for _, result in changed(luis.exchange())) == ["applied", "recorded"]
 
