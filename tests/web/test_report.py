@@ -269,7 +269,7 @@ def test_htmx_is_sent_on_by_a_header(client: FlaskClient, token: Callable[[], st
 def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         scene.report(place=LAMP)
-    assert "Just reported in Larkhaven" in client.get("/").get_data(as_text=True)
+    assert "Latest reports in Larkhaven" in client.get("/").get_data(as_text=True)
     whole = client.get("/", query_string=HERE).get_data(as_text=True)
     part = client.get("/", query_string=HERE, headers={"HX-Request": "true"})
     assert "What needs fixing?" in whole
