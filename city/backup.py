@@ -12,14 +12,16 @@ whatever is copied later is still what the database meant. Putting it back is in
 import fcntl
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
@@ -27,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from city import cityfile, db, disk, dumps, erasures, photos, policies
 from city.lifecycle import Refused
-from city.photos import FolderStore, Store
+from city.photos import FolderStore, Store, StoreDown
 from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.settings import Settings
 
@@ -37,6 +39,10 @@ SECRET, CITY, CITY_ON_DISK = "secret_key", "city.toml", "city-on-disk.toml"
 COUNTED: tuple[type[Base], ...] = (Case, Report, Event, Operation, Photo)
 HANDS = 8  # photos copied at once: a bucket answers slowly and many at a time
 BATCH = 1000
+MOST_BYTES = 100_000_000  # of a manifest, which names what is missing; a larger one is none of ours
+HIGHEST = 2**63 - 1
+
+log = logging.getLogger(__name__)
 
 Told = Callable[[int, int], object]  # how much is done, and of how much
 
@@ -62,6 +68,7 @@ def make(
 
     Raises Refused `backup_running` or `backup_exists` (one of this second), dumps.DumpFailed,
     photos.StoreDown or OSError; then there is no new backup, and the next one clears away what was begun.
+    Older ones that are damaged are logged, and hinder nothing.
     """
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(to):
@@ -74,9 +81,9 @@ def make(
         folder.mkdir(mode=0o700)
         manifest = _fill(engine, settings, store, folder, at, told)
         _seal(folder, manifest)
+        with db.transaction(engine) as s:
+            s.add(Backup(made_at=at, seq=manifest.seq, folder=str(folder.absolute())))
         _tidy_pool(to)
-    with db.transaction(engine) as s:
-        s.add(Backup(made_at=at, seq=manifest.seq, folder=str(folder.absolute())))
     return folder, manifest
 
 
@@ -86,14 +93,24 @@ def complete(to: Path) -> list[Path]:
 
 
 def forget_all_but(to: Path, count: int) -> int:
-    """Removes the oldest whole backups in a folder, and photos that no other names; returns how many went."""
+    """Removes the oldest backups in a folder, and photos that no other names; returns how many went.
+
+    One that is damaged is none of the `count` that stay, and goes when all of those are newer.
+    """
     with _alone(to):
-        old = complete(to)[:-count]
+        bad = damaged(to)
+        good = [folder for folder in complete(to) if folder not in bad]
+        old = [folder for folder in complete(to) if good and folder < good[-count:][0]]
         for folder in old:
             (folder / MANIFEST).unlink()  # first: half of one must not pass for a whole
             shutil.rmtree(folder)
         _tidy_pool(to)
     return len(old)
+
+
+def damaged(to: Path) -> dict[Path, str]:
+    """The backups in a folder that do not even say what they hold, each with its fault; most have none."""
+    return {folder: fault for folder in complete(to) if (fault := _fault(folder))}
 
 
 def find(source: Path) -> Path:
@@ -106,31 +123,27 @@ def find(source: Path) -> Path:
 
 
 def read(folder: Path) -> Manifest:
-    """What a backup says of itself. Raises Refused `backup_unreadable`, or `backup_too_new`."""
+    """What a backup says of itself. Raises Refused `backup_unreadable` or `backup_too_new`, OSError."""
+    file = folder / MANIFEST
     try:
-        told = json.loads((folder / MANIFEST).read_text())
+        if not file.is_file() or file.stat().st_size > MOST_BYTES:
+            raise ValueError(f"{MANIFEST} is no file, or far too large")  # a pipe would be waited at for ever
+        told = json.loads(file.read_text())
+        _check_shape(told, {"format": int, "schema": str})
         if told["format"] > FORMAT or not db.knows(told["schema"]):
             raise Refused("backup_too_new", format=told["format"], schema=told["schema"])
-        manifest = Manifest(**told)
-        # A part that the manifest leaves out would be put back unread.
-        named = set(manifest.files)
-        if not named.intersection(dumps.FILES.values()) or not named >= {PHOTOS, SECRET, CITY}:
-            raise ValueError(f"{MANIFEST} names only {', '.join(sorted(named))}")
-        return manifest
-    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        _check(told)
+        return Manifest(**told)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as fault:
         raise Refused("backup_unreadable", folder=str(folder), fault=str(fault)) from None
 
 
 def faults(folder: Path, manifest: Manifest, *, told: Told = lambda *_: None) -> list[str]:
     """What is missing or changed in a backup, a line each; [] where every byte is as it was made."""
-    found = [
-        f"{name}: {'changed' if (folder / name).exists() else 'missing'}"
-        for name, sha256 in manifest.files.items()
-        if not (folder / name).exists() or _sha256(folder / name) != sha256
-    ]
+    found = [f"{name}: {wrong}" for name in manifest.files if (wrong := _fault_in(folder, manifest, name))]
     if any(fault.startswith(PHOTOS) for fault in found):
         return found
-    pool, names = pool_of(folder), _names(folder)
+    pool, names = pool_of(folder), _names(folder, manifest)
 
     def look(name: str) -> str | None:
         if photos.is_whole(pool, name):
@@ -227,15 +240,79 @@ def _seal(folder: Path, manifest: Manifest) -> None:
 
 
 def _tidy_pool(to: Path) -> None:
-    needed = {name for folder in complete(to) for name in _names(folder)}
-    pool = FolderStore(to / POOL)
-    for name in list(pool.names()):
-        if name not in needed:
-            pool.delete(name)
+    """Removes photos that no backup here names; none while one of them cannot say which it needs."""
+    if bad := damaged(to):
+        for folder, fault in bad.items():
+            log.warning(
+                "%s is damaged: %s. No photo is removed from the folder while it is there", folder, fault
+            )
+        return
+    try:
+        needed = {name for folder in complete(to) for name in _names(folder, read(folder))}
+        pool = FolderStore(to / POOL)
+        for name in list(pool.names()):
+            if name not in needed:
+                pool.delete(name)
+    except (Refused, StoreDown, OSError) as fault:  # the backup itself is whole: this can wait for the next
+        log.warning("Photos that no backup names were not removed: %s", fault)
 
 
-def _names(folder: Path) -> list[str]:
-    return (folder / PHOTOS).read_text().split()
+def _fault(folder: Path) -> str:
+    """Why it is not known what a backup holds; "" where it is."""
+    try:
+        _names(folder, read(folder))
+        return ""
+    except Refused as refused:
+        return str(refused.facts.get("fault", refused.code))
+    except OSError as fault:
+        return str(fault)
+
+
+def _fault_in(folder: Path, manifest: Manifest, name: str) -> str:
+    if not (folder / name).exists():
+        return "missing"
+    whole = (folder / name).is_file() and _sha256(folder / name) == manifest.files[name]
+    return "" if whole else "changed"
+
+
+def _names(folder: Path, manifest: Manifest) -> list[str]:
+    """The photos that a backup names. Raises Refused `backup_unreadable` where its list is another by now."""
+    if fault := _fault_in(folder, manifest, PHOTOS):
+        raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS}: {fault}")
+    names = (folder / PHOTOS).read_text(errors="replace").split()
+    if wrong := next((name for name in names if not photos.HASH.fullmatch(name)), None):
+        raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS} names {wrong[:80]!r}")
+    return names
+
+
+def _check(told: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError or OverflowError for a manifest that this program did not write."""
+    shape = {"made_at": str, "database": str, "seq": int, "counts": dict, "files": dict, "missing": list}
+    _check_shape(told, shape)
+    _check_shape(told["counts"], dict.fromkeys(told["counts"], int))
+    _check_shape(told["files"], dict.fromkeys(told["files"], str))
+    if told["format"] < 1 or not 0 <= told["seq"] <= HIGHEST:
+        raise ValueError("format or seq is out of bounds")
+    if any(type(name) is not str for name in told["missing"]):
+        raise ValueError("missing holds more than names")
+    made_at = datetime.fromisoformat(told["made_at"])
+    made_at.astimezone(UTC)
+    if made_at.tzinfo is None:
+        raise ValueError("made_at has no time zone")
+    named = set(told["files"])
+    if outside := [name for name in named if name in ("", "..") or name != Path(name).name or "\0" in name]:
+        raise ValueError(f"{MANIFEST} names {outside[0][:80]!r}, which does not lie in the folder")
+    # A part that the manifest leaves out would be put back unread.
+    if not named.intersection(dumps.FILES.values()) or not named >= {PHOTOS, SECRET, CITY}:
+        raise ValueError(f"{MANIFEST} names only {', '.join(sorted(named))[:300]}")
+
+
+def _check_shape(told: Any, shape: Mapping[str, type]) -> None:
+    if type(told) is not dict:
+        raise ValueError(f"{MANIFEST} is no object of JSON")
+    for name, kind in shape.items():
+        if type(told.get(name)) is not kind:
+            raise ValueError(f"{name[:80]} is no {kind.__name__}")
 
 
 def _folders(to: Path) -> list[Path]:

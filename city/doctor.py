@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import boots, db, events, notices, photos
+from city import backup, boots, db, events, notices, photos
 from city.backup import MANIFEST
 from city.photos import Store
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
@@ -124,8 +124,18 @@ def _backup(s: Session, now: datetime) -> Finding:
     words = f"The last one is {_span(age)} old: {last.folder}."
     if age > BACKUP_OLD:
         return Finding("backup", WRONG, words)
-    if here.parent.is_dir() and not (here / MANIFEST).exists():
+    if not here.parent.is_dir():  # made on another machine, or its disk is not mounted all day
+        return Finding("backup", OK, words)
+    if not (here / MANIFEST).exists():
         return Finding("backup", WRONG, f"{words} But it is not there any more.")
+    bad = backup.damaged(here.parent)
+    if here in bad:
+        return Finding("backup", WRONG, f"{words} But it is damaged: {bad[here]}.")
+    if bad:
+        folder, fault = next(iter(bad.items()))
+        return Finding(
+            "backup", LOOK, f"{words} Of those beside it {len(bad)} are damaged: {folder}, {fault}."
+        )
     return Finding("backup", OK, words)
 
 

@@ -51,6 +51,7 @@ def read(files: Iterable[Path]) -> list[Erased]:
     """The erasures in these lists, each once, oldest first. A list that is not there holds none.
 
     Half a line is passed over: it was cut off before its erasure was done, which was then begun anew.
+    Raises OSError.
     """
     found = {(erased.report, erased.key): erased for file in files for erased in _lines(file)}
     return sorted(found.values(), key=lambda erased: erased.at)
@@ -70,6 +71,8 @@ def write(file: Path, erased: Iterable[Erased]) -> None:
 def _lines(file: Path) -> Iterator[Erased]:
     if not file.exists():
         return
+    if not file.is_file():  # taken for an empty list, it would bring back what was erased
+        raise OSError(f"{file} is no file")
     for line in file.read_text(errors="replace").splitlines():
         with suppress(KeyError, TypeError, ValueError):
             told = json.loads(line)

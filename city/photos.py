@@ -48,6 +48,7 @@ FOLDER_GRACE = timedelta(hours=1)
 # A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
+HASH = re.compile("[0-9a-f]{64}")  # what bytes in a store are called
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -229,7 +230,7 @@ class FolderStore:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
+            if not path.is_file():
                 self._write(path, data)
             # Also for a file found there: whoever wrote it may have died before this step.
             for folder in (path.parent, path.parent.parent, self._root):
@@ -238,19 +239,22 @@ class FolderStore:
             raise StoreDown(str(fault)) from fault
 
     def get(self, name: str) -> bytes:
+        path = self._path(name)
         try:
-            return self._path(name).read_bytes()
+            if not path.is_file():  # a pipe in its place would be waited at for ever
+                raise KeyError(name)
+            return path.read_bytes()
         except FileNotFoundError:
             raise KeyError(name) from None
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
     def has(self, name: str) -> bool:
-        return self._path(name).exists()
+        return self._path(name).is_file()
 
     def names(self) -> Iterator[str]:
         """Every hash that has bytes here."""
-        return (path.stem for path in self._root.glob("??/??/*.jpg"))
+        return (path.stem for path in self._root.glob("??/??/*.jpg") if HASH.fullmatch(path.stem))
 
     def delete(self, name: str) -> None:
         path = self._path(name)
@@ -603,7 +607,7 @@ def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
 
 def _valid(name: str) -> None:
     # Names come out of URLs too: nothing but a hash may become a path.
-    if not re.fullmatch(r"[0-9a-f]{64}", name):
+    if not HASH.fullmatch(name):
         raise KeyError(name)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 
 from city import backup, boots, cityfile, db, dumps, erasures, photos, reports
 from city.backup import Manifest, Told
+from city.erasures import Erased
 from city.lifecycle import Refused
 from city.photos import Store
 from city.schema import Backup, Photo
@@ -61,8 +62,12 @@ def restore(
     owner = settings.database_owner_url or settings.database_url
     if manifest.database != dumps.kind(owner):
         raise Refused("other_database", backup=manifest.database, here=dumps.kind(owner))
+    if dumps.FILES[manifest.database] not in manifest.files:
+        raise Refused("backup_unreadable", folder=str(folder), fault="its database is not among its files")
     if found := backup.faults(folder, manifest, told=told):
         raise Damaged(folder, found)
+    secret, city = (_text(folder, name) for name in (backup.SECRET, backup.CITY))
+    erased = erasures.read([folder.parent / erasures.NAME, *lists, settings.var / erasures.NAME])
     mark = settings.var / MARK
     if not over and not mark.exists() and not dumps.is_empty(owner):
         raise Refused("database_not_empty")
@@ -77,12 +82,12 @@ def restore(
         with db.transaction(engine) as s:
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
-        own_secret = _put_secret(settings, (folder / backup.SECRET).read_text())
-        again = _erase_again(engine, settings.var, store, [folder.parent / erasures.NAME, *lists], at)
+        own_secret = _put_secret(settings, secret)
+        again = _erase_again(engine, settings.var, store, erased, at)
     finally:
         engine.dispose()
     mark.unlink()
-    other_city = _says(settings.city) != (folder / backup.CITY).read_text()
+    other_city = _says(settings.city) != city
     return Restored(folder, manifest, lost, again, own_secret, other_city)
 
 
@@ -135,12 +140,19 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     return False
 
 
-def _erase_again(engine: Engine, var: Path, store: Store, lists: Sequence[Path], at: datetime) -> int:
+def _erase_again(engine: Engine, var: Path, store: Store, erased: Sequence[Erased], at: datetime) -> int:
     again = 0
-    for erased in erasures.read([*lists, var / erasures.NAME]):
+    for one in erased:
         with db.transaction(engine) as s:
-            again += reports.erase_again(s, erased, store, var, at=at)
+            again += reports.erase_again(s, one, store, var, at=at)
     return again
+
+
+def _text(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("backup_unreadable", folder=str(folder), fault=f"{name} is no text") from None
 
 
 def _made(manifest: Manifest) -> datetime:

@@ -14,7 +14,8 @@ from pwa.progress import Progress
 # What the refusals of these commands mean at night, and what comes next.
 WORDS = {
     "no_backup": "There is no whole backup there. Name the folder that `cityline backup` was given.",
-    "backup_unreadable": "The backup's manifest cannot be read. Take an older backup from the same folder.",
+    "backup_unreadable": "The backup {folder} cannot be read ({fault}). "
+    "Take an older one from the same folder.",
     "backup_too_new": "A newer Cityline made this backup. Install that version, then restore.",
     "other_database": "The backup is of another kind of database than CITYLINE_DATABASE_URL names.",
     "database_not_empty": "The database is not empty. Make a backup of it, then put this one in its place: "

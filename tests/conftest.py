@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("--db")
         both = DATABASES[:1] if metafunc.definition.get_closest_marker("one_database") else DATABASES
         metafunc.parametrize("database", both if chosen == "all" else (chosen,), indirect=True)
+
+
+@pytest.fixture
+def soon() -> Iterator[None]:
+    """For what must not be waited at: half a minute, and the test fails."""
+
+    def late(*_: object) -> None:
+        pytest.fail("it still waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import factories
 import pytest
 from click.testing import CliRunner
@@ -26,7 +28,7 @@ from city.places import Place
 from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
-from pwa.cli import cli
+from pwa.cli import cli, main
 from sync import memory
 
 WORDS = "the canary sings at the corner"
@@ -276,6 +278,200 @@ def test_a_manifest_that_leaves_the_database_out_is_refused(
         put_back(elsewhere, to, town)
 
 
+def spoilt(folder: Path, how: str) -> None:
+    """An older backup as a failing disk or a careless hand leaves it."""
+    manifest, names = folder / backup.MANIFEST, folder / backup.PHOTOS
+    if how == "cut":
+        names.write_text(names.read_text()[:70])
+    elif how == "a photo named less":
+        names.write_text("".join(names.read_text().splitlines(keepends=True)[1:]))
+    elif how == "binary":
+        names.write_bytes(b"\xff\xfe\x00")
+    elif how == "no list":
+        names.unlink()
+    elif how == "a folder":
+        names.unlink()
+        names.mkdir()
+    elif how == "a pipe":
+        names.unlink()
+        os.mkfifo(names)
+    elif how == "no manifest to read":
+        manifest.write_text("{")
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["cut", "a photo named less", "binary", "no list", "a folder", "a pipe", "no manifest to read"],
+)
+def test_a_damaged_older_backup_is_named_and_hinders_no_later_one(
+    town: Town, to: Path, elsewhere: Settings, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lived_in(town)
+    first, _ = make(town, to)
+    kept = set(FolderStore(to / backup.POOL).names())
+    with town.at_work() as scene:
+        report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
+        store = store_of(town.settings)
+        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    spoilt(first, how)
+
+    second, _ = make(town, to, days=1)
+
+    with town.looking() as scene:
+        rows = scene.s.scalars(select(Backup).order_by(Backup.id)).all()
+        assert [row.folder for row in rows] == [str(first), str(second)]
+    assert f"{first} is damaged" in caplog.text
+    assert kept <= set(FolderStore(to / backup.POOL).names())
+    assert put_back(elsewhere, to, town).folder == second
+    # Once it has gone there is order again.
+    for n in (2, 3):
+        make(town, to, days=n)
+    assert backup.forget_all_but(to, 3) == 1
+    assert not first.exists()
+    assert not kept <= set(FolderStore(to / backup.POOL).names())
+
+
+def test_a_damaged_backup_pushes_no_good_one_out(town: Town, to: Path) -> None:
+    lived_in(town)
+    first, second, third = (make(town, to, days=n)[0] for n in range(3))
+    spoilt(third, "no list")
+    assert backup.forget_all_but(to, 1) == 1
+    assert [first.exists(), second.exists(), third.exists()] == [False, True, True]
+
+
+def test_photos_that_cannot_be_cleared_away_spoil_no_backup(
+    town: Town, to: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lived_in(town)
+    make(town, to)
+    (to / "photos" / "ab" / "cd").mkdir(parents=True)
+    (to / "photos" / "ab" / "cd" / "holiday.jpg").write_bytes(b"of somebody else")
+    stray = "abcd" + "0" * 60
+    (to / "photos" / "ab" / "cd" / f"{stray}.jpg").write_bytes(b"no backup names it")
+
+    def full(self: FolderStore, name: str) -> None:
+        raise photos.StoreDown("Read-only file system")
+
+    monkeypatch.setattr(FolderStore, "delete", full)
+    make(town, to, days=1)
+    with town.looking() as scene:
+        assert scene.s.scalar(select(func.count()).select_from(Backup)) == 2
+    assert "Read-only file system" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"format": "1"}, "format is no int"),
+        ({"format": True}, "format is no int"),
+        ({"format": 0}, "out of bounds"),
+        ({"schema": ["0001"]}, "schema is no str"),
+        ({"seq": 1.5}, "seq is no int"),
+        ({"seq": -1}, "out of bounds"),
+        ({"seq": 10**30}, "out of bounds"),
+        ({"made_at": "yesterday"}, "isoformat"),
+        ({"made_at": 20260512}, "made_at is no str"),
+        ({"made_at": "2026-05-12T13:30:00"}, "no time zone"),
+        ({"made_at": "0001-01-01T00:00:00+14:00"}, ""),
+        ({"counts": []}, "counts is no dict"),
+        ({"counts": {"cases": "many"}}, "cases is no int"),
+        ({"files": ["photos.txt"]}, "files is no dict"),
+        ({"missing": "none"}, "missing is no list"),
+        ({"missing": [7]}, "missing"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused_in_words(
+    town: Town, to: Path, elsewhere: Settings, changes: dict[str, Any], word: str
+) -> None:
+    folder, _ = make(town, to)
+    told = json.loads((folder / backup.MANIFEST).read_text())
+    (folder / backup.MANIFEST).write_text(json.dumps(told | changes))
+    with pytest.raises(Refused, match="backup_unreadable") as refused:
+        put_back(elsewhere, to, town)
+    assert word in refused.value.facts["fault"]
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "a/b", "", "nul\0"])
+def test_a_manifest_names_only_what_lies_in_its_folder(
+    town: Town, to: Path, elsewhere: Settings, name: str
+) -> None:
+    folder, _ = make(town, to)
+    told = json.loads((folder / backup.MANIFEST).read_text())
+    told["files"][name] = "0" * 64
+    (folder / backup.MANIFEST).write_text(json.dumps(told))
+    with pytest.raises(Refused, match="backup_unreadable"):
+        put_back(elsewhere, to, town)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "7", "[" * 100_000, '{"format": 1e400}', '"\\ud800"'])
+def test_a_manifest_that_is_no_manifest_is_refused_in_words(
+    town: Town, to: Path, elsewhere: Settings, text: str
+) -> None:
+    folder, _ = make(town, to)
+    (folder / backup.MANIFEST).write_text(text)
+    with pytest.raises(Refused, match="backup_unreadable"):
+        put_back(elsewhere, to, town)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("part", ["manifest.json", "secret_key", "photos.txt", "a photo", "erasures.jsonl"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_at(
+    town: Town, to: Path, elsewhere: Settings, part: str
+) -> None:
+    lived_in(town)
+    folder, _ = make(town, to)
+    file = {
+        "a photo": next((to / "photos").glob("*/*/*.jpg")),
+        "erasures.jsonl": to / "erasures.jsonl",
+    }.get(part, folder / part)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises((Refused, restoring.Damaged, OSError)):
+        put_back(elsewhere, to, town)
+    assert sorted(p.name for p in elsewhere.var.iterdir()) == ["secret_key"]
+
+
+def test_a_pipe_among_the_pooled_photos_is_replaced_by_the_next_backup(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    lived_in(town)
+    make(town, to)
+    photo = next((to / "photos").glob("*/*/*.jpg"))
+    photo.unlink()
+    os.mkfifo(photo)
+    make(town, to, days=1)
+    put_back(elsewhere, to, town)
+    assert_whole(elsewhere)
+
+
+def test_a_database_that_the_manifest_does_not_vouch_for_is_not_put_back(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    folder, manifest = make(town, to)
+    ours = dumps.FILES[manifest.database]
+    other = next(name for name in dumps.FILES.values() if name != ours)
+    files = {other if name == ours else name: sha for name, sha in manifest.files.items()}
+    (folder / ours).rename(folder / other)
+    (folder / ours).write_bytes(b"anything")
+    (folder / backup.MANIFEST).write_text(json.dumps(asdict(replace(manifest, files=files))))
+    with pytest.raises(Refused, match="backup_unreadable"):
+        put_back(elsewhere, to, town)
+
+
+def test_the_command_says_what_is_wrong_with_a_backup(
+    town: Town, to: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = make(town, to)
+    (folder / backup.MANIFEST).write_text('{"format": 1, "schema": 7}')
+    monkeypatch.setattr(sys, "argv", ["cityline", "restore", str(to)])
+    for name in ("var", "database_url", "database_owner_url", "postgres_bin"):
+        monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(elsewhere, name)))
+    said = CliRunner().invoke(click.Command("cityline", callback=main), [])
+    assert said.exit_code == 1
+    assert f"The backup {folder} cannot be read (schema is no str)" in said.output
+
+
 def test_a_link_in_the_place_of_the_next_list_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("of somebody else")
@@ -497,7 +693,7 @@ def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of
     town: Town, to: Path, elsewhere: Settings
 ) -> None:
     lived_in(town)
-    killed("backup", town.settings, to, town.now, "backup", "_tidy_pool", 0)
+    killed("backup", town.settings, to, town.now, "backup.db", "transaction", 0)
     with town.looking() as scene:
         assert memory.read(scene.s, town.now).safe == 0
     put_back(elsewhere, to, town)

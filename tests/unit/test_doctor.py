@@ -57,6 +57,22 @@ def test_a_backup_is_wrong_after_a_day_and_where_it_is_gone(
     assert found()["backup"].words == "There is none: cityline backup TO."
 
 
+def test_a_backup_that_cannot_be_read_is_wrong_and_an_older_one_is_looked_at(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.looking() as scene:
+        [row] = scene.s.scalars(select(Backup))
+    older = Path(row.folder)
+    store = photos.open_store(town.settings)
+    newer, _ = backup.make(town.engine, town.settings, store, older.parent, at=town.now + timedelta(hours=1))
+    (older / backup.PHOTOS).unlink()
+    told = found(hours=2)["backup"]
+    assert (told.mark, f"1 are damaged: {older}, photos.txt: missing." in told.words) == (doctor.LOOK, True)
+    (newer / backup.MANIFEST).write_text("{}")
+    told = found(hours=2)["backup"]
+    assert (told.mark, "damaged: format is no int." in told.words) == (doctor.WRONG, True)
+
+
 def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doctor.Finding]]) -> None:
     assert marks(found(minutes=1)) == {}
     late = found(minutes=3)["worker"]
