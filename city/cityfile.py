@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from city import look
+from city import disk, look
 from city.calendars import LINE, calendars_of
 from city.geo import Box, Point
 from city.look import Look
@@ -18,6 +18,7 @@ from city.tomlfile import CityFileError as CityFileError
 from city.tomlfile import Table, Words, read
 from city.worktime import Calendar
 
+MOST_BYTES = 10_000_000  # of a city file or a logo
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
 LOGO = 'logo = "logo.svg"'
@@ -132,7 +133,7 @@ def whole(path: Path) -> str:
     if Path(logo).name != logo:
         raise wanted.wrong("logo", f"{logo!r} does not lie beside the city file", LOGO)
     try:
-        svg = (path.parent / logo).read_text("utf-8")
+        svg = disk.text(path.parent / logo, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise wanted.wrong("logo", f"{logo!r} cannot be read ({error})", LOGO) from error
     # JSON's strings are TOML's, but for one letter that no drawing needs.
@@ -176,7 +177,7 @@ def parse(text: str, name: str) -> CityFile:
 
 def _words_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise CityFileError(
             path.name, None, "the file", f"cannot be read ({error})", "CITYLINE_CITY=/etc/city.toml"

@@ -1,6 +1,9 @@
-"""Files that survive a power cut."""
+"""Files that survive a power cut, and files that somebody names."""
 
+import errno
+import io
 import os
+import stat
 from pathlib import Path
 
 
@@ -10,6 +13,24 @@ def write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read(path: Path, most: int) -> bytes:
+    """The bytes of a file that somebody names.
+
+    Raises OSError, also for a pipe or a device, which may never end, and for more than `most` bytes.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EINVAL, "It is no file, but a pipe or a device", str(path))
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, f"It has more than {most // 1_000_000} MB", str(path))
+    return path.read_bytes()
+
+
+def text(path: Path, most: int) -> str:
+    """The words of such a file, each line ending as ours do. Raises OSError, UnicodeDecodeError."""
+    return io.StringIO(read(path, most).decode(), newline=None).read()
 
 
 def sync(path: Path) -> None:

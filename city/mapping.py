@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from city import tomlfile
+from city import disk, tomlfile
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, NEW, OUTCOMES
 from city.sources import Source, Unusable
 
+MOST_BYTES = 10_000_000  # of a mapping
 MAPPINGS: Final = Path(__file__).parent / "mappings"
 STATES: Final = (NEW, ACCEPTED, CLOSED, CANCELLED)  # how a story of another system may end
 CHANNELS: Final = ("web", "phone", "crew", "api")
@@ -76,7 +77,7 @@ def load(name: str) -> Mapping:
     """
     path = Path(name) if name.endswith(".toml") else MAPPINGS / f"{name}.toml"
     try:
-        text = path.read_text("utf-8")
+        text = disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
         fault = f"there is no mapping {name!r} that can be read"

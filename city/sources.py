@@ -70,9 +70,17 @@ class SideFile:
     def write(self, row: Row, reason: str) -> None:
         """Writes the row down; the file is begun with the first one."""
         if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._file = self._begun()
             csv.writer(self._file).writerow((self.unit, "reason", "row"))
         csv.writer(self._file).writerow((row.line, reason, json.dumps(row.values, ensure_ascii=False)))
+
+    def _begun(self) -> TextIO:
+        """A new file, so that a link which somebody put in its place is not written through."""
+        try:
+            self.path.unlink(missing_ok=True)
+            return self.path.open("x", encoding="utf-8", newline="")
+        except OSError as error:
+            raise Unusable(self.path.name, f"cannot be written ({error.strerror})") from error
 
     def close(self) -> str | None:
         """The side file's path, or None where every row was taken."""
@@ -161,6 +169,8 @@ def shown(value: str) -> str:
 def _start(path: Path) -> bytes:
     if path.is_dir():
         raise Unusable(path.name, "is a folder")
+    if path.exists() and not path.is_file():
+        raise Unusable(path.name, "is no file, but a pipe or a device; write it into a file first")
     try:
         with path.open("rb") as file:
             return file.read(4096)

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine, select
 
-from city import boots, cityfile, db, events, logins, people, policies, restoring
+from city import boots, cityfile, db, disk, events, logins, people, policies, restoring
 from city.lifecycle import Refused
 from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
@@ -27,6 +27,7 @@ from pwa import keeping
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
+MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 LAYERS = ("streets", "addresses", "assets", "areas", "boundary")
 
 
@@ -231,7 +232,9 @@ def device_import(file: Path) -> None:
     engine = _engine(settings)
     try:
         store = photos.open_store(settings)
-        counted = carried.take(engine, store, settings, file.read_bytes(), datetime.now(UTC))
+        counted = carried.take(
+            engine, store, settings, disk.read(file, carried.MOST_BYTES), datetime.now(UTC)
+        )
     except OSError as fault:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
     except protocol.Unreadable as fault:
@@ -342,7 +345,10 @@ def audit_root() -> None:
 )
 def audit_verify(kept: str | None) -> None:
     """Checks every line of the log; prints each fault and ends with 1 where there is one."""
-    lines = Path(kept).read_text().splitlines() if kept else []
+    try:
+        lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
+    except (OSError, UnicodeDecodeError) as unread:
+        raise click.ClickException(f"{kept} cannot be read: {unread}") from unread
     with db.reading(db.connect(_settings().database_url)) as s:
         faults = events.verify(s, lines)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)

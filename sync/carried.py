@@ -25,6 +25,7 @@ from sync.merge import Rules
 from sync.protocol import Unreadable
 
 BATCH_BYTES = 200_000
+MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third longer in letters
 
 
 def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
