@@ -80,7 +80,7 @@ def load(name: str) -> Mapping:
         text = disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
-        fault = f"there is no mapping {name!r} that can be read"
+        fault = f"there is no mapping {name!r} that can be read ({error})"
         raise Unusable("--map", f"{fault}; there are {known}, or name a .toml file") from error
     return _mapping(tomlfile.read(text, path.name, 'name = "boston"'))
 
