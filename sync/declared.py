@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from city import cases, photos
+from city import cases, locks, photos
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people import THE_SYSTEM
@@ -60,9 +60,9 @@ def declare(
 
 
 def of(s: Session, operation_id: str) -> list[DeclaredPhoto]:
-    """An operation's photos in its order."""
+    """An operation's photos in its order; each is here by now, or comes after our transaction."""
     asked = select(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
-    return list(s.scalars(asked.order_by(DeclaredPhoto.position)))
+    return list(s.scalars(asked.order_by(DeclaredPhoto.position).with_for_update()))
 
 
 def drop(s: Session, operation_id: str) -> None:
@@ -94,7 +94,7 @@ def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
 def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime) -> None:
     """Gives a photo to whatever waited for it. What its operation does not belong to yet, it waits with."""
     for row in expected(s, device_id, photo_id):
-        if row.sha256 != photo.upload_sha256:
+        if row.sha256 != photo.upload_sha256 or not _hold(s, row):
             continue
         try:
             if row.case_id:
@@ -108,10 +108,35 @@ def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, 
 
 
 def failed(s: Session, row: DeclaredPhoto, why: str, *, by: Actor, at: datetime) -> None:
-    """A photo that will never be here: a person hears of it."""
+    """A photo that will never be here: a person hears of it, once."""
+    if not _hold(s, row) or row.fault == why:
+        return
     row.fault = why
     if row.case_id:
         cases.photo_failed(s, s.get_one(Case, row.case_id), why, by=by, at=at)
+
+
+def _hold(s: Session, row: DeclaredPhoto) -> bool:
+    """Brings the row up to date, so that nobody else changes it before our transaction ends.
+
+    False where its photo has come meanwhile, as from the person's other phone, or nobody waits for it.
+    The case is locked first, as by everybody who carries an operation out.
+    """
+    mine = select(DeclaredPhoto).where(
+        DeclaredPhoto.operation_id == row.operation_id, DeclaredPhoto.id == row.id
+    )
+    mine = mine.with_for_update().execution_options(populate_existing=True)
+    case_id, now = row.case_id, None
+    while True:
+        if case_id:
+            locks.lock(s, s.get_one(Case, case_id))
+        attempt = s.begin_nested()
+        now = s.scalars(mine).first()
+        if now is None or now.case_id in (None, case_id):
+            attempt.commit()
+            return now is not None and now.photo_id is None
+        case_id = now.case_id  # it was carried out while we waited
+        attempt.rollback()
 
 
 def belong(

@@ -2,18 +2,20 @@
 
 import gzip
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, picture, story
+from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, story
 from sqlalchemy import Engine, func, select
 
 from city import events
 from city.db import reading
-from city.schema import Event, Operation
-from sync import protocol, push
+from city.schema import DeclaredPhoto, Event, Operation, Photo
+from sync import declared, protocol, push, uploads
 
 THREADS, WORK, BATCH = 16, 500, 50
 
@@ -139,3 +141,74 @@ def test_an_id_of_somebody_elses_operation_tells_nothing(luis: Phone, toni: Phon
     assert told == {"id": op["id"], "result": "quarantined", "why": "another_body"}
     assert toni.http.get(f"/sync/v1/receipts/{op['id']}").status_code == 404
     assert toni.http.head(f"/sync/v1/photos/{photo['id']}").headers["Upload-Offset"] == "0"
+
+
+@pytest.mark.parametrize("phones", ["one", "two"])
+def test_a_photo_that_is_finished_twice_at_once_is_one_photo_of_its_case(
+    app: Flask, engine: Engine, luis: Phone, lamp: str, phones: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two tabs of its phone, or under both names that the phone had."""
+    data = picture()
+    op = luis.op("note", luis.job(lamp), words="Rusty.", photos=[declare(data)])
+    assert luis.exchange(op)["want"] == [op["photos"][0]["id"]]
+    other = Phone(app, luis.clock, person(engine, "luis@city.test")) if phones == "two" else luis
+    photo, own, var = (
+        op["photos"][0],
+        app.extensions["cityline"].engine,
+        app.extensions["cityline"].settings.var,
+    )
+    for device in {luis.device, other.device}:
+        uploads.append(var, device, photo["id"], 0, data, len(data))
+    both, expected = threading.Barrier(2), declared.expected
+
+    def looked(*given: Any) -> Any:
+        found = expected(*given)
+        with suppress(threading.BrokenBarrierError):  # on SQLite the other waits for the whole of us
+            both.wait(0.5)
+        return found
+
+    monkeypatch.setattr(declared, "expected", looked)
+    by = actor(engine, "luis@city.test")
+
+    def finish(device: str) -> None:
+        uploads.finish(own, var, device, photo["id"], photo["sha256"], by=by, at=luis.clock())
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(finish, [luis.device, other.device]))
+    with reading(engine) as s:
+        assert s.scalar(select(func.count(Photo.id)).where(Photo.case_id.is_not(None))) == 1
+        assert [event.kind for event, _ in story(s, lamp)].count("photo came") == 1
+        assert s.scalars(select(DeclaredPhoto)).one().photo_id
+
+
+def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(
+    app: Flask, engine: Engine, luis: Phone, lamp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, job = picture(), luis.job(lamp)
+    first = luis.op("note", job, words="First.")
+    op = luis.op("note", job, words="Rusty.", photos=[declare(data)], prev=first["id"])
+    assert [told["result"] for told in luis.exchange(op)["results"]] == ["held"]
+    photo, own, var = (
+        op["photos"][0],
+        app.extensions["cityline"].engine,
+        app.extensions["cityline"].settings.var,
+    )
+    uploads.append(var, luis.device, photo["id"], 0, data, len(data))
+    by, belong = actor(engine, "luis@city.test"), declared.belong
+    coming = threading.Thread(
+        target=lambda: uploads.finish(
+            own, var, luis.device, photo["id"], photo["sha256"], by=by, at=luis.clock()
+        )
+    )
+
+    def belonged(*given: Any, **told: Any) -> None:
+        belong(*given, **told)
+        if given[0]:
+            coming.start()
+            coming.join(0.5)
+
+    monkeypatch.setattr(declared, "belong", belonged)
+    luis.exchange(first)
+    coming.join()
+    with reading(engine) as s:
+        assert s.scalars(select(Photo)).one().case_id == case_of(s, lamp).id
