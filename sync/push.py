@@ -290,45 +290,51 @@ def _store(s: Session, row: Row) -> None:
 
 def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, taken: Taken) -> None:
     """Decides (4) and does (5) one operation, or puts it by until it can be done. Raises Refused."""
-    by = sender.by
     if sender.person_id is None and op.t != "report":
         raise Refused("not_allowed")
-    if sender.deposit or (sender.person_id and CREW not in by.roles):
-        return _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
-    if op.t == "report":
-        photos = _photos(s, row, op, at)
-        told, case = reporting.take(s, op, photos, secret=sender.secret, by=by, at=at)
-        _done(row, told, case)
-        if case is None:
-            row.review = told["why"]
-            return None
-    elif op.t == "withdraw":
-        undone = undo.withdraw(s, op, by=by, at=at, received=row.received_at)
-        if undone is None:
-            row.prev = work.text(op, "op")
-            return _put_by(s, row, op, HELD, "operation", at)
-        told, found = undone
-        _done(row, told, found)
-        row.review = told.get("why") if told["result"] == RECORDED else None
-        return None
-    else:
-        named = work.find(s, op.case)
-        if isinstance(named, str):
-            return _put_by(s, row, op, HELD, named, at)
-        if named is None:
-            raise Refused("unknown_case")
-        todo = work.decide(s, op, named, by=by, at=at, rules=sender.rules)
-        if todo.decision.result == DEPOSITED:
-            return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
-        if op.prev and _is_open(s.get(Row, op.prev)):
-            return _put_by(s, row, op, HELD, "prev", at)
-        bare = todo.decision.effect == BARE
-        photos = _photos(s, row, op, at, bare=bare)
-        _done(row, work.carry_out(s, todo, photos), todo.case)
-        row.review = todo.decision.why if todo.decision.review else None
-        row.raw = op.raw if row.review and not bare else None
-    taken.photos += [photo.photo_id for photo in photos if photo.photo_id]
-    return None
+    if sender.deposit or (sender.person_id and CREW not in sender.by.roles):
+        _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
+        return
+    do = {"report": _report, "withdraw": _withdraw}.get(op.t, _move)
+    taken.photos += [photo.photo_id for photo in do(s, row, op, sender, at) if photo.photo_id]
+
+
+def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+    """Takes a report. Returns its photos, like the two below."""
+    photos = _photos(s, row, op, at)
+    told, case = reporting.take(s, op, photos, secret=sender.secret, by=sender.by, at=at)
+    _done(row, told, case, review=None if case else told["why"])
+    return photos if case else ()
+
+
+def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+    undone = undo.withdraw(s, op, by=sender.by, at=at, received=row.received_at)
+    if undone is None:
+        row.prev = work.text(op, "op")
+        return _put_by(s, row, op, HELD, "operation", at)
+    told, case = undone
+    _done(row, told, case, review=told.get("why") if told["result"] == RECORDED else None)
+    return ()
+
+
+def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+    """Does what the conflict table says of an operation on a case."""
+    case = work.find(s, op.case)
+    if isinstance(case, str):
+        return _put_by(s, row, op, HELD, case, at)
+    if case is None:
+        raise Refused("unknown_case")
+    todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules)
+    if todo.decision.result == DEPOSITED:
+        return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
+    if op.prev and _is_open(s.get(Row, op.prev)):
+        return _put_by(s, row, op, HELD, "prev", at)
+    bare = todo.decision.effect == BARE
+    photos = _photos(s, row, op, at, bare=bare)
+    told = work.carry_out(s, todo, photos)
+    review = todo.decision.why if todo.decision.review else None
+    _done(row, told, todo.case, review=review, raw=op.raw if review and not bare else None)
+    return photos
 
 
 def _is_open(prev: Row | None) -> bool:
@@ -336,14 +342,16 @@ def _is_open(prev: Row | None) -> bool:
     return prev is None or prev.code in (HELD, DEPOSITED)
 
 
-def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: datetime) -> None:
-    """Stores an operation that cannot be done now, its photos with it."""
+def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: datetime) -> tuple[()]:
+    """Stores an operation that cannot be done now, its photos with it. Of these none counts yet."""
     _photos(s, row, op, at)
     row.code, row.result, row.raw = code, result(op.id, code, why), op.raw
     row.review = why if why in ("author", "revoked") else None
+    return ()
 
 
 def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = False) -> list[DeclaredPhoto]:
+    """The operation's photos, noted here where this is the first look at it."""
     known = declared.of(s, row.id) if row.raw else []  # it was put by before
     if known or bare or not op.photos:
         return known
@@ -351,8 +359,11 @@ def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = F
     return declared.declare(s, row.id, row.device_id, op.photos, at)
 
 
-def _done(row: Row, told: dict[str, Any], case: Case | None) -> None:
-    row.result, row.code, row.raw, row.review = told, told["result"], None, None
+def _done(
+    row: Row, told: dict[str, Any], case: Case | None, *, review: str | None = None, raw: str | None = None
+) -> None:
+    """Notes what became of it; `review` says why a person must look at it, `raw` what for."""
+    row.result, row.code, row.raw, row.review = told, told["result"], raw, review
     if case:
         row.case_id, row.version = case.id, case.version
 
