@@ -4,6 +4,7 @@ import logging
 import mailbox
 import smtplib
 import ssl
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from city import db
@@ -22,6 +23,8 @@ SMTP_SECONDS = 20
 TRIES = 18
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=12)
+# How long whoever sends a message has it alone: longer than the slowest mail server is waited for.
+CLAIM = timedelta(minutes=5)
 
 log = logging.getLogger("cityline.delivery")
 
@@ -80,13 +83,19 @@ class SmtpMailer:
 def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limit: int = 50) -> int:
     """Tries every message that is due; returns how many went out.
 
-    Sent is recorded after sending: a crash in between sends one message twice, never none.
+    Of several that send at once one claims each message. Sent is recorded after sending: a crash in between
+    sends one message twice, once its claim is over, never none.
     """
     with db.reading(engine) as s:
         due = list(
             s.scalars(select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit))
         )
-    return sum(_try(engine, mailer, render, message_id, now) for message_id in due)
+    began = time.monotonic()
+
+    def passed() -> timedelta:
+        return timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
+
+    return sum(_try(engine, mailer, render, message_id, now + passed()) for message_id in due)
 
 
 def again(s: Session, message: Message, *, at: datetime) -> bool:
@@ -97,7 +106,16 @@ def again(s: Session, message: Message, *, at: datetime) -> bool:
     return True
 
 
+def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
+    due = Message.id == message_id, Message.next_try_at <= now
+    with db.transaction(engine) as s:
+        claimed = update(Message).where(*due).values(next_try_at=now + CLAIM).returning(Message.id)
+        return s.scalar(claimed) is not None
+
+
 def _try(engine: Engine, mailer: Mailer, render: Render, message_id: int, now: datetime) -> bool:
+    if not _claim(engine, message_id, now):
+        return False
     letter, fault = None, None
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:

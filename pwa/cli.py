@@ -64,7 +64,7 @@ def run(port: int, host: str, empty: bool) -> None:
     settings = _settings()
     _prepare(settings, fill=not empty)
     children = [
-        subprocess.Popen([str(_program("cityline")), "work"]),
+        subprocess.Popen([str(_program("cityline")), "work", "--beside", str(os.getpid())]),
         subprocess.Popen(_web_command(host, port, THREADS)),
     ]
     _announce(settings, f"http://{host}:{port}")
@@ -85,11 +85,15 @@ def web(port: int, host: str, threads: int) -> None:
 
 
 @cli.command()
-def work() -> None:
+@click.option("--beside", type=int, hidden=True)
+def work(beside: int | None) -> None:
     """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
     from pwa import worker
 
-    worker.run(_settings(), _asked_to_stop())
+    asked = _asked_to_stop()
+    if beside:  # our parent, `cityline run`, may be killed without a word
+        threading.Thread(target=_stop_without, args=(beside, asked), daemon=True).start()
+    worker.run(_settings(), asked)
 
 
 @cli.command()
@@ -494,6 +498,12 @@ def _asked_to_stop() -> threading.Event:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: asked.set())
     return asked
+
+
+def _stop_without(parent: int, asked: threading.Event) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    asked.set()
 
 
 def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> int:

@@ -1,11 +1,13 @@
 """The worker: what the city does without being asked, some of it every second and some every minute."""
 
+import fcntl
 import logging
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import IO
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -18,11 +20,34 @@ from sync import declared, enrolment, residents, review, tidy, tries, uploads
 
 EVERY, NOW_AND_THEN = 1.0, 60.0  # seconds
 
+log = logging.getLogger("cityline.worker")
+
 Job = Callable[[datetime], object]
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Works until it is asked to stop."""
+    """Works until it is asked to stop; while another worker has this var folder, waits to take its place."""
+    with (settings.var / "work.lock").open("a") as file:  # the lock goes with its process, however that ends
+        if _locked(file, stop):
+            _work(settings, stop)
+
+
+def _locked(file: IO[str], stop: threading.Event) -> bool:
+    """Whether the lock is ours; False where we are asked to stop first."""
+    told = False
+    while not stop.is_set():
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if not told:
+                log.warning("Another worker is at work for this city. This one waits until that one ends.")
+            told = True
+        stop.wait(EVERY)
+    return False
+
+
+def _work(settings: Settings, stop: threading.Event) -> None:
     app = create_app(settings)
     engine = app.extensions["cityline"].engine
     store = app.extensions["cityline"].store
@@ -98,4 +123,4 @@ def _safely(job: Job) -> None:
     try:
         job(datetime.now(UTC))
     except Exception:
-        logging.getLogger("cityline.worker").exception("a job of the worker failed")
+        log.exception("a job of the worker failed")

@@ -1,8 +1,15 @@
 """The command line where something is in its way."""
 
+import fcntl
 import os
+import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +17,8 @@ from click.testing import CliRunner
 from factories import Town
 
 from city import cityfile, sources
+from city.settings import Settings
+from pwa import worker
 from pwa.cli import cli
 
 
@@ -93,3 +102,79 @@ def test_a_folder_that_takes_no_side_file_is_named_in_words(tmp_path: Path) -> N
     side = sources.SideFile(tmp_path / "city.csv.rejected.csv", "line")
     with pytest.raises(sources.Unusable, match=r"city.csv.rejected.csv: cannot be written"):
         side.write(sources.Row(2, {"id": "7"}), "has no place")
+
+
+def waited_for(what: Callable[[], object], seconds: float = 20) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.one_database
+def test_two_workers_of_one_city_take_turns(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work: list[int] = []
+
+    def works(_settings: Settings, stop: threading.Event) -> None:
+        at_work.append(threading.get_ident())
+        stop.wait()
+
+    monkeypatch.setattr(worker, "_work", works)
+    monkeypatch.setattr(worker, "EVERY", 0.05)
+    stops = threading.Event(), threading.Event()
+    both = [threading.Thread(target=worker.run, args=(town.settings, stop)) for stop in stops]
+    try:
+        both[0].start()
+        assert waited_for(lambda: len(at_work) == 1)
+        both[1].start()
+        time.sleep(0.5)
+        assert at_work == [both[0].ident]
+        stops[0].set()
+        assert waited_for(lambda: len(at_work) == 2)
+    finally:
+        for stop in stops:
+            stop.set()
+    for thread in both:
+        thread.join(10)
+
+
+@pytest.mark.slow
+@pytest.mark.one_database
+def test_a_worker_ends_with_the_process_that_started_it(town: Town, tmp_path: Path) -> None:
+    """Even where that one was killed and could tell nobody."""
+    started = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.argv[1], 'work', '--beside', str(os.getpid())])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    told = {f"CITYLINE_{name.upper()}": str(getattr(town.settings, name)) for name in ("var", "database_url")}
+    program = str(Path(sys.executable).with_name("cityline"))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", started, program], env=os.environ | told, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    try:
+        lock = town.settings.var / "work.lock"
+        assert waited_for(lambda: lock.exists() and is_held(lock)), "it never began"
+        parent.kill()
+        parent.wait(10)
+        assert waited_for(lambda: not is_held(lock)), "it lives on"
+    finally:
+        parent.kill()
+        parent.stdout.close()
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def is_held(lock: Path) -> bool:
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True

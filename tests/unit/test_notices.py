@@ -4,6 +4,7 @@ from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
 from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -134,6 +135,44 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
     assert delivery.send_due(town.engine, delivery.open_mailer(smtp.url), half, town.now) == 1
     with town.looking() as scene:
         assert "KeyError" in (scene.s.get_one(Message, 1).fault or "")
+
+
+def test_of_two_workers_that_look_at_once_one_sends(town: Town, smtp: Any) -> None:
+    subscribed(town, confirmed=False)
+    with db.transaction(town.engine) as s:
+        notices.follow(s, town.now)
+    mailer = delivery.open_mailer(smtp.url)
+    others: list[int] = []
+
+    def meanwhile(s: Session, message: Message) -> EmailMessage:
+        """The other looks while the first is about to send."""
+        if not others:
+            others.append(-1)
+            others[0] = delivery.send_due(town.engine, mailer, render, town.now)
+        return render(s, message)
+
+    assert delivery.send_due(town.engine, mailer, meanwhile, town.now) == 1
+    assert others == [0]
+    assert told(smtp) == [("ana@town.test", "receipt")]
+
+
+def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: Any) -> None:
+    subscribed(town, confirmed=False)
+    with db.transaction(town.engine) as s:
+        notices.follow(s, town.now)
+    mailer = delivery.open_mailer(smtp.url)
+
+    class Killed(BaseException):
+        pass
+
+    def dies(_s: Session, _message: Message) -> EmailMessage:
+        raise Killed
+
+    with pytest.raises(Killed):
+        delivery.send_due(town.engine, mailer, dies, town.now)
+    assert delivery.send_due(town.engine, mailer, render, town.now) == 0
+    assert delivery.send_due(town.engine, mailer, render, town.now + 2 * delivery.CLAIM) == 1
+    assert told(smtp) == [("ana@town.test", "receipt")]
 
 
 def test_a_lost_receipt_is_sent_again_when_asked_for(town: Town, smtp: Any) -> None:
