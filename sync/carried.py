@@ -21,7 +21,7 @@ from city.lifecycle import Refused
 from city.schema import Device, Person
 from city.settings import Settings
 from sync import protocol, push, uploads
-from sync.merge import Rules
+from sync.merge import rules_of
 from sync.protocol import Unreadable
 
 BATCH_BYTES = 200_000
@@ -41,8 +41,7 @@ def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, a
             raise Refused("unknown_device")
         by = people.actor(s.get_one(Person, device.person_id))
         deposit = "revoked" if device.revoked_at else ""
-        rules = Rules(settings.crew_reassigned == "done", settings.crew_cancelled == "done")
-        sender = push.Sender(device.id, by, deposit, rules=rules, by_hand=True)
+        sender = push.Sender(device.id, by, deposit, rules=rules_of(settings), by_hand=True)
     counted: Counter[str] = Counter()
     for ops in _batches(told["ops"]):
         body = {

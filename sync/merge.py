@@ -18,6 +18,7 @@ from city.lifecycle import (
     WAITING,
 )
 from city.lifecycle import MERGED as MERGED_STATE
+from city.settings import Settings
 from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
 # What carries no state of its own: true whatever became of the case, so it always attaches.
@@ -49,6 +50,11 @@ class Rules:
 
 
 RULES: Final = Rules()
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the city chose in `CITYLINE_CREW_REASSIGNED` and `CITYLINE_CREW_CANCELLED`."""
+    return Rules(reassigned=settings.crew_reassigned == "done", cancelled=settings.crew_cancelled == "done")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Case, DeclaredPhoto
 from city.schema import Operation as Row
-from sync import declared, protocol, undo, work
-from sync import told as reporting
+from sync import declared, protocol, reporting, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
@@ -111,7 +110,7 @@ def push(
     raise Busy
 
 
-def waiting(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
+def deposited_for_login(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
     """What this phone was signed out for when it sent it, in its own order; locked where `alone`."""
     found = s.scalars(_WAITING_ALONE if alone else _WAITING, {"device": sender.device_id})
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
@@ -174,7 +173,7 @@ def _take(
             _check_quarantine(s, sender, at)
         deposited, held = _put_by_before(s, sender)
         if deposited and not sender.deposit:
-            for row in waiting(s, sender, alone=True):  # two requests at once would do it twice
+            for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
                 taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
             _, held = _put_by_before(s, sender)
         known = _at_hand(s, ops)

@@ -35,9 +35,9 @@ from city.lifecycle import CREW, Refused
 from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, enrolment, memory, protocol, pull, push, residents, tries, uploads
-from sync.merge import Rules
+from sync.merge import rules_of
 from sync.protocol import RETRY, Exchange, Unreadable, result
-from sync.told import key_of
+from sync.reporting import key_of
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
@@ -49,7 +49,7 @@ bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
 
 
-class Held(Protocol):
+class Instance(Protocol):
     """What the application keeps for one running instance."""
 
     settings: Settings
@@ -104,7 +104,7 @@ def _exchange(asked: Exchange, at: datetime) -> Response:
         read = (asked.epoch, max(asked.cursors.values(), default=0))
         reset, back = memory.went_back(s, read, asked.heard or read)
         idle = caller.sender if caller.auth == "ok" and not asked.ops else None
-        waits = push.waiting(s, idle) if idle else []  # with work the push looks itself
+        waits = push.deposited_for_login(s, idle) if idle else []  # with work the push looks itself
     if caller.sender is None:
         # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
         kept = [result(op.id, RETRY, "login") for op in asked.ops]
@@ -163,8 +163,14 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
-        held, want = memory.read(s, at), declared.wanted(s, device.id)
-    told = {"results": taken.results, "back": back, "want": want, "log": held.log, "epoch": held.epoch}
+        city_memory, want = memory.read(s, at), declared.wanted(s, device.id)
+    told = {
+        "results": taken.results,
+        "back": back,
+        "want": want,
+        "log": city_memory.log,
+        "epoch": city_memory.epoch,
+    }
     return _json(_answer(asked, at, auth="ok", **told))
 
 
@@ -315,11 +321,6 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
-def _rules() -> Rules:
-    settings = _here().settings
-    return Rules(reassigned=settings.crew_reassigned == "done", cancelled=settings.crew_cancelled == "done")
-
-
 def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
 
@@ -340,7 +341,7 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
         auth = "ok" if may else "disabled"
         signs_in = bool(logged_in) and used_on is None
-        sender = push.Sender(device.id, by, rules=_rules())
+        sender = push.Sender(device.id, by, rules=rules_of(_here().settings))
         return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, by, deposit))
@@ -382,15 +383,15 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[st
     if caller.device is None or caller.person is None:
         return {}
     with reading(_here().engine) as s:
-        held, want = memory.read(s, at), declared.wanted(s, caller.device.id)
+        city_memory, want = memory.read(s, at), declared.wanted(s, caller.device.id)
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
-        told = {"want": want, "safe": held.safe, "log": held.log, "epoch": held.epoch}
+        told = {"want": want, "safe": city_memory.safe, "log": city_memory.log, "epoch": city_memory.epoch}
         if caller.auth != "ok":
             return told
         scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
-        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < held.horizon]
+        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < city_memory.horizon]
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-        changes = pull.changes(s, scopes, cursors, now=held.log, limit=asked.limit, at=at)
+        changes = pull.changes(s, scopes, cursors, now=city_memory.log, limit=asked.limit, at=at)
         return told | {"scopes": scopes, "changes": changes, "reset": anew}
 
 
@@ -511,10 +512,10 @@ def _digest() -> str:
 
 def _start(app: Flask) -> None:
     """Notes our own start, once, where the database was there to note it in."""
-    held = cast(Held, app.extensions["cityline"])
+    instance = cast(Instance, app.extensions["cityline"])
     with _booting:
         if "cityline.booted" not in app.extensions:
-            app.extensions["cityline.booted"] = boots.boot(held.engine, held.now())
+            app.extensions["cityline.booted"] = boots.boot(instance.engine, instance.now())
 
 
 def _token() -> str | None:
@@ -526,5 +527,5 @@ def _cookie(whose: str = "device") -> str:
     return f"__Secure-cl_{whose}" if secure else f"cl_{whose}"
 
 
-def _here() -> Held:
-    return cast(Held, current_app.extensions["cityline"])
+def _here() -> Instance:
+    return cast(Instance, current_app.extensions["cityline"])

@@ -336,7 +336,7 @@ PLANTS = {
         ],
         "report-photo-astray": [
             (
-                "sync/told.py",
+                "sync/reporting.py",
                 "    declared.belong(missing, case_id=case.id, report_id=report.id)\n",
                 "",
             )

@@ -11,7 +11,7 @@ from city.schema import Operation
 from pwa import access, errors
 from pwa.fragments import go, render
 from sync import review
-from sync.merge import Rules
+from sync.merge import rules_of
 
 bp = Blueprint("fieldwork", __name__, url_prefix="/dispatch/field-work")
 
@@ -27,9 +27,7 @@ def board() -> Response:
 @bp.post("/<operation_id>/release")
 def release(operation_id: str) -> Response:
     """Lets deposited work be done."""
-    settings = access.here().settings
-    rules = Rules(settings.crew_reassigned == "done", settings.crew_cancelled == "done")
-    return _do(operation_id, partial(review.release, rules=rules))
+    return _do(operation_id, partial(review.release, rules=rules_of(access.here().settings)))
 
 
 @bp.post("/<operation_id>/done")
