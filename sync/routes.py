@@ -264,8 +264,8 @@ def _named(response: Response, token: str | None, whose: str = "device") -> Resp
 @bp.route("/photos/<photo_id>", methods=["HEAD"])
 def photo_offset(photo_id: str) -> Response:
     """How far a photo has come."""
-    device_id, _by = _uploader(photo_id)
     with reading(_here().engine) as s:
+        device_id, _by = _uploader(s, photo_id)
         here, complete = uploads.offset(s, _here().settings.var, device_id, photo_id)
     return _offset(200, here, complete)
 
@@ -273,10 +273,11 @@ def photo_offset(photo_id: str) -> Response:
 @bp.patch("/photos/<photo_id>")
 def photo_piece(photo_id: str) -> Response:
     """The next piece of a photo; with the last one the whole is checked and given to its operation."""
-    here, (device_id, by) = _here(), _uploader(photo_id)
+    here = _here()
     request.max_content_length = MAX_PIECE
-    at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
     with reading(here.engine) as s:
+        device_id, by = _uploader(s, photo_id)
+        at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
         if uploads.offset(s, here.settings.var, device_id, photo_id)[1]:
             return _offset(200, length, True)
         waits = declared.expected(s, device_id, photo_id)
@@ -288,8 +289,9 @@ def photo_piece(photo_id: str) -> Response:
         arrived = uploads.append(here.settings.var, device_id, photo_id, at_byte, data, length, most=most)
         if arrived == length:
             done = uploads.finish(
-                here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now()
-            )
+                here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now(),
+                first=lambda s: _uploader(s, photo_id, alone=True),
+            )  # fmt: skip
             photos.settle_all(here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id])
     except uploads.WrongOffset as wrong:
         return _offset(409, wrong.offset, False)
@@ -467,23 +469,30 @@ def _offset(status: int, here: int, complete: bool, fault: str = "") -> Response
     return response
 
 
-def _uploader(photo_id: str) -> tuple[str, Actor]:
-    """The device that sends a photo, and as whom. A phone that may do nothing now may still send what an
-    operation of it declared, and nothing else."""
+def _uploader(s: Session, photo_id: str, *, alone: bool = False) -> tuple[str, Actor]:
+    """The device that sends a photo, and as whom; where `alone`, that stays so until the transaction ends.
+
+    A phone that may do nothing now, or that nobody is signed in on, may still send what an operation of it
+    declared, and nothing else.
+    """
     if not protocol.is_id(photo_id):
         abort(404)
     here, at = _here(), _here().now()
-    with reading(here.engine) as s:
-        resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
-        if resident and _knows(s, resident, photo_id):
-            return resident.id, people.A_RESIDENT
-        device = devices.by_token(s, _token(), at)
-        if device is None:
-            abort(401)
-        by = people.actor(s.get_one(Person, device.person_id))
-        if (device.revoked_at or CREW not in by.roles) and not _knows(s, device, photo_id):
-            abort(401)
-        return device.id, by
+    resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+    if resident and _knows(s, resident, photo_id):
+        return resident.id, people.A_RESIDENT
+    device = devices.by_token(s, _token(), at, alone=alone)
+    if device is None:
+        abort(401)
+    by = people.actor(s.get_one(Person, device.person_id))
+    signed_in = devices.is_signed_in(device, at, here.settings.crew_days)
+    if not signed_in:
+        logged_in = logins.person_of(s, session.get("login"), at)
+        signed_in = logged_in is not None and logged_in.id == device.person_id
+    may = signed_in and CREW in by.roles and not device.revoked_at
+    if not may and not _knows(s, device, photo_id):
+        abort(401)
+    return device.id, by
 
 
 def _knows(s: Session, device: Device, photo_id: str) -> bool:

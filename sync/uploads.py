@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -78,10 +79,19 @@ def append(
 
 
 def finish(
-    engine: Engine, var: Path, device_id: str, photo_id: str, sha256: str, *, by: Actor, at: datetime
+    engine: Engine,
+    var: Path,
+    device_id: str,
+    photo_id: str,
+    sha256: str,
+    *,
+    by: Actor,
+    at: datetime,
+    first: Callable[[Session], object] | None = None,
 ) -> str | None:
     """Checks the whole against its hash, stages it and gives it to the operation that declared it.
 
+    `first` is asked in the transaction that gives it, and may raise: a phone is shut out at any moment.
     Returns the photo's id, None where a twin request did it all. Raises WrongBytes, or photos.BadPhoto, of
     which a person hears where the photo was declared. The pieces go last: until the commit they are all
     there is.
@@ -103,6 +113,8 @@ def finish(
         part.unlink(missing_ok=True)
         raise
     with transaction(engine) as s:
+        if first:
+            first(s)
         photo = photos.stage(s, var, new, staged_for=declared.owner(device_id, photo_id), at=at)
         declared.came(s, device_id, photo_id, photo, by=by, at=at)
     part.unlink(missing_ok=True)

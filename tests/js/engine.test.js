@@ -345,6 +345,28 @@ test("a photo that is none is shown to the crew and holds up nothing", async () 
   assert.equal(view.shots[0].refused, "not_a_photo");
 });
 
+test("signed out, a photo that the city does not know of holds up no other", async () => {
+  const { engine, net } = phone();
+  const piece = net.piece;
+  const shots = [];
+  for (const ref of ["26-000007", "26-000008", "26-000009"]) {
+    const shot = await engine.keepPhoto(ref, new Uint8Array(9).buffer, "image/jpeg");
+    await engine.add("close", { ...LAMP, ref }, { outcome: "fixed" }, { photos: [shot] });
+    shots.push(shot);
+  }
+  net.auth = "login";
+  let bytes = 0;
+  net.piece = async (shot, offset, data) => {
+    if (shot.id === shots[2].id) return piece(shot, offset, data);
+    bytes += data.byteLength;
+    return { status: 401, offset: 0, complete: false, fault: "" };
+  };
+  await engine.sync();
+  assert.equal((await engine.view()).problem, "login");
+  assert.deepEqual([...net.photos.keys()], [shots[2].id]);
+  assert.equal(bytes, 9); // the others were asked about without their bytes
+});
+
 test("of a photo that is none the crew hears also where its operation is answered after it", async () => {
   const { engine, net, time } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import DANA, Clock, Phone, case_of, person
+from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
 
 from city import logins
 from city.db import reading, transaction
-from city.schema import Device, Session
+from city.schema import Device, Photo, Session
 from city.settings import Settings
-from sync import devices, routes
+from sync import devices, routes, uploads
 
 Do = Callable[[], object]
 
@@ -166,3 +166,35 @@ def test_signing_in_on_a_phone_and_logging_out_at_once_leaves_it_signed_out(
     luis.exchange()
     leaving.join()
     assert luis.exchange()["auth"] == "login"
+
+
+def test_a_signed_out_phone_sends_only_photos_that_its_work_declared(
+    engine: Engine, luis: Phone, lamp: str, log_out: Do
+) -> None:
+    job = luis.job(lamp)
+    assert luis.piece(declare(picture(1)), 0, picture(1)).status_code == 200
+    log_out()
+    known = luis.op("note", job, words="Rusty.", photos=[declare(picture(2))])
+    assert luis.exchange(known)["results"][0]["why"] == "login"
+    assert luis.piece(declare(picture(3)), 0, picture(3)).status_code == 401
+    luis.upload(picture(2), known["photos"][0]["id"])
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Photo)) == 2
+
+
+def test_a_photo_under_way_while_its_phone_is_revoked_is_not_taken(
+    engine: Engine, luis: Phone, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = uploads.append
+
+    def appended(*given: Any, **told: Any) -> int:
+        here = append(*given, **told)
+        revoke()
+        return here
+
+    monkeypatch.setattr(uploads, "append", appended)
+    # What was begun went with the phone, and a piece that is read already is refused.
+    monkeypatch.setattr(uploads, "forget", lambda *_given: None)
+    assert luis.piece(declare(picture()), 0, picture()).status_code == 401
+    with reading(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Photo)) == 0

@@ -111,7 +111,12 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     return shot;
   }
 
-  return { keepPhoto, dropPhoto, bytesOf, mine, unsent, send };
+  /** Whether the city would take anything of this photo now; asked without its bytes. @param {Shot} shot */
+  async function mayGo(shot) {
+    return (await reached(net.piece(shot, 0, NOTHING))).status !== 401;
+  }
+
+  return { keepPhoto, dropPhoto, bytesOf, mine, unsent, send, mayGo };
 }
 
 /** The bytes go, row and thumbnail stay. @param {Shot} shot @returns {Change[]} */

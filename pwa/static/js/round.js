@@ -62,7 +62,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     if (reply.status === 413) return halved(batched);
     const answer = sound(reply, nonce);
     await takeResults(answer, batched, tried);
-    if (answer.auth !== "ok") return barred(answer.auth, tried, over);
+    if (answer.auth !== "ok") return barred(answer, tried, over);
     await mirror.take(answer, known);
     await outbox.firm([
       ["put", "kv", "updated", clock()], ["put", "kv", "problem", ""], ["put", "kv", "fails", 0],
@@ -74,8 +74,8 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   }
 
   /** Nothing is told to this phone now. What it did may still be sent, photos too.
-   * @param {string} auth @param {Map<string, number>} tried @param {() => boolean} over */
-  async function barred(auth, tried, over) {
+   * @param {any} answer @param {Map<string, number>} tried @param {() => boolean} over */
+  async function barred({ auth, log }, tried, over) {
     if (auth === "revoked" || auth === "disabled") await mirror.wipe();
     if (auth === "login" && !tried.has("login")) {
       tried.set("login", 1);
@@ -86,7 +86,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
         if (!(fault instanceof Stopped) || fault.problem !== "login") throw fault;
       }
     }
-    await sendPhotos(tried, over);
+    await sendPhotos(tried, over, log !== undefined); // without it the city does not know us at all
     throw new Stopped(auth === "revoked" || auth === "disabled" ? auth : "login");
   }
 
@@ -178,19 +178,30 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
 
   /**
    * Photos of work that has gone out. True where some operation waits for one that has arrived now.
-   * @param {Map<string, number>} tried @param {() => boolean} over
+   * @param {Map<string, number>} tried @param {() => boolean} over @param {boolean} [knownOnly] whether the city takes
+   * those only that it knows of: another one is left out, and holds up none
    */
-  async function sendPhotos(tried, over) {
+  async function sendPhotos(tried, over, knownOnly = false) {
     const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry]));
     let sentOne = false;
+    /** @type {unknown} */
+    let refused;
     for (const shot of await pictures.unsent()) {
       const entry = waiting.get(shot.op ?? "");
       if (over()) return false;
       // Its operation goes first: the city could not say whose photo it cannot read.
       if (entry && (!entry.result || NOT_STORED.includes(entry.result.why ?? ""))) continue;
-      await pictures.send(shot, over);
+      if (refused && !(await pictures.mayGo(shot))) continue;
+      try {
+        await pictures.send(shot, over);
+      } catch (fault) {
+        if (!knownOnly || !(fault instanceof Stopped) || fault.problem !== "login") throw fault;
+        refused = fault;
+        continue;
+      }
       sentOne ||= Boolean(entry) && (tried.get(shot.op ?? "") ?? 0) < 2;
     }
+    if (refused && !sentOne) throw refused;
     return sentOne;
   }
 
