@@ -22,7 +22,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
-from sqlalchemy import Engine, delete, or_, select, update
+from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,10 @@ QUALITY = 82
 MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
 
 UNSENT_LIFE = timedelta(hours=24)  # a form left open overnight still finds its photos
+# Strangers' forms may fill so much of the disk, and no more than a tenth of it.
+MOST_UNSENT = 4_000_000_000  # bytes of full sizes; the others add half as much
+CROWDED_LIFE = timedelta(hours=1)  # of what a form left, once half of that is taken
+FORM = "form:"  # how `staged_for` begins for a resident's form
 # A folder is written before its row is committed: a young one without a row may only be early.
 FOLDER_GRACE = timedelta(hours=1)
 
@@ -68,7 +72,8 @@ log = logging.getLogger(__name__)
 class BadPhoto(Exception):
     """An upload that is not taken.
 
-    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form).
+    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form), or
+    no_room (in all forms together).
     """
 
     def __init__(self, code: str) -> None:
@@ -118,6 +123,8 @@ def stage(
         return known
     if len(staged(s, staged_for)) >= MAX_PHOTOS:
         raise BadPhoto("too_many")
+    if staged_for.startswith(FORM) and _crowd(s, var) > 1:
+        raise BadPhoto("no_room")
     names = {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
     photo = Photo(
         id=str(uuid.uuid4()),
@@ -441,15 +448,20 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
     """Removes photos that nothing attached for a day, and staging folders that no unsettled row names.
 
-    What an operation declared waits with it, however long that takes.
+    What an operation declared waits with it, however long that takes. While the forms of strangers take much
+    of the disk, theirs wait an hour only.
 
     Returns how many rows and stray folders were removed.
     """
     with transaction(engine) as s:
+        forgotten = Photo.added_at < now - UNSENT_LIFE
+        if _crowd(s, var) > 0.5:
+            in_forms = Photo.staged_for.startswith(FORM)
+            forgotten = or_(forgotten, and_(in_forms, Photo.added_at < now - CROWDED_LIFE))
         unsent = set(
             s.scalars(
                 delete(Photo)
-                .where(Photo.case_id.is_(None), Photo.added_at < now - UNSENT_LIFE)
+                .where(Photo.case_id.is_(None), forgotten)
                 .where(
                     Photo.id.not_in(select(DeclaredPhoto.photo_id).where(DeclaredPhoto.photo_id.is_not(None)))
                 )
@@ -578,6 +590,13 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:
     return s.scalar(select(Photo).where(Photo.staged_for == staged_for, Photo.upload_sha256 == upload_sha256))
+
+
+def _crowd(s: Session, var: Path) -> float:
+    """How full the forms of strangers that are not sent yet make their part of the disk; 1 is full."""
+    waiting = Photo.case_id.is_(None), Photo.staged_for.startswith(FORM)
+    unsent = s.scalar(select(func.sum(Photo.bytes)).where(*waiting))
+    return float(unsent) / min(MOST_UNSENT, shutil.disk_usage(var).total // 10) if unsent else 0.0
 
 
 def _folder(var: Path, photo_id: str) -> Path:

@@ -85,7 +85,7 @@ def web(port: int, host: str, threads: int) -> None:
 
 
 @cli.command()
-@click.option("--beside", type=int, hidden=True)
+@click.option("--beside", type=int, metavar="PID", help="End with this process, which must be the parent.")
 def work(beside: int | None) -> None:
     """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
     from pwa import worker

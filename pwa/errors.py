@@ -81,6 +81,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
         "photo_attached": _("That photo belongs to a report already."),
         "too_many": _("Five photos are enough. Remove one first."),
+        "no_room": _("We cannot take more photos right now. Send the report without, or try in an hour."),
     }
     return str(told.get(refused.code, _("That cannot be done now.")))
 

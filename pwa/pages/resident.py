@@ -306,7 +306,7 @@ def _new_key() -> str:
 
 
 def _staged_for(key: str) -> str:
-    return f"form:{key}"
+    return f"{photos.FORM}{key}"
 
 
 def _fresh_token() -> bool:

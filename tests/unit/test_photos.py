@@ -778,6 +778,23 @@ def test_the_sweep_takes_folders_of_failed_requests_once_they_are_old(engine: En
     assert folders(var) == {kept.id}
 
 
+def test_forms_of_strangers_fill_a_bounded_part_of_the_disk(
+    engine: Engine, var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = staged_photo(engine, var, form="form:0")
+    monkeypatch.setattr(photos, "MOST_UNSENT", int(2.5 * one.bytes))
+    for n in (1, 2):
+        staged_photo(engine, var, form=f"form:{n}", at=NOW + n * HOUR / 4)
+    with pytest.raises(photos.BadPhoto, match="no_room"):
+        staged_photo(engine, var, form="form:3")
+    staged_photo(engine, var, form="device:7:a")  # a crew's proof is taken all the same
+    # The oldest go first, and there is room again long before a day is over.
+    assert photos.sweep(engine, var, NOW + HOUR * 0.9) == 0
+    assert photos.sweep(engine, var, NOW + HOUR * 1.1) == 1
+    staged_photo(engine, var, form="form:3")
+    assert {photo.staged_for for photo in rows(engine)} == {"form:1", "form:2", "form:3", "device:7:a"}
+
+
 def test_sweeping_before_anything_was_staged(engine: Engine, var: Path) -> None:
     assert photos.sweep(engine, var, NOW) == 0
 
