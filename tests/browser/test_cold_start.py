@@ -218,6 +218,22 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
     wait_for(lambda: bool(image.evaluate("image => image.complete && image.naturalWidth > 0")))
 
 
+def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site) -> None:
+    ready(van, site)
+    page, faults = van.page, list[str]()
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    for spoiled in ("__proto__/x", "constructor", "job/%E0%A4%A", "%"):
+        page.goto("about:blank")
+        page.goto(site.path(f"/crew#{spoiled}"))
+        page.wait_for_selector("a.job")
+        page.evaluate("location.hash = '#outbox'")
+        page.wait_for_selector("a.job", state="detached")
+        page.evaluate("hash => { location.hash = hash; }", f"#{spoiled}")
+        page.wait_for_selector("a.job")
+        expect(page.locator("#tabs [aria-current=page]")).to_have_attribute("href", "#today")
+    assert faults == []
+
+
 def renewed(page: Page, old: str) -> bool:
     """Whether another release is shown; while the page begins anew, none is."""
     return page.evaluate("document.body?.dataset.release") not in (None, old)

@@ -4,7 +4,7 @@
 import { UNDO_MS } from "./engine.js";
 import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
-import { clone, fill, part } from "./page.js";
+import { clone, fill, part, parts } from "./page.js";
 import { engine, moment, say } from "./phone.js";
 import { closeScreen } from "./screen-close.js";
 import { fault } from "./screen-form.js";
@@ -104,7 +104,7 @@ async function draw(moved = true, body = true) {
   // A map that is looked at stays: drawing it anew would move it under the finger.
   const onMap = drawn === location.hash && main.querySelector(".leaflet-container");
   if (!body || (!moved && onMap)) return;
-  const [name = "today", ref = "", from] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [asked = "today", ref = "", from] = parts(location.hash);
   // A problem reported here goes by the number that the city gave it, once that is known.
   const number = view.names.get(ref);
   const job = view.jobs.find((each) => each.ref === (number ?? ref));
@@ -119,7 +119,8 @@ async function draw(moved = true, body = true) {
     outbox: () => outbox(app, view),
     setup: () => setup(app, view),
   };
-  const screen = await (screens[name] ?? screens["today"])?.();
+  const name = Object.keys(screens).includes(asked) ? asked : "today";
+  const screen = await screens[name]?.();
   if (!screen) return;
   const key = location.hash;
   const again = key === drawn;
@@ -130,7 +131,7 @@ async function draw(moved = true, body = true) {
   drawn = key;
   tabs.hidden = name === "job" || FORMS.includes(name);
   for (const tab of tabs.querySelectorAll("a")) {
-    if (tab.hash === `#${name}` || (tab.hash === "#today" && !screens[name])) tab.setAttribute("aria-current", "page");
+    if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
   const title = main.querySelector("h1");

@@ -66,3 +66,14 @@ export function element(name, words) {
   made.textContent = words;
   return made;
 }
+
+/** The parts of `#name/ref/from`; none where a hand or another program has spoiled the address.
+ * @param {string} hash @returns {string[]} */
+export function parts(hash) {
+  try {
+    const told = decodeURIComponent(hash.slice(1));
+    return told ? told.split("/") : [];
+  } catch {
+    return [];
+  }
+}
