@@ -1,7 +1,6 @@
 """Persons, their roles and crews, and the keys of other programs. How people log in is in logins.py."""
 
 import hashlib
-import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
@@ -184,12 +183,19 @@ def change_crew(
     return True
 
 
-def make_key(s: Session, name: str, *, by: Actor, at: datetime) -> str:
-    """A new API key, to be shown once; raises Refused `empty_name`."""
-    key = secrets.token_urlsafe(24)
+def make_key(s: Session, name: str, *, key: str, by: Actor, at: datetime) -> str:
+    """Makes `key`, which nobody can guess, an API key, and returns it to be shown; twice is no fault.
+
+    Raises Refused `empty_name`, or `changed_meanwhile` for one that was revoked since.
+    """
     row = ApiKey(name=_named(name), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id)
-    s.add(row)
-    s.flush()
+    try:
+        with s.begin_nested():
+            s.add(row)
+    except IntegrityError:
+        if by_key(s, key) is None:
+            raise Refused("changed_meanwhile") from None
+        return key
     events.record(s, f"key:{row.id}", "make key", by=by, at=at)
     return key
 

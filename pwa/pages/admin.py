@@ -1,6 +1,7 @@
 """For administrators: people, crews, keys, versions of the city file, and undelivered mail."""
 
 import json
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, logins, people, queries
+from city import delivery, logins, people, queries, reports
 from city.lifecycle import Refused
 from city.schema import ApiKey, Crew, CrewMember, Department, Message, Person, Policy
 from pwa import access, errors, forms
@@ -121,6 +122,9 @@ def change_crew(number: int) -> Response:
     try:
         with access.writing() as s:
             found = access.or_404(s.get(Crew, number))
+            s.refresh(found, with_for_update={"key_share": True})  # the other tab may save this very moment
+            if request.form.get("seen") != _seen_crew(found, _members(s, found)):
+                raise Refused("changed_meanwhile")
             people.change_crew(
                 s, found, name=forms.text(request.form, "name"), department=_department(s), by=g.actor,
                 at=access.now(), members={int(n) for n in _ids("member")},
@@ -140,8 +144,9 @@ def keys() -> Response:
 def make_key() -> Response:
     """A new key, shown this once."""
     try:
+        name = forms.text(request.form, "name")
         with access.writing() as s:
-            key = people.make_key(s, forms.text(request.form, "name"), by=g.actor, at=access.now())
+            key = people.make_key(s, name, key=_key_of_form(name), by=g.actor, at=access.now())
     except Refused as refused:
         return _keys(refused)
     return _keys(key=key)
@@ -243,7 +248,7 @@ def _crew_list(refused: Refused | None = None) -> Response:
 def _crew(number: int, refused: Refused | None = None) -> Response:
     with access.reading() as s:
         found = access.or_404(s.get(Crew, number))
-        members = set(s.scalars(select(CrewMember.person_id).where(CrewMember.crew_id == number)))
+        members = _members(s, found)
         staff = list(s.scalars(select(Person).where(Person.disabled_at.is_(None)).order_by(Person.name)))
         sent = refused is not None
         return _page(
@@ -251,14 +256,30 @@ def _crew(number: int, refused: Refused | None = None) -> Response:
             name=forms.text(request.form, "name") if sent else found.name,
             department=request.form.get("department") if sent else found.department_code,
             members={int(n) for n in _ids("member")} if sent else members,
+            seen=_seen_crew(found, members),
         )  # fmt: skip
+
+
+def _members(s: Session, crew: Crew) -> set[int]:
+    return set(s.scalars(select(CrewMember.person_id).where(CrewMember.crew_id == crew.id)))
+
+
+def _seen_crew(crew: Crew, members: set[int]) -> str:
+    """What the form shows of a crew, as _seen() tells of a person."""
+    return json.dumps([crew.name, crew.department_code, sorted(members)])
 
 
 def _keys(refused: Refused | None = None, key: str = "") -> Response:
     with access.reading() as s:
         rows = list(s.scalars(select(ApiKey).order_by(ApiKey.revoked_at.is_not(None), ApiKey.id.desc())))
         names = queries.names(s, [f"person:{row.made_by_id}" for row in rows if row.made_by_id])
-        return _page("admin/keys.html", refused, rows=rows, key=key, names=names)
+        return _page("admin/keys.html", refused, rows=rows, key=key, names=names, once=secrets.token_hex(16))
+
+
+def _key_of_form(name: str) -> str:
+    """The key that one showing of the form makes, however often it is sent: two taps must not make two."""
+    told = json.dumps(["api key", g.actor.person_id, name, request.form.get("once")])
+    return reports.token_for(access.here().settings.secret_key, told)
 
 
 def _page(template: str, refused: Refused | None, /, **context: object) -> Response:

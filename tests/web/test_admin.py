@@ -13,7 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from city import events, people, reports
-from city.schema import ApiKey, Crew, Device, Message, Person, Report
+from city.schema import ApiKey, Crew, CrewMember, Device, Message, Person, Report
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES_OF_PHONES = 10
@@ -28,8 +28,8 @@ def office(log_in: Callable[..., FlaskClient]) -> FlaskClient:
 @pytest.fixture
 def send(office: FlaskClient, token: Callable[[], str]) -> Send:
     def send(path: str, **fields: object) -> TestResponse:
-        """Sends a form; one that changes a person says what it showed of them, as the page does."""
-        if re.fullmatch(r"/people/\d+", path) and "seen" not in fields:
+        """Sends a form; one that changes a person or crew says what it showed of them, as the page does."""
+        if re.fullmatch(r"/(people|crews)/\d+", path) and "seen" not in fields:
             fields["seen"] = seen_on(office.get(f"/admin{path}").text)
         return office.post(f"/admin{path}", data={"csrf_token": token(), **fields})
 
@@ -236,6 +236,54 @@ def test_two_tabs_lose_no_change(town: Town, send: Send, office: FlaskClient) ->
     assert "manager" in people.actor(person(town, "rosa@town.test")).roles
     again = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=seen_on(late.text))
     assert again.status_code == 303
+
+
+def test_two_tabs_lose_no_change_of_a_crew(town: Town, send: Send, office: FlaskClient) -> None:
+    path = f"/crews/{town.ids['lights']}"
+    old = seen_on(office.get(f"/admin{path}").text)
+    send(path, name="Lights", department="works", member=[town.ids["rosa"], town.ids["tom"]])
+    late = send(path, name="Lights 9", department="works", member=[town.ids["rosa"]], seen=old)
+    assert late.status_code == 422
+    assert "Somebody else changed this meanwhile" in late.text
+    assert 'value="Lights 9"' in late.text, "what was typed stays"
+    with town.looking() as scene:
+        assert scene.s.get_one(Crew, town.ids["lights"]).name == "Lights"
+        members = scene.s.scalars(
+            select(CrewMember.person_id).where(CrewMember.crew_id == town.ids["lights"])
+        )
+        assert set(members) == {town.ids["rosa"], town.ids["tom"]}
+    again = send(
+        path, name="Lights 9", department="works", member=[town.ids["rosa"]], seen=seen_on(late.text)
+    )
+    assert again.status_code == 303
+
+
+def test_a_double_tap_makes_one_key(town: Town, send: Send, office: FlaskClient) -> None:
+    def once() -> str:
+        found = re.search(r'name="once" value="([0-9a-f]{32})"', office.get("/admin/keys").text)
+        assert found
+        return found[1]
+
+    first = once()
+    keys = [
+        re.search(r'value="([A-Za-z0-9_-]{32})" readonly', send("/keys", name=name, once=sent).text)[1]  # type: ignore[index]
+        for name, sent in (
+            ("City app", first),
+            ("City app", first),
+            ("Another app", first),
+            ("City app", once()),
+        )
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+    with town.looking() as scene:
+        assert [row.name for row in scene.s.scalars(select(ApiKey).order_by(ApiKey.id))] == [
+            "City app", "Another app", "City app",
+        ]  # fmt: skip
+        revoked = people.by_key(scene.s, keys[0])
+        assert revoked
+    send(f"/keys/{revoked.id}/revoked")
+    assert send("/keys", name="City app", once=first).status_code == 422
 
 
 @pytest.mark.parametrize("name", ["x" * 101, " ", "\u200b\ufffe", "\t\n"])
