@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from closings import kept
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
@@ -216,6 +217,28 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
     image = page.locator("[data-photos] img").first
     image.wait_for()
     wait_for(lambda: bool(image.evaluate("image => image.complete && image.naturalWidth > 0")))
+
+
+def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(van: Van, site: Site) -> None:
+    number = ready(van, site)
+    page = van.page
+    van.context.set_offline(True)
+    page.goto(site.path(f"/crew#job/{number}"))
+    page.locator("[data-act=start]").tap()
+    page.wait_for_timeout(500)
+    before = kept(page).ops()
+    assert [op["t"] for op in before] == ["start"]
+    # The city hears nothing of it meanwhile: this is about what stays on the phone.
+    van.context.route("**/sync/v1/exchange", lambda route: route.abort())
+    van.context.set_offline(False)
+    page.goto(site.path("/me"))
+    page.get_by_role("button", name="Log out").tap()
+    page.wait_for_url(site.path("/"))
+    assert page.evaluate(f"({ROWS})('jobs')") == []
+    page.goto(site.path("/crew"))
+    page.wait_for_selector("[data-fill=said]")
+    expect(page.locator("a.job")).to_have_count(0)
+    assert kept(page).ops() == before
 
 
 def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site) -> None:

@@ -1,0 +1,25 @@
+// Logging out on a page other than the crew's own: what the city told this phone goes with it. Without this, or where the
+// phone keeps nothing, the form logs out as any other.
+
+for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("form[data-logout]"))) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void logOut(form);
+  });
+}
+
+/** The session ends first: otherwise the phone would open for the same person again. @param {HTMLFormElement} form */
+async function logOut(form) {
+  try {
+    // Fetched before anything is done: half a log-out would keep what it should take away.
+    const [{ leave, whoIs }, { openStore }] = await Promise.all([import("./engine.js"), import("./store.js")]);
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const store = openStore();
+    // A colleague who logged in and out in this browser takes nobody's jobs away.
+    if (String((await whoIs(store))?.person) === form.dataset["logout"]) await leave(store);
+    location.assign(answer.url);
+  } catch {
+    form.submit(); // says what is wrong, or leads on
+  }
+}
