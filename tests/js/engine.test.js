@@ -742,6 +742,29 @@ test("a revoked phone forgets what the city told it and keeps what was done", as
   assert.deepEqual([view.problem, view.sent.length], ["revoked", 1]);
 });
 
+test("a revoked phone sends the photos that the city misses, and says that it is revoked though one is refused", async () => {
+  const { engine, net, time } = phone();
+  await engine.sync();
+  const shots = [];
+  for (const result of ["quarantined", "deposited"]) {
+    const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+    const { op } = await engine.add("photo", LAMP, {}, { photos: [shot] });
+    net.results[op.id] = { result };
+    shots.push(shot);
+    time.now += 1_000;
+  }
+  const { piece } = net;
+  net.piece = (shot, ...told) => (net.want.includes(shot.id) ? piece(shot, ...told) : { status: 401, offset: 0, fault: "" });
+  Object.assign(net, { auth: "revoked", scopes: [], want: [shots[1].id] });
+  await engine.sync();
+  const uploaded = async () => (await engine.view()).shots.map(({ uploaded }) => uploaded);
+  assert.deepEqual(await uploaded(), [false, true]);
+  assert.equal((await engine.view()).problem, "revoked");
+  Object.assign(net, { auth: "ok", scopes: ["crew:7", "user:1"], want: [], piece });
+  await engine.sync();
+  assert.deepEqual(await uploaded(), [true, true]);
+});
+
 test("what was sent can be taken back for ten minutes, and shows at once", async () => {
   const { engine, net, time } = phone();
   await engine.sync();
