@@ -37,7 +37,7 @@ FAULTS = (
     "clock_forward", "clock_back", "quota", "dead_handle", "kill", "reboot", "reboot_lost_write",
     "two_tabs", "upgrade", "user_switch", "sign_out", "server_restart", "backup", "restore", "clone",
     "withdraw", "report", "report_photo", "report_and_close", "report_undone",
-    "photo_refused",
+    "photo_refused", "revoke", "enrol", "revoked and put by",
 )  # fmt: skip
 RESULTS = ("applied", "merged", "recorded", "held", "deposited", "quarantined", "retry")
 

@@ -30,9 +30,20 @@ from city.events import Actor
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.photos import settle_all
 from city.places import Place
-from city.schema import Assignment, Backup, Case, Crew, Operation, Person, Report, Service, Session
+from city.schema import (
+    Assignment,
+    Backup,
+    Case,
+    Crew,
+    Device,
+    Operation,
+    Person,
+    Report,
+    Service,
+    Session,
+)
 from pwa.app import create_app
-from sync import merge, pull, review, routes, work
+from sync import devices, enrolment, merge, pull, review, routes, work
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
 SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
@@ -100,6 +111,7 @@ class City:
                 *(f"row {name}" for name in ROWS),
                 *(f"withdraw {each}" for each in WITHDRAWN),
                 "withdrawn while it waited",
+                "revoked and put by",
                 "report joined",
             ],
             0,
@@ -181,6 +193,8 @@ class City:
         self.times = self.luck.choice([1, 1, 2, 3, 9])
         exchange = path.endswith("/exchange")
         before = fold.read(self.raw, **vars(self.rules)) if exchange else None
+        shut_out = self.whose(cookies.get("cl_device", ""))
+        shut_out = shut_out if shut_out and shut_out["revoked"] else None
         client = self.app.test_client(use_cookies=False)
         cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
         try:
@@ -194,7 +208,7 @@ class City:
             self.inject = ""
             self.restart()
             if before:
-                self._check_exchange(before, {}, None)
+                self._check_exchange(before, {}, None, None)
             return {"status": 502, "headers": {}, "text": "", "cookies": {}, "version": self.version()}
         injected, self.inject = inject and self.statements <= 0, ""
         text = reply.get_data(as_text=True)
@@ -202,7 +216,10 @@ class City:
             self.complaints.append(["500", f"{method} {path}: {reply.status_code} {text[:300]}"])
         if before:
             asked = json.loads(data) if whole else {}
-            self._check_exchange(before, asked, json.loads(text) if reply.status_code == 200 else None)
+            told = json.loads(text) if reply.status_code == 200 else None
+            self._check_exchange(before, asked, told, shut_out)
+        if shut_out and reply.status_code == 401 and path.split("/")[-1] in self.wanted(shut_out["device"]):
+            self.complaints.append(["11", f"{method} {path}: a revoked phone may not send what is missing"])
         given = dict(pair.split(";")[0].split("=", 1) for pair in reply.headers.getlist("Set-Cookie"))
         return {
             "status": reply.status_code,
@@ -212,8 +229,11 @@ class City:
             "version": self.version(),
         }
 
-    def _check_exchange(self, before: fold.City, asked: dict[str, Any], told: dict[str, Any] | None) -> None:
-        """Compares what came of an exchange with the reference."""
+    def _check_exchange(
+        self, before: fold.City, asked: dict[str, Any], told: dict[str, Any] | None,
+        shut_out: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        """Compares what came of an exchange with the reference. `shut_out` is a revoked phone that asked."""
         after = fold.read(self.raw)
         results = {r["id"]: (r["result"], r.get("why")) for r in told["results"]} if told else {}
         refused = all(result == "retry" for result, _why in results.values())
@@ -226,7 +246,14 @@ class City:
             person = int(
                 self.raw.execute("SELECT person_id FROM devices WHERE id = ?", (device,)).fetchone()[0]
             )
-            deposit = told["auth"] if told["auth"] in ("login", "revoked") else ""
+            revoked = bool(shut_out and shut_out["device"] == device)
+            # Whether a disabled person is still signed in on it shows only in what waited for that.
+            signed_out = [id_ for id_, k in before.known.items() if (k.why, k.device) == ("login", device)]
+            out = told["auth"] == "disabled" and all(after.known[id_].why == "login" for id_ in signed_out)
+            why = "revoked" if revoked else "login" if told["auth"] == "login" else "author"
+            deposit = why if why != "author" or out else ""
+            if revoked != (told["auth"] == "revoked") or (revoked and (told["scopes"] or told["changes"])):
+                self.complaints.append(["8", f"{device} is {revoked and 'revoked'}, and was told {told}"])
             expected = fold.exchange(
                 before, person, device, deposit, [(op, _hashed(op)) for op in asked["ops"]], self.now
             )
@@ -234,6 +261,8 @@ class City:
                 got, due = results.get(op["id"], ("nothing", None)), expected[op["id"]]
                 if got[0] == "deposited":
                     self.deposited.add(op["id"])
+                if got == ("deposited", "revoked") and op["id"] not in before_that:
+                    self.reached["revoked and put by"] += 1
                 if op["t"] == "report" and got[1] == "joined":
                     self.reached["report joined"] += 1
                 if op["t"] != "report" and got == ("held", "case"):
@@ -315,6 +344,40 @@ class City:
         else:
             getattr(cases, verb)(s, case, **told)
         return case.number
+
+    def revoke(self, token: str) -> str:
+        """The phone with this token is shut out; "" where there is none that could be."""
+        known = self.whose(token)
+        if known is None or known["revoked"]:
+            return ""
+        with transaction(self.held.engine) as s:
+            devices.revoke(s, self.room, s.get_one(Device, known["device"]), by=OFFICE, at=self.now)
+        return str(known["device"])
+
+    def code(self, user: int) -> str:
+        """A code for this person's next phone; a wrong one for somebody who may have none."""
+        try:
+            with transaction(self.held.engine) as s:
+                return enrolment.make_code(s, s.get_one(Person, user), by=OFFICE, at=self.now)
+        except Refused:
+            return "WRONG"
+
+    def whose(self, token: str) -> dict[str, Any] | None:
+        """The device that a phone shows itself as, and whether it was revoked; None where it is not known."""
+        hashed = hashlib.sha256(token.encode()).hexdigest()
+        row = self.raw.execute(
+            "SELECT id, revoked_at IS NOT NULL FROM devices WHERE ? IN (token_hash, next_hash)", (hashed,)
+        ).fetchone()
+        return {"device": row[0], "revoked": bool(row[1])} if row else None
+
+    def wanted(self, device: str) -> list[str]:
+        """Photos that operations of this device declared and that are missing."""
+        rows = self.raw.execute(
+            "SELECT id FROM declared_photos WHERE device_id = ? AND photo_id IS NULL"
+            " AND (fault IS NULL OR fault = 'late')",
+            (device,),
+        )
+        return [id_ for (id_,) in rows]
 
     def night(self) -> None:
         """What is done once a day: yesterday's root, and a backup."""

@@ -181,7 +181,7 @@ def exchange(
                 hashed, "", None, device, person, op, t=op["t"], received=at
             )  # fmt: skip
             known.result, known.why = told[op["id"]] = (
-                ("deposited", deposit) if deposit else _judged(city, known)
+                ("deposited", deposit) if deposit and op["t"] != "dance" else _judged(city, known)
             )
         if told[op["id"]][0] not in ("held", "deposited"):
             _follow(city, op["id"], person)
@@ -230,7 +230,7 @@ def _number(city: City, ref: str) -> str | None:
 
 def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | None]:
     data = op["data"]
-    if op["t"] == "dance":
+    if op["t"] == "dance":  # whoever sends it, and whenever
         return "quarantined", "unknown_type"
     mine = city.crews.get(known.person or 0)
     if mine is None:

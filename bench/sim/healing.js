@@ -1,5 +1,6 @@
 // After the steps: the weather clears, nobody writes anything new, and what was promised is asked for.
 
+import { revoke } from "./steps.js";
 import { call } from "./wire.js";
 
 const ROUNDS = 60;
@@ -15,6 +16,7 @@ export async function healed(world, ledger) {
   }
   await world.schedule.rest();
   ledger();
+  if (world.luck.chance(0.3)) revoke(world);
   for (const request of world.late.splice(0)) call("http", { ...request, inject: "", at: world.tick() });
   call("heal", { at: world.tick() });
   for (const last of [false, true]) {
@@ -43,6 +45,24 @@ async function drained(world, phone, user, last) {
   phone.tabs = [];
   Object.assign(phone.cookies, call("login", { user, at: world.tick() }));
   const tab = phone.open(user, world.releases[phone.release ?? 0]);
+  await sent(world, phone, tab);
+  if (await shutOut(world, phone, tab)) {
+    if (!last) return; // once as it is
+    const code = call("code", { user, at: world.tick() });
+    if (!(await asked(world, tab, "enrol", () => tab.enrol(code)))) world.violation("2", `phone ${phone.name} cannot be enrolled anew`);
+    await sent(world, phone, tab);
+  }
+  if (!last) return;
+  const view = await asked(world, tab, "look", () => tab.engine.view());
+  if (view.problem) world.violation("2", `phone ${phone.name} of user ${user} cannot finish: ${view.problem}`);
+  for (const { op, result, too_large } of view.outbox) {
+    const why = result ? `${result.result} ${result.why ?? ""}` : too_large ? "too large" : "nothing heard";
+    world.violation("2", `${op.t} ${op.id} of user ${user} never left phone ${phone.name}: ${why} (${view.problem})`);
+  }
+}
+
+/** Until nothing moves any more. @param {any} world @param {any} phone @param {any} tab */
+async function sent(world, phone, tab) {
   await asked(world, tab, "sync", () => tab.engine.sync());
   let left = Infinity, still = 0;
   for (let i = 0; i < ROUNDS && still < PATIENCE; i++) {
@@ -58,13 +78,34 @@ async function drained(world, phone, user, last) {
     still = size < left ? 0 : still + 1;
     left = size;
   }
-  if (!last) return;
-  const view = await asked(world, tab, "look", () => tab.engine.view());
-  if (view.problem) world.violation("2", `phone ${phone.name} of user ${user} cannot finish: ${view.problem}`);
-  for (const { op, result, too_large } of view.outbox) {
-    const why = result ? `${result.result} ${result.why ?? ""}` : too_large ? "too large" : "nothing heard";
-    world.violation("2", `${op.t} ${op.id} of user ${user} never left phone ${phone.name}: ${why} (${view.problem})`);
+}
+
+/**
+ * Whether the city has shut this phone out. Then it says so, holds nothing of the city's, and all that was done on it
+ * has been put by there, photos too.
+ * @param {any} world @param {any} phone @param {any} tab
+ */
+async function shutOut(world, phone, tab) {
+  const known = call("whose", { token: phone.cookies.cl_device ?? "" });
+  const revoked = Boolean(known?.revoked) && phone.rows("outbox", "kv").get(`device:${tab.user}`) === known.device;
+  const { problem, outbox, sent, shots } = await asked(world, tab, "look", () => tab.engine.view());
+  const name = `phone ${phone.name} of user ${tab.user}`;
+  if (revoked !== (problem === "revoked")) world.violation("8", `${name} is ${revoked ? "" : "not "}revoked and says ${problem}`);
+  if (!revoked) return false;
+  for (const store of ["jobs", "photos", "map"]) {
+    if (phone.rows("mirror", store).size) world.violation("8", `${name} was revoked and keeps the city's ${store}`);
   }
+  for (const { op, result, too_large } of outbox) {
+    if (!result && !too_large) world.violation("2", `${op.t} ${op.id} of ${name} was not put by, although it was revoked`);
+  }
+  const missing = new Set(call("wanted", { device: known.device }));
+  const answered = new Set([...outbox, ...sent].filter(({ result }) => result).map(({ op }) => op.id));
+  for (const shot of shots) {
+    if (!missing.has(shot.id) || shot.refused || !answered.has(shot.op)) continue;
+    world.violation("11", `photo ${shot.id} of ${name} is wanted and was not sent, since it was revoked`);
+  }
+  world.count("revoked to the end");
+  return true;
 }
 
 /** The mirror is what the city would tell now. @param {any} world @param {any} phone */

@@ -348,6 +348,43 @@ PLANTS = {
                 "",
             )
         ],
+        # A phone that was shut out.
+        "revoked-trusted": [
+            ("sync/routes.py", 'push.Sender(device.id, by, "revoked")', "push.Sender(device.id, by)")
+        ],
+        "revocation-clears": [
+            (
+                ROUND,
+                '    if (auth === "revoked" || auth === "disabled") await mirror.wipe();\n',
+                """    if (auth === "revoked" || auth === "disabled") await mirror.wipe();
+    if (auth === "revoked") {
+      const rows = [...(await outbox.mine("ops")), ...(await outbox.mine("sent"))];
+      await store.write("outbox", rows.flatMap(({ op }) => [["del", "ops", op.id], ["del", "sent", op.id]]));
+    }
+""",
+            )
+        ],
+        "revoked-photo-first": [
+            (
+                ROUND,
+                "if (!knownOnly || !(fault instanceof Stopped) ||",
+                "if (knownOnly || !(fault instanceof Stopped) ||",
+            )
+        ],
+        "revoked-photo-refused": [
+            (
+                "sync/routes.py",
+                "    if not may and not _knows(",
+                "    if device.revoked_at or not may and not _knows(",
+            )
+        ],
+        "old-name-forgotten": [
+            (
+                "sync/declared.py",
+                'or_(Device.id == bindparam("device"), Device.person_id == _PERSON)',
+                'Device.id == bindparam("device")',
+            )
+        ],
         # The city moves what it must not, and the phone keeps what it must not.
         "stale-cycle-closes": [
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")

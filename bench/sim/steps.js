@@ -26,7 +26,7 @@ async function work(world, tab) {
   const job = stranger || !jobs.length ? elsewhere(world) : luck.pick(jobs);
   const t = luck.weighed({
     start: 5, pause: 2, resume: 2, wait: 2, close: 8, make_safe: 1, needs_parts: 1, note: 4, photo: 3, time: 1,
-    dance: 0.3,
+    dance: 0.6,
   });
   /** @type {Record<string, any>} */
   const data = { words: world.words() };
@@ -37,7 +37,7 @@ async function work(world, tab) {
   if (t === "wait") data.reason = luck.pick(["utility", "parts", "weather", "resident"]);
   if (t === "time") data.minutes = 5 + luck.below(50);
   const shots = [];
-  if (t === "photo" || (t === "close" && luck.chance(0.6)) || luck.chance(0.05)) {
+  if (t === "photo" || (["close", "dance"].includes(t) && luck.chance(0.6)) || luck.chance(0.05)) {
     const photos = t === "photo" || luck.chance(0.7) ? 1 : 2;
     for (let i = 0; i < photos; i++) {
       shots.push(await engine.keepPhoto(job.ref, luck.pick(world.pictures), "image/jpeg"));
@@ -161,6 +161,7 @@ export function sync(world, tab) {
 async function looked(world, tab) {
   const { outbox, sent, problem } = await tab.engine.view();
   const all = [...outbox, ...sent];
+  if (problem === "revoked" && world.luck.chance(0.6)) return void enrol(world, tab.phone);
   const waits = all.some((entry) => waitsThere(entry) && tab.engine.mayWithdraw(entry, all));
   if (waits && world.luck.chance(0.9)) world.schedule.start(tab, "undo", () => takeBack(world, tab));
   const due = await tab.engine.due();
@@ -169,6 +170,39 @@ async function looked(world, tab) {
     world.violation("16", `${left.length} operations wait on phone ${tab.phone.name} and nothing is due (${problem})`);
   }
   if (world.luck.chance(0.4) && !world.schedule.others(tab)) same(world, tab.phone, tab.user);
+}
+
+/** The office shuts a phone out: of two the one with more on it is lost. @param {any} world */
+export function revoke(world) {
+  const queued = (/** @type {any} */ phone) => phone.rows("outbox", "ops").size;
+  const [one, other] = [world.luck.pick(world.phones), world.luck.pick(world.phones)];
+  const phone = queued(one) < queued(other) ? other : one;
+  const device = call("revoke", { token: phone.cookies.cl_device ?? "", at: world.tick() });
+  if (!device) return false;
+  world.count("revoke");
+  return `${phone.name} ${device}`;
+}
+
+/** Somebody finds a phone again, logs out, and makes it theirs with a code or as whoever they log in as.
+ * @param {any} world @param {any} phone */
+function enrol(world, phone) {
+  // The page is loaded anew; what else was open may stay so.
+  if (phone.tabs.length > 2 || world.luck.chance(0.6)) {
+    for (const tab of phone.tabs) tab.alive = false;
+    phone.tabs = [];
+  }
+  const tab = anotherTab(world, phone);
+  const byCode = world.luck.chance(0.6);
+  if (!byCode) Object.assign(phone.cookies, call("login", { user: phone.user, at: world.tick() }));
+  world.schedule.start(tab, "enrol", async () => {
+    for (let tries = 0; tries < 4; tries++) {
+      const code = byCode ? call("code", { user: phone.user, at: world.tick() }) : undefined;
+      if (!(await tab.enrol(code))) continue;
+      world.count("enrol");
+      return sync(world, tab);
+    }
+  });
+  return `${name(world, tab)} ${byCode ? "by code" : "logged in"}`;
 }
 
 /** @param {any} world @param {any} phone */
@@ -368,6 +402,17 @@ export const STEPS = {
       phone.user = id;
       if (phone.tabs.length < 3) anotherTab(world, phone);
       return `${phone.name} ${id}`;
+    },
+  },
+  revoke: {
+    weight: 0.7,
+    act: revoke,
+  },
+  enrol: {
+    weight: 1,
+    act(world) {
+      const shutOut = world.phones.filter((/** @type {any} */ phone) => phone.rows("outbox", "kv").get("problem") === "revoked");
+      return shutOut.length > 0 && enrol(world, world.luck.pick(shutOut));
     },
   },
   "sign out": {

@@ -31,10 +31,10 @@ console.error = (...told) => {
 
 /** @param {string} folder @param {string} release */
 async function code(folder, release) {
-  const { createEngine } = await import(pathToFileURL(`${folder}/engine.js`).href);
+  const { createEngine, introduce, leave } = await import(pathToFileURL(`${folder}/engine.js`).href);
   const { net } = await import(pathToFileURL(`${folder}/exchange.js`).href);
   const { recall } = await import(pathToFileURL(`${folder}/recall.js`).href);
-  return { createEngine, net, recall, release };
+  return { createEngine, introduce, leave, net, recall, release };
 }
 
 /** @param {number} seed @param {{ users: any[], photos: string[] }} city @param {any[]} releases */
