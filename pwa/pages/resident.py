@@ -1,5 +1,6 @@
 """What residents see: home, the report, what was sent, a case and its news. Staff pages are elsewhere."""
 
+import hashlib
 import hmac
 import uuid
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from io import SEEK_END
 from typing import Any, BinaryIO, cast
 
 from babel.dates import format_timedelta
-from flask import Blueprint, Response, abort, current_app, g, jsonify, request, url_for
+from flask import Blueprint, Response, abort, current_app, g, jsonify, request, session, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
@@ -28,11 +29,13 @@ from city.schema import Case, Photo, Report, Subscription
 from pwa import access, errors, filters, forms, shell
 from pwa.forms import ReportForm
 from pwa.fragments import go, render
+from sync import tries
 
 bp = Blueprint("resident", __name__)
 
 NEAR_HOME_METRES = 1500.0
 ROWS_AT_HOME = 5
+SENT = "form sent"  # noted with what the sender is known again by
 
 Fault = tuple[str, str]  # the field's id, and what to do in words
 
@@ -131,17 +134,20 @@ def add_photo() -> tuple[Response, int]:
             )
     except BadPhoto as bad:
         return jsonify(fault=errors.words(bad)), 422
-    url = url_for("resident.staged_photo", photo_id=photo.id, key=key)
+    url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
     return jsonify(id=photo.id, url=url, words=uploaded(upload.seek(0, SEEK_END))), 200
 
 
 @bp.get("/report/photos/<photo_id>.jpg")
 def staged_photo(photo_id: str) -> Response:
-    """The thumbnail of a photo that is not sent yet, for whoever holds the form's key."""
+    """The thumbnail of a photo that is not sent yet, for whoever has what of_form() gave."""
     g.personal = True
     here = access.here()
     with access.reading() as s:
-        photo = _held(s, photo_id, request.args.get("key", ""))
+        photo = s.get(Photo, photo_id)
+        form = of_form(photo.staged_for.removeprefix("form:")) if photo else ""
+        if not hmac.compare_digest(form.encode(), request.args.get("form", "").encode()):
+            photo = None
         try:
             data = photos.read(here.store, here.settings.var, access.or_404(photo), "thumb")
         except KeyError:
@@ -270,6 +276,13 @@ def decide_news(subscription: int, code: str) -> Response:
 
 
 @bp.app_template_filter()
+def of_form(key: str) -> str:
+    """What opens the photos of a form and nothing else of it: addresses stand in logs, the key must not."""
+    secret = access.here().settings.secret_key.encode()
+    return hmac.new(secret, b"photos:" + key.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@bp.app_template_filter()
 def uploaded(size: int) -> str:
     """ "Uploaded, 212 KB"."""
     return _("Uploaded, %(size)s KB", size=max(1, round(size / 1000)))
@@ -360,7 +373,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 found = _near(s, form.service, spot.place.point)
                 if found:
                     return render("resident/same.html", found=found, kept=_kept(), key=form.key)
-        elif _is_another(s, form, spot, known):
+        elif _is_another(s, form, spot, known) or not _sent_here(s, form.key, known):
             return _begin_another(form, known.number)
         else:
             return _to_receipt(known.number, token)
@@ -373,6 +386,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
             number = taken.number
+            tries.note(s, SENT, _sender(form.key), access.now())
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
     return _to_receipt(number, token)
@@ -380,6 +394,25 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
 
 def _to_receipt(number: str, token: str) -> Response:
     return access.remember_link(go(url_for("resident.sent", number=number)), number, token)
+
+
+def _sent_here(s: Session, key: str, known: Report) -> bool:
+    """Whether this browser sent that form: it holds the link, or its session sent it within the hour.
+
+    The first answer may have been lost, or a second tap may overtake it. Whoever has only come to know the
+    key, as from a log, gets no link.
+    """
+    held = access.token_of(known.number)
+    mine = reports.by_token(s, held) if held else None
+    if mine is not None and mine.id == known.id:
+        return True
+    return tries.counted(s, SENT, _sender(key), access.now()) > 0
+
+
+def _sender(key: str) -> str:
+    """This browser's session with a form's key, as it is kept for an hour."""
+    told = f"{session.get('csrf_token', '')}:{key}"
+    return hmac.new(access.here().settings.secret_key.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:

@@ -216,7 +216,7 @@ def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient,
     "address",
     [
         "/case/26-999999", "/case/%00", "/case/26-000001-ZZ", "/sent/26-000001-A", "/s/nonsense",
-        "/s/" + "0" * 32, "/news/1/x", "/news/999999999999/x", "/report/photos/none.jpg?key=" + KEY,
+        "/s/" + "0" * 32, "/news/1/x", "/news/999999999999/x", "/report/photos/none.jpg?form=" + KEY,
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_404(town: Town, client: FlaskClient, address: str) -> None:

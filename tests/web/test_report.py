@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from city import photos
-from city.schema import Address, Asset, Case, Event, Photo, Report
+from city.schema import Address, Asset, Case, Event, Photo, Report, Try
 
 KEY = "0123456789abcdef0123456789abcdef"
 HERE = {"lat": "39.60001", "lon": "-71.2", "accuracy": "12"}
@@ -101,6 +101,33 @@ def test_sending_twice_takes_one_report(town: Town, post: Fill) -> None:
     assert len(the_report(town).photos) == 1
 
 
+def test_whoever_only_knows_the_key_of_a_form_gets_no_link(app: Flask, town: Town, post: Fill) -> None:
+    post()
+    stranger = app.test_client()
+    csrf = value_of(stranger.get("/report").text, "csrf_token")
+    answer = stranger.post(
+        "/report", data={"csrf_token": csrf, "key": KEY, "group": "streetlight", "do": "send"} | FAR
+    )
+    assert answer.status_code == 422
+    assert value_of(answer.text, "key") != KEY
+    assert not [c for c in answer.headers.getlist("Set-Cookie") if c.startswith("cl_report_")]
+    assert stranger.get("/sent/26-000001-A").status_code == 404
+
+
+def test_a_browser_that_lost_the_answer_is_still_led_to_its_receipt(
+    client: FlaskClient, town: Town, post: Fill
+) -> None:
+    lost = post()
+    client.delete_cookie("cl_report_26-000001-A")
+    assert post().headers["Location"] == lost.headers["Location"]
+    client.delete_cookie("cl_report_26-000001-A")
+    with town.at_work() as scene:
+        scene.s.query(Try).delete()  # an hour later
+    later = post()
+    assert (later.status_code, "Your first report is sent: 26-000001-A." in later.text) == (422, True)
+    assert count(town, Report) == 1
+
+
 @pytest.mark.parametrize(
     "changes", [{"words": "and another thing"}, {"group": "trash"}, {"lat": "39.62"}, {"photo": "gold"}]
 )
@@ -135,7 +162,9 @@ def test_a_photo_goes_ahead_and_is_sent_with_the_report(
     assert answer.status_code == 200
     assert told["words"].startswith("Uploaded, ")
     assert client.get(told["url"]).mimetype == "image/jpeg"
-    assert client.get(told["url"].replace(KEY, "f" * 32)).status_code == 404
+    assert KEY not in told["url"]  # which stands in the logs of whatever is between us
+    assert client.get(told["url"].partition("?")[0] + "?form=" + "f" * 32).status_code == 404
+    assert client.get(told["url"].partition("?")[0]).status_code == 404
     post()
     report = the_report(town)
     assert [p.id for p in report.photos] == [told["id"]]
