@@ -742,6 +742,24 @@ test("a revoked phone forgets what the city told it and keeps what was done", as
   assert.deepEqual([view.problem, view.sent.length], ["revoked", 1]);
 });
 
+test("an answer that comes when somebody has logged out in another tab takes no job away for ever", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  net.seq = 2;
+  net.jobs = [{ ...LAMP, ref: "26-000008" }];
+  net.reply = async (body) => {
+    net.reply = null;
+    const json = net.answer(body);
+    await leave(store);
+    return { status: 200, json };
+  };
+  await engine.sync();
+  assert.deepEqual(await store.all("mirror", "jobs"), []);
+  net.jobs = [LAMP, ...net.jobs];
+  await engine.sync();
+  assert.deepEqual((await engine.view()).jobs.map(({ ref }) => ref), ["26-000007", "26-000008"]);
+});
+
 test("a revoked phone sends the photos that the city misses, and says that it is revoked though one is refused", async () => {
   const { engine, net, time } = phone();
   await engine.sync();

@@ -44,7 +44,8 @@ export function createMirror({ store, user }) {
   }
 
   /**
-   * News, cursors and epoch in one transaction; what is in no scope of ours any more is wiped with its photos.
+   * News, cursors and epoch in one transaction; what is in no scope of ours any more is wiped with its photos. News of
+   * a mirror that was wiped or went on in another tab since we asked has no place any more: the next answer tells it.
    * @param {any} answer @param {any} known
    */
   async function take(answer, known) {
@@ -77,7 +78,11 @@ export function createMirror({ store, user }) {
     if (known["user"] !== user) {
       changes.push(["del", "map", "area"]);
     }
-    await store.write("mirror", changes);
+    const from = JSON.stringify(known["cursors"]);
+    await store.write("mirror", async (get) => {
+      const ours = (await get("kv", "user")) === user;
+      return from === JSON.stringify(ours ? await get("kv", "cursors") : undefined) ? changes : [];
+    });
   }
 
   /** Nothing of the city's stays readable here. */
