@@ -132,9 +132,9 @@ class City:
         self.inject, self.statements = "", 0
         self.complaints: list[list[str]] = []
         self.db: sqlite3.Connection | None = None
-        logging.getLogger("cityline").addHandler(_Listener(self.complaints))
-        logging.getLogger("sync").addHandler(_Listener(self.complaints))
-        logging.getLogger("cityline").propagate = logging.getLogger("sync").propagate = False
+        for name in ("cityline", "city", "sync"):
+            logging.getLogger(name).addHandler(_Listener(self.complaints))
+            logging.getLogger(name).propagate = False
         _patch(self)
 
     def answer(self, asked: dict[str, Any]) -> Any:

@@ -152,7 +152,7 @@ export function createPhone(world, name) {
   /** @param {any} task @param {string} base @param {any[]} changes */
   function written(task, base, changes) {
     watch(task, base, changes);
-    if (base === "mirror") {
+    if (base === "mirror" && changes.length) {
       phone.disk.mirror = copied(phone.disk.mirror);
       phone.mirrored = task.heard;
       phone.mirroredFor = task.tab.user;
