@@ -1007,6 +1007,22 @@ test("nothing that was read is changed by those who read it", async () => {
   assert.deepEqual([sent.length, outbox.length, shots[0].uploaded], [2, 0, true]);
 });
 
+test("keeping a closing and showing the day asks the disk nine times, however much waits", async () => {
+  const raw = memory();
+  let marks = 0;
+  const { engine } = phone({ store: recall(raw, () => `mark-${++marks}`) });
+  await engine.sync();
+  for (let i = 0; i < 20; i++) await engine.add("note", LAMP, { words: "x" });
+  await engine.view();
+  let asked = 0;
+  const { get, all } = raw;
+  raw.get = (...told) => (asked++, get(...told));
+  raw.all = (...told) => (asked++, all(...told));
+  await engine.add("close", LAMP, { outcome: "fixed" });
+  assert.equal((await engine.view()).outbox.length, 21);
+  assert.equal(asked, 9); // each is a way to the disk and back, and mostly they wait for each other
+});
+
 /** @template T @param {T} value @returns {T} */
 function deepFrozen(value) {
   if (value && typeof value === "object" && !(value instanceof ArrayBuffer)) {

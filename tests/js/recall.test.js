@@ -9,8 +9,11 @@ function disk() {
   /** @type {Map<string, any>} */
   const rows = new Map();
   const here = {
-    rows, whole: 0, before: async () => {}, full: false,
-    get: async (base, name, key) => structuredClone(rows.get(`${base}/${name}/${key}`)),
+    rows, gets: 0, whole: 0, before: async () => {}, full: false,
+    get: async (base, name, key) => {
+      here.gets++;
+      return structuredClone(rows.get(`${base}/${name}/${key}`));
+    },
     all: async (base, name, prefix = "") => {
       here.whole++;
       await here.before();
@@ -54,6 +57,20 @@ test("what another tab wrote is seen at the next read, and by a write of one's o
   await other.write("outbox", [["del", "ops", "a"]]);
   await one.write("outbox", [put("c")]);
   assert.deepEqual(await keys(one), ["b", "c"]);
+});
+
+test("what is asked in one breath asks the disk once, and in the next breath again", async () => {
+  const { here, tab } = disk();
+  const [one, other] = [tab(), tab()];
+  await one.write("outbox", [put("a"), ["put", "sent", "x", {}], ["put", "photos", "p", {}]]);
+  const breath = () => Promise.all(["ops", "sent", "photos"].map((name) => one.all("outbox", name)));
+  await breath();
+  here.gets = 0;
+  await breath();
+  assert.equal(here.gets, 1);
+  await other.write("outbox", [put("b")]);
+  const [ops] = await breath();
+  assert.deepEqual(ops?.map(([key]) => key), ["a", "b"]);
 });
 
 test("a write that comes between the mark and the rows is not missed", async () => {

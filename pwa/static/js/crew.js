@@ -87,9 +87,12 @@ function filling() {
   return FORMS.includes(location.hash.slice(1).split("/")[0] ?? "");
 }
 
+/** Sets the next time to send; not at once, for the screen comes first and reads the same disk. */
 async function plan() {
   clearTimeout(timer);
+  await new Promise((resolve) => setTimeout(resolve, 200));
   const due = await engine.due();
+  clearTimeout(timer); // another's, planned meanwhile
   const wait = Math.max(500, Math.min(POLL, due === null ? POLL : due - Date.now()));
   timer = setTimeout(() => (document.visibilityState === "visible" ? void send() : void plan()), wait);
 }

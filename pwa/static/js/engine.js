@@ -108,8 +108,8 @@ export function createEngine(parts) {
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
   async function view() {
-    const [ops, sent, shots, kv] = await Promise.all([
-      outbox.mine("ops"), outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"),
+    const [ops, sent, shots, kv, drafts] = await Promise.all([
+      outbox.mine("ops"), outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"), outbox.drafts(),
     ]);
     const known = Object.fromEntries(kv.filter(([key]) => key !== "reserve"));
     const { jobs, names, empty } = await mirror.replayed(ops, sent);
@@ -119,6 +119,7 @@ export function createEngine(parts) {
       outbox: ops,
       sent: sent.sort((a, b) => b.op.n - a.op.n),
       shots,
+      drafts,
       problem: /** @type {Problem} */ (known["problem"] ?? ""),
       updated: /** @type {number | null} */ (known["updated"] ?? null),
       empty,

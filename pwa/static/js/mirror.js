@@ -26,9 +26,9 @@ export function createMirror({ store, user }) {
    * @param {Entry[]} ops @param {Entry[]} sent
    */
   async function replayed(ops, sent) {
-    const owner = await store.get("mirror", "kv", "user");
-    const rows = owner === undefined || owner === user ? await store.all("mirror", "jobs") : [];
-    const jobs = new Map(rows.map(([, row]) => [row.job.ref, /** @type {Job} */ (row.job)]));
+    const [owner, rows] = await Promise.all([store.get("mirror", "kv", "user"), store.all("mirror", "jobs")]);
+    const ours = owner === undefined || owner === user ? rows : [];
+    const jobs = new Map(ours.map(([, row]) => [row.job.ref, /** @type {Job} */ (row.job)]));
     // What was reported here is known by its operation until the city has named its case.
     const names = new Map(sent.flatMap(({ op, result }) => (result?.to ? [[op.id, result.to]] : [])));
     const deposited = sent.filter(({ result }) => result?.result === "deposited");

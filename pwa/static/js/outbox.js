@@ -61,9 +61,10 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const { photos = [], undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
     const now = clock();
     const ref = own.case || id;
+    const [ops, sent] = await Promise.all([mine("ops"), mine("sent")]);
     /** @type {Op} */
     const op = {
-      id, n: 0, t, v: 1, ...own, case: ref, prev: await last(ref), device_time: new Date(now).toISOString(), accuracy,
+      id, n: 0, t, v: 1, ...own, case: ref, prev: last(ref, [...ops, ...sent]), device_time: new Date(now).toISOString(), accuracy,
       data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
     };
     /** @type {Entry} */
@@ -71,7 +72,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       user, op, not_before: now + undo, label, ...(draft ? { draft } : {}), ...(draftOf ? { draftOf } : {}),
       ...(before ? { before } : {}),
     };
-    const used = draftOf ? [draftOf] : await refsOf(ref);
+    const used = draftOf ? [draftOf] : refsOf(ref, sent);
     await firm(async (get) => [
       ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
       ["put", "ops", id, entry],
@@ -138,16 +139,22 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   /** What was begun for a job and not saved yet.
    * @param {string} ref @returns {Promise<{ draft: Draft | null, shots: Shot[] }>} */
   async function draftOf(ref) {
-    const refs = await refsOf(ref);
+    const refs = refsOf(ref, await mine("sent"));
     const drafts = await Promise.all(refs.map((each) => store.get("outbox", "drafts", draftKey(each))));
     const shots = (await pictures.mine()).filter((shot) => refs.includes(shot.case) && shot.op === null);
     return { draft: drafts.find(Boolean) ?? null, shots: shots.sort((a, b) => a.at - b.at) };
   }
 
+  /** What has a draft. @returns {Promise<string[]>} */
+  async function drafts() {
+    const own = draftKey("");
+    return (await store.all("outbox", "drafts", own)).map(([key]) => key.slice(own.length));
+  }
+
   /** A case's number, and the ids of the reports made here by which it was known before.
-   * @param {string} ref */
-  async function refsOf(ref) {
-    const told = (await mine("sent")).filter(({ op, result }) => op.t === "report" && result?.to === ref);
+   * @param {string} ref @param {Entry[]} sent */
+  function refsOf(ref, sent) {
+    const told = sent.filter(({ op, result }) => op.t === "report" && result?.to === ref);
     return [ref, ...told.map(({ op }) => op.id)];
   }
 
@@ -177,10 +184,10 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   /**
    * The operation that the next one on this case follows. One that the city takes only once its author may
    * act again is none: new work under a new job must not wait for it.
-   * @param {string} ref
+   * @param {string} ref @param {Entry[]} all
    */
-  async function last(ref) {
-    const told = [...(await mine("ops")), ...(await mine("sent"))].filter(
+  function last(ref, all) {
+    const told = all.filter(
       ({ op, result }) => (op.case === ref || result?.to === ref) && result?.why !== "author",
     );
     return told.sort((a, b) => b.op.n - a.op.n)[0]?.op.id ?? null;
@@ -231,7 +238,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   const draftKey = (ref) => `${user}:${ref}`;
 
   return {
-    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, dismiss, starts, mine, saved, firm, stock,
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, mine, saved, firm, stock,
   };
 }
 

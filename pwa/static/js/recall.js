@@ -16,13 +16,23 @@ const KEPT = ["outbox/ops", "outbox/sent", "outbox/photos", "mirror/jobs"];
 export function recall(store, mark) {
   /** @type {Map<string, { mark: string, rows: [string, any][] }>} */
   const read = new Map();
+  /** What is asked in one breath asks for the mark once. @type {Map<string, Promise<string | undefined>>} */
+  const asked = new Map();
+
+  /** @param {string} base */
+  function markOf(base) {
+    const now = asked.get(base) ?? store.get(base, "kv", "mark");
+    asked.set(base, now);
+    queueMicrotask(() => asked.delete(base));
+    return now;
+  }
 
   return {
     get: (base, name, key) => store.get(base, name, key),
     async all(base, name, prefix) {
       const place = `${base}/${name}`;
       if (prefix !== undefined || !KEPT.includes(place)) return store.all(base, name, prefix);
-      const now = await store.get(base, "kv", "mark"); // before the rows: they may be newer than it, never older
+      const now = await markOf(base); // before the rows: they may be newer than it, never older
       const had = read.get(place);
       if (now && had && had.mark === now) return [...had.rows];
       const rows = await store.all(base, name);
@@ -35,8 +45,9 @@ export function recall(store, mark) {
       /** @type {Change[]} */
       let done = [];
       await store.write(base, async (get) => {
-        last = await get("kv", "mark");
-        done = typeof changes === "function" ? await changes(get) : changes;
+        [last, done] = await Promise.all([
+          get("kv", "mark"), typeof changes === "function" ? changes(get) : changes,
+        ]);
         return [...done, ...marked(base, done, next)];
       });
       if (!marked(base, done, next).length) return;

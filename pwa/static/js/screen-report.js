@@ -82,10 +82,9 @@ export async function reportScreen(app) {
   return screen;
 }
 
-/** Whether a report was begun here and not saved yet. */
-export async function isBegun() {
-  const { draft, shots } = await engine.draftOf(FORM);
-  return Boolean(draft) || shots.length > 0;
+/** Whether a report was begun here and not saved yet. @param {import("./phone.js").View} view */
+export function isBegun({ drafts, shots }) {
+  return drafts.includes(FORM) || shots.some((shot) => shot.case === FORM && shot.op === null);
 }
 
 /**

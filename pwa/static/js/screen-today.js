@@ -11,7 +11,7 @@ import { isBegun } from "./screen-report.js";
 /** @typedef {import("./jobs.js").Job} Job */
 /** @typedef {import("./phone.js").View} View */
 
-const AT_ONCE = 30; // rows: more than one screen shows
+const AT_ONCE = 12; // rows: more than one screen shows
 const DONE_ROWS = 2; // so many done jobs are shown before they fold up
 
 /** @type {"due" | "priority" | "nearest"} */
@@ -23,7 +23,7 @@ let earlier = false;
 let mapped = false;
 
 /** @param {App} app @param {View} view */
-export async function today(app, view) {
+export function today(app, view) {
   const screen = clone("t-today");
   const now = Date.now();
   const { done, open } = ordered(view.jobs, order, now / 1000, here);
@@ -31,7 +31,7 @@ export async function today(app, view) {
   fill(screen, "crews", crewNames());
   fill(screen, "count", done.length ? say("jobs_done", { jobs, n: done.length }) : jobs);
   fill(screen, "hint", hint);
-  fill(screen, "report", say((await isBegun()) ? "report_begun" : "report_new"));
+  fill(screen, "report", say(isBegun(view) ? "report_begun" : "report_new"));
   for (const button of all(screen, "[data-order]")) {
     button.setAttribute("aria-pressed", String(button.dataset["order"] === order));
     button.addEventListener("click", () => void reorder(app, button.dataset["order"] ?? "due"));
