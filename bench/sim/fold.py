@@ -388,6 +388,7 @@ def _own(case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
         case.closings[case.cycle] = (live.crew, op["data"]["outcome"])
     if t in ("wait", "needs_parts"):
         case.wait = reason or "parts"
+        case.waits.append(case.wait)
     live.ended = {"close": "closed", "make_safe": "made safe", "needs_parts": "needs parts"}.get(t)
     case.state = {"make_safe": "accepted", "needs_parts": "waiting"}.get(t) or LEADS_TO[t]
     return "applied", None

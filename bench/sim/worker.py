@@ -58,14 +58,14 @@ def lived(city: Any, world: "subprocess.Popen[bytes]", asked: dict[str, Any]) ->
         told = json.loads(line)
         if aloud:
             _shown("world", line)
+        if told.get("what") == "broken":
+            told = {"reached": {}, "violations": [_violation(asked, step, "broken", told["words"])]}
         if "violations" in told:
             violations += told["violations"]
             return {
                 "seed": asked["seed"], "violations": violations, "trace": trace.hexdigest(),
                 "reached": told["reached"] | city.reached,
             }  # fmt: skip
-        if told["what"] == "broken":
-            told = {"reached": {}, "violations": [_violation(asked, step, "broken", told["words"])]}
         if told["what"] == "note":
             step = told["step"]
         try:
