@@ -134,6 +134,12 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
     return taken.photos
 
 
+def is_put_by(s: Session, *names: str | None) -> bool:
+    """Whether one of these operations is here and still to be done."""
+    asked = select(Row.id).where(NOT_DONE, Row.id.in_([name for name in names if name]))
+    return s.scalar(asked.limit(1)) is not None
+
+
 def tell(s: Session, row: Row) -> None:
     """Lets the phone hear of a result that changed after it was answered."""
     events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
@@ -326,7 +332,8 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
     todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules)
     if todo.decision.result == DEPOSITED:
         return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
-    if op.prev and _is_open(s.get(Row, op.prev)):
+    if awaited := _awaited(s, op.prev):
+        row.prev = awaited
         return _put_by(s, row, op, HELD, "prev", at)
     bare = todo.decision.effect == BARE
     photos = _photos(s, row, op, at, bare=bare)
@@ -336,9 +343,17 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
     return photos
 
 
-def _is_open(prev: Row | None) -> bool:
-    """Whether what an operation follows on is still to be done."""
-    return prev is None or prev.code in (HELD, DEPOSITED)
+def _awaited(s: Session, prev: str | None) -> str | None:
+    """The operation that has to be done before one that follows on `prev`; None where nothing has.
+
+    What was taken back before it was done passes the waiting on to what it followed itself.
+    """
+    while prev:
+        row = s.get(Row, prev)
+        if row is None or row.code in (HELD, DEPOSITED):
+            return prev
+        prev = row.prev if row.result.get("why") == "withdrawn" else None
+    return None
 
 
 def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: datetime) -> tuple[()]:

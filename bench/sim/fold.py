@@ -79,6 +79,7 @@ class Known:
     case: str | None = None
     version: int | None = None  # of its case, once it was done
     received: datetime = NEVER
+    prev: str | None = None
 
     @property
     def waits(self) -> bool:
@@ -100,9 +101,17 @@ class City:
     numbered: int  # how many cases there were, the lost ones included
 
 
-def follows(op: dict[str, Any]) -> tuple[str | None, ...]:
+def follows(city: City, op: dict[str, Any]) -> tuple[str | None, ...]:
     """What an operation may wait for while it is held."""
-    return (op["data"]["op"],) if op["t"] == "withdraw" else (op["prev"], op["case"])
+    return (op["data"]["op"],) if op["t"] == "withdraw" else (_before(city, op), op["case"])
+
+
+def _before(city: City, op: dict[str, Any]) -> str | None:
+    """What it follows on; where that was taken back before it was done, what that one followed."""
+    name: str | None = op["prev"]
+    while (known := city.known.get(name or "")) and known.why == "withdrawn":
+        name = known.prev
+    return name
 
 
 def _moment(text: str) -> datetime:
@@ -150,11 +159,13 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
     known = {
         id_: Known(
             hash_, result, why, device, person, json.loads(raw) if raw and code != "quarantined" else None,
-            t, numbers.get(case_id), version, _moment(received),
+            t, numbers.get(case_id), version, _moment(received), prev,
         )
-        for id_, hash_, result, why, device, person, raw, code, t, case_id, version, received in db.execute(
+        for (
+            id_, hash_, result, why, device, person, raw, code, t, case_id, version, received, prev
+        ) in db.execute(
             "SELECT id, body_hash, json_extract(result, '$.result'), json_extract(result, '$.why'),"
-            " device_id, person_id, raw, code, t, case_id, version, received_at FROM operations"
+            " device_id, person_id, raw, code, t, case_id, version, received_at, prev FROM operations"
         )
     }  # fmt: skip
     [numbered] = db.execute("SELECT max(n) FROM counters").fetchone()
@@ -178,7 +189,7 @@ def exchange(
             told[op["id"]] = (old.result, old.why) if old.hash == hashed else ("quarantined", "another_body")
         else:
             known = city.known[op["id"]] = Known(
-                hashed, "", None, device, person, op, t=op["t"], received=at
+                hashed, "", None, device, person, op, t=op["t"], received=at, prev=op["prev"]
             )  # fmt: skip
             known.result, known.why = told[op["id"]] = (
                 ("deposited", deposit) if deposit and op["t"] != "dance" else _judged(city, known)
@@ -207,7 +218,9 @@ def _follow(city: City, id_: str, person: int | None) -> None:
     """What was held until this one came."""
     for next_ in _in_order(
         city,
-        lambda k: k.result == "held" and k.person == person and k.op is not None and id_ in follows(k.op),
+        lambda k: (
+            k.result == "held" and k.person == person and k.op is not None and id_ in follows(city, k.op)
+        ),
     ):
         _again(city, next_)
 
@@ -250,8 +263,9 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
         return "quarantined", "unknown_assignment"  # given after the backup that was restored
     if job and job.crew not in mine:
         return "deposited", "author"
-    before = city.known.get(op["prev"] or "")
-    if op["prev"] and (before is None or before.waits):
+    name = _before(city, op)
+    before = city.known.get(name or "")
+    if name and (before is None or before.waits):
         return "held", "prev"
     if data.get("poison"):
         return "quarantined", "fault"

@@ -155,6 +155,21 @@ def test_what_was_held_for_work_that_was_taken_back_is_done(engine: Engine, luis
     assert (note["id"], "applied") in changed(answer)
 
 
+def test_what_followed_on_work_taken_back_still_waits_for_what_that_followed_on(
+    luis: Phone, lamp: str
+) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    pause = luis.op("pause", job, prev=start["id"])
+    closing = luis.op("close", job, outcome="not found", prev=pause["id"])
+    assert results(luis.exchange(pause, closing)) == [("held", "prev")] * 2
+    answer = luis.exchange(luis.op("withdraw", job, op=pause["id"]))
+    assert (results(answer), luis.job(lamp)["state"]) == ([("applied", None)], "assigned")
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    answer = luis.exchange(start)
+    assert (closing["id"], "applied") in changed(answer)
+
+
 def test_what_was_taken_back_in_time_is_not_done_for_having_waited(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
@@ -241,6 +256,20 @@ def test_held_work_goes_to_review_after_three_days(
     answer = luis.exchange(op)
     assert results(answer) == [("recorded", "held")]
     assert changed(answer) == [(op["id"], "recorded")]
+
+
+def test_held_work_waits_on_while_what_it_follows_on_waits_for_a_supervisor(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    leave_crews(engine)
+    start = luis.op("start", job)
+    note = luis.op("note", job | {"assignment": None}, words="Ladder.", prev=start["id"])
+    assert results(luis.exchange(start, note)) == [("deposited", "author"), ("held", "prev")]
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=73)) == 0
+        review.release(s, s.get_one(Operation, start["id"]), by=SARA, at=clock())
+    assert sorted(changed(luis.exchange())) == sorted([(start["id"], "applied"), (note["id"], "applied")])
 
 
 def test_work_of_a_phone_that_is_signed_out_is_done_when_its_user_signs_in(
