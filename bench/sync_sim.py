@@ -25,7 +25,7 @@ from bench.sim import plants
 
 SEEDS, STEPS = 200, 300
 # A bug that this many worlds do not show is one that the simulation does not find.
-SEEDS_A_PLANT = 60
+SEEDS_A_PLANT = 100
 # Fewer worlds than this need not have met everything.
 ENOUGH = 100
 # Every twentieth world is lived through twice, and must be the same.
@@ -35,9 +35,10 @@ FAULTS = (
     "truncated_request", "truncated_answer", "portal", "portal_json", "stale_answer", "redirect",
     "s401", "s413", "s429", "s500", "s507", "corrupt_piece", "busy", "serialization", "crash",
     "clock_forward", "clock_back", "quota", "dead_handle", "kill", "reboot", "reboot_lost_write",
-    "two_tabs", "upgrade", "user_switch", "sign_out", "server_restart", "backup", "restore", "clone",
+    "two_tabs", "upgrade", "user_switch", "session_lost", "server_restart", "backup", "restore", "clone",
     "withdraw", "report", "report_photo", "report_and_close", "report_undone",
-    "photo_refused", "revoke", "enrol", "revoked and put by",
+    "photo_refused", "revoke", "enrol", "revoked and put by", "revoked to the end",
+    "mirror_compared", "held for its report",
 )  # fmt: skip
 RESULTS = ("applied", "merged", "recorded", "held", "deposited", "quarantined", "retry")
 

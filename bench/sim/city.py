@@ -523,7 +523,6 @@ class City:
             raise Crashed
         if self.times:
             self.times -= 1
-            self.statements = 3
             words = "database is locked" if self.inject == "busy" else "could not serialize access"
             self.statements = 0
             raise OperationalError(words, {}, sqlite3.OperationalError(words))

@@ -420,7 +420,7 @@ export const STEPS = {
     act(world) {
       const phone = world.luck.pick(world.phones);
       delete phone.cookies.cl_session;
-      world.count("sign_out");
+      world.count("session_lost");
       return phone.name;
     },
   },
