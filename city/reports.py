@@ -52,7 +52,8 @@ class Telling:
     """What one person tells, as a form, a phone or another system hands it over.
 
     `key` is chosen before anything is sent and makes a retry find its report. `join` is the number of a
-    case that the person says is the same problem.
+    case that the person says is the same problem. `about_place` is what they said of the place and the city
+    does not know: it is kept with their words, and takes none of the room that those have.
     """
 
     key: str
@@ -65,6 +66,12 @@ class Telling:
     danger: bool = False
     join: str | None = None
     at_device: datetime | None = None
+    about_place: str = ""
+
+    @property
+    def said(self) -> str:
+        """All their words, as the report keeps them."""
+        return f"{self.words.strip()}\n{self.about_place}".strip()
 
 
 def take(
@@ -98,7 +105,7 @@ def take(
     for position, photo in enumerate(taken[: photos.MAX_PHOTOS]):
         photos.attach(s, photo, case_id=case.id, report_id=report.id, position=position)
     s.add(SecretLink(token_hash=hashed(token), report_id=report.id, made_at=at))
-    said = {"words": telling.words, "address": report.address, "answers": telling.answers}
+    said = {"words": telling.said, "address": report.address, "answers": telling.answers}
     events.record(
         s, cases.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
         facts={"report": report.number, "channel": telling.channel, "danger": telling.danger},
@@ -351,7 +358,7 @@ def _checked(s: Session, telling: Telling) -> Service:
     service = s.get(Service, telling.service_code)
     if service is None:
         raise Refused("unknown_service")
-    if len(telling.words) > MAX_WORDS:
+    if max(len(telling.words), len(telling.about_place)) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
     if telling.place and places.outside(s, telling.place.point):
         raise Refused("outside_city")
@@ -395,7 +402,7 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     known = {question["code"] for question in service.questions}
     report = Report(
         number=f"{case.number}-{letter(told)}", case=case, key=telling.key, service=service,
-        channel=telling.channel, lang=telling.lang, words=telling.words.strip(),
+        channel=telling.channel, lang=telling.lang, words=telling.said,
         answers={code: a for code, a in telling.answers.items() if code in known},
         lat=place.lat if place else None, lon=place.lon if place else None,
         accuracy_m=place.accuracy_m if place else None, place_source=place.source if place else "unknown",

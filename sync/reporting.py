@@ -78,15 +78,12 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
     words, address, place = work.words_of(op), work.text(op, "address").strip(), _place(s, op)
-    if address and not _named(s, place, address):
-        words = (
-            f"{words}\n{address}".strip()
-        )  # what the city does not know as a place is still what they said
     return reports.Telling(
         key=key_of(op.id), service_code=work.text(op, "service"),
         channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
         words=words, place=place, answers=answers,
         danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
+        about_place="" if _named(s, place, address) else address,
     )  # fmt: skip
 
 
@@ -120,7 +117,7 @@ def _label(s: Session, point: Point, address: str) -> str:
 
 def _named(s: Session, place: Place | None, address: str) -> bool:
     """Whether the address that they wrote is the place, or another word for it."""
-    if place is None:
+    if not address or place is None:
         return False
     if places.normal(address) == places.normal(place.label):
         return True

@@ -226,6 +226,18 @@ def test_what_a_phone_wrote_beside_its_point_is_an_address_only_where_the_city_k
         assert "555" not in seen.address
 
 
+def test_an_address_takes_no_room_of_the_words(engine: Engine, nia: Resident) -> None:
+    words, address = "x" * 4000, "Behind the old mill, by the red gate"
+    [told] = nia.exchange(report(nia, words=words, address=address))["results"]
+    assert told["result"] == "applied"
+    [whole] = nia.exchange(report(nia, words=words, address="y" * 4000))["results"]
+    assert whole["result"] == "applied"
+    with reading(engine) as s:
+        assert s.scalars(select(Report.words)).first() == f"{words}\n{address}"
+        [kept] = [said["words"] for line, said in story(s, told["to"]) if line.kind == "report"]
+        assert kept == f"{words}\n{address}"
+
+
 def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engine, nia: Resident) -> None:
     with transaction(engine) as s:
         pole = Asset(kind="pole", number="20-118", address="218 Tansy Street", lat=39.6, lon=-71.2, cell="")
