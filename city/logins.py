@@ -171,13 +171,21 @@ def end(s: Session, token: str | None) -> None:
     s.execute(delete(Row).where(Row.token_hash == row.token_hash))
 
 
+def hold_phones(s: Session, person_id: int) -> None:
+    """Holds all of a person's phones until the transaction ends; in one order, so nobody waits in a ring."""
+    mine = select(Device.id).where(Device.person_id == person_id).order_by(Device.id)
+    s.execute(mine.with_for_update(key_share=True)).all()
+
+
 def end_all(s: Session, person: Person) -> None:
     """Logs a person out everywhere, and makes codes and links that are on their way useless.
 
-    Each step waits for whoever is in the middle of it, and the next ends what they began: a log-in that has
-    its code, a phone that renews its session, a phone that is being enrolled by a session.
+    All of their phones come first, before the codes: of two who do this at once the second waits there. Each
+    step waits for whoever is in the middle of it, and the next ends what they began: a log-in that has its
+    code, a phone that renews its session, a phone that is being enrolled by a session.
     """
     signed_in = update(Device).where(Device.person_id == person.id, Device.signed_in_at.is_not(None))
+    hold_phones(s, person.id)
     s.execute(delete(LoginCode).where(LoginCode.email == person.email, LoginCode.used_at.is_(None)))
     s.execute(signed_in.values(signed_in_at=None))
     s.execute(delete(Row).where(Row.person_id == person.id))

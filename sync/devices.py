@@ -135,6 +135,8 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     Otherwise the session on the phone would enrol it anew. What it had begun to upload is thrown away. An
     exchange that is under way ends first, and what it renewed ends here. False where it was shut out already.
     """
+    if device.person_id:  # their other phones are signed out too
+        logins.hold_phones(s, device.person_id)
     s.refresh(device, with_for_update={"key_share": True})
     if device.revoked_at:
         return False

@@ -1,7 +1,9 @@
 """A phone that is shut out or signed out while it speaks to the city: what is under way comes after."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,9 +11,9 @@ from flask import Flask
 from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
 
-from city import logins
+from city import logins, people
 from city.db import reading, transaction
-from city.schema import Device, Photo, Session
+from city.schema import Device, Person, Photo, Session
 from city.settings import Settings
 from sync import devices, routes, uploads
 
@@ -129,6 +131,69 @@ def test_a_session_that_is_just_being_renewed_ends_with_its_phone(
     revoking.join()
     assert sessions(engine) == 0
     assert luis.exchange()["auth"] == "revoked"
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch, first: Do, second: Do) -> list[Exception]:
+    """Does both together: they meet where they log the person out, and there the second goes ahead.
+
+    Returns their faults.
+    """
+    end_all, met, faults = logins.end_all, threading.Barrier(2), list[Exception]()
+
+    def ending(*given: Any) -> None:
+        with suppress(threading.BrokenBarrierError):  # one of them waits for the other before it comes here
+            met.wait(0.5)
+        if threading.current_thread() is threads[0]:
+            time.sleep(0.3)
+        end_all(*given)
+
+    def act(do: Do) -> None:
+        try:
+            do()
+        except Exception as fault:
+            faults.append(fault)
+
+    monkeypatch.setattr(logins, "end_all", ending)
+    threads = [threading.Thread(target=act, args=(do,)) for do in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return faults
+
+
+def test_two_phones_of_one_person_that_are_revoked_at_once_are_both_shut_out(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Phone(app, luis.clock, person(engine, "luis@city.test"))
+
+    def revoke_other() -> None:
+        with transaction(engine) as s:
+            devices.revoke(s, settings.var, s.get_one(Device, other.device), by=DANA, at=luis.clock())
+
+    luis.exchange()
+    other.exchange()
+    assert at_once(monkeypatch, revoke, revoke_other) == []
+    assert [phone.exchange()["auth"] for phone in (luis, other)] == ["revoked", "revoked"]
+
+
+def test_a_person_who_is_disabled_while_their_phone_is_revoked_is_both(
+    engine: Engine, luis: Phone, revoke: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luis.exchange()
+    with transaction(engine) as s:
+        logins.ask_code(s, "luis@city.test", luis.clock(), browser="here", known=False)
+
+    def disable() -> None:
+        with transaction(engine) as s:
+            found = s.get_one(Person, person(engine, "luis@city.test"))
+            people.disable(s, found, by=DANA, at=luis.clock())
+            logins.end_all(s, found)
+
+    assert at_once(monkeypatch, revoke, disable) == []
+    with reading(engine) as s:
+        assert s.get_one(Device, luis.device).revoked_at
+        assert s.get_one(Person, person(engine, "luis@city.test")).disabled_at
 
 
 def test_a_log_in_by_code_that_is_under_way_ends_with_the_phone(
