@@ -127,11 +127,11 @@ def _exchange(asked: Exchange, at: datetime) -> Response:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
+    waited = bool(ops or waits or must_note)
+    told = {"results": taken.results, "back": back} | _news(asked, caller, reset is not None, at, waited)
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
-    told: dict[str, Any] = {"results": taken.results, "back": back}
-    told |= _news(asked, caller, reset is not None, at)
-    return _named(_json(_answer(asked, at, auth=caller.auth, **told)), token)  # 10 answer
+    return _named(_json(_answer(asked, at, **told)), token)  # 10 answer
 
 
 def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
@@ -380,15 +380,20 @@ def _note(
     return devices.turn(device, _token(), here.settings.secret_key, at), write, says
 
 
-def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime) -> dict[str, Any]:
-    """What the phone hears besides its results: missing photos, and what it may know."""
+def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime, waited: bool) -> dict[str, Any]:
+    """What the phone hears besides its results: missing photos, and what it may know.
+
+    Where it `waited` for a write since we looked, we look again: who was shut out meanwhile hears no more.
+    """
     if caller.device is None or caller.person is None:
-        return {}
+        return {"auth": caller.auth}
     with reading(_here().engine) as s:
         city_memory, want = memory.read(s, at), declared.wanted(s, caller.device.id)
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
         told = {"want": want, "safe": city_memory.safe, "log": city_memory.log, "epoch": city_memory.epoch}
-        if caller.auth != "ok":
+        auth = _caller(s, asked, at).auth if waited and caller.auth == "ok" else caller.auth
+        told["auth"] = auth
+        if auth != "ok":
             return told
         scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
         anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < city_memory.horizon]

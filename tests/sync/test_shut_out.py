@@ -15,7 +15,7 @@ from city import logins, people
 from city.db import reading, transaction
 from city.schema import Device, Person, Photo, Session
 from city.settings import Settings
-from sync import devices, routes, uploads
+from sync import devices, push, routes, uploads
 
 Do = Callable[[], object]
 
@@ -78,6 +78,29 @@ def test_work_under_way_while_its_person_logs_out_is_deposited(
     answer = luis.exchange(op)
     assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
     assert (answer["auth"], answer["changes"], sessions(engine)) == ("login", {}, 0)
+
+
+@pytest.mark.parametrize(("how", "auth"), [("revoke", "revoked"), ("log_out", "login")])
+def test_a_phone_that_is_shut_out_once_its_work_is_taken_hears_the_result_and_no_news(
+    luis: Phone,
+    lamp: str,
+    how: str,
+    auth: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    op, do = luis.op("start", luis.job(lamp)), request.getfixturevalue(how)
+    take = push.push
+
+    def taken(*given: Any, **told: Any) -> push.Taken:
+        found = take(*given, **told)
+        do()
+        return found
+
+    monkeypatch.setattr(push, "push", taken)
+    answer = luis.exchange(op, cursors={})
+    assert answer["results"][0]["result"] == "applied"
+    assert (answer["auth"], answer["scopes"], answer["changes"]) == (auth, [], {})
 
 
 def test_a_log_out_counts_before_the_phone_signed_in_with_that_session(
