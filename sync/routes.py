@@ -383,7 +383,8 @@ def _note(
 def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime, waited: bool) -> dict[str, Any]:
     """What the phone hears besides its results: missing photos, and what it may know.
 
-    Where it `waited` for a write since we looked, we look again: who was shut out meanwhile hears no more.
+    Where it `waited` for a write since we looked, we look again, and last of all: who was shut out meanwhile
+    hears no more.
     """
     if caller.device is None or caller.person is None:
         return {"auth": caller.auth}
@@ -391,15 +392,17 @@ def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime, waited: bo
         city_memory, want = memory.read(s, at), declared.wanted(s, caller.device.id)
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
         told = {"want": want, "safe": city_memory.safe, "log": city_memory.log, "epoch": city_memory.epoch}
-        auth = _caller(s, asked, at).auth if waited and caller.auth == "ok" else caller.auth
-        told["auth"] = auth
-        if auth != "ok":
+        told["auth"] = caller.auth
+        if caller.auth != "ok":
             return told
         scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
         anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < city_memory.horizon]
         cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
         changes = pull.changes(s, scopes, cursors, now=city_memory.log, limit=asked.limit, at=at)
-        return told | {"scopes": scopes, "changes": changes, "reset": anew}
+        if waited:
+            told["auth"] = _caller(s, asked, at).auth
+        may_hear = told["auth"] == "ok"
+        return told | ({"scopes": scopes, "changes": changes, "reset": anew} if may_hear else {})
 
 
 def _code() -> str:
