@@ -162,12 +162,15 @@ def doubt(s: Session, at: datetime) -> int:
         DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.fault.is_(None), DeclaredPhoto.case_id.is_not(None),
         DeclaredPhoto.declared_at <= at - timedelta(hours=EVIDENCE_HOURS),
     )  # fmt: skip
-    rows = list(s.scalars(late.order_by(DeclaredPhoto.case_id)))
-    for row in rows:
+    marked = 0
+    for row in s.scalars(late.order_by(DeclaredPhoto.case_id)).all():
+        if not _hold(s, row) or row.fault is not None:  # it has come, or failed, since we looked
+            continue
         row.fault = LATE
+        marked += 1
         if row.closure_id is None:
             cases.photo_failed(s, s.get_one(Case, row.case_id), LATE, by=THE_SYSTEM, at=at)
-    return len(rows)
+    return marked
 
 
 def sent(s: Session, device_id: str, photo_id: str) -> Photo | None:

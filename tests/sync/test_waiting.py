@@ -1,5 +1,6 @@
 """What cannot be done at once is stored: photos on their way, held and deposited work, a token renewed."""
 
+import threading
 import uuid
 from typing import Any
 
@@ -120,6 +121,37 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
     luis.upload(picture(200), shot["id"])
     assert luis.exchange()["want"] == [closing["id"]]
+
+
+def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL it comes in the middle, on SQLite afterwards."""
+    other = make_lamp(engine, clock)
+    missing, late = declare(picture(50)), declare(picture(200))
+    luis.exchange(
+        luis.op("photo", luis.job(lamp), photos=[missing]), luis.op("photo", luis.job(other), photos=[late])
+    )
+    coming = threading.Thread(target=luis.upload, args=(picture(200), late["id"]))
+    fail = cases.photo_failed
+
+    def failed(*given: Any, **told: Any) -> None:
+        if not coming.ident:
+            coming.start()
+            coming.join(1)
+        fail(*given, **told)
+
+    monkeypatch.setattr(cases, "photo_failed", failed)
+    with transaction(engine) as s:
+        marked = declared.doubt(s, clock.tick(hours=73))
+    coming.join()
+    assert marked == (1 if engine.dialect.name == "postgresql" else 2)
+    with reading(engine) as s:
+        rows = {row.id: row for row in s.scalars(select(DeclaredPhoto))}
+        assert (rows[late["id"]].fault, rows[missing["id"]].fault) == (None, "late")
+        assert rows[late["id"]].photo_id
+        if marked == 1:
+            assert case_of(s, other).review is None
 
 
 def test_work_that_was_taken_back_before_it_was_done_asks_for_no_photos(
