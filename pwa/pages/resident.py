@@ -140,13 +140,18 @@ def add_photo() -> tuple[Response, int]:
 
 @bp.get("/report/photos/<photo_id>.jpg")
 def staged_photo(photo_id: str) -> Response:
-    """The thumbnail of a photo that is not sent yet, for whoever has what of_form() gave."""
+    """The thumbnail of a photo that is not sent yet, for whoever has what of_form() gave.
+
+    Once it is sent, only for whoever holds the report's link: the address may stand in a log.
+    """
     g.personal = True
     here = access.here()
     with access.reading() as s:
         photo = s.get(Photo, photo_id)
         form = of_form(photo.staged_for.removeprefix("form:")) if photo else ""
         if not hmac.compare_digest(form.encode(), request.args.get("form", "").encode()):
+            photo = None
+        if photo and photo.case_id is not None and not (photo.report and _holds_link(s, photo.report)):
             photo = None
         try:
             data = photos.read(here.store, here.settings.var, access.or_404(photo), "thumb")
@@ -402,11 +407,14 @@ def _sent_here(s: Session, key: str, known: Report) -> bool:
     The first answer may have been lost, or a second tap may overtake it. Whoever has only come to know the
     key, as from a log, gets no link.
     """
-    held = access.token_of(known.number)
+    return _holds_link(s, known) or tries.counted(s, SENT, _sender(key), access.now()) > 0
+
+
+def _holds_link(s: Session, report: Report) -> bool:
+    """Whether this browser was given the report's secret link."""
+    held = access.token_of(report.number)
     mine = reports.by_token(s, held) if held else None
-    if mine is not None and mine.id == known.id:
-        return True
-    return tries.counted(s, SENT, _sender(key), access.now()) > 0
+    return mine is not None and mine.id == report.id
 
 
 def _sender(key: str) -> str:

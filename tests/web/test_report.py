@@ -170,6 +170,19 @@ def test_a_photo_goes_ahead_and_is_sent_with_the_report(
     assert [p.id for p in report.photos] == [told["id"]]
 
 
+def test_a_photos_address_in_the_form_is_for_its_reporter_only_once_it_is_sent(
+    app: Flask, town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
+) -> None:
+    upload = {"key": KEY, "photo": photo(), "csrf_token": token()}
+    url = client.post("/report/photos", data=upload).get_json()["url"]
+    stranger = app.test_client()
+    assert stranger.get(url).status_code == 200
+    post()
+    assert (stranger.get(url).status_code, client.get(url).status_code) == (404, 200)
+    client.delete_cookie("cl_report_26-000001-A")
+    assert client.get(url).status_code == 404
+
+
 def test_a_photo_taken_off_is_not_sent(
     town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
 ) -> None:
