@@ -103,7 +103,9 @@ class City:
 
 def follows(city: City, op: dict[str, Any]) -> tuple[str | None, ...]:
     """What an operation may wait for while it is held."""
-    return (op["data"]["op"],) if op["t"] == "withdraw" else (_before(city, op), op["case"])
+    if op["t"] == "withdraw":
+        return (op["data"]["op"],)
+    return op["prev"], _before(city, op), op["case"]
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:

@@ -100,11 +100,10 @@ function ledger() {
       const known = world.ledger.get(id);
       if (!known) {
         world.ledger.set(id, { user: entry.user, op: entry.op, phone: phone.name, undone: false });
-        phone.promised.add(id);
       } else if (same(known.op, entry.op)) {
         known.op = entry.op; // what it followed may have been undone
       } else world.violation("1", `${id} was written over on phone ${phone.name}`);
-      if (known && !takenBack(known)) phone.promised.add(id);
+      if (!mayGo(world.ledger.get(id))) phone.promised.add(id);
     }
     for (const id of phone.promised) {
       const there = phone.rows("outbox", "ops").has(id) || phone.rows("outbox", "sent").has(id);
@@ -121,6 +120,10 @@ function ledger() {
 
 /** Whoever undoes something may hear that it is gone before, after or never. @param {any} known */
 const takenBack = (known) => known.undone || Boolean(known.undoing?.alive);
+
+/** Nor is the start of work on a report promised while that is taken back. @param {any} known */
+const mayGo = (known) =>
+  takenBack(known) || (known.op.t === "start" && takenBack(world.ledger.get(known.op.case) ?? {}));
 
 /** The start of work on a report that is undone is undone with it. @param {any} known */
 function goesAlong(known) {

@@ -118,7 +118,7 @@ def kept(desk: Desk) -> Kept:
     return Kept(**desk.evaluate(KEPT))
 
 
-def until(what: Callable[[], bool], within: float = 60) -> bool:
+def until(what: Callable[[], bool], within: float = 120) -> bool:
     deadline = time.monotonic() + within
     while not what():
         if time.monotonic() > deadline:
