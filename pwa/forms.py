@@ -29,7 +29,10 @@ class Fix:
 
 @dataclass(frozen=True)
 class ReportForm:
-    """What somebody filled in. `seen` holds the cases already shown as possible duplicates, None: not yet."""
+    """What somebody filled in. `seen` holds the cases already shown as possible duplicates, None: not yet.
+
+    `staged` names the photos that the form shows and the server had.
+    """
 
     key: str
     group: str = ""
@@ -45,6 +48,7 @@ class ReportForm:
     warned: bool = False
     join: str | None = None
     seen: tuple[str, ...] | None = None
+    staged: tuple[str, ...] = ()
 
 
 def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
@@ -71,6 +75,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         warned=values.get("warned") == "1",
         join=text(values, "join") or None,
         seen=tuple(values["seen"].split()) if "seen" in values else None,
+        staged=tuple(name for name in values.getlist("staged") if re.fullmatch("[0-9a-f-]{36}", name)),
     )
 
 

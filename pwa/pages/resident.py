@@ -107,9 +107,9 @@ def _sent_form() -> Response:
     form = forms.report(request.form, access.here().city)
     if not form.key or not _fresh_token():
         told = _("This page was open for a long time. Look it over and press Send again.")
-        return _form(replace(form, key=form.key or _new_key()), [("send", told)])
-    faults = _stage(request.files.getlist("photo"), form.key)
+        return _form(replace(form, key=form.key or _new_key()), [("send", told), *_gone(form)])
     do, _space, photo_id = request.form.get("do", "send").partition(" ")
+    faults = _gone(form, but=photo_id) + _stage(request.files.getlist("photo"), form.key)
     if do == "remove":
         _unstage(photo_id, form.key)
     if do != "send":
@@ -353,6 +353,15 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
     return faults
 
 
+def _gone(form: ReportForm, but: str = "") -> list[Fault]:
+    """A fault where photos that the form shows are no more: what nobody sends is kept for a while only."""
+    with access.reading() as s:
+        shown = form.staged[: photos.MAX_PHOTOS]
+        if all(name == but or _held(s, name, form.key) for name in shown):
+            return []
+    return [("photos", _("These photos are gone. Add them again."))]
+
+
 def _unstage(photo_id: str, key: str) -> None:
     with access.writing() as s:
         photo = _held(s, photo_id, key)
@@ -377,7 +386,10 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
             if not faults and _unasked(form) and spot.place and form.service:
                 found = _near(s, form.service, spot.place.point)
                 if found:
-                    return render("resident/same.html", found=found, kept=_kept(), key=form.key)
+                    kept = _kept() + [
+                        ("staged", photo.id) for photo in photos.staged(s, _staged_for(form.key))
+                    ]
+                    return render("resident/same.html", found=found, kept=kept, key=form.key)
         elif _is_another(s, form, spot, known) or not _sent_here(s, form.key, known):
             return _begin_another(form, known.number)
         else:
@@ -512,7 +524,7 @@ def _near(s: Session, service: Service, point: Point) -> list[tuple[Sight, float
 
 def _kept() -> list[tuple[str, str]]:
     """Everything that was filled in, for a page in between to hand on."""
-    ours = ("csrf_token", "do", "join", "seen")
+    ours = ("csrf_token", "do", "join", "seen", "staged")
     return [(name, value) for name, value in request.form.items(multi=True) if name not in ours]
 
 

@@ -183,6 +183,44 @@ def test_a_photos_address_in_the_form_is_for_its_reporter_only_once_it_is_sent(
     assert client.get(url).status_code == 404
 
 
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_form_whose_photos_were_swept_says_so_and_keeps_the_rest(
+    town: Town, post: Fill, stale: bool
+) -> None:
+    shown = post(do="start", photo=photo(), words="It hums.").text
+    assert value_of(shown, "staged") != ""
+    photos.sweep(town.engine, town.settings.var, town.now + timedelta(hours=25))
+    told = {"words": "It hums.", "staged": value_of(shown, "staged")}
+    answer = post(**told, **({"csrf_token": "old"} if stale else {}))
+    assert answer.status_code == 422
+    assert "These photos are gone. Add them again." in answer.text
+    assert "It hums." in answer.text
+    assert count(town, Report) == 0
+    assert 'name="staged"' not in answer.text.partition("<template")[0]
+    assert post(words="It hums.", photo=photo()).status_code == 303
+    assert (len(the_report(town).photos), the_report(town).words) == (1, "It hums.")
+
+
+def test_photos_that_are_sent_or_just_taken_off_are_not_missed(
+    client: FlaskClient, town: Town, post: Fill
+) -> None:
+    shown = post(do="start", photo=photo()).text
+    name = value_of(shown, "staged")
+    assert "gone" not in post(do=f"remove {name}", staged=name).text
+    name = value_of(post(do="start", photo=photo()).text, "staged")
+    first = post(staged=name)
+    assert (first.status_code, post(staged=name).headers["Location"]) == (303, first.headers["Location"])
+
+
+def test_photos_swept_while_a_near_case_is_asked_about_are_missed(town: Town, post: Fill) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    asked = post(**HERE, photo=photo()).text
+    photos.sweep(town.engine, town.settings.var, town.now + timedelta(hours=25))
+    again = post(**HERE, seen=value_of(asked, "seen"), staged=value_of(asked, "staged"))
+    assert (again.status_code, "These photos are gone." in again.text) == (422, True)
+
+
 def test_a_photo_taken_off_is_not_sent(
     town: Town, client: FlaskClient, token: Callable[[], str], post: Fill
 ) -> None:

@@ -12,7 +12,7 @@ export { begun, letGo, show };
 /** @typedef {import("./telling.js").Fields} Fields */
 
 // What belongs to one visit of the page, or is drawn by the server.
-const OURS = ["csrf_token", "key", "do", "seen"];
+const OURS = ["csrf_token", "key", "do", "seen", "staged"];
 
 /** Keeps the form as it stands. @param {HTMLFormElement} form */
 export async function keep(form) {

@@ -113,6 +113,12 @@ export class Shots {
     return row;
   }
 
+  /** The form says which photos it shows: one that the server let go of is missed. @param {HTMLElement} row @param {string} id */
+  #name(row, id) {
+    row.dataset["id"] = id;
+    /** @type {HTMLInputElement} */ (row.querySelector("[name=staged]")).value = id;
+  }
+
   /** One is "Photo added"; several are told apart by their number, for those who listen too. */
   #number() {
     const rows = [...this.form.querySelectorAll(".shot")];
@@ -141,7 +147,7 @@ export class Shots {
       const { id, words, fault } = await answer.json();
       Object.assign(shot, fault ? { state: "refused", words: fault } : { state: "there", id, words });
       if (fault) row.classList.add("shot--refused");
-      else row.dataset["id"] = id;
+      else this.#name(row, id);
       this.#tell(row, shot.words);
     } catch {
       if (signal.aborted) return;
