@@ -90,10 +90,21 @@ def work(beside: int | None) -> None:
     """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
     from pwa import worker
 
+    if beside is not None and beside != os.getppid():
+        raise click.ClickException(
+            f"--beside {beside}: what started this worker is {os.getppid()}. Name that one, or none."
+        )
     asked = _asked_to_stop()
     if beside:  # our parent, `cityline run`, may be killed without a word
         threading.Thread(target=_stop_without, args=(beside, asked), daemon=True).start()
-    worker.run(_settings(), asked)
+    settings = _settings()
+    try:
+        worker.run(settings, asked)
+    except worker.NoLock as fault:
+        raise click.ClickException(
+            f"No file can be locked in {settings.var} ({fault}), so two workers could send a letter twice. "
+            "Let CITYLINE_VAR name a folder that this user may write to, on a disk of this machine."
+        ) from fault
 
 
 @cli.command()

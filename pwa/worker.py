@@ -25,9 +25,20 @@ log = logging.getLogger("cityline.worker")
 Job = Callable[[datetime], object]
 
 
+class NoLock(Exception):
+    """The var folder gives no lock. Without one a second worker may be at work, and letters go out twice."""
+
+
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Works until it is asked to stop; while another worker has this var folder, waits to take its place."""
-    with (settings.var / "work.lock").open("a") as file:  # the lock goes with its process, however that ends
+    """Works until it is asked to stop; while another worker has this var folder, waits to take its place.
+
+    Raises NoLock.
+    """
+    try:
+        file = (settings.var / "work.lock").open("a")
+    except OSError as fault:
+        raise NoLock(fault.strerror) from fault
+    with file:  # the lock goes with its process, however that ends
         if _locked(file, stop):
             _work(settings, stop)
 
@@ -43,6 +54,8 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
             if not told:
                 log.warning("Another worker is at work for this city. This one waits until that one ends.")
             told = True
+        except OSError as fault:
+            raise NoLock(fault.strerror) from fault
         stop.wait(EVERY)
     return False
 

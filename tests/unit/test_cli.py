@@ -1,5 +1,6 @@
 """The command line where something is in its way."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -139,6 +140,27 @@ def test_two_workers_of_one_city_take_turns(town: Town, monkeypatch: pytest.Monk
             stop.set()
     for thread in both:
         thread.join(10)
+
+
+@pytest.mark.one_database
+def test_a_folder_without_locks_is_named_with_what_to_do(
+    shell: CliRunner, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr("pwa.cli._asked_to_stop", threading.Event)
+    done = shell.invoke(cli, ["work"])
+    assert done.exit_code == 1
+    assert f"No file can be locked in {town.settings.var} (No locks available)" in done.output
+    assert "CITYLINE_VAR" in done.output
+
+
+def test_a_worker_beside_a_process_that_is_not_its_parent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "run", lambda *_given: pytest.fail("it works all the same"))
+    done = CliRunner().invoke(cli, ["work", "--beside", str(os.getpid())])
+    assert (done.exit_code, f"what started this worker is {os.getppid()}" in done.output) == (1, True)
 
 
 @pytest.mark.slow
