@@ -91,12 +91,13 @@ async function undone(world, tab, id) {
   const { engine, phone } = tab;
   const known = world.ledger.get(id);
   if (!known) return false; // another tab is saving it just now
-  const promised = phone.promised.delete(id); // from here until we are told, either is right
-  known.undoing = tab;
+  // The start of work on a report goes with it.
+  const all = [...world.ledger.values()].filter(({ op }) => op.id === id || (op.t === "start" && op.case === id));
+  const promised = all.filter(({ op }) => phone.promised.delete(op.id)); // from here until we are told, either is right
+  for (const each of all) each.undoing = tab;
   const gone = await engine.undo(id);
-  if (gone) Object.assign(known, { undone: true });
-  else if (promised) phone.promised.add(id);
-  known.undoing = null;
+  if (!gone) for (const { op } of promised) phone.promised.add(op.id);
+  for (const each of all) Object.assign(each, { undoing: null, ...(gone ? { undone: true } : {}) });
   if (gone && known.op.t === "report") world.count("report_undone");
   return gone;
 }
