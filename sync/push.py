@@ -346,13 +346,15 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
 def _awaited(s: Session, prev: str | None) -> str | None:
     """The operation that has to be done before one that follows on `prev`; None where nothing has.
 
-    What was taken back before it was done passes the waiting on to what it followed itself.
+    What was taken back before it was done passes the waiting on to what it followed itself; so does the
+    taking back.
     """
     while prev:
         row = s.get(Row, prev)
         if row is None or row.code in (HELD, DEPOSITED):
             return prev
-        prev = row.prev if row.result.get("why") == "withdrawn" else None
+        passes = row.t == "withdraw" or row.result.get("why") == "withdrawn"
+        prev = row.prev if passes else None
     return None
 
 

@@ -439,6 +439,8 @@ class City:
         with transaction(self.held.engine) as s:
             review.overdue(s, self.now)
         self._release()
+        with transaction(self.held.engine) as s:  # what was released may be held since
+            review.overdue(s, self.now)
 
     def _release(self, most: int = 1_000) -> int:
         with transaction(self.held.engine) as s:

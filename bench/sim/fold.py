@@ -109,9 +109,11 @@ def follows(city: City, op: dict[str, Any]) -> tuple[str | None, ...]:
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:
-    """What it follows on; where that was taken back before it was done, what that one followed."""
+    """What it follows on; where that was taken back undone, or is the taking back, what that followed."""
     name: str | None = op["prev"]
-    while (known := city.known.get(name or "")) and known.why == "withdrawn":
+    while (known := city.known.get(name or "")) and not known.waits:
+        if known.why != "withdrawn" and known.t != "withdraw":
+            break
         name = known.prev
     return name
 
@@ -332,6 +334,7 @@ def _withdrawn(city: City, known: Known, op: dict[str, Any], mine: set[int]) -> 
     """
     named = city.known.get(op["data"]["op"])
     if named is None:
+        known.prev = op["data"]["op"]
         return "held", "operation"
     if named.waits:
         named.result, named.why, named.op = "recorded", "withdrawn", None
