@@ -345,6 +345,25 @@ test("a photo that is none is shown to the crew and holds up nothing", async () 
   assert.equal(view.shots[0].refused, "not_a_photo");
 });
 
+test("a photo that is none is sent again where the city asks for it: it lost that it could not read it", async () => {
+  const { engine, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  let asked = 0;
+  net.piece = async () => (asked++, { status: 422, offset: 0, complete: false, fault: "not_a_photo" });
+  await engine.sync();
+  net.want = [shot.id];
+  net.reply = (body) => {
+    const json = net.answer(body);
+    net.want = [];
+    return { status: 200, json };
+  };
+  await engine.sync();
+  await engine.sync();
+  assert.equal(asked, 2);
+  assert.equal((await engine.view()).shots[0].refused, "not_a_photo");
+});
+
 test("signed out, a photo that the city does not know of holds up no other", async () => {
   const { engine, net } = phone();
   const piece = net.piece;
@@ -1007,7 +1026,28 @@ test("nothing that was read is changed by those who read it", async () => {
   assert.deepEqual([sent.length, outbox.length, shots[0].uploaded], [2, 0, true]);
 });
 
-test("keeping a closing and showing the day asks the disk nine times, however much waits", async () => {
+test("new work follows on what another tab sends at that moment", async () => {
+  const raw = memory();
+  let marks = 0;
+  const { engine } = phone({ store: recall(raw, () => `one-${++marks}`) });
+  const other = recall(raw, () => `other-${++marks}`);
+  await engine.sync();
+  const { op } = await engine.add("note", LAMP, { words: "x" });
+  await engine.view();
+  await other.write("outbox", [["put", "kv", "anything", 1], ["put", "ops", op.id, await other.get("outbox", "ops", op.id)]]);
+  await engine.draftOf(LAMP.ref); // reads `sent` alone
+  const { all } = raw;
+  raw.all = async (base, name, ...rest) => {
+    raw.all = all;
+    assert.equal(name, "ops");
+    const entry = await other.get("outbox", "ops", op.id);
+    await other.write("outbox", [["del", "ops", op.id], ["put", "sent", op.id, { ...entry, result: { result: "held" } }]]);
+    return all(base, name, ...rest);
+  };
+  assert.equal((await engine.add("close", LAMP, done)).op.prev, op.id);
+});
+
+test("keeping a closing and showing the day asks the disk eleven times, however much waits", async () => {
   const raw = memory();
   let marks = 0;
   const { engine } = phone({ store: recall(raw, () => `mark-${++marks}`) });
@@ -1020,7 +1060,7 @@ test("keeping a closing and showing the day asks the disk nine times, however mu
   raw.all = (...told) => (asked++, all(...told));
   await engine.add("close", LAMP, { outcome: "fixed" });
   assert.equal((await engine.view()).outbox.length, 21);
-  assert.equal(asked, 9); // each is a way to the disk and back, and mostly they wait for each other
+  assert.equal(asked, 11); // each is a way to the disk and back, and mostly they wait for each other
 });
 
 /** @template T @param {T} value @returns {T} */

@@ -108,8 +108,9 @@ export function createEngine(parts) {
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
   async function view() {
-    const [ops, sent, shots, kv, drafts] = await Promise.all([
-      outbox.mine("ops"), outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"), outbox.drafts(),
+    const ops = await outbox.mine("ops"); // first: another tab moves them to `sent`
+    const [sent, shots, kv, drafts] = await Promise.all([
+      outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"), outbox.drafts(),
     ]);
     const known = Object.fromEntries(kv.filter(([key]) => key !== "reserve"));
     const { jobs, names, empty } = await mirror.replayed(ops, sent);

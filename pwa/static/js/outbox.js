@@ -61,7 +61,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const { photos = [], undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
     const now = clock();
     const ref = own.case || id;
-    const [ops, sent] = await Promise.all([mine("ops"), mine("sent")]);
+    const ops = await mine("ops"); // before `sent`: another tab moves them there, and one seen in neither is lost to `prev`
+    const sent = await mine("sent");
     /** @type {Op} */
     const op = {
       id, n: 0, t, v: 1, ...own, case: ref, prev: last(ref, [...ops, ...sent]), device_time: new Date(now).toISOString(), accuracy,

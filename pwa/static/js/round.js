@@ -247,9 +247,10 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
  */
 function heardOf(shot, { want, log, back }) {
   const { upto, refused, ...others } = shot;
-  // A city whose memory went back no longer knows that it could not read one, and would miss it for ever.
-  const still = refused && (back === undefined || refused === "gone");
-  const rest = still ? { ...others, refused } : others;
+  // The city notes which one it cannot read. It lost that where its memory went back or where it asks for that one,
+  // and would miss it for ever.
+  const lost = back !== undefined || (refused !== "too_large" && want.includes(shot.id));
+  const rest = refused && (refused === "gone" || !lost) ? { ...others, refused } : others;
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
