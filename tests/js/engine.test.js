@@ -506,7 +506,7 @@ test("handing the phone on leaves nothing of the city's and all of the work", as
   await engine.add("close", LAMP, done);
   await leave(store);
   assert.equal(await whoIs(store), null);
-  assert.deepEqual([await store.all("mirror", "jobs"), await store.all("mirror", "kv")], [[], []]);
+  assert.deepEqual([await store.all("mirror", "jobs"), await store.all("mirror", "kv")], [[], [["wiped", 1]]]);
   assert.equal((await engine.view()).outbox.length, 1);
 });
 
@@ -756,7 +756,8 @@ test("a revoked phone forgets what the city told it and keeps what was done", as
   Object.assign(net, { auth: "revoked", scopes: [] });
   net.results[op.id] = { result: "deposited" };
   await engine.sync();
-  for (const name of ["jobs", "photos", "map", "kv"]) assert.deepEqual(await store.all("mirror", name), [], name);
+  for (const name of ["jobs", "photos", "map"]) assert.deepEqual(await store.all("mirror", name), [], name);
+  assert.deepEqual(await store.all("mirror", "kv"), [["wiped", 1]]);
   const view = await engine.view();
   assert.deepEqual([view.problem, view.sent.length], ["revoked", 1]);
 });
@@ -777,6 +778,48 @@ test("an answer that comes when somebody has logged out in another tab takes no 
   net.jobs = [LAMP, ...net.jobs];
   await engine.sync();
   assert.deepEqual((await engine.view()).jobs.map(({ ref }) => ref), ["26-000007", "26-000008"]);
+});
+
+test("the first answer, and a pack under way, leave nothing on a phone on which somebody has logged out meanwhile", async () => {
+  const { engine, store, net } = phone();
+  net.reply = async (body) => {
+    net.reply = null;
+    const json = net.answer(body);
+    await leave(store);
+    return { status: 200, json };
+  };
+  await engine.sync();
+  await engine.pack.keepPhoto("p", new ArrayBuffer(5));
+  await engine.pack.keepMap({ tag: "t", data: new ArrayBuffer(5) });
+  for (const name of ["jobs", "photos", "map"]) assert.deepEqual(await store.all("mirror", name), [], name);
+});
+
+test("an answer that comes between two steps of a log-out in another tab leaves nothing", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  net.seq = 2;
+  net.jobs = [{ ...LAMP, ref: "26-000008" }];
+  const { all } = store;
+  net.reply = async (body) => {
+    net.reply = null;
+    const json = net.answer(body);
+    store.all = async (...told) => {
+      const rows = await all(...told);
+      store.all = all;
+      let answered = () => {};
+      const taken = new Promise((resolve) => (answered = () => resolve(undefined)));
+      setTimeout(answered, 5); // the answer is taken while we hold what we read
+      await taken;
+      return rows;
+    };
+    void leave(store);
+    await Promise.resolve();
+    return { status: 200, json };
+  };
+  await engine.sync();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(await store.all("mirror", "jobs"), []);
+  assert.deepEqual((await engine.view()).jobs, []);
 });
 
 test("a revoked phone sends the photos that the city misses, and says that it is revoked though one is refused", async () => {

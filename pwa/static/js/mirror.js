@@ -15,10 +15,10 @@ const STORES = ["jobs", "photos", "map", "kv"];
 
 /** @param {Pick<Parts, "store" | "user">} parts */
 export function createMirror({ store, user }) {
-  /** What is known for this user: cursors and epoch; nothing where the mirror is another's. */
+  /** What is known for this user: cursors and epoch; nothing where the mirror is another's, but how often it was wiped. */
   async function known() {
     const kv = Object.fromEntries(await store.all("mirror", "kv"));
-    return kv["user"] === user ? kv : {};
+    return kv["user"] === user ? kv : { wiped: kv["wiped"] };
   }
 
   /**
@@ -27,7 +27,7 @@ export function createMirror({ store, user }) {
    */
   async function replayed(ops, sent) {
     const [owner, rows] = await Promise.all([store.get("mirror", "kv", "user"), store.all("mirror", "jobs")]);
-    const ours = owner === undefined || owner === user ? rows : [];
+    const ours = owner === user ? rows : [];
     const jobs = new Map(ours.map(([, row]) => [row.job.ref, /** @type {Job} */ (row.job)]));
     // What was reported here is known by its operation until the city has named its case.
     const names = new Map(sent.flatMap(({ op, result }) => (result?.to ? [[op.id, result.to]] : [])));
@@ -80,19 +80,28 @@ export function createMirror({ store, user }) {
     }
     const from = JSON.stringify(known["cursors"]);
     await store.write("mirror", async (get) => {
+      if ((await get("kv", "wiped")) !== known["wiped"]) return [];
       const ours = (await get("kv", "user")) === user;
       return from === JSON.stringify(ours ? await get("kv", "cursors") : undefined) ? changes : [];
     });
   }
 
-  /** Nothing of the city's stays readable here. */
+  /** Nothing of the city's stays readable here, nor comes back with an answer that is on its way to another tab. */
   async function wipe() {
+    // Counted first: what another tab writes from now on is not taken. A full disk takes no count, and is wiped all the same.
+    const counted = store.write("mirror", async (get) => [["put", "kv", "wiped", ((await get("kv", "wiped")) ?? 0) + 1]]);
+    await counted.catch(() => {});
     /** @type {Change[]} */
     const changes = [];
     for (const name of STORES) {
-      for (const [key] of await store.all("mirror", name)) changes.push(["del", name, key]);
+      for (const [key] of await store.all("mirror", name)) if (key !== "wiped") changes.push(["del", name, key]);
     }
     if (changes.length) await store.write("mirror", changes);
+  }
+
+  /** Writes something of the pack, as long as the mirror is ours. @param {Change} change */
+  async function pack(change) {
+    await store.write("mirror", async (get) => ((await get("kv", "user")) === user ? [change] : []));
   }
 
   /** Photos of the pack make room first. */
@@ -111,7 +120,7 @@ export function createMirror({ store, user }) {
 
   /** @param {string} id @param {ArrayBuffer} data */
   async function keepPhoto(id, data) {
-    await store.write("mirror", [["put", "photos", id, data]]);
+    await pack(["put", "photos", id, data]);
   }
 
   /** @param {string} id @returns {Promise<ArrayBuffer | undefined>} */
@@ -121,7 +130,7 @@ export function createMirror({ store, user }) {
 
   /** The crew's part of the base map as one file. @param {{ tag: string, data: ArrayBuffer }} area */
   async function keepMap(area) {
-    await store.write("mirror", [["put", "map", "area", area]]);
+    await pack(["put", "map", "area", area]);
   }
 
   /** @returns {Promise<{ tag: string, data: ArrayBuffer } | undefined>} */
