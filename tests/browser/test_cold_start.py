@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from closings import kept
 from live import Site, log_in
 from phone import Van
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 
 from city import db, events, people, policies
@@ -223,11 +223,9 @@ def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(va
     number = ready(van, site)
     page = van.page
     van.context.set_offline(True)
-    page.goto(site.path(f"/crew#job/{number}"))
-    page.locator("[data-act=start]").tap()
-    page.wait_for_timeout(500)
+    close(page, number)
     before = kept(page).ops()
-    assert [op["t"] for op in before] == ["start"]
+    assert "close" in {op["t"] for op in before}
     # The city hears nothing of it meanwhile: this is about what stays on the phone.
     van.context.route("**/sync/v1/exchange", lambda route: route.abort())
     van.context.set_offline(False)
@@ -277,3 +275,28 @@ def renew(site: Site) -> None:
 def worker_of(site: Site) -> bytes:
     with urllib.request.urlopen(site.path("/sw.js")) as answer:
         return answer.read()
+
+
+def test_the_jobs_go_with_a_log_out_whose_answer_is_lost(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    van.context.route("**/sync/v1/exchange", lambda route: route.abort())
+    page.goto(site.path("/me"))
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            return route.continue_()
+        lost.append(route.request.url)
+        route.fetch(max_redirects=0)  # the city has ended the session
+        return route.abort()
+
+    van.context.route("**/logout", lose)
+    with page.expect_event("requestfailed", lambda asked: asked.url.endswith("/logout")):
+        page.get_by_role("button", name="Log out").tap()
+    page.wait_for_selector("h1")
+    assert lost
+    van.context.unroute("**/sync/v1/exchange")
+    page.goto(site.path("/crew"))
+    expect(page.locator("#code")).to_be_visible()
+    assert page.evaluate(f"({ROWS})('jobs')") == []

@@ -8,16 +8,20 @@ for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySel
   });
 }
 
-/** The session ends first: otherwise the phone would open for the same person again. @param {HTMLFormElement} form */
+/** What the city told goes first, since no answer may come; and again after, for what another tab heard till then.
+ * @param {HTMLFormElement} form */
 async function logOut(form) {
+  for (const button of form.querySelectorAll("button")) button.disabled = true;
   try {
     // Fetched before anything is done: half a log-out would keep what it should take away.
     const [{ leave, whoIs }, { openStore }] = await Promise.all([import("./engine.js"), import("./store.js")]);
-    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-    if (!answer.ok) throw new Error(String(answer.status));
     const store = openStore();
     // A colleague who logged in and out in this browser takes nobody's jobs away.
-    if (String((await whoIs(store))?.person) === form.dataset["logout"]) await leave(store);
+    const own = String((await whoIs(store))?.person) === form.dataset["logout"];
+    if (own) await leave(store);
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    if (!answer.ok) throw new Error(String(answer.status));
+    if (own) await leave(store);
     location.assign(answer.url);
   } catch {
     form.submit(); // says what is wrong, or leads on
