@@ -79,7 +79,7 @@ class Known:
     case: str | None = None
     version: int | None = None  # of its case, once it was done
     received: datetime = NEVER
-    prev: str | None = None
+    prev: str | None = None  # what it follows on; while it is held, what it waits for
 
     @property
     def waits(self) -> bool:
@@ -99,13 +99,6 @@ class City:
     reassigned: bool
     cancelled: bool
     numbered: int  # how many cases there were, the lost ones included
-
-
-def follows(city: City, op: dict[str, Any]) -> tuple[str | None, ...]:
-    """What an operation may wait for while it is held."""
-    if op["t"] == "withdraw":
-        return (op["data"]["op"],)
-    return op["prev"], _before(city, op), op["case"]
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:
@@ -220,12 +213,12 @@ def _again(city: City, id_: str) -> None:
 
 def _follow(city: City, id_: str, person: int | None) -> None:
     """What was held until this one came."""
-    for next_ in _in_order(
-        city,
-        lambda k: (
-            k.result == "held" and k.person == person and k.op is not None and id_ in follows(city, k.op)
-        ),
-    ):
+
+    def waited(known: Known) -> bool:
+        held = known.result == "held" and known.person == person
+        return held and known.op is not None and id_ in (known.prev, known.op["case"])
+
+    for next_ in _in_order(city, waited):
         _again(city, next_)
 
 
@@ -270,6 +263,7 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
     name = _before(city, op)
     before = city.known.get(name or "")
     if name and (before is None or before.waits):
+        known.prev = name
         return "held", "prev"
     if data.get("poison"):
         return "quarantined", "fault"
