@@ -37,7 +37,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
     }
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
     # Work may be saved in the moment in which another hand takes back the report that it is for.
-    gone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
+    undone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
     erased = _erased(db)
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
@@ -61,7 +61,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         if result.get("result") not in FINAL:
             yield "3", f"{name} has the result {result}"
         bad = op["data"].get("bad")
-        orphan = result.get("why") == "held" and op["case"] in gone
+        orphan = result.get("why") == "held" and op["case"] in undone
         excused = bad or op["data"].get("poison") or known["lost"] or orphan
         if result.get("result") == "quarantined" and not excused:
             yield "18", f"{name} was set aside: {result.get('why')}"
