@@ -819,6 +819,24 @@ test("an answer that is taken between two steps of a log-out in another tab leav
   assert.deepEqual(await store.all("mirror", "jobs"), []);
 });
 
+test("a pack that is written between two steps of a log-out in another tab leaves nothing", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  const { write } = store;
+  let reached = false;
+  store.write = async (base, changes) => {
+    if (base === "mirror" && Array.isArray(changes) && !reached) {
+      reached = true; // what goes was read before
+      await engine.pack.keepPhoto("p", new ArrayBuffer(5));
+      await engine.pack.keepMap({ tag: "t", data: new ArrayBuffer(5) });
+    }
+    return write.call(store, base, changes);
+  };
+  await leave(store);
+  assert.ok(reached);
+  for (const name of ["jobs", "photos", "map"]) assert.deepEqual(await store.all("mirror", name), [], name);
+});
+
 test("a revoked phone sends the photos that the city misses, and says that it is revoked though one is refused", async () => {
   const { engine, net, time } = phone();
   await engine.sync();

@@ -88,9 +88,14 @@ export function createMirror({ store, user }) {
 
   /** Nothing of the city's stays readable here, nor comes back with an answer that is on its way to another tab. */
   async function wipe() {
-    // Counted first: what another tab writes from now on is not taken. A full disk takes no count, and is wiped all the same.
-    const counted = store.write("mirror", async (get) => [["put", "kv", "wiped", ((await get("kv", "wiped")) ?? 0) + 1]]);
-    await counted.catch(() => {});
+    // Nobody's first, and counted: from now on nothing that another tab writes is taken, neither news nor pack. A full
+    // disk takes no count, and is wiped all the same.
+    /** @type {Change} */
+    const free = ["del", "kv", "user"];
+    const counted = store.write("mirror", async (get) => [
+      free, ["put", "kv", "wiped", ((await get("kv", "wiped")) ?? 0) + 1],
+    ]);
+    await counted.catch(() => store.write("mirror", [free]));
     /** @type {Change[]} */
     const changes = [];
     for (const name of STORES) {
