@@ -70,8 +70,8 @@ class Telling:
 
     @property
     def said(self) -> str:
-        """All their words, as the report keeps them."""
-        return f"{self.words.strip()}\n{self.about_place}".strip()
+        """All their words, as the log keeps them."""
+        return f"{self.words.strip()}\n{self.about_place}".strip() if self.about_place else self.words
 
 
 def take(
@@ -402,7 +402,7 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     known = {question["code"] for question in service.questions}
     report = Report(
         number=f"{case.number}-{letter(told)}", case=case, key=telling.key, service=service,
-        channel=telling.channel, lang=telling.lang, words=telling.said,
+        channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
         answers={code: a for code, a in telling.answers.items() if code in known},
         lat=place.lat if place else None, lon=place.lon if place else None,
         accuracy_m=place.accuracy_m if place else None, place_source=place.source if place else "unknown",

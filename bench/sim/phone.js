@@ -44,6 +44,7 @@ export function createPhone(world, name) {
     dropped: /** @type {Set<string>} */ (new Set()), // forgotten here, since the city said that they are safe
     readOf: /** @type {Set<string>} */ (new Set()), // refused photos that somebody here saw to be so
     lockedBy: /** @type {any} */ (null),
+    speaking: /** @type {Set<any>} */ (new Set()), // tabs that wait for an answer of the city
     safe: 0,
     lastSound: "",
     mirrored: -1, // the city's version that the mirror shows
@@ -206,7 +207,22 @@ export function createPhone(world, name) {
 export function weather(world) {
   const { luck, schedule, count } = world;
 
+  /** One tab at a time speaks with the city about the outbox, however many there are. */
   return async function fetch(/** @type {string} */ url, /** @type {any} */ options) {
+    const { tab } = current(), { phone } = tab;
+    if (!/\/(exchange|photos\/[^/]+)$/.test(url)) return across(url, options);
+    for (const other of phone.speaking) {
+      if (other !== tab && other.alive) world.violation("two tabs", `two tabs of phone ${phone.name} speak at once`);
+    }
+    phone.speaking.add(tab);
+    try {
+      return await across(url, options);
+    } finally {
+      phone.speaking.delete(tab);
+    }
+  };
+
+  async function across(/** @type {string} */ url, /** @type {any} */ options) {
     const task = current(), { phone } = task.tab;
     const exchange = url.endsWith("/exchange");
     if (exchange) task.trusted = false;
@@ -249,7 +265,7 @@ export function weather(world) {
     }
     if (exchange && told.status === 200) heard(world, task, told);
     return response(told.status, told.headers["content-type"] ?? "", told.text, undefined, told.headers);
-  };
+  }
 }
 
 /** @param {any} world @param {any} task @param {any} told */
