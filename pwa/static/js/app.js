@@ -1,5 +1,4 @@
-// Registers the service worker: without it the site works just as well, only not without signal. And whatever page
-// is open, a report that waits on this phone is sent from it.
+// Registers the service worker. And whatever page is open, a report that waits on this phone is sent from it.
 
 import { anything } from "./waiting.js";
 

@@ -1,5 +1,5 @@
-// <report-form>: what makes the form quick. It only fills in and sends a form that works without any of this. What
-// was begun is kept on the phone, and where the form cannot be sent the report is, until there is signal.
+// <report-form>: what makes the form quick; it works without. What was begun is kept on the phone, and so is the
+// report until there is signal.
 
 import { granted, listen } from "./place.js";
 import { Shots } from "./shots.js";

@@ -1,5 +1,4 @@
-// The photos of one form: each is kept on the phone first, then goes ahead in the background; what could not goes
-// along with Send.
+// The photos of one form: each is kept on the phone, then goes ahead; what could not goes along with Send.
 
 import { shrink } from "./photo.js";
 
@@ -113,7 +112,7 @@ export class Shots {
     return row;
   }
 
-  /** The form says which photos it shows: one that the server let go of is missed. @param {HTMLElement} row @param {string} id */
+  /** The form names what it shows. @param {HTMLElement} row @param {string} id */
   #name(row, id) {
     row.dataset["id"] = id;
     /** @type {HTMLInputElement} */ (row.querySelector("[name=staged]")).value = id;
