@@ -762,17 +762,22 @@ test("a revoked phone forgets what the city told it and keeps what was done", as
   assert.deepEqual([view.problem, view.sent.length], ["revoked", 1]);
 });
 
-test("an answer that comes when somebody has logged out in another tab takes no job away for ever", async () => {
-  const { engine, store, net } = phone();
-  await engine.sync();
-  net.seq = 2;
-  net.jobs = [{ ...LAMP, ref: "26-000008" }];
+/** Somebody logs out in another tab while the next answer is on its way. */
+function leaveBeforeTheAnswer(net, store) {
   net.reply = async (body) => {
     net.reply = null;
     const json = net.answer(body);
     await leave(store);
     return { status: 200, json };
   };
+}
+
+test("an answer that comes when somebody has logged out in another tab takes no job away for ever", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  net.seq = 2;
+  net.jobs = [{ ...LAMP, ref: "26-000008" }];
+  leaveBeforeTheAnswer(net, store);
   await engine.sync();
   assert.deepEqual(await store.all("mirror", "jobs"), []);
   net.jobs = [LAMP, ...net.jobs];
@@ -782,12 +787,7 @@ test("an answer that comes when somebody has logged out in another tab takes no 
 
 test("the first answer, and a pack under way, leave nothing on a phone on which somebody has logged out meanwhile", async () => {
   const { engine, store, net } = phone();
-  net.reply = async (body) => {
-    net.reply = null;
-    const json = net.answer(body);
-    await leave(store);
-    return { status: 200, json };
-  };
+  leaveBeforeTheAnswer(net, store);
   await engine.sync();
   await engine.pack.keepPhoto("p", new ArrayBuffer(5));
   await engine.pack.keepMap({ tag: "t", data: new ArrayBuffer(5) });
