@@ -83,6 +83,21 @@ def find(s: Session, words: str, *, geocoder: str = "local", limit: int = 5) -> 
     ]
 
 
+def suggest(s: Session, words: str, *, near: Point | None = None, limit: int = 6) -> list[Place]:
+    """Places that somebody who has typed `words` so far may mean, likeliest first, nearer to `near` first.
+
+    From the city's own layers only; nobody waits for another server while typing.
+    """
+    typed = normal(words)
+    if not typed:
+        return []
+    begins = Address.norm.startswith(typed, autoescape=True)
+    found = [Place(a.lat, a.lon, "address", a.label) for a in s.scalars(select(Address).where(begins))]
+    if near is not None:
+        found.sort(key=lambda place: distance(near, place.point))
+    return found[:limit]
+
+
 def describe(s: Session, point: Point) -> str:
     """The nearest address as words ("214 Tansy Street"); "" where none lies within 80 m."""
     found = Gazetteer(s).reverse(point)

@@ -112,6 +112,15 @@ def test_places_are_found_by_address_crossing_and_number(engine: Engine) -> None
         assert places.outside(s, Point(40.71, -74.0))
 
 
+def test_places_are_suggested_as_one_types(engine: Engine) -> None:
+    with db.transaction(engine) as s:
+        demo.ground(s)
+        (mine,) = places.find(s, "214 Tansy Street")
+        assert mine in places.suggest(s, "214 ta")
+        assert places.suggest(s, "2", near=mine.point, limit=3)[0].label.startswith("2")
+        assert places.suggest(s, " ") == places.suggest(s, "no such street") == []
+
+
 def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
     with db.transaction(engine) as s:
         demo.ground(s)
