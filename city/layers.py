@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +18,11 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from city import events, geo, places, sources
+from city import events, geo, places, projections, shapefiles, sources
 from city.cityfile import ASSET_KINDS
 from city.events import Actor
 from city.geo import Box, Point
+from city.projections import Project
 from city.schema import Address, Area, Asset, Case, Crossing, Street
 from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
@@ -41,6 +43,7 @@ class Order:
 
     `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
     is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
+    `crs` is the coordinate system of whichever of the two holds coordinates, over what it says itself.
     `major` (column, value) marks the avenues; `where` leaves out all rows but those. `shrink` says that it is
     meant if most of what is here goes.
     """
@@ -51,6 +54,7 @@ class Order:
     street: str = ""
     lat: str = ""
     lon: str = ""
+    crs: str = ""
     asset: str = ""
     prefix: str = ""
     area_kind: str = ""
@@ -80,10 +84,10 @@ def replace(
     than `max_rejected`; both before anything is written.
     """
     outcome = Outcome()
-    with sources.open_source(path, whole=True) as source:
+    with _opened(path) as source:
         _check(order, source)
         side = SideFile(path.with_name(f"{path.name}.rejected.csv"), source.unit)
-        layer = _Layer(s, order, source, side, outcome, max_rejected, told)
+        layer = _Layer(s, order, source, side, outcome, max_rejected, told, _projection(order, source))
         try:
             located = layer.located(_shapes(order) if order.places else None)
             layer.judge(located, _box(s, bounds) if order.kind != "boundary" else bounds)
@@ -95,10 +99,27 @@ def replace(
     return outcome
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Source]:
+    """A Shapefile, or whatever else `sources` reads."""
+    if shapefiles.is_one(path):
+        yield shapefiles.open_source(path)
+    else:
+        with sources.open_source(path, whole=True) as source:
+            yield source
+
+
+def _projection(order: Order, source: Source) -> Project:
+    return projections.to_degrees(order.crs or source.crs, "--crs" if order.crs else source.path.name)
+
+
 @dataclass
 class _Located:
+    """A row and its shape in degrees; `drawn` is the shape as the file has it."""
+
     row: Row
     ground: BaseGeometry
+    drawn: BaseGeometry
 
 
 @dataclass
@@ -112,6 +133,7 @@ class _Layer:
     outcome: Outcome
     max_rejected: int | None
     told: Told
+    to_degrees: Project
     seen: dict[Any, int] = field(default_factory=dict)
 
     def reject(self, row: Row, reason: str) -> None:
@@ -138,7 +160,9 @@ class _Layer:
                 self.outcome.unlocated += 1
                 self.side.write(row, "has no place")
             else:
-                found.append(_Located(row, ground))
+                # The shapes of another file are in degrees already.
+                there = ground if shapes is not None else self.to_degrees(ground)
+                found.append(_Located(row, there, ground))
         if column and not self.outcome.read:
             raise Unusable("--where", f"no row has {wanted!r} in {column}")
         if not self.outcome.read:
@@ -167,7 +191,7 @@ class _Layer:
 
         A row outside the city stays and is counted: streets run on, and the city file's bounds are rough.
         """
-        faults = [_misplaced(one.ground, box) for one in located]
+        faults = [self._misplaced(one, box) for one in located]
         wrong = [n for n, fault in enumerate(faults) if fault]
         if wrong and 2 * len(wrong) > len(located):
             first = located[wrong[0]]
@@ -183,8 +207,34 @@ class _Layer:
             touching = shapely.intersects(city, np.array([one.ground for one in located]))
             self.outcome.more["outside"] = int(np.count_nonzero(~touching))
 
+    def _misplaced(self, one: _Located, box: Box) -> str:
+        """Why this cannot be in this city; "" where it can."""
+        if not np.isfinite(shapely.get_coordinates(one.drawn)).all():
+            return "has coordinates that are no numbers"
+        if _within(box, one.ground):
+            return ""
+        corner = "{:.10g}, {:.10g}".format(*one.drawn.bounds)  # longitude or easting first
+        if _within(box, self.to_degrees(projections.swapped(one.drawn))):
+            return f"{corner} lies outside the city, and inside it with latitude and longitude swapped"
+        if named := self.order.crs or self.source.crs:
+            # The wrong system still gives degrees, of somewhere else.
+            where = "in degrees already" if _within(box, one.drawn) else "nowhere near the city"
+            return f"{corner} is {where}, read as {shown(named)}"
+        if _on_earth(one.ground):
+            return ""
+        if _on_earth(projections.swapped(one.ground)):
+            return f"{corner}: a latitude beyond 90; latitude and longitude are swapped"
+        return f"{corner} is no degrees, perhaps feet or metres; {projections.HINT}"
+
     def text(self, row: Row, column: str) -> str:
         return " ".join(row.values.get(column, "").split()) if column else ""
+
+    def surface(self, ground: BaseGeometry) -> BaseGeometry | None:
+        """The polygons of a shape; what crosses itself is mended, and counted."""
+        found = _surface(ground)
+        if found is not None and not ground.is_valid:
+            self.outcome.more["mended"] = self.outcome.more.get("mended", 0) + 1
+        return found
 
     def once(self, key: Any, row: Row) -> bool:
         """Whether no row before was the same; one that was says nothing new, and counts as taken."""
@@ -227,22 +277,24 @@ def _check(order: Order, source: Source) -> None:
     if order.kind == "assets" and not order.number:
         raise Unusable("--number", f"is needed: the column with the number of each. {there}")
     if order.kind in ("streets", "areas", "boundary") and (order.lat or source.unit == "line"):
-        raise Unusable(source.path.name, f"{order.kind} are lines or shapes: a GeoJSON is needed")
+        raise Unusable(
+            source.path.name, f"{order.kind} are lines or shapes: a GeoJSON, TopoJSON or Shapefile is needed"
+        )
 
 
 def _shapes(order: Order) -> dict[str, BaseGeometry]:
     """A point for each key of the file of places: within the largest shape that bears it."""
     assert order.places is not None  # noqa: S101 says it to the type checker; _check refused otherwise
     largest: dict[str, BaseGeometry] = {}
-    with sources.open_source(order.places, whole=True) as source:
+    with _opened(order.places) as source:
         if source.unit == "line":
-            raise Unusable(order.places.name, "has no shapes: a GeoJSON or TopoJSON is needed")
-        column = source.require(order.key[1], "--key")
+            raise Unusable(order.places.name, "has no shapes: a GeoJSON, TopoJSON or Shapefile is needed")
+        column, to_degrees = source.require(order.key[1], "--key"), _projection(order, source)
         for row in source.rows:
             key, ground = row.values.get(column, ""), _shaped(row.geometry)
             if key and ground is not None and (key not in largest or ground.area > largest[key].area):
                 largest[key] = ground
-    return {key: ground.point_on_surface() for key, ground in largest.items()}
+        return {key: to_degrees(ground.point_on_surface()) for key, ground in largest.items()}
 
 
 def _shaped(geometry: dict[str, Any] | None) -> BaseGeometry | None:
@@ -271,26 +323,14 @@ def _box(s: Session, bounds: Box) -> Box:
     return Box(south, west, north, east)
 
 
-def _misplaced(ground: BaseGeometry, box: Box) -> str:
-    """Why these cannot be longitude and latitude in this city; "" where they can."""
-    west, south, east, north = ground.bounds
-    if not all(math.isfinite(n) for n in ground.bounds):
-        return "has coordinates that are no numbers"
-    corner = f"longitude {west:.10g}, latitude {south:.10g}"
-    if max(-west, east) > 180 or max(-south, north) > 90:
-        if max(-west, east) <= 90 and max(-south, north) <= 180:
-            return f"{corner}: a latitude beyond 90; latitude and longitude are swapped"
-        return (
-            f"{corner} are no degrees: the file is in another coordinate system, perhaps feet or metres; "
-            "WGS 84 degrees (EPSG:4326) are needed"
-        )
-    if not _near(box, south, west, north, east) and _near(box, west, south, east, north):
-        return f"{corner} lies outside the city, and inside it with latitude and longitude swapped"
-    return ""
+def _on_earth(ground: BaseGeometry) -> bool:
+    west, south, east, north = map(float, ground.bounds)
+    return max(-west, east) <= 180 and max(-south, north) <= 90
 
 
-def _near(box: Box, south: float, west: float, north: float, east: float) -> bool:
-    """Whether the two boxes touch, with room around the city's: its bounds may be rough."""
+def _within(box: Box, ground: BaseGeometry) -> bool:
+    """Whether the shape touches the box, with room around it: the city's bounds may be rough."""
+    west, south, east, north = map(float, ground.bounds)
     high, wide = box.north - box.south, box.east - box.west
     return (
         south <= box.north + high
@@ -401,7 +441,7 @@ def _write_areas(layer: _Layer, located: list[_Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
     owners: list[list[Any]] = []
     for one in located:
-        ground = one.ground if kind in LINES else _surface(one.ground)
+        ground = one.ground if kind in LINES else layer.surface(one.ground)
         if ground is None:
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
             continue
@@ -415,7 +455,7 @@ def _write_areas(layer: _Layer, located: list[_Located]) -> None:
 def _write_boundary(layer: _Layer, located: list[_Located]) -> None:
     surfaces = []
     for one in located:
-        surface = _surface(one.ground)
+        surface = layer.surface(one.ground)
         if surface is None:
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
         else:

@@ -12,6 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from city import topojson
+
 MOST_BYTES = 256 * 1024 * 1024  # of a file that is held in memory whole
 LONGEST_CELL = 1_000_000  # letters; a quote that is never closed would swallow the rest of the file
 LONGEST_LINE = 2_000_000  # letters; a packed file may hold one line of any length
@@ -50,6 +52,7 @@ class Source:
     rows: Iterator[Row]
     size: int  # bytes on the disk
     position: Callable[[], int] = field(default=lambda: 0)  # bytes read so far
+    crs: str = ""  # the coordinate system, as the file names it; empty where it says nothing: degrees
 
     def require(self, column: str, option: str) -> str:
         """The column's name; raises Unusable with the names that there are."""
@@ -145,19 +148,13 @@ def open_source(path: Path, *, whole: bool = False) -> Iterator[Source]:
         yield _open_json(path, size) if is_json else _open_csv(path, size, MOST_BYTES if whole else 0, files)
 
 
-def topology(top: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The features of a TopoJSON, as GeoJSON has them (https://github.com/topojson/topojson-specification)."""
-    arcs = [list(_unpacked(arc, top.get("transform"))) for arc in top["arcs"]]
-    for made in top["objects"].values():
-        for part in made["geometries"] if made["type"] == "GeometryCollection" else [made]:
-            geometry = None
-            if part.get("type") in _DEPTH:
-                rings = _joined(part["arcs"], arcs, _DEPTH[part["type"]])
-                geometry = {"type": part["type"], "coordinates": rings}
-            elif part.get("type") == "Point":
-                ((lon, lat),) = _unpacked([part["coordinates"]], top.get("transform"))
-                geometry = {"type": "Point", "coordinates": [lon, lat]}
-            yield {"id": part.get("id"), "properties": part.get("properties") or {}, "geometry": geometry}
+def text(value: Any) -> str:
+    """A value as a CSV would have it: what tables are compared by."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # many exporters write every number with a point
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def shown(value: str) -> str:
@@ -261,20 +258,19 @@ def _open_json(path: Path, size: int) -> Source:
         raise Unusable(path.name, "is JSON, but a list; a FeatureCollection is needed")
     if top.get("type") == "Topology":
         try:
-            features = list(topology(top))
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise Unusable(path.name, f"is a broken TopoJSON ({error!r})") from error
+            features = list(topojson.features(top))
+        except topojson.Broken as error:
+            raise Unusable(path.name, f"is a broken TopoJSON ({error})") from error
     elif top.get("type") == "FeatureCollection" and isinstance(top.get("features"), list):
         features = top["features"]
     else:
         found = shown(str(top.get("type")))
         raise Unusable(path.name, f"is JSON of type {found}; a FeatureCollection or Topology is needed")
-    _check_crs(path, top)
     if not features:
         raise Unusable(path.name, "is empty: it has no features")
     rows = [_feature(n, feature) for n, feature in enumerate(features, start=1)]
     columns = tuple(dict.fromkeys(name for row in rows for name in row.values))
-    return Source(path, columns, "feature", iter(rows), size, lambda: size)
+    return Source(path, columns, "feature", iter(rows), size, lambda: size, _crs(top))
 
 
 def _parsed(path: Path) -> Any:
@@ -312,20 +308,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _check_crs(path: Path, top: dict[str, Any]) -> None:
+def _crs(top: dict[str, Any]) -> str:
     """GeoJSON is WGS 84 (RFC 7946, section 4); an older `crs` member may say otherwise."""
     crs = top.get("crs")
     if crs is None:
-        return
+        return ""
     properties = crs.get("properties") if isinstance(crs, dict) else None
-    name = str(properties.get("name", properties)) if isinstance(properties, dict) else str(crs)
-    flat = name.upper().replace(" ", "").replace("_", "")
-    if not flat.endswith(("CRS84", ":4326", "WGS84", "WGS1984")):
-        raise Unusable(
-            path.name,
-            f"is in the coordinate system {name}; WGS 84 degrees (EPSG:4326) are needed, for instance by "
-            "`ogr2ogr -t_srs EPSG:4326 new.geojson old.geojson`",
-        )
+    return str(properties.get("name", properties)) if isinstance(properties, dict) else str(crs)
 
 
 def _feature(n: int, feature: Any) -> Row:
@@ -334,42 +323,8 @@ def _feature(n: int, feature: Any) -> Row:
     properties = feature.get("properties") or {}
     if not isinstance(properties, dict):
         return Row(n, {}, None, "has no properties")
-    values = {str(name): _text(value) for name, value in properties.items()}
+    values = {str(name): text(value) for name, value in properties.items()}
     if feature.get("id") is not None:
-        values.setdefault("id", _text(feature["id"]))
+        values.setdefault("id", text(feature["id"]))
     geometry = feature.get("geometry")
     return Row(n, values, geometry if isinstance(geometry, dict) else None)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # many exporters write every number with a point
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-# How deep the lists of arcs of a geometry are nested below one line.
-_DEPTH = {"LineString": 0, "MultiLineString": 1, "Polygon": 1, "MultiPolygon": 2}
-
-
-def _unpacked(arc: list[list[float]], transform: dict[str, Any] | None) -> Iterator[list[float]]:
-    """The points of an arc: with a transform each is whole steps away from the one before."""
-    if transform is None:
-        yield from ([x, y] for x, y, *_ in arc)
-        return
-    (kx, ky), (dx, dy) = transform["scale"], transform["translate"]
-    x = y = 0.0
-    for right, up, *_ in arc:
-        x, y = x + right, y + up
-        yield [x * kx + dx, y * ky + dy]
-
-
-def _joined(parts: Any, arcs: list[list[list[float]]], depth: int) -> Any:
-    if depth:
-        return [_joined(part, arcs, depth - 1) for part in parts]
-    line: list[list[float]] = []
-    for n in parts:  # a negative number is an arc walked backwards; neighbours share a point
-        points = arcs[n] if n >= 0 else arcs[~n][::-1]
-        line += points[1:] if line else points
-    return line

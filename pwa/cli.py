@@ -276,14 +276,15 @@ def imports() -> None:
 @click.option("--name", default="", help="Column: street or area name, whole address, where an asset stands.")
 @click.option("--number", default="", help="Column: number of an asset or a house.")
 @click.option("--street", default="", help="Column: street of an address.")
-@click.option("--lat", default="", help="Column: latitude in degrees, in a CSV.")
-@click.option("--lon", default="", help="Column: longitude in degrees, in a CSV.")
+@click.option("--lat", default="", help="Column: latitude (or northing) in a CSV.")
+@click.option("--lon", default="", help="Column: longitude (or easting) in a CSV.")
+@click.option("--crs", default="", help="Coordinate system, where the file does not say it: EPSG:2234.")
 @click.option("--asset", default="", help="What the assets are: pole, tree or basket.")
 @click.option("--prefix", default="", help='Put before every number of an asset: "B-".')
 @click.option("--area-kind", default="", help="neighborhood (default), park, water, rail, ward …")
 @click.option("--major", default="=", help="COLUMN=VALUE of streets to be drawn as avenues.")
 @click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")
-@click.option("--places", type=click.Path(path_type=Path), help="GeoJSON or TopoJSON with the rows' places.")
+@click.option("--places", type=click.Path(path_type=Path), help="A file of shapes: the rows' places.")
 @click.option("--key", default="=", help="COLUMN=COLUMN: by which a row finds its place in --places.")
 @click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
 @click.option("--shrink", is_flag=True, help="It is meant that most of what is here goes.")
@@ -297,7 +298,10 @@ def import_layer(
     key: str,
     **columns: str,
 ) -> None:
-    """Puts the rows of FILE (GeoJSON or CSV) in the place of the city's streets, addresses, assets …"""
+    """Puts the rows of FILE in the place of the city's streets, addresses, assets …
+
+    GeoJSON, TopoJSON, Shapefile (.shp or .zip) or CSV, in any coordinate system.
+    """
     from city.layers import Order
     from pwa import importing
 

@@ -1,33 +1,26 @@
 """Layers from files: what a real city brings along, and what is refused with its place in the file."""
 
-import csv
 import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from factories import LAMP, Town
+from ground import feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
 from city import db, events, layers, places, sources
 from city.cityfile import ASSET_KINDS
 from city.geo import Box, Point
 from city.layers import Order
-from city.people import THE_SYSTEM
 from city.schema import Address, Area, Asset, Case, Crossing, Street
-from city.sources import Outcome, TooManyRejected, Unusable
+from city.sources import TooManyRejected, Unusable
 
-NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
-BOUNDS = Box(39.5, -71.3, 39.7, -71.1)
 STREETS = Order("streets", name="NAME")
 POLES = Order("assets", asset="pole", number="POLE")
 ADDRESSES = Order("addresses", name="ADDRESS", lat="LAT", lon="LON")
-Points = Sequence[tuple[float, float]]
 
 
 def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> None:
@@ -263,7 +256,7 @@ def test_a_table_needs_to_know_where_its_rows_lie(town: Town, tmp_path: Path) ->
     [
         (-71.2, 39.6, "lies outside the city, and inside it with latitude and longitude swapped"),
         (-122.4, 37.8, "a latitude beyond 90; latitude and longitude are swapped"),
-        (2957494.1, 761212.3, "no degrees: the file is in another coordinate system"),
+        (2957494.1, 761212.3, "761212.3, 2957494.1 is no degrees, perhaps feet or metres; say which it is"),
         (float("inf"), 0, "coordinates that are no numbers"),
     ],
 )
@@ -293,9 +286,7 @@ def test_one_wrong_row_among_right_ones_is_rejected_alone(town: Town, tmp_path: 
 
 def test_another_coordinate_system_is_named(town: Town, tmp_path: Path) -> None:
     feet = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::2234"}}
-    with pytest.raises(
-        Unusable, match=r"urn:ogc:def:crs:EPSG::2234; WGS 84 degrees \(EPSG:4326\) are needed"
-    ):
+    with pytest.raises(Unusable, match=r"is in degrees already, read as 'urn:ogc:def:crs:EPSG::2234'"):
         put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=feet), POLES)
     degrees = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
     assert put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=degrees), POLES).imported == 1
@@ -387,60 +378,6 @@ TOPOLOGY = {
         }
     },
 }
-
-
-def put(
-    town: Town, file: Path, order: Order, *, bounds: Box = BOUNDS, max_rejected: int | None = None
-) -> Outcome:
-    with db.transaction(town.engine) as s:
-        return layers.replace(s, file, order, bounds=bounds, by=THE_SYSTEM, at=NOW, max_rejected=max_rejected)
-
-
-def geojson(folder: Path, *features: Mapping[str, Any], **members: Any) -> Path:
-    file = folder / "city.geojson"
-    file.write_text(json.dumps({"type": "FeatureCollection", **members, "features": features}))
-    return file
-
-
-def feature(kind: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
-    return {
-        "type": "Feature",
-        "properties": properties,
-        "geometry": {"type": kind, "coordinates": coordinates},
-    }
-
-
-def line(name: str, points: Points, **properties: Any) -> dict[str, Any]:
-    return feature("LineString", points, NAME=name, **properties)
-
-
-def point(number: str, lat: float, lon: float) -> dict[str, Any]:
-    return feature("Point", [lon, lat], POLE=number)
-
-
-def square(name: str, west: float = -71.3) -> dict[str, Any]:
-    east = west + 0.2
-    ring = [(west, 39.5), (east, 39.5), (east, 39.7), (west, 39.7), (west, 39.5)]
-    return feature("Polygon", [ring], NAME=name)
-
-
-def table(folder: Path, *rows: Mapping[str, Any]) -> Path:
-    file = folder / "city.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return file
-
-
-def side_lines(file: Path) -> list[tuple[str, str]]:
-    with Path(f"{file}.rejected.csv").open(newline="") as side:
-        return [(row[0], row[1]) for row in list(csv.reader(side))[1:]]
-
-
-def names(town: Town, column: Any) -> list[str]:
-    with db.reading(town.engine) as s:
-        return sorted(s.scalars(select(column)))
 
 
 @pytest.mark.parametrize(

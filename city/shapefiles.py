@@ -1,0 +1,183 @@
+"""Shapefiles: .shp and .dbf with their .prj and .cpg beside them, or all of it in one .zip.
+
+Nothing is unpacked to the disk, so a name inside a .zip leads nowhere; each part is read up to a limit,
+whatever size the archive claims.
+"""
+
+import codecs
+import logging
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import date
+from io import BytesIO
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import shapefile
+
+from city import sources
+from city.sources import Row, Source, Unusable, shown
+
+MOST_MEMBERS = 10_000  # of a .zip
+PARTS = (".shp", ".dbf", ".prj", ".cpg")
+# Of rings that run the wrong way round: they are taken as they are, and mended like any other shape.
+logging.getLogger("shapefile").setLevel(logging.ERROR)
+
+_ENDED: Any = object()
+_SHP, _ZIP = b"\x00\x00\x27\x0a", b"PK"
+
+# What a .dbf says of its letters in byte 29, where no .cpg says it:
+# https://desktop.arcgis.com/en/arcmap/latest/manage-data/shapefiles/ (code page conversion)
+_LANGUAGES = {0x01: "cp437", 0x02: "cp850", 0x03: "cp1252", 0x57: "cp1252", 0x58: "cp1252"}
+
+_BROKEN = (
+    shapefile.ShapefileException, shapefile.GeoJSON_Error, struct.error, ArithmeticError, AssertionError,
+    AttributeError, EOFError, LookupError, MemoryError, OSError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def is_one(path: Path) -> bool:
+    """Whether the file begins like a .shp or a .zip. False as well where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith((_SHP, _ZIP))
+    except OSError:
+        return False
+
+
+def open_source(path: Path) -> Source:
+    """The rows of a Shapefile, by number. `crs` is the text of its .prj, empty where there is none.
+
+    Raises Unusable: too large, a part is missing, broken, letters that cannot be read.
+    """
+    parts = _zipped(path) if _is_zip(path) else _beside(path)
+    if ".dbf" not in parts:
+        raise Unusable(path.name, "has no .dbf beside it, which holds the columns; copy all parts together")
+    crs = _text(parts.get(".prj", b""), f"{path.name}: its .prj")
+    rows = list(_rows(path, parts[".shp"], parts[".dbf"], _encoding(path, parts)))
+    if not rows:
+        raise Unusable(path.name, "is empty: it has no shapes")
+    columns = tuple(rows[0].values)
+    size = path.stat().st_size
+    return Source(path, columns, "feature", iter(rows), size, lambda: size, crs)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == _ZIP
+
+
+def _beside(path: Path) -> dict[str, bytes]:
+    """The parts of the same name in the folder, in whatever case their ends are written."""
+    found = {}
+    for each in path.parent.iterdir():
+        end = each.suffix.lower()
+        if each.stem == path.stem and end in PARTS and each.is_file():
+            found[end] = _whole(each)
+    return found | {".shp": _whole(path)}  # what was named counts, whatever its own end is
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return _read(path.name, path.stat().st_size, file.read)
+    except OSError as error:
+        raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+
+
+def _zipped(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
+            if len(members) > MOST_MEMBERS:
+                raise Unusable(
+                    path.name, f"holds {len(members):,} files, and at most {MOST_MEMBERS:,} may be"
+                )
+            ours = [
+                each for each in members if not each.name.startswith(".") and "__MACOSX" not in each.parts
+            ]
+            shapes = [each for each in ours if each.suffix.lower() == ".shp"]
+            if len(shapes) != 1:
+                names = ", ".join(shown(str(each)) for each in shapes[:5]) or "none"
+                raise Unusable(path.name, f"must hold one .shp, and holds: {names}")
+            (shape,) = shapes
+            parts = [
+                x for x in ours if x.with_suffix("") == shape.with_suffix("") and x.suffix.lower() in PARTS
+            ]
+            found = {}
+            for part in parts:
+                size = archive.getinfo(str(part)).file_size
+                with archive.open(str(part)) as file:
+                    found[part.suffix.lower()] = _read(f"{path.name}: {part.name}", size, file.read)
+            return found
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, KeyError, EOFError) as error:
+        raise Unusable(path.name, f"is a .zip that cannot be read ({error})") from error
+
+
+def _read(name: str, size: int, read: Callable[[int], bytes]) -> bytes:
+    """All that `read` gives. `size` is what the folder or the archive says, which may be a lie."""
+    data = read(sources.MOST_BYTES + 1) if size <= sources.MOST_BYTES else b""
+    if max(len(data), size) > sources.MOST_BYTES:
+        raise Unusable(name, f"has more than {sources.MOST_BYTES // 1_000_000} MB; cut it to the city first")
+    return data
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise Unusable(where, f"is no text (byte {error.start + 1})") from error
+
+
+def _encoding(path: Path, parts: dict[str, bytes]) -> str:
+    """How the letters of the .dbf are written: as the .cpg says, else the .dbf itself, else UTF-8."""
+    if said := _text(parts.get(".cpg", b""), f"{path.name}: its .cpg"):
+        # "UTF-8", "ANSI 1252" and "ISO 8859-1" are all found in the field.
+        for name in (said, f"cp{said.split()[-1]}", said.replace(" ", "-")):
+            try:
+                return codecs.lookup(name).name
+            except LookupError:
+                continue
+        raise Unusable(f"{path.name}: its .cpg", f"names the encoding {shown(said)}, which is not known")
+    dbf = parts[".dbf"]
+    return _LANGUAGES.get(dbf[29], "utf-8") if len(dbf) > 29 else "utf-8"
+
+
+def _rows(path: Path, shp: bytes, dbf: bytes, encoding: str) -> Iterator[Row]:
+    n = 0
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),  # what matters ends in an error all the same
+            shapefile.Reader(shp=BytesIO(shp), dbf=BytesIO(dbf), encoding=encoding) as reader,
+        ):
+            drawn, told = reader.iterShapes(), reader.iterRecords(deleted_as_None=True)
+            for n, (shape, record) in enumerate(zip_longest(drawn, told, fillvalue=_ENDED), start=1):
+                if _ENDED in (shape, record):
+                    short, long = (".shp", ".dbf") if shape is _ENDED else (".dbf", ".shp")
+                    raise Unusable(f"{path.name} feature {n}", f"the {short} ends before the {long} does")
+                if record is None:
+                    continue  # deleted, and not packed away yet
+                values = {str(name): _word(value) for name, value in record.as_dict().items()}
+                geometry = None if shape.shapeType == shapefile.NULL else dict(shape.__geo_interface__)
+                yield Row(n, values, geometry)
+    except _BROKEN as error:
+        if isinstance(error.__cause__ or error.__context__, UnicodeDecodeError) or "decode" in str(error):
+            fault = f"its letters are not {encoding}; write the right encoding into a .cpg beside it"
+            raise Unusable(f"{path.name} feature {n + 1}", fault) from error
+        fault = f"is a broken Shapefile ({shown(str(error) or type(error).__name__)})"
+        raise Unusable(f"{path.name} feature {n + 1}", fault) from error
+
+
+def _word(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    words = sources.text(value)
+    if "\0" in words:
+        raise ValueError("a zero byte in its words")
+    return words
