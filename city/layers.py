@@ -18,12 +18,12 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from city import events, geo, places, projections, shapefiles, sources
+from city import assets, events, geo, places, projections, shapefiles, sources
 from city.cityfile import ASSET_KINDS
 from city.events import Actor
 from city.geo import Box, Point
 from city.projections import Project
-from city.schema import Address, Area, Asset, Case, Crossing, Street
+from city.schema import Address, Area, Crossing, Street
 from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.
@@ -34,6 +34,7 @@ MEET_METRES = 1.5  # streets whose drawn lines come as near as this meet
 SAME_CORNER_METRES = 40.0  # a divided road meets another street several times at what people call one corner
 DIGITS = 7  # of a degree: about a centimetre
 AT_ONCE = 2000
+LONGEST_ID = 70  # letters; a street in several parts adds some
 FEW = 20  # rows of a layer that may go without a question
 
 
@@ -41,6 +42,7 @@ FEW = 20  # rows of a layer that may go without a question
 class Order:
     """What a file holds, and which of its columns mean what. An empty name is a column nobody named.
 
+    `id` is what the source itself calls a row. `owner` says whose an asset is; `owner_name` whose all are.
     `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
     is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
     `crs` is the coordinate system of whichever of the two holds coordinates, over what it says itself.
@@ -50,6 +52,7 @@ class Order:
 
     kind: str
     name: str = ""
+    id: str = ""
     number: str = ""
     street: str = ""
     lat: str = ""
@@ -57,6 +60,8 @@ class Order:
     crs: str = ""
     asset: str = ""
     prefix: str = ""
+    owner: str = ""
+    owner_name: str = ""
     area_kind: str = ""
     major: tuple[str, str] = ("", "")
     where: tuple[str, str] = ("", "")
@@ -78,16 +83,16 @@ def replace(
 ) -> Outcome:
     """Puts what the file at `path` holds in the place of what the kind held, and notes it in the log.
 
-    Crossings follow the streets; an asset keeps its row where its number is known, and stays where a case
-    points to it. `bounds` are the city file's: with the boundary, they tell a swapped latitude. Rows that
-    cannot be taken go to a file beside the source. Raises Unusable, or TooManyRejected where there are more
-    than `max_rejected`; both before anything is written.
+    Crossings follow the streets. A row whose id, or else number or words, is known keeps its identity; an
+    asset that is gone is retired, since cases may point to it. `bounds` are the city file's: with the
+    boundary, they tell a swapped latitude. Rows that cannot be taken go to a file beside the source. Raises
+    Unusable, or TooManyRejected where there are more than `max_rejected`; both before anything is written.
     """
     outcome = Outcome()
     with _opened(path) as source:
         _check(order, source)
         side = SideFile(path.with_name(f"{path.name}.rejected.csv"), source.unit)
-        layer = _Layer(s, order, source, side, outcome, max_rejected, told, _projection(order, source))
+        layer = _Layer(s, order, source, side, outcome, max_rejected, told, _projection(order, source), at)
         try:
             located = layer.located(_shapes(order) if order.places else None)
             layer.judge(located, _box(s, bounds) if order.kind != "boundary" else bounds)
@@ -134,7 +139,9 @@ class _Layer:
     max_rejected: int | None
     told: Told
     to_degrees: Project
+    at: datetime
     seen: dict[Any, int] = field(default_factory=dict)
+    ids: dict[str, tuple[int, Any]] = field(default_factory=dict)  # the register's id → line, what it said
 
     def reject(self, row: Row, reason: str) -> None:
         self.outcome.rejected += 1
@@ -236,6 +243,22 @@ class _Layer:
             self.outcome.more["mended"] = self.outcome.more.get("mended", 0) + 1
         return found
 
+    def identified(self, row: Row, told: dict[str, Any]) -> bool:
+        """Notes in `told` what the source calls the row; rejects it where another one is called so."""
+        told["source_id"] = own = self.text(row, self.order.id) or None
+        if own is None:
+            if self.order.id:
+                self.reject(row, f"has no {self.order.id}")
+            return not self.order.id
+        if len(own) > LONGEST_ID:
+            self.reject(row, f"the id {shown(own)} has more than {LONGEST_ID} letters")
+            return False
+        line, before = self.ids.setdefault(own, (row.line, told))
+        if before != told:
+            twin = f"{self.source.unit} {line}"
+            self.reject(row, f"the id {shown(own)} stands for another one already ({twin})")
+        return bool(before == told)
+
     def once(self, key: Any, row: Row) -> bool:
         """Whether no row before was the same; one that was says nothing new, and counts as taken."""
         if key in self.seen:
@@ -248,7 +271,9 @@ class _Layer:
 def _check(order: Order, source: Source) -> None:
     for option, column in (
         ("--name", order.name),
+        ("--id", order.id),
         ("--number", order.number),
+        ("--owner", order.owner),
         ("--street", order.street),
         ("--lat", order.lat),
         ("--lon", order.lon),
@@ -272,6 +297,10 @@ def _check(order: Order, source: Source) -> None:
         raise Unusable(
             "--name", f"is needed: the column with the whole address; or --number and --street. {there}"
         )
+    if order.id and order.kind not in ("streets", "assets", "areas"):
+        raise Unusable("--id", f"{order.kind} have none: they are known by what they say")
+    if order.owner and order.owner_name:
+        raise Unusable("--owner, --owner-name", "only one of them: a column, or one name for all")
     if order.kind == "assets" and order.asset not in ASSET_KINDS:
         raise Unusable("--asset", f"is needed: one of {', '.join(ASSET_KINDS)}")
     if order.kind == "assets" and not order.number:
@@ -351,10 +380,15 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
             continue
         name = layer.text(one.row, layer.order.name)
         kind = "avenue" if column and one.row.values.get(column, "") == value else "street"
-        keys = []
+        named: dict[str, Any] = {"name": name, "kind": kind, "line": [list(line.coords) for line in lines]}
+        if not layer.identified(one.row, named):
+            continue
+        own: str | None = named["source_id"]
+        keys: list[Any] = []
         for line in lines:
             points = [[round(x, DIGITS), round(y, DIGITS)] for x, y in line.coords]
-            row = {"name": name, "norm": places.normal(name), "line": points, "kind": kind}
+            part = own if own is None or not keys else f"{own} ({len(keys) + 1})"
+            row = {"name": name, "norm": places.normal(name), "line": points, "kind": kind, "source_id": part}
             keys.append(_key(row))
             if layer.once(keys[-1], one.row):
                 rows[keys[-1]] = row
@@ -387,9 +421,8 @@ def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
 def _write_assets(layer: _Layer, located: list[_Located]) -> None:
     order = layer.order
     nearby = _Nearby(layer.s)
-    rows: dict[str, dict[str, Any]] = {}
-    lines: dict[str, int] = {}
-    taken: list[str] = []
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    taken: list[tuple[str, str]] = []
     for one in located:
         if _is_line(one.ground):
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a point")
@@ -400,37 +433,38 @@ def _write_assets(layer: _Layer, located: list[_Located]) -> None:
         if not bare or len(number) > 40:
             layer.reject(one.row, "has no number" if not bare else f"the number {shown(bare)} is too long")
             continue
+        owner = layer.text(one.row, order.owner) if order.owner else order.owner_name
+        if len(owner) > 80:
+            layer.reject(one.row, f"the owner {shown(owner)} has more than 80 letters")
+            continue
         position = _position(one.ground)
         words = layer.text(one.row, order.name) or nearby.words(Point(position["lat"], position["lon"]))
-        row = {"kind": order.asset, "number": number, "address": words, **position}
-        if number in rows and rows[number] != row:
-            twin = f"{layer.source.unit} {lines[number]}"
+        row = {"number": number, "owner": owner, "address": words, **position}
+        key = (owner, number)
+        if not layer.identified(one.row, row):
+            continue
+        if key in rows and rows[key] != row:
+            twin = f"{layer.source.unit} {layer.seen[key]}"
             layer.reject(one.row, f"the number {shown(bare)} stands for another one already ({twin})")
             continue
-        taken.append(number)
-        if layer.once(number, one.row):
-            rows[number], lines[number] = row, one.row.line
+        taken.append(key)
+        if layer.once(key, one.row):
+            rows[key] = row
     _keep_assets(layer, rows, taken)
 
 
-def _keep_assets(layer: _Layer, rows: dict[str, dict[str, Any]], taken: list[str]) -> None:
-    """Known numbers keep their row, so that cases go on pointing to it."""
-    s, of_kind = layer.s, Asset.kind == layer.order.asset
-    asked = select(Asset.id, Asset.kind, Asset.number, Asset.address, Asset.lat, Asset.lon, Asset.cell)
-    there = {row["number"]: dict(row) for row in s.execute(asked.where(of_kind)).mappings()}
-    ids = {number: row.pop("id") for number, row in there.items()}
-    same = {number for number, row in rows.items() if there.get(number) == row}
-    changed = [row | {"id": ids[n]} for n, row in rows.items() if n in there and n not in same]
-    if changed:
-        s.execute(update(Asset), changed)
-    gone = {row_id for number, row_id in ids.items() if number not in rows}
-    pointed_to = set(s.scalars(select(Case.asset_id).where(Case.asset_id.is_not(None)).distinct()))
-    _take_away(layer, Asset, sorted(gone - pointed_to), len(there), len(there) - len(gone))
-    _insert(layer, Asset, [row for number, row in rows.items() if number not in there])
-    if kept := len(gone & pointed_to):
-        layer.outcome.more["kept"] = kept
-    layer.outcome.unchanged += sum(number in same for number in taken)
-    layer.outcome.imported += sum(number not in same for number in taken)
+def _keep_assets(layer: _Layer, rows: Mapping[Any, dict[str, Any]], taken: Sequence[Any]) -> None:
+    """Known things keep their row, so that cases go on pointing to it; what the register lost is retired."""
+    difference = assets.compare(layer.s, layer.order.asset, list(rows.values()))
+    _mind_shrinking(layer, difference.there, difference.there - len(difference.gone))
+    for done in assets.write(layer.s, layer.order.asset, difference, at=layer.at):
+        layer.told(done, len(difference.changed) + len(difference.new))
+    for name, count in (("retired", len(difference.gone)), ("returned", difference.returned)):
+        if count:
+            layer.outcome.more[name] = count
+    same = {(row["owner"], row["number"]) for row in difference.same}
+    layer.outcome.unchanged += sum(key in same for key in taken)
+    layer.outcome.imported += sum(key not in same for key in taken)
 
 
 def _write_areas(layer: _Layer, located: list[_Located]) -> None:
@@ -446,6 +480,8 @@ def _write_areas(layer: _Layer, located: list[_Located]) -> None:
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
             continue
         row = {"kind": kind, "name": layer.text(one.row, layer.order.name), "geometry": _geojson(ground)}
+        if not layer.identified(one.row, row):
+            continue
         owners.append([_key(row)])
         if layer.once(_key(row), one.row):
             rows[_key(row)] = row
@@ -478,19 +514,13 @@ _WRITERS = {
 }
 
 
-def _take_away(layer: _Layer, table: Any, gone: Sequence[int], there: int, left: int) -> None:
-    """Deletes what the file no longer has, and counts it.
-
-    Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file.
-    """
+def _mind_shrinking(layer: _Layer, there: int, left: int) -> None:
+    """Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file."""
     if there >= FEW and 2 * left < there and not layer.order.shrink:
         raise Unusable(
             layer.source.path.name,
             f"would leave {left} of the {there} {layer.order.kind} that are here. If that is meant: --shrink",
         )
-    _delete(layer.s, table, gone)
-    if gone:
-        layer.outcome.more["removed"] = len(gone)
 
 
 def _exchange(
@@ -498,25 +528,55 @@ def _exchange(
 ) -> set[Any]:
     """Makes the table hold `rows` and nothing else (of the kind); returns the keys that it held before.
 
-    What is `derived` from the rows of the file follows them. What is the same stays untouched, so that
-    importing a file again writes nothing.
+    A row is known by its `source_id`, or else by all that it says. What is `derived` from the rows of the
+    file follows them. What is the same stays untouched, so that importing a file again writes nothing.
     """
-    names = list(next(iter(rows.values()), {}))
+    names = [name for name in next(iter(rows.values()), {}) if name != "source_id"]
+    identified = hasattr(table, "source_id")
     asked = select(table.id, *(getattr(table, name) for name in names))
-    known: set[Any] = set()
-    gone: list[int] = []
-    there = 0
+    if identified:
+        asked = asked.add_columns(table.source_id)
+    by_id: dict[str, tuple[int, Any]] = {}
+    by_words: dict[Any, list[tuple[int, str | None]]] = {}
+    there: set[int] = set()
     for row_id, *values in layer.s.execute(asked.where(table.kind == kind) if kind else asked):
-        key, there = _key(dict(zip(names, values, strict=True))), there + 1
-        if key in rows and key not in known:
-            known.add(key)
+        source_id = values.pop() if identified else None
+        words = _key(dict(zip(names, values, strict=True)))
+        there.add(row_id)
+        by_words.setdefault(words, []).append((row_id, source_id))
+        if source_id is not None:
+            by_id[source_id] = (row_id, words)
+    known: set[Any] = set()
+    changed: list[dict[str, Any]] = []
+    new: list[dict[str, Any]] = []
+    left: set[int] = set()
+    for key, row in rows.items():
+        own, words = row.get("source_id"), _key({name: row[name] for name in names})
+        if own is not None and own in by_id:
+            row_id, was = by_id[own]
+            if was == words:
+                known.add(key)
+            else:
+                changed.append(row | {"id": row_id})
         else:
-            gone.append(row_id)
-    if derived:
-        _delete(layer.s, table, gone)
-    else:
-        _take_away(layer, table, gone, there, len(rows))
-    _insert(layer, table, [row for key, row in rows.items() if key not in known])
+            free = (n for n in by_words.get(words, ()) if n[0] not in left and (own is None or n[1] is None))
+            row_id, _ = next(free, (0, None))
+            if not row_id:
+                new.append(row)
+                continue
+            known.add(key)
+            if own is not None:
+                changed.append({"id": row_id, "source_id": own})
+        left.add(row_id)
+    gone = sorted(there - left)
+    if not derived:
+        _mind_shrinking(layer, len(there), len(left))
+        if gone:
+            layer.outcome.more["removed"] = len(gone)
+    _delete(layer.s, table, gone)
+    for row in changed:
+        layer.s.execute(update(table).where(table.id == row.pop("id")).values(row))
+    _insert(layer, table, new)
     return known
 
 

@@ -139,7 +139,9 @@ def _exact(s: Session, query: str, limit: int) -> list[Place]:
     number = re.sub(r"^(pole|poste|tree|arbol|basket|papelera)\s+", "", words).upper()
     found += [
         Place(a.lat, a.lon, "asset", a.address, None, a.id)
-        for a in s.scalars(select(Asset).where(Asset.number == number).limit(limit))
+        for a in s.scalars(
+            select(Asset).where(Asset.number == number, Asset.retired_at.is_(None)).limit(limit)
+        )
     ]
     return found[:limit]
 

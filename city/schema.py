@@ -118,6 +118,7 @@ class Street(Base):
     name: Mapped[str]
     norm: Mapped[str] = mapped_column(index=True)
     line: Mapped[list[Any]]  # [[lon, lat], …]
+    source_id: Mapped[str | None] = mapped_column(String(80))  # what the city's own register calls it
     kind: Mapped[str] = mapped_column(String(20), default="street")  # street, avenue, lane
 
 
@@ -143,17 +144,33 @@ class Crossing(Base):
 
 
 class Asset(Base):
-    """A light pole, tree or litter basket from the city's own register."""
+    """A light pole, tree or litter basket from a register. Retired ones stay for the cases that name them."""
 
     __tablename__ = "assets"
-    __table_args__ = (UniqueConstraint("kind", "number"),)
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     number: Mapped[str] = mapped_column(String(40), index=True)
+    source_id: Mapped[str | None] = mapped_column(
+        String(80)
+    )  # what the register calls it, whatever its number
+    owner: Mapped[str] = mapped_column(String(80), default="")  # as the register names it; empty is the city
     lat: Mapped[float]
     lon: Mapped[float]
     cell: Mapped[str] = mapped_column(String(24), index=True)
     address: Mapped[str]  # readable, nearest
+    retired_at: Mapped[datetime | None]  # since when the register has it no more
+
+
+# A number may be given to another thing once the one that bore it is retired.
+Index(
+    "uq_assets_number",
+    Asset.kind,
+    Asset.owner,
+    Asset.number,
+    unique=True,
+    sqlite_where=text("retired_at IS NULL"),
+    postgresql_where=text("retired_at IS NULL"),
+)
 
 
 class Area(Base):
@@ -164,6 +181,7 @@ class Area(Base):
     kind: Mapped[str] = mapped_column(String(20), index=True)
     name: Mapped[str]
     geometry: Mapped[dict[str, Any]]
+    source_id: Mapped[str | None] = mapped_column(String(80))
 
 
 class Person(Base):

@@ -274,6 +274,9 @@ def imports() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--kind", required=True, type=click.Choice(LAYERS))
 @click.option("--name", default="", help="Column: street or area name, whole address, where an asset stands.")
+@click.option(
+    "--id", default="", help="Column: what the source itself calls a row, whatever its name becomes."
+)
 @click.option("--number", default="", help="Column: number of an asset or a house.")
 @click.option("--street", default="", help="Column: street of an address.")
 @click.option("--lat", default="", help="Column: latitude (or northing) in a CSV.")
@@ -281,6 +284,8 @@ def imports() -> None:
 @click.option("--crs", default="", help="Coordinate system, where the file does not say it: EPSG:2234.")
 @click.option("--asset", default="", help="What the assets are: pole, tree or basket.")
 @click.option("--prefix", default="", help='Put before every number of an asset: "B-".')
+@click.option("--owner", default="", help="Column: whose an asset is; empty where it is the city's.")
+@click.option("--owner-name", default="", help="Whose all assets of the file are.")
 @click.option("--area-kind", default="", help="neighborhood (default), park, water, rail, ward …")
 @click.option("--major", default="=", help="COLUMN=VALUE of streets to be drawn as avenues.")
 @click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")

@@ -90,7 +90,11 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
 def _place(s: Session, op: Operation) -> Place | None:
     """Where it is: a pole by its number, a point, or an address by its words; None where nobody knows."""
     number = work.text(op, "asset").strip().upper()
-    asset = s.scalars(select(Asset).where(Asset.number == number).limit(1)).first() if number else None
+    asset = (
+        s.scalars(select(Asset).where(Asset.number == number, Asset.retired_at.is_(None)).limit(1)).first()
+        if number
+        else None
+    )
     if asset:
         return Place(asset.lat, asset.lon, "asset", asset.address, None, asset.id)
     lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))

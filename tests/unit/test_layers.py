@@ -5,10 +5,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import LAMP, Town
-from ground import feature, geojson, line, names, point, put, side_lines, square, table
+from ground import NOW, feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
 from city import db, events, layers, places, sources
@@ -103,20 +104,97 @@ def test_assets_are_found_by_number_and_told_by_the_nearest_address(town: Town, 
     assert (found.label, found.source) == ("12 Elm St", "asset")
 
 
-def test_an_asset_keeps_its_row_where_a_case_points_to_it(town: Town, tmp_path: Path) -> None:
+def test_an_asset_that_is_gone_is_retired_and_comes_back_as_what_it_was(town: Town, tmp_path: Path) -> None:
     put(town, geojson(tmp_path, point("1", 39.6, -71.2), point("2", 39.6, -71.21)), POLES)
     with town.at_work() as scene:
         first = scene.s.scalars(select(Asset).where(Asset.number == "1")).one()
         case = scene.report(place=replace(LAMP, asset_id=first.id, source="asset")).case
         kept, case_id = first.id, case.id
     outcome = put(town, geojson(tmp_path, point("3", 39.6, -71.22)), POLES)
-    assert outcome.more["kept"] == 1
-    assert names(town, Asset.number) == ["1", "3"]
-    moved = put(town, geojson(tmp_path, point("1", 39.61, -71.2), point("3", 39.6, -71.22)), POLES)
-    assert (moved.imported, moved.unchanged) == (1, 1)
+    assert outcome.more["retired"] == 2
     with db.reading(town.engine) as s:
+        assert s.get_one(Asset, kept).retired_at == NOW
         assert s.get_one(Case, case_id).asset_id == kept
+        assert places.find(s, "pole 1") == []
+    moved = put(town, geojson(tmp_path, point("1", 39.61, -71.2), point("3", 39.6, -71.22)), POLES)
+    assert (moved.imported, moved.unchanged, moved.more) == (1, 1, {"returned": 1, "outside": 0})
+    with db.reading(town.engine) as s:
+        assert s.get_one(Asset, kept).retired_at is None
         assert s.get_one(Asset, kept).lat == 39.61
+        assert [place.asset_id for place in places.find(s, "pole 1")] == [kept]
+
+
+def test_a_thing_keeps_its_row_by_the_registers_id_whatever_its_number(town: Town, tmp_path: Path) -> None:
+    known = replace(POLES, id="KEY")
+    put(town, geojson(tmp_path, pole(7, "1", 39.6), pole(8, "2", 39.61)), known)
+    ids = numbered(town)
+    outcome = put(town, geojson(tmp_path, pole(7, "2", 39.6), pole(8, "1", 39.62)), known)
+    assert (outcome.imported, outcome.unchanged) == (2, 0)
+    assert numbered(town) == {"2": ids["1"], "1": ids["2"]}
+    assert put(town, geojson(tmp_path, pole(7, "2", 39.6), pole(8, "1", 39.62)), known).unchanged == 2
+    again = put(town, geojson(tmp_path, pole(9, "2", 39.6), pole(8, "1", 39.62)), known)
+    assert (again.imported, again.unchanged, again.more["retired"]) == (1, 1, 1)
+    assert numbered(town)["2"] not in ids.values()
+
+
+def test_ids_are_taken_over_by_what_was_there_without(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, pole(7, "1", 39.6)), POLES)
+    ids = numbered(town)
+    put(town, geojson(tmp_path, pole(7, "1", 39.6)), replace(POLES, id="KEY"))
+    put(town, geojson(tmp_path, pole(7, "5", 39.6)), replace(POLES, id="KEY"))
+    assert numbered(town) == {"5": ids["1"]}
+
+
+def test_streets_and_areas_keep_their_rows_by_id_too(town: Town, tmp_path: Path) -> None:
+    known = replace(STREETS, id="KEY")
+    elm = [(-71.21, 39.6), (-71.2, 39.6)]
+    put(town, geojson(tmp_path, line("Elm St", elm, KEY=1), line("Oak St", elm, KEY=2)), known)
+    with db.reading(town.engine) as s:
+        before = dict(s.execute(select(Street.source_id, Street.id)).all())
+    outcome = put(town, geojson(tmp_path, line("Liberty St", elm, KEY=1), line("Oak St", elm, KEY=2)), known)
+    assert (outcome.imported, outcome.unchanged) == (1, 1)
+    with db.reading(town.engine) as s:
+        assert dict(s.execute(select(Street.source_id, Street.id)).all()) == before
+        assert s.scalar(select(Street.norm).where(Street.source_id == "1")) == "liberty street"
+    wards = Order("areas", name="NAME", area_kind="ward", id="KEY")
+    for name in ("Ward 1", "First Ward"):
+        put(town, geojson(tmp_path, square(name) | {"id": 9}), replace(wards, id="id"))
+    with db.reading(town.engine) as s:
+        assert s.execute(select(Area.name, Area.source_id).where(Area.kind == "ward")).all() == [
+            ("First Ward", "9")
+        ]
+
+
+def test_one_id_for_two_things_is_rejected_with_its_place(town: Town, tmp_path: Path) -> None:
+    file = geojson(tmp_path, pole(7, "1", 39.6), pole(7, "2", 39.61), pole("", "3", 39.61))
+    assert put(town, file, replace(POLES, id="KEY")).rejected == 2
+    assert side_lines(file) == [
+        ("2", "the id '7' stands for another one already (feature 1)"),
+        ("3", "has no KEY"),
+    ]
+    with pytest.raises(Unusable, match="--id: addresses have none"):
+        put(town, table(tmp_path, {"ADDRESS": "1 Elm St", "LAT": 1, "LON": 2}), replace(ADDRESSES, id="LAT"))
+
+
+def test_the_lights_of_a_utility_stand_beside_the_citys_own(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, pole(1, "1", 39.6), pole(2, "2", 39.61)), POLES)
+    theirs = geojson(tmp_path, pole(1, "1", 39.62))
+    assert put(town, theirs, replace(POLES, owner_name="Harbor Electric")).imported == 1
+    assert put(town, geojson(tmp_path, pole(2, "2", 39.61)), POLES).more["retired"] == 1
+    with db.reading(town.engine) as s:
+        held = s.execute(select(Asset.number, Asset.owner).where(Asset.retired_at.is_(None))).all()
+    assert sorted(held) == [("1", "Harbor Electric"), ("2", "")]
+    with pytest.raises(Unusable, match="--owner, --owner-name: only one of them"):
+        put(town, theirs, replace(POLES, owner="KEY", owner_name="Harbor Electric"))
+
+
+def test_a_light_that_changes_its_owner_keeps_its_row(town: Town, tmp_path: Path) -> None:
+    owned = replace(POLES, owner="OWNER")
+    put(town, geojson(tmp_path, pole(1, "1", 39.6, OWNER=""), pole(2, "2", 39.6, OWNER="Harbor")), owned)
+    ids = numbered(town)
+    put(town, geojson(tmp_path, pole(1, "1", 39.6, OWNER="Harbor"), pole(3, "3", 39.6, OWNER="")), owned)
+    with db.reading(town.engine) as s:
+        assert s.get_one(Asset, ids["1"]).owner == "Harbor"
 
 
 def test_areas_replace_their_own_kind_only(town: Town, tmp_path: Path) -> None:
@@ -134,9 +212,9 @@ def test_a_file_that_would_empty_a_register_is_asked_about_first(town: Town, tmp
     few = geojson(tmp_path, *(point(number, *at) for number, at in list(row.items())[:5]))
     with pytest.raises(Unusable, match="would leave 5 of the 20 assets that are here"):
         put(town, few, POLES)
-    assert len(names(town, Asset.number)) == len(row)
-    assert put(town, few, replace(POLES, shrink=True)).more["removed"] == 15
-    assert len(names(town, Asset.number)) == 5
+    assert len(numbered(town)) == len(row)
+    assert put(town, few, replace(POLES, shrink=True)).more["retired"] == 15
+    assert len(numbered(town)) == 5
 
 
 @pytest.mark.parametrize("order", [POLES, Order("addresses", name="POLE")])
@@ -323,6 +401,16 @@ def test_the_side_file_goes_when_all_is_well(town: Town, tmp_path: Path) -> None
     assert side == f"{file}.rejected.csv"
     assert put(town, geojson(tmp_path, point("1", 39.6, -71.2)), POLES).side_file is None
     assert not Path(side).exists()
+
+
+def pole(key: object, number: str, lat: float, **properties: Any) -> dict[str, Any]:
+    return feature("Point", [-71.2, lat], POLE=number, KEY=key, **properties)
+
+
+def numbered(town: Town) -> dict[str, int]:
+    """The things in use: number → row."""
+    with db.reading(town.engine) as s:
+        return dict(s.execute(select(Asset.number, Asset.id).where(Asset.retired_at.is_(None))).all())
 
 
 @pytest.mark.slow
