@@ -1,4 +1,4 @@
-"""The registers of poles, trees and baskets: each thing keeps its row, what a register lost is retired."""
+"""The registers of poles, trees and baskets: which thing is which, whose it is, and what was retired."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from city.schema import Asset
+from city.schema import Asset, Owner
 
 AT_ONCE = 2000
 COLUMNS = ("number", "owner", "source_id", "address", "lat", "lon", "cell")
@@ -80,6 +80,13 @@ def write(s: Session, kind: str, difference: Difference, *, at: datetime) -> Ite
     for rows in _pieces(difference.new):
         s.execute(insert(Asset), [row | {"kind": kind} for row in rows])
         yield (done := done + len(rows))
+
+
+def owner_of(s: Session, asset: Asset) -> Owner | None:
+    """Whose it is, where that is not the city; None as well where the city file does not name the owner."""
+    if not asset.owner:
+        return None
+    return next((owner for owner in s.scalars(select(Owner)) if asset.owner.casefold() in owner.names), None)
 
 
 def _matched(rows: Sequence[dict[str, Any]], there: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:

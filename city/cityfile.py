@@ -21,6 +21,7 @@ from city.worktime import Calendar
 MOST_BYTES = 10_000_000  # of a city file or a logo
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
+WEB = 'web = "https://www.example.org/outages"'
 LOGO = 'logo = "logo.svg"'
 DATATYPES = ("string", "number", "datetime", "text", "singlevaluelist", "multivaluelist")  # Open311's
 
@@ -69,6 +70,21 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """A utility or whoever else mends things of its own.
+
+    `names` are what registers call it, case folded, its own name and code among them. `phone` and `web` are
+    empty where the file does not say.
+    """
+
+    code: str
+    name: str
+    names: frozenset[str]
+    phone: str
+    web: str
+
+
+@dataclass(frozen=True)
 class Topic:
     """What a conversation is about, and who knows about it."""
 
@@ -99,11 +115,16 @@ class CityFile:
     services: tuple[Service, ...]
     routing: tuple[Rule, ...]
     topics: tuple[Topic, ...]
+    owners: tuple[Owner, ...]
 
     @property
     def line(self) -> Calendar | None:
         """When somebody answers the phone; None where the file does not say."""
         return self.calendars.get(LINE)
+
+    def owner(self, words: str) -> Owner | None:
+        """The owner that a register calls so; None for one that the file does not name."""
+        return next((owner for owner in self.owners if words.casefold() in owner.names), None)
 
     def of_group(self, code: str) -> tuple[Service, ...]:
         """The services behind a tile, in the order of their chips."""
@@ -170,6 +191,7 @@ def parse(text: str, name: str) -> CityFile:
         services=services,
         routing=tuple(_rules(top, departments, groups, services)),
         topics=tuple(_topics(top, languages, {d.code for d in departments})),
+        owners=tuple(_owners(top)),
     )
     top.refuse_rest()
     return city
@@ -281,6 +303,24 @@ def _topics(top: Table, languages: tuple[str, ...], departments: set[str]) -> It
     for code, row in top.tables("topics", "[topics.taxes]"):
         yield Topic(code, row.words("names", languages), row.one_of("department", departments))
         row.refuse_rest()
+
+
+def _owners(top: Table) -> Iterator[Owner]:
+    if not top.has("owners"):
+        return
+    seen: set[str] = set()
+    for code, row in top.tables("owners", "[owners.harbor-electric]"):
+        name = row.text("name", 'name = "Harbor Electric"')
+        known = row.texts("known_as", 'known_as = ["HECO"]') if row.has("known_as") else []
+        names = frozenset(words.casefold() for words in (code, name, *known))
+        if twice := seen & names:
+            raise row.wrong("name", f"{min(twice)!r} is another owner already", 'name = "Harbor Electric"')
+        web = row.text("web", WEB, "")
+        if web and not re.fullmatch(r"https?://\S+", web):
+            raise row.wrong("web", f"{web!r} is no address of a page", WEB)
+        yield Owner(code, name, names, row.text("phone", 'phone = "1-800-555-0100"', ""), web)
+        row.refuse_rest()
+        seen |= names
 
 
 def _rules(

@@ -127,7 +127,7 @@ class _Author:
         self.day = now.astimezone(promises.zone_of(next(iter(self.services.values()))))
         self.days = list(accumulate(map(self._busy, range(PAST_DAYS, 0, -1))))
         self.assets: dict[str | None, list[Asset]] = {}
-        for asset in s.scalars(select(Asset).order_by(Asset.id)):
+        for asset in s.scalars(select(Asset).where(Asset.owner == "").order_by(Asset.id)):
             self.assets.setdefault(asset.kind, []).append(asset)
         staff = [(person, people.actor(person)) for person in s.scalars(select(Person).order_by(Person.id))]
         self.dispatcher = next(actor for _, actor in staff if DISPATCHER in actor.roles)

@@ -91,6 +91,7 @@ NEIGHBOURHOODS = (
 )
 SHORTEST_STREET = 90.0
 FIRST_FEEDER, POLES_A_FEEDER = 15, 130
+UTILITY, UTILITY_FEEDER = "Harbor Electric", 17  # whose poles are not the city's: see larkhaven.toml
 SURROUNDINGS = 7000.0  # how far the river is drawn past the boundary
 
 
@@ -374,7 +375,9 @@ def _address_row(spot: Spot) -> dict[str, Any]:
 
 
 def _asset_row(thing: Thing) -> dict[str, Any]:
-    return {"kind": thing.kind, "number": thing.label, "address": thing.address, **_position(thing)}
+    whose = UTILITY if thing.kind == "pole" and thing.label.startswith(f"{UTILITY_FEEDER}-") else ""
+    told = {"kind": thing.kind, "number": thing.label, "owner": whose, "address": thing.address}
+    return told | _position(thing)
 
 
 def _position(spot: Spot) -> dict[str, Any]:

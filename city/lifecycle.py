@@ -55,7 +55,8 @@ MOVES: Final = {
         Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR)),
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,)),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,)),
-        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW)),
+        # The system's own: a report names a thing that is not the city's, see reports.take().
+        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW, SYSTEM)),
         Move("resume", (WAITING,), None, (DISPATCHER, CREW)),
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,)),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -49,7 +49,7 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
 
 
 def enact(s: Session, city: CityFile) -> None:
-    """Writes departments, services and topics as the file has them.
+    """Writes departments, services, topics and owners as the file has them.
 
     A service or topic that left the file keeps its row, since old cases and contacts name it; it is offered
     no more.
@@ -62,6 +62,8 @@ def enact(s: Session, city: CityFile) -> None:
         s.merge(schema.Service(**{name: value for name, value in vars(service).items() if name in columns}))
     for topic in city.topics:
         s.merge(schema.Topic(**vars(topic)))
+    s.execute(delete(schema.Owner))  # nothing points at one: assets hold what their register says
+    s.add_all(schema.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
     s.flush()
 
 

@@ -66,6 +66,12 @@ def waits_for(case: Case) -> str | None:
     return next((p.why for p in case.pauses if p.ended_at is None), None)
 
 
+def owner_waited_for(case: Case) -> str:
+    """Whose the asset is that the case waits for, as its register says; empty where it waits for no owner."""
+    owned = case.state == WAITING and waits_for(case) == "utility" and case.asset
+    return case.asset.owner if owned and case.asset else ""
+
+
 def pause(case: Case, why: str, at: datetime) -> None:
     """Stops the clock, if it runs."""
     if not any(p.ended_at is None for p in case.pauses):

@@ -89,6 +89,7 @@ class Sight:
     proof: Proof | None
     steps: list[Step]
     merged_into: str | None = None
+    owner: str = ""  # whom it waits for, as the register of assets names it
     metres: float | None = None
 
     @property
@@ -441,6 +442,7 @@ def _sight(
         state=case.state,
         standing=promises.standing(case, now),
         wait_reason=promises.waits_for(case) if case.state == WAITING else None,
+        owner=promises.owner_waited_for(case),
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,

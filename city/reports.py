@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, erasures, events, geo, locks, people, photos, places, promises
+from city import assets, cases, erasures, events, geo, locks, people, photos, places, promises
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
@@ -27,6 +27,7 @@ from city.lifecycle import (
 )
 from city.places import Place
 from city.schema import (
+    Asset,
     Case,
     Claim,
     DeclaredPhoto,
@@ -87,6 +88,8 @@ def take(
 ) -> Report:
     """The one way in. The same key twice gives the same report.
 
+    A case about a thing of another owner, whom the city file names, waits for that utility from the start.
+
     Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
     `answer_unknown`, `unknown_case`; `erased` for one that was erased before a restore lost it.
     """
@@ -116,6 +119,8 @@ def take(
         promises.hurry(case, at)
     if joined:
         cases.touched(s, case)
+    elif _is_anothers(s, case, telling):
+        cases.wait(s, case, "utility", by=people.THE_SYSTEM, at=at, origin=origin)
     return report
 
 
@@ -370,6 +375,16 @@ def _checked(s: Session, telling: Telling) -> Service:
         if answer and choices and answer not in choices:
             raise Refused("answer_unknown", question=question["code"])
     return service
+
+
+def _is_anothers(s: Session, case: Case, telling: Telling) -> bool:
+    """Whether somebody else than the city mends it, so that the city's clock must not run.
+
+    Danger waits for nobody, and a crew that stands before it decides itself.
+    """
+    if case.asset_id is None or case.urgent or telling.channel == "crew":
+        return False
+    return assets.owner_of(s, s.get_one(Asset, case.asset_id)) is not None
 
 
 def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:

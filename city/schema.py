@@ -103,6 +103,14 @@ class Service(Base):
     department: Mapped[Department] = relationship()
 
 
+class Owner(Base):
+    """A utility or whoever else mends things of its own. `names` are what registers call it, case folded."""
+
+    __tablename__ = "owners"
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    names: Mapped[list[Any]]
+
+
 class Topic(Base):
     """What a Contact was about, and whose business that is."""
 

@@ -10,6 +10,7 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
 from city import promises
+from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
 
@@ -22,7 +23,8 @@ def init(app: Flask) -> None:
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, unsettled=unsettled, refusal=refusal,
-        channel=channel, tongue=tongue, asset=asset, role=role, role_does=role_does, letter=letter,
+        channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
+        role_does=role_does, letter=letter,
     )  # fmt: skip
 
 
@@ -74,7 +76,8 @@ def promise(case: Any) -> str:
     if case.state == CANCELLED:
         return _("Withdrawn")
     if case.state == WAITING:
-        return waits_for(_wait_reason(case))
+        whose = owner(case)
+        return _("Waiting for %(name)s", name=whose.name) if whose else waits_for(_wait_reason(case))
     at = access.now()
     if case.due_at < at:
         late = at - case.due_at
@@ -85,6 +88,17 @@ def promise(case: Any) -> str:
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
     return _("By %(day)s", day=day(case.due_at))
+
+
+def owner(case: Any) -> Owner | None:
+    """Whom a stranger's Sight or a case waits for, as the city file has it; None where it names nobody."""
+    words = case.owner if hasattr(case, "owner") else promises.owner_waited_for(case)
+    return access.here().city.owner(words) if words else None
+
+
+def belongs(thing: Any) -> Owner | None:
+    """Whose an asset is, as the city file has it."""
+    return access.here().city.owner(thing.owner)
 
 
 def waits_for(code: str | None) -> str:

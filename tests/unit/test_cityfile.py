@@ -360,10 +360,10 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|owners|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
     r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
-NAMED = re.compile(r"^(departments|groups|services|topics|calendars|files)\.(?:logo\.svg|[^.]+)")
+NAMED = re.compile(r"^(departments|groups|services|topics|owners|calendars|files)\.(?:logo\.svg|[^.]+)")
 
 
 def _general(key: str) -> str:

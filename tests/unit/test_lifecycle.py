@@ -10,7 +10,7 @@ assign | new, accepted, assigned, underway, waiting | assigned | dispatcher, sup
 unassign | assigned, underway | accepted | dispatcher, supervisor
 start | assigned | underway | crew
 pause | underway | assigned | crew
-wait | new, accepted, assigned, underway | waiting | dispatcher, crew
+wait | new, accepted, assigned, underway | waiting | dispatcher, crew, system
 resume | waiting | - | dispatcher, crew
 make safe | assigned, underway | accepted | crew
 needs parts | assigned, underway | waiting | crew

@@ -1,0 +1,71 @@
+"""A light that the city does not own: what the resident, the mail and the dispatcher read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from factories import LAMP, SECRET, Town
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city import reports
+from city.schema import Asset, Message, Report, Subscription
+from pwa import mail
+
+NAMED = {
+    "": ("This belongs to Harbor Electric, not to the city.", "Waiting for Harbor Electric"),
+    "/es": ("Esto es de Harbor Electric, no de la ciudad.", "En espera de Harbor Electric"),
+}
+
+
+@pytest.mark.parametrize("prefix", NAMED)
+def test_the_resident_is_told_who_mends_it_and_how_to_reach_them(
+    town: Town, client: FlaskClient, app: Flask, prefix: str
+) -> None:
+    number, key = told(town)
+    token = reports.token_for(SECRET, key)
+    client.get(f"/s/{token}")
+    explained, waiting = NAMED[prefix]
+    for page in (f"/sent/{number}", f"/case/{number[:-2]}"):
+        words = client.get(prefix + page).get_data(as_text=True)
+        assert explained in words
+        assert waiting in words
+        assert 'href="tel:1-800-555-0100"' in words
+        assert "https://harbor-electric.example/outages" in words
+    assert "Done by" not in client.get(f"/sent/{number}").get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("lang", "prefix"), [("en", ""), ("es", "/es")])
+def test_the_receipt_says_it_too(town: Town, app: Flask, lang: str, prefix: str) -> None:
+    number, _key = told(town)
+    with town.at_work() as scene:
+        report = scene.s.query(Report).one()
+        reports.subscribe(scene.s, report, "ana@town.test", lang=lang, at=town.now)
+        row = scene.s.query(Subscription).one()
+        letter = mail.render(app)(scene.s, Message(kind="receipt", subscription=row, event_seq=1))
+        assert letter
+        words = letter.get_content()
+        scene.s.rollback()
+    assert NAMED[prefix][0] in words
+    assert "1-800-555-0100" in words
+    assert number in words
+
+
+def test_the_dispatcher_sees_whose_it_is(town: Town, log_in: Callable[[str], FlaskClient]) -> None:
+    number, _key = told(town)
+    page = log_in("dispatcher").get(f"/dispatch/cases/{number[:-2]}").get_data(as_text=True)
+    assert "Belongs to Harbor Electric" in page
+    other, _key = told(town, owner="Nobody Known", number="U-2")
+    page = log_in("dispatcher").get(f"/dispatch/cases/{other[:-2]}").get_data(as_text=True)
+    assert "Belongs to Nobody Known" in page
+    assert "not in the city file" in page
+
+
+def told(town: Town, owner: str = "HECO", number: str = "U-1") -> tuple[str, str]:
+    """A report about a pole: its number and key."""
+    with town.at_work() as scene:
+        pole = Asset(kind="pole", number=number, owner=owner, address="", lat=39.6, lon=-71.2, cell="")
+        scene.s.add(pole)
+        scene.s.flush()
+        report = scene.report(place=replace(LAMP, source="asset", asset_id=pole.id))
+        return report.number, report.key
