@@ -21,7 +21,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, events, geo, people, photos, promises, reports
+from city import bulk, demo_figures, developing, events, geo, people, photos, promises, reports
 from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
@@ -111,7 +111,7 @@ class _Author:
     """Invents tales. One transaction long."""
 
     def __init__(
-        self, s: Session, secret: str, album: dict[str, photos.Developed], chance: Random, now: datetime
+        self, s: Session, secret: str, album: dict[str, developing.Developed], chance: Random, now: datetime
     ) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
         self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
@@ -539,10 +539,10 @@ def _again() -> float:
     return demo_figures.NEAR_SHARE - demo_figures.MERGED_SHARE - 0.05  # chance alone brings a twentieth
 
 
-def _album(settings: Settings) -> dict[str, photos.Developed]:
+def _album(settings: Settings) -> dict[str, developing.Developed]:
     """The drawn pictures by name; their bytes are in the store when this returns."""
     store = photos.open_store(settings)
-    album = {path.stem: photos.develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
+    album = {path.stem: developing.develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
     for picture in album.values():
         names = _names(picture)
         for size, jpeg in picture.jpegs.items():
@@ -550,5 +550,5 @@ def _album(settings: Settings) -> dict[str, photos.Developed]:
     return album
 
 
-def _names(picture: photos.Developed) -> dict[str, str]:
+def _names(picture: developing.Developed) -> dict[str, str]:
     return {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in picture.jpegs.items()}

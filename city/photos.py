@@ -1,14 +1,11 @@
-"""Photos: strangers' bytes verified, turned upright, stripped and sized; staged, attached, stored, erased."""
+"""Photos: staged, attached, stored, erased. How bytes become one is in developing.py."""
 
 import hashlib
-import io
 import logging
 import re
 import shutil
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -17,29 +14,18 @@ from urllib.parse import parse_qs, urlsplit
 from boto3.session import Session as Boto
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from PIL import Image, ImageCms
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import disk
 from city.db import reading, transaction
+from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
 from city.schema import DeclaredPhoto, Photo
 from city.settings import Settings
 
-SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
-MAX_UPLOAD = 20_000_000  # bytes
-MAX_PIXELS = 40_000_000
-MAX_PIXELS_WHOLE = 20_000_000  # of PNG and WebP, which unpack whole: a JPEG shrinks while it is read
-MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
 MAX_PHOTOS = 5
-QUALITY = 82
-MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
 
 UNSENT_LIFE = timedelta(hours=24)  # a form left open overnight still finds its photos
 # Strangers' forms may fill so much of the disk, and no more than a tenth of it.
@@ -49,65 +35,8 @@ FORM = "form:"  # how `staged_for` begins for a resident's form
 # A folder is written before its row is committed: a young one without a row may only be early.
 FOLDER_GRACE = timedelta(hours=1)
 
-# A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-
 HASH = re.compile("[0-9a-f]{64}")  # what bytes in a store are called
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB.
-_unpacking = threading.BoundedSemaphore(2)
 log = logging.getLogger(__name__)
-
-
-class BadPhoto(Exception):
-    """An upload that is not taken.
-
-    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form), or
-    no_room (in all forms together).
-    """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Developed:
-    """An upload made into clean JPEGs by size; `width` and `height` are the full one's, in px."""
-
-    upload_sha256: str
-    width: int
-    height: int
-    jpegs: dict[str, bytes]
-
-
-def develop(source: BinaryIO | bytes) -> Developed:
-    """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
-
-    Takes JPEG (MPO included), PNG and WebP, told by content and never by name; of an animation the first
-    picture. Raises BadPhoto. Slow (a third of a second for 12 megapixels): call it before the transaction
-    and hand the result to stage().
-    """
-    data = _received(source)
-    with _unpacking:
-        picture = _unpacked(data)
-        jpegs = {}
-        for size, edge in SIZES.items():
-            _shrink(picture, edge)
-            jpegs[size] = _jpeg(picture)
-            if size == "full":
-                width, height = picture.size
-    return Developed(hashlib.sha256(data).hexdigest(), width, height, jpegs)
 
 
 def stage(
@@ -478,114 +407,6 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
     for folder in strays:
         shutil.rmtree(folder, ignore_errors=True)
     return len(unsent) + len(strays)
-
-
-def _received(source: BinaryIO | bytes) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    else:
-        parts: list[bytes] = []
-        left = MAX_UPLOAD + 1
-        while left and (part := source.read(left)):  # a socket gives less than it was asked for
-            parts.append(part)
-            left -= len(part)
-        data = b"".join(parts)
-    if len(data) > MAX_UPLOAD:
-        raise BadPhoto("too_large")
-    return data
-
-
-def _unpacked(data: bytes) -> Image.Image:
-    """An upright sRGB picture no larger than the full size."""
-    kind = _kind(data)
-    try:
-        with kind(io.BytesIO(data)) as file:
-            most = MAX_PIXELS if kind is JpegImageFile else MAX_PIXELS_WHOLE
-            if file.width * file.height > most or max(file.size) > MAX_EDGE:
-                raise BadPhoto("too_many_pixels")
-            _skip_detail(file)
-            file.load()
-            orientation, profile = _orientation(file), file.info.get("icc_profile")
-            picture = _flat(file)
-        _shrink(picture, SIZES["full"])
-        picture = _srgb(picture, profile)
-        return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
-    except BadPhoto:
-        raise
-    except Image.DecompressionBombError:  # WebP is measured by Pillow, before it reserves the canvas
-        raise BadPhoto("too_many_pixels") from None
-    except Exception as fault:  # a decoder fed by strangers may raise anything
-        raise BadPhoto("broken") from fault
-
-
-def _kind(data: bytes) -> type[ImageFile]:
-    # The plugins themselves, not Image.open: nothing but these three is tried, and an MPO is its first JPEG.
-    if data.startswith(b"\xff\xd8\xff"):
-        if data.count(b"\xff\xda") > MAX_SCANS:
-            raise BadPhoto("broken")
-        return JpegImageFile
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImageFile
-    raise BadPhoto("not_a_photo")
-
-
-def _skip_detail(file: ImageFile) -> None:
-    """Lets the JPEG decoder leave out detail that the full size cannot show."""
-    # The box has the photo's own aspect: of a square one only the shorter edge would decide.
-    scale = SIZES["full"] / max(file.size)
-    if scale < 1:
-        file.draft("RGB", (int(file.width * scale), int(file.height * scale)))
-
-
-def _orientation(file: ImageFile) -> int:
-    """The EXIF (or XMP) orientation 1 to 8; 1 where it cannot be read: the photo matters more."""
-    try:
-        return int(file.getexif().get(ORIENTATION, 1))
-    except Exception:  # malformed EXIF raises half a dozen different errors
-        return 1
-
-
-def _flat(file: Image.Image) -> Image.Image:
-    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white."""
-    if file.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
-        picture = file.point(lambda grey: grey * (1 / 256)).convert("L")
-    elif file.has_transparency_data:
-        clear = file if file.mode == "RGBA" else file.convert("RGBA")  # a copy may weigh 160 MB
-        picture = Image.new("RGB", clear.size, "white")
-        picture.paste(clear, mask=clear)
-    else:
-        picture = file.convert({"1": "L", "L": "L", "CMYK": "CMYK"}.get(file.mode, "RGB"))
-    return picture
-
-
-def _shrink(picture: Image.Image, edge: int) -> None:
-    picture.thumbnail((edge, edge), reducing_gap=2.0)
-
-
-def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
-        try:
-            return (
-                ImageCms.profileToProfile(
-                    picture,
-                    ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                    ImageCms.createProfile("sRGB"),
-                    outputMode="RGB",
-                )
-                or picture
-            )
-        except Exception:
-            log.info("A colour profile could not be used; the colours are taken as they are")
-    return picture.convert("RGB")
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    picture.info = {}  # Pillow would write a comment that it finds there
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY, progressive=True, optimize=True)
-    return out.getvalue()
 
 
 def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:

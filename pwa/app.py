@@ -13,7 +13,7 @@ from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from city import db, photos, restoring
+from city import db, developing, photos, restoring
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.pages import account, admin, cases, crew, dispatch, fieldwork, phones, resident
@@ -28,7 +28,7 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
-MAX_REQUEST = 5 * photos.MAX_UPLOAD + 1_000_000
+MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
 
 
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> Flask:

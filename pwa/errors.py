@@ -9,8 +9,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from city.developing import BadPhoto
 from city.lifecycle import Refused
-from city.photos import BadPhoto
 from pwa.filters import outcome, state
 
 log = logging.getLogger("cityline")
@@ -75,7 +75,9 @@ def words(refused: Refused | BadPhoto) -> str:
         "known_crew": _("There is a crew of that name already."),
         "last_administrator": _("Somebody must be able to let others in. Name another administrator first."),
         "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
-        "not_a_photo": _("That file is not a photo we can read. Choose a JPEG, PNG or WebP picture."),
+        "not_a_photo": _(
+            "That file is not a photo we can read. Choose a JPEG, HEIC, AVIF, PNG or WebP picture."
+        ),
         "broken": _("That photo is damaged and cannot be read. Take it again."),
         "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
         "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),

@@ -22,7 +22,7 @@ def init(app: Flask) -> None:
     app.jinja_env.filters.update(
         t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
-        deed=deed, unsettled=unsettled, refusal=refusal,
+        deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         role_does=role_does, letter=letter,
     )  # fmt: skip
@@ -204,6 +204,19 @@ def step(kind: str) -> str:
         "photo failed": _("A photo did not arrive, or is none"),
     }
     return str(words.get(kind, kind))
+
+
+def photo_fault(code: str) -> str:
+    """Why a crew's photo is not here, for staff."""
+    words = {
+        "late": _("Not here after three days. It is still asked for."),
+        "not_a_photo": _("The file is no photo."),
+        "broken": _("It arrived damaged and cannot be read."),
+        "too_large": _("It is larger than 20 MB."),
+        "too_many_pixels": _("The picture is too large to open safely."),
+        "photo_attached": _("It belongs to another case already."),
+    }
+    return words.get(code, "")
 
 
 def standing(code: str) -> str:

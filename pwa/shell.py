@@ -59,12 +59,17 @@ BUNDLES = {
               "screens/common", "screens/desks", "screens/office", "screens/small", "utilities"),
 }  # fmt: skip
 
+# What a file chooser offers; developing.py looks at the content. By name too: many computers know no HEIC.
+PHOTO_FORMATS = "image/jpeg,image/heic,image/heif,image/avif,image/png,image/webp,.heic,.heif,.avif"
+
 bp = Blueprint("shell", __name__)
 
 
 def init(app: Flask) -> None:
-    """Gives asset(), css(), logo() and the icons to every template."""
-    app.jinja_env.globals.update(asset=asset, css=css, logo=logo, own_logo=own_logo, sprite=_sprite())
+    """Gives asset(), css(), logo(), the icons and what a photo may be to every template."""
+    app.jinja_env.globals.update(
+        asset=asset, css=css, logo=logo, own_logo=own_logo, sprite=_sprite(), photo_formats=PHOTO_FORMATS
+    )
 
 
 def release() -> str:

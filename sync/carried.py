@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from city import people, photos
+from city import developing, people, photos
 from city.db import reading
 from city.events import Actor
 from city.lifecycle import Refused
@@ -58,7 +58,7 @@ def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, a
         try:
             _photo(engine, store, settings, sender.device_id, photo, by, at)
             counted["photos"] += 1
-        except (photos.BadPhoto, uploads.WrongBytes, uploads.TooMuch, binascii.Error):
+        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, binascii.Error):
             counted["photos_refused"] += 1
     return counted
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from city import cases, locks, photos
+from city import cases, developing, locks
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people import THE_SYSTEM
@@ -49,7 +49,7 @@ def declare(
         row = DeclaredPhoto(
             operation_id=operation_id, id=photo.id, device_id=device_id, sha256=photo.sha256,
             bytes=photo.bytes, position=position, declared_at=at,
-            fault="too_large" if photo.bytes > photos.MAX_UPLOAD else None,
+            fault="too_large" if photo.bytes > developing.MAX_UPLOAD else None,
         )  # fmt: skip
         here = sent(s, device_id, photo.id)
         if here and here.upload_sha256 == photo.sha256:

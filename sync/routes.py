@@ -28,7 +28,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import boots, logins, people, photos, reports
+from city import boots, developing, logins, people, photos, reports
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
@@ -299,7 +299,7 @@ def photo_piece(photo_id: str) -> Response:
         return _offset(422, 0, False, fault="digest")
     except uploads.TooMuch:
         return _offset(413, 0, False, fault="too_large")
-    except photos.BadPhoto as bad:
+    except developing.BadPhoto as bad:
         return _offset(422, 0, False, fault=bad.code)
     return _offset(200, arrived, arrived == length)
 

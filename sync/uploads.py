@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import photos
+from city import developing, photos
 from city.db import transaction
+from city.developing import BadPhoto
 from city.events import Actor
 from sync import declared
 
@@ -62,7 +63,7 @@ def append(
     Pieces of one photo come in one at a time; a piece that another has overtaken is told the new offset.
     """
     part = _part(var, device_id, photo_id)
-    if length > photos.MAX_UPLOAD or at_byte + len(data) > length:
+    if length > developing.MAX_UPLOAD or at_byte + len(data) > length:
         raise TooMuch
     part.parent.mkdir(parents=True, exist_ok=True)
     if _unfinished(part.parent) + len(data) > most:
@@ -92,9 +93,8 @@ def finish(
     """Checks the whole against its hash, stages it and gives it to the operation that declared it.
 
     `first` is asked in the transaction that gives it, and may raise: a phone is shut out at any moment.
-    Returns the photo's id, None where a twin request did it all. Raises WrongBytes, or photos.BadPhoto, of
-    which a person hears where the photo was declared. The pieces go last: until the commit they are all
-    there is.
+    Returns the photo's id, None where a twin request did it all. Raises WrongBytes, or BadPhoto, of which a
+    person hears where the photo was declared. The pieces go last: until the commit they are all there is.
     """
     part = _part(var, device_id, photo_id)
     try:
@@ -105,8 +105,8 @@ def finish(
         part.unlink(missing_ok=True)
         raise WrongBytes
     try:
-        new = photos.develop(data)
-    except photos.BadPhoto as bad:
+        new = developing.develop(data)
+    except BadPhoto as bad:
         with transaction(engine) as s:
             for row in declared.expected(s, device_id, photo_id):
                 declared.failed(s, row, bad.code, by=by, at=at)

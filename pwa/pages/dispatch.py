@@ -9,7 +9,8 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import cases, duplicates, photos, promises, queries, reports, routing
+from city import cases, developing, duplicates, photos, promises, queries, reports, routing
+from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import (
@@ -29,7 +30,6 @@ from city.lifecycle import (
     Refused,
     possible,
 )
-from city.photos import BadPhoto
 from city.queries import View
 from city.routing import Route
 from city.schema import Case, Crew, Event, Photo, Report
@@ -198,7 +198,7 @@ def close(number: str) -> Response:
 
     try:
         # Unpacking takes long, so it is done before anything is locked.
-        pictures = [photos.develop(f.stream) for f in _uploads()]
+        pictures = [developing.develop(f.stream) for f in _uploads()]
     except BadPhoto as fault:
         return _opened(number, doing="close", fault=fault)
     answer = _do(number, verb, _("Closed. Whoever asked for news will hear."), doing="close")

@@ -18,11 +18,11 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, duplicates, people, photos, places, queries, reports
+from city import cases, developing, duplicates, people, photos, places, queries, reports
 from city.cityfile import Service
+from city.developing import BadPhoto
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, MAX_WORDS, NEW, REOPEN_DAYS, Refused
-from city.photos import BadPhoto
 from city.places import Place
 from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
@@ -127,7 +127,7 @@ def add_photo() -> tuple[Response, int]:
         abort(422)
     upload = cast(BinaryIO, request.files["photo"].stream)
     try:
-        new = photos.develop(upload)
+        new = developing.develop(upload)
         with access.writing() as s:
             photo = photos.stage(
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
@@ -135,7 +135,9 @@ def add_photo() -> tuple[Response, int]:
     except BadPhoto as bad:
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
-    return jsonify(id=photo.id, url=url, words=uploaded(upload.seek(0, SEEK_END))), 200
+    size = uploaded(upload.seek(0, SEEK_END))
+    words = _("%(size)s. Its lower part was damaged and is left out.", size=size) if new.cut else size
+    return jsonify(id=photo.id, url=url, words=words), 200
 
 
 @bp.get("/report/photos/<photo_id>.jpg")
@@ -345,7 +347,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
         faults.append(("photos", errors.words(BadPhoto("too_many"))))
     for file in given[:room]:
         try:
-            new = photos.develop(cast(BinaryIO, file.stream))
+            new = developing.develop(cast(BinaryIO, file.stream))
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except BadPhoto as bad:

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
-from city import db, events, photos
+from city import db, developing, events, photos
 from city.schema import Case, Photo, Report
 
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -275,7 +275,7 @@ def assert_photos_are_clean(site: Site, number: str) -> None:
         assert len(rows) >= 2
         for photo in rows:
             assert photo.stored_at, "evidence counts when it is stored"
-            for size in photos.SIZES:
+            for size in developing.SIZES:
                 data = photos.read(store, site.settings.var, photo, size)
                 for mark in (b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"anary", b"GPS"):
                     assert mark not in data

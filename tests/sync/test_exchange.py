@@ -25,6 +25,7 @@ from phones import (
     picture,
     story,
 )
+from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
 from city import boots, cases, events, people, queries, reports
@@ -395,6 +396,19 @@ def test_bytes_that_hash_to_something_else_begin_again(luis: Phone) -> None:
     wrong = luis.piece(declared, 0, data, sha="0" * 64)
     assert (wrong.status_code, wrong.json) == (422, {"error": "digest"})
     assert luis.http.head(f"/sync/v1/photos/{declared['id']}").headers["Upload-Offset"] == "0"
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+def test_a_photo_that_the_phone_could_not_open_proves_a_closing_all_the_same(
+    luis: Phone, engine: Engine, lamp: str, kind: str
+) -> None:
+    photo = luis.upload(encoded(quarters(), kind))
+    luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
+    with reading(engine) as s:
+        proof = s.scalars(select(Photo)).one()
+        assert proof.upload_sha256 == photo["sha256"]
+        assert proof.closure_id is not None
+        assert (proof.width, proof.height) == (600, 400)
 
 
 def test_what_is_no_photo_is_refused(luis: Phone) -> None:

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, select, text
 
-from city import backup, db, dumps, erasures, events, photos, policies, reports, restoring
+from city import backup, db, developing, dumps, erasures, events, photos, policies, reports, restoring
 from city.lifecycle import Refused
 from city.photos import FolderStore
 from city.places import Place
@@ -598,7 +598,7 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
             while not over.is_set():
                 n += 1
                 key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
-                new = photos.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
+                new = developing.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
                 place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
                 telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
                 with db.transaction(town.engine) as s:

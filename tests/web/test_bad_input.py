@@ -1,5 +1,6 @@
 """Whatever comes in: a clear page, everything typed kept, nothing half done, never a 500."""
 
+import hashlib
 import io
 import struct
 import zlib
@@ -10,10 +11,12 @@ import pytest
 from factories import Town, jpeg
 from flask import Flask
 from flask.testing import FlaskClient
+from pictures import assert_clean, encoded, is_upright, quarters
+from PIL import Image
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from city import photos
+from city import developing, photos
 from city.schema import Address, Case, Photo, Report
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -45,8 +48,15 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+SMALL = encoded(Image.new("RGB", (96, 96)), "HEIF")
+BOMB = SMALL.replace(struct.pack(">II", 96, 96), struct.pack(">II", 9000, 9000))
 BAD_PHOTOS = {
     "text": (b"I am not a picture", "not a photo"),
+    "gif": (b"GIF89a\1\0\1\0\0\0\0;", "not a photo"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "Choose a JPEG, HEIC, AVIF, PNG or WebP"),
+    "pdf": (b"%PDF-1.7", "not a photo"),
+    "heic": (SMALL[:-20], "damaged"),
+    "heic bomb": (BOMB, "too large to open"),
     "truncated": (jpeg(size=(1600, 1200))[:900], "damaged"),
     "bomb": (bomb(), "too large to open"),
     "large": (b"\xff\xd8\xff" + b"\0" * 300_000, "larger than 20 MB"),
@@ -56,7 +66,7 @@ BAD_PHOTOS = {
 @pytest.fixture(autouse=True)
 def _low_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that "too large" need not be 20 MB in every run."""
-    monkeypatch.setattr(photos, "MAX_UPLOAD", 300_000)
+    monkeypatch.setattr(developing, "MAX_UPLOAD", 300_000)
 
 
 def written(town: Town) -> int:
@@ -95,6 +105,32 @@ def test_a_bad_photo_sent_ahead_is_told_as_json(
     assert answer.status_code == 422
     assert told in answer.get_json()["fault"]
     assert written(town) == 0
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+def test_a_photo_that_the_phone_itself_could_not_open_is_taken_as_it_is(
+    town: Town, client: FlaskClient, token: Callable[[], str], post: Fill, kind: str
+) -> None:
+    sent = encoded(quarters(), kind)
+    upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(sent), "IMG_5195.HEIC")}
+    ahead = client.post("/report/photos", data=upload).get_json()
+    assert is_upright(Image.open(io.BytesIO(client.get(ahead["url"]).data)))
+    assert post(photo=(io.BytesIO(sent), "again.HEIC")).status_code == 303
+    with town.looking() as scene:
+        [photo] = scene.s.scalars(select(Report)).one().photos
+        assert photo.upload_sha256 == hashlib.sha256(sent).hexdigest()
+        full = photos.read(photos.open_store(town.settings), town.settings.var, photo, "full")
+        assert_clean(full)
+
+
+def test_whoever_sends_a_damaged_photo_ahead_hears_that_a_part_is_left_out(
+    client: FlaskClient, token: Callable[[], str]
+) -> None:
+    sent = encoded(Image.effect_noise((400, 400), 60))
+    upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(sent[: len(sent) * 4 // 5]), "a.jpg")}
+    answer = client.post("/report/photos", data=upload)
+    assert answer.status_code == 200
+    assert "lower part was damaged" in answer.get_json()["words"]
 
 
 def test_a_good_photo_beside_a_bad_one_is_kept(town: Town, post: Fill) -> None:

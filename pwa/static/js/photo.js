@@ -25,6 +25,16 @@ export async function shrink(file) {
 }
 
 /**
+ * Whether it is a HEIC or AVIF, which the city can read although many browsers cannot; by content, since phones
+ * that do not know them give no type.
+ * @param {Blob} file
+ */
+export async function isHeic(file) {
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(4, 12).arrayBuffer()));
+  return /^ftyp(hei[cmsx]|mif1|avi[fs])/.test(head);
+}
+
+/**
  * The photo as small as a list shows it, a few KB; undefined where this browser cannot open it.
  * @param {File} file
  * @returns {Promise<ArrayBuffer | undefined>}

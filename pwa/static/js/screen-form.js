@@ -2,7 +2,7 @@
 
 import { clone, fill, part, when } from "./page.js";
 import { engine, many, say } from "./phone.js";
-import { shrink, thumbnail } from "./photo.js";
+import { isHeic, shrink, thumbnail } from "./photo.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./engine.js").Shot} Shot */
@@ -38,9 +38,9 @@ export async function photoStrip(app, form, ref, shots, changed) {
   /** @param {File} file */
   const add = async (file) => {
     const small = await shrink(file);
-    if (small.type !== "image/jpeg") return fault(form, say("bad_photo"));
+    if (small.type !== "image/jpeg" && !(await isHeic(small))) return fault(form, say("bad_photo"));
     const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
-    const shot = await app.kept(() => engine.keepPhoto(ref, data, small.type, tiny), form);
+    const shot = await app.kept(() => engine.keepPhoto(ref, data, small.type || "image/heic", tiny), form);
     if (!shot) return;
     shots.push(shot);
     fault(form, "");

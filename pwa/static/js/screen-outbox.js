@@ -69,7 +69,8 @@ function item(app, entry, view) {
 /** @param {Entry} entry @param {View} view */
 function answer({ op, result, at }, { shots }) {
   const own = shots.filter((shot) => shot.op === op.id);
-  if (own.some((shot) => shot.refused)) return say("state.refused");
+  const refused = own.find((shot) => shot.refused);
+  if (refused) return refusal(refused);
   const exact = result?.why ? say(`state.${result.result}.${result.why}`, { to: result.to ?? "" }) : "";
   const kind = result?.result === "applied" && result.to ? "reported" : result?.result;
   const said = exact || say(`state.${kind}`, { time: moment(at ?? 0, Date.now()), to: result?.to ?? "" });
@@ -80,13 +81,19 @@ function answer({ op, result, at }, { shots }) {
 /** @param {Entry} entry @param {View} view */
 function waitingState({ op, result, too_large }, { jobs, shots }) {
   const own = shots.filter((shot) => shot.op === op.id);
-  if (own.some((shot) => shot.refused)) return say("state.refused");
+  const refused = own.find((shot) => shot.refused);
+  if (refused) return refusal(refused);
   if (too_large) return say("state.too_large");
   const exact = result?.why ? say(`state.${result.result}.${result.why}`) : "";
   if (exact) return exact;
   if (!jobs.some((job) => job.ref === op.case)) return say("state.no_job");
   if (result) return say(`state.${result.result}`);
   return own.some((shot) => !shot.uploaded) ? say("state.photos") : say("state.waiting");
+}
+
+/** Why the city did not take a photo. @param {import("./engine.js").Shot} shot */
+function refusal({ refused }) {
+  return say(`refused.${refused}`) || say("state.refused");
 }
 
 /** All work on this phone as one file, should it never find signal again: `cityline device import` reads it. */

@@ -143,10 +143,12 @@ export class Shots {
       const answer = await this.#post("", { photo: shot.file }, signal);
       const isJson = answer.headers.get("Content-Type")?.includes("json");
       if (!isJson) throw new Error(String(answer.status));
-      const { id, words, fault } = await answer.json();
+      const { id, url, words, fault } = await answer.json();
       Object.assign(shot, fault ? { state: "refused", words: fault } : { state: "there", id, words });
       if (fault) row.classList.add("shot--refused");
       else this.#name(row, id);
+      const image = row.querySelector("img");
+      if (url && image && !image.naturalWidth) image.src = shot.preview = url; // this browser cannot show its own
       this.#tell(row, shot.words);
     } catch {
       if (signal.aborted) return;

@@ -1,0 +1,278 @@
+"""Developing: strangers' bytes verified, turned upright and made into clean JPEGs. No disk, no database."""
+
+import hashlib
+import io
+import logging
+import threading
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, ImageChops, ImageCms
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import options as heif_options
+from pillow_heif.as_plugin import HeifImageFile
+
+SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
+MAX_UPLOAD = 20_000_000  # bytes
+# 8160 × 6120 is the largest that phones take by themselves. A JPEG shrinks while it is read; the others
+# unpack whole, HEIC and AVIF at 7 to 9 bytes a pixel, PNG and WebP at up to 20 with their transparency.
+MAX_PIXELS: dict[type[ImageFile], int] = {
+    JpegImageFile: 50_000_000,
+    HeifImageFile: 50_000_000,
+    AvifImageFile: 40_000_000,
+    PngImageFile: 20_000_000,
+    WebPImageFile: 20_000_000,
+}
+MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
+MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
+MOST = 0.5  # of a damaged picture's rows: what somebody took a photo of is seldom in its lowest part alone
+QUALITY = 82
+
+# What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
+AVIF_BRANDS = {b"avif", b"avis"}
+
+# A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
+Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS.values())
+# Neither is looked at, and a stranger's file may name a thousand of them.
+heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
+heif_options.DECODE_THREADS = 2
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB.
+_unpacking = threading.BoundedSemaphore(2)
+log = logging.getLogger(__name__)
+
+
+class BadPhoto(Exception):
+    """An upload that is not taken.
+
+    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form), or
+    no_room (in all forms together).
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Developed:
+    """An upload made into clean JPEGs by size; `width` and `height` are the full one's, in px."""
+
+    upload_sha256: str
+    width: int
+    height: int
+    jpegs: dict[str, bytes]
+    cut: bool = False  # its lower part was damaged, and is not in the JPEGs
+
+
+def develop(source: BinaryIO | bytes) -> Developed:
+    """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
+
+    Takes JPEG (of Ultra HDR and MPO the plain picture), HEIC, AVIF, PNG and WebP, told by content and never
+    by name; of an animation the first picture. Where a JPEG or PNG ends too early or is damaged further
+    down, the rows above are kept if they are most of it. Raises BadPhoto. Slow (a third of a second for 12
+    megapixels): call it before the transaction and hand the result to photos.stage().
+    """
+    data = _received(source)
+    with _unpacking:
+        picture, cut = _unpacked(data)
+        return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
+
+
+def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:
+    jpegs = {}
+    for size, edge in SIZES.items():
+        # Out of what is small by now, the plainer filter looks the same and takes half the time.
+        _shrink(picture, edge, Image.Resampling.HAMMING)
+        jpegs[size] = _jpeg(picture)
+        if size == "full":
+            width, height = picture.size
+    return Developed(sha256, width, height, jpegs, cut)
+
+
+def _received(source: BinaryIO | bytes) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    else:
+        parts: list[bytes] = []
+        left = MAX_UPLOAD + 1
+        while left and (part := source.read(left)):  # a socket gives less than it was asked for
+            parts.append(part)
+            left -= len(part)
+        data = b"".join(parts)
+    if len(data) > MAX_UPLOAD:
+        raise BadPhoto("too_large")
+    return data
+
+
+def _unpacked(data: bytes) -> tuple[Image.Image, bool]:
+    """An upright sRGB picture no larger than the full size, and whether a damaged part was cut off."""
+    kind = _kind(data)
+    try:
+        try:
+            file = _opened(kind, data)
+            file.load()
+            return _upright(file), False
+        except OSError:
+            if kind not in (JpegImageFile, PngImageFile):  # the others give all or nothing
+                raise
+        file, rows = _rest(kind, data)
+        return _upright(file, rows), True
+    except BadPhoto:
+        raise
+    except Image.DecompressionBombError:  # WebP is measured by Pillow, before it reserves the canvas
+        raise BadPhoto("too_many_pixels") from None
+    except Exception as fault:  # a decoder fed by strangers may raise anything
+        raise BadPhoto("broken") from fault
+
+
+def _kind(data: bytes) -> type[ImageFile]:
+    # The plugins themselves, not Image.open: nothing but these is tried, and an MPO is its first JPEG.
+    if data.startswith(b"\xff\xd8\xff"):
+        if data.count(b"\xff\xda") > MAX_SCANS:
+            raise BadPhoto("broken")
+        return JpegImageFile
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImageFile
+    if data[4:8] == b"ftyp":
+        box = data[8 : min(int.from_bytes(data[:4], "big"), 400)]
+        brands = {box[at : at + 4] for at in range(0, len(box), 4)}
+        if brands & AVIF_BRANDS:
+            return AvifImageFile
+        if brands & HEIC_BRANDS:
+            return HeifImageFile
+    raise BadPhoto("not_a_photo")
+
+
+def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
+    """The picture with its size looked at and nothing unpacked. Raises BadPhoto."""
+    file = kind(io.BytesIO(data))
+    if file.width * file.height > MAX_PIXELS[kind] or max(file.size) > MAX_EDGE:
+        raise BadPhoto("too_many_pixels")
+    # Where the picture that a HEIC calls its main one cannot be found, the only other one must be meant.
+    if kind is HeifImageFile and not file.info["primary"] and getattr(file, "n_frames", 1) > 1:
+        raise BadPhoto("broken")
+    if kind is JpegImageFile:
+        _skip_detail(file)
+    return file
+
+
+def _skip_detail(file: ImageFile) -> None:
+    """Lets the JPEG decoder leave out detail that the full size cannot show."""
+    # The box has the photo's own aspect: of a square one only the shorter edge would decide.
+    scale = SIZES["full"] / max(file.size)
+    if scale < 1:
+        file.draft("RGB", (int(file.width * scale), int(file.height * scale)))
+
+
+def _rest(kind: type[ImageFile], data: bytes) -> tuple[ImageFile, int]:
+    """Of a picture that ends too early: what its decoder had until then, and how many rows that are."""
+    if kind is JpegImageFile and _is_coarse_but_whole(data):
+        file = _opened(kind, data + b"\xff\xd9")  # the marker that ends a JPEG
+        file.load()
+        return file, file.height
+    dark, light = (_until_the_fault(kind, data, fill) for fill in (0, 255))
+    untouched = ImageChops.difference(dark, light).getbbox(alpha_only=False)
+    rows = untouched[1] if untouched else dark.height
+    if rows <= dark.height * MOST:
+        raise BadPhoto("broken")
+    return dark, rows
+
+
+def _is_coarse_but_whole(data: bytes) -> bool:
+    """Whether a progressive JPEG came as far as its second scan: the first shows all of it coarsely."""
+    frame = data.rfind(b"\xff\xc2")  # where its scans begin; an EXIF thumbnail lies before
+    return frame >= 0 and data.count(b"\xff\xda", frame) > 1
+
+
+def _until_the_fault(kind: type[ImageFile], data: bytes, fill: int) -> ImageFile:
+    """The picture as far as it can be unpacked. The rest holds `fill`: two of them show where it begins."""
+    file = _opened(kind, data)
+    file.load_prepare()
+    bands = len(file.getbands())
+    file.im.paste((fill,) * bands if bands > 1 else fill, (0, 0, *file.size))
+    try:
+        file.load()
+    except OSError:
+        file.tile = []  # what Pillow takes for loaded
+    return file
+
+
+def _upright(file: ImageFile, rows: int | None = None) -> Image.Image:
+    """A loaded picture, or its first `rows`, as upright sRGB no larger than the full size."""
+    orientation, profile = _orientation(file), file.info.get("icc_profile")
+    picture = _flat(file if rows in (None, file.height) else file.crop((0, 0, file.width, rows)))
+    _shrink(picture, SIZES["full"])
+    picture = _srgb(picture, profile)
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
+
+
+def _orientation(file: ImageFile) -> int:
+    """The orientation 1 to 8; 1 where it cannot be read: the photo matters more.
+
+    EXIF's, which cameras write and viewers obey; XMP's where EXIF is silent. HEIC and AVIF have a turn of
+    their own, which their decoders make or say here; EXIF beside it only repeats it.
+    """
+    try:
+        return int(file.getexif().get(ORIENTATION, 1))
+    except Exception:  # malformed EXIF raises half a dozen different errors
+        return 1
+
+
+def _flat(file: Image.Image) -> Image.Image:
+    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white; itself where it is that."""
+    if file.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
+        return file.point(lambda grey: grey * (1 / 256)).convert("L")
+    if file.has_transparency_data:
+        clear = file if file.mode == "RGBA" else file.convert("RGBA")  # a copy may weigh 160 MB
+        picture = Image.new("RGB", clear.size, "white")
+        picture.paste(clear, mask=clear)
+        return picture
+    mode = {"1": "L", "L": "L", "CMYK": "CMYK"}.get(file.mode, "RGB")
+    return file if file.mode == mode else file.convert(mode)
+
+
+def _shrink(picture: Image.Image, edge: int, how: Image.Resampling = Image.Resampling.BICUBIC) -> None:
+    picture.thumbnail((edge, edge), how, reducing_gap=2.0)
+
+
+def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile:
+        try:
+            return (
+                ImageCms.profileToProfile(
+                    picture,
+                    ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                    ImageCms.createProfile("sRGB"),
+                    outputMode="RGB",
+                )
+                or picture
+            )
+        except Exception:
+            log.info("A colour profile could not be used; the colours are taken as they are")
+    return picture.convert("RGB")
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    picture.info = {}  # Pillow would write a comment that it finds there
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=QUALITY, progressive=True, optimize=True)
+    return out.getvalue()
