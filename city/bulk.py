@@ -57,13 +57,14 @@ from city.schema import (
     Report,
     SecretLink,
     Service,
+    Subscription,
 )
 
 # In the order they are written: parents first.
 KINDS: tuple[type[Base], ...] = (
-    Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, NotFixed,
+    Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, Subscription, NotFixed,
 )  # fmt: skip
-NUMBERED = (Case, Report, Assignment, Pause, Closure, NotFixed)
+NUMBERED = (Case, Report, Assignment, Pause, Closure, Subscription, NotFixed)
 
 Row = TypeVar("Row", bound=Base)
 
@@ -98,6 +99,8 @@ class Told:
     token: str = ""
     at_device: datetime | None = None
     by: Actor = people.A_RESIDENT
+    news: str = ""  # an e-mail address for it
+    consented: bool = False  # whether that counts as confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,16 @@ class Move:
 
 @dataclass(eq=False, slots=True)
 class Story:
-    """A case from its opening on: the first report opens it, the others join it while it is open."""
+    """A case from its opening on: the first report opens it, the others join it while it is open.
+
+    `promised_at` is what another system promised, as a case keeps it.
+    """
 
     service: str
     reports: Sequence[Told]
     moves: Sequence[Move] = ()
     origin: str = "import"
+    promised_at: datetime | None = None
 
 
 class Written(NamedTuple):
@@ -139,8 +146,10 @@ class Written(NamedTuple):
     number: str
 
 
-def write(s: Session, stories: Iterable[Story]) -> list[Written]:
+def write(s: Session, stories: Iterable[Story], *, now: datetime | None = None) -> list[Written]:
     """Writes the stories in this transaction and returns their cases in the order given.
+
+    `now` is needed where a crew's phone will hear of their jobs: these are named by it, as a verb would.
 
     All reports and moves of the call happen in the order of time; what happens at the same instant, in
     the order given. A move that changes nothing is passed over, as the verbs do. Raises Refused where a
@@ -149,7 +158,7 @@ def write(s: Session, stories: Iterable[Story]) -> list[Written]:
     `told_late` where a report joins what is no longer open, or "not fixed" comes so late that it is a story
     of its own.
     """
-    writer = _Writer(s, list(stories))
+    writer = _Writer(s, list(stories), now)
     writer.tell()
     writer.put()
     return [
@@ -202,7 +211,7 @@ class _Life:
 class _Writer:
     """Tells stories in memory, then writes what came of them. One transaction long."""
 
-    def __init__(self, s: Session, stories: list[Story]) -> None:
+    def __init__(self, s: Session, stories: list[Story], now: datetime | None) -> None:
         s.flush()  # ids are counted on from what is there
         self.s, self.stories = s, stories
         self.services = {
@@ -220,6 +229,8 @@ class _Writer:
         self.said: set[tuple[int, int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
         self.ids: dict[type[Base], Iterator[int]] = {kind: inserts.fresh_ids(s, kind) for kind in NUMBERED}
+        if now:
+            self.ids[Assignment] = inserts.dated_ids(s, Assignment, now)
         self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
             "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
             "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
@@ -310,6 +321,15 @@ class _Writer:
             facts={"report": report.number, "channel": told.channel, "danger": told.danger},
             photos=_names(told.pictures), words=said if any(said.values()) else None, origin=story.origin,
         )  # fmt: skip
+        if told.news:
+            wish = self._add(
+                Subscription, report_id=report.id, email=told.news, lang=told.lang, asked_at=told.at,
+                confirmed_at=told.at if told.consented else None,
+            )  # fmt: skip
+            facts = {"report": report.number, "subscription": wish.id}
+            events.record(
+                self.s, life.subject, "subscribe", by=told.by, at=told.at, facts=facts, origin=story.origin
+            )
         if joined and told.danger and not case.urgent:
             promises.hurry(case, told.at)
         if joined:
@@ -330,11 +350,13 @@ class _Writer:
             urgent=urgent, origin=story.origin, opened_at=told.at, clock_from=told.at, follow_on=False,
             pauses=[], closed_at=None, outcome=None, review=None, merged_into_id=None, merged_from=None,
             merged_crew_id=None, merged_started_at=None,
-            promise_days=promises.days(service, urgent=urgent),
+            promise_days=promises.days(service, urgent=urgent), promised_at=story.promised_at,
         )  # fmt: skip
         promises.refresh(case, told.at)
         life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
         facts = {"service": service.code, "days": case.promise_days, "urgent": urgent}
+        if story.promised_at:
+            facts["due"] = story.promised_at.isoformat()
         events.record(
             self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
         )

@@ -288,7 +288,8 @@ def close(
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
 
-    "fixed" needs a photo or a reason for having none: Refused `evidence_missing`. `promised` counts photos
+    "fixed" needs a photo or a reason for having none: Refused `evidence_missing`; what another system closed
+    (origin `import`) keeps its evidence over there. `promised` counts photos
     that are on their way: they count once they are stored, and not at all if that takes too long: see
     doubt(). `words` are read by residents. The promise clock stops at the device's time, bounded by
     assignment and receipt. `under` names the job of a crew that had no signal when its job was given away:
@@ -306,7 +307,7 @@ def close(
     check("close", case.state, by.roles)
     job, held = under or _own_job(case, by), live(case)
     shown = bool(photos_taken or promised)
-    if outcome == "fixed" and not shown and no_photo is None:
+    if outcome == "fixed" and not shown and no_photo is None and origin != "import":
         raise Refused("evidence_missing")
     done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
     closure = Closure(

@@ -47,6 +47,12 @@ def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
     return first + int(s.scalar(select(_next_of(table))) or 0) % IDS_A_MILLISECOND
 
 
+def dated_ids(s: Session, kind: type[Base], at: datetime) -> Iterator[int]:
+    """Ids as dated_id() gives them, for many rows of one moment, after those that are there."""
+    last = s.scalar(select(func.max(_table(kind).c.id))) or 0
+    yield from itertools.count(max(dated_id(s, kind, at), last + 1))
+
+
 def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
     """Ids for such rows that nobody else gets: SQLite has one writer at a time, PostgreSQL a sequence."""
     table = _table(kind)

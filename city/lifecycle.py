@@ -7,6 +7,9 @@ NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING, CLOSED, MERGED, CANCELLED = STATES =
     "new", "accepted", "assigned", "underway", "waiting", "closed", "merged", "cancelled",
 )  # fmt: skip
 OPEN: Final = (NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING)
+# What an undone import leaves of a case, since the log cannot forget it. No row of the table: nobody moves
+# it, no list has it, and nothing finds it by a number.
+UNDONE: Final = "undone"
 
 RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (
     "resident", "crew", "supervisor", "dispatcher", "call-taker", "manager", "administrator", "system",

@@ -16,11 +16,12 @@ MAPPINGS: Final = Path(__file__).parent / "mappings"
 STATES: Final = (NEW, ACCEPTED, CLOSED, CANCELLED)  # how a story of another system may end
 CHANNELS: Final = ("web", "phone", "crew", "api")
 ANYTHING = "*"  # stands for every value that a mapping does not name
+ISO: Final = "iso"  # among a mapping's dates: ISO 8601, with or without a zone
 
 COLUMNS: Final = ("ref", "service", "opened", "state")  # needed; the others may be missing
 MORE_COLUMNS: Final = (
     "target", "accepted", "closed", "reopened", "channel", "lat", "lon", "address", "words", "closure",
-    "notes", "department",
+    "notes", "department", "crew", "email", "consent",
 )  # fmt: skip
 
 
@@ -31,10 +32,12 @@ class Mapping:
     `columns` are by our names, each a list. `default_points` are those that stand for "no place"; `bounds`
     (south, west, north, east) stand in for a boundary that the city has not got yet. `groups` and `private`
     go by the values of the column `group_by`. `contains` are parts of the column `outcome_from`, in order.
+    `time_zone` is None where times without a zone are those of the city. `crews` are ours by theirs,
+    `consent` the values of the column of that name that say yes.
     """
 
     source: str
-    time_zone: ZoneInfo
+    time_zone: ZoneInfo | None
     language: str
     dates: tuple[str, ...]
     default_points: tuple[tuple[float, float], ...]
@@ -52,6 +55,8 @@ class Mapping:
     contains: tuple[tuple[str, str], ...]
     outcome: str
     departments: dict[str, str]
+    crews: dict[str, str]
+    consent: frozenset[str]
     table: tomlfile.Table  # to say on which line a column stands that a file does not have
 
     def check(self, source: Source) -> None:
@@ -71,7 +76,7 @@ class Mapping:
 
 
 def load(name: str) -> Mapping:
-    """The mapping of that name (boston, newhaven), or in the file of that path ending in .toml.
+    """The mapping of that name (boston, newhaven, open311 …), or in the file of that path ending in .toml.
 
     Raises Unusable where there is none, and CityFileError with line and key where it is wrong.
     """
@@ -93,7 +98,7 @@ def _mapping(top: tomlfile.Table) -> Mapping:
         raise top.wrong("name", f"{source!r} is not up to 20 small letters, digits and -", 'name = "boston"')
     found = Mapping(
         source=source,
-        time_zone=top.zone("time_zone"),
+        time_zone=top.zone("time_zone") if top.has("time_zone") else None,
         language=top.text("language", 'language = "en"', "en"),
         dates=tuple(_dates(top)),
         default_points=tuple(_points(top)),
@@ -115,6 +120,8 @@ def _mapping(top: tomlfile.Table) -> Mapping:
         contains=tuple(_choices(outcomes.table("contains"), OUTCOMES).items()),
         outcome=outcomes.one_of("otherwise", OUTCOMES) if outcomes.has("otherwise") else "fixed",
         departments=dict(_names(top.table("departments"))),
+        crews=dict(_names(top.table("crews"))),
+        consent=frozenset(top.texts("consent", 'consent = ["Yes"]') if top.has("consent") else ()),
         table=top,
     )
     for table in (services, outcomes, top):
@@ -138,7 +145,7 @@ def _columns(table: tomlfile.Table) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _dates(top: tomlfile.Table) -> Iterator[str]:
     example = 'dates = ["%m/%d/%Y %I:%M:%S %p"]'
     for form in top.texts("dates", example):
-        if not all(
+        if form != ISO and not all(
             any(code in form for code in codes) for codes in (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",))
         ):
             raise top.wrong("dates", f"{form!r} has no year, month or day", example)
@@ -168,4 +175,4 @@ def _groups(table: tomlfile.Table) -> Iterator[tuple[str, str]]:
 
 def _names(table: tomlfile.Table) -> Iterator[tuple[str, str]]:
     for code in table.values:
-        yield code, table.text(code, f'{code} = "Public works"')
+        yield code, table.text(code, f'"{code}" = "Public works"')

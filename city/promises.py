@@ -25,11 +25,20 @@ def days(service: Service, *, urgent: bool) -> int:
 
 def due(began_at: datetime, promised: int, zone: ZoneInfo, pauses: list[Pause], now: datetime) -> datetime:
     """When the city promised to be done: `promised` days to the end of day, plus the time the clock stood."""
-    day = began_at.astimezone(zone).date() + timedelta(days=promised)
-    end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
-    if end <= began_at:  # promised for today, told in the evening
-        end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
-    return end + stood(pauses, now)
+    return _promised(began_at, promised, zone) + stood(pauses, now)
+
+
+def given_elsewhere(due: datetime | None, opened_at: datetime, zone: ZoneInfo) -> datetime | None:
+    """The word that another system gave; None for one that was broken before the case was opened.
+
+    Midnight in `zone` stands for the day itself, which ends as our days do.
+    """
+    if due is None:
+        return None
+    local = due.astimezone(zone)
+    if local.time() == time(0):
+        due = datetime.combine(local.date(), END_OF_DAY, zone).astimezone(UTC)
+    return due if due > opened_at else None
 
 
 def zone_of(service: Service) -> ZoneInfo:
@@ -48,8 +57,8 @@ def stood(pauses: list[Pause], now: datetime) -> timedelta:
 
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again."""
-    zone = zone_of(case.service)
-    case.due_at = due(case.clock_from, case.promise_days, zone, case.pauses, now)
+    given = case.promised_at or _promised(case.clock_from, case.promise_days, zone_of(case.service))
+    case.due_at = given + stood(case.pauses, now)
     lead = max((case.due_at - case.clock_from) * RISK_SHARE, RISK_AT_LEAST)
     case.risk_at = case.due_at - lead
 
@@ -58,6 +67,9 @@ def hurry(case: Case, now: datetime) -> None:
     """Somebody is in danger: the case's promise becomes the short one, if it was longer."""
     case.urgent = True
     case.promise_days = min(case.promise_days, URGENT_DAYS)
+    if case.promised_at:
+        soon = _promised(case.clock_from, case.promise_days, zone_of(case.service))
+        case.promised_at = min(case.promised_at, soon)
     refresh(case, now)
 
 
@@ -100,3 +112,11 @@ def standing(case: Case, now: datetime) -> str:
 def kept(case: Case, done_at: datetime) -> timedelta:
     """How early (positive) or late (negative) a closing was."""
     return case.due_at - done_at
+
+
+def _promised(began_at: datetime, days: int, zone: ZoneInfo) -> datetime:
+    day = began_at.astimezone(zone).date() + timedelta(days=days)
+    end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
+    if end <= began_at:  # promised for today, told in the evening
+        end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
+    return end

@@ -280,17 +280,27 @@ class ImportRun(Base):
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     counts: Mapped[dict[str, Any]]
+    undone_at: Mapped[datetime | None]
 
 
 class Imported(Base):
-    """A row of another system that is here already: the next run finds it and leaves it alone."""
+    """A row of another system that is here already: the next run finds its case by it."""
 
     __tablename__ = "imported"
     source: Mapped[str] = mapped_column(String(40), primary_key=True)
     ref: Mapped[str] = mapped_column(String(80), primary_key=True)  # its number over there
-    run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), index=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     digest: Mapped[str] = mapped_column(String(64))
+
+
+class ImportChange(Base):
+    """What a later run changed on a case that an earlier one brought: how it was, for undoing that run."""
+
+    __tablename__ = "import_changes"
+    run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, index=True)
+    was: Mapped[dict[str, Any]]  # city/deltas.py writes and reads it; no words of anybody
 
 
 class Device(Base):
@@ -349,7 +359,7 @@ class Case(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     number: Mapped[str] = mapped_column(String(20), unique=True)
     service_code: Mapped[str] = mapped_column(ForeignKey("services.code"))
-    state: Mapped[str] = mapped_column(String(12), index=True)
+    state: Mapped[str] = mapped_column(String(12), index=True)  # lifecycle's, or its UNDONE
     cycle: Mapped[int] = mapped_column(default=1)
     version: Mapped[int] = mapped_column(default=1)  # grows with every change: phones say which they saw
     lat: Mapped[float | None]
@@ -364,6 +374,7 @@ class Case(Base):
     opened_at: Mapped[datetime]
     clock_from: Mapped[datetime]  # the first Report, that of a case merged into this one included
     promise_days: Mapped[int]  # as promised then: a city file that changes later moves no given word
+    promised_at: Mapped[datetime | None]  # by another system, to the instant: it goes before promise_days
     due_at: Mapped[datetime] = mapped_column(index=True)
     risk_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]

@@ -98,7 +98,7 @@ class SideFile:
 class Outcome:
     """What came of the rows. `read` is the sum of imported, rejected, unchanged and, in layers, unlocated.
 
-    `more` holds what only one kind of import counts.
+    `more` holds what only one kind of import counts, `said` lines that a person should read.
     """
 
     read: int = 0
@@ -108,6 +108,7 @@ class Outcome:
     unchanged: int = 0
     more: dict[str, int] = field(default_factory=dict)
     side_file: str | None = None
+    said: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """The figures alone, as a log keeps them."""
@@ -130,14 +131,8 @@ def open_source(path: Path, *, whole: bool = False) -> Iterator[Source]:
     A CSV is streamed; where the caller keeps all rows (`whole`), and for JSON always, a file of more than
     256 MB is refused. Raises Unusable: missing, empty, binary, broken, too large.
     """
-    start = _start(path)
-    packed = start[:2] == b"\x1f\x8b"
-    if packed:
-        with _reading(path), gzip.open(path) as file:
-            start = file.read(4096)
-    _check_text(path, start)
+    is_json = first_letters(path)[:1] in (b"{", b"[")
     size = path.stat().st_size
-    is_json = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
     if (whole or is_json) and size > MOST_BYTES:
         raise Unusable(
             path.name,
@@ -146,6 +141,16 @@ def open_source(path: Path, *, whole: bool = False) -> Iterator[Source]:
         )
     with ExitStack() as files:
         yield _open_json(path, size) if is_json else _open_csv(path, size, MOST_BYTES if whole else 0, files)
+
+
+def first_letters(path: Path) -> bytes:
+    """The beginning of a text, packed or not, by which its kind is told; raises Unusable where it is none."""
+    start = _start(path)
+    if start[:2] == b"\x1f\x8b":
+        with _reading(path), gzip.open(path) as file:
+            start = file.read(4096)
+    _check_text(path, start)
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def text(value: Any) -> str:
@@ -180,7 +185,7 @@ def _check_text(path: Path, start: bytes) -> None:
         raise Unusable(path.name, "is empty")
     if b"\x00" in start:
         at = start.index(b"\x00")
-        raise Unusable(path.name, f"is no text: byte {at + 1} is zero. CSV or GeoJSON in UTF-8 is needed")
+        raise Unusable(path.name, f"is no text: byte {at + 1} is zero. CSV, JSON or XML in UTF-8 is needed")
 
 
 def _open_csv(path: Path, size: int, most: int, files: ExitStack) -> Source:
@@ -253,7 +258,7 @@ class _reading:
 
 
 def _open_json(path: Path, size: int) -> Source:
-    top = _parsed(path)
+    top = parsed(path)
     if not isinstance(top, dict):
         raise Unusable(path.name, "is JSON, but a list; a FeatureCollection is needed")
     if top.get("type") == "Topology":
@@ -273,7 +278,8 @@ def _open_json(path: Path, size: int) -> Source:
     return Source(path, columns, "feature", iter(rows), size, lambda: size, _crs(top))
 
 
-def _parsed(path: Path) -> Any:
+def parsed(path: Path) -> Any:
+    """What a JSON file holds; raises Unusable with line and column where it is broken or cannot be kept."""
     try:
         text = _unzipped(path).decode("utf-8-sig")
         if "\\u0000" in text:

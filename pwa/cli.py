@@ -322,14 +322,38 @@ def import_layer(
 
 @imports.command("requests")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--map", "mapping", required=True, help="boston, newhaven, or a mapping of your own: PATH.toml")
+@click.option(
+    "--map", "mapping", required=True, help="boston, open311 …, or a mapping of your own: PATH.toml"
+)
 @click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
-def import_requests(file: Path, mapping: str, max_rejected: int | None) -> None:
-    """Takes the requests of another system over from FILE, a CSV (also .gz). Safe to run twice."""
+@click.option("--dry-run", is_flag=True, help="Only says what would happen.")
+def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run: bool) -> None:
+    """Takes the requests of another system over from FILE, a CSV or Open311 list (also .gz).
+
+    Safe to run twice: a newer FILE brings what changed over there.
+    """
     from pwa import importing
 
     settings = _ready()
-    sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected))
+    sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected, dry_run=dry_run))
+
+
+@imports.command("runs")
+def import_runs() -> None:
+    """Lists what was imported: run, mapping, when, counts, whether undone."""
+    from pwa import importing
+
+    settings = _ready()
+    importing.runs(_engine(settings), settings)
+
+
+@imports.command("undo")
+@click.argument("run", type=int)
+def import_undo(run: int) -> None:
+    """Removes what RUN brought and puts back what it changed, as long as nobody here has touched it."""
+    from pwa import importing
+
+    sys.exit(importing.undo(_engine(_ready()), run))
 
 
 @cli.group()

@@ -1,21 +1,30 @@
 """What `cityline import` prints: progress, where the rejected rows are, and one line of JSON at the end."""
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import Engine
 
-from city import bulk, db, imports, layers, mapping, people
+from city import bulk, db, importruns, imports, layers, mapping, people
+from city.lifecycle import Refused
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError
 from pwa import newest
 from pwa.progress import Progress
 
-UNUSABLE, TOO_MANY = 2, 1
+UNUSABLE, TOO_MANY, REFUSED = 2, 1, 1
+MOST_RUNS = 200
+REFUSALS = {
+    "unknown_run": "There is no run {run}; `cityline import runs` lists them.",
+    "run_undone": "Run {run} is undone already.",
+    "run_touched": "People here have worked on these cases since:",
+    "run_built_on": "Run {run} has changed what it brought: undo that one first.",
+}
 
 
 def layer(
@@ -39,38 +48,100 @@ def layer(
     return 0
 
 
-def requests(engine: Engine, settings: Settings, path: Path, name: str, max_rejected: int | None) -> int:
-    """Imports requests by the mapping `name` and returns the exit code, as layer() does."""
-    what = {"import": "requests", "map": name}
+def requests(
+    engine: Engine,
+    settings: Settings,
+    path: Path,
+    name: str,
+    max_rejected: int | None,
+    *,
+    dry_run: bool = False,
+) -> int:
+    """Imports requests by the mapping `name` and returns the exit code, as layer() does.
+
+    A dry run does all of it and keeps nothing, so that it finds the same faults.
+    """
+    what: dict[str, Any] = {"import": "requests", "map": name}
+    if dry_run:
+        what["dry_run"] = True
     try:
         how, (_number, city) = mapping.load(name), newest.at_start(settings, engine)
-        with bulk.uncollected(), closing(Progress("requests")) as told, db.transaction(engine) as s:
+        with (
+            suppress(_KeepNothing), bulk.uncollected(), closing(Progress("requests")) as told,
+            db.transaction(engine) as s,
+        ):  # fmt: skip
             outcome = imports.take(
-                s, path, how, city, at=datetime.now(UTC), max_rejected=max_rejected, told=told
-            )
+                s, path, how, city, at=datetime.now(UTC), secret=settings.secret_key,
+                max_rejected=max_rejected, dry_run=dry_run, told=told,
+            )  # fmt: skip
+            if dry_run:
+                raise _KeepNothing
             click.echo("Writing the log …", err=True)
     except (Unusable, TooManyRejected, CityFileError) as fault:
         return failed(fault, what)
+    for line in outcome.said:
+        click.echo(line)
     for words, count in (
         ("have no place, and are cases without one", outcome.unlocated),
         ("lie outside the city's boundary; that is noted on each", outcome.more.get("outside", 0)),
         ("were closed before they were opened; noted", outcome.more.get("closed_before_opened", 0)),
-        ("were changed over there since; they stay as they are here", outcome.more.get("changed", 0)),
+        ("were changed over there, and are brought up to date here", outcome.more.get("updated", 0)),
     ):
         if count:
             click.echo(f"{count} {words}.")
+    if dry_run:
+        click.echo("Nothing was written: --dry-run.")
     report(what, outcome)
     return 0
 
 
-def report(what: dict[str, str], outcome: Outcome) -> None:
+def undo(engine: Engine, number: int) -> int:
+    """Undoes a run and returns the exit code: 0 undone, 1 refused."""
+    what: dict[str, Any] = {"import": "undo", "run": number}
+    try:
+        with db.transaction(engine) as s:
+            undone = importruns.undo(s, number, at=datetime.now(UTC))
+    except Refused as refused:
+        click.echo(f"{REFUSALS[refused.code].format(**refused.facts)} Nothing was undone.", err=True)
+        touched = refused.facts.get("numbers", [])
+        if isinstance(touched, list) and touched:
+            click.echo("\n".join(touched), err=True)
+        click.echo(
+            json.dumps({**what, "removed": 0, "put_back": 0, "error": refused.code, "touched": touched})
+        )
+        return REFUSED
+    click.echo(f"{undone.removed} cases are gone, {undone.put_back} are as they were before run {number}.")
+    click.echo(json.dumps({**what, "removed": undone.removed, "put_back": undone.put_back}))
+    return 0
+
+
+def runs(engine: Engine, settings: Settings) -> None:
+    """Lists the runs, the newest first: number, mapping, when, counts, whether undone."""
+    _number, city = newest.at_start(settings, engine)
+    with db.reading(engine) as s:
+        for run in importruns.newest(s, MOST_RUNS):
+            began = run.began_at.astimezone(city.time_zone)
+            counts = ", ".join(
+                f"{count} {name.replace('_', ' ')}" for name, count in run.counts.items() if count
+            )
+            undone = (
+                f"  undone {run.undone_at.astimezone(city.time_zone):%Y-%m-%d %H:%M}" if run.undone_at else ""
+            )
+            click.echo(f"{run.id}  {run.source}  {began:%Y-%m-%d %H:%M}  {counts or 'nothing'}{undone}")
+
+
+class _KeepNothing(Exception):
+    """Ends a dry run's transaction."""
+
+
+def report(what: dict[str, Any], outcome: Outcome) -> None:
     """The last lines: where to find what was rejected, then the figures as JSON."""
     if outcome.side_file:
         click.echo(f"Rows that could not be taken, with reasons: {outcome.side_file}")
     click.echo(json.dumps({**what, **outcome.counts(), "side_file": outcome.side_file}))
 
 
-def failed(fault: Exception, what: dict[str, str]) -> int:
+def failed(fault: Exception, what: dict[str, Any]) -> int:
     """Says why nothing was kept, and returns the exit code."""
     if isinstance(fault, TooManyRejected):
         outcome = fault.outcome

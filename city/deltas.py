@@ -1,0 +1,322 @@
+"""What an old system changed since a case came from it: brought here as long as nobody here has touched it.
+
+How the case was is kept, so that the run can be undone. Nobody is mailed: it is the past of another system.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from city import cases, events, locks, people, promises, reports
+from city.events import Actor
+from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
+from city.requests import Request
+from city.schema import (
+    Assignment,
+    Case,
+    Crew,
+    Event,
+    EventDetail,
+    ImportChange,
+    Imported,
+    Message,
+    Operation,
+    Report,
+    SecretLink,
+    Subscription,
+)
+
+AT_ONCE = 500
+# Who moves imported cases: the system, with a dispatcher's rights, since nobody here decided it.
+IMPORTER: Final = Actor("system", frozenset({SYSTEM, DISPATCHER}))
+# What residents do about their own news moves nothing of the case.
+NEWS: Final = ("confirm news", "stop news")
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One run's changes to cases of `source`. `secret` makes the links that go to those who want news."""
+
+    source: str
+    run_id: int
+    lang: str
+    secret: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Which requests changed their cases, which told nothing that a case holds, and which were left alone."""
+
+    updated: list[Request]
+    same: list[Request]
+    left: list[tuple[Request, str]]  # with the numbers of cases that people here have touched
+
+
+def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
+    """Brings requests to the cases they came as."""
+    brought = Brought([], [], [])
+    for start in range(0, len(changed), AT_ONCE):
+        part = {request.ref: request for request in changed[start : start + AT_ONCE]}
+        asked = select(Imported.ref, Imported.digest, Case.number).join(Case, Case.id == Imported.case_id)
+        rows = s.execute(asked.where(Imported.source == delta.source, Imported.ref.in_(part))).all()
+        held = locks.lock_numbered(s, [row.number for row in rows])
+        alive = touched(s, [case.id for case in held.values()], but=NEWS)
+        for ref, digest, number in rows:
+            request, case = part[ref], held[number]
+            if case.id in alive:
+                brought.left.append((request, number))
+                continue
+            was = _snapshot(s, case, digest)
+            if _bring(s, delta, case, request):
+                s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
+                brought.updated.append(request)
+            else:
+                brought.same.append(request)
+            about = Imported.source == delta.source, Imported.ref == ref
+            s.execute(update(Imported).where(*about).values(digest=request.digest))
+    return brought
+
+
+def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ()) -> set[int]:
+    """Those of these cases with which anybody here did anything, save lines of the kinds `but`.
+
+    An import tells of the past with its own origin, so every other line of a case's log is somebody's deed;
+    and so is what a crew's phone sent, even where a person must still decide about it.
+    """
+    found: set[int] = set()
+    ids = list(case_ids)
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        lines = select(Event.subject).where(
+            Event.subject.in_([events.of_case(case_id) for case_id in part]), Event.origin != "import",
+            Event.kind.not_in(but),
+        )  # fmt: skip
+        found |= {int(subject.partition(":")[2]) for subject in s.scalars(lines.distinct())}
+        found |= set(s.scalars(select(Operation.case_id).where(Operation.case_id.in_(part))))
+    return found
+
+
+def address_of(request: Request) -> str:
+    """The reporter's address, where there is one that can be written to."""
+    try:
+        return people.address(request.email) if request.email else ""
+    except Refused:
+        return ""
+
+
+def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
+    """Makes a case what it was before a run changed it; the caller holds it, and has seen it untouched."""
+    case, was = s.get_one(Case, change.case_id), change.was
+    now = case.state
+    for kind in ("assignments", "pauses", "closures"):  # of live assignments there may be only one
+        kept = {row[0] for row in was[kind]}
+        for row in [row for row in getattr(case, kind) if row.id not in kept]:
+            if isinstance(row, Assignment):
+                events.feed(s, f"crew:{row.crew_id}", "job", case.number, present=False, why="cancelled")
+            getattr(case, kind).remove(row)
+            s.delete(row)
+    s.flush()
+    for assignment, (_id, ended_at, ended_why) in zip(case.assignments, was["assignments"], strict=True):
+        assignment.ended_at, assignment.ended_why = _instant(ended_at), ended_why
+    for pause, (_id, ended_at) in zip(case.pauses, was["pauses"], strict=True):
+        pause.ended_at = _instant(ended_at)
+    case.state, case.cycle, case.outcome = was["state"], was["cycle"], was["outcome"]
+    case.closed_at, case.promised_at = _instant(was["closed_at"]), _instant(was["promised_at"])
+    _put_news_back(s, case, was["news"])
+    # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
+    promises.refresh(case, next((pause.began_at for pause in case.pauses if pause.ended_at is None), at))
+    _forget_notes(s, case, change.run_id)
+    facts = {"run": change.run_id}
+    events.record(
+        s,
+        cases.subject(case),
+        "undo",
+        by=IMPORTER,
+        at=at,
+        was=now,
+        now=case.state,
+        facts=facts,
+        origin="import",
+    )
+    cases.touched(s, case)
+    s.execute(update(Imported).where(Imported.case_id == case.id).values(digest=was["digest"]))
+    s.delete(change)
+
+
+def _snapshot(s: Session, case: Case, digest: str) -> dict[str, Any]:
+    return {
+        "digest": digest, "state": case.state, "cycle": case.cycle, "outcome": case.outcome,
+        "closed_at": _told(case.closed_at), "promised_at": _told(case.promised_at),
+        "assignments": [[row.id, _told(row.ended_at), row.ended_why] for row in case.assignments],
+        "pauses": [[row.id, _told(row.ended_at)] for row in case.pauses],
+        "closures": [[row.id] for row in case.closures],
+        "news": [[row.id, _told(row.confirmed_at), _told(row.stopped_at)] for row in _news(s, case)],
+    }  # fmt: skip
+
+
+def _bring(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+    steps = (
+        _move(s, case, request, delta.at),
+        request.is_open and _give(s, case, request.crew_id, delta.at),
+        case.state in OPEN and _promise(s, case, request, delta.at),
+        _note(s, delta, case, request),
+        case.state in OPEN and _bring_news(s, delta, case.reports[0], request),
+    )
+    return any(steps)
+
+
+def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:
+    """Brings the case to the state that the request has over there."""
+    closed = case.closed_at
+    again = request.again if request.again and closed and request.again >= closed else None
+    if request.state == CLOSED:
+        if case.state == CLOSED and not (again and request.closed and request.closed >= again):
+            return False  # a closing whose time or words were edited is the same closing
+        _open_again(s, case, again or at)
+        return _close(s, case, request, request.closed or at)
+    if request.state == CANCELLED:
+        if case.state == CANCELLED:
+            return False
+        _open_again(s, case, at)
+        return cases.cancel(s, case, "withdrawn", by=IMPORTER, at=request.cancelled or at, origin="import")
+    last = case.closures[-1].closed_at if case.closures else case.opened_at
+    if case.state in OPEN and request.closed and request.reopened and request.closed > last:
+        _close(s, case, request, request.closed)
+        return cases.reopen(s, case, by=IMPORTER, at=request.reopened, origin="import")
+    moved = _open_again(s, case, again or at)
+    if request.accepted and case.state == NEW:
+        moved = cases.accept(s, case, by=IMPORTER, at=request.accepted, origin="import")
+    return moved
+
+
+def _close(s: Session, case: Case, request: Request, at: datetime) -> bool:
+    outcome, words = request.outcome, request.closure
+    return cases.close(s, case, by=IMPORTER, at=at, outcome=outcome, words=words, origin="import")
+
+
+def _open_again(s: Session, case: Case, at: datetime) -> bool:
+    if case.state == CLOSED:
+        return cases.reopen(s, case, by=IMPORTER, at=at, origin="import")
+    return case.state == CANCELLED and cases.restore(s, case, by=IMPORTER, at=at, origin="import")
+
+
+def _give(s: Session, case: Case, crew_id: int | None, at: datetime) -> bool:
+    held = cases.live(case)
+    if held and crew_id is None:
+        return cases.unassign(s, case, by=IMPORTER, at=at, origin="import")
+    if crew_id is None or (held and held.crew_id == crew_id):
+        return False
+    return cases.assign(s, case, s.get_one(Crew, crew_id), by=IMPORTER, at=at, origin="import")
+
+
+def _promise(s: Session, case: Case, request: Request, at: datetime) -> bool:
+    """The day that they promise over there, whatever the clock here has done so far."""
+    given = promises.given_elsewhere(request.due, request.opened, promises.zone_of(case.service))
+    counted = given - promises.stood(case.pauses, at) if given else None
+    if counted == case.promised_at:
+        return False
+    case.promised_at = counted
+    promises.refresh(case, at)
+    facts = {"due": _told(given)}
+    events.record(s, cases.subject(case), "promise", by=IMPORTER, at=at, facts=facts, origin="import")
+    cases.touched(s, case)
+    return True
+
+
+def _note(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+    """What was added over there to the words of the resident, or to those of staff, becomes a note each."""
+    report, subject = case.reports[0], cases.subject(case)
+    lines = events.of(s, subject) if request.words or request.staff_notes else []
+    notes = [words["note"] for line, words in lines if line.kind == "note" and "note" in words]
+    own = _added(request.words, [report.words, *notes]), {"run": delta.run_id, "report": report.number}
+    staff = _added(request.staff_notes, notes), {"run": delta.run_id}
+    said = [(added, facts) for added, facts in (own, staff) if added]
+    for added, facts in said:
+        events.record(
+            s, subject, "note", by=IMPORTER, at=delta.at, facts=facts, words={"note": added}, origin="import"
+        )
+    if said:
+        cases.touched(s, case)
+    return bool(said)
+
+
+def _added(told: str, known: Sequence[str]) -> str:
+    """What `told` says beyond what is known already, piece after piece."""
+    rest = told.strip()
+    for piece in known:
+        if piece and rest.startswith(piece.removesuffix("…").strip()):
+            rest = rest[len(piece.removesuffix("…").strip()) :].strip()
+    return "" if rest == "…" else rest
+
+
+def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> bool:
+    """Who wants to hear of the case, as the old system knows it; what somebody stopped here stays stopped."""
+    email = address_of(request)
+    changed = False
+    for wish in list(report.subscriptions):
+        if wish.stopped_at is None and (wish.email != email or (wish.confirmed_at and not request.consented)):
+            wish.stopped_at = delta.at
+            changed = _record_news(s, report, wish, "stop news", delta.at)
+    if not email:
+        return changed
+    known = next((wish for wish in report.subscriptions if wish.email == email), None)
+    if known and (known.stopped_at or known.confirmed_at or not request.consented):
+        return changed
+    wish = known or Subscription(report_id=report.id, email=email, lang=delta.lang, asked_at=delta.at)
+    if known is None:
+        report.subscriptions.append(wish)
+        s.flush()
+    if request.consented:
+        wish.confirmed_at = delta.at
+        _link(s, delta, report)
+    return _record_news(s, report, wish, "subscribe", delta.at)
+
+
+def _record_news(s: Session, report: Report, wish: Subscription, kind: str, at: datetime) -> bool:
+    facts = {"report": report.number, "subscription": wish.id}
+    subject = events.of_case(report.case_id)
+    events.record(s, subject, kind, by=IMPORTER, at=at, facts=facts, origin="import")
+    return True
+
+
+def _link(s: Session, delta: Delta, report: Report) -> None:
+    """The secret link that a letter about the case leads to."""
+    token = reports.hashed(reports.token_for(delta.secret, report.key))
+    if s.get(SecretLink, token) is None:
+        s.add(SecretLink(token_hash=token, report_id=report.id, made_at=delta.at))
+
+
+def _news(s: Session, case: Case) -> Iterator[Subscription]:
+    asked = select(Subscription).join(Report, Report.id == Subscription.report_id)
+    return iter(s.scalars(asked.where(Report.case_id == case.id).order_by(Subscription.id)))
+
+
+def _put_news_back(s: Session, case: Case, was: Sequence[Sequence[Any]]) -> None:
+    kept = {row[0]: row for row in was}
+    for wish in list(_news(s, case)):
+        if wish.id in kept:
+            _id, confirmed_at, stopped_at = kept[wish.id]
+            wish.confirmed_at, wish.stopped_at = _instant(confirmed_at), _instant(stopped_at)
+        else:
+            s.execute(delete(Message).where(Message.subscription_id == wish.id))
+            s.delete(wish)
+
+
+def _forget_notes(s: Session, case: Case, run_id: int) -> None:
+    """The words that a run added: the log keeps that it did, and a later run may add them again."""
+    lines = events.of(s, cases.subject(case))
+    added = [line.seq for line, _words in lines if line.kind == "note" and line.facts.get("run") == run_id]
+    s.execute(delete(EventDetail).where(EventDetail.seq.in_(added)))
+
+
+def _told(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _instant(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None
