@@ -21,7 +21,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, developing, events, geo, people, photos, promises, reports
+from city import bulk, demo_figures, developing, events, geo, nearby, people, photos, promises, reports
 from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
@@ -405,7 +405,7 @@ class _Author:
         things = self.assets.get(service.asset_kind, []) if service.asset_kind else []
         if things and self.chance.random() < 0.85:
             asset = self.chance.choice(things)
-            return Place(asset.lat, asset.lon, "asset", asset.address, None, asset.id)
+            return nearby.place_of(asset)
         address = self.chance.choice(self.addresses)
         if self.chance.random() < 0.3:
             return Place(address.lat, address.lon, "address", address.label)

@@ -41,15 +41,18 @@ def box_around(point: Point, metres: float) -> Box:
 
 def cell(point: Point) -> str:
     """A grid square of about 100 m, as text: an index that both databases understand."""
-    row = math.floor(point.lat * METRES_A_DEGREE / CELL_METRES)
-    # Columns are measured at the row's own latitude, so that squares keep their width to the poles.
-    column = math.floor(
-        point.lon
-        * METRES_A_DEGREE
-        * math.cos(math.radians(row * CELL_METRES / METRES_A_DEGREE))
-        / CELL_METRES
-    )
-    return f"{row}:{column}"
+    row = _row(point.lat)
+    return f"{row}:{_column(row, point.lon)}"
+
+
+def cells_around(point: Point, metres: float) -> list[str]:
+    """Every cell that holds something of the box around `point`: what an index is asked before distance()."""
+    box = box_around(point, metres)
+    return [
+        f"{row}:{column}"
+        for row in range(_row(box.south), _row(box.north) + 1)
+        for column in range(_column(row, box.west), _column(row, box.east) + 1)
+    ]
 
 
 def rounded(point: Point, metres: int) -> Point:
@@ -65,3 +68,13 @@ def rounded(point: Point, metres: int) -> Point:
 def inside(point: Point, geometry: dict[str, Any]) -> bool:
     """Whether the point lies in a GeoJSON Polygon or MultiPolygon, its edge included."""
     return bool(shape(geometry).covers(ShapelyPoint(point.lon, point.lat)))
+
+
+def _row(lat: float) -> int:
+    return math.floor(lat * METRES_A_DEGREE / CELL_METRES)
+
+
+def _column(row: int, lon: float) -> int:
+    # Columns are measured at the row's own latitude, so that squares keep their width to the poles.
+    width = METRES_A_DEGREE * math.cos(math.radians(row * CELL_METRES / METRES_A_DEGREE))
+    return math.floor(lon * width / CELL_METRES)

@@ -43,6 +43,7 @@ ANYBODY: Final = ("anybody",)
 DOORS: Final[dict[str, tuple[str, ...]]] = {
     "shell": ANYBODY,
     "resident": ANYBODY,
+    "place": ANYBODY,
     "cases": ANYBODY,
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,

@@ -13,25 +13,31 @@ from city.geo import Point
 # A phone that knows no better than this may be streets away: the resident confirms it.
 SURE_METRES = 100.0
 MAX_PLACE = 200
+MAX_NUMBER = 40
 
 
 @dataclass(frozen=True)
 class Fix:
-    """Where a phone says it is. `metres` is how wrong it may be, None where it did not say."""
+    """Where a phone says it is. `metres` is how wrong it may be, None where it did not say.
+
+    `pinned`: somebody put a cross there on the map, and knows.
+    """
 
     point: Point
     metres: float | None
+    pinned: bool = False
 
     @property
     def coarse(self) -> bool:
-        return self.metres is None or self.metres > SURE_METRES
+        return not self.pinned and (self.metres is None or self.metres > SURE_METRES)
 
 
 @dataclass(frozen=True)
 class ReportForm:
     """What somebody filled in. `seen` holds the cases already shown as possible duplicates, None: not yet.
 
-    `staged` names the photos that the form shows and the server had.
+    `staged` names the photos that the form shows and the server had. `asset` is the number of the pole,
+    tree or basket that was chosen, "" where it is none of those offered, None where nobody has answered yet.
     """
 
     key: str
@@ -44,6 +50,7 @@ class ReportForm:
     sure: bool = False
     place: str = ""
     pick: int | None = None
+    asset: str | None = None
     danger: bool = False
     warned: bool = False
     join: str | None = None
@@ -71,6 +78,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         sure=values.get("sure") == "1",
         place=" ".join(text(values, "place").split())[:MAX_PLACE],
         pick=int(values["pick"]) if re.fullmatch(r"[0-9]{1,3}", values.get("pick", "")) else None,
+        asset=text(values, "asset")[:MAX_NUMBER] if "asset" in values else None,
         danger=danger,
         warned=values.get("warned") == "1",
         join=text(values, "join") or None,
@@ -94,6 +102,8 @@ def fix(values: MultiDict[str, str]) -> Fix | None:
     lat, lon = _number(values.get("lat")), _number(values.get("lon"))
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
         return None
+    if values.get("pinned") == "1":
+        return Fix(Point(lat, lon), None, pinned=True)
     metres = _number(values.get("accuracy"))
     return Fix(Point(lat, lon), metres if metres is not None and metres >= 0 else None)
 

@@ -17,7 +17,8 @@ LIMITS: Final = {
     "account.use_link": "20/minute",
     "resident.ask_news": "20/hour",
     "resident.not_fixed": "30/hour",
-    "resident.place": "120/minute",
+    "place.card": "120/minute",
+    "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",
 }
 FORMS_A_REPORT = 3  # sent, asked back about a place or a near case, and sent again

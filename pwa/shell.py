@@ -46,6 +46,8 @@ MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
 )  # fmt: skip
 
+MAP_SCRIPTS = ("js/map.js", "js/map-theme.js", "js/place-map.js")
+
 _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
 # What each audience loads, in the order of the cascade. A component is listed where it is used.
@@ -109,8 +111,9 @@ def crew_files() -> list[str]:
 
 
 def resident_files() -> list[str]:
-    """The addresses of all that home and the report load."""
-    scripts = _loaded("js/app.js", "js/start.js", "js/report.js")
+    """The addresses of all that home and the report load without signal: a map needs it."""
+    loaded = _loaded("js/app.js", "js/start.js", "js/report.js")
+    scripts = [path for path in loaded if path not in MAP_SCRIPTS]
     return [css("public"), logo(), asset("vendor/htmx.min.js"), *(asset(path) for path in scripts)]
 
 

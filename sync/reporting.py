@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import events, photos, places, reports
+from city import events, nearby, photos, places, reports
 from city.events import Actor
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
 from city.places import Place
-from city.schema import Asset, Case, DeclaredPhoto, Report
+from city.schema import Case, DeclaredPhoto, Report, Service
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
@@ -88,15 +87,14 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
 
 
 def _place(s: Session, op: Operation) -> Place | None:
-    """Where it is: a pole by its number, a point, or an address by its words; None where nobody knows."""
-    number = work.text(op, "asset").strip().upper()
-    asset = (
-        s.scalars(select(Asset).where(Asset.number == number, Asset.retired_at.is_(None)).limit(1)).first()
-        if number
-        else None
-    )
+    """Where it is: a pole by its number, a point, or an address by its words; None where nobody knows.
+
+    A point chooses no pole by itself, however near one stands: nobody has seen that choice.
+    """
+    number, service = work.text(op, "asset").strip(), s.get(Service, work.text(op, "service"))
+    asset = nearby.named(s, number, service.asset_kind if service else None) if number else None
     if asset:
-        return Place(asset.lat, asset.lon, "asset", asset.address, None, asset.id)
+        return nearby.place_of(asset)
     lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
     if lat is not None and lon is not None:
         if abs(lat) > 90 or abs(lon) > 180:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import SEEK_END
 from typing import Any, BinaryIO, cast
@@ -18,17 +18,17 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, people, photos, places, queries, reports
+from city import cases, developing, duplicates, people, photos, queries, reports
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, MAX_WORDS, NEW, REOPEN_DAYS, Refused
-from city.places import Place
 from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
-from pwa import access, errors, filters, forms, shell
+from pwa import access, errors, filters, forms, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, render
+from pwa.spots import Spot
 from sync import tries
 
 bp = Blueprint("resident", __name__)
@@ -38,15 +38,6 @@ ROWS_AT_HOME = 5
 SENT = "form sent"  # noted with what the sender is known again by
 
 Fault = tuple[str, str]  # the field's id, and what to do in words
-
-
-@dataclass(frozen=True)
-class Spot:
-    """What a form's place came to: a place, several to choose from, or why there is none."""
-
-    place: Place | None = None
-    choices: list[Place] = field(default_factory=list)
-    fault: Refused | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +103,8 @@ def _sent_form() -> Response:
     faults = _gone(form, but=photo_id) + _stage(request.files.getlist("photo"), form.key)
     if do == "remove":
         _unstage(photo_id, form.key)
+    if do == "find":
+        return _form(form, faults, find=True)
     if do != "send":
         return _form(form, faults)
     if form.service and form.service.urgent and not (form.danger or form.warned):
@@ -167,19 +160,6 @@ def remove_photo(photo_id: str) -> tuple[str, int]:
     """Takes a photo off the form. One that is gone, or was never there, is no fault."""
     _unstage(photo_id, request.form.get("key", ""))
     return "", 204
-
-
-@bp.get("/report/place")
-def place() -> Response:
-    """The location card for ?lat&lon&accuracy or for the words in ?place (or ?q)."""
-    g.personal = True
-    values = request.args.copy()
-    values["place"] = values.get("place") or values.get("q", "")
-    form = forms.report(values, access.here().city)
-    with access.reading() as s:
-        spot = _spot(s, form)
-        faults = [("place", errors.words(spot.fault))] if spot.fault and form.place else []
-        return render("resident/_place.html", form=form, spot=spot, faults=dict(faults))
 
 
 @bp.get("/report/near")
@@ -382,7 +362,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     here = access.here()
     token = reports.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
-        known, spot = reports.by_token(s, token), _spot(s, form)
+        known, spot = reports.by_token(s, token), spots.of(s, form, propose=False)
         if known is None:
             faults = faults + _faults(form, spot)
             if not faults and _unasked(form) and spot.place and form.service:
@@ -481,34 +461,10 @@ def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
 
 def _fault(form: ReportForm, refused: Refused) -> Fault:
     """Where on the page a refusal is mended."""
-    ids = {"unknown_service": "kind", "words_too_long": "words"}
+    ids = {"unknown_service": "kind", "words_too_long": "words", "place_unsure": "sure"}
     if refused.code in ("answer_missing", "answer_unknown") and form.service:
         return f"answer-{form.service.code}-{refused.facts['question']}", errors.words(refused)
     return ids.get(refused.code, "place"), errors.words(refused)
-
-
-def _spot(s: Session, form: ReportForm) -> Spot:
-    """What was typed goes before what the phone says; nothing given stays unknown, never a default point."""
-    if form.place:
-        found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
-        if not found:
-            return Spot(fault=Refused("place_unknown"))
-        if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
-            return Spot(choices=found, fault=Refused("place_unclear"))
-        chosen = found[form.pick or 0] if len(found) > 1 else found[0]
-        return _inside(s, chosen, found if len(found) > 1 else [])
-    if form.fix is None:
-        return Spot(fault=Refused("place_missing"))
-    point, metres = form.fix.point, form.fix.metres
-    spot = _inside(s, Place(point.lat, point.lon, "gps", places.describe(s, point), metres), [])
-    if spot.fault is None and form.fix.coarse and not form.sure:
-        return replace(spot, fault=Refused("place_unsure"))
-    return spot
-
-
-def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
-    outside = places.outside(s, place.point)
-    return Spot(place, choices, Refused("outside_city") if outside else None)
 
 
 def _near(s: Session, service: Service, point: Point) -> list[tuple[Sight, float]]:
@@ -531,17 +487,27 @@ def _kept() -> list[tuple[str, str]]:
 
 
 def _form(
-    form: ReportForm, faults: Sequence[Fault] = (), *, warn: bool = False, indexed: bool = False
+    form: ReportForm,
+    faults: Sequence[Fault] = (),
+    *,
+    warn: bool = False,
+    indexed: bool = False,
+    find: bool = False,
 ) -> Response:
-    """The form as far as it is filled in; with faults, 422 and a summary that takes the focus."""
+    """The form as far as it is filled in; with faults, 422 and a summary that takes the focus.
+
+    `find` is the button beside the place: what is wrong with the place alone is told then.
+    """
     g.personal = not indexed
     with access.reading() as s:
-        spot = _spot(s, form) if form.place or form.fix else Spot()
+        spot = spots.of(s, form, propose=True) if form.place or form.fix or find else Spot()
+        if find and spot.fault:
+            faults = [*faults, _fault(form, spot.fault)]
         found = _near(s, form.service, spot.place.point) if form.service and spot.place else []
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),
-            most=photos.MAX_PHOTOS,
+            most=photos.MAX_PHOTOS, tiles=access.here().settings.tiles,
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from factories import Town
+from filled import FAR, KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
+from werkzeug.test import TestResponse
 
 from city import cityfile, db, logins, policies
 from city.schema import Person
@@ -73,3 +75,15 @@ def asked(app: Flask) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield statements
     event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def post(client: FlaskClient, token: Callable[[], str]) -> Fill:
+    """Sends the report form as a browser does, with a streetlight and a fix unless told otherwise."""
+    csrf = token()
+
+    def send(**changes: Any) -> TestResponse:
+        fields = {"csrf_token": csrf, "key": KEY, "group": "streetlight", "do": "send"} | FAR | changes
+        return client.post("/report", data={k: v for k, v in fields.items() if v is not None})
+
+    return send

@@ -9,31 +9,13 @@ from typing import Any
 
 import pytest
 from factories import LAMP, Town, jpeg
+from filled import FAR, HERE, KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
-from werkzeug.test import TestResponse
 
 from city import photos
 from city.schema import Address, Asset, Case, Event, Photo, Report, Try
-
-KEY = "0123456789abcdef0123456789abcdef"
-HERE = {"lat": "39.60001", "lon": "-71.2", "accuracy": "12"}
-FAR = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
-
-Fill = Callable[..., TestResponse]
-
-
-@pytest.fixture
-def post(client: FlaskClient, token: Callable[[], str]) -> Fill:
-    """Sends the form as a browser does, with a streetlight and a fix unless told otherwise."""
-    csrf = token()
-
-    def send(**changes: Any) -> TestResponse:
-        fields = {"csrf_token": csrf, "key": KEY, "group": "streetlight", "do": "send"} | FAR | changes
-        return client.post("/report", data={k: v for k, v in fields.items() if v is not None})
-
-    return send
 
 
 def photo(name: str = "p.jpg", colour: str = "navy") -> tuple[io.BytesIO, str]:

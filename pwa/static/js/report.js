@@ -1,7 +1,7 @@
 // <report-form>: what makes the form quick; it works without. What was begun is kept on the phone, and so is the
 // report until there is signal.
 
-import { granted, listen } from "./place.js";
+import { granted } from "./place.js";
 import { Shots } from "./shots.js";
 import { handed } from "./start.js";
 import { anything } from "./waiting.js";
@@ -16,11 +16,12 @@ const AWAY = [0, 429, 502, 503, 504];
 /** What keeps things on this phone: fetched when there is something to keep. */
 const keeping = () => import("./keeping.js");
 
+/** @typedef {import("./place-card.js").PlaceCard} PlaceCard */
+
 class ReportForm extends HTMLElement {
   /** @type {HTMLFormElement} */ #form = /** @type {any} */ (null);
   /** @type {Shots} */ #shots = /** @type {any} */ (null);
-  /** @type {() => void} */ #stopListening = () => {};
-  #asked = "";
+  /** @type {Promise<PlaceCard> | null} */ #place = null;
   #resting = 0;
   /** @type {HTMLButtonElement | null} what was pressed to send */ #pressed = null;
 
@@ -45,6 +46,9 @@ class ReportForm extends HTMLElement {
     this.#form.addEventListener("pointerdown", (event) => {
       if (/** @type {HTMLElement} */ (event.target).closest(".add-photo")) void this.#keepForm();
     });
+    this.#form.addEventListener("focusin", (event) => {
+      if (/** @type {HTMLElement} */ (event.target).id === "place") this.#placed(() => {});
+    });
     this.#form.addEventListener("input", () => this.#keepSoon());
     this.#showKinds();
     void this.#restore(handed.files.splice(0)).finally(() => void this.#begin());
@@ -57,9 +61,12 @@ class ReportForm extends HTMLElement {
   async #begin() {
     const wanted = handed.locate;
     handed.locate = false;
-    if (this.#value("place") || this.#value("lat")) this.#near();
+    const isKnown = this.#value("place") || this.#value("lat");
+    const isRestored = isKnown && this.#form.dataset["fresh"] !== undefined;
+    if (isRestored) this.#placed((card) => void card.show());
+    else if (isKnown) this.#near();
     // Merely opening the page asks nobody for the position: only a tap that led here, or an old yes.
-    else if (wanted || (await granted())) this.#locate();
+    else if (wanted || (await granted())) this.#placed((card) => card.locate());
   }
 
   /** @param {Event} event */
@@ -68,12 +75,10 @@ class ReportForm extends HTMLElement {
     if (field.id === "more-photos") {
       this.#shots.add([...(field.files ?? [])]);
       field.value = "";
-    } else if (field.name === "place" || field.name === "pick") {
-      this.#find();
     } else if (field.name === "group" || field.name.startsWith("service-")) {
       this.#showKinds();
       this.#warn();
-      this.#near();
+      this.#placed((card) => card.kindChanged());
     }
     this.#stops();
     this.#keepSoon();
@@ -83,7 +88,10 @@ class ReportForm extends HTMLElement {
   #clicked(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.closest("[data-afresh]")) void this.#letGo().finally(() => location.reload());
-    if (target.closest("[data-locate]")) this.#locate();
+    if (target.closest("[data-locate]")) this.#placed((card) => card.locate());
+    if (target.closest("[value=find]")) this.#find(event);
+    const opens = /** @type {HTMLElement | null} */ (target.closest("[aria-controls=place-map]"));
+    if (opens) this.#placed((card) => void card.map(opens));
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
     event.preventDefault();
@@ -94,9 +102,29 @@ class ReportForm extends HTMLElement {
   /** Enter in the place box looks the place up; it does not send. @param {KeyboardEvent} event */
   #keyed(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
-    if (event.key !== "Enter" || field.name !== "place") return;
+    if (event.key === "Enter" && field.name === "place") this.#find(event);
+  }
+
+  /** @param {Event} event */
+  #find(event) {
     event.preventDefault();
-    this.#find();
+    this.#placed((card) => card.find());
+  }
+
+  /**
+   * Does something with the location card, whose code is fetched with the first fix or touch. Without it the form
+   * sends what it holds.
+   * @param {(card: PlaceCard) => void} what
+   */
+  #placed(what) {
+    this.#place ??= import("./place-card.js").then(
+      ({ PlaceCard }) => new PlaceCard(this.#form, this.dataset, (...asked) => this.#draw(...asked), () => this.#near()),
+    );
+    void this.#place.then(what).catch(() => (this.#place = null));
+  }
+
+  #stopListening() {
+    void this.#place?.then((card) => card.stop()).catch(() => {});
   }
 
   /** A chip like "Wire down" opens "Stay back" before anything is sent. */
@@ -105,47 +133,6 @@ class ReportForm extends HTMLElement {
     if (!danger || this.#chip()?.dataset["urgent"] === undefined) return;
     danger.open = true;
     this.#set("warned", "1");
-  }
-
-  #locate() {
-    this.#stopListening();
-    this.#set("place", "");
-    this.#news(this.dataset["seeking"]);
-    this.#stopListening = listen(
-      (fix) => {
-        if (this.#value("place")) return; // what was typed meanwhile goes before the phone
-        this.#set("lat", fix.lat);
-        this.#set("lon", fix.lon);
-        this.#set("accuracy", fix.metres);
-        this.#news("");
-        void this.#card({ lat: fix.lat, lon: fix.lon, accuracy: fix.metres, sure: this.#value("sure") });
-      },
-      () => {
-        this.#news(this.dataset["refused"]);
-        const box = this.#one("#place");
-        box?.setAttribute("aria-describedby", "place-news");
-        box?.focus();
-      },
-    );
-  }
-
-  #find() {
-    const place = this.#value("place").trim();
-    if (!place) return;
-    this.#stopListening();
-    this.#news("");
-    void this.#card({ place, pick: this.#value("pick") });
-  }
-
-  /**
-   * The location card, drawn by the server.
-   * @param {Record<string, string | number>} values
-   */
-  async #card(values) {
-    const asked = (this.#asked = JSON.stringify(values));
-    if ("lat" in values && document.activeElement === this.#one("#place")) return; // not under a typing finger
-    await this.#draw("place", values, "#place-card", "outerHTML", () => this.#asked === asked);
-    this.#near();
   }
 
   /** Cases that may be the same, as soon as kind and place are known. */
@@ -163,19 +150,21 @@ class ReportForm extends HTMLElement {
   /**
    * Puts a fragment of the server into the form. Without network the form stays as it is, and still sends.
    * @param {string} what
-   * @param {Record<string, string | number>} values
+   * @param {Record<string, string>} values
    * @param {string} target
    * @param {string} swapStyle
    * @param {() => boolean} wanted whether it is still the newest question when the answer comes
    */
   async #draw(what, values, target, swapStyle, wanted) {
-    const query = new URLSearchParams(Object.entries(values).map(([name, value]) => [name, String(value)]));
     try {
+      const query = new URLSearchParams(values);
       const answer = await fetch(`${this.#form.action}/${what}?${query}`, { headers: { "HX-Request": "true" } });
       const html = answer.ok ? await answer.text() : "";
-      if (html && wanted() && this.isConnected) htmx.swap(target, html, { swapStyle });
+      if (!html || !wanted() || !this.isConnected) return false;
+      htmx.swap(target, html, { swapStyle });
+      return true;
     } catch {
-      // no signal: what the phone said rides along hidden
+      return false; // no signal: what the phone said rides along hidden
     }
   }
 
@@ -201,6 +190,7 @@ class ReportForm extends HTMLElement {
     const { submitter } = /** @type {SubmitEvent} */ (event);
     this.#pressed = /** @type {HTMLButtonElement | null} */ (submitter);
     clearTimeout(this.#resting); // what is sent is not begun any more
+    this.#stopListening();
     if (this.#form.dataset["kept"] === undefined) return;
     event.preventDefault();
     event.stopPropagation();
@@ -348,14 +338,6 @@ class ReportForm extends HTMLElement {
     return group ? this.#form.querySelector(`[name="service-${CSS.escape(group)}"]:checked`) : null;
   }
 
-  /** @param {string | undefined} words */
-  #news(words) {
-    const news = this.#one("#place-news");
-    if (!news) return;
-    news.textContent = words ?? "";
-    news.hidden = !words;
-  }
-
   /** @param {string} name */
   #value(name) {
     return String(new FormData(this.#form).get(name) ?? "");
@@ -363,11 +345,11 @@ class ReportForm extends HTMLElement {
 
   /**
    * @param {string} name
-   * @param {string | number} value
+   * @param {string} value
    */
   #set(name, value) {
     const field = /** @type {HTMLInputElement | null} */ (this.#form.elements.namedItem(name));
-    if (field) field.value = String(value);
+    if (field) field.value = value;
   }
 
   /** @param {string} selector @returns {HTMLElement | null} */

@@ -1,9 +1,10 @@
 // Report: a problem that the crew met. It is saved for others to mend, or the crew goes on to close it.
 
 import { UNDO_MS } from "./engine.js";
+import { listen } from "./fix.js";
 import { all, clone, fieldsOf, fill, part, putIn, when } from "./page.js";
 import { distance, engine, lang, say } from "./phone.js";
-import { granted, listen } from "./place.js";
+import { granted } from "./place.js";
 import { randomId } from "./random.js";
 import { fault, photoStrip } from "./screen-form.js";
 import { missing, toldOnSite } from "./telling.js";

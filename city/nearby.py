@@ -1,0 +1,66 @@
+"""Which poles, trees and baskets stand near a point, and which one a phone's fix means.
+
+What is painted on a thing is its number. The registers themselves are in assets.py; what they retired is
+nowhere here.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city.geo import Point, cells_around, distance
+from city.places import Place
+from city.schema import Asset
+
+REACH_METRES = 150.0  # further off nobody takes a thing for the one they stand at
+# A fix worse than this chooses nothing by itself: on a street the next pole stands 25 to 50 m away.
+SNAP_METRES = 30.0
+
+
+@dataclass(frozen=True)
+class Near:
+    """A thing of the city's and how far it is from the point that was asked about, in metres."""
+
+    asset: Asset
+    metres: float
+
+
+def nearest(s: Session, kind: str, point: Point) -> list[Near]:
+    """All of this kind within 150 m, the nearest first."""
+    cells = cells_around(point, REACH_METRES)
+    rows = s.scalars(
+        select(Asset).where(Asset.kind == kind, Asset.cell.in_(cells), Asset.retired_at.is_(None))
+    )
+    found = [Near(asset, distance(point, Point(asset.lat, asset.lon))) for asset in rows]
+    return sorted((n for n in found if n.metres <= REACH_METRES), key=lambda n: (n.metres, n.asset.number))
+
+
+def named(s: Session, number: str, kind: str | None) -> Asset | None:
+    """The thing with this number on it, in capitals or as written; of `kind` before any other."""
+    numbers = {number, number.upper()}
+    rows = s.scalars(select(Asset).where(Asset.number.in_(numbers), Asset.retired_at.is_(None)))
+    return min(rows, key=lambda asset: (asset.kind != kind, asset.id), default=None)
+
+
+def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:
+    """The things with these ids."""
+    return {asset.id: asset for asset in s.scalars(select(Asset).where(Asset.id.in_(ids)))} if ids else {}
+
+
+def meant(near: Sequence[Near], accuracy_m: float | None) -> Near | None:
+    """The one thing that a fix means; None where it may be another one, or the fix is worse than 30 m.
+
+    `near` is what nearest() found around the fix. Plain is the first only where no other can be nearer to
+    where the phone really is, anywhere within `accuracy_m` of the fix.
+    """
+    if not near or accuracy_m is None or accuracy_m > SNAP_METRES or near[0].metres > SNAP_METRES:
+        return None
+    rivals = near[1].metres if len(near) > 1 else REACH_METRES
+    return near[0] if near[0].metres + accuracy_m < rivals - accuracy_m else None
+
+
+def place_of(asset: Asset) -> Place:
+    """Where a thing stands, as the register has it."""
+    return Place(asset.lat, asset.lon, "asset", asset.address, None, asset.id)

@@ -1,0 +1,59 @@
+"""The location card of a report as it is filled in: where that is, and what may be meant while one types."""
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from city import nearby, places
+from city.lifecycle import Refused
+from city.places import Place
+from city.schema import Asset
+from pwa import access, errors, filters, forms, spots
+from pwa.fragments import render
+
+bp = Blueprint("place", __name__)
+
+SUGGESTED = 6
+SHORTEST = 2  # letters; one names half the city
+REMEMBERED = 60  # seconds: a word that is taken back and typed again
+
+
+@bp.get("/report/place")
+def card() -> Response:
+    """The card for ?lat&lon&accuracy or the words in ?place (or ?q), with poles or trees that stand there."""
+    g.personal = True
+    values = request.args.copy()
+    values["place"] = values.get("place") or values.get("q", "")
+    form = forms.report(values, access.here().city)
+    with access.reading() as s:
+        spot = spots.of(s, form, propose=True)
+        faults = {"place": errors.words(spot.fault)} if spot.fault and _is_told(spot.fault) else {}
+        return render("resident/_place.html", form=form, spot=spot, faults=faults)
+
+
+@bp.get("/report/suggest")
+def suggest() -> Response:
+    """Up to six places for what was typed in ?q, nearest to ?lat&lon first: JSON {places: [{words, place}]}.
+
+    `words` is read, `place` goes into the box. Only the browser remembers the answer, for a minute.
+    """
+    typed, fix = forms.text(request.args, "q")[: forms.MAX_PLACE], forms.fix(request.args)
+    near = fix.point if fix else access.here().city.centre
+    with access.reading() as s:
+        found = places.suggest(s, typed, near=near, limit=SUGGESTED) if len(typed) >= SHORTEST else []
+        things = nearby.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
+        told = [_told(place, things.get(place.asset_id or 0)) for place in found]
+    response = jsonify(places=told)
+    response.cache_control.private = True
+    response.cache_control.max_age = REMEMBERED
+    return response
+
+
+def _told(place: Place, thing: Asset | None) -> dict[str, str]:
+    if thing is None:
+        return {"words": place.label, "place": place.label}
+    words = filters.asset(thing)
+    return {"words": f"{words}, {thing.address}" if thing.address else words, "place": thing.number}
+
+
+def _is_told(fault: Refused) -> bool:
+    """An empty card asks for a place anyway, and a vague fix has a question of its own."""
+    return fault.code not in ("place_missing", "place_unsure")

@@ -1,0 +1,90 @@
+"""Where a report form says it is: by what was typed, by the phone, or by the number on a pole nearby."""
+
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.orm import Session
+
+from city import nearby, places
+from city.lifecycle import Refused
+from city.nearby import Near
+from city.places import Place
+from pwa import access
+from pwa.forms import ReportForm
+
+OFFERED = 3
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What a form's place came to: a place, several to choose from, or why there is none.
+
+    `near` are things of the service's kind around it, at most three and the chosen one; `chosen` is one of
+    them. `proposed` tells that the fix chose it and nobody has said so yet. `around` is the place without it.
+    """
+
+    place: Place | None = None
+    choices: list[Place] = field(default_factory=list)
+    fault: Refused | None = None
+    near: list[Near] = field(default_factory=list)
+    chosen: Near | None = None
+    proposed: bool = False
+    around: Place | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.place is not None and self.fault is None
+
+
+def of(s: Session, form: ReportForm, *, propose: bool) -> Spot:
+    """What was typed goes before what the phone says; nothing given stays unknown, never a default point.
+
+    Where the service is about poles, trees or baskets the chosen one is the place. With `propose` a good fix
+    may choose by itself: for a page that shows it and lets it be undone. What is sent holds only what was
+    chosen.
+    """
+    spot = _typed(s, form) if form.place else _fixed(s, form)
+    if spot.place is None or (spot.fault and spot.fault.code == "outside_city"):
+        return spot
+    return _at_asset(s, form, spot, propose)
+
+
+def _typed(s: Session, form: ReportForm) -> Spot:
+    found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
+    if not found:
+        return Spot(fault=Refused("place_unknown"))
+    if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
+        return Spot(choices=found, fault=Refused("place_unclear"))
+    return _inside(s, found[form.pick or 0] if len(found) > 1 else found[0], found if len(found) > 1 else [])
+
+
+def _fixed(s: Session, form: ReportForm) -> Spot:
+    if form.fix is None:
+        return Spot(fault=Refused("place_missing"))
+    point, source = form.fix.point, "pin" if form.fix.pinned else "gps"
+    spot = _inside(s, Place(point.lat, point.lon, source, places.describe(s, point), form.fix.metres), [])
+    unsure = spot.fault is None and form.fix.coarse and not form.sure
+    return replace(spot, fault=Refused("place_unsure")) if unsure else spot
+
+
+def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
+    outside = places.outside(s, place.point)
+    return Spot(place, choices, Refused("outside_city") if outside else None)
+
+
+def _at_asset(s: Session, form: ReportForm, spot: Spot, propose: bool) -> Spot:
+    """Whoever names the pole has said where it is, however vague the phone was."""
+    kind, around = form.service.asset_kind if form.service else None, spot.place
+    if kind is None or around is None or around.asset_id is not None:
+        return spot
+    near = nearby.nearest(s, kind, around.point)
+    chosen = next((each for each in near if each.asset.number == form.asset), None)
+    proposed = None
+    if propose and chosen is None and form.asset != "" and around.source == "gps":
+        proposed = nearby.meant(near, around.accuracy_m)
+    known = chosen or proposed
+    offered = near[:OFFERED] + ([known] if known and known not in near[:OFFERED] else [])
+    if known is None:
+        return replace(spot, near=offered, around=around)
+    return Spot(
+        nearby.place_of(known.asset), spot.choices, None, offered, known, proposed is not None, around
+    )  # fmt: skip

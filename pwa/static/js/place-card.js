@@ -1,0 +1,227 @@
+// The location card of the report form: the fix that improves, what was typed, the pole that was chosen. The server
+// draws it. Fetched with the first fix or the first touch.
+
+import { isNews, listen } from "./fix.js";
+import { suggestions } from "./suggest.js";
+
+/** @typedef {import("./place.js").Fix} Fix */
+/** @typedef {(what: string, values: Record<string, string>, target: string, swap: string, wanted: () => boolean) => Promise<boolean>} Draw */
+
+/** @typedef {Awaited<ReturnType<typeof import("./place-map.js").placeMap>>} ShowOnMap */
+
+/** What says where it is, or what stands there. */
+const ASKED = ["place", "pick", "lat", "lon", "accuracy", "pinned", "sure"];
+
+export class PlaceCard {
+  #form;
+  #words;
+  #draw;
+  #drawn;
+  #stop = () => {};
+  #asked = "";
+  /** @type {Promise<ShowOnMap> | null} */ #onMap = null;
+  /** @type {Fix | null} the fix that the card was last drawn for */ #shown = null;
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {DOMStringMap} words what to say: `seeking`, `refused`, `several`
+   * @param {Draw} draw puts a fragment of the server into the form; true where it did
+   * @param {() => void} drawn called when the card is another one
+   */
+  constructor(form, words, draw, drawn) {
+    this.#form = form;
+    this.#words = words;
+    this.#draw = draw;
+    this.#drawn = drawn;
+    form.addEventListener("change", (event) => this.#changed(/** @type {HTMLInputElement} */ (event.target)));
+    form.addEventListener("input", (event) => {
+      // What was chosen for another place says nothing of this one.
+      if (/** @type {HTMLElement} */ (event.target).id === "place") this.#letGo("pick", "asset", "sure");
+    });
+    form.addEventListener("focusout", (event) => {
+      if (/** @type {HTMLElement} */ (event.target).id === "place" && !this.#shown && this.#value("lat")) void this.show();
+    });
+    suggestions(form, words["several"] ?? "", () => this.find());
+  }
+
+  /** Nobody listens to the phone any more: the place was chosen, or the report is on its way. */
+  stop() {
+    this.#stop();
+  }
+
+  /** Where the phone is, better and better until something is chosen or sent. */
+  locate() {
+    this.#stop();
+    this.#put({ place: "", pinned: "" });
+    this.#letGo("pick", "asset", "sure");
+    this.#shown = null;
+    this.#news(this.#words["seeking"]);
+    this.#stop = listen(
+      (fix) => this.#found(fix),
+      () => {
+        this.#news(this.#words["refused"]);
+        const box = this.#one("#place");
+        box?.setAttribute("aria-describedby", "place-news");
+        if (!document.activeElement?.matches("textarea, .input")) box?.focus(); // nobody is disturbed while writing
+      },
+    );
+  }
+
+  /** Looks up what was typed; where it was taken back the phone's word counts again. */
+  find() {
+    this.#stop();
+    this.#news("");
+    if (this.#value("place").trim() || this.#value("lat")) void this.show();
+  }
+
+  /** The things that stand there are of another kind now. */
+  kindChanged() {
+    const { lat, kind } = this.#one("#place-card")?.dataset ?? {};
+    const isOnItsWay = !lat && (this.#value("lat") || this.#value("place"));
+    if (!isOnItsWay && (!lat || kind === this.#kind())) return this.#drawn();
+    this.#letGo("asset");
+    void this.show();
+  }
+
+  /** Opens the map, or closes it. @param {HTMLElement} button */
+  async map(button) {
+    const room = this.#one("#place-map");
+    if (!room) return;
+    room.hidden = !room.hidden;
+    button.setAttribute("aria-expanded", String(!room.hidden));
+    if (room.hidden) return;
+    this.#onMap ??= import("./place-map.js").then(({ placeMap }) =>
+      placeMap(room, (number) => this.#choose(number), (lat, lon) => this.#pin(lat, lon)),
+    );
+    const trouble = this.#one("#place-map [role=alert]");
+    try {
+      this.#mapped(await this.#onMap);
+      if (trouble) trouble.hidden = true;
+    } catch {
+      this.#onMap = null;
+      if (trouble) trouble.hidden = false;
+    }
+  }
+
+  /** Draws the card for what the form says. */
+  async show() {
+    const values = this.#values();
+    const asked = JSON.stringify(values);
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    const isInside = this.#one("#place-card :focus") !== null;
+    const isDrawn = await this.#draw("place", values, "#place-card", "outerHTML", () => this.#asked === asked);
+    if (this.#asked !== asked) return;
+    if (isDrawn) this.#tell();
+    else this.#asked = ""; // without signal the same may be asked again
+    if (isInside && document.activeElement === document.body) this.#one("#place-change")?.focus();
+    this.#drawn();
+    void this.#onMap?.then((show) => this.#mapped(show)).catch(() => {});
+  }
+
+  /** @param {ShowOnMap} show */
+  #mapped(show) {
+    const { lat, lon } = this.#one("#place-card")?.dataset ?? {};
+    const things = [...this.#form.querySelectorAll("#things [data-lat]")].map((each) => {
+      const { value, checked, dataset } = /** @type {HTMLInputElement} */ (each);
+      return { number: value, lat: Number(dataset["lat"]), lon: Number(dataset["lon"]), isChosen: checked };
+    });
+    const isFix = !this.#value("place").trim() && this.#value("lat");
+    const at = isFix ? [this.#value("lat"), this.#value("lon")] : [lat, lon];
+    const metres = isFix ? Number(this.#value("accuracy")) : 0;
+    show(at[0] ? { lat: Number(at[0]), lon: Number(at[1]), metres } : null, things);
+  }
+
+  /** The number was pressed on the map. @param {string} number */
+  #choose(number) {
+    for (const field of this.#form.querySelectorAll("#things input")) {
+      if (field instanceof HTMLInputElement && field.value === number) field.click();
+    }
+  }
+
+  /** The cross was put on the place. @param {number} lat @param {number} lon */
+  #pin(lat, lon) {
+    this.#stop();
+    this.#letGo("pick", "asset", "sure");
+    this.#news("");
+    this.#put({ place: "", lat: lat.toFixed(6), lon: lon.toFixed(6), accuracy: "", pinned: "1" });
+    void this.show();
+  }
+
+  /** @param {HTMLInputElement} field */
+  #changed({ name }) {
+    if (name === "place" || name === "pick") this.find();
+    if (name !== "asset" && name !== "sure") return;
+    this.#stop();
+    void this.show();
+  }
+
+  /** @param {Fix} fix */
+  #found(fix) {
+    if (this.#value("place")) return; // what was typed meanwhile goes before the phone
+    this.#put({ lat: String(fix.lat), lon: String(fix.lon), accuracy: String(fix.metres) });
+    // Nothing moves under a finger that types or is about to.
+    const isBusy = document.activeElement?.id === "place" || (this.#shown && this.#one(".place[open]"));
+    if (isBusy || !isNews(fix, this.#shown)) return;
+    this.#shown = fix;
+    this.#news("");
+    void this.show();
+  }
+
+  /** @returns {Record<string, string>} */
+  #values() {
+    const fields = new FormData(this.#form);
+    const group = String(fields.get("group") ?? "");
+    const names = [...ASKED, "group", `service-${group}`];
+    const values = names.map((name) => [name, String(fields.get(name) ?? "").trim()]).filter(([, value]) => value);
+    // What a fix proposed is proposed anew, or not: only a choice goes along.
+    const chosen = this.#form.querySelector("[name=asset]:checked:not([data-proposed])");
+    return Object.fromEntries(chosen ? [...values, ["asset", /** @type {HTMLInputElement} */ (chosen).value]] : values);
+  }
+
+  /** The kind of thing that the chosen service is about: "pole", "" for none. */
+  #kind() {
+    const group = CSS.escape(this.#value("group"));
+    return /** @type {HTMLElement | null} */ (this.#form.querySelector(`[name="service-${group}"]:checked`))?.dataset["kind"] ?? "";
+  }
+
+  /** For those who listen: what the card says now. */
+  #tell() {
+    const said = this.#one("#place-said");
+    const words = this.#one("#place-e") ?? this.#one("#place-change .lh");
+    if (said) said.textContent = words?.innerText ?? "";
+  }
+
+  /** @param {string | undefined} words */
+  #news(words) {
+    const news = this.#one("#place-news");
+    if (!news) return;
+    news.textContent = words ?? "";
+    news.hidden = !words;
+  }
+
+  /** @param {string[]} names of radio buttons and boxes */
+  #letGo(...names) {
+    for (const field of this.#form.querySelectorAll("#place-card :checked")) {
+      if (field instanceof HTMLInputElement && names.includes(field.name)) field.checked = false;
+    }
+  }
+
+  /** @param {string} name */
+  #value(name) {
+    return String(new FormData(this.#form).get(name) ?? "");
+  }
+
+  /** @param {Record<string, string>} values */
+  #put(values) {
+    for (const [name, value] of Object.entries(values)) {
+      const field = /** @type {HTMLInputElement | null} */ (this.#form.elements.namedItem(name));
+      if (field) field.value = value;
+    }
+  }
+
+  /** @param {string} selector @returns {HTMLElement | null} */
+  #one(selector) {
+    return this.#form.querySelector(selector);
+  }
+}

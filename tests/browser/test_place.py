@@ -1,0 +1,169 @@
+"""The location card on a phone: the fix that gets better, the pole that is chosen, places as one types."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from live import PHONE, Site
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import select
+
+from city import db, nearby
+from city.geo import METRES_A_DEGREE, Point
+from city.schema import Asset, Case
+
+Open = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def pole(site: Site) -> Asset:
+    """A pole of the demo's with two others near it, but not so near that a good fix could mean them."""
+    with db.reading(site.engine) as s:
+        for asset in s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)):
+            near = nearby.nearest(s, "pole", Point(asset.lat, asset.lon))
+            if len(near) > 2 and near[1].metres > 28 and near[2].metres < 60:
+                return asset
+    raise AssertionError("no such pole in Larkhaven")
+
+
+def at(pole: Asset, accuracy: float, north: float = 3) -> Any:
+    """Where a phone says it is: so many metres north of a pole."""
+    lat = pole.lat + north / METRES_A_DEGREE
+    return {"latitude": lat, "longitude": pole.lon, "accuracy": accuracy}
+
+
+def begun(open_context: Open, site: Site, where: Any, path: str = "/report") -> Page:
+    """The form with a streetlight chosen, on a phone that is `where`."""
+    context = open_context(**PHONE, geolocation=where, permissions=["geolocation"])
+    page = context.new_page()
+    page.goto(site.path(path))
+    page.locator("label.tile").first.tap()
+    return page
+
+
+def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
+    """Source, accuracy and asset of the case that was sent."""
+    page.wait_for_url(re.compile("/sent/"))
+    number = page.url.rpartition("/")[2].rpartition("-")[0]
+    with db.reading(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        return case.place_source, case.accuracy_m, case.asset.number if case.asset else ""
+
+
+def send(page: Page) -> None:
+    page.wait_for_selector("#near-cases [name=seen]", state="attached")
+    page.locator("#send").tap()
+
+
+def test_the_fix_gets_better_and_never_worse_while_the_resident_goes_on(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 250))
+    expect(page.get_by_role("group", name="Is it here?")).to_be_visible()
+    page.context.set_geolocation(at(pole, 60, north=12))
+    expect(page.locator("#place-card")).to_contain_text("Within 60\u00a0m")
+    expect(page.locator("#sure")).to_have_count(0)
+    expect(page.get_by_role("radio", name=pole.number)).not_to_be_checked()
+    page.context.set_geolocation(at(pole, 8))
+    expect(page.get_by_role("radio", name=pole.number)).to_be_checked()
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    page.context.set_geolocation(at(pole, 40, north=200))
+    page.wait_for_timeout(400)
+    assert float(page.input_value("[name=accuracy]")) == 8
+    send(page)
+    assert the_case(site, page) == ("asset", None, pole.number)
+
+
+def test_a_fix_of_80_metres_takes_no_pole_by_itself(site: Site, open_context: Open, pole: Asset) -> None:
+    page = begun(open_context, site, at(pole, 80))
+    expect(page.locator("#things label")).to_have_count(4)
+    expect(page.locator("#things :checked")).to_have_count(0)
+    send(page)
+    assert the_case(site, page) == ("gps", 80, "")
+
+
+def test_what_was_proposed_is_undone_with_one_tap(site: Site, open_context: Open, pole: Asset) -> None:
+    page = begun(open_context, site, at(pole, 8))
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    page.locator("#things label").last.tap()
+    expect(page.locator("#place-change")).to_contain_text("Near")
+    expect(page.locator("#thing-0")).to_be_focused()
+    page.context.set_geolocation(at(pole, 6))
+    page.wait_for_timeout(400)
+    expect(page.locator("#thing-0")).to_be_checked()
+    send(page)
+    assert the_case(site, page) == ("gps", 8, "")
+
+
+def test_nothing_goes_before_what_the_resident_chose(site: Site, open_context: Open, pole: Asset) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    other = page.locator("#things [name=asset]").nth(1)
+    number = other.get_attribute("value") or ""
+    page.locator("#things label").nth(1).tap()
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    page.context.set_geolocation(at(pole, 6, north=-2))
+    page.wait_for_timeout(400)
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    send(page)
+    assert the_case(site, page) == ("asset", None, number)
+
+
+def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:
+    page = begun(open_context, site, at(pole, 8))
+    expect(page.get_by_role("group", name="Which pole is it?")).to_be_visible()
+    page.locator("label.tile").nth(3).tap()
+    expect(page.locator("#things")).to_have_count(0)
+    expect(page.locator("#place-change")).to_contain_text("Within 8\u00a0m")
+
+
+def test_refused_the_box_takes_the_focus_and_says_why(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE, permissions=[]).new_page()
+    page.goto(site.path("/report"))
+    page.locator("[data-locate]").tap()
+    expect(page.locator("#place")).to_be_focused()
+    expect(page.locator("#place-news")).to_contain_text("Type the address")
+
+
+def test_outside_the_city_the_card_says_so(site: Site, open_context: Open) -> None:
+    hartford = {"latitude": 41.76, "longitude": -72.67, "accuracy": 8}
+    page = begun(open_context, site, hartford, "/es/report")
+    expect(page.locator("#place-e")).to_contain_text("fuera de la ciudad")
+    expect(page.locator("#place-card[data-known]")).to_have_count(0)
+
+
+def test_a_place_is_chosen_from_the_list_by_keyboard(site: Site, open_context: Open) -> None:
+    page = open_context(permissions=[]).new_page()
+    page.goto(site.path("/report"))
+    page.get_by_role("radio", name="Streetlight", exact=True).check()
+    page.focus("#place")
+    box = page.get_by_role("combobox", name="Address, corner or pole number")
+    expect(box).to_be_focused()
+    page.keyboard.type("214 ta")
+    lines = page.get_by_role("option")
+    expect(lines.first).to_contain_text("214 Tansy Street")
+    expect(page.locator("#place-said")).to_contain_text("Places to choose from")
+    page.keyboard.press("Escape")
+    expect(lines).to_have_count(0)
+    expect(box).to_have_value("214 ta")
+    page.keyboard.type("n")
+    lines.first.wait_for()
+    page.keyboard.press("ArrowDown")
+    expect(lines.first).to_have_attribute("aria-selected", "true")
+    expect(box).to_have_attribute("aria-activedescendant", lines.first.get_attribute("id") or "-")
+    page.keyboard.press("Enter")
+    expect(page.locator("#place-change")).to_contain_text("214 Tansy Street")
+    expect(page.locator("#place-change")).to_be_focused()
+    page.locator("#things [name=asset]").first.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#place-change")).to_contain_text("Pole")
+    expect(page.locator("#thing-1")).to_be_focused()
+
+
+def test_a_place_is_chosen_from_the_list_by_finger(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE, permissions=[]).new_page()
+    page.goto(site.path("/report"))
+    page.locator("#place").tap()
+    page.locator("#place").press_sequentially("214 ta")
+    page.get_by_role("option").first.tap()
+    expect(page.locator("#place-change")).to_contain_text("214 Tansy Street")

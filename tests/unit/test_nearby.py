@@ -1,0 +1,101 @@
+"""Which pole is meant: the nearest things of the city's, and when a phone's fix may choose one by itself."""
+
+import pytest
+from factories import Town
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from city import geo, nearby
+from city.geo import Point, distance
+from city.nearby import Near
+from city.schema import Asset
+
+HERE = Point(39.6, -71.2)
+METRE = 1 / geo.METRES_A_DEGREE
+
+
+def stand(town: Town, kind: str, *norths: float) -> None:
+    """Things of a kind so many metres north of HERE, numbered from 1 in that order."""
+    with town.at_work() as scene:
+        for n, north in enumerate(norths, 1):
+            lat = HERE.lat + north * METRE
+            scene.s.add(
+                Asset(
+                    kind=kind, number=f"{kind}-{n}", lat=lat, lon=HERE.lon, address="",
+                    cell=geo.cell(Point(lat, HERE.lon)),
+                )
+            )  # fmt: skip
+
+
+def found(town: Town, kind: str = "pole") -> list[Near]:
+    with town.looking() as scene:
+        return nearby.nearest(scene.s, kind, HERE)
+
+
+def test_the_nearest_of_a_kind_come_first_and_none_from_further_than_150_metres(town: Town) -> None:
+    stand(town, "pole", 90, -20, 149, -152, 40)
+    stand(town, "tree", 1)
+    near = found(town)
+    assert [n.asset.number for n in near] == ["pole-2", "pole-5", "pole-1", "pole-3"]
+    assert [round(n.metres) for n in near] == [20, 40, 90, 149]
+    assert found(town, "basket") == []
+
+
+def test_what_the_register_has_no_more_is_neither_offered_nor_found_by_its_number(town: Town) -> None:
+    stand(town, "pole", 5, 40)
+    with town.at_work() as scene:
+        scene.s.scalars(select(Asset).where(Asset.number == "pole-1")).one().retired_at = town.now
+    assert [n.asset.number for n in found(town)] == ["pole-2"]
+    with town.looking() as scene:
+        assert nearby.named(scene.s, "pole-1", "pole") is None
+
+
+@pytest.mark.parametrize(
+    ("poles", "accuracy", "meant"),
+    [
+        ((3, -33), 10, "pole-1"),
+        ((3,), 30, "pole-1"),
+        ((3, -33), 30, None),  # as exact as asked for, but the other may be nearer all the same
+        ((3,), 31, None),
+        ((3,), 80, None),
+        ((3,), None, None),  # a phone that does not say how sure it is
+        ((29,), 5, "pole-1"),
+        ((31,), 5, None),  # too far off to be what somebody stands at
+        ((3, 4), 5, None),
+        ((), 5, None),
+    ],
+)
+def test_a_fix_means_a_pole_only_where_it_can_be_no_other(
+    town: Town, poles: tuple[float, ...], accuracy: float | None, meant: str | None
+) -> None:
+    stand(town, "pole", *poles)
+    chosen = nearby.meant(found(town), accuracy)
+    assert (chosen.asset.number if chosen else None) == meant
+
+
+def test_a_number_is_found_as_written_or_in_capitals_and_the_services_own_kind_first(town: Town) -> None:
+    with town.at_work() as scene:
+        for kind, number in (("basket", "A-7"), ("pole", "A-7"), ("tree", "oak 3")):
+            scene.s.add(Asset(kind=kind, number=number, lat=39.6, lon=-71.2, cell="", address=""))
+        scene.s.flush()
+
+        def kind_of(number: str, kind: str | None) -> str | None:
+            asset = nearby.named(scene.s, number, kind)
+            return asset.kind if asset else None
+
+        assert kind_of("a-7", "pole") == "pole"
+        assert kind_of("A-7", None) == "basket"
+        assert kind_of("oak 3", "pole") == "tree"
+        assert kind_of("A-8", "pole") is None
+
+
+@given(st.floats(-80, 80), st.floats(-179, 179), st.floats(-1, 1), st.floats(-1, 1))
+def test_the_cells_around_a_point_hold_all_that_is_near_it(
+    lat: float, lon: float, dy: float, dx: float
+) -> None:
+    point = Point(lat, lon)
+    box = geo.box_around(point, nearby.REACH_METRES)
+    other = Point(lat + dy * (box.north - lat), lon + dx * (box.east - lon))
+    if distance(point, other) <= nearby.REACH_METRES:
+        assert geo.cell(other) in geo.cells_around(point, nearby.REACH_METRES)

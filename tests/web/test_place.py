@@ -1,0 +1,212 @@
+"""The location card: which pole, how sure the phone is, where the city ends; and places as one types."""
+
+from typing import Any
+
+import pytest
+from factories import Town
+from filled import Fill
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from city import geo
+from city.geo import METRES_A_DEGREE, Point
+from city.schema import Address, Asset, Case, Report
+
+LAMP = {"group": "streetlight"}
+# Poles at 4, 39 and 74 m north of it, and one at 109.
+HERE = {"lat": "39.6", "lon": "-71.2"}
+NUMBERS = ["20-118", "20-119", "20-120", "20-121"]
+
+
+@pytest.fixture
+def poles(town: Town) -> Town:
+    with town.at_work() as scene:
+        for n, number in enumerate(NUMBERS):
+            _stand(scene.s, "pole", number, 39.6 + (4 + 35 * n) / METRES_A_DEGREE)
+        _stand(scene.s, "tree", "T-7", 39.6 + 2 / METRES_A_DEGREE)
+        scene.s.add(_address("214 Tansy Street", 39.6))
+        scene.s.add(_address("900 Heron Street", 39.65))
+    return town
+
+
+def _stand(s: Any, kind: str, number: str, lat: float) -> None:
+    cell = geo.cell(Point(lat, -71.2))
+    s.add(Asset(kind=kind, number=number, lat=lat, lon=-71.2, cell=cell, address="214 Tansy Street"))
+
+
+def _address(label: str, lat: float) -> Address:
+    return Address(label=label, norm=label.lower(), lat=lat, lon=-71.2, cell=geo.cell(Point(lat, -71.2)))
+
+
+def card(client: FlaskClient, prefix: str = "", **asked: str) -> str:
+    return client.get(f"{prefix}/report/place", query_string=HERE | LAMP | asked).get_data(as_text=True)
+
+
+def offered(page: str) -> list[str]:
+    """The numbers on the card, in their order."""
+    return [
+        part.partition('"')[0]
+        for part in page.split('name="asset"')[1:]
+        for part in [part.split('value="')[1]]
+    ]
+
+
+def checked(page: str) -> str | None:
+    """The number that is chosen on the card; "" for none of them, None where nothing is."""
+    for part in page.split('name="asset"')[1:]:
+        tag = part.partition(">")[0]
+        if " checked" in tag:
+            return tag.split('value="')[1].partition('"')[0]
+    return None
+
+
+def test_the_three_nearest_are_offered_by_the_number_on_them(poles: Town, client: FlaskClient) -> None:
+    page = card(client, accuracy="60")
+    assert offered(page) == [*NUMBERS[:3], ""]
+    assert "Which pole is it?" in page
+    assert "<b>20-118</b> <small>4\u00a0m" in page
+    assert offered(card(client, group="tree", accuracy="60")) == ["T-7", ""]
+    assert offered(card(client, group="other", accuracy="60")) == []
+    assert offered(card(client, group="", accuracy="60")) == []
+
+
+def test_a_good_fix_proposes_the_one_it_means_and_a_worse_one_none(poles: Town, client: FlaskClient) -> None:
+    near = card(client, accuracy="8")
+    assert checked(near) == "20-118"
+    assert "Pole 20-118" in near
+    assert "Nearest to you, at 214 Tansy Street" in near
+    assert "data-proposed" in near
+    for accuracy in ("20", "31", "80", ""):
+        page = card(client, accuracy=accuracy)
+        assert checked(page) is None, accuracy
+        assert "data-proposed" not in page
+
+
+def test_what_was_proposed_can_be_undone(poles: Town, client: FlaskClient) -> None:
+    page = card(client, accuracy="8", asset="")
+    assert checked(page) == ""
+    assert "Near 214 Tansy Street" in page
+
+
+def test_a_choice_is_the_place_however_vague_the_phone_is(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    page = card(client, accuracy="140", asset="20-119")
+    assert checked(page) == "20-119"
+    assert "Is it here?" not in page
+    assert f'data-lat="{39.6 + 39 / METRES_A_DEGREE}"' in page
+    assert post(**HERE, accuracy="140", asset="20-119").status_code == 303
+    case = the_case(poles)
+    assert (case.place_source, case.asset.number if case.asset else "") == ("asset", "20-119")
+    assert the_report(poles).place_source == "asset"
+
+
+@pytest.mark.parametrize("accuracy", ["8", "30", "80"])
+def test_without_a_choice_no_report_is_given_a_pole(poles: Town, post: Fill, accuracy: str) -> None:
+    assert post(**HERE, accuracy=accuracy).status_code == 303
+    case, report = the_case(poles), the_report(poles)
+    assert (case.place_source, case.accuracy_m, case.asset_id) == ("gps", float(accuracy), None)
+    assert (report.place_source, report.accuracy_m) == ("gps", float(accuracy))
+
+
+@pytest.mark.parametrize("asset", ["20-119", "T-7", "x", "", "20-118' OR 1"])
+def test_a_number_that_does_not_stand_there_is_no_choice(poles: Town, post: Fill, asset: str) -> None:
+    """Of another kind, of another place, of nothing at all."""
+    assert post(lat="39.62", lon="-71.2", accuracy="12", asset=asset).status_code == 303
+    assert the_case(poles).asset_id is None
+
+
+def test_a_number_chosen_for_one_place_does_not_follow_to_another(poles: Town, post: Fill) -> None:
+    assert post(place="900 Heron Street", asset="20-118").status_code == 303
+    assert (the_case(poles).place_source, the_case(poles).address) == ("address", "900 Heron Street")
+
+
+def test_without_script_the_place_is_found_by_a_button_and_a_number_chosen(poles: Town, post: Fill) -> None:
+    found = post(do="find", place="214 tansy st", lat=None, lon=None, accuracy=None)
+    page = found.get_data(as_text=True)
+    assert found.status_code == 200
+    assert offered(page) == [*NUMBERS[:3], ""]
+    assert checked(page) is None
+    sent = post(place="214 tansy st", asset="20-118", lat=None, lon=None, accuracy=None)
+    assert sent.status_code == 303
+    assert the_case(poles).asset_id is not None
+
+
+def test_the_button_says_what_is_wrong_with_the_place(poles: Town, post: Fill) -> None:
+    for place, told in (("nowhere 1", "We do not know that place"), ("", "Say where it is")):
+        found = post(do="find", place=place, lat=None, lon=None, accuracy=None)
+        assert found.status_code == 422
+        assert told in found.get_data(as_text=True)
+
+
+def test_a_vague_fix_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
+    page = card(client, accuracy="300")
+    assert "Is it here?" in page
+    assert "Your phone may be 300\u00a0m off." in page
+    assert "data-known" not in page
+    assert "data-known" in card(client, accuracy="300", sure="1")
+    assert "Is it here?" not in card(client, accuracy="100")
+    asked = post(**HERE, accuracy="300")
+    assert asked.status_code == 422
+    assert 'href="#sure"' in asked.get_data(as_text=True)
+    assert post(**HERE, accuracy="300", sure="1").status_code == 303
+
+
+def test_a_phone_outside_the_city_is_told_whom_to_ask(poles: Town, client: FlaskClient, post: Fill) -> None:
+    page = card(client, lat="41.76", lon="-72.67", accuracy="8")
+    assert "This place lies outside the city" in page
+    assert "data-known" not in page
+    assert post(lat="41.76", lon="-72.67", accuracy="8").status_code == 422
+
+
+def test_the_card_speaks_spanish(poles: Town, client: FlaskClient) -> None:
+    page = card(client, "/es", accuracy="8")
+    assert "Poste 20-118" in page
+    assert "¿Qué poste es?" in page
+    assert "Ninguno de estos" in page
+
+
+@pytest.mark.parametrize("extra", [0, 40])
+def test_the_card_asks_the_database_as_often_for_many_poles_as_for_few(
+    poles: Town, client: FlaskClient, asked: list[str], extra: int
+) -> None:
+    with poles.at_work() as scene:
+        for n in range(extra):
+            _stand(scene.s, "pole", f"x-{n}", 39.6 - (40 + 2 * n) / METRES_A_DEGREE)
+    card(client, accuracy="8")
+    asked.clear()
+    card(client, accuracy="8")
+    assert len(asked) <= 4
+
+
+def test_places_are_suggested_as_one_types(poles: Town, client: FlaskClient) -> None:
+    answer = client.get("/report/suggest", query_string={"q": "214 ta"})
+    assert answer.json == {"places": [{"words": "214 Tansy Street", "place": "214 Tansy Street"}]}
+    assert answer.headers["Cache-Control"] == "private, max-age=60"
+    for few in ("", "2", "zz zz"):
+        assert client.get("/report/suggest", query_string={"q": few}).json == {"places": []}
+
+
+def test_what_is_typed_stands_in_no_log(
+    poles: Town, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    client.get("/report/suggest", query_string={"q": "my aunt's house"})
+    assert "aunt" not in caplog.text
+
+
+def test_suggestions_have_a_limit_of_their_own(poles: Town, client: FlaskClient) -> None:
+    codes = {client.get("/report/suggest", query_string={"q": "21"}).status_code for _ in range(301)}
+    assert codes == {200, 429}
+
+
+def the_report(town: Town) -> Report:
+    with town.looking() as scene:
+        return scene.s.scalars(select(Report)).one()
+
+
+def the_case(town: Town) -> Case:
+    with town.looking() as scene:
+        case = scene.s.scalars(select(Case)).one()
+        assert case.asset is None or case.asset.number
+        return case
