@@ -23,7 +23,7 @@ from city.cityfile import ASSET_KINDS
 from city.events import Actor
 from city.geo import Box, Point
 from city.projections import Project
-from city.schema import Address, Area, Crossing, Street
+from city.schema import Address, Area, Crossing, Landmark, Street
 from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.
@@ -35,6 +35,7 @@ SAME_CORNER_METRES = 40.0  # a divided road meets another street several times a
 DIGITS = 7  # of a degree: about a centimetre
 AT_ONCE = 2000
 LONGEST_ID = 70  # letters; a street in several parts adds some
+HIGHEST_NUMBER = 999_999
 FEW = 20  # rows of a layer that may go without a question
 
 
@@ -46,6 +47,7 @@ class Order:
     `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
     is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
     `crs` is the coordinate system of whichever of the two holds coordinates, over what it says itself.
+    `left` and `right` are a street's house numbers on each side, where its line begins and where it ends.
     `major` (column, value) marks the avenues; `where` leaves out all rows but those. `shrink` says that it is
     meant if most of what is here goes.
     """
@@ -63,6 +65,8 @@ class Order:
     owner: str = ""
     owner_name: str = ""
     area_kind: str = ""
+    left: tuple[str, str] = ("", "")
+    right: tuple[str, str] = ("", "")
     major: tuple[str, str] = ("", "")
     where: tuple[str, str] = ("", "")
     places: Path | None = None
@@ -189,7 +193,7 @@ class _Layer:
             except ValueError:
                 return f"{shown(', '.join(given))} are no coordinates"
         ground = _shaped(row.geometry)
-        if ground is None and self.order.kind not in ("addresses", "assets"):
+        if ground is None and self.order.kind not in ("addresses", "assets", "landmarks"):
             return "has no shape"
         return ground
 
@@ -277,6 +281,8 @@ def _check(order: Order, source: Source) -> None:
         ("--street", order.street),
         ("--lat", order.lat),
         ("--lon", order.lon),
+        *(("--left", column) for column in order.left),
+        *(("--right", column) for column in order.right),
         ("--major", order.major[0]),
         ("--where", order.where[0]),
         ("--key", order.key[0]),
@@ -291,7 +297,7 @@ def _check(order: Order, source: Source) -> None:
     if source.unit == "line" and not order.lat and not order.places:
         raise Unusable(source.path.name, f"is a CSV: name --lat and --lon, or --places and --key. {there}")
     bare = order.kind == "areas" and order.area_kind in NAMELESS
-    if order.kind in ("streets", "areas") and not order.name and not bare:
+    if order.kind in ("streets", "areas", "landmarks") and not order.name and not bare:
         raise Unusable("--name", f"is needed: the column that names them. {there}")
     if order.kind == "addresses" and not order.name and not (order.number and order.street):
         raise Unusable(
@@ -380,15 +386,30 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
             continue
         name = layer.text(one.row, layer.order.name)
         kind = "avenue" if column and one.row.values.get(column, "") == value else "street"
-        named: dict[str, Any] = {"name": name, "kind": kind, "line": [list(line.coords) for line in lines]}
-        if not layer.identified(one.row, named):
+        numbers = _numbers(layer, one.row)
+        if isinstance(numbers, str):
+            layer.reject(one.row, numbers)
             continue
-        own: str | None = named["source_id"]
+        told: dict[str, Any] = {
+            "name": name,
+            "kind": kind,
+            "line": [list(line.coords) for line in lines],
+            **numbers,
+        }
+        if not layer.identified(one.row, told):
+            continue
+        own: str | None = told["source_id"]
         keys: list[Any] = []
+        longest = max(lines, key=lambda line: float(line.length))
         for line in lines:
             points = [[round(x, DIGITS), round(y, DIGITS)] for x, y in line.coords]
             part = own if own is None or not keys else f"{own} ({len(keys) + 1})"
-            row = {"name": name, "norm": places.normal(name), "line": points, "kind": kind, "source_id": part}
+            # Of a street in pieces nobody knows which number is where; the longest piece has most of them.
+            bears = numbers if line is longest else dict.fromkeys(numbers)
+            row = {
+                "name": name, "norm": places.normal(name), "line": points, "kind": kind, "source_id": part,
+                **bears,
+            }  # fmt: skip
             keys.append(_key(row))
             if layer.once(keys[-1], one.row):
                 rows[keys[-1]] = row
@@ -398,6 +419,38 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
     corners = {_key(row): row for row in _crossings(rows.values())}
     _exchange(layer, Crossing, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
+
+
+def _numbers(layer: _Layer, row: Row) -> dict[str, int | None] | str:
+    """House numbers at the ends of a street's sides, none where they are 0 or less; or what is wrong."""
+    found: dict[str, int | None] = {}
+    for side, columns in (("left", layer.order.left), ("right", layer.order.right)):
+        for end, column in zip(("from", "to"), columns, strict=True):
+            text = layer.text(row, column) or "0"
+            try:
+                number = int(float(text))
+            except (ValueError, OverflowError):
+                return f"{column} is {shown(text)}, no house number"
+            if number > HIGHEST_NUMBER:
+                return f"{column} is {shown(text)}, no house number"
+            found[f"{side}_{end}"] = number if number > 0 else None
+    return found
+
+
+def _write_landmarks(layer: _Layer, located: list[_Located]) -> None:
+    rows: dict[Any, dict[str, Any]] = {}
+    owners: list[list[Any]] = []
+    for one in located:
+        name = layer.text(one.row, layer.order.name)
+        if _is_line(one.ground) or not places.normal(name):
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not a point" if name else "has no name")
+            continue
+        position = _position(one.ground)
+        row = {"name": name, "lat": position["lat"], "lon": position["lon"]}
+        owners.append([_key(row)])
+        if layer.once(_key(row), one.row):
+            rows[_key(row)] = row
+    _count(layer, owners, _exchange(layer, Landmark, rows))
 
 
 def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
@@ -509,6 +562,7 @@ _WRITERS = {
     "streets": _write_streets,
     "addresses": _write_addresses,
     "assets": _write_assets,
+    "landmarks": _write_landmarks,
     "areas": _write_areas,
     "boundary": _write_boundary,
 }

@@ -1,107 +1,66 @@
-"""Where things are: finding a place by its words and words for a point, through geopy.
+"""Where things are: a place by its words, words for a point, and what somebody who is typing may mean.
 
-Answers come from the city's own addresses, crossings and assets; a remote geocoder may be set instead.
+Answers come from the city's own layers, which are held in memory; a remote geocoder may be set besides.
 """
 
-import re
-import unicodedata
-from dataclasses import dataclass
+import threading
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from geopy.exc import GeopyError
-from geopy.geocoders import Nominatim, Photon
-from geopy.geocoders.base import Geocoder
-from geopy.location import Location
-from sqlalchemy import select
+from shapely.geometry import shape
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city.geo import Point, box_around, distance, inside
-from city.schema import Address, Area, Asset, Crossing
+from city import geocoding, suggestions, whereabouts
+from city.atlas import Atlas, Place, Rows
+from city.gazetteer import Gazetteer
+from city.geo import Box, Point, inside
+from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
+from city.streets import normal
+from city.whereabouts import NEAR_METRES, Whereabouts
 
-NEAR_METRES = 80.0
-REMOTE_SECONDS = 3
-_SHORT = {
-    "st": "street", "str": "street", "ave": "avenue", "av": "avenue", "rd": "road", "ln": "lane",
-    "pl": "place", "sq": "square", "dr": "drive", "blvd": "boulevard", "ct": "court", "ter": "terrace",
-    "n": "north", "s": "south", "e": "east", "w": "west",
-}  # fmt: skip
-_JOINED = re.compile(r"\s+(?:&|and|at|y|con|x|/|@)\s+")
+__all__ = ["NEAR_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
+           "normal", "outside", "suggest"]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Place:
-    """A point, how it was found and what to call it. `accuracy_m` is None where nobody measured."""
-
-    lat: float
-    lon: float
-    source: str  # gps, pin, address, asset, photo
-    label: str = ""
-    accuracy_m: float | None = None
-    asset_id: int | None = None
-
-    @property
-    def point(self) -> Point:
-        return Point(self.lat, self.lon)
-
-
-class Gazetteer(Geocoder):  # type: ignore[misc]
-    """geopy's interface over the city's own layers: no network, never a guess."""
-
-    def __init__(self, s: Session) -> None:
-        super().__init__()
-        self._s = s
-
-    def geocode(self, query: str, *, exactly_one: bool = True, limit: int = 5) -> Any:
-        """geopy Locations for an exact address, a cross-street or an asset number."""
-        found = [
-            Location(
-                place.label, (place.lat, place.lon), {"source": place.source, "asset_id": place.asset_id}
-            )
-            for place in _exact(self._s, query, limit)
-        ]
-        return (found[0] if found else None) if exactly_one else found
-
-    def reverse(self, query: tuple[float, float], *, exactly_one: bool = True) -> Any:
-        """The nearest address within 80 m as a geopy Location, or None."""
-        found = _nearest(self._s, Point(*query))
-        location = Location(found.label, (found.lat, found.lon), {"source": "address"}) if found else None
-        return location if exactly_one else [location] if location else []
+LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
 def find(s: Session, words: str, *, geocoder: str = "local", limit: int = 5) -> list[Place]:
-    """Places that `words` name, best first; [] where the city has none. An unknown street finds nothing.
+    """Places that `words` name, best first; [] where nobody knows one. An unknown street finds nothing.
 
-    `geocoder` is the setting GEOCODER; a remote one is asked only where the city's layers know nothing,
-    and its silence or fault counts as nothing found.
+    `geocoder` is the setting GEOCODER; a remote one is asked where the city's layers know nothing for sure,
+    and they are all the answer there is where it gives none. Whole streets and areas are `vague`.
     """
-    local = Gazetteer(s).geocode(words, exactly_one=False, limit=limit)
-    if not local and geocoder != "local" and words.strip():
-        local = _remote(geocoder, words, limit)
-    return [
-        Place(x.latitude, x.longitude, x.raw.get("source", "address"), x.address, None, x.raw.get("asset_id"))
-        for x in local
-    ]
+    answer = gazetteer(s).find(words)
+    if not words.strip() or geocoder == "local" or (answer.places and answer.sure):
+        return answer.places[:limit]
+    try:
+        found = geocoding.ask(geocoder, words, _box(s), limit)
+    except geocoding.NoAnswer:
+        return answer.places[:limit]
+    # It knows the whole world: what it found in another city is not meant.
+    here = [Place(lat, lon, "address", label) for label, lat, lon in found if not outside(s, Point(lat, lon))]
+    return here or answer.places[:limit]
 
 
 def suggest(s: Session, words: str, *, near: Point | None = None, limit: int = 6) -> list[Place]:
     """Places that somebody who has typed `words` so far may mean, likeliest first, nearer to `near` first.
 
-    From the city's own layers only; nobody waits for another server while typing.
+    From the city's own layers only; nobody waits for another server while typing. A whole street, to go on
+    from, is `vague`.
     """
-    typed = normal(words)
-    if not typed:
-        return []
-    begins = Address.norm.startswith(typed, autoescape=True)
-    found = [Place(a.lat, a.lon, "address", a.label) for a in s.scalars(select(Address).where(begins))]
-    if near is not None:
-        found.sort(key=lambda place: distance(near, place.point))
-    return found[:limit]
+    return suggestions.suggest(gazetteer(s), words, near=near, limit=limit)
+
+
+def around(s: Session, point: Point) -> Whereabouts | None:
+    """What the point is at, or what it is near within 80 m; None where that is nothing."""
+    return whereabouts.tell(gazetteer(s).atlas, point)
 
 
 def describe(s: Session, point: Point) -> str:
-    """The nearest address as words ("214 Tansy Street"); "" where none lies within 80 m."""
-    found = Gazetteer(s).reverse(point)
-    return str(found.address) if found else ""
+    """The same in words: "12 Elm St", "near 12 Elm St", "Elm St at Oak St", "about 40 m from …"; or ""."""
+    near = around(s, point)
+    return near.words if near else ""
 
 
 def outside(s: Session, point: Point) -> bool:
@@ -110,11 +69,15 @@ def outside(s: Session, point: Point) -> bool:
     return bool(boundaries) and not any(inside(point, area.geometry) for area in boundaries)
 
 
-def normal(words: str) -> str:
-    """Lower case, no accents, one space, long forms ("st" → "street"): what addresses are compared by."""
-    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
-    parts = re.sub(r"[.,#]", " ", plain).split()
-    return " ".join(_SHORT.get(part, part) for part in parts)
+def gazetteer(s: Session) -> Gazetteer:
+    """The city's own places, read anew whenever an import changed a layer."""
+    pool = s.connection().engine.pool
+    version = s.execute(_VERSION).one()
+    with _reading:
+        held = _held.get(pool)
+        if held is None or held[0] != version:
+            held = _held[pool] = version, Gazetteer(Atlas(_rows(s)))
+        return held[1]
 
 
 def crossing(one: str, other: str) -> str:
@@ -122,50 +85,47 @@ def crossing(one: str, other: str) -> str:
     return " & ".join(sorted((normal(one), normal(other))))
 
 
-def _exact(s: Session, query: str, limit: int) -> list[Place]:
-    words = normal(query)
-    if not words:
-        return []
-    found = [
-        Place(a.lat, a.lon, "address", a.label)
-        for a in s.scalars(select(Address).where(Address.norm == words).limit(limit))
-    ]
-    streets = _JOINED.split(query.strip().lower())
-    if len(streets) == 2:
-        found += [
-            Place(x.lat, x.lon, "address", x.label)
-            for x in s.scalars(select(Crossing).where(Crossing.norm == crossing(*streets)).limit(limit))
-        ]
-    number = re.sub(r"^(pole|poste|tree|arbol|basket|papelera)\s+", "", words).upper()
-    found += [
-        Place(a.lat, a.lon, "asset", a.address, None, a.id)
-        for a in s.scalars(
-            select(Asset).where(Asset.number == number, Asset.retired_at.is_(None)).limit(limit)
-        )
-    ]
-    return found[:limit]
+# A database's layers, by its connections: a process that works on several holds several.
+_held: WeakKeyDictionary[Any, tuple[Any, Gazetteer]] = WeakKeyDictionary()
+_reading = threading.Lock()
+# The last line of the log about each layer; and what came without one, as the demo city does.
+_VERSION = select(
+    *(
+        select(Head.hash).where(Head.subject == f"layer:{kind}").scalar_subquery().label(kind)
+        for kind in LAYERS
+    ),
+    *(
+        select(func.max(table.id)).scalar_subquery().label(f"last_{table.__tablename__}")
+        for table in (Street, Address, Crossing, Asset, Landmark, Area)
+    ),
+)
 
 
-def _nearest(s: Session, point: Point) -> Place | None:
-    box = box_around(point, NEAR_METRES)
-    rows = s.scalars(
-        select(Address).where(
-            Address.lat.between(box.south, box.north), Address.lon.between(box.west, box.east)
-        )
+def _rows(s: Session) -> Rows:
+    street = select(
+        Street.name, Street.line, Street.left_from, Street.left_to, Street.right_from, Street.right_to
     )
-    near = [(distance(point, Point(a.lat, a.lon)), a.id, a) for a in rows]
-    if not near or min(near)[0] > NEAR_METRES:
+    return Rows(
+        streets=[(name, line, tuple(ends)) for name, line, *ends in s.execute(street.order_by(Street.id))],
+        addresses=_all(s, Address.label, Address.lat, Address.lon),
+        crossings=_all(s, Crossing.label, Crossing.lat, Crossing.lon),
+        assets=_all(s, Asset.number, Asset.address, Asset.lat, Asset.lon, Asset.id, but=Asset.retired_at),
+        landmarks=_all(s, Landmark.name, Landmark.lat, Landmark.lon),
+        areas=_all(s, Area.kind, Area.name, Area.geometry),
+    )
+
+
+def _all(s: Session, *columns: Any, but: Any = None) -> list[Any]:
+    """Rows in their table's order, but for those that have the column `but`."""
+    asked = select(*columns).order_by(columns[0].class_.id)
+    return [tuple(row) for row in s.execute(asked if but is None else asked.where(but.is_(None)))]
+
+
+def _box(s: Session) -> Box | None:
+    found = [
+        shape(ground).bounds for ground in s.scalars(select(Area.geometry).where(Area.kind == "boundary"))
+    ]
+    if not found:
         return None
-    nearest = min(near)[2]
-    return Place(nearest.lat, nearest.lon, "address", nearest.label)
-
-
-def _remote(geocoder: str, words: str, limit: int) -> list[Location]:
-    kind, _, url = geocoder.partition(":")
-    scheme, _, domain = url.partition("://")
-    maker = {"nominatim": Nominatim, "photon": Photon}[kind]
-    service = maker(domain=domain, scheme=scheme or "https", user_agent="cityline311", timeout=REMOTE_SECONDS)
-    try:
-        return list(service.geocode(words, exactly_one=False, limit=limit) or [])
-    except GeopyError:
-        return []
+    west, south, east, north = zip(*found, strict=True)
+    return Box(min(south), min(west), max(north), max(east))

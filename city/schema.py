@@ -121,6 +121,8 @@ class Topic(Base):
 
 
 class Street(Base):
+    """A piece of a street. House numbers go from `…_from` where the line begins to `…_to` where it ends."""
+
     __tablename__ = "streets"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     name: Mapped[str]
@@ -128,6 +130,10 @@ class Street(Base):
     line: Mapped[list[Any]]  # [[lon, lat], …]
     source_id: Mapped[str | None] = mapped_column(String(80))  # what the city's own register calls it
     kind: Mapped[str] = mapped_column(String(20), default="street")  # street, avenue, lane
+    left_from: Mapped[int | None]
+    left_to: Mapped[int | None]
+    right_from: Mapped[int | None]
+    right_to: Mapped[int | None]
 
 
 class Address(Base):
@@ -147,6 +153,16 @@ class Crossing(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     label: Mapped[str]
     norm: Mapped[str] = mapped_column(index=True)
+    lat: Mapped[float]
+    lon: Mapped[float]
+
+
+class Landmark(Base):
+    """What people call by its name: a town hall, a school."""
+
+    __tablename__ = "landmarks"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str]
     lat: Mapped[float]
     lon: Mapped[float]
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
+GEOCODERS = ("nominatim", "photon", "pelias")  # that may be asked besides the city's own layers
+
 COUNTS = ("done", "recorded")  # what becomes of a crew's closing when the city has moved on
 
 
@@ -68,12 +70,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         secret_key=_secret(text("SECRET_KEY"), var),
         base_url=_base_url(text("BASE_URL", "http://127.0.0.1:8311")),
         city=_file(text("CITY", str(DEFAULT_CITY)), "CITY", "/etc/cityline/city.toml"),
-        geocoder=_prefixed(
-            text("GEOCODER", "local"),
-            "GEOCODER",
-            ("local", "nominatim:", "photon:"),
-            "nominatim:https://geo.example",
-        ),
+        geocoder=_geocoder(text("GEOCODER", "local")),
         tiles=_tiles(text("TILES")),
         smtp_url=_prefixed(
             text("SMTP_URL", f"file:{var / 'mail'}"),
@@ -146,6 +143,16 @@ def _programs(folder: str) -> str:
     if folder and not os.access(Path(folder) / "pg_dump", os.X_OK):
         raise WrongSetting("POSTGRES_BIN", f"there is no pg_dump in {folder!r}", "/usr/lib/postgresql/18/bin")
     return folder
+
+
+def _geocoder(value: str) -> str:
+    kind, _, url = value.partition(":")
+    example = "nominatim:https://geo.example"
+    if value != "local" and kind not in GEOCODERS:
+        raise WrongSetting("GEOCODER", f"{value!r} is none of local, {', '.join(GEOCODERS)}", example)
+    if value != "local" and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc):
+        raise WrongSetting("GEOCODER", f"{url!r} is not a web address", example)
+    return value
 
 
 def _tiles(url: str) -> str:

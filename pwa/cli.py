@@ -28,7 +28,7 @@ from pwa import keeping
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
-LAYERS = ("streets", "addresses", "assets", "areas", "boundary")
+LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
 def main() -> None:
@@ -287,6 +287,10 @@ def imports() -> None:
 @click.option("--owner", default="", help="Column: whose an asset is; empty where it is the city's.")
 @click.option("--owner-name", default="", help="Whose all assets of the file are.")
 @click.option("--area-kind", default="", help="neighborhood (default), park, water, rail, ward …")
+@click.option(
+    "--left", default="=", help="COLUMN=COLUMN: numbers on a street's left, at its line's two ends."
+)
+@click.option("--right", default="=", help="COLUMN=COLUMN: the same on its right.")
 @click.option("--major", default="=", help="COLUMN=VALUE of streets to be drawn as avenues.")
 @click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")
 @click.option("--places", type=click.Path(path_type=Path), help="A file of shapes: the rows' places.")
@@ -298,6 +302,8 @@ def import_layer(
     max_rejected: int | None,
     shrink: bool,
     places: Path | None,
+    left: str,
+    right: str,
     major: str,
     where: str,
     key: str,
@@ -313,6 +319,8 @@ def import_layer(
     settings = _ready()
     order = replace(
         Order(**columns, places=places, shrink=shrink),  # type: ignore[arg-type]
+        left=_pair("left", left),
+        right=_pair("right", right),
         major=_pair("major", major),
         where=_pair("where", where),
         key=_pair("key", key),

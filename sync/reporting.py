@@ -105,7 +105,7 @@ def _place(s: Session, op: Operation) -> Place | None:
         )  # fmt: skip
     # The city's own layers only: nobody waits for another server inside a transaction.
     found = places.find(s, work.text(op, "address"), limit=2)
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 and not found[0].vague else None
 
 
 def _label(s: Session, point: Point, address: str) -> str:
@@ -113,8 +113,9 @@ def _label(s: Session, point: Point, address: str) -> str:
 
     Their own words never: a name or a telephone number may stand among them.
     """
-    near = [x for x in places.find(s, address) if x.label and distance(point, x.point) <= NAMED_METRES]
-    return near[0].label if near else places.describe(s, point)
+    found = [x for x in places.find(s, address) if x.label and not x.vague]
+    near = [x.label for x in found if distance(point, x.point) <= NAMED_METRES]
+    return near[0] if near else places.describe(s, point)
 
 
 def _named(s: Session, place: Place | None, address: str) -> bool:
