@@ -25,6 +25,7 @@ from city.lifecycle import (
     EVIDENCE_HOURS,
     MAX_WORDS,
     MERGED,
+    MOVES,
     NEW,
     NO_PHOTO,
     OPEN,
@@ -376,7 +377,7 @@ def merge(
     if case.state == MERGED and case.merged_into_id == root.id:
         return False
     check("merge", case.state, by.roles)
-    if root.state == CANCELLED:
+    if root.state not in MOVES["merge"].sources:
         raise Refused("wrong_state", move="merge", state=root.state)
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)

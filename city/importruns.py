@@ -135,7 +135,7 @@ def _remove(s: Session, number: int, at: datetime) -> None:
     bare = update(Case).where(Case.id.in_(cases)).execution_options(synchronize_session=False)
     s.execute(
         bare.values(
-            number=literal("undone-") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
+            number=literal("undone/") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
             lat=None, lon=None, accuracy_m=None, place_source="unknown", address="", cell=None,
             asset_id=None, closed_at=None, outcome=None, review=None,
         )

@@ -8,7 +8,7 @@ NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING, CLOSED, MERGED, CANCELLED = STATES =
 )  # fmt: skip
 OPEN: Final = (NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING)
 # What an undone import leaves of a case, since the log cannot forget it. No row of the table: nobody moves
-# it, no list has it, and nothing finds it by a number.
+# it, no list has it, and no address leads to it.
 UNDONE: Final = "undone"
 
 RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (

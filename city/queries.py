@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -91,6 +91,7 @@ class Sight:
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
     metres: float | None = None
+    old_number: str = ""  # in the system that it was imported from; only where one case was asked for
 
     @property
     def thumb(self) -> str | None:
@@ -135,10 +136,11 @@ def public(
         found = list(s.scalars(_whole(asked).order_by(Case.id.desc()).limit(limit)).unique())
     stories = _stories(s, [c.id for c in found]) if number is not None else {}
     proofs = _evidence_of(s, found)
-    return [
+    seen = [
         _sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, []), proofs=proofs)
         for c in found
     ]
+    return seen if number is None else [replace(sight, old_number=old_number(s, sight.id)) for sight in seen]
 
 
 def public_counts(
@@ -178,10 +180,11 @@ def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") ->
     Where the reporter's case was merged, the state, dates and proof are those of its root.
     """
     case = _loaded(s, root_of(s, report.case).id)
-    return _sight(
+    sight = _sight(
         s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id],
         proofs=_evidence_of(s, [case]),
     )  # fmt: skip
+    return replace(sight, old_number=old_number(s, report.case_id))
 
 
 def is_public(report: Report, case: Case, publish: str) -> bool:
@@ -346,8 +349,18 @@ def named(s: Session, words: str) -> Case | None:
         return found
     if len(number) < SHORTEST_REF or not any(letter.isdigit() for letter in number):
         return None
-    there = s.scalars(select(Imported.case_id).where(Imported.ref == number).limit(2)).all()
+    return by_old_number(s, words)
+
+
+def by_old_number(s: Session, number: str) -> Case | None:
+    """The case that had this number in the system it was imported from; None where two systems had it."""
+    there = s.scalars(select(Imported.case_id).where(_was_called(number.strip())).limit(2)).all()
     return s.get(Case, there[0]) if len(there) == 1 else None
+
+
+def old_number(s: Session, case_id: int) -> str:
+    """What the case was called in the system that it was imported from; empty for our own."""
+    return s.scalar(select(Imported.ref).where(Imported.case_id == case_id)) or ""
 
 
 def by_receipt(s: Session, receipt: str) -> Case | None:
@@ -567,7 +580,13 @@ def _stands(standing: str, now: datetime) -> Any:
 def _mentions(word: str) -> Any:
     like = f"%{word.replace('%', '').replace('_', '')}%"
     told = select(Report.id).where(Report.case_id == Case.id, Report.words.ilike(like)).exists()
-    return or_(Case.number.ilike(like), Case.address.ilike(like), told, Case.asset.has(number=word.upper()))
+    called = Case.id.in_(select(Imported.case_id).where(_was_called(word)))
+    by_asset = Case.asset.has(number=word.upper())
+    return or_(Case.number.ilike(like), Case.address.ilike(like), told, by_asset, called)
+
+
+def _was_called(number: str) -> Any:
+    return Imported.ref.in_((number, number.upper()))
 
 
 def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:

@@ -304,7 +304,7 @@ class Imported(Base):
 
     __tablename__ = "imported"
     source: Mapped[str] = mapped_column(String(40), primary_key=True)
-    ref: Mapped[str] = mapped_column(String(80), primary_key=True)  # its number over there
+    ref: Mapped[str] = mapped_column(String(80), primary_key=True, index=True)  # its number over there
     run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), index=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     digest: Mapped[str] = mapped_column(String(64))

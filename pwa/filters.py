@@ -202,6 +202,8 @@ def step(kind: str) -> str:
         "no evidence": _("The photo never arrived"),
         "photo came": _("A photo arrived"),
         "photo failed": _("A photo did not arrive, or is none"),
+        "promise": _("Another day was promised in the old system"),
+        "undo": _("What an import had changed was undone"),
     }
     return str(words.get(kind, kind))
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, Response, g, request, url_for
+from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, logins, people, queries, reports
+from city import delivery, importruns, logins, people, queries, reports
 from city.lifecycle import Refused
-from city.schema import ApiKey, Crew, CrewMember, Department, Message, Person, Policy
+from city.schema import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy
 from pwa import access, errors, forms
 from pwa.fragments import go, render
 
@@ -174,6 +175,15 @@ def city_file() -> Response:
         )
 
 
+@bp.get("/imports")
+def import_runs() -> Response:
+    """What was taken over from another system, the newest run first."""
+    with access.reading() as s:
+        rows = importruns.newest(s, MOST)
+        total = s.scalar(select(func.count()).select_from(ImportRun)) or 0
+        return render("admin/imports.html", rows=rows, total=total, came_of=_came_of)
+
+
 @bp.get("/mail")
 def mail() -> Response:
     """Messages that could not be sent, with what the mail server said."""
@@ -193,6 +203,16 @@ def send_again(number: int) -> Response:
         message = access.or_404(s.get(Message, number))
         delivery.again(s, message, at=access.now())
     return go(url_for("admin.mail", said="again"))
+
+
+def _came_of(run: ImportRun) -> list[str]:
+    """What a run did to cases, in words; the rest of its counts stands in the log."""
+    words = {
+        "imported": _("%(num)d new"), "updated": _("%(num)d brought up to date"),
+        "unchanged": _("%(num)d as before"), "touched": _("%(num)d touched here and left alone"),
+        "rejected": _("%(num)d rejected"), "without_crew": _("%(num)d without their crew"),
+    }  # fmt: skip
+    return [said % {"num": run.counts[name]} for name, said in words.items() if run.counts.get(name)]
 
 
 def _people(refused: Refused | None = None) -> Response:

@@ -72,6 +72,7 @@ class Drawer:
     names: dict[str, str]  # of the actors in the story
     proof: dict[int, list[str]]  # photo ids by cycle
     public: dict[int, bool]  # by report id
+    old_number: str  # in the system that it was imported from
     route: Route  # the department and crew it would go to
     doing: str = ""  # the form that stands open
     said: str = ""
@@ -431,6 +432,7 @@ def _drawer(
         fault=_fault(fault),
         merging=merging if crews else "",
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
+        old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         route=_route(s, found, place),
     )
 

@@ -379,6 +379,8 @@ def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -
         for verb in (cases.accept, cases.reopen, cases.restore):
             with pytest.raises(Refused, match="wrong_state"):
                 verb(scene.s, case, by=scene.actor("dispatcher"), at=LATER)
+        with pytest.raises(Refused, match="wrong_state"):
+            cases.merge(scene.s, scene.report().case, case, by=scene.actor("dispatcher"), at=LATER)
 
 
 @pytest.mark.parametrize(
