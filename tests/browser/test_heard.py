@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from city import cases, db, people, reports
 from city.places import Place
-from city.schema import Person
+from city.schema import Asset, Person
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.
@@ -69,6 +69,20 @@ def test_the_report_as_it_is_heard(site: Site, open_context: Open) -> None:
     page.locator("#send").click()
     page.wait_for_selector("#errors")
     heard(page, "report-error", "report-form")
+
+
+def test_the_location_card_as_it_is_heard(site: Site, open_context: Open) -> None:
+    """By the first pole of the demo, where a good fix means it; and with a fix that wants a yes."""
+    with db.reading(site.engine) as s:
+        pole = s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)).first()
+        assert pole
+    for name, accuracy in (("place", 5), ("place-vague", 300)):
+        here = {"latitude": pole.lat, "longitude": pole.lon, "accuracy": accuracy}
+        page = open_context(**PHONE, geolocation=here, permissions=["geolocation"]).new_page()
+        page.goto(site.path("/report"))
+        page.get_by_role("radio", name="Streetlight", exact=True).check()
+        page.wait_for_selector("#things")
+        heard(page, name, "#place-card")
 
 
 def test_the_queue_as_it_is_heard(site: Site, open_context: Open, lamp: str) -> None:

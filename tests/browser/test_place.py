@@ -167,3 +167,55 @@ def test_a_place_is_chosen_from_the_list_by_finger(site: Site, open_context: Ope
     page.locator("#place").press_sequentially("214 ta")
     page.get_by_role("option").first.tap()
     expect(page.locator("#place-change")).to_contain_text("214 Tansy Street")
+
+
+def test_a_number_is_chosen_on_the_map_by_keyboard_and_a_cross_put_anywhere(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    expect(page.locator("#things label")).to_have_count(4)
+    opens = page.get_by_role("button", name="Choose on the map")
+    opens.focus()
+    page.keyboard.press("Enter")
+    numbers = page.locator(".numberpin")
+    expect(numbers).to_have_count(3)
+    expect(opens).to_have_attribute("aria-expanded", "true")
+    on_the_map = page.get_by_role("region", name="Map").get_by_role("button", name=pole.number)
+    on_the_map.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    expect(on_the_map).to_have_attribute("aria-pressed", "true")
+    expect(on_the_map).to_be_focused()
+    page.get_by_role("button", name="Right").press("Enter")
+    page.get_by_role("button", name="It is at the cross").press("Enter")
+    expect(page.locator("#place-change")).to_contain_text("You chose it on the map")
+    expect(page.locator("#things :checked")).to_have_count(0)
+    assert float(page.input_value("[name=lon]")) > pole.lon
+    send(page)
+    assert the_case(site, page) == ("pin", None, "")
+
+
+def test_the_map_shows_more_numbers_when_the_place_is_another(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    expect(page.locator("#things label")).to_have_count(4)
+    page.get_by_role("button", name="Choose on the map").tap()
+    expect(page.locator(".numberpin")).to_have_count(3)
+    page.locator("label.tile").nth(3).tap()
+    expect(page.locator(".numberpin")).to_have_count(0)
+
+
+def test_without_script_the_numbers_are_a_step_of_the_form(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = open_context(**PHONE, java_script_enabled=False).new_page()
+    page.goto(site.path("/report"))
+    page.locator("label.tile", has_text="Streetlight").click()
+    page.fill("#place", pole.address)
+    page.get_by_role("button", name="Find").click()
+    page.locator("#things label", has_text=pole.number).click()
+    page.click("#send")
+    if page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).count():
+        page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).click()
+    assert the_case(site, page) == ("asset", None, pole.number)

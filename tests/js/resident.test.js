@@ -23,6 +23,13 @@ test("an address that was typed goes before what the phone says, as words", () =
   assert.ok(!("lat" in data));
 });
 
+test("a pole that was chosen by its number goes along; the point that was put on the map has no accuracy", () => {
+  assert.equal(told([...LAMP, ["asset", "20-118"]], "en", "other").asset, "20-118");
+  assert.ok(!("asset" in told([...LAMP, ["asset", ""]], "en", "other")));
+  const pinned = told([...LAMP.slice(0, -1), ["accuracy", ""], ["pinned", "1"]], "en", "other");
+  assert.deepEqual([pinned.lat, "accuracy" in pinned], [39.6, false]);
+});
+
 test("on site the words name the point where a crew's phone is; a number on the pole may be known", () => {
   const data = toldOnSite([...LAMP, ["place", " Behind the mill "]], "en", "other");
   assert.deepEqual([data.lat, data.address, data.group, "asset" in data], [39.6, "Behind the mill", "light", false]);

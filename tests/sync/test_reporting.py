@@ -250,6 +250,24 @@ def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engin
         assert {row.address for row in rows} == {"218 Tansy Street"}
 
 
+@pytest.mark.parametrize("accuracy", [4.0, 80.0, None])
+def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
+    engine: Engine, nia: Resident, accuracy: float | None
+) -> None:
+    with transaction(engine) as s:
+        for kind in ("basket", "pole"):
+            s.add(Asset(kind=kind, number="20-118", address="218 Tansy Street", lat=39.6, lon=-71.2, cell=""))
+    nia.exchange(report(nia, accuracy=accuracy))
+    nia.exchange(report(nia, accuracy=accuracy, asset="20-118"))
+    with reading(engine) as s:
+        alone, chosen = (row.case for row in s.scalars(select(Report).order_by(Report.id)))
+        assert (alone.place_source, alone.accuracy_m) == ("pin" if accuracy is None else "gps", accuracy)
+        assert alone.asset is None
+        assert (chosen.place_source, chosen.accuracy_m) == ("asset", None)
+        assert chosen.asset
+        assert chosen.asset.kind == "pole", "a lamp's report means the pole of that number, not the basket"
+
+
 def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     job = luis.job(lamp)
     start = luis.op("start", job)

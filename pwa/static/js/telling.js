@@ -3,8 +3,8 @@
 /** @typedef {[string, string][]} Fields names and values as the form has them, in its order */
 
 /**
- * What was filled in, as `docs/sync.md` names it. An address goes before what the phone says of its place, as in the
- * form; whoever called 911 just now need not say what to call it.
+ * What was filled in, as `docs/sync.md` names it. An address goes before what the phone says of its place, and the
+ * number of a pole that was chosen before both, as in the form; whoever called 911 just now need not say what to call it.
  * @param {Fields} fields
  * @param {string} lang
  * @param {string} last the last tile's group, which has what fits nowhere else
@@ -16,11 +16,13 @@ export function told(fields, lang, last) {
   const service = form[`service-${group}`] ?? "";
   const address = (form["place"] ?? "").trim();
   const join = form["join"] ?? "";
+  const asset = form["asset"] ?? "";
   return {
     service,
     words: (form["words"] ?? "").replaceAll("\r\n", "\n").trim(),
     lang,
     ...(address ? { address } : fix(form)),
+    ...(asset ? { asset } : {}),
     answers: answersOf(fields, service),
     ...(danger ? { danger } : {}),
     ...(join ? { join } : {}),
