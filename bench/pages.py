@@ -45,7 +45,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1350, "height": 940}},
 }
 KINDS = {"document": "html", "stylesheet": "css", "script": "js"}
-INDEXED = ("/", "/report", "/cases")
+INDEXED = ("/", "/report", "/cases", "/trash-day")
 STAFF = ("/dispatch", "/admin", "/desk")
 
 
@@ -129,6 +129,7 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/")
     yield Sheet("/report")
     yield Sheet("/cases")
+    yield Sheet("/trash-day")
     yield Sheet(f"/case/{closed}")
     yield Sheet(f"/sent/{mine}", link=token)
     yield Sheet("/login")

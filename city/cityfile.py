@@ -12,6 +12,7 @@ from city import disk, look
 from city.calendars import LINE, calendars_of
 from city.geo import Box, Point
 from city.look import Look
+from city.rounds import Collection, collection_of
 from city.routing import Rule
 from city.settings import PUBLISH
 from city.tomlfile import CityFileError as CityFileError
@@ -116,6 +117,7 @@ class CityFile:
     routing: tuple[Rule, ...]
     topics: tuple[Topic, ...]
     owners: tuple[Owner, ...]
+    collection: Collection
 
     @property
     def line(self) -> Calendar | None:
@@ -192,6 +194,7 @@ def parse(text: str, name: str) -> CityFile:
         routing=tuple(_rules(top, departments, groups, services)),
         topics=tuple(_topics(top, languages, {d.code for d in departments})),
         owners=tuple(_owners(top)),
+        collection=collection_of(top, calendars, {g.code for g in groups}),
     )
     top.refuse_rest()
     return city

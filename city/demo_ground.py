@@ -356,6 +356,8 @@ def _areas(spine: LineString, park: Polygon) -> Iterator[tuple[str, str, BaseGeo
             box(pivot[0] - 5000, pivot[1] + south, pivot[0] + 5000, pivot[1] + north), degrees, pivot
         )
         yield "area", name, (west if side == "west" else east).intersection(strip)
+    for name, side in (("West bank", west), ("East bank", east)):
+        yield "collection", name, side.intersection(BOUNDARY)
 
 
 def _street_rows(ways: list[Way]) -> Iterator[dict[str, Any]]:

@@ -143,6 +143,13 @@ class Table:
             raise self.wrong(name, "is not a list of days without quotes", example)
         return value
 
+    def day(self, name: str, example: str) -> date:
+        """One day, written without quotes."""
+        value = self.take(name, example)
+        if not isinstance(value, date) or isinstance(value, datetime):
+            raise self.wrong(name, f"{value!r} is not a day without quotes", example)
+        return value
+
     def one_of(self, name: str, choices: set[str] | tuple[str, ...]) -> str:
         listed = sorted(choices)
         example = f'{name} = "{listed[0]}"' if listed else f'{name} = "…"'

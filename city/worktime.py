@@ -58,12 +58,31 @@ def next_opening(calendar: Calendar, at: datetime) -> datetime | None:
 
 def spans_of(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
     """From when until when (aware UTC) it is open on a day, in order; none on a free one."""
-    if _is_free(calendar, day):
+    if is_free(calendar, day):
         return []
     return [
         (_instant(calendar, day, begin), _end(calendar, day, end))
         for begin, end in calendar.hours[day.weekday()]
     ]
+
+
+def is_free(calendar: Calendar, day: date) -> bool:
+    """Whether it is a holiday of the country, its state or the city's own: the hours do not count."""
+    if day in calendar.own:
+        return True
+    if not calendar.country:
+        return False
+    names = _public(calendar.country, calendar.state, day.year).get(day, ())
+    return any(_plain(name) not in calendar.worked for name in names)
+
+
+def name_of(calendar: Calendar, day: date, lang: str) -> str:
+    """What a free day is called; empty where it is the city's own, or has no name in that language."""
+    told = holidays.list_localized_countries().get(calendar.country, ["en"])
+    names = _public(calendar.country, calendar.state, day.year).get(day, ()) if calendar.country else ()
+    free = [_plain(name) for name in names if _plain(name) not in calendar.worked]
+    # The library's own names are in the first language of each country's list.
+    return free[0] if free and told[0].startswith(lang) else ""
 
 
 def names_of(country: str, state: str) -> set[str]:
@@ -85,15 +104,6 @@ def _spans(calendar: Calendar, at: datetime) -> Iterator[tuple[datetime, datetim
     today = at.astimezone(calendar.zone).date()
     for n in range(LOOK_AHEAD_DAYS):
         yield from spans_of(calendar, today + timedelta(days=n))
-
-
-def _is_free(calendar: Calendar, day: date) -> bool:
-    if day in calendar.own:
-        return True
-    if not calendar.country:
-        return False
-    names = _public(calendar.country, calendar.state, day.year).get(day, ())
-    return any(_plain(name) not in calendar.worked for name in names)
 
 
 @cache

@@ -45,6 +45,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "resident": ANYBODY,
     "place": ANYBODY,
     "cases": ANYBODY,
+    "collection": ANYBODY,
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,
     "account.me": people.STAFF,

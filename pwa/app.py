@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from city import db, developing, photos, restoring
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
-from pwa.pages import account, admin, cases, crew, dispatch, fieldwork, phones, place, resident
+from pwa.pages import account, admin, cases, collection, crew, dispatch, fieldwork, phones, place, resident
 from pwa.pages import photos as photo_pages
 from sync import routes as sync_routes
 
@@ -77,6 +77,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(resident.bp)
     app.register_blueprint(place.bp)
     app.register_blueprint(cases.bp)
+    app.register_blueprint(collection.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(dispatch.bp)

@@ -20,6 +20,7 @@ LIMITS: Final = {
     "place.card": "120/minute",
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",
+    "collection.trash_day": "120/minute",
 }
 FORMS_A_REPORT = 3  # sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice

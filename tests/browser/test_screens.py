@@ -148,6 +148,8 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
     for path, name in (
         ("/cases", "cases"), ("/cases?state=closed", "cases-closed"), ("/cases?before=1", "cases-empty"),
         ("/login", "login"), ("/no-such-page", "not-found"), ("/offline", "offline"),
+        ("/trash-day", "trash-day"), ("/trash-day?lat=39.5975&lon=-71.2056", "trash-day-told"),
+        ("/trash-day?lat=41&lon=-71.2", "trash-day-outside"),
     ):  # fmt: skip
         page.goto(at + path)
         looked_at(page, f"{name}-{lang}", keep)
@@ -295,7 +297,7 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
     found = []
     paths = [
         "/", "/report", "/cases", "/cases?state=closed", "/cases?group=tree&before=1", "/login", "/offline",
-        "/no-such-page", *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
+        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:
         for path in paths:

@@ -94,7 +94,7 @@ WRONG = [
     (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing; line 98 has promise_day. Ex"),
     (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: is not a key known here"),
     (PROMISE, f'{PROMISE}\nprivate = "yes"', "services.light-out.private: 'yes' is neither true nor false"),
-    (PROMISE, f'{PROMISE}\ncalendar = "desk"', "services.light-out.calendar: 'desk' is none of line"),
+    (PROMISE, f'{PROMISE}\ncalendar = "desk"', "calendar: 'desk' is none of collection, line"),
     (PROMISE, f"{PROMISE}\npromise_hours = 0", "promise_hours: 0 is not a whole number from 1 to 2000"),
     (PROMISE, f"{PROMISE}\nprecision_m = -1", "precision_m: -1 is not a whole number from 0 to 5000"),
     ('department = "lights"', 'department = "light"', "light-out.department: 'light' is none of"),
@@ -360,10 +360,12 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|owners|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
-    r"|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
+    r"departments|groups|services|topics|owners|collection|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
+    r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
-NAMED = re.compile(r"^(departments|groups|services|topics|owners|calendars|files)\.(?:logo\.svg|[^.]+)")
+NAMED = re.compile(
+    r"^(departments|groups|services|topics|owners|calendars|files|collection\.zones)\.(?:logo\.svg|[^.]+)"
+)
 
 
 def _general(key: str) -> str:

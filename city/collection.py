@@ -1,0 +1,42 @@
+"""When is my trash day? The zone of a point, and the days on which each stream is collected there."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city.geo import Point, inside
+from city.rounds import Collection, Coming, Round, Zone, next_coming
+from city.schema import Area
+
+KIND = "collection"  # of the areas that are zones
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One thing that is collected: `what` is trash, recycling or yard; its round, and when it comes next."""
+
+    what: str
+    round: Round
+    next: Coming
+
+
+def next_days(s: Session, collection: Collection, point: Point, today: date) -> list[Stream]:
+    """What is collected at a point and when next from `today` on, which is a day of the city's own clocks.
+
+    Empty where no zone lies, or none that the city file knows.
+    """
+    zone = zone_at(s, collection, point)
+    return [
+        Stream(what, round_, next_coming(round_, collection.calendar, today))
+        for what, round_ in (zone.rounds.items() if zone else ())
+    ]
+
+
+def zone_at(s: Session, collection: Collection, point: Point) -> Zone | None:
+    """The zone in which a point lies; None where the city file knows none there."""
+    zones = {zone.area.casefold(): zone for zone in collection.zones}
+    areas = s.execute(select(Area.name, Area.geometry).where(Area.kind == KIND).order_by(Area.id))
+    known = ((zones[name.casefold()], geometry) for name, geometry in areas if name.casefold() in zones)
+    return next((zone for zone, geometry in known if inside(point, geometry)), None)

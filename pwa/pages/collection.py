@@ -1,0 +1,131 @@
+"""When is my trash day? By an address or from where one is, in sentences that can be read out."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from babel.dates import format_date
+from babel.lists import format_list
+from flask import Blueprint, Response, abort, g, request
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import collection, places, worktime
+from city.collection import Stream
+from city.lifecycle import Refused
+from city.places import Place
+from city.rounds import Coming
+from pwa import access, errors, filters, forms
+from pwa.fragments import render
+
+bp = Blueprint("collection", __name__)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One stream's sentences: when it is collected, and when it comes next."""
+
+    what: str
+    words: str
+
+
+@bp.get("/trash-day")
+def trash_day() -> Response:
+    """The form, and below it the answer for ?place (and ?pick, one of several) or for ?lat&lon."""
+    here = access.here()
+    if not here.city.collection.zones:
+        abort(404)
+    words = " ".join(forms.text(request.args, "place").split())[: forms.MAX_PLACE]
+    fix = forms.fix(request.args)
+    asked = bool(words or fix)
+    g.personal = asked
+    today = filters.local(access.now()).date()
+    with access.reading() as s:
+        found = _places(s, words, fix)
+        place = _chosen(found, request.args.get("pick", ""))
+        streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
+        outside = place is not None and not streams and places.outside(s, place.point)
+    fault = errors.words(Refused("place_unknown")) if words and not found else ""
+    response = render(
+        "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
+        told=[_told(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
+        indexed=not asked,
+    )  # fmt: skip
+    response.status_code = 422 if fault else 200
+    return response
+
+
+def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
+    """What was typed goes before where the phone is."""
+    if words:
+        return places.find(s, words, geocoder=access.here().settings.geocoder)
+    if fix is None:
+        return []
+    return [Place(fix.point.lat, fix.point.lon, "gps", "", fix.metres)]
+
+
+def _chosen(found: list[Place], pick: str) -> Place | None:
+    """The one, or the one of several that was picked."""
+    if len(found) == 1:
+        return found[0]
+    return found[int(pick)] if pick.isdecimal() and len(pick) < 3 and int(pick) < len(found) else None
+
+
+def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
+    """The first stream names the place, where it has a name; the others follow it."""
+    what, days = _what(stream.what), _weekdays(stream.round.days)
+    if first and place.label:
+        at = {"place": place.label, "what": what, "days": days}
+        weekly = _("At %(place)s %(what)s is collected on %(days)s.", **at)
+        other = _("At %(place)s %(what)s is collected every other week, on %(days)s.", **at)
+    else:
+        named = {"what": what[:1].upper() + what[1:], "days": days}
+        weekly = _("%(what)s is collected on %(days)s.", **named)
+        other = _("%(what)s is collected every other week, on %(days)s.", **named)
+    words = weekly if stream.round.weeks == 1 else other
+    return Said(stream.what, f"{words} {_coming(stream.next, today)}")
+
+
+def _coming(coming: Coming, today: date) -> str:
+    when = _when(coming.day, today)
+    if coming.holiday is None:
+        return _("It comes %(when)s.", when=when)
+    return _(
+        "Because of %(holiday)s it comes %(when)s, not on %(usual)s.",
+        holiday=_holiday(coming.holiday), when=when, usual=_date(coming.usual),
+    )  # fmt: skip
+
+
+def _when(day: date, today: date) -> str:
+    if day == today:
+        return _("today, %(day)s", day=_date(day))
+    if day == today + timedelta(days=1):
+        return _("tomorrow, %(day)s", day=_date(day))
+    return _("on %(day)s", day=_date(day))
+
+
+def _holiday(day: date) -> str:
+    """By its name, where that is known in the visitor's language; otherwise by its day."""
+    calendar = access.here().city.collection.calendar
+    name = worktime.name_of(calendar, day, filters.lang()) if calendar else ""
+    return name or _("the holiday on %(day)s", day=_date(day))
+
+
+def _date(day: date) -> str:
+    """ "Friday, November 27"; in Spanish "viernes 27 de noviembre"."""
+    # A pattern of Babel's: each language has its own order and its own small words.
+    return format_date(day, _("EEEE, MMMM d"), locale=get_locale())
+
+
+def _what(stream: str) -> str:
+    words = {"trash": _("trash"), "recycling": _("recycling"), "yard": _("yard waste")}
+    return words[stream]
+
+
+def _weekdays(days: tuple[int, ...]) -> str:
+    """ "Mondays and Thursdays"."""
+    words = (
+        _("Mondays"), _("Tuesdays"), _("Wednesdays"), _("Thursdays"), _("Fridays"), _("Saturdays"),
+        _("Sundays"),
+    )  # fmt: skip
+    return str(format_list([words[day] for day in days], locale=get_locale()))

@@ -1,0 +1,123 @@
+"""When is my trash day? What the page says by an address, from a phone, and where nobody knows."""
+
+from datetime import UTC, datetime
+
+import pytest
+from factories import LAMP, Town
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city.schema import Address, Area
+
+THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
+HERE = {"lat": LAMP.lat, "lon": LAMP.lon}
+
+
+@pytest.fixture
+def zone(town: Town, app: Flask) -> None:
+    """The west bank lies at the west of the town; the rest has no zone. Thanksgiving is tomorrow."""
+    app.config["NOW"] = THANKSGIVING_EVE
+    ring = [[-71.25, 39.55], [-71.15, 39.55], [-71.15, 39.65], [-71.25, 39.65], [-71.25, 39.55]]
+    with town.at_work() as scene:
+        shape = {"type": "Polygon", "coordinates": [ring]}
+        scene.s.add(Area(kind="collection", name="West bank", geometry=shape))
+        for label, lon in (("12 Elm Street", -71.2), ("9 Far Street", -71.12)):
+            scene.s.add(Address(label=label, norm=label.lower(), lat=39.6, lon=lon, cell="x"))
+
+
+@pytest.mark.usefixtures("zone")
+def test_an_address_is_answered_in_sentences(client: FlaskClient) -> None:
+    page = words(client, "/trash-day?place=12+elm+street")
+    assert (
+        "At 12 Elm Street trash is collected on Thursdays. Because of Thanksgiving Day it comes on Friday, "
+        "November 27, not on Thursday, November 26."
+    ) in page
+    assert "Recycling is collected every other week, on Thursdays. " in page
+    assert "Yard waste is collected on Fridays. Because of Thanksgiving Day it comes on Saturday" in page
+
+
+@pytest.mark.usefixtures("zone")
+def test_it_says_so_in_spanish(client: FlaskClient) -> None:
+    page = words(client, "/es/trash-day?place=12+elm+street")
+    assert (
+        "En 12 Elm Street la basura se recoge los jueves. Por el día festivo del jueves 26 de noviembre pasa "
+        "el viernes 27 de noviembre y no el jueves 26 de noviembre."
+    ) in page
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_phone_is_answered_where_it_is_and_nothing_is_kept(client: FlaskClient) -> None:
+    answer = client.get("/trash-day", query_string=HERE)
+    assert "Trash is collected on Thursdays." in answer.get_data(as_text=True)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (datetime(2026, 12, 3, 17, tzinfo=UTC), "It comes today, Thursday, December 3."),
+        (datetime(2026, 12, 3, 4, 30, tzinfo=UTC), "It comes tomorrow, Thursday, December 3."),
+        (datetime(2026, 12, 4, 17, tzinfo=UTC), "It comes on Thursday, December 10."),
+    ],
+)
+@pytest.mark.usefixtures("zone")
+def test_today_is_the_citys_own_day(app: Flask, client: FlaskClient, now: datetime, says: str) -> None:
+    app.config["NOW"] = now
+    assert says in words(client, "/trash-day?place=12+elm+street")
+
+
+@pytest.mark.usefixtures("zone")
+def test_where_nobody_knows_it_says_what_to_do(client: FlaskClient) -> None:
+    page = words(client, "/trash-day?place=9+far+street")
+    assert "The city does not collect trash here" in page
+    assert "Call 311" in page
+    assert "This place lies outside Larkhaven." in words(client, "/trash-day?lat=41&lon=-72")
+
+
+@pytest.mark.usefixtures("zone")
+def test_an_unknown_address_is_told_at_its_field(client: FlaskClient) -> None:
+    answer = client.get("/trash-day?place=1+nowhere+lane")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert 'value="1 nowhere lane"' in page
+    assert 'aria-invalid="true"' in page
+
+
+@pytest.mark.usefixtures("zone")
+def test_of_several_places_one_is_picked(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Address(label="12 Elm Street", norm="12 elm street", lat=39.6, lon=-71.12, cell="x"))
+    page = words(client, "/trash-day?place=12+elm+street")
+    assert "Which one?" in page
+    assert "Thursdays" not in page
+    answers = [words(client, f"/trash-day?place=12+elm+street&pick={n}") for n in (0, 1)]
+    assert sum("Thursdays" in answer for answer in answers) == 1
+    assert "Which one?" in words(client, "/trash-day?place=12+elm+street&pick=7")
+
+
+def test_home_and_the_trash_tile_lead_there(client: FlaskClient) -> None:
+    for path in ("/", "/report", "/es/report"):
+        assert client.get(path).get_data(as_text=True).count('/trash-day"') == 1
+
+
+def test_a_city_without_zones_has_no_such_page(app: Flask, client: FlaskClient) -> None:
+    from dataclasses import replace
+
+    from city.rounds import Collection
+
+    held = app.extensions["cityline"]
+    held.city = replace(held.city, collection=Collection())
+    assert client.get("/trash-day").status_code == 404
+    assert "/trash-day" not in client.get("/").get_data(as_text=True)
+
+
+@pytest.mark.usefixtures("zone")
+def test_an_answer_costs_few_questions(client: FlaskClient, asked: list[str]) -> None:
+    client.get("/trash-day", query_string=HERE)
+    asked.clear()
+    client.get("/trash-day", query_string=HERE)
+    assert len(asked) <= 3
+
+
+def words(client: FlaskClient, path: str) -> str:
+    return client.get(path).get_data(as_text=True)
