@@ -92,7 +92,8 @@ def _coming(coming: Coming, today: date) -> str:
         return _("It comes %(when)s.", when=when)
     return _(
         "Because of %(holiday)s it comes %(when)s, not on %(usual)s.",
-        holiday=_holiday(coming.holiday), when=when, usual=_date(coming.usual),
+        holiday=_holiday(coming.holiday), when=when,
+        usual=format_date(coming.usual, "EEEE", locale=get_locale()),
     )  # fmt: skip
 
 

@@ -297,7 +297,8 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
     found = []
     paths = [
         "/", "/report", "/cases", "/cases?state=closed", "/cases?group=tree&before=1", "/login", "/offline",
-        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
+        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056",
+        *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:
         for path in paths:
