@@ -4,10 +4,12 @@ import hashlib
 import io
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import BinaryIO
 
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageDraw
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -31,6 +33,7 @@ MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
 MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
 MOST = 0.5  # of a damaged picture's rows: what somebody took a photo of is seldom in its lowest part alone
 QUALITY = 82
+PAINT = "#20242b"  # what covers a part of a photo
 
 # What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
@@ -81,6 +84,24 @@ class Developed:
     cut: bool = False  # its lower part was damaged, and is not in the JPEGs
 
 
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture, in percent of its width and height from the upper left corner."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The first and the last pixel, both inside; a pixel that is only touched is inside too."""
+        right, bottom = self.left + self.width, self.top + self.height
+        return (
+            floor(self.left * width / 100), floor(self.top * height / 100),
+            min(ceil(right * width / 100), width) - 1, min(ceil(bottom * height / 100), height) - 1,
+        )  # fmt: skip
+
+
 def develop(source: BinaryIO | bytes) -> Developed:
     """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
 
@@ -93,6 +114,19 @@ def develop(source: BinaryIO | bytes) -> Developed:
     with _unpacking:
         picture, cut = _unpacked(data)
         return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
+
+
+def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
+    """One of our own full sizes with the boxes painted over, and the smaller sizes made from that.
+
+    Nothing below a box is in any of them: the paint comes before the packing.
+    """
+    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
+        picture = file.convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for box in boxes:
+        pen.rectangle(box.pixels(picture.width, picture.height), fill=PAINT)
+    return _sized(picture, upload_sha256, cut=False)
 
 
 def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:

@@ -1,4 +1,4 @@
-"""The list of erasures beside the database: it outlives its loss, so that nothing erased comes back."""
+"""The list of erasures and redactions beside the database: it outlives its loss, so that none comes back."""
 
 import hashlib
 import json
@@ -27,12 +27,28 @@ class Erased:
         return report.number == self.report and hashed(report.key) == self.key
 
 
-def note(var: Path, report: Report, at: datetime) -> None:
-    """Appends to the list in `var`; returns once the line would survive a power cut. Twice is no fault.
+@dataclass(frozen=True)
+class Redacted:
+    """One line: which photo became which other one by boxes painted over: left, top, width, height, %."""
 
-    It is written before the erasure is committed: one begun is carried out, and never one forgotten.
+    photo: str
+    became: str
+    boxes: tuple[tuple[float, float, float, float], ...]
+    at: str
+
+
+def note(var: Path, report: Report, at: datetime) -> None:
+    """Appends an erasure to the list in `var`; returns once the line would survive a power cut.
+
+    It is written before the erasure is committed: one begun is carried out, and never one forgotten. Twice is
+    no fault.
     """
-    line = json.dumps(asdict(Erased(report.number, hashed(report.key), at.isoformat())))
+    append(var, Erased(report.number, hashed(report.key), at.isoformat()))
+
+
+def append(var: Path, what: Erased | Redacted) -> None:
+    """Appends a line to the list in `var`; returns once it would survive a power cut."""
+    line = json.dumps(asdict(what))
     with (var / NAME).open("ab+") as file:
         # A power cut left half a line: ours must not become its other half.
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
@@ -47,17 +63,17 @@ def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def read(files: Iterable[Path]) -> list[Erased]:
-    """The erasures in these lists, each once, oldest first. A list that is not there holds none.
+def read(files: Iterable[Path]) -> list[Erased | Redacted]:
+    """What stands in these lists, each once, oldest first. A list that is not there holds none.
 
     Half a line is passed over: it was cut off before its erasure was done, which was then begun anew.
     Raises OSError.
     """
-    found = {(erased.report, erased.key): erased for file in files for erased in _lines(file)}
-    return sorted(found.values(), key=lambda erased: erased.at)
+    found = {_name(line): line for file in files for line in _lines(file)}
+    return sorted(found.values(), key=lambda line: line.at)
 
 
-def write(file: Path, erased: Iterable[Erased]) -> None:
+def write(file: Path, erased: Iterable[Erased | Redacted]) -> None:
     """Puts a list in the place of another, whole or not at all."""
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)  # left by one that was ended, or a link that somebody planted
@@ -68,7 +84,11 @@ def write(file: Path, erased: Iterable[Erased]) -> None:
     part.rename(file)
 
 
-def _lines(file: Path) -> Iterator[Erased]:
+def _name(line: Erased | Redacted) -> tuple[str, str]:
+    return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
+
+
+def _lines(file: Path) -> Iterator[Erased | Redacted]:
     if not file.exists():
         return
     if not file.is_file():  # taken for an empty list, it would bring back what was erased
@@ -76,4 +96,8 @@ def _lines(file: Path) -> Iterator[Erased]:
     for line in file.read_text(errors="replace").splitlines():
         with suppress(KeyError, TypeError, ValueError):
             told = json.loads(line)
-            yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))
+            if "photo" in told:
+                boxes = tuple((float(x), float(y), float(w), float(h)) for x, y, w, h in told["boxes"])
+                yield Redacted(str(told["photo"]), str(told["became"]), boxes, str(told["at"]))
+            else:
+                yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))

@@ -22,7 +22,7 @@ from city import disk
 from city.db import reading, transaction
 from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
-from city.schema import DeclaredPhoto, Photo
+from city.schema import DeclaredPhoto, Erasure, Photo
 from city.settings import Settings
 
 MAX_PHOTOS = 5
@@ -364,7 +364,7 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     Returns the hashes removed. The bytes go before the caller's commit: an erasure that fails half-way
     leaves a row without bytes, to be dropped again, and never bytes without a row. Raises StoreDown.
     """
-    unneeded = _unneeded(s, photo)
+    unneeded = _unneeded(s, photo.sizes.values(), but=photo.id)
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id))
     s.delete(photo)
     s.flush()
@@ -372,6 +372,56 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
         store.delete(name)
     shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
     return unneeded
+
+
+def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: str) -> Photo:
+    """Puts other bytes, under another id, in the place of a photo; it waits to be settled like any other.
+
+    Of the old one only the row goes: its bytes follow after the commit, by leave_staging() and forget(), so
+    that a failure leaves either the old photo or the new one.
+    """
+    declared = s.scalars(
+        select(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id).with_for_update()
+    ).all()
+    for row in declared:
+        row.photo_id = None
+    names = {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
+    put = Photo(
+        id=photo_id, staged_for=photo.staged_for, upload_sha256=photo.upload_sha256, sha256=names["full"],
+        sizes=names, width=new.width, height=new.height, bytes=len(new.jpegs["full"]),
+        added_at=photo.added_at, report_id=photo.report_id, case_id=photo.case_id, cycle=photo.cycle,
+        closure_id=photo.closure_id, position=photo.position,
+    )  # fmt: skip
+    folder = _folder(var, photo_id)
+    shutil.rmtree(folder, ignore_errors=True)  # left by a try that was ended
+    _fill(folder, new.jpegs)
+    s.delete(photo)
+    s.flush()  # what came over the wire names both of them
+    s.add(put)
+    s.flush()
+    for row in declared:
+        row.photo_id = photo_id
+    return put
+
+
+def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:
+    """Removes what waits in staging under these ids."""
+    for photo_id in photo_ids:
+        shutil.rmtree(_folder(var, photo_id), ignore_errors=True)
+
+
+def forget(engine: Engine, store: Store, now: datetime) -> int:
+    """Removes from the store the bytes that redactions replaced; returns of how many. Raises StoreDown.
+
+    The worker calls this too: whatever ended the first try, the bytes go.
+    """
+    with transaction(engine) as s:
+        owed = s.scalars(select(Erasure).where(Erasure.gone_at.is_(None)).with_for_update()).all()
+        for erasure in owed:
+            for name in _unneeded(s, erasure.photos):
+                store.delete(name)
+            erasure.gone_at = now
+    return len(owed)
 
 
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
@@ -470,22 +520,22 @@ def _mark_stored(engine: Engine, store: Store, photo: Photo, now: datetime) -> b
         ).scalar_one_or_none()
         if not marked and s.get(Photo, photo.id) is None:
             # Erased while we were putting: what we put must not outlive it.
-            for name in _unneeded(s, photo):
+            for name in _unneeded(s, photo.sizes.values()):
                 store.delete(name)
     return bool(marked)
 
 
-def _unneeded(s: Session, photo: Photo) -> list[str]:
-    """The hashes of this photo that no other attached one names.
+def _unneeded(s: Session, names: Iterable[str], but: str = "") -> list[str]:
+    """Those of the hashes that no attached photo names, except the one called `but`.
 
     One that is only staged has its bytes in its own folder, and sweep() would later not know of the store's.
     """
-    names: Iterable[str] = set(photo.sizes.values())
+    names = set(names)
     sharing = (
         select(Photo)
-        .where(Photo.id != photo.id)
+        .where(Photo.id != but)
         .where(or_(*(Photo.sizes[size].as_string().in_(names) for size in SIZES)))
         .with_for_update()  # none of them may be attached and settled while bytes are being removed
     )
     needed = {name for other in s.scalars(sharing) if other.case_id for name in other.sizes.values()}
-    return sorted(set(names) - needed)
+    return sorted(names - needed)

@@ -312,7 +312,8 @@ def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, a
     report = s.scalars(select(Report).where(Report.number == erased.report)).first()
     if report is None or not erased.names(report):
         if not _was_erased(s, erased.key):
-            s.add(Erasure(key=erased.key, at=datetime.fromisoformat(erased.at), seqs=[], photos=[]))
+            then = datetime.fromisoformat(erased.at)
+            s.add(Erasure(key=erased.key, at=then, seqs=[], photos=[], gone_at=then))
         return False
     return _erase(s, report, store, var, by=people.THE_SYSTEM, at=at)
 
@@ -336,7 +337,7 @@ def _erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Ac
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
     for photo in list(report.photos):
         gone += photos.drop(s, store, var, photo)
-    s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone))
+    s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
     return True
 
 

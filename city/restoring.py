@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from city import backup, boots, cityfile, db, dumps, erasures, photos, reports
+from city import backup, boots, cityfile, db, dumps, erasures, photos, redactions, reports
 from city.backup import Manifest, Told
-from city.erasures import Erased
+from city.erasures import Erased, Redacted
 from city.lifecycle import Refused
 from city.photos import Store
 from city.schema import Backup, Photo
@@ -83,7 +83,7 @@ def restore(
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
         own_secret = _put_secret(settings, secret)
-        again = _erase_again(engine, settings.var, store, erased, at)
+        again = _forget_again(engine, settings.var, store, erased, at)
     finally:
         engine.dispose()
     mark.unlink()
@@ -140,11 +140,18 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     return False
 
 
-def _erase_again(engine: Engine, var: Path, store: Store, erased: Sequence[Erased], at: datetime) -> int:
+def _forget_again(
+    engine: Engine, var: Path, store: Store, lines: Sequence[Erased | Redacted], at: datetime
+) -> int:
     again = 0
-    for one in erased:
+    for line in lines:
         with db.transaction(engine) as s:
-            again += reports.erase_again(s, one, store, var, at=at)
+            if isinstance(line, Erased):
+                again += reports.erase_again(s, line, store, var, at=at)
+                continue
+            became = redactions.redact_again(s, line, store, var, at=at)
+        redactions.finish(engine, store, var, became, at)
+        again += bool(became)
     return again
 
 

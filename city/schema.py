@@ -675,7 +675,10 @@ class Erasure(Base):
     key: Mapped[str | None] = mapped_column(String(64), index=True)  # of a report that is not here
     at: Mapped[datetime]
     seqs: Mapped[list[Any]]  # events whose details went
-    photos: Mapped[list[Any]]  # hashes whose bytes went
+    photos: Mapped[list[Any]]  # hashes whose bytes went, unless another photo needs them
+    gone_at: Mapped[datetime | None] = mapped_column(
+        index=True
+    )  # when they did; null: the store still has them
 
 
 class Root(Base):

@@ -69,6 +69,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
+    "redaction": ACTS["redact"],
     "fieldwork": ACTS["review"],
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),

@@ -16,7 +16,19 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from city import db, developing, photos, restoring
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
-from pwa.pages import account, admin, cases, collection, crew, dispatch, fieldwork, phones, place, resident
+from pwa.pages import (
+    account,
+    admin,
+    cases,
+    collection,
+    crew,
+    dispatch,
+    fieldwork,
+    phones,
+    place,
+    redaction,
+    resident,
+)
 from pwa.pages import photos as photo_pages
 from sync import routes as sync_routes
 
@@ -81,6 +93,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(dispatch.bp)
+    app.register_blueprint(redaction.bp)
     app.register_blueprint(crew.bp)
     app.register_blueprint(admin.bp)
     app.register_blueprint(phones.bp)

@@ -82,6 +82,14 @@ def words(refused: Refused | BadPhoto) -> str:
         "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
         "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
         "photo_attached": _("That photo belongs to a report already."),
+        "no_boxes": _("Say which part of the photo is to be covered."),
+        "bad_box": _(
+            "Part %(nth)s does not lie within the picture. It needs four numbers from 0 to 100. Left and "
+            "width make 100 at most, top and height too.",
+            nth=facts.get("nth", 1),
+        ),
+        "too_many_boxes": _("That is too many parts. Cover %(most)s at once.", most=facts.get("most", 20)),
+        "photo_gone": _("That photo is no longer here: somebody covered parts of it or erased it meanwhile."),
         "too_many": _("Five photos are enough. Remove one first."),
         "no_room": _("We cannot take more photos right now. Send the report without, or try in an hour."),
     }

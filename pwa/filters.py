@@ -198,6 +198,7 @@ def step(kind: str) -> str:
         "confirm news": _("Confirmed the news"),
         "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),
+        "redact": _("Parts of a photo were covered for good"),
         "recorded": _("A crew's word was kept"),
         "no evidence": _("The photo never arrived"),
         "photo came": _("A photo arrived"),

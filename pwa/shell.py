@@ -57,7 +57,7 @@ BUNDLES = {
     "crew": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "job", "sync", "dock", "drawer")],
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
-              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map")],
+              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map", "cover")],
               "screens/common", "screens/desks", "screens/office", "screens/small", "utilities"),
 }  # fmt: skip
 

@@ -73,6 +73,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     ]
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),
+        partial(photos.forget, engine, store),
         partial(uploads.sweep, settings.var),
         partial(_mark_endings_without_photo, engine),
         partial(_bring_before_a_person, engine),

@@ -1,0 +1,96 @@
+"""Covering parts of a photo for good: the page beside the board where staff say which."""
+
+import math
+from typing import Any
+
+from flask import Blueprint, Response, flash, g, request, url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import queries, redactions
+from city.developing import Box
+from city.lifecycle import Refused
+from city.schema import Case, Photo
+from pwa import access, errors
+from pwa.fragments import go, render
+
+ROWS = 3  # empty ones that the form offers at least, so that it works without JavaScript
+EDGES = ("left", "top", "width", "height")
+
+bp = Blueprint("redaction", __name__, url_prefix="/dispatch")
+
+
+@bp.get("/cases/<number>/photos/<photo_id>/redaction")
+def ask(number: str, photo_id: str) -> Response:
+    """The photo, and a form for the parts to be covered."""
+    return _form(number, photo_id, [])
+
+
+@bp.post("/cases/<number>/photos/<photo_id>/redaction")
+def redact(number: str, photo_id: str) -> Response:
+    """Shows where the parts lie or, with `do=cover`, covers them for good."""
+    here, at = access.here(), access.now()
+    rows = _rows()
+    try:
+        boxes = _boxes(rows)
+        redactions.check(boxes)
+        if request.form.get("do") != "cover":
+            return _form(number, photo_id, rows)
+        with access.reading() as s:
+            _case, photo = _both(s, number, photo_id)
+        covered = redactions.cover(photo, boxes, here.store, here.settings.var)
+        with access.writing() as s:
+            became = redactions.redact(s, covered, here.settings.var, by=g.actor, at=at)
+    except Refused as refused:
+        return _form(number, photo_id, rows, refused)
+    except KeyError:
+        return _form(number, photo_id, rows, Refused("photo_gone"))
+    redactions.finish(here.engine, here.store, here.settings.var, became, at)
+    flash(_("Covered for good. The photo as it was no longer exists here."))
+    return go(url_for("dispatch.case", number=number))
+
+
+def _form(number: str, photo_id: str, rows: list[list[str]], fault: Refused | None = None) -> Response:
+    with access.reading() as s:
+        case, photo = _both(s, number, photo_id)
+        others = redactions.shared(s, photo)
+    spare = max(1, ROWS - len(rows)) if len(rows) < redactions.MOST_BOXES else 0
+    return render(
+        "dispatch/redaction.html", status=422 if fault else 200, case=case, photo=photo, others=others,
+        rows=[*rows, *[[""] * 4] * spare], edges=list(zip(EDGES, _edges(), strict=True)),
+        drawn=[row for row in rows if all(row)], fault=errors.words(fault) if fault else "",
+        most=redactions.MOST_BOXES,
+    )  # fmt: skip
+
+
+def _edges() -> list[str]:
+    return [_("Left"), _("Top"), _("Width"), _("Height")]
+
+
+def _rows() -> list[list[str]]:
+    """What was typed, a row a part; those that are wholly empty are passed over."""
+    columns = [request.form.getlist(edge)[: redactions.MOST_BOXES + 1] for edge in EDGES]
+    rows = [[value.strip()[:12] for value in row] for row in zip(*columns, strict=False)]
+    return [row for row in rows if any(row)]
+
+
+def _boxes(rows: list[list[str]]) -> list[Box]:
+    return [Box(*(_number(value, nth) for value in row)) for nth, row in enumerate(rows, 1)]
+
+
+def _number(value: str, nth: int) -> float:
+    """A percentage, with a comma where people write one. Raises Refused `bad_box`."""
+    try:
+        number = float(value.replace(",", "."))
+    except ValueError:
+        raise Refused("bad_box", nth=nth) from None
+    if not math.isfinite(number):
+        raise Refused("bad_box", nth=nth)
+    return round(number, 2)
+
+
+def _both(s: Session, number: str, photo_id: str) -> tuple[Case, Photo]:
+    """The case with that number, and its photo; anything else does not exist."""
+    case: Any = access.or_404(queries.whole(s, number))
+    photo = access.or_404(s.get(Photo, photo_id))
+    return case, access.or_404(photo if photo.case_id == case.id else None)

@@ -1,0 +1,166 @@
+"""Covering parts of a photo on its page, with plain forms, and what strangers and the reporter see then."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from factories import SECRET, Town, counted
+from flask import Flask
+from flask.testing import FlaskClient
+from pictures import BLUE, about, encoded, opened, quarters
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from city import photos, reports
+from city.schema import Photo
+
+PAINT = (0x20, 0x24, 0x2B)
+BLUE_QUARTER = {"left": "0", "top": "50", "width": "50", "height": "50"}
+
+
+@pytest.fixture
+def case(town: Town) -> tuple[str, str, str]:
+    """Number and photo of a public case, and its secret link."""
+    with town.at_work() as scene:
+        photo = photos.stage(
+            scene.s, town.settings.var, encoded(quarters(), quality=95), staged_for="form:a", at=town.now
+        )
+        report = scene.report(taken=[photo])
+        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        number, photo_id = report.case.number, photo.id
+        token = reports.token_for(SECRET, report.key)
+    photos.settle_all(
+        town.engine, photos.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
+    )
+    return number, photo_id, token
+
+
+@pytest.fixture
+def cover(
+    log_in: Callable[[str], FlaskClient], token: Callable[[], str], case: tuple[str, str, str]
+) -> Callable[..., TestResponse]:
+    """Sends the form as a dispatcher."""
+
+    def send(prefix: str = "", **fields: Any) -> TestResponse:
+        number, photo_id, _token = case
+        url = f"{prefix}/dispatch/cases/{number}/photos/{photo_id}/redaction"
+        return log_in("dispatcher").post(url, data={"csrf_token": token()} | fields)
+
+    return send
+
+
+def html_of(response: TestResponse) -> str:
+    return response.get_data(as_text=True)
+
+
+def test_the_drawer_leads_to_the_form_and_the_form_says_what_happens(
+    log_in: Callable[[str], FlaskClient], case: tuple[str, str, str]
+) -> None:
+    number, photo_id, _token = case
+    url = f"/dispatch/cases/{number}/photos/{photo_id}/redaction"
+    board = log_in("dispatcher")
+    assert url in html_of(board.get(f"/dispatch/cases/{number}"))
+    page = html_of(board.get(url))
+    assert f"/photos/{photo_id}/page.jpg" in page
+    assert "This goes for ever" in page
+    assert page.count('name="left"') == 3
+    assert "<rect x=" not in page
+
+
+def test_without_javascript_it_shows_where_the_parts_lie_before_anything_goes(
+    cover: Callable[..., TestResponse], town: Town, case: tuple[str, str, str]
+) -> None:
+    page = html_of(cover(do="look", **BLUE_QUARTER | {"top": "50,5", "height": "49.5"}))
+    assert '<rect x="0" y="50.5" width="50" height="49.5">' in page
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Photo.id)).one() == case[1]
+
+
+def test_covered_is_what_everybody_sees_and_the_old_address_leads_nowhere(
+    cover: Callable[..., TestResponse], client: FlaskClient, town: Town, case: tuple[str, str, str]
+) -> None:
+    number, old, secret = case
+    stranger = client.get(f"/case/{number}")
+    assert f"/photos/{old}/" in html_of(stranger)
+    assert about(opened(client.get(f"/photos/{old}/page.jpg").data).getpixel((100, 350)), BLUE, 12)
+
+    answer = cover(do="cover", **BLUE_QUARTER)
+
+    assert answer.status_code == 303
+    page = html_of(client.get(answer.location))
+    assert "Covered for good." in page
+    assert "Parts of a photo were covered for good" in page
+    with town.looking() as scene:
+        new = scene.s.scalars(select(Photo.id)).one()
+    client.get("/logout")
+    with client.session_transaction() as session:
+        session.clear()
+    public, own = client.get(f"/case/{number}"), client.get(f"/s/{secret}", follow_redirects=True)
+    for shown in (public, own):
+        assert old not in html_of(shown)
+        assert f"/photos/{new}/" in html_of(shown)
+    for size in ("full", "page", "thumb"):
+        assert client.get(f"/photos/{old}/{size}.jpg").status_code == 404
+    assert about(opened(client.get(f"/photos/{new}/page.jpg").data).getpixel((100, 350)), PAINT, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "Say which part of the photo"),
+        (BLUE_QUARTER | {"width": ""}, "Part 1 does not lie within the picture"),
+        (BLUE_QUARTER | {"width": "all"}, "Part 1 does not lie within the picture"),
+        (BLUE_QUARTER | {"left": "60"}, "Part 1 does not lie within the picture"),
+        (BLUE_QUARTER | {"left": "nan"}, "Part 1 does not lie within the picture"),
+        ({name: [value] * 25 for name, value in BLUE_QUARTER.items()}, "Cover 20 at once"),
+    ],
+)
+def test_numbers_that_are_none_are_told_and_kept_and_nothing_is_covered(
+    cover: Callable[..., TestResponse], town: Town, case: tuple[str, str, str], fields: Any, told: str
+) -> None:
+    answer = cover(do="cover", **fields)
+    assert answer.status_code == 422
+    assert told in html_of(answer)
+    assert 'id="errors" role="alert"' in html_of(answer)
+    assert not fields or 'value="50"' in html_of(answer)
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Photo.id)).one() == case[1]
+
+
+def test_a_fault_is_told_in_spanish(cover: Callable[..., TestResponse]) -> None:
+    assert "La parte 1 no está dentro de la imagen" in html_of(
+        cover("/es", do="cover", **BLUE_QUARTER | {"left": "60"})
+    )
+
+
+def test_a_photo_of_another_case_is_not_found(
+    log_in: Callable[[str], FlaskClient], town: Town, case: tuple[str, str, str]
+) -> None:
+    with town.at_work() as scene:
+        other = scene.report().case.number
+    url = f"/dispatch/cases/{other}/photos/{case[1]}/redaction"
+    assert log_in("dispatcher").get(url).status_code == 404
+
+
+def test_nobody_else_is_asked(log_in: Callable[[str], FlaskClient], case: tuple[str, str, str]) -> None:
+    browser = log_in("call-taker")
+    assert "redaction" not in html_of(browser.get(f"/dispatch/cases/{case[0]}"))
+    assert browser.get(f"/dispatch/cases/{case[0]}/photos/{case[1]}/redaction").status_code == 403
+
+
+def test_the_form_needs_as_many_queries_for_ten_twins_as_for_none(
+    log_in: Callable[[str], FlaskClient], app: Flask, town: Town, case: tuple[str, str, str]
+) -> None:
+    board, sent = log_in("dispatcher"), []
+    url = f"/dispatch/cases/{case[0]}/photos/{case[1]}/redaction"
+    for many in (0, 10):
+        with town.at_work() as scene:
+            for n in range(many):
+                data = encoded(quarters(), quality=95)
+                twin = photos.stage(scene.s, town.settings.var, data, staged_for=f"form:{n}", at=town.now)
+                scene.report(taken=[twin])
+        with counted(app) as statements:
+            page = html_of(board.get(url))
+        sent.append(len(statements))
+    assert "was sent 10 more times" in page
+    assert sent[0] == sent[1]
