@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, geo, inserts, locks, photos, promises
+from city import duplicates, events, geo, inserts, locks, photos, promises
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -81,6 +81,7 @@ def open_case(
     promises.refresh(case, at)
     s.add(case)
     s.flush()
+    duplicates.mark(s, [case])
     facts: dict[str, Any] = {"service": service.code, "days": case.promise_days, "urgent": case.urgent}
     if linked_to:
         facts["linked_to"] = linked_to.number
@@ -415,6 +416,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
+    case.twin_id = None  # somebody has looked: they are two
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
     touched(s, root)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, demo_desk, events, policies
+from city import cityfile, demo_desk, duplicates, events, policies
 from city import people as persons
 from city.db import transaction
 from city.demo_cases import tell as cases
@@ -16,10 +16,11 @@ from city.lifecycle import (
     CREW,
     DISPATCHER,
     MANAGER,
+    OPEN,
     SUPERVISOR,
     Refused,
 )
-from city.schema import Crew, Department, Person
+from city.schema import Case, Crew, Department, Person
 from city.settings import Settings
 
 __all__ = ["cases", "fill", "ground", "people"]
@@ -55,6 +56,9 @@ def fill(
             s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
         )
     cases(engine, settings, count, seed, now)
+    with transaction(engine) as s:
+        duplicates.keep(s, duplicates.learned(s))
+        duplicates.mark(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
     demo_desk.fill(engine, settings, seed, now)
 
 

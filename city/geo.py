@@ -32,6 +32,12 @@ def distance(a: Point, b: Point) -> float:
     return float(geodesic(a, b).meters)
 
 
+def flat_distance(a: Point, b: Point) -> float:
+    """Metres as on a flat map: within 1 % of distance() inside a city, a hundred times as fast."""
+    east = (a.lon - b.lon) * math.cos(math.radians((a.lat + b.lat) / 2))
+    return METRES_A_DEGREE * math.hypot(a.lat - b.lat, east)
+
+
 def box_around(point: Point, metres: float) -> Box:
     """The smallest box that holds every point within `metres`; a cheap test before distance()."""
     lat = metres / METRES_A_DEGREE

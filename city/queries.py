@@ -226,6 +226,7 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[l
             joinedload(Case.service).joinedload(Service.department),
             joinedload(Case.asset),
             selectinload(Case.assignments).joinedload(Assignment.crew),
+            joinedload(Case.twin),
             selectinload(Case.reports),
             selectinload(Case.pauses),
         )
@@ -591,7 +592,8 @@ def _was_called(number: str) -> Any:
 
 def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:
     """The cases with these numbers, in their order, with all that a row or a card shows."""
-    found = s.scalars(_whole(select(Case)).where(Case.number.in_(numbers))).unique()
+    asked = _whole(select(Case)).options(joinedload(Case.twin))
+    found = s.scalars(asked.where(Case.number.in_(numbers))).unique()
     by_its_number = {case.number: case for case in found}
     return [by_its_number[number] for number in dict.fromkeys(numbers) if number in by_its_number]
 

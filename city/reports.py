@@ -45,7 +45,7 @@ from city.schema import (
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
-JOIN_METRES = 150.0  # what is offered lies within 50 m; two phones may be off by as much again each
+JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def take(
     if _was_erased(s, erasures.hashed(telling.key)):
         raise Refused("erased")
     service = _checked(s, telling)
-    case = _case_to_join(s, telling.join, telling) if telling.join else None
+    case = _case_to_join(s, telling.join, telling, service) if telling.join else None
     joined = case is not None
     if case is None:
         case = cases.open_case(
@@ -388,7 +388,7 @@ def _is_anothers(s: Session, case: Case, telling: Telling) -> bool:
     return assets.owner_of(s, s.get_one(Asset, case.asset_id)) is not None
 
 
-def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:
+def _case_to_join(s: Session, number: str, telling: Telling, service: Service) -> Case | None:
     """The open case that somebody's report joins; None where it ended meanwhile, so that a new one opens.
 
     Whoever joins hears what the first reporter hears. So a case is joined only by somebody who tells of
@@ -396,20 +396,20 @@ def _case_to_join(s: Session, number: str, telling: Telling) -> Case | None:
     """
     case = s.scalars(select(Case).where(Case.number == number)).first()
     root = cases.root_of(s, case) if case else None
-    if root is None or root.service.private or not _same_problem(root, telling):
+    if root is None or root.service.private or not _same_problem(root, telling, service):
         raise Refused("unknown_case", number=number)
     locks.lock(s, root)
     return root if root.state in OPEN else None
 
 
-def _same_problem(case: Case, telling: Telling) -> bool:
-    if telling.place is None or case.lat is None or case.lon is None:
+def _same_problem(case: Case, telling: Telling, service: Service) -> bool:
+    if case.service.group != service.group or telling.place is None or case.lat is None or case.lon is None:
         return False
     # Measured as strangers see both places: a yes or no about the exact one would tell where it is.
     coarse = case.service.precision_m
     here = geo.rounded(telling.place.point, coarse)
     there = geo.rounded(geo.Point(case.lat, case.lon), coarse)
-    return geo.distance(here, there) <= JOIN_METRES and case.service_code == telling.service_code
+    return geo.distance(here, there) <= JOIN_METRES
 
 
 def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:

@@ -100,6 +100,8 @@ class Service(Base):
     private: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
     hazard: Mapped[dict[str, Any] | None]  # what a crew must mind there, by language
+    # How many times as often as the city's others its cases turn out to be told already; duplicates.py's.
+    often: Mapped[float] = mapped_column(default=1.0)
     department: Mapped[Department] = relationship()
 
 
@@ -383,7 +385,7 @@ class Case(Base):
     accuracy_m: Mapped[float | None]
     place_source: Mapped[str] = mapped_column(String(10))  # gps, pin, address, asset, photo, unknown
     address: Mapped[str] = mapped_column(default="")
-    cell: Mapped[str | None] = mapped_column(String(24), index=True)
+    cell: Mapped[str | None] = mapped_column(String(24))
     asset_id: Mapped[int | None] = mapped_column(ForeignKey("assets.id"))
     urgent: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(String(10), default="live")
@@ -404,12 +406,20 @@ class Case(Base):
     merged_crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))  # the crew unmerge gives back
     merged_started_at: Mapped[datetime | None]  # when that crew had begun
     linked_to_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    twin_id: Mapped[int | None] = mapped_column(
+        ForeignKey("cases.id", ondelete="SET NULL"), index=True
+    )  # the case that it probably repeats
     service: Mapped[Service] = relationship()
+    twin: Mapped["Case | None"] = relationship(foreign_keys=[twin_id], remote_side=[id])
     asset: Mapped[Asset | None] = relationship()
     reports: Mapped[list["Report"]] = relationship(back_populates="case", order_by="Report.id")
     assignments: Mapped[list["Assignment"]] = relationship(order_by="Assignment.id")
     pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")
     closures: Mapped[list["Closure"]] = relationship(order_by="Closure.id")
+
+
+# What was told at a spot of late, by whoever looks for duplicates.
+Index("ix_cases_cell_opened_at", Case.cell, Case.opened_at)
 
 
 class Report(Base):

@@ -12,13 +12,13 @@ from typing import IO
 from flask import Flask
 from sqlalchemy import Engine
 
-from city import cases, db, delivery, events, logins, notices, people, photos
+from city import cases, db, delivery, duplicates, events, logins, notices, people, photos
 from city.settings import Settings
 from pwa import mail, newest
 from pwa.app import create_app
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
 
-EVERY, NOW_AND_THEN = 1.0, 60.0  # seconds
+EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
 
 log = logging.getLogger("cityline.worker")
 
@@ -81,12 +81,16 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
     ]
-    tidied = float("-inf")
+    every_day: list[Job] = [partial(_learn, engine)]
+    tidied = learned = float("-inf")
     while not stop.is_set():
         jobs = list(every_second)
         if time.monotonic() - tidied > NOW_AND_THEN:
             tidied = time.monotonic()
             jobs += every_minute
+        if time.monotonic() - learned > ONCE_A_DAY:
+            learned = time.monotonic()
+            jobs += every_day
         for job in jobs:
             _safely(job)
         stop.wait(EVERY)
@@ -130,6 +134,13 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
 def _root(engine: Engine, now: datetime) -> None:
     with db.transaction(engine) as s:
         events.take_due_root(s, now)
+
+
+def _learn(engine: Engine, _now: datetime) -> None:
+    with db.reading(engine) as s:  # goes through all ended cases: nobody is to wait for that
+        found = duplicates.learned(s)
+    with db.transaction(engine) as s:
+        duplicates.keep(s, found)
 
 
 def _safely(job: Job) -> None:

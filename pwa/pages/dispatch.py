@@ -65,7 +65,7 @@ class Drawer:
     standing: str
     moves: list[str]
     acts: list[str]
-    near: list[Candidate]
+    near: list[tuple[Case, Candidate]]  # what may be the same, likeliest first
     merged: list[Case]
     root: Case  # at the end of its merges; itself where it was not merged
     story: list[tuple[Event, dict[str, Any]]]
@@ -408,19 +408,17 @@ def _drawer(
     story = queries.story(s, found)
     publish = access.here().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
-    near = (
-        duplicates.near(s, found.service_code, place, but=found.id) if place and found.state in OPEN else []
-    )
+    maybe = {candidate.number: candidate for candidate in duplicates.like(s, found)}
     merged, root = queries.duplicates_of(s, found), cases.root_of(s, found)
-    twins = [*merged, root, *(twin.case for twin in near)]
-    queries.whole_many(s, [twin.number for twin in twins if twin is not found])  # what their cards show
+    others = [twin.number for twin in (*merged, root) if twin is not found]
+    whole = queries.whole_many(s, [*others, *maybe])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     return Drawer(
         case=found,
         standing=promises.standing(found, access.now()),
         moves=possible(found.state, g.actor.roles),
         acts=[act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)],
-        near=near,
+        near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],
         merged=merged,
         root=root,
         story=story[::-1],

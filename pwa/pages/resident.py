@@ -23,6 +23,7 @@ from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, MAX_WORDS, NEW, REOPEN_DAYS, Refused
+from city.places import Place
 from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
 from pwa import access, errors, filters, forms, shell, spots
@@ -35,6 +36,7 @@ bp = Blueprint("resident", __name__)
 
 NEAR_HOME_METRES = 1500.0
 ROWS_AT_HOME = 5
+ANOTHER_METRES = 50.0  # a form that comes again from further away than phones err tells of something else
 SENT = "form sent"  # noted with what the sender is known again by
 
 Fault = tuple[str, str]  # the field's id, and what to do in words
@@ -170,7 +172,7 @@ def near() -> Response:
     code = request.args.get("service", "")
     service = next((x for x in access.here().city.services if x.code == code), None)
     with access.reading() as s:
-        found = _near(s, service, fix.point) if fix and service else []
+        found = _near(s, service, Place(*fix.point, "gps", accuracy_m=fix.metres)) if fix and service else []
         return render("resident/_near.html", found=found)
 
 
@@ -366,7 +368,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
         if known is None:
             faults = faults + _faults(form, spot)
             if not faults and _unasked(form) and spot.place and form.service:
-                found = _near(s, form.service, spot.place.point)
+                found = _near(s, form.service, spot.place)
                 if found:
                     kept = _kept() + [
                         ("staged", photo.id) for photo in photos.staged(s, _staged_for(form.key))
@@ -424,7 +426,7 @@ def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool
         return True
     if spot.place is None or known.lat is None or known.lon is None:
         return False
-    return distance(spot.place.point, Point(known.lat, known.lon)) > duplicates.NEAR_METRES
+    return distance(spot.place.point, Point(known.lat, known.lon)) > ANOTHER_METRES
 
 
 def _begin_another(form: ReportForm, number: str) -> Response:
@@ -467,17 +469,16 @@ def _fault(form: ReportForm, refused: Refused) -> Fault:
     return ids.get(refused.code, "place"), errors.words(refused)
 
 
-def _near(s: Session, service: Service, point: Point) -> list[tuple[Sight, float]]:
-    """Public cases that may be the same, nearest first. None where the exact place is nobody's business."""
-    if service.private or service.precision_m:
-        return []
-    metres = {c.case.id: c.metres for c in duplicates.near(s, service.code, point)}
-    if not metres:
+def _near(s: Session, service: Service, place: Place) -> list[tuple[Sight, float]]:
+    """Public cases that may be the same, likeliest first, each with its metres."""
+    found = duplicates.near(s, service.code, place, at=access.now())
+    if not found:
         return []
     seen = queries.public(
-        s, now=access.now(), publish=access.here().publish, ids=list(metres), limit=len(metres)
+        s, now=access.now(), publish=access.here().publish, ids=[c.case_id for c in found], limit=len(found)
     )
-    return sorted(((sight, metres[sight.id]) for sight in seen), key=lambda pair: pair[1])
+    sights = {sight.id: sight for sight in seen}
+    return [(sights[c.case_id], c.metres) for c in found if c.case_id in sights]
 
 
 def _kept() -> list[tuple[str, str]]:
@@ -503,7 +504,7 @@ def _form(
         spot = spots.of(s, form, propose=True) if form.place or form.fix or find else Spot()
         if find and spot.fault:
             faults = [*faults, _fault(form, spot.fault)]
-        found = _near(s, form.service, spot.place.point) if form.service and spot.place else []
+        found = _near(s, form.service, spot.place) if form.service and spot.place else []
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),

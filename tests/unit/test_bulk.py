@@ -313,7 +313,7 @@ def told(s: Session, ids: list[int]) -> dict[str, list[Any]]:
         for n, row in enumerate(rows(kind, key)):
             names[kind, row.id] = f"{kind.__tablename__} {n}"
     taken = {"case_id": Case, "merged_into_id": Case, "report_id": Report, "closure_id": Closure}
-    unlike = {"id", "key", "staged_for", "token_hash"}
+    unlike = {"id", "key", "staged_for", "token_hash", "twin_id"}  # what is near, the caller asks about
 
     def plain(row: Any) -> dict[str, Any]:
         columns = {c.name: getattr(row, c.name) for c in row.__table__.columns if c.name not in unlike}

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from city import cases, events, people, promises, queries, reports
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Assignment, Case, Event, FeedRow, Photo
+from city.schema import Assignment, Case, Event, FeedRow, Photo, Service
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 
@@ -361,6 +361,14 @@ def test_nobody_joins_from_afar_or_with_another_kind_of_thing(town: Town, told: 
         number = scene.report().case.number
         with pytest.raises(Refused, match="unknown_case"):
             scene.report(join=number, **told)
+
+
+def test_who_calls_the_same_thing_by_another_name_joins_all_the_same(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        scene.s.get_one(Service, "limb-down").group = case.service.group
+        joined = scene.report(join=case.number, service_code="limb-down")
+        assert (joined.case_id, joined.service_code) == (case.id, "limb-down")
 
 
 def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: Town) -> None:

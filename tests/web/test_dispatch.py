@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from city import cases, logins, people, queries
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
-from city.schema import Case, Photo
+from city.schema import Asset, Case, Photo
 from pwa import filters
 from sync import merge
 
@@ -505,6 +505,27 @@ class TestMerging:
         answer = html_of(post(f"/dispatch/cases/{twin}/unmerge", fragment=True, open=lamp))
         assert f"{twin} is a case of its own again." in answer
         assert state_of(town, twin) == "new"
+
+    def test_what_is_probably_one_problem_is_said_in_queue_and_drawer_until_it_is_merged(
+        self, board: FlaskClient, town: Town, app: Flask, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+            scene.s.add(pole)
+            scene.s.flush()
+            place = replace(LAMP, source="asset", asset_id=pole.id)
+            first, later = (scene.report(place=place).case.number for _ in range(2))
+        said = f"Probably one with {first}"
+        with counted(app) as statements:
+            assert html_of(board.get("/dispatch")).count(said) == 1
+        assert len(statements) <= MOST_QUERIES
+        for number in (first, later):
+            page = html_of(board.get(f"/dispatch/cases/{number}", headers=FRAGMENT))
+            assert "Probably one problem" in page
+            assert f'action="/dispatch/cases/{later}/merge"' in page
+        answer = html_of(post(f"/dispatch/cases/{later}/merge", fragment=True, into=first, open=later))
+        assert f'data-number="{first}"' in answer
+        assert said not in html_of(board.get("/dispatch"))
 
     def test_two_crews_at_work_are_a_question(
         self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]

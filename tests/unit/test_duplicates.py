@@ -1,0 +1,241 @@
+"""Which cases may be the same: near, alike, recent and open, and nothing that somebody must not know."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from factories import LAMP, Scene, Town
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from city import cases, duplicates, geo
+from city.duplicates import Problem
+from city.geo import Point
+from city.schema import Asset, Service
+
+NOON = datetime(2026, 5, 12, 12, tzinfo=UTC)
+SPOT = Point(39.6, -71.2)
+NEXT_DOOR = replace(LAMP, lat=LAMP.lat + 0.0001)  # 11 m
+
+places = st.builds(
+    Point, st.floats(39.59, 39.61, allow_subnormal=False), st.floats(-71.21, -71.19, allow_subnormal=False)
+)
+problems = st.builds(
+    Problem,
+    service=st.sampled_from(["light-out", "light-flickers", "limb-down"]),
+    group=st.sampled_from(["streetlight", "tree"]),
+    department=st.sampled_from(["works", "parks"]),
+    point=places,
+    at=st.datetimes(datetime(2026, 3, 1), datetime(2026, 5, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    accuracy_m=st.none() | st.floats(0, 200),
+    source=st.sampled_from(["gps", "pin", "address", "asset", "photo"]),
+    asset_id=st.none() | st.integers(1, 3),
+)
+
+
+@given(problems, problems, st.integers(0, 50))
+def test_whoever_of_the_two_asks_gets_the_same_answer(one: Problem, other: Problem, crowd: int) -> None:
+    there = duplicates.likely(one, other, crowd)
+    assert there == pytest.approx(duplicates.likely(other, one, crowd))
+    assert 0 < there < 1
+
+
+@given(problems, problems, st.floats(0, 150), st.floats(0, 150), st.integers(0, 50))
+def test_what_is_further_away_is_never_likelier(
+    one: Problem, other: Problem, near: float, far: float, crowd: int
+) -> None:
+    near, far = sorted((near, far))
+
+    def at(metres: float) -> float:
+        point = Point(one.point.lat + metres / geo.METRES_A_DEGREE, one.point.lon)
+        return duplicates.likely(one, replace(other, point=point), crowd)
+
+    assert at(near) >= at(far) - 1e-12
+
+
+@given(problems, problems, st.integers(0, 50))
+def test_a_crowded_spot_and_a_long_time_make_it_less_likely(one: Problem, other: Problem, crowd: int) -> None:
+    here = duplicates.likely(one, other, crowd)
+    assert duplicates.likely(one, other, crowd + 5) < here
+    later = one.at + abs(other.at - one.at) + timedelta(days=9)
+    assert duplicates.likely(one, replace(other, at=later), crowd) < here
+
+
+def test_a_badly_known_place_says_less_both_ways() -> None:
+    sure = Problem("light-out", "streetlight", "works", SPOT, NOON, 3.0, "gps")
+    unsure = replace(sure, accuracy_m=80.0)
+    far = replace(sure, point=Point(SPOT.lat + 0.001, SPOT.lon))
+    assert duplicates.likely(sure, sure, 0) > duplicates.likely(sure, unsure, 0)
+    assert duplicates.likely(far, sure, 0) < duplicates.likely(far, unsure, 0)
+
+
+def test_one_pole_is_one_problem_and_the_next_pole_another() -> None:
+    pole = Problem("light-out", "streetlight", "works", SPOT, NOON, None, "asset", asset_id=7)
+    moved = replace(pole, point=Point(SPOT.lat + 0.0003, SPOT.lon), source="gps", accuracy_m=30.0)
+    assert duplicates.likely(pole, moved, 1) > duplicates.MARKED
+    assert duplicates.likely(pole, replace(moved, asset_id=8), 0) < duplicates.OFFERED
+
+
+def test_a_city_that_merges_nothing_learns_nothing() -> None:
+    assert duplicates.often(0, 10_000, 0, 100_000) == 1
+    assert duplicates.often(0, 0, 0, 0) == 1
+    assert duplicates.often(300, 1_000, 400, 100_000) > 10
+    assert duplicates.often(0, 50_000, 400, 100_000) < 0.1
+
+
+def test_every_cell_within_reach_is_looked_into() -> None:
+    for metres in (40.0, 99.0, 150.0):
+        cells = geo.cells_around(SPOT, metres)
+        box = geo.box_around(SPOT, metres * 0.999)
+        for lat in (box.south, SPOT.lat, box.north):
+            for lon in (box.west, SPOT.lon, box.east):
+                assert geo.cell(Point(lat, lon)) in cells
+        assert len(cells) == len(set(cells)) <= 25
+
+
+def test_flat_metres_are_nearly_those_on_the_ellipsoid() -> None:
+    there = Point(39.61, -71.19)
+    assert geo.flat_distance(SPOT, there) == pytest.approx(geo.distance(SPOT, there), rel=0.01)
+
+
+def offered(scene: Scene, **changes: Any) -> list[str]:
+    """The numbers that somebody is offered who tells of a dark lamp now."""
+    asked = {"service_code": "light-out", "place": LAMP, "at": scene.town.now} | changes
+    code, place = asked.pop("service_code"), asked.pop("place")
+    return [c.number for c in duplicates.near(scene.s, code, place, **asked)]
+
+
+def test_an_open_case_close_by_is_offered_the_nearest_first(town: Town) -> None:
+    with town.at_work() as scene:
+        near, here = scene.report(place=NEXT_DOOR).case, scene.report().case
+        scene.report(place=replace(LAMP, lat=LAMP.lat + 0.01))
+        assert offered(scene) == [here.number, near.number]
+        assert offered(scene, but=here.id) == [near.number]
+
+
+def test_three_are_the_most_that_are_offered(town: Town) -> None:
+    with town.at_work() as scene:
+        for _ in range(5):
+            scene.report()
+        assert len(offered(scene)) == 3
+
+
+def test_what_ended_or_was_told_long_ago_or_afterwards_is_not_offered(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        closed, cancelled = scene.report().case, scene.report().case
+        cases.close(scene.s, closed, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        cases.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
+        scene.report(at=town.now - timedelta(days=61))
+        scene.report(at=town.now + timedelta(minutes=1))
+        assert offered(scene) == []
+
+
+def test_what_was_merged_is_offered_as_the_case_it_belongs_to(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        root = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.002)).case
+        between, twin = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.002)).case, scene.report().case
+        cases.merge(scene.s, twin, between, by=by, at=town.now)
+        cases.merge(scene.s, between, root, by=by, at=town.now)
+        assert offered(scene) == [root.number]
+        assert duplicates.like(scene.s, root) == []
+        cases.close(scene.s, root, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        assert offered(scene) == []
+
+
+def test_strangers_are_offered_nothing_private_nor_what_is_shown_coarsely(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report(service_code="nuisance")
+        assert offered(scene, service_code="nuisance") == []
+        public, private = scene.report().case, scene.report(service_code="nuisance").case
+        cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        assert offered(scene) == []
+        assert offered(scene, strangers=False, least=0.0) != []
+        lamp = scene.report().case
+        assert offered(scene) == [lamp.number]
+        lamp.service.precision_m = 100
+        scene.s.flush()
+        assert offered(scene) == []
+
+
+def test_private_cases_do_not_even_crowd_a_spot_for_strangers(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report()
+        alone = duplicates.near(scene.s, "light-out", LAMP, at=town.now)
+        for _ in range(4):
+            scene.report(service_code="nuisance")
+        assert duplicates.near(scene.s, "light-out", LAMP, at=town.now) == alone
+
+
+def test_two_poles_side_by_side_are_two_problems(town: Town) -> None:
+    with town.at_work() as scene:
+        poles = [
+            Asset(kind="pole", number=f"20-{n}", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+            for n in range(2)
+        ]
+        scene.s.add_all(poles)
+        scene.s.flush()
+        one, next_one = (replace(LAMP, source="asset", asset_id=pole.id) for pole in poles)
+        number = scene.report(place=one).case.number
+        assert offered(scene, place=one) == [number]
+        assert offered(scene, place=next_one) == []
+
+
+def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_are_two(town: Town) -> None:
+    with town.at_work() as scene:
+        pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+        scene.s.add(pole)
+        scene.s.flush()
+        place = replace(LAMP, source="asset", asset_id=pole.id)
+        first, later = scene.report(place=place).case, scene.report(place=place).case
+        assert (first.twin, later.twin) == (None, first)
+        by = scene.actor("dispatcher")
+        cases.merge(scene.s, later, first, by=by, at=town.now)
+        cases.unmerge(scene.s, later, by=by, at=town.now)
+        assert later.twin_id is None
+
+
+def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        root = scene.report().case
+        for _ in range(4):
+            cases.merge(scene.s, scene.report().case, root, by=by, at=town.now)
+            limb = scene.report(service_code="limb-down").case
+            cases.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        scene.s.flush()
+        duplicates.keep(scene.s, duplicates.learned(scene.s))
+        known = dict(scene.s.execute(select(Service.code, Service.often)).all())
+        assert known["limb-down"] < known["nuisance"] == 1 < known["light-out"]
+
+
+def test_looking_takes_the_same_few_statements_however_many_lie_there(town: Town) -> None:
+    sent: list[int] = []
+    statements: list[str] = []
+    event.listen(town.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    for rounds in (1, 4):
+        with town.at_work() as scene:
+            root = scene.report().case
+            for _ in range(rounds):
+                cases.merge(scene.s, scene.report().case, root, by=scene.actor("dispatcher"), at=town.now)
+        with town.looking() as scene:
+            statements.clear()
+            assert offered(scene)
+            sent.append(sum(sql.startswith("SELECT") for sql in statements))
+    assert sent[0] == sent[1] <= 3
+
+
+def test_the_index_over_cell_and_time_is_what_is_read(town: Town) -> None:
+    with town.at_work() as scene:
+        asked: list[tuple[str, Any]] = []
+        event.listen(town.engine, "before_cursor_execute", lambda *args: asked.append((args[2], args[3])))
+        offered(scene)
+        (look,) = [(sql, values) for sql, values in asked if "cases.cell IN" in sql]
+        if town.engine.dialect.name == "postgresql":
+            scene.s.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")  # the table is tiny
+        explain = "EXPLAIN " if town.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        plan = str(scene.s.connection().exec_driver_sql(explain + look[0], look[1]).all())
+    assert "ix_cases_cell_opened_at" in plan
