@@ -23,7 +23,8 @@ from city.ranges import Block, Range
 
 BEYOND_NUMBERS: Final = 20  # a range ends at the last house of its day; a newer one comes soon after it
 VAGUE_METRES: Final = 100.0
-_UNNAMED: Final = ("boundary", "water", "rail")  # areas that say nothing about where a thing stands
+# Areas that say nothing about where a thing stands.
+_UNNAMED: Final = ("boundary", "water", "rail", "collection")
 _FIGURE: Final = r"(\d{1,6}[a-z]?)(?: ?- ?\d{1,6}[a-z]?)?(?: (\d/\d))?"
 _NUMBERED: Final = re.compile(rf"{_FIGURE} (.+)")
 

@@ -9,6 +9,7 @@ from shapely.geometry import shape
 
 METRES_A_DEGREE = 111_320.0
 CELL_METRES = 100.0
+DIGITS = 7  # of a degree that layers keep: about a centimetre
 
 
 class Point(NamedTuple):

@@ -1,10 +1,7 @@
 """The ground of a real city: streets, addresses, assets and areas taken from files, each kind as a whole."""
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,66 +9,26 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from shapely import STRtree
-from shapely.geometry import LineString, MultiLineString, mapping, shape
+from shapely.geometry import LineString, MultiLineString, mapping
 from shapely.geometry import Point as ShapelyPoint
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from city import assets, events, geo, places, projections, shapefiles, sources
-from city.cityfile import ASSET_KINDS
+from city import assets, crossings, events, geo, orders, places
 from city.events import Actor
 from city.geo import Box, Point
-from city.projections import Project
+from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
+from city.orders import Order as Order
 from city.schema import Address, Area, Crossing, Landmark, Street
-from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
+from city.sources import Outcome, Row, SideFile, Told, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.
 SAME_AREA: Final = {"neighborhood": "area", "neighbourhood": "area"}
 LINES = ("rail",)  # areas that are lines
-NAMELESS = ("water", "park", "rail")  # areas that are drawn without a name as well
-MEET_METRES = 1.5  # streets whose drawn lines come as near as this meet
-SAME_CORNER_METRES = 40.0  # a divided road meets another street several times at what people call one corner
-DIGITS = 7  # of a degree: about a centimetre
 AT_ONCE = 2000
-LONGEST_ID = 70  # letters; a street in several parts adds some
 HIGHEST_NUMBER = 999_999
 FEW = 20  # rows of a layer that may go without a question
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a file holds, and which of its columns mean what. An empty name is a column nobody named.
-
-    `id` is what the source itself calls a row. `owner` says whose an asset is; `owner_name` whose all are.
-    `name` is a street's or area's name, a whole address, or the words for where an asset stands. `places`
-    is a file of shapes for rows that have no coordinates, found by `key`: the row's column, the shapes'.
-    `crs` is the coordinate system of whichever of the two holds coordinates, over what it says itself.
-    `left` and `right` are a street's house numbers on each side, where its line begins and where it ends.
-    `major` (column, value) marks the avenues; `where` leaves out all rows but those. `shrink` says that it is
-    meant if most of what is here goes.
-    """
-
-    kind: str
-    name: str = ""
-    id: str = ""
-    number: str = ""
-    street: str = ""
-    lat: str = ""
-    lon: str = ""
-    crs: str = ""
-    asset: str = ""
-    prefix: str = ""
-    owner: str = ""
-    owner_name: str = ""
-    area_kind: str = ""
-    left: tuple[str, str] = ("", "")
-    right: tuple[str, str] = ("", "")
-    major: tuple[str, str] = ("", "")
-    where: tuple[str, str] = ("", "")
-    places: Path | None = None
-    key: tuple[str, str] = ("", "")
-    shrink: bool = False
 
 
 def replace(
@@ -93,13 +50,13 @@ def replace(
     Unusable, or TooManyRejected where there are more than `max_rejected`; both before anything is written.
     """
     outcome = Outcome()
-    with _opened(path) as source:
-        _check(order, source)
+    with opened(path) as source:
+        orders.check(order, source)
         side = SideFile(path.with_name(f"{path.name}.rejected.csv"), source.unit)
-        layer = _Layer(s, order, source, side, outcome, max_rejected, told, _projection(order, source), at)
+        layer = Run(s, order, source, side, outcome, max_rejected, told, projection(order, source), at)
         try:
-            located = layer.located(_shapes(order) if order.places else None)
-            layer.judge(located, _box(s, bounds) if order.kind != "boundary" else bounds)
+            located = layer.located(places_of(order) if order.places else None)
+            layer.judge(located, city_box(s, bounds) if order.kind != "boundary" else bounds)
             _WRITERS[order.kind](layer, located)
         finally:
             outcome.side_file = side.close()
@@ -108,274 +65,7 @@ def replace(
     return outcome
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Source]:
-    """A Shapefile, or whatever else `sources` reads."""
-    if shapefiles.is_one(path):
-        yield shapefiles.open_source(path)
-    else:
-        with sources.open_source(path, whole=True) as source:
-            yield source
-
-
-def _projection(order: Order, source: Source) -> Project:
-    return projections.to_degrees(order.crs or source.crs, "--crs" if order.crs else source.path.name)
-
-
-@dataclass
-class _Located:
-    """A row and its shape in degrees; `drawn` is the shape as the file has it."""
-
-    row: Row
-    ground: BaseGeometry
-    drawn: BaseGeometry
-
-
-@dataclass
-class _Layer:
-    """One run: the rows that are left, and what became of the others."""
-
-    s: Session
-    order: Order
-    source: Source
-    side: SideFile
-    outcome: Outcome
-    max_rejected: int | None
-    told: Told
-    to_degrees: Project
-    at: datetime
-    seen: dict[Any, int] = field(default_factory=dict)
-    ids: dict[str, tuple[int, Any]] = field(default_factory=dict)  # the register's id → line, what it said
-
-    def reject(self, row: Row, reason: str) -> None:
-        self.outcome.rejected += 1
-        self.side.write(row, reason)
-        if self.max_rejected is not None and self.outcome.rejected > self.max_rejected:
-            raise TooManyRejected(self.outcome)
-
-    def located(self, shapes: Mapping[str, BaseGeometry] | None) -> list[_Located]:
-        """The rows that are wanted, each with its shape on the ground."""
-        column, wanted = self.order.where
-        found = []
-        for row in self.source.rows:
-            if column and row.values.get(column, "") != wanted:
-                continue
-            self.outcome.read += 1
-            if row.fault:
-                self.reject(row, row.fault)
-                continue
-            ground = self._ground(row, shapes)
-            if isinstance(ground, str):
-                self.reject(row, ground)
-            elif ground is None:
-                self.outcome.unlocated += 1
-                self.side.write(row, "has no place")
-            else:
-                # The shapes of another file are in degrees already.
-                there = ground if shapes is not None else self.to_degrees(ground)
-                found.append(_Located(row, there, ground))
-        if column and not self.outcome.read:
-            raise Unusable("--where", f"no row has {wanted!r} in {column}")
-        if not self.outcome.read:
-            raise Unusable(self.source.path.name, "is empty: it has a head and no rows")
-        return found
-
-    def _ground(self, row: Row, shapes: Mapping[str, BaseGeometry] | None) -> BaseGeometry | str | None:
-        """A shape, why there is none, or None where the row only lacks a place."""
-        if shapes is not None:
-            return shapes.get(row.values[self.order.key[0]])
-        if self.order.lat:
-            given = row.values[self.order.lat].strip(), row.values[self.order.lon].strip()
-            if not all(given):
-                return None
-            try:
-                return ShapelyPoint(float(given[1]), float(given[0]))
-            except ValueError:
-                return f"{shown(', '.join(given))} are no coordinates"
-        ground = _shaped(row.geometry)
-        if ground is None and self.order.kind not in ("addresses", "assets", "landmarks"):
-            return "has no shape"
-        return ground
-
-    def judge(self, located: list[_Located], box: Box) -> None:
-        """Rejects rows whose coordinates cannot be degrees of this city; raises Unusable where most cannot.
-
-        A row outside the city stays and is counted: streets run on, and the city file's bounds are rough.
-        """
-        faults = [self._misplaced(one, box) for one in located]
-        wrong = [n for n, fault in enumerate(faults) if fault]
-        if wrong and 2 * len(wrong) > len(located):
-            first = located[wrong[0]]
-            raise Unusable(
-                f"{self.source.path.name} {self.source.unit} {first.row.line}",
-                f"{faults[wrong[0]]} ({len(wrong)} of {len(located)} rows are like this)",
-            )
-        for n in reversed(wrong):
-            self.reject(located.pop(n).row, faults[n])
-        city = _boundary(self.s)
-        if city is not None and self.order.kind != "boundary" and located:
-            shapely.prepare(city)
-            touching = shapely.intersects(city, np.array([one.ground for one in located]))
-            self.outcome.more["outside"] = int(np.count_nonzero(~touching))
-
-    def _misplaced(self, one: _Located, box: Box) -> str:
-        """Why this cannot be in this city; "" where it can."""
-        if not np.isfinite(shapely.get_coordinates(one.drawn)).all():
-            return "has coordinates that are no numbers"
-        if _within(box, one.ground):
-            return ""
-        corner = "{:.10g}, {:.10g}".format(*one.drawn.bounds)  # longitude or easting first
-        if _within(box, self.to_degrees(projections.swapped(one.drawn))):
-            return f"{corner} lies outside the city, and inside it with latitude and longitude swapped"
-        if named := self.order.crs or self.source.crs:
-            # The wrong system still gives degrees, of somewhere else.
-            where = "in degrees already" if _within(box, one.drawn) else "nowhere near the city"
-            return f"{corner} is {where}, read as {shown(named)}"
-        if _on_earth(one.ground):
-            return ""
-        if _on_earth(projections.swapped(one.ground)):
-            return f"{corner}: a latitude beyond 90; latitude and longitude are swapped"
-        return f"{corner} is no degrees, perhaps feet or metres; {projections.HINT}"
-
-    def text(self, row: Row, column: str) -> str:
-        return " ".join(row.values.get(column, "").split()) if column else ""
-
-    def surface(self, ground: BaseGeometry) -> BaseGeometry | None:
-        """The polygons of a shape; what crosses itself is mended, and counted."""
-        found = _surface(ground)
-        if found is not None and not ground.is_valid:
-            self.outcome.more["mended"] = self.outcome.more.get("mended", 0) + 1
-        return found
-
-    def identified(self, row: Row, told: dict[str, Any]) -> bool:
-        """Notes in `told` what the source calls the row; rejects it where another one is called so."""
-        told["source_id"] = own = self.text(row, self.order.id) or None
-        if own is None:
-            if self.order.id:
-                self.reject(row, f"has no {self.order.id}")
-            return not self.order.id
-        if len(own) > LONGEST_ID:
-            self.reject(row, f"the id {shown(own)} has more than {LONGEST_ID} letters")
-            return False
-        line, before = self.ids.setdefault(own, (row.line, told))
-        if before != told:
-            twin = f"{self.source.unit} {line}"
-            self.reject(row, f"the id {shown(own)} stands for another one already ({twin})")
-        return bool(before == told)
-
-    def once(self, key: Any, row: Row) -> bool:
-        """Whether no row before was the same; one that was says nothing new, and counts as taken."""
-        if key in self.seen:
-            self.outcome.more["repeated"] = self.outcome.more.get("repeated", 0) + 1
-            return False
-        self.seen[key] = row.line
-        return True
-
-
-def _check(order: Order, source: Source) -> None:
-    for option, column in (
-        ("--name", order.name),
-        ("--id", order.id),
-        ("--number", order.number),
-        ("--owner", order.owner),
-        ("--street", order.street),
-        ("--lat", order.lat),
-        ("--lon", order.lon),
-        *(("--left", column) for column in order.left),
-        *(("--right", column) for column in order.right),
-        ("--major", order.major[0]),
-        ("--where", order.where[0]),
-        ("--key", order.key[0]),
-    ):
-        if column:
-            source.require(column, option)
-    there = f"{source.path.name} has: {', '.join(source.columns) or 'no columns'}"
-    if bool(order.lat) != bool(order.lon):
-        raise Unusable("--lat, --lon", "both are needed, or neither")
-    if bool(order.places) != bool(order.key[0]):
-        raise Unusable("--places, --key", "both are needed, or neither")
-    if source.unit == "line" and not order.lat and not order.places:
-        raise Unusable(source.path.name, f"is a CSV: name --lat and --lon, or --places and --key. {there}")
-    bare = order.kind == "areas" and order.area_kind in NAMELESS
-    if order.kind in ("streets", "areas", "landmarks") and not order.name and not bare:
-        raise Unusable("--name", f"is needed: the column that names them. {there}")
-    if order.kind == "addresses" and not order.name and not (order.number and order.street):
-        raise Unusable(
-            "--name", f"is needed: the column with the whole address; or --number and --street. {there}"
-        )
-    if order.id and order.kind not in ("streets", "assets", "areas"):
-        raise Unusable("--id", f"{order.kind} have none: they are known by what they say")
-    if order.owner and order.owner_name:
-        raise Unusable("--owner, --owner-name", "only one of them: a column, or one name for all")
-    if order.kind == "assets" and order.asset not in ASSET_KINDS:
-        raise Unusable("--asset", f"is needed: one of {', '.join(ASSET_KINDS)}")
-    if order.kind == "assets" and not order.number:
-        raise Unusable("--number", f"is needed: the column with the number of each. {there}")
-    if order.kind in ("streets", "areas", "boundary") and (order.lat or source.unit == "line"):
-        raise Unusable(
-            source.path.name, f"{order.kind} are lines or shapes: a GeoJSON, TopoJSON or Shapefile is needed"
-        )
-
-
-def _shapes(order: Order) -> dict[str, BaseGeometry]:
-    """A point for each key of the file of places: within the largest shape that bears it."""
-    assert order.places is not None  # noqa: S101 says it to the type checker; _check refused otherwise
-    largest: dict[str, BaseGeometry] = {}
-    with _opened(order.places) as source:
-        if source.unit == "line":
-            raise Unusable(order.places.name, "has no shapes: a GeoJSON, TopoJSON or Shapefile is needed")
-        column, to_degrees = source.require(order.key[1], "--key"), _projection(order, source)
-        for row in source.rows:
-            key, ground = row.values.get(column, ""), _shaped(row.geometry)
-            if key and ground is not None and (key not in largest or ground.area > largest[key].area):
-                largest[key] = ground
-        return {key: to_degrees(ground.point_on_surface()) for key, ground in largest.items()}
-
-
-def _shaped(geometry: dict[str, Any] | None) -> BaseGeometry | None:
-    if not geometry:
-        return None
-    try:
-        ground = shapely.force_2d(shape(geometry))
-    except (
-        shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError, OverflowError,
-        RecursionError,
-    ):  # fmt: skip
-        return None
-    return None if ground.is_empty else ground
-
-
-def _boundary(s: Session) -> BaseGeometry | None:
-    found = [shape(geometry) for geometry in s.scalars(select(Area.geometry).where(Area.kind == "boundary"))]
-    return shapely.union_all(found) if found else None
-
-
-def _box(s: Session, bounds: Box) -> Box:
-    city = _boundary(s)
-    if city is None:
-        return bounds
-    west, south, east, north = city.bounds
-    return Box(south, west, north, east)
-
-
-def _on_earth(ground: BaseGeometry) -> bool:
-    west, south, east, north = map(float, ground.bounds)
-    return max(-west, east) <= 180 and max(-south, north) <= 90
-
-
-def _within(box: Box, ground: BaseGeometry) -> bool:
-    """Whether the shape touches the box, with room around it: the city's bounds may be rough."""
-    west, south, east, north = map(float, ground.bounds)
-    high, wide = box.north - box.south, box.east - box.west
-    return (
-        south <= box.north + high
-        and north >= box.south - high
-        and west <= box.east + wide
-        and east >= box.west - wide
-    )
-
-
-def _write_streets(layer: _Layer, located: list[_Located]) -> None:
+def _write_streets(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
     owners: list[list[Any]] = []
     column, value = layer.order.major
@@ -402,7 +92,7 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
         keys: list[Any] = []
         longest = max(lines, key=lambda line: float(line.length))
         for line in lines:
-            points = [[round(x, DIGITS), round(y, DIGITS)] for x, y in line.coords]
+            points = [[round(x, geo.DIGITS), round(y, geo.DIGITS)] for x, y in line.coords]
             part = own if own is None or not keys else f"{own} ({len(keys) + 1})"
             # Of a street in pieces nobody knows which number is where; the longest piece has most of them.
             bears = numbers if line is longest else dict.fromkeys(numbers)
@@ -416,12 +106,12 @@ def _write_streets(layer: _Layer, located: list[_Located]) -> None:
         owners.append(keys)
     known = _exchange(layer, Street, rows)
     _count(layer, owners, known)
-    corners = {_key(row): row for row in _crossings(rows.values())}
+    corners = {_key(row): row for row in crossings.corners(rows.values())}
     _exchange(layer, Crossing, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
 
 
-def _numbers(layer: _Layer, row: Row) -> dict[str, int | None] | str:
+def _numbers(layer: Run, row: Row) -> dict[str, int | None] | str:
     """House numbers at the ends of a street's sides, none where they are 0 or less; or what is wrong."""
     found: dict[str, int | None] = {}
     for side, columns in (("left", layer.order.left), ("right", layer.order.right)):
@@ -437,7 +127,7 @@ def _numbers(layer: _Layer, row: Row) -> dict[str, int | None] | str:
     return found
 
 
-def _write_landmarks(layer: _Layer, located: list[_Located]) -> None:
+def _write_landmarks(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
     owners: list[list[Any]] = []
     for one in located:
@@ -453,7 +143,7 @@ def _write_landmarks(layer: _Layer, located: list[_Located]) -> None:
     _count(layer, owners, _exchange(layer, Landmark, rows))
 
 
-def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
+def _write_addresses(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
     owners: list[list[Any]] = []
     order = layer.order
@@ -471,7 +161,7 @@ def _write_addresses(layer: _Layer, located: list[_Located]) -> None:
     _count(layer, owners, _exchange(layer, Address, rows))
 
 
-def _write_assets(layer: _Layer, located: list[_Located]) -> None:
+def _write_assets(layer: Run, located: list[Located]) -> None:
     order = layer.order
     nearby = _Nearby(layer.s)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -506,7 +196,7 @@ def _write_assets(layer: _Layer, located: list[_Located]) -> None:
     _keep_assets(layer, rows, taken)
 
 
-def _keep_assets(layer: _Layer, rows: Mapping[Any, dict[str, Any]], taken: Sequence[Any]) -> None:
+def _keep_assets(layer: Run, rows: Mapping[Any, dict[str, Any]], taken: Sequence[Any]) -> None:
     """Known things keep their row, so that cases go on pointing to it; what the register lost is retired."""
     difference = assets.compare(layer.s, layer.order.asset, list(rows.values()))
     _mind_shrinking(layer, difference.there, difference.there - len(difference.gone))
@@ -520,7 +210,7 @@ def _keep_assets(layer: _Layer, rows: Mapping[Any, dict[str, Any]], taken: Seque
     layer.outcome.imported += sum(key not in same for key in taken)
 
 
-def _write_areas(layer: _Layer, located: list[_Located]) -> None:
+def _write_areas(layer: Run, located: list[Located]) -> None:
     kind = layer.order.area_kind.strip().lower()
     kind = SAME_AREA.get(kind, kind) or "area"
     if kind == "boundary":
@@ -541,7 +231,7 @@ def _write_areas(layer: _Layer, located: list[_Located]) -> None:
     _count(layer, owners, _exchange(layer, Area, rows, kind))
 
 
-def _write_boundary(layer: _Layer, located: list[_Located]) -> None:
+def _write_boundary(layer: Run, located: list[Located]) -> None:
     surfaces = []
     for one in located:
         surface = layer.surface(one.ground)
@@ -552,7 +242,7 @@ def _write_boundary(layer: _Layer, located: list[_Located]) -> None:
     if not surfaces:
         raise Unusable(layer.source.path.name, "has no surface that could be the city's boundary")
     names = [layer.text(row, layer.order.name) for row, _ in surfaces]
-    whole = _surface(shapely.union_all([surface for _, surface in surfaces]))
+    whole = surface_of(shapely.union_all([surface for _, surface in surfaces]))
     assert whole is not None  # noqa: S101 a union of surfaces is one
     row = {"kind": "boundary", "name": names[0], "geometry": _geojson(whole)}
     _count(layer, [[_key(row)]] * len(surfaces), _exchange(layer, Area, {_key(row): row}, "boundary"))
@@ -568,7 +258,7 @@ _WRITERS = {
 }
 
 
-def _mind_shrinking(layer: _Layer, there: int, left: int) -> None:
+def _mind_shrinking(layer: Run, there: int, left: int) -> None:
     """Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file."""
     if there >= FEW and 2 * left < there and not layer.order.shrink:
         raise Unusable(
@@ -578,7 +268,7 @@ def _mind_shrinking(layer: _Layer, there: int, left: int) -> None:
 
 
 def _exchange(
-    layer: _Layer, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "", *, derived: bool = False
+    layer: Run, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "", *, derived: bool = False
 ) -> set[Any]:
     """Makes the table hold `rows` and nothing else (of the kind); returns the keys that it held before.
 
@@ -634,7 +324,7 @@ def _exchange(
     return known
 
 
-def _count(layer: _Layer, owners: Sequence[Sequence[Any]], known: set[Any]) -> None:
+def _count(layer: Run, owners: Sequence[Sequence[Any]], known: set[Any]) -> None:
     """A row is unchanged where all that it told was there."""
     for keys in owners:
         if all(key in known for key in keys):
@@ -650,7 +340,7 @@ def _key(row: Mapping[str, Any]) -> Any:
     )
 
 
-def _insert(layer: _Layer, table: Any, rows: list[dict[str, Any]]) -> None:
+def _insert(layer: Run, table: Any, rows: list[dict[str, Any]]) -> None:
     for start in range(0, len(rows), AT_ONCE):
         layer.s.execute(insert(table), rows[start : start + AT_ONCE])
         layer.told(min(start + AT_ONCE, len(rows)), len(rows))
@@ -667,18 +357,8 @@ def _lines(ground: BaseGeometry) -> list[LineString]:
     return list(ground.geoms) if isinstance(ground, MultiLineString) else []
 
 
-def _surface(ground: BaseGeometry) -> BaseGeometry | None:
-    """The polygons of a shape, mended where they cross themselves; None where there are none."""
-    if not ground.is_valid:
-        ground = shapely.make_valid(ground)
-    parts = [part for part in getattr(ground, "geoms", [ground]) if part.geom_type.endswith("Polygon")]
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
-
-
 def _geojson(ground: BaseGeometry) -> dict[str, Any]:
-    rounded = shapely.transform(ground, lambda xy: np.round(xy, DIGITS))
+    rounded = shapely.transform(ground, lambda xy: np.round(xy, geo.DIGITS))
     told: dict[str, Any] = json.loads(json.dumps(mapping(rounded)))  # lists, as they come back
     return told
 
@@ -690,58 +370,8 @@ def _is_line(ground: BaseGeometry) -> bool:
 
 def _position(ground: BaseGeometry) -> dict[str, Any]:
     at = ground if isinstance(ground, ShapelyPoint) else ground.point_on_surface()
-    point = Point(round(at.y, DIGITS), round(at.x, DIGITS))
+    point = Point(round(at.y, geo.DIGITS), round(at.x, geo.DIGITS))
     return {"lat": point.lat, "lon": point.lon, "cell": geo.cell(point)}
-
-
-def _crossings(streets: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Where lines of different names meet; points near each other are one corner.
-
-    Flat: a bridge over a street meets it too, since the lines do not say which is above.
-    """
-    named = [street for street in streets if street["norm"]]
-    if not named:
-        return
-    wide = math.cos(math.radians(named[0]["line"][0][1])) * geo.METRES_A_DEGREE
-    scale = np.array([wide, geo.METRES_A_DEGREE])
-    lines = np.array([LineString(np.array(street["line"]) * scale) for street in named], dtype=object)
-    tree = STRtree(lines)
-    one, other = tree.query(lines, predicate="dwithin", distance=MEET_METRES)
-    corners: dict[str, list[ShapelyPoint]] = {}
-    labels: dict[str, str] = {}
-    for a, b in zip(one.tolist(), other.tolist(), strict=True):
-        if a < b and named[a]["norm"] != named[b]["norm"]:
-            norm = places.crossing(named[a]["name"], named[b]["name"])
-            labels.setdefault(norm, f"{named[a]['name']} & {named[b]['name']}")
-            corners.setdefault(norm, []).extend(_meeting(lines[a], lines[b]))
-    for norm, points in sorted(corners.items()):
-        for point in _apart(points):
-            lon, lat = np.array([point.x, point.y]) / scale
-            yield {
-                "label": labels[norm],
-                "norm": norm,
-                "lat": round(float(lat), DIGITS),
-                "lon": round(float(lon), DIGITS),
-            }
-
-
-def _meeting(a: LineString, b: LineString) -> list[ShapelyPoint]:
-    crossed = a.intersection(b)
-    if crossed.is_empty:
-        return [shapely.shortest_line(a, b).centroid]
-    return [part.centroid for part in getattr(crossed, "geoms", [crossed])]
-
-
-def _apart(points: list[ShapelyPoint]) -> Iterator[ShapelyPoint]:
-    """One point for each group of near ones: in its middle."""
-    groups: list[list[ShapelyPoint]] = []
-    for point in points:
-        near = next((g for g in groups if g[0].distance(point) <= SAME_CORNER_METRES), None)
-        if near is None:
-            groups.append([point])
-        else:
-            near.append(point)
-    yield from (shapely.MultiPoint(group).centroid for group in groups)
 
 
 class _Nearby:
