@@ -21,7 +21,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from city import geo, places
-from city.schema import Address, Area, Asset, Crossing, Street
+from city.schema import Address, Area, Asset, Crossing, Landmark, Street
 
 CENTRE = geo.Point(39.60, -71.20)
 ADDRESS_EVERY, POLE_EVERY, TREE_EVERY = 12.0, 35.0, 45.0
@@ -80,6 +80,13 @@ BRIDGES = {
     "Quarry Bridge": ("Mill Race Lane", "Ballast Street"),
     "Weir Bridge": ("Yarrow Street", "Cordage Street"),
 }
+# Name → the two streets at whose corner it stands.
+LANDMARKS = {
+    "City Hall": ("Old Quarry Road", "Cobb Street"),
+    "Larkhaven Library": ("Tansy Street", "Pell Street"),
+    "Weir School": ("Yarrow Street", "Hazel Street"),
+    "Harbor Market": ("Harbor Street", "Heron Street"),
+}
 PARK = "Lantern Green"
 # Name, side of the river, turn and pivot of its grid, northern and southern edge in metres from the pivot.
 NEIGHBOURHOODS = (
@@ -136,6 +143,7 @@ class Ground:
     crossings: list[tuple[str, str, ShapelyPoint]]
     addresses: list[Spot]
     things: list[Thing]
+    landmarks: list[Spot]
     areas: list[tuple[str, str, BaseGeometry]]  # kind, name, shape
 
 
@@ -146,6 +154,7 @@ def ground(s: Session, seed: int = 311) -> None:
     s.execute(insert(Crossing), [_crossing_row(*crossing) for crossing in city.crossings])
     s.execute(insert(Address), [_address_row(spot) for spot in city.addresses])
     s.execute(insert(Asset), [_asset_row(thing) for thing in city.things])
+    s.execute(insert(Landmark), [_landmark_row(spot) for spot in city.landmarks])
     s.execute(insert(Area), [_area_row(*area) for area in city.areas])
 
 
@@ -158,7 +167,8 @@ def draw(seed: int) -> Ground:
     crossings = list(_crossings(ways))
     addresses = list(_addresses(ways, crossings, park))
     things = list(_things(chance, ways, crossings, addresses, park))
-    return Ground(ways, crossings, addresses, things, list(_areas(spine, park)))
+    landmarks = list(_landmarks(crossings))
+    return Ground(ways, crossings, addresses, things, landmarks, list(_areas(spine, park)))
 
 
 def turned(shape: Any, degrees: float, pivot: tuple[float, float]) -> Any:
@@ -345,6 +355,12 @@ def _park_trees(chance: Random, park: Polygon) -> Iterator[ShapelyPoint]:
             yield at
 
 
+def _landmarks(crossings: list[tuple[str, str, ShapelyPoint]]) -> Iterator[Spot]:
+    for name, streets in LANDMARKS.items():
+        at = next(at for one, other, at in crossings if {one, other} == set(streets))
+        yield Spot(name, at.x + 22, at.y + 22)
+
+
 def _areas(spine: LineString, park: Polygon) -> Iterator[tuple[str, str, BaseGeometry]]:
     yield "boundary", "Larkhaven", BOUNDARY
     yield "water", "River Lark", spine.buffer(RIVER_METRES / 2).intersection(BOUNDARY.buffer(SURROUNDINGS))
@@ -364,7 +380,28 @@ def _street_rows(ways: list[Way]) -> Iterator[dict[str, Any]]:
     for way in ways:
         for piece in way.pieces.geoms:
             line = [[lon, lat] for lat, lon in (on_earth(*xy) for xy in piece.coords)]
-            yield {"name": way.name, "norm": places.normal(way.name), "line": line, "kind": way.kind}
+            yield {
+                "name": way.name, "norm": places.normal(way.name), "line": line, "kind": way.kind,
+                **_numbers(way, piece),
+            }  # fmt: skip
+
+
+def _numbers(way: Way, piece: LineString) -> dict[str, int | None]:
+    """The house numbers at the ends of a piece, as _addresses() counts them; a bridge has none."""
+    sides = ("left_from", "left_to", "right_from", "right_to")
+    if way.kind == "bridge":
+        return dict.fromkeys(sides)
+    first, _ = way.ends
+    begin, end = (
+        max(round((way.line.project(ShapelyPoint(piece.coords[n])) - first) / ADDRESS_EVERY), 1)
+        for n in (0, -1)
+    )
+    return dict(zip(sides, (2 * begin, 2 * end, 2 * begin - 1, 2 * end - 1), strict=True))
+
+
+def _landmark_row(spot: Spot) -> dict[str, Any]:
+    point = on_earth(spot.east, spot.north)
+    return {"name": spot.label, "lat": point.lat, "lon": point.lon}
 
 
 def _crossing_row(one: str, other: str, at: ShapelyPoint) -> dict[str, Any]:

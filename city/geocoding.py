@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from geopy.geocoders import Nominatim, Pelias, Photon
+from geopy.location import Location
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -19,6 +20,7 @@ QUIET_SECONDS: Final = (
     30.0  # after a fault: nobody waits three seconds, one after the other, for what is down
 )
 REMEMBERED: Final = 2000
+MOST_LETTERS: Final = 200
 # The most that the public Nominatim allows; whoever comes too soon is answered locally.
 _SELDOM: Final = RateLimitItemPerSecond(1)
 
@@ -47,7 +49,7 @@ def _asked(setting: str, words: str, box: Box | None, limit: int) -> Found:
     try:
         # geopy's own limit is for each piece of an answer: one that trickles in would take for ever.
         found = _threads.submit(_question(setting, words, box)).result(timeout=MOST_SECONDS)
-        return tuple((x.address, float(x.latitude), float(x.longitude)) for x in (found or [])[:limit])
+        return tuple(_place(location) for location in (found or [])[:limit])
     except Exception as fault:  # whatever the other end sends
         _quiet_until[setting] = time.monotonic() + QUIET_SECONDS
         log.warning("the geocoder gives no answer: %s", type(fault).__name__)
@@ -61,6 +63,13 @@ def _question(setting: str, words: str, box: Box | None) -> Callable[[], Any]:
     service = maker(domain=domain.rstrip("/"), scheme=scheme, user_agent="cityline311", timeout=MOST_SECONDS)
     corners = [(box.south, box.west), (box.north, box.east)] if box else None
     return lambda: service.geocode(words, exactly_one=False, **(bounded(corners) if corners else {}))
+
+
+def _place(location: Location) -> tuple[str, float, float]:
+    lat, lon = float(location.latitude), float(location.longitude)
+    if not (abs(lat) <= 90 and abs(lon) <= 180):
+        raise ValueError("no point on the globe")
+    return str(location.address)[:MOST_LETTERS], lat, lon
 
 
 # By the setting's first word: geopy's class, and how it is told to stay within a box.

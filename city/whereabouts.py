@@ -1,5 +1,6 @@
 """Words for a point: what it is at, or near, and how far from it."""
 
+import re
 from typing import NamedTuple
 
 from shapely.geometry import Point as Spot
@@ -31,6 +32,16 @@ class Whereabouts(NamedTuple):
         if self.metres > BESIDE_METRES:
             return f"about {round(self.metres, -1):.0f} m from {name}"
         return name if self.exact else f"near {name}"
+
+
+def read(words: str) -> Whereabouts:
+    """What `words` tell, so that a page can say it in another language. Other words are a name."""
+    if near := re.fullmatch("near (.+)", words):
+        return Whereabouts(near[1], "", BESIDE_METRES, exact=False)
+    if far := re.fullmatch(r"about (\d+) m from (.+)", words):
+        return Whereabouts(far[2], "", float(far[1]), exact=False)
+    name, _, other = words.partition(" at ")
+    return Whereabouts(name, other)
 
 
 def tell(atlas: Atlas, point: Point) -> Whereabouts | None:

@@ -56,7 +56,9 @@ def words(refused: Refused | BadPhoto) -> str:
             "We do not know that place. Try the street and number, two streets, or a pole number."
         ),
         "place_unclear": _("There is more than one. Choose the right one."),
-        "place_unsure": _("Your phone is not sure where it is. Say that it is here, or type the place."),
+        "place_unsure": _(
+            "We are not sure where that is. Say that it is here, or type a house number or a corner."
+        ),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "too_many_addresses": _("Three addresses are enough for one report."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),

@@ -9,7 +9,7 @@ from flask import Flask
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from city import promises
+from city import promises, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
@@ -24,6 +24,7 @@ def init(app: Flask) -> None:
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
+        place=place, around=around,
         role_does=role_does, letter=letter,
     )  # fmt: skip
 
@@ -329,6 +330,25 @@ def asset(found: Any) -> str:
         "basket": _("Basket %(number)s", number=found.number),
     }
     return str(words.get(found.kind, found.number))
+
+
+def place(words: str | None) -> str:
+    """Where it is, as the log has it, in the visitor's language: "cerca de 12 Elm St"."""
+    told = whereabouts.read(words or "")
+    if told.other:
+        return _("%(street)s at %(other)s", street=told.name, other=told.other)
+    if told.metres > whereabouts.BESIDE_METRES:
+        return _("about %(distance)s from %(place)s", distance=metres(told.metres), place=told.name)
+    return told.name if told.exact else _("near %(place)s", place=told.name)
+
+
+def around(words: str) -> str:
+    """The same for a point that a phone told, which is never quite at an address; as a title."""
+    told = whereabouts.read(words)
+    if told.exact and not told.other:
+        return _("Near %(address)s", address=told.name)
+    title = place(words)
+    return title[:1].upper() + title[1:]
 
 
 def tongue(code: str) -> str:

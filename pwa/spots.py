@@ -54,7 +54,8 @@ def _typed(s: Session, form: ReportForm) -> Spot:
         return Spot(fault=Refused("place_unknown"))
     if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
         return Spot(choices=found, fault=Refused("place_unclear"))
-    return _inside(s, found[form.pick or 0] if len(found) > 1 else found[0], found if len(found) > 1 else [])
+    chosen = found[form.pick or 0] if len(found) > 1 else found[0]
+    return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.vague)
 
 
 def _fixed(s: Session, form: ReportForm) -> Spot:
@@ -62,7 +63,12 @@ def _fixed(s: Session, form: ReportForm) -> Spot:
         return Spot(fault=Refused("place_missing"))
     point, source = form.fix.point, "pin" if form.fix.pinned else "gps"
     spot = _inside(s, Place(point.lat, point.lon, source, places.describe(s, point), form.fix.metres), [])
-    unsure = spot.fault is None and form.fix.coarse and not form.sure
+    return _sure(form, spot, form.fix.coarse)
+
+
+def _sure(form: ReportForm, spot: Spot, vague: bool) -> Spot:
+    """A fix or a place that is too large to find a pole in is asked about before it counts."""
+    unsure = spot.fault is None and vague and not form.sure
     return replace(spot, fault=Refused("place_unsure")) if unsure else spot
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 
 from city import (
     answers,
@@ -27,7 +27,7 @@ from city import (
     promises,
     worktime,
 )
-from city.geo import Point
+from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.schema import (
     Address,
@@ -119,6 +119,26 @@ def test_places_are_suggested_as_one_types(engine: Engine) -> None:
         assert mine in places.suggest(s, "214 ta")
         assert places.suggest(s, "2", near=mine.point, limit=3)[0].label.startswith("2")
         assert places.suggest(s, " ") == places.suggest(s, "no such street") == []
+
+
+def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine) -> None:
+    with db.transaction(engine) as s:
+        demo.ground(s)
+        assert not s.scalar(select(Address.id).where(Address.label == "212 Tansy Street"))
+        for number in (212, 213):
+            (place,) = places.find(s, f"{number} tansy street")
+            (door,) = places.find(s, f"{number + 2} tansy street")
+            assert 5 < distance(place.point, door.point) < 40
+        assert [place.label for place in places.find(s, "city hall")] == ["City Hall"]
+        assert places.find(s, "Tannery Hill")[0].vague
+        addresses = s.execute(
+            select(Address.label, Address.lat, Address.lon).where(Address.id % 50 == 0)
+        ).all()
+        s.execute(delete(Address))
+        for label, lat, lon in addresses:
+            by_range = [distance(Point(lat, lon), place.point) for place in places.find(s, label)]
+            assert by_range, label
+            assert min(by_range) < 30, label
 
 
 def test_everything_lies_inside_the_boundary(engine: Engine) -> None:

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
-from city import db, events, people, places
+from city import db, events, people, places, whereabouts
 from city.geo import Point, distance
 from city.places import Place
 from city.schema import Address, Area, Asset, Crossing, Landmark, Street
+from city.whereabouts import Whereabouts
 
 # Metres east and north of a point in the open Atlantic.
 LAT, LON = 39.6, -71.2
@@ -176,6 +177,20 @@ def test_a_point_is_told_in_honest_words(s: Session, east: float, north: float, 
     assert places.describe(s, at(east, north)) == words
     found = places.gazetteer(s).reverse(at(east, north))
     assert (found.address if found else "") == words
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Whereabouts("12 Elm St"),
+        Whereabouts("12 Elm St", "", 25.0, exact=False),
+        Whereabouts("12 Elm St", "", 40.0, exact=False),
+        Whereabouts("Elm St", "Oak Ave", 12.0),
+    ],
+)
+def test_the_words_for_a_point_can_be_read_again(told: Whereabouts) -> None:
+    again = whereabouts.read(told.words)
+    assert (again.name, again.other, again.words) == (told.name, told.other, told.words)
 
 
 def test_it_answers_as_any_geocoder_of_geopy_does(s: Session) -> None:

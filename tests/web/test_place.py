@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from city import geo
 from city.geo import METRES_A_DEGREE, Point
-from city.schema import Address, Asset, Case, Report
+from city.schema import Address, Asset, Case, Report, Street
 
 LAMP = {"group": "streetlight"}
 # Poles at 4, 39 and 74 m north of it, and one at 109.
@@ -86,6 +86,25 @@ def test_what_was_proposed_can_be_undone(poles: Town, client: FlaskClient) -> No
     page = card(client, accuracy="8", asset="")
     assert checked(page) == ""
     assert "Near 214 Tansy Street" in page
+
+
+def test_a_point_is_told_in_the_visitors_language(poles: Town, client: FlaskClient) -> None:
+    off = {"lat": str(39.6 - 40 / METRES_A_DEGREE), "accuracy": "20", "group": "other"}
+    assert "About 40\u00a0m from 214 Tansy Street" in card(client, **off)
+    assert "A unos 40\u00a0m de 214 Tansy Street" in card(client, "/es", **off)
+    beside = off | {"lat": str(39.6 - 20 / METRES_A_DEGREE)}
+    assert "Cerca de 214 Tansy Street" in card(client, "/es", **beside)
+
+
+def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
+    with poles.at_work() as scene:
+        scene.s.add(Street(name="Tansy Street", norm="", line=[[-71.21, 39.6], [-71.19, 39.6]]))
+    page = card(client, place="tansy street", group="other")
+    assert "Is it here?" in page
+    assert "A house number or a corner says more." in page
+    assert post(place="tansy street").status_code == 422
+    assert post(place="tansy street", sure="1").status_code == 303
+    assert the_case(poles).address == "Tansy Street"
 
 
 def test_a_choice_is_the_place_however_vague_the_phone_is(

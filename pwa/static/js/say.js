@@ -72,7 +72,16 @@ export function speaker(template, lang, zone) {
   function place(job) {
     const number = job.asset?.replaceAll("-", "\u2011"); // never broken in two
     const unnamed = job.own && job.lat !== undefined ? "own_place" : "no_place";
-    return [job.address || say(unnamed), number].filter(Boolean).join(" ·\u00a0");
+    return [where(job.address ?? "") || say(unnamed), number].filter(Boolean).join(" ·\u00a0");
+  }
+
+  /** What the city told as "near 12 Elm St" (city/whereabouts.py), in the crew's language. @param {string} told */
+  function where(told) {
+    const [, metres, off, beside, street, other] =
+      /^about (\d+) m from (.+)|^near (.+)|^(.+?) at (.+)/.exec(told) ?? [];
+    if (off) return say("off", { distance: distance(Number(metres)), place: off });
+    if (beside) return say("near", { place: beside });
+    return street && other ? say("corner", { street, other }) : told;
   }
 
   /** Words of the city, in the crew's language. @param {string | Record<string, string>} named */

@@ -1,0 +1,23 @@
+// The crew's own language for what the city told in English.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { speaker } from "../../pwa/static/js/say.js";
+
+const WORDS = { near: "cerca de {place}", off: "a unos {distance} de {place}", corner: "{street} con {other}" };
+const template = {
+  content: {
+    querySelectorAll: () =>
+      Object.entries(WORDS).map(([word, textContent]) => ({ getAttribute: () => word, textContent })),
+  },
+};
+const { place } = speaker(/** @type {any} */ (template), "es", "America/New_York");
+
+test("words for a point are said in the crew's language, and any other words as they are", () => {
+  const said = (/** @type {string} */ address) => place(/** @type {any} */ ({ address }));
+  assert.equal(said("near 12 Elm St"), "cerca de 12 Elm St");
+  assert.equal(said("about 40 m from 12 Elm St"), "a unos 40\u00a0m de 12 Elm St");
+  assert.equal(said("Elm St at Oak Ave"), "Elm St con Oak Ave");
+  assert.equal(said("12 Elm St"), "12 Elm St");
+  assert.equal(said("Elm St & Oak Ave"), "Elm St & Oak Ave");
+});
