@@ -52,6 +52,7 @@ def _typed(s: Session, form: ReportForm) -> Spot:
     found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
     if not found:
         return Spot(fault=Refused("place_unknown"))
+    found = [place for place in found if not place.vague] or found
     if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
         return Spot(choices=found, fault=Refused("place_unclear"))
     chosen = found[form.pick or 0] if len(found) > 1 else found[0]
@@ -80,7 +81,7 @@ def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
 def _at_asset(s: Session, form: ReportForm, spot: Spot, propose: bool) -> Spot:
     """Whoever names the pole has said where it is, however vague the phone was."""
     kind, around = form.service.asset_kind if form.service else None, spot.place
-    if kind is None or around is None or around.asset_id is not None:
+    if kind is None or around is None or around.asset_id is not None or (form.place and around.vague):
         return spot
     near = nearby.nearest(s, kind, around.point)
     chosen = next((each for each in near if each.asset.number == form.asset), None)

@@ -31,9 +31,10 @@ def card() -> Response:
 
 @bp.get("/report/suggest")
 def suggest() -> Response:
-    """Up to six places for what was typed in ?q, nearest to ?lat&lon first: JSON {places: [{words, place}]}.
+    """Up to six places for what was typed in ?q, near ?lat&lon first: {places: [{words, place, vague}]}.
 
-    `words` is read, `place` goes into the box. Only the browser remembers the answer, for a minute.
+    `words` is read, `place` goes into the box; a vague one is a street to go on from. Only the browser
+    remembers the answer, for a minute.
     """
     typed, fix = forms.text(request.args, "q")[: forms.MAX_PLACE], forms.fix(request.args)
     near = fix.point if fix else access.here().city.centre
@@ -47,13 +48,14 @@ def suggest() -> Response:
     return response
 
 
-def _told(place: Place, thing: Asset | None) -> dict[str, str]:
+def _told(place: Place, thing: Asset | None) -> dict[str, str | bool]:
     if thing is None:
-        return {"words": place.label, "place": place.label}
+        return {"words": filters.place(place.label), "place": place.label, "vague": place.vague}
     words = filters.asset(thing)
-    return {"words": f"{words}, {thing.address}" if thing.address else words, "place": thing.number}
+    told = f"{words}, {thing.address}" if thing.address else words
+    return {"words": told, "place": thing.number, "vague": False}
 
 
 def _is_told(fault: Refused) -> bool:
-    """An empty card asks for a place anyway, and a vague fix has a question of its own."""
+    """An empty card asks for a place anyway, and what is vague has a question of its own."""
     return fault.code not in ("place_missing", "place_unsure")

@@ -102,9 +102,20 @@ def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: Fla
     page = card(client, place="tansy street", group="other")
     assert "Is it here?" in page
     assert "A house number or a corner says more." in page
+    assert offered(card(client, place="tansy street")) == [], (
+        "the middle of a street says nothing of its poles"
+    )
     assert post(place="tansy street").status_code == 422
     assert post(place="tansy street", sure="1").status_code == 303
     assert the_case(poles).address == "Tansy Street"
+    told = client.get("/report/suggest", query_string={"q": "tans"}).json
+    assert told == {"places": [{"words": "Tansy Street", "place": "Tansy Street", "vague": True}]}
+
+
+def test_a_pole_is_suggested_by_its_number_with_what_it_is(poles: Town, client: FlaskClient) -> None:
+    told = client.get("/es/report/suggest", query_string={"q": "20-119"}).json
+    words = "Poste 20-119, 214 Tansy Street"
+    assert told == {"places": [{"words": words, "place": "20-119", "vague": False}]}
 
 
 def test_a_choice_is_the_place_however_vague_the_phone_is(
@@ -200,7 +211,8 @@ def test_the_card_asks_the_database_as_often_for_many_poles_as_for_few(
 
 def test_places_are_suggested_as_one_types(poles: Town, client: FlaskClient) -> None:
     answer = client.get("/report/suggest", query_string={"q": "214 ta"})
-    assert answer.json == {"places": [{"words": "214 Tansy Street", "place": "214 Tansy Street"}]}
+    told = {"words": "214 Tansy Street", "place": "214 Tansy Street", "vague": False}
+    assert answer.json == {"places": [told]}
     assert answer.headers["Cache-Control"] == "private, max-age=60"
     for few in ("", "2", "zz zz"):
         assert client.get("/report/suggest", query_string={"q": few}).json == {"places": []}

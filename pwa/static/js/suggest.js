@@ -1,6 +1,6 @@
 // Places as one types: a list under the box, by keyboard as by finger. The box alone finds a place too.
 
-/** @typedef {{ words: string, place: string }} Place */
+/** @typedef {{ words: string, place: string, vague: boolean }} Place */
 
 const PAUSE_MS = 150;
 const LEAST_LETTERS = 2;
@@ -66,9 +66,10 @@ export function suggestions(form, several, chosen) {
 
   /** @param {HTMLInputElement} box @param {number} line */
   const choose = (box, line) => {
-    box.value = places[line]?.place ?? box.value;
+    const { place, vague } = places[line] ?? { place: box.value, vague: false };
     close();
-    chosen();
+    box.value = vague ? `${place} ` : place;
+    if (!vague) chosen(); // a street is something to go on from
   };
 
   /** @param {HTMLInputElement} box */
