@@ -51,6 +51,16 @@ def test_nothing_is_missing(catalogue: Catalog, asked: set[str]) -> None:
     assert sorted(asked - said) == []
 
 
+def test_nothing_is_said_twice_over(catalogue: Catalog) -> None:
+    twice = [
+        words
+        for message in catalogue
+        for words in _strings(message)
+        if len(words) > 8 and words[: len(words) // 2] == words[len(words) // 2 :]
+    ]
+    assert twice == []
+
+
 def test_nothing_is_left_over(catalogue: Catalog, asked: set[str]) -> None:
     assert sorted({_english(message.id) for message in catalogue if message.id} - asked) == []
 
