@@ -6,11 +6,15 @@ Everything is the table's own but three columns that it lacks: a due date, an e-
 import csv
 import gzip
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from city.mapping import MAPPINGS
+from city.schema import Assignment, Case, Imported
 
 FORM = "%m/%d/%Y - %I:%M%p"
 ZONE = ZoneInfo("America/New_York")
@@ -78,3 +82,25 @@ def mapping(folder: Path) -> Path:
     path = folder / "rehearsal.toml"
     path.write_text(text.replace('language = "en"', 'language = "en"\nconsent = ["yes"]'))
     return path
+
+
+def differences(s: Session, export: Iterable[Row]) -> list[str]:
+    """What stands on the board otherwise than the old system's own columns say, a line each."""
+    asked = select(Imported.ref, Case).join(Case, Case.id == Imported.case_id)
+    found: dict[str, Case] = dict(s.execute(asked).all())
+    held = set(s.scalars(select(Assignment.case_id).where(Assignment.ended_at.is_(None))))
+    told = []
+    for row in export:
+        case = found.pop(row["Id"], None)
+        if case is None:
+            told.append(f"{row['Id']} is missing")
+            continue
+        ended, due = row["Status Translated"] in ("Archived", "Closed"), moment(row["Due"])
+        if case.opened_at != moment(row["Created At Local"]) or ended != (case.state == "closed"):
+            told.append(f"{row['Id']} was opened or ended otherwise")
+        midnight = due.astimezone(ZONE).time() == time(0)  # stands for the day
+        if not ended and (case.id in held) != (row["Assignee Name"] in CREWS):
+            told.append(f"{row['Id']} has another crew")
+        if not ended and case.due_at != due and not midnight:
+            told.append(f"{row['Id']} is due otherwise")
+    return told + [f"{ref} is in no export" for ref in found]

@@ -15,7 +15,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import realtables
 from factories import Town
+from realtables import TABLES, Table
 from rivertown import MAPPING, NOW, ROW, put, table, take
 from sqlalchemy import Engine, func, select
 
@@ -414,6 +416,10 @@ def test_half_a_year_of_a_real_city(town: Town, real_data: Path, tmp_path: Path)
     assert first.imported >= 0.98 * first.read
     assert first.unlocated == 8_752
     assert first.more["closed_before_opened"] == 84
+    with db.reading(town.engine) as s:
+        checked, wrong = realtables.times(s, TABLES[0], real_data)
+        assert checked > 100_000
+        assert wrong == []
     assert took < 60  # seconds of work; half of that where nobody else is at work
     second = take(town, file, mapping.load("boston"))
     assert (second.imported, second.unchanged) == (0, first.imported)
@@ -446,6 +452,25 @@ def test_a_year_of_a_city_in_connecticut(town: Town, real_data: Path, tmp_path: 
     assert take(town, file, mapping.load("newhaven")).imported == 0
     with db.reading(town.engine) as s:
         assert events.verify(s) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", TABLES[1:], ids=lambda table: table.name)  # Boston has its own
+def test_a_real_table_adds_up_and_its_times_come_back(
+    town: Town, real_data: Path, tmp_path: Path, table: Table
+) -> None:
+    file, how = tmp_path / table.file, mapping.load(table.name)
+    file.symlink_to(table.path(real_data))
+    first = take(town, file, how)
+    assert first.read == first.imported + first.rejected + first.unchanged == table.rows
+    assert first.rejected == 0
+    with db.reading(town.engine) as s:
+        checked, wrong = realtables.times(s, table, real_data)
+        assert checked > 1.5 * table.rows * (table.name != "newhaven")
+        assert wrong == []
+        assert events.verify(s) == []
+    second = take(town, file, how)
+    assert second.unchanged == second.read == table.rows
 
 
 def count(engine: Engine, kind: Any) -> int:
