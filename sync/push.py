@@ -184,13 +184,16 @@ def _take(
             _, held = _put_by_before(s, sender)
         known = _at_hand(s, ops)
         for op in ops:
+            over = (
+                {op.id} if op.id in known else _settled_by(op)
+            )  # a taking back was followed when it came first
             told = _one(s, op, sender, at, taken, known)
             taken.results.append(told)
             if told["result"] == HELD:
                 kept = s.get_one(Row, op.id)
                 held |= {kept.prev or "", kept.case_ref}
-            elif told["result"] != DEPOSITED and (over := _settled_by(op) & held):
-                for row in _followers(s, over, sender):
+            elif told["result"] != DEPOSITED and over & held:
+                for row in _followers(s, over & held, sender):
                     taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
         taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
@@ -329,10 +332,12 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
         return _put_by(s, row, op, HELD, case, at)
     if case is None:
         raise Refused("unknown_case")
-    todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules)
+    locks.lock(s, case)  # before the look at what it follows on, which another request may be doing
+    awaited = _awaited(s, op.prev)
+    todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules, only_look=awaited is not None)
     if todo.decision.result == DEPOSITED:
         return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
-    if awaited := _awaited(s, op.prev):
+    if awaited:
         row.prev = awaited
         return _put_by(s, row, op, HELD, "prev", at)
     bare = todo.decision.effect == BARE

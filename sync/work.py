@@ -49,10 +49,21 @@ class Work:
     at: datetime
 
 
-def decide(s: Session, op: Operation, case: Case, *, by: Actor, at: datetime, rules: Rules = RULES) -> Work:
-    """Locks the case and asks the table. Raises Refused for a job that is another case's."""
-    locks.lock(s, case)
-    job = _job(s, op, case, by, at)
+def decide(
+    s: Session,
+    op: Operation,
+    case: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    rules: Rules = RULES,
+    only_look: bool = False,
+) -> Work:
+    """Asks the table of a locked case; `only_look` takes nothing on, where the operation must wait.
+
+    Raises Refused for a job that is another case's.
+    """
+    job = _job(s, op, case, by, at, takes_on=not only_look)
     root = cases.root_of(s, case)
     return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by, rules)), by, at)
 
@@ -128,7 +139,9 @@ def find(s: Session, ref: str) -> Case | str | None:
     return s.get(Case, report.case_id) if report.case_id and report.t == "report" else None
 
 
-def _job(s: Session, op: Operation, case: Case, by: Actor, at: datetime) -> Assignment | None:
+def _job(
+    s: Session, op: Operation, case: Case, by: Actor, at: datetime, *, takes_on: bool
+) -> Assignment | None:
     """The job that an operation was done under.
 
     What a crew did about its own report, before it heard of the case's number, is its job where the case is
@@ -142,7 +155,7 @@ def _job(s: Session, op: Operation, case: Case, by: Actor, at: datetime) -> Assi
     report = s.get(Row, op.case) if is_id(op.case) else None
     if report is None or report.person_id != by.person_id or op.t not in merge.ASKS:
         return None
-    if cases.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
+    if takes_on and cases.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
         cases.take_on(s, case, min(by.crew_ids), by=by, at=at)
     held = cases.live(case)
     return held if held and held.crew_id in by.crew_ids else None

@@ -173,7 +173,7 @@ function told(world) {
   return [...world.ledger.values()].map((known) => {
     const holders = world.phones.filter((/** @type {any} */ phone) => phone.rows("outbox", "sent").has(known.op.id));
     return {
-      ...known, undoing: Boolean(known.undoing),
+      ...known, undoing: Boolean(known.undoing?.length),
       // Its job or case may have been given after the backup: then a person must read it.
       lost: Boolean(world.reached.restore) || nowhere(known.op, world.ledger.get(known.op.case)),
       unreadable: known.op.photos.filter((/** @type {any} */ { sha256 }) => world.unreadable.has(sha256)).map((/** @type {any} */ { id }) => id),
@@ -196,7 +196,7 @@ function untold(world, phone, id) {
 
 /** The report opened no case: nobody could read it, or it was undone in another tab just before. @param {any} op @param {any} report */
 const nowhere = (op, report) =>
-  Boolean(report && (report.op.data.bad || (op.t !== "start" && (report.undone || report.undoing))));
+  Boolean(report && (report.op.data.bad || (op.t !== "start" && (report.undone || report.undoing?.length))));
 
 /** Runs something in a tab to its end. @param {any} world @param {any} tab @param {string} kind @param {() => Promise<any>} act */
 async function asked(world, tab, kind, act) {

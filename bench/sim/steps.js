@@ -63,14 +63,22 @@ function ending({ luck }, shots) {
   return { outcome, ...(shots.length ? {} : { no_photo: luck.pick(["unsafe", "dark", "nothing to see"]) }) };
 }
 
-/** Somebody was shown that this is saved. @param {any} world @param {any} tab @param {any} entry */
+/** Somebody was shown that this is saved. Whoever sees it in the list before that may have taken it back by now.
+ * @param {any} world @param {any} tab @param {any} entry */
 function promised(world, tab, entry) {
-  world.ledger.set(entry.op.id, { user: tab.user, op: structuredClone(entry.op), phone: tab.phone.name, undone: false });
-  tab.phone.promised.add(entry.op.id);
-  if (!tab.phone.rows("outbox", "ops").has(entry.op.id) && !tab.phone.rows("outbox", "sent").has(entry.op.id)) {
-    world.violation("1", `${entry.op.id} was called saved and is not there`);
+  const { id } = entry.op, { phone } = tab;
+  const known = world.ledger.get(id) ?? { user: tab.user, op: structuredClone(entry.op), phone: phone.name, undone: false };
+  world.ledger.set(id, known);
+  if (takenBack(known)) return;
+  phone.promised.add(id);
+  if (!phone.rows("outbox", "ops").has(id) && !phone.rows("outbox", "sent").has(id)) {
+    world.violation("1", `${id} was called saved and is not there`);
   }
 }
+
+/** Whoever undoes something may hear that it is gone before, after or never; and two may do so at once.
+ * @param {any} known */
+export const takenBack = (known) => known.undone || Boolean(known.undoing?.some((/** @type {any} */ tab) => tab.alive));
 
 /** A job that is not on this phone. @param {any} world */
 function elsewhere(world) {
@@ -94,10 +102,13 @@ async function undone(world, tab, id) {
   // The start of work on a report goes with it.
   const all = [...world.ledger.values()].filter(({ op }) => op.id === id || (op.t === "start" && op.case === id));
   const promised = all.filter(({ op }) => phone.promised.delete(op.id)); // from here until we are told, either is right
-  for (const each of all) each.undoing = tab;
+  for (const each of all) each.undoing = [...(each.undoing ?? []), tab];
   const gone = await engine.undo(id);
-  if (!gone) for (const { op } of promised) phone.promised.add(op.id);
-  for (const each of all) Object.assign(each, { undoing: null, ...(gone ? { undone: true } : {}) });
+  for (const each of all) {
+    each.undoing = each.undoing.filter((/** @type {any} */ other) => other !== tab && other.alive);
+    each.undone ||= gone;
+  }
+  for (const each of promised) if (!takenBack(each)) phone.promised.add(each.op.id);
   if (gone && known.op.t === "report") world.count("report_undone");
   return gone;
 }

@@ -7,7 +7,7 @@ import { healed } from "./healing.js";
 import { createLuck } from "./luck.js";
 import { createPhone, Injected, weather } from "./phone.js";
 import { createSchedule } from "./schedule.js";
-import { STEPS } from "./steps.js";
+import { STEPS, takenBack } from "./steps.js";
 import { call, listen, say } from "./wire.js";
 
 const [, , today, next] = process.argv;
@@ -105,6 +105,10 @@ function ledger() {
       } else world.violation("1", `${id} was written over on phone ${phone.name}`);
       if (!mayGo(world.ledger.get(id))) phone.promised.add(id);
     }
+    for (const [id, { op }] of phone.rows("outbox", "sent")) {
+      const known = world.ledger.get(id);
+      if (known && same(known.op, op)) known.op = op; // that may have been undone, and this sent, since we looked
+    }
     for (const id of phone.promised) {
       const there = phone.rows("outbox", "ops").has(id) || phone.rows("outbox", "sent").has(id);
       if (there || phone.dropped.has(id)) continue;
@@ -117,9 +121,6 @@ function ledger() {
     }
   }
 }
-
-/** Whoever undoes something may hear that it is gone before, after or never. @param {any} known */
-const takenBack = (known) => known.undone || Boolean(known.undoing?.alive);
 
 /** Nor is the start of work on a report promised while that is taken back. @param {any} known */
 const mayGo = (known) =>

@@ -116,6 +116,20 @@ def test_work_on_a_report_that_is_not_here_yet_is_held(engine: Engine, luis: Pho
         assert [event.kind for event, _ in story(s, told["to"])][-2:] == ["start", "note"]
 
 
+def test_work_that_still_waits_takes_no_case_on(engine: Engine, luis: Phone) -> None:
+    op = report(luis)
+    start = on(luis, "start", op)
+    pause = on(luis, "pause", op, prev=start["id"])
+    told, held = luis.exchange(op, pause)["results"]
+    assert (held["result"], held["why"]) == ("held", "prev")
+    with reading(engine) as s:
+        assert (case_of(s, told["to"]).state, case_of(s, told["to"]).assignments) == ("new", [])
+    luis.exchange(start)
+    with reading(engine) as s:
+        kinds = [event.kind for event, _ in story(s, told["to"])]
+        assert kinds == ["open", "report", "take on", "start", "pause"]
+
+
 def test_a_crews_report_may_join_a_case_and_work_on_it_is_its_own_job(
     engine: Engine, luis: Phone, toni: Phone, clock: Clock
 ) -> None:

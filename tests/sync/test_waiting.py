@@ -187,6 +187,19 @@ def test_what_was_held_for_work_that_was_taken_back_is_done(engine: Engine, luis
     assert (note["id"], "applied") in changed(answer)
 
 
+def test_a_taking_back_that_comes_again_leaves_what_waits_as_it_is(engine: Engine, luis: Phone) -> None:
+    job = {"ref": str(uuid.uuid4()), "cycle": None, "version": None}  # a report that is not here yet
+    start = luis.op("start", job)
+    note = luis.op("note", job, words="Ladder.", prev=start["id"])
+    back = luis.op("withdraw", job, op=start["id"], prev=note["id"])
+    assert results(luis.exchange(start, note, back)) == [
+        ("recorded", "withdrawn"), ("held", "case"), ("applied", None),
+    ]  # fmt: skip
+    with transaction(engine) as s:
+        s.get_one(Person, person(engine, "luis@city.test")).disabled_at = luis.clock()
+    assert results(luis.exchange(note, back)) == [("held", "case"), ("applied", None)]
+
+
 def test_what_followed_on_work_taken_back_still_waits_for_what_that_followed_on(
     luis: Phone, lamp: str
 ) -> None:
