@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import shapely
-from shapely import STRtree
 from shapely.geometry import LineString, MultiLineString, mapping
 from shapely.geometry import Point as ShapelyPoint
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from city import assets, crossings, events, geo, orders, places
+from city import assets, crossings, events, geo, orders, places, whereabouts
 from city.events import Actor
 from city.geo import Box, Point
 from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
@@ -163,7 +162,7 @@ def _write_addresses(layer: Run, located: list[Located]) -> None:
 
 def _write_assets(layer: Run, located: list[Located]) -> None:
     order = layer.order
-    nearby = _Nearby(layer.s)
+    atlas = places.gazetteer(layer.s).atlas
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     taken: list[tuple[str, str]] = []
     for one in located:
@@ -181,7 +180,8 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             layer.reject(one.row, f"the owner {shown(owner)} has more than 80 letters")
             continue
         position = _position(one.ground)
-        words = layer.text(one.row, order.name) or nearby.words(Point(position["lat"], position["lon"]))
+        near = whereabouts.tell(atlas, Point(position["lat"], position["lon"]))
+        words = layer.text(one.row, order.name) or (near.words if near else "")
         row = {"number": number, "owner": owner, "address": words, **position}
         key = (owner, number)
         if not layer.identified(one.row, row):
@@ -372,29 +372,3 @@ def _position(ground: BaseGeometry) -> dict[str, Any]:
     at = ground if isinstance(ground, ShapelyPoint) else ground.point_on_surface()
     point = Point(round(at.y, geo.DIGITS), round(at.x, geo.DIGITS))
     return {"lat": point.lat, "lon": point.lon, "cell": geo.cell(point)}
-
-
-class _Nearby:
-    """Words for a point: the nearest address within 80 m, else the nearest street that has a name."""
-
-    def __init__(self, s: Session) -> None:
-        self._addresses = list(
-            s.execute(select(Address.label, Address.lat, Address.lon).order_by(Address.id))
-        )
-        streets = s.execute(select(Street.name, Street.line).where(Street.name != "").order_by(Street.id))
-        self._streets = [(name, LineString(line)) for name, line in streets]
-        self._near_addresses = STRtree([ShapelyPoint(lon, lat) for _, lat, lon in self._addresses])
-        self._near_streets = STRtree([line for _, line in self._streets])
-
-    def words(self, point: Point) -> str:
-        at = ShapelyPoint(point.lon, point.lat)
-        if self._addresses:
-            label, lat, lon = self._addresses[int(self._near_addresses.nearest(at))]
-            if geo.distance(point, Point(lat, lon)) <= places.NEAR_METRES:
-                return str(label)
-        if self._streets:
-            name, line = self._streets[int(self._near_streets.nearest(at))]
-            there = line.interpolate(line.project(at))
-            if geo.distance(point, Point(there.y, there.x)) <= places.NEAR_METRES:
-                return str(name)
-        return ""

@@ -17,9 +17,9 @@ from city.gazetteer import Gazetteer
 from city.geo import Box, Point, inside
 from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.streets import normal
-from city.whereabouts import NEAR_METRES, Whereabouts
+from city.whereabouts import Whereabouts
 
-__all__ = ["NEAR_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
+__all__ = ["Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
            "normal", "outside", "suggest"]  # fmt: skip
 
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")

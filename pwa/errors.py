@@ -56,6 +56,7 @@ def words(refused: Refused | BadPhoto) -> str:
             "We do not know that place. Try the street and number, two streets, or a pole number."
         ),
         "place_unclear": _("There is more than one. Choose the right one."),
+        "place_vague": _("That is a whole street or neighborhood. Type a house number or a corner."),
         "place_unsure": _(
             "We are not sure where that is. Say that it is here, or type a house number or a corner."
         ),

@@ -41,11 +41,13 @@ def trash_day() -> Response:
     g.personal = asked
     today = filters.local(access.now()).date()
     with access.reading() as s:
-        found = _places(s, words, fix)
+        told = _places(s, words, fix)
+        # Streets and neighborhoods lie in several zones.
+        found = [place for place in told if not place.vague or not words]
         place = _chosen(found, request.args.get("pick", ""))
         streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
         outside = place is not None and not streams and places.outside(s, place.point)
-    fault = errors.words(Refused("place_unknown")) if words and not found else ""
+    fault = errors.words(Refused("place_vague" if told else "place_unknown")) if words and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
         told=[_told(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],

@@ -52,7 +52,7 @@ def _told(place: Place, thing: Asset | None) -> dict[str, str | bool]:
     if thing is None:
         return {"words": filters.place(place.label), "place": place.label, "vague": place.vague}
     words = filters.asset(thing)
-    told = f"{words}, {thing.address}" if thing.address else words
+    told = f"{words}, {filters.place(thing.address)}" if thing.address else words
     return {"words": told, "place": thing.number, "vague": False}
 
 

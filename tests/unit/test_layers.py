@@ -43,6 +43,62 @@ def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> No
     assert [place.point for place in found] == [Point(corner.lat, corner.lon)]
 
 
+NUMBERED = replace(STREETS, left=("LF", "LT"), right=("RF", "RT"))
+
+
+def test_a_house_without_an_address_stands_by_the_numbers_of_its_street(town: Town, tmp_path: Path) -> None:
+    west, east = [(-71.21, 39.6), (-71.2, 39.6)], [(-71.2, 39.6), (-71.19, 39.6)]
+    file = geojson(
+        tmp_path,
+        line("Elm St", west, LF=1, LT="19", RF=2.0, RT="20.0"),
+        line("Elm St", east, LF=21, LT=39, RF=0, RT=-1),
+        line("Oak Ave", east, LF="", RF=None),
+    )
+    assert put(town, file, NUMBERED).imported == 3
+    with db.reading(town.engine) as s:
+        (odd,), (even,) = places.find(s, "11 elm street"), places.find(s, "12 elm street")
+        assert odd.lat > 39.6 > even.lat
+        assert (odd.lon, even.lon) == pytest.approx((-71.2045, -71.2045), abs=1e-5)
+        assert [place.lon > -71.2 for place in places.find(s, "31 elm street")] == [True]
+        assert places.find(s, "62 elm street") == places.find(s, "12 oak avenue") == []
+    again = put(town, file, NUMBERED)
+    assert (again.imported, again.unchanged) == (0, 3)
+
+
+def test_a_house_number_that_is_none_is_told_with_its_column(town: Town, tmp_path: Path) -> None:
+    file = geojson(
+        tmp_path,
+        line("Elm St", [(-71.21, 39.6), (-71.2, 39.6)], LF="1A", LT=9, RF=2, RT=8),
+        line("Oak Ave", [(-71.2, 39.6), (-71.19, 39.6)], LF=1, LT="1e400", RF=2, RT=8),
+        line("Ash Ct", [(-71.2, 39.61), (-71.19, 39.61)], LF=1, LT=9, RF=2, RT=12345678),
+    )
+    assert put(town, file, NUMBERED).rejected == 3
+    assert side_lines(file) == [
+        ("1", "LF is '1A', no house number"),
+        ("2", "LT is '1e400', no house number"),
+        ("3", "RT is '12345678', no house number"),
+    ]
+    with pytest.raises(Unusable, match="--left"):
+        put(town, file, replace(NUMBERED, left=("LF", "NOWHERE")))
+
+
+def test_landmarks_are_found_by_their_names_and_replaced_as_a_whole(town: Town, tmp_path: Path) -> None:
+    order = Order("landmarks", name="SITE", lat="LAT", lon="LON")
+    rows = [
+        {"SITE": "City Hall", "LAT": "39.6", "LON": "-71.2"},
+        {"SITE": " ", "LAT": "39.6", "LON": "-71.2"},
+    ]
+    file = table(tmp_path, *rows)
+    assert (put(town, file, order).imported, side_lines(file)) == (1, [("3", "has no name")])
+    with db.reading(town.engine) as s:
+        (hall,) = places.find(s, "city hall")
+        assert (hall.label, hall.point, hall.vague) == ("City Hall", Point(39.6, -71.2), False)
+    put(town, table(tmp_path, {"SITE": "Library", "LAT": "39.6", "LON": "-71.2"}), order)
+    with db.reading(town.engine) as s:
+        assert places.find(s, "city hall") == []
+        assert len(places.find(s, "library")) == 1
+
+
 def test_a_divided_road_meets_another_at_one_corner_and_a_loop_at_two(town: Town, tmp_path: Path) -> None:
     file = geojson(
         tmp_path,
@@ -101,7 +157,7 @@ def test_assets_are_found_by_number_and_told_by_the_nearest_address(town: Town, 
     put(town, geojson(tmp_path, point("ab-7", 39.6, -71.2)), replace(POLES, prefix="L-"))
     with db.reading(town.engine) as s:
         (found,) = places.find(s, "pole l-AB-7")
-    assert (found.label, found.source) == ("12 Elm St", "asset")
+    assert (found.label, found.source) == ("near 12 Elm St", "asset")
 
 
 def test_an_asset_that_is_gone_is_retired_and_comes_back_as_what_it_was(town: Town, tmp_path: Path) -> None:

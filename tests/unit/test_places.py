@@ -1,6 +1,7 @@
 """Places by their words and words for a point, from the layers of a small city. Nothing is ever guessed."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -73,10 +74,11 @@ def town(s: Session) -> None:
 
 
 @pytest.fixture
-def s(engine: Engine) -> Session:
+def s(engine: Engine) -> Iterator[Session]:
     with db.transaction(engine) as writing:
         town(writing)
-    return Session(engine)
+    with db.reading(engine) as reading:
+        yield reading
 
 
 def labels(found: list[Place]) -> list[str]:

@@ -74,7 +74,7 @@ def test_a_good_fix_proposes_the_one_it_means_and_a_worse_one_none(poles: Town, 
     near = card(client, accuracy="8")
     assert checked(near) == "20-118"
     assert "Pole 20-118" in near
-    assert "Nearest to you, at 214 Tansy Street" in near
+    assert "Nearest to you: 214 Tansy Street" in near
     assert "data-proposed" in near
     for accuracy in ("20", "31", "80", ""):
         page = card(client, accuracy=accuracy)
