@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from city.schema import Asset, Owner
@@ -30,12 +30,15 @@ class Difference:
     returned: int = 0
 
 
-def compare(s: Session, kind: str, rows: Sequence[dict[str, Any]]) -> Difference:
+def compare(
+    s: Session, kind: str, rows: Sequence[dict[str, Any]], *, unread: Collection[str] = ()
+) -> Difference:
     """Finds each row's thing among those of this kind and of the owners that the rows name.
 
     A row has COLUMNS; no two have one `source_id`, or one owner and number. A thing is known by the
     register's own id, whatever else changed; where one of both has none, by owner and number, and then by
-    the number alone.
+    the number alone. Things of the numbers `unread` are not gone: the register has them, in rows that could
+    not be taken.
     """
     owners = {row["owner"] for row in rows}
     there = [
@@ -60,7 +63,11 @@ def compare(s: Session, kind: str, rows: Sequence[dict[str, Any]]) -> Difference
         else:
             difference.changed.append(now | {"id": known["id"], "was": known["number"], "retired_at": None})
     kept = {known["id"] for known in found.values()}
-    difference.gone = [one["id"] for one in there if one["retired_at"] is None and one["id"] not in kept]
+    difference.gone = [
+        one["id"]
+        for one in there
+        if one["retired_at"] is None and one["id"] not in kept and one["number"] not in unread
+    ]
     return difference
 
 
@@ -87,6 +94,12 @@ def owner_of(s: Session, asset: Asset) -> Owner | None:
     if not asset.owner:
         return None
     return next((owner for owner in s.scalars(select(Owner)) if asset.owner.casefold() in owner.names), None)
+
+
+def owners(s: Session) -> dict[str, int]:
+    """Whose things in use are, as the registers name them, and how many; the city's own are left out."""
+    counted = select(Asset.owner, func.count()).where(Asset.owner != "", Asset.retired_at.is_(None))
+    return {row[0]: row[1] for row in s.execute(counted.group_by(Asset.owner).order_by(Asset.owner))}
 
 
 def _matched(rows: Sequence[dict[str, Any]], there: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -47,12 +47,13 @@ class Run:
     told: Told
     to_degrees: Project
     at: datetime
+    left: list[Row] = field(default_factory=list)  # rows that could not be taken
     seen: dict[Any, int] = field(default_factory=dict)
     ids: dict[str, tuple[int, Any]] = field(default_factory=dict)  # the register's id → line, what it said
 
     def reject(self, row: Row, reason: str) -> None:
         self.outcome.rejected += 1
-        self.side.write(row, reason)
+        self._leave(row, reason)
         if self.max_rejected is not None and self.outcome.rejected > self.max_rejected:
             raise TooManyRejected(self.outcome)
 
@@ -72,7 +73,7 @@ class Run:
                 self.reject(row, ground)
             elif ground is None:
                 self.outcome.unlocated += 1
-                self.side.write(row, "has no place")
+                self._leave(row, "has no place")
             else:
                 # The shapes of another file are in degrees already.
                 there = ground if shapes is not None else self.to_degrees(ground)
@@ -82,6 +83,10 @@ class Run:
         if not self.outcome.read:
             raise Unusable(self.source.path.name, "is empty: it has a head and no rows")
         return found
+
+    def _leave(self, row: Row, reason: str) -> None:
+        self.left.append(row)
+        self.side.write(row, reason)
 
     def _ground(self, row: Row, shapes: Mapping[str, BaseGeometry] | None) -> BaseGeometry | str | None:
         """A shape, why there is none, or None where the row only lacks a place."""
@@ -208,7 +213,8 @@ def _shaped(geometry: dict[str, Any] | None) -> BaseGeometry | None:
     if not geometry:
         return None
     try:
-        ground = shapely.force_2d(shape(geometry))
+        with np.errstate(invalid="ignore"):  # a coordinate that is no number is told later, with its place
+            ground = shapely.force_2d(shape(geometry))
     except (
         shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError, OverflowError,
         RecursionError,

@@ -170,8 +170,7 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a point")
             continue
         bare = layer.text(one.row, order.number)
-        # In capitals, as a number is looked for.
-        number = f"{order.prefix}{bare}".upper()
+        number = _number(order, bare)
         if not bare or len(number) > 40:
             layer.reject(one.row, "has no number" if not bare else f"the number {shown(bare)} is too long")
             continue
@@ -196,9 +195,15 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
     _keep_assets(layer, rows, taken)
 
 
+def _number(order: Order, bare: str) -> str:
+    """In capitals, as a number is looked for."""
+    return f"{order.prefix}{bare}".upper()
+
+
 def _keep_assets(layer: Run, rows: Mapping[Any, dict[str, Any]], taken: Sequence[Any]) -> None:
     """Known things keep their row, so that cases go on pointing to it; what the register lost is retired."""
-    difference = assets.compare(layer.s, layer.order.asset, list(rows.values()))
+    unread = {_number(layer.order, layer.text(row, layer.order.number)) for row in layer.left}
+    difference = assets.compare(layer.s, layer.order.asset, list(rows.values()), unread=unread)
     _mind_shrinking(layer, difference.there, difference.there - len(difference.gone))
     for done in assets.write(layer.s, layer.order.asset, difference, at=layer.at):
         layer.told(done, len(difference.changed) + len(difference.new))

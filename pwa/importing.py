@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from city import bulk, db, importruns, imports, layers, mapping, people
+from city import assets, bulk, db, importruns, imports, layers, mapping, people
 from city.lifecycle import Refused
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
@@ -38,8 +38,12 @@ def layer(
                 s, path, order, bounds=city.bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
                 max_rejected=max_rejected, told=told,
             )  # fmt: skip
+            owners = assets.owners(s) if order.kind == "assets" else {}
     except (Unusable, TooManyRejected, CityFileError) as fault:
         return failed(fault, {"import": "layer", "kind": order.kind})
+    for owner, count in owners.items():
+        if city.owner(owner) is None:
+            click.echo(f"{count} belong to {owner!r}, whom the city file does not name: treated as ours.")
     if outcome.unlocated:
         click.echo(f"{outcome.unlocated} rows have no place and were left out.")
     if outcome.imported and order.kind in ("streets", "areas", "boundary"):

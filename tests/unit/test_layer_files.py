@@ -222,6 +222,12 @@ def test_a_coordinate_that_is_no_number_is_rejected_with_its_row(town: Town, tmp
     assert side_lines(file) == [("3", "has coordinates that are no numbers")]
 
 
+def test_a_shape_with_a_corner_that_is_no_number_is_rejected(town: Town, tmp_path: Path) -> None:
+    file = shapes(tmp_path, [*PORT[:2], (float("nan"), 39.6), *PORT[2:]], HILL)
+    assert put(town, file, WARDS).rejected == 1
+    assert side_lines(file) == [("1", "has coordinates that are no numbers")]
+
+
 def test_what_crosses_itself_is_mended_and_counted(town: Town, tmp_path: Path) -> None:
     bow = [(-71.2, 39.6), (-71.19, 39.61), (-71.19, 39.6), (-71.2, 39.61), (-71.2, 39.6)]
     file = geojson(tmp_path, feature("Polygon", [bow], NAME="Bow"), feature("Polygon", [PORT], NAME="Port"))

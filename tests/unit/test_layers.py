@@ -244,6 +244,14 @@ def test_the_lights_of_a_utility_stand_beside_the_citys_own(town: Town, tmp_path
         put(town, theirs, replace(POLES, owner="KEY", owner_name="Harbor Electric"))
 
 
+def test_a_row_that_cannot_be_taken_retires_nothing(town: Town, tmp_path: Path) -> None:
+    put(town, geojson(tmp_path, pole(1, "1", 39.6), pole(2, "2", 39.61), pole(3, "3", 39.62)), POLES)
+    nowhere = pole(2, "2", 39.61) | {"geometry": None}
+    outcome = put(town, geojson(tmp_path, pole(1, "1", 39.6), nowhere, pole(3, "3", 139.6)), POLES)
+    assert (outcome.unlocated, outcome.rejected, outcome.more.get("retired")) == (1, 1, None)
+    assert set(numbered(town)) == {"1", "2", "3"}
+
+
 def test_a_light_that_changes_its_owner_keeps_its_row(town: Town, tmp_path: Path) -> None:
     owned = replace(POLES, owner="OWNER")
     put(town, geojson(tmp_path, pole(1, "1", 39.6, OWNER=""), pole(2, "2", 39.6, OWNER="Harbor")), owned)

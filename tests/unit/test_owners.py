@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from factories import LAMP, Scene, Town
+from ground import feature, geojson
 
 from city import assets, cases, cityfile, events, promises
+from city.layers import Order
 from city.lifecycle import NEW, WAITING
 from city.people import THE_SYSTEM
 from city.schema import Asset, Case, Owner
+from pwa import importing
 
 POLE = replace(LAMP, source="asset")
 
@@ -74,6 +78,17 @@ def test_an_owner_that_the_city_file_does_not_name_is_nobody(scene: Scene) -> No
     assert assets.owner_of(scene.s, asset) is None
 
 
+def test_an_import_names_the_owners_that_the_city_file_does_not(
+    town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lights = [feature("Point", [-71.2, 39.6 + n / 1000], N=n, OWNER=whose) for n, whose in enumerate(OWNERS)]
+    order = Order("assets", asset="pole", number="N", owner="OWNER")
+    assert importing.layer(town.engine, town.settings, geojson(tmp_path, *lights), order, None) == 0
+    told = capsys.readouterr().out
+    assert "2 belong to 'Park Trust', whom the city file does not name: treated as ours." in told
+    assert "HECO" not in told
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -99,6 +114,7 @@ def test_an_owner_is_known_by_all_its_names() -> None:
     assert city.owner("B") is None
 
 
+OWNERS = ("HECO", "Park Trust", "", "Park Trust")
 LEAST = """
 name = "Tinyville"
 time_zone = "America/Chicago"
