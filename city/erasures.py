@@ -46,14 +46,13 @@ def note(var: Path, report: Report, at: datetime) -> None:
     append(var, Erased(report.number, hashed(report.key), at.isoformat()))
 
 
-def append(var: Path, what: Erased | Redacted) -> None:
-    """Appends a line to the list in `var`; returns once it would survive a power cut."""
-    line = json.dumps(asdict(what))
+def append(var: Path, *lines: Erased | Redacted) -> None:
+    """Appends lines to the list in `var`; returns once they would survive a power cut."""
     with (var / NAME).open("ab+") as file:
         # A power cut left half a line: ours must not become its other half.
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             file.write(b"\n")
-        file.write(f"{line}\n".encode())
+        file.writelines(f"{json.dumps(asdict(line))}\n".encode() for line in lines)
         file.flush()
         os.fsync(file.fileno())
 

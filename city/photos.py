@@ -54,7 +54,7 @@ def stage(
         raise BadPhoto("too_many")
     if staged_for.startswith(FORM) and _crowd(s, var) > 1:
         raise BadPhoto("no_room")
-    names = {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
+    names = names_of(new)
     photo = Photo(
         id=str(uuid.uuid4()),
         staged_for=staged_for,
@@ -375,26 +375,25 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
 
 
 def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: str) -> Photo:
-    """Puts other bytes, under another id, in the place of a photo; it waits to be settled like any other.
+    """Puts other bytes, under another id, in the place of a photo; in the store they must be (keep()).
 
     Of the old one only the row goes: its bytes follow after the commit, by leave_staging() and forget(), so
-    that a failure leaves either the old photo or the new one.
+    that a failure leaves either the old photo or the new one. Only what waits waits again.
     """
-    declared = s.scalars(
-        select(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id).with_for_update()
-    ).all()
+    on_its_way = select(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id)
+    declared = s.scalars(on_its_way.with_for_update()).all()
     for row in declared:
         row.photo_id = None
-    names = {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
+    names = names_of(new)
     put = Photo(
         id=photo_id, staged_for=photo.staged_for, upload_sha256=photo.upload_sha256, sha256=names["full"],
         sizes=names, width=new.width, height=new.height, bytes=len(new.jpegs["full"]),
-        added_at=photo.added_at, report_id=photo.report_id, case_id=photo.case_id, cycle=photo.cycle,
-        closure_id=photo.closure_id, position=photo.position,
+        added_at=photo.added_at, stored_at=photo.stored_at, report_id=photo.report_id,
+        case_id=photo.case_id, cycle=photo.cycle, closure_id=photo.closure_id, position=photo.position,
     )  # fmt: skip
-    folder = _folder(var, photo_id)
-    shutil.rmtree(folder, ignore_errors=True)  # left by a try that was ended
-    _fill(folder, new.jpegs)
+    if photo.stored_at is None:
+        leave_staging(var, [photo_id])  # what a try left that was ended
+        _fill(_folder(var, photo_id), new.jpegs)
     s.delete(photo)
     s.flush()  # what came over the wire names both of them
     s.add(put)
@@ -402,6 +401,26 @@ def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: st
     for row in declared:
         row.photo_id = photo_id
     return put
+
+
+def names_of(new: Developed) -> dict[str, str]:
+    """The hashes of all sizes: what they are called in a store."""
+    return {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
+
+
+def keep(store: Store, new: Developed) -> list[str]:
+    """Brings all sizes into the store, before a row names them; returns their hashes. Raises StoreDown."""
+    names = names_of(new)
+    for size, name in names.items():
+        store.put(name, new.jpegs[size])
+    return list(names.values())
+
+
+def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
+    """Removes bytes from the store that no attached photo names. Raises StoreDown."""
+    with transaction(engine) as s:
+        for name in _unneeded(s, names):
+            store.delete(name)
 
 
 def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:

@@ -145,13 +145,11 @@ def _forget_again(
 ) -> int:
     again = 0
     for line in lines:
+        if isinstance(line, Redacted):
+            again += redactions.redact_again(engine, store, var, line, at=at)
+            continue
         with db.transaction(engine) as s:
-            if isinstance(line, Erased):
-                again += reports.erase_again(s, line, store, var, at=at)
-                continue
-            became = redactions.redact_again(s, line, store, var, at=at)
-        redactions.finish(engine, store, var, became, at)
-        again += bool(became)
+            again += reports.erase_again(s, line, store, var, at=at)
     return again
 
 

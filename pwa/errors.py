@@ -92,6 +92,9 @@ def words(refused: Refused | BadPhoto) -> str:
             nth=facts.get("nth", 1),
         ),
         "too_many_boxes": _("That is too many parts. Cover %(most)s at once.", most=facts.get("most", 20)),
+        "store_down": _(
+            "Photos cannot be reached right now. Nothing was covered. Try again in a few minutes."
+        ),
         "photo_gone": _("That photo is no longer here: somebody covered parts of it or erased it meanwhile."),
         "too_many": _("Five photos are enough. Remove one first."),
         "no_room": _("We cannot take more photos right now. Send the report without, or try in an hour."),

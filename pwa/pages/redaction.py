@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from city import queries, redactions
 from city.developing import Box
 from city.lifecycle import Refused
+from city.photos import StoreDown
 from city.schema import Case, Photo
 from pwa import access, errors
 from pwa.fragments import go, render
@@ -39,14 +40,17 @@ def redact(number: str, photo_id: str) -> Response:
         with access.reading() as s:
             _case, photo = _both(s, number, photo_id)
         covered = redactions.cover(photo, boxes, here.store, here.settings.var)
-        with access.writing() as s:
-            became = redactions.redact(s, covered, here.settings.var, by=g.actor, at=at)
+        redactions.redact(here.engine, here.store, here.settings.var, covered, by=g.actor, at=at)
     except Refused as refused:
         return _form(number, photo_id, rows, refused)
     except KeyError:
         return _form(number, photo_id, rows, Refused("photo_gone"))
-    redactions.finish(here.engine, here.store, here.settings.var, became, at)
-    flash(_("Covered for good. The photo as it was no longer exists here."))
+    except StoreDown:
+        if _is_here(photo_id):
+            return _form(number, photo_id, rows, Refused("store_down"))
+        flash(_("Covered. The photo as it was is destroyed as soon as the store of photos can be reached."))
+    else:
+        flash(_("Covered for good. The photo as it was no longer exists here."))
     return go(url_for("dispatch.case", number=number))
 
 
@@ -87,6 +91,11 @@ def _number(value: str, nth: int) -> float:
     if not math.isfinite(number):
         raise Refused("bad_box", nth=nth)
     return round(number, 2)
+
+
+def _is_here(photo_id: str) -> bool:
+    with access.reading() as s:
+        return s.get(Photo, photo_id) is not None
 
 
 def _both(s: Session, number: str, photo_id: str) -> tuple[Case, Photo]:

@@ -1,7 +1,6 @@
 """Redaction: what was painted over is nowhere any more, also where a crash or a restore came between."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,13 +48,12 @@ def sent(town: Town, *, form: str = "form:a", data: bytes | None = None, settled
         return scene.s.get_one(Photo, photo.id)
 
 
-def redact(town: Town, photo: Photo, boxes: Sequence[Box] = LOWER_LEFT, *, finish: bool = True) -> Photo:
+def redact(town: Town, photo: Photo, boxes: Sequence[Box] = LOWER_LEFT, *, by: str = "dispatcher") -> Photo:
     store, var = photos.open_store(town.settings), town.settings.var
     covered = redactions.cover(photo, boxes, store, var)
-    with town.at_work() as scene:
-        became = redactions.redact(scene.s, covered, var, by=scene.actor("dispatcher"), at=town.now)
-    if finish:
-        redactions.finish(town.engine, store, var, became, town.now)
+    with town.looking() as scene:
+        actor = scene.actor(by)
+    became = redactions.redact(town.engine, store, var, covered, by=actor, at=town.now)
     with town.looking() as scene:
         return scene.s.get_one(Photo, became[photo.id])
 
@@ -158,19 +156,23 @@ def test_it_can_be_done_twice_with_other_parts(town: Town, store: photos.Store) 
     assert about(blue, PAINT, 4)
 
 
-def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town) -> None:
+def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town, store: photos.Store) -> None:
     photo = sent(town)
-    late = redactions.cover(photo, UPPER_LEFT, photos.open_store(town.settings), town.settings.var)
+    late = redactions.cover(photo, UPPER_LEFT, store, town.settings.var)
     redact(town, photo)
-    with town.at_work() as scene, pytest.raises(Refused, match="photo_gone"):
-        redactions.redact(scene.s, late, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    before = everywhere(town)
+    with town.looking() as scene:
+        by = scene.actor("dispatcher")
+    with pytest.raises(Refused, match="photo_gone"):
+        redactions.redact(town.engine, store, town.settings.var, late, by=by, at=town.now)
+    assert everywhere(town) == before
 
 
 @pytest.mark.parametrize("name", ["call-taker", "manager", "rosa"])
 def test_others_may_not(town: Town, name: str) -> None:
-    covered = redactions.cover(sent(town), LOWER_LEFT, photos.open_store(town.settings), town.settings.var)
-    with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
-        redactions.redact(scene.s, covered, town.settings.var, by=scene.actor(name), at=town.now)
+    photo = sent(town)
+    with pytest.raises(Refused, match="not_allowed"):
+        redact(town, photo, by=name)
 
 
 @pytest.mark.parametrize(
@@ -191,23 +193,36 @@ def test_parts_that_are_none_are_refused(boxes: list[Box], code: str) -> None:
     assert code != "bad_box" or caught.value.facts["nth"] == len(boxes)
 
 
-def test_what_failed_before_the_commit_changed_nothing(town: Town, store: photos.Store) -> None:
+def test_what_failed_before_the_commit_changed_nothing(
+    town: Town, store: photos.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo = sent(town)
-    covered = redactions.cover(photo, LOWER_LEFT, store, town.settings.var)
-    with suppress(ZeroDivisionError), town.at_work() as scene:
-        redactions.redact(scene.s, covered, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
-        raise ZeroDivisionError
+    before = everywhere(town)
+    with monkeypatch.context() as patch:
+        patch.setattr(redactions.cases, "touched", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            redact(town, photo)
     with town.looking() as scene:
         assert scene.s.scalars(select(Photo)).one().id == photo.id
-    assert all(store.has(name) for name in photo.sizes.values())
+    assert everywhere(town) == before
     assert about(colours(photos.read(store, town.settings.var, photo, "full"))[2], BLUE, 12)
 
 
-def test_what_ended_after_the_commit_the_worker_finishes(town: Town, store: photos.Store) -> None:
-    photo = sent(town)
-    new = redact(town, photo, finish=False)
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_ended_after_the_commit_the_worker_finishes(
+    town: Town, store: photos.Store, monkeypatch: pytest.MonkeyPatch, settled: bool
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    photo = sent(town, settled=settled)
+    with monkeypatch.context() as patch:
+        patch.setattr(photos, "leave_staging" if settled else "forget", killed)
+        with pytest.raises(SystemExit):
+            redact(town, photo)
+    with town.looking() as scene:
+        new = scene.s.scalars(select(Photo)).one()
     assert about(colours(photos.read(store, town.settings.var, new, "full"))[2], PAINT, 4)
-    assert store.has(photo.sha256)
     photos.settle_all(town.engine, store, town.settings.var, town.now)
     assert photos.forget(town.engine, store, town.now) == 1
     assert not any(store.has(name) for name in photo.sizes.values())
@@ -220,15 +235,16 @@ def test_what_ended_after_the_commit_the_worker_finishes(town: Town, store: phot
 def test_the_bytes_stay_owed_while_the_store_is_down(
     town: Town, store: photos.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(name: str) -> None:
+    def down(_store: object, name: str) -> None:
         raise photos.StoreDown(name)
 
     photo = sent(town)
-    redact(town, photo, finish=False)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "delete", down)
+        patch.setattr(photos.FolderStore, "delete", down)
         with pytest.raises(photos.StoreDown):
-            photos.forget(town.engine, store, town.now)
+            redact(town, photo)
+    with town.looking() as scene:
+        assert scene.s.get(Photo, photo.id) is None  # nobody sees it any more
     assert photos.forget(town.engine, store, town.now) == 1
     assert not store.has(photo.sha256)
 

@@ -133,6 +133,31 @@ def test_a_fault_is_told_in_spanish(cover: Callable[..., TestResponse]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "told", "is_left"),
+    [("put", "Nothing was covered", True), ("delete", "destroyed as soon as the store", False)],
+)
+def test_while_the_store_is_down_it_says_what_was_done(
+    cover: Callable[..., TestResponse],
+    town: Town,
+    client: FlaskClient,
+    case: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    told: str,
+    is_left: bool,
+) -> None:
+    def down(*_: object) -> None:
+        raise photos.StoreDown("the store is down")
+
+    monkeypatch.setattr(photos.FolderStore, method, down)
+    answer = cover(do="cover", **BLUE_QUARTER)
+    page = html_of(client.get(answer.location) if answer.location else answer)
+    assert told in page
+    with town.looking() as scene:
+        assert (scene.s.get(Photo, case[1]) is not None) == is_left
+
+
 def test_a_photo_of_another_case_is_not_found(
     log_in: Callable[[str], FlaskClient], town: Town, case: tuple[str, str, str]
 ) -> None:

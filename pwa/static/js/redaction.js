@@ -53,7 +53,7 @@ function at(event) {
 
 /** The numbers of the first part that has none; a new one where all have. */
 function free() {
-  const rows = all(boxes, ".box");
+  const rows = all(boxes, ".part");
   const empty = rows.map(numbers).find((fields) => fields.every(({ value }) => value === ""));
   if (empty) return empty;
   const last = rows[rows.length - 1];
@@ -73,7 +73,7 @@ function numbers(row) {
 
 /** Shows every part that has its four numbers. */
 function draw() {
-  const rects = all(boxes, ".box").map(numbers).filter((fields) => fields.every(({ value }) => value !== ""));
+  const rects = all(boxes, ".part").map(numbers).filter((fields) => fields.every(({ value }) => value !== ""));
   sheet.replaceChildren(...rects.map((fields) => {
     const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     ["x", "y", "width", "height"].forEach((name, n) => rect.setAttribute(name, fields[n]?.value ?? "0"));
