@@ -22,7 +22,7 @@ LIMITS: Final = {
     "resident.near": "120/minute",
     "collection.trash_day": "120/minute",
 }
-FORMS_A_REPORT = 3  # sent, asked back about a place or a near case, and sent again
+FORMS_A_REPORT = 4  # its place found, sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice
 
 

@@ -69,6 +69,11 @@ export class PlaceCard {
 
   /** Looks up what was typed; where it was taken back the phone's word counts again. */
   find() {
+    this.#asked = ""; // whoever presses it again wants to see something happen
+    this.#look();
+  }
+
+  #look() {
     this.#stop();
     this.#news("");
     if (this.#value("place").trim() || this.#value("lat")) void this.show();
@@ -150,7 +155,7 @@ export class PlaceCard {
 
   /** @param {HTMLInputElement} field */
   #changed({ name }) {
-    if (name === "place" || name === "pick") this.find();
+    if (name === "place" || name === "pick") this.#look();
     if (name !== "asset" && name !== "sure") return;
     this.#stop();
     void this.show();
@@ -160,9 +165,9 @@ export class PlaceCard {
   #found(fix) {
     if (this.#value("place")) return; // what was typed meanwhile goes before the phone
     this.#put({ lat: String(fix.lat), lon: String(fix.lon), accuracy: String(fix.metres) });
-    // Nothing moves under a finger that types or is about to.
-    const isBusy = document.activeElement?.id === "place" || (this.#shown && this.#one(".place[open]"));
-    if (isBusy || !isNews(fix, this.#shown)) return;
+    // Nothing moves under a finger that types or is about to, or that moves the map.
+    const isBusy = this.#shown && this.#one(".place[open], #place-map:not([hidden])");
+    if (isBusy || document.activeElement?.id === "place" || !isNews(fix, this.#shown)) return;
     this.#shown = fix;
     this.#news("");
     void this.show();
