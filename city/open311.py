@@ -21,6 +21,7 @@ FIELDS: Final = (
     "address", "address_string", "address_id", "zipcode", "lat", "long", "media_url",
 )  # fmt: skip
 LIST, REQUEST = "service_requests", "request"
+MOST_FIELDS = 200  # every row has all of them: a megabyte of fields of its own each would take all memory
 DEEPEST = 20  # levels of XML; a list has three, extensions a few more
 
 
@@ -42,6 +43,8 @@ def read(path: Path) -> Source:
     if not found:
         raise Unusable(path.name, "is empty: it has no requests")
     columns = tuple(dict.fromkeys((*FIELDS, *(name for values in found for name in values or ()))))
+    if len(columns) > MOST_FIELDS:
+        raise Unusable(path.name, f"has more than {MOST_FIELDS} different fields")
     if not any(values and values.get(FIELDS[0]) for values in found):
         there = ", ".join(found[0] or ()) or "nothing"
         raise Unusable(path.name, f"lists no requests: none has a {FIELDS[0]}; the first has {there}")

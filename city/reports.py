@@ -405,6 +405,8 @@ def _case_to_join(s: Session, number: str, telling: Telling, service: Service) -
 def _same_problem(case: Case, telling: Telling, service: Service) -> bool:
     if case.service.group != service.group or telling.place is None or case.lat is None or case.lon is None:
         return False
+    if service.private:  # its words would be shown with those of the case
+        return False
     # Measured as strangers see both places: a yes or no about the exact one would tell where it is.
     coarse = case.service.precision_m
     here = geo.rounded(telling.place.point, coarse)

@@ -6,6 +6,7 @@ whatever size the archive claims.
 
 import codecs
 import logging
+import lzma
 import struct
 import warnings
 import zipfile
@@ -37,6 +38,10 @@ _LANGUAGES = {0x01: "cp437", 0x02: "cp850", 0x03: "cp1252", 0x57: "cp1252", 0x58
 _BROKEN = (
     shapefile.ShapefileException, shapefile.GeoJSON_Error, struct.error, ArithmeticError, AssertionError,
     AttributeError, EOFError, LookupError, MemoryError, OSError, TypeError, ValueError,
+)  # fmt: skip
+_BROKEN_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError, OSError,
+    RuntimeError, ValueError,
 )  # fmt: skip
 
 
@@ -114,7 +119,7 @@ def _zipped(path: Path) -> dict[str, bytes]:
                 with archive.open(str(part)) as file:
                     found[part.suffix.lower()] = _read(f"{path.name}: {part.name}", size, file.read)
             return found
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, KeyError, EOFError) as error:
+    except _BROKEN_ZIP as error:
         raise Unusable(path.name, f"is a .zip that cannot be read ({error})") from error
 
 

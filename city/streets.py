@@ -129,6 +129,8 @@ class Directory(Generic[S]):
         ] = []  # all in one word: with its core; whether with a type
         for street in streets:
             name = parse(street.label)
+            if not name.joined:  # "." or letters of another alphabet: nobody can ask for it
+                continue
             self._whole[name.joined, name.type, name.direction].append(street)
             self._any_order[_sorted(name)].append(street)
             self._cores[name.joined].append((name, street))

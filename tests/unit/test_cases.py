@@ -371,6 +371,14 @@ def test_who_calls_the_same_thing_by_another_name_joins_all_the_same(town: Town)
         assert (joined.case_id, joined.service_code) == (case.id, "limb-down")
 
 
+def test_what_is_told_of_a_private_thing_joins_no_case_that_strangers_see(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        scene.s.get_one(Service, "nuisance").group = case.service.group
+        with pytest.raises(Refused, match="unknown_case"):
+            scene.report(join=case.number, service_code="nuisance")
+
+
 def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: Town) -> None:
     with town.at_work() as scene:
         public, private = scene.report().case, scene.report(service_code="nuisance").case

@@ -103,6 +103,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (f'<?xml version="1.0"?>{BOMB}<service_requests>&b;</service_requests>', "declares a document type"),
         ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><service_requests/>', "declares a document type"),
         ('<?xml version="1.0" encoding="nonsense"?><service_requests/>', "unknown encoding"),
+        (json.dumps([{"service_request_id": n, f"own_{n}": n} for n in range(200)]), "200 different fields"),
     ],
 )  # fmt: skip
 def test_what_is_no_list_is_refused_and_nothing_is_imported(

@@ -29,6 +29,12 @@ def found(words: str) -> list[str]:
     return sorted(street.label for street in DIRECTORY.find(words).streets)
 
 
+def test_a_name_without_a_letter_that_can_be_compared_is_passed_over() -> None:
+    directory = streets.Directory([Named("."), Named("北京路"), Named("Elm St")])
+    assert [street.label for street in directory.find("elm st").streets] == ["Elm St"]
+    assert directory.find(".").streets == ()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_as_it_stands_on_the_sign_finds_that_street_alone(name: str) -> None:
     for words in (name, name.upper(), f"  {name.lower()}. ", streets.normal(name)):
