@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import shapely
 from shapely.geometry import LineString, MultiLineString, mapping
 from shapely.geometry import Point as ShapelyPoint
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from city import assets, crossings, events, geo, orders, places, whereabouts
@@ -272,6 +272,14 @@ def _mind_shrinking(layer: Run, there: int, left: int) -> None:
         )
 
 
+class _Held(NamedTuple):
+    """A row of a table: all that it says, as a key, and what its source calls it."""
+
+    id: int
+    words: Any
+    source_id: str | None
+
+
 def _exchange(
     layer: Run, table: Any, rows: Mapping[Any, dict[str, Any]], kind: str = "", *, derived: bool = False
 ) -> set[Any]:
@@ -281,52 +289,50 @@ def _exchange(
     file follows them. What is the same stays untouched, so that importing a file again writes nothing.
     """
     names = [name for name in next(iter(rows.values()), {}) if name != "source_id"]
-    identified = hasattr(table, "source_id")
-    asked = select(table.id, *(getattr(table, name) for name in names))
-    if identified:
-        asked = asked.add_columns(table.source_id)
-    by_id: dict[str, tuple[int, Any]] = {}
-    by_words: dict[Any, list[tuple[int, str | None]]] = {}
-    there: set[int] = set()
-    for row_id, *values in layer.s.execute(asked.where(table.kind == kind) if kind else asked):
-        source_id = values.pop() if identified else None
-        words = _key(dict(zip(names, values, strict=True)))
-        there.add(row_id)
-        by_words.setdefault(words, []).append((row_id, source_id))
-        if source_id is not None:
-            by_id[source_id] = (row_id, words)
+    held = _held(layer.s, table, names, kind)
+    by_id: dict[str | None, _Held] = {row.source_id: row for row in held if row.source_id is not None}
+    by_words: dict[Any, list[_Held]] = {}
+    for there in held:
+        by_words.setdefault(there.words, []).append(there)
     known: set[Any] = set()
-    changed: list[dict[str, Any]] = []
+    stays: set[int] = set()
+    changed: list[tuple[int, dict[str, Any]]] = []
     new: list[dict[str, Any]] = []
-    left: set[int] = set()
     for key, row in rows.items():
         own, words = row.get("source_id"), _key({name: row[name] for name in names})
-        if own is not None and own in by_id:
-            row_id, was = by_id[own]
-            if was == words:
-                known.add(key)
-            else:
-                changed.append(row | {"id": row_id})
-        else:
-            free = (n for n in by_words.get(words, ()) if n[0] not in left and (own is None or n[1] is None))
-            row_id, _ = next(free, (0, None))
-            if not row_id:
-                new.append(row)
-                continue
+        alike = (
+            each
+            for each in by_words.get(words, ())
+            if each.id not in stays and (own is None or each.source_id is None)
+        )
+        was = by_id.get(own) or next(alike, None)
+        if was is None:
+            new.append(row)
+            continue
+        stays.add(was.id)
+        if was.words == words:
             known.add(key)
-            if own is not None:
-                changed.append({"id": row_id, "source_id": own})
-        left.add(row_id)
-    gone = sorted(there - left)
+        if was.words != words or own not in (None, was.source_id):
+            changed.append((was.id, row))
+    gone = sorted({row.id for row in held} - stays)
     if not derived:
-        _mind_shrinking(layer, len(there), len(left))
+        _mind_shrinking(layer, len(held), len(stays))
         if gone:
             layer.outcome.more["removed"] = len(gone)
     _delete(layer.s, table, gone)
-    for row in changed:
-        layer.s.execute(update(table).where(table.id == row.pop("id")).values(row))
+    for row_id, row in changed:
+        layer.s.execute(update(table).where(table.id == row_id).values(row))
     _insert(layer, table, new)
     return known
+
+
+def _held(s: Session, table: Any, names: Sequence[str], kind: str) -> list[_Held]:
+    called = table.source_id if hasattr(table, "source_id") else null()
+    asked = select(table.id, called, *(getattr(table, name) for name in names))
+    return [
+        _Held(row_id, _key(dict(zip(names, values, strict=True))), source_id)
+        for row_id, source_id, *values in s.execute(asked.where(table.kind == kind) if kind else asked)
+    ]
 
 
 def _count(layer: Run, owners: Sequence[Sequence[Any]], known: set[Any]) -> None:
