@@ -21,6 +21,7 @@ from city.schema import (
     Crew,
     Event,
     EventDetail,
+    Head,
     ImportChange,
     Imported,
     Message,
@@ -66,12 +67,14 @@ def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
         rows = s.execute(asked.where(Imported.source == delta.source, Imported.ref.in_(part))).all()
         held = locks.lock_numbered(s, [row.number for row in rows])
         alive = touched(s, [case.id for case in held.values()], but=NEWS)
+        names = [cases.subject(case) for case in held.values()]
+        lines = dict(s.execute(select(Head.subject, Head.n).where(Head.subject.in_(names))).all())
         for ref, digest, number in rows:
             request, case = part[ref], held[number]
             if case.id in alive:
                 brought.left.append((request, number))
                 continue
-            was = _snapshot(s, case, digest)
+            was = {"lines": lines[cases.subject(case)], "digest": digest, **_snapshot(s, case)}
             if _bring(s, delta, case, request):
                 s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
                 brought.updated.append(request)
@@ -131,7 +134,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
     # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
     promises.refresh(case, next((pause.began_at for pause in case.pauses if pause.ended_at is None), at))
     _forget_notes(s, case, change.run_id)
-    facts = {"run": change.run_id}
+    facts = {"run": change.run_id, "since": was["lines"]}
     events.record(
         s,
         cases.subject(case),
@@ -148,9 +151,9 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
     s.delete(change)
 
 
-def _snapshot(s: Session, case: Case, digest: str) -> dict[str, Any]:
+def _snapshot(s: Session, case: Case) -> dict[str, Any]:
     return {
-        "digest": digest, "state": case.state, "cycle": case.cycle, "outcome": case.outcome,
+        "state": case.state, "cycle": case.cycle, "outcome": case.outcome,
         "closed_at": _told(case.closed_at), "promised_at": _told(case.promised_at),
         "assignments": [[row.id, _told(row.ended_at), row.ended_why] for row in case.assignments],
         "pauses": [[row.id, _told(row.ended_at)] for row in case.pauses],

@@ -137,8 +137,11 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         bare.values(
             number=literal("undone/") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
             lat=None, lon=None, accuracy_m=None, place_source="unknown", address="", cell=None,
-            asset_id=None, closed_at=None, outcome=None, review=None,
+            asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None,
         )
     )  # fmt: skip
+    for case in s.scalars(select(Case).where(Case.twin_id.in_(cases))):
+        case.twin_id = None  # what it seemed to repeat was never here
+    s.flush()
     s.execute(delete(Imported).where(Imported.run_id == number))
     s.expire_all()

@@ -465,7 +465,7 @@ def _sight(
         reports=len(case.reports),
         tellings=tellings,
         proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
-        steps=[Step(e.kind, e.at, e.facts) for e in story if e.kind in PUBLIC_STEPS],
+        steps=[Step(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
         metres=distance(near, seen) if near and seen else None,
     )
@@ -527,6 +527,17 @@ def _stories(s: Session, case_ids: Sequence[int]) -> dict[int, list[Event]]:
     )
     for event in rows:
         found[int(event.subject.partition(":")[2])].append(event)
+    return found
+
+
+def _as_it_stands(story: Sequence[Event]) -> list[Event]:
+    """A story without what an undone import had told of it; staff see all of it."""
+    found: list[Event] = []
+    for event in story:
+        if event.kind == "undo":
+            found = [line for line in found if line.n <= event.facts.get("since", event.n)]
+        else:
+            found.append(event)
     return found
 
 

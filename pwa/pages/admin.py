@@ -208,9 +208,9 @@ def send_again(number: int) -> Response:
 def _came_of(run: ImportRun) -> list[str]:
     """What a run did to cases, in words; the rest of its counts stands in the log."""
     words = {
-        "imported": _("%(num)d new"), "updated": _("%(num)d brought up to date"),
-        "unchanged": _("%(num)d as before"), "touched": _("%(num)d touched here and left alone"),
-        "rejected": _("%(num)d rejected"), "without_crew": _("%(num)d without their crew"),
+        "imported": _("New: %(num)d"), "updated": _("Brought up to date: %(num)d"),
+        "unchanged": _("As before: %(num)d"), "touched": _("Touched here and left alone: %(num)d"),
+        "rejected": _("Rejected: %(num)d"), "without_crew": _("Without their crew: %(num)d"),
     }  # fmt: skip
     return [said % {"num": run.counts[name]} for name, said in words.items() if run.counts.get(name)]
 

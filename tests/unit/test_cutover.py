@@ -370,6 +370,17 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
         assert events.verify(scene.s) == []
 
 
+def test_what_seemed_to_repeat_an_undone_case_repeats_nothing(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {})
+    with town.at_work() as scene:
+        live = scene.report().case
+        live.twin_id = scene.case("26-000001").id
+    with town.at_work() as scene:
+        importruns.undo(scene.s, 1, at=LATER)
+    with town.looking() as scene:
+        assert scene.case("26-000002").twin_id is None
+
+
 def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {})
     with town.at_work() as scene:

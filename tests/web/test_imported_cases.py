@@ -60,6 +60,18 @@ def test_after_a_run_was_undone_neither_number_leads_anywhere(
     assert "26-0000" not in client.get("/cases").text
 
 
+def test_residents_see_nothing_of_what_an_undone_run_had_told(
+    client: FlaskClient, town: Town, tmp_path: Path, imported: str
+) -> None:
+    put(town, tmp_path, OLD | {"STATE": "Closed", "CLOSED": "2026-05-01"})
+    assert "Fixed." in client.get(f"/case/{imported}").text
+    with town.at_work() as scene:
+        importruns.undo(scene.s, 2, at=town.now)
+    page = client.get(f"/case/{imported}").text
+    assert "Crew assigned" in page
+    assert "Closed" not in page
+
+
 def test_the_board_finds_and_shows_the_old_number(log_in: Callable[..., FlaskClient], imported: str) -> None:
     board = log_in("dispatcher")
     found = board.get("/dispatch?words=r1-55012")
@@ -104,15 +116,15 @@ def test_runs_are_listed_for_administrators(
     office = log_in("administrator")
     with counted(app) as before:
         page = office.get("/admin/imports").text
-    assert "3 new" in page
-    assert "1 new · 1 brought up to date · 1 rejected" in page
+    assert "New: 3" in page
+    assert "New: 1 · Brought up to date: 1 · Rejected: 1" in page
     assert "Undone" not in page
     with town.at_work() as scene:
         importruns.undo(scene.s, 2, at=town.now)
     with counted(app) as after:
         assert "Undone" in office.get("/admin/imports").text
     assert len(before) == len(after) <= 5
-    assert "3 nuevos" in office.get("/es/admin/imports").text
+    assert "Nuevos: 3" in office.get("/es/admin/imports").text
     assert log_in("dispatcher").get("/admin/imports").status_code == 403
 
 
