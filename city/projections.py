@@ -29,7 +29,7 @@ def to_degrees(crs: str, where: str) -> Project:
         system = pyproj.CRS.from_user_input(crs)
         # Easting or longitude first, whatever order the system's own authority prefers: files do so.
         transformer = pyproj.Transformer.from_crs(system, WGS_84, always_xy=True)
-    except (CRSError, ProjError) as error:
+    except (CRSError, ProjError, RecursionError) as error:
         raise Unusable(where, f"the coordinate system {shown(crs)} is not known; {HINT}") from error
 
     def degrees(xy: np.ndarray) -> np.ndarray:

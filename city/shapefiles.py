@@ -44,6 +44,12 @@ _BROKEN_ZIP = (
     RuntimeError, ValueError,
 )  # fmt: skip
 
+# What its reader raises for a name without letters, half a character, and packings other than deflate too.
+_BROKEN_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, LookupError, OSError,
+    RuntimeError, ValueError,
+)  # fmt: skip
+
 
 def is_one(path: Path) -> bool:
     """Whether the file begins like a .shp or a .zip. False as well where it cannot be read."""

@@ -280,6 +280,18 @@ def test_a_heic_that_is_larger_than_it_says_is_broken() -> None:
     assert refused(large.replace(struct.pack(">II", 1600, 1600), struct.pack(">II", 96, 96))) == "broken"
 
 
+def test_a_heic_that_crops_a_bomb_to_a_stamp_is_refused_before_it_is_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(developing.MAX_PIXELS, developing.HeifImageFile, 1_000_000)
+    profile = b"prof".ljust(32, b"x")  # as long as a "clap", which takes its place
+    large = encoded(Image.new("RGB", (1600, 1600), RED), "HEIF", quality=1, icc_profile=profile[4:])
+    clap = b"clap" + struct.pack(">8I", 64, 1, 64, 1, 0, 1, 0, 1)
+    cropped = large.replace(b"colr" + profile, clap)
+    assert cropped != large
+    assert refused(cropped) == "too_many_pixels"
+
+
 def test_a_heic_made_of_tiles_is_one_picture_and_without_its_tiles_is_none() -> None:
     tiled = encoded(quarters((1000, 600)), "HEIF", tile_size=256)
     assert is_upright(full(tiled))

@@ -152,6 +152,7 @@ def test_a_shapefile_that_is_cut_off_is_refused(town: Town, tmp_path: Path, cut:
     ("prj", "said"),
     [
         ("PROJCS[rubbish", "city.shp: the coordinate system 'PROJCS[rubbish' is not known; say which it is"),
+        ('{"type":"BoundCRS","source_crs":' * 20_000, "is not known; say which it is"),
         ('LOCAL_CS["Harbor",UNIT["m",1]]', "is not known; say which it is, for instance --crs EPSG:2234"),
     ],
 )
@@ -175,6 +176,30 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
     with pytest.raises(Unusable, match=r"city.zip: city.shp: has more than 0 MB; cut it to the city first"):
         put(town, file, WARDS)
     file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
+        put(town, file, WARDS)
+
+
+@pytest.mark.parametrize("name", ["city.shx", "city.shp"])
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_a_damaged_part_or_name_is_refused(
+    town: Town, tmp_path: Path, packing: int, name: str
+) -> None:
+    file = packed(shapes(tmp_path, PORT))
+    with zipfile.ZipFile(file) as there:
+        parts = {each: there.read(each) for each in there.namelist()}
+    with zipfile.ZipFile(file, "w", packing) as out:
+        for each, data in parts.items():
+            out.writestr(each, data)
+    whole = file.read_bytes()
+    if name == "city.shp":  # its packed bytes
+        start = whole.index(b"city.shp") + len(name) + 8
+        file.write_bytes(whole[:start] + b"\xff" * 40 + whole[start + 40 :])
+    else:  # a name in the directory that is no text
+        start = whole.rindex(b"PK\x01\x02")
+        file.write_bytes(
+            whole[: start + 9] + b"\x08" + whole[start + 10 : start + 46] + b"\xff" + whole[start + 47 :]
+        )
     with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
         put(town, file, WARDS)
 
