@@ -95,7 +95,8 @@ def test_a_number_without_a_door_stands_by_the_ranges_on_its_own_side(s: Session
     assert metres(odd, -190, 12) < 1
     assert metres(even, -190, -12) < 1
     assert metres(places.find(s, "79 Elm St")[0], 390, 12) < 1
-    assert odd.accuracy_m == 200.0  # somewhere in its block
+    assert odd.accuracy_m == 65.0
+    assert not odd.vague
 
 
 def test_a_door_goes_before_the_ranges(s: Session) -> None:
