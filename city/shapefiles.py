@@ -39,11 +39,6 @@ _BROKEN = (
     shapefile.ShapefileException, shapefile.GeoJSON_Error, struct.error, ArithmeticError, AssertionError,
     AttributeError, EOFError, LookupError, MemoryError, OSError, TypeError, ValueError,
 )  # fmt: skip
-_BROKEN_ZIP = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError, OSError,
-    RuntimeError, ValueError,
-)  # fmt: skip
-
 # What its reader raises for a name without letters, half a character, and packings other than deflate too.
 _BROKEN_ZIP = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, LookupError, OSError,

@@ -158,6 +158,18 @@ def test_an_imported_address_can_be_erased_and_stays_erased(town: Town, tmp_path
     assert canaries(town, "ann@town.test") == []
 
 
+def test_words_that_came_later_go_with_an_erasure_as_well(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {"STAFF": "Fuse"})
+    put(town, tmp_path, {"WORDS": "No light\nRing Ann", "STAFF": "Fuse"}, at=LATER)
+    assert canaries(town, "Ring Ann") == ["event_details"]
+    with town.at_work() as scene:
+        store, var = photos.open_store(town.settings), town.settings.var
+        report = scene.case("26-000001").reports[0]
+        reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=LATER)
+    assert canaries(town, "Ring Ann", "No light") == []
+    assert canaries(town, "Fuse") == ["event_details"], "what staff wrote is not the reporter's"
+
+
 def test_what_was_erased_before_a_restore_lost_it_is_not_imported_again(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, OPEN)
     with town.at_work() as scene:

@@ -302,13 +302,18 @@ def test_a_mapping_that_is_not_there_is_told_with_those_that_are() -> None:
         ("2026-11-01 01:30", "2026-11-01 06:00", "2026-11-01 06:30"),  # closed after it was opened
         ("2026-11-01 01:30", "2026-11-01 09:00", "2026-11-01 05:30"),
         ("2026-03-08 02:30", None, "2026-03-08 07:30"),  # left out
+        ("2026-03-08T02:30:00.000", None, "2026-03-08 07:30"),
+        ("2026-11-01T01:30:00-05:00", None, "2026-11-01 06:30"),  # its zone says which of the two
+        ("2026-07-01T12:00:00Z", None, "2026-07-01 12:00"),
     ],
 )
 def test_local_times_become_instants(words: str, after: str | None, utc: str) -> None:
     def at(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
-    assert requests.instant(words, ["%Y-%m-%d %H:%M"], BOSTON, after=at(after) if after else None) == at(utc)
+    assert requests.instant(
+        words, ["%Y-%m-%d %H:%M", "iso"], BOSTON, after=at(after) if after else None
+    ) == at(utc)
 
 
 @pytest.mark.parametrize(
