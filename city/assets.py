@@ -61,7 +61,7 @@ def compare(
         if known["retired_at"] is None and all(known[name] == now[name] for name in COLUMNS):
             difference.same.append(row)
         else:
-            difference.changed.append(now | {"id": known["id"], "was": known["number"], "retired_at": None})
+            difference.changed.append(now | {"id": known["id"], "was": _mark(known), "retired_at": None})
     kept = {known["id"] for known in found.values()}
     difference.gone = [
         one["id"]
@@ -75,8 +75,10 @@ def write(s: Session, kind: str, difference: Difference, *, at: datetime) -> Ite
     """Writes what compare() found, and tells how many rows are written so far."""
     for gone in _pieces(difference.gone):
         s.execute(update(Asset).where(Asset.id.in_(gone)).values(retired_at=at))
-    # Two things may have exchanged their numbers, which are unique at every moment.
-    moved = [{"id": row["id"], "number": f"~{row['id']}"} for row in difference.changed if _renumbered(row)]
+    # Two things may have exchanged their numbers or owners, which together are unique at every moment.
+    moved = [
+        {"id": row["id"], "number": f"~{row['id']}"} for row in difference.changed if row["was"] != _mark(row)
+    ]
     if moved:
         s.execute(update(Asset), moved)
     changed = [{name: value for name, value in row.items() if name != "was"} for row in difference.changed]
@@ -124,8 +126,8 @@ def _matched(rows: Sequence[dict[str, Any]], there: Sequence[dict[str, Any]]) ->
     return found
 
 
-def _renumbered(row: dict[str, Any]) -> bool:
-    return bool(row["was"] != row["number"])
+def _mark(row: dict[str, Any]) -> tuple[str, str]:
+    return row["owner"], row["number"]
 
 
 def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

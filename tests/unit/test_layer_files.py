@@ -175,9 +175,13 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
         out.writestr("city.dbf", b"")
     with pytest.raises(Unusable, match=r"city.zip: city.shp: has more than 0 MB; cut it to the city first"):
         put(town, file, WARDS)
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
-        put(town, file, WARDS)
+    cut = file.read_bytes()[:-30]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as out:
+        out.writestr("city.shp", b"\0" * 1_000)
+    for broken in (cut, file.read_bytes().replace(b"BZh", b"BZx")):
+        file.write_bytes(broken)
+        with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
+            put(town, file, WARDS)
 
 
 @pytest.mark.parametrize("name", ["city.shx", "city.shp"])

@@ -261,6 +261,15 @@ def test_a_light_that_changes_its_owner_keeps_its_row(town: Town, tmp_path: Path
         assert s.get_one(Asset, ids["1"]).owner == "Harbor"
 
 
+def test_two_lights_of_one_number_may_exchange_their_owners(town: Town, tmp_path: Path) -> None:
+    owned = replace(POLES, owner="OWNER", id="KEY")
+    for one, other in (("", "Harbor"), ("Harbor", "")):
+        poles = pole(1, "1", 39.6, OWNER=one), pole(2, "1", 39.61, OWNER=other)
+        put(town, geojson(tmp_path, *poles), owned)
+    with db.reading(town.engine) as s:
+        assert dict(s.execute(select(Asset.source_id, Asset.owner)).all()) == {"1": "Harbor", "2": ""}
+
+
 def test_areas_replace_their_own_kind_only(town: Town, tmp_path: Path) -> None:
     put(town, geojson(tmp_path, square("Old Port")), Order("areas", name="NAME", area_kind="neighborhood"))
     put(town, geojson(tmp_path, square("Ward 1")), Order("areas", name="NAME", area_kind="ward"))

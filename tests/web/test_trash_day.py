@@ -1,5 +1,6 @@
 """When is my trash day? What the page says by an address, from a phone, and where nobody knows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
 
+from city.rounds import Collection
 from city.schema import Address, Area
 
 THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
@@ -101,10 +103,6 @@ def test_home_and_the_trash_tile_lead_there(client: FlaskClient) -> None:
 
 
 def test_a_city_without_zones_has_no_such_page(app: Flask, client: FlaskClient) -> None:
-    from dataclasses import replace
-
-    from city.rounds import Collection
-
     held = app.extensions["cityline"]
     held.city = replace(held.city, collection=Collection())
     assert client.get("/trash-day").status_code == 404
