@@ -21,6 +21,9 @@ from city.places import Place
 from city.schema import Case, Service
 
 MOST: Final = 3  # offered at once: more is a list to read, not a question
+MOST_LOOKED_AT: Final = (
+    500  # the newest ones: a spot with thousands of cases must not hold up who tells there
+)
 
 _FILE: Final[dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 _REACH: Final[dict[str, dict[str, float]]] = _FILE["reach"]
@@ -233,7 +236,7 @@ def _around(s: Session, asked: Problem, *, later: bool, strangers: bool) -> Sequ
     )  # fmt: skip
     if strangers:
         rows = rows.where(_is_open_to_strangers(asked.group))
-    return s.execute(rows).all()
+    return s.execute(rows.order_by(Case.opened_at.desc(), Case.id.desc()).limit(MOST_LOOKED_AT)).all()
 
 
 def _is_open_to_strangers(group: str) -> ColumnElement[bool]:

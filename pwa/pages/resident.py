@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, people, photos, queries, reports
+from city import cases, developing, duplicates, nearby, people, photos, queries, reports
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
@@ -166,13 +167,18 @@ def remove_photo(photo_id: str) -> tuple[str, int]:
 
 @bp.get("/report/near")
 def near() -> Response:
-    """Cases that may be the same problem, for ?lat&lon&service."""
+    """Cases that may be the same problem, for ?lat&lon&service, and ?asset where a pole's id is known."""
     g.personal = True
     fix = forms.fix(request.args)
     code = request.args.get("service", "")
     service = next((x for x in access.here().city.services if x.code == code), None)
+    asset = request.args.get("asset", "")
     with access.reading() as s:
-        found = _near(s, service, Place(*fix.point, "gps", accuracy_m=fix.metres)) if fix and service else []
+        thing = nearby.by_ids(s, [int(asset)]) if re.fullmatch(r"[0-9]{1,15}", asset) else {}
+        place = Place(*fix.point, "gps", accuracy_m=fix.metres) if fix else None
+        if place and thing:
+            place = replace(place, source="asset", asset_id=int(asset))
+        found = _near(s, service, place) if place and service else []
         return render("resident/_near.html", found=found)
 
 

@@ -228,6 +228,15 @@ def test_looking_takes_the_same_few_statements_however_many_lie_there(town: Town
     assert sent[0] == sent[1] <= 3
 
 
+def test_a_spot_with_very_many_cases_is_not_read_to_its_end(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "MOST_LOOKED_AT", 2)
+    with town.at_work() as scene:
+        told = [scene.report(at=town.now - timedelta(hours=n)).case.number for n in range(3)]
+        assert sorted(offered(scene)) == told[:2]
+
+
 def test_the_index_over_cell_and_time_is_what_is_read(town: Town) -> None:
     with town.at_work() as scene:
         asked: list[tuple[str, Any]] = []

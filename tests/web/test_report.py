@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -251,6 +252,21 @@ def test_the_same_problem_joins_the_case(town: Town, client: FlaskClient, post: 
     assert sent.headers["Location"] == "/sent/26-000001-B"
     assert count(town, Case) == 1
     assert "You are added" in client.get(sent.headers["Location"]).get_data(as_text=True)
+
+
+def test_the_lamp_beside_the_chosen_one_is_another_case(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        poles = [
+            Asset(kind="pole", number=f"20-{n}", lat=39.6, lon=-71.2 + n / 4000, cell="x", address="")
+            for n in range(2)
+        ]
+        scene.s.add_all(poles)
+        scene.s.flush()
+        one, beside = (pole.id for pole in poles)
+        scene.report(place=replace(LAMP, source="asset", asset_id=one))
+    for asset, found in ((one, True), (beside, False), ("", True), ("nonsense", True), ("9" * 30, True)):
+        asked = HERE | {"service": "light-out", "asset": str(asset)}
+        assert ("26-000001" in client.get("/report/near", query_string=asked).text) is found
 
 
 def test_near_cases_come_as_a_fragment_without_what_is_private(town: Town, client: FlaskClient) -> None:
