@@ -37,11 +37,19 @@ def nearest(s: Session, kind: str, point: Point) -> list[Near]:
     return sorted((n for n in found if n.metres <= REACH_METRES), key=lambda n: (n.metres, n.asset.number))
 
 
-def named(s: Session, number: str, kind: str | None) -> Asset | None:
-    """The thing with this number on it, in capitals or as written; of `kind` before any other."""
+def named(s: Session, number: str, kind: str | None, near: Point | None = None) -> Asset | None:
+    """The thing with this number on it, in capitals or as written; of `kind` before any other.
+
+    A utility may give its poles the numbers of the city's: of several the nearest to `near`.
+    """
     numbers = {number, number.upper()}
     rows = s.scalars(select(Asset).where(Asset.number.in_(numbers), Asset.retired_at.is_(None)))
-    return min(rows, key=lambda asset: (asset.kind != kind, asset.id), default=None)
+
+    def least(asset: Asset) -> tuple[bool, float, int]:
+        metres = distance(near, Point(asset.lat, asset.lon)) if near else 0.0
+        return asset.kind != kind, metres, asset.id
+
+    return min(rows, key=least, default=None)
 
 
 def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:

@@ -91,18 +91,17 @@ def _place(s: Session, op: Operation) -> Place | None:
 
     A point chooses no pole by itself, however near one stands: nobody has seen that choice.
     """
+    lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
+    point = Point(lat, lon) if lat is not None and lon is not None else None
+    if point and (abs(point.lat) > 90 or abs(point.lon) > 180):
+        raise Refused("malformed")
     number, service = work.text(op, "asset").strip(), s.get(Service, work.text(op, "service"))
-    asset = nearby.named(s, number, service.asset_kind if service else None) if number else None
+    asset = nearby.named(s, number, service.asset_kind if service else None, point) if number else None
     if asset:
         return nearby.place_of(asset)
-    lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
-    if lat is not None and lon is not None:
-        if abs(lat) > 90 or abs(lon) > 180:
-            raise Refused("malformed")
-        return Place(
-            lat, lon, "gps" if accuracy is not None else "pin",
-            _label(s, Point(lat, lon), work.text(op, "address")), accuracy,
-        )  # fmt: skip
+    if point:
+        label = _label(s, point, work.text(op, "address"))
+        return Place(point.lat, point.lon, "pin" if accuracy is None else "gps", label, accuracy)
     # The city's own layers only: nobody waits for another server inside a transaction.
     found = places.find(s, work.text(op, "address"), limit=2)
     return found[0] if len(found) == 1 and not found[0].vague else None

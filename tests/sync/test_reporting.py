@@ -282,6 +282,19 @@ def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
         assert chosen.asset.kind == "pole", "a lamp's report means the pole of that number, not the basket"
 
 
+def test_of_two_poles_with_one_number_the_one_beside_the_phone_is_meant(
+    engine: Engine, nia: Resident
+) -> None:
+    with transaction(engine) as s:
+        for owner, lat in (("", 39.61), ("Harbor Electric", 39.6)):
+            s.add(Asset(kind="pole", number="1", owner=owner, address="", lat=lat, lon=-71.2, cell=""))
+    nia.exchange(report(nia, lat=39.6001, lon=-71.2, asset="1"))
+    with reading(engine) as s:
+        asset = s.scalars(select(Report)).one().case.asset
+        assert asset
+        assert asset.owner == "Harbor Electric"
+
+
 def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     job = luis.job(lamp)
     start = luis.op("start", job)
