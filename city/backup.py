@@ -27,11 +27,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, db, disk, dumps, erasures, photos, policies
+from city import cityfile, db, disk, dumps, erasures, photos, policies, stores
 from city.lifecycle import Refused
-from city.photos import FolderStore, Store, StoreDown
 from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.settings import Settings
+from city.stores import FolderStore, Store, StoreDown
 
 FORMAT = 1
 MANIFEST, PHOTOS, POOL = "manifest.json", "photos.txt", "photos"
@@ -67,7 +67,7 @@ def make(
     """Makes a backup below `to` and returns its folder; phones may then forget what it holds.
 
     Raises Refused `backup_running` or `backup_exists` (one of this second), dumps.DumpFailed,
-    photos.StoreDown or OSError; then there is no new backup, and the next one clears away what was begun.
+    stores.StoreDown or OSError; then there is no new backup, and the next one clears away what was begun.
     Older ones that are damaged are logged, and hinder nothing.
     """
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -280,7 +280,7 @@ def _names(folder: Path, manifest: Manifest) -> list[str]:
     if fault := _fault_in(folder, manifest, PHOTOS):
         raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS}: {fault}")
     names = (folder / PHOTOS).read_text(errors="replace").split()
-    if wrong := next((name for name in names if not photos.HASH.fullmatch(name)), None):
+    if wrong := next((name for name in names if not stores.HASH.fullmatch(name)), None):
         raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS} names {wrong[:80]!r}")
     return names
 

@@ -21,7 +21,18 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, developing, events, geo, nearby, people, photos, promises, reports
+from city import (
+    bulk,
+    demo_figures,
+    developing,
+    events,
+    geo,
+    nearby,
+    people,
+    promises,
+    reports,
+    stores,
+)
 from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
@@ -541,7 +552,7 @@ def _again() -> float:
 
 def _album(settings: Settings) -> dict[str, developing.Developed]:
     """The drawn pictures by name; their bytes are in the store when this returns."""
-    store = photos.open_store(settings)
+    store = stores.open_store(settings)
     album = {path.stem: developing.develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
     for picture in album.values():
         names = _names(picture)

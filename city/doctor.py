@@ -10,11 +10,11 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, boots, db, events, notices, photos
+from city import backup, boots, db, events, notices, photos, stores
 from city.backup import MANIFEST
-from city.photos import Store
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
 from city.settings import Settings
+from city.stores import Store
 
 OK, LOOK, WRONG = "ok", "look", "wrong"
 
@@ -193,7 +193,7 @@ def _photos(s: Session, store: Store, whole: bool) -> Finding:
     rows = list(s.scalars(asked if whole else asked.limit(PHOTOS)))
     try:
         missing = list(_missing(rows, store, whole))
-    except photos.StoreDown as fault:
+    except stores.StoreDown as fault:
         return Finding("photos", WRONG, f"They cannot be looked at: {fault}.")
     if missing:
         words = f"{len(missing)} of {len(rows)} are not in the store, the first: {missing[0]}."

@@ -2,18 +2,13 @@
 
 import hashlib
 import logging
-import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
-from urllib.parse import parse_qs, urlsplit
+from typing import BinaryIO
 
-from boto3.session import Session as Boto
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -23,7 +18,7 @@ from city.db import reading, transaction
 from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
 from city.schema import DeclaredPhoto, Erasure, Photo
-from city.settings import Settings
+from city.stores import Store
 
 MAX_PHOTOS = 5
 
@@ -35,7 +30,6 @@ FORM = "form:"  # how `staged_for` begins for a resident's form
 # A folder is written before its row is committed: a young one without a row may only be early.
 FOLDER_GRACE = timedelta(hours=1)
 
-HASH = re.compile("[0-9a-f]{64}")  # what bytes in a store are called
 log = logging.getLogger(__name__)
 
 
@@ -122,177 +116,6 @@ def attach(
     s.refresh(photo)
     if photo.case_id != case_id:
         raise Refused("photo_attached", photo=photo.id)
-
-
-class StoreDown(Exception):
-    """The store cannot be reached or used. The photo is safe where it was; try again later."""
-
-
-class Store(Protocol):
-    """Where JPEGs are kept for good, each under its SHA-256. Every method may raise StoreDown."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Returns once the bytes would survive a power cut."""
-
-    def get(self, name: str) -> bytes:
-        """The bytes; raises KeyError where there are none."""
-
-    def has(self, name: str) -> bool:
-        """Whether there are bytes under that name, without reading them."""
-
-    def delete(self, name: str) -> None:
-        """Removes the bytes; none there is no fault."""
-
-    def check(self) -> None:
-        """Returns when the store could take a photo now."""
-
-
-def open_store(settings: Settings) -> Store:
-    """The store that `photo_store` names: `file:/abs/folder` or `s3://bucket?endpoint=https://…`."""
-    url = settings.photo_store
-    if url.startswith("file:"):
-        return FolderStore(Path(url.removeprefix("file:")))
-    parts = urlsplit(url)
-    return BucketStore(parts.netloc, parts.path.strip("/"), parse_qs(parts.query).get("endpoint", [None])[0])
-
-
-class FolderStore:
-    """Files `ab/cd/<sha256>.jpg` in a folder of this machine. A file once there is never written again."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def put(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file():
-                self._write(path, data)
-            # Also for a file found there: whoever wrote it may have died before this step.
-            for folder in (path.parent, path.parent.parent, self._root):
-                disk.sync(folder)
-        except OSError as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def get(self, name: str) -> bytes:
-        path = self._path(name)
-        try:
-            if not path.is_file():  # a pipe in its place would be waited at for ever
-                raise KeyError(name)
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise KeyError(name) from None
-        except OSError as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def has(self, name: str) -> bool:
-        return self._path(name).is_file()
-
-    def names(self) -> Iterator[str]:
-        """Every hash that has bytes here."""
-        return (path.stem for path in self._root.glob("??/??/*.jpg") if HASH.fullmatch(path.stem))
-
-    def delete(self, name: str) -> None:
-        path = self._path(name)
-        try:
-            # The star: an erasure must also take what a killed process left half written.
-            for found in path.parent.glob(f"{name}.*"):
-                found.unlink(missing_ok=True)
-            if path.parent.exists():
-                disk.sync(path.parent)
-        except OSError as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def check(self) -> None:
-        probe = self._root / f"check-{uuid.uuid4()}"
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            disk.write(probe, b"photo store")
-            probe.unlink()
-        except OSError as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def _path(self, name: str) -> Path:
-        _valid(name)
-        return self._root / name[:2] / name[2:4] / f"{name}.jpg"
-
-    def _write(self, path: Path, data: bytes) -> None:
-        part = path.with_suffix(f".{uuid.uuid4()}.part")
-        try:
-            disk.write(part, data)
-            part.rename(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-
-
-class BucketStore:
-    """Objects `<sha256>.jpg` in a bucket that speaks S3 and exists already. Credentials: the usual AWS_*."""
-
-    def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
-        self._bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
-        # Short waits: a person may be standing on the pavement behind this call, and the worker tries again.
-        config = Config(
-            connect_timeout=3,
-            read_timeout=10,
-            retries={"mode": "standard", "total_max_attempts": 2},
-            signature_version="s3v4",
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            # Checksum trailers are younger than many S3 servers.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        boto = Boto()
-        self._client = boto.client(
-            "s3", endpoint_url=endpoint, config=config, region_name=boto.region_name or "us-east-1"
-        )
-
-    def put(self, name: str, data: bytes) -> None:
-        try:
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._key(name), Body=data, ContentType="image/jpeg"
-            )
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def get(self, name: str) -> bytes:
-        try:
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] == "NoSuchKey":
-                raise KeyError(name) from None
-            raise StoreDown(str(fault)) from fault
-        except BotoCoreError as fault:
-            raise StoreDown(str(fault)) from fault
-        return body
-
-    def has(self, name: str) -> bool:
-        try:
-            self._client.head_object(Bucket=self._bucket, Key=self._key(name))
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return False
-            raise StoreDown(str(fault)) from fault
-        except BotoCoreError as fault:
-            raise StoreDown(str(fault)) from fault
-        return True
-
-    def delete(self, name: str) -> None:
-        try:
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def check(self) -> None:
-        try:
-            self._client.head_bucket(Bucket=self._bucket)
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
-
-    def _key(self, name: str) -> str:
-        _valid(name)
-        return f"{self._prefix}{name}.jpg"
 
 
 def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Sequence[str] = ()) -> int:
@@ -512,12 +335,6 @@ def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
         disk.write(folder / f"{size}.jpg", jpeg)
     disk.sync(folder)
     disk.sync(folder.parent)
-
-
-def _valid(name: str) -> None:
-    # Names come out of URLs too: nothing but a hash may become a path.
-    if not HASH.fullmatch(name):
-        raise KeyError(name)
 
 
 def _put(store: Store, var: Path, photo: Photo) -> None:

@@ -15,8 +15,8 @@ from city.developing import Box, Developed
 from city.erasures import Redacted
 from city.events import Actor
 from city.lifecycle import Refused, may
-from city.photos import Store
 from city.schema import Case, Erasure, Photo
+from city.stores import Store
 
 MOST_BOXES = 20
 LEAST = 0.1  # percent of an edge; less is a slip of the finger

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import assets, cases, erasures, events, geo, locks, people, photos, places, promises
+from city import assets, cases, erasures, events, geo, locks, people, photos, places, promises, stores
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
@@ -294,7 +294,7 @@ def told_at(s: Session, report: Report, case: Case) -> datetime | None:
     return sent or closed_at
 
 
-def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
+def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
     The log keeps its lines and commitments and still verifies. The list of erasures is what a restored
@@ -304,7 +304,7 @@ def erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Act
     return _erase(s, report, store, var, by=by, at=at)
 
 
-def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, at: datetime) -> bool:
+def erase_again(s: Session, erased: Erased, store: stores.Store, var: Path, *, at: datetime) -> bool:
     """Does once more what was decided before a restore; False where there is nothing to do.
 
     What came after the backup is not here, but may come again from its phone: take() refuses it.
@@ -318,7 +318,7 @@ def erase_again(s: Session, erased: Erased, store: photos.Store, var: Path, *, a
     return _erase(s, report, store, var, by=people.THE_SYSTEM, at=at)
 
 
-def _erase(s: Session, report: Report, store: photos.Store, var: Path, *, by: Actor, at: datetime) -> bool:
+def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     if report.erased_at:
         return False
     locks.lock(s, report.case)

@@ -14,9 +14,9 @@ from city import backup, boots, cityfile, db, dumps, erasures, photos, redaction
 from city.backup import Manifest, Told
 from city.erasures import Erased, Redacted
 from city.lifecycle import Refused
-from city.photos import Store
 from city.schema import Backup, Photo
 from city.settings import Settings
+from city.stores import Store
 
 MARK = "restoring"  # in the var folder while a restore is not finished: nobody may start on half of one
 

@@ -24,9 +24,9 @@ from city.lifecycle import (
     MOVES,
     SUPERVISOR,
 )
-from city.photos import Store
 from city.schema import Case, Report
 from city.settings import Settings
+from city.stores import Store
 
 T = TypeVar("T")
 

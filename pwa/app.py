@@ -13,7 +13,7 @@ from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from city import db, developing, photos, restoring
+from city import db, developing, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.pages import (
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         BABEL_DEFAULT_TIMEZONE="UTC",
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    held = access.Cityline(settings, city, engine, photos.open_store(settings), version=version)
+    held = access.Cityline(settings, city, engine, stores.open_store(settings), version=version)
     if now:
         held.now = now
     held.looked_at = held.now()

@@ -240,13 +240,13 @@ def device_revoke(device_id: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def device_import(file: Path) -> None:
     """Takes the work in FILE, which a phone without signal wrote. Taking it again changes nothing."""
-    from city import photos
+    from city import stores
     from sync import carried, protocol, push
 
     settings = _settings()
     engine = _engine(settings)
     try:
-        store = photos.open_store(settings)
+        store = stores.open_store(settings)
         counted = carried.take(
             engine, store, settings, disk.read(file, carried.MOST_BYTES), datetime.now(UTC)
         )

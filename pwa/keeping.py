@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from city import backup, db, doctor, dumps, photos, restoring
+from city import backup, db, doctor, dumps, restoring, stores
 from city.settings import read
 from pwa.progress import Progress
 
@@ -42,9 +42,9 @@ def make(to: Path, keep: int | None) -> None:
     try:
         with closing(Progress("photos")) as told:
             folder, manifest = backup.make(
-                engine, settings, photos.open_store(settings), to, at=datetime.now(UTC), told=told
+                engine, settings, stores.open_store(settings), to, at=datetime.now(UTC), told=told
             )
-    except (dumps.DumpFailed, photos.StoreDown, OSError) as fault:
+    except (dumps.DumpFailed, stores.StoreDown, OSError) as fault:
         raise click.ClickException(f"{fault}. There is no new backup.") from None
     finally:
         engine.dispose()
@@ -67,14 +67,14 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     try:
         with closing(Progress("photos")) as told:
             done = restoring.restore(
-                settings, source, photos.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
+                settings, source, stores.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
                 told=told,
             )  # fmt: skip
     except restoring.Damaged as damaged:
         for fault in damaged.faults:
             click.echo(fault, err=True)
         raise click.ClickException(f"{damaged}. Nothing was changed.") from None
-    except (dumps.DumpFailed, photos.StoreDown, OSError) as fault:
+    except (dumps.DumpFailed, stores.StoreDown, OSError) as fault:
         raise click.ClickException(f"{fault}. Mend that and run it again.") from None
     manifest = done.manifest
     click.echo(f"{done.folder} is back: the city as it was at {manifest.made_at}, line {manifest.seq}.")
@@ -98,7 +98,7 @@ def examine(whole: bool) -> None:
     """Says in a line each whether all is well; ends with 1 where something is wrong."""
     settings = read()
     engine = db.connect(settings.database_url)
-    found = doctor.examine(engine, settings, photos.open_store(settings), datetime.now(UTC), whole=whole)
+    found = doctor.examine(engine, settings, stores.open_store(settings), datetime.now(UTC), whole=whole)
     engine.dispose()
     for finding in found:
         mark = click.style(f"{finding.mark:5}", fg=COLOURS[finding.mark])

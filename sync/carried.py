@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from city import developing, people, photos
+from city import developing, people, photos, stores
 from city.db import reading
 from city.events import Actor
 from city.lifecycle import Refused
@@ -28,7 +28,7 @@ BATCH_BYTES = 200_000
 MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third longer in letters
 
 
-def take(engine: Engine, store: photos.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
+def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
     """Takes all that is in `file`. Returns how often each result was given, with `photos`, `photos_refused`.
 
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
@@ -101,7 +101,7 @@ def _batches(ops: list[Any]) -> Iterator[list[Any]]:
 
 def _photo(
     engine: Engine,
-    store: photos.Store,
+    store: stores.Store,
     settings: Settings,
     device_id: str,
     photo: dict[str, str],

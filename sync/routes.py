@@ -28,7 +28,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import boots, developing, logins, people, photos, reports
+from city import boots, developing, logins, people, photos, reports, stores
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
@@ -54,7 +54,7 @@ class Instance(Protocol):
 
     settings: Settings
     engine: Engine
-    store: photos.Store
+    store: stores.Store
     now: Callable[[], datetime]
 
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from city import queries, redactions
 from city.developing import Box
 from city.lifecycle import Refused
-from city.photos import StoreDown
 from city.schema import Case, Photo
+from city.stores import StoreDown
 from pwa import access, errors
 from pwa.fragments import go, render
 

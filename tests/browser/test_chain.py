@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
-from city import db, developing, events, photos
+from city import db, developing, events, photos, stores
 from city.schema import Case, Photo, Report
 
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -268,7 +268,7 @@ def tab_to(page: Page, selector: str) -> None:
 
 def assert_photos_are_clean(site: Site, number: str) -> None:
     """Every stored size is upright and carries nothing but the picture."""
-    store = photos.open_store(site.settings)
+    store = stores.open_store(site.settings)
     with db.reading(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         rows = list(s.scalars(select(Photo).where(Photo.case_id == case.id)))

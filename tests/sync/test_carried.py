@@ -12,7 +12,7 @@ from flask import Flask
 from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
-from city import photos, queries
+from city import queries, stores
 from city.db import reading, transaction
 from city.lifecycle import Refused
 from city.schema import Device, Photo
@@ -66,7 +66,7 @@ def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, photos.open_store(settings), settings, told, clock()) == {"deposited": 1}
+    assert carried.take(engine, stores.open_store(settings), settings, told, clock()) == {"deposited": 1}
     with reading(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
@@ -78,14 +78,14 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["sha256"] = "0" * 64
-    counted = carried.take(engine, photos.open_store(settings), settings, json.dumps(told).encode(), clock())
+    counted = carried.take(engine, stores.open_store(settings), settings, json.dumps(told).encode(), clock())
     assert counted == {"applied": 1, "photos_refused": 1}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
 def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
     with pytest.raises(Unreadable):
-        carried.take(engine, photos.open_store(settings), settings, text.encode(), clock())
+        carried.take(engine, stores.open_store(settings), settings, text.encode(), clock())
 
 
 def test_a_file_of_somebody_elses_phone_is_refused(
@@ -93,7 +93,7 @@ def test_a_file_of_somebody_elses_phone_is_refused(
 ) -> None:
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
-        carried.take(engine, photos.open_store(settings), settings, told, clock())
+        carried.take(engine, stores.open_store(settings), settings, told, clock())
 
 
 def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_holds(
@@ -105,7 +105,7 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, photos.open_store(settings), settings, told, clock()) == {"deposited": 7}
+    assert carried.take(engine, stores.open_store(settings), settings, told, clock()) == {"deposited": 7}
 
 
 def test_a_busy_database_is_said_and_the_file_can_be_taken_again(

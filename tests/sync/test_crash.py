@@ -16,7 +16,7 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import cityfile, events, people, photos, policies, queries
+from city import cityfile, events, people, photos, policies, queries, stores
 from city.db import reading, transaction
 from city.lifecycle import CREW
 from city.schema import Case, Closure, Crew, Operation, Photo
@@ -112,7 +112,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         _upload(phone, op["photos"][0], data)
         answer = phone.post("/sync/v1/exchange", body)
         assert (answer["results"], answer["want"]) == ([told], [])
-    photos.settle_all(engine, photos.open_store(settings), settings.var, clock())  # as the worker does
+    photos.settle_all(engine, stores.open_store(settings), settings.var, clock())  # as the worker does
     with reading(engine) as s:
         [case] = s.scalars(select(Case))
         assert (case.state, len(queries.evidence(s, case, 1))) == ("closed", 1)

@@ -12,7 +12,7 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, db, dumps, events, photos, reports, restoring
+from city import backup, db, dumps, events, photos, reports, restoring, stores
 from city.schema import Operation, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
@@ -67,7 +67,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
     numbers = [make_lamp(engine, clock) for _ in range(CASES + 1)]
     crew = Careful(luis)
     crew.work(numbers[0], 0)  # what the backup holds too
-    to, store = tmp_path / "backups", photos.open_store(settings)
+    to, store = tmp_path / "backups", stores.open_store(settings)
     backup.make(engine, settings, store, to, at=clock.tick(minutes=1))
     by_hand = tmp_path / "by-hand"
     if way == "by hand":
@@ -137,7 +137,7 @@ def test_a_residents_report_since_the_backup_comes_back(
 def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     app: Flask, engine: Engine, settings: Settings, clock: Clock, tmp_path: Path
 ) -> None:
-    to, store = tmp_path / "backups", photos.open_store(settings)
+    to, store = tmp_path / "backups", stores.open_store(settings)
     nia, data = Resident(app, clock), picture()
     nia.exchange(report(nia, words="Before"))
     backup.make(engine, settings, store, to, at=clock.tick(minutes=1))

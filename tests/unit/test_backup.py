@@ -21,12 +21,12 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, select, text
 
-from city import backup, db, developing, dumps, erasures, events, photos, policies, reports, restoring
+from city import backup, db, developing, dumps, erasures, events, photos, policies, reports, restoring, stores
 from city.lifecycle import Refused
-from city.photos import FolderStore
 from city.places import Place
 from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.settings import Settings
+from city.stores import FolderStore
 from pwa.app import create_app
 from pwa.cli import cli, main
 from sync import memory
@@ -52,8 +52,8 @@ def lived_in(town: Town) -> None:
         scene.report(words="no photo")
 
 
-def store_of(settings: Settings) -> photos.Store:
-    return photos.open_store(settings)
+def store_of(settings: Settings) -> stores.Store:
+    return stores.open_store(settings)
 
 
 def make(town: Town, to: Path, **later: float) -> tuple[Path, backup.Manifest]:
@@ -350,7 +350,7 @@ def test_photos_that_cannot_be_cleared_away_spoil_no_backup(
     (to / "photos" / "ab" / "cd" / f"{stray}.jpg").write_bytes(b"no backup names it")
 
     def full(self: FolderStore, name: str) -> None:
-        raise photos.StoreDown("Read-only file system")
+        raise stores.StoreDown("Read-only file system")
 
     monkeypatch.setattr(FolderStore, "delete", full)
     make(town, to, days=1)
@@ -646,7 +646,7 @@ def dies(*told, **named):
     return really(*told, **named)
 
 setattr(owner, name, dies)
-store = photos.open_store(settings)
+store = stores.open_store(settings)
 if sys.argv[2] == "backup":
     backup.make(db.connect(settings.database_url), settings, store, folder, at=at)
 else:
@@ -667,7 +667,7 @@ def killed(command: str, *told: Any) -> None:
     ("module", "name", "after"),
     [
         ("dumps.disk", "sync", 0),
-        ("photos.FolderStore", "put", 4),
+        ("stores.FolderStore", "put", 4),
         ("backup", "_seal", 0),
         ("backup.json", "dumps", 0),
     ],

@@ -12,7 +12,19 @@ from factories import SECRET, Scene, Town
 from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import func, select
 
-from city import cases, db, erasures, events, importruns, mapping, notices, photos, promises, queries, reports
+from city import (
+    cases,
+    db,
+    erasures,
+    events,
+    importruns,
+    mapping,
+    notices,
+    promises,
+    queries,
+    reports,
+    stores,
+)
 from city.lifecycle import UNDONE, Refused
 from city.schema import (
     Assignment,
@@ -147,7 +159,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
 def test_an_imported_address_can_be_erased_and_stays_erased(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, OPEN)
     with town.at_work() as scene:
-        store, var = photos.open_store(town.settings), town.settings.var
+        store, var = stores.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
         reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=NOW)
     again = put(town, tmp_path, OPEN | {"WORDS": "No light. Call Ann"}, at=LATER)
@@ -163,7 +175,7 @@ def test_words_that_came_later_go_with_an_erasure_as_well(town: Town, tmp_path: 
     put(town, tmp_path, {"WORDS": "No light\nRing Ann", "STAFF": "Fuse"}, at=LATER)
     assert canaries(town, "Ring Ann") == ["event_details"]
     with town.at_work() as scene:
-        store, var = photos.open_store(town.settings), town.settings.var
+        store, var = stores.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
         reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=LATER)
     assert canaries(town, "Ring Ann", "No light") == []

@@ -25,6 +25,7 @@ from city import (
     photos,
     places,
     promises,
+    stores,
     worktime,
 )
 from city.geo import Point, distance
@@ -201,7 +202,7 @@ def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: C
 
 
 def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) -> None:
-    store = photos.open_store(larkhaven.settings)
+    store = stores.open_store(larkhaven.settings)
     with db.reading(larkhaven.engine) as s:
         proven = {(p.case_id, p.cycle) for p in s.scalars(select(Photo).where(Photo.cycle.is_not(None)))}
         for closing in s.scalars(select(Closure).where(Closure.outcome == "fixed")):

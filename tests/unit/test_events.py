@@ -10,7 +10,7 @@ from factories import SECRET, Town
 from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from city import cases, db, events, photos, reports
+from city import cases, db, events, photos, reports, stores
 from city.events import GENESIS, chained
 from city.schema import Base, Clock, Event, EventDetail, Head
 from city.settings import Settings
@@ -190,7 +190,7 @@ def test_the_database_itself_refuses_to_change_the_log(town: Town, attempt: str)
 def test_erasing_a_report_forgets_its_words_and_photos_and_the_chain_still_verifies(
     town: Town, settings: Settings
 ) -> None:
-    store = photos.open_store(settings)
+    store = stores.open_store(settings)
     secret = "Ask for Benita at the blue door"
     with town.at_work() as scene:
         report = scene.report(words=secret, taken=[scene.photo()])

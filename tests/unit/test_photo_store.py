@@ -19,9 +19,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from factories import Town
 
-from city import backup, photos, restoring
-from city.photos import BucketStore, StoreDown
+from city import backup, photos, restoring, stores
 from city.settings import Settings
+from city.stores import BucketStore, StoreDown
 
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET, BUCKET = "larkhaven", "the-keeper-of-the-weir", "photos"
@@ -123,20 +123,20 @@ def sign_in(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> 
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def bucket_store(endpoint: str, bucket: str = BUCKET) -> photos.Store:
+def bucket_store(endpoint: str, bucket: str = BUCKET) -> stores.Store:
     url = f"s3://{bucket}?endpoint={endpoint}"
-    store = photos.open_store(cast("Any", SimpleNamespace(photo_store=url)))
+    store = stores.open_store(cast("Any", SimpleNamespace(photo_store=url)))
     assert isinstance(store, BucketStore)
     return store
 
 
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> photos.Store:
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> stores.Store:
     sign_in(monkeypatch)
     return bucket_store(endpoint)
 
 
-def test_bytes_come_back_as_they_went(store: photos.Store) -> None:
+def test_bytes_come_back_as_they_went(store: stores.Store) -> None:
     store.check()
     data = bytes(range(256)) * 4000
     name = hashlib.sha256(data).hexdigest()
@@ -149,7 +149,7 @@ def test_bytes_come_back_as_they_went(store: photos.Store) -> None:
         store.get(name)
 
 
-def test_objects_are_jpegs_named_by_their_hash(store: photos.Store, endpoint: str) -> None:
+def test_objects_are_jpegs_named_by_their_hash(store: stores.Store, endpoint: str) -> None:
     store.put(NAME, b"a lamp")
     bucket_store(endpoint, f"{BUCKET}/north/weir").put(NAME, b"a lamp")
     client = cast("BucketStore", store)._client
@@ -162,7 +162,7 @@ def test_objects_are_jpegs_named_by_their_hash(store: photos.Store, endpoint: st
 
 @pytest.mark.parametrize(("key", "secret"), [(KEY, SECRET[:-1] + "x"), ("somebody", SECRET)])
 def test_a_forged_signature_is_refused(
-    store: photos.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
+    store: stores.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
 ) -> None:
     store.put(NAME, b"a lamp")
     sign_in(monkeypatch, key, secret)
@@ -179,9 +179,9 @@ def test_a_forged_signature_is_refused(
     store.delete(NAME)
 
 
-def test_a_stranger_without_signature_is_refused(store: photos.Store, endpoint: str) -> None:
+def test_a_stranger_without_signature_is_refused(store: stores.Store, endpoint: str) -> None:
     store.put(NAME, b"a lamp")
-    stranger = photos.Boto().client(
+    stranger = stores.Boto().client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
     )
     with pytest.raises(ClientError, match=r"AccessDenied|403"):
@@ -189,7 +189,7 @@ def test_a_stranger_without_signature_is_refused(store: photos.Store, endpoint: 
     store.delete(NAME)
 
 
-def test_a_missing_bucket_is_down_and_not_created(store: photos.Store, endpoint: str) -> None:
+def test_a_missing_bucket_is_down_and_not_created(store: stores.Store, endpoint: str) -> None:
     elsewhere = bucket_store(endpoint, "elsewhere")
     for use in (elsewhere.check, lambda: elsewhere.put(NAME, b"a lamp"), lambda: elsewhere.get(NAME)):
         with pytest.raises(StoreDown):
@@ -214,13 +214,13 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", ["", "../other/key", "a" * 63])
-def test_a_bucket_knows_only_hashes(store: photos.Store, name: str) -> None:
+def test_a_bucket_knows_only_hashes(store: stores.Store, name: str) -> None:
     with pytest.raises(KeyError):
         store.get(name)
 
 
 def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
-    town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: photos.Store, tmp_path: Path
+    town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: stores.Store, tmp_path: Path
 ) -> None:
     settings = replace(settings, photo_store=f"s3://{BUCKET}?endpoint={endpoint}")
     with town.at_work() as scene:

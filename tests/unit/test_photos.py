@@ -16,11 +16,11 @@ from pictures import BLUE, GREEN, RED, WHITE, encoded, is_upright, opened, plain
 from PIL import Image
 from sqlalchemy import Engine, select
 
-from city import db, developing, disk, photos
+from city import db, developing, disk, photos, stores
 from city.developing import BadPhoto
 from city.lifecycle import Refused
-from city.photos import FolderStore, StoreDown
 from city.schema import Case, Department, Photo, Report, Service
+from city.stores import FolderStore, StoreDown
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -464,8 +464,8 @@ def test_sweeping_before_anything_was_staged(engine: Engine, var: Path) -> None:
     assert photos.sweep(engine, var, NOW) == 0
 
 
-def folder_store(root: Path) -> photos.Store:
-    return photos.open_store(cast("Any", SimpleNamespace(photo_store=f"file:{root}")))
+def folder_store(root: Path) -> stores.Store:
+    return stores.open_store(cast("Any", SimpleNamespace(photo_store=f"file:{root}")))
 
 
 def test_a_folder_store_shards_and_never_writes_a_file_twice(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from city import developing, photos
+from city import developing, photos, stores
 from city.schema import Address, Case, Photo, Report
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -119,7 +119,7 @@ def test_a_photo_that_the_phone_itself_could_not_open_is_taken_as_it_is(
     with town.looking() as scene:
         [photo] = scene.s.scalars(select(Report)).one().photos
         assert photo.upload_sha256 == hashlib.sha256(sent).hexdigest()
-        full = photos.read(photos.open_store(town.settings), town.settings.var, photo, "full")
+        full = photos.read(stores.open_store(town.settings), town.settings.var, photo, "full")
         assert_clean(full)
 
 

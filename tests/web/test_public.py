@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from city import cases, photos, reports
+from city import cases, photos, reports, stores
 from city.schema import Report
 from city.settings import Settings
 
@@ -48,7 +48,7 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
             report.case.number, report.number, report.id, report.photos[0].id if report.photos else "",
             private.case.number, merged.case.number, reports.token_for(SECRET, "canary"),
         )  # fmt: skip
-    store = photos.open_store(settings)
+    store = stores.open_store(settings)
     photos.settle_all(town.engine, store, settings.var, town.now)
     with town.looking() as scene:
         found.photo = scene.s.get_one(Report, found.report_id).photos[0].id

@@ -11,7 +11,7 @@ from pictures import BLUE, about, encoded, opened, quarters
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from city import photos, reports
+from city import photos, reports, stores
 from city.schema import Photo
 
 PAINT = (0x20, 0x24, 0x2B)
@@ -30,7 +30,7 @@ def case(town: Town) -> tuple[str, str, str]:
         number, photo_id = report.case.number, photo.id
         token = reports.token_for(SECRET, report.key)
     photos.settle_all(
-        town.engine, photos.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
+        town.engine, stores.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
     )
     return number, photo_id, token
 
@@ -148,9 +148,9 @@ def test_while_the_store_is_down_it_says_what_was_done(
     is_left: bool,
 ) -> None:
     def down(*_: object) -> None:
-        raise photos.StoreDown("the store is down")
+        raise stores.StoreDown("the store is down")
 
-    monkeypatch.setattr(photos.FolderStore, method, down)
+    monkeypatch.setattr(stores.FolderStore, method, down)
     answer = cover(do="cover", **BLUE_QUARTER)
     page = html_of(client.get(answer.location) if answer.location else answer)
     assert told in page
