@@ -42,9 +42,13 @@ def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
     would then be the number of something else. A moment does not come again.
     """
     table, first = _table(kind), int(at.timestamp() * 1000) * IDS_A_MILLISECOND
+    after = (s.scalar(select(func.max(table.c.id))) or 0) + 1
     if s.get_bind().dialect.name != "postgresql":
-        return max(first, (s.scalar(select(func.max(table.c.id))) or 0) + 1)
-    return first + int(s.scalar(select(_next_of(table))) or 0) % IDS_A_MILLISECOND
+        return max(first, after)
+    found = first + int(s.scalar(select(_next_of(table))) or 0) % IDS_A_MILLISECOND
+    # An import gives thousands of one moment: what is there already gives way to the next that is free.
+    taken = found < after and s.scalar(select(table.c.id).where(table.c.id == found)) is not None
+    return after if taken else found
 
 
 def dated_ids(s: Session, kind: type[Base], at: datetime) -> Iterator[int]:

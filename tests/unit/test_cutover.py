@@ -128,6 +128,14 @@ def test_a_crew_that_is_not_here_is_told_and_comes_with_the_next_run(town: Town,
         assert [scene.case(f"26-00000{n}").state for n in (1, 2)] == ["assigned", "assigned"]
 
 
+def test_jobs_of_one_moment_have_ids_of_their_own(town: Town, tmp_path: Path) -> None:
+    jobs = [{"ID": str(n), "TEAM": "Bulbs"} for n in range(6)]
+    put(town, tmp_path, *jobs[:3], *({"ID": str(n)} for n in range(3, 6)))
+    assert put(town, tmp_path, *jobs).more["updated"] == 3
+    with town.looking() as scene:
+        assert len(set(scene.s.scalars(select(Assignment.id)))) == 6
+
+
 def test_a_crew_of_ours_needs_no_line_in_the_mapping(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {"TEAM": "trees"})
     with town.looking() as scene:
