@@ -471,7 +471,8 @@ def test_a_real_table_adds_up_and_its_times_come_back(
     assert first.rejected == 0
     with db.reading(town.engine) as s:
         checked, wrong = realtables.times(s, table, real_data)
-        assert checked > 1.5 * table.rows * (table.name != "newhaven")
+        # Every opening, and of most a closing; of New Haven's too few closings say when.
+        assert checked >= (1.0 if table.name == "newhaven" else 1.5) * table.rows
         assert wrong == []
         assert events.verify(s) == []
     second = take(town, file, how)
