@@ -112,7 +112,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     [report], [closing] = case.reports, case.closures
     assert (case.state, case.outcome, case.service_code) == ("closed", "fixed", "light-flickering")
     assert report.words == "Flickers and hums.\nBehind the mill"
-    assert report.address == "207 Anselm Street"  # what the city itself calls that point
+    assert report.address == "near 207 Anselm Street"  # what the city itself calls that point
     with db.reading(site.engine) as s:
         photos = s.scalars(select(Photo).where(Photo.case_id == case.id, Photo.stored_at.is_not(None))).all()
         assert {(photo.report_id, photo.closure_id) for photo in photos} == {

@@ -43,6 +43,7 @@ EXPECTED = {
     "dispatch.show": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.ask_erasure": {DISPATCHER, "administrator"},
     "dispatch.erase": {DISPATCHER, "administrator"},
+    "redaction": {DISPATCHER, SUPERVISOR},
 }
 # Answers of field sync, which knows phones and not pages.
 OWN_GUARD = ("sync",)
