@@ -464,7 +464,7 @@ class TestTheVerbs:
             f"/dispatch/cases/{lamp}/closure", outcome="fixed", photos=(io.BytesIO(b"%PDF-1.7"), "a.jpg")
         )
         assert answer.status_code == 422
-        assert "JPEG, PNG or WebP" in html_of(answer)
+        assert "That file is not a photo we can read" in html_of(answer)
         assert state_of(town, lamp) == "new"
 
     def test_a_note_is_kept_and_an_empty_one_is_not(
