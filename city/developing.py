@@ -5,7 +5,7 @@ import io
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import BinaryIO
@@ -18,6 +18,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
+
+from city.av1 import coded_sizes
 
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
 MAX_UPLOAD = 20_000_000  # bytes
@@ -39,8 +41,20 @@ PAINT = "#20242b"  # what covers a part of a photo
 # What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
 AVIF_BRANDS = {b"avif", b"avis"}
-# Each picture's size as it is coded. The decoder tells the size after cropping and refuses a larger picture.
-CODED_SIZE = re.compile(rb"ispe\0.{3}(.{4})(.{4})", re.DOTALL)
+
+# Each HEIC picture's size as it is coded, which its decoder holds it to.
+_HEIC_SIZE = re.compile(rb"ispe(?=\0.{3}(.{4})(.{4}))", re.DOTALL)
+
+
+def _heic_sizes(data: bytes) -> list[int]:
+    return [int.from_bytes(w, "big") * int.from_bytes(h, "big") for w, h in _HEIC_SIZE.findall(data)] or [0]
+
+
+# How many pixels are unpacked, whatever is cropped or shrunk away afterwards and not told before.
+CODED_SIZES: dict[type[ImageFile], Callable[[bytes], list[int]]] = {
+    HeifImageFile: _heic_sizes,
+    AvifImageFile: coded_sizes,
+}
 
 # A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
 Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS.values())
@@ -207,17 +221,11 @@ def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
     # Where the picture that a HEIC calls its main one cannot be found, the only other one must be meant.
     if kind is HeifImageFile and not file.info["primary"] and getattr(file, "n_frames", 1) > 1:
         raise BadPhoto("broken")
-    if kind is HeifImageFile and any(size > MAX_PIXELS[kind] for size in _coded_sizes(data)):
+    if kind in CODED_SIZES and max(CODED_SIZES[kind](data)) > MAX_PIXELS[kind]:
         raise BadPhoto("too_many_pixels")
     if kind is JpegImageFile:
         _skip_detail(file)
     return file
-
-
-def _coded_sizes(data: bytes) -> Iterator[int]:
-    """How many pixels each picture of a HEIC is unpacked to, whatever is cropped away from it afterwards."""
-    for width, height in CODED_SIZE.findall(data):
-        yield int.from_bytes(width, "big") * int.from_bytes(height, "big")
 
 
 def _skip_detail(file: ImageFile) -> None:

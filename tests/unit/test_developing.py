@@ -290,6 +290,35 @@ def test_a_heic_that_crops_a_bomb_to_a_stamp_is_refused_before_it_is_unpacked(
     cropped = large.replace(b"colr" + profile, clap)
     assert cropped != large
     assert refused(cropped) == "too_many_pixels"
+    # A name that is not meant, right before the one that is.
+    sizes = developing.CODED_SIZES[developing.HeifImageFile]
+    assert 1600 * 1600 in sizes(b"ispe" + bytes(7) + cropped[cropped.index(b"ispe") :])
+
+
+@pytest.mark.parametrize("reserved", [0, 0x81])  # decoders do not mind them
+def test_an_avif_that_calls_a_bomb_a_stamp_is_refused_before_it_is_unpacked(
+    monkeypatch: pytest.MonkeyPatch, reserved: int
+) -> None:
+    monkeypatch.setitem(developing.MAX_PIXELS, developing.AvifImageFile, 1_000_000)
+    for more in ({}, {"save_all": True, "append_images": [Image.new("RGB", (1600, 1600), BLUE)]}):
+        large = encoded(Image.new("RGB", (1600, 1600), RED), "AVIF", speed=10, **more)
+        stamp = large.replace(struct.pack(">II", 1600, 1600), struct.pack(">II", 64, 64))
+        stamp = stamp.replace(struct.pack(">HH", 1600, 1600), struct.pack(">HH", 64, 64))
+        stamp = stamp.replace(b"mdat\x12\0\x0a", bytes([*b"mdat\x12\0", 0x0A | reserved]))
+        assert stamp != large
+        assert refused(stamp) == "too_many_pixels"
+
+
+def test_an_avif_that_names_its_parts_a_thousand_million_times_is_broken_at_once() -> None:
+    whole = encoded(quarters(), "AVIF")
+    at = whole.index(b"iloc") + 8  # no offsets, no lengths, as many items as can be, each of as many pieces
+    assert refused(whole[:at] + b"\0\0\xff\xff" + b"\0\x01\0\0\xff\xff" * 70_000) == "broken"
+
+
+def test_an_avif_without_its_stream_is_broken() -> None:
+    whole = encoded(quarters(), "AVIF")
+    assert refused(whole.replace(b"\x12\0\x0a", b"\x12\0\x32")) == "broken"
+    assert refused(whole.replace(b"iloc", b"ilog")) == "broken"
 
 
 def test_a_heic_made_of_tiles_is_one_picture_and_without_its_tiles_is_none() -> None:
