@@ -48,6 +48,8 @@ _BROKEN_ZIP = (
 
 def is_one(path: Path) -> bool:
     """Whether the file begins like a .shp or a .zip. False as well where it cannot be read."""
+    if not path.is_file():  # a pipe in its place would be waited at for ever
+        return False
     try:
         with path.open("rb") as file:
             return file.read(4).startswith((_SHP, _ZIP))
