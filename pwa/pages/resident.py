@@ -446,8 +446,14 @@ def _begin_another(form: ReportForm, number: str) -> Response:
 
 
 def _unasked(form: ReportForm) -> bool:
-    """Whether nobody has seen yet what is near. Whoever called 911 just now is not held up by it."""
-    return form.seen is None and form.join is None and not form.danger
+    """Whether nobody has seen yet what is near.
+
+    Whoever called 911 just now is not held up by it, nor whoever sends before the quick form has shown it:
+    the board says what that report is probably one with. Without script the page in between is the only
+    place to ask.
+    """
+    is_quick = "HX-Request" in request.headers
+    return form.seen is None and form.join is None and not form.danger and not is_quick
 
 
 def _telling(form: ReportForm, spot: Spot) -> reports.Telling:

@@ -632,7 +632,7 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
 
 DIES = """
 import os, pickle, signal, sys
-from city import backup, db, dumps, photos, reports, restoring
+from city import backup, db, dumps, photos, reports, restoring, stores
 
 settings, folder, at, module, name, after = pickle.loads(bytes.fromhex(sys.argv[1]))
 owner = eval(module)

@@ -245,6 +245,16 @@ def test_without_script_a_near_case_is_asked_about_once(town: Town, post: Fill) 
     assert post(**HERE, seen=value_of(page, "seen")).headers["Location"] == "/sent/26-000002-A"
 
 
+def test_the_quick_form_is_never_held_up_by_a_near_case(
+    town: Town, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+    data = {"csrf_token": token(), "key": KEY, "group": "streetlight"} | HERE
+    sent = client.post("/report", data=data, headers={"HX-Request": "true"})
+    assert sent.headers["HX-Redirect"] == "/sent/26-000002-A"
+
+
 def test_the_same_problem_joins_the_case(town: Town, client: FlaskClient, post: Fill) -> None:
     with town.at_work() as scene:
         scene.report(place=LAMP)

@@ -34,7 +34,7 @@ export async function placeMap(room, choose, pin) {
   room.addEventListener("click", ({ target }) => {
     const button = /** @type {HTMLElement} */ (target).closest("button");
     const [x = 0, y = 0] = (button?.dataset["pan"] ?? "").split(" ").map((step) => Number(step) * STEP);
-    if (button?.dataset["pan"]) map.panBy([x, y]);
+    if (button?.dataset["pan"]) map.panBy([x, y], { animate: false }); // the cross is where the next key finds it
     if (button?.dataset["pin"] === undefined) return;
     const { lat: y0, lng: x0 } = map.getCenter();
     pin(y0, x0);
