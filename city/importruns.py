@@ -55,9 +55,10 @@ def undo(s: Session, number: int, *, at: datetime) -> Undone:
         raise Refused("unknown_run", run=number)
     if run.undone_at:
         raise Refused("run_undone", run=number)
+    held = _lock(s, number)
     changes = list(s.scalars(select(ImportChange).where(ImportChange.run_id == number)))
-    brought = _lock(s, _brought(number))
-    changed = _lock(s, select(ImportChange.case_id).where(ImportChange.run_id == number))
+    brought = {case_id: held[case_id] for case_id in s.scalars(_brought(number))}
+    changed = {change.case_id: held[change.case_id] for change in changes}
     _refuse_touched(s, brought | changed)
     _refuse_built_on(s, number)
     _remove(s, number, at)
@@ -77,10 +78,18 @@ def _brought(number: int) -> Select[int]:
     return select(Imported.case_id).where(Imported.run_id == number)
 
 
-def _lock(s: Session, ids: Select[int]) -> dict[int, str]:
-    """Holds the cases, in the order in which everybody does, and gives their numbers."""
-    asked = select(Case.id, Case.number).where(Case.id.in_(ids)).order_by(Case.id).with_for_update()
-    return dict(s.execute(asked).all())
+def _changed(number: int) -> Select[int]:
+    return select(ImportChange.case_id).where(ImportChange.run_id == number)
+
+
+def _lock(s: Session, number: int) -> dict[int, str]:
+    """Holds all cases that undoing changes, also what seems to repeat one of them, and gives their numbers.
+
+    At once and in the order in which everybody does, so that no verb deadlocks with it; and against whoever
+    would point at them (FOR UPDATE), since their numbers change.
+    """
+    ours = Case.id.in_(_brought(number)) | Case.id.in_(_changed(number)) | Case.twin_id.in_(_brought(number))
+    return dict(s.execute(select(Case.id, Case.number).where(ours).order_by(Case.id).with_for_update()).all())
 
 
 def _refuse_touched(s: Session, numbers: dict[int, str]) -> None:
@@ -95,8 +104,7 @@ def _refuse_touched(s: Session, numbers: dict[int, str]) -> None:
 
 def _refuse_built_on(s: Session, number: int) -> None:
     later = select(ImportChange.run_id).where(ImportChange.run_id > number)
-    own = select(ImportChange.case_id).where(ImportChange.run_id == number)
-    for cases in (_brought(number), own):
+    for cases in (_brought(number), _changed(number)):
         if run := s.scalar(later.where(ImportChange.case_id.in_(cases)).order_by(ImportChange.run_id.desc())):
             raise Refused("run_built_on", run=run)
 
@@ -132,16 +140,15 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         delete(EventDetail).where(EventDetail.seq.in_(select(Event.seq).where(Event.subject.in_(subjects)))),
     ):
         s.execute(gone.execution_options(synchronize_session=False))
-    bare = update(Case).where(Case.id.in_(cases)).execution_options(synchronize_session=False)
+    change = update(Case).execution_options(synchronize_session=False)
+    # What it seemed to repeat was never here.
+    s.execute(change.where(Case.twin_id.in_(cases)).values(twin_id=None))
     s.execute(
-        bare.values(
+        change.where(Case.id.in_(cases)).values(
             number=literal("undone/") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
             lat=None, lon=None, accuracy_m=None, place_source="unknown", address="", cell=None,
             asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None,
         )
     )  # fmt: skip
-    for case in s.scalars(select(Case).where(Case.twin_id.in_(cases))):
-        case.twin_id = None  # what it seemed to repeat was never here
-    s.flush()
     s.execute(delete(Imported).where(Imported.run_id == number))
     s.expire_all()

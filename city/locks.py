@@ -1,4 +1,8 @@
-"""Who may change a case now: the locks that every verb takes first, in one order."""
+"""Who may change a case now: the locks that every verb takes first, in one order.
+
+No verb changes what other rows know a case by, so theirs (FOR NO KEY UPDATE) keeps out other verbs, and
+nobody who only points at the case: a new one that probably repeats it need not wait.
+"""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -12,7 +16,7 @@ _LOCKED = (
     select(Case.id)
     .where(Case.number.in_(bindparam("numbers", expanding=True)))
     .order_by(Case.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 # Few rows each: joined they cost a fifth of a statement each.
 _WHOLE = (
@@ -45,7 +49,8 @@ def lock(s: Session, *cases: Case) -> None:
         s.flush()
     for case in new:
         s.expire(case)  # what was read before the lock may be old by now, lists included
-        s.refresh(case, with_for_update={"of": Case})  # what was joined to it when read is not locked
+        # What was joined to it when it was read is not locked.
+        s.refresh(case, with_for_update={"of": Case, "key_share": True})
         _hold(s, case)
 
 

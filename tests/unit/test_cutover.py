@@ -1,7 +1,9 @@
 """A city leaves its old system: open cases come along, changes follow, and a run can be undone."""
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +20,7 @@ from city import (
     erasures,
     events,
     importruns,
+    locks,
     mapping,
     notices,
     promises,
@@ -411,6 +414,24 @@ def test_what_seemed_to_repeat_an_undone_case_repeats_nothing(town: Town, tmp_pa
         importruns.undo(scene.s, 1, at=LATER)
     with town.looking() as scene:
         assert scene.case("26-000002").twin_id is None
+
+
+def test_undoing_takes_its_cases_in_the_order_in_which_verbs_do(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {})
+    put(town, tmp_path, OPEN, {"ID": "102"})
+
+    def undo() -> None:
+        with town.at_work() as scene:
+            importruns.undo(scene.s, 2, at=LATER)
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            locks.lock(scene.s, scene.case("26-000001"))
+            undoing = pool.submit(undo)
+            threading.Event().wait(0.3)  # until it has come to the lock
+            locks.lock(scene.s, scene.case("26-000002"))
+        undoing.result()
+    assert len(rows_of(town)) == 1
 
 
 def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """What a transaction holds it need not read again, and what it waited for is as the other left it."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from factories import Town
-from sqlalchemy import event
+import pytest
+from factories import Scene, Town
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from city import cases, db, locks
 from city.schema import Case
+
+AT_ONCE = text("SET LOCAL lock_timeout = '500ms'")
 
 
 def test_a_held_case_is_not_read_again(town: Town) -> None:
@@ -73,6 +78,41 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
             assert live is not None
             assert live.crew_id == town.ids["lights"]
         giving.result()
+
+
+HOLDS: dict[str, Callable[[Scene, str], object]] = {
+    "one": lambda scene, number: locks.lock(scene.s, scene.case(number)),
+    "many": lambda scene, number: locks.lock_numbered(scene.s, [number]),
+}
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_a_new_case_that_seems_to_repeat_a_held_one_does_not_wait_for_it(town: Town, hold: str) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    with town.at_work() as scene:
+        HOLDS[hold](scene, number)
+        if town.engine.dialect.name == "sqlite":  # which lets them in one after the other
+            return
+        with town.at_work() as other:
+            other.s.execute(AT_ONCE)
+            other.report().case.twin_id = other.case(number).id
+            other.s.flush()
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+@pytest.mark.parametrize("other_hold", HOLDS)
+def test_two_verbs_on_one_case_come_one_after_the_other(town: Town, hold: str, other_hold: str) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    with town.at_work() as scene:
+        HOLDS[hold](scene, number)
+        if town.engine.dialect.name == "sqlite":  # which lets them in one after the other
+            return
+        with town.looking() as other:
+            other.s.execute(AT_ONCE)
+            with pytest.raises(OperationalError, match="lock timeout"):
+                HOLDS[other_hold](other, number)
 
 
 def _asked(town: Town) -> list[str]:
