@@ -91,7 +91,8 @@ class Sight:
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
     metres: float | None = None
-    old_number: str = ""  # in the system that it was imported from; only where one case was asked for
+    # In the system that it was imported from: only where one case was asked for, and its place is exact.
+    old_number: str = ""
 
     @property
     def thumb(self) -> str | None:
@@ -140,7 +141,9 @@ def public(
         _sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, []), proofs=proofs)
         for c in found
     ]
-    return seen if number is None else [replace(sight, old_number=old_number(s, sight.id)) for sight in seen]
+    if number is None:
+        return seen
+    return [replace(sight, old_number=_formerly(s, c)) for sight, c in zip(seen, found, strict=True)]
 
 
 def public_counts(
@@ -184,7 +187,7 @@ def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") ->
         s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id],
         proofs=_evidence_of(s, [case]),
     )  # fmt: skip
-    return replace(sight, old_number=old_number(s, report.case_id))
+    return replace(sight, old_number=_formerly(s, report.case, report))
 
 
 def is_public(report: Report, case: Case, publish: str) -> bool:
@@ -445,9 +448,7 @@ def _sight(
         photos = [p.id for p in mine.photos]
         tellings.insert(0, Telling(mine.number, mine.taken_at, mine.words, photos, mine=True))
     point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
-    # Who joined later knows the own spot only, not the door that the first reporter stood at.
-    opened = mine is not None and bool(case.reports) and case.reports[0] is mine
-    exact = opened or not case.service.precision_m
+    exact = _is_exact(case, mine)
     seen = rounded(point, 0 if exact else case.service.precision_m) if point else None
     return Sight(
         id=case.id,
@@ -469,6 +470,17 @@ def _sight(
         merged_into=_merged_into(s, case),
         metres=distance(near, seen) if near and seen else None,
     )
+
+
+def _is_exact(case: Case, mine: Report | None = None) -> bool:
+    """Whether its exact place may be known: who joined knows the own spot, not the first reporter's door."""
+    opened = mine is not None and bool(case.reports) and case.reports[0] is mine
+    return opened or not case.service.precision_m
+
+
+def _formerly(s: Session, case: Case, mine: Report | None = None) -> str:
+    """old_number(), where the exact place may be known: the old system's lists tell it by that number."""
+    return old_number(s, case.id) if _is_exact(case, mine) else ""
 
 
 def _proof(case: Case, photos: list[str], *, open_words: bool) -> Proof | None:

@@ -530,9 +530,12 @@ def _case(number: str, too_long: str = "") -> Response:
     """The case's page; `too_long` is what somebody wrote under "not fixed", to be shortened."""
     refused = [("words", errors.words(Refused("words_too_long", most=MAX_WORDS)))] if too_long else []
     with access.reading() as s:
-        found = access.or_404(queries.by_number(s, number) or queries.by_old_number(s, number))
+        ours = queries.by_number(s, number)
+        found = access.or_404(ours or queries.by_old_number(s, number))
         mine = access.own_report(s, found)
         sight = access.or_404(_sight(s, found, mine) if mine or not too_long else None)
+        if not (ours or sight.old_number):  # what the page does not tell leads nowhere either
+            abort(404)
         if number != found.number:
             return go(url_for("resident.case", number=found.number))
         response = render(

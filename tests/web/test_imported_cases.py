@@ -43,6 +43,26 @@ def test_a_private_case_and_a_number_that_nobody_had_are_the_same(
     assert (answer.status_code, "26-0000" in answer.text) == (404, False)
 
 
+@pytest.mark.parametrize(
+    ("link", "led"), [("", (404, False)), ("joiner", (404, False)), ("opener", (303, True))]
+)
+def test_the_old_number_of_a_case_whose_place_is_coarse_is_its_reporters_alone(
+    client: FlaskClient, town: Town, imported: str, link: str, led: tuple[int, bool]
+) -> None:
+    with town.at_work() as scene:
+        case = scene.case(imported)
+        case.service.precision_m = 200
+        opener, joiner = case.reports[0], scene.report(join=imported)
+        scene.s.add_all(
+            SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
+            for token, report in (("opener", opener), ("joiner", joiner))
+        )
+    client.get(f"/s/{link}")
+    page = client.get(f"/case/{imported}")
+    assert page.status_code == 200
+    assert (client.get(f"/case/{OLD['ID']}").status_code, f"formerly {OLD['ID']}" in page.text) == led
+
+
 def test_a_number_of_two_systems_leads_nowhere(
     client: FlaskClient, town: Town, tmp_path: Path, imported: str
 ) -> None:
