@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, boots, db, events, notices, photos, stores
+from city import backup, boots, db, events, notices, photos, stores, strays
 from city.backup import MANIFEST
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
 from city.settings import Settings
@@ -54,6 +54,7 @@ def examine(
                     _letters(s),
                     _log(s, whole),
                     _photos(s, store, whole),
+                    *([_strays(engine, store, now)] if whole else []),
                 ]
     except SQLAlchemyError as fault:
         found.append(Finding("database", WRONG, f"It does not answer: {type(fault).__name__}."))
@@ -205,6 +206,14 @@ def _missing(rows: list[Photo], store: Store, whole: bool) -> Iterator[str]:
     for photo in rows:
         if not all(photos.is_whole(store, n) if whole else store.has(n) for n in photo.sizes.values()):
             yield photo.id
+
+
+def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
+    try:
+        found, names = strays.count(engine, store, now)
+    except stores.StoreDown as fault:
+        return Finding("strays", WRONG, f"The store's names cannot be read: {fault}.")
+    return Finding("strays", LOOK if found else OK, strays.told(found, names))
 
 
 def _span(span: timedelta) -> str:

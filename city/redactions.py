@@ -111,6 +111,7 @@ def _carry_out(
     except BaseException:
         photos.discard(engine, store, names)
         raise
+    photos.keep(store, covered.new)  # found there from a try that was killed, they may just have been swept
     photos.leave_staging(var, became)
     photos.settle_all(engine, store, var, at, only=list(became.values()))
     photos.forget(engine, store, at)

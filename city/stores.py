@@ -1,8 +1,11 @@
 """Stores: where the bytes of photos are kept for good, each under its SHA-256; a folder or a bucket."""
 
+import os
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +38,9 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Removes the bytes; none there is no fault."""
+
+    def names(self, after: str = "", before: datetime | None = None) -> Iterator[str]:
+        """Every hash behind `after` that has bytes here, in order; only those last put before `before`."""
 
     def check(self) -> None:
         """Returns when the store could take a photo now."""
@@ -81,10 +87,6 @@ class FolderStore:
     def has(self, name: str) -> bool:
         return self._path(name).is_file()
 
-    def names(self) -> Iterator[str]:
-        """Every hash that has bytes here."""
-        return (path.stem for path in self._root.glob("??/??/*.jpg") if HASH.fullmatch(path.stem))
-
     def delete(self, name: str) -> None:
         path = self._path(name)
         try:
@@ -93,6 +95,14 @@ class FolderStore:
                 found.unlink(missing_ok=True)
             if path.parent.exists():
                 disk.sync(path.parent)
+        except OSError as fault:
+            raise StoreDown(str(fault)) from fault
+
+    def names(self, after: str = "", before: datetime | None = None) -> Iterator[str]:
+        try:
+            for folder in sorted(self._root.glob("??/??")):
+                if folder.parent.name + folder.name >= after[:4]:
+                    yield from self._names_in(folder, after, before)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -108,6 +118,18 @@ class FolderStore:
     def _path(self, name: str) -> Path:
         _valid(name)
         return self._root / name[:2] / name[2:4] / f"{name}.jpg"
+
+    def _names_in(self, folder: Path, after: str, before: datetime | None) -> list[str]:
+        """Also of what a killed process left half written, which delete() takes with it."""
+        put: dict[str, float] = {}
+        for entry in os.scandir(folder):
+            name = entry.name.partition(".")[0]
+            if HASH.fullmatch(name) and name > after:
+                try:
+                    put[name] = max(put.get(name, 0.0), entry.stat().st_mtime if before else 0.0)
+                except FileNotFoundError:  # erased, or written to its end, while we were looking
+                    continue
+        return sorted(name for name, at in put.items() if before is None or at < before.timestamp())
 
     def _write(self, path: Path, data: bytes) -> None:
         part = path.with_suffix(f".{uuid.uuid4()}.part")
@@ -142,50 +164,58 @@ class BucketStore:
         )
 
     def put(self, name: str, data: bytes) -> None:
-        try:
+        with _asking():
             self._client.put_object(
                 Bucket=self._bucket, Key=self._key(name), Body=data, ContentType="image/jpeg"
             )
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
 
     def get(self, name: str) -> bytes:
-        try:
+        with _asking(name):
             body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] == "NoSuchKey":
-                raise KeyError(name) from None
-            raise StoreDown(str(fault)) from fault
-        except BotoCoreError as fault:
-            raise StoreDown(str(fault)) from fault
         return body
 
     def has(self, name: str) -> bool:
         try:
-            self._client.head_object(Bucket=self._bucket, Key=self._key(name))
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return False
-            raise StoreDown(str(fault)) from fault
-        except BotoCoreError as fault:
-            raise StoreDown(str(fault)) from fault
+            with _asking(name):
+                self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+        except KeyError:
+            return False
         return True
 
     def delete(self, name: str) -> None:
-        try:
+        with _asking():
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
+
+    def names(self, after: str = "", before: datetime | None = None) -> Iterator[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix, StartAfter=f"{self._prefix}{after}.jpg" if after else ""
+        )
+        with _asking():
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    name = entry["Key"].removeprefix(self._prefix).removesuffix(".jpg")
+                    if HASH.fullmatch(name) and (before is None or entry["LastModified"] < before):
+                        yield name
 
     def check(self) -> None:
-        try:
+        with _asking():
             self._client.head_bucket(Bucket=self._bucket)
-        except (ClientError, BotoCoreError) as fault:
-            raise StoreDown(str(fault)) from fault
 
     def _key(self, name: str) -> str:
         _valid(name)
         return f"{self._prefix}{name}.jpg"
+
+
+@contextmanager
+def _asking(name: str = "") -> Iterator[None]:
+    """Makes StoreDown of the client's faults, and KeyError where the server has nothing called `name`."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as fault:
+        code = fault.response["Error"]["Code"] if isinstance(fault, ClientError) else ""
+        if name and code in ("NoSuchKey", "404"):  # a HEAD has no body that could say it in words
+            raise KeyError(name) from None
+        raise StoreDown(str(fault)) from fault
 
 
 def _valid(name: str) -> None:

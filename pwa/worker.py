@@ -12,7 +12,7 @@ from typing import IO
 from flask import Flask
 from sqlalchemy import Engine
 
-from city import cases, db, delivery, duplicates, events, logins, notices, people, photos
+from city import cases, db, delivery, duplicates, events, logins, notices, people, photos, strays
 from city.settings import Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -81,7 +81,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
     ]
-    every_day: list[Job] = [partial(_learn, engine)]
+    every_day: list[Job] = [partial(_learn, engine), partial(strays.sweep, engine, store, settings.var)]
     tidied = learned = float("-inf")
     while not stop.is_set():
         jobs = list(every_second)

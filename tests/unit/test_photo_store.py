@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from factories import Town
 
-from city import backup, photos, restoring, stores
+from city import backup, photos, restoring, stores, strays
 from city.settings import Settings
 from city.stores import BucketStore, StoreDown
 
@@ -160,6 +161,42 @@ def test_objects_are_jpegs_named_by_their_hash(store: stores.Store, endpoint: st
     bucket_store(endpoint, f"{BUCKET}/north/weir").delete(NAME)
 
 
+def test_a_bucket_names_in_order_what_it_has_below_its_prefix(store: stores.Store, endpoint: str) -> None:
+    below = bucket_store(endpoint, f"{BUCKET}/north/weir")
+    names = sorted(hashlib.sha256(b"%d" % n).hexdigest() for n in range(5))
+    for name in names:
+        below.put(name, b"a lamp")
+        assert below.has(name)
+    store.put(NAME, b"a lamp")
+    assert list(below.names()) == names
+    assert list(below.names(names[1])) == names[2:]
+    assert list(store.names()) == [NAME]
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    assert list(below.names(names[1], soon)) == names[2:]
+    assert list(below.names(before=soon - timedelta(hours=1))) == []
+    for name in names:
+        below.delete(name)
+    store.delete(NAME)
+
+
+def test_what_no_photo_needs_is_swept_out_of_a_bucket(
+    town: Town, settings: Settings, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch)
+    store = bucket_store(endpoint, f"{BUCKET}/{town.engine.dialect.name}")
+    with town.at_work() as scene:
+        photo = scene.photo("maroon")
+        scene.report(taken=[photo])
+    photos.settle_all(town.engine, store, settings.var, town.now)
+    store.put(NAME, b"a lamp")
+    later = datetime.now(UTC) + strays.AGE + timedelta(minutes=1)
+    assert strays.sweep(town.engine, store, settings.var, datetime.now(UTC)) == 0
+    assert strays.sweep(town.engine, store, settings.var, later) == 1
+    assert set(store.names()) == set(photo.sizes.values())
+    for name in photo.sizes.values():
+        store.delete(name)
+
+
 @pytest.mark.parametrize(("key", "secret"), [(KEY, SECRET[:-1] + "x"), ("somebody", SECRET)])
 def test_a_forged_signature_is_refused(
     store: stores.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
@@ -207,6 +244,7 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
         lambda: nobody.put(NAME, b""),
         lambda: nobody.get(NAME),
         lambda: nobody.delete(NAME),
+        lambda: list(nobody.names()),
     ):
         with pytest.raises(StoreDown):
             use()
