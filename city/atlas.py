@@ -22,9 +22,8 @@ from city.geo import METRES_A_DEGREE, Point
 from city.ranges import Block, Range
 
 BEYOND_NUMBERS: Final = 20  # a range ends at the last house of its day; a newer one comes soon after it
-VAGUE_METRES: Final = 100.0
-# So near to its lot is a house that was worked out by ranges, 19 times of 20: bin/bench geocode.
-WORKED_OUT_METRES: Final = 65.0
+# A phone's fix, or a number on a long block, that may be further off than this may be streets away: one asks.
+SURE_METRES: Final = 100.0
 # Areas that say nothing about where a thing stands.
 _UNNAMED: Final = ("boundary", "water", "rail", "collection")
 _FIGURE: Final = r"(\d{1,6}[a-z]?)(?: ?- ?\d{1,6}[a-z]?)?(?: (\d/\d))?"
@@ -33,7 +32,10 @@ _NUMBERED: Final = re.compile(rf"{_FIGURE} (.+)")
 
 @dataclass(frozen=True)
 class Place:
-    """A point, how it was found and what to call it. `accuracy_m` is None where nobody measured."""
+    """A point, how it was found and what to call it. `accuracy_m` is None where nobody measured.
+
+    `whole`: not a spot but all of a street or neighborhood, with `accuracy_m` to its farthest end.
+    """
 
     lat: float
     lon: float
@@ -41,15 +43,21 @@ class Place:
     label: str = ""
     accuracy_m: float | None = None
     asset_id: int | None = None
+    whole: bool = False
 
     @property
     def point(self) -> Point:
         return Point(self.lat, self.lon)
 
     @property
+    def unsure(self) -> bool:
+        """Whether it may be so far off that one asks whether it is there."""
+        return self.accuracy_m is not None and self.accuracy_m > SURE_METRES
+
+    @property
     def vague(self) -> bool:
         """Whether it is a whole street or neighborhood, in which nobody would find a pole."""
-        return self.accuracy_m is not None and self.accuracy_m > VAGUE_METRES
+        return self.whole and self.unsure
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,15 @@ class Rows:
 
 
 class Sign(NamedTuple):
-    """Words that stand for one spot: a door, a corner. With metres where the spot was worked out."""
+    """Words that stand for one spot: a door, a corner. With metres where the spot was worked out.
+
+    `whole` as for a Place.
+    """
 
     label: str
     spot: Spot
     metres: float | None = None
+    whole: bool = False
 
 
 @dataclass(eq=False)
@@ -88,10 +100,7 @@ class Street:
         if known is not None:
             return self.doors[known]
         label = f"{number.upper()} {self.label}"
-        return [
-            Sign(label, block.spot(figure), min(block.line.length / 2, WORKED_OUT_METRES))
-            for block in self._bearing(figure)
-        ]
+        return [Sign(label, block.spot(figure), block.metres(figure)) for block in self._bearing(figure)]
 
     def _bearing(self, number: int) -> list[Block]:
         away = [(beyond, block) for block in self.blocks if (beyond := block.away(number)) is not None]
@@ -109,7 +118,7 @@ class Street:
         if ground.is_empty:
             return None
         spot = Spot(shapely.shortest_line(ground, ground.centroid).coords[0])
-        return Sign(self.label, spot, max(float(spot.hausdorff_distance(ground)), 1.0))
+        return Sign(self.label, spot, max(float(spot.hausdorff_distance(ground)), 1.0), whole=True)
 
 
 class Atlas:
@@ -164,9 +173,8 @@ class Atlas:
     def place(self, sign: Sign) -> Place:
         """What a sign stands for, on the globe again."""
         lat, lon = sign.spot.y / METRES_A_DEGREE, sign.spot.x / self._wide
-        return Place(
-            round(lat, 7), round(lon, 7), "address", sign.label, sign.metres and float(round(sign.metres))
-        )
+        metres = sign.metres and float(round(sign.metres))
+        return Place(round(lat, 7), round(lon, 7), "address", sign.label, metres, whole=sign.whole)
 
     def _street(self, name: str) -> Street:
         if name not in self._as_written:
@@ -187,7 +195,9 @@ class Atlas:
         """Somewhere in the middle; with the radius of a circle as large."""
         inside = ground.point_on_surface()
         metres = math.sqrt(max(ground.area * self._wide * METRES_A_DEGREE, 1.0) / math.pi)
-        return Place(round(inside.y, 7), round(inside.x, 7), "address", name, float(round(metres)))
+        return Place(
+            round(inside.y, 7), round(inside.x, 7), "address", name, float(round(metres)), whole=True
+        )
 
 
 def numbered(words: str) -> tuple[str, str] | None:

@@ -17,6 +17,8 @@ from city.schema import Asset
 REACH_METRES = 150.0  # further off nobody takes a thing for the one they stand at
 # A fix worse than this chooses nothing by itself: on a street the next pole stands 25 to 50 m away.
 SNAP_METRES = 30.0
+# A number is taken for a thing so far from where somebody says they are, and for none across town.
+NAMED_METRES = 250.0
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,19 @@ def nearest(s: Session, kind: str, point: Point) -> list[Near]:
 
 
 def named(s: Session, number: str, kind: str | None, near: Point | None = None) -> Asset | None:
-    """The thing with this number on it, in capitals or as written; of `kind` before any other.
+    """The thing with this number on it, in capitals or as written; of `kind`, or of any where that is None.
 
-    A utility may give its poles the numbers of the city's: of several the nearest to `near`.
+    Trees have the numbers of poles, and a utility's poles those of the city's. So it is the nearest to
+    `near`, at most 250 m away; without `near` it is the only one. Otherwise None: no number is guessed.
     """
     numbers = {number, number.upper()}
-    rows = s.scalars(select(Asset).where(Asset.number.in_(numbers), Asset.retired_at.is_(None)))
-
-    def least(asset: Asset) -> tuple[bool, float, int]:
-        metres = distance(near, Point(asset.lat, asset.lon)) if near else 0.0
-        return asset.kind != kind, metres, asset.id
-
-    return min(rows, key=least, default=None)
+    asked = select(Asset).where(Asset.number.in_(numbers), Asset.retired_at.is_(None))
+    rows = s.scalars(asked if kind is None else asked.where(Asset.kind == kind)).all()
+    if near is None:
+        return rows[0] if len(rows) == 1 else None
+    found = (Near(asset, distance(near, Point(asset.lat, asset.lon))) for asset in rows)
+    best = min(found, key=lambda n: (n.metres, n.asset.id), default=None)
+    return best.asset if best and best.metres <= NAMED_METRES else None
 
 
 def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:

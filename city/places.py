@@ -12,14 +12,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import geocoding, suggestions, whereabouts
-from city.atlas import Atlas, Place, Rows
+from city.atlas import SURE_METRES, Atlas, Place, Rows
 from city.gazetteer import Gazetteer
 from city.geo import Box, Point, inside
 from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.streets import normal
 from city.whereabouts import Whereabouts
 
-__all__ = ["Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
+# All that others need to know of places comes from here, also what stands a floor below.
+__all__ = ["SURE_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
            "normal", "outside", "suggest"]  # fmt: skip
 
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")

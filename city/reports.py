@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def take(
         return s.scalars(select(Report).where(Report.key == telling.key)).one()
     if _was_erased(s, erasures.hashed(telling.key)):
         raise Refused("erased")
-    service = _checked(s, telling)
+    service, telling = _checked(s, telling), _measured(telling)
     case = _case_to_join(s, telling.join, telling, service) if telling.join else None
     joined = case is not None
     if case is None:
@@ -376,6 +376,14 @@ def _checked(s: Session, telling: Telling) -> Service:
         if answer and choices and answer not in choices:
             raise Refused("answer_unknown", question=question["code"])
     return service
+
+
+def _measured(telling: Telling) -> Telling:
+    """Some phones say -1 for an accuracy that they do not know: then nobody measured it."""
+    place = telling.place
+    if place is None or place.accuracy_m is None or place.accuracy_m >= 0:
+        return telling
+    return replace(telling, place=replace(place, accuracy_m=None))
 
 
 def _is_anothers(s: Session, case: Case, telling: Telling) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from shapely.geometry import Point as Spot
 
-from city.atlas import Atlas, Street
+from city.atlas import Atlas, Street, numbered
 from city.geo import Point
 from city.ranges import Block
 
@@ -35,11 +35,16 @@ class Whereabouts(NamedTuple):
 
 
 def read(words: str) -> Whereabouts:
-    """What `words` tell, so that a page can say it in another language. Other words are a name."""
+    """What `words` tell, so that a page can say it in another language. Other words are a name.
+
+    A house number stands before one street, whatever that is called: "12 Kids at Play Street" is no corner.
+    """
     if near := re.fullmatch("near (.+)", words):
         return Whereabouts(near[1], "", BESIDE_METRES, exact=False)
     if far := re.fullmatch(r"about (\d+) m from (.+)", words):
         return Whereabouts(far[2], "", float(far[1]), exact=False)
+    if numbered(words):
+        return Whereabouts(words)
     name, _, other = words.partition(" at ")
     return Whereabouts(name, other)
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto
 from city.lifecycle import Refused
-from pwa.filters import outcome, state
+from pwa.filters import metres, outcome, state
 
 log = logging.getLogger("cityline")
 
@@ -57,6 +57,10 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "place_unclear": _("There is more than one. Choose the right one."),
         "place_vague": _("That is a whole street or neighborhood. Type a house number or a corner."),
+        "fix_unsure": _(
+            "Your phone may be %(distance)s off, and the day may be another one there. Type your address.",
+            distance=metres(facts.get("metres", 0)),
+        ),
         "place_unsure": _(
             "We are not sure where that is. Say that it is here, or type a house number or a corner."
         ),

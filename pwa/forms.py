@@ -9,9 +9,8 @@ from werkzeug.datastructures import MultiDict
 
 from city.cityfile import CityFile, Service
 from city.geo import Point
+from city.places import SURE_METRES
 
-# A phone that knows no better than this may be streets away: the resident confirms it.
-SURE_METRES = 100.0
 MAX_PLACE = 200
 MAX_NUMBER = 40
 
@@ -29,6 +28,7 @@ class Fix:
 
     @property
     def coarse(self) -> bool:
+        """Whether the phone may be streets away, or does not say: the resident confirms it."""
         return not self.pinned and (self.metres is None or self.metres > SURE_METRES)
 
 

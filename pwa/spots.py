@@ -52,11 +52,29 @@ def _typed(s: Session, form: ReportForm) -> Spot:
     found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
     if not found:
         return Spot(fault=Refused("place_unknown"))
-    found = [place for place in found if not place.vague] or found
+    found = _suited(s, form, [place for place in found if not place.vague] or found)
     if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
         return Spot(choices=found, fault=Refused("place_unclear"))
     chosen = found[form.pick or 0] if len(found) > 1 else found[0]
-    return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.vague)
+    return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.unsure)
+
+
+def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:
+    """Of things with one number those of the service's kind, and of these the one that the phone stands by.
+
+    A lamp's report by the number of a tree has that place, and not the tree for its pole.
+    """
+    kind = form.service.asset_kind if form.service else None
+    things = nearby.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
+    if kind is None or not things:
+        return found
+    of_kind = [place for place in found if things[place.asset_id or 0].kind == kind]
+    if not of_kind:
+        return [replace(place, source="address", asset_id=None) for place in found]
+    if len(of_kind) == 1 or form.pick is not None or form.fix is None or form.fix.coarse:
+        return of_kind
+    here = nearby.named(s, things[of_kind[0].asset_id or 0].number, kind, form.fix.point)
+    return [nearby.place_of(here)] if here else of_kind
 
 
 def _fixed(s: Session, form: ReportForm) -> Spot:
@@ -67,10 +85,10 @@ def _fixed(s: Session, form: ReportForm) -> Spot:
     return _sure(form, spot, form.fix.coarse)
 
 
-def _sure(form: ReportForm, spot: Spot, vague: bool) -> Spot:
-    """A fix or a place that is too large to find a pole in is asked about before it counts."""
-    unsure = spot.fault is None and vague and not form.sure
-    return replace(spot, fault=Refused("place_unsure")) if unsure else spot
+def _sure(form: ReportForm, spot: Spot, unsure: bool) -> Spot:
+    """A fix or a place that may be streets away is asked about before it counts."""
+    asks = spot.fault is None and unsure and not form.sure
+    return replace(spot, fault=Refused("place_unsure")) if asks else spot
 
 
 def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:

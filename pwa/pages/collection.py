@@ -42,12 +42,12 @@ def trash_day() -> Response:
     today = filters.local(access.now()).date()
     with access.reading() as s:
         told = _places(s, words, fix)
-        # Streets and neighborhoods lie in several zones.
-        found = [place for place in told if not place.vague or not words]
+        # Streets and neighborhoods lie in several zones, and so may all that a poor fix means.
+        found = [place for place in told if not (place.vague or (place.source == "gps" and place.unsure))]
         place = _chosen(found, request.args.get("pick", ""))
         streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
         outside = place is not None and not streams and places.outside(s, place.point)
-    fault = errors.words(Refused("place_vague" if told else "place_unknown")) if words and not found else ""
+    fault = errors.words(_lacking(told)) if asked and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
         told=[_told(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
@@ -64,6 +64,13 @@ def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
     if fix is None:
         return []
     return [Place(fix.point.lat, fix.point.lon, "gps", "", fix.metres)]
+
+
+def _lacking(told: list[Place]) -> Refused:
+    """Why none of these says where the trash is."""
+    if told and told[0].source == "gps":
+        return Refused("fix_unsure", metres=told[0].accuracy_m)
+    return Refused("place_vague" if told else "place_unknown")
 
 
 def _chosen(found: list[Place], pick: str) -> Place | None:

@@ -12,7 +12,7 @@ from pwa.fragments import render
 bp = Blueprint("place", __name__)
 
 SUGGESTED = 6
-SHORTEST = 2  # letters; one names half the city
+SHORTEST, LONGEST = 2, 80  # letters: one names half the city, and nobody types an address as long
 REMEMBERED = 60  # seconds: a word that is taken back and typed again
 
 
@@ -36,10 +36,11 @@ def suggest() -> Response:
     `words` is read, `place` goes into the box; a vague one is a street to go on from. Only the browser
     remembers the answer, for a minute.
     """
-    typed, fix = forms.text(request.args, "q")[: forms.MAX_PLACE], forms.fix(request.args)
+    typed, fix = forms.text(request.args, "q"), forms.fix(request.args)
     near = fix.point if fix else access.here().city.centre
+    asked = SHORTEST <= len(typed) <= LONGEST
     with access.reading() as s:
-        found = places.suggest(s, typed, near=near, limit=SUGGESTED) if len(typed) >= SHORTEST else []
+        found = places.suggest(s, typed, near=near, limit=SUGGESTED) if asked else []
         things = nearby.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
         told = [_told(place, things.get(place.asset_id or 0)) for place in found]
     response = jsonify(places=told)

@@ -282,6 +282,25 @@ def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
         assert chosen.asset.kind == "pole", "a lamp's report means the pole of that number, not the basket"
 
 
+def test_an_accuracy_below_nothing_is_one_that_nobody_measured(engine: Engine, nia: Resident) -> None:
+    [told] = nia.exchange(report(nia, accuracy=-1))["results"]
+    assert told["result"] == "applied"
+    with reading(engine) as s:
+        row = s.scalars(select(Report)).one()
+        assert (row.place_source, row.accuracy_m, row.case.accuracy_m) == ("gps", None, None)
+
+
+def test_a_number_that_stands_across_town_stays_words(engine: Engine, luis: Phone) -> None:
+    with transaction(engine) as s:
+        for kind, lat in (("tree", 39.63), ("pole", 39.64)):
+            s.add(Asset(kind=kind, number="12", address="9 Far Street", lat=lat, lon=-71.2, cell=""))
+    luis.exchange(report(luis, words="Dark.", asset="12", address="12"))
+    with reading(engine) as s:
+        row = s.scalars(select(Report)).one()
+        assert (row.words, row.lat, row.place_source) == ("Dark.\n12", 39.6, "gps")
+        assert row.case.asset is None
+
+
 def test_of_two_poles_with_one_number_the_one_beside_the_phone_is_meant(
     engine: Engine, nia: Resident
 ) -> None:

@@ -74,20 +74,35 @@ def test_a_fix_means_a_pole_only_where_it_can_be_no_other(
     assert (chosen.asset.number if chosen else None) == meant
 
 
-def test_a_number_is_found_as_written_or_in_capitals_and_the_services_own_kind_first(town: Town) -> None:
+def test_a_number_is_found_as_written_or_in_capitals_and_of_the_services_own_kind(town: Town) -> None:
     with town.at_work() as scene:
         for kind, number in (("basket", "A-7"), ("pole", "A-7"), ("tree", "oak 3")):
             scene.s.add(Asset(kind=kind, number=number, lat=39.6, lon=-71.2, cell="", address=""))
-        scene.s.flush()
+    assert kind_named(town, "a-7", "pole") == "pole"
+    assert kind_named(town, "oak 3", None) == "tree"
+    assert kind_named(town, "oak 3", "pole") is None
+    assert kind_named(town, "A-8", "pole") is None
 
-        def kind_of(number: str, kind: str | None) -> str | None:
-            asset = nearby.named(scene.s, number, kind)
-            return asset.kind if asset else None
 
-        assert kind_of("a-7", "pole") == "pole"
-        assert kind_of("A-7", None) == "basket"
-        assert kind_of("oak 3", "pole") == "tree"
-        assert kind_of("A-8", "pole") is None
+def test_of_several_with_one_number_the_nearest_is_meant_and_none_across_town(town: Town) -> None:
+    stand(town, "tree", 240)
+    stand(town, "pole", 90, 2000)
+    with town.at_work() as scene:
+        for thing in scene.s.scalars(select(Asset)):
+            thing.number, thing.owner = "12", thing.number  # a utility may number as the city does
+    assert kind_named(town, "12", None, HERE) == "pole"
+    assert kind_named(town, "12", "tree", HERE) == "tree"
+    assert kind_named(town, "12", "basket", HERE) is None
+    there = Point(HERE.lat - 200 * METRE, HERE.lon)
+    assert kind_named(town, "12", "pole", there) is None
+    assert kind_named(town, "12", "tree") == "tree"
+    assert kind_named(town, "12", "pole") is None, "two have it, and nobody says which"
+
+
+def kind_named(town: Town, number: str, kind: str | None, near: Point | None = None) -> str | None:
+    with town.looking() as scene:
+        asset = nearby.named(scene.s, number, kind, near)
+        return asset.kind if asset else None
 
 
 @given(st.floats(-80, 80), st.floats(-179, 179), st.floats(-1, 1), st.floats(-1, 1))

@@ -95,8 +95,34 @@ def test_a_number_without_a_door_stands_by_the_ranges_on_its_own_side(s: Session
     assert metres(odd, -190, 12) < 1
     assert metres(even, -190, -12) < 1
     assert metres(places.find(s, "79 Elm St")[0], 390, 12) < 1
-    assert odd.accuracy_m == 65.0
-    assert not odd.vague
+    assert odd.accuracy_m == 145.0
+    assert (odd.unsure, odd.vague) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("metres", "last", "number", "within"),
+    [
+        (80, 19, 9, (40, 60)),  # a block of a town
+        (250, 39, 9, (90, 100)),
+        (3000, 999, 401, (900, 1000)),  # a country road: somewhere in the third of it
+        (100, 19, 27, (90, 100)),  # four houses beyond the last one that the range knows
+    ],
+)
+def test_a_number_that_is_worked_out_claims_no_more_than_its_block_allows(
+    engine: Engine, metres: float, last: int, number: int, within: tuple[float, float]
+) -> None:
+    with db.transaction(engine) as s:
+        s.add(
+            Street(
+                name="Long Rd", norm="", line=line((0, 0), (metres, 0)),
+                left_from=1, left_to=last, right_from=None, right_to=None,
+            )
+        )  # fmt: skip
+    with db.reading(engine) as s:
+        (house,) = places.find(s, f"{number} Long Rd")
+    assert house.accuracy_m is not None
+    assert within[0] <= house.accuracy_m <= within[1]
+    assert house.unsure == (within[0] >= 100)
 
 
 def test_a_door_goes_before_the_ranges(s: Session) -> None:
@@ -194,6 +220,13 @@ def test_a_point_is_told_in_honest_words(s: Session, east: float, north: float, 
 def test_the_words_for_a_point_can_be_read_again(told: Whereabouts) -> None:
     again = whereabouts.read(told.words)
     assert (again.name, again.other, again.words) == (told.name, told.other, told.words)
+
+
+def test_a_house_on_a_street_with_at_in_its_name_is_no_corner() -> None:
+    told = whereabouts.read("12 Kids at Play Street")
+    assert (told.name, told.other) == ("12 Kids at Play Street", "")
+    told = whereabouts.read("1st Street at Oak Ave")
+    assert (told.name, told.other) == ("1st Street", "Oak Ave")
 
 
 def test_it_answers_as_any_geocoder_of_geopy_does(s: Session) -> None:

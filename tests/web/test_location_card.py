@@ -29,9 +29,9 @@ def poles(town: Town) -> Town:
     return town
 
 
-def _stand(s: Any, kind: str, number: str, lat: float) -> None:
-    cell = geo.cell(Point(lat, -71.2))
-    s.add(Asset(kind=kind, number=number, lat=lat, lon=-71.2, cell=cell, address="214 Tansy Street"))
+def _stand(s: Any, kind: str, number: str, lat: float, owner: str = "") -> None:
+    cell, address = geo.cell(Point(lat, -71.2)), "214 Tansy Street"
+    s.add(Asset(kind=kind, number=number, owner=owner, lat=lat, lon=-71.2, cell=cell, address=address))
 
 
 def _address(label: str, lat: float) -> Address:
@@ -110,6 +110,49 @@ def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: Fla
     assert the_case(poles).address == "Tansy Street"
     told = client.get("/report/suggest", query_string={"q": "tans"}).json
     assert told == {"places": [{"words": "Tansy Street", "place": "Tansy Street", "vague": True}]}
+
+
+def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        ends = {"left_from": 1, "left_to": 999, "right_from": None, "right_to": None}
+        scene.s.add(Street(name="Mill Road", norm="", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
+    page = card(client, place="401 mill road", group="other")
+    assert "Is it here?" in page
+    assert "On this long block the house may be 920\u00a0m off." in page
+    assert "data-known" not in page
+    assert post(place="401 mill road").status_code == 422
+    assert post(place="401 mill road", sure="1").status_code == 303
+    case = the_case(poles)
+    assert (case.address, case.accuracy_m) == ("401 Mill Road", 925.0)
+
+
+def test_a_typed_number_means_a_thing_of_the_services_kind(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    """The tree has the lamp's place, but is not its pole; a number that both have is the pole's."""
+    assert post(place="T-7").status_code == 303
+    assert (the_case(poles).asset_id, the_case(poles).place_source) == (None, "address")
+    with poles.at_work() as scene:
+        _stand(scene.s, "tree", NUMBERS[1], 39.61)
+    page = card(client, place=NUMBERS[1], lat="", lon="")
+    assert f'data-lat="{39.6 + 39 / METRES_A_DEGREE}"' in page
+    assert "Which one?" not in page
+
+
+def test_of_two_poles_with_one_number_the_phone_says_which_and_without_it_one_is_asked(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        _stand(scene.s, "pole", NUMBERS[0], 39.62, owner="Harbor Electric")
+    assert "Which one?" in card(client, place=NUMBERS[0], lat="", lon="")
+    assert "Which one?" in card(client, place=NUMBERS[0], accuracy="3000")
+    assert "Which one?" in card(client, place=NUMBERS[0], lat="39.61", accuracy="8"), "neither stands there"
+    assert "Which one?" not in card(client, place=NUMBERS[0], lat="39.6201", accuracy="8")
+    assert post(place=NUMBERS[0], lat="39.6201", lon="-71.2", accuracy="8").status_code == 303
+    asset = the_asset(poles)
+    assert (asset.owner, asset.number) == ("Harbor Electric", NUMBERS[0])
 
 
 def test_a_pole_is_suggested_by_its_number_with_what_it_is(poles: Town, client: FlaskClient) -> None:
@@ -214,7 +257,7 @@ def test_places_are_suggested_as_one_types(poles: Town, client: FlaskClient) -> 
     told = {"words": "214 Tansy Street", "place": "214 Tansy Street", "vague": False}
     assert answer.json == {"places": [told]}
     assert answer.headers["Cache-Control"] == "private, max-age=60"
-    for few in ("", "2", "zz zz"):
+    for few in ("", "2", "zz zz", "214 tansy street" + " x" * 40):
         assert client.get("/report/suggest", query_string={"q": few}).json == {"places": []}
 
 
@@ -234,6 +277,11 @@ def test_suggestions_have_a_limit_of_their_own(poles: Town, client: FlaskClient)
 def the_report(town: Town) -> Report:
     with town.looking() as scene:
         return scene.s.scalars(select(Report)).one()
+
+
+def the_asset(town: Town) -> Asset:
+    with town.looking() as scene:
+        return scene.s.scalars(select(Asset).join(Case, Case.asset_id == Asset.id)).one()
 
 
 def the_case(town: Town) -> Case:

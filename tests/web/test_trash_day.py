@@ -54,6 +54,20 @@ def test_a_phone_is_answered_where_it_is_and_nothing_is_kept(client: FlaskClient
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.usefixtures("zone")
+def test_a_phone_that_may_be_streets_away_is_asked_for_the_address(client: FlaskClient) -> None:
+    answer = client.get("/trash-day", query_string=HERE | {"accuracy": "3000"})
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert (
+        "Your phone may be 3.0\u00a0km off, and the day may be another one there. Type your address." in page
+    )
+    assert "Thursdays" not in page
+    spanish = client.get("/es/trash-day", query_string=HERE | {"accuracy": "101"}).get_data(as_text=True)
+    assert "Escriba su dirección." in spanish
+    assert "Thursdays" in words(client, f"/trash-day?lat={LAMP.lat}&lon={LAMP.lon}&accuracy=100")
+
+
 @pytest.mark.parametrize(
     ("now", "says"),
     [
