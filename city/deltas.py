@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks, people, promises, reports
+from city import cases, events, geo, locks, people, promises, reports
 from city.events import Actor
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.requests import Request
@@ -28,6 +28,7 @@ from city.schema import (
     Operation,
     Report,
     SecretLink,
+    Service,
     Subscription,
 )
 
@@ -130,6 +131,9 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         pause.ended_at = _instant(ended_at)
     case.state, case.cycle, case.outcome = was["state"], was["cycle"], was["outcome"]
     case.closed_at, case.promised_at = _instant(was["closed_at"]), _instant(was["promised_at"])
+    if "place" in was:  # what was brought before places and services came along has neither
+        case.service, case.promise_days = s.get_one(Service, was["service"]), was["promise_days"]
+        _put_place(case, *was["place"])
     _put_news_back(s, case, was["news"])
     # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
     promises.refresh(case, next((pause.began_at for pause in case.pauses if pause.ended_at is None), at))
@@ -158,12 +162,18 @@ def _snapshot(s: Session, case: Case) -> dict[str, Any]:
         "assignments": [[row.id, _told(row.ended_at), row.ended_why] for row in case.assignments],
         "pauses": [[row.id, _told(row.ended_at)] for row in case.pauses],
         "closures": [[row.id] for row in case.closures],
+        "service": case.service_code, "promise_days": case.promise_days,
+        "place": [
+            case.lat, case.lon, case.accuracy_m, case.place_source, case.address, case.asset_id,
+        ],
         "news": [[row.id, _told(row.confirmed_at), _told(row.stopped_at)] for row in _news(s, case)],
     }  # fmt: skip
 
 
 def _bring(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     steps = (
+        _classify(s, delta, case, request),
+        _locate(s, delta, case, request),
         _move(s, case, request, delta.at),
         request.is_open and _give(s, case, request.crew_id, delta.at),
         case.state in OPEN and _promise(s, case, request, delta.at),
@@ -171,6 +181,39 @@ def _bring(s: Session, delta: Delta, case: Case, request: Request) -> bool:
         case.state in OPEN and _bring_news(s, delta, case.reports[0], request),
     )
     return any(steps)
+
+
+def _classify(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+    """The service that it is there now; what is promised for that counts only while the case is open."""
+    code = request.service_code(delta.source)
+    if case.service_code == code:
+        return False
+    case.service = s.get_one(Service, code)
+    if case.state in OPEN:
+        case.promise_days = promises.days(case.service, urgent=case.urgent)
+        promises.refresh(case, delta.at)
+    _record(s, case, "service", delta.at, {"service": code})
+    return True
+
+
+def _locate(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+    """The place that it has there now, or none; the report keeps the one that was told."""
+    if (case.lat, case.lon, case.address) == (request.lat, request.lon, request.address):
+        return False
+    source = "unknown" if request.lat is None else "address"
+    _put_place(case, request.lat, request.lon, None, source, request.address, None)
+    told = {"address": request.address, "lat": request.lat, "lon": request.lon}
+    _record(s, case, "place", delta.at, {"report": case.reports[0].number}, words=told)
+    return True
+
+
+def _put_place(
+    case: Case, lat: float | None, lon: float | None, accuracy_m: float | None, source: str, address: str,
+    asset_id: int | None,
+) -> None:  # fmt: skip
+    case.lat, case.lon, case.accuracy_m, case.place_source = lat, lon, accuracy_m, source
+    case.address, case.asset_id = address, asset_id
+    case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
 
 
 def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:
@@ -225,9 +268,7 @@ def _promise(s: Session, case: Case, request: Request, at: datetime) -> bool:
         return False
     case.promised_at = counted
     promises.refresh(case, at)
-    facts = {"due": _told(given)}
-    events.record(s, cases.subject(case), "promise", by=IMPORTER, at=at, facts=facts, origin="import")
-    cases.touched(s, case)
+    _record(s, case, "promise", at, {"due": _told(given)})
     return True
 
 
@@ -258,7 +299,11 @@ def _added(told: str, known: Sequence[str]) -> str:
 
 
 def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> bool:
-    """Who wants to hear of the case, as the old system knows it; what somebody stopped here stays stopped."""
+    """Who wants to hear of the case, as the old system knows it.
+
+    What its reader stopped here stays stopped: a file does not say when a consent was given. What only the
+    old system had withdrawn, it may give again.
+    """
     email = address_of(request)
     changed = False
     for wish in list(report.subscriptions):
@@ -268,14 +313,16 @@ def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> b
     if not email:
         return changed
     known = next((wish for wish in report.subscriptions if wish.email == email), None)
-    if known and (known.stopped_at or known.confirmed_at or not request.consented):
+    if known and (not request.consented or (known.confirmed_at and known.stopped_at is None)):
+        return changed
+    if known and known.stopped_at and reports.stopped_here(s, known):
         return changed
     wish = known or Subscription(report_id=report.id, email=email, lang=delta.lang, asked_at=delta.at)
     if known is None:
         report.subscriptions.append(wish)
         s.flush()
     if request.consented:
-        wish.confirmed_at = delta.at
+        wish.confirmed_at, wish.stopped_at = delta.at, None
         _link(s, delta, report)
     return _record_news(s, report, wish, "subscribe", delta.at)
 
@@ -315,6 +362,19 @@ def _forget_notes(s: Session, case: Case, run_id: int) -> None:
     lines = events.of(s, cases.subject(case))
     added = [line.seq for line, _words in lines if line.kind == "note" and line.facts.get("run") == run_id]
     s.execute(delete(EventDetail).where(EventDetail.seq.in_(added)))
+
+
+def _record(
+    s: Session,
+    case: Case,
+    kind: str,
+    at: datetime,
+    facts: dict[str, Any],
+    words: dict[str, Any] | None = None,
+) -> None:
+    subject = cases.subject(case)
+    events.record(s, subject, kind, by=IMPORTER, at=at, facts=facts, words=words, origin="import")
+    cases.touched(s, case)
 
 
 def _told(at: datetime | None) -> str | None:

@@ -1,8 +1,6 @@
 """Requests of another 311 system, taken over by a mapping: new ones as stories, changed ones as deltas."""
 
-import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +15,7 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, events, inserts, open311, people, promises, reports, sources
+from city import bulk, deltas, events, inserts, open311, people, promises, reports, requests, sources
 from city.cityfile import CityFile
 from city.deltas import IMPORTER, Delta
 from city.mapping import Mapping
@@ -72,11 +70,11 @@ def take(
         )  # fmt: skip
         try:
             rows.read(told)
+            if not outcome.read:
+                raise Unusable(path.name, "is empty: it has a head and no rows")
+            _put(s, how, zone, rows, at=at, secret=secret, told=told)
         finally:
             outcome.side_file = side.close()
-    if not outcome.read:
-        raise Unusable(path.name, "is empty: it has a head and no rows")
-    _put(s, how, zone, rows, outcome, at=at, secret=secret, told=told)
     return outcome
 
 
@@ -89,7 +87,7 @@ def _side_file(path: Path, source: Source) -> SideFile:
 
 
 class _Aloud(SideFile):
-    """Says which rows would be rejected, and writes nothing."""
+    """Says which rows would be rejected, and writes nothing. What is left alone is said anyway."""
 
     def __init__(self, path: Path, unit: str, outcome: Outcome) -> None:
         super().__init__(path, unit)
@@ -98,6 +96,9 @@ class _Aloud(SideFile):
     def write(self, row: Row, reason: str) -> None:
         if self._outcome.rejected <= MOST_SAID:
             self._outcome.said.append(f"{self.unit} {row.line}: {reason}")
+
+    def leave(self, row: Row, reason: str) -> None:
+        pass
 
     def close(self) -> None:
         return None
@@ -114,12 +115,11 @@ def _erased(s: Session) -> frozenset[str]:
 
 
 def _put(
-    s: Session, how: Mapping, zone: ZoneInfo, rows: Reading, outcome: Outcome, *, at: datetime, secret: str,
-    told: Told,
-) -> None:  # fmt: skip
-    new = rows.new
+    s: Session, how: Mapping, zone: ZoneInfo, rows: Reading, *, at: datetime, secret: str, told: Told
+) -> None:
+    new, outcome = rows.new, rows.outcome
     _flag_outside(s, how, new, outcome)
-    _bring_services(s, how, zone, new)
+    _bring_services(s, how, zone, [*new, *rows.changed])
     run = ImportRun(source=how.source, began_at=at, counts={})
     s.add(run)
     s.flush()
@@ -138,23 +138,25 @@ def _put(
         told(start + len(part), len(new))
     outcome.imported, outcome.unlocated = len(new), sum(row.lat is None for row in new)
     delta = Delta(how.source, run.id, how.language, secret, at)
-    _tell_changes(deltas.bring(s, delta, rows.changed), outcome)
+    _tell_changes(deltas.bring(s, delta, rows.changed), outcome, rows.side)
     _tell_crews((*new, *rows.changed), outcome)
     run.ended_at, run.counts = datetime.now(UTC), outcome.counts()
     facts = {"source": how.source, "run": run.id, **outcome.counts()}
     events.record(s, f"import:{run.id}", "import", by=people.THE_SYSTEM, at=at, origin="import", facts=facts)
 
 
-def _tell_changes(brought: deltas.Brought, outcome: Outcome) -> None:
+def _tell_changes(brought: deltas.Brought, outcome: Outcome, side: SideFile) -> None:
     outcome.unchanged += len(brought.same)
     if brought.updated:
         outcome.more["updated"] = len(brought.updated)
     if brought.left:
         outcome.more["touched"] = len(brought.left)
-        outcome.said += [
-            f"{number} ({request.ref}) was changed over there; people here have touched it, so it stays."
-            for request, number in brought.left[:MOST_SAID]
-        ]
+        for n, (request, number) in enumerate(brought.left):
+            why = "was changed over there; people here have touched it, so it stays."
+            if request.row:
+                side.leave(request.row, f"{number} {why}")
+            if n < MOST_SAID:
+                outcome.said.append(f"{number} ({request.ref}) {why}")
         if (more := len(brought.left) - MOST_SAID) > 0:
             outcome.said.append(f"So do {more} more.")
 
@@ -201,7 +203,7 @@ def _flag_outside(s: Session, how: Mapping, rows: Sequence[Request], outcome: Ou
 
 
 def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Request]) -> None:
-    """Adds the services and departments that the rows name, and gives every row its service's code.
+    """Adds the services and departments that the rows name.
 
     They are marked by their codes, `boston:…`, and stand in no city file: the report form offers that
     file's services only. The promise is the middle of the table's own targets, in whole days.
@@ -211,7 +213,7 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     promised: dict[str, list[float]] = {}
     first: dict[str, Request] = {}
     for row in rows:
-        code = _code(how.source, row.service)
+        code = row.service_code(how.source)
         first.setdefault(code, row)
         if row.promised is not None:
             promised.setdefault(code, []).append(row.promised)
@@ -219,7 +221,7 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     for code, row in first.items():
         if code in known:
             continue
-        department = _code(how.source, row.department or how.source)
+        department = requests.code(how.source, row.department or how.source)
         if department not in departments:
             departments.add(department)
             name = how.departments.get(row.department, row.department or how.source.title())
@@ -238,15 +240,6 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     s.flush()
 
 
-def _code(source: str, name: str) -> str:
-    """A code of at most 40 letters that says where it comes from; names that differ late get a hash."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    code = f"{source}:{plain}"
-    if len(code) <= 40 and plain:
-        return code
-    return f"{code[:31]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Story:
     place = None
     if row.lat is not None and row.lon is not None:
@@ -260,8 +253,7 @@ def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Stor
     given = promises.given_elsewhere(row.due, row.opened, zone)
     if given and row.closed and row.reopened:  # the clock stood meanwhile, and their day counts that in
         given -= row.reopened - row.closed
-    service = _code(how.source, row.service)
-    return bulk.Story(service, (told,), tuple(_moves(row)), "import", given)
+    return bulk.Story(row.service_code(how.source), (told,), tuple(_moves(row)), "import", given)
 
 
 def _moves(row: Request) -> Iterator[bulk.Move]:

@@ -230,12 +230,25 @@ def confirm(s: Session, subscription: Subscription, *, at: datetime) -> bool:
 
 
 def stop(s: Session, subscription: Subscription, *, at: datetime) -> bool:
-    """The reader of the mailbox wants no more news."""
-    if subscription.stopped_at:
+    """The reader of the mailbox wants no more news; says so too where another system had said it before."""
+    if subscription.stopped_at and stopped_here(s, subscription):
         return False
     subscription.stopped_at = at
     _news(s, subscription, "stop news", at)
     return True
+
+
+def stopped_here(s: Session, subscription: Subscription) -> bool:
+    """Whether the reader's own last word about it was to stop, whatever another system says of them."""
+    report = s.get_one(Report, subscription.report_id)
+    own = [
+        line.kind
+        for line, _words in events.of(s, cases.subject(report.case))
+        if line.kind in ("confirm news", "stop news")
+        and line.origin != "import"
+        and line.facts.get("subscription") == subscription.id
+    ]
+    return own[-1:] == ["stop news"]
 
 
 def not_fixed(

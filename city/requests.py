@@ -55,6 +55,7 @@ class Request:
     due: datetime | None = None
     promised: float | None = None
     notes: list[str] = field(default_factory=list)  # ours about it
+    row: Row | None = None  # as the file has it, where the case is here already
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +65,20 @@ class Request:
     def key(self, source: str) -> str:
         """What its report is known by here, whatever becomes of the case."""
         return hashlib.sha256(f"{source}:{self.ref}".encode()).hexdigest()
+
+    def service_code(self, source: str) -> str:
+        """What its service is called here."""
+        return code(source, self.service)
+
+
+@cache
+def code(source: str, name: str) -> str:
+    """A code of at most 40 letters that says where it comes from; names that differ late get a hash."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    whole = f"{source}:{plain}"
+    if len(whole) <= 40 and plain:
+        return whole
+    return f"{whole[:31]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class Reading:
@@ -136,7 +151,11 @@ class Reading:
         else:
             request = self._read(row, ref, digest)
             self._seen[ref] = row.line, digest
-            (self.new if before is None else self.changed).append(request)
+            if before is None:
+                self.new.append(request)
+            else:
+                request.row = row
+                self.changed.append(request)
 
     def _read(self, row: Row, ref: str, digest: str) -> Request:
         how = self.how

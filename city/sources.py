@@ -64,7 +64,7 @@ class Source:
 
 @dataclass
 class SideFile:
-    """Rows that could not be taken, written beside the source as they are found: line, reason, the row."""
+    """Rows that were not taken, written beside the source as they are found: line, reason, the row."""
 
     path: Path
     unit: str
@@ -76,6 +76,10 @@ class SideFile:
             self._file = self._begun()
             csv.writer(self._file).writerow((self.unit, "reason", "row"))
         csv.writer(self._file).writerow((row.line, reason, json.dumps(row.values, ensure_ascii=False)))
+
+    def leave(self, row: Row, reason: str) -> None:
+        """Writes down a row that could be taken, and was left alone."""
+        self.write(row, reason)
 
     def _begun(self) -> TextIO:
         """A new file, so that a link which somebody put in its place is not written through."""

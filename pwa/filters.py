@@ -205,6 +205,8 @@ def step(kind: str) -> str:
         "photo came": _("A photo arrived"),
         "photo failed": _("A photo did not arrive, or is none"),
         "promise": _("Another day was promised in the old system"),
+        "place": _("The old system has another place for it now"),
+        "service": _("The old system has another kind of problem for it now"),
         "undo": _("What an import had changed was undone"),
     }
     return str(words.get(kind, kind))

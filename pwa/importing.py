@@ -141,7 +141,7 @@ class _KeepNothing(Exception):
 def report(what: dict[str, Any], outcome: Outcome) -> None:
     """The last lines: where to find what was rejected, then the figures as JSON."""
     if outcome.side_file:
-        click.echo(f"Rows that could not be taken, with reasons: {outcome.side_file}")
+        click.echo(f"Rows that were not taken, with reasons: {outcome.side_file}")
     click.echo(json.dumps({**what, **outcome.counts(), "side_file": outcome.side_file}))
 
 

@@ -19,6 +19,7 @@ from city import (
     db,
     erasures,
     events,
+    geo,
     importruns,
     locks,
     mapping,
@@ -233,6 +234,12 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str], str, list[str]]] = {
     "promised anew": ({}, {"TARGET": "06/03/2026 09:00:00 AM"}, "new", ["promise"]),
     "words added": ({}, {"WORDS": "No light\nStill none"}, "new", ["note"]),
     "staff wrote": ({"STAFF": "Sent Jo"}, {"STAFF": "Sent Jo\nFuse"}, "new", ["note"]),
+    "moved": ({}, {"LAT": "39.61"}, "new", ["place"]),
+    "found": ({"LAT": "", "LON": ""}, {"LAT": "39.61"}, "new", ["place"]),
+    "lost": ({}, {"LAT": "39.65", "LON": "-71.25", "AREA": "Somewhere"}, "new", ["place"]),
+    "told by another address": (OPEN, OPEN | {"STREET": "", "AREA": "New Port"}, "assigned", ["place"]),
+    "another kind of problem": (OPEN, OPEN | {"TYPE": "Wire down"}, "assigned", ["service"]),
+    "moved and closed": (OPEN, OPEN | DONE | {"LAT": "39.61"}, "closed", ["place", "close"]),
     "wants news": ({}, {"MAIL": "ann@town.test", "NEWS": "yes"}, "new", ["subscribe"]),
     "wants no news": (OPEN, OPEN | {"NEWS": "no"}, "assigned", ["stop news"]),
 }
@@ -291,6 +298,25 @@ def test_a_delta_and_a_fresh_import_come_to_the_same(town: Town, tmp_path: Path)
     assert by_delta == afresh
 
 
+def test_a_case_that_came_to_another_place_or_kind_follows_the_rules_of_both(
+    town: Town, tmp_path: Path
+) -> None:
+    put(town, tmp_path, OPEN)
+    put(town, tmp_path, OPEN | {"LAT": "39.61", "AREA": "New Port", "TYPE": "Wire down"}, at=LATER)
+    with town.looking() as scene:
+        case = scene.case("26-000001")
+        assert (case.lat, case.lon, case.address) == (39.61, -71.2, "New Port")
+        assert case.cell == geo.cell(geo.Point(39.61, -71.2))
+        assert case.service.names == {"en": "Wire down"}
+        report = case.reports[0]
+        assert (report.lat, report.address) == (39.6, "Old Port"), "a report stays as it was told"
+        told = [words for line, words in queries.story(scene.s, case) if line.kind == "place"]
+        assert told == [{"address": "New Port", "lat": 39.61, "lon": -71.2}]
+        (fed,) = scene.s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
+        assert fed.present, "the crew hears of it"
+        assert queries.public(scene.s, now=LATER, number="26-000001")[0].address == "New Port"
+
+
 def test_only_what_was_added_becomes_a_note_however_often(town: Town, tmp_path: Path) -> None:
     for words in ("No light", "No light\nStill none", "No light\nStill none\nNow sparks", "All anew"):
         put(town, tmp_path, {"WORDS": words}, at=LATER)
@@ -334,6 +360,11 @@ def test_what_people_here_have_touched_is_left_alone_and_told(
         assert outcome.said == [
             "26-000001 (101) was changed over there; people here have touched it, so it stays."
         ]
+        side = Path(str(outcome.side_file)).read_text().splitlines()
+        assert side[1].startswith(
+            '2,"26-000001 was changed over there; people here have touched it, so it stays.",'
+        )
+        assert len(side) == 2
     assert rows_of(town) == before
     with town.at_work() as scene, pytest.raises(Refused) as refused:
         importruns.undo(scene.s, 1, at=LATER)
@@ -353,6 +384,33 @@ def test_who_stopped_the_news_here_is_not_signed_up_again(town: Town, tmp_path: 
         assert wish.stopped_at == NOW
         with pytest.raises(Refused, match="run_touched"):  # a new import would sign them up again
             importruns.undo(scene.s, 2, at=LATER)
+
+
+@pytest.mark.parametrize(
+    ("stops", "stopped"),
+    [((), False), (("before",), True), (("between",), True), (("before", "between"), True)],
+)
+def test_a_consent_given_again_over_there_counts_unless_it_was_stopped_here(
+    town: Town, tmp_path: Path, stops: tuple[str, ...], stopped: bool
+) -> None:
+    def by_its_reader(when: str) -> None:
+        with town.at_work() as scene:
+            (wish,) = scene.case("26-000001").reports[0].subscriptions
+            if when in stops:
+                reports.stop(scene.s, wish, at=NOW)
+
+    put(town, tmp_path, OPEN)
+    by_its_reader("before")
+    put(town, tmp_path, OPEN | {"NEWS": "no"}, at=LATER)
+    by_its_reader("between")
+    put(town, tmp_path, OPEN, at=LATER)
+    with town.at_work() as scene:
+        (wish,) = scene.case("26-000001").reports[0].subscriptions
+        assert (wish.stopped_at is not None) == stopped
+        close(scene, scene.case("26-000001"))
+    with town.at_work() as scene:
+        notices.follow(scene.s, LATER)
+        assert len(scene.s.scalars(select(Message)).all()) == (0 if stopped else 1)
 
 
 def test_a_case_that_somebody_called_about_is_not_undone(town: Town, tmp_path: Path) -> None:
@@ -564,7 +622,9 @@ def rows_of(town: Town) -> dict[str, list[object]]:
         for case in s.scalars(select(Case).where(Case.state != UNDONE).order_by(Case.id)):
             wishes = select(Subscription).join(Report, Report.id == Subscription.report_id)
             found[case.number] = [
-                case.state, case.cycle, case.due_at, case.risk_at, case.closed_at, case.outcome, case.address,
+                case.state, case.lat, case.lon, case.cell, case.place_source, case.service_code,
+                case.promise_days, case.cycle, case.due_at, case.risk_at,
+                case.closed_at, case.outcome, case.address,
                 [(row.crew_id, row.ended_at, row.ended_why) for row in case.assignments],
                 [(row.why, row.began_at, row.ended_at) for row in case.pauses],
                 [(row.cycle, row.outcome, row.closed_at) for row in case.closures],
