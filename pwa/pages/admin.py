@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, Response, g, request, url_for
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
@@ -208,11 +209,12 @@ def send_again(number: int) -> Response:
 def _came_of(run: ImportRun) -> list[str]:
     """What a run did to cases, in words; the rest of its counts stands in the log."""
     words = {
-        "imported": _("New: %(num)d"), "updated": _("Brought up to date: %(num)d"),
-        "unchanged": _("As before: %(num)d"), "touched": _("Touched here and left alone: %(num)d"),
-        "rejected": _("Rejected: %(num)d"), "without_crew": _("Without their crew: %(num)d"),
+        "imported": _("New: %(num)s"), "updated": _("Brought up to date: %(num)s"),
+        "unchanged": _("As before: %(num)s"), "touched": _("Touched here and left alone: %(num)s"),
+        "rejected": _("Rejected: %(num)s"), "without_crew": _("Without their crew: %(num)s"),
     }  # fmt: skip
-    return [said % {"num": run.counts[name]} for name, said in words.items() if run.counts.get(name)]
+    counts = {name: run.counts[name] for name in words if run.counts.get(name)}
+    return [words[name] % {"num": format_decimal(count)} for name, count in counts.items()]
 
 
 def _people(refused: Refused | None = None) -> Response:

@@ -26,7 +26,8 @@ class Said:
     """One stream's sentences: when it is collected, and when it comes next."""
 
     what: str
-    words: str
+    usual: str
+    coming: str
 
 
 @bp.get("/trash-day")
@@ -92,7 +93,7 @@ def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
         weekly = _("%(what)s is collected on %(days)s.", **named)
         other = _("%(what)s is collected every other week, on %(days)s.", **named)
     words = weekly if stream.round.weeks == 1 else other
-    return Said(stream.what, f"{words} {_coming(stream.next, today)}")
+    return Said(stream.what, words, _coming(stream.next, today))
 
 
 def _coming(coming: Coming, today: date) -> str:

@@ -167,7 +167,7 @@ def remove_photo(photo_id: str) -> tuple[str, int]:
 
 @bp.get("/report/near")
 def near() -> Response:
-    """Cases that may be the same problem, for ?lat&lon&service, and ?asset where a pole's id is known."""
+    """Cases that may be the same problem, for ?lat&lon&accuracy&service; ?asset is a pole's id."""
     g.personal = True
     fix = forms.fix(request.args)
     code = request.args.get("service", "")
@@ -516,7 +516,7 @@ def _form(
         spot = spots.of(s, form, propose=True) if form.place or form.fix or find else Spot()
         if find and spot.fault:
             faults = [*faults, _fault(form, spot.fault)]
-        found = _near(s, form.service, spot.place) if form.service and spot.place else []
+        found = _near(s, form.service, spot.place) if form.service and spot.place and spot.known else []
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),

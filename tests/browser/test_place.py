@@ -109,6 +109,58 @@ def test_nothing_goes_before_what_the_resident_chose(site: Site, open_context: O
     assert the_case(site, page) == ("asset", None, number)
 
 
+def test_a_number_that_was_chosen_is_there_again_when_the_form_is(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    number = page.locator("#things [name=asset]").nth(1).get_attribute("value") or ""
+    page.locator("#things label").nth(1).tap()
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    page.wait_for_timeout(1000)  # until it is kept
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    expect(page.get_by_role("radio", name=number)).to_be_checked()
+    send(page)
+    assert the_case(site, page) == ("asset", None, number)
+
+
+def test_a_number_that_was_only_proposed_is_proposed_again(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 8))
+    expect(page.locator("#things [data-proposed]")).to_be_checked()
+    page.fill("#words", "It hums.")
+    page.wait_for_timeout(1000)
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#things [data-proposed]")).to_be_checked()
+
+
+def test_a_vague_place_that_was_confirmed_is_not_asked_about_again(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 300))
+    page.locator("label:has(#sure)").tap()
+    expect(page.locator("#place-card[data-known]")).to_have_count(1)
+    page.wait_for_timeout(1000)
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#place-card[data-known]")).to_have_count(1)
+    expect(page.locator("#sure")).to_be_checked()
+
+
+def test_what_may_be_the_same_is_asked_only_when_the_place_is_sure(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 300))
+    expect(page.get_by_role("group", name="Is it here?")).to_be_visible()
+    page.wait_for_timeout(400)
+    expect(page.locator("#near-cases [name=seen]")).to_have_count(0)
+    page.locator("label:has(#sure)").tap()
+    page.wait_for_selector("#near-cases [name=seen]", state="attached")
+
+
 def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:
     page = begun(open_context, site, at(pole, 8))
     expect(page.get_by_role("group", name="Which pole is it?")).to_be_visible()

@@ -19,7 +19,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 
 from city import db, people
-from city.schema import Case, Device, Report
+from city.schema import Case, Device, ImportRun, Report
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -184,6 +184,9 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
                 waiting={"ops": 12, "photos": 3},
             )
         )  # fmt: skip
+        counts = {"imported": 118, "updated": 402, "unchanged": 22_890, "touched": 9, "rejected": 1}
+        s.add(ImportRun(source="new-haven", began_at=now, ended_at=now, counts=counts))
+        s.add(ImportRun(source="new-haven", began_at=now, ended_at=now, counts={}, undone_at=now))
     for lang in LANGUAGES:
         page = watched(open_context(**DESK).new_page(), faults)
         log_in(page, site, "admin@demo.test", prefix(lang) + "/admin")
@@ -197,11 +200,11 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
         page.locator(".list a").first.click()
         page.wait_for_load_state()
         looked_at(page, f"admin-person-{lang}", keep)
-        for room in ("crews", "phones", "keys", "city-file", "mail"):
+        for room in ("crews", "phones", "keys", "city-file", "imports", "mail"):
             page.goto(f"{at}/{room}")
             looked_at(page, f"admin-{room}-{lang}", keep)
         page.set_viewport_size({"width": 320, "height": 640})
-        for room in ("", "/crews", "/phones", "/city-file"):
+        for room in ("", "/crews", "/phones", "/city-file", "/imports"):
             page.goto(at + room)
             looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}", keep)
 
@@ -316,7 +319,10 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
     ("who", "paths"),
     [
         ("dispatcher", ["/dispatch", "/dispatch?words=nothing-like-it", "/me"]),
-        ("admin", ["/admin", "/admin/crews", "/admin/phones", "/admin/keys", "/admin/mail"]),
+        (
+            "admin",
+            ["/admin", "/admin/crews", "/admin/phones", "/admin/keys", "/admin/imports", "/admin/mail"],
+        ),
     ],
 )
 def test_nothing_staff_see_hangs_over_the_side(

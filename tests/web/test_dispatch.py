@@ -515,7 +515,7 @@ class TestMerging:
             scene.s.flush()
             place = replace(LAMP, source="asset", asset_id=pole.id)
             first, later = (scene.report(place=place).case.number for _ in range(2))
-        said = f"Probably one with {first}"
+        said = f'Probably one with <span class="num">{first}</span>'
         with counted(app) as statements:
             assert html_of(board.get("/dispatch")).count(said) == 1
         assert len(statements) <= MOST_QUERIES

@@ -1,5 +1,6 @@
 """When is my trash day? What the page says by an address, from a phone, and where nobody knows."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -132,4 +133,5 @@ def test_an_answer_costs_few_questions(client: FlaskClient, asked: list[str]) ->
 
 
 def words(client: FlaskClient, path: str) -> str:
-    return client.get(path).get_data(as_text=True)
+    """What is read on a page."""
+    return re.sub(r"</?b>", "", client.get(path).get_data(as_text=True))

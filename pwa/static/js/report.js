@@ -137,10 +137,10 @@ class ReportForm extends HTMLElement {
 
   /** Cases that may be the same, as soon as kind and place are known. */
   #near() {
-    const { lat = "", lon = "", asset = "" } = this.#one("#place-card")?.dataset ?? {};
+    const { lat = "", lon = "", accuracy = "", asset = "" } = this.#one("#place-card[data-known]")?.dataset ?? {};
     const service = this.#chip()?.value ?? "";
     if (lat && service) {
-      void this.#draw("near", { lat, lon, asset, service }, "#near-cases", "innerHTML", () => this.#chip()?.value === service);
+      void this.#draw("near", { lat, lon, accuracy, asset, service }, "#near-cases", "innerHTML", () => this.#chip()?.value === service);
     } else {
       this.#one("#near-cases")?.replaceChildren();
     }
