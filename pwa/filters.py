@@ -24,7 +24,7 @@ def init(app: Flask) -> None:
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
-        place=place, around=around,
+        place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter,
     )  # fmt: skip
 
@@ -77,8 +77,7 @@ def promise(case: Any) -> str:
     if case.state == CANCELLED:
         return _("Withdrawn")
     if case.state == WAITING:
-        whose = owner(case)
-        return _("Waiting for %(name)s", name=whose.name) if whose else waits_for(_wait_reason(case))
+        return waits_for(_wait_reason(case), _owner_of(case))
     at = access.now()
     if case.due_at < at:
         late = at - case.due_at
@@ -93,7 +92,7 @@ def promise(case: Any) -> str:
 
 def owner(case: Any) -> Owner | None:
     """Whom a stranger's Sight or a case waits for, as the city file has it; None where it names nobody."""
-    words = case.owner if hasattr(case, "owner") else promises.owner_waited_for(case)
+    words = _owner_of(case)
     return access.here().city.owner(words) if words else None
 
 
@@ -102,8 +101,11 @@ def belongs(thing: Any) -> Owner | None:
     return access.here().city.owner(thing.owner)
 
 
-def waits_for(code: str | None) -> str:
-    """What a case waits for, as residents read it."""
+def waits_for(code: str | None, owner: str = "") -> str:
+    """What a case waits for, as residents read it; a utility by its name where the city file has it."""
+    whose = access.here().city.owner(owner) if code == "utility" and owner else None
+    if whose:
+        return _("Waiting for %(name)s", name=whose.name)
     return _waits().get(code or "", ("", _("Waiting")))[1]
 
 
@@ -381,6 +383,11 @@ def _waits() -> dict[str, tuple[str, str]]:
 def _wait_reason(case: Any) -> str | None:
     """Of a stranger's Sight or of the case itself."""
     return case.wait_reason if hasattr(case, "wait_reason") else promises.waits_for(case)
+
+
+def _owner_of(case: Any) -> str:
+    """The same, whom it waits for."""
+    return case.owner if hasattr(case, "owner") else promises.owner_waited_for(case)
 
 
 def _outcome_of(case: Any) -> str | None:

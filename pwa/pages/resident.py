@@ -600,7 +600,8 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
         if step.kind == "join" and not told_by_me:
             joined += 1
             continue
-        stops.append(Stop(_title(step.kind, step.facts, told_by_me), step.at, _more(step.kind, sight)))
+        title = _title(step.kind, step.facts, told_by_me, sight.asset_owner)
+        stops.append(Stop(title, step.at, _more(step.kind, sight)))
     if stops:
         first = stops[0]
         mine_first = bool(mine) and number == f"{sight.number}-A"
@@ -610,7 +611,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     return stops[::-1]
 
 
-def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
+def _title(kind: str, facts: dict[str, Any], told_by_me: bool, asset_owner: str) -> str:
     if kind == "close":
         return filters.outcome(facts.get("outcome"))
     if kind == "join":
@@ -618,7 +619,7 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
     if kind == "not fixed" and told_by_me:
         return _("You said: not fixed")
     if kind == "wait":
-        return filters.waits_for(facts.get("reason"))
+        return filters.waits_for(facts.get("reason"), asset_owner)
     return filters.step(kind)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from factories import LAMP, SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import reports
+from city import cases, reports
 from city.schema import Asset, Message, Report, Subscription
 from pwa import mail
 
@@ -59,6 +60,32 @@ def test_the_dispatcher_sees_whose_it_is(town: Town, log_in: Callable[[str], Fla
     page = log_in("dispatcher").get(f"/dispatch/cases/{other[:-2]}").get_data(as_text=True)
     assert "Belongs to Nobody Known" in page
     assert "not in the city file" in page
+
+
+@pytest.mark.parametrize(
+    ("owner", "english", "spanish"),
+    [
+        ("HECO", "Waiting for Harbor Electric", "En espera de Harbor Electric"),
+        ("Nobody Known", "Waiting for the utility", "A la espera de la eléctrica"),
+    ],
+)
+def test_the_history_names_whom_it_waited_for(
+    town: Town,
+    client: FlaskClient,
+    log_in: Callable[[str], FlaskClient],
+    owner: str,
+    english: str,
+    spanish: str,
+) -> None:
+    number = told(town, owner)[0][:-2]
+    with town.at_work() as scene:
+        case, by = scene.case(number), scene.actor("dispatcher")
+        cases.wait(scene.s, case, "utility", by=by, at=town.now)
+        cases.resume(scene.s, case, by=by, at=town.now + timedelta(hours=1))
+    staff = log_in("dispatcher")
+    for prefix, words in (("", english), ("/es", spanish)):
+        assert f"<h3>{words}</h3>" in client.get(f"{prefix}/case/{number}").text
+        assert f"<b>{words}</b>" in staff.get(f"{prefix}/dispatch/cases/{number}").text
 
 
 def told(town: Town, owner: str = "HECO", number: str = "U-1") -> tuple[str, str]:
