@@ -21,27 +21,27 @@ def corners(streets: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
     Flat: a bridge over a street meets it too, since the lines do not say which is above.
     """
-    named = [street for street in streets if street["norm"]]
+    named = [(name, street) for street in streets if (name := places.normal(street["name"]))]
     if not named:
         return
-    wide = math.cos(math.radians(named[0]["line"][0][1])) * geo.METRES_A_DEGREE
+    wide = math.cos(math.radians(named[0][1]["line"][0][1])) * geo.METRES_A_DEGREE
     scale = np.array([wide, geo.METRES_A_DEGREE])
-    lines = np.array([LineString(np.array(street["line"]) * scale) for street in named], dtype=object)
+    lines = np.array([LineString(np.array(street["line"]) * scale) for _, street in named], dtype=object)
     tree = STRtree(lines)
     one, other = tree.query(lines, predicate="dwithin", distance=MEET_METRES)
-    corners: dict[str, list[ShapelyPoint]] = {}
-    labels: dict[str, str] = {}
+    corners: dict[tuple[str, str], list[ShapelyPoint]] = {}
+    labels: dict[tuple[str, str], str] = {}
     for a, b in zip(one.tolist(), other.tolist(), strict=True):
-        if a < b and named[a]["norm"] != named[b]["norm"]:
-            norm = places.crossing(named[a]["name"], named[b]["name"])
-            labels.setdefault(norm, f"{named[a]['name']} & {named[b]['name']}")
-            corners.setdefault(norm, []).extend(_meeting(lines[a], lines[b]))
-    for norm, points in sorted(corners.items()):
+        (name, street), (crossed, across) = named[a], named[b]
+        if a < b and name != crossed:
+            both = min(name, crossed), max(name, crossed)
+            labels.setdefault(both, f"{street['name']} & {across['name']}")
+            corners.setdefault(both, []).extend(_meeting(lines[a], lines[b]))
+    for both, points in sorted(corners.items()):
         for point in _apart(points):
             lon, lat = np.array([point.x, point.y]) / scale
             yield {
-                "label": labels[norm],
-                "norm": norm,
+                "label": labels[both],
                 "lat": round(float(lat), geo.DIGITS),
                 "lon": round(float(lon), geo.DIGITS),
             }

@@ -20,7 +20,7 @@ from shapely.ops import split
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from city import geo, places
+from city import geo
 from city.schema import Address, Area, Asset, Crossing, Landmark, Street
 
 CENTRE = geo.Point(39.60, -71.20)
@@ -380,10 +380,7 @@ def _street_rows(ways: list[Way]) -> Iterator[dict[str, Any]]:
     for way in ways:
         for piece in way.pieces.geoms:
             line = [[lon, lat] for lat, lon in (on_earth(*xy) for xy in piece.coords)]
-            yield {
-                "name": way.name, "norm": places.normal(way.name), "line": line, "kind": way.kind,
-                **_numbers(way, piece),
-            }  # fmt: skip
+            yield {"name": way.name, "line": line, "kind": way.kind, **_numbers(way, piece)}
 
 
 def _numbers(way: Way, piece: LineString) -> dict[str, int | None]:
@@ -406,11 +403,11 @@ def _landmark_row(spot: Spot) -> dict[str, Any]:
 
 def _crossing_row(one: str, other: str, at: ShapelyPoint) -> dict[str, Any]:
     lat, lon = on_earth(at.x, at.y)
-    return {"label": f"{one} & {other}", "norm": places.crossing(one, other), "lat": lat, "lon": lon}
+    return {"label": f"{one} & {other}", "lat": lat, "lon": lon}
 
 
 def _address_row(spot: Spot) -> dict[str, Any]:
-    return {"label": spot.label, "norm": places.normal(spot.label), **_position(spot)}
+    return {"label": spot.label, **_position(spot)}
 
 
 def _asset_row(thing: Thing) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def replace(
 
 def _write_streets(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
-    owners: list[list[Any]] = []
+    came_to: list[list[Any]] = []
     column, value = layer.order.major
     for one in located:
         lines = _lines(one.ground)
@@ -95,16 +95,13 @@ def _write_streets(layer: Run, located: list[Located]) -> None:
             part = own if own is None or not keys else f"{own} ({len(keys) + 1})"
             # Of a street in pieces nobody knows which number is where; the longest piece has most of them.
             bears = numbers if line is longest else dict.fromkeys(numbers)
-            row = {
-                "name": name, "norm": places.normal(name), "line": points, "kind": kind, "source_id": part,
-                **bears,
-            }  # fmt: skip
+            row = {"name": name, "line": points, "kind": kind, "source_id": part, **bears}
             keys.append(_key(row))
             if layer.once(keys[-1], one.row):
                 rows[keys[-1]] = row
-        owners.append(keys)
+        came_to.append(keys)
     known = _exchange(layer, Street, rows)
-    _count(layer, owners, known)
+    _count(layer, came_to, known)
     corners = {_key(row): row for row in crossings.corners(rows.values())}
     _exchange(layer, Crossing, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
@@ -128,7 +125,7 @@ def _numbers(layer: Run, row: Row) -> dict[str, int | None] | str:
 
 def _write_landmarks(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
-    owners: list[list[Any]] = []
+    came_to: list[list[Any]] = []
     for one in located:
         name = layer.text(one.row, layer.order.name)
         if _is_line(one.ground) or not places.normal(name):
@@ -136,15 +133,15 @@ def _write_landmarks(layer: Run, located: list[Located]) -> None:
             continue
         position = _position(one.ground)
         row = {"name": name, "lat": position["lat"], "lon": position["lon"]}
-        owners.append([_key(row)])
+        came_to.append([_key(row)])
         if layer.once(_key(row), one.row):
             rows[_key(row)] = row
-    _count(layer, owners, _exchange(layer, Landmark, rows))
+    _count(layer, came_to, _exchange(layer, Landmark, rows))
 
 
 def _write_addresses(layer: Run, located: list[Located]) -> None:
     rows: dict[Any, dict[str, Any]] = {}
-    owners: list[list[Any]] = []
+    came_to: list[list[Any]] = []
     order = layer.order
     for one in located:
         number, street = layer.text(one.row, order.number), layer.text(one.row, order.street)
@@ -153,11 +150,11 @@ def _write_addresses(layer: Run, located: list[Located]) -> None:
             line = f"is a {one.ground.geom_type}, not a point"
             layer.reject(one.row, line if _is_line(one.ground) else "has no address")
             continue
-        row = {"label": label, "norm": places.normal(label), **_position(one.ground)}
-        owners.append([_key(row)])
+        row = {"label": label, **_position(one.ground)}
+        came_to.append([_key(row)])
         if layer.once(_key(row), one.row):
             rows[_key(row)] = row
-    _count(layer, owners, _exchange(layer, Address, rows))
+    _count(layer, came_to, _exchange(layer, Address, rows))
 
 
 def _write_assets(layer: Run, located: list[Located]) -> None:
@@ -221,7 +218,7 @@ def _write_areas(layer: Run, located: list[Located]) -> None:
     if kind == "boundary":
         raise Unusable("--area-kind", "the boundary has an import of its own: --kind boundary")
     rows: dict[Any, dict[str, Any]] = {}
-    owners: list[list[Any]] = []
+    came_to: list[list[Any]] = []
     for one in located:
         ground = one.ground if kind in LINES else layer.surface(one.ground)
         if ground is None:
@@ -230,10 +227,10 @@ def _write_areas(layer: Run, located: list[Located]) -> None:
         row = {"kind": kind, "name": layer.text(one.row, layer.order.name), "geometry": _geojson(ground)}
         if not layer.identified(one.row, row):
             continue
-        owners.append([_key(row)])
+        came_to.append([_key(row)])
         if layer.once(_key(row), one.row):
             rows[_key(row)] = row
-    _count(layer, owners, _exchange(layer, Area, rows, kind))
+    _count(layer, came_to, _exchange(layer, Area, rows, kind))
 
 
 def _write_boundary(layer: Run, located: list[Located]) -> None:
@@ -335,9 +332,9 @@ def _held(s: Session, table: Any, names: Sequence[str], kind: str) -> list[_Held
     ]
 
 
-def _count(layer: Run, owners: Sequence[Sequence[Any]], known: set[Any]) -> None:
-    """A row is unchanged where all that it told was there."""
-    for keys in owners:
+def _count(layer: Run, came_to: Sequence[Sequence[Any]], known: set[Any]) -> None:
+    """Of each of the file's rows the keys that it came to: it is unchanged where all of them were there."""
+    for keys in came_to:
         if all(key in known for key in keys):
             layer.outcome.unchanged += 1
         else:

@@ -81,11 +81,6 @@ def gazetteer(s: Session) -> Gazetteer:
         return held[1]
 
 
-def crossing(one: str, other: str) -> str:
-    """How a cross-street is kept: both normal names in order, so that either order finds it."""
-    return " & ".join(sorted((normal(one), normal(other))))
-
-
 # A database's layers, by its connections: a process that works on several holds several.
 _held: WeakKeyDictionary[Any, tuple[Any, Gazetteer]] = WeakKeyDictionary()
 _reading = threading.Lock()

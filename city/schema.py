@@ -128,7 +128,6 @@ class Street(Base):
     __tablename__ = "streets"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     name: Mapped[str]
-    norm: Mapped[str] = mapped_column(index=True)
     line: Mapped[list[Any]]  # [[lon, lat], …]
     source_id: Mapped[str | None] = mapped_column(String(80))  # what the city's own register calls it
     kind: Mapped[str] = mapped_column(String(20), default="street")  # street, avenue, lane
@@ -142,19 +141,17 @@ class Address(Base):
     __tablename__ = "addresses"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     label: Mapped[str]
-    norm: Mapped[str] = mapped_column(index=True)
     lat: Mapped[float]
     lon: Mapped[float]
     cell: Mapped[str] = mapped_column(String(24), index=True)
 
 
 class Crossing(Base):
-    """Where two streets meet; found under either order of their names."""
+    """Where two streets meet, "Elm Street & Oak Avenue"; found by their names in either order."""
 
     __tablename__ = "crossings"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     label: Mapped[str]
-    norm: Mapped[str] = mapped_column(index=True)
     lat: Mapped[float]
     lon: Mapped[float]
 

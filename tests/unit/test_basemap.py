@@ -62,9 +62,7 @@ def test_a_line_is_drawn_where_it_lies(engine: Engine, tmp_path: Path) -> None:
     # Tile 16/32768/32767 lies north-east of 0° 0° and is 360/65536 degrees wide.
     wide = 360 / 65536
     with db.transaction(engine) as s:
-        s.add(
-            Street(name="Null", norm="null", line=[[wide / 2, wide / 4], [wide / 2, wide / 2]], kind="street")
-        )
+        s.add(Street(name="Null", line=[[wide / 2, wide / 4], [wide / 2, wide / 2]], kind="street"))
     tile = Opened(_built(engine, tmp_path)[0]).tiles[(16, 32768, 32767)]
     (feature,) = mapbox_vector_tile.decode(tile)["road"]["features"]
     bottom, top = sorted(feature["geometry"]["coordinates"])
@@ -79,8 +77,8 @@ def test_a_street_in_pieces_is_drawn_as_one_and_one_without_a_name_has_none(
     with db.transaction(engine) as s:
         for n in range(4):
             piece = [[n * step + step, 0.001], [n * step + 2 * step, 0.001]]
-            s.add(Street(name="Elm", norm="elm", line=piece, kind="street"))
-        s.add(Street(name="", norm="", line=[[0.001, 0.002], [0.002, 0.002]], kind="street"))
+            s.add(Street(name="Elm", line=piece, kind="street"))
+        s.add(Street(name="", line=[[0.001, 0.002], [0.002, 0.002]], kind="street"))
     tile = Opened(_built(engine, tmp_path)[0]).tiles[(16, 32768, 32767)]
     roads = mapbox_vector_tile.decode(tile)["road"]["features"]
     assert [road["properties"] for road in roads] == [{"name": "Elm", "kind": "street"}, {"kind": "street"}]

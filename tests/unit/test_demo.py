@@ -94,7 +94,7 @@ def test_the_ground_has_what_a_city_has(engine: Engine) -> None:
         assert len(set(s.scalars(select(Street.name).where(Street.kind == "bridge")))) == 3
         assert (s.scalar(select(func.count()).select_from(Address)) or 0) > 4000
         assert Counter(s.scalars(select(Asset.kind))).keys() == {"pole", "tree", "basket"}
-        assert len(set(s.scalars(select(Address.norm)))) == s.scalar(
+        assert len(set(s.scalars(select(Address.label)))) == s.scalar(
             select(func.count()).select_from(Address)
         )
 

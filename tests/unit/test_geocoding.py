@@ -78,7 +78,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def city(engine: Engine) -> Engine:
     with db.transaction(engine) as s:
-        s.add(Address(label="12 Maple St", norm="", lat=39.6, lon=-71.2, cell=""))
+        s.add(Address(label="12 Maple St", lat=39.6, lon=-71.2, cell=""))
         s.add(Area(kind="boundary", name="Larkhaven", geometry={"type": "Polygon", "coordinates": [SQUARE]}))
     return engine
 

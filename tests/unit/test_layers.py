@@ -211,7 +211,7 @@ def test_streets_and_areas_keep_their_rows_by_id_too(town: Town, tmp_path: Path)
     assert (outcome.imported, outcome.unchanged) == (1, 1)
     with db.reading(town.engine) as s:
         assert dict(s.execute(select(Street.source_id, Street.id)).all()) == before
-        assert s.scalar(select(Street.norm).where(Street.source_id == "1")) == "liberty street"
+        assert s.scalar(select(Street.name).where(Street.source_id == "1")) == "Liberty St"
     wards = Order("areas", name="NAME", area_kind="ward", id="KEY")
     for name in ("Ward 1", "First Ward"):
         put(town, geojson(tmp_path, square(name) | {"id": 9}), replace(wards, id="id"))

@@ -48,3 +48,23 @@ def test_what_an_older_version_kept_is_there_after_the_migrations(tmp_path: Path
             ("quarantined", "quarantined", "d")
         ]
     engine.dispose()
+
+
+def test_the_ground_of_an_older_version_keeps_its_rows_and_their_indexes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    db.migrate(url, to="0016")
+    engine = db.connect(url)
+    with engine.begin() as connection:
+        for line in (
+            "INSERT INTO streets (id, name, norm, line, kind, source_id, left_from, left_to) "
+            "VALUES (4, 'Elm St', 'elm street', '[[0, 1], [0, 2]]', 'street', 'k', 1, 9)",
+            "INSERT INTO addresses (id, label, norm, lat, lon, cell) VALUES (5, '1 Elm St', 'x', 1, 2, 'c')",
+        ):
+            connection.execute(text(line))
+    db.migrate(url)
+    with engine.connect() as connection:
+        street = connection.execute(text("SELECT name, source_id, left_to FROM streets WHERE id = 4")).one()
+        address = connection.execute(text("SELECT label, cell FROM addresses WHERE id = 5")).one()
+        assert (tuple(street), tuple(address)) == (("Elm St", "k", 9), ("1 Elm St", "c"))
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()

@@ -39,15 +39,15 @@ def town(s: Session) -> None:
         ("", line((-400, 900), (400, 900)), (1, 9, 2, 8)),
     ):
         values = dict(zip(ends, numbers, strict=True))
-        s.add(Street(name=name, norm="", line=drawn, **values))
+        s.add(Street(name=name, line=drawn, **values))
     for label, point in (
         ("214 Tansy St", at(-100, -290)),
         ("214B Tansy St", at(-80, -290)),
         ("216 Tansy St", at(50, -290)),
     ):
-        s.add(Address(label=label, norm="", lat=point.lat, lon=point.lon, cell=""))
+        s.add(Address(label=label, lat=point.lat, lon=point.lon, cell=""))
     for label, point in (("Elm St & Oak Ave", at(0, 0)), ("Tansy St & Oak Ave", at(0, -300))):
-        s.add(Crossing(label=label, norm="", lat=point.lat, lon=point.lon))
+        s.add(Crossing(label=label, lat=point.lat, lon=point.lon))
     for kind, number in (("pole", "20-118"), ("tree", "T-7"), ("pole", "20-119")):
         point = at(20, 8)
         gone = datetime(2026, 1, 1, tzinfo=UTC) if number == "20-119" else None
@@ -114,7 +114,7 @@ def test_a_number_that_is_worked_out_claims_no_more_than_its_block_allows(
     with db.transaction(engine) as s:
         s.add(
             Street(
-                name="Long Rd", norm="", line=line((0, 0), (metres, 0)),
+                name="Long Rd", line=line((0, 0), (metres, 0)),
                 left_from=1, left_to=last, right_from=None, right_to=None,
             )
         )  # fmt: skip
@@ -286,7 +286,7 @@ def test_a_changed_layer_is_noticed_by_everybody_who_reads_it(engine: Engine, s:
         point = at(0, 700)
         writing.execute(
             insert(Address),
-            [{"label": "12 Maple St", "norm": "", "lat": point.lat, "lon": point.lon, "cell": ""}],
+            [{"label": "12 Maple St", "lat": point.lat, "lon": point.lon, "cell": ""}],
         )
     assert labels(places.find(s, "12 Maple Street")) == ["12 Maple St"]
     s.rollback()
@@ -308,7 +308,7 @@ def test_a_large_city_is_searched_while_one_types(engine: Engine) -> None:
     with db.transaction(engine) as writing:
         names = [f"{first}{last} {kind}" for first in FIRST for last in LAST for kind in ("St", "Ave", "Rd")]
         rows = [
-            {"label": f"{n} {name}", "norm": "", "lat": LAT + street / 1e4, "lon": LON + n / 1e4, "cell": ""}
+            {"label": f"{n} {name}", "lat": LAT + street / 1e4, "lon": LON + n / 1e4, "cell": ""}
             for street, name in enumerate(names[:600])
             for n in range(1, 101)
         ]

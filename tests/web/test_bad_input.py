@@ -198,7 +198,7 @@ def test_a_nul_which_no_keyboard_types_is_refused(town: Town, post: Fill, field:
 def test_a_place_with_two_answers_is_asked_about(town: Town, post: Fill) -> None:
     with town.at_work() as scene:
         scene.s.add_all(
-            Address(label=f"5 Mill Lane, {side}", norm="5 mill lane", lat=lat, lon=-71.2, cell="x")
+            Address(label=f"5 Mill Lane, {side}", lat=lat, lon=-71.2, cell="x")
             for side, lat in (("North", 39.61), ("South", 39.59))
         )
     answer = post(place="5 Mill Lane")

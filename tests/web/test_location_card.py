@@ -35,7 +35,7 @@ def _stand(s: Any, kind: str, number: str, lat: float, owner: str = "") -> None:
 
 
 def _address(label: str, lat: float) -> Address:
-    return Address(label=label, norm=label.lower(), lat=lat, lon=-71.2, cell=geo.cell(Point(lat, -71.2)))
+    return Address(label=label, lat=lat, lon=-71.2, cell=geo.cell(Point(lat, -71.2)))
 
 
 def card(client: FlaskClient, prefix: str = "", **asked: str) -> str:
@@ -98,7 +98,7 @@ def test_a_point_is_told_in_the_visitors_language(poles: Town, client: FlaskClie
 
 def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
     with poles.at_work() as scene:
-        scene.s.add(Street(name="Tansy Street", norm="", line=[[-71.21, 39.6], [-71.19, 39.6]]))
+        scene.s.add(Street(name="Tansy Street", line=[[-71.21, 39.6], [-71.19, 39.6]]))
     page = card(client, place="tansy street", group="other")
     assert "Is it here?" in page
     assert "A house number or a corner says more." in page
@@ -117,7 +117,7 @@ def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
 ) -> None:
     with poles.at_work() as scene:
         ends = {"left_from": 1, "left_to": 999, "right_from": None, "right_to": None}
-        scene.s.add(Street(name="Mill Road", norm="", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
+        scene.s.add(Street(name="Mill Road", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
     page = card(client, place="401 mill road", group="other")
     assert "Is it here?" in page
     assert "On this long block the house may be 920\u00a0m off." in page

@@ -297,7 +297,7 @@ def test_near_cases_come_as_a_fragment_without_what_is_private(town: Town, clien
 
 def test_the_location_card_says_where_one_is(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
-        scene.s.add(Address(label="214 Tansy Street", norm="214 tansy street", lat=39.6, lon=-71.2, cell="x"))
+        scene.s.add(Address(label="214 Tansy Street", lat=39.6, lon=-71.2, cell="x"))
     card = client.get("/report/place", query_string=HERE).get_data(as_text=True)
     assert "Near 214 Tansy Street" in card
     assert "Within 12\u00a0m, from your phone" in card
