@@ -2,28 +2,22 @@
 
 An AVIF may call a picture of 265 megapixels a stamp: its decoder unpacks all of it and shrinks it afterwards.
 What counts stands in the sequence headers of its AV1 streams (AV1 specification, 5.5.1). Where the streams
-lie is said by the boxes iloc and infe, or stco and stsz (ISO/IEC 14496-12, 8.11 and 8.7). The boxes are found
-by their names wherever they stand, so that none is passed over that a decoder would heed.
+lie, boxes.py says of a still picture, and of others the boxes stco and stsz (ISO/IEC 14496-12, 8.7).
 """
 
 import re
 from collections.abc import Callable, Iterator
 
-MOST_UNITS = 20_000  # in all streams; a picture of a hundred tiles has a few hundred
+from city import boxes
+from city.boxes import MOST_BOXES, MOST_UNITS, Unreadable
+
 MOST_RATIO = 4  # how many times over a file may name its own bytes
-MOST_BOXES = 8  # of one kind that say where something begins
 
 # What follows a name is only looked at: a name that is not meant may stand right before one that is.
 _CODED = re.compile(rb"infe(?=\x02...(..)..av01|\x03...(....)..av01)", re.DOTALL)
-_ILOC = re.compile(rb"iloc(?=([\0-\x02])...)", re.DOTALL)
-_IDAT = re.compile(rb"idat")
 _CHUNKS = re.compile(rb"stco(?=\0...(?!\0{4})....(....))|co64(?=\0...(?!\0{4})....(.{8}))", re.DOTALL)
 _SAMPLES = re.compile(rb"stsz(?=\0...(....)....(....))", re.DOTALL)
 _SEQUENCE_HEADER, _LONGEST = 1, 512  # bytes, with 32 operating points
-
-
-class Unreadable(Exception):
-    """Streams that cannot be found, or named a thousand times over: no decoder should see them."""
 
 
 def coded_sizes(data: bytes) -> list[int]:
@@ -45,54 +39,21 @@ def _streams(data: bytes) -> Iterator[memoryview]:
     """The bytes of every coded item of a still picture, and the first sample of every track."""
     view, left = memoryview(data), MOST_RATIO * len(data)
     coded = {int.from_bytes(one or other, "big") for one, other in _CODED.findall(data)}
-    boxes = list(_ILOC.finditer(data))
-    for box in boxes[: MOST_BOXES + 1]:
-        for item, pieces in _items(data, box.end() + 4, box[1][0]):
-            if item not in coded:
-                continue
-            left -= sum(stop - start for start, stop in pieces)
-            if left < 0:
-                raise Unreadable("names its bytes too often")
-            yield memoryview(b"".join(view[start:stop] for start, stop in pieces))
+    for item, pieces in boxes.items(data):
+        if item not in coded:
+            continue
+        here = [(min(start, len(data)), min(stop, len(data))) for start, stop in pieces]
+        left -= sum(stop - start for start, stop in here)
+        if left < 0:
+            raise Unreadable("names its bytes too often")
+        yield memoryview(b"".join(view[start:stop] for start, stop in here))
     begins = {int.from_bytes(one or other, "big") for one, other in _CHUNKS.findall(data)}
     sizes = {
         int.from_bytes(first if each == bytes(4) else each, "big") for each, first in _SAMPLES.findall(data)
     }
-    if max(len(boxes), len(begins), len(sizes)) > MOST_BOXES:
+    if max(len(begins), len(sizes)) > MOST_BOXES:
         raise Unreadable("too many boxes")
     yield from (view[start : start + size] for start in begins for size in sizes)
-
-
-def _items(data: bytes, at: int, version: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Each item of an iloc box, and from where to where its pieces lie, for each idat that may be meant."""
-
-    def number(size: int) -> int:
-        nonlocal at
-        at += size
-        if at > len(data):
-            raise Unreadable("ends too early")
-        return int.from_bytes(data[at - size : at], "big")
-
-    inner = [box.end() for box in _IDAT.finditer(data)]
-    if len(inner) > MOST_BOXES:
-        raise Unreadable("too many boxes of items")
-    sizes = number(2)
-    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
-    wide, count = 4 if version == 2 else 2, 0
-    for _item in range(number(wide)):
-        item = number(wide)
-        is_inner = version > 0 and number(2) & 15 == 1
-        number(2)  # which file is meant: this one
-        base, pieces, more = number(base_size), [], number(2)
-        count += more + 1
-        if count > MOST_UNITS:  # they may take no room at all
-            raise Unreadable("too many items")
-        for _piece in range(more):
-            number(index_size if version else 0)
-            start, length = base + number(offset_size), number(length_size)
-            pieces.append((start, start + length if length else len(data)))
-        for begin in inner if is_inner else [0]:
-            yield item, [(min(begin + a, len(data)), min(begin + b, len(data))) for a, b in pieces]
 
 
 def _units(stream: memoryview) -> Iterator[tuple[int, memoryview]]:

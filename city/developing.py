@@ -19,6 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
 
+from city import boxes
 from city.av1 import coded_sizes
 
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
@@ -34,9 +35,10 @@ MAX_PIXELS: dict[type[ImageFile], int] = {
 }
 MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
 MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
-MOST = 0.5  # of a damaged picture's rows: what somebody took a photo of is seldom in its lowest part alone
+MOST = 0.5  # of a damaged picture: what somebody took a photo of is seldom in its lowest part alone
 QUALITY = 82
 PAINT = "#20242b"  # what covers a part of a photo
+GAP = "#b8bcc4"  # what stands where a part is missing
 
 # What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
@@ -54,6 +56,31 @@ def _heic_sizes(data: bytes) -> list[int]:
 CODED_SIZES: dict[type[ImageFile], Callable[[bytes], list[int]]] = {
     HeifImageFile: _heic_sizes,
     AvifImageFile: coded_sizes,
+}
+
+
+def _longer(data: bytes, fill: int) -> bytes:
+    """A file that ends too early with as much again behind it: zeros or, for 255, bytes like a picture's."""
+    return data + (data[::-1] if fill else bytes(len(data)))
+
+
+def _longer_webp(data: bytes, fill: int) -> bytes:
+    """The same of a WebP, whose last chunk says how long it is."""
+    at = 12
+    while at + 8 <= len(data) and at + 8 + (size := int.from_bytes(data[at + 4 : at + 8], "little")) <= len(
+        data
+    ):
+        at += 8 + size + size % 2
+    longer = bytearray(_longer(data[: len(data) - len(data) % 2], fill))
+    longer[4:8] = (len(longer) - 8).to_bytes(4, "little")
+    longer[at + 4 : at + 8] = (len(longer) - at - 8).to_bytes(4, "little")
+    return bytes(longer)
+
+
+# Decoders that want a whole file: where two different ends are unpacked alike, what came before counts.
+LENGTHENED: dict[type[ImageFile], Callable[[bytes, int], bytes]] = {
+    AvifImageFile: _longer,
+    WebPImageFile: _longer_webp,
 }
 
 # A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
@@ -98,7 +125,7 @@ class Developed:
     width: int
     height: int
     jpegs: dict[str, bytes]
-    cut: bool = False  # its lower part was damaged, and is not in the JPEGs
+    cut: bool = False  # a part of it was damaged, and is not in the JPEGs
 
 
 @dataclass(frozen=True)
@@ -123,9 +150,10 @@ def develop(source: BinaryIO | bytes) -> Developed:
     """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
 
     Takes JPEG (of Ultra HDR and MPO the plain picture), HEIC, AVIF, PNG and WebP, told by content and never
-    by name; of an animation the first picture. Where a JPEG or PNG ends too early or is damaged further
-    down, the rows above are kept if they are most of it. Raises BadPhoto. Slow (a third of a second for 12
-    megapixels): call it before the transaction and hand the result to photos.stage().
+    by name; of an animation the first picture. Where one ends too early (a JPEG or PNG also where it is
+    damaged further down), the rows above are kept if they are most of it; of a HEIC the tiles that are
+    there, with grey beside them. Raises BadPhoto. Slow (a third of a second for 12 megapixels): call it
+    before the transaction and hand the result to photos.stage().
     """
     data = _received(source)
     with _unpacking:
@@ -179,9 +207,11 @@ def _unpacked(data: bytes) -> tuple[Image.Image, bool]:
         try:
             file = _opened(kind, data)
             file.load()
+            if kind is HeifImageFile and _lacks_tiles(data):
+                return _without_green(_upright(file)), True
             return _upright(file), False
-        except OSError:
-            if kind not in (JpegImageFile, PngImageFile):  # the others give all or nothing
+        except (OSError, SyntaxError):  # the latter where an AVIF is opened
+            if kind is HeifImageFile:  # which leaves out tiles by itself; without any, all is lost
                 raise
         file, rows = _rest(kind, data)
         return _upright(file, rows), True
@@ -228,6 +258,25 @@ def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
     return file
 
 
+def _lacks_tiles(data: bytes) -> bool:
+    """Whether tiles of a HEIC are not there, which its decoder passes over. Raises BadPhoto."""
+    lacking = boxes.lacking(data)
+    if lacking >= MOST:
+        raise BadPhoto("broken")
+    return lacking > 0
+
+
+def _without_green(picture: Image.Image) -> Image.Image:
+    """Grey where tiles were missing: neither light nor colour in YCbCr, which is one dark green in RGB."""
+    red, green, blue = picture.split()
+    bare = ImageChops.lighter(red, blue).point(lambda value: 255 if value < 3 else 0)
+    counts = green.histogram(bare)
+    gap = counts.index(max(counts))
+    alike = green.point(lambda value: 255 if abs(value - gap) < 3 else 0)
+    picture.paste(GAP, mask=ImageChops.darker(bare, alike))
+    return picture
+
+
 def _skip_detail(file: ImageFile) -> None:
     """Lets the JPEG decoder leave out detail that the full size cannot show."""
     # The box has the photo's own aspect: of a square one only the shorter edge would decide.
@@ -258,6 +307,10 @@ def _is_coarse_but_whole(data: bytes) -> bool:
 
 def _until_the_fault(kind: type[ImageFile], data: bytes, fill: int) -> ImageFile:
     """The picture as far as it can be unpacked. The rest holds `fill`: two of them show where it begins."""
+    if kind in LENGTHENED:
+        file = _opened(kind, LENGTHENED[kind](data, fill))
+        file.load()
+        return file
     file = _opened(kind, data)
     file.load_prepare()
     bands = len(file.getbands())

@@ -85,7 +85,9 @@ def words(refused: Refused | BadPhoto) -> str:
         "not_a_photo": _(
             "That file is not a photo we can read. Choose a JPEG, HEIC, AVIF, PNG or WebP picture."
         ),
-        "broken": _("That photo is damaged and cannot be read. Take it again."),
+        "broken": _(
+            "That photo is damaged and cannot be read. Take it again, or choose another; all else is kept."
+        ),
         "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
         "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
         "photo_attached": _("That photo belongs to a report already."),

@@ -132,7 +132,7 @@ def add_photo() -> tuple[Response, int]:
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
     size = uploaded(upload.seek(0, SEEK_END))
-    words = _("%(size)s. Its lower part was damaged and is left out.", size=size) if new.cut else size
+    words = _("%(size)s. A part of it was damaged and is left out.", size=size) if new.cut else size
     return jsonify(id=photo.id, url=url, words=words), 200
 
 
@@ -339,7 +339,8 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except BadPhoto as bad:
-            faults.append(("photos", errors.words(bad)))
+            which = _("%(name)s: %(fault)s", name=(file.filename or "")[-60:], fault=errors.words(bad))
+            faults.append(("photos", which if len(given) > 1 else errors.words(bad)))
     return faults
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -31,8 +32,9 @@ from pictures import (
     quarters,
     wide_gamut,
 )
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageColor, ImageStat
 from PIL.Image import Transpose
+from pillow_heif import options as heif_options
 
 from city import developing
 from city.developing import BadPhoto
@@ -212,11 +214,54 @@ def test_nothing_and_markup_are_no_photos(data: bytes) -> None:
 NOISE = Image.effect_noise((200, 200), 60).convert("RGB")
 
 
-@pytest.mark.parametrize("kind", ["WEBP", "HEIF", "AVIF"])
-def test_what_unpacks_as_a_whole_is_broken_wherever_it_ends(kind: str) -> None:
-    whole = encoded(NOISE, kind)
+def test_a_heic_without_tiles_is_broken_wherever_it_ends() -> None:
+    whole = encoded(NOISE, "HEIF")
     for part in (0.001, 0.01, 0.1, 0.5, 0.9):
         assert refused(whole[: max(int(len(whole) * part), 32)]) == "broken"
+
+
+def test_of_a_heic_the_tiles_that_are_there_are_kept_if_they_are_most_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heif_options, "GRID_TILE_SIZE", 256)
+    whole = encoded(Image.effect_noise((1024, 768), 60).convert("RGB"), "HEIF")
+    assert whole.count(b"hvc1") >= 12
+    assert not developing.develop(whole).cut
+    for part in (0.1, 0.3, 0.45):
+        assert refused(whole[: int(len(whole) * part)]) == "broken"
+    new = developing.develop(whole[: int(len(whole) * 0.8)])
+    assert new.cut
+    assert (new.width, new.height) == (1024, 768)
+    kept, grey = opened(new.jpegs["full"]), ImageColor.getrgb(developing.GAP)
+    assert about(kept.getpixel((1000, 750)), grey, 12)  # not the green that the decoder leaves there
+    before = opened(developing.develop(whole).jpegs["full"])
+    above = (0, 0, 1024, 500)
+    assert max(ImageStat.Stat(ImageChops.difference(kept.crop(above), before.crop(above))).mean) < 1
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+@pytest.mark.parametrize("lost", [0.1, 0.05])
+def test_a_decoder_that_wants_all_gives_the_rows_above_too(kind: str, lost: float) -> None:
+    picture = Image.effect_noise((400, 900), 60).convert("RGB")
+    picture.paste(RED, (0, 0, 20, 900))
+    whole = encoded(picture, kind)
+    assert not developing.develop(whole).cut
+    for part in (0.001, 0.01, 0.1, 0.3):
+        assert refused(whole[: max(int(len(whole) * part), 32)]) == "broken"
+    new = developing.develop(whole[: int(len(whole) * (1 - lost))])
+    assert new.cut
+    assert (new.width, 450 < new.height < 900) == (400, True)
+    kept = opened(new.jpegs["full"])
+    before = opened(developing.develop(whole).jpegs["full"]).crop((0, 0, *kept.size))
+    assert max(ImageStat.Stat(ImageChops.difference(kept, before)).mean) < 3
+    assert_clean(new.jpegs["full"])
+
+
+def test_the_browser_sends_every_coding_of_heic_and_avif_that_the_city_takes() -> None:
+    script = (Path(developing.__file__).parents[1] / "pwa" / "static" / "js" / "photo.js").read_text()
+    [known] = re.findall(r"/\^(ftyp.*)/\.test", script)
+    for brand in developing.HEIC_BRANDS | developing.AVIF_BRANDS:
+        assert re.match(known, "ftyp" + brand.decode())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

@@ -130,12 +130,14 @@ def test_whoever_sends_a_damaged_photo_ahead_hears_that_a_part_is_left_out(
     upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(sent[: len(sent) * 4 // 5]), "a.jpg")}
     answer = client.post("/report/photos", data=upload)
     assert answer.status_code == 200
-    assert "lower part was damaged" in answer.get_json()["words"]
+    assert "A part of it was damaged" in answer.get_json()["words"]
 
 
 def test_a_good_photo_beside_a_bad_one_is_kept(town: Town, post: Fill) -> None:
     bad, good = (io.BytesIO(b"text"), "a.jpg"), (io.BytesIO(jpeg()), "b.jpg")
-    is_kept(post(photo=[bad, good]))
+    answer = post(photo=[bad, good])
+    is_kept(answer)
+    assert "a.jpg: That file is not a photo" in answer.get_data(as_text=True)  # of several, which one
     assert written(town) == 1  # the good one, staged
     assert post().status_code == 303
     with town.looking() as scene:
