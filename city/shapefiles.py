@@ -11,7 +11,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from io import BytesIO
 from itertools import zip_longest
@@ -25,6 +25,8 @@ from city.sources import Row, Source, Unusable, shown
 
 MOST_MEMBERS = 10_000  # of a .zip
 PARTS = (".shp", ".dbf", ".prj", ".cpg")
+WORDS = (".prj", ".cpg")  # which name a coordinate system and an encoding
+MOST_WORDS = 64 * 1024  # bytes; the longest definitions of a system have some thousands
 # Of rings that run the wrong way round: they are taken as they are, and mended like any other shape.
 logging.getLogger("shapefile").setLevel(logging.ERROR)
 
@@ -81,56 +83,83 @@ def _is_zip(path: Path) -> bool:
 
 def _beside(path: Path) -> dict[str, bytes]:
     """The parts of the same name in the folder, in whatever case their ends are written."""
-    found = {}
-    for each in path.parent.iterdir():
-        end = each.suffix.lower()
-        if each.stem == path.stem and end in PARTS and each.is_file():
-            found[end] = _whole(each)
-    return found | {".shp": _whole(path)}  # what was named counts, whatever its own end is
-
-
-def _whole(path: Path) -> bytes:
+    beside = [each for each in path.parent.iterdir() if each.stem == path.stem and each.is_file()]
+    parts = [path]  # what was named counts, whatever its own end is
+    parts += sorted(each for each in beside if each.suffix.lower() in PARTS[1:] and each != path)
+    ends = [PARTS[0], *(part.suffix.lower() for part in parts[1:])]
+    _check_one_of_each(path, [(end, part.name) for end, part in zip(ends, parts, strict=True)])
+    found = dict[str, bytes]()
     try:
-        with path.open("rb") as file:
-            return _read(path.name, path.stat().st_size, file.read)
+        for end, part in zip(ends, parts, strict=True):
+            with part.open("rb") as file:
+                found[end] = _read(part.name, end, part.stat().st_size, file.read, found)
     except OSError as error:
         raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+    return found
 
 
 def _zipped(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
+            members = [
+                (PurePosixPath(info.filename), info) for info in archive.infolist() if not info.is_dir()
+            ]
             if len(members) > MOST_MEMBERS:
                 raise Unusable(
                     path.name, f"holds {len(members):,} files, and at most {MOST_MEMBERS:,} may be"
                 )
             ours = [
-                each for each in members if not each.name.startswith(".") and "__MACOSX" not in each.parts
+                (each, info)
+                for each, info in members
+                if not each.name.startswith(".") and "__MACOSX" not in each.parts
             ]
-            shapes = [each for each in ours if each.suffix.lower() == ".shp"]
+            shapes = [each for each, _info in ours if each.suffix.lower() == ".shp"]
             if len(shapes) != 1:
                 names = ", ".join(shown(str(each)) for each in shapes[:5]) or "none"
                 raise Unusable(path.name, f"must hold one .shp, and holds: {names}")
-            (shape,) = shapes
-            parts = [
-                x for x in ours if x.with_suffix("") == shape.with_suffix("") and x.suffix.lower() in PARTS
+            own = [
+                (each.suffix.lower(), info)
+                for each, info in ours
+                if each.with_suffix("") == shapes[0].with_suffix("")
             ]
-            found = {}
-            for part in parts:
-                size = archive.getinfo(str(part)).file_size
-                with archive.open(str(part)) as file:
-                    found[part.suffix.lower()] = _read(f"{path.name}: {part.name}", size, file.read)
+            _check_one_of_each(path, [(end, info.filename) for end, info in own if end in (*PARTS, ".shx")])
+            found = dict[str, bytes]()
+            for end, info in own:
+                if end in PARTS:
+                    where = f"{path.name}: {PurePosixPath(info.filename).name}"
+                    with archive.open(info) as file:
+                        found[end] = _read(where, end, info.file_size, file.read, found)
             return found
     except _BROKEN_ZIP as error:
         raise Unusable(path.name, f"is a .zip that cannot be read ({error})") from error
 
 
-def _read(name: str, size: int, read: Callable[[int], bytes]) -> bytes:
-    """All that `read` gives. `size` is what the folder or the archive says, which may be a lie."""
-    data = read(sources.MOST_BYTES + 1) if size <= sources.MOST_BYTES else b""
-    if max(len(data), size) > sources.MOST_BYTES:
-        raise Unusable(name, f"has more than {sources.MOST_BYTES // 1_000_000} MB; cut it to the city first")
+def _check_one_of_each(path: Path, parts: Sequence[tuple[str, str]]) -> None:
+    """Raises Unusable where two parts have one end: nobody could say which of them counts."""
+    names = dict[str, str]()
+    for end, name in parts:
+        if end in names:
+            both = f"{shown(names[end])} and {shown(name)}"
+            raise Unusable(path.name, f"has two parts {end}: {both}; leave only the right one")
+        names[end] = name
+
+
+def _read(
+    where: str, end: str, size: int, read: Callable[[int], bytes], before: Mapping[str, bytes]
+) -> bytes:
+    """All that `read` gives. `size` is what the folder or the archive says, which may be a lie.
+
+    What was read `before` counts as well: all parts are held at once.
+    """
+    if end in WORDS:
+        most, limit = MOST_WORDS, f"{MOST_WORDS // 1024} KB; is it the right file?"
+    else:
+        most = sources.MOST_BYTES - sum(len(data) for data in before.values())
+        together = " together with the other parts" if before else ""
+        limit = f"{sources.MOST_BYTES // 1_000_000} MB{together}; cut it to the city first"
+    data = read(most + 1) if size <= most else b""
+    if max(len(data), size) > most:
+        raise Unusable(where, f"has more than {limit}")
     return data
 
 

@@ -152,7 +152,8 @@ def test_a_shapefile_that_is_cut_off_is_refused(town: Town, tmp_path: Path, cut:
     ("prj", "said"),
     [
         ("PROJCS[rubbish", "city.shp: the coordinate system 'PROJCS[rubbish' is not known; say which it is"),
-        ('{"type":"BoundCRS","source_crs":' * 20_000, "is not known; say which it is"),
+        ('{"type":"BoundCRS","source_crs":' * 2_000, "is not known; say which it is"),
+        ('{"type":"BoundCRS","source_crs":' * 20_000, "city.prj: has more than 64 KB; is it the right file?"),
         ('LOCAL_CS["Harbor",UNIT["m",1]]', "is not known; say which it is, for instance --crs EPSG:2234"),
     ],
 )
@@ -182,6 +183,33 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
         file.write_bytes(broken)
         with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
             put(town, file, WARDS)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("end", [".dbf", ".prj", ".shx", ".cpg"])
+def test_of_two_parts_of_one_kind_none_is_guessed(town: Town, tmp_path: Path, end: str, zipped: bool) -> None:
+    file = shapes(tmp_path, PORT, prj=FEET, cpg="UTF-8")
+    upper = file.with_suffix(end.upper())
+    upper.write_bytes(file.with_suffix(end).read_bytes())
+    if zipped:
+        file = packed(file, ".shp", *sorted({".dbf", end}), end.upper())
+    elif end == ".shx":  # an index, which is not read
+        return
+    with pytest.raises(
+        Unusable, match=rf"has two parts {end}: 'city.* and 'city.*; leave only the right one"
+    ):
+        put(town, file, WARDS)
+
+
+def test_parts_of_a_zip_count_together(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_BYTES", 3_000_000)
+    file = tmp_path / "city.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
+        for end in ("shp", "dbf"):
+            out.writestr(f"city.{end}", b"\0" * 2_000_000)
+    said = r"city.zip: city.dbf: has more than 3 MB together with the other parts; cut it to the city first"
+    with pytest.raises(Unusable, match=said):
+        put(town, file, WARDS)
 
 
 @pytest.mark.parametrize("name", ["city.shx", "city.shp"])
