@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench._postgres import PostgresServer
 from city import db
-from tests.postgres import PostgresServer
 
 KINDS = ("sqlite", "postgresql")
 

@@ -19,14 +19,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from bench import _realtables as realtables
+from bench import _rehearsal as rehearsal
 from bench._databases import KINDS, database
+from bench._realtables import TABLES, Table
 from bench._site import ROOT, say
 from city import bulk, cityfile, db, events, importruns, imports, mapping
 from city.schema import Crew
 from city.settings import DEFAULT_CITY
 from city.sources import Outcome
-from tests import realtables, rehearsal
-from tests.realtables import TABLES, Table
 
 WORK = ROOT / "var" / "bench" / "imports"
 # The parts that every row of a file is in exactly one of.

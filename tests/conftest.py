@@ -16,9 +16,9 @@ import hypothesis
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from postgres import PostgresServer
 from sqlalchemy import Engine
 
+from bench._postgres import PostgresServer
 from city import db
 from city import settings as city_settings
 from city.settings import Settings

@@ -9,11 +9,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import rehearsal
 from factories import SECRET, Scene, Town
 from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import func, select
 
+from bench import _rehearsal as rehearsal
 from city import (
     cases,
     db,

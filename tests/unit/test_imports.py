@@ -15,12 +15,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import realtables
 from factories import Town
-from realtables import TABLES, Table
 from rivertown import MAPPING, NOW, ROW, put, table, take
 from sqlalchemy import Engine, func, select
 
+from bench import _realtables as realtables
+from bench._realtables import TABLES, Table
 from city import cityfile, db, events, imports, layers, mapping, notices, queries, requests
 from city.geo import Box
 from city.people import THE_SYSTEM

@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL for one run of the tests, with an owner and a lesser role."""
+"""A throwaway PostgreSQL for one run of the tests or of a bench, with an owner and a lesser role."""
 
 import os
 import shutil
