@@ -6,7 +6,7 @@ worth. Only what was known at the moment of the telling is used.
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -90,6 +90,7 @@ def near(
     at: datetime,
     later: bool = False,
     but: int | None = None,
+    apart: Collection[int] = (),
     strangers: bool = True,
     least: float = OFFERED,
     limit: int = MOST,
@@ -97,8 +98,9 @@ def near(
     """The open cases that `service_code` at `place`, told at `at`, may repeat; the likeliest first.
 
     What was merged counts for the case it was merged into. With `later` what was told afterwards counts as
-    well. The case `but` is never among them. For `strangers` whatever they may not know in full, or could not
-    join, is as if it were not there: private services, those whose place is coarsened, other groups.
+    well. The case `but` is never among them, nor those that were told `apart` from it. For `strangers`
+    whatever they may not know in full, or could not join, is as if it were not there: private services,
+    those whose place is coarsened, other groups.
     Two statements, and one more for each step of a chain of merges.
     """
     service = s.get(Service, service_code)
@@ -115,7 +117,7 @@ def near(
     crowd = sum(row.opened_at <= at and metres[row.id] <= CROWD_METRES for row in rows)
     best: dict[int, Candidate] = {}
     for row_id, root in roots.items():
-        if root.id == but or metres[row_id] > reach(asked.group).metres:
+        if root.id == but or root.id in apart or metres[row_id] > reach(asked.group).metres:
             continue
         found = Candidate(root.id, root.number, metres[row_id], likely(asked, told[row_id], crowd))
         if found.likely >= least and (root.id not in best or found.likely > best[root.id].likely):
@@ -123,20 +125,30 @@ def near(
     return sorted(best.values(), key=lambda c: (-c.likely, c.metres, -c.case_id))[:limit]
 
 
-def like(s: Session, case: Case, *, later: bool = True, least: float = OFFERED) -> list[Candidate]:
+def like(
+    s: Session, case: Case, *, later: bool = True, least: float = OFFERED, apart: Collection[int] = ()
+) -> list[Candidate]:
     """near() for a case that is here, for staff; none where it is not open or nobody knows its place."""
     if case.state not in OPEN or case.lat is None or case.lon is None:
         return []
     place = Place(case.lat, case.lon, case.place_source, accuracy_m=case.accuracy_m, asset_id=case.asset_id)
     return near(
-        s, case.service_code, place, at=case.opened_at, later=later, but=case.id, strangers=False, least=least
+        s,
+        case.service_code,
+        place,
+        at=case.opened_at,
+        later=later,
+        but=case.id,
+        apart=apart,
+        strangers=False,
+        least=least,
     )
 
 
-def mark(s: Session, cases: Iterable[Case]) -> None:
+def mark(s: Session, cases: Iterable[Case], *, apart: Collection[int] = ()) -> None:
     """Notes on each open case which earlier one it probably repeats, for the board's list to say so."""
     for case in cases:
-        found = like(s, case, later=False, least=MARKED)
+        found = like(s, case, later=False, least=MARKED, apart=apart)
         case.twin_id = found[0].case_id if found else None
 
 

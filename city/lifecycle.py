@@ -83,6 +83,7 @@ ACTS: Final = {
     "erase": (DISPATCHER, ADMINISTRATOR),
     "redact": (SUPERVISOR, DISPATCHER),
     "review": (SUPERVISOR, DISPATCHER),
+    "tell apart": (DISPATCHER, CALL_TAKER),
     "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
     "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR),
     "release": (SUPERVISOR,),

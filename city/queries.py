@@ -623,6 +623,13 @@ def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:
     return [by_its_number[number] for number in dict.fromkeys(numbers) if number in by_its_number]
 
 
+def numbers(s: Session, ids: Collection[int]) -> dict[int, str]:
+    """The numbers of these cases, by their ids."""
+    if not ids:
+        return {}
+    return {row.id: row.number for row in s.execute(select(Case.id, Case.number).where(Case.id.in_(ids)))}
+
+
 def crew(s: Session, crew_id: int) -> Crew | None:
     """The crew with this id."""
     return s.get(Crew, crew_id)

@@ -419,6 +419,14 @@ class Case(Base):
 Index("ix_cases_cell_opened_at", Case.cell, Case.opened_at)
 
 
+class ToldApart(Base):
+    """Two cases that look alike, and somebody said that they are two. The lower id stands first."""
+
+    __tablename__ = "told_apart"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    other_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, index=True)
+
+
 class Report(Base):
     """One person's telling. Never edited after it is taken, only erased. Keeps its first case for ever."""
 

@@ -64,6 +64,8 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.merge": MOVES["merge"].roles,
     "dispatch.unmerge": MOVES["unmerge"].roles,
     "dispatch.cancel": (DISPATCHER,),
+    "dispatch.tell_apart": ACTS["tell apart"],
+    "dispatch.take_back_apart": ACTS["tell apart"],
     "dispatch.end_review": ACTS["review"],
     "dispatch.note": tuple(role for role in ACTS["note"] if role != CREW),
     "dispatch.show": ACTS["show"],

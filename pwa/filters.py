@@ -193,6 +193,8 @@ def step(kind: str) -> str:
         "merged in": _("Another case was merged into this one"),
         "unmerge": _("Separated again"),
         "merged out": _("A merged case was separated"),
+        "tell apart": _("Told apart from a case that looks alike"),
+        "one again": _("May be one with a case that looks alike"),
         "cancel": _("Withdrawn"),
         "note": _("Note"),
         "show": _("Words and photos made public"),

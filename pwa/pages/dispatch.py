@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import cases, developing, duplicates, photos, promises, queries, reports, routing
+from city import cases, developing, duplicates, photos, promises, queries, reports, routing, twins
 from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
@@ -66,6 +66,7 @@ class Drawer:
     moves: list[str]
     acts: list[str]
     near: list[tuple[Case, Candidate]]  # what may be the same, likeliest first
+    apart: list[Case]  # what looks the same, and somebody said that it is not
     merged: list[Case]
     root: Case  # at the end of its merges; itself where it was not merged
     story: list[tuple[Event, dict[str, Any]]]
@@ -245,6 +246,19 @@ def unmerge(number: str) -> Response:
     return _do(number, lambda s, c: cases.unmerge(s, c, by=g.actor, at=access.now()), said)
 
 
+@bp.post("/cases/<number>/apart")
+def tell_apart(number: str) -> Response:
+    """The case and ?other look alike and are two problems."""
+    said = _("They are two cases now, whatever they look like.")
+    return _pair(number, twins.tell_apart, said)
+
+
+@bp.post("/cases/<number>/apart/end")
+def take_back_apart(number: str) -> Response:
+    """The case and ?other may be one problem after all."""
+    return _pair(number, twins.take_back, _("They may be one problem again."))
+
+
 @bp.post("/cases/<number>/cancellation")
 def cancel(number: str) -> Response:
     """Ends a case that should not be one."""
@@ -311,6 +325,19 @@ def erase(number: str) -> Response:
         reports.erase(s, report, here.store, here.settings.var, by=g.actor, at=access.now())
 
     return _do(number, verb, _("Report %(number)s is erased.", number=wanted))
+
+
+def _pair(number: str, verb: Callable[..., bool], said: str) -> Response:
+    """Runs a verb about two cases."""
+    other = request.form.get("other", "").strip().upper()
+
+    def both(s: Session, c: Case) -> None:
+        found = queries.by_number(s, other)
+        if found is None:
+            raise Refused("unknown_number")
+        verb(s, c, found, by=g.actor, at=access.now())
+
+    return _do(number, both, said, also=[other])
 
 
 def _do(
@@ -408,10 +435,11 @@ def _drawer(
     story = queries.story(s, found)
     publish = access.here().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
-    maybe = {candidate.number: candidate for candidate in duplicates.like(s, found)}
+    apart = queries.numbers(s, twins.told_apart(s, found))
+    maybe = {one.number: one for one in duplicates.like(s, found, apart=apart)}
     merged, root = queries.duplicates_of(s, found), cases.root_of(s, found)
     others = [twin.number for twin in (*merged, root) if twin is not found]
-    whole = queries.whole_many(s, [*others, *maybe])  # what their cards show
+    whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     return Drawer(
         case=found,
@@ -419,6 +447,7 @@ def _drawer(
         moves=possible(found.state, g.actor.roles),
         acts=[act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)],
         near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],
+        apart=[twin for twin in whole if twin.id in apart],
         merged=merged,
         root=root,
         story=story[::-1],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from city import cases, duplicates, geo
+from city import cases, duplicates, geo, twins
 from city.duplicates import Problem
 from city.geo import Point
 from city.schema import Asset, Service
@@ -196,6 +196,28 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
         cases.merge(scene.s, later, first, by=by, at=town.now)
         cases.unmerge(scene.s, later, by=by, at=town.now)
         assert later.twin_id is None
+
+
+def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:
+    with town.at_work() as scene:
+        pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+        scene.s.add(pole)
+        scene.s.flush()
+        place = replace(LAMP, source="asset", asset_id=pole.id)
+        first, second, third = (scene.report(place=place).case for _ in range(3))
+        seen = third.twin
+        assert seen in (first, second)
+        left = second if seen is first else first
+        by = scene.actor("dispatcher")
+        assert twins.tell_apart(scene.s, seen, third, by=by, at=town.now)
+        assert not twins.tell_apart(scene.s, third, seen, by=by, at=town.now)
+        assert third.twin_id == left.id
+        assert twins.tell_apart(scene.s, third, left, by=by, at=town.now)
+        assert third.twin_id is None
+        assert twins.told_apart(scene.s, third) == {first.id, second.id}
+        assert twins.take_back(scene.s, seen, third, by=by, at=town.now)
+        assert not twins.take_back(scene.s, seen, third, by=by, at=town.now)
+        assert third.twin_id == seen.id
 
 
 def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Town) -> None:

@@ -38,6 +38,8 @@ EXPECTED = {
     "dispatch.merge": {DISPATCHER, CALL_TAKER},
     "dispatch.unmerge": {DISPATCHER},
     "dispatch.cancel": {DISPATCHER},
+    "dispatch.tell_apart": {DISPATCHER, CALL_TAKER},
+    "dispatch.take_back_apart": {DISPATCHER, CALL_TAKER},
     "dispatch.end_review": {DISPATCHER, SUPERVISOR},
     "dispatch.note": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.show": {DISPATCHER, SUPERVISOR, CALL_TAKER},

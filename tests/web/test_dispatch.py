@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from city import cases, logins, people, queries
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
-from city.schema import Asset, Case, Photo
+from city.schema import Asset, Case, Photo, ToldApart
 from pwa import filters
 from sync import merge
 
@@ -526,6 +526,38 @@ class TestMerging:
         answer = html_of(post(f"/dispatch/cases/{later}/merge", fragment=True, into=first, open=later))
         assert f'data-number="{first}"' in answer
         assert said not in html_of(board.get("/dispatch"))
+
+    def test_two_that_look_alike_are_told_apart_and_that_is_taken_back(
+        self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+            scene.s.add(pole)
+            scene.s.flush()
+            place = replace(LAMP, source="asset", asset_id=pole.id)
+            first, later = (scene.report(place=place).case.number for _ in range(2))
+        answer = html_of(post(f"/dispatch/cases/{later}/apart", fragment=True, other=first, open=later))
+        assert "They are two cases now" in answer
+        assert f'<tr id="case-{first}"' in answer
+        assert "Probably one with" not in html_of(board.get("/dispatch"))
+        for number in (first, later):
+            page = html_of(board.get(f"/dispatch/cases/{number}"))
+            assert "Probably one problem" not in page
+            assert "Looks the same, is not" in page
+            assert "Told apart from a case that looks alike" in page
+        post(f"/dispatch/cases/{first}/apart/end", other=later)
+        assert "Probably one with" in html_of(board.get("/dispatch"))
+        assert "Looks the same, is not" not in html_of(board.get(f"/dispatch/cases/{later}"))
+
+    @pytest.mark.usefixtures("board")
+    @pytest.mark.parametrize("other", ["", "26-999999", "itself"])
+    def test_a_case_is_told_apart_only_from_another(
+        self, town: Town, lamp: str, post: Callable[..., TestResponse], other: str
+    ) -> None:
+        answer = post(f"/dispatch/cases/{lamp}/apart", other=lamp if other == "itself" else other)
+        assert answer.status_code == 422
+        with town.looking() as scene:
+            assert not list(scene.s.scalars(select(ToldApart)))
 
     def test_two_crews_at_work_are_a_question(
         self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]

@@ -204,6 +204,9 @@ const COMMANDS = {
   p: () => {
     ready = ready.then(() => click(byId("public")));
   },
+  t: () => {
+    ready = ready.then(() => click(byId("apart")));
+  },
   "/": () => /** @type {HTMLInputElement | null} */ (byId("q"))?.select(),
   "g v": () => /** @type {HTMLElement | null} */ (document.querySelector("#views [aria-current], #views a"))?.focus(),
   "?": help,
