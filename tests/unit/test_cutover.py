@@ -17,6 +17,7 @@ from bench import _rehearsal as rehearsal
 from city import (
     cases,
     db,
+    duplicates,
     erasures,
     events,
     geo,
@@ -29,7 +30,8 @@ from city import (
     reports,
     stores,
 )
-from city.lifecycle import UNDONE, Refused
+from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
+from city.lifecycle import OPEN as OPEN_STATES
 from city.schema import (
     Assignment,
     Case,
@@ -56,6 +58,7 @@ from pwa import importing
 LATER = NOW + timedelta(days=2)
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN = {"STATE": "Seen", "SEEN": "2026-03-03", "TEAM": "Bulbs", "MAIL": "Ann@Town.test", "NEWS": "yes"}
+ENDED = (CLOSED, MERGED, CANCELLED)
 DONE = {"STATE": "Closed", "CLOSED": "05/11/2026 09:00:00 AM", "DONE": "New lamp"}
 
 
@@ -447,6 +450,9 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
         assert queries.public(s, now=NOW, number="26-000002") == []
         assert [sight.number for sight in queries.public(s, now=NOW)] == ["26-000001"]
         assert queries.count(s, queries.View(), now=NOW) == queries.tally(s, now=NOW).open == 1
+        everywhere = queries.public_counts(s, states=(*OPEN_STATES, *ENDED)).values()
+        assert sum(count for count, _passed in everywhere) == 1
+        assert sum(len(queries.points(s, queries.View(state=state), now=NOW)) for state in ENDED) == 0
         (fed,) = s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
         assert (fed.ref, fed.present) == ("26-000002", False)
         assert events.verify(s) == []
@@ -461,6 +467,16 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
             "26-000001", "26-000005", "26-000006", "26-000007",
         ]  # fmt: skip
         assert events.verify(scene.s) == []
+
+
+def test_an_imported_case_bears_no_mark_and_its_drawer_lists_what_may_be_the_same(
+    town: Town, tmp_path: Path
+) -> None:
+    put(town, tmp_path, {}, {"ID": "102"})
+    with town.looking() as scene:
+        later = scene.case("26-000002")
+        assert later.twin_id is None
+        assert [found.number for found in duplicates.like(scene.s, later)] == ["26-000001"]
 
 
 def test_what_seemed_to_repeat_an_undone_case_repeats_nothing(town: Town, tmp_path: Path) -> None:
