@@ -51,12 +51,21 @@ def of(s: Session, form: ReportForm, *, propose: bool) -> Spot:
 def _typed(s: Session, form: ReportForm) -> Spot:
     found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
     if not found:
-        return Spot(fault=Refused("place_unknown"))
+        return _offered(s, form)
     found = _suited(s, form, [place for place in found if not place.vague] or found)
     if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
         return Spot(choices=found, fault=Refused("place_unclear"))
     chosen = found[form.pick or 0] if len(found) > 1 else found[0]
     return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.unsure)
+
+
+def _offered(s: Session, form: ReportForm) -> Spot:
+    """What the city does not know may be cut short, as "Mass Ave": whole names are offered, none is taken."""
+    offered = [place for place in places.suggest(s, form.place) if place.asset_id is None]
+    if form.pick is None or form.pick >= len(offered):
+        return Spot(choices=offered, fault=Refused("place_unknown"))
+    chosen = offered[form.pick]
+    return _sure(form, _inside(s, chosen, offered), chosen.unsure)
 
 
 def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:

@@ -120,7 +120,7 @@ def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
         scene.s.add(Street(name="Mill Road", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
     page = card(client, place="401 mill road", group="other")
     assert "Is it here?" in page
-    assert "On this long block the house may be 920\u00a0m off." in page
+    assert "This house is not on our map. It may be 920\u00a0m from here." in page
     assert "data-known" not in page
     assert post(place="401 mill road").status_code == 422
     assert post(place="401 mill road", sure="1").status_code == 303
@@ -153,6 +153,25 @@ def test_of_two_poles_with_one_number_the_phone_says_which_and_without_it_one_is
     assert post(place=NUMBERS[0], lat="39.6201", lon="-71.2", accuracy="8").status_code == 303
     asset = the_asset(poles)
     assert (asset.owner, asset.number) == ("Harbor Electric", NUMBERS[0])
+
+
+def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        scene.s.add(_address("12 Wintergreen Avenue", 39.61))
+    page = card(client, place="12 Wint Ave", group="other")
+    assert "We do not know that place." in page
+    assert "Is it one of these?" in page
+    assert page.count('name="pick"') == 1
+    assert "data-known" not in page
+    assert "¿Es uno de estos?" in card(client, "/es", place="12 Wint Ave")
+    assert 'name="pick"' not in card(client, place="12 Wonder Ave")
+    assert 'name="pick"' not in card(client, place="20-11"), "a number that is cut short is no pole"
+    assert post(place="12 Wint Ave").status_code == 422
+    assert post(place="12 Wint Ave", pick="1").status_code == 422
+    assert post(place="12 Wint Ave", pick="0").status_code == 303
+    assert the_case(poles).address == "12 Wintergreen Avenue"
 
 
 def test_a_pole_is_suggested_by_its_number_with_what_it_is(poles: Town, client: FlaskClient) -> None:
