@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar, cast
@@ -263,10 +264,7 @@ class _Writer:
                     ended_at=pause.ended_at,
                 )
         for kind in KINDS:
-            keys = [column.name for column in kind.__table__.columns]
-            for start in range(0, len(self.made[kind]), inserts.BATCH):
-                part = self.made[kind][start : start + inserts.BATCH]
-                inserts.put(self.s, kind, [_row(row, keys) for row in part])
+            inserts.put(self.s, kind, [vars(row) for row in self.made[kind]])
 
     def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
         steps: list[tuple[datetime, Story, Told | Move]] = []
@@ -667,7 +665,12 @@ class _Writer:
 
 def _plain(kind: type[Row], **columns: Any) -> Row:
     """A row's columns without the bookkeeping of the session, which would cost more than all the rest."""
-    return cast(Row, SimpleNamespace(**columns))
+    return cast(Row, SimpleNamespace(**_empty(kind) | columns))
+
+
+@cache
+def _empty(kind: type[Base]) -> dict[str, None]:
+    return dict.fromkeys(column.name for column in kind.__table__.columns)
 
 
 def _names(pictures: Sequence[Picture]) -> list[str]:
@@ -712,11 +715,6 @@ def _start_clock(life: _Life | None, at: datetime) -> None:
 def _one_of(value: str, choices: Sequence[str], name: str) -> None:
     if value not in choices:
         raise Refused("unknown_value", name=name, value=value)
-
-
-def _row(row: Base, keys: Sequence[str]) -> dict[str, Any]:
-    told = vars(row)
-    return {key: told.get(key) for key in keys}
 
 
 def _next_numbers(s: Session, year: int, count: int) -> Iterator[int]:
