@@ -8,7 +8,8 @@ addresses are not: every house number is worked out from the streets' ranges.
 forward  every distinct (number, street, lot) of the master address list whose lot is on the map,
          asked for as "NUMBER STREET". Found is an answer on the right street within 150 m of the lot. Wrong
          is one on another street, compared letter by letter with the list's. Metres are from the answer to
-         the middle of the lot, which is stricter than to its edge: that is `edge_…`, 0 within.
+         the middle of the lot, which is stricter than to its edge: that is `edge_…`, 0 within. `as_stated` of
+         the answers lie as near as they claim to, and `asks` claim so little that a report asks.
 typo     the same with one random slip in a letter of street or type: one more, less, other, or two swapped.
          Digits keep theirs: another number is another address, and no slip that anybody could see.
 reverse  every streetlight that says its street, asked for by its point. Found names its street first;
@@ -82,6 +83,7 @@ class Judged(NamedTuple):
     wrong: bool
     metres: float | None = None
     edge: float | None = None
+    stated: float | None = None
 
 
 class Taken(NamedTuple):
@@ -190,11 +192,17 @@ def _forward(s: Any, kind: str, asked: Iterable[tuple[House, str]]) -> None:
             return Judged(right=False, wrong=True), taken
         spot = _plane(Spot(found[0].lon, found[0].lat))
         edge = float(spot.distance(house.lot))
-        return Judged(edge <= FOUND_METRES, False, float(spot.distance(house.lot.centroid)), edge), taken
+        metres = float(spot.distance(house.lot.centroid))
+        return Judged(edge <= FOUND_METRES, False, metres, edge, found[0].accuracy_m), taken
 
     judged = [judge(house, words) for house, words in asked]
     edges = [one.edge for one, _ in judged if one.edge is not None]
-    _line(kind, judged, edge_median_m=_round(statistics.median(edges)), edge_p95_m=_round(_p95(edges)))
+    claims = [(one.metres, one.stated) for one, _ in judged if one.metres is not None and one.stated]
+    _line(
+        kind, judged, edge_median_m=_round(statistics.median(edges)), edge_p95_m=_round(_p95(edges)),
+        as_stated=_round(sum(metres <= stated for metres, stated in claims) / len(claims)),
+        asks=_round(sum(stated > places.SURE_METRES for _, stated in claims) / len(claims)),
+    )  # fmt: skip
 
 
 def _reverse(s: Any, lights: list[tuple[streets.Name, Point]]) -> None:

@@ -15,8 +15,8 @@ AHEAD_METRES: Final = 1.0
 # How far the middle of a lot lies from where its number was worked out, 19 times of 20: some metres back from
 # the street, and a part of the block along it. Judged against the 19,000 lots of bin/bench geocode, by the
 # length of their blocks.
-LOT_METRES: Final = 25.0
-BLOCK_SHARE: Final = 0.3
+LOT_METRES: Final = 30.0
+BLOCK_SHARE: Final = 0.28
 
 
 @dataclass(frozen=True)
