@@ -5,6 +5,7 @@ The boxes are found by their names wherever they stand, so that none is passed o
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 MOST_UNITS = 20_000  # of what a file names; a picture of a hundred tiles has a few hundred
 MOST_BOXES = 8  # of one kind that say where something begins
@@ -21,11 +22,11 @@ class Unreadable(Exception):
 
 def items(data: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Each item, and from where to where its pieces lie, also beyond the end. Raises Unreadable."""
-    found = list(_ILOC.finditer(data))
-    for box in found[:MOST_BOXES]:
-        yield from _items(data, box.end() + 4, box[1][0])
+    found = list(islice(_ILOC.finditer(data), MOST_BOXES + 1))
     if len(found) > MOST_BOXES:
         raise Unreadable("too many boxes")
+    for box in found:
+        yield from _items(data, box.end() + 4, box[1][0])
 
 
 def lacking(data: bytes) -> float:
@@ -58,7 +59,7 @@ def _items(data: bytes, at: int, version: int) -> Iterator[tuple[int, list[tuple
             raise Unreadable("ends too early")
         return int.from_bytes(data[at - size : at], "big")
 
-    inner = [box.end() for box in _IDAT.finditer(data)]
+    inner = [box.end() for box in islice(_IDAT.finditer(data), MOST_BOXES + 1)]
     if len(inner) > MOST_BOXES:
         raise Unreadable("too many boxes of items")
     sizes = number(2)

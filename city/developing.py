@@ -5,8 +5,10 @@ import io
 import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil, floor
 from typing import BinaryIO
 
@@ -35,6 +37,8 @@ MAX_PIXELS: dict[type[ImageFile], int] = {
 }
 MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
 MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
+MAX_RESTARTS = 1_000_000  # in a JPEG; one a block of 8 × 8 would be more than anybody writes
+MAX_PARTS = 20_000  # before the picture of a JPEG, and in a PNG; a photo has a few hundred
 MOST = 0.5  # of a damaged picture: what somebody took a photo of is seldom in its lowest part alone
 QUALITY = 82
 PAINT = "#20242b"  # what covers a part of a photo
@@ -226,10 +230,16 @@ def _unpacked(data: bytes) -> tuple[Image.Image, bool]:
 def _kind(data: bytes) -> type[ImageFile]:
     # The plugins themselves, not Image.open: nothing but these is tried, and an MPO is its first JPEG.
     if data.startswith(b"\xff\xd8\xff"):
-        if data.count(b"\xff\xda") > MAX_SCANS:
+        if (
+            data.count(b"\xff\xda") > MAX_SCANS
+            or _restarts(data) > MAX_RESTARTS
+            or _has_many(_segments(data))
+        ):
             raise BadPhoto("broken")
         return JpegImageFile
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        if _has_many(_chunks(data)):
+            raise BadPhoto("broken")
         return PngImageFile
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WebPImageFile
@@ -241,6 +251,39 @@ def _kind(data: bytes) -> type[ImageFile]:
         if brands & HEIC_BRANDS:
             return HeifImageFile
     raise BadPhoto("not_a_photo")
+
+
+def _has_many(parts: Iterator[int]) -> bool:
+    """Whether a file has so many parts that Pillow, which goes through them one by one, takes seconds."""
+    return sum(1 for _ in islice(parts, MAX_PARTS + 1)) > MAX_PARTS
+
+
+def _restarts(jpeg: bytes) -> int:
+    """At most how many markers stand in the picture from which its decoder might go on."""
+    marks = jpeg.count(b"\xff")
+    if marks <= MAX_RESTARTS:  # as in every photo; what follows takes eight times as long
+        return marks
+    return sum(jpeg.count(bytes((0xFF, kind))) for kind in range(0xD0, 0xD8))
+
+
+def _segments(jpeg: bytes) -> Iterator[int]:
+    """Where each segment before the picture begins, and each byte that only fills."""
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and (kind := jpeg[at + 1]) != 0xDA:
+        yield at
+        if kind in (0x00, 0xFF):
+            at += 1 if kind else 2
+        else:
+            is_bare = kind == 0x01 or 0xD0 <= kind <= 0xD9
+            at += 2 if is_bare else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+
+
+def _chunks(png: bytes) -> Iterator[int]:
+    """Where each chunk begins."""
+    at = 8
+    while at + 8 <= len(png):
+        yield at
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
 
 
 def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
@@ -291,12 +334,18 @@ def _rest(kind: type[ImageFile], data: bytes) -> tuple[ImageFile, int]:
         file = _opened(kind, data + b"\xff\xd9")  # the marker that ends a JPEG
         file.load()
         return file, file.height
-    dark, light = (_until_the_fault(kind, data, fill) for fill in (0, 255))
-    untouched = ImageChops.difference(dark, light).getbbox(alpha_only=False)
-    rows = untouched[1] if untouched else dark.height
-    if rows <= dark.height * MOST:
+    light = _row_marks(_until_the_fault(kind, data, 255))  # of it no more is kept: it may weigh 200 MB
+    file = _until_the_fault(kind, data, 0)
+    pairs = enumerate(zip(light, _row_marks(file), strict=True))
+    rows = next((row for row, (one, other) in pairs if one != other), file.height)
+    if rows <= file.height * MOST:
         raise BadPhoto("broken")
-    return dark, rows
+    return file, rows
+
+
+def _row_marks(file: ImageFile) -> list[int]:
+    """By which rows are told apart."""
+    return [zlib.crc32(file.crop((0, row, file.width, row + 1)).tobytes()) for row in range(file.height)]
 
 
 def _is_coarse_but_whole(data: bytes) -> bool:
