@@ -17,6 +17,11 @@ from city.settings import DEFAULT_CITY
 ROOT = Path(__file__).parents[2]
 STEPS = ("00", "33", "66", "99", "cc", "ff")
 PROMISE = "promise_days = 3"
+CHOICES = """values = [
+  { code = "yes", words = { en = "Yes", es = "Sí" } },
+  { code = "partly", words = { en = "Partly", es = "En parte" } },
+  { code = "no", words = { en = "No", es = "No" } },
+]"""
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +108,10 @@ WRONG = [
     ('{ en = "Out", es = "Apagado" }', '"Out"', "light-out.chips: 'Out' is not words by language"),
     ('asset_kind = "pole"', 'asset_kind = "lamp"', "services.light-out.asset_kind: 'lamp' is none of"),
     ("default = true", "default = false", "groups.streetlight: has 0 default services, and needs one"),
-    ('datatype = "string"', 'datatype = "singlevaluelist"', "datatype: a singlevaluelist has no values"),
+    (CHOICES, "values = []", "pole-damaged.questions[1].datatype: a singlevaluelist has no values"),
     ('datatype = "singlevaluelist"', 'datatype = "text"', "datatype: a text has no use for values"),
-    ('datatype = "string"', 'datatype = "words"', "light-out.questions[1].datatype: 'words'"),
-    ("[[services.light-out.questions]]", "[services.light-out.questions]", "questions: is not a list of"),
+    ('datatype = "singlevaluelist"', 'datatype = "words"', "pole-damaged.questions[1].datatype: 'words'"),
+    ("[[services.pole-damaged.questions]]", "[services.pole-damaged.questions]", "questions: is not a list"),
     ('{ code = "partly",', '{ cod = "partly",', "pole-damaged.questions[1].values[2].code: is missing"),
     ('service = "tree-on-wire"', 'service = "tree"', "routing[1].service: 'tree' is none of basket"),
     ('service = "tree-on-wire"', 'group = "trees"', "routing[1].group: 'trees' is none of other, street"),
