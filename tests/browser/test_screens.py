@@ -19,7 +19,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 
 from city import db, people
-from city.schema import Case, Device, ImportRun, Report
+from city.schema import Case, Device, ImportRun, Photo, Report
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -169,9 +169,14 @@ def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults
         looked_at(page, f"board-empty-{lang}", keep)
         page.goto(site.path(prefix(lang) + "/me"))
         looked_at(page, f"me-{lang}", keep)
+        page.goto(site.path(prefix(lang) + photo_to_cover(site)))
+        page.locator("#boxes input").first.fill("10")
+        looked_at(page, f"redaction-{lang}", keep)
         phone = watched(open_context(**PHONE).new_page(), faults)
         log_in(phone, site, "dispatcher@demo.test", prefix(lang) + "/dispatch")
         looked_at(phone, f"board-phone-{lang}", keep)
+        phone.goto(site.path(prefix(lang) + photo_to_cover(site)))
+        looked_at(phone, f"redaction-phone-{lang}", keep)
 
 
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
@@ -367,6 +372,14 @@ def test_nothing_crews_see_hangs_over_the_side(site: Site, open_context: Open) -
             page.wait_for_selector("main h1")
             found += hangs(page)
     assert found == []
+
+
+def photo_to_cover(site: Site) -> str:
+    """The address where parts of a resident's photo are covered."""
+    with db.reading(site.engine) as s:
+        sent = select(Photo.id, Case.number).join(Case, Case.id == Photo.case_id)
+        photo, number = s.execute(sent.where(Photo.report_id.is_not(None))).first() or ("", "")
+    return f"/dispatch/cases/{number}/photos/{photo}/redaction"
 
 
 def case_in(site: Site, state: str) -> str:

@@ -62,7 +62,7 @@ def test_the_drawer_leads_to_the_form_and_the_form_says_what_happens(
     assert url in html_of(board.get(f"/dispatch/cases/{number}"))
     page = html_of(board.get(url))
     assert f"/photos/{photo_id}/page.jpg" in page
-    assert "This goes for ever" in page
+    assert "This cannot be undone" in page
     assert page.count('name="left"') == 3
     assert "<rect x=" not in page
 

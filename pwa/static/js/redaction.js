@@ -13,6 +13,14 @@ let drawing = null;
 
 picture.dataset["drawn"] = "";
 boxes.addEventListener("input", draw);
+boxes.addEventListener("click", ({ target }) => {
+  const row = /** @type {HTMLElement} */ (target).closest("[data-clear]")?.closest(".part");
+  if (!row) return;
+  const fields = numbers(/** @type {HTMLElement} */ (row));
+  for (const field of fields) field.value = "";
+  draw();
+  fields[0]?.focus();
+});
 sheet.addEventListener("pointerdown", (event) => {
   if (event.button !== 0) return;
   event.preventDefault();
@@ -71,8 +79,11 @@ function numbers(row) {
   return /** @type {HTMLInputElement[]} */ (all(row, "input"));
 }
 
-/** Shows every part that has its four numbers. */
+/** Shows every part that has its four numbers, and what takes a part away. */
 function draw() {
+  for (const row of all(boxes, ".part")) {
+    part(row, "[data-clear]").hidden = numbers(row).every(({ value }) => value === "");
+  }
   const rects = all(boxes, ".part").map(numbers).filter((fields) => fields.every(({ value }) => value !== ""));
   sheet.replaceChildren(...rects.map((fields) => {
     const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
