@@ -4,14 +4,12 @@ The board is told by plots, so that every state occurs; the past follows the fig
 are written in bulk in the order of time, with the origin `demo`, as if the verbs had been called.
 """
 
-import hashlib
 import uuid
 from bisect import bisect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
-from pathlib import Path
 from random import Random
 from statistics import NormalDist
 from zoneinfo import ZoneInfo
@@ -23,12 +21,13 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import (
     bulk,
+    demo_album,
     demo_figures,
-    developing,
     events,
     geo,
     nearby,
     people,
+    photos,
     promises,
     reports,
     stores,
@@ -36,13 +35,13 @@ from city import (
 from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
+from city.developing import Developed
 from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER
 from city.places import Place
 from city.schema import Address, Area, Asset, Crew, Person, Service
 from city.settings import Settings
 
-PICTURES = Path(__file__).parent / "demo_photos"
 BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past
 PAST_DAYS = 730
 # How the board's cases go, in parts of a hundred.
@@ -103,9 +102,9 @@ def tell(
 ) -> None:
     """`count` cases that end at `now`; needs the ground, the services and the people.
 
-    The same seed and `now` make the same cases. The pictures are developed once and stored at once.
+    The same seed and `now` make the same cases. The pictures are developed and stored at once.
     """
-    album = _album(settings)
+    album = demo_album.filled(stores.open_store(settings))
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     with bulk.uncollected(), transaction(engine) as s:
         author = _Author(s, settings.secret_key, album, Random(seed), now)
@@ -122,7 +121,7 @@ class _Author:
     """Invents tales. One transaction long."""
 
     def __init__(
-        self, s: Session, secret: str, album: dict[str, developing.Developed], chance: Random, now: datetime
+        self, s: Session, secret: str, album: dict[str, Iterator[Developed]], chance: Random, now: datetime
     ) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
         self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
@@ -392,10 +391,16 @@ class _Author:
 
     def _picture(self, picture: str, staged_for: str) -> Picture:
         """A photo over bytes that lie in the store already."""
-        new = self.album[picture]
+        new = next(self.album[picture])
         name = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
         return Picture(
-            name, staged_for, new.upload_sha256, _names(new), new.width, new.height, len(new.jpegs["full"])
+            name,
+            staged_for,
+            new.upload_sha256,
+            photos.names_of(new),
+            new.width,
+            new.height,
+            len(new.jpegs["full"]),
         )
 
     def _words(self, service: Service, lang: str) -> str:
@@ -548,18 +553,3 @@ def _open_for(tale: _Tale) -> timedelta:
 def _again() -> float:
     """The share of cases that follow another one nearby, beside those that are merged into it."""
     return demo_figures.NEAR_SHARE - demo_figures.MERGED_SHARE - 0.05  # chance alone brings a twentieth
-
-
-def _album(settings: Settings) -> dict[str, developing.Developed]:
-    """The drawn pictures by name; their bytes are in the store when this returns."""
-    store = stores.open_store(settings)
-    album = {path.stem: developing.develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
-    for picture in album.values():
-        names = _names(picture)
-        for size, jpeg in picture.jpegs.items():
-            store.put(names[size], jpeg)
-    return album
-
-
-def _names(picture: developing.Developed) -> dict[str, str]:
-    return {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in picture.jpegs.items()}

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pictures import assert_clean, opened
+from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
 from city import (
@@ -17,6 +19,7 @@ from city import (
     contacts,
     db,
     demo,
+    demo_album,
     demo_desk,
     demo_ground,
     demo_table,
@@ -50,6 +53,7 @@ from city.schema import (
 )
 from city.settings import Settings
 from city.settings import read as read_settings
+from city.stores import FolderStore
 
 SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
@@ -356,3 +360,15 @@ def _stories(engine: Engine) -> list[Any]:
             )
         )
         return [tuple(map(str, row)) for row in told]
+
+
+def test_a_picture_has_many_photos_that_no_eye_tells_apart(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    album = demo_album.filled(store)
+    for pictures in album.values():
+        made = [next(pictures) for _ in range(demo_album.VARIANTS)]
+        assert len({photo.jpegs["full"] for photo in made}) == demo_album.VARIANTS
+        first, last = opened(made[0].jpegs["full"]), opened(made[-1].jpegs["full"])
+        assert max(ImageStat.Stat(ImageChops.difference(first, last)).mean) < 0.5
+        assert_clean(made[-1].jpegs["full"])
+    assert len(list(store.names())) >= len(album) * demo_album.VARIANTS
