@@ -6,6 +6,7 @@ The files are those of $CITYLINE_BENCH_DATA/photos/; photos.toml names each with
 much the memory of one process grows that develops all of them, one after the other. `ratio_12mp` compares one
 photo of 12 megapixels with what cannot be left out: unpacking it, shrinking it to the full size and packing
 that. `metadata_bytes` counts what is left in any size, `metadata_bytes_sent` what was in the files.
+`met` says which targets that meets.
 """
 
 import io
@@ -28,11 +29,17 @@ from PIL import Image, ImageChops, ImageStat
 from pillow_heif.as_plugin import HeifImageFile
 
 from bench._site import ROOT, say
+from bench._targets import Target, judge
 from city import developing
 from city.developing import BadPhoto
 
 FATES = ROOT / "bench" / "photos.toml"
 ROUNDS = 15
+FILES = 71
+TARGETS: list[Target] = [
+    ("files", ">=", FILES), ("accepted", ">=", 69), ("crashed", "<=", 0), ("as_expected", ">=", FILES),
+    ("metadata_bytes", "<=", 0), ("orientation_ok", ">=", 16), ("ratio_12mp", "<=", 1.3),
+]  # fmt: skip
 # Of 255, in the mean of a colour. The sixteen were packed one by one, which alone makes 4; a turn makes 40.
 ALIKE = 10.0
 
@@ -56,23 +63,21 @@ def main() -> None:
     for name in fates.keys() - files.keys():
         say(f"{name}: not in the folder")
     counted = Counter(next(iter(outcome)) for outcome in outcomes.values())
-    print(
-        json.dumps(
-            {
-                "bench": "photos",
-                "files": len(files),
-                "accepted": counted["size"],
-                "refused": counted["refused"],
-                "crashed": counted["crashed"],
-                "as_expected": sum(outcomes[name] == fates.get(name) for name in files),
-                "metadata_bytes": sum(_metadata(jpeg) for made in taken.values() for jpeg in made.values()),
-                "metadata_bytes_sent": sum(_metadata(path.read_bytes()) for path in files.values()),
-                "orientation_ok": sum(_orientations(taken)),
-                "peak_mb": _alone(_peak, list(files.values())),
-                "ratio_12mp": round(_ratio(Path(data) / "photos" / "heic" / "iphone_13_pro_max.HEIC"), 3),
-            }
-        )
-    )
+    line = {
+        "bench": "photos",
+        "files": len(files),
+        "accepted": counted["size"],
+        "refused": counted["refused"],
+        "crashed": counted["crashed"],
+        "as_expected": sum(outcomes[name] == fates.get(name) for name in files),
+        "metadata_bytes": sum(_metadata(jpeg) for made in taken.values() for jpeg in made.values()),
+        "metadata_bytes_sent": sum(_metadata(path.read_bytes()) for path in files.values()),
+        "orientation_ok": sum(_orientations(taken)),
+        "peak_mb": _alone(_peak, list(files.values())),
+        "ratio_12mp": round(_ratio(Path(data) / "photos" / "heic" / "iphone_13_pro_max.HEIC"), 3),
+    }
+    judge(line, TARGETS)
+    print(json.dumps(line))
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
