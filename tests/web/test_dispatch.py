@@ -382,7 +382,15 @@ class TestTheVerbs:
             assert post(f"{base}/{verb}", **fields).status_code == 303, verb
             assert state_of(town, lamp) == state
         page = html_of(board.get(base))
-        for words in ("New lamp", "Off again", "Utility", "Too dark", "A test", "trees", "Dispatcher"):
+        for words in (
+            "New lamp",
+            "Off again",
+            "Waiting for the utility",
+            "Too dark",
+            "A test",
+            "trees",
+            "Dispatcher",
+        ):
             assert words in page
 
     def test_a_wrong_choice_keeps_the_form_open_and_what_was_written(
