@@ -16,7 +16,6 @@ from city.schema import Case, DeclaredPhoto, Report, Service
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
-NAMED_METRES = 250.0  # how far a phone's point may be from what its words name
 LANGUAGE = 10  # letters at most, as the column has it
 
 
@@ -76,13 +75,13 @@ def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
-    words, address, place = work.words_of(op), work.text(op, "address").strip(), _place(s, op)
+    words, place = work.words_of(op), _place(s, op)
     return reports.Telling(
         key=key_of(op.id), service_code=work.text(op, "service"),
         channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
         words=words, place=place, answers=answers,
         danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
-        about_place="" if _named(s, place, address) else address,
+        about_place=_about(s, op, place),
     )  # fmt: skip
 
 
@@ -95,16 +94,27 @@ def _place(s: Session, op: Operation) -> Place | None:
     point = Point(lat, lon) if lat is not None and lon is not None else None
     if point and (abs(point.lat) > 90 or abs(point.lon) > 180):
         raise Refused("malformed")
+    # The city's own layers only: nobody waits for another server inside a transaction.
+    found = [] if point else places.find(s, work.text(op, "address"), limit=2)
+    known = found[0] if len(found) == 1 and not found[0].vague else None
     number, service = work.text(op, "asset").strip(), s.get(Service, work.text(op, "service"))
-    asset = nearby.named(s, number, service.asset_kind if service else None, point) if number else None
+    around = known.point if known else point
+    asset = nearby.named(s, number, service.asset_kind if service else None, around) if number else None
     if asset:
         return nearby.place_of(asset)
     if point:
         label = _label(s, point, work.text(op, "address"))
         return Place(point.lat, point.lon, "pin" if accuracy is None else "gps", label, accuracy)
-    # The city's own layers only: nobody waits for another server inside a transaction.
-    found = places.find(s, work.text(op, "address"), limit=2)
-    return found[0] if len(found) == 1 and not found[0].vague else None
+    return known
+
+
+def _about(s: Session, op: Operation, place: Place | None) -> str:
+    """What they wrote of the place and it does not say: words nobody knows, a number that is not there."""
+    address, number = work.text(op, "address").strip(), work.text(op, "asset").strip()
+    said = [] if _named(s, place, address) else [address]
+    if number not in ("", address) and (place is None or place.asset_id is None):
+        said.append(number)
+    return "\n".join(said)
 
 
 def _label(s: Session, point: Point, address: str) -> str:
@@ -113,7 +123,7 @@ def _label(s: Session, point: Point, address: str) -> str:
     Their own words never: a name or a telephone number may stand among them.
     """
     found = [x for x in places.find(s, address) if x.label and not x.vague]
-    near = [x.label for x in found if distance(point, x.point) <= NAMED_METRES]
+    near = [x.label for x in found if distance(point, x.point) <= nearby.NAMED_METRES]
     return near[0] if near else places.describe(s, point)
 
 

@@ -300,6 +300,33 @@ def test_a_number_that_stands_across_town_stays_words(engine: Engine, luis: Phon
         assert row.case.asset is None
 
 
+@pytest.mark.parametrize(
+    ("address", "owner", "words"),
+    [
+        ("214 Tansy Street", "", "Dark."),
+        ("900 Tansy Street", "Harbor Electric", "Dark."),
+        ("400 Tansy Street", None, "Dark.\n20-118"),  # neither stands there
+    ],
+)
+def test_a_number_that_was_chosen_for_an_address_means_the_one_that_stands_there(
+    engine: Engine, nia: Resident, address: str, owner: str | None, words: str
+) -> None:
+    with transaction(engine) as s:
+        for label, north in (("214 Tansy Street", 0), ("400 Tansy Street", 1000), ("900 Tansy Street", 2000)):
+            s.add(Address(label=label, lat=39.6 + north / 111_000, lon=-71.2, cell=""))
+        for whose, label, north in (
+            ("", "214 Tansy Street", 20),
+            ("Harbor Electric", "900 Tansy Street", 2020),
+        ):
+            told = {"kind": "pole", "number": "20-118", "owner": whose, "address": label}
+            s.add(Asset(**told, lat=39.6 + north / 111_000, lon=-71.2, cell=""))
+    nia.exchange(report(nia, lat=None, lon=None, words="Dark.", asset="20-118", address=address))
+    with reading(engine) as s:
+        row = s.scalars(select(Report)).one()
+        asset = row.case.asset
+        assert (row.words, asset.owner if asset else None) == (words, owner)
+
+
 def test_of_two_poles_with_one_number_the_one_beside_the_phone_is_meant(
     engine: Engine, nia: Resident
 ) -> None:
