@@ -98,9 +98,10 @@ def owner_of(s: Session, asset: Asset) -> Owner | None:
     return next((owner for owner in s.scalars(select(Owner)) if asset.owner.casefold() in owner.names), None)
 
 
-def owners(s: Session) -> dict[str, int]:
-    """Whose things in use are, as the registers name them, and how many; the city's own are left out."""
+def owners(s: Session, kind: str) -> dict[str, int]:
+    """Whose things of a kind in use are, as the register names them, and how many; not the city's own."""
     counted = select(Asset.owner, func.count()).where(Asset.owner != "", Asset.retired_at.is_(None))
+    counted = counted.where(Asset.kind == kind)
     return {row[0]: row[1] for row in s.execute(counted.group_by(Asset.owner).order_by(Asset.owner))}
 
 

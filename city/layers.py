@@ -201,7 +201,7 @@ def _keep_assets(layer: Run, rows: Mapping[Any, dict[str, Any]], taken: Sequence
     """Known things keep their row, so that cases go on pointing to it; what the register lost is retired."""
     unread = {_number(layer.order, layer.text(row, layer.order.number)) for row in layer.left}
     difference = assets.compare(layer.s, layer.order.asset, list(rows.values()), unread=unread)
-    _mind_shrinking(layer, difference.there, difference.there - len(difference.gone))
+    _mind_shrinking(layer, difference.there, difference.there - len(difference.gone), len(rows))
     for done in assets.write(layer.s, layer.order.asset, difference, at=layer.at):
         layer.told(done, len(difference.changed) + len(difference.new))
     for name, count in (("retired", len(difference.gone)), ("returned", difference.returned)):
@@ -260,9 +260,13 @@ _WRITERS = {
 }
 
 
-def _mind_shrinking(layer: Run, there: int, left: int) -> None:
-    """Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file."""
-    if there >= FEW and 2 * left < there and not layer.order.shrink:
+def _mind_shrinking(layer: Run, there: int, left: int, taken: int) -> None:
+    """Raises Unusable where of the rows that are `there` few would be `left`: it may be the wrong file.
+
+    A layer of a few rows may become another one, but not nothing: `taken` is how many the file brings.
+    """
+    may = layer.order.shrink or 2 * left >= there or (there < FEW and taken)
+    if not may:
         raise Unusable(
             layer.source.path.name,
             f"would leave {left} of the {there} {layer.order.kind} that are here. If that is meant: --shrink",
@@ -313,7 +317,7 @@ def _exchange(
             changed.append((was.id, row))
     gone = sorted({row.id for row in held} - stays)
     if not derived:
-        _mind_shrinking(layer, len(held), len(stays))
+        _mind_shrinking(layer, len(held), len(stays), len(rows))
         if gone:
             layer.outcome.more["removed"] = len(gone)
     _delete(layer.s, table, gone)

@@ -309,7 +309,7 @@ def import_layer(
     key: str,
     **columns: str,
 ) -> None:
-    """Puts the rows of FILE in the place of the city's streets, addresses, assets …
+    """Replaces the city's streets, addresses, assets, landmarks or areas by the rows of FILE.
 
     GeoJSON, TopoJSON, Shapefile (.shp or .zip) or CSV, in any coordinate system.
     """

@@ -199,7 +199,7 @@ def step(kind: str) -> str:
         "note": _("Note"),
         "show": _("Words and photos made public"),
         "hide": _("Words and photos hidden again"),
-        "subscribe": _("Asked for news"),
+        "subscribe": _("Left an e-mail address"),
         "confirm news": _("Confirmed the news"),
         "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),

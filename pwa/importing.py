@@ -38,7 +38,7 @@ def layer(
                 s, path, order, bounds=city.bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
                 max_rejected=max_rejected, told=told,
             )  # fmt: skip
-            owners = assets.owners(s) if order.kind == "assets" else {}
+            owners = assets.owners(s, order.asset) if order.kind == "assets" else {}
     except (Unusable, TooManyRejected, CityFileError) as fault:
         return failed(fault, {"import": "layer", "kind": order.kind})
     for owner, count in owners.items():

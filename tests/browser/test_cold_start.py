@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from closings import kept
+from closings import give_jobs, kept
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, Route, expect
@@ -237,6 +237,13 @@ def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(va
     page.wait_for_selector("[data-fill=said]")
     expect(page.locator("a.job")).to_have_count(0)
     assert kept(page).ops() == before
+
+
+def test_a_closing_opened_before_any_job_is_on_the_phone_comes_with_the_jobs(van: Van, site: Site) -> None:
+    (number,) = give_jobs(site, 1)
+    log_in(van.page, site, CREW, "/me")
+    van.page.goto(site.path(f"/crew#close/{number}"))
+    expect(van.page.locator("form:has([data-camera])")).to_be_visible()
 
 
 def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site) -> None:

@@ -290,6 +290,16 @@ def test_a_file_that_would_empty_a_register_is_asked_about_first(town: Town, tmp
     assert len(numbered(town)) == 5
 
 
+def test_a_file_of_another_kind_empties_no_small_layer_either(town: Town, tmp_path: Path) -> None:
+    streets = Order("streets", name="NAME")
+    line = feature("LineString", [[-71.2, 39.6], [-71.2, 39.601]], NAME="Heron Street")
+    put(town, geojson(tmp_path, line), streets)
+    with pytest.raises(Unusable, match="would leave 0 of the 1 streets that are here"):
+        put(town, geojson(tmp_path, square("Old Port")), streets)
+    another = feature("LineString", [[-71.21, 39.6], [-71.21, 39.601]], NAME="Pell Street")
+    assert put(town, geojson(tmp_path, another), streets).more["removed"] == 1
+
+
 @pytest.mark.parametrize("order", [POLES, Order("addresses", name="POLE")])
 def test_a_street_is_no_thing_with_a_place(town: Town, tmp_path: Path, order: Order) -> None:
     street = line("Elm St", [(-71.21, 39.6), (-71.2, 39.6)], POLE="L-1")

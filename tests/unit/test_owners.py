@@ -87,6 +87,9 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
     told = capsys.readouterr().out
     assert "2 belong to 'Park Trust', whom the city file does not name: treated as ours." in told
     assert "HECO" not in told
+    trees = replace(order, asset="tree")
+    assert importing.layer(town.engine, town.settings, geojson(tmp_path, lights[0]), trees, None) == 0
+    assert "Park Trust" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ async function packUp() {
 
 /** A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. */
 function filling() {
-  return FORMS.includes(location.hash.slice(1).split("/")[0] ?? "");
+  const asked = location.hash.slice(1).split("/")[0] ?? "";
+  return FORMS.includes(asked) && main.querySelector("form") !== null; // none where the job is still to come
 }
 
 /** Sets the next time to send; not at once, for the screen comes first and reads the same disk. */
