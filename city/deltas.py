@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, events, geo, locks, people, promises, reports
+from city import cases, events, geo, locks, people, promises, reports, twins
 from city.events import Actor
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.requests import Request
@@ -90,7 +90,8 @@ def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ())
     """Those of these cases with which anybody here did anything, save lines of the kinds `but`.
 
     An import tells of the past with its own origin, so every other line of a case's log is somebody's deed;
-    and so is what a crew's phone sent, even where a person must still decide about it.
+    and so is what a crew's phone sent, even where a person must still decide about it. That it is another
+    problem than some case says nothing of the case itself.
     """
     found: set[int] = set()
     ids = list(case_ids)
@@ -98,7 +99,7 @@ def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ())
         part = ids[start : start + AT_ONCE]
         lines = select(Event.subject).where(
             Event.subject.in_([events.of_case(case_id) for case_id in part]), Event.origin != "import",
-            Event.kind.not_in(but),
+            Event.kind.not_in((*twins.KINDS, *but)),
         )  # fmt: skip
         found |= {int(subject.partition(":")[2]) for subject in s.scalars(lines.distinct())}
         found |= set(s.scalars(select(Operation.case_id).where(Operation.case_id.in_(part))))

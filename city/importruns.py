@@ -27,6 +27,7 @@ from city.schema import (
     Report,
     SecretLink,
     Subscription,
+    ToldApart,
 )
 
 
@@ -137,6 +138,7 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         delete(Closure).where(Closure.case_id.in_(cases)),
         delete(Pause).where(Pause.case_id.in_(cases)),
         delete(Assignment).where(Assignment.case_id.in_(cases)),
+        delete(ToldApart).where(ToldApart.case_id.in_(cases) | ToldApart.other_id.in_(cases)),
         delete(EventDetail).where(EventDetail.seq.in_(select(Event.seq).where(Event.subject.in_(subjects)))),
     ):
         s.execute(gone.execution_options(synchronize_session=False))

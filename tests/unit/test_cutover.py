@@ -29,6 +29,7 @@ from city import (
     queries,
     reports,
     stores,
+    twins,
 )
 from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
 from city.lifecycle import OPEN as OPEN_STATES
@@ -51,6 +52,7 @@ from city.schema import (
     Report,
     SecretLink,
     Subscription,
+    ToldApart,
     Topic,
 )
 from pwa import importing
@@ -477,6 +479,26 @@ def test_an_imported_case_bears_no_mark_and_its_drawer_lists_what_may_be_the_sam
         later = scene.case("26-000002")
         assert later.twin_id is None
         assert [found.number for found in duplicates.like(scene.s, later)] == ["26-000001"]
+
+
+def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, OPEN)
+    put(town, tmp_path, {"ID": "102"})
+    with town.at_work() as scene:
+        one, other, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
+        twins.tell_apart(scene.s, one, other, by=by, at=NOW)
+    outcome = put(town, tmp_path, OPEN | DONE, at=LATER)
+    with town.at_work() as scene:
+        assert (outcome.said, scene.case("26-000001").state) == ([], CLOSED)
+        importruns.undo(scene.s, 3, at=LATER)
+        assert scene.case("26-000001").state == "assigned"
+        assert twins.told_apart(scene.s, scene.case("26-000001"))
+    for run in (2, 1):
+        with town.at_work() as scene:
+            importruns.undo(scene.s, run, at=LATER)
+            assert not scene.s.scalars(select(ToldApart)).all()
+    with town.looking() as scene:
+        assert events.verify(scene.s) == []
 
 
 def test_what_seemed_to_repeat_an_undone_case_repeats_nothing(town: Town, tmp_path: Path) -> None:
