@@ -50,6 +50,11 @@ class Place:
         return Point(self.lat, self.lon)
 
     @property
+    def key(self) -> str:
+        """What tells it from the others that are offered with it."""
+        return f"{self.lat},{self.lon}:{self.label}"
+
+    @property
     def unsure(self) -> bool:
         """Whether it may be so far off that one asks whether it is there."""
         return self.accuracy_m is not None and self.accuracy_m > SURE_METRES

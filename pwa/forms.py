@@ -38,6 +38,7 @@ class ReportForm:
 
     `staged` names the photos that the form shows and the server had. `asset` is the number of the pole,
     tree or basket that was chosen, "" where it is none of those offered, None where nobody has answered yet.
+    `pick` is the key of the one that was picked of several places; which these are changes with the service.
     """
 
     key: str
@@ -49,7 +50,7 @@ class ReportForm:
     fix: Fix | None = None
     sure: bool = False
     place: str = ""
-    pick: int | None = None
+    pick: str | None = None
     asset: str | None = None
     danger: bool = False
     warned: bool = False
@@ -77,7 +78,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         fix=fix(values),
         sure=values.get("sure") == "1",
         place=" ".join(text(values, "place").split())[:MAX_PLACE],
-        pick=int(values["pick"]) if re.fullmatch(r"[0-9]{1,3}", values.get("pick", "")) else None,
+        pick=text(values, "pick") or None,
         asset=text(values, "asset")[:MAX_NUMBER] if "asset" in values else None,
         danger=danger,
         warned=values.get("warned") == "1",

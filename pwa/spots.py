@@ -53,19 +53,25 @@ def _typed(s: Session, form: ReportForm) -> Spot:
     if not found:
         return _offered(s, form)
     found = _suited(s, form, [place for place in found if not place.vague] or found)
-    if len(found) > 1 and (form.pick is None or form.pick >= len(found)):
+    chosen = _picked(form, found)
+    if chosen is None and (form.pick or len(found) > 1):
         return Spot(choices=found, fault=Refused("place_unclear"))
-    chosen = found[form.pick or 0] if len(found) > 1 else found[0]
+    chosen = chosen or found[0]
     return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.unsure)
 
 
 def _offered(s: Session, form: ReportForm) -> Spot:
     """What the city does not know may be cut short, as "Mass Ave": whole names are offered, none is taken."""
     offered = [place for place in places.suggest(s, form.place) if place.asset_id is None]
-    if form.pick is None or form.pick >= len(offered):
+    chosen = _picked(form, offered)
+    if chosen is None:
         return Spot(choices=offered, fault=Refused("place_unknown"))
-    chosen = offered[form.pick]
     return _sure(form, _inside(s, chosen, offered), chosen.unsure)
+
+
+def _picked(form: ReportForm, offered: list[Place]) -> Place | None:
+    """The one that was picked; None where it is offered no more: the kind of problem may be another."""
+    return next((place for place in offered if place.key == form.pick), None)
 
 
 def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from factories import Town
-from filled import Fill
+from filled import Fill, picks
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -29,8 +29,10 @@ def poles(town: Town) -> Town:
     return town
 
 
-def _stand(s: Any, kind: str, number: str, lat: float, owner: str = "") -> None:
-    cell, address = geo.cell(Point(lat, -71.2)), "214 Tansy Street"
+def _stand(
+    s: Any, kind: str, number: str, lat: float, owner: str = "", address: str = "214 Tansy Street"
+) -> None:
+    cell = geo.cell(Point(lat, -71.2))
     s.add(Asset(kind=kind, number=number, owner=owner, lat=lat, lon=-71.2, cell=cell, address=address))
 
 
@@ -155,6 +157,36 @@ def test_of_two_poles_with_one_number_the_phone_says_which_and_without_it_one_is
     assert (asset.owner, asset.number) == ("Harbor Electric", NUMBERS[0])
 
 
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_what_was_picked_stays_it_when_the_kind_of_problem_changes(
+    poles: Town, client: FlaskClient, post: Fill, n: int
+) -> None:
+    ways = ["1 Pole Way", "2 Pole Way", "3 Pole Way"]
+    with poles.at_work() as scene:
+        _stand(scene.s, "tree", "77", 39.61, address=ways[0])
+        _stand(scene.s, "pole", "77", 39.62, address=ways[1])
+        _stand(scene.s, "pole", "77", 39.63, "Harbor Electric", ways[2])
+    offered = picks(card(client, place="77", group="other"))
+    assert len(offered) == 3
+    assert f"<b>{ways[n]}</b>" in card(client, place="77", group="other", pick=offered[n])
+    sent = post(place="77", pick=offered[n])
+    if n == 0:
+        assert sent.status_code == 422, "the tree is no lamp's pole: it is asked which one is"
+        assert picks(sent.get_data(as_text=True)) == offered[1:]
+    else:
+        assert the_case(poles).address == ways[n]
+
+
+def test_of_two_doors_at_one_point_the_one_that_was_picked_is_meant(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        scene.s.add_all(_address(f"5 Mill Lane, {side}", 39.61) for side in ("North", "South"))
+    offered = picks(card(client, place="5 Mill Lane"))
+    assert post(place="5 Mill Lane", pick=offered[1]).status_code == 303
+    assert the_case(poles).address == "5 Mill Lane, South"
+
+
 def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
     poles: Town, client: FlaskClient, post: Fill
 ) -> None:
@@ -170,7 +202,7 @@ def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
     assert 'name="pick"' not in card(client, place="20-11"), "a number that is cut short is no pole"
     assert post(place="12 Wint Ave").status_code == 422
     assert post(place="12 Wint Ave", pick="1").status_code == 422
-    assert post(place="12 Wint Ave", pick="0").status_code == 303
+    assert post(place="12 Wint Ave", pick=picks(page)[0]).status_code == 303
     assert the_case(poles).address == "12 Wintergreen Avenue"
 
 
