@@ -24,7 +24,7 @@ from bench._databases import KINDS
 from bench._million import timed
 from bench._pairs import HalfYear
 from bench._site import say
-from bench._targets import Target, judge
+from bench._targets import Target, judge, printed
 from city import duplicates
 
 MANY, FEW = 1_000_000, 20_000
@@ -79,10 +79,10 @@ def main() -> int:
     count = FEW if options.quick else MANY
     times = {kind: timed(kind, half, count, RULES) for kind in ((options.db,) if options.db else KINDS)}
     for line in _judged(half):
-        by_kind = {kind: round(took[str(line["rule"])], 2) for kind, took in times.items()}
+        by_kind = {kind: took[str(line["rule"])] for kind, took in times.items()}
         line |= {"p95_ms": max(by_kind.values()), "p95_ms_by_db": by_kind, "among": count}
         judge(line, TARGETS[line["rule"]])
-        print(json.dumps(line))
+        print(printed(line))
     return 0
 
 
@@ -110,12 +110,16 @@ def _judged(half: HalfYear) -> list[dict[str, Any]]:
         rule = _by_rule(half, metres, start)
         found = rule.found(half, named)
         at_equal = ranked.first(len(rule.rows)).found(half, named)
-        lines.append(same | {"rule": str(metres), **_measures(rule, found, at_equal - found)})
-        lines[-1] |= {
-            "ours_then": round(float(at_equal.mean()), 3),
-            "gain": round(float((at_equal - found).mean()), 3),
-        }
+        lines.append(same | {"rule": str(metres), **_beside(rule, found, at_equal)})
     return lines
+
+
+def _beside(rule: Offers, found: NDArray[np.float64], at_equal: NDArray[np.float64]) -> dict[str, Any]:
+    """What a rule found, and what ours found with as many offers."""
+    gain = at_equal - found
+    return _measures(rule, found, gain) | {
+        "ours_then": float(at_equal.mean()), "gain": float(gain.mean())
+    }  # fmt: skip
 
 
 def _measures(offers: Offers, found: NDArray[np.float64], spread: NDArray[np.float64]) -> dict[str, Any]:
@@ -123,8 +127,7 @@ def _measures(offers: Offers, found: NDArray[np.float64], spread: NDArray[np.flo
     resample = np.random.default_rng(SEED).integers(0, len(spread), (SAMPLES, len(spread)))
     low, high = np.percentile(spread[resample].mean(axis=1), [2.5, 97.5])
     return {
-        "recall3": round(float(found.mean()), 3), "per_report": round(offers.per_report, 3),
-        "lo": round(float(low), 3), "hi": round(float(high), 3),
+        "recall3": float(found.mean()), "per_report": offers.per_report, "lo": float(low), "hi": float(high)
     }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ from shapely.geometry.base import BaseGeometry
 
 from bench._databases import database
 from bench._site import ROOT, say
-from bench._targets import Target, judge
+from bench._targets import Target, judge, printed
 from city import db, layers, people, places, sources, streets
 from city.geo import METRES_A_DEGREE, Box, Point
 from city.layers import Order
@@ -199,9 +199,9 @@ def _forward(s: Any, kind: str, asked: Iterable[tuple[House, str]]) -> None:
     edges = [one.edge for one, _ in judged if one.edge is not None]
     claims = [(one.metres, one.stated) for one, _ in judged if one.metres is not None and one.stated]
     _line(
-        kind, judged, edge_median_m=_round(statistics.median(edges)), edge_p95_m=_round(_p95(edges)),
-        as_stated=_round(sum(metres <= stated for metres, stated in claims) / len(claims)),
-        asks=_round(sum(stated > places.SURE_METRES for _, stated in claims) / len(claims)),
+        kind, judged, edge_median_m=statistics.median(edges), edge_p95_m=_p95(edges),
+        as_stated=sum(metres <= stated for metres, stated in claims) / len(claims),
+        asks=sum(stated > places.SURE_METRES for _, stated in claims) / len(claims),
     )  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def _reverse(s: Any, lights: list[tuple[streets.Name, Point]]) -> None:
 
     also: list[bool] = []
     judged = [judge(*light) for light in lights]
-    _line("reverse", judged, at_found=_round(sum(also) / len(judged)))
+    _line("reverse", judged, at_found=sum(also) / len(judged))
 
 
 def _timed(look_up: Callable[[], Any]) -> tuple[Any, Taken]:
@@ -232,24 +232,20 @@ def _line(kind: str, judged: list[tuple[Judged, Taken]], **more: float) -> None:
         "bench": "geocode",
         "kind": kind,
         "n": n,
-        "found": _round(sum(one.right for one, _ in judged) / n),
-        "wrong": _round(sum(one.wrong for one, _ in judged) / n),
-        "median_m": _round(statistics.median(metres)),
-        "p95_m": _round(_p95(metres)),
-        "p95_ms": _round(_p95([taken.ms for _, taken in judged])),
-        "p95_cpu_ms": _round(_p95([taken.cpu_ms for _, taken in judged])),
+        "found": sum(one.right for one, _ in judged) / n,
+        "wrong": sum(one.wrong for one, _ in judged) / n,
+        "median_m": statistics.median(metres),
+        "p95_m": _p95(metres),
+        "p95_ms": _p95([taken.ms for _, taken in judged]),
+        "p95_cpu_ms": _p95([taken.cpu_ms for _, taken in judged]),
         **more,
     }
     judge(line, [*WANTED[kind], ("p95_ms", "<=", MOST_MS)])
-    print(json.dumps(line), flush=True)
+    print(printed(line), flush=True)
 
 
 def _p95(values: list[float]) -> float:
     return float(np.percentile(values, 95))
-
-
-def _round(value: float) -> float:
-    return round(value, 4 if value < 1 else 1)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from PIL import Image, ImageChops, ImageStat
 from pillow_heif.as_plugin import HeifImageFile
 
 from bench._site import ROOT, say
-from bench._targets import Target, judge
+from bench._targets import Target, judge, printed
 from city import developing
 from city.developing import BadPhoto
 
@@ -74,10 +74,10 @@ def main() -> None:
         "metadata_bytes_sent": sum(_metadata(path.read_bytes()) for path in files.values()),
         "orientation_ok": sum(_orientations(taken)),
         "peak_mb": _alone(_peak, list(files.values())),
-        "ratio_12mp": round(_ratio(Path(data) / "photos" / "heic" / "iphone_13_pro_max.HEIC"), 3),
+        "ratio_12mp": _ratio(Path(data) / "photos" / "heic" / "iphone_13_pro_max.HEIC"),
     }
     judge(line, TARGETS)
-    print(json.dumps(line))
+    print(printed(line))
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

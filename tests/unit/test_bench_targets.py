@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench import _targets
+from bench import _targets, duplicates
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +29,17 @@ def test_a_line_says_what_it_meets_and_what_it_misses(capsys: pytest.CaptureFixt
     _targets.judge(line, [("crashed", "<=", 0), ("accepted", ">=", 69), ("lo", ">", 0)])
     assert line["met"] == {"crashed<=0": True, "accepted>=69": False, "lo>0": False}
     assert capsys.readouterr().err == "photos: accepted is 68, wanted >= 69\nphotos: lo is 0, wanted > 0\n"
+
+
+def test_a_near_miss_meets_no_target_by_being_rounded() -> None:
+    found = np.ones(10_000)
+    ours = found.copy()
+    ours[:4] = 0
+    line = {"bench": "duplicates"} | duplicates._beside(duplicates.Offers(np.arange(4), 9), found, ours)
+    _targets.judge(line, [("gain", ">=", 0), ("gain", ">=", -0.0004), ("ours_then", ">=", 0.9997)])
+    assert line["met"] == {"gain>=0": False, "gain>=-0.0004": True, "ours_then>=0.9997": False}
+    said = json.loads(_targets.printed(line))
+    assert (said["gain"], said["per_report"], said["met"]) == (-0.0004, 0.4444, line["met"])
 
 
 @pytest.mark.parametrize("name", ["photos", "duplicates"])
