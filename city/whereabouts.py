@@ -8,6 +8,7 @@ from shapely.geometry import Point as Spot
 from city.atlas import Atlas, Street, numbered
 from city.geo import Point
 from city.ranges import Block
+from city.streets import parse
 
 NEAR_METRES = 80.0  # beyond it an address says nothing about a point
 AT_METRES, BESIDE_METRES = 10.0, 30.0  # up to here it is at the door; up to here it is near it
@@ -38,15 +39,14 @@ def read(words: str) -> Whereabouts:
     """What `words` tell, so that a page can say it in another language. Other words are a name.
 
     A house number stands before one street, whatever that is called: "12 Kids at Play Street" is no corner.
+    But of "10 Mile Road at Oak Ave" the number belongs to the name, which ends as a street's does.
     """
     if near := re.fullmatch("near (.+)", words):
         return Whereabouts(near[1], "", BESIDE_METRES, exact=False)
     if far := re.fullmatch(r"about (\d+) m from (.+)", words):
         return Whereabouts(far[2], "", float(far[1]), exact=False)
-    if numbered(words):
-        return Whereabouts(words)
     name, _, other = words.partition(" at ")
-    return Whereabouts(name, other)
+    return Whereabouts(words) if numbered(words) and not parse(name).type else Whereabouts(name, other)
 
 
 def tell(atlas: Atlas, point: Point) -> Whereabouts | None:

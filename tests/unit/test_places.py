@@ -225,8 +225,12 @@ def test_the_words_for_a_point_can_be_read_again(told: Whereabouts) -> None:
 def test_a_house_on_a_street_with_at_in_its_name_is_no_corner() -> None:
     told = whereabouts.read("12 Kids at Play Street")
     assert (told.name, told.other) == ("12 Kids at Play Street", "")
-    told = whereabouts.read("1st Street at Oak Ave")
-    assert (told.name, told.other) == ("1st Street", "Oak Ave")
+
+
+@pytest.mark.parametrize("street", ["1st Street", "10 Mile Road", "12 Oaks Rd"])
+def test_a_corner_of_a_street_with_a_number_in_its_name_is_one(street: str) -> None:
+    told = whereabouts.read(f"{street} at Woodward Ave")
+    assert (told.name, told.other) == (street, "Woodward Ave")
 
 
 def test_it_answers_as_any_geocoder_of_geopy_does(s: Session) -> None:
