@@ -59,6 +59,7 @@ from city.schema import (
     SecretLink,
     Service,
     Subscription,
+    ToldApart,
 )
 
 # In the order they are written: parents first.
@@ -228,6 +229,7 @@ class _Writer:
         self.lives: dict[Story, _Life] = {}
         self.by_id: dict[int, _Life] = {}
         self.said: set[tuple[int, int, int]] = set()
+        self.apart: set[tuple[int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
         self.ids: dict[type[Base], Iterator[int]] = {kind: inserts.fresh_ids(s, kind) for kind in NUMBERED}
         if now:
@@ -265,6 +267,8 @@ class _Writer:
                 )
         for kind in KINDS:
             inserts.put(self.s, kind, [vars(row) for row in self.made[kind]])
+        apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
+        inserts.put(self.s, ToldApart, apart)
 
     def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
         steps: list[tuple[datetime, Story, Told | Move]] = []
@@ -491,6 +495,7 @@ class _Writer:
             case.merged_from = case.state
             case.merged_crew_id = life.held.crew_id if life.held else None
             case.merged_started_at = life.held.started_at if life.held else None
+        self.apart -= {_pair(life, root), _pair(life, self.lives[move.into])}
         left = life.into
         _lead(life, root)
         self._end(life, "merged", move.at)
@@ -519,6 +524,7 @@ class _Writer:
         _lead(life, None)
         self._moved(life, move, state, by, {"from": root.case.number})
         self._record(root, move, by, {"case": case.number}, kind="merged out")
+        self.apart.add(_pair(life, root))
         self._touched(root)
         _start_clock(parent, move.at)
 
@@ -693,6 +699,11 @@ def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: in
     if len(holding) == 2 and keep not in holding:
         raise Refused("choose_crew", crews=sorted(holding))
     return keep if len(holding) == 2 else next(iter(holding), None)
+
+
+def _pair(life: _Life, other: _Life) -> tuple[int, int]:
+    """Of two that were told apart the lower id stands first."""
+    return min(life.case.id, other.case.id), max(life.case.id, other.case.id)
 
 
 def _lead(life: _Life, root: _Life | None) -> None:

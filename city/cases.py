@@ -385,6 +385,8 @@ def merge(
     if case.state != MERGED:
         case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
         case.merged_started_at = ours.started_at if ours else None
+    for one in {into, root}:
+        duplicates.forget_apart(s, case, one)
     left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
@@ -405,7 +407,10 @@ def merge(
 
 
 def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
-    """Gives a merged case its former state and crew back, its due date as if the clock had never stopped."""
+    """Gives a merged case its former state and crew back, its due date as if the clock had never stopped.
+
+    It and its root are told apart from now on.
+    """
     allow("unmerge", by.roles)
     if case.merged_into_id is None:
         return False
@@ -416,9 +421,9 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
-    case.twin_id = None  # somebody has looked: they are two
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
+    duplicates.keep_apart(s, case, root)  # somebody has looked
     touched(s, root)
     _start_clock(s, parent, at)
     return True

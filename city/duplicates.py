@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from city.geo import Point, cells_around, flat_distance
 from city.lifecycle import CLOSED, MERGED, OPEN
 from city.places import Place
-from city.schema import Case, Service
+from city.schema import Case, Service, ToldApart
 
 MOST: Final = 3  # offered at once: more is a list to read, not a question
 MOST_LOOKED_AT: Final = (
@@ -146,10 +146,46 @@ def like(
 
 
 def mark(s: Session, cases: Iterable[Case], *, apart: Collection[int] = ()) -> None:
-    """Notes on each open case which earlier one it probably repeats, for the board's list to say so."""
+    """Notes on each open case which earlier one it probably repeats, for the board's list to say so.
+
+    None on what an import brought: those who told of it were not asked here, and there are thousands.
+    """
     for case in cases:
-        found = like(s, case, later=False, least=MARKED, apart=apart)
+        told_here = case.origin != "import"
+        found = like(s, case, later=False, least=MARKED, apart=apart) if told_here else []
         case.twin_id = found[0].case_id if found else None
+
+
+def told_apart(s: Session, case: Case) -> set[int]:
+    """The ids of the cases that somebody told apart from this one."""
+    pairs = select(ToldApart).where(or_(ToldApart.case_id == case.id, ToldApart.other_id == case.id))
+    return {pair.other_id if pair.case_id == case.id else pair.case_id for pair in s.scalars(pairs)}
+
+
+def keep_apart(s: Session, case: Case, other: Case) -> bool:
+    """Keeps that the two are two problems; False where it is known. The caller holds both.
+
+    Either's mark gives way to the next likely one; who bore none gets none.
+    """
+    if _said_apart(s, case, other):
+        return False
+    first, second = sorted((case.id, other.id))
+    s.add(ToldApart(case_id=first, other_id=second))
+    s.flush()
+    for one in (case, other):
+        if one.twin_id:
+            mark(s, [one], apart=told_apart(s, one))
+    return True
+
+
+def forget_apart(s: Session, case: Case, other: Case) -> bool:
+    """Forgets that the two were told apart; False where they were not. The caller holds both."""
+    said = _said_apart(s, case, other)
+    if said is None:
+        return False
+    s.delete(said)
+    s.flush()
+    return True
 
 
 def learned(s: Session) -> dict[str, float]:
@@ -225,6 +261,10 @@ def _accuracy(problem: Problem) -> float:
     if problem.accuracy_m is not None:
         return problem.accuracy_m
     return float(_BY_HAND["accuracy_m"].get(problem.source, _BY_HAND["blur_m"]))
+
+
+def _said_apart(s: Session, case: Case, other: Case) -> ToldApart | None:
+    return s.get(ToldApart, tuple(sorted((case.id, other.id))))
 
 
 def _is_hidden(service: Service) -> bool:

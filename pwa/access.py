@@ -65,7 +65,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.unmerge": MOVES["unmerge"].roles,
     "dispatch.cancel": (DISPATCHER,),
     "dispatch.tell_apart": ACTS["tell apart"],
-    "dispatch.take_back_apart": ACTS["tell apart"],
+    "dispatch.one_again": ACTS["tell apart"],
     "dispatch.end_review": ACTS["review"],
     "dispatch.note": tuple(role for role in ACTS["note"] if role != CREW),
     "dispatch.show": ACTS["show"],

@@ -248,15 +248,15 @@ def unmerge(number: str) -> Response:
 
 @bp.post("/cases/<number>/apart")
 def tell_apart(number: str) -> Response:
-    """The case and ?other look alike and are two problems."""
+    """The case and the one in `other` look alike and are two problems."""
     said = _("They are two cases now, whatever they look like.")
     return _pair(number, twins.tell_apart, said)
 
 
-@bp.post("/cases/<number>/apart/end")
-def take_back_apart(number: str) -> Response:
-    """The case and ?other may be one problem after all."""
-    return _pair(number, twins.take_back, _("They may be one problem again."))
+@bp.post("/cases/<number>/one-again")
+def one_again(number: str) -> Response:
+    """The case and the one in `other` may be one problem after all."""
+    return _pair(number, twins.one_again, _("They may be one problem again."))
 
 
 @bp.post("/cases/<number>/cancellation")
@@ -328,7 +328,7 @@ def erase(number: str) -> Response:
 
 
 def _pair(number: str, verb: Callable[..., bool], said: str) -> Response:
-    """Runs a verb about two cases."""
+    """Runs a verb about the case and the one in `other`. Refused `unknown_number` where there is none."""
     other = request.form.get("other", "").strip().upper()
 
     def both(s: Session, c: Case) -> None:
@@ -435,7 +435,7 @@ def _drawer(
     story = queries.story(s, found)
     publish = access.here().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
-    apart = queries.numbers(s, twins.told_apart(s, found))
+    apart = queries.numbers(s, duplicates.told_apart(s, found))
     maybe = {one.number: one for one in duplicates.like(s, found, apart=apart)}
     merged, root = queries.duplicates_of(s, found), cases.root_of(s, found)
     others = [twin.number for twin in (*merged, root) if twin is not found]

@@ -29,6 +29,7 @@ from city.schema import (
     Photo,
     Report,
     SecretLink,
+    ToldApart,
 )
 
 ACTORS = ("dispatcher", "dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
@@ -334,6 +335,8 @@ def told(s: Session, ids: list[int]) -> dict[str, list[Any]]:
         # The writer gives the ids of pauses out case by case; within a case they are in order on both sides.
         by_case = sorted(rows(kind, key), key=lambda row: (ids.index(row.case_id), row.id))
         found[kind.__tablename__] = [plain(row) for row in by_case]
+    apart = s.scalars(select(ToldApart).where(ToldApart.case_id.in_(ids)))
+    found["apart"] = sorted((ids.index(pair.case_id), ids.index(pair.other_id)) for pair in apart)
     photos = s.scalars(select(Photo).where(Photo.case_id.in_(ids)))
     found["photos"] = sorted((plain(photo) for photo in photos), key=str)
     links = [s.scalars(select(SecretLink).where(SecretLink.report_id == r)) for k, r in names if k is Report]

@@ -479,6 +479,11 @@ def test_an_imported_case_bears_no_mark_and_its_drawer_lists_what_may_be_the_sam
         later = scene.case("26-000002")
         assert later.twin_id is None
         assert [found.number for found in duplicates.like(scene.s, later)] == ["26-000001"]
+    with town.at_work() as scene:
+        first, later, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
+        for verb in (twins.tell_apart, twins.one_again):
+            assert verb(scene.s, first, later, by=by, at=NOW)
+            assert (first.twin_id, later.twin_id) == (None, None)
 
 
 def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_path: Path) -> None:
@@ -492,7 +497,7 @@ def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_
         assert (outcome.said, scene.case("26-000001").state) == ([], CLOSED)
         importruns.undo(scene.s, 3, at=LATER)
         assert scene.case("26-000001").state == "assigned"
-        assert twins.told_apart(scene.s, scene.case("26-000001"))
+        assert duplicates.told_apart(scene.s, scene.case("26-000001"))
     for run in (2, 1):
         with town.at_work() as scene:
             importruns.undo(scene.s, run, at=LATER)

@@ -195,7 +195,12 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
         by = scene.actor("dispatcher")
         cases.merge(scene.s, later, first, by=by, at=town.now)
         cases.unmerge(scene.s, later, by=by, at=town.now)
+        third = scene.report(place=place).case
+        twins.tell_apart(scene.s, later, third, by=by, at=town.now)
         assert later.twin_id is None
+        cases.merge(scene.s, later, first, by=by, at=town.now)
+        assert duplicates.told_apart(scene.s, first) == set()
+        assert duplicates.told_apart(scene.s, later) == {third.id}
 
 
 def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:
@@ -214,9 +219,9 @@ def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_b
         assert third.twin_id == left.id
         assert twins.tell_apart(scene.s, third, left, by=by, at=town.now)
         assert third.twin_id is None
-        assert twins.told_apart(scene.s, third) == {first.id, second.id}
-        assert twins.take_back(scene.s, seen, third, by=by, at=town.now)
-        assert not twins.take_back(scene.s, seen, third, by=by, at=town.now)
+        assert duplicates.told_apart(scene.s, third) == {first.id, second.id}
+        assert twins.one_again(scene.s, seen, third, by=by, at=town.now)
+        assert not twins.one_again(scene.s, seen, third, by=by, at=town.now)
         assert third.twin_id == seen.id
 
 

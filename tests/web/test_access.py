@@ -39,7 +39,7 @@ EXPECTED = {
     "dispatch.unmerge": {DISPATCHER},
     "dispatch.cancel": {DISPATCHER},
     "dispatch.tell_apart": {DISPATCHER, CALL_TAKER},
-    "dispatch.take_back_apart": {DISPATCHER, CALL_TAKER},
+    "dispatch.one_again": {DISPATCHER, CALL_TAKER},
     "dispatch.end_review": {DISPATCHER, SUPERVISOR},
     "dispatch.note": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.show": {DISPATCHER, SUPERVISOR, CALL_TAKER},

@@ -553,7 +553,7 @@ class TestMerging:
             assert "Probably one problem" not in page
             assert "Looks the same, is not" in page
             assert "Told apart from a case that looks alike" in page
-        post(f"/dispatch/cases/{first}/apart/end", other=later)
+        post(f"/dispatch/cases/{first}/one-again", other=later)
         assert "Probably one with" in html_of(board.get("/dispatch"))
         assert "Looks the same, is not" not in html_of(board.get(f"/dispatch/cases/{later}"))
 
