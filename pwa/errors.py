@@ -61,6 +61,11 @@ def words(refused: Refused | BadPhoto) -> str:
             "Your phone may be %(distance)s off, and the day may be another one there. Type your address.",
             distance=metres(facts.get("metres", 0)),
         ),
+        "house_unsure": _(
+            "This house is not on our map. It may be %(distance)s from where we looked, and the day may be "
+            "another one there. Type a corner near it.",
+            distance=metres(facts.get("metres", 0)),
+        ),
         "place_unsure": _(
             "We are not sure where that is. Say that it is here, or type a house number or a corner."
         ),

@@ -43,8 +43,8 @@ def trash_day() -> Response:
     today = filters.local(access.now()).date()
     with access.reading() as s:
         told = _places(s, words, fix)
-        # Streets and neighborhoods lie in several zones, and so may all that a poor fix means.
-        found = [place for place in told if not (place.vague or (place.source == "gps" and place.unsure))]
+        # A street, a long block and all that a poor fix may mean can lie in several zones.
+        found = [place for place in told if not place.unsure]
         place = _chosen(found, request.args.get("pick", ""))
         streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
         outside = place is not None and not streams and places.outside(s, place.point)
@@ -69,9 +69,11 @@ def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
 
 def _lacking(told: list[Place]) -> Refused:
     """Why none of these says where the trash is."""
-    if told and told[0].source == "gps":
-        return Refused("fix_unsure", metres=told[0].accuracy_m)
-    return Refused("place_vague" if told else "place_unknown")
+    if not told:
+        return Refused("place_unknown")
+    if told[0].vague:
+        return Refused("place_vague")
+    return Refused("fix_unsure" if told[0].source == "gps" else "house_unsure", metres=told[0].accuracy_m)
 
 
 def _chosen(found: list[Place], pick: str) -> Place | None:

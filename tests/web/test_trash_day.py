@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from city.rounds import Collection
-from city.schema import Address, Area
+from city.schema import Address, Area, Street
 
 THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
 HERE = {"lat": LAMP.lat, "lon": LAMP.lon}
@@ -67,6 +67,25 @@ def test_a_phone_that_may_be_streets_away_is_asked_for_the_address(client: Flask
     spanish = client.get("/es/trash-day", query_string=HERE | {"accuracy": "101"}).get_data(as_text=True)
     assert "Escriba su dirección." in spanish
     assert "Thursdays" in words(client, f"/trash-day?lat={LAMP.lat}&lon={LAMP.lon}&accuracy=100")
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_number_that_is_only_somewhere_on_a_long_block_is_given_no_day(
+    town: Town, client: FlaskClient
+) -> None:
+    with town.at_work() as scene:
+        for name, east in (("Mill Road", -71.182), ("Short Road", -71.199)):
+            line = [[-71.2, 39.6], [east, 39.6]]
+            scene.s.add(Street(name=name, line=line, left_from=1, left_to=999))
+    answer = client.get("/trash-day?place=401+mill+road")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "This house is not on our map. It may be " in page
+    assert "Type a corner near it." in page
+    assert "Thursdays" not in page
+    spanish = client.get("/es/trash-day?place=401+mill+road").get_data(as_text=True)
+    assert "Escriba una esquina cercana." in spanish
+    assert "Thursdays" in words(client, "/trash-day?place=401+short+road")
 
 
 @pytest.mark.parametrize(
