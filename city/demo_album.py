@@ -1,8 +1,8 @@
 """The demo's photos: six drawn pictures, each in variants that no eye tells apart."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -16,14 +16,25 @@ VARIANTS = 128
 HANDS = 8  # files written at once: each waits for the disk
 
 
-def filled(store: Store) -> dict[str, Iterator[Developed]]:
-    """The pictures by name, each an endless round of its variants, whose bytes are in the store by now."""
-    drawn = {path.stem: develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
-    album = {name: [_variant(picture, n) for n in range(VARIANTS)] for name, picture in drawn.items()}
-    with ThreadPoolExecutor(HANDS) as hands:
-        for pictures in album.values():
-            list(hands.map(lambda picture: photos.keep(store, picture), pictures))
-    return {name: cycle(pictures) for name, pictures in album.items()}
+class Album:
+    """The pictures by name, each an endless round of its variants."""
+
+    def __init__(self) -> None:
+        self._drawn = {path.stem: develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
+        self._turns = {name: cycle(range(VARIANTS)) for name in self._drawn}
+        self._taken: dict[tuple[str, int], Developed] = {}
+
+    def take(self, name: str) -> Developed:
+        """The next variant of a picture. Its bytes are in the store after put()."""
+        n = next(self._turns[name])
+        if (name, n) not in self._taken:
+            self._taken[name, n] = _variant(self._drawn[name], n)
+        return self._taken[name, n]
+
+    def put(self, store: Store) -> None:
+        """Brings into the store what was taken and, since no photo would need it, nothing else."""
+        with ThreadPoolExecutor(HANDS) as hands:
+            list(hands.map(partial(photos.keep, store), self._taken.values()))
 
 
 def _variant(picture: Developed, n: int) -> Developed:

@@ -6,7 +6,7 @@ are written in bulk in the order of time, with the origin `demo`, as if the verb
 
 import uuid
 from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import (
     bulk,
-    demo_album,
     demo_figures,
     events,
     geo,
@@ -34,8 +33,8 @@ from city import (
 )
 from city.bulk import Move, Picture, Story, Told
 from city.db import transaction
+from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
-from city.developing import Developed
 from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER
 from city.places import Place
@@ -104,12 +103,13 @@ def tell(
 
     The same seed and `now` make the same cases. The pictures are developed and stored at once.
     """
-    album = demo_album.filled(stores.open_store(settings))
+    store, album = stores.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     with bulk.uncollected(), transaction(engine) as s:
         author = _Author(s, settings.secret_key, album, Random(seed), now)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
         tales = [*author.past(count - board), *author.board(board)]
+        album.put(store)
         written = bulk.write(s, [tale.story for tale in tales])
         for tale, (_, number) in zip(tales, written, strict=True):
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
@@ -120,9 +120,7 @@ def tell(
 class _Author:
     """Invents tales. One transaction long."""
 
-    def __init__(
-        self, s: Session, secret: str, album: dict[str, Iterator[Developed]], chance: Random, now: datetime
-    ) -> None:
+    def __init__(self, s: Session, secret: str, album: Album, chance: Random, now: datetime) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
         self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
         self.services = {
@@ -390,8 +388,8 @@ class _Author:
         )  # fmt: skip
 
     def _picture(self, picture: str, staged_for: str) -> Picture:
-        """A photo over bytes that lie in the store already."""
-        new = next(self.album[picture])
+        """A photo over bytes that lie in the store before its row is written."""
+        new = self.album.take(picture)
         name = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
         return Picture(
             name,
