@@ -46,6 +46,7 @@ from city.lifecycle import (
 )
 from city.places import Place
 from city.schema import (
+    Asset,
     Assignment,
     Base,
     Case,
@@ -67,6 +68,8 @@ KINDS: tuple[type[Base], ...] = (
     Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, Subscription, NotFixed,
 )  # fmt: skip
 NUMBERED = (Case, Report, Assignment, Pause, Closure, Subscription, NotFixed)
+
+AT_ONCE = 500  # ids in one statement
 
 Row = TypeVar("Row", bound=Base)
 
@@ -225,6 +228,7 @@ class _Writer:
             for code, service in self.services.items()
         }
         self.steps = self._in_order()
+        self.owners = self._owners()
         self.numbers = self._reserved()
         self.lives: dict[Story, _Life] = {}
         self.by_id: dict[int, _Life] = {}
@@ -276,6 +280,21 @@ class _Writer:
             steps += [(told.at, story, told) for told in story.reports]
             steps += [(move.at, story, move) for move in story.moves]
         return sorted(steps, key=itemgetter(0))
+
+    def _owners(self) -> dict[int, str]:
+        """Whose the assets of the stories are that wait for a utility."""
+        waiting = [
+            told.place.asset_id
+            for story in self.stories
+            if any(move.name == "wait" and move.reason == "utility" for move in story.moves)
+            for told in story.reports
+            if told.place and told.place.asset_id
+        ]
+        found: dict[int, str] = {}
+        for start in range(0, len(waiting), AT_ONCE):
+            asked = select(Asset.id, Asset.owner).where(Asset.id.in_(waiting[start : start + AT_ONCE]))
+            found |= dict(self.s.execute(asked).all())
+        return found
 
     def _reserved(self) -> dict[int, Iterator[int]]:
         """The case numbers of every year in which a story opens; taken in order, so that nobody deadlocks."""
@@ -406,7 +425,8 @@ class _Writer:
         if self._may(life, move, by, done=done):
             _own_job(life, by)
             promises.pause(case, move.reason, move.at)
-            self._moved(life, move, WAITING, by, {"reason": move.reason})
+            owner = self.owners.get(case.asset_id or 0, "")
+            self._moved(life, move, WAITING, by, promises.wait_facts(move.reason, owner))
 
     def _resume(self, life: _Life, move: Move, by: Actor) -> None:
         if self._may(life, move, by, done=life.case.state in (ACCEPTED, ASSIGNED)):

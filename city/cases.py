@@ -185,7 +185,8 @@ def wait(
     check("wait", case.state, by.roles)
     _own_job(case, by)
     promises.pause(case, reason, at)
-    facts = {"reason": reason}
+    owner = case.asset.owner if reason == "utility" and case.asset else ""
+    facts = promises.wait_facts(reason, owner)
     return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 

@@ -4,6 +4,7 @@
 """
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
@@ -82,6 +83,11 @@ def owner_waited_for(case: Case) -> str:
     """Whose the asset is that the case waits for, as its register says; empty where it waits for no owner."""
     owned = case.state == WAITING and waits_for(case) == "utility" and case.asset
     return case.asset.owner if owned and case.asset else ""
+
+
+def wait_facts(reason: str, owner: str) -> dict[str, Any]:
+    """What the log says of a wait. `owner` is whose the case's asset is then; it may be the city's later."""
+    return {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
 
 
 def pause(case: Case, why: str, at: datetime) -> None:

@@ -90,7 +90,6 @@ class Sight:
     steps: list[Step]
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
-    asset_owner: str = ""  # whose its asset is, whatever it waits for; empty for the city's
     metres: float | None = None
     # In the system that it was imported from: only where one case was asked for, and its place is exact.
     old_number: str = ""
@@ -459,7 +458,6 @@ def _sight(
         standing=promises.standing(case, now),
         wait_reason=promises.waits_for(case) if case.state == WAITING else None,
         owner=promises.owner_waited_for(case),
-        asset_owner=case.asset.owner if case.asset else "",
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,

@@ -601,7 +601,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
         if step.kind == "join" and not told_by_me:
             joined += 1
             continue
-        title = _title(step.kind, step.facts, told_by_me, sight.asset_owner)
+        title = _title(step.kind, step.facts, told_by_me)
         stops.append(Stop(title, step.at, _more(step.kind, sight)))
     if stops:
         first = stops[0]
@@ -612,7 +612,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     return stops[::-1]
 
 
-def _title(kind: str, facts: dict[str, Any], told_by_me: bool, asset_owner: str) -> str:
+def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
     if kind == "close":
         return filters.outcome(facts.get("outcome"))
     if kind == "join":
@@ -620,7 +620,7 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, asset_owner: str)
     if kind == "not fixed" and told_by_me:
         return _("You said: not fixed")
     if kind == "wait":
-        return filters.waits_for(facts.get("reason"), asset_owner)
+        return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
     return filters.step(kind)
 
 

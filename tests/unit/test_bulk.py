@@ -18,6 +18,7 @@ from city.bulk import Move, Picture, Story, Told
 from city.events import Actor
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 from city.schema import (
+    Asset,
     Assignment,
     Case,
     Closure,
@@ -41,9 +42,10 @@ STEPS = (*TOLD, "assign", "start", "close", "note", "show", "not fixed")
 PROVEN = ("close", "make safe", "needs parts")
 BY_PHONE = (*PROVEN, "start", "pause", "wait", "resume", "note")
 IN_WORDS = (*PROVEN, "note", "reopen", "not fixed")
-# What each case is about, and where: one is nobody's business, one nobody knows where.
+# What each case is about, and where: one is a utility's, one nobody's business, one nobody knows where.
+POLE = replace(LAMP, source="asset", asset_id=1)
 ABOUT = (
-    ("light-out", LAMP), ("light-out", LAMP), ("limb-down", LAMP), ("nuisance", LAMP), ("limb-down", None),
+    ("light-out", LAMP), ("light-out", POLE), ("limb-down", LAMP), ("nuisance", LAMP), ("limb-down", None),
 )  # fmt: skip
 CASES = len(ABOUT)
 JOINED = (0, 1, 2)  # neighbors see these
@@ -160,6 +162,12 @@ class Walk:
         self.made: list[tuple[int, Told | Move]] = []
         self.refused: list[tuple[list[tuple[int, Told | Move]], tuple[int, Move], str]] = []
         self.reports: list[list[Report]] = []
+        scene.s.merge(
+            Asset(
+                id=1, kind="pole", number="1", owner="HECO", address="", lat=LAMP.lat, lon=LAMP.lon, cell=""
+            )
+        )
+        scene.s.flush()
         for index in range(CASES):
             self._tell(index)
 

@@ -42,7 +42,7 @@ def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
     with town.looking() as scene:
         story = [(line.kind, line.actor, line.facts) for line, _ in events.of(scene.s, subject)]
     assert [kind for kind, _actor, _facts in story] == ["open", "report", "wait", "join"]
-    assert story[2] == ("wait", THE_SYSTEM.name, {"reason": "utility"})
+    assert story[2] == ("wait", THE_SYSTEM.name, {"reason": "utility", "owner": "HECO"})
 
 
 def test_no_promise_is_missed_while_the_utility_has_it(scene: Scene) -> None:
