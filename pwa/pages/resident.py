@@ -339,8 +339,9 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except BadPhoto as bad:
-            which = _("%(name)s: %(fault)s", name=(file.filename or "")[-60:], fault=errors.words(bad))
-            faults.append(("photos", which if len(given) > 1 else errors.words(bad)))
+            which = _("Photo %(name)s was not taken.", name=(file.filename or "")[-60:])
+            told = errors.words(bad)
+            faults.append(("photos", f"{which} {told}" if len(given) > 1 else told))
     return faults
 
 
