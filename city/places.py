@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from city import geocoding, suggestions, whereabouts
 from city.atlas import SURE_METRES, Atlas, Place, Rows
-from city.gazetteer import Gazetteer
+from city.gazetteer import MOST_LETTERS, Gazetteer
 from city.geo import Box, Point, inside
 from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.streets import normal
 from city.whereabouts import Whereabouts
 
 # All that others need to know of places comes from here, also what stands a floor below.
-__all__ = ["SURE_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe", "find", "gazetteer",
-           "normal", "outside", "suggest"]  # fmt: skip
+__all__ = ["MOST_LETTERS", "SURE_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe",
+           "find", "gazetteer", "normal", "outside", "suggest"]  # fmt: skip
 
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 

@@ -9,9 +9,8 @@ from werkzeug.datastructures import MultiDict
 
 from city.cityfile import CityFile, Service
 from city.geo import Point
-from city.places import SURE_METRES
+from city.places import MOST_LETTERS, SURE_METRES
 
-MAX_PLACE = 200
 MAX_NUMBER = 40
 
 
@@ -77,7 +76,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         words=text(values, "words"),
         fix=fix(values),
         sure=values.get("sure") == "1",
-        place=" ".join(text(values, "place").split())[:MAX_PLACE],
+        place=" ".join(text(values, "place").split())[:MOST_LETTERS],
         pick=text(values, "pick") or None,
         asset=text(values, "asset")[:MAX_NUMBER] if "asset" in values else None,
         danger=danger,

@@ -36,7 +36,7 @@ def trash_day() -> Response:
     here = access.here()
     if not here.city.collection.zones:
         abort(404)
-    words = " ".join(forms.text(request.args, "place").split())[: forms.MAX_PLACE]
+    words = " ".join(forms.text(request.args, "place").split())[: places.MOST_LETTERS]
     fix = forms.fix(request.args)
     asked = bool(words or fix)
     g.personal = asked

@@ -12,7 +12,9 @@ from pwa.fragments import render
 bp = Blueprint("place", __name__)
 
 SUGGESTED = 6
-SHORTEST, LONGEST = 2, 80  # letters: one names half the city, and nobody types an address as long
+# Letters. One names half the city. Each key that is pressed asks anew, and long words cost the most: what is
+# longer is looked for only by "Find", up to places.MOST_LETTERS.
+SHORTEST, LONGEST = 2, 80
 REMEMBERED = 60  # seconds: a word that is taken back and typed again
 
 

@@ -29,7 +29,7 @@ from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
 from pwa import access, errors, filters, forms, shell, spots
 from pwa.forms import ReportForm
-from pwa.fragments import go, render
+from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
 from sync import tries
 
@@ -454,8 +454,7 @@ def _unasked(form: ReportForm) -> bool:
     the board says what that report is probably one with. Without script the page in between is the only
     place to ask.
     """
-    is_quick = "HX-Request" in request.headers
-    return form.seen is None and form.join is None and not form.danger and not is_quick
+    return form.seen is None and form.join is None and not form.danger and not is_fragment()
 
 
 def _telling(form: ReportForm, spot: Spot) -> reports.Telling:

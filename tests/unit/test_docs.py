@@ -50,6 +50,12 @@ def test_every_command_has_its_row() -> None:
     assert told == dict(_commands(cli, ()))
 
 
+def test_one_file_alone_knows_htmx_as_the_floor_plan_says() -> None:
+    asked = re.compile(r"HX-|htmx_flask")
+    pages = (ROOT / "pwa").rglob("*.py")
+    assert [page.name for page in pages if asked.search(page.read_text("utf-8"))] == ["fragments.py"]
+
+
 def test_the_table_of_moves_is_the_codes() -> None:
     told = [tuple(row) for row in _table("glossary.md", "move")]
     assert told == [

@@ -13,8 +13,8 @@ export { begun, letGo, show };
 
 // What belongs to one visit of the page, or is drawn by the server.
 const OURS = ["csrf_token", "key", "do", "seen", "staged"];
-// What the location card asks once it is drawn for a place.
-const ASKED = ["pick", "sure", "asset"];
+// Answers to what the location card asks once it is drawn for a place.
+const ANSWERS = ["pick", "sure", "asset"];
 
 /** Keeps the form as it stands. @param {HTMLFormElement} form */
 export async function keep(form) {
@@ -28,7 +28,7 @@ export function refill(form, fields) {
   putIn(form, fields.filter(([name]) => !OURS.includes(name)));
   // The card has no such question yet: until it is drawn, the answer stands in it unseen.
   for (const [name, value] of fields) {
-    if (!ASKED.includes(name) || form.elements.namedItem(name)) continue;
+    if (!ANSWERS.includes(name) || form.elements.namedItem(name)) continue;
     const answer = Object.assign(document.createElement("input"), { type: "checkbox", name, value, checked: true, hidden: true });
     form.querySelector("#place-card")?.append(answer);
   }
