@@ -138,7 +138,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
     _put_news_back(s, case, was["news"])
     # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
     promises.refresh(case, next((pause.began_at for pause in case.pauses if pause.ended_at is None), at))
-    _forget_notes(s, case, change.run_id)
+    _forget_words(s, case, was["lines"])
     facts = {"run": change.run_id, "since": was["lines"]}
     events.record(
         s,
@@ -358,10 +358,13 @@ def _put_news_back(s: Session, case: Case, was: Sequence[Sequence[Any]]) -> None
             s.delete(wish)
 
 
-def _forget_notes(s: Session, case: Case, run_id: int) -> None:
-    """The words that a run added: the log keeps that it did, and a later run may add them again."""
-    lines = events.of(s, cases.subject(case))
-    added = [line.seq for line, _words in lines if line.kind == "note" and line.facts.get("run") == run_id]
+def _forget_words(s: Session, case: Case, since: int) -> None:
+    """Whatever words and places imports told after line `since`: the log keeps that they did.
+
+    A later run may add them again.
+    """
+    told = Event.subject == cases.subject(case), Event.n > since, Event.origin == "import"
+    added = select(Event.seq).where(*told)
     s.execute(delete(EventDetail).where(EventDetail.seq.in_(added)))
 
 

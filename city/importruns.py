@@ -86,11 +86,17 @@ def _changed(number: int) -> Select[int]:
 def _lock(s: Session, number: int) -> dict[int, str]:
     """Holds all cases that undoing changes, also what seems to repeat one of them, and gives their numbers.
 
-    At once and in the order in which everybody does, so that no verb deadlocks with it; and against whoever
-    would point at them (FOR UPDATE), since their numbers change.
+    In the order in which everybody does, so that no verb deadlocks with it; and against whoever would point
+    at them (FOR UPDATE), since their numbers change. Their ids are asked for before: each of the three
+    questions has an index, and all in one would read every case there is.
     """
-    ours = Case.id.in_(_brought(number)) | Case.id.in_(_changed(number)) | Case.twin_id.in_(_brought(number))
-    return dict(s.execute(select(Case.id, Case.number).where(ours).order_by(Case.id).with_for_update()).all())
+    marked = select(Case.id).where(Case.twin_id.in_(_brought(number)))
+    ids = sorted({*s.scalars(_brought(number)), *s.scalars(_changed(number)), *s.scalars(marked)})
+    held: dict[int, str] = {}
+    for start in range(0, len(ids), deltas.AT_ONCE):
+        ours = select(Case.id, Case.number).where(Case.id.in_(ids[start : start + deltas.AT_ONCE]))
+        held |= dict(s.execute(ours.order_by(Case.id).with_for_update()).all())
+    return held
 
 
 def _refuse_touched(s: Session, numbers: dict[int, str]) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import SECRET, Scene, Town
 from rivertown import MAPPING, NOW, put, table, take
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
 from city import (
@@ -280,7 +280,9 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
     assert rows_of(town) == first
     with town.looking() as scene:
         assert events.verify(scene.s) == []
-        assert queries.story(scene.s, scene.case("26-000001"))[-1][0].kind == "undo"
+        story = queries.story(scene.s, scene.case("26-000001"))
+        assert story[-1][0].kind == "undo"
+        assert not any(words for _line, words in story[lines:]), "neither words nor places"
     assert put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER).more["updated"] == 1
     again = rows_of(town)
     assert [again[number][:-1] for number in first] == [second[number][:-1] for number in first]
@@ -533,6 +535,15 @@ def test_undoing_takes_its_cases_in_the_order_in_which_verbs_do(town: Town, tmp_
             locks.lock(scene.s, scene.case("26-000002"))
         undoing.result()
     assert len(rows_of(town)) == 1
+
+
+def test_undoing_names_the_cases_that_it_takes(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, OPEN, {"ID": "102"})
+    with town.at_work() as scene:
+        asked: list[str] = []
+        event.listen(scene.s.connection(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+        importruns.undo(scene.s, 1, at=LATER)
+    assert not [each for each in asked if "FROM imported" in each and " OR cases." in each], "reads all"
 
 
 def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -> None:
