@@ -510,6 +510,8 @@ class _Writer:
             return
         if root.case.state == CANCELLED:
             raise Refused("wrong_state", move="merge", state=root.case.state)
+        if root.case.service.private and not case.service.private:
+            raise Refused("merge_private")
         crew = _surviving_crew(life.held, root.held, move.crew)
         if case.state != MERGED:
             case.merged_from = case.state

@@ -370,7 +370,8 @@ def merge(
     """Makes `case` a duplicate of the root of `into`; its rows and Reports stay where they are.
 
     Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
-    into itself, or into one that was merged into it, is Refused `merge_cycle`.
+    into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
+    one `merge_private`.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)
@@ -381,6 +382,8 @@ def merge(
     check("merge", case.state, by.roles)
     if root.state not in MOVES["merge"].sources:
         raise Refused("wrong_state", move="merge", state=root.state)
+    if root.service.private and not case.service.private:
+        raise Refused("merge_private")  # whoever told of it would read what nobody else may
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     if case.state != MERGED:

@@ -22,7 +22,7 @@ from city.mapping import Mapping
 from city.places import Place
 from city.requests import Reading, Request
 from city.schema import Area, Crew, Department, Erasure, Imported, ImportRun, Service
-from city.sources import Outcome, Row, SideFile, Source, Told, Unusable
+from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
 
 AT_ONCE = 5_000
 AFTER_ALL = 1001  # where services of others stand: behind those of the city file
@@ -156,7 +156,7 @@ def _tell_changes(brought: deltas.Brought, outcome: Outcome, side: SideFile) -> 
             if request.row:
                 side.leave(request.row, f"{number} {why}")
             if n < MOST_SAID:
-                outcome.said.append(f"{number} ({request.ref}) {why}")
+                outcome.said.append(f"{number} ({shown(request.ref)}) {why}")
         if (more := len(brought.left) - MOST_SAID) > 0:
             outcome.said.append(f"So do {more} more.")
 

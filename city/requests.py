@@ -19,6 +19,8 @@ from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, 
 # All rows and their lines of the log are held until the end: about 2 GB for as many.
 MOST_ROWS = 150_000
 LONGEST_REF = 80
+LONGEST_SERVICE, LONGEST_ADDRESS = 120, 200  # letters
+FIRST_YEAR, YEARS_AHEAD = 1900, 50  # what lies beyond stands for "never" or "not known"
 SAME_POINT = 0.00005  # degrees: half of the fourth digit
 
 
@@ -162,6 +164,8 @@ class Reading:
         service = self._first(row, "service")
         if not service:
             raise _Wrong("has no service")
+        if len(service) > LONGEST_SERVICE:
+            raise _Wrong(f"the service {shown(service)} has more than {LONGEST_SERVICE} letters")
         opened = self._time(row, "opened")
         if opened is None:
             raise _Wrong("does not say when it was opened")
@@ -177,8 +181,8 @@ class Reading:
             group=how.groups.get(group_value, how.other_group), private=group_value in how.private,
             opened=opened, state=state,
             channel=self._known(self._first(row, "channel"), how.channels, "channels"),
-            lat=lat, lon=lon, address=self._first(row, "address"), words=self._all(row, "words"),
-            closure=self._all(row, "closure"),
+            lat=lat, lon=lon, address=self._first(row, "address")[:LONGEST_ADDRESS],
+            words=self._all(row, "words"), closure=self._all(row, "closure"),
             outcome=next((o for part, o in how.contains if part in reason), how.outcome),
             crew=crew, crew_id=self.crews.get(crew), email=self._first(row, "email"),
             consented=self._first(row, "consent") in how.consent, staff_notes=self._all(row, "notes"),
@@ -244,9 +248,12 @@ class Reading:
         if not words:
             return None
         try:
-            return instant(words, self.how.dates, self.zone, after=after)
+            found = instant(words, self.how.dates, self.zone, after=after)
         except (ValueError, OverflowError) as error:  # the year 9999, which stands for never, has no UTC
             raise _Wrong(f"{name}: {error}") from None
+        if not FIRST_YEAR <= found.year <= self.now.year + YEARS_AHEAD:
+            raise _Wrong(f"{name}: the year {found.year} cannot be")
+        return found
 
     def _known(self, value: str, choices: dict[str, str], part: str) -> str:
         found = choices.get(value) or choices.get(ANYTHING)

@@ -177,7 +177,7 @@ def _encoding(path: Path, parts: dict[str, bytes]) -> str:
         for name in (said, f"cp{said.split()[-1]}", said.replace(" ", "-")):
             try:
                 return codecs.lookup(name).name
-            except LookupError:
+            except (LookupError, ValueError):  # a NUL is no name at all
                 continue
         raise Unusable(f"{path.name}: its .cpg", f"names the encoding {shown(said)}, which is not known")
     dbf = parts[".dbf"]

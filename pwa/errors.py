@@ -37,6 +37,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "evidence_missing": _("Add a photo, or say why there is none."),
         "choose_crew": _("Two crews are at work. Choose the one that goes on."),
         "merge_cycle": _("These two are the same case already."),
+        "merge_private": _("The other case is private: whoever reported this one would read it."),
         "others_joined": _("Others have joined this report, so it cannot be withdrawn."),
         "empty_note": _("Write the note first."),
         "unknown_value": _("Choose one of the answers on the page."),

@@ -12,6 +12,7 @@ from city.geo import Point
 from city.places import MOST_LETTERS, SURE_METRES
 
 MAX_NUMBER = 40
+MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def fix(values: MultiDict[str, str]) -> Fix | None:
     if values.get("pinned") == "1":
         return Fix(Point(lat, lon), None, pinned=True)
     metres = _number(values.get("accuracy"))
-    return Fix(Point(lat, lon), metres if metres is not None and metres >= 0 else None)
+    said = metres is not None and 0 <= metres <= MOST_METRES
+    return Fix(Point(lat, lon), metres if said else None)
 
 
 def _service(city: CityFile, group: str, code: str) -> Service | None:

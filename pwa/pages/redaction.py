@@ -15,6 +15,7 @@ from city.stores import StoreDown
 from pwa import access, errors
 from pwa.fragments import go, render
 
+MOST_LETTERS = 16  # of a percentage
 ROWS = 3  # empty ones that the form offers at least, so that it works without JavaScript
 EDGES = ("left", "top", "width", "height")
 
@@ -32,6 +33,8 @@ def redact(number: str, photo_id: str) -> Response:
     """Shows where the parts lie or, with `do=cover`, covers them for good."""
     here, at = access.here(), access.now()
     rows = _rows()
+    if not _is_here(photo_id):
+        return _gone(number)
     try:
         boxes = _boxes(rows)
         redactions.check(boxes)
@@ -42,9 +45,11 @@ def redact(number: str, photo_id: str) -> Response:
         covered = redactions.cover(photo, boxes, here.store, here.settings.var)
         redactions.redact(here.engine, here.store, here.settings.var, covered, by=g.actor, at=at)
     except Refused as refused:
+        if refused.code == "photo_gone":
+            return _gone(number)
         return _form(number, photo_id, rows, refused)
     except KeyError:
-        return _form(number, photo_id, rows, Refused("photo_gone"))
+        return _gone(number)
     except StoreDown:
         if _is_here(photo_id):
             return _form(number, photo_id, rows, Refused("store_down"))
@@ -74,7 +79,7 @@ def _edges() -> list[str]:
 def _rows() -> list[list[str]]:
     """What was typed, a row a part; those that are wholly empty are passed over."""
     columns = [request.form.getlist(edge)[: redactions.MOST_BOXES + 1] for edge in EDGES]
-    rows = [[value.strip()[:12] for value in row] for row in zip(*columns, strict=False)]
+    rows = [[value.strip()[:MOST_LETTERS] for value in row] for row in zip(*columns, strict=False)]
     return [row for row in rows if any(row)]
 
 
@@ -88,9 +93,17 @@ def _number(value: str, nth: int) -> float:
         number = float(value.replace(",", "."))
     except ValueError:
         raise Refused("bad_box", nth=nth) from None
-    if not math.isfinite(number):
+    if not math.isfinite(number) or len(value) == MOST_LETTERS:  # the rest of it may have been cut off
         raise Refused("bad_box", nth=nth)
     return round(number, 2)
+
+
+def _gone(number: str) -> Response:
+    """Somebody else covered it a moment before: the case shows the photo as it is now."""
+    with access.reading() as s:
+        access.or_404(queries.whole(s, number))
+    flash(errors.words(Refused("photo_gone")))
+    return go(url_for("dispatch.case", number=number))
 
 
 def _is_here(photo_id: str) -> bool:

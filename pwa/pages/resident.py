@@ -210,7 +210,7 @@ def secret(token: str) -> Response:
     return access.remember_link(go(url_for("resident.case", number=number)), mine, token)
 
 
-@bp.get("/case/<number>")
+@bp.get("/case/<path:number>")  # an old system may have written "2024/00123"
 def case(number: str) -> Response:
     """One case: the reporter's own view after the secret link, otherwise what is public, otherwise 404."""
     return _case(number)

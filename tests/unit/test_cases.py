@@ -381,10 +381,19 @@ def test_what_is_told_of_a_private_thing_joins_no_case_that_strangers_see(town: 
 
 def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: Town) -> None:
     with town.at_work() as scene:
-        public, private = scene.report().case, scene.report(service_code="nuisance").case
+        public, private = scene.report().case, scene.report().case
         cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        private.service = scene.s.get_one(Service, "nuisance")
         with pytest.raises(Refused, match="unknown_case"):
             scene.report(join=public.number)
+
+
+def test_who_told_of_something_public_never_comes_to_read_a_private_case(town: Town) -> None:
+    with town.at_work() as scene:
+        public, private = scene.report().case, scene.report(service_code="nuisance").case
+        with pytest.raises(Refused, match="merge_private"):
+            cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        assert cases.merge(scene.s, private, public, by=scene.actor("dispatcher"), at=town.now)
 
 
 def test_who_joins_does_not_learn_the_door_that_the_first_reporter_stood_at(town: Town) -> None:

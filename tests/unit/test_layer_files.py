@@ -120,6 +120,8 @@ def test_letters_that_cannot_be_read_are_told(town: Town, tmp_path: Path) -> Non
     odd = shapes(tmp_path, PORT, cpg="Klingon")
     with pytest.raises(Unusable, match=r"its .cpg: names the encoding 'Klingon', which is not known"):
         put(town, odd, WARDS)
+    with pytest.raises(Unusable, match=r"its .cpg: names the encoding"):
+        put(town, shapes(tmp_path, PORT, cpg="UTF-8\0"), WARDS)
 
 
 def test_parts_of_a_shapefile_that_are_missing_are_named(town: Town, tmp_path: Path) -> None:

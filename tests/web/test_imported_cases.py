@@ -35,6 +35,11 @@ def test_the_old_number_leads_to_the_case_and_stands_on_its_page(
     assert f"antes {old}" in client.get(f"/es{answer.location}").text
 
 
+def test_an_old_number_may_have_a_slash_in_it(town: Town, client: FlaskClient, tmp_path: Path) -> None:
+    put(town, tmp_path, {"ID": "2026/8"})
+    assert client.get("/case/2026/8").location == "/case/26-000001"
+
+
 @pytest.mark.parametrize("old", ["99001", "r1-5501", "55012", "1"])
 def test_a_private_case_and_a_number_that_nobody_had_are_the_same(
     client: FlaskClient, imported: str, old: str

@@ -112,6 +112,7 @@ def test_covered_is_what_everybody_sees_and_the_old_address_leads_nowhere(
         (BLUE_QUARTER | {"width": "all"}, "Part 1 does not lie within the picture"),
         (BLUE_QUARTER | {"left": "60"}, "Part 1 does not lie within the picture"),
         (BLUE_QUARTER | {"left": "nan"}, "Part 1 does not lie within the picture"),
+        (BLUE_QUARTER | {"left": f"{0:016}50"}, "Part 1 does not lie within the picture"),
         ({name: [value] * 25 for name, value in BLUE_QUARTER.items()}, "Cover 20 at once"),
     ],
 )
@@ -156,6 +157,17 @@ def test_while_the_store_is_down_it_says_what_was_done(
     assert told in page
     with town.looking() as scene:
         assert (scene.s.get(Photo, case[1]) is not None) == is_left
+
+
+def test_who_covers_what_somebody_covered_a_moment_before_is_led_to_the_photo_as_it_is(
+    cover: Callable[..., TestResponse], client: FlaskClient, case: tuple[str, str, str]
+) -> None:
+    first, second = (cover(do="cover", **BLUE_QUARTER) for _dispatcher in range(2))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert second.location == f"/dispatch/cases/{case[0]}"
+    client.get(first.location)
+    cover(do="cover", **BLUE_QUARTER)
+    assert "That photo is no longer here" in html_of(client.get(second.location))
 
 
 def test_a_photo_of_another_case_is_not_found(
