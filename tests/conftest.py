@@ -129,6 +129,15 @@ def another_database(
 
 
 @pytest.fixture
+def unmigrated(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> Iterator[Database]:
+    """A second one of the same kind that no migration has seen."""
+    nothing = tmp_path / "nothing.db"
+    nothing.touch()
+    originals = {"sqlite": str(nothing), "postgresql": "template1"}
+    yield from new_database(request, tmp_path / "old.db", originals.__getitem__)
+
+
+@pytest.fixture
 def elsewhere(settings: Settings, another_database: Database, tmp_path: Path) -> Settings:
     """A new machine: a var folder of its own and an empty database."""
     var = tmp_path / "elsewhere"
