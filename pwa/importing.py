@@ -123,7 +123,10 @@ def runs(engine: Engine, settings: Settings) -> None:
     """Lists the runs, the newest first: number, mapping, when, counts, whether undone."""
     _number, city = newest.at_start(settings, engine)
     with db.reading(engine) as s:
-        for run in importruns.newest(s, MOST_RUNS):
+        listed = importruns.newest(s, MOST_RUNS)
+        if not listed:
+            click.echo("No runs yet.")
+        for run in listed:
             began = run.began_at.astimezone(city.time_zone)
             counts = ", ".join(
                 f"{count} {name.replace('_', ' ')}" for name, count in run.counts.items() if count

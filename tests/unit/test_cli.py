@@ -86,6 +86,11 @@ def test_a_file_that_is_far_too_large_is_refused_unread(shell: CliRunner, tmp_pa
     assert (type(refused), "has more than 10 MB" in str(refused)) == (cityfile.CityFileError, True)
 
 
+def test_a_city_that_imported_nothing_is_told_so(shell: CliRunner) -> None:
+    listed = shell.invoke(cli, ["import", "runs"])
+    assert (listed.exit_code, listed.output) == (0, "No runs yet.\n")
+
+
 def test_rejected_rows_are_not_written_through_a_link_that_lies_in_their_place(tmp_path: Path) -> None:
     victim, place = tmp_path / "victim", tmp_path / "city.csv.rejected.csv"
     victim.write_text("of somebody else")
