@@ -5,6 +5,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -240,10 +241,24 @@ def keep(store: Store, new: Developed) -> list[str]:
 
 
 def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
-    """Removes bytes from the store that no attached photo names. Raises StoreDown."""
-    with transaction(engine) as s:
-        for name in _unneeded(s, names):
+    """Removes bytes from the store that no attached photo names. Raises StoreDown.
+
+    Nobody has to wait meanwhile: a photo that comes to need them in this very moment, and found them there
+    when it was to put its own, gets them back.
+    """
+    with reading(engine) as s:
+        unneeded = _unneeded(s, names)
+    removed: dict[str, bytes] = {}
+    try:
+        for name in unneeded:
+            with suppress(KeyError):  # half written: nobody found these
+                removed[name] = store.get(name)
             store.delete(name)
+    finally:
+        with reading(engine) as s:
+            needed = removed.keys() - _unneeded(s, removed)
+        for name in needed:
+            store.put(name, removed[name])
 
 
 def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:

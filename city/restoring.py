@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from city import backup, boots, cityfile, db, dumps, erasures, photos, redactions, reports
+from city import backup, boots, cityfile, db, dumps, erasures, photos, redactions, reports, strays
 from city.backup import Manifest, Told
 from city.erasures import Erased, Redacted
 from city.lifecycle import Refused
@@ -86,6 +86,7 @@ def restore(
         again = _forget_again(engine, settings.var, store, erased, at)
     finally:
         engine.dispose()
+    strays.hold(settings.var)
     mark.unlink()
     other_city = _says(settings.city) != city
     return Restored(folder, manifest, lost, again, own_secret, other_city)

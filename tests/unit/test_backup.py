@@ -10,7 +10,7 @@ import sys
 import threading
 import uuid
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,20 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, select, text
 
-from city import backup, db, developing, dumps, erasures, events, photos, policies, reports, restoring, stores
+from city import (
+    backup,
+    db,
+    developing,
+    dumps,
+    erasures,
+    events,
+    photos,
+    policies,
+    reports,
+    restoring,
+    stores,
+    strays,
+)
 from city.lifecycle import Refused
 from city.places import Place
 from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
@@ -112,6 +125,19 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     assert (folder / "city.toml").read_text() == text_of_city
     assert manifest.counts["photos"] == 3
     assert not (elsewhere.var / restoring.MARK).exists()
+
+
+def test_photos_younger_than_the_backup_that_is_put_back_stay_in_the_store(town: Town, to: Path) -> None:
+    lived_in(town)
+    make(town, to)
+    store, name = store_of(town.settings), hashlib.sha256(b"a lamp").hexdigest()
+    store.put(name, b"a lamp")
+    town.engine.dispose()
+    put_back(town.settings, to, town, over=True)
+    later = datetime.now(UTC) + 2 * strays.AGE
+    assert strays.count(town.engine, store, later)[0] == 1
+    assert strays.sweep(town.engine, store, town.settings.var, later) == 0
+    assert store.has(name)
 
 
 def test_the_folder_of_a_backup_is_for_its_owner_only(town: Town, to: Path) -> None:

@@ -14,7 +14,7 @@ from factories import Town
 from pictures import encoded, quarters
 
 from city import doctor, photos, redactions, stores, strays
-from city.developing import Box
+from city.developing import Box, develop
 from city.schema import Photo
 from city.stores import Store
 
@@ -174,6 +174,45 @@ def test_where_much_seems_left_over_the_database_may_be_the_wrong_one(
     assert swept(town, store) == 0
     assert "is this the store's own database?" in caplog.text
     assert set(store.names()) == left
+
+
+def test_of_more_than_a_few_none_goes_however_large_the_store(
+    town: Town, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(12):
+        sent(town, encoded(quarters((600 + n, 400))))
+    left = stray(store, "a lamp", "another lamp")
+    assert len(list(store.names())) > 10 * len(left)
+    monkeypatch.setattr(strays, "FEW", 1)
+    assert swept(town, store) == 0
+    assert left <= set(store.names())
+
+
+def test_for_a_month_after_a_restore_nothing_goes(town: Town, store: Store) -> None:
+    left = stray(store, "a lamp")
+    strays.hold(town.settings.var)
+    assert swept(town, store) == 0
+    assert swept(town, store, datetime.now(UTC) + timedelta(days=30)) == 0
+    assert set(store.names()) == left
+    assert swept(town, store, datetime.now(UTC) + timedelta(days=32)) == 1
+
+
+def test_an_upload_of_the_same_bytes_in_that_moment_keeps_them(
+    town: Town, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos.keep(store, develop(encoded(quarters())))  # a day ago, and its process was killed
+    left = set(store.names())
+    uploaded: list[Photo] = []
+
+    class Slow(stores.FolderStore):
+        def delete(self, name: str) -> None:
+            if not uploaded:
+                uploaded.append(sent(town))  # which finds them there, and puts none
+            super().delete(name)
+
+    swept(town, Slow(Path(town.settings.photo_store.removeprefix("file:"))))
+    assert set(uploaded[0].sizes.values()) == left
+    assert all(photos.is_whole(store, name) for name in left)
 
 
 def test_the_doctor_counts_them(town: Town, store: Store) -> None:
