@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city import events, promises
 from city.geo import Point, box_around, distance, inside, rounded
-from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, WAITING
+from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, UNDONE, WAITING
 from city.schema import (
     Area,
     Assignment,
@@ -337,12 +337,12 @@ def whole(s: Session, number: str) -> Case | None:
 
 
 def by_number(s: Session, number: str) -> Case | None:
-    """The case with this number, or the case of the report with this number."""
+    """The case with this number, or the case of the report with this number. What was undone is gone."""
     case = s.scalars(select(Case).where(Case.number == number)).first()
     if case is None:
         report = s.scalars(select(Report).where(Report.number == number)).first()
         case = report.case if report else None
-    return case
+    return case if case and case.state != UNDONE else None
 
 
 def named(s: Session, words: str) -> Case | None:
