@@ -24,7 +24,7 @@ from city import sources
 from city.sources import Row, Source, Unusable, shown
 
 MOST_MEMBERS = 10_000  # of a .zip
-PARTS = (".shp", ".dbf", ".prj", ".cpg")
+PARTS = (".shp", ".dbf", ".prj", ".cpg")  # the others are indexes, which are not read
 WORDS = (".prj", ".cpg")  # which name a coordinate system and an encoding
 MOST_WORDS = 64 * 1024  # bytes; the longest definitions of a system have some thousands
 # Of rings that run the wrong way round: they are taken as they are, and mended like any other shape.
@@ -120,15 +120,14 @@ def _zipped(path: Path) -> dict[str, bytes]:
             own = [
                 (each.suffix.lower(), info)
                 for each, info in ours
-                if each.with_suffix("") == shapes[0].with_suffix("")
+                if each.with_suffix("") == shapes[0].with_suffix("") and each.suffix.lower() in PARTS
             ]
-            _check_one_of_each(path, [(end, info.filename) for end, info in own if end in (*PARTS, ".shx")])
+            _check_one_of_each(path, [(end, info.filename) for end, info in own])
             found = dict[str, bytes]()
             for end, info in own:
-                if end in PARTS:
-                    where = f"{path.name}: {PurePosixPath(info.filename).name}"
-                    with archive.open(info) as file:
-                        found[end] = _read(where, end, info.file_size, file.read, found)
+                where = f"{path.name}: {PurePosixPath(info.filename).name}"
+                with archive.open(info) as file:
+                    found[end] = _read(where, end, info.file_size, file.read, found)
             return found
     except _BROKEN_ZIP as error:
         raise Unusable(path.name, f"is a .zip that cannot be read ({error})") from error

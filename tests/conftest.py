@@ -48,6 +48,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database", both if chosen == "all" else (chosen,), indirect=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out on SQLite what bears the mark `postgresql`."""
+    there = [item for item in items if not (item.get_closest_marker("postgresql") and _is_on_sqlite(item))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in there])
+    items[:] = there
+
+
+def _is_on_sqlite(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and item.callspec.params["database"] == "sqlite"
+
+
 @pytest.fixture
 def soon() -> Iterator[None]:
     """For what must not be waited at: half a minute, and the test fails."""

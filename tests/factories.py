@@ -1,6 +1,7 @@
 """The cast of the tests: one small town, its people and crews, and reports made with defaults."""
 
 import io
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from city import cases, db, people, photos, reports
@@ -25,6 +26,11 @@ SQUARE = {
     "type": "Polygon",
     "coordinates": [[[-71.3, 39.5], [-71.1, 39.5], [-71.1, 39.7], [-71.3, 39.7], [-71.3, 39.5]]],
 }
+
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @dataclass
@@ -46,6 +52,17 @@ class Town:
     def looking(self) -> Iterator["Scene"]:
         with db.reading(self.engine) as s:
             yield Scene(self, s)
+
+    def await_waiting(self) -> None:
+        """Returns when another transaction has come to a lock; at once on SQLite, where none begins."""
+        if self.engine.dialect.name == "sqlite":
+            return
+        for _ in range(1000):
+            with db.reading(self.engine) as s:  # a transaction sees no news of the others
+                if s.scalar(_WAITING):
+                    return
+            time.sleep(0.01)
+        raise AssertionError("nobody waits")
 
 
 @dataclass

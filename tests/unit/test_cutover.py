@@ -1,7 +1,6 @@
 """A city leaves its old system: open cases come along, changes follow, and a run can be undone."""
 
 import json
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -365,7 +364,7 @@ def test_what_people_here_have_touched_is_left_alone_and_told(
         outcome = put(town, tmp_path, *later, at=LATER)
         assert (outcome.unchanged, outcome.more["touched"], "updated" in outcome.more) == (1, 1, False)
         assert outcome.said == [
-            "26-000001 (101) was changed over there; people here have touched it, so it stays."
+            "26-000001 ('101') was changed over there; people here have touched it, so it stays."
         ]
         side = Path(str(outcome.side_file)).read_text().splitlines()
         assert side[1].startswith(
@@ -531,7 +530,7 @@ def test_undoing_takes_its_cases_in_the_order_in_which_verbs_do(town: Town, tmp_
         with town.at_work() as scene:
             locks.lock(scene.s, scene.case("26-000001"))
             undoing = pool.submit(undo)
-            threading.Event().wait(0.3)  # until it has come to the lock
+            town.await_waiting()
             locks.lock(scene.s, scene.case("26-000002"))
         undoing.result()
     assert len(rows_of(town)) == 1

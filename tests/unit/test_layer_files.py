@@ -188,19 +188,24 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("end", [".dbf", ".prj", ".shx", ".cpg"])
+@pytest.mark.parametrize("end", [".dbf", ".prj", ".cpg"])
 def test_of_two_parts_of_one_kind_none_is_guessed(town: Town, tmp_path: Path, end: str, zipped: bool) -> None:
     file = shapes(tmp_path, PORT, prj=FEET, cpg="UTF-8")
     upper = file.with_suffix(end.upper())
     upper.write_bytes(file.with_suffix(end).read_bytes())
     if zipped:
         file = packed(file, ".shp", *sorted({".dbf", end}), end.upper())
-    elif end == ".shx":  # an index, which is not read
-        return
     with pytest.raises(
         Unusable, match=rf"has two parts {end}: 'city.* and 'city.*; leave only the right one"
     ):
         put(town, file, WARDS)
+
+
+def test_a_second_index_hurts_nobody_since_none_is_read(town: Town, tmp_path: Path) -> None:
+    file = shapes(tmp_path, PORT)
+    file.with_suffix(".SHX").write_bytes(b"another")
+    assert put(town, file, WARDS).imported == 1
+    assert put(town, packed(file, ".shp", ".dbf", ".shx", ".SHX"), WARDS).unchanged == 1
 
 
 def test_parts_of_a_zip_count_together(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
