@@ -605,7 +605,7 @@ class TestErasing:
         url = f"/dispatch/cases/{lamp}/erasure"
         asked = board.get(url, query_string={"report": f"{lamp}-A"})
         assert "Dark since Sunday" in html_of(asked)
-        assert "Nobody can undo an erasure." in html_of(asked)
+        assert "This cannot be undone" in html_of(asked)
         answer = post(url, report=f"{lamp}-A")
         assert answer.status_code == 303
         page = html_of(board.get(answer.location))
