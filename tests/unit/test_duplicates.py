@@ -150,8 +150,10 @@ def test_strangers_are_offered_nothing_private_nor_what_is_shown_coarsely(town: 
     with town.at_work() as scene:
         scene.report(service_code="nuisance")
         assert offered(scene, service_code="nuisance") == []
-        public, private = scene.report().case, scene.report(service_code="nuisance").case
+        public, private = scene.report().case, scene.report().case
         cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        private.service = scene.s.get_one(Service, "nuisance")  # as an import may say afterwards
+        scene.s.flush()
         assert offered(scene) == []
         assert offered(scene, strangers=False, least=0.0) != []
         lamp = scene.report().case
