@@ -86,6 +86,7 @@ def test_a_file_that_is_far_too_large_is_refused_unread(shell: CliRunner, tmp_pa
     assert (type(refused), "has more than 10 MB" in str(refused)) == (cityfile.CityFileError, True)
 
 
+@pytest.mark.one_database
 def test_a_city_that_imported_nothing_is_told_so(shell: CliRunner) -> None:
     listed = shell.invoke(cli, ["import", "runs"])
     assert (listed.exit_code, listed.output) == (0, "No runs yet.\n")
