@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from city import duplicates, events, locks
-from city.cases import subject
+from city.cases import root_of, subject
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.schema import Case
@@ -21,12 +21,13 @@ KINDS: Final = ("tell apart", "one again")
 def tell_apart(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) -> bool:
     """The two are two problems: the board neither offers nor marks one as the other any more.
 
-    False where that was said before. Raises Refused `not_allowed`, and `merge_cycle` for a case and itself.
+    False where that was said before. Raises Refused `not_allowed`, and `merge_cycle` for a case and itself,
+    or what was merged into it.
     """
     may("tell apart", by.roles)
-    if case.id == other.id:
-        raise Refused("merge_cycle")
     locks.lock(s, case, other)
+    if root_of(s, case).id == root_of(s, other).id:  # itself, or merged meanwhile
+        raise Refused("merge_cycle")
     return duplicates.keep_apart(s, case, other) and _note(s, case, other, "tell apart", by=by, at=at)
 
 

@@ -62,6 +62,7 @@ def words(refused: Refused | BadPhoto) -> str:
             "Your phone may be %(distance)s off, and the day may be another one there. Type your address.",
             distance=metres(facts.get("metres", 0)),
         ),
+        "fix_unsaid": _("Your phone does not say how sure it is. Type your address."),
         "house_unsure": _(
             "This house is not on our map. It may be %(distance)s from where we looked, and the day may be "
             "another one there. Type a corner near it.",

@@ -44,7 +44,7 @@ def trash_day() -> Response:
     with access.reading() as s:
         told = _places(s, words, fix)
         # A street, a long block and all that a poor fix may mean can lie in several zones.
-        found = [place for place in told if not place.unsure]
+        found = [] if not words and fix and fix.coarse else [place for place in told if not place.unsure]
         place = _chosen(found, request.args.get("pick", ""))
         streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
         outside = place is not None and not streams and places.outside(s, place.point)
@@ -73,7 +73,9 @@ def _lacking(told: list[Place]) -> Refused:
         return Refused("place_unknown")
     if told[0].vague:
         return Refused("place_vague")
-    return Refused("fix_unsure" if told[0].source == "gps" else "house_unsure", metres=told[0].accuracy_m)
+    if told[0].source != "gps":
+        return Refused("house_unsure", metres=told[0].accuracy_m)
+    return Refused("fix_unsure", metres=told[0].accuracy_m) if told[0].accuracy_m else Refused("fix_unsaid")
 
 
 def _chosen(found: list[Place], pick: str) -> Place | None:

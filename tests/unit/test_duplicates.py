@@ -13,6 +13,7 @@ from sqlalchemy import event, select
 from city import cases, duplicates, geo, twins
 from city.duplicates import Problem
 from city.geo import Point
+from city.lifecycle import Refused
 from city.schema import Asset, Service
 
 NOON = datetime(2026, 5, 12, 12, tzinfo=UTC)
@@ -203,6 +204,8 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
         cases.merge(scene.s, later, first, by=by, at=town.now)
         assert duplicates.told_apart(scene.s, first) == set()
         assert duplicates.told_apart(scene.s, later) == {third.id}
+        with pytest.raises(Refused, match="merge_cycle"):
+            twins.tell_apart(scene.s, later, first, by=by, at=town.now)
 
 
 def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:

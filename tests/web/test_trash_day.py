@@ -13,7 +13,7 @@ from city.rounds import Collection
 from city.schema import Address, Area, Street
 
 THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
-HERE = {"lat": LAMP.lat, "lon": LAMP.lon}
+HERE = {"lat": LAMP.lat, "lon": LAMP.lon, "accuracy": "8"}
 
 
 @pytest.fixture
@@ -66,6 +66,9 @@ def test_a_phone_that_may_be_streets_away_is_asked_for_the_address(client: Flask
     assert "Thursdays" not in page
     spanish = client.get("/es/trash-day", query_string=HERE | {"accuracy": "101"}).get_data(as_text=True)
     assert "Escriba su dirección." in spanish
+    for unsaid in ("", "-5", "nan", "1e308"):
+        answer = client.get("/trash-day", query_string=HERE | {"accuracy": unsaid})
+        assert "Your phone does not say how sure it is. Type your address." in answer.get_data(as_text=True)
     assert "Thursdays" in words(client, f"/trash-day?lat={LAMP.lat}&lon={LAMP.lon}&accuracy=100")
 
 
@@ -107,7 +110,7 @@ def test_where_nobody_knows_it_says_what_to_do(client: FlaskClient) -> None:
     page = words(client, "/trash-day?place=9+far+street")
     assert "The city does not collect trash here" in page
     assert "Call 311" in page
-    assert "This place lies outside Larkhaven." in words(client, "/trash-day?lat=41&lon=-72")
+    assert "This place lies outside Larkhaven." in words(client, "/trash-day?lat=41&lon=-72&accuracy=8")
 
 
 @pytest.mark.usefixtures("zone")
