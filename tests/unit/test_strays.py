@@ -18,7 +18,7 @@ from city.developing import Box, develop
 from city.schema import Photo
 from city.stores import Store
 
-LATER = datetime.now(UTC) + strays.AGE + timedelta(minutes=1)
+LATER = datetime.now(UTC) + strays.AGE + timedelta(days=1)  # a whole run takes its time
 BOX = Box(0, 50, 50, 50)
 
 
