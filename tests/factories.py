@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city import cases, db, people, photos, reports
 from city.events import Actor
 from city.places import Place
-from city.schema import Area, Case, Crew, Department, Person, Photo, Report, Service
+from city.schema import Area, Asset, Case, Crew, Department, Person, Photo, Report, Service
 from city.settings import Settings
 
 SECRET = "a secret of the tests, long enough to be one"
@@ -78,6 +78,13 @@ class Scene:
 
     def case(self, number: str) -> Case:
         return self.s.scalars(select(Case).where(Case.number == number)).one()
+
+    def pole(self) -> Place:
+        """A pole where LAMP stands: whatever is told of it is told of one thing."""
+        pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
+        self.s.add(pole)
+        self.s.flush()
+        return replace(LAMP, source="asset", asset_id=pole.id)
 
     def report(self, **changes: Any) -> Report:
         """A report taken now; `at`, `taken` and `key` may be given beside what a Telling holds."""

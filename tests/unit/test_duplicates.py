@@ -189,10 +189,7 @@ def test_two_poles_side_by_side_are_two_problems(town: Town) -> None:
 
 def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_are_two(town: Town) -> None:
     with town.at_work() as scene:
-        pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
-        scene.s.add(pole)
-        scene.s.flush()
-        place = replace(LAMP, source="asset", asset_id=pole.id)
+        place = scene.pole()
         first, later = scene.report(place=place).case, scene.report(place=place).case
         assert (first.twin, later.twin) == (None, first)
         by = scene.actor("dispatcher")
@@ -210,10 +207,7 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
 
 def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:
     with town.at_work() as scene:
-        pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
-        scene.s.add(pole)
-        scene.s.flush()
-        place = replace(LAMP, source="asset", asset_id=pole.id)
+        place = scene.pole()
         first, second, third = (scene.report(place=place).case for _ in range(3))
         seen = third.twin
         assert seen in (first, second)

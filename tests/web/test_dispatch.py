@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from city import cases, logins, people, queries
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
-from city.schema import Asset, Case, Photo, ToldApart
+from city.schema import Case, Photo, ToldApart
 from pwa import filters
 from sync import merge
 
@@ -518,10 +518,7 @@ class TestMerging:
         self, board: FlaskClient, town: Town, app: Flask, post: Callable[..., TestResponse]
     ) -> None:
         with town.at_work() as scene:
-            pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
-            scene.s.add(pole)
-            scene.s.flush()
-            place = replace(LAMP, source="asset", asset_id=pole.id)
+            place = scene.pole()
             first, later = (scene.report(place=place).case.number for _ in range(2))
         said = f'Probably one with <span class="num">{first}</span>'
         with counted(app) as statements:
@@ -539,10 +536,7 @@ class TestMerging:
         self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]
     ) -> None:
         with town.at_work() as scene:
-            pole = Asset(kind="pole", number="20-118", lat=39.6, lon=-71.2, cell="x", address="Tansy Street")
-            scene.s.add(pole)
-            scene.s.flush()
-            place = replace(LAMP, source="asset", asset_id=pole.id)
+            place = scene.pole()
             first, later = (scene.report(place=place).case.number for _ in range(2))
         answer = html_of(post(f"/dispatch/cases/{later}/apart", fragment=True, other=first, open=later))
         assert "They are two cases now" in answer
