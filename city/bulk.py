@@ -1,7 +1,8 @@
 """Writes many finished stories of cases at once, as if every verb had been called in the order of time.
 
-The rows, the log and the feed are those that `reports.take` and the verbs of `cases` would have left; a
-test holds the two together. What a form asks about (boundary, answers, nearness) is the caller's to see to.
+The rows, the log and the feed are those that `reports.take` and the verbs of `cases` would have left, but for
+the priority that many reports raise, which no past needs; a test holds the two together. What a form asks
+about (boundary, answers, nearness) is the caller's to see to.
 """
 
 import gc
@@ -18,7 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from city import events, geo, inserts, people, photos, promises, reports
+from city import events, geo, inserts, kept, people, photos, promises, reports, search
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -218,7 +219,7 @@ class _Writer:
 
     def __init__(self, s: Session, stories: list[Story], now: datetime | None) -> None:
         s.flush()  # ids are counted on from what is there
-        self.s, self.stories = s, stories
+        self.s, self.stories, self.now = s, stories, now
         self.services = {
             service.code: service
             for service in s.scalars(select(Service).options(joinedload(Service.department)))
@@ -269,8 +270,17 @@ class _Writer:
                     began_at=pause.began_at,
                     ended_at=pause.ended_at,
                 )
+        if self.now:
+            for life in self.lives.values():
+                life.case.standing = promises.standing(life.case, self.now)
+        kept.fill(
+            self.s,
+            (life.case for life in self.lives.values()),
+            (life.held.crew_id if life.held else None for life in self.lives.values()),
+        )
         for kind in KINDS:
             inserts.put(self.s, kind, [vars(row) for row in self.made[kind]])
+        search.note(self.s, *(life.case.id for life in self.lives.values()))
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
         inserts.put(self.s, ToldApart, apart)
 
@@ -369,13 +379,14 @@ class _Writer:
             address=place.label if place else told.address,
             cell=geo.cell(place.point) if place else None, asset_id=place.asset_id if place else None,
             urgent=urgent, origin=story.origin, opened_at=told.at, clock_from=told.at, follow_on=False,
-            pauses=[], closed_at=None, outcome=None, review=None, merged_into_id=None, merged_from=None,
+            raised=False, pauses=[], closed_at=None, outcome=None, review=None, merged_into_id=None,
+            merged_from=None,
             merged_crew_id=None, merged_started_at=None,
-            promise_days=promises.days(service, urgent=urgent), promised_at=story.promised_at,
+            promised_at=story.promised_at,
         )  # fmt: skip
-        promises.refresh(case, told.at)
+        promises.give(case, told.at)
         life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
-        facts = {"service": service.code, "days": case.promise_days, "urgent": urgent}
+        facts = {"service": service.code, **promises.word(case), "urgent": urgent}
         if story.promised_at:
             facts["due"] = story.promised_at.isoformat()
         events.record(
@@ -493,6 +504,7 @@ class _Writer:
         if not self._may(life, move, by, done=case.state == ACCEPTED and case.cycle > 1):
             return
         case.cycle += 1
+        case.warned = None
         case.closed_at, case.outcome, case.review = None, None, None
         promises.run(case, move.at)
         if life.done and life.done.crew_id:
@@ -530,10 +542,8 @@ class _Writer:
             self._touched(root)
         if left and left.root is not root:
             self._touched(left.root)
-        if case.urgent and root.case.state in OPEN:
-            promises.hurry(root.case, move.at)
         for each in (left, root):
-            _start_clock(each, move.at)
+            _take_after_family(each, move.at)
 
     def _unmerge(self, life: _Life, move: Move, by: Actor) -> None:
         case, parent, root = life.case, life.into, life.root
@@ -548,7 +558,9 @@ class _Writer:
         self._record(root, move, by, {"case": case.number}, kind="merged out")
         self.apart.add(_pair(life, root))
         self._touched(root)
-        _start_clock(parent, move.at)
+        _take_after_family(parent, move.at)
+        if state in OPEN:
+            promises.refresh(case, move.at)
 
     def _cancel(self, life: _Life, move: Move, by: Actor) -> None:
         _one_of(move.reason, CANCEL_REASONS, "cancel_reason")
@@ -576,13 +588,15 @@ class _Writer:
 
     def _not_fixed(self, life: _Life, move: Move, by: Actor) -> None:
         report = life.own[move.report]
-        root = self.by_id[report.case_id].root
+        own = self.by_id[report.case_id]
+        root = own.root
         case, done = root.case, root.done
         cycle = case.cycle if case.state == CLOSED else case.cycle - 1
         about = (report.id, case.id, cycle)
         if about in self.said:
             return
-        if case.state != CLOSED and (cycle < 1 or case.state not in OPEN):
+        was_closed = cycle > 0 or own.done is not None  # as verdicts.can_be_not_fixed()
+        if case.state != CLOSED and not (was_closed and case.state in OPEN):
             raise Refused("wrong_state", move="reopen", state=case.state)
         led_to = "joined"
         if case.state == CLOSED:
@@ -614,6 +628,7 @@ class _Writer:
         self, life: _Life, move: Move, to: str, by: Actor, facts: dict[str, Any] | None = None
     ) -> None:
         was, life.case.state = life.case.state, to
+        life.case.standing = promises.standing(life.case, move.at)
         events.record(
             self.s, life.subject, move.name, by=by, at=move.at, was=was, now=to, at_device=move.at_device,
             facts=facts, photos=_names(move.pictures), words={"words": move.words} if move.words else None,
@@ -737,11 +752,14 @@ def _lead(life: _Life, root: _Life | None) -> None:
     life.into, life.case.merged_into_id = root, root.case.id if root else None
 
 
-def _start_clock(life: _Life | None, at: datetime) -> None:
+def _take_after_family(life: _Life | None, at: datetime) -> None:
     while life:
-        life.case.clock_from = min([life.case.opened_at, *(each.case.clock_from for each in life.merged)])
-        if life.case.state in OPEN:
-            promises.refresh(life.case, at)
+        case, merged = life.case, [each.case for each in life.merged]
+        case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
+        itself = case.service.urgent or any(report.danger for report in life.told)
+        case.urgent = itself or any(each.urgent for each in merged)
+        if case.state in OPEN:
+            promises.refresh(case, at)
         life = life.into
 
 

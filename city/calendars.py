@@ -1,8 +1,10 @@
-"""The calendars of a city file: hours by weekday, holidays, days of the city's own. Read and checked."""
+"""Calendars: read from a city file and checked; written as JSON, so that a case keeps its own."""
 
+import json
 import re
 from collections.abc import Iterator
-from datetime import time
+from datetime import date, time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from city import worktime
@@ -10,6 +12,7 @@ from city.tomlfile import Table
 from city.worktime import Calendar, Span
 
 LINE = "line"  # the calendar of the phone
+OFFICE: tuple[Span, ...] = ((time(8), time(17)),)
 
 
 def calendars_of(top: Table, zone: ZoneInfo) -> Iterator[tuple[str, Calendar]]:
@@ -28,6 +31,43 @@ def calendars_of(top: Table, zone: ZoneInfo) -> Iterator[tuple[str, Calendar]]:
         if not any(week):
             raise row.wrong("hours", "it is never open", 'monday = "08:00-17:00"')
         yield code, Calendar(zone, week, country, state, worked, own)
+
+
+def ordinary(zone: ZoneInfo) -> Calendar:
+    """By which a city counts that names no calendar: Monday to Friday from 8 to 17, without holidays."""
+    return Calendar(zone, (OFFICE,) * 5 + ((),) * 2)
+
+
+def written(calendar: Calendar) -> str:
+    """The calendar as JSON. Equal calendars are the same words."""
+    return json.dumps(
+        {
+            "zone": calendar.zone.key,
+            "hours": [[[_clock(begin), _clock(end)] for begin, end in day] for day in calendar.hours],
+            "country": calendar.country,
+            "state": calendar.state,
+            "worked": sorted(calendar.worked),
+            "own": [day.isoformat() for day in sorted(calendar.own)],
+        }
+    )
+
+
+@lru_cache(maxsize=100)
+def calendar_of(words: str) -> Calendar:
+    """The calendar that written() made these words of."""
+    kept = json.loads(words)
+    week = tuple(
+        tuple((time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in day)
+        for day in kept["hours"]
+    )
+    own = frozenset(map(date.fromisoformat, kept["own"]))
+    return Calendar(
+        ZoneInfo(kept["zone"]), week, kept["country"], kept["state"], frozenset(kept["worked"]), own
+    )
+
+
+def _clock(at: time) -> str:
+    return at.isoformat("minutes")
 
 
 def _spans(hours: Table, day: str) -> Iterator[Span]:

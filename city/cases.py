@@ -4,7 +4,7 @@ Every verb takes the session of one transaction, who acts (`by`) and when (`at`,
 when it changed something and False when it was done already, and raises lifecycle.Refused otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import duplicates, events, geo, inserts, locks, photos, promises
+from city import duplicates, events, geo, heads, inserts, kept, locks, photos, promises, search
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -41,7 +41,19 @@ from city.lifecycle import (
 from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
-from city.schema import Assignment, Case, Closure, Counter, Crew, DeclaredPhoto, Operation, Photo, Service
+from city.schema import (
+    Assignment,
+    Case,
+    Closure,
+    Counter,
+    Crew,
+    DeclaredPhoto,
+    Message,
+    Operation,
+    Photo,
+    Report,
+    Service,
+)
 
 # How a crew's move ends its job, as the assignment says it.
 ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}
@@ -76,13 +88,15 @@ def open_case(
         origin=origin,
         opened_at=at,
         clock_from=at,
-        promise_days=promises.days(service, urgent=hurried),
+        assignments=[],
     )
-    promises.refresh(case, at)
+    promises.give(case, at)
     s.add(case)
     s.flush()
+    kept.watch(s, case)
     duplicates.mark(s, [case])
-    facts: dict[str, Any] = {"service": service.code, "days": case.promise_days, "urgent": case.urgent}
+    search.note(s, case.id)
+    facts: dict[str, Any] = {"service": service.code, **promises.word(case), "urgent": case.urgent}
     if linked_to:
         facts["linked_to"] = linked_to.number
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
@@ -284,6 +298,7 @@ def close(
     promised: int = 0,
     no_photo: str | None = None,
     words: str = "",
+    reply: dict[str, Any] | None = None,
     at_device: datetime | None = None,
     under: Assignment | None = None,
     why: str = "reassigned",
@@ -294,10 +309,10 @@ def close(
     "fixed" needs a photo or a reason for having none: Refused `evidence_missing`; what another system closed
     (origin `import`) keeps its evidence over there. `promised` counts photos
     that are on their way: they count once they are stored, and not at all if that takes too long: see
-    doubt(). `words` are read by residents. The promise clock stops at the device's time, bounded by
-    assignment and receipt. `under` names the job of a crew that had no signal when its job was given away:
-    it did the work, so whoever holds the job now loses it as `withdrawn`, and a dispatcher is asked to
-    look, told `why`.
+    doubt(). Residents read the ready `reply`, as replies.meant() gives it, and then `words`. The promise
+    clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a crew that
+    had no signal when its job was given away: it did the work, so whoever holds the job now loses it as
+    `withdrawn`, and a dispatcher is asked to look, told `why`.
     """
     allow("close", by.roles)
     _one_of(outcome, OUTCOMES, "outcome")
@@ -314,7 +329,7 @@ def close(
         raise Refused("evidence_missing")
     done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
     closure = Closure(
-        cycle=case.cycle, outcome=outcome, no_photo=None if shown else no_photo, words=words,
+        cycle=case.cycle, outcome=outcome, no_photo=None if shown else no_photo, words=words, reply=reply,
         crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
@@ -333,6 +348,8 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
+    if reply:
+        facts |= {"reply": reply["code"], "policy": reply["policy"]}
     return _moved(
         s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
         origin=origin,
@@ -347,14 +364,15 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
         return False
     check("reopen", case.state, by.roles)
     case.cycle += 1
+    case.warned = None
     case.closed_at, case.outcome, case.review = None, None, None
     promises.run(case, at)
     done = case.closures[-1]
     if done.crew_id:  # it stood on that crew's phone as done; now nobody has it
         events.feed(s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened")
-    return _moved(
-        s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin
-    )
+    _moved(s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin)
+    heads.grown(s, case, at=at)  # they may have become many while it was closed
+    return True
 
 
 def merge(
@@ -401,12 +419,12 @@ def merge(
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
         touched(s, root)
+    heads.grown(s, root, at=at)
     if left and (old := root_of(s, left)) is not root:
+        heads.shrunk(s, old, at=at)
         touched(s, old)  # its promise may count from a later day now
-    if case.urgent and root.state in OPEN:
-        promises.hurry(root, at)
     for each in (left, root):
-        _start_clock(s, each, at)
+        _take_after_family(s, each, at)
     return True
 
 
@@ -428,8 +446,12 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
     duplicates.keep_apart(s, case, root)  # somebody has looked
+    for each in (case, root):
+        heads.shrunk(s, each, at=at)
     touched(s, root)
-    _start_clock(s, parent, at)
+    _take_after_family(s, parent, at)
+    if state in OPEN:  # what was separated from it meanwhile may have moved its clock
+        promises.refresh(case, at)
     return True
 
 
@@ -512,6 +534,52 @@ def take_back(
     promises.refresh(case, at)
     facts = {"what": move, "cycle": case.cycle}
     return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
+
+
+def as_it_is(case: Case) -> dict[str, Any]:
+    """What undo_batch() needs to put the case back as it is now: state, crew, waiting, and why to look."""
+    held, waits = live(case), next((p for p in case.pauses if p.ended_at is None), None)
+    return {
+        "state": case.state, "crew": held.crew_id if held else None,
+        "started": held.started_at.isoformat() if held and held.started_at else None,
+        "job": held.id if held else None, "pause": waits.id if waits else None,
+        "follow_on": case.follow_on, "review": case.review,
+    }  # fmt: skip
+
+
+def undo_batch(
+    s: Session, case: Case, what: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
+) -> bool:
+    """Puts the case back as as_it_is() said before the batch's act `what`: assign, accept, wait or close.
+
+    The caller has seen that nothing else happened since. The promise clock is as if it had neither stopped
+    nor run on meanwhile; a closing is forgotten, and is no reopening: the caller has asked free_closings().
+    """
+    allow("undo batch", by.roles)
+    locks.lock(s, case)
+    check("undo batch", case.state, by.roles)
+    for pause in [p for p in case.pauses if p.ended_at is None and p.id != was["pause"]]:
+        case.pauses.remove(pause)
+        s.delete(pause)
+    for pause in case.pauses:
+        if pause.id == was["pause"]:
+            pause.ended_at = None
+    if what == "close":
+        _take_away_closure(s, case)
+        for job in case.assignments:
+            if job.id == was["job"]:
+                job.ended_at = job.ended_why = None
+        case.follow_on, case.review = was["follow_on"], was["review"]
+    elif what == "assign":
+        _end(s, case, "unassigned", at)
+        if was["crew"]:
+            started = was["started"]
+            given = _give(s, case, was["crew"], at)
+            given.started_at = datetime.fromisoformat(started) if started else None
+    promises.refresh(case, at)
+    held = live(case)
+    facts = {"what": what, "batch": batch, "cycle": case.cycle, "crew": held.crew_id if held else None}
+    return _moved(s, case, "undo batch", was["state"], by=by, at=at, facts=facts, origin="live")
 
 
 def note(
@@ -696,6 +764,20 @@ def _tell(s: Session, case: Case) -> None:
         events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
+def end_jobs(s: Session, cases: Iterable[Case], why: str, at: datetime) -> None:
+    """Ends the live jobs of cases that are given out anew: together, as one by one takes a statement each."""
+    for case in cases:
+        _end(s, case, why, at)
+    s.flush()
+
+
+def free_closings(s: Session, closings: Sequence[Closure]) -> None:
+    """Nothing names these closings any more: they are about to be forgotten."""
+    ids = [closing.id for closing in closings]
+    for table in (Photo, DeclaredPhoto, Message):
+        s.execute(update(table).where(table.closure_id.in_(ids)).values(closure_id=None))
+
+
 def live(case: Case) -> Assignment | None:
     """The assignment that a crew holds now."""
     return next((a for a in case.assignments if a.ended_at is None), None)
@@ -735,6 +817,7 @@ def _moved(
     origin: str,
 ) -> bool:
     was, case.state = case.state, to
+    case.standing = promises.standing(case, at)
     _check_words(words)
     told = {"words": words} if words else None
     events.record(
@@ -742,6 +825,8 @@ def _moved(
         photos=photos, words=told, origin=origin,
     )  # fmt: skip
     touched(s, case)
+    if (was in OPEN) != (to in OPEN):
+        search.stand(s, case.id)
     return True
 
 
@@ -754,22 +839,25 @@ def _forget_pause(s: Session, case: Case) -> None:
 
 
 def _forget_closure(s: Session, case: Case) -> None:
+    free_closings(s, case.closures[-1:])
+    _take_away_closure(s, case)
+    s.flush()
+
+
+def _take_away_closure(s: Session, case: Case) -> None:
     closure = case.closures[-1]
-    for table in (Photo, DeclaredPhoto):
-        s.execute(update(table).where(table.closure_id == closure.id).values(closure_id=None))
     case.closures.remove(closure)
     s.delete(closure)
-    s.flush()
     case.closed_at, case.outcome, case.review = None, None, None
 
 
 def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:
-    s.flush()  # the index allows one live assignment, and inserts come before updates
+    if any(s.is_modified(former) for former in case.assignments):
+        s.flush()  # the index allows one live assignment, and inserts come before updates
     # A phone names its job by this id, perhaps after the database was put back from a backup.
     id_ = inserts.dated_id(s, Assignment, at)
     given = Assignment(id=id_, crew_id=crew_id, cycle=case.cycle, given_at=at)
     case.assignments.append(given)
-    s.flush()
     return given
 
 
@@ -819,14 +907,23 @@ def _take_over(s: Session, root: Case, crew_id: int, *, by: Actor, at: datetime,
     _moved(s, root, "assign", to, by=by, at=at, facts=facts, origin=origin)
 
 
-def _start_clock(s: Session, case: Case | None, at: datetime) -> None:
-    """The clock starts at the first Report, that of a merged case included; so up to the root."""
+def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
+    """Its clock starts at the first Report, and danger hurries it, those of merged cases included; so up to
+    the root. What is separated takes both along."""
     while case is not None:
-        merged = s.scalars(select(Case.clock_from).where(Case.merged_into_id == case.id))
-        case.clock_from = min([case.opened_at, *merged])
+        family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
+        merged = s.execute(family).all()
+        case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
+        case.urgent = any(each.urgent for each in merged) or (case.urgent and _is_dangerous(s, case))
         if case.state in OPEN:
             promises.refresh(case, at)
         case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
+
+
+def _is_dangerous(s: Session, case: Case) -> bool:
+    """Whether the case is urgent by itself: its kind is, or one of its own reports told of danger."""
+    told = select(Report.id).where(Report.case_id == case.id, Report.danger).limit(1)
+    return case.service.urgent or s.scalar(told) is not None
 
 
 def _check_words(words: str) -> None:

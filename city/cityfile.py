@@ -4,14 +4,17 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from city import disk, look
-from city.calendars import LINE, calendars_of
+from city import disk, look, worktime
+from city.calendars import LINE, calendars_of, ordinary
 from city.geo import Box, Point
+from city.lifecycle import MANY
 from city.look import Look
+from city.replies import Reply, replies_of
 from city.rounds import Collection, collection_of
 from city.routing import Rule
 from city.settings import PUBLISH
@@ -33,6 +36,7 @@ class Department:
 
     code: str
     names: Words
+    calendar: str | None = None  # by which its working hours are counted
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Group:
 class Service:
     """A kind of problem. `questions` are as in `schema.Service`.
 
-    `promise_hours` are working hours of `calendar`; they are kept here and promise nothing yet.
+    It promises either `promise_days`, calendar days, or `promise_hours`, working hours of its own `calendar`
+    or its department's; the other one is 0 or None. See CityFile.working().
     """
 
     code: str
@@ -68,6 +73,7 @@ class Service:
     promise_hours: int | None = None
     calendar: str | None = None
     hazard: Words | None = None
+    many: int = MANY
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ class Topic:
 class CityFile:
     """One city. The first language is its own; `phone` and `emergency` are numbers to call.
 
-    `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name.
+    `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been
+    late for `late_days` is a supervisor's; None where the file does not say.
     """
 
     name: str
@@ -118,6 +125,8 @@ class CityFile:
     topics: tuple[Topic, ...]
     owners: tuple[Owner, ...]
     collection: Collection
+    replies: tuple[Reply, ...]
+    late_days: int | None = None
 
     @property
     def line(self) -> Calendar | None:
@@ -127,6 +136,12 @@ class CityFile:
     def owner(self, words: str) -> Owner | None:
         """The owner that a register calls so; None for one that the file does not name."""
         return next((owner for owner in self.owners if words.casefold() in owner.names), None)
+
+    def working(self, service: Service) -> Calendar:
+        """By which a service's hours are counted: its own calendar, its department's, or the line's."""
+        department = next(one for one in self.departments if one.code == service.department_code)
+        name = service.calendar or department.calendar or LINE
+        return self.calendars.get(name) or ordinary(self.time_zone)
 
     def of_group(self, code: str) -> tuple[Service, ...]:
         """The services behind a tile, in the order of their chips."""
@@ -170,7 +185,7 @@ def parse(text: str, name: str) -> CityFile:
     languages = _languages(top)
     zone = top.zone("time_zone")
     calendars = dict(calendars_of(top, zone))
-    departments = tuple(_departments(top, languages))
+    departments = tuple(_departments(top, languages, set(calendars)))
     groups = tuple(_groups(top, languages))
     services = tuple(
         _services(top, languages, {d.code for d in departments}, {g.code for g in groups}, set(calendars))
@@ -195,8 +210,11 @@ def parse(text: str, name: str) -> CityFile:
         topics=tuple(_topics(top, languages, {d.code for d in departments})),
         owners=tuple(_owners(top)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
+        replies=tuple(replies_of(top, languages, {g.code for g in groups}, {x.code for x in services})),
+        late_days=_escalation(top),
     )
     top.refuse_rest()
+    _check_promises(top, city)
     return city
 
 
@@ -237,9 +255,10 @@ def _look(top: Table) -> Look:
     return Look(primary, accent, svg)
 
 
-def _departments(top: Table, languages: tuple[str, ...]) -> Iterator[Department]:
+def _departments(top: Table, languages: tuple[str, ...], calendars: set[str]) -> Iterator[Department]:
     for code, row in top.tables("departments", "[departments.lights]"):
-        yield Department(code, row.words("names", languages))
+        calendar = row.one_of("calendar", calendars) if row.has("calendar") else None
+        yield Department(code, row.words("names", languages), calendar)
         row.refuse_rest()
 
 
@@ -254,8 +273,10 @@ def _groups(top: Table, languages: tuple[str, ...]) -> Iterator[Group]:
 def _services(
     top: Table, languages: tuple[str, ...], departments: set[str], groups: set[str], calendars: set[str]
 ) -> Iterator[Service]:
+    many = _many(top)
     for position, (code, row) in enumerate(top.tables("services", "[services.light-out]"), start=1):
         names = row.words("names", languages)
+        days, hours = _promise(row)
         yield Service(
             code=code,
             group=row.one_of("group", groups),
@@ -264,17 +285,36 @@ def _services(
             is_default=row.flag("default"),
             position=position,
             department_code=row.one_of("department", departments),
-            promise_days=row.number("promise_days", 1, 365),
+            promise_days=days,
             questions=list(_questions(row, languages)),
             asset_kind=row.one_of("asset_kind", ASSET_KINDS) if row.has("asset_kind") else None,
             precision_m=row.number("precision_m", 0, 5000) if row.has("precision_m") else 0,
             private=row.flag("private"),
             urgent=row.flag("urgent"),
-            promise_hours=row.number("promise_hours", 1, 2000) if row.has("promise_hours") else None,
+            promise_hours=hours,
             calendar=row.one_of("calendar", calendars) if row.has("calendar") else None,
             hazard=row.words("hazard", languages) if row.has("hazard") else None,
+            many=many,
         )
         row.refuse_rest()
+
+
+def _many(top: Table) -> int:
+    row = top.table("priority")
+    many = row.number("reports", 2, 1000) if row.has("reports") else MANY
+    row.refuse_rest()
+    return many
+
+
+def _promise(service: Table) -> tuple[int, int | None]:
+    """Calendar days or working hours: one of them."""
+    hours = service.number("promise_hours", 1, 2000) if service.has("promise_hours") else None
+    if hours is None:
+        return service.number("promise_days", 1, 365), None
+    if service.has("promise_days"):
+        fault = "promise_days stands there too, and a service promises one of them"
+        raise service.wrong("promise_hours", fault, "promise_hours = 16")
+    return 0, hours
 
 
 def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -326,6 +366,13 @@ def _owners(top: Table) -> Iterator[Owner]:
         seen |= names
 
 
+def _escalation(top: Table) -> int | None:
+    row = top.table("escalation")
+    late_days = row.number("late_days", 1, 365) if row.has("late_days") else None
+    row.refuse_rest()
+    return late_days
+
+
 def _rules(
     top: Table,
     departments: tuple[Department, ...],
@@ -357,6 +404,17 @@ def _check_defaults(top: Table, groups: tuple[Group, ...], services: tuple[Servi
         if len(defaults) != 1:
             fault = f"has {len(defaults)} default services, and needs one"
             raise top.wrong(f"groups.{group.code}", fault, "default = true in one of its services")
+
+
+def _check_promises(top: Table, city: CityFile) -> None:
+    """Its calendar must hold a promise: otherwise every report of the service would fail."""
+    for service in city.services:
+        hours = service.promise_hours or 0
+        if not worktime.holds(city.working(service), timedelta(hours=hours)):
+            fault = (
+                f"its calendar is not open for {hours} hours within {worktime.LOOK_AHEAD_YEARS // 2} years"
+            )
+            raise top.wrong(f"services.{service.code}.promise_hours", fault, "promise_hours = 16")
 
 
 def _ground(top: Table) -> tuple[Box, Point]:

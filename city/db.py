@@ -26,7 +26,9 @@ def connect(url: str) -> Engine:
     """An engine for SQLite or PostgreSQL, set up so that a committed transaction survives a power cut."""
     as_json: dict[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **as_json)
+        engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **as_json)
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     patience = {"timeout": BUSY_SECONDS}
     engine = create_engine(url, connect_args=patience, pool_size=10, max_overflow=20, **as_json)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -37,6 +39,8 @@ def connect(url: str) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that sees one moment of the database and is thrown away."""
+    if engine.dialect.name == "postgresql":  # by itself it sees another moment with every statement
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with Session(engine, expire_on_commit=False) as s:
         yield s
 
@@ -45,17 +49,27 @@ def reading(engine: Engine) -> Iterator[Session]:
 def transaction(engine: Engine) -> Iterator[Session]:
     """A session whose work is committed whole, or not at all.
 
-    The order at the end matters: everything else is flushed first, then the clock is bumped and the
-    log written, then commit, and no other code runs in between. The clock's row lock so makes `seq`
-    follow commit order on both databases.
+    The order at the end matters: what is derived is settled and everything flushed first, then the clock is
+    bumped and the log written, then the counts that all share, then commit, and no other code runs in
+    between. The clock's row lock so makes `seq` follow commit order on both databases, and nobody else
+    writes counts meanwhile.
     """
     with _turn(engine), Session(engine.execution_options(write=True), expire_on_commit=False) as s:
         yield s
+        _step(s, "settle", "index")
         s.flush()
-        seal: Callable[[Session], None] | None = s.info.pop("seal", None)
-        if seal:
-            seal(s)
+        _step(s, "seal")
+        for count in s.info.pop("counts", ()):
+            count(s)
         s.commit()
+
+
+def _step(s: Session, *names: str) -> None:
+    """What modules have left in `s.info` for the end of the transaction."""
+    for name in names:
+        step: Callable[[Session], None] | None = s.info.pop(name, None)
+        if step:
+            step(s)
 
 
 def bump(s: Session, rows: int) -> int:
@@ -135,6 +149,14 @@ def _turn(engine: Engine) -> Any:
     if engine.dialect.name != "sqlite":
         return nullcontext()
     return _locks.setdefault(str(engine.url), FairLock())
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    # Our statements are short: compiling one takes longer than it could ever save. Said here and not as we
+    # connect, where an address has options of its own, and a pooler between us knows none.
+    connection.autocommit = True
+    connection.execute("SET jit = off")
+    connection.autocommit = False
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

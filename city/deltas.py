@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, events, geo, locks, people, promises, reports, twins
+from city import cases, events, geo, locks, people, promises, reports, search, twins
 from city.events import Actor
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.requests import Request
@@ -76,7 +76,10 @@ def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
                 brought.left.append((request, number))
                 continue
             was = {"lines": lines[cases.subject(case)], "digest": digest, **_snapshot(s, case)}
-            if _bring(s, delta, case, request):
+            is_new = _bring(s, delta, case, request)
+            case.standing = promises.standing(case, delta.at)  # their moves lie in the past
+            if is_new:
+                search.note(s, case.id)
                 s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
                 brought.updated.append(request)
             else:
@@ -134,6 +137,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
     case.closed_at, case.promised_at = _instant(was["closed_at"]), _instant(was["promised_at"])
     if "place" in was:  # what was brought before places and services came along has neither
         case.service, case.promise_days = s.get_one(Service, was["service"]), was["promise_days"]
+        case.service_code = was["service"]
         _put_place(case, *was["place"])
     _put_news_back(s, case, was["news"])
     # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
@@ -152,6 +156,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         origin="import",
     )
     cases.touched(s, case)
+    search.note(s, case.id)
     s.execute(update(Imported).where(Imported.case_id == case.id).values(digest=was["digest"]))
     s.delete(change)
 
@@ -189,10 +194,9 @@ def _classify(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     code = request.service_code(delta.source)
     if case.service_code == code:
         return False
-    case.service = s.get_one(Service, code)
+    case.service, case.service_code = s.get_one(Service, code), code
     if case.state in OPEN:
-        case.promise_days = promises.days(case.service, urgent=case.urgent)
-        promises.refresh(case, delta.at)
+        promises.give(case, delta.at)
     _record(s, case, "service", delta.at, {"service": code})
     return True
 
@@ -215,6 +219,7 @@ def _put_place(
     case.lat, case.lon, case.accuracy_m, case.place_source = lat, lon, accuracy_m, source
     case.address, case.asset_id = address, asset_id
     case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
+    case.quad = None  # kept.py finds it, and the area
 
 
 def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:

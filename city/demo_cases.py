@@ -4,6 +4,7 @@ The board is told by plots, so that every state occurs; the past follows the fig
 are written in bulk in the order of time, with the origin `demo`, as if the verbs had been called.
 """
 
+import math
 import uuid
 from bisect import bisect
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from city import (
     demo_figures,
     events,
     geo,
+    kept,
     nearby,
     people,
     photos,
@@ -115,6 +117,7 @@ def tell(
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
+        kept.recompute(s, at=now)  # how the promises stand today, and not when they were last looked at
 
 
 class _Author:
@@ -234,7 +237,7 @@ class _Author:
     def _tale(self, n: int, plot: str, standing: str) -> _Tale:
         service = self.services[self._pick({c: w for c, w in SERVICES.items() if c in self.services})]
         if plot == "reopened":
-            opened = self._on_day(service, 4 + self.chance.randint(0, service.promise_days))
+            opened = self._on_day(service, 4 + self.chance.randint(0, _about_days(service)))
         else:
             opened = self._long_ago(service) if plot in OVER else self._opened(service, standing)
         tale = _Tale(n, plot, service, self._place(service), opened, self._lang())
@@ -440,21 +443,20 @@ class _Author:
         newest = self.now - A_MOMENT
         fit, last = [], newest - timedelta(minutes=self.chance.randint(0, 300))
         latest = 1 if service.urgent else 12  # even a busy city lets no wire lie for a week
-        for days in range(service.promise_days + latest + 1):
+        terms = promises.offered(service, urgent=service.urgent)
+        for days in range(_about_days(service) + latest + 1):
             opened = self._on_day(service, days)
             if opened > newest:
                 continue
-            promised = promises.days(service, urgent=service.urgent)
-            due = promises.due(opened, promised, promises.zone_of(service), [], self.now)
-            lead = max((due - opened) * promises.RISK_SHARE, promises.RISK_AT_LEAST)
-            found = "late" if self.now > due else "risk" if self.now >= due - lead else "ok"
+            due, risk = promises.times(terms, opened)
+            found = "late" if self.now > due else "risk" if self.now >= risk else "ok"
             if found == standing:
                 fit.append(opened)
         return self.chance.choice(fit) if fit else last
 
     def _long_ago(self, service: Service) -> datetime:
         oldest = 90
-        return self._on_day(service, self.chance.randint(min(service.promise_days // 2 + 2, 40), oldest))
+        return self._on_day(service, self.chance.randint(min(_about_days(service) // 2 + 2, 40), oldest))
 
     def _on_day(self, service: Service, days_ago: int) -> datetime:
         return self._by_day(promises.zone_of(service), self.day.date() - timedelta(days=days_ago))
@@ -540,6 +542,11 @@ def _dealt(parts: Mapping[str, int], count: int) -> list[str]:
     while len(dealt) > count:
         dealt.pop(dealt.index(common) if dealt.count(common) > 1 else -1)
     return dealt
+
+
+def _about_days(service: Service) -> int:
+    """What is promised in calendar days, roughly: a week has 40 working hours."""
+    return service.promise_days or math.ceil((service.promise_hours or 0) * 7 / 40)
 
 
 def _open_for(tale: _Tale) -> timedelta:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import Date, Select, bindparam, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from city import db, inserts
@@ -101,9 +101,10 @@ def count(s: Session) -> None:
 
 @contextmanager
 def savepoint(s: Session) -> Iterator[None]:
-    """A part of a transaction that may fail alone: its rows and its lines of the log go together."""
+    """A part of a transaction that may fail alone: its rows, lines of the log and counts go together."""
     pending: _Pending | None = s.info.get("pending")
     lines, feed = (len(pending.lines), dict(pending.feed)) if pending else (0, {})
+    to_settle = len(s.info.get("to_settle", ()))
     try:
         with s.begin_nested():
             yield
@@ -111,6 +112,8 @@ def savepoint(s: Session) -> Iterator[None]:
         if pending := s.info.get("pending"):
             del pending.lines[lines:]
             pending.feed = feed
+        if unsettled := s.info.get("to_settle"):
+            del unsettled[to_settle:]
         raise
 
 
@@ -154,14 +157,18 @@ def take_root(s: Session, day: date) -> Root | None:
     if s.get(Root, day):
         return None
     last = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
-    heads = list(s.scalars(select(Head).where(Head.seq > (last.seq if last else 0)).order_by(Head.subject)))
-    if not heads:
+    since, newest = last.seq if last else 0, s.scalar(select(func.max(Head.seq))) or 0
+    if newest <= since:
         return None
-    prev = last.hash if last else GENESIS
-    root = Root(day=day, seq=max(h.seq for h in heads), prev=prev, hash=_root_hash(prev, day, _told(heads)))
+    root = Root(day=day, seq=newest, prev=last.hash if last else GENESIS, hash="")
     s.add(root)
     s.flush()
-    s.add_all(RootHead(day=day, subject=h.subject, n=h.n, hash=h.hash) for h in heads)
+    # A large import moves a million subjects in a day: the database copies them by itself. Read again they
+    # are what was copied, whoever moves one meanwhile.
+    moved = select(literal(day, Date), Head.subject, Head.n, Head.hash)
+    moved = moved.where(Head.seq > since, Head.seq <= newest)
+    s.execute(insert(RootHead).from_select(["day", "subject", "n", "hash"], moved))
+    root.hash = _root_hash(root.prev, day, _told(s.execute(_root_heads(day))))
     return root
 
 
@@ -299,7 +306,11 @@ def _heads_of(s: Session, subjects: set[str]) -> dict[str, tuple[int, str, int]]
     return found
 
 
-def _told(heads: Iterable[Head | RootHead]) -> list[list[Any]]:
+def _root_heads(day: date) -> Select[str, int, str]:
+    return select(RootHead.subject, RootHead.n, RootHead.hash).where(RootHead.day == day)
+
+
+def _told(heads: Iterable[Any]) -> list[list[Any]]:
     return sorted([head.subject, head.n, head.hash] for head in heads)
 
 
@@ -351,7 +362,7 @@ def _cut_tails(s: Session, only: Sequence[str] | None = None) -> Iterator[str]:
 def _broken_roots(s: Session) -> Iterator[str]:
     prev = GENESIS
     for root in s.scalars(select(Root).order_by(Root.day)):
-        heads = list(s.scalars(select(RootHead).where(RootHead.day == root.day)))
+        heads = list(s.execute(_root_heads(root.day)))
         if root.prev != prev or root.hash != _root_hash(root.prev, root.day, _told(heads)):
             yield f"root of {root.day}: was rewritten"
         prev = root.hash

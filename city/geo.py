@@ -10,6 +10,8 @@ from shapely.geometry import shape
 METRES_A_DEGREE = 111_320.0
 CELL_METRES = 100.0
 DIGITS = 7  # of a degree that layers keep: about a centimetre
+QUAD_ZOOM = 20  # the zoom of quad(): tiles of about 30 m
+MERCATOR_EDGE = 85.0511287798066  # degrees north and south at which a web map of square tiles ends
 
 
 class Point(NamedTuple):
@@ -62,6 +64,35 @@ def cells_around(point: Point, metres: float) -> list[str]:
     ]
 
 
+def tile_at(point: Point, zoom: int) -> tuple[int, int]:
+    """Column and row of the web map's tile that holds the point, counted from the north-west.
+
+    As in the OpenStreetMap wiki's "Slippy map tilenames"; beyond the map's edge it is the last tile.
+    """
+    count = 1 << zoom
+    lat = math.radians(max(-MERCATOR_EDGE, min(MERCATOR_EDGE, point.lat)))
+    x = (point.lon + 180) / 360
+    y = (1 - math.asinh(math.tan(lat)) / math.pi) / 2
+    return _within(math.floor(x * count), count), _within(math.floor(y * count), count)
+
+
+def quad(point: Point) -> int:
+    """The point's tile at QUAD_ZOOM as one number: every tile of a lower zoom is one range of them."""
+    return interleaved(*tile_at(point, QUAD_ZOOM))
+
+
+def interleaved(x: int, y: int) -> int:
+    """The bits of column and row in turn (Morton's order), the row's first: two bits less are a zoom less."""
+    return _spread(x) | _spread(y) << 1
+
+
+def quads_of(zoom: int, x: int, y: int) -> range:
+    """The numbers of quad() within a tile; `zoom` is at most QUAD_ZOOM."""
+    shift = 2 * (QUAD_ZOOM - zoom)
+    first = interleaved(x, y) << shift
+    return range(first, first + (1 << shift))
+
+
 def rounded(point: Point, metres: int) -> Point:
     """The point moved to the middle of a square of `metres`; itself where `metres` is 0."""
     if not metres:
@@ -75,6 +106,23 @@ def rounded(point: Point, metres: int) -> Point:
 def inside(point: Point, geometry: dict[str, Any]) -> bool:
     """Whether the point lies in a GeoJSON Polygon or MultiPolygon, its edge included."""
     return bool(shape(geometry).covers(ShapelyPoint(point.lon, point.lat)))
+
+
+def _within(n: int, count: int) -> int:
+    return max(0, min(count - 1, n))
+
+
+def _spread(n: int) -> int:
+    """The lower 32 bits with a zero before each."""
+    for shift, mask in _SPREADING:
+        n = (n | n << shift) & mask
+    return n
+
+
+_SPREADING = (
+    (16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF), (4, 0x0F0F0F0F0F0F0F0F), (2, 0x3333333333333333),
+    (1, 0x5555555555555555),
+)  # fmt: skip
 
 
 def _row(lat: float) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from city import deltas, events, locks, people
+from city import deltas, events, kept, locks, people, search
 from city.lifecycle import UNDONE, Refused
 from city.schema import (
     Assignment,
@@ -120,12 +120,13 @@ def _remove(s: Session, number: int, at: datetime) -> None:
     """Takes away all that the run told of its cases, and leaves the bare case to the log."""
     cases = _brought(number)
     rows = s.execute(
-        select(Case.id, Case.number, Case.state, Assignment.crew_id)
+        select(Case.id, Case.number, Case.state, Case.counted, Assignment.crew_id)
         .outerjoin(Assignment, (Assignment.case_id == Case.id) & Assignment.ended_at.is_(None))
         .where(Case.id.in_(cases))
         .order_by(Case.id)
     ).all()
-    for case_id, own, state, crew_id in rows:
+    for case_id, own, state, counted, crew_id in rows:
+        kept.changed(s, counted, None)
         events.record(
             s, events.of_case(case_id), "undo", by=people.THE_SYSTEM, at=at, was=state, now=UNDONE,
             origin="import", facts={"run": number, "number": own},
@@ -155,8 +156,9 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         change.where(Case.id.in_(cases)).values(
             number=literal("undone/") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
             lat=None, lon=None, accuracy_m=None, place_source="unknown", address="", cell=None,
-            asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None,
+            asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None, **kept.GONE,
         )
     )  # fmt: skip
     s.execute(delete(Imported).where(Imported.run_id == number))
+    search.note(s, *(row.id for row in rows))
     s.expire_all()

@@ -20,11 +20,14 @@ IDS_AT_ONCE = 1000
 IDS_A_MILLISECOND: Final = 2048  # so that an id of today has 52 bits: JavaScript counts to 53
 
 
-def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False) -> None:
+def put(
+    s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False, sums: bool = False
+) -> None:
     """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many.
 
-    Each row has every column; with `over`, one that is there under the same key is brought up to date. They
-    are turned column by column: SQLAlchemy's own way, one row after the other, takes half as long again.
+    Each row has every column; with `over`, one that is there under the same key is brought up to date, with
+    `sums` its numbers are added to those that are there. They are turned column by column: SQLAlchemy's own
+    way, one row after the other, takes half as long again.
     """
     connection, table = s.connection(), _table(kind)
     dialect = connection.dialect
@@ -32,7 +35,7 @@ def put(s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: b
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         columns = ([step(row[name]) if step else row[name] for row in part] for name, step in steps)
-        connection.exec_driver_sql(_adding(table, dialect.name, over), list(zip(*columns, strict=True)))
+        connection.exec_driver_sql(_adding(table, dialect.name, over, sums), list(zip(*columns, strict=True)))
 
 
 def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
@@ -41,6 +44,8 @@ def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
     A copy of the database that is put back counts on from where it was, and what a phone heard of meanwhile
     would then be the number of something else. A moment does not come again.
     """
+    if reserved := s.info.get(("ids", kind)):
+        return int(next(reserved))
     table, first = _table(kind), int(at.timestamp() * 1000) * IDS_A_MILLISECOND
     after = (s.scalar(select(func.max(table.c.id))) or 0) + 1
     if s.get_bind().dialect.name != "postgresql":
@@ -55,6 +60,12 @@ def dated_ids(s: Session, kind: type[Base], at: datetime) -> Iterator[int]:
     """Ids as dated_id() gives them, for many rows of one moment, after those that are there."""
     last = s.scalar(select(func.max(_table(kind).c.id))) or 0
     yield from itertools.count(max(dated_id(s, kind, at), last + 1))
+
+
+def reserve(s: Session, kind: type[Base], at: datetime) -> None:
+    """Lets dated_id() ask the database no more in this transaction, which gives very many."""
+    if ("ids", kind) not in s.info:
+        s.info["ids", kind] = itertools.count(next(dated_ids(s, kind, at)))
 
 
 def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
@@ -75,11 +86,12 @@ _INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgre
 
 
 @cache
-def _adding(table: Table, database: str, over: bool) -> str:
+def _adding(table: Table, database: str, over: bool, sums: bool) -> str:
     """The statement with its parameters by position."""
     adding = _INSERTS[database](table)
-    if over:
-        new = {c.name: adding.excluded[c.name] for c in table.columns if not c.primary_key}
+    if over or sums:
+        given = {c: adding.excluded[c.name] for c in table.columns if not c.primary_key}
+        new = {c.name: c + value if sums else value for c, value in given.items()}
         adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
     return str(adding.compile(dialect=_BY_POSITION[database]))
 

@@ -29,6 +29,9 @@ MAX_WORDS: Final = 4000
 REOPEN_DAYS: Final = 14
 # Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
+# So many people's reports raise a case's priority where the city file does not say otherwise: more than one
+# household and its neighbors, and fewer than a whole street.
+MANY: Final = 5
 
 
 class Refused(Exception):
@@ -70,6 +73,8 @@ MOVES: Final = {
         # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.
         Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,)),
         Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,)),
+        # Several cases were changed at once, and nothing else happened since: see batches.py.
+        Move("undo batch", (ACCEPTED, ASSIGNED, WAITING, CLOSED), None, (DISPATCHER, SUPERVISOR, CALL_TAKER)),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
         # A resident may withdraw only while nobody has acted on it: see check().
         Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),
@@ -84,6 +89,9 @@ ACTS: Final = {
     "redact": (SUPERVISOR, DISPATCHER),
     "review": (SUPERVISOR, DISPATCHER),
     "tell apart": (DISPATCHER, CALL_TAKER),
+    "tag": (SUPERVISOR, DISPATCHER, CALL_TAKER),
+    # The system raises it where many people have told of a case: see heads.py.
+    "priority": (SUPERVISOR, DISPATCHER, SYSTEM),
     "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
     "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR),
     "release": (SUPERVISOR,),

@@ -4,17 +4,25 @@ No verb changes what other rows know a case by, so theirs (FOR NO KEY UPDATE) ke
 nobody who only points at the case: a new one that probably repeats it need not wait.
 """
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
+from city import events, kept
 from city.schema import Case, Service
 
-_LOCKED = (
+T = TypeVar("T")
+
+AT_ONCE = 1000  # cases a statement: each is a bound parameter, and databases take some ten thousand
+
+_NUMBERED = select(Case.id).where(Case.number.in_(bindparam("numbers", expanding=True))).order_by(Case.id)
+_LOCKED = _NUMBERED.with_for_update(key_share=True)
+_LOCKED_BY_ID = (
     select(Case.id)
-    .where(Case.number.in_(bindparam("numbers", expanding=True)))
+    .where(Case.id.in_(bindparam("ids", expanding=True)))
     .order_by(Case.id)
     .with_for_update(key_share=True)
 )
@@ -24,12 +32,18 @@ _WHOLE = (
     .where(Case.id.in_(bindparam("ids", expanding=True)))
     .options(
         joinedload(Case.service).joinedload(Service.department),
+        joinedload(Case.calendar),
         joinedload(Case.assignments),
         joinedload(Case.closures),
         joinedload(Case.pauses),
     )
     .execution_options(populate_existing=True)
 )
+
+
+class _Moved(Exception):
+    """A root is another one now. Lets go of all before taking more: locks taken out of their order are how
+    two of us deadlock."""
 
 
 class _Held(NamedTuple):
@@ -58,10 +72,17 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     """Locks many cases at once and reads what verbs ask of them; by number, without those there are not.
 
     Two statements: what is joined to a row that had to be waited for would be older than the row itself.
+    More than AT_ONCE are taken in parts, each after the one before in the order of ids.
     """
     s.flush()
-    ids = list(s.scalars(_LOCKED, {"numbers": sorted(numbers)}))
-    found = s.scalars(_WHOLE, {"ids": ids}).unique().all()
+    wanted = sorted(numbers)
+    if len(wanted) <= AT_ONCE:
+        ids = list(s.scalars(_LOCKED, {"numbers": wanted}))
+    else:
+        ids = sorted(id_ for part in _parts(wanted) for id_ in s.scalars(_NUMBERED, {"numbers": part}))
+        for some in _parts(ids):
+            s.execute(_LOCKED_BY_ID, {"ids": some})
+    found = [case for some in _parts(ids) for case in s.scalars(_WHOLE, {"ids": some}).unique()]
     for case in found:
         _hold(s, case)
     return {case.number: case for case in found}
@@ -80,14 +101,44 @@ def lock_with_root(s: Session, case: Case, into: Case) -> Case:
     """
     while True:
         family = {each.id: each for each in (*_chain(s, case), *_chain(s, into))}
-        attempt = s.begin_nested()
-        lock(s, *family.values())
-        chain = _chain(s, into)
-        if all(each.id in family for each in (*chain, *_chain(s, case))):
-            attempt.commit()
-            return chain[-1]
-        # Lets go of all before taking more: locks taken out of their order are how two of us deadlock.
-        attempt.rollback()
+        if all(_is_held(s, each) for each in family.values()):
+            return _chain(s, into)[-1]
+        with _attempt(s):
+            lock(s, *family.values())
+            chain = _chain(s, into)
+            if all(each.id in family for each in (*chain, *_chain(s, case))):
+                return chain[-1]
+            raise _Moved
+
+
+def lock_numbered_with_root(s: Session, numbers: Collection[str], into: Case) -> tuple[dict[str, Case], Case]:
+    """The same for many cases by number, those that `into` was merged into among them; and its root."""
+    while True:
+        chain = [each.number for each in _chain(s, into)]
+        with _attempt(s):
+            found = lock_numbered(s, {*numbers, *chain})
+            root = _chain(s, into)[-1]
+            if root.number in found:
+                return found, root
+            raise _Moved
+
+
+@contextmanager
+def _attempt(s: Session) -> Iterator[None]:
+    """Lets go of what is locked in it where it raises _Moved; otherwise that is held like all before it."""
+    with suppress(_Moved):
+        with events.savepoint(s):
+            yield
+            inner = s.get_nested_transaction()
+        outer = s.get_nested_transaction() or s.get_transaction()
+        for held in list(s.info.get("held", {}).values()):
+            if held.since is inner:
+                s.info["held"][held.case.number] = held._replace(since=outer)
+
+
+def _parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(all_), AT_ONCE):
+        yield all_[start : start + AT_ONCE]
 
 
 def _chain(s: Session, case: Case) -> list[Case]:
@@ -101,6 +152,7 @@ def _chain(s: Session, case: Case) -> list[Case]:
 def _hold(s: Session, case: Case) -> None:
     since = s.get_nested_transaction() or s.get_transaction()
     s.info.setdefault("held", {})[case.number] = _Held(case, since)
+    kept.watch(s, case)
 
 
 def _is_held(s: Session, case: Case) -> bool:

@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from city import events
 from city.lifecycle import CLOSED
-from city.schema import Case, Event, Follower, Message, Report, Subscription
+from city.queries import family_of, root_of
+from city.schema import Case, Closure, Event, Follower, Message, Report, Subscription
 
 NAME = "notices"
 SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a second
@@ -18,14 +19,15 @@ TOLD = {"close": "closed", "reopen": "reopened"}
 def follow(s: Session, now: datetime, limit: int = 500) -> int:
     """Reads the next lines of the log and queues their messages; returns how many lines were read.
 
-    Reading a line twice makes no second message: one a subscription, event and kind.
+    Reading a line twice makes no second message: one an address and line, and of a closing one an address,
+    by whatever lines and reports it comes to be told.
     """
     place = s.get(Follower, NAME) or Follower(name=NAME, seq=0, seen_at=now)
     s.add(place)
     lines = events.since(s, place.seq, limit)
     for line in lines:
-        for subscription, kind in _heard_by(s, line):
-            _queue(s, line, subscription, kind, now)
+        if line.origin == "live":  # nobody is mailed about an imported or invented past
+            _queue(s, line, now)
     if lines:
         place.seq = lines[-1].seq
     if lines or now - place.seen_at > SEEN_EVERY:
@@ -33,46 +35,108 @@ def follow(s: Session, now: datetime, limit: int = 500) -> int:
     return len(lines)
 
 
-def _heard_by(s: Session, line: Event) -> list[tuple[Subscription, str]]:
-    if line.origin != "live":
-        return []  # nobody is mailed about an imported or invented past
+def holds(s: Session, message: Message) -> bool:
+    """Whether what a message says is still so. One that waited long may have been overtaken."""
+    if message.kind not in TOLD.values():
+        return True
+    case = root_of(s, s.get_one(Report, message.subscription.report_id).case)
+    if message.kind == "reopened":
+        return case.state != CLOSED
+    return case.state == CLOSED and message.closure_id == case.closures[-1].id
+
+
+def _queue(s: Session, line: Event, now: datetime) -> None:
     if line.kind == "subscribe":
-        found = s.get(Subscription, line.facts["subscription"])
-        return [(found, "receipt")] if found else []
+        asked = s.get(Subscription, line.facts["subscription"])
+        _tell(s, line, "receipt", [asked] if asked else [], None, now)
+        return
+    kind = TOLD.get(line.kind)
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already
-        return [(subscription, "closed") for subscription in _subscribers(s, _case_id(line))]
-    if line.kind == "take back" and line.was == CLOSED:  # they were told that it is closed
-        return [(subscription, "reopened") for subscription in _subscribers(s, _case_id(line))]
-    if line.kind not in TOLD:
-        return []
-    return [(subscription, TOLD[line.kind]) for subscription in _subscribers(s, _case_id(line))]
+        kind = "closed"
+    if line.kind in ("take back", "undo batch") and line.was == CLOSED:
+        _tell(s, line, "reopened", _who_think_it_closed(s, _case_id(line)), None, now)
+    if kind is None:
+        return
+    closing = _closing(s, line) if kind == "closed" else None
+    if kind == "reopened" or closing:  # a closing that was taken back meanwhile is none
+        _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
+
+
+def _closing(s: Session, line: Event) -> Closure | None:
+    """The closing that a line tells of: its own, or how what it was merged into had ended."""
+    asked = select(Closure).order_by(Closure.cycle.desc()).limit(1)
+    if line.kind == "close":
+        own = Closure.case_id == _case_id(line), Closure.cycle == line.facts["cycle"]
+        return s.scalars(asked.where(*own)).first()
+    into = select(Case.id).where(Case.number == line.facts["into"]).scalar_subquery()
+    return s.scalars(asked.where(Closure.case_id == into)).first()
 
 
 def _case_id(line: Event) -> int:
     return int(line.subject.partition(":")[2])
 
 
-def _queue(s: Session, line: Event, subscription: Subscription, kind: str, now: datetime) -> None:
-    """One message, also when the line is read again after a restore of the follower's place."""
-    known = select(Message.id).where(
-        Message.event_seq == line.seq, Message.subscription_id == subscription.id, Message.kind == kind
+def _tell(
+    s: Session,
+    line: Event,
+    kind: str,
+    subscriptions: list[Subscription],
+    closing: Closure | None,
+    now: datetime,
+) -> None:
+    """One message an address, also when the line is read again after a restore of the follower's place."""
+    known = Message.event_seq == line.seq
+    if closing:
+        # Told, or about to be; one that was overtaken before it went out told nobody.
+        gone_out = or_(Message.sent_at.is_not(None), Message.next_try_at.is_not(None))
+        known |= (Message.closure_id == closing.id) & gone_out
+    told = set(
+        s.scalars(
+            select(Subscription.email)
+            .join(Message, Message.subscription_id == Subscription.id)
+            .where(Message.kind == kind, known)
+        )
     )
-    if s.scalar(known) is None:
-        s.add(Message(event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now))
+    for subscription in subscriptions:
+        if subscription.email not in told:
+            told.add(subscription.email)
+            s.add(
+                Message(
+                    event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now,
+                    closure_id=closing.id if closing else None,
+                )
+            )  # fmt: skip
+
+
+def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
+    """The subscribers whose last letter says that it is closed.
+
+    A closing's letters that still lie in the outbox when it is undone will not go any more: see holds().
+    """
+    on_its_way = and_(Message.kind == "reopened", Message.next_try_at.is_not(None))
+    letters = s.execute(
+        select(Subscription.email, Message.kind)
+        .join(Message, Message.subscription_id == Subscription.id)
+        .join(Report, Report.id == Subscription.report_id)
+        .where(Report.case_id.in_(family_of(s, case_id)), Message.kind.in_(TOLD.values()))
+        .where(or_(Message.sent_at.is_not(None), on_its_way))
+        .order_by(Message.id)
+    )
+    last: dict[str, str] = dict(letters.all())
+    return [each for each in _subscribers(s, case_id) if last.get(each.email) == "closed"]
 
 
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:
-    """Everybody with a confirmed address at this case or at one merged into it."""
-    family, reached = [case_id], [case_id]
-    while reached:
-        reached = list(s.scalars(select(Case.id).where(Case.merged_into_id.in_(reached))))
-        family += reached
+    """Everybody with a confirmed address at this case or at one merged into it.
+
+    Of one address with several reports that at the case itself comes first: its view tells most.
+    """
     return list(
         s.scalars(
             select(Subscription)
             .join(Report, Report.id == Subscription.report_id)
-            .where(Report.case_id.in_(family))
+            .where(Report.case_id.in_(family_of(s, case_id)))
             .where(Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None))
-            .order_by(Subscription.id)
+            .order_by((Report.case_id != case_id), Subscription.id)
         )
     )

@@ -227,6 +227,20 @@ def crew(s: Session) -> list[Person]:
     return list(s.scalars(asked.options(selectinload(Person.crews)).order_by(Person.name)))
 
 
+def members(s: Session) -> dict[int, list[tuple[int, str]]]:
+    """Who belongs to every crew, by its id: ids and names of those who may log in, in the order of names."""
+    rows = s.execute(
+        select(CrewMember.crew_id, Person.id, Person.name)
+        .join(Person, Person.id == CrewMember.person_id)
+        .where(Person.disabled_at.is_(None))
+        .order_by(Person.name, Person.id)
+    )
+    found: dict[int, list[tuple[int, str]]] = {}
+    for crew_id, person_id, name in rows:
+        found.setdefault(crew_id, []).append((person_id, name))
+    return found
+
+
 def by_email(s: Session, email: str) -> Person | None:
     """The person with this address, whatever its capitals."""
     return s.scalars(select(Person).where(Person.email == email.strip().lower())).first()

@@ -3,9 +3,7 @@
 Answers come from the city's own layers, which are held in memory; a remote geocoder may be set besides.
 """
 
-import threading
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from shapely.geometry import shape
 from sqlalchemy import func, select
@@ -15,6 +13,7 @@ from city import geocoding, suggestions, whereabouts
 from city.atlas import SURE_METRES, Atlas, Place, Rows
 from city.gazetteer import MOST_LETTERS, Gazetteer
 from city.geo import Box, Point, inside
+from city.memo import Memo
 from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.streets import normal
 from city.whereabouts import Whereabouts
@@ -72,29 +71,7 @@ def outside(s: Session, point: Point) -> bool:
 
 def gazetteer(s: Session) -> Gazetteer:
     """The city's own places, read anew whenever an import changed a layer."""
-    pool = s.connection().engine.pool
-    version = s.execute(_VERSION).one()
-    with _reading:
-        held = _held.get(pool)
-        if held is None or held[0] != version:
-            held = _held[pool] = version, Gazetteer(Atlas(_rows(s)))
-        return held[1]
-
-
-# A database's layers, by its connections: a process that works on several holds several.
-_held: WeakKeyDictionary[Any, tuple[Any, Gazetteer]] = WeakKeyDictionary()
-_reading = threading.Lock()
-# The last line of the log about each layer; and what came without one, as the demo city does.
-_VERSION = select(
-    *(
-        select(Head.hash).where(Head.subject == f"layer:{kind}").scalar_subquery().label(kind)
-        for kind in LAYERS
-    ),
-    *(
-        select(func.max(table.id)).scalar_subquery().label(f"last_{table.__tablename__}")
-        for table in (Street, Address, Crossing, Asset, Landmark, Area)
-    ),
-)
+    return _gazetteer.of(s)
 
 
 def _rows(s: Session) -> Rows:
@@ -125,3 +102,17 @@ def _box(s: Session) -> Box | None:
         return None
     west, south, east, north = zip(*found, strict=True)
     return Box(min(south), min(west), max(north), max(east))
+
+
+# The last line of the log about each layer; and what came without one, as the demo city does.
+_VERSION = select(
+    *(
+        select(Head.hash).where(Head.subject == f"layer:{kind}").scalar_subquery().label(kind)
+        for kind in LAYERS
+    ),
+    *(
+        select(func.max(table.id)).scalar_subquery().label(f"last_{table.__tablename__}")
+        for table in (Street, Address, Crossing, Asset, Landmark, Area)
+    ),
+)
+_gazetteer = Memo(_VERSION, lambda s: Gazetteer(Atlas(_rows(s))))

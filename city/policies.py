@@ -11,10 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import cityfile, events, schema
+from city.calendars import written
 from city.cityfile import CityFile
 from city.events import Actor
 from city.lifecycle import Refused
 from city.schema import Policy
+from city.worktime import Calendar
 
 SUBJECT = "policy"  # the log's
 # Tables whose order is seen: tiles and chips stand as the file has them.
@@ -49,7 +51,7 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
 
 
 def enact(s: Session, city: CityFile) -> None:
-    """Writes departments, services, topics and owners as the file has them.
+    """Writes departments, services with their calendars, topics and owners as the file has them.
 
     A service or topic that left the file keeps its row, since old cases and contacts name it; it is offered
     no more.
@@ -59,12 +61,26 @@ def enact(s: Session, city: CityFile) -> None:
     s.flush()
     columns = schema.Service.__table__.columns.keys()
     for service in city.services:
-        s.merge(schema.Service(**{name: value for name, value in vars(service).items() if name in columns}))
+        told = {name: value for name, value in vars(service).items() if name in columns}
+        calendar_id = _kept(s, city.working(service)) if service.promise_hours else None
+        s.merge(schema.Service(**told, calendar_id=calendar_id))
     for topic in city.topics:
         s.merge(schema.Topic(**vars(topic)))
     s.execute(delete(schema.Owner))  # nothing points at one: assets hold what their register says
     s.add_all(schema.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
     s.flush()
+
+
+def _kept(s: Session, calendar: Calendar) -> int:
+    """The id of the row that has this calendar: cases that count by it keep it whatever later files say."""
+    rules = written(calendar)
+    sha256 = hashlib.sha256(rules.encode()).hexdigest()
+    row = s.scalars(select(schema.Calendar).where(schema.Calendar.sha256 == sha256)).first()
+    if row is None:
+        row = schema.Calendar(sha256=sha256, rules=rules)
+        s.add(row)
+        s.flush()
+    return row.id
 
 
 def current(s: Session) -> Policy | None:

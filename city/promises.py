@@ -1,14 +1,22 @@
-"""A case's clock: when it is due, how it stands, and what pauses it. Calendar days for now.
+"""A case's clock: when it is due, how it stands, and what pauses it.
 
-`due_at` and `risk_at` on a case are caches of these functions and can be derived again at any time.
+A promise is calendar days, which end with the city's day, or hours of a calendar's working time. A pause
+moves the first by the time that it lasts, the second by the working time in it: a case that waits over a
+weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case are caches of these
+functions and can be derived again at any time. docs/promises.md has the rules in words.
 """
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city import worktime
+from city.calendars import calendar_of
+from city.lifecycle import OPEN, WAITING
 from city.schema import Case, Pause, Service
+from city.worktime import Calendar
 
 # A promise ends when the city's day does, not at the minute the report came in.
 END_OF_DAY = time(17, 0)
@@ -18,15 +26,74 @@ URGENT_DAYS = 1
 RISK_SHARE = 0.25
 RISK_AT_LEAST = timedelta(hours=8)
 
-
-def days(service: Service, *, urgent: bool) -> int:
-    """How many calendar days are promised to a case that opens now."""
-    return min(service.promise_days, URGENT_DAYS) if urgent else service.promise_days
+Span = tuple[datetime, datetime]
 
 
-def due(began_at: datetime, promised: int, zone: ZoneInfo, pauses: list[Pause], now: datetime) -> datetime:
-    """When the city promised to be done: `promised` days to the end of day, plus the time the clock stood."""
-    return _promised(began_at, promised, zone) + stood(pauses, now)
+@dataclass(frozen=True)
+class Terms:
+    """What is promised: calendar days of `zone`, working hours of `calendar`, or both: the earlier counts.
+
+    `at` is the word of another system, which goes before both.
+    """
+
+    zone: ZoneInfo
+    days: int = 0
+    hours: int = 0
+    calendar: Calendar | None = None
+    at: datetime | None = None
+
+
+class Times(NamedTuple):
+    """When the promise ends, and from when on little of it is left."""
+
+    due: datetime
+    risk: datetime
+
+
+def offered(service: Service, *, urgent: bool) -> Terms:
+    """What is promised to a case of this service that opens now."""
+    calendar = calendar_of(service.calendar.rules) if service.calendar else None
+    days = URGENT_DAYS if urgent else service.promise_days
+    return Terms(zone_of(service), days, service.promise_hours or 0, calendar)
+
+
+def times(terms: Terms, began_at: datetime, pauses: Iterable[Span] = ()) -> Times:
+    """When a promise that began at `began_at` ends, its clock having stood in `pauses`."""
+    stood = list(apart(pauses))
+    found = []
+    if terms.at or terms.days:
+        given = terms.at or _promised(began_at, terms.days, terms.zone)
+        due = given + sum((ended - began for began, ended in stood), timedelta())
+        found.append(Times(due, due - max((given - began_at) * RISK_SHARE, RISK_AT_LEAST)))
+    if terms.hours and terms.calendar and not terms.at:
+        hours, calendar = timedelta(hours=terms.hours), terms.calendar
+        whole = hours + sum((worktime.between(calendar, *pause) for pause in stood), timedelta())
+        notice = min(whole, max(hours * RISK_SHARE, RISK_AT_LEAST))
+        due = worktime.add(calendar, began_at, whole)
+        found.append(Times(due, worktime.add(calendar, began_at, whole - notice)))
+    return min(found)
+
+
+def give(case: Case, at: datetime) -> None:
+    """Promises the case what its service offers now: it opens, or turns out to be another service's."""
+    service = case.service
+    case.promise_days = service.promise_days
+    case.promise_hours = service.promise_hours
+    case.calendar, case.calendar_id = service.calendar, service.calendar_id
+    refresh(case, at)
+
+
+def word(case: Case) -> dict[str, Any]:
+    """What was promised, as the log says it: `days`, or `hours` with the SHA-256 of their calendar."""
+    told: dict[str, Any] = {"days": days(case)} if days(case) else {}
+    if case.promise_hours and case.calendar:
+        told |= {"hours": case.promise_hours, "calendar": case.calendar.sha256}
+    return told
+
+
+def days(case: Any) -> int:
+    """The calendar days that count for a case, or a row of one, as long as it is `urgent`; 0 for none."""
+    return URGENT_DAYS if case.urgent else int(case.promise_days)
 
 
 def given_elsewhere(due: datetime | None, opened_at: datetime, zone: ZoneInfo) -> datetime | None:
@@ -47,30 +114,36 @@ def zone_of(service: Service) -> ZoneInfo:
     return ZoneInfo(service.department.time_zone)
 
 
-def stood(pauses: list[Pause], now: datetime) -> timedelta:
+def stood(pauses: Iterable[Pause], now: datetime) -> timedelta:
     """How long the clock stood; a pause still open counts to `now`. Overlaps count once."""
-    total, reached = timedelta(), datetime.min.replace(tzinfo=UTC)
-    for began, ended in sorted((p.began_at, p.ended_at or now) for p in pauses):
-        total += max(timedelta(), ended - max(began, reached))
-        reached = max(reached, ended)
-    return total
+    return sum((ended - began for began, ended in apart(_spans(pauses, now))), timedelta())
+
+
+def apart(spans: Iterable[Span]) -> Iterator[Span]:
+    """The same time in spans that are in order and do not overlap."""
+    reached = datetime.min.replace(tzinfo=UTC)
+    for began, ended in sorted(spans):
+        if ended > max(began, reached):
+            yield max(began, reached), ended
+            reached = ended
 
 
 def refresh(case: Case, now: datetime) -> None:
-    """Derives the case's cached times again."""
-    given = case.promised_at or _promised(case.clock_from, case.promise_days, zone_of(case.service))
-    case.due_at = given + stood(case.pauses, now)
-    lead = max((case.due_at - case.clock_from) * RISK_SHARE, RISK_AT_LEAST)
-    case.risk_at = case.due_at - lead
+    """Derives the case's cached times again; a pause still open counts to `now`."""
+    case.due_at, case.risk_at = times(_given(case), case.clock_from, _spans(case.pauses, now))
+    case.standing = standing(case, now)
+    if now < case.risk_at:
+        case.warned = None  # it has time again: should that end, the log says so again
+
+
+def first_due(case: Case) -> datetime:
+    """When it would be due, had its clock never stood."""
+    return times(_given(case), case.clock_from).due
 
 
 def hurry(case: Case, now: datetime) -> None:
-    """Somebody is in danger: the case's promise becomes the short one, if it was longer."""
+    """Somebody is in danger: the short promise counts, as long as it is so."""
     case.urgent = True
-    case.promise_days = min(case.promise_days, URGENT_DAYS)
-    if case.promised_at:
-        soon = _promised(case.clock_from, case.promise_days, zone_of(case.service))
-        case.promised_at = min(case.promised_at, soon)
     refresh(case, now)
 
 
@@ -106,7 +179,7 @@ def run(case: Case, at: datetime) -> None:
 
 def standing(case: Case, now: datetime) -> str:
     """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
-    if case.state in (CLOSED, CANCELLED, MERGED):
+    if case.state not in OPEN:
         return "done"
     if case.state == WAITING:
         return "wait"
@@ -118,6 +191,19 @@ def standing(case: Case, now: datetime) -> str:
 def kept(case: Case, done_at: datetime) -> timedelta:
     """How early (positive) or late (negative) a closing was."""
     return case.due_at - done_at
+
+
+def _given(case: Case) -> Terms:
+    calendar = calendar_of(case.calendar.rules) if case.calendar else None
+    zone, hours = zone_of(case.service), case.promise_hours or 0
+    given = case.promised_at
+    if given and case.urgent:
+        given = min(given, _promised(case.clock_from, URGENT_DAYS, zone))
+    return Terms(zone, days(case), hours, calendar, given)
+
+
+def _spans(pauses: Iterable[Pause], now: datetime) -> list[Span]:
+    return [(pause.began_at, pause.ended_at or now) for pause in pauses]
 
 
 def _promised(began_at: datetime, days: int, zone: ZoneInfo) -> datetime:

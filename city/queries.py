@@ -1,4 +1,4 @@
-"""Reads for lists, the board, a crew's day and one case's story; public() is the one way out."""
+"""Reads for lists, a crew's day, one case's story; public() is the one way out. The board's: board.py."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, or_, select
+from sqlalchemy import Select, func, literal, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -32,7 +32,7 @@ RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
-    "reopen", "not fixed", "cancel",
+    "reopen", "fixed confirmed", "not fixed", "cancel",
 )  # fmt: skip
 
 
@@ -65,6 +65,7 @@ class Proof:
     kept: float  # seconds early; negative is late
     no_photo: str | None
     words: str = ""
+    reply: dict[str, str] = field(default_factory=dict)  # the ready reply's words, by language
     crew: str | None = None
     photos: list[str] = field(default_factory=list)
 
@@ -90,6 +91,8 @@ class Sight:
     steps: list[Step]
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
+    hourly: bool = False  # working hours were promised, so the hour counts
+    first_due: datetime | None = None  # before its clock stood
     metres: float | None = None
     # In the system that it was imported from: only where one case was asked for, and its place is exact.
     old_number: str = ""
@@ -157,14 +160,25 @@ def public_counts(
     return {group: (count, passed) for group, count, passed in rows}
 
 
+@dataclass(frozen=True)
+class Pin:
+    """What the map draws of a case. `names` are its service's, by language."""
+
+    number: str
+    lat: float
+    lon: float
+    standing: str
+    names: dict[str, str]
+
+
 def public_pins(
     s: Session, *, now: datetime, states: Sequence[str] = OPEN, group: str = "", limit: int = 1000
-) -> list["Pin"]:
+) -> list[Pin]:
     """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
     rows = s.execute(
         _published(states, group)
         .with_only_columns(
-            Case.number, Case.lat, Case.lon, _standing(now), Service.names, Service.precision_m
+            Case.number, Case.lat, Case.lon, standing_column(now), Service.names, Service.precision_m
         )
         .where(Case.lat.is_not(None), Case.lon.is_not(None))
         .order_by(Case.id.desc())
@@ -204,124 +218,6 @@ def _was_accepted(case: Case) -> bool:
     return (case.merged_from if case.state == MERGED else case.state) not in (NEW, CANCELLED)
 
 
-@dataclass(frozen=True)
-class View:
-    """A question to the queue, as the board's address carries it."""
-
-    state: str = ""  # a state, or "" for all open
-    standing: str = ""  # ok, risk, late, wait
-    group: str = ""
-    crew: str = ""  # a crew's id, "none", or ""
-    place: str = ""  # "none": only cases whose place nobody knows
-    review: str = ""  # "yes": only cases that somebody must look at, ended ones too
-    words: str = ""  # number, street, pole or words
-
-
-def queue(s: Session, view: View, *, now: datetime, limit: int = 500) -> tuple[list[Case], int]:
-    """The cases of a view, the most pressing first or the last to end, and how many there are in all."""
-    asked = select(Case).where(*_answers(view, now))
-    pressing = (Case.state == WAITING, Case.urgent.desc(), Case.due_at, Case.id)
-    newest = (func.coalesce(Case.closed_at, Case.opened_at).desc(), Case.id.desc())
-    rows = s.scalars(
-        asked.order_by(*(pressing if view.state in ("", *OPEN) else newest))
-        .limit(limit)
-        .options(
-            joinedload(Case.service).joinedload(Service.department),
-            joinedload(Case.asset),
-            selectinload(Case.assignments).joinedload(Assignment.crew),
-            joinedload(Case.twin),
-            selectinload(Case.reports),
-            selectinload(Case.pauses),
-        )
-    ).unique()
-    return list(rows), count(s, view, now=now)
-
-
-def count(s: Session, view: View, *, now: datetime) -> int:
-    """How many cases a view holds."""
-    return s.scalar(select(func.count()).select_from(Case).where(*_answers(view, now))) or 0
-
-
-@dataclass(frozen=True)
-class Pin:
-    """What the map draws of a case. `names` are its service's, by language."""
-
-    number: str
-    lat: float
-    lon: float
-    standing: str
-    names: dict[str, str]
-
-
-def points(s: Session, view: View, *, now: datetime) -> list[Pin]:
-    """Every case of a view whose place is known, however many there are."""
-    rows = s.execute(
-        select(Case.number, Case.lat, Case.lon, _standing(now), Service.names)
-        .join(Service, Service.code == Case.service_code)
-        .where(*_answers(view, now), Case.lat.is_not(None))
-        .order_by(Case.id)
-    )
-    return [Pin(*row) for row in rows]
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many open cases there are: by standing, by group of services, without a crew, without a place.
-
-    `marked` counts those that somebody must look at, ended ones too.
-    """
-
-    standings: dict[str, int]
-    groups: dict[str, int]
-    unassigned: int
-    unlocated: int
-    marked: int
-
-    @property
-    def open(self) -> int:
-        """All of them."""
-        return sum(self.groups.values())
-
-
-def tally(s: Session, *, now: datetime) -> Tally:
-    """Counts all open cases in one look."""
-    names = ("late", "risk", "ok", "wait")
-    rows = s.execute(
-        select(
-            Service.group,
-            func.count(),
-            func.count().filter(~_held().exists()),
-            func.count().filter(Case.lat.is_(None)),
-            *(func.count().filter(_stands(name, now)) for name in names),
-        )
-        .select_from(Case)
-        .join(Service, Service.code == Case.service_code)
-        .where(Case.state.in_(OPEN))
-        .group_by(Service.group)
-    ).all()
-    return Tally(
-        standings={name: sum(int(row[4 + i]) for row in rows) for i, name in enumerate(names)},
-        groups={row[0]: row[1] for row in rows},
-        unassigned=sum(row[2] for row in rows),
-        unlocated=sum(row[3] for row in rows),
-        marked=count(s, View(review="yes"), now=now),
-    )
-
-
-def crews(s: Session) -> list[tuple[Crew, int]]:
-    """Every crew by name, and how many cases it holds."""
-    held = select(Assignment.crew_id).where(Assignment.ended_at.is_(None)).subquery()
-    return [
-        (crew, count)
-        for crew, count in s.execute(
-            select(Crew, func.count(held.c.crew_id))
-            .outerjoin(held, held.c.crew_id == Crew.id)
-            .group_by(Crew.id)
-            .order_by(Crew.name)
-        )
-    ]
-
-
 def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
     """Which of the areas of these names hold the point."""
     found = s.execute(select(Area.name, Area.geometry).where(Area.name.in_(names)).order_by(Area.id))
@@ -331,7 +227,8 @@ def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
 def whole(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
     asked = _whole(select(Case)).options(
-        selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service))
+        joinedload(Case.tags),
+        selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service)),
     )
     return s.scalars(asked.where(Case.number == number)).unique().first()
 
@@ -358,7 +255,7 @@ def named(s: Session, words: str) -> Case | None:
 
 def by_old_number(s: Session, number: str) -> Case | None:
     """The case that had this number in the system it was imported from; None where two systems had it."""
-    there = s.scalars(select(Imported.case_id).where(_was_called(number.strip())).limit(2)).all()
+    there = s.scalars(select(Imported.case_id).where(was_called(number.strip())).limit(2)).all()
     return s.get(Case, there[0]) if len(there) == 1 else None
 
 
@@ -393,6 +290,42 @@ def root_of(s: Session, case: Case) -> Case:
     return case
 
 
+def was_called(number: str) -> Any:
+    """Whether an imported row bore this number over there, as it was typed or in capitals."""
+    return Imported.ref.in_((number, number.upper()))
+
+
+def standing_column(now: datetime) -> Any:
+    """promises.standing() as a column, for the map of strangers: it says the same as each case's own page.
+
+    The board reads Case.standing instead, which has indexes and is up to a minute old.
+    """
+    return when(*((stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
+
+
+def stands(standing: str, now: datetime) -> Any:
+    """promises.standing() as a condition; a test holds the two together."""
+    if standing == "wait":
+        return Case.state == WAITING
+    if standing == "done":
+        return Case.state.in_((CLOSED, CANCELLED, MERGED))
+    running = Case.state.in_([state for state in OPEN if state != WAITING])
+    return {
+        "late": running & (Case.due_at < now),
+        "risk": running & (Case.due_at >= now) & (Case.risk_at <= now),
+        "ok": running & (Case.risk_at > now),
+    }[standing]
+
+
+def family_of(s: Session, case_id: int) -> list[int]:
+    """The ids of the case and of all that were merged into it, and into those."""
+    family, reached = [case_id], [case_id]
+    while reached:
+        reached = list(s.scalars(select(Case.id).where(Case.merged_into_id.in_(reached))))
+        family += reached
+    return family
+
+
 def _published(states: Sequence[str] = (), group: str = "") -> Select[Case]:
     """The cases that strangers may know of; in any state unless `states` says which."""
     asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
@@ -405,6 +338,7 @@ def _whole(asked: Select[Case]) -> Select[Case]:
     return asked.options(
         joinedload(Case.service).joinedload(Service.department),
         joinedload(Case.asset),
+        joinedload(Case.calendar),
         selectinload(Case.reports).selectinload(Report.photos),
         selectinload(Case.assignments).joinedload(Assignment.crew),
         selectinload(Case.pauses),
@@ -458,6 +392,8 @@ def _sight(
         standing=promises.standing(case, now),
         wait_reason=promises.waits_for(case) if case.state == WAITING else None,
         owner=promises.owner_waited_for(case),
+        hourly=case.promise_hours is not None,
+        first_due=promises.first_due(case) if case.pauses else case.due_at,
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,
@@ -491,7 +427,8 @@ def _proof(case: Case, photos: list[str], *, open_words: bool) -> Proof | None:
     if not open_words:
         return Proof(done.outcome, done.done_at, early, done.no_photo)
     crew = done.crew.name if done.crew else None
-    return Proof(done.outcome, done.done_at, early, done.no_photo, done.words, crew, photos)
+    ready = done.reply["words"] if done.reply else {}
+    return Proof(done.outcome, done.done_at, early, done.no_photo, done.words, ready, crew, photos)
 
 
 def evidence(s: Session, case: Case, cycle: int) -> list[str]:
@@ -557,66 +494,9 @@ def _street_only(address: str) -> str:
     return re.sub(r"^\d+\S*\s+", "", address)
 
 
-def _answers(view: View, now: datetime) -> list[Any]:
-    """The conditions that a case of this view meets."""
-    met: list[Any] = []
-    if view.state:
-        met.append(Case.state == view.state)
-    elif not view.review:
-        met.append(Case.state.in_(OPEN))
-    if view.review:
-        met.append(Case.review.is_not(None))
-    if view.standing:
-        met.append(_stands(view.standing, now))
-    if view.group:
-        met.append(Case.service_code.in_(select(Service.code).where(Service.group == view.group)))
-    if view.crew == "none":
-        met.append(~_held().exists())
-    elif view.crew:
-        met.append(_held().where(Assignment.crew_id == int(view.crew)).exists())
-    if view.place == "none":
-        met.append(Case.lat.is_(None))
-    return met + [_mentions(word) for word in view.words.split()[:6]]
-
-
-def _held() -> Select[int]:
-    return select(Assignment.id).where(Assignment.case_id == Case.id, Assignment.ended_at.is_(None))
-
-
-def _standing(now: datetime) -> Any:
-    return when(*((_stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
-
-
-def _stands(standing: str, now: datetime) -> Any:
-    """promises.standing() as a condition; a test holds the two together."""
-    if standing == "wait":
-        return Case.state == WAITING
-    if standing == "done":
-        return Case.state.in_((CLOSED, CANCELLED, MERGED))
-    running = Case.state.in_([state for state in OPEN if state != WAITING])
-    return {
-        "late": running & (Case.due_at < now),
-        "risk": running & (Case.due_at >= now) & (Case.risk_at <= now),
-        "ok": running & (Case.risk_at > now),
-    }[standing]
-
-
-def _mentions(word: str) -> Any:
-    like = f"%{word.replace('%', '').replace('_', '')}%"
-    told = select(Report.id).where(Report.case_id == Case.id, Report.words.ilike(like)).exists()
-    called = Case.id.in_(select(Imported.case_id).where(_was_called(word)))
-    by_asset = Case.asset.has(number=word.upper())
-    return or_(Case.number.ilike(like), Case.address.ilike(like), told, by_asset, called)
-
-
-def _was_called(number: str) -> Any:
-    return Imported.ref.in_((number, number.upper()))
-
-
 def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:
-    """The cases with these numbers, in their order, with all that a row or a card shows."""
-    asked = _whole(select(Case)).options(joinedload(Case.twin))
-    found = s.scalars(asked.where(Case.number.in_(numbers))).unique()
+    """The cases with these numbers, in their order, with all that a card shows."""
+    found = s.scalars(_whole(select(Case)).where(Case.number.in_(numbers))).unique()
     by_its_number = {case.number: case for case in found}
     return [by_its_number[number] for number in dict.fromkeys(numbers) if number in by_its_number]
 
@@ -631,6 +511,11 @@ def numbers(s: Session, ids: Collection[int]) -> dict[int, str]:
 def crew(s: Session, crew_id: int) -> Crew | None:
     """The crew with this id."""
     return s.get(Crew, crew_id)
+
+
+def crew_names(s: Session) -> dict[int, str]:
+    """What every crew is called, by its id."""
+    return {row.id: row.name for row in s.execute(select(Crew.id, Crew.name))}
 
 
 def names(s: Session, actors: Collection[str]) -> dict[str, str]:

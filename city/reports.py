@@ -1,4 +1,4 @@
-"""What residents tell: taking a report, the secret link to it, "not fixed", and erasing it."""
+"""What residents tell: taking a report, the secret link to it, the news about it, and erasing it."""
 
 import hashlib
 import hmac
@@ -13,15 +13,26 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import assets, cases, erasures, events, geo, locks, people, photos, places, promises, stores
+from city import (
+    assets,
+    cases,
+    erasures,
+    events,
+    geo,
+    heads,
+    locks,
+    people,
+    photos,
+    places,
+    promises,
+    search,
+    stores,
+)
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
-    CLOSED,
     MAX_WORDS,
     OPEN,
-    REOPEN_DAYS,
-    REOPENINGS_BEFORE_SUPERVISOR,
     Refused,
     may,
 )
@@ -35,7 +46,6 @@ from city.schema import (
     Event,
     EventDetail,
     Message,
-    NotFixed,
     Photo,
     Report,
     SecretLink,
@@ -118,6 +128,7 @@ def take(
     if joined and telling.danger and not case.urgent:
         promises.hurry(case, at)
     if joined:
+        heads.grown(s, case, at=at)
         cases.touched(s, case)
     elif _is_anothers(s, case, telling):
         cases.wait(s, case, "utility", by=people.THE_SYSTEM, at=at, origin=origin)
@@ -207,6 +218,7 @@ def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime
     row.asked_at = at
     s.add(row)
     s.flush()
+    search.note(s, report.case_id)
     events.record(
         s, cases.subject(report.case), "subscribe", by=people.reporter(report.id), at=at,
         facts={"report": report.number, "subscription": row.id},
@@ -251,62 +263,6 @@ def stopped_here(s: Session, subscription: Subscription) -> bool:
     return own[-1:] == ["stop news"]
 
 
-def not_fixed(
-    s: Session,
-    report: Report,
-    *,
-    by: Actor,
-    at: datetime,
-    words: str = "",
-    key: str,
-    token: str,
-    origin: str = "live",
-) -> str:
-    """A resident says that the closed case is not mended. Returns what it led to.
-
-    `reopened` once within 14 days of that person's notice; `joined` where it lives again already;
-    `review` from the third time on; `new case` later than that, linked to the old one.
-    Raises Refused `wrong_state` where the case ended otherwise than closed.
-    """
-    if len(words) > MAX_WORDS:
-        raise Refused("words_too_long", most=MAX_WORDS)
-    case = cases.root_of(s, report.case)
-    locks.lock(s, case)
-    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
-    about = (NotFixed.report_id == report.id, NotFixed.case_id == case.id, NotFixed.cycle == cycle)
-    said = s.scalars(select(NotFixed).where(*about)).first()
-    if said:
-        return said.led_to
-    if case.state != CLOSED and (cycle < 1 or case.state not in OPEN):
-        raise Refused("wrong_state", move="reopen", state=case.state)
-    led_to = _led_to(s, case, report, at)
-    s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
-    events.record(
-        s, cases.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
-        words={"words": words} if words else None, origin=origin,
-    )  # fmt: skip
-    if led_to == "reopened":
-        cases.reopen(s, case, by=by, at=at, words=words, origin=origin)
-    elif led_to == "review":
-        cases.ask_supervisor(s, case, by=by, at=at, words=words)
-    elif led_to == "new case":
-        _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
-    return led_to
-
-
-def told_at(s: Session, report: Report, case: Case) -> datetime | None:
-    """When the reporter was told of the last closing; where nobody wrote, when the case was closed."""
-    if not case.closures:
-        return None
-    closed_at = case.closures[-1].closed_at
-    sent = s.scalar(
-        select(func.max(Message.sent_at))
-        .join(Subscription, Subscription.id == Message.subscription_id)
-        .where(Subscription.report_id == report.id, Message.kind == "closed", Message.sent_at >= closed_at)
-    )
-    return sent or closed_at
-
-
 def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
@@ -343,6 +299,7 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
         link.revoked_at = at
     _forget_subscriptions(s, report)
     seqs = _forget_details(s, report)
+    search.forget(s, report.case_id)
     events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
     cases.touched(s, report.case)  # its words stand on the phones of a crew
     gone: list[str] = []
@@ -450,42 +407,8 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     )  # fmt: skip
     s.add(report)
     s.flush()
+    search.note(s, case.id)
     return report
-
-
-def _led_to(s: Session, case: Case, report: Report, at: datetime) -> str:
-    if case.state != CLOSED:
-        return "joined"
-    told = told_at(s, report, case)
-    if told is None or at > told + timedelta(days=REOPEN_DAYS):
-        return "new case"
-    return "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
-
-
-def _told_anew(
-    s: Session,
-    report: Report,
-    old: Case,
-    *,
-    by: Actor,
-    at: datetime,
-    words: str,
-    key: str,
-    token: str,
-    origin: str,
-) -> None:
-    place = None
-    if old.lat is not None and old.lon is not None:
-        place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
-    telling = Telling(key, old.service_code, "web", report.lang, words, place)
-    again = take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
-    for known in report.subscriptions:
-        s.add(
-            Subscription(
-                report_id=again.id, email=known.email, lang=known.lang, asked_at=at,
-                confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
-            )
-        )  # fmt: skip
 
 
 def _forget_subscriptions(s: Session, report: Report) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Text,
     UniqueConstraint,
@@ -24,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
+
+from city.lifecycle import MANY
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -82,6 +85,15 @@ class Department(Base):
     time_zone: Mapped[str] = mapped_column(String(40))  # in which its days begin and end
 
 
+class Calendar(Base):
+    """When somebody works, as a version of the city file had it. Never changed: promises count by it."""
+
+    __tablename__ = "calendars"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)  # of the rules
+    rules: Mapped[str]  # calendars.written()
+
+
 class Service(Base):
     """A kind of problem the city handles; the default of its group stands for the tile itself."""
 
@@ -93,7 +105,9 @@ class Service(Base):
     is_default: Mapped[bool] = mapped_column(default=False)
     position: Mapped[int]
     department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"))
-    promise_days: Mapped[int]  # calendar days
+    promise_days: Mapped[int]  # calendar days; 0 where working hours are promised
+    promise_hours: Mapped[int | None]  # of `calendar`
+    calendar_id: Mapped[int | None] = mapped_column(ForeignKey("calendars.id"))
     questions: Mapped[list[Any]] = mapped_column(default=list)  # {code, datatype, required, words, values}
     asset_kind: Mapped[str | None]  # pole, tree, basket
     precision_m: Mapped[int] = mapped_column(default=0)  # how exactly strangers see the place
@@ -102,7 +116,9 @@ class Service(Base):
     hazard: Mapped[dict[str, Any] | None]  # what a crew must mind there, by language
     # How many times as often as the city's others its cases turn out to be told already; duplicates.py's.
     often: Mapped[float] = mapped_column(default=1.0)
+    many: Mapped[int] = mapped_column(default=MANY)  # so many people's reports raise a case's priority
     department: Mapped[Department] = relationship()
+    calendar: Mapped[Calendar | None] = relationship()
 
 
 class Owner(Base):
@@ -173,9 +189,7 @@ class Asset(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     number: Mapped[str] = mapped_column(String(40), index=True)
-    source_id: Mapped[str | None] = mapped_column(
-        String(80)
-    )  # what the register calls it, whatever its number
+    source_id: Mapped[str | None] = mapped_column(String(80))  # the register's name, whatever its number
     owner: Mapped[str] = mapped_column(String(80), default="")  # as the register names it; empty is the city
     lat: Mapped[float]
     lon: Mapped[float]
@@ -332,6 +346,7 @@ class Device(Base):
     seen_at: Mapped[datetime]  # its last exchange, to within some minutes
     release: Mapped[str] = mapped_column(String(80), default="")  # of the app, as it said then
     waiting: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what it still held: ops, photos, oldest
+    pack: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the receipt of its pack: sync/devices.py
     revoked_at: Mapped[datetime | None]
 
 
@@ -368,7 +383,11 @@ class Counter(Base):
 
 
 class Case(Base):
-    """The thing to be mended. `due_at` and `risk_at` are caches of promises.py."""
+    """The thing to be mended. `due_at` and `risk_at` are caches of promises.py.
+
+    The last columns are kept.py's, and say how the case stands as the board reads it: its promise and rank in
+    the queue, the crew that has it now, where it lies, and as what it is counted in cell_counts.
+    """
 
     __tablename__ = "cases"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -388,10 +407,15 @@ class Case(Base):
     origin: Mapped[str] = mapped_column(String(10), default="live")
     opened_at: Mapped[datetime]
     clock_from: Mapped[datetime]  # the first Report, that of a case merged into this one included
-    promise_days: Mapped[int]  # as promised then: a city file that changes later moves no given word
-    promised_at: Mapped[datetime | None]  # by another system, to the instant: it goes before promise_days
+    # As promised then: a city file that changes later moves no given word. Of days and hours, the earlier.
+    promise_days: Mapped[int]  # without danger; 0 where only working hours were promised
+    promise_hours: Mapped[int | None]  # of `calendar`
+    calendar_id: Mapped[int | None] = mapped_column(ForeignKey("calendars.id"))
+    promised_at: Mapped[datetime | None]  # by another system, to the instant: it goes before days and hours
     due_at: Mapped[datetime] = mapped_column(index=True)
     risk_at: Mapped[datetime]
+    # What the log has said of its promise in this cycle: deadlines.py's. None: nothing.
+    warned: Mapped[str | None] = mapped_column(String(10))
     closed_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))
     follow_on: Mapped[bool] = mapped_column(default=False)  # made safe; the lasting repair is still owed
@@ -406,17 +430,110 @@ class Case(Base):
     twin_id: Mapped[int | None] = mapped_column(
         ForeignKey("cases.id", ondelete="SET NULL"), index=True
     )  # the case that it probably repeats
+    raised: Mapped[bool] = mapped_column(default=False)  # goes before others of its kind
+    standing: Mapped[str] = mapped_column(String(4), default="ok")  # ok, risk, late, wait, done
+    rank: Mapped[int] = mapped_column(SmallInteger, default=2)  # 0 goes first; kept.RANKS
+    crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))
+    area_id: Mapped[int | None] = mapped_column(ForeignKey("areas.id", ondelete="SET NULL"))
+    quad: Mapped[int | None] = mapped_column(BigInteger)  # geo.quad() of its place
+    counted: Mapped[list[Any] | None]  # what the counts hold of it; None while it is in none of them
     service: Mapped[Service] = relationship()
+    calendar: Mapped[Calendar | None] = relationship()
     twin: Mapped["Case | None"] = relationship(foreign_keys=[twin_id], remote_side=[id])
     asset: Mapped[Asset | None] = relationship()
     reports: Mapped[list["Report"]] = relationship(back_populates="case", order_by="Report.id")
     assignments: Mapped[list["Assignment"]] = relationship(order_by="Assignment.id")
     pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")
     closures: Mapped[list["Closure"]] = relationship(order_by="Closure.id")
+    tags: Mapped[list["CaseTag"]] = relationship(order_by="CaseTag.tag", cascade="all, delete-orphan")
 
 
 # What was told at a spot of late, by whoever looks for duplicates.
 Index("ix_cases_cell_opened_at", Case.cell, Case.opened_at)
+# The board reads open cases only, of which there are a tenth or less: small indexes, in the queue's order.
+IS_OPEN = text("rank < 4")
+for _name, *_columns in (
+    ("queue", Case.rank, Case.due_at, Case.id),
+    ("standing", Case.standing, Case.rank, Case.due_at, Case.id),
+    ("crew", Case.crew_id, Case.rank, Case.due_at, Case.id),
+    ("service", Case.service_code, Case.rank, Case.due_at, Case.id),
+    ("area", Case.area_id, Case.rank, Case.due_at, Case.id),
+    ("state", Case.state, Case.rank, Case.due_at, Case.id),
+    ("opened", Case.opened_at, Case.id),
+    ("number", Case.number, Case.id),
+    ("quad", Case.quad),
+    # The sweeper's: what becomes at risk or late, and what the log has not said yet.
+    ("risk", Case.standing, Case.risk_at),
+    ("due", Case.standing, Case.due_at),
+    ("warned", Case.warned, Case.standing, Case.due_at),
+):
+    Index(f"ix_cases_open_{_name}", *_columns, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
+_HAS_ENDED = text("rank = 4")
+for _column in (Case.closed_at, Case.opened_at):
+    Index(
+        f"ix_cases_ended_{_column.key.removesuffix('_at')}", Case.state, _column, Case.id,
+        sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED,
+    )  # fmt: skip
+# Those of them that no map shows: a view of ended cases says how many, and leads to them.
+_NOWHERE = text("rank = 4 AND quad IS NULL")
+Index(
+    "ix_cases_ended_nowhere", Case.state, Case.closed_at, Case.id,
+    sqlite_where=_NOWHERE, postgresql_where=_NOWHERE,
+)  # fmt: skip
+
+
+class CellCount(Base):
+    """How many open cases of a standing lie in a cell: all of them, or of a service, state, crew or area.
+
+    `quad` is geo.quad() at kept.CELL_ZOOM, two bits less a zoom; -1 is for those of which nobody knows where
+    they are, -2 for all of them together. `lat` and `lon` are sums of millionths of a degree, so that a
+    cluster stands where its cases do.
+    """
+
+    __tablename__ = "cell_counts"
+    facet: Mapped[str] = mapped_column(String(8), primary_key=True)
+    value: Mapped[str] = mapped_column(String(40), primary_key=True)
+    quad: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    standing: Mapped[str] = mapped_column(String(4), primary_key=True)
+    n: Mapped[int]
+    lat: Mapped[int] = mapped_column(BigInteger)
+    lon: Mapped[int] = mapped_column(BigInteger)
+
+
+# The few that stand for no cell: lists that want no map read these alone.
+_NO_CELL = text("quad < 0")
+Index(
+    "ix_cell_counts_totals", CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing,
+    sqlite_where=_NO_CELL, postgresql_where=_NO_CELL,
+)  # fmt: skip
+
+
+class CaseWords(Base):
+    """What a case is found by: search.py writes it, and the indexes of both databases follow by themselves.
+
+    `street` is its address by the name of the street, house numbers last: in that order people drive.
+    """
+
+    __tablename__ = "case_words"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
+    open: Mapped[bool]  # its index is a tenth of that of the ended ones, and asked far more often
+    words: Mapped[str]
+    street: Mapped[str]
+
+
+Index("ix_case_words_street", CaseWords.open, CaseWords.street, CaseWords.case_id)
+
+
+class SavedView(Base):
+    """An address of the board that a person saved under a name, as `args`. Shared ones are everybody's."""
+
+    __tablename__ = "saved_views"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
+    name: Mapped[str]
+    args: Mapped[dict[str, Any]]
+    shared: Mapped[bool] = mapped_column(default=False, index=True)
+    made_at: Mapped[datetime]
 
 
 class ToldApart(Base):
@@ -425,6 +542,57 @@ class ToldApart(Base):
     __tablename__ = "told_apart"
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
     other_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, index=True)
+
+
+class CaseTag(Base):
+    """A word that staff put on a case, folded: see tags.py."""
+
+    __tablename__ = "case_tags"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
+Index("ix_case_tags_tag_case_id", CaseTag.tag, CaseTag.case_id)
+
+
+class Batch(Base):
+    """One act on many cases at once. `digest` says of what form it came: sent twice, it is done once."""
+
+    __tablename__ = "batches"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    at: Mapped[datetime]
+    act: Mapped[str] = mapped_column(String(20))  # batches.ACTS
+    what: Mapped[dict[str, Any]]  # crew, reason, outcome, tag, into; no words of anybody
+    done: Mapped[int] = mapped_column(default=0)
+    same: Mapped[int] = mapped_column(default=0)  # how many were so already
+    refused: Mapped[list[Any]] = mapped_column(default=list)  # [number, code, facts]
+    undone_at: Mapped[datetime | None]
+    undone_by_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
+    left: Mapped[list[Any]] = mapped_column(default=list)  # numbers that had moved on when it was undone
+
+
+Index("ix_batches_person_id_at", Batch.person_id, Batch.at)
+
+
+class BatchItem(Base):
+    """A case that a batch changed: its version afterwards, and how it was, for undoing."""
+
+    __tablename__ = "batch_items"
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    version: Mapped[int]
+    was: Mapped[dict[str, Any]]  # city/batches.py writes and reads it
+
+
+class Looking(Base):
+    """Somebody at a desk who has a case before them, to within some seconds."""
+
+    __tablename__ = "looking"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    seen_at: Mapped[datetime]
 
 
 class Report(Base):
@@ -566,6 +734,7 @@ class Closure(Base):
     outcome: Mapped[str] = mapped_column(String(20))
     no_photo: Mapped[str | None] = mapped_column(String(20))
     words: Mapped[str] = mapped_column(default="")
+    reply: Mapped[dict[str, Any] | None]  # the ready reply that was meant: {code, policy, words}
     crew_id: Mapped[int | None] = mapped_column(ForeignKey("crews.id"))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
     done_at: Mapped[datetime]  # by the device, bounded by assignment and receipt
@@ -734,6 +903,7 @@ class Message(Base):
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     kind: Mapped[str] = mapped_column(String(20))  # receipt, closed, reopened
+    closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None] = mapped_column(index=True)  # null once sent or given up
     sent_at: Mapped[datetime | None]

@@ -45,7 +45,9 @@ def read(words: str) -> Whereabouts:
         return Whereabouts(near[1], "", BESIDE_METRES, exact=False)
     if far := re.fullmatch(r"about (\d+) m from (.+)", words):
         return Whereabouts(far[2], "", float(far[1]), exact=False)
-    name, _, other = words.partition(" at ")
+    name, at, other = words.partition(" at ")
+    if not at:
+        return Whereabouts(words)
     return Whereabouts(words) if numbered(words) and not parse(name).type else Whereabouts(name, other)
 
 

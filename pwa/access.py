@@ -43,6 +43,7 @@ ANYBODY: Final = ("anybody",)
 DOORS: Final[dict[str, tuple[str, ...]]] = {
     "shell": ANYBODY,
     "resident": ANYBODY,
+    "verdict": ANYBODY,  # by the report's own link
     "place": ANYBODY,
     "cases": ANYBODY,
     "collection": ANYBODY,
@@ -52,9 +53,9 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
     "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal
     "dispatch": BOARD,
+    "tiles": BOARD,
     "dispatch.accept": MOVES["accept"].roles,
     "dispatch.assign": MOVES["assign"].roles,
-    "dispatch.assign_several": MOVES["assign"].roles,
     "dispatch.unassign": MOVES["unassign"].roles,
     # Crews move their jobs from the phone; on the board these are the dispatcher's.
     "dispatch.wait": (DISPATCHER,),
@@ -71,7 +72,13 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
+    "live": BOARD,
+    "crews": BOARD,
+    "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
+    "view.table": (DISPATCHER, SUPERVISOR),
     "redaction": ACTS["redact"],
+    # Each act by its own rule, which the verb knows.
+    "batch": (DISPATCHER, SUPERVISOR, CALL_TAKER),
     "fieldwork": ACTS["review"],
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),

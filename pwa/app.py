@@ -12,6 +12,7 @@ from flask_babel import Babel
 from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from city import db, developing, restoring, stores
 from city.settings import Settings, read
@@ -19,15 +20,21 @@ from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.pages import (
     account,
     admin,
+    batch,
     cases,
     collection,
     crew,
+    crews,
     dispatch,
     fieldwork,
+    live,
     phones,
     place,
     redaction,
     resident,
+    tiles,
+    verdict,
+    view,
 )
 from pwa.pages import photos as photo_pages
 from sync import routes as sync_routes
@@ -41,6 +48,15 @@ CONTENT_SECURITY_POLICY = (
 )
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
 MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
+
+
+class Natural(IntegerConverter):
+    """`<natural:…>` in an address: a number that a database can keep. Another is no page, however long."""
+
+    regex = "[0-9]{1,10}"
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=2**31 - 1)
 
 
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> Flask:
@@ -70,6 +86,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         held.now = now
     held.looked_at = held.now()
     app.extensions["cityline"] = held
+    app.url_map.converters["natural"] = Natural
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))
@@ -87,12 +104,18 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
 
     app.register_blueprint(shell.bp)
     app.register_blueprint(resident.bp)
+    app.register_blueprint(verdict.bp)
     app.register_blueprint(place.bp)
     app.register_blueprint(cases.bp)
     app.register_blueprint(collection.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(dispatch.bp)
+    app.register_blueprint(view.bp)
+    app.register_blueprint(live.bp)
+    app.register_blueprint(crews.bp)
+    app.register_blueprint(tiles.bp)
+    app.register_blueprint(batch.bp)
     app.register_blueprint(redaction.bp)
     app.register_blueprint(crew.bp)
     app.register_blueprint(admin.bp)

@@ -23,7 +23,7 @@ from city import boots, cityfile, db, disk, events, logins, people, policies, re
 from city.lifecycle import Refused
 from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import keeping
+from pwa import keeping, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
@@ -213,7 +213,7 @@ def device_list() -> None:
     """Lists the phones: id, person, last exchange, what waits on it, release of the app, whether revoked."""
     from sync import devices
 
-    with db.reading(db.connect(_settings().database_url)) as s:
+    with db.reading(_connect(_settings())) as s:
         for phone, person in devices.of_crews(s):
             waits = f"{phone.waiting.get('ops') or 0} entries, {phone.waiting.get('photos') or 0} photos"
             state = "  revoked" if phone.revoked_at else ""
@@ -390,7 +390,7 @@ def audit() -> None:
 @audit.command("root")
 def audit_root() -> None:
     """Prints what to keep elsewhere: the newest root and the last line of every subject."""
-    with db.reading(db.connect(_settings().database_url)) as s:
+    with db.reading(_connect(_settings())) as s:
         for line in events.root_file(s):
             click.echo(line)
 
@@ -405,7 +405,7 @@ def audit_verify(kept: str | None) -> None:
         lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
         raise click.ClickException(f"{kept} cannot be read: {unread}") from unread
-    with db.reading(db.connect(_settings().database_url)) as s:
+    with db.reading(_connect(_settings())) as s:
         faults = events.verify(s, lines)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
     for fault in faults:
@@ -414,7 +414,8 @@ def audit_verify(kept: str | None) -> None:
     sys.exit(1 if faults else 0)
 
 
-for command in (keeping.make, keeping.restore, keeping.examine):
+config.add_command(trying.rehearse)
+for command in (keeping.make, keeping.restore, keeping.examine, keeping.recount):
     cli.add_command(command)
 
 
@@ -464,8 +465,14 @@ def _settings() -> Settings:
 
 def _engine(settings: Settings) -> Engine:
     """For whoever may write: the start is noted first, by which phones notice a database that went back."""
-    engine = db.connect(settings.database_url)
+    engine = _connect(settings)
     boots.boot(engine, datetime.now(UTC))
+    return engine
+
+
+def _connect(settings: Settings) -> Engine:
+    engine = db.connect(settings.database_url)
+    click.get_current_context().call_on_close(engine.dispose)  # however the command ends
     return engine
 
 
@@ -500,7 +507,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
 
     began = time.monotonic()
     click.echo("Building the demo city …")
-    engine = db.connect(settings.database_url)
+    engine = _connect(settings)
     demo.fill(engine, settings, count, seed)
     engine.dispose()
     _draw_basemap(settings)
@@ -510,7 +517,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
 def _draw_basemap(settings: Settings) -> int:
     from city import basemap
 
-    engine = db.connect(settings.database_url)
+    engine = _connect(settings)
     with db.reading(engine) as s:
         tiles = basemap.build(s, settings.basemap)
     engine.dispose()
@@ -525,7 +532,7 @@ def _pair(option: str, value: str) -> tuple[str, str]:
 
 
 def _announce(settings: Settings, address: str) -> None:
-    with db.reading(db.connect(settings.database_url)) as s:
+    with db.reading(_connect(settings)) as s:
         invented = people.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
         lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]
@@ -547,8 +554,13 @@ def _announce(settings: Settings, address: str) -> None:
 def _asked_to_stop() -> threading.Event:
     """Set by Ctrl-C or a polite kill. Asked for before any child starts, so that none is left behind."""
     asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        # Not from here: what was interrupted may hold the lock of the event, and would never let go of it.
+        threading.Thread(target=asked.set).start()
+
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: asked.set())
+        signal.signal(name, ask)
     return asked
 
 

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, g, make_response, render_template, request
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
@@ -34,13 +35,47 @@ def words(refused: Refused | BadPhoto) -> str:
             "This case is %(state)s now, so that cannot be done.", state=_lower(facts.get("state"))
         ),
         "not_your_job": _("This job is not with your crew any more."),
+        "unknown_reply": _("The city file has no such ready reply any more. Choose another, or write it."),
+        "reply_misfits": _("That ready reply is for another outcome or service. Choose one that fits."),
+        "not_that_closing": _("Something happened to this case meanwhile. Look at how it is now."),
         "evidence_missing": _("Add a photo, or say why there is none."),
         "choose_crew": _("Two crews are at work. Choose the one that goes on."),
         "merge_cycle": _("These two are the same case already."),
         "merge_private": _("The other case is private: whoever reported this one would read it."),
         "others_joined": _("Others have joined this report, so it cannot be withdrawn."),
         "empty_note": _("Write the note first."),
+        "view_unnamed": _("Give the view a name first."),
+        "view_name_long": _(
+            "That name is too long. Keep it under %(most)s letters.", most=facts.get("most", 0)
+        ),
+        "too_many_views": _(
+            "You have saved %(most)s views already. Remove one first.", most=facts.get("most", 0)
+        ),
+        "too_many_shared": _(
+            "%(most)s views are shared already. A supervisor can remove one.", most=facts.get("most", 0)
+        ),
         "unknown_value": _("Choose one of the answers on the page."),
+        "unknown_number": _("There is no case with that number."),
+        "nothing_chosen": _("Select cases first."),
+        "too_many_cases": _(
+            "That is %(asked)s cases. %(most)s can be changed at once: choose fewer by a view or on the map.",
+            asked=_many(facts.get("asked")),
+            most=_many(facts.get("most")),
+        ),
+        "too_many_to_merge": _(
+            "That is %(asked)s cases. %(most)s can be merged at once: choose fewer by a view or on the map.",
+            asked=_many(facts.get("asked")),
+            most=_many(facts.get("most")),
+        ),
+        "batch_refused": _("Nothing was done, because these cannot be changed so:"),
+        "unknown_batch": _("That is forgotten by now: it was done more than a day ago."),
+        "undone_already": _("That was undone already. Nothing has changed."),
+        "too_late_to_undo": _("That can be undone for half an hour. It was longer ago."),
+        "bad_shape": _("That is no shape on the map. Draw it again, around the cases."),
+        "no_place": _("Nobody knows where that case is, so nothing is near it."),
+        "no_area": _("That case lies in no neighborhood that the city has a map of."),
+        "bad_tag": _("A tag has 1 to %(most)s letters.", most=facts.get("most", 40)),
+        "too_many_tags": _("This case has %(most)s tags already.", most=facts.get("most", 20)),
         "unknown_service": _("Choose what it is."),
         "unknown_case": _("That case cannot be joined any more. Send yours as a new one."),
         "erased": _("This report was erased, so it is not taken again."),
@@ -84,6 +119,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "changed_meanwhile": _(
             "Somebody else changed this meanwhile. Look at what it is now, and save again."
         ),
+        "overtaken": _("Nothing was done: this case changed while you had it open."),
         "shut_out": _("Let this person in again first."),
         "empty_name": _("Write a name first."),
         "known_crew": _("There is a crew of that name already."),
@@ -174,6 +210,10 @@ def _broken(fault: Exception) -> Response:
     return page(
         500, _("Something broke on our side"), _("Nothing was lost. Try again in a minute, or call 311.")
     )
+
+
+def _many(number: object) -> str:
+    return format_decimal(number) if isinstance(number, int) else ""
 
 
 def _lower(code: str | None) -> str:

@@ -1,13 +1,19 @@
 """How times, promises and names read in the visitor's language and the city's time zone."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache, lru_cache, wraps
+from typing import Any, TypeVar
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
+from babel.numbers import format_decimal
 from flask import Flask
-from flask_babel import get_locale, ngettext
+from flask_babel import get_locale, get_translations, ngettext
 from flask_babel import gettext as _
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 from city import promises, whereabouts
 from city.cityfile import Owner
@@ -15,18 +21,33 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
 
 NBSP = "\u00a0"
+_Words = TypeVar("_Words")
 
 
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
-        t=said, day=day, clock=clock, moment=moment, promise=promise, outcome=outcome, metres=metres,
+        t=said, day=day, clock=clock, moment=moment, promise=promise, by=by,
+        first_promised=first_promised, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
-        role_does=role_does, letter=letter,
+        role_does=role_does, letter=letter, figure=figure,
     )  # fmt: skip
+    app.jinja_env.globals["_"] = _gettext
+
+
+@pass_eval_context
+def _gettext(page: EvalContext, text: str, /, **facts: Any) -> str:
+    """gettext() for templates, which say some hundred words a page: each is looked up once a language."""
+    return _words(text, get_locale(), page.autoescape) % facts
+
+
+@cache
+def _words(text: str, _locale: Locale | None, escapes: bool) -> str:
+    told = get_translations().ugettext(text)
+    return Markup(told) if escapes else told  # noqa: S704 translators are ours
 
 
 def said(names: dict[str, str]) -> str:
@@ -87,7 +108,22 @@ def promise(case: Any) -> str:
         return ngettext("Late by %(num)d day", "Late by %(num)d days", late.days)
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
-    return _("By %(day)s", day=day(case.due_at))
+    return _("By %(day)s", day=by(case))
+
+
+def by(case: Any) -> str:
+    """The day that is promised: "Thu 26 Nov"; with its hour where working hours are."""
+    due = case.due_at
+    return _("%(day)s, %(time)s", day=day(due), time=clock(due)) if _is_hourly(case) else day(due)
+
+
+def first_promised(case: Any) -> str:
+    """The day that was promised at first, where it moved since because the clock stood; otherwise empty."""
+    was = case.first_due or case.due_at if hasattr(case, "first_due") else promises.first_due(case)
+    moved = case.due_at - was >= timedelta(minutes=1) if _is_hourly(case) else day(was) != day(case.due_at)
+    if not moved:
+        return ""
+    return _("%(day)s, %(time)s", day=day(was), time=clock(was)) if _is_hourly(case) else day(was)
 
 
 def owner(case: Any) -> Owner | None:
@@ -111,13 +147,8 @@ def waits_for(code: str | None, owner: str = "") -> str:
 
 def outcome(code: str | None) -> str:
     """An outcome as residents read it."""
-    words = {
-        "fixed": _("Fixed"),
-        "not found": _("Looked, nothing found"),
-        "not ours": _("Not the city's to fix"),
-        "no action": _("Closed without work"),
-    }
-    return words.get(code or "", _("Closed"))
+    words = _outcomes()
+    return words.get(code or "") or words[""]
 
 
 def left(case: Any) -> str:
@@ -153,17 +184,7 @@ def early(seconds: float) -> str:
 
 def state(code: str) -> str:
     """A state as staff read it."""
-    words = {
-        "new": _("New"),
-        "accepted": _("Accepted"),
-        "assigned": _("Assigned"),
-        "underway": _("Underway"),
-        "waiting": _("Waiting"),
-        "closed": _("Closed"),
-        "merged": _("Merged"),
-        "cancelled": _("Cancelled"),
-    }
-    return words.get(code, code)
+    return _states().get(code, code)
 
 
 def step(kind: str) -> str:
@@ -187,6 +208,10 @@ def step(kind: str) -> str:
         "close": _("Closed"),
         "reopen": _("Opened again"),
         "not fixed": _("A resident says: not fixed"),
+        "fixed confirmed": _("A resident says: fixed"),
+        "at risk": _("Little of the promise is left"),
+        "late": _("The promise was not kept"),
+        "escalate": _("Late for too long: a supervisor is asked to look"),
         "review": _("A supervisor looks at it"),
         "reviewed": _("Looked at"),
         "merge": _("Merged into another case"),
@@ -196,6 +221,11 @@ def step(kind: str) -> str:
         "tell apart": _("Told apart from a case that looks alike"),
         "one again": _("May be one with a case that looks alike"),
         "cancel": _("Withdrawn"),
+        "undo batch": _("What was done to several at once was undone"),
+        "raise priority": _("Goes before others"),
+        "lower priority": _("Waits for its turn again"),
+        "tag": _("Tag put on"),
+        "untag": _("Tag taken off"),
         "note": _("Note"),
         "show": _("Words and photos made public"),
         "hide": _("Words and photos hidden again"),
@@ -231,27 +261,25 @@ def photo_fault(code: str) -> str:
 
 def standing(code: str) -> str:
     """How a promise stands, in the words beside its colour and shape."""
-    words = {"late": _("Late"), "risk": _("At risk"), "ok": _("On time"), "wait": _("Waiting")}
-    return words.get(code, "")
+    return _standings().get(code, "")
+
+
+def without_place(count: str) -> str:
+    """How many cases of a view have no place."""
+    return _("%(num)s without a place", num=count)
 
 
 def map_words() -> dict[str, str]:
-    """What a map calls its pins, by standing; of `several` the script fills in NUMBER and WORST."""
+    """What a map calls its pins, by standing; of the others the script fills in NUMBER and WORST."""
     words = {name: standing(name) for name in ("late", "risk", "ok", "wait")} | {"done": _("Closed")}
+    words["unlocated"] = without_place("NUMBER")
+    words["hidden"] = _("%(num)s more are not on the map. Ask for less to see them.", num="NUMBER")
     return words | {"several": _("%(num)s cases, worst: %(standing)s", num="NUMBER", standing="WORST")}
 
 
 def reason(code: str) -> str:
     """A reason that staff choose, as its chip says it."""
-    words = {
-        "unsafe": _("Unsafe"),
-        "dark": _("Too dark"),
-        "nothing to see": _("Nothing to see"),
-        "withdrawn": _("Withdrawn"),
-        "spam": _("Not a real report"),
-        "test": _("A test"),
-    } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
-    return words.get(code, code)
+    return _reasons().get(code, code)
 
 
 def mark(code: str) -> str:
@@ -270,6 +298,7 @@ def mark(code: str) -> str:
         "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),
         "too_late": _("A crew wants to take back what it sent, and the case has moved on."),
         "erased": _("This came after the reports were erased. Its words and photos were not kept."),
+        "late": _("It has been late for days. Somebody decides what happens."),
         "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
     }
     return words.get(code, _("Somebody has to look at this case."))
@@ -365,6 +394,16 @@ def tongue(code: str) -> str:
         return code
 
 
+def figure(n: int) -> str:
+    """ "100,000", as the language writes it."""
+    return _figure(n, get_locale())
+
+
+@lru_cache(maxsize=10_000)  # the board says some fifty, and mostly the same
+def _figure(n: int, locale: Locale | None) -> str:
+    return format_decimal(n, locale=locale)
+
+
 def metres(value: float) -> str:
     """ "40 m", "1.2 km": rounded as people say it."""
     if value >= 1000:
@@ -372,6 +411,64 @@ def metres(value: float) -> str:
     return f"{round(value, -1) if value >= 100 else round(value):.0f}{NBSP}m"
 
 
+def _once(words: Callable[[], dict[str, _Words]]) -> Callable[[], dict[str, _Words]]:
+    """Words that a page asks for on every row: put together once in every language."""
+    known: dict[str, dict[str, _Words]] = {}
+
+    @wraps(words)
+    def told() -> dict[str, _Words]:
+        language = str(get_locale())
+        if language not in known:
+            known[language] = words()
+        return known[language]
+
+    return told
+
+
+@_once
+def _states() -> dict[str, str]:
+    return {
+        "new": _("New"),
+        "accepted": _("Accepted"),
+        "assigned": _("Assigned"),
+        "underway": _("Underway"),
+        "waiting": _("Waiting"),
+        "closed": _("Closed"),
+        "merged": _("Merged"),
+        "cancelled": _("Cancelled"),
+    }
+
+
+@_once
+def _standings() -> dict[str, str]:
+    return {"late": _("Late"), "risk": _("At risk"), "ok": _("On time"), "wait": _("Waiting")}
+
+
+@_once
+def _outcomes() -> dict[str, str]:
+    """Every outcome; under "" what is said of any other end."""
+    return {
+        "fixed": _("Fixed"),
+        "not found": _("Looked, nothing found"),
+        "not ours": _("Not the city's to fix"),
+        "no action": _("Closed without work"),
+        "": _("Closed"),
+    }
+
+
+@_once
+def _reasons() -> dict[str, str]:
+    return {
+        "unsafe": _("Unsafe"),
+        "dark": _("Too dark"),
+        "nothing to see": _("Nothing to see"),
+        "withdrawn": _("Withdrawn"),
+        "spam": _("Not a real report"),
+        "test": _("A test"),
+    } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
+
+
+@_once
 def _waits() -> dict[str, tuple[str, str]]:
     """Every reason to wait: as a chip, and as residents read it."""
     return {
@@ -380,6 +477,11 @@ def _waits() -> dict[str, tuple[str, str]]:
         "weather": (_("Weather"), _("Waiting for the weather")),
         "resident": (_("Resident"), _("Waiting for your answer")),
     }
+
+
+def _is_hourly(case: Any) -> bool:
+    """Of a stranger's Sight or of the case itself."""
+    return bool(case.hourly if hasattr(case, "hourly") else case.promise_hours)
 
 
 def _wait_reason(case: Any) -> str | None:

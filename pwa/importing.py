@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from city import assets, bulk, db, importruns, imports, layers, mapping, people
+from city import assets, bulk, db, importruns, imports, kept, layers, mapping, people
 from city.lifecycle import Refused
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
@@ -41,6 +41,9 @@ def layer(
             owners = assets.owners(s, order.asset) if order.kind == "assets" else {}
     except (Unusable, TooManyRejected, CityFileError) as fault:
         return failed(fault, {"import": "layer", "kind": order.kind})
+    if order.kind == "areas":
+        with db.transaction(engine) as s:
+            kept.recompute(s)  # cases are counted by the neighborhood in which they lie
     for owner, count in owners.items():
         if city.owner(owner) is None:
             click.echo(f"{count} belong to {owner!r}, whom the city file does not name: treated as ours.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from city import backup, db, doctor, dumps, restoring, stores
+from city import backup, db, doctor, dumps, kept, restoring, search, stores
 from city.settings import read
 from pwa.progress import Progress
 
@@ -29,6 +29,20 @@ WORDS = {
 COLOURS = {doctor.OK: "green", doctor.LOOK: "yellow", doctor.WRONG: "red"}
 A_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 A_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+def recount() -> None:
+    """Derives anew, from the facts of every case, what the board reads, and what its search finds."""
+    engine = db.connect(read().database_url)
+    with db.transaction(engine) as s:
+        wrong = kept.recompute(s, at=datetime.now(UTC))
+    with db.transaction(engine) as s:
+        unfound = search.recompute(s)
+    engine.dispose()
+    click.echo(
+        f"Counted anew. Cases of which something was kept wrong: {wrong}; found by wrong words: {unfound}"
+    )
 
 
 @click.command("backup")

@@ -16,7 +16,8 @@ LIMITS: Final = {
     "account.use_code": "20/minute;120/hour",
     "account.use_link": "20/minute",
     "resident.ask_news": "20/hour",
-    "resident.not_fixed": "30/hour",
+    "verdict.fixed": "30/hour",
+    "verdict.not_fixed": "30/hour",
     "place.card": "120/minute",
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",

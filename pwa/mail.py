@@ -8,7 +8,7 @@ from flask import Flask, render_template, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import queries, reports
+from city import notices, queries, reports
 from city.delivery import Render
 from city.queries import Sight
 from city.schema import Message, Report, Subscription
@@ -21,7 +21,7 @@ def render(app: Flask) -> Render:
     def letter(s: Session, message: Message) -> EmailMessage | None:
         row = message.subscription
         wanted = row.stopped_at is None and (row.confirmed_at is not None or message.kind == "receipt")
-        if not wanted:
+        if not wanted or not notices.holds(s, message):
             return None
         # A request of our own making: with it every link knows the city's address and the reader's language.
         settings, languages = app.extensions["cityline"].settings, app.extensions["cityline"].city.languages
@@ -38,9 +38,12 @@ def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     code = reports.news_code(settings.secret_key, row)
+    token = reports.token_for(settings.secret_key, report.key)
     links = {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
-        "case": _link("resident.secret", token=reports.token_for(settings.secret_key, report.key)),
+        "case": _link("resident.secret", token=token),
+        "fixed": _link("verdict.ask_fixed", token=token),
+        "not_fixed": _link("verdict.ask_not_fixed", token=token),
         "confirm": _link("resident.news", subscription=row.id, code=code),
         "stop": _link("resident.news", subscription=row.id, code=code, stop=1),
     }
@@ -52,6 +55,7 @@ def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
     letter["List-Unsubscribe"] = f"<{links['stop']}>"
     letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letter.set_content(render_template(f"email/{kind}.txt", sight=sight, report=report, links=links))
+    letter["Content-Language"] = row.lang
     return letter
 
 

@@ -12,7 +12,21 @@ from typing import IO
 from flask import Flask
 from sqlalchemy import Engine
 
-from city import cases, db, delivery, duplicates, events, logins, notices, people, photos, strays
+from city import (
+    batches,
+    cases,
+    db,
+    deadlines,
+    delivery,
+    duplicates,
+    events,
+    logins,
+    notices,
+    people,
+    photos,
+    presence,
+    strays,
+)
 from city.settings import Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -75,6 +89,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(photos.sweep, engine, settings.var),
         partial(photos.forget, engine, store),
         partial(uploads.sweep, settings.var),
+        partial(_watch_promises, app),
         partial(_mark_endings_without_photo, engine),
         partial(_bring_before_a_person, engine),
         partial(_tidy_phones, engine),
@@ -107,6 +122,11 @@ def _listen(engine: Engine, now: datetime) -> int:
         return notices.follow(s, now)
 
 
+def _watch_promises(app: Flask, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return deadlines.sweep(held.engine, now, held.city.late_days)
+
+
 def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return cases.doubt(s, at=now, by=people.THE_SYSTEM)
@@ -127,7 +147,7 @@ def _tidy_phones(engine: Engine, now: datetime) -> int:
 
 def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        sweeps = (logins.sweep, enrolment.sweep, tries.sweep, residents.sweep)
+        sweeps = (presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep)
         return sum(sweep(s, now) for sweep in sweeps)
 
 

@@ -5,7 +5,7 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,17 @@ from city import events, logins, people
 from city.events import Actor
 from city.schema import Device, Person
 from sync import uploads
+from sync.protocol import Exchange
 
 TOKEN_DAYS = 90  # from its last use
 TURN_DAYS = 7  # a token this old is exchanged for the next
 # What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
 WAITING = ("ops", "photos", "oldest")
+# The receipt of its pack: when it was whole (seconds since 1970, UTC), for how many jobs, photos of how many,
+# and whether the map is there (1).
+PACK = ("at", "jobs", "photos", "of", "map")
+# A phone with work on it that says nothing for so long, half a shift, lies in a drawer, or worse.
+SILENT = timedelta(hours=4)
 MOST = 2**40  # a larger number is none, and JSON columns keep none above 2**64
 # A phone that only asks for news is written down this often: asking must not cost a write.
 SEEN_AGAIN = timedelta(minutes=5)
@@ -120,13 +126,29 @@ def is_signed_in(device: Device, at: datetime, days: int) -> bool:
     return device.signed_in_at is not None and at < device.signed_in_at + timedelta(days=days)
 
 
-def seen(device: Device, release: str, waiting: Mapping[str, Any], at: datetime) -> bool:
+def seen(device: Device, asked: Exchange, at: datetime) -> bool:
     """Notes that a phone was here and what it says of itself; False where nothing new is worth a write."""
-    waits = {name: told for name in WAITING if type(told := waiting.get(name)) is int and 0 <= told < MOST}
-    if (release, waits) == (device.release, device.waiting) and at - device.seen_at < SEEN_AGAIN:
+    says = (asked.release, _whole(asked.waiting, WAITING), _whole(asked.pack, PACK))
+    if says == (device.release, device.waiting, device.pack) and at - device.seen_at < SEEN_AGAIN:
         return False
-    device.seen_at, device.release, device.waiting = at, release, waits
+    device.seen_at, (device.release, device.waiting, device.pack) = at, says
     return True
+
+
+def waits_since(device: Device) -> datetime | None:
+    """When the oldest thing that waits on a phone was entered, by that phone's clock."""
+    return _moment(device.waiting.get("oldest"))
+
+
+def packed_at(device: Device) -> datetime | None:
+    """When all that its jobs need was last packed on a phone, by that phone's clock."""
+    return _moment(device.pack.get("at"))
+
+
+def is_silent(device: Device, at: datetime) -> bool:
+    """Whether work waits on a phone that has said nothing for hours."""
+    waits = device.waiting.get("ops") or device.waiting.get("photos")
+    return bool(waits) and at - device.seen_at >= SILENT
 
 
 def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:
@@ -146,6 +168,15 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
     uploads.forget(var, device.id)
     return True
+
+
+def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: n for name in names if type(n := told.get(name)) is int and 0 <= n < MOST}
+
+
+def _moment(told: object) -> datetime | None:
+    # A clock far off the calendar is no reason not to show the page.
+    return datetime.fromtimestamp(told, UTC) if isinstance(told, int) and 0 < told < 2**32 else None
 
 
 def _next(device: Device, secret: str) -> str:

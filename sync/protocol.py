@@ -92,7 +92,8 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request of a phone. `release` and `waiting` (`ops`, `photos`, `oldest`) go to the list of them.
+    """One request of a phone. `release`, `waiting` (`ops`, `photos`, `oldest`) and `pack` (`at`, `jobs`,
+    `photos`, `of`, `map`) go to the list of them.
 
     `heard` is the epoch of the last answer to its work, and how far the log went then.
     """
@@ -104,6 +105,7 @@ class Exchange:
     cursors: Mapping[str, int]
     limit: int
     waiting: Mapping[str, Any] = field(default_factory=dict)
+    pack: Mapping[str, Any] = field(default_factory=dict)
     heard: tuple[str, int] | None = None
     ops: tuple[Operation | Malformed, ...] = ()
 
@@ -135,6 +137,7 @@ def parse(body: bytes) -> Exchange:
         cursors=_cursors(told.get("cursors")),
         limit=min(max(_whole(told.get("limit")) or JOBS, 1), MAX_JOBS),
         waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
+        pack=told["pack"] if isinstance(told.get("pack"), dict) else {},
         heard=_heard(told.get("heard")),
         ops=_operations(ops),
     )

@@ -130,6 +130,7 @@ def job(case: Case, crew_id: int) -> dict[str, Any]:
         "opened": _seconds(case.opened_at),
         "due": _seconds(case.due_at),
         "risk": _seconds(case.risk_at),
+        "hourly": case.promise_hours is not None,
         "urgent": case.urgent,
         "hazard": case.service.hazard,
         "danger": any(report.danger for report in case.reports),

@@ -149,7 +149,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
             residents.admit(s, s.get_one(Device, device.id), new, source, most, at)
-            devices.seen(s.get_one(Device, device.id), asked.release, asked.waiting, at)
+            devices.seen(s.get_one(Device, device.id), asked, at)
         taken = push.push(here.engine, sender, asked.ops, at)
     except residents.TooMany as many:
         return _later(429, many.seconds)
@@ -367,7 +367,7 @@ def _note(
         row = devices.hold(s, device)
         if row is None or (caller.in_browser and not logins.is_open(s, login, at)):
             raise Changed
-        devices.seen(row, asked.release, asked.waiting, at)
+        devices.seen(row, asked, at)
         devices.turn(row, _token(), here.settings.secret_key, at)
         if caller.signs_in:
             logins.sign_in(s, row, login)
@@ -375,7 +375,7 @@ def _note(
             person = s.get_one(Person, row.person_id)
             session["login"] = logins.begin(s, person, at, how="phone", device=row)
 
-    says = devices.seen(device, asked.release, asked.waiting, at)
+    says = devices.seen(device, asked, at)
     says = devices.must_turn(device, _token()) or says or caller.signs_in or renews
     return devices.turn(device, _token(), here.settings.secret_key, at), write, says
 

@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 
 from bench._postgres import PostgresServer
@@ -31,6 +33,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # No deadline: a busy machine is not a bug. Derandomized: a red run must be red again on the next machine.
 hypothesis.settings.register_profile("cityline", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("cityline")
+
+
+# The application is made anew for every test, its templates need not be: the same source gives the same code.
+Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

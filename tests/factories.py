@@ -172,7 +172,14 @@ def _service(
 @contextmanager
 def counted(app: Flask) -> Iterator[list[str]]:
     """Every statement that the application sends to its database meanwhile."""
-    engine, sent = app.extensions["cityline"].engine, []
+    with statements(app.extensions["cityline"].engine) as sent:
+        yield sent
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """Every statement that is sent to the database meanwhile."""
+    sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         sent.append(statement)

@@ -21,8 +21,6 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 MOST = 200  # rows of a list that only grows: versions, undelivered mail
 
-Id = "<int(max=2147483647):%s>"
-
 
 @bp.get("")
 def people_list() -> Response:
@@ -46,13 +44,13 @@ def add_person() -> Response:
     return _person(number, link=link)
 
 
-@bp.get(f"/people/{Id % 'number'}")
+@bp.get("/people/<natural:number>")
 def person(number: int) -> Response:
     """One person."""
     return _person(number)
 
 
-@bp.post(f"/people/{Id % 'number'}")
+@bp.post("/people/<natural:number>")
 def change_person(number: int) -> Response:
     """Another name, language, roles or crews."""
 
@@ -67,7 +65,7 @@ def change_person(number: int) -> Response:
     return _do_person(number, change)
 
 
-@bp.post(f"/people/{Id % 'number'}/disabled")
+@bp.post("/people/<natural:number>/disabled")
 def disable_person(number: int) -> Response:
     """Ends what somebody may do, their sessions too; or gives it back."""
 
@@ -81,7 +79,7 @@ def disable_person(number: int) -> Response:
     return _do_person(number, change)
 
 
-@bp.post(f"/people/{Id % 'number'}/link")
+@bp.post("/people/<natural:number>/link")
 def link_person(number: int) -> Response:
     """A link that logs somebody in once: for a system without mail, or a phone without a mailbox."""
     try:
@@ -112,13 +110,13 @@ def add_crew() -> Response:
     return go(url_for("admin.crew", number=number))
 
 
-@bp.get(f"/crews/{Id % 'number'}")
+@bp.get("/crews/<natural:number>")
 def crew(number: int) -> Response:
     """One crew."""
     return _crew(number)
 
 
-@bp.post(f"/crews/{Id % 'number'}")
+@bp.post("/crews/<natural:number>")
 def change_crew(number: int) -> Response:
     """Another name, department or other people."""
     try:
@@ -154,7 +152,7 @@ def make_key() -> Response:
     return _keys(key=key)
 
 
-@bp.post(f"/keys/{Id % 'number'}/revoked")
+@bp.post("/keys/<natural:number>/revoked")
 def revoke_key(number: int) -> Response:
     """The key opens nothing from now on."""
     with access.writing() as s:
@@ -197,7 +195,7 @@ def mail() -> Response:
         return render("admin/mail.html", rows=list(rows), total=total)
 
 
-@bp.post(f"/mail/{Id % 'number'}/again")
+@bp.post("/mail/<natural:number>/again")
 def send_again(number: int) -> Response:
     """Puts one message back into the outbox."""
     with access.writing() as s:

@@ -1,60 +1,45 @@
-"""The dispatcher's board: queue, map and drawer, and the verbs that stand in it."""
+"""The dispatcher's board: queue, map and drawer, and the verbs that stand in it. Its views: queue.py."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, flash, g, jsonify, request, url_for
+from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import cases, developing, duplicates, photos, promises, queries, reports, routing, twins
+from city import (
+    cases,
+    changes,
+    developing,
+    duplicates,
+    photos,
+    promises,
+    queries,
+    replies,
+    reports,
+    routing,
+    rows,
+    twins,
+)
 from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
-from city.lifecycle import (
-    ACTS,
-    CANCEL_REASONS,
-    CLOSED,
-    DISPATCHER,
-    MERGED,
-    MOVES,
-    NO_PHOTO,
-    OPEN,
-    OUTCOMES,
-    STATES,
-    SUPERVISOR,
-    WAIT_REASONS,
-    WAITING,
-    Refused,
-    possible,
-)
-from city.queries import View
+from city.lifecycle import ACTS, Refused, possible
 from city.routing import Route
 from city.schema import Case, Crew, Event, Photo, Report
-from pwa import access, errors, filters, forms
+from pwa import access, conflicts, errors, forms
+from pwa import board as around
+from pwa.conflicts import Conflict
 from pwa.fragments import go, is_fragment, render
-from sync import review
+from pwa.views import args_of, is_id, view_asked
 
-STANDINGS = ("late", "risk", "ok", "wait")
-ROWS = 500  # a page of the queue; the rest is counted and one link away
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note")
 
 bp = Blueprint("dispatch", __name__, url_prefix="/dispatch")
 
 Verb = Callable[[Session, Case], object]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A saved view: its words, how many open cases it holds, and its address as `args`."""
-
-    words: str
-    args: dict[str, Any]
-    count: int | None = None
-    standing: str = ""
-    icon: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,32 +60,35 @@ class Drawer:
     public: dict[int, bool]  # by report id
     old_number: str  # in the system that it was imported from
     route: Route  # the department and crew it would go to
+    seen: int  # the last line of its story, by which its forms say what was known when they were filled in
     doing: str = ""  # the form that stands open
     said: str = ""
     fault: str = ""
     merging: str = ""  # the case whose merge waits for an answer: which of these crews goes on
+    conflict: Conflict | None = None
     crews_at_work: list[int] = field(default_factory=list)
 
 
 @bp.get("")
 def board() -> Response:
     """Queue and map of a view. Whatever number names a case opens it from the search box."""
-    view = _view()
+    view = view_asked()
+    if not all(request.args.values()) and not is_fragment():  # a form says of every field that it is empty
+        asked = urlencode({name: value for name, value in request.args.items() if value})
+        # Not as arguments of url_for(), which takes some names for its own.
+        return go(url_for("dispatch.board") + (f"?{asked}" if asked else ""))
     with access.reading() as s:
-        if named := queries.named(s, view.words):
+        if view.words and (named := queries.named(s, view.words)):
             return go(url_for("dispatch.case", number=named.number))
-        return render("dispatch/board.html", **_board(s, view))
+        return render("dispatch/board.html", "dispatch/_page.html", **around.whole(s, view))
 
 
-@bp.get("/points")
-def points() -> Response:
-    """What the map draws: every case of the view whose place is known, and how many have none."""
-    view, now = _view(), access.now()
+@bp.get("/views")
+def saved_views() -> Response:
+    """The saved views and how many cases they hold now, for a board that stands open."""
+    view = view_asked()
     with access.reading() as s:
-        pins = queries.points(s, view, now=now)
-        unlocated = queries.count(s, View(**{**asdict(view), "place": "none"}), now=now)
-    rows = [[p.number, p.lat, p.lon, p.standing, filters.said(p.names)] for p in pins]
-    return jsonify(points=rows, unlocated=unlocated)
+        return render("dispatch/_views.html", **around.sides(s, view))
 
 
 @bp.get("/cases/<number>")
@@ -120,43 +108,12 @@ def assign(number: str) -> Response:
     """Gives the case to a crew."""
     crew = _crew(request.form.get("crew", ""))
 
-    def verb(s: Session, c: Case) -> None:
+    def verb(s: Session, c: Case) -> bool:
         if crew is None:
             raise Refused("unknown_value")
-        cases.assign(s, c, crew, by=g.actor, at=access.now())
+        return cases.assign(s, c, crew, by=g.actor, at=access.now())
 
     return _do(number, verb, _("%(crew)s has it.", crew=crew.name if crew else ""), doing="assign")
-
-
-@bp.post("/assignment")
-def assign_several() -> Response:
-    """Gives the selected cases to a crew, each in its own transaction, and says how many went."""
-    crew = _crew(request.form.get("crew", ""))
-    given, refused = [], []
-    for number in dict.fromkeys(request.form.getlist("case")):
-        try:
-            if crew is None:
-                raise Refused("unknown_value")
-            with access.writing() as s:
-                chosen = access.or_404(queries.by_number(s, number))
-                cases.assign(s, chosen, crew, by=g.actor, at=access.now())
-            given.append(number)
-        except Refused as fault:
-            refused.append(f"{number}: {errors.words(fault)}")
-    said = ngettext(
-        "%(crew)s has %(num)d more case.", "%(crew)s has %(num)d more cases.", len(given),
-        crew=crew.name if crew else "",
-    )  # fmt: skip
-    told = [said] if given else []
-    if not given and not refused:
-        told = [_("Select cases first.")]
-    if not is_fragment():
-        for line in told + refused:
-            flash(line)
-        return go(url_for("dispatch.board", **_args(_view())))
-    with access.reading() as s:
-        rows = queries.whole_many(s, given)
-        return render("dispatch/_given.html", told=told, refused=refused, rows=rows, **_sides(s, _view()))
 
 
 @bp.post("/cases/<number>/assignment/end")
@@ -186,16 +143,19 @@ def close(number: str) -> Response:
     """Ends the case with an outcome and its evidence."""
     here, at = access.here(), access.now()
     taken: list[Photo] = []
+    outcome, code = request.form.get("outcome", ""), request.form.get("reply", "")
     no_photo = request.form.get("no_photo") or None
 
-    def verb(s: Session, c: Case) -> None:
+    def verb(s: Session, c: Case) -> bool:
+        reply = replies.chosen(here.city, c.service, outcome, code) if code else None
         staged_for = f"person:{g.actor.person_id}:{c.number}:{c.cycle}"
         for picture in pictures:
             photo = photos.stage(s, here.settings.var, picture, staged_for=staged_for, at=at)
             taken.append(photo)
-        cases.close(
-            s, c, by=g.actor, at=at, outcome=request.form.get("outcome", ""), photos_taken=taken,
+        return cases.close(
+            s, c, by=g.actor, at=at, outcome=outcome or (reply.outcome if reply else ""), photos_taken=taken,
             no_photo=no_photo, words=forms.text(request.form, "words"),
+            reply=replies.meant(reply, here.version) if reply else None,
         )  # fmt: skip
 
     try:
@@ -228,12 +188,12 @@ def merge(number: str) -> Response:
     into = request.form.get("into", "").strip().upper()
     keep = request.form.get("keep_crew", "")
 
-    def verb(s: Session, c: Case) -> None:
+    def verb(s: Session, c: Case) -> bool:
         other = queries.by_number(s, into)
         if other is None:
             raise Refused("unknown_number")
-        keep_crew = int(keep) if keep.isdecimal() else None
-        cases.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
+        keep_crew = int(keep) if is_id(keep) else None
+        return cases.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
 
     said = _("%(number)s is merged into this case.", number=number)
     return _do(number, verb, said, doing="merge", shown=into, also=[into])
@@ -312,7 +272,7 @@ def ask_erasure(number: str) -> Response:
     with access.reading() as s:
         found = access.or_404(queries.whole(s, number))
         report = access.or_404(_report(found, request.args.get("report", "")))
-        return render("dispatch/erasure.html", case=found, report=report, args=_args(_view()))
+        return render("dispatch/erasure.html", case=found, report=report, args=args_of(view_asked()))
 
 
 @bp.post("/cases/<number>/erasure")
@@ -347,13 +307,13 @@ def _do(
     opened = request.form.get("open", number)
     try:
         with access.writing() as s:
-            verb(s, access.or_404(queries.by_number(s, number)))
+            conflicts.unless_overtaken(s, verb, access.or_404(queries.by_number(s, number)), opened)
     except (Refused, BadPhoto) as fault:
         return _opened(opened, doing=doing, fault=fault, merging=number)
     shown = shown or opened
     if not is_fragment():
         flash(said)
-        return go(url_for("dispatch.case", number=shown, **_args(_view())))
+        return go(url_for("dispatch.case", number=shown, **args_of(view_asked())))
     return _opened(shown, said=said, touched=[number, *also])
 
 
@@ -367,70 +327,26 @@ def _opened(
     touched: Sequence[str] = (),
 ) -> Response:
     """The case in its drawer; after a verb also the rows and counts that it changed."""
-    view = _view()
+    view = view_asked()
     with access.reading() as s:
         found = access.or_404(queries.by_number(s, number))
-        drawer = _drawer(s, found.number, doing=doing, said=said, fault=fault, merging=merging)
-        status = 422 if fault else 200
+        number = found.number
+        s.expire(found)  # read again after the line that the drawer's forms will name
+        drawer = _drawer(s, number, doing=doing, said=said, fault=fault, merging=merging)
+        status = 409 if drawer.conflict else 422 if fault else 200
         if not is_fragment():
-            return render("dispatch/board.html", status=status, **_board(s, view, drawer))
-        rows = queries.whole_many(s, [found.number, *touched]) if touched else []
+            return render("dispatch/board.html", status=status, **around.whole(s, view, drawer))
+        changed = rows.of_numbers(s, [number, *touched]) if touched else []
         return render(
-            "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=rows,
-            **_sides(s, view),
+            "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
+            **around.sides(s, view),
         )  # fmt: skip
-
-
-def _board(s: Session, view: View, drawer: Drawer | None = None) -> dict[str, Any]:
-    """What the whole board shows."""
-    asked = request.args.get("rows", "")
-    limit = int(asked) if asked.isdecimal() and len(asked) < 7 else ROWS
-    found, total = queries.queue(s, view, now=access.now(), limit=limit)
-    more = {**_args(view), "rows": str(limit + ROWS)} if total > len(found) else None
-    return {
-        "rows": found,
-        "total": total,
-        "more": more,
-        "unlocated": sum(c.lat is None for c in found),
-        "drawer": drawer,
-        **_sides(s, view),
-    }
-
-
-def _sides(s: Session, view: View) -> dict[str, Any]:
-    """What stands around the queue whatever it shows, and what rows and forms need to know."""
-    crews = queries.crews(s)
-    return {
-        "view": view,
-        "args": _args(view),
-        "title": _title(view, crews),
-        "saved": _saved(queries.tally(s, now=access.now()), crews),
-        "crews": [crew for crew, _count in crews],
-        "field_work": review.count(s),
-        "in_order": routing.in_order,
-        "is_usual": routing.is_usual,
-        "standings": STANDINGS,
-        "standing": lambda c: promises.standing(c, access.now()),
-        "live": cases.live,
-        "may_assign": bool(g.actor.roles & {DISPATCHER, SUPERVISOR}),
-        "entered": request.form,
-        "outcomes": OUTCOMES,
-        "no_photo": NO_PHOTO,
-        "wait_reasons": WAIT_REASONS,
-        "cancel_reasons": CANCEL_REASONS,
-        "reason": filters.reason,
-        "outcome_words": filters.outcome,
-        "promised": _promised,
-        "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
-        "tiles": access.here().settings.tiles,
-        "map_words": filters.map_words(),
-        "open_states": OPEN,
-    }
 
 
 def _drawer(
     s: Session, number: str, *, doing: str, said: str, fault: Refused | BadPhoto | None, merging: str
 ) -> Drawer:
+    seen = changes.last_line(s, number)  # before the case: what comes between them is asked about, not missed
     found = access.or_404(queries.whole(s, number))
     story = queries.story(s, found)
     publish = access.here().publish
@@ -461,6 +377,8 @@ def _drawer(
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         route=_route(s, found, place),
+        seen=seen,
+        conflict=conflicts.conflict(s, found, [event for event, _words in story], seen, fault, doing),
     )
 
 
@@ -474,11 +392,7 @@ def _route(s: Session, found: Case, place: Point | None) -> Route:
 
 
 def _fault(fault: Refused | BadPhoto | None) -> str:
-    if fault is None:
-        return ""
-    if fault.code == "unknown_number":
-        return _("There is no case with that number.")
-    return errors.words(fault)
+    return errors.words(fault) if fault else ""
 
 
 def _report(found: Case, number: str) -> Report | None:
@@ -486,7 +400,7 @@ def _report(found: Case, number: str) -> Report | None:
 
 
 def _crew(crew_id: str) -> Crew | None:
-    if not _is_id(crew_id):
+    if not is_id(crew_id):
         return None
     with access.reading() as s:
         return queries.crew(s, int(crew_id))
@@ -494,92 +408,3 @@ def _crew(crew_id: str) -> Crew | None:
 
 def _uploads() -> list[Any]:
     return [f for f in request.files.getlist("photos")[: photos.MAX_PHOTOS] if f.filename]
-
-
-def _view() -> View:
-    """The view in the address; what it does not know it leaves out."""
-    groups = [group.code for group in access.here().city.groups]
-    crew = request.args.get("crew", "")
-    return View(
-        state=_known("state", STATES),
-        standing=_known("standing", STANDINGS),
-        group=_known("group", groups),
-        crew=crew if crew == "none" or _is_id(crew) else "",
-        place=_known("place", ("none",)),
-        review=_known("review", ("yes",)),
-        words=request.args.get("words", "").strip()[:200],
-    )
-
-
-def _known(name: str, choices: Sequence[str]) -> str:
-    value = request.args.get(name, "")
-    return value if value in choices else ""
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 10
-
-
-def _args(view: View) -> dict[str, Any]:
-    """The view as the address carries it."""
-    return {name: value for name, value in asdict(view).items() if value}
-
-
-def _saved(tally: queries.Tally, crews: Sequence[tuple[Crew, int]]) -> list[tuple[str, list[Saved]]]:
-    """The saved views under their headings."""
-    stands = tally.standings
-    by_promise = [
-        Saved(filters.standing(name), {"standing": name}, stands[name], standing=name) for name in STANDINGS
-    ]
-    groups = [
-        Saved(
-            filters.said(group.names), {"group": group.code}, tally.groups.get(group.code, 0), icon=group.icon
-        )
-        for group in access.here().city.groups
-    ]
-    in_city = [
-        Saved(_("All open"), {}, tally.open, icon="layers"),
-        Saved(_("To look at"), {"review": "yes"}, tally.marked, icon="eye"),
-        Saved(_("Unassigned"), {"crew": "none"}, tally.unassigned, icon="inbox"),
-        *groups,
-        Saved(_("No known place"), {"place": "none"}, tally.unlocated, icon="map-pin"),
-    ]
-    by_crew = [Saved(crew.name, {"crew": str(crew.id)}, count, icon="users") for crew, count in crews]
-    ended = [
-        Saved(_("Closed"), {"state": CLOSED}, icon="check"),
-        Saved(_("Merged"), {"state": MERGED}, icon="merge"),
-    ]
-    return [
-        (_("By promise"), by_promise), (_("City"), in_city), (_("Crews"), by_crew), (_("Ended"), ended),
-    ]  # fmt: skip
-
-
-def _title(view: View, crews: Sequence[tuple[Crew, int]]) -> str:
-    """What a view is called: the names of its parts."""
-    groups = {group.code: filters.said(group.names) for group in access.here().city.groups}
-    names = {str(crew.id): crew.name for crew, _count in crews} | {"none": _("Unassigned")}
-    parts = [
-        _("To look at") if view.review else "",
-        filters.standing(view.standing),
-        filters.state(view.state),
-        groups.get(view.group, ""),
-        names.get(view.crew, ""),
-        _("No known place") if view.place else "",
-        _("“%(words)s”", words=view.words) if view.words else "",
-    ]
-    return " · ".join(part for part in parts if part) or _("All open")
-
-
-def _promised(case: Case) -> str:
-    """The promise with its hour, as the drawer says it."""
-    if case.state == WAITING:
-        why = promises.waits_for(case)
-        return _("Waiting: %(reason)s", reason=filters.reason(why)) if why else _("Waiting")
-    if case.state == CLOSED:
-        return filters.promise(case)
-    if case.state not in OPEN:
-        return filters.state(case.state)
-    facts = {"day": filters.day(case.due_at), "time": filters.clock(case.due_at)}
-    if case.due_at < access.now():
-        return _("%(late)s, was due %(day)s, %(time)s", late=filters.left(case), **facts)
-    return _("Due %(day)s, %(time)s", **facts)

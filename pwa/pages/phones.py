@@ -1,7 +1,5 @@
 """The crews' phones: which there are, what waits on them, codes for new ones, and shutting a lost one out."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, Response, g, request, url_for
 
 from city import people
@@ -54,13 +52,6 @@ def _page(code: str = "", name: str = "", refused: Refused | None = None) -> Res
         return render(
             "admin/phones.html", rows=devices.of_crews(s, MOST), total=devices.count(s),
             crew=people.crew(s), code=f"{code[:4]} {code[4:]}".strip(), name=name,
-            minutes=enrolment.CODE_MINUTES, since=_since,
+            minutes=enrolment.CODE_MINUTES, since=devices.waits_since,
             error=errors.words(refused) if refused else "", status=422 if refused else 200,
         )  # fmt: skip
-
-
-def _since(device: Device) -> datetime | None:
-    """When the oldest thing that waits on a phone was entered, by that phone's clock."""
-    told = device.waiting.get("oldest")
-    # A clock far off the calendar is no reason not to show the page.
-    return datetime.fromtimestamp(told, UTC) if isinstance(told, int) and 0 < told < 2**32 else None

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import SEEK_END
 from typing import Any, BinaryIO, cast
 
@@ -23,11 +23,11 @@ from city import cases, developing, duplicates, nearby, people, photos, queries,
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
-from city.lifecycle import CLOSED, MAX_WORDS, NEW, REOPEN_DAYS, Refused
+from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
 from city.queries import Sight
 from city.schema import Case, Photo, Report, Subscription
-from pwa import access, errors, filters, forms, shell, spots
+from pwa import access, errors, filters, forms, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
@@ -203,11 +203,7 @@ def ask_news(number: str) -> Response:
 @bp.get("/s/<token>")
 def secret(token: str) -> Response:
     """Opens a secret link: the browser keeps the token, and the address forgets it."""
-    g.personal = True
-    with access.reading() as s:
-        found = access.or_404(reports.by_token(s, token))
-        number, mine = found.case.number, found.number
-    return access.remember_link(go(url_for("resident.case", number=number)), mine, token)
+    return own.led_by(token, "resident.case")
 
 
 @bp.get("/case/<path:number>")  # an old system may have written "2024/00123"
@@ -216,37 +212,16 @@ def case(number: str) -> Response:
     return _case(number)
 
 
-@bp.post("/case/<number>/not-fixed")
-def not_fixed(number: str) -> Response:
-    """The reporter says that it is not mended; the page then says what that led to."""
-    here, words = access.here(), forms.text(request.form, "words")
-    if len(words) > MAX_WORDS:
-        return _case(number, words)
-    with access.writing() as s:
-        mine = _mine(s, number)
-        # The same word about the same closing has the same key, so that a second tap finds the first.
-        root = cases.root_of(s, mine.case)
-        key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{root.cycle}")
-        token = reports.token_for(here.settings.secret_key, key)
-        led_to = reports.not_fixed(
-            s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token, words=words
-        )
-        again = reports.by_token(s, token)
-        goes_on, new = (again.case.number, again.number) if again else (number, "")
-    response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
-    return access.remember_link(response, new, token) if again else response
-
-
 @bp.post("/case/<number>/withdraw")
 def withdraw(number: str) -> Response:
     """The reporter takes it back while nobody has acted on it."""
     with access.writing() as s:
-        mine = _mine(s, number)
+        mine = own.named(s, number)
         cases.cancel(s, mine.case, "withdrawn", by=people.reporter(mine.id), at=access.now())
     return go(url_for("resident.case", number=number))
 
 
-@bp.get("/news/<int(max=2147483647):subscription>/<code>")
+@bp.get("/news/<natural:subscription>/<code>")
 def news(subscription: int, code: str) -> Response:
     """A page with one button: mail scanners open every link, so opening it changes nothing."""
     with access.reading() as s:
@@ -259,7 +234,7 @@ def news(subscription: int, code: str) -> Response:
         )  # fmt: skip
 
 
-@bp.post("/news/<int(max=2147483647):subscription>/<code>")
+@bp.post("/news/<natural:subscription>/<code>")
 def decide_news(subscription: int, code: str) -> Response:
     """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058)."""
     stop = request.form.get("do") == "stop" or "List-Unsubscribe" in request.form
@@ -527,26 +502,22 @@ def _form(
     return response
 
 
-def _case(number: str, too_long: str = "") -> Response:
-    """The case's page; `too_long` is what somebody wrote under "not fixed", to be shortened."""
-    refused = [("words", errors.words(Refused("words_too_long", most=MAX_WORDS)))] if too_long else []
+def _case(number: str) -> Response:
+    """The case's page."""
     with access.reading() as s:
         ours = queries.by_number(s, number)
         found = access.or_404(ours or queries.by_old_number(s, number))
         mine = access.own_report(s, found)
-        sight = access.or_404(_sight(s, found, mine) if mine or not too_long else None)
+        sight = access.or_404(_sight(s, found, mine))
         if not (ours or sight.old_number):  # what the page does not tell leads nowhere either
             abort(404)
         if number != found.number:
             return go(url_for("resident.case", number=found.number))
-        response = render(
+        return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine),
-            until=_until(s, sight, mine), said=_said(request.args.get("said", "")),
+            until=own.until(s, sight, mine), said=own.said(request.args.get("said", "")),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
-            faults=refused, words=too_long,
         )  # fmt: skip
-    response.status_code = 422 if refused else 200
-    return response
 
 
 def _sent(number: str, email: str, refused: Refused | None) -> Response:
@@ -571,24 +542,11 @@ def _sent_report(s: Session, number: str) -> Report:
     return mine if mine and mine.number == number else abort(404)
 
 
-def _mine(s: Session, number: str) -> Report:
-    found = access.or_404(queries.by_number(s, number))
-    return access.or_404(access.own_report(s, found))
-
-
 def _sight(s: Session, case: Case, mine: Report | None) -> Sight | None:
     publish = access.here().publish
     if mine:
         return queries.own(s, mine, now=access.now(), publish=publish)
     return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)
-
-
-def _until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
-    """Until when "not fixed" opens this very case again."""
-    if mine is None or sight.state != CLOSED:
-        return None
-    told = reports.told_at(s, mine, s.get_one(Case, sight.id))
-    return told + timedelta(days=REOPEN_DAYS) if told else None
 
 
 def _story(sight: Sight, mine: Report | None) -> list[Stop]:
@@ -619,6 +577,8 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
         return _("You joined")
     if kind == "not fixed" and told_by_me:
         return _("You said: not fixed")
+    if kind == "fixed confirmed" and told_by_me:
+        return _("You said: fixed")
     if kind == "wait":
         return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
     return filters.step(kind)
@@ -628,17 +588,6 @@ def _more(kind: str, sight: Sight) -> str:
     if kind != "close" or sight.proof is None:
         return ""
     return _("with photo") if sight.proof.photos else ""
-
-
-def _said(led_to: str) -> str:
-    """What a "not fixed" led to, in words."""
-    words = {
-        "reopened": _("Thank you. The case is open again, and a crew will come back."),
-        "joined": _("Thank you. The case is open again already. We added your word to it."),
-        "review": _("Thank you. This was sent back before, so a supervisor looks at it now."),
-        "new-case": _("Thank you. The repair was some time ago, so this is a new case with its own promise."),
-    }
-    return words.get(led_to, "")
 
 
 def _subscription(s: Session, subscription: int, code: str) -> Subscription:

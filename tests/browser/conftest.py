@@ -3,8 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+import nursery
 import pytest
 from live import Site
 from phone import Van
@@ -96,21 +95,15 @@ def site(engine: Engine, settings: Settings, furnished: Callable[[str], Furnishe
         "CITYLINE_BASE_URL": url,
         "CITYLINE_REPORTS_AN_HOUR": "1000",  # all fifty residents sit at one address here
     }
-    program = str(Path(sys.executable).with_name("cityline"))
-    log = (settings.var / "server.log").open("wb")
+    log = settings.var / "server.log"
     children = [
-        subprocess.Popen([program, *arguments], env=environment, stdout=log, stderr=log)
-        for arguments in (["web", "--port", str(port)], ["work"])
+        nursery.start(arguments, environment, log) for arguments in (["web", "--port", str(port)], ["work"])
     ]
     try:
-        _wait_for(f"{url}/readyz", settings.var / "server.log")
+        _wait_for(f"{url}/readyz", log)
         yield Site(url, engine, settings)
     finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.wait(15)
-        log.close()
+        nursery.end(children, log)
 
 
 def _wait_for(address: str, log: Path) -> None:
@@ -127,8 +120,10 @@ def _wait_for(address: str, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium; without windows where Debian has that: nobody sees them, and they are drawn all the same."""
+    program = shutil.which("chromium-headless-shell") or chromium
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -91,7 +91,7 @@ def test_a_report_without_javascript(
     wait_for_state(site, number, "assigned")
     desk.goto(site.path(f"/dispatch/cases/{number}?do=close"))
     closing = desk.locator("#do-close")
-    closing.locator("label.chip", has_text="Fixed").click()
+    closing.locator("label.chip", has_text=re.compile(r"^\s*Fixed\s*$")).click()
     closing.locator("input[type=file]").set_input_files(mended)
     closing.get_by_role("button", name="Close the case").click()
     wait_for_state(site, number, "closed")

@@ -56,6 +56,7 @@ def test_two_cases_are_told_apart_by_one_key_and_are_one_again_by_a_button(
 ) -> None:
     first, later = pair
     page = at_the_desk(site, open_context, later)
+    page.goto(site.path(f"/dispatch/cases/{later}?sort=newest"))  # with its row on the first page
     row, drawer = page.locator(f"#case-{later}"), page.locator(".drawer")
     expect(row).to_contain_text(f"Probably one with {first}")
     expect(drawer).to_contain_text("Probably one problem")

@@ -18,8 +18,8 @@ from live import DESK, PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 
-from city import db, people
-from city.schema import Case, Device, ImportRun, Photo, Report
+from city import db, people, reports
+from city.schema import Case, Device, ImportRun, Photo, Report, SecretLink
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -145,6 +145,10 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
         number = case_in(site, state)
         page.goto(f"{at}/case/{number}")
         looked_at(page, f"case-{state}-{lang}", keep)
+    secret = secret_of(site, case_in(site, "closed"))
+    for question in ("fixed", "not-fixed"):
+        page.goto(f"{at}/s/{secret}/{question}")
+        looked_at(page, f"{question}-{lang}", keep)
     for path, name in (
         ("/cases", "cases"), ("/cases?state=closed", "cases-closed"), ("/cases?before=1", "cases-empty"),
         ("/login", "login"), ("/no-such-page", "not-found"), ("/offline", "offline"),
@@ -392,3 +396,16 @@ def case_in(site: Site, state: str) -> str:
             .order_by(Report.shown_at.is_(None), Case.id)
         )
         return s.scalars(asked).first() or ""
+
+
+def secret_of(site: Site, number: str) -> str:
+    """A secret link of the first report of a case, made anew."""
+    token = f"look-{os.urandom(8).hex()}"
+    with db.transaction(site.engine) as s:
+        report = s.scalars(
+            select(Report).join(Case, Case.id == Report.case_id).where(Case.number == number)
+        ).first()
+        assert report is not None
+        link = SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=datetime.now(UTC))
+        s.add(link)
+    return token

@@ -1034,6 +1034,27 @@ test("the photos of a job that went away are wiped with it", async () => {
   assert.deepEqual(await store.all("mirror", "photos"), []);
 });
 
+test("the city hears what is packed and since when, and a pack that stays the same does not grow younger", async () => {
+  const { engine, net } = phone();
+  net.jobs = [{ ...LAMP, told: [{ photos: ["p"] }] }];
+  await engine.sync();
+  assert.equal(net.asked.at(-1).pack, undefined);
+  await engine.pack.keepPhoto("p", new ArrayBuffer(5));
+  await engine.pack.keepReceipt(1_000_000);
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).pack, { at: 1_000_000, jobs: 1, photos: 1, of: 1, map: 0 });
+  await engine.pack.keepReceipt(1_000_600);
+  await engine.sync();
+  assert.equal(net.asked.at(-1).pack.at, 1_000_000);
+  await engine.pack.keepMap({ tag: "t", data: new ArrayBuffer(5) });
+  await engine.pack.keepReceipt(1_000_900);
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).pack, { at: 1_000_900, jobs: 1, photos: 1, of: 1, map: 1 });
+  await engine.pack.keepReceipt(1_000_900 + 8 * 3600);
+  await engine.sync();
+  assert.equal(net.asked.at(-1).pack.at, 1_000_900 + 8 * 3600, "the next shift packs anew");
+});
+
 test("all work can be carried to the city as a file", async () => {
   const { engine } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array([1, 2, 3]).buffer, "image/jpeg");

@@ -4,14 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { speaker } from "../../pwa/static/js/say.js";
 
-const WORDS = { near: "cerca de {place}", off: "a unos {distance} de {place}", corner: "{street} con {other}" };
+const WORDS = {
+  near: "cerca de {place}", off: "a unos {distance} de {place}", corner: "{street} con {other}",
+  by_day: "antes del {day}", by_hour: "antes del {day} a las {time}",
+};
 const template = {
   content: {
     querySelectorAll: () =>
       Object.entries(WORDS).map(([word, textContent]) => ({ getAttribute: () => word, textContent })),
   },
 };
-const { place } = speaker(/** @type {any} */ (template), "es", "America/New_York");
+const { place, promise } = speaker(/** @type {any} */ (template), "es", "America/New_York");
 
 test("words for a point are said in the crew's language, and any other words as they are", () => {
   const said = (/** @type {string} */ address) => place(/** @type {any} */ ({ address }));
@@ -20,4 +23,11 @@ test("words for a point are said in the crew's language, and any other words as 
   assert.equal(said("Elm St at Oak Ave"), "Elm St con Oak Ave");
   assert.equal(said("12 Elm St"), "12 Elm St");
   assert.equal(said("Elm St & Oak Ave"), "Elm St & Oak Ave");
+});
+
+test("the hour of a promise is named where working hours are promised", () => {
+  const now = Date.UTC(2026, 4, 12, 13, 30);
+  const job = { state: "assigned", due: Date.UTC(2026, 4, 14, 17, 30) / 1000, risk: 0 };
+  assert.equal(promise(/** @type {any} */ (job), now), "antes del jue\u00a014\u00a0may");
+  assert.equal(promise(/** @type {any} */ ({ ...job, hourly: true }), now), "antes del jue\u00a014\u00a0may a las 13:30");
 });

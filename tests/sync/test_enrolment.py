@@ -122,11 +122,14 @@ def test_a_code_is_made_for_crew_only(engine: Engine, clock: Clock, app: Flask) 
 def test_a_phone_says_what_waits_on_it(engine: Engine, luis: Phone, clock: Clock) -> None:
     since = int(clock().timestamp())
     clock.tick(minutes=1)
-    luis.exchange(release="r42", waiting={"ops": 2, "photos": 1, "oldest": since, "secret": "x"})
+    pack = {"at": since, "jobs": 3, "photos": 2, "of": 2, "map": 1}
+    waiting = {"ops": 2, "photos": 1, "oldest": since, "secret": "x"}
+    luis.exchange(release="r42", waiting=waiting, pack=pack | {"more": "x", "of": "many"})
     with reading(engine) as s:
         row = s.get_one(Device, luis.device)
         assert (row.release, row.seen_at) == ("r42", clock())
         assert row.waiting == {"ops": 2, "photos": 1, "oldest": since}
+        assert row.pack == {name: n for name, n in pack.items() if name != "of"}
 
 
 def test_asking_for_news_costs_no_write(engine: Engine, luis: Phone, clock: Clock) -> None:

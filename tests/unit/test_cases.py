@@ -7,7 +7,7 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import cases, events, people, promises, queries, reports
+from city import cases, events, people, promises, queries, reports, verdicts
 from city.lifecycle import Refused
 from city.places import Place
 from city.schema import Assignment, Case, Event, FeedRow, Photo, Service
@@ -128,6 +128,16 @@ def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(to
             no_photo="dark",
         )
         assert case.closures[1].done_at == at, "bounded by the assignment"
+        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
+        ahead, received = at + timedelta(days=3), at + timedelta(hours=2)
+        by = scene.actor("rosa")
+        cases.close(scene.s, case, by=by, at=received, at_device=ahead, outcome="not found")
+        assert case.closures[2].done_at == received, "bounded by receipt"
+        number = case.number
+    with town.looking() as scene:
+        lines = events.of(scene.s, cases.subject(scene.case(number)))
+        assert [e.facts["bounded"] for e, _w in lines if e.kind == "close"] == [False, True, True]
 
 
 def test_merging_keeps_every_reporter_and_unmerging_gives_everything_back(town: Town) -> None:
@@ -209,7 +219,7 @@ def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -
 
 
 def not_fixed(scene: Scene, report, at, key: str) -> str:
-    return reports.not_fixed(
+    return verdicts.not_fixed(
         scene.s, report, by=people.reporter(report.id), at=at, key=key, token=reports.token_for(SECRET, key)
     )
 

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable
+from datetime import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -96,10 +97,15 @@ WRONG = [
     (PROMISE, "promise_days = 0", "light-out.promise_days: 0 is not a whole number from 1 to 365"),
     (PROMISE, "promise_days = true", "services.light-out.promise_days: True is not a whole number"),
     (PROMISE, "promise_days = 1.5", "services.light-out.promise_days: 1.5 is not a whole number"),
-    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing; line 98 has promise_day. Ex"),
+    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing; line 100 has promise_day. Ex"),
     (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: is not a key known here"),
     (PROMISE, f'{PROMISE}\nprivate = "yes"', "services.light-out.private: 'yes' is neither true nor false"),
-    (PROMISE, f'{PROMISE}\ncalendar = "desk"', "calendar: 'desk' is none of collection, line"),
+    (PROMISE, f'{PROMISE}\ncalendar = "desk"', "calendar: 'desk' is none of collection, field"),
+    ("late_days = 10", "late_days = 0", "escalation.late_days: 0 is not a whole number from 1 to 365"),
+    ("late_days = 10", "late_hours = 10", "escalation.late_hours: is not a key known here"),
+    (PROMISE, "promise_hours = -8", "light-out.promise_hours: -8 is not a whole number from 1 to 2000"),
+    (PROMISE, f"{PROMISE}\npromise_hours = 8", "light-out.promise_hours: promise_days stands there too"),
+    ('calendar = "field" ', 'calendar = "fields"', "departments.clean.calendar: 'fields' is none of collect"),
     (PROMISE, f"{PROMISE}\npromise_hours = 0", "promise_hours: 0 is not a whole number from 1 to 2000"),
     (PROMISE, f"{PROMISE}\nprecision_m = -1", "precision_m: -1 is not a whole number from 0 to 5000"),
     ('department = "lights"', 'department = "light"', "light-out.department: 'light' is none of"),
@@ -178,6 +184,29 @@ promise_days = 5
 """
 
 
+SELDOM = """
+[calendars.line.hours]
+{}
+[calendars.line.holidays]
+country = "US"
+"""
+
+
+@pytest.mark.parametrize("hours", ['sunday = "08:00-08:30"', 'monday = "00:00-00:01"'])
+def test_a_promise_that_its_calendar_cannot_hold_is_refused_where_it_stands(hours: str) -> None:
+    text = SMALL.replace("promise_days = 5", "promise_hours = 2000") + SELDOM.format(hours)
+    with pytest.raises(CityFileError, match="not open for 2000 hours within 25 years") as fault:
+        cityfile.parse(text, "small.toml")
+    line = text.splitlines().index("promise_hours = 2000") + 1
+    assert str(fault.value).startswith(f"small.toml, line {line}: services.pothole.promise_hours: ")
+    assert str(fault.value).endswith("Example: promise_hours = 16")
+
+
+def test_a_promise_that_takes_its_calendar_years_is_kept() -> None:
+    text = SMALL.replace("promise_days = 5", "promise_hours = 500") + SELDOM.format('sunday = "08:00-08:30"')
+    assert cityfile.parse(text, "small.toml").services[0].promise_hours == 500
+
+
 def test_a_small_file_is_enough() -> None:
     city = cityfile.parse(SMALL, "small.toml")
     assert (city.languages, city.phone, city.emergency, city.publish) == (("en",), "311", "911", "staff")
@@ -186,10 +215,26 @@ def test_a_small_file_is_enough() -> None:
     assert city.services[0].chips == {"en": "Pothole"}
 
 
-def test_what_is_said_of_working_hours_is_kept_for_later(tmp_path: Path) -> None:
-    kept = f'{PROMISE}\npromise_hours = 16\ncalendar = "line"'
-    service = cityfile.load(_changed(tmp_path, PROMISE, kept)).services[0]
-    assert (service.promise_days, service.promise_hours, service.calendar) == (3, 16, "line")
+@pytest.mark.parametrize(
+    ("change", "name"), [('\ncalendar = "collection"', "collection"), ("", "line")]
+)  # fmt: skip
+def test_working_hours_are_those_of_the_service_or_else_of_the_line(
+    tmp_path: Path, change: str, name: str
+) -> None:
+    city = cityfile.load(_changed(tmp_path, PROMISE, f"promise_hours = 16{change}"))
+    service = city.services[0]
+    assert (service.promise_days, service.promise_hours) == (0, 16)
+    assert city.working(service) == city.calendars[name]
+
+
+def test_a_department_has_working_hours_and_a_city_without_calendars_the_ordinary_ones() -> None:
+    city = cityfile.load(DEFAULT_CITY)
+    basket = next(service for service in city.services if service.code == "basket-full")
+    assert city.working(basket) == city.calendars["field"]
+    small = cityfile.parse(SMALL.replace("promise_days = 5", "promise_hours = 20"), "small.toml")
+    office = small.working(small.services[0])
+    assert [len(day) for day in office.hours] == [1, 1, 1, 1, 1, 0, 0]
+    assert office.hours[0] == ((time(8), time(17)),)
 
 
 def test_words_for_a_crew_stand_in_every_language(tmp_path: Path) -> None:
@@ -346,7 +391,7 @@ def test_the_page_about_the_city_file_names_every_key_and_no_other(
     asked: set[str] = set()
     for name in ("has", "take", "table"):
         monkeypatch.setattr(tomlfile.Table, name, _noting(asked, getattr(tomlfile.Table, name)))
-    kept = f'{PROMISE}\npromise_hours = 16\ncalendar = "line"'
+    kept = 'promise_hours = 16\ncalendar = "line"'
     path = _changed(tmp_path, PROMISE, kept)
     path.write_text(path.read_text("utf-8").replace("# logo =", "logo ="), "utf-8")
     (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
@@ -365,7 +410,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|owners|collection|calendars|look|files|routing|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|owners|collection|escalation|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
 NAMED = re.compile(

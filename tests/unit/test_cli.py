@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from factories import Town
+from sqlalchemy import select
 
-from city import cityfile, sources
+from city import cityfile, kept, sources
+from city.schema import CaseWords
 from city.settings import Settings
 from pwa import worker
-from pwa.cli import cli
+from pwa.cli import _asked_to_stop, cli
 
 
 @pytest.fixture
@@ -206,3 +209,35 @@ def is_held(lock: Path) -> bool:
             return False
         except BlockingIOError:
             return True
+
+
+def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report()
+    with town.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cases SET quad = 1")
+        connection.exec_driver_sql("UPDATE case_words SET words = 'nothing'")
+    told = shell.invoke(cli, ["recount"])
+    assert told.exit_code == 0
+    assert told.output.endswith("something was kept wrong: 1; found by wrong words: 1\n")
+    assert shell.invoke(cli, ["recount"]).exit_code == 0
+    with town.looking() as scene:
+        assert kept.differences(scene.s) == []
+        assert "nothing" not in set(scene.s.scalars(select(CaseWords.words)))
+
+
+def test_a_polite_kill_does_not_wait_for_what_it_interrupts() -> None:
+    """It may come while the event's own lock is held, by those very lines that it interrupts."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asked = _asked_to_stop()
+        handler: Any = signal.getsignal(signal.SIGTERM)
+    finally:
+        for name, was in before.items():
+            signal.signal(name, was)
+    told = threading.Thread(target=handler, args=(signal.SIGTERM, None), daemon=True)
+    with asked._cond:  # type: ignore[attr-defined]
+        told.start()
+        told.join(5)
+        assert not told.is_alive()
+    assert asked.wait(5)

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import cityfile, db, events, imports, layers, mapping, notices, queries, requests
+from city import board, cityfile, db, events, imports, layers, mapping, notices, queries, requests
 from city.geo import Box
 from city.people import THE_SYSTEM
 from city.schema import Case, Closure, Imported, ImportRun, Message, Report, Service
@@ -103,7 +103,7 @@ def test_a_default_point_is_no_place_and_the_words_stay(town: Town, tmp_path: Pa
             (None, "unknown", "9 Elm St"), (None, "unknown", "Old Port"), (39.6502, "address", "Old Port"),
         ]  # fmt: skip
         assert s.scalars(select(Report.address).order_by(Report.id)).first() == "9 Elm St"
-        assert queries.tally(s, now=NOW).unlocated == 2
+        assert board.count(s, board.View(place="none"), now=NOW) == 2
 
 
 def test_the_second_run_takes_what_is_new(town: Town, tmp_path: Path) -> None:
@@ -434,13 +434,14 @@ def test_half_a_year_of_a_real_city(town: Town, real_data: Path, tmp_path: Path)
     with db.reading(town.engine) as s:
         assert events.verify(s) == []
         state = s.execute(select(Case.state, func.count()).group_by(Case.state)).all()
-        tally = queries.tally(s, now=NOW)
+        still_open = board.count(s, board.View(), now=NOW)
         unlocated = select(func.count()).select_from(Case).where(Case.lat.is_(None))
-        assert dict(state) == {"new": tally.open, "closed": 49_126}
-        assert queries.count(s, queries.View(), now=NOW) == tally.open == 8_993
-        assert queries.count(s, queries.View(state="closed"), now=NOW) == 49_126
+        assert dict(state) == {"new": still_open, "closed": 49_126}
+        assert still_open == 8_993
+        assert board.count(s, board.View(state="closed"), now=NOW) == 49_126
         assert s.scalar(unlocated) == 8_752
-        assert tally.unlocated == s.scalar(unlocated.where(Case.state == "new"))
+        lost = board.count(s, board.View(place="none"), now=NOW)
+        assert lost == s.scalar(unlocated.where(Case.state == "new"))
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """When the line is open: pauses, nights, holidays, the city's own days, and the two days a year that lie."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -117,3 +117,34 @@ def test_the_city_counts_in_its_own_zone_whatever_the_instant_is_written_in() ->
     tokyo = at("2026-05-12 09:30").astimezone(ZoneInfo("Asia/Tokyo"))
     assert worktime.is_open(WEEKDAYS, tokyo)
     assert worktime.closing(WEEKDAYS, tokyo) == at("2026-05-12 19:00")
+
+
+def test_eight_hours_from_friday_noon_end_on_monday_afternoon() -> None:
+    eight = timedelta(hours=8)
+    assert worktime.add(WEEKDAYS, at("2026-05-15 12:00"), eight) == at("2026-05-18 08:00")
+    assert worktime.add(WEEKDAYS, at("2026-05-16 12:00"), eight) == at("2026-05-18 15:00")
+    assert worktime.between(WEEKDAYS, at("2026-05-15 12:00"), at("2026-05-18 08:00")) == eight
+    assert worktime.between(WEEKDAYS, at("2026-05-18 08:00"), at("2026-05-15 12:00")) == -eight
+
+
+def test_hours_that_a_day_just_holds_end_with_that_day() -> None:
+    assert worktime.add(WEEKDAYS, at("2026-05-15 07:00"), timedelta(hours=12)) == at("2026-05-15 19:00")
+    assert worktime.add(WEEKDAYS, at("2026-05-16 10:00"), timedelta()) == at("2026-05-16 10:00")
+
+
+def test_what_is_never_open_long_enough_is_an_error_and_no_endless_search() -> None:
+    with pytest.raises(ValueError, match="not open for"):
+        worktime.add(Calendar(HERE, (NEVER,) * 7), at("2026-05-12 09:30"), timedelta(hours=1))
+    skipped: tuple[Span, ...] = ((time(2, 15), time(2, 30)),)
+    sundays = Calendar(HERE, (*(NEVER,) * 6, skipped))
+    with pytest.raises(ValueError, match="not open for"):
+        worktime.add(sundays, at("2026-05-12 09:30"), timedelta(hours=2000))
+    with pytest.raises(ValueError, match="less than none"):
+        worktime.add(WEEKDAYS, at("2026-05-12 09:30"), -timedelta(hours=1))
+
+
+def test_spans_that_the_clocks_push_into_each_other_count_once() -> None:
+    hours: tuple[Span, ...] = ((time(1), time(2, 30)), (time(3), time(4)))
+    nights = Calendar(HERE, (hours,) * 7)
+    assert worktime.between(nights, at("2026-03-08 00:00"), at("2026-03-08 12:00")) == timedelta(hours=2)
+    assert worktime.between(nights, at("2026-03-09 00:00"), at("2026-03-09 12:00")) == timedelta(hours=2.5)

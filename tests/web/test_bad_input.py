@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -262,6 +263,19 @@ def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient,
 )  # fmt: skip
 def test_what_is_not_there_is_404(town: Town, client: FlaskClient, address: str) -> None:
     assert client.get(address).status_code == 404
+
+
+def test_a_number_in_an_address_that_no_database_keeps_is_404(
+    app: Flask, client: FlaskClient, log_in: Callable[..., FlaskClient]
+) -> None:
+    rules = [rule for rule in app.url_map.iter_rules() if "<natural:" in rule.rule]
+    assert len(rules) > 10
+    assert not [rule.rule for rule in app.url_map.iter_rules() if "<int" in rule.rule], "natural is for that"
+    log_in("administrator")
+    for rule in rules:
+        for number in (str(2**31), "9" * 5000, "-1", "\u0663"):
+            path = re.sub(r"<[^>]*>", number, rule.rule)
+            assert client.get(path).status_code in (404, 405), rule.rule
 
 
 @pytest.mark.parametrize(

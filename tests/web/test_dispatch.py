@@ -13,14 +13,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from city import cases, logins, people, queries
+from city import cases, deadlines, logins, people, queries
+from city.board import ROWS
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
-from city.schema import Case, Photo, ToldApart
+from city.schema import Photo, ToldApart
 from pwa import filters
 from sync import merge
 
 FRAGMENT = {"HX-Request": "true"}
-MOST_QUERIES = 14
+MOST_QUERIES = 13
 MOST_QUERIES_OF_A_CASE = 29
 TOO_LONG = "x" * (MAX_WORDS + 1)
 
@@ -60,7 +61,7 @@ def html_of(response: TestResponse) -> str:
 
 class TestWhoMayLook:
     def test_a_stranger_is_sent_to_log_in(self, client: FlaskClient, lamp: str) -> None:
-        for url in ("/dispatch", f"/dispatch/cases/{lamp}", "/dispatch/points"):
+        for url in ("/dispatch", f"/dispatch/cases/{lamp}", "/tiles/cases/count"):
             response = client.get(url)
             assert response.status_code == 302
             assert "/login" in response.location
@@ -138,6 +139,7 @@ class TestTheQueue:
         with town.looking() as scene:
             due = scene.case(lamp).due_at
         app.config["NOW"] = due.replace(day=due.day + 2)
+        deadlines.sweep(town.engine, app.config["NOW"])
         log_in("dispatcher", app.config["NOW"])
         assert lamp in html_of(board.get("/dispatch?standing=late"))
         assert lamp not in html_of(board.get("/dispatch?standing=ok"))
@@ -154,33 +156,30 @@ class TestTheQueue:
             assert answer.status_code == 303
             assert answer.location == f"/dispatch/cases/{lamp}"
 
-    def test_what_does_not_fit_on_the_page_is_counted_and_one_link_away(
-        self, board: FlaskClient, town: Town
-    ) -> None:
-        with town.at_work() as scene:
-            for _ in range(4):
-                scene.report()
-        page = html_of(board.get("/dispatch?rows=3"))
-        assert "3 shown, 1 hidden" in page
-        assert "rows=503" in page
-        assert "4 shown, 0 hidden" in html_of(board.get("/dispatch?rows=503"))
-
     def test_an_empty_view_says_what_to_do(self, board: FlaskClient) -> None:
         assert "No open cases." in html_of(board.get("/dispatch"))
         assert "Nothing fits" in html_of(board.get("/dispatch?words=nowhere"))
+
+    def test_words_that_name_a_service_lead_to_all_of_its_cases(self, board: FlaskClient) -> None:
+        page = html_of(board.get("/dispatch?words=Flicker"))
+        assert 'href="/dispatch?service=light-flickering">Streetlight flickering</a>' in page
+        page = html_of(board.get("/es/dispatch?words=farol+parpadea"))
+        assert 'href="/es/dispatch?service=light-flickering">Farol que parpadea</a>' in page
+        for words in ("", "nowhere", "a", "street+x"):
+            assert 'class="meant"' not in html_of(board.get(f"/dispatch?words={words}"))
 
     def test_the_number_of_queries_does_not_grow_with_the_cases(
         self, board: FlaskClient, town: Town, app: Flask
     ) -> None:
         sent = []
-        for more in (5, 195):
+        for more in (3, 297):
             with town.at_work() as scene:
                 for n in range(more):
                     scene.assigned() if n % 2 else scene.report()
             with counted(app) as statements:
                 page = html_of(board.get("/dispatch"))
             sent.append(len(statements))
-        assert "200 shown, 0 hidden" in page
+        assert f"1–{ROWS} of 300" in page
         assert sent[0] == sent[1] <= MOST_QUERIES
 
     def test_what_somebody_must_look_at_has_a_view_of_its_own_whatever_its_state(
@@ -193,7 +192,7 @@ class TestTheQueue:
                 cases.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled")
             numbers = [ended.number, marked.number]
         page = html_of(board.get("/dispatch?review=yes"))
-        assert "2 shown, 0 hidden" in page
+        assert "1–2 of 2" in page
         assert all(f'id="case-{number}"' in page for number in numbers)
         assert f'id="case-{lamp}"' not in page
         for url in ("/dispatch", "/dispatch?review=other"):
@@ -207,22 +206,6 @@ class TestTheQueue:
 
 
 class TestTheMap:
-    def test_every_case_with_a_place_is_a_point_and_the_others_are_counted(
-        self, board: FlaskClient, town: Town, lamp: str
-    ) -> None:
-        with town.at_work() as scene:
-            scene.report(place=None)
-            scene.report(service_code="limb-down")
-        told = board.get("/dispatch/points?group=streetlight").get_json()
-        assert told == {"points": [[lamp, LAMP.lat, LAMP.lon, "ok", "Streetlight out"]], "unlocated": 1}
-
-    def test_points_have_no_cap(self, board: FlaskClient, town: Town) -> None:
-        with town.at_work() as scene:
-            first = scene.report().case
-            copy = {c.name: getattr(first, c.name) for c in Case.__table__.columns if c.name != "id"}
-            scene.s.execute(Case.__table__.insert(), [{**copy, "number": f"26-9{n:05d}"} for n in range(700)])
-        assert len(board.get("/dispatch/points").get_json()["points"]) == 701
-
     def test_a_case_without_a_place_has_a_view_of_its_own(
         self, board: FlaskClient, town: Town, lamp: str
     ) -> None:
@@ -231,6 +214,7 @@ class TestTheMap:
         assert "1 without a place" in html_of(board.get("/dispatch"))
         page = html_of(board.get("/dispatch?place=none"))
         assert lost in page
+        assert "map-unlocated" not in page, "it is what they are looking at"
         assert lamp not in page
 
 
@@ -571,6 +555,10 @@ class TestMerging:
         assert answer.status_code == 422
         assert "lights goes on" in page
         assert "trees goes on" in page
+        nobody = post(
+            f"/dispatch/cases/{one}/merge", fragment=True, into=other, open=other, keep_crew="9" * 5000
+        )
+        assert (nobody.status_code, "trees goes on" in html_of(nobody)) == (422, True)
         keep = town.ids["lights"]
         assert post(f"/dispatch/cases/{one}/merge", into=other, open=other, keep_crew=keep).status_code == 303
         with town.looking() as scene:
@@ -628,46 +616,3 @@ class TestErasing:
         browser = log_in("call-taker")
         assert "erasure" not in html_of(browser.get(f"/dispatch/cases/{lamp}"))
         assert browser.get(f"/dispatch/cases/{lamp}/erasure?report={lamp}-A").status_code == 403
-
-
-class TestSeveralAtOnce:
-    def test_each_goes_by_itself_and_the_answer_says_how_many(
-        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
-    ) -> None:
-        with town.at_work() as scene:
-            other, gone = scene.report().case.number, scene.report().case
-            cases.cancel(scene.s, gone, "test", by=scene.actor("dispatcher"), at=town.now)
-            gone_number = gone.number
-        chosen = [lamp, gone_number, other, lamp]
-        page = html_of(post("/dispatch/assignment", fragment=True, crew=town.ids["lights"], case=chosen))
-        assert "lights has 2 more cases." in page
-        assert f"{gone_number}: This case is cancelled now" in page
-        assert page.count("<template>") == 2
-        assert state_of(town, lamp) == state_of(town, other) == "assigned"
-
-    def test_the_answer_needs_as_many_queries_for_ten_as_for_two(
-        self, board: FlaskClient, town: Town, app: Flask, post: Callable[..., TestResponse]
-    ) -> None:
-        sent = []
-        for many in (2, 10):
-            with town.at_work() as scene:
-                chosen = [scene.report().case.number for _ in range(many)]
-            with counted(app) as statements:
-                post("/dispatch/assignment", fragment=True, crew=town.ids["lights"], case=chosen)
-            last = max(i for i, each in enumerate(statements) if each.startswith(("INSERT", "UPDATE")))
-            sent.append(len(statements) - last)
-        assert sent[0] == sent[1] <= MOST_QUERIES
-
-    def test_without_javascript_the_queue_says_it(
-        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
-    ) -> None:
-        answer = post("/dispatch/assignment?crew=none", crew=town.ids["lights"], case=[lamp])
-        assert answer.location == "/dispatch?crew=none"
-        assert "lights has 1 more case." in html_of(board.get(answer.location))
-
-    def test_nothing_selected_says_so(
-        self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]
-    ) -> None:
-        assert "Select cases first." in html_of(
-            post("/dispatch/assignment", fragment=True, crew=town.ids["lights"])
-        )

@@ -244,6 +244,7 @@ def test_news_are_confirmed_before_a_second_letter(
     (receipt,) = letters(town, app, settings)
     assert receipt["To"] == "ana@example.com"
     assert receipt["Auto-Submitted"] == "auto-generated"
+    assert receipt["Content-Language"] == "en"
     assert "26-000001-A" in receipt.get_content()
     assert "/s/" not in receipt.get_content(), "a mistyped address gives no stranger the report"
 
@@ -256,8 +257,9 @@ def test_news_are_confirmed_before_a_second_letter(
         assert scene.s.scalars(select(Subscription)).one().confirmed_at is None  # looking changes nothing
     client.post(confirm, data={"do": "confirm"})
     browser.post("/case/26-000001/not-fixed", data={"csrf_token": token()})
+    (reopened,) = letters(town, app, settings)
     closed(town, "26-000001", town.now)
-    reopened, done = letters(town, app, settings)
+    (done,) = letters(town, app, settings)
     assert "open again" in reopened["Subject"]
     assert "New lamp put in." in done.get_content()
     assert client.get(link_in(done, "/s/")).status_code == 303

@@ -3,15 +3,17 @@
  * Every control works without this file; htmx fetches and swaps, this file only decides what and when.
  */
 
+import { follow } from "./board-live.js";
+import { boardMap } from "./board-map.js";
+import { mindReplies } from "./board-replies.js";
+import { selecting } from "./board-select.js";
 import { areOn, listen, turn } from "./keys.js";
-import { showMap } from "./map.js";
-import { pinLayer } from "./pins.js";
 
 const htmx = /** @type {any} */ (window).htmx;
 const HELD_MS = 150; // while j is held down, only the row it comes to rest on is fetched
 
-/** @type {ReturnType<typeof pinLayer> | undefined} */
-let pins;
+/** @type {Awaited<ReturnType<typeof boardMap>> | undefined} */
+let map;
 /** What is being fetched: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
 let ready = Promise.resolve();
 let timer = 0;
@@ -21,7 +23,6 @@ const byId = (id) => document.getElementById(id);
 const drawer = () => /** @type {HTMLElement} */ (byId("drawer"));
 const rows = () => /** @type {HTMLTableRowElement[]} */ ([...document.querySelectorAll("#rows tr")]);
 const currentRow = () => rows().find((row) => row.hasAttribute("aria-current"));
-const picked = () => /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll("#rows input:checked")]);
 
 /** @param {string} number */
 function rowOf(number) {
@@ -83,14 +84,27 @@ function openCase(number) {
 
 /** Puts address, row and map in step with the drawer that has just arrived. */
 function arrived() {
-  const { number, url, lat } = drawer().dataset;
+  const { number, url } = drawer().dataset;
   if (!number) return;
   mark(number);
   if (url) history.replaceState(history.state, "", url);
   const box = /** @type {HTMLElement} */ (drawer().parentElement);
   box.dataset.open = "";
   const covers = getComputedStyle(drawer()).position === "absolute";
-  pins?.mark(lat ? number : "", covers ? drawer().offsetWidth : 0);
+  map?.mark(openPin(), covers ? drawer().offsetWidth : 0);
+  document.dispatchEvent(new Event("board:opened"));
+}
+
+/**
+ * The open case as the map draws it; nothing where nobody knows its place.
+ * @returns {import("./pins.js").Pin | undefined}
+ */
+function openPin() {
+  const { number = "", lat, lon, standing } = drawer().dataset;
+  if (!lat) return undefined;
+  const title = byId("case-title")?.firstChild?.textContent?.trim() ?? "";
+  const stands = /** @type {import("./map.js").Standing} */ (standing);
+  return { number, point: [Number(lat), Number(lon)], standing: stands, title };
 }
 
 function closeDrawer() {
@@ -103,7 +117,7 @@ function closeDrawer() {
   empty.hidden = true;
   delete /** @type {HTMLElement} */ (drawer().parentElement).dataset.open;
   drawer().replaceWith(empty);
-  pins?.mark("", 0);
+  map?.mark(undefined, 0);
   currentRow()?.querySelector("a")?.focus();
 }
 
@@ -136,55 +150,25 @@ function openForm(name) {
   });
 }
 
-function count() {
-  const bulk = byId("bulk");
-  const label = byId("bulk-count");
-  if (!bulk || !label) return;
-  for (const row of rows()) row.toggleAttribute("data-selected", Boolean(row.querySelector("input:checked")));
-  const n = picked().length;
-  label.textContent = n === 1 ? label.dataset.one ?? "" : (label.dataset.many ?? "").replace("#", String(n));
-  bulk.hidden = n === 0;
-  if (n === 0) expand(false);
-  const all = /** @type {HTMLInputElement | null} */ (byId("all"));
-  if (all) {
-    all.checked = n > 0 && n === document.querySelectorAll("#rows input").length;
-    all.indeterminate = n > 0 && !all.checked;
-  }
-}
-
-/** @param {boolean} open */
-function expand(open) {
-  const crews = byId("bulk-crews");
-  if (!crews) return;
-  crews.hidden = !open;
-  byId("bulk-assign")?.setAttribute("aria-expanded", String(open));
-  const first = crews.querySelector("button");
-  if (open) first?.focus();
-}
-
-function clearSelection() {
-  for (const box of picked()) box.checked = false;
-  count();
-  (currentRow()?.querySelector("a") ?? byId("queue-title"))?.focus();
-}
-
 /** @param {string} digit */
 function choose(digit) {
   ready = ready.then(() => {
-    const list = [byId("bulk-crews"), byId("do-assign")].find((each) => each && each.offsetParent !== null);
+    const forms = [byId("do-assign"), byId("do-close")];
+    const list = document.querySelector("#bulk details[open]") ?? forms.find((each) => each?.offsetParent);
     click(list?.querySelector(`[data-digit="${digit}"]:not([disabled])`));
   });
 }
 
 function escape() {
   const inside = document.activeElement;
-  if (byId("bulk-crews")?.offsetParent) {
-    expand(false);
-    byId("bulk-assign")?.focus();
-  } else if (toggle()) drawer().focus();
+  if (selection.cancel() || selection.close()) return;
+  if (toggle()) drawer().focus();
   else if (inside === byId("q")) byId("q")?.blur();
   else if (!drawer().hidden) closeDrawer();
-  else if (picked().length) clearSelection();
+  else if (selection.count()) {
+    selection.clear();
+    (currentRow()?.querySelector("a") ?? byId("queue-title"))?.focus();
+  }
 }
 
 function help() {
@@ -196,17 +180,28 @@ function help() {
 const COMMANDS = {
   j: (event) => move(1, event),
   k: (event) => move(-1, event),
-  x: () => click((currentRow() ?? rows()[0])?.querySelector("input")),
-  a: () => (picked().length ? expand(true) : openForm("assign")),
-  m: () => openForm("merge"),
-  c: () => openForm("close"),
+  x: () => selection.toggle((currentRow() ?? rows()[0])?.dataset.number ?? ""),
+  X: () => selection.toggle((currentRow() ?? rows()[0])?.dataset.number ?? "", true),
+  a: () => (selection.count() ? selection.act("assign") : openForm("assign")),
+  m: () => (selection.count() ? selection.act("merge") : openForm("merge")),
+  c: () => (selection.count() ? selection.act("close") : openForm("close")),
+  e: () => selection.count() && selection.act("accept"),
+  w: () => selection.count() && selection.act("wait"),
+  "!": () => selection.count() && selection.act("priority"),
+  u: () => selection.undo(),
+  i: () => selection.ways.view?.(),
+  r: () => ready.then(() => selection.ways.near?.()),
+  d: () => ready.then(() => selection.ways.beside?.()),
+  l: () => selection.ways.lasso?.(),
   n: () => openForm("note"),
   p: () => {
     ready = ready.then(() => click(byId("public")));
   },
   t: () => {
+    if (selection.count()) return selection.act("tag");
     ready = ready.then(() => click(byId("apart")));
   },
+  ".": () => live.show(),
   "/": () => /** @type {HTMLInputElement | null} */ (byId("q"))?.select(),
   "g v": () => /** @type {HTMLElement | null} */ (document.querySelector("#views [aria-current], #views a"))?.focus(),
   "?": help,
@@ -217,44 +212,9 @@ for (const digit of "123456789") COMMANDS[digit] = () => choose(digit);
 async function drawMap() {
   const box = byId("map");
   if (!box) return;
-  const { lat, lon, bounds, basemap, raster, points, case: address, words, zoomIn, zoomOut } = box.dataset;
-  const [south = 0, west = 0, north = 0, east = 0] = (bounds ?? "").split(",").map(Number);
-  const [{ map, L }, answer] = await Promise.all([
-    showMap(box, {
-      centre: [Number(lat), Number(lon)],
-      bounds: [[south, west], [north, east]],
-      basemapUrl: basemap,
-      rasterUrl: raster || undefined,
-      words: { zoomIn, zoomOut },
-    }),
-    fetch(points ?? "", { headers: { Accept: "application/json" } }).then((response) => response.json()),
-  ]);
-  const said = JSON.parse(words ?? "{}");
-  pins = pinLayer(map, L, {
-    href: (number) => (address ?? "").replace("NUMBER", number),
-    open: openCase,
-    words: said,
-    several: said.several,
-  });
-  const all = /** @type {[string, number, number, import("./map.js").Standing, string][]} */ (answer.points);
-  if (all.length) {
-    map.fitBounds(L.latLngBounds(all.map(([, y, x]) => [y, x])), { padding: [32, 32], maxZoom: 16, animate: false });
-  }
-  pins.set(all.map(([number, y, x, standing, title]) => ({ number, point: [y, x], standing, title })));
+  map = await boardMap(box, openCase);
+  selection.on(map.leaflet);
   arrived();
-}
-
-/** Takes over how the rows and the drawer say that cases stand now. */
-function updatePins() {
-  /** @type {Map<string, string>} */
-  const standings = new Map();
-  for (const row of rows()) {
-    const promise = /** @type {HTMLElement | null} */ (row.querySelector("[data-promise]"));
-    if (row.dataset.number && promise?.dataset.promise) standings.set(row.dataset.number, promise.dataset.promise);
-  }
-  const { number, standing } = drawer().dataset;
-  if (number && standing) standings.set(number, standing);
-  pins?.update(standings);
 }
 
 document.addEventListener("click", (event) => {
@@ -270,33 +230,27 @@ document.addEventListener("click", (event) => {
   }
   if (target?.closest("[data-key=help]")) help();
 });
-document.addEventListener("change", (event) => {
-  const box = event.target instanceof HTMLInputElement ? event.target : null;
-  if (box?.id === "all") {
-    for (const each of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#rows input"))) {
-      each.checked = box.checked;
-    }
-  }
-  if (box?.id === "all" || box?.name === "case") count();
-});
 document.body.addEventListener("htmx:afterSettle", (event) => {
   const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
-  count();
   if (elt.id === "drawer") arrived();
-  if (requestConfig?.verb === "post") updatePins();
+  // The link that was pressed is gone with the old page; whoever pressed it goes on from the next one.
+  if (elt.id === "more" && document.activeElement === document.body) {
+    const on = elt.querySelector("a[rel=next]") ?? rows().slice(-1)[0]?.querySelector("a");
+    /** @type {HTMLElement | null | undefined} */ (on)?.focus({ preventScroll: true });
+  }
+  if (requestConfig?.verb === "post") map?.again();
   // The button that was pressed is gone with the old drawer; whoever pressed it goes on from the new one.
   if (elt.id === "drawer" && requestConfig?.verb === "post" && document.activeElement === document.body) {
     drawer().focus({ preventScroll: true });
   }
 });
-byId("bulk-assign")?.addEventListener("click", () => expand(Boolean(byId("bulk-crews")?.hidden)));
-byId("bulk-clear")?.addEventListener("click", clearSelection);
 const keysOn = /** @type {HTMLInputElement} */ (byId("keys-on"));
 keysOn.checked = areOn();
 keysOn.addEventListener("change", () => turn(keysOn.checked));
 
-count();
-expand(false);
+const selection = selecting({ current: () => drawer().dataset.number ?? currentRow()?.dataset.number ?? "" });
+const live = follow(selection);
+mindReplies();
 listen(COMMANDS);
 drawMap().catch(() => {
   const note = byId("map-fault");

@@ -5,7 +5,7 @@
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
  *   lat?: number, lon?: number, asset?: string, hazard?: Record<string, string>, danger?: boolean, state: string, assignment?: number | undefined, cycle: number,
- *   version: number, opened: number, due: number, risk: number, urgent?: boolean, wait?: string | undefined,
+ *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, wait?: string | undefined,
  *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
  *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet
  * @typedef {{ words?: string, lang?: string, photos?: string[], answers?: Answer[] }} Telling

@@ -11,6 +11,7 @@ import { fold, reported } from "./jobs.js";
  * @typedef {ReturnType<typeof createMirror>} Mirror
  */
 
+const SHIFT = 8 * 3600; // s
 const STORES = ["jobs", "photos", "map", "kv"];
 
 /** @param {Pick<Parts, "store" | "user">} parts */
@@ -153,8 +154,21 @@ export function createMirror({ store, user }) {
     return { jobs: jobs.length, photos: here, of: wanted.size, map: Boolean(area), bytes: bytes + words };
   }
 
+  /**
+   * Notes that all is packed, for the city's list of crews. While the pack is the same, its moment stays for a
+   * shift: a phone that asks for news must not cost the city a write.
+   * @param {number} at seconds since 1970
+   */
+  async function keepReceipt(at) {
+    const { jobs, photos, of, map } = await packed();
+    const receipt = { at, jobs, photos, of, map: map ? 1 : 0 };
+    const before = await store.get("mirror", "kv", "packed");
+    const same = before && JSON.stringify({ ...before, at }) === JSON.stringify(receipt);
+    if (!same || at - before.at >= SHIFT) await pack(["put", "kv", "packed", receipt]);
+  }
+
   return {
-    known, replayed, take, wipe, lighten, pack: { missing, keepPhoto, photo, keepMap, map }, packed,
+    known, replayed, take, wipe, lighten, pack: { missing, keepPhoto, photo, keepMap, map, keepReceipt }, packed,
   };
 }
 

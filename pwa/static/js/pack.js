@@ -29,6 +29,7 @@ export async function pack(jobs, basemap, step) {
       if (data) await engine.pack.keepMap({ tag, data });
       step(await engine.packed());
     }
+    await engine.pack.keepReceipt(Math.floor(Date.now() / 1000));
     return true;
   } catch {
     return false;

@@ -1,11 +1,12 @@
 /**
- * The board's cases on the map: every one of them, near neighbours drawn as one shape with their number.
+ * Cases on a map: near neighbours drawn as one shape with their number, by the city where they are many.
  */
 
 import { casePin } from "./map.js";
 
 /** @typedef {import("./map.js").Standing} Standing */
 /** @typedef {{number: string, point: [number, number], standing: Standing, title: string}} Pin */
+/** @typedef {{point: [number, number], n: number, worst: Standing}} Cluster many cases that are known by number only */
 /** @typedef {{key: string, pins: Pin[], worst: Standing, point: [number, number]}} Group */
 /**
  * @typedef {object} PinOptions
@@ -17,6 +18,8 @@ import { casePin } from "./map.js";
 
 const REACH = 56; // px: a group is this wide
 const ALL_APART = 18; // from this zoom on nothing is drawn together, so that every case can be reached
+const CLOSER = 2; // zooms that a cluster of the city's comes nearer
+const A_FRAME = 10; // ms of drawing, then the page has a turn
 const AROUND = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => /** @type {[number, number]} */ ([dx, dy])));
 const WORST_FIRST = /** @type {Standing[]} */ (["late", "risk", "ok", "wait", "done"]);
 
@@ -77,29 +80,55 @@ function asGroup(pins) {
  * @param {PinOptions} options
  */
 export function pinLayer(map, L, options) {
-  /** @type {Map<string, Pin>} */
-  const pins = new Map();
+  /** @type {Pin[]} */
+  let pins = [];
+  /** @type {Cluster[]} */
+  let clusters = [];
   /** @type {Map<string, import("leaflet").Marker>} */
   const drawn = new Map();
-  let current = "";
+  /** The case that is open: drawn alone, so that its halo can be seen. @type {Pin | undefined} */
+  let current;
+  let frame = 0;
 
   function draw() {
     const sight = map.getBounds().pad(0.2);
     const zoom = map.getZoom();
-    const inSight = [...pins.values()].filter((pin) => sight.contains(pin.point));
-    // The case that is open stands alone, so that its halo can be seen.
-    const apart = inSight.filter((pin) => pin.number === current);
-    const others = inSight.filter((pin) => pin.number !== current);
+    const others = pins.filter((pin) => pin.number !== current?.number && sight.contains(pin.point));
     const project = (/** @type {[number, number]} */ point) => map.project(point, zoom);
-    const groups = [...grouped(others, project, zoom < ALL_APART ? REACH : 0), ...grouped(apart, project, 0)];
-    const wanted = new Map(groups.map((each) => [`${zoom} ${each.key}`, each]));
+    const groups = [...grouped(others, project, zoom < ALL_APART ? REACH : 0), ...grouped(current ? [current] : [], project, 0)];
+    /** @type {Map<string, () => import("leaflet").Marker>} */
+    const wanted = new Map(groups.map((each) => [`${zoom} ${each.key}`, () => marker(each)]));
+    for (const each of clusters) {
+      if (!sight.contains(each.point)) continue;
+      wanted.set(`${each.point} ${each.n} ${each.worst}`, () => cluster(each.n, each.worst, each.point, () => closer(each.point)));
+    }
+    cancelAnimationFrame(frame);
+    exchange(wanted);
+  }
+
+  /**
+   * Brings what is drawn to what is wanted, some of it a frame, so that a hand on the map never waits for it. What
+   * is there goes once the new stands.
+   * @param {Map<string, () => import("leaflet").Marker>} wanted
+   */
+  function exchange(wanted) {
+    const until = performance.now() + A_FRAME;
+    for (const [key, make] of wanted) {
+      if (drawn.has(key)) continue;
+      drawn.set(key, make().addTo(map));
+      if (performance.now() > until) {
+        frame = requestAnimationFrame(() => exchange(wanted));
+        return;
+      }
+    }
     for (const [key, marker] of drawn) {
       if (wanted.has(key)) continue;
       marker.remove();
       drawn.delete(key);
-    }
-    for (const [key, each] of wanted) {
-      if (!drawn.has(key)) drawn.set(key, marker(each).addTo(map));
+      if (performance.now() > until + A_FRAME) {
+        frame = requestAnimationFrame(() => exchange(wanted));
+        return;
+      }
     }
     for (const marker of drawn.values()) halo(marker);
   }
@@ -107,7 +136,7 @@ export function pinLayer(map, L, options) {
   /** @param {Group} each */
   function marker(each) {
     const [only] = each.pins;
-    if (!only || each.pins.length > 1) return cluster(each);
+    if (!only || each.pins.length > 1) return cluster(each.pins.length, each.worst, each.point, () => apart(each.pins));
     const label = `${only.number} ${only.title}, ${options.words[only.standing]}`;
     const pin = casePin(L, only.point, { promise: only.standing, label, href: options.href(only.number) });
     pin.on("add", () => {
@@ -124,23 +153,26 @@ export function pinLayer(map, L, options) {
     return pin;
   }
 
-  /** @param {Group} each */
-  function cluster(each) {
-    const label = options.several
-      .replace("NUMBER", String(each.pins.length))
-      .replace("WORST", options.words[each.worst]);
+  /**
+   * @param {number} n
+   * @param {Standing} worst
+   * @param {[number, number]} point
+   * @param {() => void} pressed
+   */
+  function cluster(n, worst, point, pressed) {
+    const label = options.several.replace("NUMBER", String(n)).replace("WORST", options.words[worst]);
     const icon = L.divIcon({ className: "", iconSize: undefined });
     icon.createIcon = () => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "clusterpin leaflet-marker-icon";
-      button.dataset.promise = each.worst;
+      button.dataset.promise = worst;
       button.setAttribute("aria-label", label);
-      button.innerHTML = `<svg viewBox="-30 -30 60 60" aria-hidden="true">${SHAPES[each.worst]}</svg><b>${each.pins.length}</b>`;
+      button.innerHTML = `<svg viewBox="-30 -30 60 60" aria-hidden="true">${SHAPES[worst]}</svg><b>${n}</b>`;
       return button;
     };
-    const marker = L.marker(each.point, { icon, keyboard: false, riseOnHover: true });
-    marker.on("add", () => marker.getElement()?.addEventListener("click", () => closer(each.pins)));
+    const marker = L.marker(point, { icon, keyboard: false, riseOnHover: true });
+    marker.on("add", () => marker.getElement()?.addEventListener("click", pressed));
     return marker;
   }
 
@@ -148,17 +180,25 @@ export function pinLayer(map, L, options) {
    * Zooms so far in that these pins come apart.
    * @param {Pin[]} together
    */
-  function closer(together) {
+  function apart(together) {
     const bounds = L.latLngBounds(together.map((pin) => pin.point));
     const fits = map.getBoundsZoom(bounds.pad(0.3));
     map.setView(bounds.getCenter(), Math.min(map.getMaxZoom(), Math.max(map.getZoom() + 1, fits)));
+  }
+
+  /**
+   * Zooms in on what is more than this map knows.
+   * @param {[number, number]} point
+   */
+  function closer(point) {
+    map.setView(point, Math.min(map.getMaxZoom(), map.getZoom() + CLOSER));
   }
 
   /** @param {import("leaflet").Marker} marker */
   function halo(marker) {
     const element = marker.getElement();
     if (!element?.dataset.number) return;
-    const isCurrent = element.dataset.number === current;
+    const isCurrent = element.dataset.number === current?.number;
     if (isCurrent) element.setAttribute("aria-current", "true");
     else element.removeAttribute("aria-current");
     marker.setZIndexOffset(isCurrent ? 1000 : 0);
@@ -166,33 +206,22 @@ export function pinLayer(map, L, options) {
 
   map.on("moveend", draw);
   return {
-    /** @param {Pin[]} all */
-    set(all) {
-      pins.clear();
-      for (const pin of all) pins.set(pin.number, pin);
-      draw();
-    },
     /**
-     * How cases stand after a verb; one that has ended leaves the map.
-     * @param {Map<string, string>} standings by number
+     * @param {Pin[]} all
+     * @param {Cluster[]} [many] what the city has counted and told together
      */
-    update(standings) {
-      for (const [number, standing] of standings) {
-        const pin = pins.get(number);
-        if (!pin || pin.standing === standing) continue;
-        if (standing === "done") pins.delete(number);
-        else pins.set(number, { ...pin, standing: /** @type {Standing} */ (standing) });
-      }
+    set(all, many = []) {
+      pins = all;
+      clusters = many;
       draw();
     },
     /**
      * Marks the case that is open and brings it out from under the drawer.
-     * @param {string} number
+     * @param {Pin | undefined} pin
      * @param {number} covered px at the right that the drawer takes
      */
-    mark(number, covered) {
-      current = number;
-      const pin = pins.get(number);
+    mark(pin, covered) {
+      current = pin;
       if (pin) map.panInside(pin.point, { paddingTopLeft: [48, 48], paddingBottomRight: [covered + 48, 72] });
       draw();
     },

@@ -56,6 +56,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
         photos: (await pictures.unsent()).length,
         oldest: all[0] ? Math.floor(Date.parse(all[0].op.device_time) / 1000) : null,
       },
+      ...(known["packed"] ? { pack: known["packed"] } : {}),
       ops: batched.map((entry) => entry.op),
     };
     const reply = await reached(net.exchange(asked));

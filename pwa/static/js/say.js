@@ -65,7 +65,7 @@ export function speaker(template, lang, zone) {
     if (late > 0) return many("late_hours", Math.max(1, Math.floor(late / 3600)));
     const due = job.due * 1000;
     if (dates.format(due) === dates.format(now)) return say("by_time", { time: clock(due) });
-    return say("by_day", { day: day(due) });
+    return job.hourly ? say("by_hour", { day: day(due), time: clock(due) }) : say("by_day", { day: day(due) });
   }
 
   /** Where to go: address and the asset's number. @param {Job} job */

@@ -1,0 +1,386 @@
+"""Acting on many cases at once: one transaction, an event each, and one Undo for all of them.
+
+What a batch does to a case is a verb of cases.py, priorities.py or tags.py, and nothing else: here are
+only the many.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session, selectinload
+
+from city import cases, duplicates, inserts, locks, priorities, queries, tags
+from city.events import Actor
+from city.lifecycle import (
+    DISPATCHER,
+    MAX_WORDS,
+    MERGED,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    UNDONE,
+    WAIT_REASONS,
+    WAITING,
+    Refused,
+    allow,
+    may,
+)
+from city.schema import Asset, Assignment, Batch, BatchItem, Case, Crew
+
+# Enough for a storm's worth of one service; SQLite has one writer, and this many hold it for a few seconds.
+MOST: Final = 5000
+# Each merge and each undoing of one asks anew what the survivor's whole family says: five to twelve
+# statements a case, where the other acts need a few for all.
+MOST_MERGED: Final = 500
+# As long as somebody sits before what they did; later most cases have gone on, and nothing would be put back.
+UNDO_FOR: Final = timedelta(minutes=30)
+# Until then the same form, sent again, finds what became of it.
+KEPT_FOR: Final = timedelta(days=1)
+
+ACTS: Final = ("assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge")
+
+Verb = Callable[[Case], bool]
+
+
+def digest(key: str, by: Actor, name: str, what: dict[str, Any], chosen: Collection[str]) -> str:
+    """What tells one sending of a form from another: its key, who sends it, and all that it asks for.
+
+    `chosen` are the numbers, or what stands for them. Somebody else's key so leads nowhere.
+    """
+    told = [key, by.name, name, what, sorted(set(chosen))]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def of_digest(s: Session, sent: str) -> Batch | None:
+    """The batch that this form has made already."""
+    return s.scalars(select(Batch).where(Batch.digest == sent)).first()
+
+
+def act(
+    s: Session,
+    numbers: Collection[str],
+    name: str,
+    what: dict[str, Any],
+    *,
+    by: Actor,
+    at: datetime,
+    sent: str,
+    mode: str = "rest",
+    reply: Callable[[Case], dict[str, Any]] | None = None,
+) -> Batch:
+    """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
+
+    `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
+    number, or "" for the oldest of them. `reply` gives what a case's residents read of a
+    closing, as replies.meant() says it. `sent` is the form's digest(). Cases that may not move are left
+    out, and stand in the batch's `refused`; with `mode` "all" nothing is done at all where there are any.
+    Raises Refused `batch_refused` (with `refused`), `nothing_chosen`, `not_allowed`, `unknown_value`, or what
+    not_too_many() does.
+    """
+    _may(name, by)
+    if not numbers:
+        raise Refused("nothing_chosen")
+    not_too_many(name, len(set(numbers)))
+    kept = {key: value for key, value in what.items() if key != "words"}  # they stand with each closing
+    if "tag" in kept:
+        kept["tag"] = tags.folded(kept["tag"])
+    id_ = _begun(s, sent, name, kept, by, at)
+    if id_ is None:
+        batch = of_digest(s, sent)
+        assert batch  # noqa: S101 its twin has just been committed
+        return batch
+    batch = s.get_one(Batch, id_)
+    found, into = _locked(s, numbers, _named(s, what) if name == "merge" else None)
+    chosen = sorted((found[n] for n in found.keys() & set(numbers)), key=lambda each: each.id)
+    if name == "merge":
+        into = into or _oldest(chosen)
+        batch.what = kept | {"into": into.number}
+        chosen = [case for case in chosen if case is not into]
+    apart = duplicates.told_apart(s, into) if into else set()
+    root = cases.as_it_is(into) | {"root": True} if into else {}
+    before = {case.id: cases.as_it_is(case) for case in chosen}
+    verb = _verb(s, name, what, chosen, into, by, at, reply)
+    refused: list[list[Any]] = [
+        [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
+    ]
+    moved: list[tuple[Case, dict[str, Any]]] = []
+    for case in chosen:
+        was = before[case.id] | ({"apart": True} if case.id in apart else {})
+        try:
+            # Every verb refuses before it changes anything, so none needs a savepoint.
+            if verb(case):
+                moved.append((case, was))
+            else:
+                batch.same += 1
+        except Refused as fault:
+            refused.append([case.number, fault.code, fault.facts])
+    if refused and mode == "all":
+        raise Refused("batch_refused", refused=refused)
+    batch.done, batch.refused = len(moved), refused
+    if into and moved:
+        moved.append((into, root))
+    s.flush()
+    inserts.put(
+        s, BatchItem,
+        [{"batch_id": id_, "case_id": c.id, "version": c.version, "was": was} for c, was in moved],
+    )  # fmt: skip
+    return batch
+
+
+def not_too_many(name: str, count: int) -> None:
+    """Raises Refused `too_many_cases` or, for the act "merge", `too_many_to_merge`."""
+    if name == "merge" and count > MOST_MERGED:
+        raise Refused("too_many_to_merge", most=MOST_MERGED, asked=count)
+    if count > MOST:
+        raise Refused("too_many_cases", most=MOST, asked=count)
+
+
+def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
+    """Puts every case of the batch back as it was, unless something else happened to it since: see `left`.
+
+    Raises Refused `unknown_batch`, `undone_already`, `too_late_to_undo`, or `not_allowed` to whoever may not
+    do what was done.
+    """
+    batch = s.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).first()
+    if batch is None:
+        raise Refused("unknown_batch")
+    _may_undo(batch.act, by)
+    if batch.undone_at:
+        raise Refused("undone_already")
+    if at - batch.at > UNDO_FOR:
+        raise Refused("too_late_to_undo")
+    items = {
+        item.case_id: item for item in s.scalars(select(BatchItem).where(BatchItem.batch_id == batch_id))
+    }
+    rows = s.execute(
+        select(BatchItem.case_id, Case.number).join(Case, Case.id == BatchItem.case_id)
+        .where(BatchItem.batch_id == batch_id)
+    )  # fmt: skip
+    found = locks.lock_numbered(s, [number for _id, number in rows])
+    _prepare(s, batch.act, found.values(), at)
+    left = []
+    moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
+    if batch.act == "assign":
+        cases.end_jobs(s, [case for case in found.values() if case.id not in moved_on], "unassigned", at)
+    if batch.act == "close":
+        closings = [case.closures[-1] for case in found.values() if case.id not in moved_on]
+        for start in range(0, len(closings), locks.AT_ONCE):
+            cases.free_closings(s, closings[start : start + locks.AT_ONCE])
+    for case in sorted(found.values(), key=lambda each: (bool(items[each.id].was.get("root")), each.id)):
+        if case.id in moved_on:
+            left.append(case.number)
+        else:
+            _put_back(s, case, batch, items[case.id].was, by=by, at=at)
+    batch.undone_at, batch.undone_by_id, batch.left = at, by.person_id, left
+    return batch
+
+
+def put_back(batch: Batch) -> int:
+    """How many of its cases an undoing put back. What they were merged into is none of them."""
+    return batch.done - len([number for number in batch.left if number != batch.what.get("into")])
+
+
+def last(s: Session, by: Actor, now: datetime) -> Batch | None:
+    """This person's newest batch, while it can be undone and was not."""
+    newest = select(Batch).where(Batch.person_id == by.person_id, Batch.at > now - UNDO_FOR)
+    batch = s.scalars(newest.order_by(Batch.at.desc(), Batch.id.desc()).limit(1)).first()
+    return batch if batch and may_undo(batch, by, now) else None
+
+
+def may_undo(batch: Batch, by: Actor, now: datetime) -> bool:
+    """Whether this person can still put the batch's cases back."""
+    try:
+        _may_undo(batch.act, by)
+    except Refused:
+        return False
+    return batch.done > 0 and batch.undone_at is None and now - batch.at <= UNDO_FOR
+
+
+def among(s: Session, batch: Batch, numbers: Collection[str]) -> list[str]:
+    """Those of these numbers whose cases the batch changed."""
+    asked = select(Case.number).join(BatchItem, BatchItem.case_id == Case.id)
+    return list(s.scalars(asked.where(BatchItem.batch_id == batch.id, Case.number.in_(numbers))))
+
+
+def acts_of(by: Actor) -> list[str]:
+    """What this person may do to many cases at once."""
+    found = []
+    for name in ACTS:
+        try:
+            _may(name, by)
+        except Refused:
+            continue
+        found.append(name)
+    return found
+
+
+def sweep(s: Session, now: datetime) -> int:
+    """Forgets batches that nobody can undo any more; the log keeps what they did. Returns how many."""
+    gone = s.execute(delete(Batch).where(Batch.at < now - KEPT_FOR))
+    return int(getattr(gone, "rowcount", 0))
+
+
+def _may(name: str, by: Actor) -> None:
+    if name not in ACTS:
+        raise Refused("unknown_value", name="act", value=name)
+    if by.person_id is None:
+        raise Refused("not_allowed", move=name)
+    if name in ("raise", "lower", "tag", "untag"):
+        may("tag" if "tag" in name else "priority", by.roles)
+        return
+    allow(name, by.roles)
+    if name in ("wait", "close") and DISPATCHER not in by.roles:
+        raise Refused("not_allowed", move=name)  # a crew's own are on its phone, one by one
+
+
+def _may_undo(name: str, by: Actor) -> None:
+    _may(name, by)
+    if name == "merge":
+        allow("unmerge", by.roles)
+
+
+def _begun(s: Session, sent: str, name: str, what: dict[str, Any], by: Actor, at: datetime) -> int | None:
+    """The new batch's id; None where this form was sent already. A twin in the same moment waits here."""
+    make = postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert
+    row = make(Batch).values(
+        digest=sent, person_id=by.person_id, at=at, act=name, what=what, done=0, same=0, refused=[], left=[]
+    )
+    return s.execute(row.on_conflict_do_nothing(index_elements=["digest"]).returning(Batch.id)).scalar()
+
+
+def _named(s: Session, what: dict[str, Any]) -> Case | None:
+    """The case that the others are to be merged into; None where that is the oldest of them."""
+    if not what.get("into"):
+        return None
+    if (into := queries.by_number(s, what["into"])) is None:
+        raise Refused("unknown_number")
+    return into
+
+
+def _oldest(chosen: Sequence[Case]) -> Case:
+    """Of those that were not merged already."""
+    if not chosen:
+        raise Refused("unknown_number")
+    roots = [case for case in chosen if case.merged_into_id is None]
+    if not roots:
+        raise Refused("wrong_state", move="merge", state=MERGED)
+    return min(roots, key=lambda case: (case.opened_at, case.id))
+
+
+def _locked(s: Session, numbers: Collection[str], into: Case | None) -> tuple[dict[str, Case], Case | None]:
+    """Every case by its number, locked in the order of ids, and the root that they are to be merged into."""
+    if into:
+        found, into = locks.lock_numbered_with_root(s, numbers, into)
+    else:
+        found = locks.lock_numbered(s, numbers)
+    return {number: case for number, case in found.items() if case.state != UNDONE}, into
+
+
+def _verb(
+    s: Session,
+    name: str,
+    what: dict[str, Any],
+    chosen: Sequence[Case],
+    into: Case | None,
+    by: Actor,
+    at: datetime,
+    reply: Callable[[Case], dict[str, Any]] | None,
+) -> Verb:
+    """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
+    _prepare(s, name, chosen, at)
+    if name == "accept":
+        return lambda case: cases.accept(s, case, by=by, at=at)
+    if name == "assign":
+        crew = s.get(Crew, what["crew"]) if what.get("crew") else None
+        if crew is None:
+            raise Refused("unknown_value", name="crew", value=what.get("crew"))
+        cases.end_jobs(s, [case for case in chosen if _changes_hands(case, crew)], "reassigned", at)
+        return lambda case: cases.assign(s, case, crew, by=by, at=at)
+    if name == "wait":
+        reason = _one_of(what, "reason", WAIT_REASONS)
+        return lambda case: cases.wait(s, case, reason, by=by, at=at)
+    if name == "close":
+        outcome = _one_of(what, "outcome", OUTCOMES)
+        no_photo = _one_of(what, "no_photo", NO_PHOTO) if outcome == "fixed" else None
+        words = what.get("words", "")
+        if len(words) > MAX_WORDS:
+            raise Refused("words_too_long", most=MAX_WORDS)
+        return lambda case: cases.close(
+            s, case, by=by, at=at, outcome=outcome, no_photo=no_photo, words=words,
+            reply=reply(case) if reply else None,
+        )  # fmt: skip
+    if name in ("raise", "lower"):
+        turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
+        return lambda case: turn(s, case, by=by, at=at)
+    if name in ("tag", "untag"):
+        word = tags.folded(what.get("tag", ""))
+        do = tags.tag if name == "tag" else tags.untag
+        return lambda case: do(s, case, word, by=by, at=at)
+    assert into  # noqa: S101 act() has found it
+    return lambda case: _merge(s, case, into, by, at)
+
+
+def _merge(s: Session, case: Case, into: Case, by: Actor, at: datetime) -> bool:
+    if case.state == MERGED and case.merged_into_id != into.id:
+        # Undoing knows the state before all merging only; and its own root is not among the locked.
+        raise Refused("wrong_state", move="merge", state=MERGED)
+    return cases.merge(s, case, into, by=by, at=at)
+
+
+def _changes_hands(case: Case, crew: Crew) -> bool:
+    """Whether giving the case to the crew ends a job."""
+    held = cases.live(case)
+    return case.state in OPEN and held is not None and (held.crew_id != crew.id or case.state == WAITING)
+
+
+def _prepare(s: Session, name: str, chosen: Collection[Case], at: datetime) -> None:
+    """Reads by the thousand what the verbs would otherwise ask for one by one."""
+    inserts.reserve(s, Assignment, at)
+    ids = sorted(case.id for case in chosen)
+    for start in range(0, len(ids), locks.AT_ONCE):
+        some = ids[start : start + locks.AT_ONCE]
+        if name in ("tag", "untag"):
+            s.scalars(select(Case).where(Case.id.in_(some)).options(selectinload(Case.tags))).all()
+    if name == "wait":
+        things = {case.asset_id for case in chosen if case.asset_id}
+        s.info["assets"] = [
+            asset
+            for part in (sorted(things)[n : n + locks.AT_ONCE] for n in range(0, len(things), locks.AT_ONCE))
+            for asset in s.scalars(select(Asset).where(Asset.id.in_(part)))
+        ]  # kept: the session itself holds on to nothing that nobody else holds
+
+
+def _one_of(what: dict[str, Any], name: str, choices: Sequence[str]) -> str:
+    value = what.get(name) or ""
+    if value not in choices:
+        raise Refused("evidence_missing" if name == "no_photo" else "unknown_value", name=name, value=value)
+    return str(value)
+
+
+def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: Actor, at: datetime) -> None:
+    word = batch.what.get("tag", "")
+    if batch.act == "raise":
+        priorities.lower_priority(s, case, by=by, at=at, undoes=batch.id)
+    elif batch.act == "lower":
+        priorities.raise_priority(s, case, by=by, at=at, undoes=batch.id)
+    elif batch.act == "tag":
+        tags.untag(s, case, word, by=by, at=at)
+    elif batch.act == "untag":
+        tags.tag(s, case, word, by=by, at=at)
+    elif was.get("root"):
+        held = cases.live(case)
+        if (held.crew_id if held else None) != was["crew"]:  # it had taken over the crew of a merged one
+            cases.undo_batch(s, case, "assign", was, by=by, at=at, batch=batch.id)
+    elif batch.act == "merge":
+        root = cases.root_of(s, case)
+        cases.unmerge(s, case, by=by, at=at)
+        if not was.get("apart"):
+            duplicates.forget_apart(s, case, root)  # nobody said that they are two: it was only taken back
+    else:
+        cases.undo_batch(s, case, batch.act, was, by=by, at=at, batch=batch.id)

@@ -1,0 +1,441 @@
+"""Reads of the dispatcher's board: what a view asks, a page of its queue, its counts and its places."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import String, UnaryExpression, and_, bindparam, cast, func, literal, select, tuple_
+from sqlalchemy import case as when
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.operators import custom_op
+
+from city import rows, search
+from city.areas import KINDS
+from city.kept import ENDED, NOWHERE
+from city.lifecycle import CLOSED, OPEN, STATES
+from city.rows import Row
+from city.schema import (
+    IS_OPEN,
+    Area,
+    Case,
+    CaseTag,
+    CaseWords,
+    CellCount,
+    Crew,
+    Service,
+    UtcDateTime,
+)
+
+ROWS = 50  # a page of the queue
+COUNTED = 10_000  # what is kept in no count is counted so far
+MARKED = 1_000  # and so far on every page what somebody must look at
+# So many cases with the words are fetched and sorted; of more, enough stand among the first of the queue.
+FEW = 3_000
+# Written into the statement: an index over open cases alone is used where it says that it asks for those.
+_ENDED: Final = literal(ENDED, literal_execute=True)
+_NO_CELL: Final = literal(0, literal_execute=True)
+STANDINGS = ("late", "risk", "ok", "wait")
+SORTS = ("pressing", "newest", "oldest", "number", "street")
+
+
+@dataclass(frozen=True)
+class View:
+    """A question to the queue, as the board's address carries it: all of it text, and "" asks nothing."""
+
+    state: str = ""  # a state, or "" for all open
+    standing: str = ""  # ok, risk, late, wait
+    group: str = ""
+    service: str = ""
+    crew: str = ""  # a crew's id, "none", or ""
+    area: str = ""  # a neighborhood's id
+    place: str = ""  # "none": only cases whose place nobody knows
+    review: str = ""  # "yes": only cases that somebody must look at, ended ones too
+    age: str = ""  # opened at least so many days ago
+    tag: str = ""  # a word that staff put on it
+    words: str = ""  # number, street, pole, people or words
+    sort: str = ""  # one of SORTS; "" is pressing, of ended cases the last that ended
+    after: str = ""  # where the page begins, as Page.next says it
+
+    @property
+    def live(self) -> bool | None:
+        """Whether it asks for open cases or ended ones; None for both."""
+        if self.state:
+            return self.state in OPEN
+        return None if self.review else True
+
+    @property
+    def whole(self) -> "View":
+        """The view from its beginning."""
+        return replace(self, after="")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a queue. `first` is the place of its first case in the queue, counted from 1.
+
+    `next` and `previous` are what View.after says of the pages beside it, "" where there is none.
+    """
+
+    rows: list[Row]
+    first: int
+    next: str
+    previous: str
+    strayed: bool = False  # View.after was no place in this queue: this is its beginning
+
+
+@dataclass(frozen=True)
+class Total:
+    """How many cases there are; `more` where they were counted no further."""
+
+    n: int
+    more: bool = False
+
+
+def queue(s: Session, view: View, *, now: datetime, limit: int = 0) -> Page:
+    """A page of the cases of a view, ROWS unless `limit` says: no slower than the first, however far down."""
+    sort, limit = _sort(view), limit or ROWS
+    told = sort.read(view.after)
+    back = told.back if told else False
+    found = _found(s, view)
+    keys = found.unordered(sort.keys)
+    by_street = sort.name == "street"
+    met = conditions(s, view, now, found, in_order=True, by_rank=not by_street)
+    asked = select(*sort.keys)
+    if by_street:
+        asked = asked.join(CaseWords, CaseWords.case_id == Case.id)
+        if view.live is not None:
+            met.append(CaseWords.open if view.live else ~CaseWords.open)
+    asked = asked.where(*met)
+    down = sort.down != back
+    if told:
+        here = tuple_(*(literal(value, key.type) for value, key in zip(told.key, sort.keys, strict=True)))
+        asked = asked.where(tuple_(*keys) < here if down else tuple_(*keys) > here)
+    asked = asked.order_by(*(key.desc() if down else key for key in keys)).limit(limit + 1)
+    places = s.execute(asked).all()
+    more, places = len(places) > limit, places[:limit]
+    if back:
+        places = places[::-1]
+    first = told.place + 1 if told else 1
+    if told and back:
+        first = max(1, told.place - len(places) + 1)
+    has_next, has_previous = (True, more) if back else (more, told is not None)
+    return Page(
+        rows.of_ids(s, [place[-1] for place in places]),
+        first,
+        next=_place(places[-1], first + len(places) - 1) if places and has_next else "",
+        previous=_place(places[0], first - 1, back=True) if places and has_previous else "",
+        strayed=bool(view.after) and told is None,
+    )
+
+
+def everything(s: Session, view: View, *, now: datetime, at_once: int = 1000) -> Iterator[list[Row]]:
+    """All cases of a view, from its beginning, page by page."""
+    view = view.whole
+    while True:
+        page = queue(s, view, now=now, limit=at_once)
+        yield page.rows
+        if not page.next:
+            return
+        view = replace(view, after=page.next)
+
+
+def count(s: Session, view: View, *, now: datetime) -> int:
+    """How many cases a view holds, exactly, however many they are."""
+    if (kept := tally(s, services(s)).of(view)) is not None:
+        return kept
+    return s.scalar(select(func.count()).select_from(Case).where(*conditions(s, view, now))) or 0
+
+
+def among(s: Session, view: View, ids: Sequence[int], *, now: datetime) -> list[tuple[int, str, bool]]:
+    """Of these cases the id, the number, and whether a view holds it."""
+    held = when((and_(*conditions(s, view, now, in_order=True)), True), else_=False)
+    asked = select(Case.id, Case.number, held).where(Case.id.in_(ids), Case.state.in_(STATES))
+    return [(row[0], row[1], bool(row[2])) for row in s.execute(asked.order_by(Case.id))]
+
+
+def totals(s: Session, views: Sequence[View], kept: "Tally", *, now: datetime) -> list[Total]:
+    """How many cases each view holds: exactly where that is kept, otherwise counted as far as people read it.
+
+    One statement for all that must be counted, beside those that look for words.
+    """
+    found: dict[View, Total] = {}
+    asked: dict[View, Any] = {}
+    for view in dict.fromkeys(views):
+        if (total := kept.total(view)) is not None:
+            found[view] = total
+            continue
+        words = _found(s, view)
+        if view.words and view == View(words=view.words, sort=view.sort, after=view.after):
+            found[view] = _total(words.n, COUNTED)
+            continue
+        some = select(Case.id).where(*conditions(s, view, now, words)).limit(COUNTED + 1).subquery()
+        asked[view] = select(func.count()).select_from(some).scalar_subquery()
+    if asked:
+        counted = s.execute(select(*asked.values())).one()
+        found |= {view: _total(n, COUNTED) for view, n in zip(asked, counted, strict=True)}
+    return [found[view] for view in views]
+
+
+def conditions(
+    s: Session,
+    view: View,
+    now: datetime,
+    found: "_Found | None" = None,
+    *,
+    in_order: bool = False,
+    by_rank: bool = True,
+) -> list[Any]:
+    """The conditions that a case of this view meets; those of open cases as their small indexes have them.
+
+    Without `by_rank` none of these indexes is used: SQLite would go through all of one to sort by another.
+    """
+    met: list[Any] = []
+    if view.state:
+        met.append(Case.state == view.state)
+    if view.live and by_rank:
+        met.append(Case.rank < _ENDED)
+    elif view.live is False and by_rank:
+        met.append(Case.rank == _ENDED)
+    if view.review:
+        met.append(Case.review.is_not(None))
+    if view.standing:
+        met.append(Case.standing == view.standing)
+    if view.group:
+        met.append(Case.service_code.in_(select(Service.code).where(Service.group == view.group)))
+    if view.service:
+        met.append(Case.service_code == view.service)
+    if view.crew:
+        met.append(Case.crew_id.is_(None) if view.crew == "none" else Case.crew_id == int(view.crew))
+    if view.area:
+        met.append(Case.area_id == int(view.area))
+    if view.place:
+        met.append(Case.quad.is_(None))
+    if view.age:
+        met.append(Case.opened_at <= now - timedelta(days=int(view.age)))
+    if view.tag:
+        met.append(select(CaseTag.tag).where(CaseTag.case_id == Case.id, CaseTag.tag == view.tag).exists())
+    if view.words:
+        met.append((found or _found(s, view)).condition(in_order=in_order))
+    return met
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The kept counts without their cells: how many open cases there are by one thing, and how they stand.
+
+    `counts` by facet, value, whether in a place at all, and standing; `services` of each group of them;
+    `marked`, what somebody must look at, is counted and not kept.
+    """
+
+    counts: dict[tuple[str, str, bool, str], int]
+    services: dict[str, list[str]]
+    marked: Total
+
+    def total(self, view: View) -> Total | None:
+        """How many cases a view holds, and whether there are more; None where that is not kept."""
+        if view.whole == View(review="yes", sort=view.sort):
+            return self.marked
+        return None if (n := self.of(view)) is None else Total(n)
+
+    def of(self, view: View) -> int | None:
+        """How many open cases a view holds; None where that is not kept."""
+        asked = [
+            (facet, value)
+            for facet, value in (
+                ("state", view.state), ("service", view.service), ("crew", view.crew), ("area", view.area),
+                ("group", view.group),
+            )
+            if value
+        ]  # fmt: skip
+        if not view.live or view.age or view.tag or view.words or view.review or len(asked) > 1:
+            return None
+        facet, value = asked[0] if asked else ("all", "")
+        values = self.services.get(value, []) if facet == "group" else [value]
+        if facet == "group":
+            facet = "service"
+        standings, nowhere = [view.standing] if view.standing else STANDINGS, bool(view.place)
+        return sum(
+            self.counts.get((facet, each, nowhere, standing), 0) for each in values for standing in standings
+        )
+
+
+def tally(s: Session, services: Sequence[Service]) -> Tally:
+    """The counts of all lists that want no map: as many rows as there are things, not cases."""
+    told = s.execute(_TALLY, {"most": MARKED + 1})
+    counts = {(facet, value, quad == NOWHERE, standing): n for facet, value, quad, standing, n in told}
+    to_look_at = _total(counts.pop(("marked", "", False, "")), MARKED)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for service in services:
+        groups[service.group].append(service.code)
+    return Tally(counts, groups, to_look_at)
+
+
+def services(s: Session) -> list[Service]:
+    """Every service in the city's order, also those that came with an import."""
+    return list(s.scalars(select(Service).order_by(Service.position, Service.code)))
+
+
+def crews(s: Session) -> list[Crew]:
+    """Every crew by name."""
+    return list(s.scalars(select(Crew).order_by(Crew.name)))
+
+
+def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
+    """The names of the areas in which cases are counted, by their ids; and every tag that a case bears."""
+    told = s.execute(_AREAS_AND_TAGS).all()
+    return {row.id: row.name for row in told if row.id}, [row.name for row in told if not row.id]
+
+
+# Asked for every page, so they are made once.
+_TALLY: Final = (
+    select(CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing, CellCount.n)
+    .where(CellCount.quad < _NO_CELL, CellCount.n > 0)
+    .union_all(
+        select(literal("marked"), literal(""), literal(0), literal(""), func.count()).select_from(
+            select(Case.id).where(Case.review.is_not(None)).limit(bindparam("most")).subquery()
+        )
+    )
+)
+_AREAS_AND_TAGS: Final = (
+    select(cast(Area.id, String).label("id"), Area.name)
+    .where(Area.kind.in_(KINDS))
+    .union_all(select(literal("").label("id"), CaseTag.tag.label("name")).distinct())
+    .order_by("name", "id")
+)
+
+
+def _total(n: int, most: int) -> Total:
+    return Total(min(n, most), more=n > most)
+
+
+class _Found:
+    """What the words of a view find, looked up once."""
+
+    def __init__(self, s: Session, view: View) -> None:
+        self.s, self.live = s, view.live
+        self.sought = search.terms(view.words)
+        self.few: list[int] | None = None
+        self.n = 0  # how many there are, counted to one more than COUNTED
+        if not self.sought:
+            self.few = [] if view.words else None  # signs alone find nothing
+        elif self.live is not None:
+            some = list(s.scalars(search.ids(s, self.sought, live=self.live).limit(FEW + 1)))
+            self.few, self.n = (some, len(some)) if len(some) <= FEW else (None, self._all())
+
+    def _all(self) -> int:
+        return search.hits(self.s, self.sought, live=bool(self.live), most=COUNTED + 1)
+
+    def condition(self, *, in_order: bool) -> Any:
+        """What a case of them meets; `in_order` where the first of an order are asked for, of very many."""
+        if self.few is not None:
+            return rows.among(self.s, self.few)
+        if in_order or self.live is None:
+            return search.says(self.sought)
+        return Case.id.in_(search.ids(self.s, self.sought, live=self.live))
+
+    def unordered(self, keys: Sequence[Any]) -> list[Any]:
+        """The keys of an order by which SQLite does not go through all cases to find these few."""
+        if self.few is None or self.s.get_bind().dialect.name != "sqlite":
+            return list(keys)
+        return [UnaryExpression(keys[0], operator=custom_op("+")), *keys[1:]]
+
+
+def _found(s: Session, view: View) -> _Found:
+    """What its words find. A session asks once: the index changes as transactions end, and not before."""
+    known: dict[tuple[str, bool | None], _Found] = s.info.setdefault("found", {})
+    key = view.words, view.live
+    if key not in known:
+        known[key] = _Found(s, view)
+    return known[key]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A place in a queue: behind the case with this key, or with `back` before it; `place` lie before it."""
+
+    back: bool
+    place: int
+    key: list[Any]
+
+
+@dataclass(frozen=True)
+class _Sort:
+    """An order of the queue, all of whose keys go up or `down`; the last one tells any two cases apart."""
+
+    name: str
+    keys: tuple[Any, ...]
+    down: bool = False
+
+    def read(self, after: str) -> _Told | None:
+        """The place that View.after names; None where that is none in this order."""
+        try:
+            told = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+            back, place, *values = told
+            if len(values) != len(self.keys) or back not in (0, 1) or not 0 <= place < 2**40:
+                return None
+            key = [_typed(column, value) for column, value in zip(self.keys, values, strict=True)]
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return _Told(bool(back), place, key)
+
+
+def _place(key: Sequence[Any], place: int, *, back: bool = False) -> str:
+    """What View.after says of the place behind the case with this key, or before it."""
+    told = [int(back), place, *(_plain(value) for value in key)]
+    return urlsafe_b64encode(json.dumps(told, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _sort(view: View) -> _Sort:
+    if view.live is False and not view.sort:
+        return _LAST_CLOSED if view.state == CLOSED else _SORTS["newest"]
+    return _SORTS.get(view.sort, _SORTS["pressing"])
+
+
+_SORTS: Final = {
+    sort.name: sort
+    for sort in (
+        _Sort("pressing", (Case.rank, Case.due_at, Case.id)),
+        _Sort("newest", (Case.opened_at, Case.id), down=True),
+        _Sort("oldest", (Case.opened_at, Case.id)),
+        _Sort("number", (Case.number, Case.id)),
+        _Sort("street", (CaseWords.street, Case.id)),
+    )
+}
+_LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True)
+
+
+def held(s: Session) -> dict[int, dict[str, int]]:
+    """How many open cases every crew holds, by how they stand."""
+    counted = (
+        select(Case.crew_id, Case.standing, func.count())
+        .where(Case.crew_id.is_not(None), IS_OPEN)
+        .group_by(Case.crew_id, Case.standing)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for crew_id, standing, n in s.execute(counted):
+        if crew_id is not None:
+            found.setdefault(crew_id, {})[standing] = n
+    return found
+
+
+_BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _plain(value: Any) -> Any:
+    return (value - _BEGAN) // timedelta(microseconds=1) if isinstance(value, datetime) else value
+
+
+def _typed(column: Any, value: Any) -> Any:
+    """A value of a key as its column has it; ValueError where it can be none."""
+    if isinstance(column.type, String):
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError(value)
+        value.encode()  # half of a pair, as JSON may spell one, is no letter: a ValueError too
+        return value
+    if type(value) is not int or not -(2**31) <= value < (2**31 if column is Case.rank else 2**63):
+        raise ValueError(value)
+    return _BEGAN + timedelta(microseconds=value) if isinstance(column.type, UtcDateTime) else value

@@ -1,0 +1,154 @@
+"""What has changed since: in a list that stands open, and of one case while somebody had it before them.
+
+Read from the log. A list is told from a `seq` on, a case from a line `n` of its own story on: unlike the
+case's version, which only counts, a line says what happened, who did it, and whether it matters to what
+somebody is about to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import String, cast, literal, select
+from sqlalchemy.orm import Session
+
+from city import board, events
+from city.board import View
+from city.lifecycle import ASSIGNED, MERGED, OPEN, UNDERWAY, WAITING
+from city.schema import Case, Event, Head
+
+# Cases that one answer tells: two pages of the queue. Of more it says only that they are many: reading one's
+# own page anew is shorter then.
+MOST = 200
+# Lines of the log after which nobody follows any more, but looks anew: a big city's busy day, or an import.
+STALE = 50_000
+# Kinds of lines that change no state and yet what somebody would do.
+MATTERS = ("raise priority", "lower priority")
+# And those by which a case comes into a narrow view or leaves it, which stop nobody.
+MOVES_LISTS = (
+    "at risk", "late", "escalate", "review", "reviewed", "recorded", "no evidence", "tag", "untag", "place",
+    "service", "promise",
+)  # fmt: skip
+# These add to a case what it is found by, or hurry it; no case leaves a list because of them.
+ADDS = ("join", "subscribe", "merged in", "merged out")
+ENDS_THE_JOB = ("unassign", "make safe", "needs parts", "close", "merge", "cancel")
+
+_CASES = events.of_case(0).removesuffix("0")
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What became of a view: `here` are the numbers in it that changed, `fresh` those that came into it.
+
+    `gone` are those outside of it by now, with the last line that took them there, or none.
+    """
+
+    here: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    gone: list[tuple[str, Event | None]] = field(default_factory=list)
+    many: bool = False  # more than MOST changed, and none is told
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a case stood at a line of its story: state, crew by id, why it waits or how it ended, priority."""
+
+    state: str = ""
+    crew: int | None = None
+    why: str = ""
+    raised: bool = False
+
+
+def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
+    """What the lines after `seq` did to the cases of a view; `now` is the moment at which it is asked.
+
+    Three statements, however many cases the view holds.
+    """
+    moved = select(Head.subject).where(Head.seq > seq, Head.subject.startswith(_CASES))
+    subjects = list(s.scalars(moved.order_by(Head.seq).limit(MOST + 1)))
+    if not subjects:
+        return Changed()
+    if len(subjects) > MOST:
+        return Changed(many=True)
+    told: dict[str, list[Event]] = {subject: [] for subject in subjects}
+    lines = select(Event).where(Event.subject.in_(subjects), Event.seq > seq).order_by(Event.seq)
+    for line in s.scalars(lines):
+        told[line.subject].append(line)
+    changed = Changed()
+    for case_id, number, inside in board.among(s, view, [_id(subject) for subject in subjects], now=now):
+        story = told[events.of_case(case_id)]
+        if not inside:
+            changed.gone.append((number, next((line for line in story[::-1] if _moves_lists(line)), None)))
+            continue
+        if any(_brings(line, view) for line in story):
+            changed.fresh.append(number)
+        if story[0].n > 1:  # nobody can have seen the row of what was opened since
+            changed.here.append(number)
+    return changed
+
+
+def matters(line: Event) -> bool:
+    """Whether somebody who is about to act on the case should know of this line first.
+
+    A move does, and a change of priority. What was added to the case does not: a report, a photo, a note.
+    """
+    return line.now is not None or line.kind in MATTERS
+
+
+def overtaken(s: Session, case: Case, n: int) -> bool:
+    """Whether something that matters happened after line `n` of the case's story, which somebody has read.
+
+    Asked by a verb that holds the case: nobody can add a line then, and its own are not written yet. A story
+    that has no such line is another one, as after a restore.
+    """
+    asked = select(Event).where(Event.subject == events.of_case(case.id), Event.n >= n).order_by(Event.n)
+    known, *since = [*s.scalars(asked)] or [None]
+    return known is None or known.n != n or any(matters(line) for line in since)
+
+
+def stood(story: Sequence[Event], n: int) -> Stand:
+    """How the case stood at line `n` of its story."""
+    state, why = "", ""
+    crew: int | None = None
+    had: int | None = None
+    raised = False
+    for line in sorted(story, key=lambda line: line.n):
+        if line.n > n:
+            break
+        if line.kind in MATTERS:
+            raised = line.kind == "raise priority"
+        if line.now is None:
+            continue
+        state, why = line.now, str(line.facts.get("reason") or line.facts.get("outcome") or "")
+        if line.kind in ("assign", "take on", "undo batch"):
+            crew = line.facts.get("crew")
+        elif line.kind in ENDS_THE_JOB:
+            crew, had = None, had if line.was == MERGED else crew
+        elif line.kind in ("take back", "unmerge") and state in (ASSIGNED, UNDERWAY, WAITING):
+            crew = had
+    return Stand(state, crew, why, raised)
+
+
+def last_line(s: Session, number: str) -> int:
+    """The number of the last line of a case's story; 0 where there is no such case."""
+    subject = literal(_CASES) + cast(Case.id, String)
+    return s.scalar(select(Head.n).join(Case, Head.subject == subject).where(Case.number == number)) or 0
+
+
+def _brings(line: Event, view: View) -> bool:
+    """Whether this line may have brought its case into the view."""
+    if line.kind == "open" or (line.was is not None and line.was not in OPEN):
+        return True
+    # A list of all that is open is entered by these only; one of fewer by any move.
+    if replace(view, sort="", after="") == View():
+        return False
+    may_grow = bool(view.words or view.standing or view.area)
+    return _moves_lists(line) or (may_grow and line.kind in ADDS)
+
+
+def _moves_lists(line: Event) -> bool:
+    return matters(line) or line.kind in MOVES_LISTS
+
+
+def _id(subject: str) -> int:
+    return int(subject.removeprefix(_CASES))

@@ -1,0 +1,45 @@
+"""A priority that staff raise or lower: the case goes before others, or waits for its turn again.
+
+Verbs like those of cases.py. What the system raises by itself, because many have told of it, is heads.py.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from city import events, heads, locks
+from city.cases import subject, touched
+from city.events import Actor
+from city.lifecycle import OPEN, Refused, may
+from city.queries import family_of
+from city.schema import Case
+
+
+def raise_priority(s: Session, case: Case, *, by: Actor, at: datetime, undoes: int | None = None) -> bool:
+    """The case goes before others, behind danger. Raises Refused `wrong_state` for one that has ended.
+
+    `undoes` is the id of a batch whose lowering this only takes back: heads.py counts neither.
+    """
+    return _turn(s, case, True, by, at, undoes)
+
+
+def lower_priority(s: Session, case: Case, *, by: Actor, at: datetime, undoes: int | None = None) -> bool:
+    """The case waits for its turn again. Raises Refused, and takes `undoes`, as raise_priority() does."""
+    return _turn(s, case, False, by, at, undoes)
+
+
+def _turn(s: Session, case: Case, raised: bool, by: Actor, at: datetime, undoes: int | None) -> bool:
+    kind = "raise priority" if raised else "lower priority"
+    may("priority", by.roles)
+    locks.lock(s, case)
+    if case.raised is raised:
+        return False
+    if case.state not in OPEN:
+        raise Refused("wrong_state", move=kind, state=case.state)
+    case.raised = raised
+    facts = {"undoes": undoes} if undoes else {}
+    if not raised and not undoes:  # heads.py asks for more than were known
+        facts["people"] = heads.count(s, family_of(s, case.id))
+    events.record(s, subject(case), kind, by=by, at=at, facts=facts)
+    touched(s, case)
+    return True

@@ -1,0 +1,98 @@
+"""Ready replies: what the city file lets staff tell residents of a closing by one key. Pure.
+
+A closing keeps which reply was meant, in every language, so that each resident reads it in their own;
+whatever staff add stays as they wrote it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from city.lifecycle import MAX_WORDS, OUTCOMES, Refused
+from city.tomlfile import Table, Words
+
+CODE = 'code = "new-lamp"'
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply. `service` and `group` are empty where it fits any; `names` stand on its button."""
+
+    code: str
+    outcome: str
+    service: str
+    group: str
+    names: Words
+    words: Words
+
+
+class _City(Protocol):
+    @property
+    def replies(self) -> tuple[Reply, ...]: ...
+
+
+class _Service(Protocol):
+    @property
+    def code(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+
+
+def offered(city: _City, service: _Service, outcome: str = "") -> list[Reply]:
+    """The replies that fit a case of `service`; of one outcome, or of all in the order of the form.
+
+    What is meant for the service itself stands before what fits its whole group, and that before the rest.
+    """
+    fit = [
+        reply
+        for reply in city.replies
+        if reply.service in ("", service.code)
+        and reply.group in ("", service.group)
+        and outcome in ("", reply.outcome)
+    ]
+    return sorted(fit, key=lambda r: (OUTCOMES.index(r.outcome), not r.service, not r.group))
+
+
+def chosen(city: _City, service: _Service, outcome: str, code: str) -> Reply:
+    """The reply of that code. Raises Refused `unknown_reply`, or `reply_misfits` for one that is not offered.
+
+    Without an outcome that of the reply is meant.
+    """
+    if not any(reply.code == code for reply in city.replies):
+        raise Refused("unknown_reply")
+    found = next((reply for reply in offered(city, service, outcome) if reply.code == code), None)
+    if found is None:
+        raise Refused("reply_misfits")
+    return found
+
+
+def meant(reply: Reply, policy: int) -> dict[str, Any]:
+    """What a closing keeps of it: {code, policy, words}; `policy` is the version of the city file."""
+    return {"code": reply.code, "policy": policy, "words": reply.words}
+
+
+def replies_of(
+    top: Table, languages: tuple[str, ...], groups: set[str], services: set[str]
+) -> Iterator[Reply]:
+    """The city file's `[[replies]]`; raises CityFileError."""
+    seen: set[str] = set()
+    for row in top.rows("replies"):
+        code = row.text("code", CODE)
+        if len(code) > 40 or code in seen:
+            fault = "is another reply's already" if code in seen else "has more than 40 characters"
+            raise row.wrong("code", f"{code!r} {fault}", CODE)
+        seen.add(code)
+        if row.has("service") and row.has("group"):
+            raise row.wrong("group", "says less than the service beside it", 'only service = "light-out"')
+        reply = Reply(
+            code=code,
+            outcome=row.one_of("outcome", OUTCOMES),
+            service=row.one_of("service", services) if row.has("service") else "",
+            group=row.one_of("group", groups) if row.has("group") else "",
+            names=row.words("names", languages),
+            words=row.words("words", languages),
+        )
+        if max(map(len, reply.words.values())) > MAX_WORDS:
+            raise row.wrong("words", f"is longer than {MAX_WORDS} characters", 'words = { en = "…" }')
+        row.refuse_rest()
+        yield reply

@@ -1,0 +1,120 @@
+"""What a row of the queue shows of its case, and the table of a view says: read as it is, in one statement.
+
+A page has a hundred of them and is asked all day, so no case is built for it, with its reports and crews.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import ARRAY, BigInteger, Select, String, and_, bindparam, func, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from city.lifecycle import OPEN
+from city.schema import Asset, Assignment, Case, CaseTag, Crew, Pause, Report, Service
+
+_Key = TypeVar("_Key", int, str)
+
+
+class Row(NamedTuple):
+    """One case as a row shows it. The names are the case's own where it has them."""
+
+    id: int
+    number: str
+    service_code: str
+    service: dict[str, str]  # its names, by language
+    state: str
+    standing: str  # as the counts have it, so that nothing contradicts them
+    urgent: bool
+    raised: bool
+    address: str
+    lat: float | None
+    lon: float | None
+    asset: str | None  # the number on it
+    crew: str | None  # who has it now
+    had: str | None  # who had it last
+    wait_reason: str | None
+    opened_at: datetime
+    due_at: datetime
+    closed_at: datetime | None
+    outcome: str | None
+    reports: int
+    twin: str | None  # the number of the open case that it probably repeats
+    tags: list[str]
+
+
+def of_ids(s: Session, ids: Sequence[int]) -> list[Row]:
+    """The rows of these cases, in this order."""
+    kind = s.get_bind().dialect.name
+    found = _read(s, _BY_IDS[kind], {"ids": _packed(kind, ids)})
+    return _in_order(ids, found, lambda row: row.id)
+
+
+def of_numbers(s: Session, numbers: Collection[str]) -> list[Row]:
+    """The same of cases by their numbers; what is no number is passed over."""
+    found = _read(s, _SHOWN.where(Case.number.in_(numbers)), {})
+    return _in_order(numbers, found, lambda row: row.number)
+
+
+def among(s: Session, ids: Sequence[int]) -> Any:
+    """Whether a case is one of these, in one parameter however many they are."""
+    kind = s.get_bind().dialect.name
+    return _among(kind, literal(_packed(kind, ids), _PACKED[kind]))
+
+
+_PACKED: Final[dict[str, Any]] = {"postgresql": ARRAY(BigInteger), "sqlite": String}
+
+
+def _packed(kind: str, ids: Sequence[int]) -> Any:
+    return list(ids) if kind == "postgresql" else json.dumps(list(ids))
+
+
+def _among(kind: str, packed: Any) -> Any:
+    if kind == "postgresql":
+        return Case.id == func.any(packed)
+    return Case.id.in_(select(func.json_each(packed).table_valued("value").c.value))
+
+
+def _read(s: Session, asked: Select[Any], values: dict[str, Any]) -> Iterable[Row]:
+    found: dict[int, Row] = {}
+    for *facts, tag in s.execute(asked, values):
+        row = found.setdefault(facts[0], Row._make([*facts, []]))
+        if tag:
+            row.tags.append(tag)
+    return found.values()
+
+
+def _in_order(keys: Iterable[_Key], rows: Iterable[Row], key: Callable[[Row], _Key]) -> list[Row]:
+    found = {key(row): row for row in rows}
+    return [found[each] for each in dict.fromkeys(keys) if each in found]
+
+
+def _shown() -> Select[Any]:
+    """The columns of a Row, and last a tag: a case with several comes several times."""
+    twin, had = aliased(Case), aliased(Crew)
+    last = select(had.name).join(Assignment, Assignment.crew_id == had.id)
+    last = last.where(Assignment.case_id == Case.id).order_by(Assignment.id.desc()).limit(1)
+    why = select(Pause.why).where(Pause.case_id == Case.id, Pause.ended_at.is_(None)).limit(1)
+    told = select(func.count()).select_from(Report).where(Report.case_id == Case.id)
+    return (
+        select(
+            Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
+            Case.raised, Case.address, Case.lat, Case.lon, Asset.number, Crew.name, last.scalar_subquery(),
+            why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at, Case.outcome,
+            told.scalar_subquery(), twin.number, CaseTag.tag,
+        )
+        .join(Service, Service.code == Case.service_code)
+        .outerjoin(Asset, Asset.id == Case.asset_id)
+        .outerjoin(Crew, Crew.id == Case.crew_id)
+        .outerjoin(twin, and_(twin.id == Case.twin_id, twin.state.in_(OPEN), Case.state.in_(OPEN)))
+        .outerjoin(CaseTag, CaseTag.case_id == Case.id)
+        .order_by(CaseTag.tag)
+    )  # fmt: skip
+
+
+# Asked for every page, so they are made once.
+_SHOWN: Final = _shown()
+_BY_IDS: Final = {
+    kind: _SHOWN.where(_among(kind, bindparam("ids", type_=type_))) for kind, type_ in _PACKED.items()
+}

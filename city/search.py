@@ -1,0 +1,235 @@
+"""Finding cases by words, address, number and people. Staff's alone: it knows who told and what was hidden.
+
+One row a case holds all that it can be found by, folded into plain words by us, so that both databases see
+the same ones; SQLite's FTS5 and PostgreSQL's GIN index are kept from that row. Which word may be the
+beginning of a longer one is said in terms().
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Select,
+    and_,
+    bindparam,
+    cast,
+    column,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.orm import Session, aliased
+
+from city import inserts, streets
+from city.lifecycle import OPEN, UNDONE
+from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
+
+MOST_TERMS = 8  # of what somebody types
+LONGEST = 40  # letters of a word; what follows them tells nothing apart
+AT_ONCE = 500  # cases in one statement
+# Bytes of the different words of one case: a long novel has not more. PostgreSQL's index takes a megabyte.
+MOST_BYTES = 200_000
+# The beginning of a word is enough from so many letters on; of a figure later, since 55 is not 550.
+_BEGINNING, _BEGINNING_OF_FIGURE = 2, 4
+# The words as PostgreSQL's index has them. Written out: an index is used for its very expression only.
+_LEXEMES: Final[Any] = literal_column("array_to_tsvector(string_to_array(case_words.words, ' '))")
+
+
+class Term(NamedTuple):
+    """A word that must stand there, or `begins` where a longer one may."""
+
+    word: str
+    begins: bool
+
+
+def terms(typed: str) -> tuple[Term, ...]:
+    """What somebody looks for: every word must stand in a case. Nothing but signs is no term at all."""
+    found = dict.fromkeys(folded(typed))
+    return tuple(Term(word, _may_begin(word)) for word in list(found)[:MOST_TERMS])
+
+
+def folded(told: str) -> Iterator[str]:
+    """The words of a text without case, accents and signs, in any script. No stems: "Elms" is not "Elm"."""
+    plain = unicodedata.normalize("NFKD", told.casefold())
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    for word in re.findall(r"[^\W_]+", plain.replace("'", "").replace("’", "")):
+        yield word[:LONGEST]
+
+
+def ids(s: Session, sought: Sequence[Term], *, live: bool) -> Select[Any]:
+    """The ids of the open or the ended cases with all these terms, out of the index and in no order."""
+    if s.get_bind().dialect.name == "postgresql":
+        query = " & ".join(f"'{term.word}'{':*' if term.begins else ''}" for term in sought)
+        about = CaseWords.open if live else ~CaseWords.open
+        asked = _LEXEMES.op("@@")(cast(query, TSQUERY))
+        return select(CaseWords.case_id).where(about, asked)
+    name = "words_open" if live else "words_ended"
+    query = " AND ".join(f'"{term.word}"{"*" if term.begins else ""}' for term in sought)
+    index = table(name, column("rowid"), column(name))
+    return select(index.c.rowid).where(index.c[name].op("MATCH")(query))
+
+
+def hits(s: Session, sought: Sequence[Term], *, live: bool, most: int) -> int:
+    """How many there are, counted up to `most`."""
+    found = ids(s, sought, live=live).limit(most).subquery()
+    return s.scalar(select(func.count()).select_from(found)) or 0
+
+
+def says(sought: Sequence[Term]) -> Any:
+    """The same as a condition on one case after the other: for an order in which most of them fit."""
+    row = aliased(CaseWords)
+    whole = literal(" ").concat(row.words).concat(" ")
+    stands = [whole.like(f"% {term.word}{'' if term.begins else ' '}%") for term in sought]
+    # No EXISTS: PostgreSQL would look through all words first, and these are asked until a page is full.
+    return select(and_(*stands)).where(row.case_id == Case.id).scalar_subquery()
+
+
+def note(s: Session, *case_ids: int) -> None:
+    """Notes that what these cases are found by may have changed: it is written as the transaction ends."""
+    s.info.setdefault("to_find", set()).update(case_ids)
+    s.info["index"] = write
+
+
+def stand(s: Session, case_id: int) -> None:
+    """Notes that the case was opened or has ended: its words stay, and are not read again."""
+    s.info.setdefault("to_stand", set()).add(case_id)
+    s.info["index"] = write
+
+
+def forget(s: Session, case_id: int) -> None:
+    """The same where words were erased: they leave the index at once, not when it is next put in order."""
+    note(s, case_id)
+    s.info["forget"] = True
+
+
+def write(s: Session) -> None:
+    """Brings the rows of all cases that were noted up to date."""
+    noted = sorted(s.info.pop("to_find", ()))
+    moved = sorted(s.info.pop("to_stand", set()).difference(noted))
+    s.flush()
+    for start in range(0, len(moved), AT_ONCE):
+        s.connection().execute(_STAND, {"ids": moved[start : start + AT_ONCE]})
+    for start in range(0, len(noted), AT_ONCE):
+        _write(s, noted[start : start + AT_ONCE])
+    if s.info.pop("forget", False):
+        _forget(s)
+
+
+def recompute(s: Session) -> int:
+    """Writes the rows of all cases anew from facts; returns how many were wrong."""
+    s.flush()
+    last, wrong = 0, 0
+    while part := list(s.scalars(select(Case.id).where(Case.id > last).order_by(Case.id).limit(AT_ONCE))):
+        wrong += _write(s, part)
+        last = part[-1]
+    return wrong
+
+
+def _write(s: Session, case_ids: Sequence[int]) -> int:
+    # Two who tell of one case at once: the second reads what the first has written. Ascending, as all locks.
+    held = select(CaseWords.__table__).where(CaseWords.case_id.in_(case_ids))
+    rows = s.execute(held.order_by(CaseWords.case_id).with_for_update()).mappings()
+    there = {row["case_id"]: dict(row) for row in rows}
+    wanted = _wanted(s, case_ids)
+    gone = [case_id for case_id in there if case_id not in wanted]
+    new = [row for case_id, row in wanted.items() if there.get(case_id) != row]
+    inserts.put(s, CaseWords, new, over=True)
+    if gone:
+        s.execute(delete(CaseWords).where(CaseWords.case_id.in_(gone)))
+    return len(gone) + len(new)
+
+
+def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The rows of these cases; without those that an import's undoing took back.
+
+    What somebody looks for most comes first: of more than MOST_BYTES the last words are not found.
+    """
+    cases = select(Case.id, Case.number, Case.state, Case.address, Asset.number)
+    cases = cases.outerjoin(Asset, Asset.id == Case.asset_id).where(Case.id.in_(case_ids))
+    told = select(Report.case_id, Report.number, Report.address, Report.words)
+    told = told.where(Report.case_id.in_(case_ids)).order_by(Report.id)
+    people = select(Report.case_id, Subscription.email).join(Report, Report.id == Subscription.report_id)
+    people = people.where(Report.case_id.in_(case_ids)).order_by(Subscription.id)
+    called = select(Imported.case_id, Imported.ref).where(Imported.case_id.in_(case_ids))
+    found, words = {}, {}
+    for case_id, number, state, address, asset in s.execute(cases):
+        words[case_id] = dict.fromkeys((*_number(number), *_place(address), *_number(asset or "")))
+        found[case_id] = {
+            "case_id": case_id, "open": state in OPEN, "words": "", "street": _street(address)
+        }  # fmt: skip
+        if state == UNDONE:
+            del found[case_id]
+    reported = s.execute(told).all()
+    for case_id, number, _address, _said in reported:
+        words[case_id] |= dict.fromkeys(folded(number))
+    for case_id, email in s.execute(people):
+        words[case_id] |= dict.fromkeys(folded(email))
+    for case_id, ref in s.execute(called.order_by(Imported.ref)):
+        words[case_id] |= dict.fromkeys(_number(ref))
+    for case_id, _called, address, said in reported:
+        words[case_id] |= dict.fromkeys((*_place(address), *folded(said)))
+    for case_id, row in found.items():
+        row["words"] = _capped(" ".join(words[case_id]))
+    return found
+
+
+def _capped(words: str) -> str:
+    """As many whole words from the beginning as MOST_BYTES have room for."""
+    told = words.encode()
+    return words if len(told) <= MOST_BYTES else told[:MOST_BYTES].decode(errors="ignore").rpartition(" ")[0]
+
+
+def _forget(s: Session) -> None:
+    """Puts SQLite's indexes in order where its version, or the one that made them, cannot delete for good.
+
+    The words of PostgreSQL's rows go as those of every other row do: with its next VACUUM.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        return
+    for name in ("words_open", "words_ended"):
+        secure = s.scalar(text(f"SELECT v FROM {name}_config WHERE k = 'secure-delete'"))  # noqa: S608
+        if not secure:
+            s.execute(text(f"INSERT INTO {name} ({name}) VALUES ('optimize')"))  # noqa: S608
+
+
+def _number(number: str) -> Iterator[str]:
+    """A number in its parts, as one, and its figure without noughts: people type either."""
+    parts = list(folded(number))
+    yield from parts
+    if len(parts) > 1:
+        yield "".join(parts)[:LONGEST]
+    if parts and (figure := parts[-1].lstrip("0")) != parts[-1]:
+        yield figure or "0"
+
+
+def _place(address: str) -> Iterator[str]:
+    """An address as it was written, and in long forms: "Main St" is found by "Main Street"."""
+    yield from folded(address)
+    yield from folded(streets.normal(address))
+
+
+def _street(address: str) -> str:
+    """What addresses are sorted by: the street, then the house number, so that 9 stands before 10."""
+    figure, rest = re.match(r"(\d*)(.*)", streets.normal(address), re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{rest.strip()} {figure[:8]:0>8}" if figure else rest
+
+
+def _may_begin(word: str) -> bool:
+    has_figure = any(letter.isdigit() for letter in word)
+    return len(word) >= (_BEGINNING_OF_FIGURE if has_figure else _BEGINNING)
+
+
+_ROWS: Any = CaseWords.__table__
+_STAND = (
+    update(_ROWS)
+    .where(_ROWS.c.case_id.in_(bindparam("ids", expanding=True)))
+    .values(open=select(Case.state.in_(OPEN)).where(Case.id == _ROWS.c.case_id).scalar_subquery())
+)

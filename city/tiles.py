@@ -1,0 +1,226 @@
+"""The map of a view: clusters and points of one tile, and how many cases the map shows and hides.
+
+Open cases by at most one of service, group, state, crew and area come from the counts by cell, which cost the
+same however many there are; several of these together come from the index of open cases by place. What
+needs a look at every case (words, age, tags, what has ended) is placed up to MOST_PLACED, the most pressing
+first, of ended cases those that were opened last, and the rest is counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from city import board
+from city.board import View
+from city.geo import QUAD_ZOOM, Box, quads_of
+from city.kept import CELL_SHIFT, CELL_ZOOM, NOWHERE
+from city.lifecycle import OPEN
+from city.schema import Case, CellCount, Service
+
+MOST_PLACED: Final = 5000  # of a view that needs a look at every case
+MOST_POINTS: Final = 300  # of one tile that are told one by one: half of the 40 KB that it may weigh
+ALL_APART: Final = 18  # from this zoom on every case is told, so that all can be reached
+GRID: Final = 3  # zooms between a tile and its clusters: eight by eight
+WORST_FIRST: Final = ("late", "risk", "ok", "wait", "done")
+
+
+class Cluster(NamedTuple):
+    """Cases that are drawn as one: where they stand on average, how many, and how many of each standing."""
+
+    lat: float
+    lon: float
+    n: int
+    worst: str
+    standings: dict[str, int]
+
+
+class Spot(NamedTuple):
+    """One case: its number, place, standing, and its service's names by language."""
+
+    number: str
+    lat: float
+    lon: float
+    standing: str
+    names: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is drawn in one tile."""
+
+    clusters: Sequence[Cluster] = ()
+    points: Sequence[Spot] = ()
+
+    @property
+    def placed(self) -> int:
+        """How many cases that is."""
+        return len(self.points) + sum(cluster.n for cluster in self.clusters)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many cases a view has, how many of them lie nowhere, how many the map does not place, and where."""
+
+    total: int
+    unlocated: int
+    hidden: int = 0
+    box: Box | None = None
+
+
+def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) -> Tile:
+    """The cases of a view in a tile of the web map of 512 px; `zoom` is 0 to geo.QUAD_ZOOM.
+
+    Raises ValueError for a tile that is none.
+    """
+    if not (0 <= zoom <= QUAD_ZOOM and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
+        raise ValueError(f"{zoom}/{x}/{y} is no tile")
+    within = quads_of(zoom, x, y)
+    if (counted := _counted(view)) is not None and zoom + GRID <= CELL_ZOOM:
+        clusters = _from_counts(s, counted, within, zoom)
+        if not 0 < sum(cluster.n for cluster in clusters) <= MOST_POINTS:
+            return Tile(clusters)
+    asked = _placed(s, view, now, within)
+    most = MOST_POINTS if zoom < ALL_APART else MOST_PLACED
+    points = s.execute(_points(asked).order_by(asked.c.id).limit(most + 1)).all()
+    if len(points) <= most:
+        return Tile(points=[Spot(*row) for row in points])
+    return Tile(_grouped(s, asked, zoom))
+
+
+def extent(s: Session, view: View, *, now: datetime) -> Extent:
+    """How many cases a view has and where they lie; one statement."""
+    if view.place == "none":
+        total = board.count(s, view, now=now)
+        return Extent(total, total)
+    counted = _counted(view)
+    if counted is not None:
+        return _extent_of_counts(s, counted)
+    row = s.execute(
+        select(
+            func.count(), func.count(Case.quad), func.min(Case.lat), func.min(Case.lon), func.max(Case.lat),
+            func.max(Case.lon),
+        ).where(*board.conditions(s, view, now))
+    ).one()  # fmt: skip
+    total, located, *box = row
+    hidden = 0 if _is_quick(view) else max(0, located - MOST_PLACED)
+    corners = Box(*(float(edge or 0) for edge in box)) if located else None
+    return Extent(total, total - located, hidden, corners)
+
+
+def _is_quick(view: View) -> bool:
+    """Whether the indexes of open cases answer it."""
+    slow = ("words", "review", "tag", "age", "place")
+    return (not view.state or view.state in OPEN) and not any(getattr(view, name, "") for name in slow)
+
+
+def _counted(view: View) -> list[Any] | None:
+    """The rows of cell_counts that a view adds up; None where it asks for more than is counted."""
+    facets = [(name, value) for name, value in (
+        ("state", view.state), ("service", view.service), ("group", view.group), ("crew", view.crew),
+        ("area", view.area),
+    ) if value]  # fmt: skip
+    if not _is_quick(view) or len(facets) > 1:
+        return None
+    name, value = facets[0] if facets else ("all", "")
+    facet = "service" if name == "group" else name
+    met = [CellCount.facet == facet, CellCount.n > 0, CellCount.quad >= NOWHERE]
+    if name == "group":
+        met.append(CellCount.value.in_(select(Service.code).where(Service.group == value)))
+    else:
+        met.append(CellCount.value == value)
+    if view.standing:
+        met.append(CellCount.standing == view.standing)
+    return met
+
+
+@dataclass
+class _Sum:
+    n: int = 0
+    lat: float = 0.0
+    lon: float = 0.0
+    standings: dict[str, int] = field(default_factory=dict)
+
+
+def _clusters(rows: Iterable[tuple[int, str, int, float, float]]) -> list[Cluster]:
+    """Rows of cell, standing, how many, and sums of degrees, as clusters."""
+    cells: dict[int, _Sum] = defaultdict(_Sum)
+    for cell, standing, n, lat, lon in rows:
+        sum_ = cells[cell]
+        sum_.n, sum_.lat, sum_.lon = sum_.n + n, sum_.lat + lat, sum_.lon + lon
+        sum_.standings[standing] = n
+    return [
+        Cluster(
+            round(sum_.lat / sum_.n, 6), round(sum_.lon / sum_.n, 6), sum_.n,
+            next(name for name in WORST_FIRST if name in sum_.standings), sum_.standings,
+        )
+        for _cell, sum_ in sorted(cells.items())
+    ]  # fmt: skip
+
+
+def _from_counts(s: Session, counted: list[Any], within: range, zoom: int) -> list[Cluster]:
+    cell = _coarser(CellCount.quad, CELL_ZOOM - zoom - GRID)
+    rows = s.execute(
+        select(
+            cell, CellCount.standing, func.sum(CellCount.n), func.sum(CellCount.lat), func.sum(CellCount.lon)
+        )
+        .where(
+            *counted,
+            CellCount.quad >= within.start >> CELL_SHIFT,
+            CellCount.quad < within.stop >> CELL_SHIFT,
+        )
+        .group_by(cell, CellCount.standing)
+    )
+    return _clusters((row[0], row[1], int(row[2]), int(row[3]) / 1e6, int(row[4]) / 1e6) for row in rows)
+
+
+def _placed(s: Session, view: View, now: datetime, within: range) -> Any:
+    """The view's cases in a tile, of those that are placed at all."""
+    columns = (Case.id, Case.number, Case.lat, Case.lon, Case.quad, Case.standing, Case.service_code)
+    asked = select(*columns).where(*board.conditions(s, view, now))
+    here = (Case.quad >= within.start, Case.quad < within.stop)
+    if _is_quick(view):
+        return asked.where(*here).subquery()
+    order = (Case.rank, Case.due_at, Case.id) if view.live else (Case.id.desc(),)  # each has its index
+    first = asked.where(Case.quad.is_not(None)).order_by(*order).limit(MOST_PLACED).subquery()
+    return select(first).where(first.c.quad >= within.start, first.c.quad < within.stop).subquery()
+
+
+def _points(asked: Any) -> Select[Any]:
+    columns = asked.c.number, asked.c.lat, asked.c.lon, asked.c.standing, Service.names
+    return select(*columns).join(Service, Service.code == asked.c.service_code)
+
+
+def _grouped(s: Session, asked: Any, zoom: int) -> list[Cluster]:
+    cell = _coarser(asked.c.quad, max(0, QUAD_ZOOM - zoom - GRID))
+    rows = s.execute(
+        select(cell, asked.c.standing, func.count(), func.sum(asked.c.lat), func.sum(asked.c.lon)).group_by(
+            cell, asked.c.standing
+        )
+    )
+    return _clusters((row[0], row[1], row[2], row[3], row[4]) for row in rows)
+
+
+def _coarser(quad: Any, zooms: int) -> Any:
+    """The tile so many zooms further out; PostgreSQL groups by it only where the number is no parameter."""
+    return quad.op(">>")(literal_column(str(2 * zooms)))
+
+
+def _extent_of_counts(s: Session, counted: list[Any]) -> Extent:
+    somewhere = CellCount.quad != NOWHERE
+    lat, lon = CellCount.lat / CellCount.n, CellCount.lon / CellCount.n
+    row = s.execute(
+        select(
+            func.sum(CellCount.n), func.sum(CellCount.n).filter(somewhere),
+            *(least(each).filter(somewhere) for least in (func.min, func.max) for each in (lat, lon)),
+        ).where(*counted)
+    ).one()  # fmt: skip
+    total, located, *box = (None if value is None else float(value) for value in row)
+    if not total:
+        return Extent(0, 0)
+    corners = Box(*(value / 1e6 for value in box if value is not None)) if located else None
+    return Extent(int(total), int(total - (located or 0)), 0, corners)

@@ -1,0 +1,163 @@
+"""What residents say of a closing: that it did mend it, or that it did not, and what that leads to."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from city import cases, events, locks, reports
+from city.events import Actor
+from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
+from city.places import Place
+from city.schema import Case, Event, Message, NotFixed, Report, Subscription
+
+
+def not_fixed(
+    s: Session,
+    report: Report,
+    *,
+    by: Actor,
+    at: datetime,
+    words: str = "",
+    key: str,
+    token: str,
+    origin: str = "live",
+) -> str:
+    """A resident says that the closed case is not mended. Returns what it led to.
+
+    `reopened` once within 14 days of that person's notice; `joined` where it lives again already;
+    `review` from the third time on; `new case` later than that, linked to the old one.
+    Raises Refused `wrong_state` where the case ended otherwise than closed.
+    """
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    case = cases.root_of(s, report.case)
+    locks.lock(s, case)
+    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
+    if said := _said_not_fixed(s, report, case, cycle):
+        return said
+    if not can_be_not_fixed(report, case):
+        raise Refused("wrong_state", move="reopen", state=case.state)
+    led_to = _led_to(s, case, report, at)
+    s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
+    events.record(
+        s, cases.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
+        words={"words": words} if words else None, origin=origin,
+    )  # fmt: skip
+    if led_to == "reopened":
+        cases.reopen(s, case, by=by, at=at, words=words, origin=origin)
+    elif led_to == "review":
+        cases.ask_supervisor(s, case, by=by, at=at, words=words)
+    elif led_to == "new case":
+        _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
+    return led_to
+
+
+def fixed(s: Session, report: Report, closing: str, *, by: Actor, at: datetime) -> bool:
+    """A resident confirms that the closing did mend it, which closing_of() has named; kept once a report.
+
+    Raises Refused `not_that_closing` where the case was opened again meanwhile, or closed anew: nobody
+    confirms what they did not see.
+    """
+    case = cases.root_of(s, report.case)
+    locks.lock(s, case)
+    if case.state != CLOSED or closing_of(case) != closing:
+        raise Refused("not_that_closing")
+    if confirmed(s, report, case):
+        return False
+    facts = {"report": report.number, "cycle": case.cycle}
+    events.record(s, cases.subject(case), "fixed confirmed", by=by, at=at, facts=facts)
+    return True
+
+
+def closing_of(case: Case) -> str:
+    """What tells the case's closing from any other; empty while it is open.
+
+    Its cycle alone does not: a closing that was taken back is followed by another of the same cycle.
+    """
+    return f"{case.cycle} {case.closed_at.isoformat()}" if case.closed_at else ""
+
+
+def confirmed(s: Session, report: Report, case: Case) -> bool:
+    """Whether the report's sender has said of the case's last closing that it did mend it."""
+    said = {"report": report.number, "cycle": case.cycle}
+    kinds = Event.kind.in_(("close", "fixed confirmed"))
+    story = select(Event).where(Event.subject == cases.subject(case), kinds).order_by(Event.n.desc())
+    for line in s.scalars(story):
+        if line.kind == "close":
+            return False  # what was said before was said of one that was taken back
+        if line.facts == said:
+            return True
+    return False
+
+
+def answered(s: Session, report: Report, case: Case) -> str:
+    """What the report's "not fixed" about the case's last closing led to; empty where there was none."""
+    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
+    return _said_not_fixed(s, report, case, cycle) or ""
+
+
+def can_be_not_fixed(report: Report, case: Case) -> bool:
+    """Whether there is a closing that `report` can speak against; `case` is the root of its own.
+
+    Of an open root that was merged with a closed case, its reporters were told of that one's closing.
+    """
+    was_closed = case.cycle > 1 or bool(report.case.closures)
+    return case.state == CLOSED or (case.state in OPEN and was_closed)
+
+
+def told_at(s: Session, report: Report, case: Case) -> datetime | None:
+    """When the reporter was told of the last closing; where nobody wrote, when the case was closed.
+
+    Of several reports of one person only one is written to: what counts is the address.
+    """
+    if not case.closures:
+        return None
+    done = case.closures[-1]
+    addresses = select(Subscription.email).where(Subscription.report_id == report.id)
+    sent = s.scalar(
+        select(func.max(Message.sent_at))
+        .join(Subscription, Subscription.id == Message.subscription_id)
+        .where(Message.closure_id == done.id, Subscription.email.in_(addresses))
+    )
+    return sent or done.closed_at
+
+
+def _said_not_fixed(s: Session, report: Report, case: Case, cycle: int) -> str | None:
+    about = (NotFixed.report_id == report.id, NotFixed.case_id == case.id, NotFixed.cycle == cycle)
+    return s.scalar(select(NotFixed.led_to).where(*about))
+
+
+def _led_to(s: Session, case: Case, report: Report, at: datetime) -> str:
+    if case.state != CLOSED:
+        return "joined"
+    told = told_at(s, report, case)
+    if told is None or at > told + timedelta(days=REOPEN_DAYS):
+        return "new case"
+    return "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
+
+
+def _told_anew(
+    s: Session,
+    report: Report,
+    old: Case,
+    *,
+    by: Actor,
+    at: datetime,
+    words: str,
+    key: str,
+    token: str,
+    origin: str,
+) -> None:
+    place = None
+    if old.lat is not None and old.lon is not None:
+        place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
+    telling = reports.Telling(key, old.service_code, "web", report.lang, words, place)
+    again = reports.take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
+    for known in report.subscriptions:
+        s.add(
+            Subscription(
+                report_id=again.id, email=known.email, lang=known.lang, asked_at=at,
+                confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
+            )
+        )  # fmt: skip

@@ -1,0 +1,289 @@
+"""What stands on the board around a case: a page of the queue, the saved views, and what its forms need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import g, request
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy.orm import Session
+
+from city import batches, board, promises, replies, routing, saved_views, search
+from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.lifecycle import (
+    CANCEL_REASONS,
+    CLOSED,
+    MERGED,
+    MOVES,
+    NO_PHOTO,
+    OPEN,
+    OUTCOMES,
+    STATES,
+    SUPERVISOR,
+    WAIT_REASONS,
+    WAITING,
+)
+from city.schema import Case, Crew, Service
+from pwa import access, filters, told
+from pwa.fragments import is_fragment
+from pwa.views import args_of, is_id, new_key, revision, row_facts, strayed, view_of
+from sync import review
+
+TO_LOOK_AT = View(review="yes")
+MOST_MEANT = 4
+AGES = (1, 3, 7, 14, 30, 60, 90)  # days that the filter offers
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved view: its words, how many open cases it holds, and its address as `args`.
+
+    `id` is that of a view somebody saved, `shared` where it is everybody's, `mine` where it may be changed.
+    A supervisor may remove what others share.
+    """
+
+    words: str
+    args: dict[str, Any]
+    count: Total | None = None
+    standing: str = ""
+    icon: str = ""
+    id: int = 0
+    shared: bool = False
+    mine: bool = False
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a city has that views name: its services, crews and areas."""
+
+    services: Sequence[Service]
+    crews: Sequence[Crew]
+    areas: dict[str, str]
+    tags: Sequence[str] = ()
+
+
+def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
+    """What the whole board shows."""
+    log = revision(s)  # before the rows: what comes between them is told again and not missed
+    ground = Ground(board.services(s), board.crews(s), *board.areas_and_tags(s))
+    known = _known(view, ground)
+    page = board.queue(s, known, now=access.now())
+    around = _around(s, known, ground)
+    return {
+        **told.offered(s),
+        **around,
+        "rows": page.rows,
+        "page": page,
+        "first": (first := _first(page)),
+        "shown": _shown(page, first, around["total"]),
+        "next": args_of(replace(known, after=page.next)) if page.next else None,
+        "previous": args_of(replace(known, after=page.previous)) if page.previous else None,
+        "left_out": strayed() or known != view or page.strayed,
+        "drawer": drawer,
+        "revision": log,
+        # A row that was put behind others leads back to the page on which they all are.
+        **({"args": args_of(known.whole)} if is_fragment() else {}),
+    }
+
+
+def sides(s: Session, view: View) -> dict[str, Any]:
+    """What stands around the queue whatever it shows, and what rows and forms need to know."""
+    ground = Ground(board.services(s), board.crews(s), board.areas_and_tags(s)[0] if view.area else {})
+    return _around(s, _known(view, ground), ground)
+
+
+def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
+    kept = board.tally(s, ground.services)
+    theirs = saved_views.of(s, g.person.id)
+    # Of words the map itself says how many have no place: it counts all of them anyway.
+    lost = View() if view.words or view.place else replace(view.whole, place="none")
+    views = [view.whole, TO_LOOK_AT, lost, *(view_of(each.args) for each in theirs)]
+    here, marked, nowhere, *counts = board.totals(s, views, kept, now=access.now())
+    own = [
+        Saved(
+            each.name, each.args, count, icon="users" if each.shared else "user",
+            id=each.id, shared=each.shared, mine=each.person_id == g.person.id,
+        )
+        for each, count in zip(theirs, counts, strict=True)
+    ]  # fmt: skip
+    return {
+        "view": view,
+        "whole": args_of(view.whole),
+        "title": _title(view, ground),
+        "bulk_replies": access.here().city.replies,
+        "bulk_acts": batches.acts_of(g.actor),
+        "bulk_key": new_key(),
+        "total": here,
+        "saved": _saved(kept, marked, ground, own),
+        "crews": ground.crews,
+        "saved_here": next((one for one in own if one.args == args_of(view.whole) and one.mine), None),
+        "shared_here": _shared_here(own, args_of(view.whole)),
+        "meant": _meant(view.words, ground),
+        **_choices(ground),
+        "sorts": _sorts(view),
+        "filtered": len(args_of(replace(view, words="", sort="", after=""))),
+        "unlocated": nowhere.n if lost.place else 0,
+        "without_place": filters.without_place,
+        "field_work": review.count(s),
+        "in_order": routing.in_order,
+        "is_usual": routing.is_usual,
+        "standings": STANDINGS,
+        "entered": request.form,
+        "outcomes": OUTCOMES,
+        "no_photo": NO_PHOTO,
+        "wait_reasons": WAIT_REASONS,
+        "cancel_reasons": CANCEL_REASONS,
+        "reason": filters.reason,
+        "outcome_words": filters.outcome,
+        "ready_replies": lambda service: replies.offered(access.here().city, service),
+        "promised": _promised,
+        "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
+        "tiles": access.here().settings.tiles,
+        "map_words": filters.map_words(),
+        **row_facts(view),
+    }
+
+
+def _known(view: View, ground: Ground) -> View:
+    """The view without services, crews and areas that there are not."""
+    crews = ("", "none", *(str(crew.id) for crew in ground.crews))
+    return replace(
+        view,
+        service=view.service if view.service in {service.code for service in ground.services} else "",
+        crew=view.crew if view.crew in crews else "",
+        area=view.area if view.area in ground.areas else "",
+    )
+
+
+def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
+    """What the filter offers, each with its words."""
+    return {
+        "standing_choices": [(name, filters.standing(name)) for name in STANDINGS],
+        "state_choices": [(name, filters.state(name)) for name in STATES],
+        "service_choices": [(service.code, filters.said(service.names)) for service in ground.services],
+        "crew_choices": [("none", _("Nobody")), *((str(crew.id), crew.name) for crew in ground.crews)],
+        "area_choices": list(ground.areas.items()),
+        "tag_choices": [(word, word) for word in ground.tags],
+        "age_choices": [(str(n), ngettext("%(num)d day", "%(num)d days", n)) for n in AGES],
+    }
+
+
+def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
+    """The services that the words may name. A search does not find by them: few residents write the kind."""
+    sought = list(search.folded(words))
+    if not sought or any(len(word) < 3 for word in sought):
+        return []
+
+    def names_it(said: str) -> bool:
+        name = list(search.folded(said))
+        return all(any(part.startswith(word) for part in name) for word in sought)
+
+    named = [(service.code, filters.said(service.names)) for service in ground.services]
+    return [(code, said) for code, said in named if names_it(said)][:MOST_MEANT]
+
+
+def _first(page: board.Page) -> int:
+    """The place of the first row that is shown; with htmx the page comes behind rows that are there."""
+    told = request.args.get("from", "")
+    return min(int(told), page.first) if is_fragment() and is_id(told) and int(told) else page.first
+
+
+def _shown(page: board.Page, first: int, total: Total) -> str:
+    """Which of how many cases are shown."""
+    last = page.first + len(page.rows) - 1
+    facts = {"first": filters.figure(first), "last": filters.figure(last)}
+    if not page.rows:
+        return _("Nothing shown")
+    if total.more:
+        return _("%(first)s–%(last)s of more than %(num)s", num=filters.figure(total.n), **facts)
+    return _("%(first)s–%(last)s of %(num)s", num=filters.figure(max(total.n, last)), **facts)
+
+
+def _sorts(view: View) -> list[tuple[str, str]]:
+    """The orders that are offered, each with its words; the first is the view's own."""
+    words = {
+        "pressing": _("Most pressing first"),
+        "newest": _("Newest first"),
+        "oldest": _("Oldest first"),
+        "number": _("By number"),
+        "street": _("By street"),
+    }
+    if view.live is False:
+        own = _("Last closed first") if view.state == CLOSED else _("Newest first")
+        return [("", own), *((name, words[name]) for name in SORTS if name != "pressing")]
+    return [("" if name == "pressing" else name, words[name]) for name in SORTS]
+
+
+def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list[tuple[str, list[Saved]]]:
+    """The saved views under their headings, those that people saved first."""
+
+    def counted(words: str, icon: str = "", **args: str) -> Saved:
+        n = kept.of(View(**args)) or 0
+        return Saved(words, dict(args), Total(n), standing=args.get("standing", ""), icon=icon)
+
+    by_promise = [counted(filters.standing(name), standing=name) for name in STANDINGS]
+    groups = [
+        counted(filters.said(group.names), group.icon, group=group.code)
+        for group in access.here().city.groups
+    ]
+    in_city = [
+        counted(_("All open"), "layers"),
+        Saved(_("To look at"), {"review": "yes"}, marked, icon="eye"),
+        counted(_("Unassigned"), "inbox", crew="none"),
+        *groups,
+        counted(_("No known place"), "map-pin", place="none"),
+    ]
+    by_crew = [counted(crew.name, "users", crew=str(crew.id)) for crew in ground.crews]
+    ended = [
+        Saved(_("Closed"), {"state": CLOSED}, icon="check"),
+        Saved(_("Merged"), {"state": MERGED}, icon="merge"),
+    ]
+    return [
+        *([(_("Saved"), own)] if own else []),
+        (_("By promise"), by_promise), (_("City"), in_city), (_("Crews"), by_crew), (_("Ended"), ended),
+    ]  # fmt: skip
+
+
+def _shared_here(own: list[Saved], args: dict[str, Any]) -> Saved | None:
+    """What somebody else shares of this view, where whoever looks may remove it."""
+    if SUPERVISOR not in g.actor.roles:
+        return None
+    return next((one for one in own if one.args == args and one.shared and not one.mine), None)
+
+
+def _title(view: View, ground: Ground) -> str:
+    """What a view is called: the names of its parts."""
+    groups = {group.code: filters.said(group.names) for group in access.here().city.groups}
+    names = {str(crew.id): crew.name for crew in ground.crews} | {"none": _("Unassigned")}
+    services = {service.code: filters.said(service.names) for service in ground.services}
+    days = int(view.age or 0)
+    parts = [
+        _("To look at") if view.review else "",
+        filters.standing(view.standing),
+        filters.state(view.state),
+        groups.get(view.group, ""),
+        services.get(view.service, ""),
+        names.get(view.crew, ""),
+        ground.areas.get(view.area, ""),
+        _("No known place") if view.place else "",
+        _("tagged “%(word)s”", word=view.tag) if view.tag else "",
+        ngettext("At least %(num)d day old", "At least %(num)d days old", days) if days else "",
+        _("“%(words)s”", words=view.words) if view.words else "",
+    ]
+    return " · ".join(part for part in parts if part) or _("All open")
+
+
+def _promised(case: Case) -> str:
+    """The promise with its hour, as the drawer says it."""
+    if case.state == WAITING:
+        why = promises.waits_for(case)
+        return _("Waiting: %(reason)s", reason=filters.reason(why)) if why else _("Waiting")
+    if case.state == CLOSED:
+        return filters.promise(case)
+    if case.state not in OPEN:
+        return filters.state(case.state)
+    facts = {"day": filters.day(case.due_at), "time": filters.clock(case.due_at)}
+    if case.due_at < access.now():
+        return _("%(late)s, was due %(day)s, %(time)s", late=filters.left(case), **facts)
+    return _("Due %(day)s, %(time)s", **facts)

@@ -1,0 +1,99 @@
+"""When a case has changed while its drawer stood open: nothing is done, and both versions are shown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flask import g, request
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import changes, queries
+from city.changes import Stand
+from city.lifecycle import Refused, possible
+from city.schema import Case, Event
+from pwa import filters
+from pwa.views import is_id
+
+# Forms with fields of their own: they stand open with all that was entered, and are sent again themselves.
+WITH_FIELDS: Final = ("wait", "close", "reopen", "merge", "cancel")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A case as somebody saw it and as it is, and what they were about to do to it."""
+
+    was: Stand
+    now: Stand
+    lines: list[Event]  # what happened in between and matters, oldest first
+    possible: bool  # whether it may be done all the same
+    url: str
+    # The form that stands open with what was entered; "" where it had no fields or is another case's.
+    form: str
+    entered: list[tuple[str, str]]  # otherwise what is sent again
+    words: str  # what was about to be done
+    kept: str  # the words for residents that were written for it
+
+
+def unless_overtaken(s: Session, verb: Callable[[Session, Case], object], case: Case, opened: str) -> None:
+    """Runs the verb; raises Refused `overtaken` where its form was filled in before the case changed.
+
+    The form's `seen` is the last line that the story of the case `opened` had when it was shown; a form
+    without it asks nothing. It is looked up after the verb, which holds the case then, and what the verb did
+    is undone with its transaction. Somebody who wants what is so already is told so.
+    """
+    seen = request.form.get("seen", "")
+
+    def overtaken() -> bool:
+        shown = queries.by_number(s, opened) if is_id(seen) else None
+        return shown is not None and changes.overtaken(s, shown, int(seen))
+
+    try:
+        done = verb(s, case)
+    except Refused as fault:
+        if not overtaken():
+            raise
+        raise Refused("overtaken") from fault
+    if done is not False and overtaken():
+        raise Refused("overtaken")
+
+
+def conflict(
+    s: Session, case: Case, story: Sequence[Event], last: int, fault: Exception | None, doing: str
+) -> Conflict | None:
+    """Both versions, where the fault says that there are two; the case is shown as at line `last`."""
+    if not isinstance(fault, Refused) or fault.code != "overtaken":
+        return None
+    seen, verb = int(request.form["seen"]), (request.endpoint or "").rpartition(".")[2]
+    own = request.view_args == {"number": case.number}
+    sent = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "seen")]
+    return Conflict(
+        was=changes.stood(story, seen),
+        now=changes.stood(story, last),
+        lines=[line for line in story if seen < line.n <= last and changes.matters(line)],
+        possible=not own or verb in possible(case.state, g.actor.roles),
+        url=request.script_root + request.full_path.rstrip("?"),
+        form=doing if own and doing in WITH_FIELDS else "",
+        entered=sent,
+        words=_about_to(s, verb),
+        kept=request.form.get("words", ""),
+    )
+
+
+def _about_to(s: Session, verb: str) -> str:
+    told = request.form.get
+    crew = told("crew", "")
+    crews = queries.crew_names(s) if is_id(crew) else {}
+    reason = filters.reason(told("reason", ""))
+    return {
+        "accept": _("accept it"),
+        "assign": _("give it to %(crew)s", crew=crews.get(int(crew), "") if crews else ""),
+        "unassign": _("take it back from its crew"),
+        "wait": _("let it wait: %(reason)s", reason=reason),
+        "resume": _("end the wait"),
+        "close": _("close it: %(outcome)s", outcome=filters.outcome(told("outcome"))),
+        "reopen": _("open it again"),
+        "merge": _("merge it into %(number)s", number=told("into", "")),
+        "unmerge": _("separate it again"),
+        "cancel": _("cancel it: %(reason)s", reason=reason),
+    }.get(verb, "")

@@ -1,0 +1,57 @@
+"""The reporter's own report: the browser that opened its secret link holds it. For residents' pages."""
+
+from datetime import datetime, timedelta
+
+from flask import Response, g, url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import queries, reports, verdicts
+from city.lifecycle import CLOSED, REOPEN_DAYS
+from city.queries import Sight
+from city.schema import Case, Report
+from pwa import access
+from pwa.fragments import go
+
+
+def led_by(token: str, endpoint: str) -> Response:
+    """Opens a secret link: the browser keeps the token, the address forgets it and goes on to `endpoint`."""
+    g.personal = True
+    with access.reading() as s:
+        mine = access.or_404(reports.by_token(s, token))
+        # One browser may hold the links of several reports at one case.
+        number = mine.case.number if endpoint == "resident.case" else mine.number
+        own = mine.number
+    return access.remember_link(go(url_for(endpoint, number=number)), own, token)
+
+
+def named(s: Session, number: str) -> Report:
+    """The visitor's own report at the case of this number; raises NotFound for everybody else."""
+    return access.or_404(report(s, access.or_404(queries.by_number(s, number)), number))
+
+
+def report(s: Session, case: Case, number: str) -> Report | None:
+    """The visitor's own report at the case; that of this very number, where the browser holds its link."""
+    g.personal = True
+    token = access.token_of(number)
+    named = reports.by_token(s, token) if token else None
+    return named if named and named.number == number else access.own_report(s, case)
+
+
+def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
+    """Until when "not fixed" opens this very case again."""
+    if mine is None or sight.state != CLOSED:
+        return None
+    told = verdicts.told_at(s, mine, s.get_one(Case, sight.id))
+    return told + timedelta(days=REOPEN_DAYS) if told else None
+
+
+def said(led_to: str) -> str:
+    """What a "not fixed" led to, in words."""
+    words = {
+        "reopened": _("Thank you. The case is open again, and a crew will come back."),
+        "joined": _("Thank you. The case is open again already. We added your word to it."),
+        "review": _("Thank you. This was sent back before, so a supervisor looks at it now."),
+        "new-case": _("Thank you. The repair was some time ago, so this is a new case with its own promise."),
+    }
+    return words.get(led_to, "")

@@ -1,0 +1,233 @@
+"""Acting on many cases at once: choosing them, doing it, what became of it, and taking it back."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, request, url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from city import batches, choosing, queries, replies, rows
+from city.board import View
+from city.geo import Box, Point
+from city.lifecycle import Refused
+from city.schema import Batch, Case
+from pwa import access, errors, filters, forms, told
+from pwa.fragments import go, is_fragment, render
+from pwa.views import args_of, is_id, new_key, row_facts, view_asked
+
+SHOWN = 500  # rows that an answer brings up to date; the others are on no page
+DANGEROUS = ("close", "merge")  # asked once: residents are told of it
+MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
+
+bp = Blueprint("batch", __name__, url_prefix="/dispatch")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a form asks for. `whole` is how many the view held when all of it was chosen, else None."""
+
+    key: str
+    act: str
+    what: dict[str, Any]
+    numbers: list[str]
+    whole: int | None
+    mode: str
+    sure: str
+
+    @property
+    def asked(self) -> str:
+        """The act as a form names it."""
+        return "merge oldest" if self.act == "merge" and not self.what["into"] else self.act
+
+    def digest(self, view: View) -> str:
+        """What tells this sending from another, however often it is sent."""
+        chosen = (
+            self.numbers
+            if self.whole is None
+            else [f"{name}={value}" for name, value in args_of(view).items()]
+        )
+        return batches.digest(self.key, g.actor, self.act, self.what | {"mode": self.mode}, chosen)
+
+
+@bp.get("/choose")
+def choose() -> Response:
+    """The numbers of the view's open cases in a shape, batches.MOST at most, and how many there are in all.
+
+    `polygon` is "lat,lon;lat,lon;…", `box` "south,west,north,east", `near` a case's number with `metres`,
+    `beside` the number of a case whose neighborhood is meant; without any of them the whole view.
+    """
+    try:
+        with access.reading() as s:
+            numbers, total = _chosen(s, view_asked(), request.args)
+    except Refused as fault:
+        answer = jsonify(error=errors.words(fault))
+        answer.status_code = 422
+        return answer
+    return jsonify(numbers=numbers, total=total)
+
+
+@bp.post("/batch")
+def do() -> Response:
+    """Does one thing to many cases. What residents hear of is asked once."""
+    view = view_asked()
+    order = _order(request.form)
+    sent = order.digest(view)
+    try:
+        with access.reading() as s:
+            known = batches.of_digest(s, sent)
+            if known is None:
+                numbers, total = order.numbers, len(order.numbers)
+                if order.whole is not None:
+                    numbers, total = choosing.whole(s, view, now=access.now())
+                batches.not_too_many(order.act, total)
+                changed = order.whole is not None and order.whole != total
+                if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
+                    return _ask(s, order, numbers, changed)
+        if known is None:
+            with access.writing() as s:
+                known = batches.act(
+                    s, numbers, order.act, order.what, by=g.actor, at=access.now(), sent=sent,
+                    mode=order.mode, reply=_reply(order),
+                )  # fmt: skip
+    except Refused as fault:
+        return _refused(fault)
+    return _answer(known.id)
+
+
+@bp.get("/batch/<natural:batch_id>")
+def become(batch_id: int) -> Response:
+    """What became of a batch: which cases went, which not, and why."""
+    with access.reading() as s:
+        batch = access.or_404(s.get(Batch, batch_id))
+        return render("dispatch/batch.html", **_told(s, batch), args=args_of(view_asked()), all_numbers=True)
+
+
+@bp.post("/batch/<natural:batch_id>/undo")
+def undo(batch_id: int) -> Response:
+    """Puts the batch's cases back as they were."""
+    try:
+        with access.writing() as s:
+            batches.undo(s, batch_id, by=g.actor, at=access.now())
+    except Refused as fault:
+        return _refused(fault)
+    return _answer(batch_id)
+
+
+def _order(form: MultiDict[str, str]) -> Order:
+    """The form as it came. An act may name its argument: "wait weather"."""
+    act, _space, argument = form.get("act", "assign" if "crew" in form else "").partition(" ")
+    what: dict[str, Any] = {}
+    if act == "assign":
+        what = {"crew": int(form["crew"]) if is_id(form.get("crew", "")) else None}
+    elif act == "wait":
+        what = {"reason": argument or form.get("reason", "")}
+    elif act == "close":
+        what = {name: form.get(name, "") for name in ("outcome", "no_photo", "reply")}
+        meant = {reply.code: reply.outcome for reply in access.here().city.replies}
+        what["outcome"] = what["outcome"] or meant.get(what["reply"], "")
+        what["words"] = forms.text(form, "words")
+    elif act in ("tag", "untag"):
+        what = {"tag": forms.text(form, "tag")[:200]}
+    elif act == "merge":
+        what = {"into": "" if argument == "oldest" else forms.text(form, "into").upper()[:40] or "?"}
+    numbers = [*form.getlist("case"), *form.get("cases", "")[:MOST_LETTERS].split()]
+    whole = form.get("all", "")
+    return Order(
+        key=form.get("key", "")[:64],
+        act=act,
+        what=what,
+        numbers=list(dict.fromkeys(number[:40] for number in numbers)),
+        whole=int(whole) if is_id(whole) else None,
+        mode="all" if form.get("mode") == "all" else "rest",
+        sure=form.get("sure", ""),
+    )
+
+
+def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:
+    """What residents read of a closing, by the reply that was chosen; it must fit each case's service."""
+    here, code = access.here(), order.what.get("reply")
+    if not code:
+        return None
+    return lambda case: replies.meant(
+        replies.chosen(here.city, case.service, order.what["outcome"], code), here.version
+    )
+
+
+def _chosen(s: Session, view: View, args: MultiDict[str, str]) -> tuple[list[str], int]:
+    now = access.now()
+    if "polygon" in args:
+        corners = [Point(*_numbers(pair, 2)) for pair in args["polygon"].strip(";").split(";")[:1000]]
+        return choosing.inside(s, view, corners, now=now)
+    if "box" in args:
+        return choosing.within(s, view, Box(*_numbers(args["box"], 4)), now=now)
+    if "near" in args:
+        (metres,) = _numbers(args.get("metres", "200"), 1)
+        return choosing.near(s, view, args["near"], metres, now=now)
+    if "beside" in args:
+        return choosing.same_area(s, view, args["beside"], now=now)
+    return choosing.whole(s, view, now=now)
+
+
+def _numbers(text: str, count: int) -> list[float]:
+    """So many finite numbers with commas between them. Raises Refused `bad_shape`."""
+    try:
+        found = [float(each) for each in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count or not all(math.isfinite(each) for each in found):
+        raise Refused("bad_shape")
+    return found
+
+
+def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Response:
+    """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
+    names = {service.code: filters.said(service.names) for service in access.here().city.services}
+    services = choosing.services(s, numbers)
+    context = {
+        "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),
+        "services": [(names.get(code, code), many) for code, many in services.most_common()],
+        "into": order.what.get("into", ""), "outcome": filters.outcome(order.what.get("outcome")),
+    }  # fmt: skip
+    return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
+
+
+def _answer(batch_id: int) -> Response:
+    """What became of it: for htmx with the rows that are on the page, otherwise on a page of its own."""
+    view = view_asked()
+    if not is_fragment():
+        return go(url_for("batch.become", batch_id=batch_id, **args_of(view)))
+    shown = request.form.get("shown", "")[:MOST_LETTERS].split()[:SHOWN]
+    with access.reading() as s:
+        batch = access.or_404(s.get(Batch, batch_id))
+        there = rows.of_numbers(s, batches.among(s, batch, shown))
+        return render(
+            "dispatch/batch.html", "dispatch/_batch_done.html", **_told(s, batch), rows=there, key=new_key(),
+            **row_facts(view),
+        )  # fmt: skip
+
+
+def _refused(fault: Refused) -> Response:
+    """Nothing was done, and why; where some may not move and all were asked for, which."""
+    rows = fault.facts.get("refused", [])
+    context = {
+        "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
+        "refused": told.refused(rows) if isinstance(rows, list) else [],
+    }  # fmt: skip
+    return render("dispatch/batch.html", "dispatch/_told.html", status=422, **context)
+
+
+def _told(s: Session, batch: Batch) -> dict[str, Any]:
+    crews = queries.crew_names(s)
+    context: dict[str, Any] = {"batch_id": batch.id}
+    if batch.undone_at:
+        return context | {"told": [told.undone(batch)], "refused": told.left(batch)}
+    lines = [told.done(batch, crews), told.same(batch)]
+    return context | {
+        "told": [line for line in lines if line] or [_("Nothing was changed")],
+        "refused": told.refused(batch.refused),
+        "undo": batch.id if batches.may_undo(batch, g.actor, access.now()) else None,
+    }

@@ -1,0 +1,84 @@
+"""What has changed on a board that stands open: asked every few seconds, and answered in few bytes."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import changes, presence, queries, rows
+from city.changes import Changed
+from city.schema import Event
+from pwa import access, filters
+from pwa.views import row_facts, view_asked
+from sync import memory
+from sync.memory import Memory
+
+bp = Blueprint("live", __name__, url_prefix="/dispatch")
+
+
+@bp.get("/changes")
+def news() -> Response:
+    """What changed in the view since the revision `since`, which the page or the last answer named.
+
+    `rows` has the cases that changed within the view, each as its row; `fresh` the numbers of those that
+    came into it, `gone` those that are outside of it now, with the reason in words. `reset` says that this
+    revision leads nowhere: the list must be read anew. Who has a case `open` is noted as looking at it, and
+    told who `else` is; where anything changed also the last line of its story now, `n`.
+    """
+    number, at, me = request.args.get("open", "")[:20], access.now(), g.person.id
+    with access.reading() as s:
+        known = memory.read(s, at)
+        seq = _followed(s, known)
+        told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": filters.clock(at)}
+        if seq is None or not known.log - changes.STALE <= seq <= known.log:
+            return jsonify(told | {"reset": True})
+        found = presence.lookers(s, number, at=at) if number else []
+        if others := [name for person, name, _seen in found if person != me]:
+            told["else"] = others
+        if seq < known.log:
+            told |= _told(s, changes.in_view(s, view_asked(), seq, now=at))
+            told |= {"n": changes.last_line(s, number)} if number else {}
+    if number and presence.is_due(found, me, at=at):
+        with access.writing() as s:
+            presence.note(s, number, me, at=at)
+    return jsonify(told)
+
+
+def _followed(s: Session, known: Memory) -> int | None:
+    """The seq that a page knows; None where it is no revision, or one of a past that a restore took away."""
+    seq, _dash, epoch = request.args.get("since", "").partition("-")
+    if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
+        return None
+    same = epoch == known.epoch  # nobody has started since: nothing to look up
+    return int(seq) if same or memory.went_back(s, (epoch, int(seq))) == [None] else None
+
+
+def _told(s: Session, changed: Changed) -> dict[str, Any]:
+    if changed.many:
+        return {"many": True}
+    if not (changed.here or changed.fresh or changed.gone):
+        return {}
+    actors = {line.actor for _number, line in changed.gone if line}
+    names, crews = queries.names(s, actors), queries.crew_names(s)
+    return {
+        "rows": render_template(
+            "dispatch/_rows.html", rows=rows.of_numbers(s, changed.here), **row_facts(view_asked())
+        ),
+        "fresh": changed.fresh,
+        "gone": {number: _why(line, names, crews) for number, line in changed.gone},
+    }
+
+
+def _why(line: Event | None, names: dict[str, str], crews: dict[int, str]) -> str:
+    """Why a case left the list, in words."""
+    if line is None:
+        return _("no longer in this list")
+    facts, who = line.facts, names.get(line.actor, "")
+    if line.kind in ("assign", "take on") and facts.get("crew") in crews:
+        return _("given to %(crew)s", crew=crews[facts["crew"]])
+    if line.kind == "close" and who:
+        return _("closed by %(name)s", name=who)
+    if line.kind == "merge" and facts.get("into"):
+        return _("merged into %(number)s", number=facts["into"])
+    return f"{filters.step(line.kind)} · {who}" if who else filters.step(line.kind)

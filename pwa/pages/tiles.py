@@ -1,0 +1,77 @@
+"""The map of the board, tile by tile: what a view has there, as JSON that a browser may keep."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, abort, g, jsonify, request
+from sqlalchemy.orm import Session
+
+from city import tiles
+from city.tiles import Tile
+from pwa import access, filters
+from pwa.views import revision, view_asked
+
+bp = Blueprint("tiles", __name__, url_prefix="/tiles/cases")
+
+
+@bp.get("/<natural:z>/<natural:x>/<natural:y>")
+def tile(z: int, x: int, y: int) -> Response:
+    """Clusters and points of a view in one tile of 512 px, zoom `z`.
+
+    A cluster is [lat, lon, how many, worst standing, {standing: how many}], a point [number, lat, lon,
+    standing, service]; `total` are the cases, `placed` those that are drawn.
+    """
+
+    def read(s: Session) -> dict[str, Any]:
+        try:
+            found = tiles.tile(s, view_asked(), z, x, y, now=access.now())
+        except ValueError:
+            abort(404)
+        return _told(found)
+
+    return _unless_known(read)
+
+
+@bp.get("/count")
+def count() -> Response:
+    """How many cases a view has, how many of them have no place, how many the map hides, and where they lie.
+
+    `box` is [south, west, north, east] in degrees, around what a map of all would draw: a lone case at the
+    edge of its cell may lie a little outside. Null where no case has a place.
+    """
+
+    def read(s: Session) -> dict[str, Any]:
+        found = tiles.extent(s, view_asked(), now=access.now())
+        box = [round(edge, 6) for edge in found.box] if found.box else None
+        return {"total": found.total, "unlocated": found.unlocated, "hidden": found.hidden, "box": box}
+
+    return _unless_known(read)
+
+
+def _told(found: Tile) -> dict[str, Any]:
+    return {
+        "clusters": [list(cluster) for cluster in found.clusters],
+        "points": [
+            [spot.number, round(spot.lat, 6), round(spot.lon, 6), spot.standing, filters.said(spot.names)]
+            for spot in found.points
+        ],
+        "total": found.placed,
+        "placed": found.placed,
+    }
+
+
+def _unless_known(read: Callable[[Session], dict[str, Any]]) -> Response:
+    """What is read; 304 where the browser has it and nothing in the city changed since.
+
+    How long a case has been open changes by itself: a view that asks for that is good for a minute.
+    """
+    g.personal = False  # the browser may keep it, and asks every time
+    with access.reading() as s:
+        until = f"{access.now():%Y-%m-%dT%H:%M}" if view_asked().age else ""
+        tag = f"{revision(s)}-{filters.lang()}-{until}"
+        known = request.if_none_match.contains_weak(tag)
+        response = Response(status=304) if known else jsonify(read(s))
+    response.set_etag(tag, weak=True)
+    response.cache_control.private = True
+    response.cache_control.no_cache = True
+    return response

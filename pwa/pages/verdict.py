@@ -1,0 +1,98 @@
+"""What a reporter says of a closing: fixed or not. Messages lead here, and only a button says it."""
+
+from flask import Blueprint, Response, abort, request, url_for
+
+from city import cases, people, queries, reports, verdicts
+from city.lifecycle import Refused
+from pwa import access, errors, forms, own
+from pwa.fragments import go, render
+
+bp = Blueprint("verdict", __name__)
+
+
+@bp.get("/s/<token>/fixed")
+def ask_fixed(token: str) -> Response:
+    """Opens a message's link "Yes, it is fixed" as secret() opens its own."""
+    return own.led_by(token, "verdict.fixed")
+
+
+@bp.get("/s/<token>/not-fixed")
+def ask_not_fixed(token: str) -> Response:
+    """Opens a message's link "No, it is not fixed"."""
+    return own.led_by(token, "verdict.not_fixed")
+
+
+@bp.get("/case/<number>/fixed")
+def fixed(number: str) -> Response:
+    """Asks the reporter whether it is mended. Only the button says so: mail scanners press every link."""
+    return _verdict(number, mended=True)
+
+
+@bp.post("/case/<number>/fixed")
+def confirm_fixed(number: str) -> Response:
+    """The reporter confirms the closing that the page showed."""
+    closing = request.form.get("closing", "")
+    try:
+        with access.writing() as s:
+            mine = own.named(s, number)
+            by = people.reporter(mine.id)
+            verdicts.fixed(s, mine, closing, by=by, at=access.now())
+    except Refused as refused:
+        return _verdict(number, mended=True, fault=refused)
+    return go(url_for("verdict.fixed", number=number))
+
+
+@bp.get("/case/<number>/not-fixed")
+def ask_again(number: str) -> Response:
+    """Asks the reporter whether it is not mended, and what is wrong. Only the button sends it back."""
+    return _verdict(number, mended=False)
+
+
+@bp.post("/case/<number>/not-fixed")
+def not_fixed(number: str) -> Response:
+    """The reporter says that it is not mended; the page then says what that led to."""
+    here, words = access.here(), forms.text(request.form, "words")
+    try:
+        with access.writing() as s:
+            mine = own.named(s, number)
+            # The same word about the same closing has the same key, so that a second tap finds the first.
+            root = cases.root_of(s, mine.case)
+            key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{root.cycle}")
+            token = reports.token_for(here.settings.secret_key, key)
+            led_to = verdicts.not_fixed(
+                s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token, words=words
+            )
+            again = reports.by_token(s, token)
+            goes_on, new = (again.case.number, again.number) if again else (mine.case.number, "")
+    except Refused as refused:
+        return _verdict(number, mended=False, fault=refused, words=words)
+    response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
+    return access.remember_link(response, new, token) if again else response
+
+
+def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: str = "") -> Response:
+    """The page where a reporter says whether it is mended; `words` are kept where `fault` refuses them.
+
+    Without the report's link there is nobody to ask: then the case's own page says what strangers may know,
+    and of a private one not even that there is such a number.
+    """
+    refused = [("words" if words else "verdict", errors.words(fault))] if fault else []
+    with access.reading() as s:
+        found = access.or_404(queries.by_number(s, number))
+        mine = own.report(s, found, number)
+        if mine is None:
+            if fault or found.service.private:
+                abort(404)
+            return go(url_for("resident.case", number=found.number))
+        root = cases.root_of(s, mine.case)
+        sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
+        response = render(
+            "resident/verdict.html", sight=sight, mine=mine, mended=mended,
+            closing=verdicts.closing_of(root), until=own.until(s, sight, mine),
+            confirmed=verdicts.confirmed(s, mine, root),
+            may_say=verdicts.can_be_not_fixed(mine, root),
+            answered=own.said(verdicts.answered(s, mine, root).replace(" ", "-")),
+            faults=refused, words=words,
+        )  # fmt: skip
+    response.status_code = 422 if refused else 200
+    return response

@@ -1,0 +1,119 @@
+"""What is done with a view of the board: saving it, and taking its cases along as a table."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, flash, g, request, stream_with_context, url_for
+from flask_babel import gettext as _
+
+from city import board, db, saved_views
+from city.board import View
+from city.lifecycle import Refused
+from city.rows import Row
+from pwa import access, errors, filters
+from pwa import board as around
+from pwa.fragments import go, render
+from pwa.views import args_of, view_asked
+
+bp = Blueprint("view", __name__, url_prefix="/dispatch")
+
+# The columns of the table, in their order; docs/operations.md explains them.
+COLUMNS = (
+    "number", "service", "service_name", "state", "standing", "urgent", "address", "lat", "lon", "asset",
+    "crew", "opened_at", "due_at", "closed_at", "outcome", "reports", "priority", "tags",
+)  # fmt: skip
+# A spreadsheet takes what begins so for a formula and calculates it.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@bp.get("/cases.csv")
+def table() -> Response:
+    """All cases of the view as a table, whole however many they are: nothing of the people who told."""
+    view, here, now = view_asked().whole, access.here(), access.now()
+
+    def lines() -> Iterator[str]:
+        with db.reading(here.engine) as s:
+            yield _line(COLUMNS)
+            for rows in board.everything(s, view, now=now):
+                yield "".join(_line(_row(row)) for row in rows)
+
+    answer = Response(stream_with_context(lines()), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="cases-{filters.local(now):%Y-%m-%d}.csv"'
+    return answer
+
+
+@bp.post("/views")
+def name_view() -> Response:
+    """Saves the view under a name."""
+    view, name = view_asked().whole, request.form.get("name", "")
+    try:
+        with access.writing() as s:
+            saved_views.save(s, g.person.id, name, args_of(view), shared=_shared(), at=access.now())
+    except Refused as fault:
+        return _unnamed(view, fault)
+    return _done(view, _("Saved among your views."))
+
+
+@bp.post("/views/<natural:view_id>")
+def rename_view(view_id: int) -> Response:
+    """Gives one of the own views another name."""
+    view = view_asked().whole
+    try:
+        with access.writing() as s:
+            own = access.or_404(saved_views.own(s, g.person.id, view_id))
+            saved_views.rename(s, own, request.form.get("name", ""), shared=_shared())
+    except Refused as fault:
+        return _unnamed(view, fault)
+    return _done(view, _("Saved among your views."))
+
+
+@bp.post("/views/<natural:view_id>/removal")
+def remove_view(view_id: int) -> Response:
+    """Forgets one of the own views; a supervisor also one that others share."""
+    with access.writing() as s:
+        found = saved_views.removable(s, g.actor, g.person.id, view_id)
+        saved_views.remove(s, access.or_404(found))
+    return _done(view_asked().whole, _("Removed from your views. Its cases stay as they are."))
+
+
+def _shared() -> bool:
+    return request.form.get("shared") == "yes"
+
+
+def _done(view: View, said: str) -> Response:
+    flash(said)
+    return go(url_for("dispatch.board", **args_of(view)))
+
+
+def _unnamed(view: View, fault: Refused) -> Response:
+    with access.reading() as s:
+        parts = around.whole(s, view)
+        return render("dispatch/board.html", status=422, view_fault=errors.words(fault), **parts)
+
+
+def _row(row: Row) -> list[Any]:
+    return [
+        row.number, row.service_code, _word(filters.said(row.service)), row.state, row.standing,
+        int(row.urgent), _word(row.address), row.lat, row.lon, _word(row.asset or ""),
+        _word(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
+        row.outcome or "", row.reports, int(row.raised), _word("; ".join(row.tags)),
+    ]  # fmt: skip
+
+
+def _word(told: str) -> str:
+    """Words that no spreadsheet calculates."""
+    return f"'{told}" if told.startswith(FORMULA) else told
+
+
+def _moment(at: datetime | None) -> str:
+    """On the city's own clocks, with what they are ahead of UTC."""
+    return filters.local(at).isoformat(timespec="seconds") if at else ""
+
+
+def _line(values: Any) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue()

@@ -1,0 +1,85 @@
+"""What became of a batch in words: what went, what did not and why, and what an undoing left."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from flask import g
+from flask_babel import format_decimal, ngettext
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import batches, queries
+from city.lifecycle import Refused
+from city.schema import Batch
+from pwa import access, errors, filters
+
+
+def done(batch: Batch, crews: Mapping[int, str]) -> str:
+    """One line of what was done, "1,000 cases given to Crew 2"; empty where nothing was. `crews` by id."""
+    n, what = batch.done, batch.what
+    if not n:
+        return ""
+    facts: dict[str, Any] = {"n": format_decimal(n)}
+    if batch.act == "assign":
+        facts["crew"] = crews.get(what.get("crew", 0), "")
+        return ngettext("%(n)s case given to %(crew)s", "%(n)s cases given to %(crew)s", n, **facts)
+    if batch.act == "wait":
+        facts["reason"] = filters.reason(what.get("reason", ""))
+        return ngettext("%(n)s case waits: %(reason)s", "%(n)s cases wait: %(reason)s", n, **facts)
+    if batch.act == "close":
+        facts["outcome"] = filters.outcome(what.get("outcome"))
+        return ngettext("%(n)s case closed: %(outcome)s", "%(n)s cases closed: %(outcome)s", n, **facts)
+    if batch.act in ("tag", "untag"):
+        facts["tag"] = what.get("tag", "")
+        if batch.act == "tag":
+            return ngettext("%(n)s case tagged “%(tag)s”", "%(n)s cases tagged “%(tag)s”", n, **facts)
+        return ngettext(
+            "Tag “%(tag)s” taken off %(n)s case", "Tag “%(tag)s” taken off %(n)s cases", n, **facts
+        )
+    if batch.act == "merge":
+        facts["number"] = what.get("into", "")
+        return ngettext("%(n)s case merged into %(number)s", "%(n)s cases merged into %(number)s", n, **facts)
+    if batch.act == "accept":
+        return ngettext("%(n)s case accepted", "%(n)s cases accepted", n, **facts)
+    if batch.act == "raise":
+        return ngettext("%(n)s case goes before others", "%(n)s cases go before others", n, **facts)
+    return ngettext("%(n)s case waits for its turn", "%(n)s cases wait for their turn", n, **facts)
+
+
+def offered(s: Session) -> dict[str, Any]:
+    """What the board says of its reader's newest batch as long as it can be undone: a line, and which."""
+    batch = batches.last(s, g.actor, access.now())
+    if batch is None:
+        return {}
+    return {"just_done": done(batch, queries.crew_names(s)), "undo": batch.id}
+
+
+def same(batch: Batch) -> str:
+    """How many were so before; empty where none was."""
+    n = batch.same
+    words = ngettext("%(n)s was so already", "%(n)s were so already", n, n=format_decimal(n))
+    return words if n else ""
+
+
+def refused(rows: list[Any]) -> list[tuple[str, list[str]]]:
+    """Why cases were left out, each reason with its numbers. `rows` are [number, code, facts]."""
+    told = sorted((errors.words(Refused(code, **facts)), number) for number, code, facts in rows)
+    return [
+        (why, [number for _why, number in group]) for why, group in groupby(told, key=lambda pair: pair[0])
+    ]
+
+
+def undone(batch: Batch) -> str:
+    """One line of what was put back."""
+    n = batches.put_back(batch)
+    facts = {"n": format_decimal(n)}
+    if not n:
+        return _("Nothing was put back")
+    return ngettext("%(n)s case is as it was before", "%(n)s cases are as they were before", n, **facts)
+
+
+def left(batch: Batch) -> list[tuple[str, list[str]]]:
+    """What an undoing could not put back, as refused() says it."""
+    why = _("Something else happened meanwhile, so this was left as it is.")
+    return [(why, list(batch.left))] if batch.left else []

@@ -1,0 +1,104 @@
+"""A view of the board as its address carries it: read from the address, and written back into one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+from uuid import uuid4
+
+from flask import g, request
+from sqlalchemy.orm import Session
+
+from city import batches, cases
+from city.board import SORTS, STANDINGS, View
+from city.lifecycle import OPEN, STATES
+from city.tags import MOST_LETTERS
+from pwa import access
+from sync import memory
+
+MOST_DAYS = 3650  # "open for at least": ten years
+LONGEST = 200  # letters to look for
+_CODE = re.compile(r"[\w:.-]{1,40}", re.ASCII)
+_PLACE = re.compile(r"[\w-]{1,400}", re.ASCII)
+# What an address of the board may say beside the view.
+_BESIDE = ("do", "report", "from")
+
+
+def view_asked() -> View:
+    """The view in the address; what it does not know it leaves out, and strayed() says that it did."""
+    return _read(request.args)
+
+
+def strayed() -> bool:
+    """Whether the address says something that no view of the board has."""
+    known = {field.name for field in fields(View)}
+    kept = args_of(_read(request.args))
+    return any(
+        value.strip() and name not in _BESIDE and (name not in known or name not in kept)
+        for name, value in request.args.items()
+    )
+
+
+def view_of(args: Mapping[str, Any]) -> View:
+    """A view that was kept as args_of() gave it."""
+    return _read({name: str(value) for name, value in args.items()})
+
+
+def args_of(view: View) -> dict[str, Any]:
+    """The view as the address carries it."""
+    return {name: value for name, value in asdict(view).items() if value}
+
+
+def row_facts(view: View) -> dict[str, Any]:
+    """What a row of the queue needs beside its case, wherever it is drawn."""
+    return {
+        "args": args_of(view),
+        "live": cases.live,
+        "may_choose": bool(batches.acts_of(g.actor)),
+        "open_states": OPEN,
+    }
+
+
+def revision(s: Session) -> str:
+    """Up to where a page that is read from now on knows the log, as its address for news names it."""
+    found = memory.read(s, access.now())
+    return f"{found.log}-{found.epoch}"
+
+
+def new_key() -> str:
+    """What makes the sending of one form known again."""
+    return uuid4().hex
+
+
+def is_id(text: str) -> bool:
+    """Whether these letters can be the id of a row, as we write it: "07" names none."""
+    return text.isascii() and text.isdecimal() and len(text) < 10 and text == str(int(text))
+
+
+def _read(args: Mapping[str, str]) -> View:
+    groups = [group.code for group in access.here().city.groups]
+
+    def known(name: str, choices: Sequence[str]) -> str:
+        value = args.get(name, "")
+        return value if value in choices else ""
+
+    def shaped(name: str, shape: re.Pattern[str]) -> str:
+        value = args.get(name, "")
+        return value if shape.fullmatch(value) else ""
+
+    crew, area, age = (args.get(name, "") for name in ("crew", "area", "age"))
+    return View(
+        state=known("state", STATES),
+        standing=known("standing", STANDINGS),
+        group=known("group", groups),
+        service=shaped("service", _CODE),
+        crew=crew if crew == "none" or is_id(crew) else "",
+        area=area if is_id(area) else "",
+        place=known("place", ("none",)),
+        review=known("review", ("yes",)),
+        age=str(int(age)) if is_id(age) and 0 < int(age) <= MOST_DAYS else "",
+        tag=args.get("tag", "").strip()[:MOST_LETTERS],
+        words=args.get("words", "").strip()[:LONGEST],
+        sort=known("sort", SORTS),
+        after=shaped("after", _PLACE),
+    )

@@ -1,0 +1,202 @@
+"""At the dispatcher's desk: the actions it takes to give a case to a crew, and twenty near each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from live import DESK, Site, log_in
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import cases, db, nearby, people
+from city.geo import Point, cells_around, flat_distance
+from city.places import Place
+from city.schema import Asset, Case, Service
+
+Open = Callable[..., BrowserContext]
+NEAR = 20
+
+
+@dataclass
+class Hand:
+    """Whoever sits there: every key, click and drag counts as an action."""
+
+    page: Page
+    actions: list[str] = field(default_factory=list)
+
+    def press(self, key: str) -> None:
+        self.actions.append(key)
+        self.page.keyboard.press(key)
+
+    def drag(self, corners: list[tuple[float, float]]) -> None:
+        self.actions.append("drag")
+        mouse = self.page.mouse
+        mouse.move(*corners[0])
+        mouse.down()
+        for corner in [*corners[1:], corners[0]]:
+            mouse.move(*corner, steps=4)
+        mouse.up()
+
+
+@pytest.fixture
+def crowd(site: Site) -> list[str]:
+    """The numbers of twenty new cases within 100 m of each other, and no other open case within 250 m."""
+    with db.transaction(site.engine) as s:
+        service = s.scalars(select(Service).where(Service.group == "trash")).first()
+        middle = lonely(s)
+        assert service
+        found = []
+        for n in range(NEAR):
+            place = Place(
+                middle.lat + (n % 5 - 2) * 0.0003,
+                middle.lon + (n // 5 - 2) * 0.0003,
+                "pin",
+                "By the river",
+                5.0,
+            )
+            case = cases.open_case(s, service, place, by=people.THE_SYSTEM, at=datetime.now(UTC))
+            assert flat_distance(place.point, middle) < 100
+            found.append(case.number)
+        return found
+
+
+def lonely(s: Session) -> Point:
+    """A pole of the city's with no open case near it, on whichever day the city was filled."""
+    for pole in s.scalars(select(Asset).where(Asset.kind == "pole", Asset.owner == "")):
+        near = select(Case.id).where(
+            Case.closed_at.is_(None), Case.cell.in_(cells_around(Point(pole.lat, pole.lon), 330))
+        )
+        if s.scalars(near).first() is None:
+            return nearby.place_of(pole).point
+    raise AssertionError("no such place in Larkhaven")
+
+
+def at_the_desk(site: Site, open_context: Open, number: str) -> Hand:
+    """The board of everything, with this case in the drawer and in the middle of the map."""
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path(f"/dispatch/cases/{number}"))
+    expect(page.locator("#map .leaflet-marker-icon").first).to_be_visible()
+    expect(page.locator(".drawer")).to_have_attribute("data-number", number)
+    page.evaluate("document.activeElement?.blur()")
+    return Hand(page)
+
+
+def held_by(site: Site, numbers: list[str]) -> set[int | None]:
+    with db.reading(site.engine) as s:
+        return set(s.scalars(select(Case.crew_id).where(Case.number.in_(numbers))))
+
+
+def test_one_case_goes_to_a_crew_by_three_keys(site: Site, open_context: Open) -> None:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch?crew=none")
+    hand = Hand(page)
+    for key in ("j", "a", "1"):
+        hand.press(key)
+    expect(page.locator(".drawer .said")).to_contain_text("has it.")
+    assert len(hand.actions) <= 4
+
+
+def test_twenty_near_each_other_go_to_a_crew_without_dragging_by_three_keys(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    hand.press("r")
+    expect(hand.page.locator("#bulk-count")).to_have_text("20 selected")
+    for key in ("a", "1"):
+        hand.press(key)
+    told = hand.page.locator("#told")
+    expect(told).to_contain_text("20 cases given to")
+    assert len(hand.actions) <= 5
+    assert len(held_by(site, crowd)) == 1
+    hand.page.reload()
+    expect(told).to_contain_text("20 cases given to")
+    hand.press("u")
+    expect(told).to_contain_text("20 cases are as they were before")
+    assert held_by(site, crowd) == {None}
+
+
+def test_twenty_near_each_other_go_to_a_crew_by_a_line_around_them(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    page = hand.page
+    page.locator(".pin[aria-current]").wait_for()
+    pin, box = page.locator(".pin[aria-current]").bounding_box(), page.locator("#map").bounding_box()
+    assert pin
+    assert box
+    reach = 170  # px: more than 100 m at the zoom of a street
+    x, y = pin["x"] + pin["width"] / 2, pin["y"] + pin["height"] / 2
+    corners = [(x + dx * reach, y + dy * reach) for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    inside = [
+        (max(box["x"] + 2, cx), min(max(box["y"] + 2, cy), box["y"] + box["height"] - 2))
+        for cx, cy in corners
+    ]
+    hand.press("l")
+    hand.drag(inside)
+    expect(page.locator("#bulk-count")).to_contain_text("selected")
+    for key in ("a", "1"):
+        hand.press(key)
+    expect(page.locator("#told")).to_contain_text("given to")
+    assert len(hand.actions) <= 5
+    assert None not in held_by(site, crowd)
+    hand.press("u")
+    expect(page.locator("#told")).to_contain_text("as they were before")
+
+
+def test_a_range_of_rows_is_selected_and_the_count_survives_what_is_not_shown(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    label = page.locator("#bulk-count")
+    for key in ("j", "x", "j", "j", "X"):
+        page.keyboard.press(key)
+    expect(label).to_have_text("3 selected")
+    page.locator("#rows input[name=case]").nth(5).click(modifiers=["Shift"])
+    expect(label).to_have_text("6 selected")
+    page.keyboard.press("x")
+    expect(label).to_have_text("5 selected")
+    page.goto(site.path("/dispatch?rows=700"))
+    expect(label).to_have_text("5 selected")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#bulk")).to_be_hidden()
+
+
+def test_closing_many_is_asked_once_and_undone(site: Site, open_context: Open, crowd: list[str]) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    page = hand.page
+    hand.press("r")
+    expect(page.locator("#bulk-count")).to_have_text("20 selected")
+    hand.press("c")
+    page.locator("#bulk-close .chip", has_text="Looked, nothing found").click()
+    page.locator("#bulk-close").get_by_role("button", name="Close them").click()
+    told = page.locator("#told")
+    expect(told).to_contain_text("Close 20 cases as “Looked, nothing found”?")
+    expect(told.get_by_role("button", name="Yes, do it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(told).to_contain_text("20 cases closed")
+    page.keyboard.press("u")
+    expect(told).to_contain_text("20 cases are as they were before")
+    with db.reading(site.engine) as s:
+        assert set(s.scalars(select(Case.state).where(Case.number.in_(crowd)))) == {"new"}
+
+
+def test_without_javascript_two_boxes_and_a_crew_give_both_cases_to_it(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    page = open_context(**DESK, java_script_enabled=False).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path("/dispatch?crew=none&sort=newest"))
+    chosen = crowd[:2]
+    for number in chosen:
+        page.locator(f"#case-{number} input[type=checkbox]").check()
+    bar = page.get_by_role("form", name="Selected cases")
+    bar.locator("summary", has_text="Assign").click()
+    bar.get_by_role("button", name="Clean 1").click()
+    expect(page.locator("#told")).to_contain_text("2 cases given to")
+    assert None not in held_by(site, chosen)
+    assert held_by(site, crowd[2:]) == {None}

@@ -1,0 +1,184 @@
+"""What a story says of a case at one of its lines, and what in it matters to somebody about to act."""
+
+import contextlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from factories import Scene, Town
+from rivertown import put
+from sqlalchemy import select
+
+from city import board, cases, changes, events, priorities, reports, tags
+from city.areas import KINDS
+from city.board import View
+from city.changes import Stand
+from city.lifecycle import Refused
+from city.schema import Area, Clock
+
+
+def stands(scene: Scene, number: str) -> list[Stand]:
+    """How the case stood at each line of its story."""
+    story = [line for line, _words in events.of(scene.s, cases.subject(scene.case(number)))]
+    return [changes.stood(story, line.n) for line in story if line.now]
+
+
+def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: Town) -> None:
+    lights, trees = town.ids["lights"], town.ids["trees"]
+    with town.at_work() as scene:
+        number = scene.report().case.number
+        other, third = (scene.report().case.number for _ in range(2))
+    steps = [
+        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("waiting", lights, lambda s, c, by: cases.wait(s, c, "weather", **by)),
+        ("assigned", trees, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), trees), **by)),
+        ("merged", None, lambda s, c, by: cases.merge(s, c, root, **by)),
+        ("assigned", trees, lambda s, c, by: cases.unmerge(s, c, **by)),
+        ("accepted", None, lambda s, c, by: cases.unassign(s, c, **by)),
+        ("closed", None, lambda s, c, by: cases.close(s, c, outcome="not found", **by)),
+        ("accepted", None, lambda s, c, by: cases.reopen(s, c, **by)),
+        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("waiting", None, lambda s, c, by: cases.needs_parts(s, c, by=hand, at=town.now)),
+        ("merged", None, lambda s, c, by: cases.merge(s, c, root, **by)),
+        ("waiting", None, lambda s, c, by: cases.unmerge(s, c, **by)),
+        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("merged", None, lambda s, c, by: cases.merge(s, c, root, keep_crew=trees, **by)),
+        ("merged", None, lambda s, c, by: cases.merge(s, c, scene.case(third), **by)),
+        ("assigned", lights, lambda s, c, by: cases.unmerge(s, c, **by)),
+    ]
+    for state, crew_id, step in steps:
+        with town.at_work() as scene:
+            crew, root, hand = scene.crew("lights"), scene.case(other), scene.actor("rosa")
+            step(scene.s, scene.case(number), {"by": scene.actor("dispatcher"), "at": town.now})
+        with town.looking() as scene:
+            case = scene.case(number)
+            held = cases.live(case)
+            assert (case.state, held.crew_id if held else None) == (state, crew_id)
+            last = stands(scene, number)[-1]
+            assert (last.state, last.crew) == (state, crew_id)
+    with town.looking() as scene:
+        assert stands(scene, number)[2].why == "weather"
+
+
+def test_a_raised_priority_is_part_of_how_it_stood_and_matters(town: Town) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    for verb, raised in ((priorities.raise_priority, True), (priorities.lower_priority, False)):
+        with town.looking() as scene:
+            before = changes.last_line(scene.s, number)
+        with town.at_work() as scene:
+            verb(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        with town.looking() as scene:
+            case = scene.case(number)
+            story = [line for line, _words in events.of(scene.s, cases.subject(case))]
+            assert changes.overtaken(scene.s, case, before)
+            assert changes.stood(story, before).raised is not raised
+            assert changes.stood(story, before + 1).raised is raised
+
+
+def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        number = case.number
+    with town.at_work() as scene:
+        cases.note(scene.s, scene.case(number), "Ladder", by=scene.actor("dispatcher"), at=town.now)
+        scene.report(join=number)
+    with town.looking() as scene:
+        case = scene.case(number)
+        last = changes.last_line(scene.s, number)
+        assert not changes.overtaken(scene.s, case, 1)
+        assert changes.overtaken(scene.s, case, last + 1), "a line that is not there is of another past"
+    with town.at_work() as scene:
+        cases.accept(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    with town.looking() as scene:
+        assert changes.overtaken(scene.s, scene.case(number), last)
+        assert not changes.overtaken(scene.s, scene.case(number), last + 1)
+
+
+def test_a_case_that_is_not_there_has_no_line(town: Town) -> None:
+    with town.looking() as scene:
+        assert changes.last_line(scene.s, "26-999999") == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: Town, seed: int) -> None:
+    """Whatever is done: what was shown, less what is said to be gone, and what is said to be fresh."""
+    chance = random.Random(seed)
+    crews = [town.ids["lights"], town.ids["trees"]]
+    views = [
+        View(), View(crew="none"), View(crew=str(crews[0])), View(state="waiting"), View(state="closed"),
+        View(review="yes"), View(group="streetlight"), View(standing="wait"), View(tag="school"),
+        View(words="flicker"), View(words="ana"), View(standing="risk"), View(words="flicker", crew="none"),
+    ]  # fmt: skip
+    numbers: list[str] = []
+    shown: dict[View, set[str]] = {view: set() for view in views}
+    heard = 0
+    for _ in range(50):
+        with town.at_work() as scene:
+            step(scene, chance, numbers)
+        if chance.random() < 0.5:
+            continue
+        with town.looking() as scene:
+            for view in views:
+                told = changes.in_view(scene.s, view, heard, now=town.now)
+                gone = {number for number, _line in told.gone}
+                shown[view] = shown[view] - gone | set(told.fresh)
+                there = board.queue(scene.s, view, now=town.now).rows
+                assert shown[view] == {case.number for case in there}, view
+            heard = scene.s.scalar(select(Clock.n)) or 0
+
+
+def test_a_list_hears_of_what_another_system_says_of_service_and_place(town: Town, tmp_path: Path) -> None:
+    box = [[-71.3, 39.65], [-71.1, 39.65], [-71.1, 39.7], [-71.3, 39.7], [-71.3, 39.65]]
+    with town.at_work() as scene:
+        north = Area(kind=KINDS[0], name="North", geometry={"type": "Polygon", "coordinates": [box]})
+        scene.s.add(north)
+        scene.s.flush()
+        area = str(north.id)
+    lamp = {"TYPE": "Lamp flickers", "LAT": "39.68"}
+    put(town, tmp_path, {}, lamp | {"ID": "102"})
+    with town.looking() as scene:
+        heard = scene.s.scalar(select(Clock.n)) or 0
+        service = scene.case("26-000002").service_code
+    put(town, tmp_path, lamp, lamp | {"ID": "102"})
+    with town.looking() as scene:
+        for view in (View(area=area), View(service=service), View(area=area, service=service)):
+            told = changes.in_view(scene.s, view, heard, now=town.now)
+            assert told.fresh == ["26-000001"], view
+        told = changes.in_view(scene.s, View(service="rivertown:lamp-out"), heard, now=town.now)
+        assert [(number, line and line.kind) for number, line in told.gone] == [("26-000001", "place")]
+
+
+def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
+    """A new report, or any verb on any case; what is refused changes nothing."""
+    if not numbers or chance.random() < 0.2:
+        numbers.append(scene.report().case.number)
+        return
+    s, by = scene.s, {"by": scene.actor("dispatcher"), "at": scene.town.now}
+    case, other = (scene.case(chance.choice(numbers)) for _ in range(2))
+    words = chance.choice(["it flickers", "dark"])
+    crew = scene.crew(chance.choice(["lights", "trees"]))
+    verb: Callable[[], object] = chance.choice(
+        [
+            lambda: cases.assign(s, case, crew, **by),
+            lambda: cases.assign(s, case, crew, **by),
+            lambda: cases.unassign(s, case, **by),
+            lambda: cases.wait(s, case, "weather", **by),
+            lambda: cases.resume(s, case, **by),
+            lambda: cases.close(s, case, outcome="not found", **by),
+            lambda: cases.reopen(s, case, **by),
+            lambda: cases.merge(s, case, other, keep_crew=crew.id, **by),
+            lambda: cases.unmerge(s, case, **by),
+            lambda: cases.note(s, case, "Look", **by),
+            lambda: priorities.raise_priority(s, case, **by),
+            lambda: tags.tag(s, case, "School", **by),
+            lambda: tags.untag(s, case, "School", **by),
+            lambda: cases.keep(s, case, "start", why="reassigned", **by),
+            lambda: cases.reviewed(s, case, **by),
+            lambda: scene.report(join=case.number, words=words, danger=chance.random() < 0.3),
+            lambda: reports.subscribe(s, case.reports[0], "ana@mail.test", lang="en", at=scene.town.now),
+        ]
+    )
+    with contextlib.suppress(Refused), events.savepoint(s):
+        verb()

@@ -1,0 +1,162 @@
+"""Promises in working hours: what counts, what a pause moves, and that a given word stays."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import Scene, Town
+
+from city import calendars, cases, cityfile, events, people, policies, promises
+from city.promises import Terms
+from city.schema import Calendar, Case
+from city.settings import DEFAULT_CITY
+
+HERE = ZoneInfo("America/New_York")
+# Crews are out from Monday to Friday, 7 to 15.
+BY_HOURS = DEFAULT_CITY.read_text("utf-8").replace(
+    "promise_days = 3\n", 'promise_hours = 16\ncalendar = "field"\n', 1
+)
+SHORTER = BY_HOURS.replace('"07:00-15:00"', '"07:00-11:00"')
+
+
+def at(words: str) -> datetime:
+    """ "2026-05-12 07:00" on the city's clocks, as an instant."""
+    return datetime.fromisoformat(words).replace(tzinfo=HERE).astimezone(UTC)
+
+
+def local(instant: datetime) -> str:
+    return f"{instant.astimezone(HERE):%Y-%m-%d %H:%M}"
+
+
+FRIDAY = at("2026-05-15 14:00")
+
+
+def apply(scene: Scene, text: str) -> None:
+    policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=scene.town.now)
+
+
+def opened(scene: Scene, when: datetime = FRIDAY) -> Case:
+    apply(scene, BY_HOURS)
+    return scene.report(at=when).case
+
+
+def test_sixteen_hours_from_friday_afternoon_end_on_tuesday(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        assert local(case.due_at) == "2026-05-19 14:00"
+        assert local(case.risk_at) == "2026-05-18 14:00", "a working day's notice"
+        assert (case.promise_days, case.promise_hours) == (0, 16)
+
+
+def test_a_holiday_and_a_night_report_cost_no_working_time(town: Town) -> None:
+    with town.at_work() as scene:
+        assert local(opened(scene, at("2026-05-22 23:30")).due_at) == "2026-05-27 15:00"  # Memorial Day
+
+
+def test_of_a_long_promise_a_quarter_is_left_at_risk() -> None:
+    office = calendars.ordinary(HERE)
+    times = promises.times(Terms(HERE, hours=45, calendar=office), at("2026-05-11 08:00"))
+    assert (local(times.due), local(times.risk)) == ("2026-05-15 17:00", "2026-05-14 14:45")
+
+
+def test_a_promise_shorter_than_a_days_notice_is_at_risk_at_once() -> None:
+    office = calendars.ordinary(HERE)
+    began = at("2026-05-11 09:00")
+    times = promises.times(Terms(HERE, hours=4, calendar=office), began)
+    assert (local(times.due), times.risk) == ("2026-05-11 13:00", began)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "due"),
+    [
+        ("2026-05-15 18:00", "2026-05-18 06:00", "2026-05-19 14:00"),  # a weekend: nobody would have come
+        ("2026-05-18 09:00", "2026-05-18 12:00", "2026-05-20 09:00"),  # three working hours
+        ("2026-05-15 14:30", "2026-05-18 07:30", "2026-05-19 15:00"),  # half an hour on each side
+    ],
+)
+def test_a_pause_moves_the_promise_by_the_working_time_in_it(
+    town: Town, began: str, ended: str, due: str
+) -> None:
+    with town.at_work() as scene:
+        case, by = opened(scene), scene.actor("dispatcher")
+        cases.wait(scene.s, case, "weather", by=by, at=at(began))
+        cases.resume(scene.s, case, by=by, at=at(ended))
+        assert local(case.due_at) == due
+
+
+def test_pauses_that_overlap_count_once() -> None:
+    office = calendars.ordinary(HERE)
+    terms, began = Terms(HERE, hours=9, calendar=office), at("2026-05-11 08:00")
+    pauses = [
+        (at("2026-05-11 09:00"), at("2026-05-11 12:00")), (at("2026-05-11 10:00"), at("2026-05-11 11:00")),
+        (at("2026-05-11 11:00"), at("2026-05-11 13:00")),
+    ]  # fmt: skip
+    assert local(promises.times(terms, began, pauses).due) == "2026-05-12 12:00"
+
+
+def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
+    with town.at_work() as scene:
+        case, by = opened(scene), scene.actor("dispatcher")
+        cases.wait(scene.s, case, "parts", by=by, at=at("2026-05-20 09:00"))  # three working hours late
+        cases.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
+        assert local(case.due_at) == "2026-05-22 10:00"
+        assert promises.standing(case, at("2026-05-22 13:00")) == "late"
+
+
+def test_a_closed_case_that_is_sent_back_has_the_working_time_that_it_had_left(town: Town) -> None:
+    with town.at_work() as scene:
+        case, by = opened(scene), scene.actor("dispatcher")
+        cases.close(scene.s, case, by=by, at=at("2026-05-18 14:00"), outcome="not found")
+        cases.reopen(scene.s, case, by=by, at=at("2026-05-21 14:00"))
+        assert local(case.due_at) == "2026-05-22 14:00"
+
+
+def test_a_newer_calendar_or_promise_moves_no_given_word(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        due = case.due_at
+        apply(scene, SHORTER)
+        scene.s.expire_all()
+        promises.refresh(case, town.now)
+        assert case.due_at == due
+        assert local(scene.report(at=FRIDAY).case.due_at) == "2026-05-21 11:00"
+        apply(scene, BY_HOURS)
+        scene.s.expire_all()
+        again = scene.report(at=FRIDAY).case
+        assert (again.due_at, again.calendar_id) == (due, case.calendar_id)
+        assert scene.s.query(Calendar).count() == 2, "the same calendar is one row"
+
+
+def test_danger_is_looked_at_by_the_next_evening_or_within_the_hours(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        scene.report(join=case.number, danger=True, at=FRIDAY)
+        assert local(case.due_at) == "2026-05-16 17:00"
+        apply(scene, BY_HOURS.replace("promise_hours = 16", "promise_hours = 4"))
+        scene.s.expire_all()
+        quick = scene.report(danger=True, at=at("2026-05-12 07:00")).case
+        assert local(quick.due_at) == "2026-05-12 11:00"
+
+
+def test_the_word_of_another_system_goes_before_hours(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        case.promised_at = at("2026-06-01 10:00")
+        promises.refresh(case, FRIDAY)
+        assert local(case.due_at) == "2026-06-01 10:00"
+
+
+def test_the_log_says_what_was_promised_and_by_which_calendar(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        number, kept = case.number, scene.s.query(Calendar).one()
+        assert calendars.written(calendars.calendar_of(kept.rules)) == kept.rules
+        sha256 = kept.sha256
+    with town.looking() as scene:
+        line = next(e for e, _w in events.of(scene.s, cases.subject(scene.case(number))) if e.kind == "open")
+        assert line.facts == {"service": "light-out", "hours": 16, "calendar": sha256, "urgent": False}
+
+
+def test_every_calendar_of_the_demo_is_the_same_after_it_was_written() -> None:
+    for calendar in cityfile.load(DEFAULT_CITY).calendars.values():
+        assert calendars.calendar_of(calendars.written(calendar)) == calendar

@@ -1,0 +1,214 @@
+"""Cases are found by their words, address, numbers and people; and what was erased is found nowhere."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from factories import LAMP, Scene, Town
+from rivertown import put
+from sqlalchemy import select, text
+
+from city import cases, events, importruns, reports, search
+from city.schema import Case, CaseWords
+from city.stores import FolderStore
+
+CANARY = "zwitscherkanarie"
+
+
+def found(scene: Scene, typed: str, *, live: bool = True) -> list[str]:
+    """The numbers of what is found; both ways of asking must agree."""
+    sought = search.terms(typed)
+    assert sought, typed
+    ids = search.ids(scene.s, sought, live=live)
+    by_index = list(scene.s.scalars(select(Case.number).where(Case.id.in_(ids)).order_by(Case.id)))
+    one_by_one = select(Case.number).where(search.says(sought))
+    one_by_one = one_by_one.join(CaseWords, CaseWords.case_id == Case.id).where(CaseWords.open == live)
+    assert list(scene.s.scalars(one_by_one.order_by(Case.id))) == by_index
+    assert search.hits(scene.s, sought, live=live, most=100) == len(by_index)
+    return by_index
+
+
+def test_every_word_must_stand_there_and_its_beginning_is_enough(town: Town) -> None:
+    with town.at_work() as scene:
+        lamp = scene.report(words="The lamp flickers beside the Bäckerei").case.number
+        scene.report(words="A lamp is out")
+    with town.looking() as scene:
+        assert found(scene, "lamp flick") == [lamp]
+        assert found(scene, "FLICKERS backerei") == [lamp]
+        assert found(scene, "bäck") == [lamp]
+        assert len(found(scene, "lamp")) == 2
+        assert found(scene, "lamp snow") == []
+        assert found(scene, "amp") == []
+
+
+def test_a_street_is_found_as_it_was_written_and_in_its_long_form(town: Town) -> None:
+    with town.at_work() as scene:
+        short = scene.report(place=replace(LAMP, label="55 Elm St")).case.number
+        long = scene.report(place=replace(LAMP, label="550 Elm Street")).case.number
+        scene.report(place=replace(LAMP, label="55 Elms Avenue"))
+    with town.looking() as scene:
+        assert found(scene, "elm str") == [short, long]
+        assert found(scene, "Elm Street") == [short, long]
+        assert found(scene, "55 elm st") == [short], "55 is not 550"
+        assert len(found(scene, "elm")) == 3
+
+
+def test_numbers_are_found_in_whole_and_by_their_figure(town: Town, tmp_path: Path) -> None:
+    with town.at_work() as scene:
+        case = scene.report(place=scene.pole()).case.number
+    put(town, tmp_path, {"ID": "SR-20077", "STATE": "Open"})
+    with town.looking() as scene:
+        assert found(scene, case) == [case]
+        assert found(scene, f"{case}-a") == [case]
+        assert found(scene, case.partition("-")[2].lstrip("0")) != []
+        assert found(scene, "20-118") == found(scene, "20118") == [case]
+        assert found(scene, "sr-20077") == found(scene, "SR20077") == ["26-000002"]
+
+
+def test_who_left_an_address_is_found_by_it(town: Town) -> None:
+    with town.at_work() as scene:
+        report = scene.report()
+        reports.subscribe(scene.s, report, "Ana.Peña@mail.test", lang="en", at=town.now)
+    with town.looking() as scene:
+        assert found(scene, "ana.pena@mail.test") == [report.case.number]
+
+
+def test_a_report_that_joins_is_found_with_its_case(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report(words="dark").case.number
+    with town.at_work() as scene:
+        scene.report(words="pitch black", join=case)
+    with town.looking() as scene:
+        assert found(scene, "dark black") == [case]
+
+
+def test_a_case_of_which_more_was_told_than_an_index_takes_goes_on_and_is_found(town: Town) -> None:
+    """PostgreSQL has room for a megabyte of one case's words."""
+    with town.at_work() as scene:
+        case = scene.report(words="first").case.number
+    letters = chr(0x20000)  # of four bytes
+    for half in range(2):
+        with town.at_work() as scene:
+            for n in range(half * 45, half * 45 + 45):
+                told = " ".join(f"w{n:03}x{m:03}{letters * 32}" for m in range(95))
+                report = scene.report(words=told, join=case)
+            reports.subscribe(scene.s, report, f"ana{half}@mail.test", lang="en", at=town.now)
+    with town.looking() as scene:
+        assert found(scene, "first") == [case]
+        assert found(scene, "ana1@mail.test") == [case], "what people are found by goes before their words"
+        assert found(scene, report.number) == [case]
+        assert found(scene, f"w089x094{letters * 32}") == []
+
+
+def test_an_ended_case_is_found_among_the_ended_and_again_when_it_lives(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report(words="flicker").case.number
+    by = "dispatcher"
+    with town.at_work() as scene:
+        cases.cancel(scene.s, scene.case(case), "spam", by=scene.actor(by), at=town.now)
+    with town.looking() as scene:
+        assert (found(scene, "flicker"), found(scene, "flicker", live=False)) == ([], [case])
+    with town.at_work() as scene:
+        cases.restore(scene.s, scene.case(case), by=scene.actor(by), at=town.now)
+    with town.looking() as scene:
+        assert (found(scene, "flicker"), found(scene, "flicker", live=False)) == ([case], [])
+
+
+def test_who_goes_back_to_a_savepoint_has_ended_nothing(town: Town) -> None:
+    with town.at_work() as scene:
+        lamp = scene.report(words="lamp").case.number
+    with town.at_work() as scene, suppress(ZeroDivisionError), events.savepoint(scene.s):
+        told = {"outcome": "fixed", "no_photo": "dark"}
+        cases.close(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, **told)
+        raise ZeroDivisionError
+    with town.looking() as scene:
+        assert (found(scene, "lamp"), found(scene, "lamp", live=False)) == ([lamp], [])
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_what_was_erased_is_gone_from_the_index_too(town: Town, secure: bool) -> None:
+    with town.at_work() as scene:
+        if town.engine.dialect.name == "sqlite" and not secure:  # as a SQLite before 3.42 does
+            scene.s.execute(text("INSERT INTO words_open (words_open, rank) VALUES ('secure-delete', 0)"))
+        report = scene.report(words=f"{CANARY} here", place=replace(LAMP, label=f"1 {CANARY} Street"))
+        scene.report(words="another", join=report.case.number)
+    with town.at_work() as scene:
+        scene.report(words="a third", join=report.case.number)
+    with town.looking() as scene:
+        assert kept(scene, CANARY)
+    with town.at_work() as scene:
+        first = scene.s.merge(report)
+        scene.case(report.case.number).address = ""
+        store = FolderStore(town.settings.var / "photos")
+        reports.erase(scene.s, first, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+    with town.looking() as scene:
+        assert found(scene, "another third") == [report.case.number]
+        assert search.hits(scene.s, search.terms(CANARY), live=True, most=9) == 0
+        assert kept(scene, CANARY) == []
+
+
+def kept(scene: Scene, word: str) -> list[str]:
+    """The tables of the search that hold the word, the index's own ones too."""
+    tables = ["case_words"]
+    if scene.town.engine.dialect.name == "sqlite":
+        shadows = (
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'words\\_%\\_%' ESCAPE '\\'"
+        )
+        tables += scene.s.scalars(text(shadows))
+        assert len(tables) > 4
+    rows = {name: scene.s.execute(text(f"SELECT * FROM {name}")).all() for name in tables}
+    # An index keeps of a word what the one before it does not have, so its end is what to look for.
+    return [name for name, found in rows.items() if word[3:] in repr(found)]
+
+
+def test_what_an_undone_import_brought_is_not_found(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {"WORDS": "glimmer"})
+    with town.at_work() as scene:
+        assert len(found(scene, "glimmer")) == 1
+        importruns.undo(scene.s, 1, at=town.now)
+    with town.looking() as scene:
+        assert found(scene, "glimmer") == []
+        assert scene.s.scalars(select(CaseWords)).all() == []
+
+
+def test_what_a_later_import_changes_is_found_by_the_new_address(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {"STREET": "1 Old Road"})
+    put(town, tmp_path, {"STREET": "2 New Road"})
+    with town.looking() as scene:
+        assert len(found(scene, "2 new road")) == 1
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "   ", "***", '"', "💡", "'; DROP TABLE cases; --", "AND OR NOT", "a NEAR b", "%", "_", "-", "\x00"],
+)
+def test_signs_and_operators_are_words_or_nothing(town: Town, typed: str) -> None:
+    with town.at_work() as scene:
+        scene.report(words="a lamp")
+    with town.looking() as scene:
+        if sought := search.terms(typed):
+            assert search.hits(scene.s, sought, live=True, most=9) == 0
+
+
+def test_nonsense_as_long_as_a_book_finds_nothing(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report(words="a lamp")
+        scene.report(words="x" * 3000)
+    with town.looking() as scene:
+        assert found(scene, "q" * 200) == []
+        assert found(scene, " ".join("abcdefghijklmnopqrstuvwxyz" * 20)) == []
+        assert len(found(scene, "x" * 200)) == 1
+
+
+def test_two_who_leave_an_address_are_both_found(town: Town) -> None:
+    with town.at_work() as scene:
+        report = scene.report()
+    with town.at_work() as scene:
+        reports.subscribe(scene.s, scene.s.merge(report), "one@town.test", lang="en", at=town.now)
+        reports.subscribe(
+            scene.s, scene.s.merge(report), "two@town.test", lang="en", at=town.now + timedelta(1)
+        )
+    with town.looking() as scene:
+        assert found(scene, "one@town.test") == found(scene, "two@town.test") == [report.case.number]

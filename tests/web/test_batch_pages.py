@@ -1,0 +1,338 @@
+"""Acting on many: the form with and without JavaScript, what is asked first, what went and what not, Undo."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from factories import LAMP, Town, counted
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from city import batches, cases, tags
+from city.schema import Area, Batch, Event
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def three(town: Town) -> list[str]:
+    """The numbers of three fresh cases, two streetlights and a limb."""
+    with town.at_work() as scene:
+        told = [scene.report(), scene.report(), scene.report(service_code="limb-down")]
+        return [report.case.number for report in told]
+
+
+@pytest.fixture
+def post(
+    log_in: Callable[[str], FlaskClient], client: FlaskClient, token: Callable[[], str]
+) -> Callable[..., TestResponse]:
+    """Sends a form as a dispatcher: post(url, fragment=False, by="dispatcher", **fields)."""
+
+    def send(url: str, *, fragment: bool = True, by: str = "dispatcher", **fields: Any) -> TestResponse:
+        log_in(by)
+        headers = FRAGMENT if fragment else {}
+        return client.post(url, data={"csrf_token": token(), **fields}, headers=headers)
+
+    return send
+
+
+def html_of(response: TestResponse) -> str:
+    return response.get_data(as_text=True)
+
+
+def states(town: Town, numbers: list[str]) -> list[str]:
+    with town.looking() as scene:
+        return [scene.case(number).state for number in numbers]
+
+
+def count_of(town: Town, kind: str) -> int:
+    with town.looking() as scene:
+        return scene.s.scalar(select(func.count()).select_from(Event).where(Event.kind == kind)) or 0
+
+
+def test_the_selected_go_to_a_crew_and_the_answer_says_so_with_its_undo(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    answer = post(
+        "/dispatch/batch", key="k", crew=town.ids["lights"], case=three[:1], cases=" ".join(three[1:]),
+        shown=" ".join(three),
+    )  # fmt: skip
+    page = html_of(answer)
+    assert "3 cases given to lights" in page
+    assert page.count("<template>") == 3
+    assert states(town, three) == ["assigned"] * 3
+    undo = re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
+    page = html_of(post(undo, shown=" ".join(three)))
+    assert "3 cases are as they were before" in page
+    assert page.count("<template>") == 3
+    assert states(town, three) == ["new"] * 3
+    assert "That was undone already. Nothing has changed." in html_of(post(undo))
+    assert count_of(town, "undo batch") == 3
+
+
+def test_those_that_may_not_move_are_named_with_the_reason(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        cases.cancel(scene.s, scene.case(three[1]), "test", by=scene.actor("dispatcher"), at=town.now)
+    asked = {"crew": town.ids["lights"], "cases": " ".join([*three, "26-999999"])}
+    answer = post("/dispatch/batch", key="all", mode="all", **asked)
+    assert answer.status_code == 422
+    assert "Nothing was done, because these cannot be changed so:" in html_of(answer)
+    assert three[1] in html_of(answer)
+    assert states(town, three) == ["new", "cancelled", "new"]
+    page = html_of(post("/dispatch/batch", key="rest", **asked))
+    assert "2 cases given to lights" in page
+    assert f'This case is cancelled now, so that cannot be done. <span class="num">{three[1]}</span>' in page
+    assert 'There is no case with that number. <span class="num">26-999999</span>' in page
+    assert states(town, three) == ["assigned", "cancelled", "assigned"]
+
+
+def test_two_clicks_are_one_batch(town: Town, three: list[str], post: Callable[..., TestResponse]) -> None:
+    for _ in range(2):
+        page = html_of(post("/dispatch/batch", key="k", act="accept", cases=" ".join(three)))
+        assert "3 cases accepted" in page
+    assert count_of(town, "accept") == 3
+
+
+def test_somebody_elses_form_key_leads_to_nothing_of_theirs(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    post("/dispatch/batch", key="k", act="accept", cases=three[0])
+    page = html_of(post("/dispatch/batch", by="call-taker", key="k", act="accept", cases=three[0]))
+    assert "1 was so already" in page
+    assert "/undo" not in page
+
+
+def test_closing_is_asked_once_with_the_services(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    asked = {
+        "key": "k",
+        "act": "close",
+        "outcome": "not found",
+        "words": "Nobody there.",
+        "cases": " ".join(three),
+    }
+    page = html_of(post("/dispatch/batch", **asked))
+    assert "Close 3 cases as “Looked, nothing found”?" in page
+    assert re.search(r"<b class=\"num\">2</b>.*<b class=\"num\">1</b>", page, re.S)
+    assert states(town, three) == ["new"] * 3
+    fields = dict(re.findall(r'name="(key|act|outcome|words|cases|mode|sure)" value="([^"]*)"', page))
+    page = html_of(post("/dispatch/batch", **fields))
+    assert "3 cases closed: Looked, nothing found" in page
+    assert states(town, three) == ["closed"] * 3
+    with town.looking() as scene:
+        assert {scene.case(number).closures[0].words for number in three} == {"Nobody there."}
+
+
+def test_fixed_needs_the_reason_why_there_is_no_photo(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    answer = post("/dispatch/batch", key="k", act="close", outcome="fixed", cases=" ".join(three), sure="3")
+    assert "Add a photo, or say why there is none." in html_of(answer)
+    assert states(town, three) == ["new"] * 3
+
+
+def test_merging_goes_into_the_oldest_or_into_the_one_named(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    page = html_of(post("/dispatch/batch", key="k", act="merge oldest", cases=" ".join(three[:2]), sure="2"))
+    assert f"1 case merged into {three[0]}" in page
+    page = html_of(post("/dispatch/batch", key="k", act="merge", into=three[0], cases=three[2], sure="1"))
+    assert f"1 case merged into {three[0]}" in page
+    assert states(town, three) == ["new", "merged", "merged"]
+    answer = post("/dispatch/batch", key="k", act="merge", into="", cases=three[2], sure="1")
+    assert "There is no case with that number." in html_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "after"),
+    [
+        ({"act": "wait weather"}, "3 cases wait: Weather", "waiting"),
+        ({"act": "raise"}, "3 cases go before others", "new"),
+        ({"act": "tag", "tag": "Storm May"}, "3 cases tagged “storm may”", "new"),
+    ],
+)
+def test_waiting_priority_and_tags(
+    town: Town,
+    three: list[str],
+    post: Callable[..., TestResponse],
+    fields: dict[str, str],
+    said: str,
+    after: str,
+) -> None:
+    assert said in html_of(post("/dispatch/batch", key="k", cases=" ".join(three), **fields))
+    assert states(town, three) == [after] * 3
+
+
+def test_all_of_a_view_is_done_unless_it_holds_another_number_by_now(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    page = html_of(post("/dispatch/batch?crew=none", key="k", act="accept", all="2"))
+    assert "The view holds 3 cases by now" in page
+    assert states(town, three) == ["new"] * 3
+    assert "3 cases accepted" in html_of(
+        post("/dispatch/batch?crew=none", key="k", act="accept", all="2", sure="3")
+    )
+    assert "3 were so already" in html_of(post("/dispatch/batch?crew=none", key="k2", act="accept", all="3"))
+
+
+def test_more_than_five_thousand_are_too_many(post: Callable[..., TestResponse], town: Town) -> None:
+    numbers = " ".join(f"26-{n:06d}" for n in range(batches.MOST + 1))
+    answer = post("/dispatch/batch", key="k", act="accept", cases=numbers)
+    assert "That is 5,001 cases. 5,000 can be changed at once" in html_of(answer)
+    assert count_of(town, "accept") == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"act": "accept"}, "Select cases first."),
+        ({"act": "dance", "cases": "26-000001"}, "Choose one of the answers on the page."),
+        ({"crew": "x", "cases": "26-000001"}, "Choose one of the answers on the page."),
+        ({"act": "tag", "tag": "x" * 41, "cases": "26-000001"}, "A tag has 1 to 40 letters."),
+    ],
+)
+def test_nonsense_is_said_in_words(
+    three: list[str], post: Callable[..., TestResponse], fields: dict[str, str], said: str
+) -> None:
+    answer = post("/dispatch/batch", key="k", **fields)
+    assert answer.status_code == 422
+    assert said in html_of(answer)
+
+
+@pytest.mark.parametrize("address", ["batch/{}/undo", "views/{}", "views/{}/removal"])
+def test_an_id_that_no_row_can_have_is_of_no_page(post: Callable[..., TestResponse], address: str) -> None:
+    assert post(f"/dispatch/{address.format('9' * 30)}").status_code == 404
+
+
+def test_spanish_says_it_too(three: list[str], post: Callable[..., TestResponse]) -> None:
+    page = html_of(post("/es/dispatch/batch", key="k", act="accept", cases=" ".join(three)))
+    assert "3 casos aceptados" in page
+
+
+def test_whoever_may_not_do_it_reads_why(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    answer = post("/dispatch/batch", by="call-taker", key="k", crew=town.ids["lights"], cases=three[0])
+    assert "You are not allowed to do this." in html_of(answer)
+    post("/dispatch/batch", key="k", crew=town.ids["lights"], cases=three[0])
+    with town.looking() as scene:
+        batch = scene.s.scalars(select(Batch)).one()
+    answer = post(f"/dispatch/batch/{batch.id}/undo", by="call-taker")
+    assert "You are not allowed to do this." in html_of(answer)
+    assert states(town, three)[0] == "assigned"
+
+
+def test_without_javascript_a_page_says_it_and_the_board_offers_the_undo(
+    town: Town, three: list[str], post: Callable[..., TestResponse], client: FlaskClient
+) -> None:
+    answer = post("/dispatch/batch?crew=none", fragment=False, crew=town.ids["lights"], case=three)
+    assert answer.status_code == 303
+    page = html_of(client.get(answer.location))
+    assert "3 cases given to lights" in page
+    assert '"/dispatch?crew=none"' in page
+    page = html_of(client.get("/dispatch"))
+    assert "3 cases given to lights" in page
+    undo = re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
+    assert post(undo, fragment=False).status_code == 303
+    assert "3 cases given to lights" not in html_of(client.get("/dispatch"))
+    assert states(town, three) == ["new"] * 3
+
+
+def test_the_answer_needs_as_many_queries_for_ten_as_for_two(
+    town: Town, app: Flask, post: Callable[..., TestResponse]
+) -> None:
+    sent = []
+    for many in (2, 10):
+        with town.at_work() as scene:
+            chosen = " ".join(scene.report().case.number for _ in range(many))
+        with counted(app) as statements:
+            post("/dispatch/batch", key="k", act="accept", cases=chosen, shown=chosen)
+        sent.append(len(statements))
+    assert sent[0] == sent[1]
+
+
+class TestChoosing:
+    @pytest.fixture
+    def board(self, log_in: Callable[[str], FlaskClient]) -> FlaskClient:
+        return log_in("dispatcher")
+
+    @pytest.fixture
+    def spread(self, town: Town) -> list[str]:
+        """Three cases in a row to the north, about 110 m apart, and one of which nobody knows where."""
+        from dataclasses import replace
+
+        with town.at_work() as scene:
+            places = [replace(LAMP, lat=LAMP.lat + n / 1000) for n in range(3)]
+            return [scene.report(place=place).case.number for place in (*places, None)]
+
+    def test_by_box_shape_distance_and_all(self, board: FlaskClient, spread: list[str]) -> None:
+        def asked(query: str) -> tuple[list[str], int]:
+            answer = board.get(f"/dispatch/choose?{query}").get_json()
+            return sorted(answer["numbers"]), answer["total"]
+
+        assert asked("") == (spread, 4)
+        assert asked("box=39.5999,-71.2001,39.6011,-71.1999") == (spread[:2], 2)
+        assert asked("polygon=39.5999,-71.2001;39.5999,-71.1999;39.6005,-71.1999;39.6005,-71.2001") == (
+            spread[:1],
+            1,
+        )
+        assert asked(f"near={spread[1]}&metres=115") == (spread[:3], 3)
+        assert asked(f"near={spread[0]}&metres=115") == (spread[:2], 2)
+        assert asked("crew=none&group=tree") == ([], 0)
+
+    def test_a_shape_that_crosses_itself_holds_what_either_loop_holds(
+        self, board: FlaskClient, spread: list[str]
+    ) -> None:
+        bow = "39.5999,-71.2001;39.6021,-71.1999;39.6021,-71.2001;39.5999,-71.1999"
+        assert sorted(board.get(f"/dispatch/choose?polygon={bow}").get_json()["numbers"]) != []
+
+    def test_the_neighborhood_of_a_case(self, board: FlaskClient, town: Town, spread: list[str]) -> None:
+        answer = board.get(f"/dispatch/choose?beside={spread[0]}")
+        assert answer.status_code == 422
+        assert "no neighborhood" in answer.get_json()["error"]
+        with town.at_work() as scene:
+            area = Area(
+                kind="neighborhood", name="North End", geometry={"type": "Polygon", "coordinates": []}
+            )
+            scene.s.add(area)
+            scene.s.flush()
+            for number in spread[:2]:
+                scene.case(number).area_id = area.id
+        assert sorted(board.get(f"/dispatch/choose?beside={spread[0]}").get_json()["numbers"]) == spread[:2]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "polygon=", "polygon=1,2;3,4", "polygon=a,b;c,d;e,f", "polygon=1,2;1,2;1,2",
+            "polygon=91,0;0,0;0,1",
+            "polygon=nan,0;0,0;0,1", "box=1,2,3", "box=1,2,3,inf", "near=26-999999", "near=%00",
+            "polygon=" + ";".join(f"39.{n},-71.{n}" for n in range(501)),
+        ],
+    )  # fmt: skip
+    def test_nonsense_is_said_in_words(self, board: FlaskClient, spread: list[str], query: str) -> None:
+        answer = board.get(f"/dispatch/choose?{query}")
+        assert answer.status_code in (400, 422)
+        if answer.status_code == 422:
+            assert answer.get_json()["error"]
+
+    @pytest.mark.parametrize("metres", ["0", "-1", "5001", "x", "nan"])
+    def test_metres_that_make_no_circle(self, board: FlaskClient, spread: list[str], metres: str) -> None:
+        assert board.get(f"/dispatch/choose?near={spread[0]}&metres={metres}").status_code == 422
+
+    def test_nothing_is_near_what_lies_nowhere(self, board: FlaskClient, spread: list[str]) -> None:
+        answer = board.get(f"/dispatch/choose?near={spread[3]}")
+        assert "Nobody knows where that case is" in answer.get_json()["error"]
+
+    def test_only_open_ones_are_chosen(self, board: FlaskClient, town: Town, spread: list[str]) -> None:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            cases.cancel(scene.s, scene.case(spread[0]), "test", by=by, at=town.now)
+            tags.tag(scene.s, scene.case(spread[1]), "x", by=by, at=town.now)
+        assert sorted(board.get("/dispatch/choose").get_json()["numbers"]) == spread[1:]
+        assert board.get("/dispatch/choose?state=cancelled").get_json() == {"numbers": [], "total": 0}

@@ -1,0 +1,142 @@
+"""Mail scanners press every link, browsers fetch ahead: whatever a letter's links lead to, no row changes."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from factories import Scene, Town
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, select
+
+from city import cases, notices, people, reports, verdicts
+from city.schema import Base, Case, Message, Report, SecretLink, Subscription
+from city.settings import Settings
+from pwa import mail
+
+KINDS = ("receipt", "closed", "reopened")
+LANGUAGES = ("en", "es")
+ASKED: tuple[tuple[str, dict[str, str]], ...] = (
+    ("GET", {}),
+    ("HEAD", {}),
+    ("GET", {"Sec-Purpose": "prefetch", "Purpose": "prefetch"}),
+)
+
+
+def by(scene: Scene) -> Any:
+    return scene.actor("dispatcher")
+
+
+def closed(scene: Scene, case: Case) -> None:
+    cases.close(scene.s, case, by=by(scene), at=scene.town.now, outcome="fixed", no_photo="dark")
+
+
+def reopened(scene: Scene, case: Case) -> None:
+    closed(scene, case)
+    cases.reopen(scene.s, case, by=by(scene), at=scene.town.now)
+
+
+def merged(scene: Scene, case: Case) -> None:
+    cases.merge(scene.s, case, scene.report().case, by=by(scene), at=scene.town.now)
+
+
+def merged_into_closed(scene: Scene, case: Case) -> None:
+    root = scene.report().case
+    closed(scene, root)
+    cases.merge(scene.s, case, root, by=by(scene), at=scene.town.now)
+
+
+def waiting(scene: Scene, case: Case) -> None:
+    cases.wait(scene.s, case, "utility", by=by(scene), at=scene.town.now)
+
+
+def underway(scene: Scene, case: Case) -> None:
+    cases.assign(scene.s, case, scene.crew("lights"), by=by(scene), at=scene.town.now)
+    cases.start(scene.s, case, by=scene.actor("rosa"), at=scene.town.now)
+
+
+def confirmed(scene: Scene, case: Case) -> None:
+    closed(scene, case)
+    report = case.reports[0]
+    verdicts.fixed(
+        scene.s, report, verdicts.closing_of(case), by=people.reporter(report.id), at=scene.town.now
+    )
+
+
+STATES: dict[str, Callable[[Scene, Case], object]] = {
+    "new": lambda _scene, _case: None,
+    "accepted": lambda scene, case: cases.accept(scene.s, case, by=by(scene), at=scene.town.now),
+    "assigned": lambda scene, case: cases.assign(
+        scene.s, case, scene.crew("lights"), by=by(scene), at=scene.town.now
+    ),
+    "underway": underway,
+    "waiting": waiting,
+    "closed": closed,
+    "confirmed": confirmed,
+    "reopened": reopened,
+    "merged": merged,
+    "merged into a closed one": merged_into_closed,
+    "cancelled": lambda scene, case: cases.cancel(
+        scene.s, case, "spam", by=by(scene), at=scene.town.now
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["wanted", "stopped"])
+@pytest.mark.parametrize("state", STATES)
+def test_no_link_of_any_letter_changes_a_row(
+    town: Town, settings: Settings, app: Flask, client: FlaskClient, state: str, stopped: bool
+) -> None:
+    with town.at_work() as scene:
+        report = scene.report(words="dark since Sunday")
+        token = reports.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+        wish = reports.subscribe(scene.s, report, "ana@example.com", lang="en", at=town.now)
+        reports.confirm(scene.s, wish, at=town.now)
+        STATES[state](scene, report.case)
+        report_id, wish_id = report.id, wish.id
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    found = {link for kind in KINDS for lang in LANGUAGES for link in links(town, app, kind, lang, wish_id)}
+    with town.at_work() as scene:
+        if stopped:
+            reports.stop(scene.s, scene.s.get_one(Subscription, wish_id), at=town.now)
+    assert len(found) == 2 * (3 + 2), "case, fixed, not fixed, confirm and stop, in two languages"
+    before = rows(town.engine)
+    for days in (0, 15):
+        app.config["NOW"] = town.now + timedelta(days=days)
+        for browser in (client, app.test_client(use_cookies=False)):
+            for link in sorted(found):
+                for method, headers in ASKED:
+                    answer = browser.open(link, method=method, headers=headers, follow_redirects=True)
+                    assert answer.status_code == 200, (method, link)
+                    assert token not in answer.request.path, "no secret stays in the address"
+    assert rows(town.engine) == before
+    with town.looking() as scene:
+        assert scene.s.get_one(Report, report_id).number == "26-000001-A"
+
+
+def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int) -> list[str]:
+    """All addresses of ours in a letter of that kind, as it would be written now, true or overtaken."""
+    with town.looking() as scene:
+        wish = scene.s.get_one(Subscription, wish_id)
+        scene.s.expunge(wish)
+        wish.lang = lang
+        message = Message(kind=kind, subscription=wish, event_seq=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(notices, "holds", lambda _s, _message: True)
+            letter = mail.render(app)(scene.s, message)
+    assert letter is not None
+    told = letter.get_content() + letter["List-Unsubscribe"]
+    return re.findall(r"http://127\.0\.0\.1:8311(/[^\s>]+)", told)
+
+
+def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that the database holds."""
+    with engine.connect() as connection:
+        return {
+            table.name: sorted(map(repr, connection.execute(select(table))))
+            for table in Base.metadata.sorted_tables
+        }

@@ -1,0 +1,111 @@
+"""The promised day on every screen: with its hour where working hours are promised, and whether it moved."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from factories import LAMP, Town
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city import cases, reports
+from city.queries import public
+from city.schema import Subscription
+from city.settings import Settings
+from sync import pull
+
+WEDNESDAY = "Wed\u00a013\u00a0May, 1:30\u00a0pm"  # twelve hours of 7 to 15 from Tuesday 9:30
+
+
+@pytest.fixture
+def basket(town: Town, app: Flask) -> str:
+    with town.at_work() as scene:
+        return scene.report(service_code="basket-full", place=LAMP).case.number
+
+
+def page_of(client: FlaskClient, url: str) -> str:
+    answer = client.get(url)
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def test_residents_read_the_hour_where_hours_are_promised(basket: str, client: FlaskClient) -> None:
+    assert f"We fix it by {WEDNESDAY}." in page_of(client, f"/case/{basket}")
+    assert f"By {WEDNESDAY}" in page_of(client, "/cases")
+    assert "mié\u00a013\u00a0may, 13:30" in page_of(client, f"/es/case/{basket}")
+
+
+def test_whoever_has_just_sent_it_reads_the_hour(
+    town: Town, basket: str, settings: Settings, client: FlaskClient
+) -> None:
+    with town.at_work() as scene:
+        report = scene.case(basket).reports[0]
+        token = reports.token_for(settings.secret_key, report.key)
+        scene.s.add(
+            reports.SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
+        )
+    assert client.get(f"/s/{token}").status_code == 303
+    sent = page_of(client, f"/sent/{basket}-A")
+    assert f"We fix it by {WEDNESDAY}." in sent
+    assert f"Done by {WEDNESDAY}, with a photo" in sent
+
+
+def test_a_case_that_waits_names_no_day_and_one_that_waited_says_that_it_moved(
+    town: Town, basket: str, app: Flask, client: FlaskClient, now: datetime
+) -> None:
+    with town.at_work() as scene:
+        cases.wait(scene.s, scene.case(basket), "parts", by=scene.actor("dispatcher"), at=now)
+    assert "13\u00a0May" not in page_of(client, f"/case/{basket}")
+    later = now + timedelta(days=1)
+    with town.at_work() as scene:
+        cases.resume(scene.s, scene.case(basket), by=scene.actor("dispatcher"), at=later)
+    app.config["NOW"] = later
+    page = page_of(client, f"/case/{basket}")
+    assert "We fix it by Thu\u00a014\u00a0May, 1:30\u00a0pm." in page
+    assert f"First promised for {WEDNESDAY}. The time in which it waited or was closed was added." in page
+
+
+def test_a_wait_outside_working_hours_moves_nothing_and_says_nothing(
+    town: Town, basket: str, client: FlaskClient, now: datetime
+) -> None:
+    with town.at_work() as scene:
+        case, by = scene.case(basket), scene.actor("dispatcher")
+        cases.wait(scene.s, case, "parts", by=by, at=now + timedelta(hours=7))
+        cases.resume(scene.s, case, by=by, at=now + timedelta(hours=20))
+    page = page_of(client, f"/case/{basket}")
+    assert f"We fix it by {WEDNESDAY}." in page
+    assert "First promised" not in page
+
+
+def test_letters_and_the_crews_phone_have_the_hour(
+    town: Town, basket: str, app: Flask, settings: Settings, now: datetime
+) -> None:
+    with town.at_work() as scene:
+        case = scene.case(basket)
+        row = Subscription(
+            report_id=case.reports[0].id, email="a@b.test", lang="en", asked_at=now, confirmed_at=now
+        )
+        scene.s.add(row)
+        job = pull.job(case, 1)
+        assert (job["hourly"], job["due"]) == (True, int(case.due_at.timestamp()))
+        assert "hourly" not in pull.job(scene.report().case, 1)
+    with town.looking() as scene, app.test_request_context():
+        (sight,) = public(scene.s, now=now, number=basket)
+        assert app.jinja_env.filters["promise"](sight) == f"By {WEDNESDAY}"
+
+
+def test_staff_read_the_hour_and_when_a_phones_time_was_bounded(
+    town: Town, basket: str, log_in: Callable[..., FlaskClient], now: datetime
+) -> None:
+    with town.at_work() as scene:
+        case = scene.case(basket)
+        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
+    drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
+    assert f"promised for {WEDNESDAY}" in drawer
+    with town.at_work() as scene:
+        cases.close(
+            scene.s, scene.case(basket), by=scene.actor("rosa"), at=now + timedelta(minutes=9),
+            at_device=now - timedelta(days=3), outcome="not found",
+        )  # fmt: skip
+    drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
+    assert "The phone's time cannot be right. It counts as done Today, 9:30\u00a0am." in drawer

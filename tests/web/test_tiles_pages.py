@@ -1,0 +1,94 @@
+"""The map's tiles over HTTP: who may see them, what they hold, and what an idle map costs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from factories import LAMP, Town, counted
+from flask import Flask
+from flask.testing import FlaskClient
+
+from city import boots, cases, geo
+from pwa import access
+
+TILE = "/tiles/cases/16/{}/{}".format(*geo.tile_at(LAMP.point, 16))
+
+
+@pytest.fixture
+def board(client: FlaskClient, log_in: Callable[[str], FlaskClient]) -> FlaskClient:
+    """The browser of a dispatcher."""
+    return log_in("dispatcher")
+
+
+def test_only_staff_see_tiles(client: FlaskClient, log_in: Callable[[str], FlaskClient]) -> None:
+    assert client.get(TILE).status_code == 302
+    assert client.get("/tiles/cases/count").status_code == 302
+    log_in("rosa")
+    assert client.get(TILE).status_code == 403
+
+
+def test_a_tile_has_the_cases_of_the_view(board: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        lamp = scene.report().case.number
+        scene.report(service_code="limb-down", place=None)
+    point = [lamp, LAMP.lat, LAMP.lon, "ok", "Streetlight out"]
+    assert board.get(TILE).get_json() == {"clusters": [], "points": [point], "total": 1, "placed": 1}
+    assert board.get(f"/es{TILE}").get_json()["points"][0][4] == "Farol apagado"
+    assert board.get(f"{TILE}?group=tree").get_json()["points"] == []
+    told = board.get("/tiles/cases/count").get_json()
+    assert told == {"total": 2, "unlocated": 1, "hidden": 0, "box": [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon]}
+    assert board.get("/tiles/cases/count?group=other").get_json()["box"] is None
+
+
+@pytest.mark.parametrize("address", ["/tiles/cases/16/1/70000", "/tiles/cases/30/1/1", "/tiles/cases/x/1/1"])
+def test_an_address_of_no_tile_is_not_found(board: FlaskClient, address: str) -> None:
+    assert board.get(address).status_code == 404
+
+
+def test_nonsense_in_the_view_is_left_out(board: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report()
+    for nonsense in ("?crew=%27--", "?area=x", "?standing=blue&service=%27--"):
+        assert board.get(TILE + nonsense).get_json()["total"] == 1
+
+
+def test_what_a_browser_has_is_not_sent_again_until_something_changes(
+    board: FlaskClient, town: Town, app: Flask
+) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+    first = board.get(TILE)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    asked = {"If-None-Match": first.headers["ETag"]}
+    with counted(app) as sent:
+        again = board.get(TILE, headers=asked)
+    assert (again.status_code, again.data) == (304, b"")
+    assert not any("cases" in statement or "cell_counts" in statement for statement in sent)
+    assert board.get(f"/es{TILE}", headers=asked).status_code == 200
+    with town.at_work() as scene:
+        held = scene.case(case.number)
+        cases.assign(scene.s, held, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+    assert board.get(TILE, headers=asked).status_code == 200
+
+
+def test_after_a_restore_nothing_that_a_browser_has_is_taken_for_the_present(
+    board: FlaskClient, town: Town
+) -> None:
+    with town.at_work() as scene:
+        scene.report()
+    asked = {"If-None-Match": board.get(TILE).headers["ETag"]}
+    boots.boot(town.engine, town.now)  # the log of what was put back is as long, and the server has started
+    assert board.get(TILE, headers=asked).status_code == 200
+
+
+def test_how_long_a_case_has_been_open_is_read_anew_as_time_goes_by(
+    board: FlaskClient, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with town.at_work() as scene:
+        scene.report(at=town.now - timedelta(days=1) + timedelta(minutes=5))
+    old = board.get(f"{TILE}?age=1")
+    assert old.get_json()["total"] == 0
+    later = town.now + timedelta(minutes=10)
+    monkeypatch.setattr(access, "now", lambda: later)
+    asked = {"If-None-Match": old.headers["ETag"]}
+    assert board.get(f"{TILE}?age=1", headers=asked).get_json()["total"] == 1
