@@ -113,7 +113,8 @@ def act(
     for case in chosen:
         was = before[case.id] | ({"apart": True} if case.id in apart else {})
         try:
-            # Every verb refuses before it changes anything, so none needs a savepoint.
+            # Every verb refuses before it changes anything, so none needs a savepoint; words, which a closing
+            # measures last, were measured above.
             if verb(case):
                 moved.append((case, was))
             else:

@@ -19,7 +19,6 @@ from city.kept import ENDED, NOWHERE
 from city.lifecycle import CLOSED, OPEN, STATES
 from city.rows import Row
 from city.schema import (
-    IS_OPEN,
     Area,
     Case,
     CaseTag,
@@ -170,7 +169,7 @@ def totals(s: Session, views: Sequence[View], kept: "Tally", *, now: datetime) -
             continue
         words = _found(s, view)
         if view.words and view == View(words=view.words, sort=view.sort, after=view.after):
-            found[view] = _total(words.n, COUNTED)
+            found[view] = _total(words.n, FEW)
             continue
         some = select(Case.id).where(*conditions(s, view, now, words)).limit(COUNTED + 1).subquery()
         asked[view] = select(func.count()).select_from(some).scalar_subquery()
@@ -227,7 +226,7 @@ def conditions(
 class Tally:
     """The kept counts without their cells: how many open cases there are by one thing, and how they stand.
 
-    `counts` by facet, value, whether in a place at all, and standing; `services` of each group of them;
+    `counts` by facet, value, whether without a place, and standing; `services` of each group of them;
     `marked`, what somebody must look at, is counted and not kept.
     """
 
@@ -276,12 +275,12 @@ def tally(s: Session, services: Sequence[Service]) -> Tally:
 
 def services(s: Session) -> list[Service]:
     """Every service in the city's order, also those that came with an import."""
-    return list(s.scalars(select(Service).order_by(Service.position, Service.code)))
+    return list(s.scalars(_SERVICES))
 
 
 def crews(s: Session) -> list[Crew]:
     """Every crew by name."""
-    return list(s.scalars(select(Crew).order_by(Crew.name)))
+    return list(s.scalars(_CREWS))
 
 
 def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
@@ -291,6 +290,8 @@ def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
 
 
 # Asked for every page, so they are made once.
+_SERVICES: Final = select(Service).order_by(Service.position, Service.code)
+_CREWS: Final = select(Crew).order_by(Crew.name)
 _TALLY: Final = (
     select(CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing, CellCount.n)
     .where(CellCount.quad < _NO_CELL, CellCount.n > 0)
@@ -319,15 +320,12 @@ class _Found:
         self.s, self.live = s, view.live
         self.sought = search.terms(view.words)
         self.few: list[int] | None = None
-        self.n = 0  # how many there are, counted to one more than COUNTED
+        self.n = 0  # how many there are, counted to one more than FEW
         if not self.sought:
             self.few = [] if view.words else None  # signs alone find nothing
         elif self.live is not None:
             some = list(s.scalars(search.ids(s, self.sought, live=self.live).limit(FEW + 1)))
-            self.few, self.n = (some, len(some)) if len(some) <= FEW else (None, self._all())
-
-    def _all(self) -> int:
-        return search.hits(self.s, self.sought, live=bool(self.live), most=COUNTED + 1)
+            self.few, self.n = some if len(some) <= FEW else None, len(some)
 
     def condition(self, *, in_order: bool) -> Any:
         """What a case of them meets; `in_order` where the first of an order are asked for, of very many."""
@@ -375,7 +373,9 @@ class _Sort:
         try:
             told = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
             back, place, *values = told
-            if len(values) != len(self.keys) or back not in (0, 1) or not 0 <= place < 2**40:
+            if len(values) != len(self.keys) or back not in (0, 1) or type(place) is not int:
+                return None
+            if not 0 <= place < 2**40:
                 return None
             key = [_typed(column, value) for column, value in zip(self.keys, values, strict=True)]
         except (ValueError, TypeError, OverflowError):
@@ -406,20 +406,6 @@ _SORTS: Final = {
     )
 }
 _LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True)
-
-
-def held(s: Session) -> dict[int, dict[str, int]]:
-    """How many open cases every crew holds, by how they stand."""
-    counted = (
-        select(Case.crew_id, Case.standing, func.count())
-        .where(Case.crew_id.is_not(None), IS_OPEN)
-        .group_by(Case.crew_id, Case.standing)
-    )
-    found: dict[int, dict[str, int]] = {}
-    for crew_id, standing, n in s.execute(counted):
-        if crew_id is not None:
-            found.setdefault(crew_id, {})[standing] = n
-    return found
 
 
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC)

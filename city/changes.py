@@ -6,7 +6,7 @@ somebody is about to do.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import String, cast, literal, select
@@ -26,11 +26,12 @@ STALE = 50_000
 MATTERS = ("raise priority", "lower priority")
 # And those by which a case comes into a narrow view or leaves it, which stop nobody.
 MOVES_LISTS = (
-    "at risk", "late", "escalate", "review", "reviewed", "recorded", "no evidence", "tag", "untag", "place",
-    "service", "promise",
+    "at risk", "late", "escalate", "review", "reviewed", "recorded", "no evidence", "photo failed", "tag",
+    "untag", "place", "service", "promise",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")
+KEEPS_THE_JOB = ("accept", "start", "wait", "resume")
 ENDS_THE_JOB = ("unassign", "make safe", "needs parts", "close", "merge", "cancel")
 
 _CASES = events.of_case(0).removesuffix("0")
@@ -38,7 +39,7 @@ _CASES = events.of_case(0).removesuffix("0")
 
 @dataclass(frozen=True)
 class Changed:
-    """What became of a view: `here` are the numbers in it that changed, `fresh` those that came into it.
+    """What became of a view: `here` are the numbers in it that changed, `fresh` those that may be new in it.
 
     `gone` are those outside of it by now, with the last line that took them there, or none.
     """
@@ -46,7 +47,7 @@ class Changed:
     here: list[str] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
     gone: list[tuple[str, Event | None]] = field(default_factory=list)
-    many: bool = False  # more than MOST changed, and none is told
+    many: bool = False  # more than MOST changed, or an import was undone, and none is told
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
     for line in s.scalars(lines):
         told[line.subject].append(line)
     changed = Changed()
-    for case_id, number, inside in board.among(s, view, [_id(subject) for subject in subjects], now=now):
+    found = board.among(s, view, [_id(subject) for subject in subjects], now=now)
+    if len(found) < len(subjects):  # what an import's undoing took back is called otherwise by now
+        return Changed(many=True)
+    for case_id, number, inside in found:
         story = told[events.of_case(case_id)]
         if not inside:
             changed.gone.append((number, next((line for line in story[::-1] if _moves_lists(line)), None)))
@@ -108,7 +112,7 @@ def overtaken(s: Session, case: Case, n: int) -> bool:
 
 def stood(story: Sequence[Event], n: int) -> Stand:
     """How the case stood at line `n` of its story."""
-    state, why = "", ""
+    state, why, waits_for = "", "", ""
     crew: int | None = None
     had: int | None = None
     raised = False
@@ -120,6 +124,8 @@ def stood(story: Sequence[Event], n: int) -> Stand:
         if line.now is None:
             continue
         state, why = line.now, str(line.facts.get("reason") or line.facts.get("outcome") or "")
+        if state == WAITING:  # of one that waits again, or still, the log does not say why once more
+            why = waits_for = why or waits_for
         if line.kind in ("assign", "take on", "undo batch"):
             crew = line.facts.get("crew")
         elif line.kind in ENDS_THE_JOB:
@@ -139,11 +145,23 @@ def _brings(line: Event, view: View) -> bool:
     """Whether this line may have brought its case into the view."""
     if line.kind == "open" or (line.was is not None and line.was not in OPEN):
         return True
-    # A list of all that is open is entered by these only; one of fewer by any move.
-    if replace(view, sort="", after="") == View():
-        return False
     may_grow = bool(view.words or view.standing or view.area)
-    return _moves_lists(line) or (may_grow and line.kind in ADDS)
+    return (_moves_lists(line) and not _passes(line, view)) or (may_grow and line.kind in ADDS)
+
+
+def _passes(line: Event, view: View) -> bool:
+    """Whether the line changes nothing that the view asks of an open case: before it was as much in there."""
+    asked = {name for name, value in asdict(view).items() if value} - {"sort", "after"}
+    if asked - {"state", "crew", "group", "service", "age"}:
+        return False  # of these a line does not say all that they hang on
+    touched = {
+        "state": line.now != line.was,
+        "crew": line.now is not None and line.kind not in KEEPS_THE_JOB,
+        "group": line.kind == "service",
+        "service": line.kind == "service",
+        "age": False,
+    }
+    return not any(touched[name] for name in asked)
 
 
 def _moves_lists(line: Event) -> bool:

@@ -25,8 +25,7 @@ MOST_CORNERS: Final = 500  # a hand draws no more that mean anything
 
 def within(s: Session, view: View, box: Box, *, now: datetime) -> tuple[list[str], int]:
     """Numbers of the view's open cases in the box, the most pressing first, MOST at most; and how many."""
-    numbers = [row.number for row in _rows(s, view, now, box)]
-    return numbers[:MOST], len(numbers)
+    return _counted(s, [*_open(s, view, now), *_lies(box)])
 
 
 def inside(s: Session, view: View, corners: Sequence[Point], *, now: datetime) -> tuple[list[str], int]:
@@ -97,9 +96,12 @@ def _counted(s: Session, met: list[Any]) -> tuple[list[str], int]:
 
 
 def _rows(s: Session, view: View, now: datetime, box: Box) -> Sequence[Any]:
-    lies = (Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east))
-    asked = select(Case.number, Case.lat, Case.lon).where(*_open(s, view, now), *lies)
+    asked = select(Case.number, Case.lat, Case.lon).where(*_open(s, view, now), *_lies(box))
     return s.execute(asked.order_by(Case.rank, Case.due_at, Case.id)).all()
+
+
+def _lies(box: Box) -> tuple[Any, Any]:
+    return Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east)
 
 
 def _shape(corners: Sequence[Point]) -> Any:

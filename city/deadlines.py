@@ -1,8 +1,8 @@
 """What becomes of promises by time alone: a case is at risk, late, and at last a supervisor's business.
 
 A verb says how a promise stands when it moves a case; between moves nobody does. So the worker looks: it
-brings `standing` up to the minute and writes into the log, once a cycle, what a case became, whoever saw it
-first.
+brings `standing` up to the minute and writes into the log what a case became, once until it has time again,
+whoever saw it first.
 """
 
 from datetime import datetime, timedelta

@@ -20,7 +20,7 @@ from city.lifecycle import OPEN, WAITING
 from city.schema import Assignment, Case, CellCount
 
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
-CELL_ZOOM: Final = 16  # a cell is some hundred metres wide
+CELL_ZOOM: Final = 16  # a cell is some 450 m wide
 CELL_SHIFT: Final = 2 * (QUAD_ZOOM - CELL_ZOOM)
 NOWHERE: Final = -1  # the cell of those of which nobody knows where they are
 EVERYWHERE: Final = -2  # and of all together, for lists that want no map

@@ -564,7 +564,7 @@ class Batch(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
     at: Mapped[datetime]
     act: Mapped[str] = mapped_column(String(20))  # batches.ACTS
-    what: Mapped[dict[str, Any]]  # crew, reason, outcome, tag, into; no words of anybody
+    what: Mapped[dict[str, Any]]  # crew, reason, outcome, tag, into; no words about a case
     done: Mapped[int] = mapped_column(default=0)
     same: Mapped[int] = mapped_column(default=0)  # how many were so already
     refused: Mapped[list[Any]] = mapped_column(default=list)  # [number, code, facts]

@@ -17,7 +17,6 @@ from sqlalchemy import (
     cast,
     column,
     delete,
-    func,
     literal,
     literal_column,
     select,
@@ -75,12 +74,6 @@ def ids(s: Session, sought: Sequence[Term], *, live: bool) -> Select[Any]:
     query = " AND ".join(f'"{term.word}"{"*" if term.begins else ""}' for term in sought)
     index = table(name, column("rowid"), column(name))
     return select(index.c.rowid).where(index.c[name].op("MATCH")(query))
-
-
-def hits(s: Session, sought: Sequence[Term], *, live: bool, most: int) -> int:
-    """How many there are, counted up to `most`."""
-    found = ids(s, sought, live=live).limit(most).subquery()
-    return s.scalar(select(func.count()).select_from(found)) or 0
 
 
 def says(sought: Sequence[Term]) -> Any:

@@ -116,13 +116,15 @@ def now() -> datetime:
     return here().now()
 
 
-def reading() -> AbstractContextManager[Session]:
-    """A session for a page that only looks."""
-    return db.reading(here().engine)
+def reading() -> Session:
+    """A session, for `with`, of a page that only looks; the first is the one where check() saw who it is."""
+    begun: Session | None = g.pop("looked", None)
+    return begun or db.reading(here().engine)
 
 
 def writing() -> AbstractContextManager[Session]:
-    """A transaction for a page that changes something."""
+    """A transaction for a page that changes something. What it reads afterwards is read anew."""
+    leave()
     return db.transaction(here().engine)
 
 
@@ -150,14 +152,22 @@ def check() -> Response | None:
     if roles == ANYBODY:
         return None
     g.personal = True
-    with reading() as s:
-        person = logins.person_of(s, session.get("login"), now())
+    g.looked = db.reading(here().engine)
+    person = logins.person_of(g.looked, session.get("login"), now())
+    if request.method not in ("GET", "HEAD"):
+        leave()
     if person is None or person.disabled_at:
         return _to_login()
     g.person, g.actor = person, people.actor(person)
     if not g.actor.roles.intersection(roles):
         abort(403)
     return None
+
+
+def leave(_fault: BaseException | None = None) -> None:
+    """Ends the session of check() where no page has gone on in it."""
+    if found := g.pop("looked", None):
+        found.close()
 
 
 def log_in(token: str) -> None:

@@ -100,6 +100,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.before_request(_refuse_nul)
     app.before_request(newest.take_up)
     app.before_request(access.check)
+    app.teardown_request(access.leave)
     app.after_request(_guard)
 
     app.register_blueprint(shell.bp)

@@ -195,9 +195,10 @@ def _shown(page: board.Page, first: int, total: Total) -> str:
     facts = {"first": filters.figure(first), "last": filters.figure(last)}
     if not page.rows:
         return _("Nothing shown")
-    if total.more:
-        return _("%(first)s–%(last)s of more than %(num)s", num=filters.figure(total.n), **facts)
-    return _("%(first)s–%(last)s of %(num)s", num=filters.figure(max(total.n, last)), **facts)
+    num = filters.figure(max(total.n, last))
+    if total.more and page.next:  # on the last page they have been counted
+        return _("%(first)s–%(last)s of more than %(num)s", num=num, **facts)
+    return _("%(first)s–%(last)s of %(num)s", num=num, **facts)
 
 
 def _sorts(view: View) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from city import board as city_board
 from city import people
-from city.board import STANDINGS
+from city.board import STANDINGS, View
 from city.schema import Crew, Device
 from pwa import access
 from pwa.fragments import render
@@ -34,7 +34,7 @@ def board() -> Response:
     """Every crew by name."""
     at = access.now()
     with access.reading() as s:
-        held, members = city_board.held(s), people.members(s)
+        kept, members = city_board.tally(s, city_board.services(s)), people.members(s)
         phones: dict[int, list[Device]] = {}
         for device, person in devices.of_crews(s):
             if device.revoked_at is None:
@@ -42,7 +42,11 @@ def board() -> Response:
         teams = [
             Team(
                 crew,
-                held.get(crew.id, {}),
+                {
+                    standing: n
+                    for standing in STANDINGS
+                    if (n := kept.of(View(crew=str(crew.id), standing=standing)))
+                },
                 [(name, phones.get(person_id, [])) for person_id, name in members.get(crew.id, [])],
             )
             for crew in city_board.crews(s)

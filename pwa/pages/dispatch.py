@@ -1,4 +1,4 @@
-"""The dispatcher's board: queue, map and drawer, and the verbs that stand in it. Its views: queue.py."""
+"""The dispatcher's board: queue, map and drawer, and the verbs that stand in it. Its views: view.py."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

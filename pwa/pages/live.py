@@ -24,7 +24,8 @@ def news() -> Response:
     `rows` has the cases that changed within the view, each as its row; `fresh` the numbers of those that
     came into it, `gone` those that are outside of it now, with the reason in words. `reset` says that this
     revision leads nowhere: the list must be read anew. Who has a case `open` is noted as looking at it, and
-    told who `else` is; where anything changed also the last line of its story now, `n`.
+    told who `else` is; where anything changed also the last line of its story now, `n`. That somebody
+    looks is all that is written here: it is kept for moments, and no case knows of it.
     """
     number, at, me = request.args.get("open", "")[:20], access.now(), g.person.id
     with access.reading() as s:

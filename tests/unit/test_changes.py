@@ -10,7 +10,7 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import board, cases, changes, events, priorities, reports, tags
+from city import batches, board, cases, changes, events, importruns, priorities, reports, tags
 from city.areas import KINDS
 from city.board import View
 from city.changes import Stand
@@ -59,6 +59,21 @@ def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: T
             assert (last.state, last.crew) == (state, crew_id)
     with town.looking() as scene:
         assert stands(scene, number)[2].why == "weather"
+
+
+def test_a_case_that_waits_again_waits_for_what_it_waited_for(town: Town) -> None:
+    with town.at_work() as scene:
+        number, dispatcher = scene.report().case.number, scene.actor("dispatcher")
+        cases.wait(scene.s, scene.case(number), "weather", by=dispatcher, at=town.now)
+    with town.at_work() as scene:
+        what = {"outcome": "not found"}
+        batch = batches.act(scene.s, [number], "close", what, by=dispatcher, at=town.now, sent="a form").id
+    with town.at_work() as scene:
+        batches.undo(scene.s, batch, by=dispatcher, at=town.now)
+    with town.looking() as scene:
+        assert [(each.state, each.why) for each in stands(scene, number)][-3:] == [
+            ("waiting", "weather"), ("closed", "not found"), ("waiting", "weather"),
+        ]  # fmt: skip
 
 
 def test_a_raised_priority_is_part_of_how_it_stood_and_matters(town: Town) -> None:
@@ -129,6 +144,35 @@ def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: 
             heard = scene.s.scalar(select(Clock.n)) or 0
 
 
+def test_what_moves_within_a_list_is_not_new_in_it(town: Town) -> None:
+    lights = str(town.ids["lights"])
+    with town.at_work() as scene:
+        case, rosa = scene.report().case, scene.actor("rosa")
+        number = case.number
+        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+    with town.looking() as scene:
+        heard = scene.s.scalar(select(Clock.n)) or 0
+    with town.at_work() as scene:
+        cases.start(scene.s, scene.case(number), by=rosa, at=town.now)
+    with town.looking() as scene:
+        for view, fresh in (
+            (View(crew=lights), []), (View(service=scene.case(number).service_code), []),
+            (View(state="underway"), [number]), (View(state="underway", crew=lights), [number]),
+        ):  # fmt: skip
+            told = changes.in_view(scene.s, view, heard, now=town.now)
+            assert (told.here, told.fresh, told.gone) == ([number], fresh, []), view
+
+
+def test_a_list_is_read_anew_when_an_import_is_undone(town: Town, tmp_path: Path) -> None:
+    put(town, tmp_path, {}, {"ID": "102", "TYPE": "Lamp flickers", "LAT": "39.68"})
+    with town.looking() as scene:
+        heard = scene.s.scalar(select(Clock.n)) or 0
+    with town.at_work() as scene:
+        importruns.undo(scene.s, 1, at=town.now)
+    with town.looking() as scene:
+        assert changes.in_view(scene.s, View(), heard, now=town.now) == changes.Changed(many=True)
+
+
 def test_a_list_hears_of_what_another_system_says_of_service_and_place(town: Town, tmp_path: Path) -> None:
     box = [[-71.3, 39.65], [-71.1, 39.65], [-71.1, 39.7], [-71.3, 39.7], [-71.3, 39.65]]
     with town.at_work() as scene:
@@ -176,6 +220,7 @@ def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
             lambda: tags.untag(s, case, "School", **by),
             lambda: cases.keep(s, case, "start", why="reassigned", **by),
             lambda: cases.reviewed(s, case, **by),
+            lambda: cases.photo_failed(s, case, why="unreadable", **by),
             lambda: scene.report(join=case.number, words=words, danger=chance.random() < 0.3),
             lambda: reports.subscribe(s, case.reports[0], "ana@mail.test", lang="en", at=scene.town.now),
         ]

@@ -102,11 +102,12 @@ def test_pages_lead_through_all_cases_once_and_back_again(
     assert sorted(seen) == sorted(made)
     assert len(seen) == len(set(seen))
     assert [len(numbers(page)) for page in pages] == [3, 3, 3, 1]
-    assert "1–3 of 10" in pages[0]
+    first = "1–3 of more than 3" if words else "1–3 of 10"
+    assert first in pages[0]
     assert "10–10 of 10" in pages[-1]
     back = list(walk(board, link(pages[-1], "prev"), "prev"))
     assert [numbers(page) for page in back] == [numbers(page) for page in pages[-2::-1]]
-    assert "1–3 of 10" in back[-1]
+    assert first in back[-1]
 
 
 def test_the_orders_are_what_they_say(board: FlaskClient, town: Town) -> None:

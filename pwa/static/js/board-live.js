@@ -165,10 +165,11 @@ export function follow(selection) {
     const nav = byId("views");
     if (!answer?.ok || !nav) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const counts = [...page.querySelectorAll("#views data")];
-    const here = [...nav.querySelectorAll("data")];
-    if (counts.length !== here.length) return; // a crew more or less: the next page has it
-    here.forEach((each, i) => each.replaceWith(/** @type {Node} */ (counts[i])));
+    const counts = new Map([...page.querySelectorAll("#views a")].map((view) => [address(view), view]));
+    for (const view of nav.querySelectorAll("a")) {
+      const now = counts.get(address(view))?.querySelector("data");
+      if (now) view.querySelector("data")?.replaceWith(now);
+    }
   }
 
   /**
@@ -295,6 +296,9 @@ function renew(number, newer) {
     else if (!box || !now.querySelector("input")) cell.replaceChildren(...now.childNodes);
   });
 }
+
+/** @param {Element} view */
+const address = (view) => view.getAttribute("href");
 
 /** @param {string} words @param {string} url */
 function link(words, url) {

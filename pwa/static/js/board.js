@@ -238,7 +238,7 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
     const on = elt.querySelector("a[rel=next]") ?? rows().slice(-1)[0]?.querySelector("a");
     /** @type {HTMLElement | null | undefined} */ (on)?.focus({ preventScroll: true });
   }
-  if (requestConfig?.verb === "post") map?.again();
+  if (requestConfig?.verb === "post" && elt.id !== "told") map?.again(); // of a batch the map hears otherwise
   // The button that was pressed is gone with the old drawer; whoever pressed it goes on from the new one.
   if (elt.id === "drawer" && requestConfig?.verb === "post" && document.activeElement === document.body) {
     drawer().focus({ preventScroll: true });
