@@ -4,9 +4,10 @@ import difflib
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,7 +34,7 @@ def read(text: str, name: str, example: str) -> "Table":
         raise CityFileError(name, line, "this line", fault or str(error), example) from error
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
         raise CityFileError(name, 1, "the file", f"cannot be read ({error})", example) from error
-    return Table(name, "", values, lines(text))
+    return Table(name, "", values, cache(partial(lines, text)))  # only a fault asks for them
 
 
 def lines(text: str) -> dict[str, int]:
@@ -53,15 +54,16 @@ class Table:
     name: str
     key: str
     values: Mapping[str, Any]
-    lines: Mapping[str, int]
+    lines: Callable[[], Mapping[str, int]]
     known: set[str] = field(default_factory=set)
 
     def wrong(self, name: str, fault: str, example: str) -> CityFileError:
         """The error to raise about one of this table's keys; a missing one is where its table begins."""
         key = where = f"{self.key}{name}"
-        while where and where not in self.lines:
+        lines = self.lines()
+        while where and where not in lines:
             where = where.rpartition(".")[0]
-        return CityFileError(self.name, self.lines.get(where), key, fault, example)
+        return CityFileError(self.name, lines.get(where), key, fault, example)
 
     def has(self, name: str) -> bool:
         self.known.add(name)
@@ -198,7 +200,7 @@ class Table:
         if name not in self.values:
             unread = [key for key in self.values if key not in self.known]
             like = "".join(difflib.get_close_matches(name, unread, n=1))
-            line = self.lines.get(f"{self.key}{like}")
+            line = self.lines().get(f"{self.key}{like}")
             raise self.wrong(name, f"is missing; line {line} has {like}" if like else "is missing", example)
         return self.values[name]
 
