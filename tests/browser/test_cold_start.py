@@ -172,7 +172,7 @@ def test_a_new_release_waits_for_the_next_start_and_takes_the_queue_along(van: V
 
     page = van.start(signal=False)
     page.wait_for_selector("a.job")
-    wait_for(lambda: renewed(page, old), within=10)
+    wait_for_another_release(page, old)
     expect(page.locator("#sync")).to_contain_text("1 to send")
     van.context.set_offline(False)
     log_in(page, site, CREW, "/crew")
@@ -187,7 +187,7 @@ def test_a_tap_takes_the_new_release_at_once(van: Van, site: Site) -> None:
     page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.update())")
     page.locator("#newer button").tap()
     page.wait_for_selector("a.job")
-    wait_for(lambda: renewed(page, old), within=10)
+    wait_for_another_release(page, old)
     expect(page.locator("#newer")).to_be_hidden()
 
 
@@ -262,9 +262,10 @@ def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site
     assert faults == []
 
 
-def renewed(page: Page, old: str) -> bool:
-    """Whether another release is shown; while the page begins anew, none is."""
-    return page.evaluate("document.body?.dataset.release") not in (None, old)
+def wait_for_another_release(page: Page, old: str) -> None:
+    """Until another release is shown; while the page begins anew, none is."""
+    body = page.locator(f"body[data-release]:not([data-release='{old}'])")
+    expect(body).to_have_count(1, timeout=10_000)
 
 
 def renew(site: Site) -> None:

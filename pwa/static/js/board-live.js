@@ -6,7 +6,7 @@
  * `{ numbers, many }` of the cases that changed.
  */
 
-const EVERY = 5_000; // ms while the page is looked at
+const EVERY = 4_500; // ms while the page is looked at: what is new is to be told within six seconds
 const HIDDEN = 60_000;
 const SOON = 300; // after a case was opened; while a key is held down, one question is enough
 const JITTER = 0.1; // boards that were opened together must not ask together
