@@ -85,7 +85,7 @@ def main() -> int:
     wrong = 0
     for kind in (options.db,) if options.db else KINDS:
         say(f"kept: {count} operations on {kind}")
-        with database(kind, ROOT / "var" / "bench" / "kept") as base:
+        with database(kind, ROOT / "var" / "bench" / f"kept-{kind}") as base:
             engine = db.connect(base.url)
             found = walked(engine, base.url, count)
             engine.dispose()
@@ -126,8 +126,9 @@ def walked(engine: Engine, url: str, operations: int, seed: int = 311) -> dict[s
         while done < operations:
             until = done + 1 + chance.expovariate(1 / a_life)
             with told:
-                if not told.wait_for(lambda: done >= until, PATIENCE):  # noqa: B023 waited for here
-                    raise RuntimeError("nobody works any more")
+                while done < until:
+                    if not told.wait(PATIENCE):
+                        raise RuntimeError("nobody works any more")
             time.sleep(chance.uniform(0, 0.03))  # not where an operation has just ended
             victim = workers.pop(chance.randrange(len(workers)))
             if victim.poll() not in (None, -signal.SIGKILL):

@@ -117,9 +117,12 @@ def savepoint(s: Session) -> Iterator[None]:
         raise
 
 
-def since(s: Session, seq: int, limit: int = 500) -> list[Event]:
-    """The next lines after `seq`, in commit order."""
-    return list(s.scalars(select(Event).where(Event.seq > seq).order_by(Event.seq).limit(limit)))
+def since(s: Session, seq: int, limit: int = 500, *, live_until: int | None = None) -> list[Event]:
+    """The next lines after `seq`, in commit order; with `live_until` only of what happened here, up to it."""
+    asked = select(Event).where(Event.seq > seq).order_by(Event.seq).limit(limit)
+    if live_until is not None:
+        asked = asked.where(Event.seq <= live_until, Event.origin == "live")
+    return list(s.scalars(asked))
 
 
 def of_case(case_id: int) -> str:

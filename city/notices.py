@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from city import events
@@ -11,28 +11,31 @@ from city.queries import family_of, root_of
 from city.schema import Case, Closure, Event, Follower, Message, Report, Subscription
 
 NAME = "notices"
+AT_ONCE = 20_000  # lines that are read in one transaction; few of them are to be told, or those end it
 SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a second
 # What a reporter hears of, and the kind of message it makes.
 TOLD = {"close": "closed", "reopen": "reopened"}
 
 
 def follow(s: Session, now: datetime, limit: int = 500) -> int:
-    """Reads the next lines of the log and queues their messages; returns how many lines were read.
+    """Reads the next lines of the log and queues the messages of `limit` at most; returns how many were read.
+
+    Nobody is mailed about an imported or invented past, and such lines are passed over as they stand.
 
     Reading a line twice makes no second message: one an address and line, and of a closing one an address,
     by whatever lines and reports it comes to be told.
     """
     place = s.get(Follower, NAME) or Follower(name=NAME, seq=0, seen_at=now)
     s.add(place)
-    lines = events.since(s, place.seq, limit)
+    since = place.seq
+    until = min(since + AT_ONCE, s.scalar(select(func.max(Event.seq))) or 0)
+    lines = events.since(s, since, limit, live_until=until)
     for line in lines:
-        if line.origin == "live":  # nobody is mailed about an imported or invented past
-            _queue(s, line, now)
-    if lines:
-        place.seq = lines[-1].seq
-    if lines or now - place.seen_at > SEEN_EVERY:
+        _queue(s, line, now)
+    place.seq = lines[-1].seq if len(lines) == limit else max(since, until)
+    if place.seq > since or now - place.seen_at > SEEN_EVERY:
         place.seen_at = now
-    return len(lines)
+    return place.seq - since
 
 
 def holds(s: Session, message: Message) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from city.events import Actor
 from city.lifecycle import SUPERVISOR, Refused
-from city.schema import SavedView
+from city.schema import Person, SavedView
 
 LONGEST = 60  # letters of a name
 # Each is counted whenever a board is opened: so many of one person, and so many that all share.
@@ -31,6 +31,7 @@ def save(
     Raises Refused `view_unnamed`, `view_name_long`, `too_many_views` and `too_many_shared`.
     """
     name = _checked(name)
+    s.execute(select(Person.id).where(Person.id == person_id).with_for_update())  # one tab at a time
     own = select(func.count()).select_from(SavedView).where(SavedView.person_id == person_id)
     if (s.scalar(own) or 0) >= MOST:
         raise Refused("too_many_views", most=MOST)
@@ -72,7 +73,7 @@ def removable(s: Session, by: Actor, person_id: int, view_id: int) -> SavedView 
 
 
 def _check_shared(s: Session) -> None:
-    # Two who share at once may make it one more; so many more are no burden.
+    # Each of those who share in one moment may make it one more; so many more are no burden.
     if (s.scalar(select(func.count()).select_from(SavedView).where(SavedView.shared)) or 0) >= MOST_SHARED:
         raise Refused("too_many_shared", most=MOST_SHARED)
 

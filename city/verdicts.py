@@ -15,6 +15,7 @@ from city.schema import Case, Event, Message, NotFixed, Report, Subscription
 def not_fixed(
     s: Session,
     report: Report,
+    closing: str,
     *,
     by: Actor,
     at: datetime,
@@ -23,21 +24,25 @@ def not_fixed(
     token: str,
     origin: str = "live",
 ) -> str:
-    """A resident says that the closed case is not mended. Returns what it led to.
+    """A resident says that the closing which closing_of() has named did not mend it. Returns what it led to.
 
     `reopened` once within 14 days of that person's notice; `joined` where it lives again already;
-    `review` from the third time on; `new case` later than that, linked to the old one.
-    Raises Refused `wrong_state` where the case ended otherwise than closed.
+    `review` from the third time on; `new case` later than that, linked to the old one. Said again of the same
+    closing, what it led to the first time.
+    Raises Refused `wrong_state` where the case ended otherwise than closed, and `not_that_closing` where it
+    was closed anew meanwhile: nobody sends back what they did not see.
     """
     if len(words) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
     case = cases.root_of(s, report.case)
     locks.lock(s, case)
-    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
-    if said := _said_not_fixed(s, report, case, cycle):
+    cycle = _last_closed(case)
+    if said := _said_not_fixed(s, report, case, _cycle_of(closing) or cycle):
         return said
     if not can_be_not_fixed(report, case):
         raise Refused("wrong_state", move="reopen", state=case.state)
+    if case.state == CLOSED and closing != closing_of(case):
+        raise Refused("not_that_closing")
     led_to = _led_to(s, case, report, at)
     s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
     events.record(
@@ -93,8 +98,7 @@ def confirmed(s: Session, report: Report, case: Case) -> bool:
 
 def answered(s: Session, report: Report, case: Case) -> str:
     """What the report's "not fixed" about the case's last closing led to; empty where there was none."""
-    cycle = case.cycle if case.state == CLOSED else case.cycle - 1
-    return _said_not_fixed(s, report, case, cycle) or ""
+    return _said_not_fixed(s, report, case, _last_closed(case)) or ""
 
 
 def can_be_not_fixed(report: Report, case: Case) -> bool:
@@ -121,6 +125,17 @@ def told_at(s: Session, report: Report, case: Case) -> datetime | None:
         .where(Message.closure_id == done.id, Subscription.email.in_(addresses))
     )
     return sent or done.closed_at
+
+
+def _last_closed(case: Case) -> int:
+    """The cycle of the case's last closing."""
+    return case.cycle if case.state == CLOSED else case.cycle - 1
+
+
+def _cycle_of(closing: str) -> int:
+    """The cycle that closing_of() has named; 0 where it named none."""
+    cycle = closing.partition(" ")[0]
+    return int(cycle) if cycle.isascii() and cycle.isdecimal() and len(cycle) < 10 else 0
 
 
 def _said_not_fixed(s: Session, report: Report, case: Case, cycle: int) -> str | None:

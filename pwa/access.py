@@ -1,7 +1,7 @@
 """Who is here, what they may open, and how a page reaches the database. 401, 403 and 404 are decided here."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar, cast
@@ -122,10 +122,21 @@ def reading() -> Session:
     return begun or db.reading(here().engine)
 
 
-def writing() -> AbstractContextManager[Session]:
-    """A transaction for a page that changes something. What it reads afterwards is read anew."""
+@contextmanager
+def writing() -> Iterator[Session]:
+    """A transaction for a page that changes something. What it reads afterwards is read anew.
+
+    It may have waited its turn: 401 for whoever was logged out or disabled meanwhile, 403 where a role went.
+    """
     leave()
-    return db.transaction(here().engine)
+    with db.transaction(here().engine) as s:
+        if "actor" in g:
+            g.actor = actor(s)
+            if g.actor == people.A_RESIDENT:
+                abort(401)
+            if not may_open(str(request.endpoint)):
+                abort(403)
+        yield s
 
 
 def roles_for(endpoint: str) -> tuple[str, ...]:

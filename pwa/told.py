@@ -1,7 +1,6 @@
 """What became of a batch in words: what went, what did not and why, and what an undoing left."""
 
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any
 
 from flask import g
@@ -64,10 +63,13 @@ def same(batch: Batch) -> str:
 
 def refused(rows: list[Any]) -> list[tuple[str, list[str]]]:
     """Why cases were left out, each reason with its numbers. `rows` are [number, code, facts]."""
-    told = sorted((errors.words(Refused(code, **facts)), number) for number, code, facts in rows)
-    return [
-        (why, [number for _why, number in group]) for why, group in groupby(told, key=lambda pair: pair[0])
-    ]
+    alike: dict[tuple[str, tuple[tuple[str, Any], ...]], list[str]] = {}
+    for number, code, facts in rows:
+        alike.setdefault((code, tuple(sorted(facts.items()))), []).append(number)
+    told: dict[str, list[str]] = {}
+    for (code, known), numbers in alike.items():
+        told.setdefault(errors.words(Refused(code, **dict(known))), []).extend(numbers)
+    return sorted((why, sorted(numbers)) for why, numbers in told.items())
 
 
 def undone(batch: Batch) -> str:

@@ -19,7 +19,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, nearby, people, photos, queries, reports
+from city import cases, developing, duplicates, nearby, people, photos, queries, reports, verdicts
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
@@ -513,8 +513,9 @@ def _case(number: str) -> Response:
             abort(404)
         if number != found.number:
             return go(url_for("resident.case", number=found.number))
+        closing = verdicts.closing_of(cases.root_of(s, mine.case)) if mine else ""
         return render(
-            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine),
+            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
             until=own.until(s, sight, mine), said=own.said(request.args.get("said", "")),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
         )  # fmt: skip

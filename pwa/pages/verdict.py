@@ -50,18 +50,18 @@ def ask_again(number: str) -> Response:
 
 @bp.post("/case/<number>/not-fixed")
 def not_fixed(number: str) -> Response:
-    """The reporter says that it is not mended; the page then says what that led to."""
-    here, words = access.here(), forms.text(request.form, "words")
+    """The reporter says that the closing which the page showed did not mend it; what that led to is shown."""
+    here, words, closing = access.here(), forms.text(request.form, "words"), request.form.get("closing", "")
     try:
         with access.writing() as s:
             mine = own.named(s, number)
             # The same word about the same closing has the same key, so that a second tap finds the first.
-            root = cases.root_of(s, mine.case)
-            key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{root.cycle}")
+            key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{closing[:60]}")
             token = reports.token_for(here.settings.secret_key, key)
             led_to = verdicts.not_fixed(
-                s, mine, by=people.reporter(mine.id), at=access.now(), key=key, token=token, words=words
-            )
+                s, mine, closing, by=people.reporter(mine.id), at=access.now(), words=words,
+                key=key, token=token,
+            )  # fmt: skip
             again = reports.by_token(s, token)
             goes_on, new = (again.case.number, again.number) if again else (mine.case.number, "")
     except Refused as refused:

@@ -185,6 +185,41 @@ def test_closing_many_is_asked_once_and_undone(site: Site, open_context: Open, c
         assert set(s.scalars(select(Case.state).where(Case.number.in_(crowd)))) == {"new"}
 
 
+def test_enter_in_a_field_does_what_stands_beside_it_and_the_open_case_shows_it(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    page = hand.page
+    hand.press("r")
+    expect(page.locator("#bulk-count")).to_have_text("20 selected")
+    hand.press("t")
+    page.locator("#bulk-tag-word").fill("storm")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+    expect(page.locator("#case-title")).to_contain_text("storm")
+    with db.reading(site.engine) as s:
+        assert set(s.scalars(select(Case.crew_id).where(Case.number.in_(crowd)))) == {None}
+    page.locator("#choose summary").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#choose")).not_to_have_attribute("open", "")
+
+
+def test_enter_does_nothing_to_many_without_javascript(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    page = open_context(**DESK, java_script_enabled=False).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path("/dispatch?crew=none&sort=newest"))
+    page.locator(f"#case-{crowd[0]} input[type=checkbox]").check()
+    bar = page.get_by_role("form", name="Selected cases")
+    bar.locator("summary", has_text="Tag").click()
+    page.locator("#bulk-tag-word").fill("storm")
+    page.locator("#bulk-tag-word").press("Enter")
+    expect(page.locator("#bulk-tag-word")).to_have_value("storm")
+    with db.reading(site.engine) as s:
+        assert s.scalars(select(Case.crew_id).where(Case.number == crowd[0])).one() is None
+
+
 def test_without_javascript_two_boxes_and_a_crew_give_both_cases_to_it(
     site: Site, open_context: Open, crowd: list[str]
 ) -> None:

@@ -263,8 +263,8 @@ class Play:
         key = uuid.uuid4().hex
         try:
             led_to = verdicts.not_fixed(
-                scene.s, report, by=people.reporter(report.id), at=self.now, key=key,
-                token=reports.token_for(SECRET, key),
+                scene.s, report, verdicts.closing_of(cases.root_of(scene.s, report.case)),
+                by=people.reporter(report.id), at=self.now, key=key, token=reports.token_for(SECRET, key),
             )  # fmt: skip
         except Refused:
             assert expected is None

@@ -146,7 +146,8 @@ def said_not_fixed(scene: Scene, case: Case, by: Actor, now: datetime) -> str:
     key = uuid.uuid4().hex
     token = reports.token_for(SECRET, key)
     report = case.reports[0]
-    return verdicts.not_fixed(scene.s, report, by=people.reporter(report.id), at=now, key=key, token=token)
+    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), people.reporter(report.id)
+    return verdicts.not_fixed(scene.s, report, closing, by=by, at=now, key=key, token=token)
 
 
 def crew_for(scene: Scene, now: datetime) -> Any:

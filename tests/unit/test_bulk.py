@@ -300,9 +300,9 @@ class Walk:
 
     def _not_fixed(self, report: Report, move: Move, by: Actor) -> None:
         with events.savepoint(self.scene.s):
-            key = uuid.uuid4().hex
+            key, closing = uuid.uuid4().hex, verdicts.closing_of(cases.root_of(self.scene.s, report.case))
             led_to = verdicts.not_fixed(
-                self.scene.s, report, by=by, at=move.at, words=move.words, key=key,
+                self.scene.s, report, closing, by=by, at=move.at, words=move.words, key=key,
                 token=reports.token_for(SECRET, key),
             )  # fmt: skip
             if led_to == "new case":

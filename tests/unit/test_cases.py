@@ -219,9 +219,9 @@ def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -
 
 
 def not_fixed(scene: Scene, report, at, key: str) -> str:
-    return verdicts.not_fixed(
-        scene.s, report, by=people.reporter(report.id), at=at, key=key, token=reports.token_for(SECRET, key)
-    )
+    closing, token = verdicts.closing_of(cases.root_of(scene.s, report.case)), reports.token_for(SECRET, key)
+    by = people.reporter(report.id)
+    return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
 def test_not_fixed_reopens_once_then_joins_then_goes_to_a_supervisor(town: Town) -> None:

@@ -32,7 +32,8 @@ def unmerge(scene: Scene, case: Case, days: float = 0) -> None:
 def not_fixed(scene: Scene, report: Report, days: float = 0) -> str:
     key, at = uuid.uuid4().hex, scene.town.now + days * DAY
     token = reports.token_for(SECRET, key)
-    return verdicts.not_fixed(scene.s, report, by=people.reporter(report.id), at=at, key=key, token=token)
+    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), people.reporter(report.id)
+    return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
 def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: Town) -> None:

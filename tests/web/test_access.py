@@ -1,17 +1,19 @@
 """The role matrix: every page for every role gives what the table says; and no foreign page gets in."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from factories import SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
-from city import logins, people, reports
+from city import db, logins, people, reports
 from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
-from city.schema import Base, Person
+from city.schema import Base, Event, Person
 from pwa import access
 
 CAST = {
@@ -192,6 +194,42 @@ def test_logging_out_makes_a_copied_cookie_worthless(
     client.post("/logout", data={"csrf_token": token(client)})
     assert thief.get("/dispatch").status_code == 302
     assert client.get("/dispatch").status_code == 302
+
+
+@pytest.mark.parametrize("how", ["disabled", "logged out", "without the role"])
+def test_whoever_may_no_more_when_their_turn_comes_changes_nothing(
+    town: Town,
+    client: FlaskClient,
+    log_in: Callable[..., FlaskClient],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    log_in("dispatcher")
+    form = {"csrf_token": token(client), "note": "Ladder"}
+    begin = db.transaction
+
+    @contextmanager
+    def later(engine: Engine) -> Iterator[Session]:
+        monkeypatch.undo()
+        with begin(engine) as s:
+            person = s.get_one(Person, town.ids["dispatcher"])
+            if how == "disabled":
+                person.disabled_at = town.now
+            elif how == "logged out":
+                logins.end_all(s, person)
+            else:
+                person.roles = [role for role in person.roles if role.role == MANAGER]
+        with begin(engine) as s:
+            yield s
+
+    monkeypatch.setattr(access.db, "transaction", later)
+    answer = client.post(f"/dispatch/cases/{number}/note", data=form)
+    assert answer.status_code == (403 if how == "without the role" else 401)
+    with town.looking() as scene:
+        lines = scene.s.scalars(select(Event.kind).where(Event.subject == f"case:{scene.case(number).id}"))
+        assert "note" not in list(lines)
 
 
 def test_whoever_sends_too_often_is_asked_to_wait(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from city import batches, cases, tags
 from city.schema import Area, Batch, Event
+from pwa import errors, told
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -21,8 +22,8 @@ FRAGMENT = {"HX-Request": "true"}
 def three(town: Town) -> list[str]:
     """The numbers of three fresh cases, two streetlights and a limb."""
     with town.at_work() as scene:
-        told = [scene.report(), scene.report(), scene.report(service_code="limb-down")]
-        return [report.case.number for report in told]
+        made = [scene.report(), scene.report(), scene.report(service_code="limb-down")]
+        return [report.case.number for report in made]
 
 
 @pytest.fixture
@@ -51,6 +52,23 @@ def states(town: Town, numbers: list[str]) -> list[str]:
 def count_of(town: Town, kind: str) -> int:
     with town.looking() as scene:
         return scene.s.scalar(select(func.count()).select_from(Event).where(Event.kind == kind)) or 0
+
+
+def test_why_cases_were_left_out_is_put_in_words_once_a_reason(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    words = errors.words
+    monkeypatch.setattr(errors, "words", lambda fault: asked.append(fault.code) or words(fault))
+    rows = [[f"26-{n:06d}", "wrong_state", {"state": "closed"}] for n in range(50, 0, -1)]
+    rows += [["x", "unknown_number", {}]]
+    with app.test_request_context():
+        left_out = told.refused(rows)
+    assert sorted(asked) == ["unknown_number", "wrong_state"]
+    assert left_out == [
+        ("There is no case with that number.", ["x"]),
+        ("This case is closed now, so that cannot be done.", [f"26-{n:06d}" for n in range(1, 51)]),
+    ]
 
 
 def test_the_selected_go_to_a_crew_and_the_answer_says_so_with_its_undo(

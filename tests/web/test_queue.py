@@ -154,6 +154,8 @@ def test_show_more_puts_the_next_rows_behind_those_that_are_there(board: FlaskCl
         "bm9uc2Vuc2U",
         "WzAsMywiYSIsImIiLCJjIl0",
         "WzAsMyw5OTk5OTk5OTk5OTk5OTk5OTk5OSwxLDFd",
+        "WzAsIDUsIDIxNDc0ODM2NDcsIDUsIDVd",  # a rank that its column cannot hold
+        "WzAsMS41LDAsMSwxXQ",  # one and a half rows before it
         "WzAsIDUsICJcdWQ4MDAiLCAxXQ&sort=number",  # half of a surrogate pair
         "WzAsIDUsICJcdWQ4MDAiLCAxXQ&sort=street",
         "a" * 300,

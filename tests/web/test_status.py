@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from city import cases, delivery, notices, reports
+from city import cases, delivery, notices, reports, verdicts
 from city.schema import Case, Event, Report, Subscription
 from city.settings import Settings
 from pwa import mail
@@ -47,6 +47,12 @@ def closed(town: Town, number: str, at: datetime, **changes: object) -> None:
     with town.at_work() as scene:
         given = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp put in."} | changes
         cases.close(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=at, **given)  # type: ignore[arg-type]
+
+
+def sent_back(town: Town, csrf: str, **more: str) -> dict[str, str]:
+    """The form "not fixed" as the case's page has it now."""
+    with town.looking() as scene:
+        return {"csrf_token": csrf, "closing": verdicts.closing_of(scene.case("26-000001"))} | more
 
 
 def kinds(town: Town, number: str) -> list[str]:
@@ -129,10 +135,10 @@ def test_not_fixed_opens_the_case_again_once(
 ) -> None:
     browser = opened(told(town, settings))
     closed(town, "26-000001", town.now)
+    form = sent_back(town, token(), words="still dark")
+    assert f'name="closing" value="{form["closing"]}"' in browser.get("/case/26-000001").text
     for _tap in (1, 2):
-        answer = browser.post(
-            "/case/26-000001/not-fixed", data={"csrf_token": token(), "words": "still dark"}
-        )
+        answer = browser.post("/case/26-000001/not-fixed", data=form)
         assert answer.headers["Location"] == "/case/26-000001?said=reopened"
     page = browser.get(answer.headers["Location"]).text
     assert "The case is open again, and a crew will come back." in page
@@ -147,7 +153,7 @@ def test_too_many_words_about_it_are_kept_to_be_shortened(
     with town.at_work() as scene:
         case = scene.case("26-000001")
         cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
-    form = {"csrf_token": token(), "words": "w" * 5000}
+    form = sent_back(town, token(), words="w" * 5000)
     assert client.post("/case/26-000001/not-fixed", data=form).status_code == 404
     answer = opened(link).post("/case/26-000001/not-fixed", data=form)
     assert answer.status_code == 422
@@ -162,10 +168,10 @@ def test_after_two_weeks_not_fixed_is_a_new_case(
     browser = opened(told(town, settings))
     closed(town, "26-000001", town.now)
     app.config["NOW"] = town.now + timedelta(days=15)
-    csrf = token()
+    form = sent_back(town, token())
     assert "this opens a new case" in browser.get("/case/26-000001").text
     for _tap in (1, 2):
-        answer = browser.post("/case/26-000001/not-fixed", data={"csrf_token": csrf})
+        answer = browser.post("/case/26-000001/not-fixed", data=form)
         assert answer.headers["Location"] == "/case/26-000002?said=new-case"
     assert "You reported it" in browser.get(answer.headers["Location"]).text
     with town.looking() as scene:
@@ -256,7 +262,7 @@ def test_news_are_confirmed_before_a_second_letter(
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).one().confirmed_at is None  # looking changes nothing
     client.post(confirm, data={"do": "confirm"})
-    browser.post("/case/26-000001/not-fixed", data={"csrf_token": token()})
+    browser.post("/case/26-000001/not-fixed", data=sent_back(town, token()))
     (reopened,) = letters(town, app, settings)
     closed(town, "26-000001", town.now)
     (done,) = letters(town, app, settings)
@@ -267,7 +273,7 @@ def test_news_are_confirmed_before_a_second_letter(
     stop = done["List-Unsubscribe"].strip("<>").partition("8311")[2]
     assert "Stop these e-mails" in client.get(stop).text
     client.post(stop, data={"List-Unsubscribe": "One-Click"})
-    browser.post("/case/26-000001/not-fixed", data={"csrf_token": token()})
+    browser.post("/case/26-000001/not-fixed", data=sent_back(town, token()))
     assert letters(town, app, settings) == []
     assert kinds(town, "26-000001").count("stop news") == 1
 

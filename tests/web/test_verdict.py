@@ -210,6 +210,28 @@ def test_nobody_confirms_a_closing_they_did_not_see(town: Town, client: FlaskCli
     assert "There is nothing to answer now" not in client.get(page).text
 
 
+def test_nobody_sends_back_a_closing_they_did_not_see(town: Town, client: FlaskClient, told, letters) -> None:
+    told()
+    close(town)
+    page = asked(client, links(closing(letters))[1])
+    form = dict(re.findall(r'name="(csrf_token|closing)" value="([^"]*)"', client.get(page).text))
+    for _tap in (1, 2):
+        assert client.post(page, data=form).headers["Location"].endswith("?said=reopened")
+    close(town, days=1)
+    answer = client.post(page, data=form)  # the same page in another tab
+    assert answer.headers["Location"].endswith("?said=reopened"), "what it led to then"
+    assert kinds(town) == ["close", "not fixed", "reopen", "close"]
+    reopen(town)
+    close(town, days=2)
+    stale = form | {"closing": form["closing"].replace("1 ", "2 ", 1), "words": "dark again"}
+    answer = client.post(page, data=stale)
+    assert answer.status_code == 422
+    assert "Something happened to this case meanwhile." in answer.text
+    assert "dark again" in answer.text
+    assert kinds(town)[-2:] == ["reopen", "close"]
+    assert press(client, page).headers["Location"].endswith("?said=review")
+
+
 @pytest.mark.parametrize("closing_shown", ["", "x", "1", "9" * 5000])
 def test_a_form_that_names_no_closing_confirms_none(
     town: Town, client: FlaskClient, told, letters, token: Callable[[], str], closing_shown: str
@@ -217,7 +239,8 @@ def test_a_form_that_names_no_closing_confirms_none(
     told()
     close(town)
     page = asked(client, links(closing(letters))[0])
-    assert client.post(page, data={"csrf_token": token(), "closing": closing_shown}).status_code == 422
+    for each in (page, page.replace("/fixed", "/not-fixed")):
+        assert client.post(each, data={"csrf_token": token(), "closing": closing_shown}).status_code == 422
     assert kinds(town) == ["close"]
 
 

@@ -42,6 +42,8 @@ export function follow(selection) {
   let many = false;
   /** @type {Set<string>} what came into the view and has no row */
   const fresh = new Set();
+  /** Whether somebody has just changed many cases here. */
+  let acted = false;
   /** The case that the last question named as open. */
   let open = "";
   /** @type {string[]} what is said for a while: what left the selection without being asked, what failed */
@@ -88,8 +90,9 @@ export function follow(selection) {
     if (news.reset || !news.rev) return end("reset");
     const asOf = byId("as-of");
     if (asOf && news.at) asOf.textContent = (words["as_of"] ?? "").replace("#", news.at);
-    company(open, news);
+    company(open, news, acted);
     if (news.rev === since) return say();
+    acted = false;
     since = news.rev;
     many ||= news.many === true;
     const rows = drawn(news.rows ?? "");
@@ -236,17 +239,23 @@ export function follow(selection) {
   }
 
   document.addEventListener("board:opened", () => next(SOON));
+  document.addEventListener("board:acted", () => {
+    acted = true;
+    next(0);
+  });
   document.addEventListener("visibilitychange", () => next(document.hidden ? undefined : SOON));
   next();
   return { show: () => place.querySelector("a")?.click() };
 }
 
 /**
- * Says in the drawer who else is at its case, and when the case has changed behind it.
+ * Says in the drawer who else is at its case, and when the case has changed behind it; shows it anew where that was
+ * done here and nothing is being written.
  * @param {string} number which the answer is about
  * @param {News} news
+ * @param {boolean} acted
  */
-function company(number, news) {
+function company(number, news, acted) {
   const drawer = byId("drawer");
   const place = byId("looking");
   if (!drawer || !place || drawer.dataset["number"] !== number) return;
@@ -262,6 +271,7 @@ function company(number, news) {
   if (place.textContent === parts.map((part) => part.textContent).join("")) return;
   place.replaceChildren(...parts);
   /** @type {any} */ (window).htmx?.process(place);
+  if (acted && !drawer.querySelector(".doing:not([hidden])")) place.querySelector("a")?.click();
 }
 
 /**

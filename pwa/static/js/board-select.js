@@ -273,6 +273,13 @@ export function selecting({ current }) {
     } else if (!box) show(); // the list was read anew
   });
   byId("bulk-clear")?.addEventListener("click", clear);
+  byId("bulk")?.addEventListener("keydown", (event) => {
+    const field = /** @type {HTMLElement} */ (event.target);
+    if (event.key !== "Enter" || field.tagName !== "INPUT") return;
+    event.preventDefault();
+    const acts = [...(field.closest(".bulk__panel")?.querySelectorAll("button") ?? [])];
+    acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING)?.click(); // its own
+  });
   document.body.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
     if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
@@ -284,7 +291,10 @@ export function selecting({ current }) {
       if (asks) {
         close();
         /** @type {HTMLElement | null} */ (byId("told")?.querySelector("button.button--act"))?.focus();
-      } else if (!document.querySelector("#told .told__no:first-child")) clear();
+      } else if (!document.querySelector("#told .told__no:first-child")) {
+        clear();
+        document.dispatchEvent(new Event("board:acted"));
+      }
       document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers: [], many: true } }));
     }
     show();

@@ -162,6 +162,11 @@ function choose(digit) {
 function escape() {
   const inside = document.activeElement;
   if (selection.cancel() || selection.close()) return;
+  const panel = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#choose[open], #filter[open]"));
+  if (panel) {
+    panel.open = false;
+    return panel.querySelector("summary")?.focus();
+  }
   if (toggle()) drawer().focus();
   else if (inside === byId("q")) byId("q")?.blur();
   else if (!drawer().hidden) closeDrawer();
