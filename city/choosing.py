@@ -72,6 +72,21 @@ def services(s: Session, numbers: Sequence[str]) -> Counter[str]:
     return found
 
 
+def oldest(s: Session, numbers: Sequence[str]) -> str:
+    """The number of the oldest that is not merged, into which the others would go; "" where there is none."""
+    asked = select(Case.number).where(Case.number.in_(numbers), Case.merged_into_id.is_(None))
+    return s.scalar(asked.order_by(Case.opened_at, Case.id).limit(1)) or ""
+
+
+def apart(s: Session, numbers: Sequence[str]) -> float:
+    """How many metres across the ground is on which these cases lie; 0 where at most one has a place."""
+    edges: tuple[Any, ...] = (
+        func.min(Case.lat), func.min(Case.lon), func.max(Case.lat), func.max(Case.lon)
+    )  # fmt: skip
+    south, west, north, east = s.execute(select(*edges).where(Case.number.in_(numbers))).one()
+    return 0.0 if south is None else flat_distance(Point(south, west), Point(north, east))
+
+
 def _case(s: Session, number: str) -> Case:
     case = queries.by_number(s, number)
     if case is None:

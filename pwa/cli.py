@@ -6,6 +6,7 @@ What only one command needs is imported inside it: `cityline run` must be up in 
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,9 +16,11 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from city import boots, cityfile, db, disk, events, logins, people, policies, restoring
 from city.lifecycle import Refused
@@ -45,7 +48,19 @@ def main() -> None:
         sys.exit(1)
 
 
-@click.group()
+class Commands(click.Group):
+    """Commands that say in one line where their database is older than they are, or was never made."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (OperationalError, ProgrammingError) as fault:
+            if not re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):
+                raise
+            raise click.ClickException("The schema is not the newest: cityline migrate.") from fault
+
+
+@click.group(cls=Commands)
 def cli() -> None:
     """Cityline 311."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -187,11 +187,15 @@ def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Respons
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
     names = {service.code: filters.said(service.names) for service in access.here().city.services}
     services = choosing.services(s, numbers)
-    context = {
+    context: dict[str, Any] = {
         "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),
         "services": [(names.get(code, code), many) for code, many in services.most_common()],
-        "into": order.what.get("into", ""), "outcome": filters.outcome(order.what.get("outcome")),
+        "outcome": filters.outcome(order.what.get("outcome")),
     }  # fmt: skip
+    if order.act == "merge":
+        named = order.what.get("into", "")
+        family = [*numbers, named] if named else numbers
+        context |= {"into": named or choosing.oldest(s, numbers), "apart": choosing.apart(s, family)}
     return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
 
 

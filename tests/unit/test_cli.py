@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from factories import Town
-from sqlalchemy import select
+from sqlalchemy import create_engine, select, text
 
 from city import cityfile, kept, sources
 from city.schema import CaseWords
@@ -50,6 +50,20 @@ def shell(town: Town, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     for name in ("var", "database_url", "database_owner_url"):
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(town.settings, name)))
     return CliRunner()
+
+
+@pytest.mark.parametrize("command", [["recount"], ["device", "list"]])
+def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
+    shell: CliRunner, town: Town, command: list[str]
+) -> None:
+    engine = create_engine(town.settings.database_owner_url or town.settings.database_url)
+    with engine.begin() as owner:
+        for name in ("cases", "devices"):
+            owner.execute(text(f"ALTER TABLE {name} RENAME TO {name}_once"))
+    engine.dispose()
+    done = shell.invoke(cli, command)
+    assert done.exit_code == 1
+    assert done.output == "Error: The schema is not the newest: cityline migrate.\n"
 
 
 @pytest.mark.one_database

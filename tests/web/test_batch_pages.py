@@ -158,6 +158,8 @@ def test_fixed_needs_the_reason_why_there_is_no_photo(
 def test_merging_goes_into_the_oldest_or_into_the_one_named(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
+    asked = html_of(post("/dispatch/batch", key="q", act="merge oldest", cases=" ".join(three[:2])))
+    assert f"Merge 2 cases into {three[0]}?" in asked
     page = html_of(post("/dispatch/batch", key="k", act="merge oldest", cases=" ".join(three[:2]), sure="2"))
     assert f"1 case merged into {three[0]}" in page
     page = html_of(post("/dispatch/batch", key="k", act="merge", into=three[0], cases=three[2], sure="1"))
