@@ -35,11 +35,11 @@ A_FOLDER = click.Path(file_okay=False, path_type=Path)
 def recount() -> None:
     """Derives anew, from the facts of every case, what the board reads, and what its search finds."""
     engine = db.connect(read().database_url)
+    click.get_current_context().call_on_close(engine.dispose)
     with db.transaction(engine) as s:
         wrong = kept.recompute(s, at=datetime.now(UTC))
     with db.transaction(engine) as s:
         unfound = search.recompute(s)
-    engine.dispose()
     click.echo(
         f"Counted anew. Cases of which something was kept wrong: {wrong}; found by wrong words: {unfound}"
     )
