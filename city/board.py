@@ -422,6 +422,7 @@ def _typed(column: Any, value: Any) -> Any:
             raise ValueError(value)
         value.encode()  # half of a pair, as JSON may spell one, is no letter: a ValueError too
         return value
-    if type(value) is not int or not -(2**15) <= value < (2**15 if column is Case.rank else 2**63):
+    most = 2**15 if column is Case.rank else 2**63
+    if type(value) is not int or not -most <= value < most:
         raise ValueError(value)
     return _BEGAN + timedelta(microseconds=value) if isinstance(column.type, UtcDateTime) else value

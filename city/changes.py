@@ -31,6 +31,7 @@ MOVES_LISTS = (
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")
+# Moves after which the same crew has the case, or nobody still, and those after which nobody has it.
 KEEPS_THE_JOB = ("accept", "start", "wait", "resume")
 ENDS_THE_JOB = ("unassign", "make safe", "needs parts", "close", "merge", "cancel")
 

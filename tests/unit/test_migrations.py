@@ -32,6 +32,25 @@ def old(unmigrated: Any) -> str:
     return str(unmigrated.owner_url or unmigrated.url)
 
 
+# The department and the kind of problem that cases of an older version need.
+A_SERVICE = (
+    "INSERT INTO departments (code, names, time_zone) VALUES ('works', '{}', 'UTC')",
+    'INSERT INTO services (code, "group", names, chips, is_default, position, department_code, '
+    "promise_days, questions, precision_m, private, urgent) VALUES "
+    "('light', 'light', '{}', '{}', true, 1, 'works', 3, '[]', 0, false, false)",
+)
+
+
+def at_version(url: str, version: str, *lines: str) -> Engine:
+    """A database as that migration left it, with these statements done in it."""
+    db.migrate(url, to=version)
+    engine = db.connect(url)
+    with engine.begin() as connection:
+        for line in lines:
+            connection.exec_driver_sql(line)
+    return engine
+
+
 def test_the_migrated_database_is_the_schema(engine: Engine) -> None:
     with engine.connect() as connection:
         assert differences(connection) == []
@@ -51,18 +70,16 @@ def test_the_guards_of_the_log_are_there_after_every_migration(engine: Engine) -
 
 
 def test_what_an_older_version_kept_is_there_after_the_migrations(old: str) -> None:
-    db.migrate(old, to="0004")
-    engine = db.connect(old)
-    with engine.begin() as connection:
-        for line in (
-            "INSERT INTO persons (id, email, name, lang) VALUES (1, 'l@x.test', 'Luis', 'en')",
-            "INSERT INTO devices (id, person_id, token_hash, enrolled_at, seen_at) "
-            "VALUES ('d', 1, 'h', '2026-05-01', '2026-05-01')",
-            "INSERT INTO operations (id, device_id, person_id, n, t, case_ref, body_hash, result, raw, "
-            "received_at) VALUES ('o', 'd', 1, 1, '', '', 'b', '{\"result\": \"quarantined\"}', '{}', "
-            "'2026-05-01')",
-        ):
-            connection.execute(text(line))
+    engine = at_version(
+        old,
+        "0004",
+        "INSERT INTO persons (id, email, name, lang) VALUES (1, 'l@x.test', 'Luis', 'en')",
+        "INSERT INTO devices (id, person_id, token_hash, enrolled_at, seen_at) "
+        "VALUES ('d', 1, 'h', '2026-05-01', '2026-05-01')",
+        "INSERT INTO operations (id, device_id, person_id, n, t, case_ref, body_hash, result, raw, "
+        "received_at) VALUES ('o', 'd', 1, 1, '', '', 'b', '{\"result\": \"quarantined\"}', '{}', "
+        "'2026-05-01')",
+    )
     db.migrate(old)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT code, review, device_id FROM operations")).all() == [
@@ -72,16 +89,14 @@ def test_what_an_older_version_kept_is_there_after_the_migrations(old: str) -> N
 
 
 def test_the_ground_of_an_older_version_keeps_its_rows_and_their_indexes(old: str) -> None:
-    db.migrate(old, to="0016")
-    engine = db.connect(old)
-    with engine.begin() as connection:
-        for line in (
-            "INSERT INTO streets (id, name, norm, line, kind, source_id, left_from, left_to) "
-            "VALUES (4, 'Elm St', 'elm street', '[[0, 1], [0, 2]]', 'street', 'k', 1, 9)",
-            "INSERT INTO addresses (id, label, norm, lat, lon, cell) VALUES (5, '1 Elm St', 'x', 1, 2, 'c')",
-            "INSERT INTO crossings (id, label, norm, lat, lon) VALUES (6, 'Elm St & Oak Ave', 'x', 3, 4)",
-        ):
-            connection.execute(text(line))
+    engine = at_version(
+        old,
+        "0016",
+        "INSERT INTO streets (id, name, norm, line, kind, source_id, left_from, left_to) "
+        "VALUES (4, 'Elm St', 'elm street', '[[0, 1], [0, 2]]', 'street', 'k', 1, 9)",
+        "INSERT INTO addresses (id, label, norm, lat, lon, cell) VALUES (5, '1 Elm St', 'x', 1, 2, 'c')",
+        "INSERT INTO crossings (id, label, norm, lat, lon) VALUES (6, 'Elm St & Oak Ave', 'x', 3, 4)",
+    )
     db.migrate(old)
     with engine.connect() as connection:
         street = connection.execute(text("SELECT name, source_id, left_to FROM streets WHERE id = 4")).one()
@@ -94,18 +109,14 @@ def test_the_ground_of_an_older_version_keeps_its_rows_and_their_indexes(old: st
 
 
 def test_the_cases_of_an_older_version_are_counted(old: str) -> None:
-    db.migrate(old, to="0018")
-    engine = db.connect(old)
+    engine = at_version(
+        old,
+        "0018",
+        *A_SERVICE,
+        "INSERT INTO crews (id, name) VALUES (4, 'Lights')",
+        f"INSERT INTO areas (id, kind, name, geometry) VALUES (5, 'area', 'West', '{json.dumps(WEST)}')",
+    )
     with engine.begin() as connection:
-        for line in (
-            "INSERT INTO departments (code, names, time_zone) VALUES ('works', '{}', 'UTC')",
-            'INSERT INTO services (code, "group", names, chips, is_default, position, department_code, '
-            "promise_days, questions, precision_m, private, urgent) VALUES "
-            "('light', 'light', '{}', '{}', true, 1, 'works', 3, '[]', 0, false, false)",
-            "INSERT INTO crews (id, name) VALUES (4, 'Lights')",
-            f"INSERT INTO areas (id, kind, name, geometry) VALUES (5, 'area', 'West', '{json.dumps(WEST)}')",
-        ):
-            connection.exec_driver_sql(line)
         for id_, state, lat, lon in (
             (1, "new", 39.6, -71.2), (2, "assigned", 39.6, -70), (3, "waiting", None, None),
             (4, "closed", 39.6, -71.2),
@@ -144,47 +155,42 @@ def test_the_letters_of_an_older_version_know_which_closing_they_told(old: str) 
     """So that nobody is told of it again, and fourteen days count from the letter."""
     day = "'2026-05-01 00:00:00.000000'"
     told = f"'system', {day}, 'live'"
-    db.migrate(old, to="0018")
-    engine = db.connect(old)
-    with engine.begin() as connection:
-        for line in (
-            "INSERT INTO departments (code, names, time_zone) VALUES ('works', '{}', 'UTC')",
-            'INSERT INTO services (code, "group", names, chips, is_default, position, department_code, '
-            "promise_days, questions, precision_m, private, urgent) VALUES "
-            "('light', 'light', '{}', '{}', true, 1, 'works', 3, '[]', 0, false, false)",
-            *(
-                "INSERT INTO cases (id, number, service_code, state, cycle, version, place_source, address, "
-                "urgent, origin, opened_at, clock_from, promise_days, due_at, risk_at, follow_on) VALUES "
-                f"({id_}, '26-{id_}', 'light', '{state}', 2, 1, 'pin', '', false, 'live', {day}, {day}, 3, "
-                f"{day}, {day}, false)"
-                for id_, state in ((1, "closed"), (2, "merged"))
-            ),
-            *(
-                "INSERT INTO closures (id, case_id, cycle, outcome, words, done_at, closed_at) "
-                f"VALUES ({6 + cycle}, 1, {cycle}, 'fixed', '', {day}, {day})"
-                for cycle in (1, 2)
-            ),
-            "INSERT INTO reports (id, number, case_id, key, service_code, channel, lang, words, answers, "
-            "place_source, address, danger, taken_at, origin) VALUES "
-            f"(3, '26-1-A', 1, 'k', 'light', 'web', 'en', '', '{{}}', 'pin', '', false, {day}, 'live')",
-            "INSERT INTO subscriptions (id, report_id, email, lang, asked_at) "
-            f"VALUES (4, 3, 'ana@x.test', 'en', {day})",
-            *(
-                "INSERT INTO events (seq, subject, n, kind, actor, at, origin, facts, photos, prev, hash) "
-                f"VALUES ({seq}, '{subject}', {seq}, '{kind}', {told}, '{json.dumps(facts)}', '[]', '', '')"
-                for seq, subject, kind, facts in (
-                    (1, "case:1", "close", {"cycle": 1}),
-                    (2, "case:2", "merge", {"into": "26-1", "closed": True}),
-                    (3, "case:1", "reopen", {"cycle": 2}),
-                )
-            ),
-            *(
-                "INSERT INTO messages (id, event_seq, subscription_id, kind, tries) "
-                f"VALUES ({seq}, {seq}, 4, '{kind}', 1)"
-                for seq, kind in ((1, "closed"), (2, "closed"), (3, "reopened"))
-            ),
-        ):
-            connection.exec_driver_sql(line)
+    engine = at_version(
+        old,
+        "0018",
+        *A_SERVICE,
+        *(
+            "INSERT INTO cases (id, number, service_code, state, cycle, version, place_source, address, "
+            "urgent, origin, opened_at, clock_from, promise_days, due_at, risk_at, follow_on) VALUES "
+            f"({id_}, '26-{id_}', 'light', '{state}', 2, 1, 'pin', '', false, 'live', {day}, {day}, 3, "
+            f"{day}, {day}, false)"
+            for id_, state in ((1, "closed"), (2, "merged"))
+        ),
+        *(
+            "INSERT INTO closures (id, case_id, cycle, outcome, words, done_at, closed_at) "
+            f"VALUES ({6 + cycle}, 1, {cycle}, 'fixed', '', {day}, {day})"
+            for cycle in (1, 2)
+        ),
+        "INSERT INTO reports (id, number, case_id, key, service_code, channel, lang, words, answers, "
+        "place_source, address, danger, taken_at, origin) VALUES "
+        f"(3, '26-1-A', 1, 'k', 'light', 'web', 'en', '', '{{}}', 'pin', '', false, {day}, 'live')",
+        "INSERT INTO subscriptions (id, report_id, email, lang, asked_at) "
+        f"VALUES (4, 3, 'ana@x.test', 'en', {day})",
+        *(
+            "INSERT INTO events (seq, subject, n, kind, actor, at, origin, facts, photos, prev, hash) "
+            f"VALUES ({seq}, '{subject}', {seq}, '{kind}', {told}, '{json.dumps(facts)}', '[]', '', '')"
+            for seq, subject, kind, facts in (
+                (1, "case:1", "close", {"cycle": 1}),
+                (2, "case:2", "merge", {"into": "26-1", "closed": True}),
+                (3, "case:1", "reopen", {"cycle": 2}),
+            )
+        ),
+        *(
+            "INSERT INTO messages (id, event_seq, subscription_id, kind, tries) "
+            f"VALUES ({seq}, {seq}, 4, '{kind}', 1)"
+            for seq, kind in ((1, "closed"), (2, "closed"), (3, "reopened"))
+        ),
+    )
     db.migrate(old)
     with engine.connect() as connection:
         found = connection.execute(text("SELECT id, closure_id FROM messages ORDER BY id")).all()
@@ -202,41 +208,35 @@ FOUND = [
 def test_the_cases_of_an_older_version_are_found_by_what_was_told(old: str) -> None:
     """By words, streets, poles, people and the numbers of another system; by migrations of their own."""
     day = "'2026-05-01 00:00:00.000000'"
-    db.migrate(old, to="0027")
-    engine = db.connect(old)
-    with engine.begin() as connection:
-        for line in (
-            "INSERT INTO departments (code, names, time_zone) VALUES ('works', '{}', 'UTC')",
-            'INSERT INTO services (code, "group", names, chips, is_default, position, department_code, '
-            "promise_days, questions, precision_m, private, urgent) VALUES "
-            "('light', 'light', '{}', '{}', true, 1, 'works', 3, '[]', 0, false, false)",
-            "INSERT INTO assets (id, kind, number, owner, lat, lon, cell, address) "
-            "VALUES (5, 'pole', 'L-0042', '', 1, 2, 'c', '')",
-            *(
-                "INSERT INTO cases (id, number, service_code, state, cycle, version, place_source, address, "
-                "asset_id, urgent, origin, opened_at, clock_from, promise_days, due_at, risk_at, follow_on, "
-                f"rank) VALUES ({id_}, '26-00000{id_}', 'light', '{state}', 1, 1, 'pin', '{address}', "
-                f"{asset}, false, 'live', {day}, {day}, 3, {day}, {day}, false, {rank})"
-                for id_, state, address, asset, rank in (
-                    (1, "new", "12 Elm St", 5, 2),
-                    (2, "closed", "3 Main St.", "NULL", 4),
-                    (3, "undone", "", "NULL", 4),
-                )
-            ),
-            *(
-                "INSERT INTO reports (id, number, case_id, key, service_code, channel, lang, words, answers, "
-                "place_source, address, danger, taken_at, origin) VALUES "
-                f"({id_}, '26-00000{id_}-A', {id_}, 'k{id_}', 'light', 'web', 'en', '{words}', '{{}}', "
-                f"'pin', '', false, {day}, 'live')"
-                for id_, words in ((1, "La farola de José"), (2, "Flickers"), (3, "Taken back"))
-            ),
-            "INSERT INTO subscriptions (id, report_id, email, lang, asked_at) "
-            f"VALUES (4, 1, 'ana@x.test', 'en', {day})",
-            f"INSERT INTO import_runs (id, source, began_at, counts) VALUES (1, 'old', {day}, '{{}}')",
-            "INSERT INTO imported (source, ref, run_id, case_id, digest) "
-            "VALUES ('old', '101000777', 1, 2, '')",
-        ):
-            connection.exec_driver_sql(line)
+    engine = at_version(
+        old,
+        "0027",
+        *A_SERVICE,
+        "INSERT INTO assets (id, kind, number, owner, lat, lon, cell, address) "
+        "VALUES (5, 'pole', 'L-0042', '', 1, 2, 'c', '')",
+        *(
+            "INSERT INTO cases (id, number, service_code, state, cycle, version, place_source, address, "
+            "asset_id, urgent, origin, opened_at, clock_from, promise_days, due_at, risk_at, follow_on, "
+            f"rank) VALUES ({id_}, '26-00000{id_}', 'light', '{state}', 1, 1, 'pin', '{address}', "
+            f"{asset}, false, 'live', {day}, {day}, 3, {day}, {day}, false, {rank})"
+            for id_, state, address, asset, rank in (
+                (1, "new", "12 Elm St", 5, 2),
+                (2, "closed", "3 Main St.", "NULL", 4),
+                (3, "undone", "", "NULL", 4),
+            )
+        ),
+        *(
+            "INSERT INTO reports (id, number, case_id, key, service_code, channel, lang, words, answers, "
+            "place_source, address, danger, taken_at, origin) VALUES "
+            f"({id_}, '26-00000{id_}-A', {id_}, 'k{id_}', 'light', 'web', 'en', '{words}', '{{}}', "
+            f"'pin', '', false, {day}, 'live')"
+            for id_, words in ((1, "La farola de José"), (2, "Flickers"), (3, "Taken back"))
+        ),
+        "INSERT INTO subscriptions (id, report_id, email, lang, asked_at) "
+        f"VALUES (4, 1, 'ana@x.test', 'en', {day})",
+        f"INSERT INTO import_runs (id, source, began_at, counts) VALUES (1, 'old', {day}, '{{}}')",
+        "INSERT INTO imported (source, ref, run_id, case_id, digest) VALUES ('old', '101000777', 1, 2, '')",
+    )
     db.migrate(old)
     with db.reading(engine) as s:
         for typed, numbers in FOUND:

@@ -42,7 +42,7 @@ export function follow(selection) {
   let many = false;
   /** @type {Set<string>} what came into the view and has no row */
   const fresh = new Set();
-  /** Whether somebody has just changed many cases here. */
+  /** Whether many cases were changed here since the last question. */
   let acted = false;
   /** The case that the last question named as open. */
   let open = "";
@@ -60,6 +60,8 @@ export function follow(selection) {
   async function ask() {
     if (asking) return next(SOON);
     asking = true;
+    const own = acted;
+    acted = false;
     const stop = new AbortController();
     const patience = setTimeout(() => stop.abort(), PATIENCE);
     try {
@@ -70,7 +72,7 @@ export function follow(selection) {
       const answer = await fetch(url, { redirect: "manual", signal: stop.signal, cache: "no-store" });
       if (answer.type === "opaqueredirect" || answer.status === 401) return end("out");
       if (!answer.ok) throw new Error(String(answer.status));
-      heard(/** @type {News} */ (await answer.json()));
+      heard(/** @type {News} */ (await answer.json()), own);
     } catch {
       failed += 1;
       say();
@@ -82,17 +84,16 @@ export function follow(selection) {
     }
   }
 
-  /** @param {News} news */
-  function heard(news) {
+  /** @param {News} news @param {boolean} own whether it was asked because somebody acted here */
+  function heard(news, own) {
     failed = 0;
     heardAt = Date.now();
     heardClock = news.at ?? heardClock;
     if (news.reset || !news.rev) return end("reset");
     const asOf = byId("as-of");
     if (asOf && news.at) asOf.textContent = (words["as_of"] ?? "").replace("#", news.at);
-    company(open, news, acted);
+    company(open, news, own);
     if (news.rev === since) return say();
-    acted = false;
     since = news.rev;
     many ||= news.many === true;
     const rows = drawn(news.rows ?? "");
@@ -253,9 +254,9 @@ export function follow(selection) {
  * done here and nothing is being written.
  * @param {string} number which the answer is about
  * @param {News} news
- * @param {boolean} acted
+ * @param {boolean} own
  */
-function company(number, news, acted) {
+function company(number, news, own) {
   const drawer = byId("drawer");
   const place = byId("looking");
   if (!drawer || !place || drawer.dataset["number"] !== number) return;
@@ -271,7 +272,7 @@ function company(number, news, acted) {
   if (place.textContent === parts.map((part) => part.textContent).join("")) return;
   place.replaceChildren(...parts);
   /** @type {any} */ (window).htmx?.process(place);
-  if (acted && !drawer.querySelector(".doing:not([hidden])")) place.querySelector("a")?.click();
+  if (own && !drawer.querySelector(".doing:not([hidden])")) place.querySelector("a")?.click();
 }
 
 /**
