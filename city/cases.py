@@ -908,9 +908,10 @@ def _take_over(s: Session, root: Case, crew_id: int, *, by: Actor, at: datetime,
 
 
 def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
-    """Its clock starts at the first Report, and danger hurries it, those of merged cases included; so up to
-    the root. What is separated takes both along."""
+    """Its clock starts at the first Report, danger hurries it, and it is found by all that was told, those of
+    merged cases included; so up to the root. What is separated takes all of it along."""
     while case is not None:
+        search.note(s, case.id)
         family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
         merged = s.execute(family).all()
         case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])

@@ -28,6 +28,7 @@ class Row(NamedTuple):
     standing: str  # as the counts have it, so that nothing contradicts them
     urgent: bool
     raised: bool
+    cycle: int  # beyond the first it was reopened
     address: str
     lat: float | None
     lon: float | None
@@ -100,9 +101,9 @@ def _shown() -> Select[Any]:
     return (
         select(
             Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
-            Case.raised, Case.address, Case.lat, Case.lon, Asset.number, Crew.name, last.scalar_subquery(),
-            why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at, Case.outcome,
-            told.scalar_subquery(), twin.number, CaseTag.tag,
+            Case.raised, Case.cycle, Case.address, Case.lat, Case.lon, Asset.number, Crew.name,
+            last.scalar_subquery(), why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at,
+            Case.outcome, told.scalar_subquery(), twin.number, CaseTag.tag,
         )
         .join(Service, Service.code == Case.service_code)
         .outerjoin(Asset, Asset.id == Case.asset_id)

@@ -105,9 +105,9 @@ def forget(s: Session, case_id: int) -> None:
 
 def write(s: Session) -> None:
     """Brings the rows of all cases that were noted up to date."""
-    noted = sorted(s.info.pop("to_find", ()))
-    moved = sorted(s.info.pop("to_stand", set()).difference(noted))
     s.flush()
+    noted = _with_roots(s, sorted(s.info.pop("to_find", ())))
+    moved = sorted(s.info.pop("to_stand", set()).difference(noted))
     for start in range(0, len(moved), AT_ONCE):
         s.connection().execute(_STAND, {"ids": moved[start : start + AT_ONCE]})
     for start in range(0, len(noted), AT_ONCE):
@@ -124,6 +124,20 @@ def recompute(s: Session) -> int:
         wrong += _write(s, part)
         last = part[-1]
     return wrong
+
+
+def _with_roots(s: Session, case_ids: Sequence[int]) -> list[int]:
+    """These cases and all that they lie merged into, ascending."""
+    found = set(case_ids)
+    for start in range(0, len(case_ids), AT_ONCE):
+        merged = Case.merged_into_id.is_not(None)
+        into = select(Case.merged_into_id.label("id")).where(
+            Case.id.in_(case_ids[start : start + AT_ONCE]), merged
+        )
+        above = into.cte("above", recursive=True)
+        further = select(Case.merged_into_id).join(above, above.c.id == Case.id).where(merged)
+        found.update(s.scalars(select(above.union(further).c.id)))
+    return sorted(found)
 
 
 def _write(s: Session, case_ids: Sequence[int]) -> int:
@@ -143,23 +157,26 @@ def _write(s: Session, case_ids: Sequence[int]) -> int:
 def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The rows of these cases; without those that an import's undoing took back.
 
-    What somebody looks for most comes first: of more than MOST_BYTES the last words are not found.
+    A case is found by all that was told of it, what lies merged into it included, after its own. What
+    somebody looks for most comes first: of more than MOST_BYTES the last words are not found.
     """
-    cases = select(Case.id, Case.number, Case.state, Case.address, Asset.number)
-    cases = cases.outerjoin(Asset, Asset.id == Case.asset_id).where(Case.id.in_(case_ids))
-    told = select(Report.case_id, Report.number, Report.address, Report.words)
-    told = told.where(Report.case_id.in_(case_ids)).order_by(Report.id)
-    people = select(Report.case_id, Subscription.email).join(Report, Report.id == Subscription.report_id)
-    people = people.where(Report.case_id.in_(case_ids)).order_by(Subscription.id)
-    called = select(Imported.case_id, Imported.ref).where(Imported.case_id.in_(case_ids))
-    found, words = {}, {}
-    for case_id, number, state, address, asset in s.execute(cases):
-        words[case_id] = dict.fromkeys((*_number(number), *_place(address), *_number(asset or "")))
-        found[case_id] = {
-            "case_id": case_id, "open": state in OPEN, "words": "", "street": _street(address)
-        }  # fmt: skip
-        if state == UNDONE:
-            del found[case_id]
+    family = _family(case_ids)
+    of, own_first = family.c.of, (family.c.of != family.c.id, family.c.id)
+    cases = select(of, Case.id, Case.number, Case.state, Case.address, Asset.number)
+    cases = cases.join(family, family.c.id == Case.id).outerjoin(Asset, Asset.id == Case.asset_id)
+    told = select(of, Report.number, Report.address, Report.words)
+    told = told.join(family, family.c.id == Report.case_id).order_by(*own_first, Report.id)
+    people = select(of, Subscription.email).join(Report, Report.id == Subscription.report_id)
+    people = people.join(family, family.c.id == Report.case_id).order_by(*own_first, Subscription.id)
+    called = select(of, Imported.ref).join(family, family.c.id == Imported.case_id)
+    found: dict[int, dict[str, Any]] = {}
+    words: dict[int, dict[str, None]] = {case_id: {} for case_id in case_ids}
+    for case_id, member, number, state, address, asset in s.execute(cases.order_by(*own_first)):
+        words[case_id] |= dict.fromkeys((*_number(number), *_place(address), *_number(asset or "")))
+        if member == case_id and state != UNDONE:
+            found[case_id] = {
+                "case_id": case_id, "open": state in OPEN, "words": "", "street": _street(address)
+            }  # fmt: skip
     reported = s.execute(told).all()
     for case_id, number, _address, _said in reported:
         words[case_id] |= dict.fromkeys(folded(number))
@@ -172,6 +189,14 @@ def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     for case_id, row in found.items():
         row["words"] = _capped(" ".join(words[case_id]))
     return found
+
+
+def _family(case_ids: Sequence[int]) -> Any:
+    """These cases and all that lie merged into them, each as `id` with the one `of` which it is."""
+    itself = select(Case.id.label("of"), Case.id.label("id")).where(Case.id.in_(case_ids))
+    family = itself.cte("family", recursive=True)
+    merged = select(family.c.of, Case.id).join(family, family.c.id == Case.merged_into_id)
+    return family.union_all(merged.where(Case.state != UNDONE))
 
 
 def _capped(words: str) -> str:

@@ -26,7 +26,7 @@ from city import (
 from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
-from city.lifecycle import ACTS, Refused, possible
+from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.routing import Route
 from city.schema import Case, Crew, Event, Photo, Report
 from pwa import access, conflicts, errors, forms
@@ -357,11 +357,15 @@ def _drawer(
     others = [twin.number for twin in (*merged, root) if twin is not found]
     whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
+    moves = [
+        move for move in possible(found.state, g.actor.roles) if (move, found.state) != ("merge", MERGED)
+    ]
+    acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]
     return Drawer(
         case=found,
         standing=promises.standing(found, access.now()),
-        moves=possible(found.state, g.actor.roles),
-        acts=[act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)],
+        moves=moves,
+        acts=acts,
         near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],
         apart=[twin for twin in whole if twin.id in apart],
         merged=merged,
@@ -370,7 +374,7 @@ def _drawer(
         names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
-        doing=doing if doing in FORMS else "",
+        doing=doing if doing in FORMS and doing in (*moves, *acts) else "",
         said=said,
         fault=_fault(fault),
         merging=merging if crews else "",

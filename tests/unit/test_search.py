@@ -101,6 +101,33 @@ def test_a_case_of_which_more_was_told_than_an_index_takes_goes_on_and_is_found(
         assert found(scene, f"w089x094{letters * 32}") == []
 
 
+def test_what_was_told_of_a_merged_case_finds_the_one_that_goes_on(town: Town) -> None:
+    with town.at_work() as scene:
+        told = [scene.report(words=words) for words in ("alpha", "bravo", CANARY)]
+        first, second, third = (report.case.number for report in told)
+        dispatcher = scene.actor("dispatcher")
+        for one, other in ((2, 1), (1, 0)):
+            cases.merge(scene.s, told[one].case, told[other].case, by=dispatcher, at=town.now)
+    with town.at_work() as scene:
+        reports.subscribe(scene.s, scene.case(third).reports[0], "ana@mail.test", lang="en", at=town.now)
+    with town.looking() as scene:
+        assert found(scene, f"alpha bravo {CANARY}") == found(scene, "ana@mail.test") == [first]
+        assert found(scene, third) == [first]
+        assert found(scene, CANARY, live=False) == [second, third]
+    with town.at_work() as scene:
+        store = FolderStore(town.settings.var / "photos")
+        report = scene.case(third).reports[0]
+        reports.erase(scene.s, report, store, town.settings.var, by=dispatcher, at=town.now)
+    with town.looking() as scene:
+        assert kept(scene, CANARY) == []
+        assert [w for w in scene.s.scalars(select(CaseWords.words)) if "ana" in w] == []
+    with town.at_work() as scene:
+        cases.unmerge(scene.s, scene.case(second), by=dispatcher, at=town.now)
+    with town.looking() as scene:
+        assert (found(scene, "alpha"), found(scene, "bravo")) == ([first], [second])
+        assert found(scene, third) == [second]
+
+
 def test_an_ended_case_is_found_among_the_ended_and_again_when_it_lives(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.report(words="flicker").case.number

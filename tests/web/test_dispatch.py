@@ -323,6 +323,35 @@ class TestWhatSomebodyMustLookAt:
 
 
 class TestTheVerbs:
+    def test_what_is_wrong_with_a_form_stands_in_it(
+        self, board: FlaskClient, post: Callable[..., TestResponse], lamp: str
+    ) -> None:
+        page = html_of(post(f"/dispatch/cases/{lamp}/closure", fragment=True, outcome="fixed"))
+        assert page.count('id="errors"') == 1
+        assert page.index('id="do-close"') < page.index('id="errors"') < page.index('id="f-close"')
+
+    def test_where_the_form_is_gone_it_stands_above_the_case(
+        self, board: FlaskClient, post: Callable[..., TestResponse], lamp: str, town: Town
+    ) -> None:
+        with town.at_work() as scene:
+            case = scene.case(lamp)
+            cases.cancel(scene.s, case, CANCEL_REASONS[0], by=scene.actor("dispatcher"), at=town.now)
+        page = html_of(post(f"/dispatch/cases/{lamp}/closure", fragment=True, outcome="fixed"))
+        assert page.count('id="errors"') == 1
+        assert 'id="do-close"' not in page
+
+    def test_a_reopened_case_says_so_in_its_row_and_its_drawer(
+        self, board: FlaskClient, post: Callable[..., TestResponse], lamp: str
+    ) -> None:
+        said = []
+        for _cycle in range(2):
+            close = {"outcome": "fixed", "no_photo": NO_PHOTO[0]}
+            assert post(f"/dispatch/cases/{lamp}/closure", **close).status_code == 303
+            assert post(f"/dispatch/cases/{lamp}/reopening").status_code == 303
+            said.append(html_of(board.get(f"/dispatch/cases/{lamp}")))
+        assert [page.count(">Reopened<") for page in said] == [2, 0]
+        assert said[1].count(">Reopened 2 times<") == 2
+
     def test_assigning_answers_with_drawer_row_and_counts(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
     ) -> None:
