@@ -1,7 +1,7 @@
 """The knowledge base: articles with a spoken script, per language, kept true by a department.
 
 Every change is a new version and a line of the log, which commits to the words by their hash. Finding an
-answer by what somebody types is not here.
+answer by what somebody types is in finding.py, which hears of every change here.
 """
 
 import hashlib
@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events
+from city import events, finding, inserts
 from city.events import Actor
 from city.lifecycle import Refused, may
-from city.schema import Answer, AnswerText, Department, Service, Topic
+from city.schema import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
 
 PUBLISHED, RETIRED = "published", "retired"
+RESERVED = ("edit",)  # below /answers: the editor's own address
 MAX_TITLE, MAX_BODY, MAX_SCRIPT = 200, 20_000, 2_000
 
 
@@ -51,7 +52,7 @@ def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, ori
     `unknown_service`, `unknown_value` (lang), `empty_text`, `words_too_long`.
     """
     may("answer", by.roles)
-    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 80:
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 80 or slug in RESERVED:
         raise Refused("bad_slug", slug=slug)
     _check(s, draft)
     answer = Answer(slug=slug, state=PUBLISHED, version=1)
@@ -94,8 +95,22 @@ def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
     if answer.state == RETIRED:
         return False
     answer.state = RETIRED
+    finding.write(s, answer.id, {})
     events.record(s, events.of_answer(answer.id), "retire", by=by, at=at, facts={"slug": answer.slug})
     return True
+
+
+def vote(s: Session, answer: Answer, version: int, *, helpful: bool) -> None:
+    """Counts whether a version helped somebody. That a browser says so once is the caller's to see."""
+    row = {"answer_id": answer.id, "version": version, "helpful": int(helpful), "unhelpful": int(not helpful)}
+    inserts.put(s, AnswerVotes, [row], sums=True)
+
+
+def votes(s: Session) -> dict[tuple[int, int], tuple[int, int]]:
+    """How many were helped and how many were not, by the answer's id and version."""
+    return {
+        (row.answer_id, row.version): (row.helpful, row.unhelpful) for row in s.scalars(select(AnswerVotes))
+    }
 
 
 def by_slug(s: Session, slug: str) -> Answer | None:
@@ -116,6 +131,87 @@ def texts(s: Session, answer: Answer, version: int | None = None) -> dict[str, T
         .order_by(AnswerText.lang)
     )
     return {row.lang: Text(row.title, row.body, row.script) for row in rows}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """An answer as lists show it: its title in the language that was asked for, or else in its first."""
+
+    answer: Answer
+    title: str
+    lang: str
+
+
+def topics(s: Session) -> list[tuple[Topic, int]]:
+    """The topics that have published answers, with how many, by code."""
+    rows = s.execute(
+        select(Topic, func.count())
+        .join(Answer, Answer.topic_code == Topic.code)
+        .where(Answer.state == PUBLISHED)
+        .group_by(Topic.code)
+        .order_by(Topic.code)
+    )
+    return [(topic, count) for topic, count in rows]
+
+
+def headings(
+    s: Session, lang: str, *, topic: str = "", department: str = "", retired: bool = False, limit: int
+) -> tuple[list[Heading], int]:
+    """The first answers of a topic or department, those due soonest first, and how many there are.
+
+    Published ones, or those that are retired.
+    """
+    wanted = select(Answer.id, func.count().over()).where(Answer.state == (RETIRED if retired else PUBLISHED))
+    if topic:
+        wanted = wanted.where(Answer.topic_code == topic)
+    if department:
+        wanted = wanted.where(Answer.department_code == department)
+    first = s.execute(wanted.order_by(Answer.review_on, Answer.slug).limit(limit)).all()
+    rows = s.execute(
+        select(Answer, AnswerText.lang, AnswerText.title)
+        .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
+        .where(Answer.id.in_([row[0] for row in first]))
+        .order_by(Answer.review_on, Answer.slug, AnswerText.lang)
+    )
+    found: dict[int, Heading] = {}
+    for answer, text_lang, title in rows:
+        if answer.id not in found or text_lang == lang:
+            found[answer.id] = Heading(answer, title, text_lang)
+    return list(found.values()), first[0][1] if first else 0
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version: what it said by language, who made it and when. `kind`: publish, revise or retire."""
+
+    number: int
+    kind: str
+    actor: str
+    at: datetime
+    texts: Mapping[str, Text]
+    review_on: str = ""
+
+
+def history(s: Session, answer: Answer) -> list[Version]:
+    """Everything that was done to an answer, oldest first. A retirement says nothing new."""
+    told: dict[int, dict[str, Text]] = {}
+    for row in s.scalars(select(AnswerText).where(AnswerText.answer_id == answer.id)):
+        told.setdefault(row.version, {})[row.lang] = Text(row.title, row.body, row.script)
+    found: list[Version] = []
+    for line, _words in events.of(s, events.of_answer(answer.id)):
+        number = line.facts.get("version", found[-1].number if found else 0)
+        words = told.get(number, {}) if line.kind != "retire" else {}
+        found.append(Version(number, line.kind, line.actor, line.at, words, line.facts.get("review_on", "")))
+    return found
+
+
+def checked_at(s: Session, answer: Answer) -> datetime | None:
+    """When somebody last made this what the city says."""
+    return s.scalar(
+        select(func.max(Event.at)).where(
+            Event.subject == events.of_answer(answer.id), Event.kind.in_(("publish", "revise"))
+        )
+    )
 
 
 def digest(text: Text) -> str:
@@ -159,6 +255,7 @@ def _keep(s: Session, answer: Answer, draft: Draft, kind: str, by: Actor, at: da
         AnswerText(answer_id=answer.id, version=answer.version, lang=lang, **vars(text))
         for lang, text in said.items()
     )
+    finding.write(s, answer.id, {lang: (text.title, text.script, text.body) for lang, text in said.items()})
     facts = {
         "slug": answer.slug, "version": answer.version, "department": draft.department, "topic": draft.topic,
         "services": list(draft.services), "review_on": draft.review_on.isoformat(),

@@ -782,6 +782,43 @@ class AnswerText(Base):
     script: Mapped[str]  # what a call-taker reads aloud
 
 
+class AnswerWords(Base):
+    """What an Answer is found by in one language: finding.py writes it, and the indexes follow."""
+
+    __tablename__ = "answer_words"
+    __table_args__ = (UniqueConstraint("answer_id", "lang"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"))
+    lang: Mapped[str] = mapped_column(String(10))
+    stems: Mapped[str]  # each once, with the mark of the best place where it stands
+    words: Mapped[str]  # the same as they are written, each once: what a misspelt word is compared with
+
+
+class AnswerVotes(Base):
+    """How many browsers found a version of an Answer helpful, and how many did not. No browser is known."""
+
+    __tablename__ = "answer_votes"
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    helpful: Mapped[int] = mapped_column(default=0)
+    unhelpful: Mapped[int] = mapped_column(default=0)
+
+
+class Unanswered(Base):
+    """A question that nothing was found for, or nothing helpful. Nobody's: only how often it was asked."""
+
+    __tablename__ = "unanswered"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    key: Mapped[str] = mapped_column(String(300), unique=True)  # what makes two questions one
+    lang: Mapped[str] = mapped_column(String(10))
+    words: Mapped[str] = mapped_column(String(120))  # as first typed, without numbers and addresses
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))  # which did not help
+    asked: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    settled_at: Mapped[datetime | None]  # an owner has seen to it; asked again, it is open again
+
+
 class Contact(Base):
     """One conversation with the city. Its words, if any, stand with its line of the log."""
 

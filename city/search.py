@@ -6,7 +6,6 @@ beginning of a longer one is said in terms().
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -28,11 +27,11 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session, aliased
 
 from city import inserts, streets
+from city.folding import LONGEST, folded
 from city.lifecycle import OPEN, UNDONE
 from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
 
 MOST_TERMS = 8  # of what somebody types
-LONGEST = 40  # letters of a word; what follows them tells nothing apart
 AT_ONCE = 500  # cases in one statement
 # Bytes of the different words of one case: a long novel has not more. PostgreSQL's index takes a megabyte.
 MOST_BYTES = 200_000
@@ -53,14 +52,6 @@ def terms(typed: str) -> tuple[Term, ...]:
     """What somebody looks for: every word must stand in a case. Nothing but signs is no term at all."""
     found = dict.fromkeys(folded(typed))
     return tuple(Term(word, _may_begin(word)) for word in list(found)[:MOST_TERMS])
-
-
-def folded(told: str) -> Iterator[str]:
-    """The words of a text without case, accents and signs, in any script. No stems: "Elms" is not "Elm"."""
-    plain = unicodedata.normalize("NFKD", told.casefold())
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    for word in re.findall(r"[^\W_]+", plain.replace("'", "").replace("’", "")):
-        yield word[:LONGEST]
 
 
 def ids(s: Session, sought: Sequence[Term], *, live: bool) -> Select[Any]:

@@ -9,8 +9,9 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import batches, board, promises, replies, routing, saved_views, search
+from city import batches, board, promises, replies, routing, saved_views
 from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.folding import folded
 from city.lifecycle import (
     CANCEL_REASONS,
     CLOSED,
@@ -171,12 +172,12 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
 
 def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
     """The services that the words may name. A search does not find by them: few residents write the kind."""
-    sought = list(search.folded(words))
+    sought = list(folded(words))
     if not sought or any(len(word) < 3 for word in sought):
         return []
 
     def names_it(said: str) -> bool:
-        name = list(search.folded(said))
+        name = list(folded(said))
         return all(any(part.startswith(word) for part in name) for word in sought)
 
     named = [(service.code, filters.said(service.names)) for service in ground.services]

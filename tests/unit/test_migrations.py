@@ -19,7 +19,14 @@ def differences(connection: Connection) -> list[Any]:
 
     def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
         return not (name or "").startswith(
-            ("words_open", "words_ended", "ix_case_words_open", "ix_case_words_ended")
+            (
+                "words_open",
+                "words_ended",
+                "ix_case_words_open",
+                "ix_case_words_ended",
+                "words_answers",
+                "ix_answer_words_stems",
+            )
         )
 
     context = MigrationContext.configure(connection, opts={"include_name": is_ours})

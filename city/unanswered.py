@@ -1,0 +1,116 @@
+"""Questions that nothing was found for, or nothing helpful: what the knowledge base still owes people.
+
+Nobody's: a question is kept once, with how often it was asked, and without what looks like somebody's number
+or address.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from city.events import Actor
+from city.folding import folded
+from city.lifecycle import may
+from city.schema import Answer, Unanswered
+
+MOST_LETTERS: Final = 120  # of the column
+MOST_KEPT: Final = 5_000  # a program that asks nonsense all night pushes out what was asked longest ago
+MOST_LISTED: Final = 200
+
+_EMAIL: Final = re.compile(r"\S+@\S+")
+# Seven figures and more, however they are parted: telephones, cards, tax and social security numbers.
+_NUMBER: Final = re.compile(r"\+?\(?\d(?:[\s().–-]*\d){6,}")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One that is open. `slug` names the answer that did not help, empty where nothing was found."""
+
+    id: int
+    words: str
+    lang: str
+    asked: int
+    first_at: datetime
+    last_at: datetime
+    slug: str
+    department: str
+
+
+def keep(s: Session, typed: str, lang: str, at: datetime, answer: Answer | None = None) -> bool:
+    """Counts a question; `answer` is the one that did not help. False where nothing of it may be kept."""
+    words = spoken(typed)
+    same = " ".join(sorted(set(folded(words))))
+    if not same:
+        return False
+    key = f"{lang} {answer.slug if answer else '-'} {same}"[:300]
+    wanted = select(Unanswered).where(Unanswered.key == key).with_for_update()
+    found = s.scalars(wanted).first()
+    if found is None:
+        new = Unanswered(
+            key=key, lang=lang, words=words, answer_id=answer.id if answer else None, asked=1,
+            first_at=at, last_at=at, settled_at=None,
+        )  # fmt: skip
+        try:
+            with s.begin_nested():
+                s.add(new)
+        except IntegrityError:  # somebody asked it in the same moment
+            found = s.scalars(wanted).one()
+        else:
+            _make_room(s)
+            return True
+    found.asked, found.last_at, found.settled_at = found.asked + 1, at, None
+    return True
+
+
+def open_ones(s: Session, department: str = "") -> tuple[Sequence[Question], int]:
+    """The first MOST_LISTED of what nobody has seen to, most asked first, and how many there are.
+
+    Of one department: those that its answers did not help with, and all that nothing was found for.
+    """
+    still: list[ColumnElement[bool]] = [Unanswered.settled_at.is_(None)]
+    if department:
+        still.append(Unanswered.answer_id.is_(None) | (Answer.department_code == department))
+    rows = (
+        select(Unanswered, Answer.slug, Answer.department_code, func.count().over())
+        .outerjoin(Answer, Answer.id == Unanswered.answer_id)
+        .where(*still)
+        .order_by(Unanswered.asked.desc(), Unanswered.last_at.desc(), Unanswered.id)
+        .limit(MOST_LISTED)
+    )
+    found = s.execute(rows).all()
+    listed = [
+        Question(
+            row.id, row.words, row.lang, row.asked, row.first_at, row.last_at, slug or "", code or ""
+        )
+        for row, slug, code, _ in found
+    ]  # fmt: skip
+    return listed, found[0][3] if found else 0
+
+
+def settle(s: Session, question_id: int, *, by: Actor, at: datetime) -> bool:
+    """An owner has seen to it: it is listed no more until somebody asks it again. False: it was so before."""
+    may("answer", by.roles)
+    found = s.get(Unanswered, question_id, with_for_update=True)
+    if found is None or found.settled_at is not None:
+        return False
+    found.settled_at = at
+    return True
+
+
+def spoken(typed: str) -> str:
+    """What of a question may be kept: a line, without numbers of people and e-mail addresses."""
+    plain = _NUMBER.sub("…", _EMAIL.sub("…", typed[: MOST_LETTERS * 4]))
+    return " ".join(plain.split())[:MOST_LETTERS].strip()
+
+
+def _make_room(s: Session) -> None:
+    over = (s.scalar(select(func.count()).select_from(Unanswered)) or 0) - MOST_KEPT
+    if over > 0:
+        oldest = select(Unanswered.id).order_by(Unanswered.last_at, Unanswered.id).limit(over)
+        s.execute(delete(Unanswered).where(Unanswered.id.in_(oldest)))
