@@ -47,6 +47,8 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "place": ANYBODY,
     "cases": ANYBODY,
     "collection": ANYBODY,
+    "answers": ANYBODY,
+    "editor": ACTS["answer"],
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,
     "account.me": people.STAFF,

@@ -20,12 +20,14 @@ from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.pages import (
     account,
     admin,
+    answers,
     batch,
     cases,
     collection,
     crew,
     crews,
     dispatch,
+    editor,
     fieldwork,
     live,
     phones,
@@ -109,6 +111,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(place.bp)
     app.register_blueprint(cases.bp)
     app.register_blueprint(collection.bp)
+    app.register_blueprint(answers.bp)
+    app.register_blueprint(editor.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(dispatch.bp)

@@ -116,6 +116,12 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_role": _("Choose one of the answers on the page."),
         "unknown_person": _("Nobody with that address is on the list."),
         "long_name": _("That name is too long. Keep it under 100 letters."),
+        "bad_slug": _("The address takes small letters, figures and single hyphens: pay-property-tax."),
+        "known_slug": _("There is an answer at that address already. Choose another."),
+        "unknown_department": _("Choose the department that keeps this true."),
+        "unknown_topic": _("Choose a topic."),
+        "empty_text": _("Title, text and words to read aloud are needed in each language you write."),
+        "bad_day": _("Say on which day it must be looked at again."),
         "changed_meanwhile": _(
             "Somebody else changed this meanwhile. Look at what it is now, and save again."
         ),

@@ -1,7 +1,7 @@
 """How times, promises and names read in the visitor's language and the city's time zone."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache, lru_cache, wraps
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ _Words = TypeVar("_Words")
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
-        t=said, day=day, clock=clock, moment=moment, promise=promise, by=by,
+        t=said, day=day, date=date_of, clock=clock, moment=moment, promise=promise, by=by,
         first_promised=first_promised, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
@@ -71,6 +71,11 @@ def day(at: datetime) -> str:
     here, today = local(at), local(access.now())
     pattern = "EEE d MMM" if here.year == today.year else "d MMM y"
     return format_date(here.date(), pattern, locale=get_locale()).replace(" ", NBSP)
+
+
+def date_of(on: date) -> str:
+    """ "26 Nov 2026": a day that no hour belongs to."""
+    return format_date(on, "d MMM y", locale=get_locale()).replace(" ", NBSP)
 
 
 def clock(at: datetime) -> str:

@@ -22,6 +22,9 @@ LIMITS: Final = {
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",
     "collection.trash_day": "120/minute",
+    "answers.listed": "300/minute",  # one as often as somebody types
+    "answers.vote": "60/hour",
+    "answers.none_helps": "60/hour",
 }
 FORMS_A_REPORT = 4  # its place found, sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice

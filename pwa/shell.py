@@ -52,12 +52,13 @@ _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
 # What each audience loads, in the order of the cascade. A component is listed where it is used.
 BUNDLES = {
-    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "shutter", "rows", "dock")],
+    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "shutter", "rows", "dock", "article")],
                "screens/common", "screens/resident", "screens/small", "utilities"),
     "crew": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "job", "sync", "dock", "drawer")],
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
-              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map", "cover")],
+              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map", "cover",
+                                          "article")],
               "screens/common", "screens/desks", "screens/office", "screens/small", "utilities"),
 }  # fmt: skip
 

@@ -80,10 +80,10 @@ def home() -> Response:
 
 @bp.get("/report")
 def report() -> Response:
-    """The empty form."""
+    """The empty form; with ?service of that kind, as an answer leads to it."""
     if shell.to_keep():
         return shell.of_release(_form(ReportForm(""), indexed=True))
-    response = _form(ReportForm(_new_key()), indexed=True)
+    response = _form(_about(request.args.get("service", "")), indexed=True)
     response.headers["Cache-Control"] = "no-store"  # Back must bring a new key, not the one that was sent
     return response
 
@@ -473,6 +473,14 @@ def _kept() -> list[tuple[str, str]]:
     """Everything that was filled in, for a page in between to hand on."""
     ours = ("csrf_token", "do", "join", "seen", "staged")
     return [(name, value) for name, value in request.form.items(multi=True) if name not in ours]
+
+
+def _about(code: str) -> ReportForm:
+    """A new form with the tile and chip of a service, where there is such a one."""
+    service = next((each for each in access.here().city.services if each.code == code), None)
+    if service is None:
+        return ReportForm(_new_key())
+    return ReportForm(_new_key(), service.group, service, {service.group: service.code})
 
 
 def _form(

@@ -27,6 +27,7 @@ EXPECTED = {
     "fieldwork.release": {SUPERVISOR},
     "fieldwork.count_as_done": {DISPATCHER},
     "admin": {"administrator"},
+    "editor": {SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "phones": {"administrator", DISPATCHER, SUPERVISOR},
     "dispatch": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "live": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},

@@ -1,0 +1,157 @@
+"""What the city knows, for everybody: finding an answer, reading it, and saying whether it helped."""
+
+from datetime import datetime
+from typing import Final
+
+from flask import Blueprint, Response, g, request, url_for
+from itsdangerous import BadSignature, URLSafeSerializer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import answers, finding, unanswered
+from city.answers import Text
+from city.schema import Answer, Service, Topic
+from pwa import access, article, filters
+from pwa.fragments import go, is_fragment, render
+
+bp = Blueprint("answers", __name__, url_prefix="/answers")
+
+MOST_FOUND = 8
+MOST_OF_TOPIC = 200
+MOST_SAID = 300  # votes that a browser remembers; a cookie holds no more
+SAID_DAYS = 365
+TRASH: Final = "trash"  # the topic whose first question the page of collection answers by the address
+
+
+@bp.get("")
+def listed() -> Response:
+    """What fits ?q; with ?topic its answers; otherwise the topics, and what is asked most."""
+    asked = _question(request.args.get("q", ""))
+    topic = request.args.get("topic", "")
+    lang, base = filters.lang(), access.here().settings.base_url
+    g.personal = bool(asked)
+    with access.reading() as s:
+        found = finding.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
+        topics = answers.topics(s) if not is_fragment() else []
+        chosen = next((each for each, _ in topics if each.code == topic), None)
+        rows, total = answers.headings(s, lang, topic=chosen.code, limit=MOST_OF_TOPIC) if chosen else ([], 0)
+        response = render(
+            "resident/answers.html", "resident/_answers.html",
+            asked=asked, found=found, topics=topics, chosen=chosen, rows=rows, total=total,
+            most=[] if asked or chosen or is_fragment() else finding.most_asked(s, lang=lang),
+            by_address=_about_trash(s, found), kept=request.args.get("kept") == "1",
+            canonical=base + url_for(".listed", topic=chosen.code if chosen else None),
+            indexed=not asked,
+        )  # fmt: skip
+    # What somebody is still typing is no question yet. A question without an answer is a figure, as a visit
+    # is, and whoever opens the address again asks again.
+    if asked and not found and not is_fragment() and request.method == "GET":
+        _keep(asked, None)
+    return response
+
+
+@bp.post("/unanswered")
+def none_helps() -> Response:
+    """Nothing that was found helps."""
+    asked = _question(request.form.get("q", ""))
+    if asked:
+        _keep(asked, None)
+    return go(url_for(".listed", q=asked or None, kept=1 if asked else None))
+
+
+@bp.get("/<slug>")
+def read(slug: str) -> Response:
+    """One answer; ?q is what it was found by."""
+    lang = filters.lang()
+    with access.reading() as s:
+        answer = _published(s, slug)
+        told = answers.texts(s, answer)
+        shown = lang if lang in told else next(iter(told))
+        return render(
+            "resident/answer.html", answer=answer, text=told[shown], lang_of_text=shown,
+            body=article.html(told[shown].body), checked=answers.checked_at(s, answer),
+            topic=s.get_one(Topic, answer.topic_code), services=_services(s, answer),
+            by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
+            asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),
+            summary=_summary(told[shown]),
+            canonical=access.here().settings.base_url + url_for(".read", slug=slug), indexed=True,
+        )  # fmt: skip
+
+
+@bp.post("/<slug>/helpful")
+def vote(slug: str) -> Response:
+    """Whether it helped, counted once a browser and version; what did not help is a question still open."""
+    helpful = request.form.get("helpful") == "yes"
+    asked, said = _question(request.form.get("q", "")), _said()
+    with access.writing() as s:
+        answer = _published(s, slug)
+        ballot = _ballot(answer)
+        is_new = ballot not in said
+        if is_new:
+            answers.vote(s, answer, answer.version, helpful=helpful)
+            if asked and not helpful:
+                unanswered.keep(s, asked, filters.lang(), access.now(), answer)
+    response = go(url_for(".read", slug=slug, q=asked or None, _anchor="helpful"))
+    if is_new:
+        _remember(response, said | {ballot: helpful})
+    return response
+
+
+def _keep(asked: str, answer: Answer | None) -> None:
+    at: datetime = access.now()
+    with access.writing() as s:
+        unanswered.keep(s, asked, filters.lang(), at, answer)
+
+
+def _published(s: Session, slug: str) -> Answer:
+    found = access.or_404(answers.by_slug(s, slug))
+    return access.or_404(found if found.state == answers.PUBLISHED else None)
+
+
+def _question(typed: str) -> str:
+    return " ".join(typed.split())[: finding.MOST_TYPED]
+
+
+def _about_trash(s: Session, found: list[finding.Found]) -> bool:
+    """Whether the best answer is one that an address makes exact."""
+    if not found or not access.here().city.collection.zones:
+        return False
+    return s.scalar(select(Answer.topic_code).where(Answer.id == found[0].answer_id)) == TRASH
+
+
+def _services(s: Session, answer: Answer) -> list[Service]:
+    """What a resident can report about it."""
+    rows = s.scalars(select(Service).where(Service.code.in_(answer.services)).order_by(Service.position))
+    known = {service.code for service in access.here().city.services}
+    return [service for service in rows if service.code in known]
+
+
+def _summary(text: Text) -> str:
+    """What a list of another search engine says of it: the spoken words, which are short."""
+    return text.script if len(text.script) <= 160 else text.script[:157].rpartition(" ")[0] + " …"
+
+
+def _ballot(answer: Answer) -> str:
+    return f"{answer.id}.{answer.version}"
+
+
+def _said() -> dict[str, bool]:
+    """What this browser has said of versions, by its own cookie: the city keeps no list of browsers."""
+    try:
+        told = _signed().loads(request.cookies.get("cl_helped", ""))
+    except BadSignature:
+        return {}
+    return {str(ballot): bool(helpful) for ballot, helpful in dict(told).items()}
+
+
+def _remember(response: Response, said: dict[str, bool]) -> None:
+    newest = dict(list(said.items())[-MOST_SAID:])
+    response.set_cookie(
+        "cl_helped", str(_signed().dumps({ballot: int(each) for ballot, each in newest.items()})),
+        max_age=SAID_DAYS * 86400, httponly=True, samesite="Lax", path="/",
+        secure=access.here().settings.base_url.startswith("https"),
+    )  # fmt: skip
+
+
+def _signed() -> URLSafeSerializer:
+    return URLSafeSerializer(access.here().settings.secret_key, salt="was it helpful")

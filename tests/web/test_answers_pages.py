@@ -1,0 +1,164 @@
+"""What the city knows, as everybody finds and reads it."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from html import unescape
+
+import pytest
+from factories import Town
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from city import answers
+from city.answers import Draft, Text
+from city.schema import Unanswered
+
+NASTY = """
+# Heading
+
+<script>alert(1)</script> **bold** <b onclick="x()">raw</b>
+
+<javascript:alert(1)>
+
+[bad](javascript:alert(1)) [data](data:text/html;base64,xx) [good](https://example.org/a)
+
+![picture](https://example.org/p.png)
+
+| a | b |
+| --- | --- |
+| 1 | <img src=x onerror=alert(1)> |
+"""
+MOST_QUERIES = 12
+
+
+@pytest.fixture
+def knowing(app: Flask, town: Town) -> Town:
+    """The town with three answers."""
+    with town.at_work() as scene:
+        for slug, topic, services, en, es in (
+            ("dog-license", "dogs", (), "License your dog", "Licencia para su perro"),
+            ("trash-day", "trash", ("missed-collection",), "When is my trash day?", "¿Qué día hay basura?"),
+            ("nasty", "taxes", (), "A nasty one", ""),
+        ):
+            told = NASTY if slug == "nasty" else f"{en}: *ask* at the counter."
+            texts = {"en": Text(en, told, f"{en}. Ask at the counter.")}
+            if es:
+                texts["es"] = Text(es, f"{es}: *pregunte*.", f"{es}. Pregunte.")
+            draft = Draft("clerk", topic, date(2027, 1, 1), texts, services)
+            answers.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
+    return town
+
+
+def heard(town: Town) -> list[tuple[str, int, int | None]]:
+    with town.looking() as scene:
+        rows = scene.s.execute(select(Unanswered.words, Unanswered.asked, Unanswered.answer_id))
+        return sorted((words, asked, answer_id) for words, asked, answer_id in rows)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_an_answer_is_found_read_and_leads_to_the_report(client: FlaskClient) -> None:
+    found = client.get("/answers?q=trahs+day")
+    assert found.status_code == 200
+    assert 'href="/answers/trash-day?q=trahs+day"' in found.text
+    assert found.headers["Cache-Control"] == "no-store", "what somebody asks is theirs"
+    page = client.get("/answers/trash-day?q=trahs+day").text
+    assert "<em>ask</em>" in page
+    assert 'href="/report?service=missed-collection"' in page
+    assert "Last checked" in page
+    assert 'action="/trash-day"' in page
+    assert re.search(r'name="service-trash"[^>]*value="missed-collection"[^>]*checked', client.get(
+        "/report?service=missed-collection").text)  # fmt: skip
+
+
+@pytest.mark.usefixtures("knowing")
+def test_a_spanish_page_shows_spanish_words_and_says_where_there_are_none(client: FlaskClient) -> None:
+    assert "Licencia para su perro" in client.get("/es/answers?q=dog").text
+    page = client.get("/es/answers/nasty").text
+    assert '<article class="article stack" lang="en">' in page
+    assert "todavía" in page
+
+
+@pytest.mark.usefixtures("knowing")
+def test_without_a_question_the_topics_are_there(client: FlaskClient) -> None:
+    page = client.get("/answers").text
+    assert 'href="/answers?topic=dogs"' in page
+    assert "noindex" not in page
+    assert "License your dog" in client.get("/answers?topic=dogs").text
+    assert client.get("/answers?topic=nonsense").status_code == 200
+
+
+@pytest.mark.usefixtures("knowing")
+def test_nothing_that_was_written_runs_in_a_browser(client: FlaskClient) -> None:
+    page = client.get("/answers/nasty").text
+    article = page.partition("<article")[2].partition("</article>")[0]
+    assert "<script" not in article
+    assert "<b " not in article
+    assert "onerror" not in re.sub(r"&lt;.*?&gt;", "", article)
+    assert not re.search(r'href="(?!https://example\.org/)', article)
+    assert "<img" not in article
+    assert "<table>" in article
+    assert "<h2>Heading</h2>" in article
+
+
+def test_a_question_without_an_answer_is_counted_and_no_letter_of_one(
+    knowing: Town, client: FlaskClient
+) -> None:
+    client.get("/answers?q=zeppelin+moorings")
+    client.get("/answers?q=zeppelin+moorings+call+860-555-0123")
+    client.get("/answers?q=zepp", headers={"HX-Request": "true"})
+    client.head("/answers?q=airship")
+    assert heard(knowing) == [("zeppelin moorings", 1, None), ("zeppelin moorings call …", 1, None)]
+
+
+def test_what_does_not_help_is_counted_once_a_browser_and_version(
+    knowing: Town, app: Flask, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    def say(browser: FlaskClient, helpful: str) -> TestResponse:
+        csrf = browser.get("/login").text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        form = {"csrf_token": csrf, "helpful": helpful, "q": "dog tags"}
+        return browser.post("/answers/dog-license/helpful", data=form)
+
+    assert say(client, "no").headers["Location"] == "/answers/dog-license?q=dog+tags#helpful"
+    assert "looks at this answer again" in unescape(client.get("/answers/dog-license").text)
+    say(client, "yes")
+    say(app.test_client(), "yes")
+    with knowing.looking() as scene:
+        answer = answers.by_slug(scene.s, "dog-license")
+        assert answer is not None
+        assert answers.votes(scene.s) == {(answer.id, 1): (1, 1)}
+        assert heard(knowing) == [("dog tags", 1, answer.id)]
+
+
+def test_none_of_these_helps_is_kept_and_thanked_for(
+    knowing: Town, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    answer = client.post("/answers/unanswered", data={"csrf_token": token(), "q": "dog swimming"})
+    assert answer.status_code == 303
+    assert heard(knowing) == [("dog swimming", 1, None)]
+    assert "Somebody looks at what is asked" in client.get("/answers?q=dog&kept=1").text
+
+
+@pytest.mark.usefixtures("knowing")
+def test_a_foreign_page_can_vote_for_nobody(client: FlaskClient) -> None:
+    assert client.post("/answers/dog-license/helpful", data={"helpful": "yes"}).status_code == 400
+
+
+def test_what_is_retired_is_no_page(knowing: Town, client: FlaskClient) -> None:
+    with knowing.at_work() as scene:
+        answer = answers.by_slug(scene.s, "dog-license")
+        assert answer is not None
+        answers.retire(scene.s, answer, by=scene.actor("manager"), at=knowing.now)
+    assert client.get("/answers/dog-license").status_code == 404
+    assert client.get("/answers/never-was").status_code == 404
+
+
+@pytest.mark.usefixtures("knowing")
+def test_pages_ask_the_database_little(client: FlaskClient, asked: list[str]) -> None:
+    for address in ("/answers", "/answers?q=dog", "/answers?topic=dogs", "/answers/trash-day"):
+        client.get(address)
+        asked.clear()
+        client.get(address)
+        assert len(asked) <= MOST_QUERIES, (address, asked)
