@@ -22,7 +22,11 @@ from city.schema import Answer, AnswerText, AnswerVotes, Department, Event, Serv
 
 PUBLISHED, RETIRED = "published", "retired"
 RESERVED = ("edit",)  # below /answers: the editor's own address
-MAX_TITLE, MAX_BODY, MAX_SCRIPT = 200, 20_000, 2_000
+MOST = {"title": 200, "body": 20_000, "script": 2_000}  # letters
+# A tag of HTML, or a link that is a program. Pages would show neither; who writes one means something else.
+_MARKUP = re.compile(
+    r"</?[a-z][a-z0-9-]*(?:\s[^<>]*)?/?>|<!--|\b(?:javascript|vbscript):|[(<]\s*data:", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, ori
     """A new answer under `slug`, which never changes: addresses and contacts name it.
 
     Raises Refused: `not_allowed`, `bad_slug`, `known_slug`, `unknown_department`, `unknown_topic`,
-    `unknown_service`, `unknown_value` (lang), `empty_text`, `words_too_long`.
+    `unknown_service`, `unknown_value` (lang), `empty_text`, `words_too_long`, `markup` (HTML).
     """
     may("answer", by.roles)
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 80 or slug in RESERVED:
@@ -236,11 +240,14 @@ def _check(s: Session, draft: Draft) -> None:
     for lang, text in draft.texts.items():
         if not re.fullmatch("[a-z]{2,3}", lang):
             raise Refused("unknown_value", name="lang", value=lang)
-        for words, most in ((text.title, MAX_TITLE), (text.body, MAX_BODY), (text.script, MAX_SCRIPT)):
+        for part, most in MOST.items():
+            words = getattr(text, part)
             if not words.strip():
-                raise Refused("empty_text", lang=lang)
+                raise Refused("empty_text", lang=lang, part=part)
             if len(words) > most:
-                raise Refused("words_too_long", lang=lang, most=most)
+                raise Refused("words_too_long", lang=lang, part=part, most=most)
+            if found := _MARKUP.search(words):
+                raise Refused("markup", lang=lang, part=part, found=found[0][:40])
 
 
 def _fill(answer: Answer, draft: Draft) -> None:

@@ -93,7 +93,8 @@ ACTS: Final = {
     # The system raises it where many people have told of a case: see heads.py.
     "priority": (SUPERVISOR, DISPATCHER, SYSTEM),
     "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
-    "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR),
+    # The system out of a file: see answerfile.py.
+    "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM),
     "release": (SUPERVISOR,),
 }
 

@@ -282,7 +282,7 @@ def device_import(file: Path) -> None:
 
 @cli.group("import")
 def imports() -> None:
-    """Real data from files: layers of the ground, requests of another system."""
+    """Real data from files: layers of the ground, requests of another system, answers."""
 
 
 @imports.command("layer")
@@ -359,6 +359,16 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run:
 
     settings = _ready()
     sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected, dry_run=dry_run))
+
+
+@imports.command("answers")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more answers are rejected.")
+def import_answers(file: Path, max_rejected: int | None) -> None:
+    """Publishes the answers in FILE (TOML), and revises those that it says otherwise."""
+    from pwa import importing
+
+    sys.exit(importing.answers(_engine(_ready()), file, max_rejected))
 
 
 @imports.command("runs")

@@ -121,6 +121,10 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_department": _("Choose the department that keeps this true."),
         "unknown_topic": _("Choose a topic."),
         "empty_text": _("Title, text and words to read aloud are needed in each language you write."),
+        "markup": _(
+            "This is no plain Markdown: %(found)s. Take it out; HTML and scripts are not shown.",
+            found=facts.get("found", ""),
+        ),
         "bad_day": _("Say on which day it must be looked at again."),
         "changed_meanwhile": _(
             "Somebody else changed this meanwhile. Look at what it is now, and save again."

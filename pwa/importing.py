@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from city import assets, bulk, db, importruns, imports, kept, layers, mapping, people
+from city import answerfile, assets, bulk, db, importruns, imports, kept, layers, mapping, people
 from city.lifecycle import Refused
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
@@ -99,6 +99,21 @@ def requests(
     if dry_run:
         click.echo("Nothing was written: --dry-run.")
     report(what, outcome)
+    return 0
+
+
+def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
+    """Imports answers and returns the exit code, as layer() does."""
+    try:
+        with closing(Progress("answers")) as told, db.transaction(engine) as s:
+            outcome = answerfile.take(
+                s, path, by=people.THE_SYSTEM, at=datetime.now(UTC), max_rejected=max_rejected, told=told
+            )
+    except (Unusable, TooManyRejected) as fault:
+        return failed(fault, {"import": "answers"})
+    if updated := outcome.more.get("updated"):
+        click.echo(f"{updated} said something else here, and say now what the file says.")
+    report({"import": "answers"}, outcome)
     return 0
 
 

@@ -89,7 +89,7 @@ def settle(number: int) -> Response:
 @bp.get("/new")
 def new() -> Response:
     """An empty form; ?words is the question it is to answer."""
-    words = forms.text(request.args, "words")[: answers.MAX_TITLE]
+    words = forms.text(request.args, "words")[: answers.MOST["title"]]
     lang = request.args.get("lang", "")
     texts = {each: Text(words if each == lang else "", "", "") for each in _languages()}
     day = filters.local(access.now()).date() + timedelta(days=REVIEW_DAYS)
@@ -177,7 +177,6 @@ def _form(
             preview={
                 lang: article.html(text.body) for lang, text in typed.texts.items() if text.body
             } if preview else {},
-            most={"title": answers.MAX_TITLE, "body": answers.MAX_BODY, "script": answers.MAX_SCRIPT},
         )  # fmt: skip
     response.status_code = 422 if refused else 200
     return response
@@ -209,16 +208,9 @@ def _field(refused: Refused | None, typed: Typed) -> str:
     """The id of the field that a refusal is about."""
     if refused is None:
         return ""
-    if refused.code not in ("empty_text", "words_too_long"):
-        return FIELDS.get(refused.code, "title-" + next(iter(typed.texts)))
-    lang = str(refused.facts.get("lang") or next(iter(typed.texts)))
-    most = {"title": answers.MAX_TITLE, "body": answers.MAX_BODY, "script": answers.MAX_SCRIPT}
-    said = typed.texts.get(lang, Text("", "", ""))
-    for part in PARTS:
-        words = getattr(said, part)
-        if (refused.code == "empty_text" and not words) or len(words) > most[part]:
-            return f"{part}-{lang}"
-    return f"title-{lang}"
+    first = next(iter(typed.texts))
+    text = f"{refused.facts.get('part', 'title')}-{refused.facts.get('lang', first)}"
+    return FIELDS.get(refused.code, text)
 
 
 def _told(versions: list[Version]) -> list[tuple[Version, list[Change]]]:

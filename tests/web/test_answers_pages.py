@@ -9,12 +9,12 @@ import pytest
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from city import answers
 from city.answers import Draft, Text
-from city.schema import Unanswered
+from city.schema import AnswerText, Unanswered
 
 NASTY = """
 # Heading
@@ -43,12 +43,13 @@ def knowing(app: Flask, town: Town) -> Town:
             ("trash-day", "trash", ("missed-collection",), "When is my trash day?", "¿Qué día hay basura?"),
             ("nasty", "taxes", (), "A nasty one", ""),
         ):
-            told = NASTY if slug == "nasty" else f"{en}: *ask* at the counter."
-            texts = {"en": Text(en, told, f"{en}. Ask at the counter.")}
+            texts = {"en": Text(en, f"{en}: *ask* at the counter.", f"{en}. Ask at the counter.")}
             if es:
                 texts["es"] = Text(es, f"{es}: *pregunte*.", f"{es}. Pregunte.")
             draft = Draft("clerk", topic, date(2027, 1, 1), texts, services)
             answers.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
+        # No editor takes it any more; a database of another program may hold it all the same.
+        scene.s.execute(update(AnswerText).where(AnswerText.title == "A nasty one").values(body=NASTY))
     return town
 
 

@@ -79,6 +79,8 @@ def test_an_answer_is_written_read_revised_and_retired(
         ({"review_on": "soon"}, "on which day", "review_on"),
         ({"script-es": ""}, "needed in each language", "script-es"),
         ({"title-en": "x" * 201}, "too long", "title-en"),
+        ({"body-es": "a <script>alert(1)</script>"}, "no plain Markdown: <script>", "body-es"),
+        ({"body-en": "[press](javascript:alert(1))"}, "no plain Markdown: javascript:", "body-en"),
         ({"services": "nonsense"}, "Choose what it is", "services"),
         ({name: "" for name in WORDS if "-e" in name}, "needed in each language", "title-en"),
     ],

@@ -1,0 +1,142 @@
+"""Answers out of a file: a TOML table an answer, in it a table a language. Faults are said by their line.
+
+[pay-property-tax]
+department = "finance"
+topic = "taxes"
+review_on = 2027-01-31
+services = ["pothole"]
+
+[pay-property-tax.en]
+title = "Pay your property tax"
+body = "Due **twice** a year."
+script = "It is due twice a year."
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from city import answers, disk, tomlfile
+from city.answers import Draft, Text
+from city.events import Actor
+from city.lifecycle import Refused
+from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
+
+MOST_BYTES: Final = 64_000_000
+KEYS: Final = ("department", "topic", "review_on", "services")
+PARTS: Final = ("title", "body", "script")
+EXAMPLE: Final = 'department = "finance"'
+# In words what publish() and revise() refuse.
+FAULTS: Final = {
+    "bad_slug": "the name takes small letters, figures and single hyphens",
+    "unknown_department": "there is no department {department!r} in the city file",
+    "unknown_topic": "there is no topic {topic!r} in the city file",
+    "unknown_service": "there is no service {service!r} in the city file",
+    "unknown_value": "{value!r} is no code of a language",
+    "empty_text": "title, body and script are needed in each language, and one language at least",
+    "markup": "the {lang} words have HTML in them or a link that is a program: {found}",
+    "words_too_long": "the {lang} words are too long: {most} letters at most",
+}
+
+
+def take(
+    s: Session,
+    path: Path,
+    *,
+    by: Actor,
+    at: datetime,
+    max_rejected: int | None = None,
+    told: Told | None = None,
+) -> Outcome:
+    """Publishes what is new in the file, revises what it says otherwise, and leaves all else alone.
+
+    Answers that were retired here stay so. Rejected ones are written to a file beside it, with line and
+    reason. Raises Unusable where it cannot be read, TooManyRejected beyond `max_rejected`.
+    """
+    whole = _read(path)
+    lines = whole.lines()
+    side, outcome = SideFile(path.with_name(f"{path.name}.rejected.csv"), "line"), Outcome()
+    try:
+        for slug, values in whole.values.items():
+            outcome.read += 1
+            row = Row(lines.get(slug, 0), {"slug": slug, "answer": str(values)})
+            try:
+                _bring(s, slug, values, outcome, row, side, by, at)
+            except Refused as refused:
+                outcome.rejected += 1
+                side.write(row, _fault(refused))
+                if max_rejected is not None and outcome.rejected > max_rejected:
+                    raise TooManyRejected(outcome) from None
+            if told:
+                told(outcome.read, len(whole.values))
+    finally:
+        outcome.side_file = side.close()
+    return outcome
+
+
+def _read(path: Path) -> tomlfile.Table:
+    try:
+        return tomlfile.read(disk.text(path, MOST_BYTES), path.name, EXAMPLE)
+    except OSError as error:
+        raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise Unusable(path.name, "is no text in UTF-8") from error
+    except tomlfile.CityFileError as error:
+        raise Unusable("it is no TOML", str(error)) from error
+
+
+def _bring(
+    s: Session, slug: str, values: Any, outcome: Outcome, row: Row, side: SideFile, by: Actor, at: datetime
+) -> None:
+    draft = _draft(values)
+    there = answers.by_slug(s, slug)
+    if there is None:
+        answers.publish(s, slug, draft, by=by, at=at, origin="import")
+        outcome.imported += 1
+    elif there.state == answers.RETIRED:
+        outcome.unchanged += 1
+        side.leave(row, "was retired here, and stays so")
+    elif answers.revise(s, there, draft, seen=there.version, by=by, at=at, origin="import"):
+        outcome.imported += 1
+        outcome.more["updated"] = outcome.more.get("updated", 0) + 1
+    else:
+        outcome.unchanged += 1
+
+
+def _draft(values: Any) -> Draft:
+    """What a table says; raises Refused `unfit` with the fault in words."""
+    if not isinstance(values, Mapping):
+        raise Refused("unfit", fault="this is no table of an answer: write [its-name] above it")
+    texts = {lang: _text(lang, words) for lang, words in values.items() if isinstance(words, Mapping)}
+    if strange := [key for key in values if key not in (*KEYS, *texts)]:
+        raise Refused("unfit", fault=f"nobody knows the key {strange[0]!r}")
+    day = values.get("review_on")
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise Refused("unfit", fault="review_on must be a day, as 2027-01-31, without quotes")
+    services = values.get("services", [])
+    if not isinstance(services, list) or not all(isinstance(code, str) for code in services):
+        raise Refused("unfit", fault='services must be a list of codes, as ["pothole"]')
+    named = {key: _word(values, key) for key in ("department", "topic")}
+    return Draft(named["department"], named["topic"], day, texts, tuple(services))
+
+
+def _text(lang: str, words: Mapping[str, Any]) -> Text:
+    if strange := [key for key in words if key not in PARTS]:
+        raise Refused("unfit", fault=f"nobody knows the key {strange[0]!r} of {lang!r}")
+    return Text(*(_word(words, part) for part in PARTS))
+
+
+def _word(values: Mapping[str, Any], key: str) -> str:
+    word = values.get(key, "")
+    if not isinstance(word, str) or "\0" in word:
+        raise Refused("unfit", fault=f"{key} must be words in quotes")
+    return word
+
+
+def _fault(refused: Refused) -> str:
+    if refused.code == "unfit":
+        return str(refused.facts["fault"])
+    return FAULTS.get(refused.code, refused.code).format(**{"lang": "", **refused.facts})
