@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from city import disk, look, worktime
 from city.calendars import LINE, calendars_of, ordinary
 from city.geo import Box, Point
@@ -93,11 +95,12 @@ class Owner:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a conversation is about, and who knows about it."""
+    """What a conversation is about, and who knows of it. `services` are those that such calls lead to."""
 
     code: str
     names: Words
     department_code: str
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class CityFile:
     languages: tuple[str, ...]
     phone: str
     emergency: str
+    region: str  # the country that a phone number without a code lies in
     centre: Point
     bounds: Box
     look: Look
@@ -146,6 +150,12 @@ class CityFile:
     def of_group(self, code: str) -> tuple[Service, ...]:
         """The services behind a tile, in the order of their chips."""
         return tuple(service for service in self.services if service.group == code)
+
+    def topic_of(self, service: Service) -> Topic | None:
+        """What a call that leads to this service is about: what names it, else what its department knows."""
+        naming = [topic for topic in self.topics if service.code in topic.services]
+        theirs = [topic for topic in self.topics if topic.department_code == service.department_code]
+        return next(iter([*naming, *theirs, *self.topics]), None)
 
     def default_of(self, group: str) -> Service:
         """The service that a tile stands for when no chip is chosen."""
@@ -198,6 +208,7 @@ def parse(text: str, name: str) -> CityFile:
         languages=languages,
         phone=top.text("phone", 'phone = "311"', "311"),
         emergency=top.text("emergency", 'emergency = "911"', "911"),
+        region=_region(top),
         centre=centre,
         bounds=bounds,
         look=_look(top),
@@ -207,7 +218,7 @@ def parse(text: str, name: str) -> CityFile:
         groups=groups,
         services=services,
         routing=tuple(_rules(top, departments, groups, services)),
-        topics=tuple(_topics(top, languages, {d.code for d in departments})),
+        topics=tuple(_topics(top, languages, {d.code for d in departments}, {x.code for x in services})),
         owners=tuple(_owners(top)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
         replies=tuple(replies_of(top, languages, {g.code for g in groups}, {x.code for x in services})),
@@ -235,6 +246,14 @@ def _languages(top: Table) -> tuple[str, ...]:
     if odd := [code for code in found if not re.fullmatch("[a-z]{2,3}", code) or found.count(code) > 1]:
         raise top.wrong("languages", f"{odd[0]!r} is no language, or stands there twice", example)
     return tuple(found)
+
+
+def _region(top: Table) -> str:
+    example = 'region = "US"'
+    region = top.text("region", example, "US")
+    if region not in SUPPORTED_REGIONS:
+        raise top.wrong("region", f"{region!r} is no country's code of two letters", example)
+    return region
 
 
 def _look(top: Table) -> Look:
@@ -340,11 +359,17 @@ def _values(question: Table, languages: tuple[str, ...]) -> Iterator[dict[str, A
         row.refuse_rest()
 
 
-def _topics(top: Table, languages: tuple[str, ...], departments: set[str]) -> Iterator[Topic]:
+def _topics(
+    top: Table, languages: tuple[str, ...], departments: set[str], services: set[str]
+) -> Iterator[Topic]:
     if not top.has("topics"):
         return
     for code, row in top.tables("topics", "[topics.taxes]"):
-        yield Topic(code, row.words("names", languages), row.one_of("department", departments))
+        example = 'services = ["dumping"]'
+        named = tuple(row.texts("services", example)) if row.has("services") else ()
+        if odd := [each for each in named if each not in services]:
+            raise row.wrong("services", f"{odd[0]!r} is no service", example)
+        yield Topic(code, row.words("names", languages), row.one_of("department", departments), named)
         row.refuse_rest()
 
 

@@ -1,7 +1,7 @@
 """The line's conversations: each ends as answered, case, transferred or dropped, and is logged once.
 
-A contact is never changed. What was said stands, salted and erasable, with its line of the log only; the
-contact's own row and the facts of its line hold nothing personal.
+A contact is never changed, but for the caller whose number is forgotten. What was said stands, salted and
+erasable, with its line of the log only; its own row and the facts of its line hold nothing personal.
 """
 
 import re
@@ -20,6 +20,8 @@ from city.lifecycle import MAX_WORDS, Refused, may
 from city.schema import Answer, Case, Contact, Department, Topic
 
 CHANNELS = ("phone", "voicemail", "counter")
+# How somebody wants to hear what becomes of it; by a call or a text at the number they called from.
+REPLIES_BY = ("none", "call", "sms", "email")
 ANSWERED, CASE, TRANSFERRED, DROPPED = OUTCOMES = ("answered", "case", "transferred", "dropped")
 # Offices that are none of the city's departments.
 ELSEWHERE = ("911", "police", "utility", "county", "state")
@@ -47,6 +49,8 @@ class Conversation:
     answer: str | None = None
     to: str | None = None
     words: str = ""
+    caller_id: int | None = None
+    reply_by: str = "none"
 
     @property
     def ended_at(self) -> datetime:
@@ -56,9 +60,10 @@ class Conversation:
 def log(s: Session, told: Conversation, *, by: Actor, at: datetime, origin: str = "live") -> Contact:
     """Keeps a conversation that is over. The same key twice gives the same contact.
 
-    Raises Refused: `not_allowed`, `unknown_value` (channel, outcome, lang), `unknown_topic`, `unknown_case`,
-    `unknown_answer`, `unknown_office`, `ending_unfit` where the case or the office does not go with the
-    outcome, `bad_time` for one that is not over yet or took longer than MAX_SECONDS, `words_too_long`.
+    Raises Refused: `not_allowed`, `unknown_value` (channel, outcome, lang, reply_by), `unknown_topic`,
+    `unknown_case`, `unknown_answer`, `unknown_office`, `ending_unfit` where the case or the office does not
+    go with the outcome, `bad_time` for one that is not over yet or took longer than MAX_SECONDS,
+    `words_too_long`.
     """
     may("contact", by.roles)
     known = select(Contact).where(Contact.key == told.key)
@@ -107,6 +112,7 @@ class _Known:
         """The columns of its contact but for the id."""
         _one_of(told.channel, CHANNELS, "channel")
         _one_of(told.outcome, OUTCOMES, "outcome")
+        _one_of(told.reply_by, REPLIES_BY, "reply_by")
         if not re.fullmatch("[a-z]{2,3}", told.lang):
             raise Refused("unknown_value", name="lang", value=told.lang)
         if told.topic not in self.topics:
@@ -124,7 +130,8 @@ class _Known:
             "topic_code": told.topic, "lang": told.lang, "outcome": told.outcome, "person_id": by.person_id,
             "case_id": _found(self.cases, told.case, "unknown_case"),
             "answer_id": _found(self.answers, told.answer, "unknown_answer"),
-            "transferred_to": told.to, "origin": origin,
+            "transferred_to": told.to, "caller_id": told.caller_id, "reply_by": told.reply_by,
+            "origin": origin,
         }  # fmt: skip
 
 
@@ -136,6 +143,8 @@ def _record(s: Session, contact_id: int, told: Conversation, by: Actor, at: date
     }  # fmt: skip
     named = {"case": told.case, "answer": told.answer, "to": told.to}
     facts |= {name: value for name, value in named.items() if value}
+    if told.reply_by != REPLIES_BY[0]:
+        facts["reply_by"] = told.reply_by
     words = {"words": told.words.strip()} if told.words.strip() else None
     events.record(
         s, events.of_contact(contact_id), "log", by=by, at=at, facts=facts, words=words, origin=origin

@@ -61,6 +61,8 @@ class Found:
     score: float  # higher fits better; comparable within one question only
     department_code: str
     review_on: date
+    topic_code: str
+    services: list[str]  # codes of those that it leads to
 
 
 def find(s: Session, typed: str, *, lang: str, limit: int = 8) -> list[Found]:
@@ -308,7 +310,15 @@ def _worth_of(term: _Term, there: set[str]) -> float:
 def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, tuple[Any, Any]]:
     """The answers and the text of each that is shown."""
     rows = s.execute(
-        select(Answer.id, Answer.slug, Answer.department_code, Answer.review_on, AnswerText)
+        select(
+            Answer.id,
+            Answer.slug,
+            Answer.department_code,
+            Answer.review_on,
+            Answer.topic_code,
+            Answer.services,
+            AnswerText,
+        )
         .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
         .where(Answer.id.in_(answer_ids), Answer.state == "published")
         .order_by(Answer.id, AnswerText.lang)
@@ -324,7 +334,7 @@ def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, tuple[
 def _found(answer: Any, text: Any, score: float) -> Found:
     return Found(
         answer.id, answer.slug, text.title, text.script, text.lang, score, answer.department_code,
-        answer.review_on,
+        answer.review_on, answer.topic_code, answer.services,
     )  # fmt: skip
 
 

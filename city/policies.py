@@ -65,7 +65,7 @@ def enact(s: Session, city: CityFile) -> None:
         calendar_id = _kept(s, city.working(service)) if service.promise_hours else None
         s.merge(schema.Service(**told, calendar_id=calendar_id))
     for topic in city.topics:
-        s.merge(schema.Topic(**vars(topic)))
+        s.merge(schema.Topic(code=topic.code, names=topic.names, department_code=topic.department_code))
     s.execute(delete(schema.Owner))  # nothing points at one: assets hold what their register says
     s.add_all(schema.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
     s.flush()

@@ -819,6 +819,16 @@ class Unanswered(Base):
     settled_at: Mapped[datetime | None]  # an owner has seen to it; asked again, it is open again
 
 
+class Caller(Base):
+    """Somebody who called, known by their number alone; the one thing that joins their contacts."""
+
+    __tablename__ = "callers"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    phone: Mapped[str] = mapped_column(String(20), unique=True)  # E.164, as far as its caller said it
+    lang: Mapped[str] = mapped_column(String(10))  # in which they were last spoken with
+    called_at: Mapped[datetime] = mapped_column(index=True)  # last
+
+
 class Contact(Base):
     """One conversation with the city. Its words, if any, stand with its line of the log."""
 
@@ -835,6 +845,8 @@ class Contact(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))
     transferred_to: Mapped[str | None] = mapped_column(String(40))  # a department, or an office elsewhere
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), index=True)
+    reply_by: Mapped[str] = mapped_column(String(10), default="none")  # how they want to hear: contacts.py's
     origin: Mapped[str] = mapped_column(String(10), default="live")
 
 

@@ -67,6 +67,14 @@ def ids(s: Session, sought: Sequence[Term], *, live: bool) -> Select[Any]:
     return select(index.c.rowid).where(index.c[name].op("MATCH")(query))
 
 
+def at(s: Session, address: str, *, limit: int) -> list[int]:
+    """The ids of the cases at this very address, the newest first."""
+    there = select(CaseWords.case_id).where(
+        CaseWords.open.in_((True, False)), CaseWords.street == _street(address)
+    )
+    return list(s.scalars(there.order_by(CaseWords.case_id.desc()).limit(limit)))
+
+
 def says(sought: Sequence[Term]) -> Any:
     """The same as a condition on one case after the other: for an order in which most of them fit."""
     row = aliased(CaseWords)

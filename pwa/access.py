@@ -54,6 +54,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "account.me": people.STAFF,
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
     "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal
+    "desk": ACTS["contact"],
     "dispatch": BOARD,
     "tiles": BOARD,
     "dispatch.accept": MOVES["accept"].roles,

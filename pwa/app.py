@@ -26,6 +26,7 @@ from pwa.pages import (
     collection,
     crew,
     crews,
+    desk,
     dispatch,
     editor,
     fieldwork,
@@ -115,6 +116,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(editor.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
+    app.register_blueprint(desk.bp)
     app.register_blueprint(dispatch.bp)
     app.register_blueprint(view.bp)
     app.register_blueprint(live.bp)

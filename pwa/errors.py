@@ -106,6 +106,9 @@ def words(refused: Refused | BadPhoto) -> str:
         "place_unsure": _(
             "We are not sure where that is. Say that it is here, or type a house number or a corner."
         ),
+        "bad_phone": _("That is no phone number. Leave it empty where nobody knows it."),
+        "phone_missing": _("Type the caller's number, or choose another way to hear of it."),
+        "unknown_office": _("Choose one of the answers on the page."),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "too_many_addresses": _("Three addresses are enough for one report."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),

@@ -356,6 +356,8 @@ def channel(code: str) -> str:
     words = {
         "web": _("on the web"),
         "phone": _("by phone"),
+        "voicemail": _("by voicemail"),
+        "counter": _("at the counter"),
         "crew": _("by a crew"),
         "api": _("by another app"),
     }

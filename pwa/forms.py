@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from werkzeug.datastructures import MultiDict
 
@@ -12,6 +13,8 @@ from city.geo import Point
 from city.places import MOST_LETTERS, SURE_METRES
 
 MAX_NUMBER = 40
+MOST_OF_A_LINE = 200  # letters
+MOST_IDLE = 86_400.0  # seconds: a desk that was open since yesterday
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 
 
@@ -88,6 +91,53 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
     )
 
 
+@dataclass(frozen=True)
+class CallForm:
+    """What a call-taker filled in. `report` is what it becomes if it ends as a case; its words are the note.
+
+    `sought` stands in the box. `began` is when we drew the form, and `idle` for how many seconds nobody had
+    called yet. `answer` is the slug of what was read out.
+    """
+
+    report: ReportForm
+    sought: str = ""
+    phone: str = ""
+    channel: str = ""
+    lang: str = ""
+    ends: str = ""
+    topic: str = ""
+    to: str = ""
+    answer: str = ""
+    reply_by: str = ""
+    email: str = ""
+    began: datetime | None = None
+    idle: float = 0.0
+
+
+def call(values: MultiDict[str, str], city: CityFile) -> CallForm:
+    """Reads the form of a call, or the part of it that a fragment sends."""
+    key, code = values.get("key", ""), values.get("service", "")
+    service = next((each for each in city.services if each.code == code), None)
+    told = ReportForm(
+        key=key if is_key(key) else "",
+        group=service.group if service else "",
+        service=service,
+        answers=_answers(values, service),
+        words=text(values, "note"),
+        sure=True,  # the caller was asked
+        place=" ".join(text(values, "place").split())[:MOST_LETTERS],
+        pick=text(values, "pick") or None,
+        join=text(values, "join") or None,
+    )
+    lines = ("phone", "channel", "lang", "ends", "topic", "to", "answer", "reply_by", "email")
+    said = {name: text(values, name)[:MOST_OF_A_LINE] for name in lines}
+    idle = _number(values.get("idle")) or 0.0
+    return CallForm(
+        told, sought=text(values, "sought")[:MOST_OF_A_LINE], began=_moment(values.get("began", "")),
+        idle=min(max(0.0, idle), MOST_IDLE), **said,
+    )  # fmt: skip
+
+
 def text(values: MultiDict[str, str], name: str) -> str:
     """What was typed, with the line ends of every other program."""
     return values.get(name, "").replace("\r\n", "\n").strip()
@@ -125,6 +175,15 @@ def _answers(values: MultiDict[str, str], service: Service | None) -> dict[str, 
         return {}
     given = {q["code"]: text(values, f"answer-{service.code}-{q['code']}")[:500] for q in service.questions}
     return {code: answer for code, answer in given.items() if answer}
+
+
+def _moment(written: str) -> datetime | None:
+    """A moment as we wrote it into a form; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _number(text: str | None) -> float | None:

@@ -52,14 +52,16 @@ _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
 # What each audience loads, in the order of the cascade. A component is listed where it is used.
 BUNDLES = {
-    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "shutter", "rows", "dock", "article")],
+    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "lines", "shutter", "rows", "dock",
+                                            "article")],
                "screens/common", "screens/resident", "screens/small", "utilities"),
     "crew": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "job", "sync", "dock", "drawer")],
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
-              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "queue", "view", "drawer", "map", "cover",
-                                          "article")],
-              "screens/common", "screens/desks", "screens/office", "screens/small", "utilities"),
+              *[f"components/{c}" for c in (*_COMPONENTS, "rows", "lines", "queue", "view", "drawer", "map",
+                                            "cover", "article")],
+              "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/small",
+              "utilities"),
 }  # fmt: skip
 
 # What a file chooser offers; developing.py looks at the content. By name too: many computers know no HEIC.

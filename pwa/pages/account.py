@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import gettext as _
 
 from city import delivery, logins, people
-from city.lifecycle import ADMINISTRATOR, CREW, Refused
+from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.schema import Person
 from pwa import access, errors
 from pwa.fragments import go, render
@@ -127,6 +127,8 @@ def _first_page(person: Person) -> str:
     roles = {role.role for role in person.roles}
     if roles == {ADMINISTRATOR}:
         return url_for("admin.people_list")
+    if CALL_TAKER in roles and not roles.intersection((DISPATCHER, SUPERVISOR)):
+        return url_for("desk.desk")
     if roles.intersection(access.BOARD):
         return url_for("dispatch.board")
     return url_for("crew.shell") if CREW in roles else url_for("account.me")

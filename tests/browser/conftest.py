@@ -96,12 +96,18 @@ def site(engine: Engine, settings: Settings, furnished: Callable[[str], Furnishe
         "CITYLINE_REPORTS_AN_HOUR": "1000",  # all fifty residents sit at one address here
     }
     log = settings.var / "server.log"
-    children = [
-        nursery.start(arguments, environment, log) for arguments in (["web", "--port", str(port)], ["work"])
-    ]
-    try:
+    children = [nursery.start(["work"], environment, log)]
+
+    def start() -> None:
+        children.append(nursery.start(["web", "--port", str(port)], environment, log))
         _wait_for(f"{url}/readyz", log)
-        yield Site(url, engine, settings)
+
+    def stop() -> None:
+        nursery.end([children.pop()], log)
+
+    try:
+        start()
+        yield Site(url, engine, settings, stop, start)
     finally:
         nursery.end(children, log)
 

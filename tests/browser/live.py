@@ -1,6 +1,7 @@
 """A running Cityline and what every browser test does with it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,13 @@ DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 
 @dataclass
 class Site:
-    """A running Cityline: its address, its database and its folder."""
+    """A running Cityline: its address, database and folder; and how its web server stops and starts."""
 
     url: str
     engine: Engine
     settings: Settings
+    stop: Callable[[], None]
+    start: Callable[[], None]
 
     def path(self, path: str) -> str:
         return self.url + path

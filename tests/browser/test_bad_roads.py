@@ -1,7 +1,7 @@
 """Between phone and city lie a hotel portal, a broken proxy, a lossy mile: none of them is the city."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ class Road:
 @pytest.fixture
 def road(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Road]:
     portal = Portal(site.url)
-    there = Site(portal.url, site.engine, site.settings)
+    there = replace(site, url=portal.url)
     van = Van(browser.browser_type, chromium, tmp_path / "phone", there, LATER)
     yield Road(portal, van, there)
     van.kill()

@@ -1,6 +1,8 @@
 // Logging out on a page other than the crew's own: what the city told this phone goes with it. Without this, or where the
 // phone keeps nothing, the form logs out as any other.
 
+import { forget } from "./desk-draft.js";
+
 for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("form[data-logout]"))) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -12,6 +14,7 @@ for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySel
  * @param {HTMLFormElement} form */
 async function logOut(form) {
   for (const button of form.querySelectorAll("button")) button.disabled = true;
+  forget(form.dataset["logout"] ?? "");
   try {
     // Fetched before anything is done: half a log-out would keep what it should take away.
     const [{ leave, whoIs }, { openStore }] = await Promise.all([import("./engine.js"), import("./store.js")]);

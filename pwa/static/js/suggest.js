@@ -78,9 +78,9 @@ export function suggestions(form, several, chosen) {
     asking = new AbortController();
     const { signal } = asking;
     const fields = new FormData(form);
-    const query = new URLSearchParams({ q: box.value.trim(), lat: String(fields.get("lat")), lon: String(fields.get("lon")) });
+    const query = new URLSearchParams({ q: box.value.trim(), lat: String(fields.get("lat") ?? ""), lon: String(fields.get("lon") ?? "") });
     try {
-      const answer = await fetch(`${form.action}/suggest?${query}`, { signal });
+      const answer = await fetch(`${form.dataset["suggest"] ?? `${form.action}/suggest`}?${query}`, { signal });
       const found = answer.ok ? (await answer.json()).places : [];
       if (signal.aborted || document.activeElement !== box) return;
       places = found;

@@ -1,0 +1,101 @@
+"""Who calls the line, known by their number alone, and what they called about before. Staff's alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from sqlalchemy import case as when
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from city.lifecycle import OPEN, Refused
+from city.schema import Caller, Case, Contact
+
+# A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
+FORGET_AFTER = timedelta(days=400)
+# Of a town's own seven figures too: that is how its people say their number.
+_POSSIBLE = (ValidationResult.IS_POSSIBLE, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """One conversation of before, with the case that came of it."""
+
+    contact: Contact
+    case: Case | None
+
+
+def normal(typed: str, region: str) -> str:
+    """The number as it is kept, E.164; `region` is where one without a country lies ("US").
+
+    Nothing typed, or a number that is withheld, is "". Raises Refused `bad_phone`.
+    """
+    if not any(letter.isdigit() for letter in typed):
+        if typed.strip():
+            raise Refused("bad_phone")
+        return ""
+    try:
+        number = phonenumbers.parse(typed, region)
+    except NumberParseException:
+        raise Refused("bad_phone") from None
+    if phonenumbers.is_possible_number_with_reason(number) not in _POSSIBLE:
+        raise Refused("bad_phone")
+    number.extension = None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def spoken(phone: str, region: str) -> str:
+    """A kept number as people there write it; of another country with its code."""
+    number = phonenumbers.parse(phone, region)
+    home = number.country_code == phonenumbers.country_code_for_region(region)
+    return phonenumbers.format_number(
+        number, PhoneNumberFormat.NATIONAL if home else PhoneNumberFormat.INTERNATIONAL
+    )
+
+
+def known(s: Session, phone: str) -> Caller | None:
+    """Who has called from this number, in its normal form."""
+    return s.scalars(select(Caller).where(Caller.phone == phone)).first()
+
+
+def met(s: Session, phone: str, *, lang: str, at: datetime) -> Caller:
+    """The caller of this number, who has just been spoken with in `lang`."""
+    caller = known(s, phone)
+    if caller is None:
+        caller = Caller(phone=phone, lang=lang, called_at=at)
+        try:
+            with s.begin_nested():
+                s.add(caller)
+        except IntegrityError:  # two desks at once
+            caller = s.scalars(select(Caller).where(Caller.phone == phone)).one()
+    caller.lang, caller.called_at = lang, max(caller.called_at, at)
+    return caller
+
+
+def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlier], int]:
+    """What they called about before, open cases first, then the newest; and how many there are in all."""
+    open_first = when((Case.state.in_(OPEN), 0), else_=1)
+    asked = (
+        select(Contact, Case)
+        .outerjoin(Case, Case.id == Contact.case_id)
+        .options(joinedload(Case.service))
+        .where(Contact.caller_id == caller.id)
+        .order_by(open_first, Contact.began_at.desc(), Contact.id.desc())
+        .limit(limit)
+    )
+    found = [Earlier(contact, case) for contact, case in s.execute(asked)]
+    if len(found) < limit:
+        return found, len(found)
+    many = select(func.count()).select_from(Contact).where(Contact.caller_id == caller.id)
+    return found, s.scalar(many) or 0
+
+
+def forget(s: Session, *, at: datetime) -> int:
+    """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them."""
+    silent = select(Caller.id).where(Caller.called_at < at - FORGET_AFTER)
+    s.execute(update(Contact).where(Contact.caller_id.in_(silent)).values(caller_id=None))
+    gone = s.execute(delete(Caller).where(Caller.called_at < at - FORGET_AFTER).returning(Caller.id))
+    return len(gone.all())

@@ -1,0 +1,66 @@
+"""A call that ends: the report it became and the conversation itself, kept together or not at all."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import callers, contacts, reports
+from city.contacts import CASE, Conversation
+from city.events import Actor
+from city.lifecycle import Refused, may
+from city.reports import Telling
+from city.schema import Contact, Report
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the desk knows of a call as it ends.
+
+    `said` has neither case nor caller yet. `telling` is the report that it becomes where it ends as a case,
+    under the same key. `phone` is callers.normal()'s, "" where nobody knows it; `email` is for news.
+    """
+
+    said: Conversation
+    phone: str = ""
+    telling: Telling | None = None
+    email: str = ""
+
+
+def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tuple[Contact, Report | None]:
+    """Keeps the call. The same key twice gives what it gave the first time.
+
+    Raises Refused: what contacts.log(), reports.take() and reports.subscribe() raise, and `phone_missing`
+    where the caller wants to be called or texted and nobody knows the number.
+    """
+    may("contact", by.roles)
+    said = call.said
+    if found := s.scalars(select(Contact).where(Contact.key == said.key)).first():
+        return found, s.scalars(select(Report).where(Report.key == said.key)).first()
+    if said.reply_by in ("call", "sms") and not call.phone:
+        raise Refused("phone_missing")
+    if said.reply_by == "email" and not call.email:
+        raise Refused("bad_email")
+    report = None
+    if said.outcome == CASE:
+        report = _reported(s, call, by=by, at=at, secret=secret)
+        said = replace(said, case=report.case.number)
+    if call.phone:
+        said = replace(said, caller_id=_caller(s, call, at))
+    return contacts.log(s, said, by=by, at=at), report
+
+
+def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> Report:
+    if call.telling is None:
+        raise Refused("unknown_service")
+    report = reports.take(s, call.telling, by=by, at=at, token=reports.token_for(secret, call.telling.key))
+    if call.said.reply_by == "email":
+        reports.subscribe(s, report, call.email, lang=call.said.lang, at=at)
+    return report
+
+
+def _caller(s: Session, call: Call, at: datetime) -> int:
+    caller = callers.met(s, call.phone, lang=call.said.lang, at=at)
+    s.flush()
+    return caller.id

@@ -1,0 +1,420 @@
+"""The call desk: who calls, what about, what is said, and how it ends. One form; each call is kept once."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from babel import Locale
+from flask import Blueprint, Response, g, request, url_for
+from flask_babel import force_locale
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import (
+    answers,
+    callers,
+    calls,
+    contacts,
+    duplicates,
+    finding,
+    kinds,
+    promises,
+    queries,
+    rows,
+    schema,
+    search,
+)
+from city.callers import Earlier
+from city.calls import Call
+from city.cityfile import Service
+from city.contacts import ANSWERED, CASE, CHANNELS, DROPPED, ELSEWHERE, OUTCOMES, REPLIES_BY, TRANSFERRED
+from city.duplicates import Candidate
+from city.finding import Found
+from city.kinds import Kind
+from city.lifecycle import MAX_WORDS, OPEN, Refused
+from city.reports import Telling
+from city.rows import Row
+from city.schema import Caller
+from pwa import access, errors, filters, forms, spots
+from pwa.forms import CallForm, ReportForm
+from pwa.fragments import go, is_fragment, render
+from pwa.spots import Spot
+
+KINDS, ANSWERS = 4, 5  # offered at once
+NEAR = 3
+ANYTHING = "other"  # the topic of a call that ended before anybody could say
+
+bp = Blueprint("desk", __name__, url_prefix="/desk")
+
+Fault = tuple[str, str]  # the field's id, and what to do in words
+
+
+@dataclass(frozen=True)
+class Known:
+    """Whom the number belongs to. `earlier` are the last calls, open cases first, of `many`."""
+
+    phone: str = ""
+    caller: Caller | None = None
+    earlier: Sequence[Earlier] = ()
+    many: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the call-taker reads aloud, in the caller's language; `first` before anything else."""
+
+    lines: list[str] = field(default_factory=list)
+    first: str = ""
+    title: str = ""
+
+
+@bp.get("")
+def desk() -> Response:
+    """An empty form for the next call."""
+    return _page(_fresh(), saved=request.args.get("saved", ""))
+
+
+@bp.get("/found")
+def found() -> Response:
+    """What the words in ?q may mean, as lines of the list under the box: kinds of problem, then answers."""
+    typed, lang = forms.text(request.args, "q")[: forms.MOST_OF_A_LINE], _lang(request.args.get("lang", ""))
+    with access.reading() as s:
+        return render("desk/_found.html", **_found(s, typed, lang), by_button=False)
+
+
+@bp.get("/parts")
+def parts() -> Response:
+    """What follows from the form as it stands: the caller, the questions, the script, the near cases."""
+    return _parts(forms.call(request.args, access.here().city))
+
+
+@bp.get("/script")
+def script() -> Response:
+    """What is said of one line of the list, for a call-taker who only wants to read it."""
+    form = forms.call(request.args, access.here().city)
+    with access.reading() as s:
+        return render("desk/_script.html", **_around(s, form, Known(), _lang(form.lang)))
+
+
+@bp.post("/calls")
+def end() -> Response:
+    """Keeps the call and gives an empty form; or the form again with all that was typed.
+
+    Without JavaScript the buttons inside the form post here too: `do` says which. Only "save" keeps it.
+    """
+    form = forms.call(request.form, access.here().city)
+    do, _space, what = request.form.get("do", "save").partition(" ")
+    if do == "take":
+        return _page(_taken(form, what))
+    if do == "find" or not form.report.key:
+        told = _("This page was open for a long time. Look it over and save again.")
+        return _page(_keyed(form), [] if do == "find" else [("save", told)])
+    return _kept(form)
+
+
+@bp.app_template_filter()
+def topic(code: str) -> str:
+    """What a call was about, in words; one that left the city file by its code."""
+    names = next((each.names for each in access.here().city.topics if each.code == code), None)
+    return filters.said(names) if names else code
+
+
+@bp.app_template_filter()
+def call_ended(outcome: str) -> str:
+    """How a call ended, in a word."""
+    words = {
+        ANSWERED: _("Answered"), CASE: _("Case"), TRANSFERRED: _("Transferred"), DROPPED: _("Dropped"),
+    }  # fmt: skip
+    return words.get(outcome, outcome)
+
+
+@bp.app_template_filter()
+def endonym(code: str) -> str:
+    """A language's name in that language."""
+    return (Locale.parse(code).get_language_name(code) or code).capitalize()
+
+
+def _kept(form: CallForm) -> Response:
+    here, at = access.here(), access.now()
+    with access.reading() as s:
+        known, spot = _known(s, form), _spot(s, form)
+    if faults := _faults(form, known, spot):
+        return _page(form, faults)
+    call = _call(form, known, spot, at)
+    try:
+        with access.writing() as s:
+            _contact, report = calls.end(s, call, by=g.actor, at=at, secret=here.settings.secret_key)
+            number = report.case.number if report else ""
+    except Refused as refused:
+        return _page(form, [_fault(form, refused)])
+    saved = number or form.ends
+    if is_fragment():
+        return _page(_fresh(), saved=saved)
+    return go(url_for("desk.desk", saved=saved))
+
+
+def _page(form: CallForm, faults: Sequence[Fault] = (), *, saved: str = "") -> Response:
+    """The desk with the form; htmx gets the form alone, which takes the place of the one that it sent."""
+    city = access.here().city
+    with access.reading() as s:
+        kept = queries.by_number(s, saved) if saved and saved not in OUTCOMES else None
+        lang = _spoken(form, known := _known(s, form))
+        return render(
+            "desk/desk.html", "desk/_call.html", status=422 if faults else 200,
+            **_around(s, form, known, lang), **_found(s, form.sought, lang), by_button=True,
+            summary=list(faults), faults=dict(faults), kept=kept, saved=saved if saved in OUTCOMES else "",
+            channels=CHANNELS, outcomes=OUTCOMES, offices=_offices(), topics=city.topics, now=access.now(),
+        )  # fmt: skip
+
+
+def _parts(form: CallForm) -> Response:
+    with access.reading() as s:
+        known = _known(s, form)
+        return render("desk/_parts.html", **_around(s, form, known, _spoken(form, known)))
+
+
+def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, Any]:
+    """What stands around the form, whole or in parts."""
+    spot = _spot(s, form)
+    answer = _answer(s, form.answer, lang)
+    return {
+        "form": form, "known": known, "spoken_in": lang, "spot": spot,
+        "spot_words": errors.words(spot.fault) if spot.fault else "", "open_states": OPEN,
+        "near": _near(s, form.report.service, spot), "here_before": _here_before(s, spot),
+        "say": _said(s, form, spot, answer, lang), "answer": answer, "replies_by": REPLIES_BY,
+        "languages": access.here().city.languages, "region": access.here().city.region,
+        "spoken": callers.spoken,
+    }  # fmt: skip
+
+
+def _fresh() -> CallForm:
+    return CallForm(
+        ReportForm(uuid.uuid4().hex), channel=CHANNELS[0], reply_by=REPLIES_BY[0], began=access.now()
+    )
+
+
+def _keyed(form: CallForm) -> CallForm:
+    return form if form.report.key else replace(form, report=replace(form.report, key=uuid.uuid4().hex))
+
+
+def _taken(form: CallForm, what: str) -> CallForm:
+    """The form with a line of the list chosen: "service light-out", "answer pay-property-tax"."""
+    kind, _space, name = what.partition(" ")
+    city = access.here().city
+    if kind == "service":
+        service = next((each for each in city.services if each.code == name), None)
+        topic = city.topic_of(service) if service else None
+        told = replace(form.report, service=service, group=service.group if service else "")
+        return replace(form, report=told, ends=CASE, topic=topic.code if topic else "")
+    with access.reading() as s:
+        known = answers.by_slug(s, name)
+        return replace(
+            form, answer=name, ends=form.ends or ANSWERED, topic=known.topic_code if known else form.topic
+        )
+
+
+def _lang(code: str) -> str:
+    """One of the city's languages; its own for anything else."""
+    languages = access.here().city.languages
+    return code if code in languages else languages[0]
+
+
+def _spoken(form: CallForm, known: Known) -> str:
+    """The language of the call: as chosen, else as the caller spoke last."""
+    return _lang(form.lang or (known.caller.lang if known.caller else ""))
+
+
+def _known(s: Session, form: CallForm) -> Known:
+    try:
+        phone = callers.normal(form.phone, access.here().city.region)
+    except Refused as refused:
+        return Known(fault=errors.words(refused))
+    caller = callers.known(s, phone) if phone else None
+    if caller is None:
+        return Known(phone)
+    earlier, many = callers.earlier(s, caller)
+    return Known(phone, caller, earlier, many)
+
+
+def _spot(s: Session, form: CallForm) -> Spot:
+    return spots.of(s, form.report, propose=False) if form.report.place else Spot()
+
+
+def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
+    """Kinds of problem and answers for what was typed; what an answer leads to is offered with it."""
+    city = access.here().city
+    offered = finding.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
+    codes = [*kinds.meant(_kinds(), typed, KINDS), *(code for answer in offered for code in answer.services)]
+    by_code = {service.code: service for service in city.services}
+    departments = {department.code: department.names for department in city.departments}
+    return {
+        "sought": typed,
+        "meant": [
+            (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
+        ][:KINDS],
+        "found": offered,
+        "departments": departments,
+    }
+
+
+def _kinds() -> list[Kind]:
+    city = access.here().city
+    tiles = {group.code: group.names for group in city.groups}
+    return [
+        Kind(each.code, (each.names, each.chips, _together(tiles[each.group], each.chips, each.names)))
+        for each in city.services
+    ]
+
+
+def _together(*names: dict[str, str]) -> dict[str, str]:
+    return {lang: " ".join(each.get(lang, "") for each in names) for lang in names[0]}
+
+
+def _answer(s: Session, slug: str, lang: str) -> Found | None:
+    """The answer that was chosen, as it is read aloud in this language."""
+    known = answers.by_slug(s, slug) if slug else None
+    if known is None:
+        return None
+    texts = answers.texts(s, known)
+    spoken = lang if lang in texts else next(iter(texts))
+    text = texts[spoken]
+    return Found(
+        known.id, known.slug, text.title, text.script, spoken, 0.0, known.department_code, known.review_on,
+        known.topic_code, known.services,
+    )  # fmt: skip
+
+
+def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Candidate]]:
+    """Open cases that this may be, the likeliest first."""
+    if service is None or spot.place is None:
+        return []
+    maybe = duplicates.near(s, service.code, spot.place, at=access.now(), strangers=False, limit=NEAR)
+    shown = {row.id: row for row in rows.of_ids(s, [each.case_id for each in maybe])}
+    return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
+
+
+def _here_before(s: Session, spot: Spot) -> list[Row]:
+    """What was reported at this very address, the newest first."""
+    if spot.place is None or not spot.place.label or spot.place.vague:
+        return []
+    return rows.of_ids(s, search.at(s, spot.place.label, limit=NEAR))
+
+
+def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: str) -> Said:
+    if answer is not None and form.ends != CASE:
+        return Said([answer.script], title=answer.title)
+    service = form.report.service
+    if service is None:
+        return Said()
+    with force_locale(lang):
+        first = ""
+        if service.urgent:
+            first = _(
+                "Keep the caller back, and transfer to %(number)s.", number=access.here().city.emergency
+            )
+        return Said(_asked(s, service, spot, form), first, filters.said(service.names))
+
+
+def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
+    """What is said of a problem: the place, what else must be known, the day that is promised."""
+    place = filters.place(spot.place.label) if spot.place and spot.known else ""
+    where = (
+        _("Thank you. I have the place: %(place)s.", place=place)
+        if place
+        else _("Where is it? A street and number, a corner, or the number on the pole.")
+    )
+    questions = [filters.said(each["words"]) for each in service.questions]
+    row = s.get(schema.Service, service.code)
+    promised = []
+    if row is not None:
+        due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due
+        promised = [
+            _("We take care of it by %(day)s. Would you like to hear when it is done?", day=filters.day(due))
+        ]
+    return [where, *questions, *promised]
+
+
+def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
+    """What must be mended before the call can be kept."""
+    told: list[Fault] = [("phone", known.fault)] if known.fault else []
+    if form.ends not in OUTCOMES:
+        told.append(("ends", _("Say how the call ended.")))
+    if form.ends == CASE:
+        if form.report.service is None:
+            told.append(("sought", _("Say what it is: choose a line of the list.")))
+        elif fault := _fault_of_place(spot):
+            told.append(fault)
+    if form.ends == TRANSFERRED and not form.to:
+        told.append(("to", _("Say to whom the call went.")))
+    if len(form.report.words) > MAX_WORDS:
+        told.append(("note", errors.words(Refused("words_too_long", most=MAX_WORDS))))
+    if not _topic(form):
+        told.append(("topic", _("Say what it was about.")))
+    return told
+
+
+def _fault_of_place(spot: Spot) -> Fault | None:
+    if spot.fault is None:
+        return None if spot.place else ("place", errors.words(Refused("place_missing")))
+    return "place", errors.words(spot.fault)
+
+
+def _fault(form: CallForm, refused: Refused) -> Fault:
+    """Where on the page a refusal is mended."""
+    ids = {
+        "bad_email": "email", "phone_missing": "phone", "unknown_topic": "topic", "unknown_office": "to",
+        "outside_city": "place", "unknown_case": "near", "words_too_long": "note",
+    }  # fmt: skip
+    if refused.code in ("answer_missing", "answer_unknown") and form.report.service:
+        return f"answer-{form.report.service.code}-{refused.facts['question']}", errors.words(refused)
+    return ids.get(refused.code, "save"), errors.words(refused)
+
+
+def _topic(form: CallForm) -> str:
+    """As chosen; else what the service is about; of a dropped call it may be anything."""
+    city = access.here().city
+    codes = {topic.code for topic in city.topics}
+    if form.topic in codes:
+        return form.topic
+    if form.report.service and form.ends == CASE and (topic := city.topic_of(form.report.service)):
+        return topic.code
+    return ANYTHING if form.ends == DROPPED and ANYTHING in codes else ""
+
+
+def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
+    """The call as it is kept. Its length is counted by our clock; nobody is on the line for half a day."""
+    began = min(form.began or at, at) + timedelta(seconds=form.idle)
+    seconds = int(min(max((at - began).total_seconds(), 0), contacts.MAX_SECONDS))
+    lang = _spoken(form, known)
+    said = contacts.Conversation(
+        key=form.report.key, channel=form.channel, began_at=at - timedelta(seconds=seconds), seconds=seconds,
+        topic=_topic(form), outcome=form.ends, lang=lang,
+        answer=form.answer or None, to=form.to if form.ends == TRANSFERRED else None,
+        words="" if form.ends == CASE else form.report.words,
+        reply_by=(form.reply_by if form.ends == CASE else "") or REPLIES_BY[0],
+    )  # fmt: skip
+    return Call(said, known.phone, _telling(form, spot, lang) if form.ends == CASE else None, form.email)
+
+
+def _telling(form: CallForm, spot: Spot, lang: str) -> Telling:
+    told, service = form.report, form.report.service
+    return Telling(
+        key=told.key, service_code=service.code if service else "", channel=form.channel, lang=lang,
+        words=told.words, place=spot.place, answers=dict(told.answers), join=told.join,
+    )  # fmt: skip
+
+
+def _offices() -> list[tuple[str, str]]:
+    """To whom a call may be transferred, with their words: who helps at once first, then the departments."""
+    city = access.here().city
+    outside = {
+        "911": city.emergency, "police": _("Police"), "utility": _("The utility"), "county": _("The county"),
+        "state": _("The state"),
+    }  # fmt: skip
+    return [
+        *((code, outside[code]) for code in ELSEWHERE),
+        *((department.code, filters.said(department.names)) for department in city.departments),
+    ]

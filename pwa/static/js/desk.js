@@ -1,0 +1,270 @@
+/**
+ * The call desk: the list under the box, its keys, the timer, and the draft that outlives a lost connection.
+ * The form works without this file; htmx sends it and renews what follows from its fields.
+ */
+
+import { keep, letGo, takeUp } from "./desk-draft.js";
+import { suggestions } from "./suggest.js";
+
+const htmx = /** @type {any} */ (window).htmx;
+const PAUSE_MS = 120;
+const SECOND_MS = 1000;
+
+/** When the first key of this call was pressed, by the page's own clock; 0 before. */
+let began = 0;
+/** When the form came. */
+let shown = performance.now();
+/** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
+/** @type {AbortController | null} */ let asking = null;
+/** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
+let waiting = null;
+
+const form = () => /** @type {HTMLFormElement} */ (document.getElementById("call"));
+/** @param {string} name */
+const field = (name) => /** @type {HTMLInputElement} */ (form().querySelector(`[name="${name}"]`));
+const box = () => /** @type {HTMLInputElement} */ (document.getElementById("sought"));
+const list = () => /** @type {HTMLElement} */ (document.getElementById("found"));
+const lines = () => /** @type {HTMLElement[]} */ ([...list().querySelectorAll('[role="option"]')]);
+const marked = () => lines().find((line) => line.getAttribute("aria-selected") === "true");
+
+/** Everything that follows from the fields is asked for anew. */
+const renew = () => htmx.trigger(document.body, "parts");
+
+/** A form that has just come: the next call's, or the same with what must be mended. */
+function begin() {
+  shown = performance.now();
+  began = 0;
+  field("idle").dataset["before"] = field("idle").value;
+  suggestions(form(), form().dataset["several"] ?? "", renew);
+  if (form().querySelector("#errors")) called();
+  else void takeUpDraft();
+  showTimer();
+}
+
+/** What was typed before the page was closed, or the server went away, stands there again. */
+async function takeUpDraft() {
+  if (!(await takeUp(form()))) return;
+  field("idle").dataset["before"] = field("idle").value;
+  tell("back");
+  renew();
+}
+
+/** Somebody is on the line: from the first key on the call is timed. */
+function called() {
+  if (began) return;
+  began = performance.now();
+  const before = Number(field("idle").dataset["before"] || 0);
+  if (!before) field("idle").value = ((began - shown) / SECOND_MS).toFixed(1);
+}
+
+function showTimer() {
+  const line = document.getElementById("oncall");
+  const clock = document.getElementById("timer");
+  if (!line || !clock) return;
+  line.hidden = !began;
+  const seconds = Math.floor((performance.now() - began) / SECOND_MS);
+  clock.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** @param {HTMLElement | undefined} line */
+function mark(line) {
+  for (const each of lines()) each.setAttribute("aria-selected", String(each === line));
+  if (line) box().setAttribute("aria-activedescendant", line.id);
+  else box().removeAttribute("aria-activedescendant");
+  line?.scrollIntoView({ block: "nearest" });
+}
+
+function close() {
+  clearTimeout(pause);
+  pause = undefined;
+  waiting = null;
+  asking?.abort();
+  list().hidden = true;
+  box().setAttribute("aria-expanded", "false");
+  box().removeAttribute("aria-activedescendant");
+}
+
+async function look() {
+  clearTimeout(pause);
+  pause = undefined;
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const typed = box().value.trim();
+  if (!typed) return close();
+  const lang = new FormData(form()).get("lang");
+  try {
+    const answer = await fetch(`${form().dataset["found"]}?${new URLSearchParams({ q: typed, lang: String(lang) })}`, { signal });
+    if (!answer.ok) return;
+    const html = await answer.text();
+    if (signal.aborted) return;
+    const place = document.getElementById("found-box");
+    if (!place) return;
+    place.innerHTML = html; // our own server's lines; the page's policy lets no script in them run
+    box().setAttribute("aria-expanded", String(lines().length > 0));
+    mark(lines()[0]);
+    const first = lines()[0];
+    if (first && waiting) waiting(first);
+    waiting = null;
+  } catch {
+    // No answer, or another letter: what was typed still stands there, and Save says more.
+  }
+}
+
+/** Takes a line: the call is about that. @param {HTMLElement} line */
+function choose(line) {
+  const { service, answer, topic, name } = line.dataset;
+  if (service) field("service").value = service;
+  field("answer").value = answer ?? field("answer").value;
+  if (answer) field("service").value = "";
+  const about = /** @type {HTMLSelectElement} */ (form().querySelector("#topic"));
+  if (topic) about.value = topic;
+  end(service ? "case" : "answered");
+  box().value = name ?? box().value;
+  close();
+  renew();
+  (service ? /** @type {HTMLElement} */ (form().querySelector("#place")) : box()).focus();
+  keep(form());
+}
+
+/** Shows a line's script and takes nothing. @param {HTMLElement} line */
+function read(line) {
+  const query = new URLSearchParams(/** @type {any} */ (new FormData(form())));
+  query.set("service", line.dataset["service"] ?? "");
+  query.set("answer", line.dataset["answer"] ?? "");
+  query.set("ends", line.dataset["service"] ? "case" : "answered");
+  htmx.ajax("GET", `${form().dataset["script"]}?${query}`, { target: "#say", swap: "outerHTML" });
+}
+
+/** @param {string} how */
+function end(how) {
+  const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="ends"][value="${how}"]`));
+  if (!way) return;
+  way.checked = true;
+  way.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+/** @param {"lost" | "shut" | "back" | ""} what */
+function tell(what) {
+  const notice = /** @type {HTMLElement} */ (document.getElementById("lost"));
+  const words = what ? form().dataset[what] ?? "" : "";
+  notice.hidden = !words;
+  notice.classList.toggle("errors", what !== "back");
+  /** @type {HTMLElement} */ (notice.firstElementChild).textContent = words;
+}
+
+/** @param {KeyboardEvent} event */
+function pressed(event) {
+  if (document.querySelector("dialog[open]") || event.isComposing) return;
+  if (event.key === "?" && !(event.target instanceof Element && event.target.closest("input, textarea, select"))) return help(event);
+  if (!(event.target instanceof Element) || !form()) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    close();
+    return form().requestSubmit(/** @type {HTMLElement} */ (document.getElementById("save")));
+  }
+  if (event.altKey && /^Digit[1-4]$/.test(event.code)) {
+    event.preventDefault();
+    end(["answered", "case", "transferred", "dropped"][Number(event.code.slice(5)) - 1] ?? "");
+    return undefined;
+  }
+  if (event.altKey && event.code === "KeyD") {
+    event.preventDefault();
+    /** @type {HTMLElement | null} */ (form().querySelector('[name="join"]'))?.click();
+    return undefined;
+  }
+  if (event.target.id === "sought") return inBox(event);
+  if (event.key === "Enter" && event.target instanceof HTMLInputElement) {
+    event.preventDefault(); // only Save sends: a call is not over because a field is
+    if (event.target.id === "phone") box().focus();
+    else event.target.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  return undefined;
+}
+
+/** @param {KeyboardEvent} event */
+function inBox(event) {
+  const all = list().hidden ? [] : lines();
+  const at = marked();
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!all.length) return;
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    mark(all[((at ? all.indexOf(at) : -1) + step + all.length) % all.length]);
+  } else if (event.key === "Enter") {
+    const act = event.altKey ? read : choose;
+    if (at && !list().hidden && !pause) act(at);
+    else if (box().value.trim()) {
+      waiting = act;
+      void look();
+    }
+  } else if (event.key === "Escape") close();
+  else return;
+  event.preventDefault();
+}
+
+/** @param {Event} event */
+function help(event) {
+  event.preventDefault();
+  /** @type {HTMLDialogElement} */ (document.getElementById("keys")).showModal();
+}
+
+document.addEventListener("keydown", pressed);
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  if (event.target.closest("[data-help]")) return help(event);
+  const line = /** @type {HTMLElement | null} */ (event.target.closest('#found [role="option"]'));
+  if (line && !event.target.closest("button")) choose(line);
+});
+document.addEventListener("input", (event) => {
+  if (!(event.target instanceof Element) || !form()?.contains(event.target)) return;
+  called();
+  keep(form());
+  if (event.target.id !== "sought") return;
+  clearTimeout(pause);
+  pause = setTimeout(() => void look(), PAUSE_MS);
+});
+document.addEventListener("change", (event) => {
+  const { target } = event;
+  if (!(target instanceof HTMLElement) || !form()?.contains(target)) return;
+  if (target.matches('[name="join"]')) {
+    for (const other of form().querySelectorAll('[name="join"]')) if (other !== target) /** @type {HTMLInputElement} */ (other).checked = false;
+  }
+  keep(form());
+  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"]')) renew();
+});
+document.addEventListener("focusout", (event) => {
+  const { target, relatedTarget } = event;
+  if (!(target instanceof HTMLElement) || target.id !== "sought") return;
+  if (!(relatedTarget instanceof Element && relatedTarget.closest("#found"))) setTimeout(close, PAUSE_MS);
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = /** @type {CustomEvent} */ (event).detail;
+  if (target?.id === "call" && xhr.status === 200) letGo(form());
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (target?.id === "call") begin();
+});
+// The caller's language, until somebody chooses another.
+document.addEventListener("htmx:oobAfterSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (target?.id !== "caller") return;
+  const lang = /** @type {HTMLElement | null} */ (document.getElementById("caller"))?.dataset["lang"];
+  const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="lang"][value="${lang}"]`));
+  if (!way || way.checked || form().dataset["spoken"] === lang) return;
+  form().dataset["spoken"] = lang;
+  way.checked = true;
+  renew();
+});
+for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+  document.addEventListener(name, (event) => {
+    const { xhr, elt } = /** @type {CustomEvent} */ (event).detail;
+    if (elt?.id === "call") tell([400, 401, 403].includes(xhr?.status) ? "shut" : "lost");
+  });
+}
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (/** @type {CustomEvent} */ (event).detail.elt?.id === "call") tell("");
+});
+setInterval(showTimer, SECOND_MS);
+begin();

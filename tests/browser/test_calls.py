@@ -1,0 +1,178 @@
+"""At the call desk by keyboard alone: a case, an answer, a Spanish script, and a server that goes away."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from live import DESK, Site, log_in
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import select
+
+from city import calls, db, people
+from city.calls import Call
+from city.contacts import Conversation
+from city.lifecycle import CALL_TAKER
+from city.schema import Address, Contact, Person, PersonRole, Report
+
+Open = Callable[..., BrowserContext]
+PHONE = "5550142"
+
+
+class Keys:
+    """Hands on a keyboard: every key and every chord's key counts."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.pressed = page, 0
+
+    def type(self, words: str) -> None:
+        self.page.keyboard.type(words, delay=20)
+        self.pressed += len(words)
+
+    def press(self, chord: str) -> None:
+        self.page.keyboard.press(chord)
+        self.pressed += chord.count("+") + 1
+
+
+@pytest.fixture
+def desk(site: Site, open_context: Open) -> Page:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "desk@demo.test", "/desk")
+    expect(page.locator("#phone")).to_be_focused()
+    return page
+
+
+@pytest.fixture
+def address(site: Site) -> str:
+    with db.reading(site.engine) as s:
+        return (
+            s.scalars(
+                select(Address.label).where(Address.label.like("% Street")).order_by(Address.id)
+            ).first()
+            or ""
+        )
+
+
+def contacts(site: Site) -> list[Contact]:
+    """What the desk has kept here; the demo's own calls are not."""
+    with db.reading(site.engine) as s:
+        return list(s.scalars(select(Contact).where(Contact.origin == "live").order_by(Contact.id)))
+
+
+def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) -> None:
+    keys = Keys(desk)
+    keys.type(PHONE)
+    keys.press("Enter")
+    keys.type("light")
+    keys.press("Enter")
+    expect(desk.locator("#place")).to_be_focused()
+    keys.type(address.removesuffix(" Street"))
+    expect(desk.locator("#place-lines > li").first).to_be_visible()
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    keys.press("Control+Enter")
+    expect(desk.locator("#kept .num")).to_be_visible()
+    expect(desk.locator("#phone")).to_be_focused()
+    expect(desk.locator("#phone")).to_have_value("")
+    assert keys.pressed <= 30, keys.pressed
+    with db.reading(site.engine) as s:
+        (contact,) = contacts(site)
+        report = s.scalars(select(Report).where(Report.case_id == contact.case_id)).one()
+        assert (report.service_code, report.address, contact.outcome) == ("light-out", address, "case")
+
+
+def test_an_answer_takes_at_most_fifteen_keys(site: Site, desk: Page) -> None:
+    keys = Keys(desk)
+    keys.press("Enter")
+    keys.type("tax bill")
+    expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()
+    keys.press("Enter")
+    expect(desk.locator("#say blockquote")).to_be_visible()
+    keys.press("Control+Enter")
+    expect(desk.locator("#kept .said")).to_have_text("Kept: answered.")
+    assert keys.pressed <= 15, keys.pressed
+    (contact,) = contacts(site)
+    assert (contact.outcome, contact.topic_code) == ("answered", "taxes")
+
+
+def test_who_spoke_spanish_is_spoken_to_in_spanish(site: Site, desk: Page) -> None:
+    now = datetime.now(UTC)
+    with db.transaction(site.engine) as s:
+        role = select(PersonRole.person_id).where(PersonRole.role == CALL_TAKER)
+        taker = people.actor(s.scalars(select(Person).where(Person.id.in_(role))).first())
+        said = Conversation("f" * 32, "phone", now - timedelta(hours=1), 60, "taxes", "answered", lang="es")
+        calls.end(s, Call(said, f"+1{PHONE}"), by=taker, at=now, secret="s")
+    keys = Keys(desk)
+    keys.type(PHONE)
+    keys.press("Enter")
+    expect(desk.locator("#caller")).to_contain_text("Known caller")
+    expect(desk.locator('[name="lang"][value="es"]')).to_be_checked()
+    keys.type("tax bill")
+    expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()
+    keys.press("Alt+Enter")  # reads it
+    expect(desk.locator('#say blockquote[lang="es"]')).to_contain_text("recibo")
+    expect(desk.locator('[name="ends"]:checked')).to_have_count(0)
+    keys.press("Enter")  # logs it
+    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
+
+
+def test_a_draft_outlives_a_server_that_goes_and_comes_back(site: Site, desk: Page, address: str) -> None:
+    desk.keyboard.type(PHONE)
+    desk.keyboard.press("Enter")
+    desk.keyboard.type("pothole")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#place")).to_be_focused()
+    site.stop()
+    desk.keyboard.type(address)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    expect(desk.locator("#place")).to_have_value(address)
+    site.start()
+    desk.reload()  # as somebody does who trusts no page that failed
+    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(desk.locator("#place")).to_have_value(address)
+    expect(desk.locator("#phone")).to_have_value(PHONE)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#kept .num")).to_be_visible()
+    desk.reload()
+    expect(desk.locator("#phone")).to_have_value("")
+    assert [contact.outcome for contact in contacts(site)] == ["case"]
+
+
+def test_a_call_whose_answer_was_lost_is_kept_once(site: Site, desk: Page) -> None:
+    desk.keyboard.press("Enter")
+    desk.keyboard.type("tax bill")
+    desk.keyboard.press("Enter")
+    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
+
+    def lose(route: object) -> None:
+        route.fetch()  # type: ignore[attr-defined]
+        route.abort()  # type: ignore[attr-defined]
+
+    desk.route("**/desk/calls", lose)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    desk.unroute("**/desk/calls")
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#kept .said")).to_be_visible()
+    assert len(contacts(site)) == 1
+
+
+def test_two_tabs_keep_two_drafts(site: Site, desk: Page) -> None:
+    other = desk.context.new_page()
+    for page, words in ((desk, "first"), (other, "second")):
+        page.goto(site.path("/desk"))
+        page.fill("#note", words)
+    other.close()
+    third = desk.context.new_page()
+    third.goto(site.path("/desk"))
+    expect(third.locator("#note")).to_have_value("second")
+    desk.reload()
+    expect(desk.locator("#note")).to_have_value("first")
+
+
+def test_whoever_logs_out_leaves_no_caller_behind(site: Site, desk: Page) -> None:
+    desk.keyboard.type(PHONE)
+    assert PHONE in desk.evaluate("() => JSON.stringify(localStorage)")
+    desk.click("form[data-logout] button")
+    desk.wait_for_url(site.path("/"))
+    assert PHONE not in desk.evaluate("() => JSON.stringify(localStorage)")

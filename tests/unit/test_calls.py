@@ -1,0 +1,181 @@
+"""A call that ends: its report and its conversation are kept together, once; and who calls is known again."""
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from factories import LAMP, Town
+from sqlalchemy import func, select
+
+from city import callers, calls, cases, contacts, events
+from city.calls import Call
+from city.contacts import Conversation
+from city.lifecycle import Refused
+from city.reports import Telling
+from city.schema import Caller, Case, Contact, Report, Subscription, Topic
+
+SECRET = "s" * 32
+PHONE = "+15550100142"
+
+
+@pytest.fixture(autouse=True)
+def topics(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Topic(code="streetlights", names={"en": "Streetlights"}, department_code="works"))
+
+
+def ended(town: Town, **changes: Any) -> Call:
+    """A call of a minute that became a case about a dark lamp."""
+    key = uuid.uuid4().hex
+    said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "streetlights", "case", lang="es")
+    telling = Telling(key, "light-out", "phone", "es", "Dark since Sunday", LAMP)
+    return replace(Call(said, PHONE, telling), **changes)
+
+
+def end(town: Town, call: Call, at: Any = None, by: str = "call-taker") -> tuple[str, str]:
+    """The numbers of the case and the report that came of it."""
+    with town.at_work() as scene:
+        contact, report = calls.end(scene.s, call, by=scene.actor(by), at=at or town.now, secret=SECRET)
+        return str(contact.case_id or ""), report.number if report else ""
+
+
+def test_a_call_becomes_a_case_and_a_contact_that_names_it(town: Town) -> None:
+    _case, number = end(town, ended(town))
+    with town.looking() as scene:
+        contact = scene.s.scalars(select(Contact)).one()
+        report = scene.s.scalars(select(Report)).one()
+        assert (report.number, report.channel, report.lang) == (number, "phone", "es")
+        assert contact.case_id == report.case_id
+        assert contact.person_id == town.ids["call-taker"]  # entered by
+        assert scene.s.get_one(Caller, contact.caller_id).phone == PHONE  # reported by
+        ((told, _words),) = [
+            each for each in events.of(scene.s, f"case:{report.case_id}") if each[0].kind == "report"
+        ]
+        assert told.actor == f"person:{town.ids['call-taker']}"
+        ((line, _words),) = events.of(scene.s, f"contact:{contact.id}")
+        assert line.facts["case"] == report.case.number
+        assert PHONE not in str(line.facts)
+
+
+def test_the_same_key_twice_gives_the_first_call(town: Town) -> None:
+    call = ended(town)
+    assert end(town, call) == end(town, call)
+    with town.looking() as scene:
+        counted = [
+            scene.s.scalar(select(func.count()).select_from(kind)) for kind in (Contact, Report, Case, Caller)
+        ]
+        assert counted == [1, 1, 1, 1]
+
+
+def test_what_is_refused_leaves_nothing_behind(town: Town) -> None:
+    call = ended(town)
+    for wrong, code in (
+        (replace(call, telling=None), "unknown_service"),
+        (replace(call, said=replace(call.said, reply_by="sms"), phone=""), "phone_missing"),
+        (replace(call, said=replace(call.said, reply_by="email")), "bad_email"),
+        (replace(call, said=replace(call.said, reply_by="email"), email="nobody"), "bad_email"),
+        (replace(call, said=replace(call.said, topic="sport")), "unknown_topic"),
+        (replace(call, said=replace(call.said, reply_by="pigeon")), "unknown_value"),
+    ):
+        with pytest.raises(Refused) as refused:
+            end(town, wrong)
+        assert refused.value.code == code
+    with pytest.raises(Refused, match="not_allowed"):
+        end(town, call, by="manager")
+    with town.looking() as scene:
+        assert [
+            scene.s.scalar(select(func.count()).select_from(kind)) for kind in (Contact, Report, Caller)
+        ] == [0, 0, 0]
+
+
+def test_who_wants_news_by_mail_is_asked_to_confirm_it(town: Town) -> None:
+    call = ended(town)
+    end(town, replace(call, said=replace(call.said, reply_by="email"), email="ana@mail.test"))
+    with town.looking() as scene:
+        wish = scene.s.scalars(select(Subscription)).one()
+        assert (wish.email, wish.lang, wish.confirmed_at) == ("ana@mail.test", "es", None)
+        assert scene.s.scalars(select(Contact)).one().reply_by == "email"
+
+
+def test_a_caller_who_joins_a_case_is_another_report_of_it(town: Town) -> None:
+    with town.at_work() as scene:
+        known = scene.report().case.number
+    call = ended(town)
+    _case, number = end(town, replace(call, telling=replace(call.telling, join=known)))
+    assert number == f"{known}-B"
+
+
+def test_what_somebody_called_about_before_stands_open_first(town: Town) -> None:
+    numbers = [
+        end(town, ended(town, said=replace(call.said, began_at=began)))[1]
+        for call in [ended(town)]
+        for began in [call.said.began_at]
+    ]
+    with town.at_work() as scene:
+        first = scene.case(numbers[0][:-2])
+        for minutes in (9, 8, 7, 6, 5):
+            said = Conversation(
+                uuid.uuid4().hex,
+                "phone",
+                town.now - timedelta(minutes=minutes),
+                60,
+                "streetlights",
+                "answered",
+            )
+            calls.end(scene.s, Call(said, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET)
+        caller = callers.known(scene.s, PHONE)
+        assert caller is not None
+        found, many = callers.earlier(scene.s, caller)
+        assert (many, len(found)) == (6, 5)
+        assert [each.case for each in found] == [first, None, None, None, None]
+        assert found[1].contact.began_at == town.now - timedelta(minutes=5)
+        cases.cancel(scene.s, first, "spam", by=scene.actor("dispatcher"), at=town.now)
+        found, _many = callers.earlier(scene.s, caller)
+        assert found[0].case == first  # the newest of all, and no longer open
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("555-0142", "+15550142"),
+        ("(555) 010-0142", PHONE),
+        ("+34 600 123 456", "+34600123456"),
+        ("", ""),
+        (" ", ""),
+    ],
+)
+def test_a_number_is_known_however_it_is_written(typed: str, kept: str) -> None:
+    assert callers.normal(typed, "US") == kept
+
+
+@pytest.mark.parametrize("typed", ["12", "withheld", "0" * 40, "555-01", "++", "１２"])
+def test_what_is_no_number_is_said_to_be_none(typed: str) -> None:
+    with pytest.raises(Refused, match="bad_phone"):
+        callers.normal(typed, "US")
+
+
+def test_a_number_that_is_silent_for_long_is_forgotten_and_its_contacts_stay(town: Town) -> None:
+    end(town, ended(town))
+    later = town.now + callers.FORGET_AFTER
+    end(town, ended(town, phone="+15550100199"), at=later)
+    with town.at_work() as scene:
+        assert callers.forget(scene.s, at=later) == 0
+        assert callers.forget(scene.s, at=later + timedelta(seconds=1)) == 1
+    with town.looking() as scene:
+        assert [row.caller_id is None for row in scene.s.scalars(select(Contact).order_by(Contact.id))] == [
+            True,
+            False,
+        ]
+        assert scene.s.scalar(select(func.count()).select_from(Caller)) == 1
+
+
+def test_the_words_of_how_to_answer_stand_in_the_log(town: Town) -> None:
+    call = ended(town)
+    end(town, replace(call, said=replace(call.said, reply_by="sms")))
+    with town.looking() as scene:
+        contact = scene.s.scalars(select(Contact)).one()
+        ((line, _words),) = events.of(scene.s, events.of_contact(contact.id))
+        assert line.facts["reply_by"] == contact.reply_by == "sms"
+        assert contacts.REPLIES_BY[0] == "none"

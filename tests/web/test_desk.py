@@ -1,0 +1,298 @@
+"""The call desk: a call is kept once with what it became, and nothing that was typed is lost."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from factories import Town, counted
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from city import answers, calls, events
+from city.answers import Draft, Text
+from city.calls import Call
+from city.contacts import MAX_SECONDS, Conversation
+from city.lifecycle import MAX_WORDS
+from city.schema import Address, Caller, Contact, Report, Subscription
+
+PHONE = "(555) 010-0142"
+PLACE = "214 Tansy Street"
+FRAGMENT = {"HX-Request": "true"}
+MOST_QUERIES = 9
+MOST_QUERIES_OF_PARTS = 18
+
+
+@pytest.fixture
+def desk(app: Flask, town: Town, log_in: Callable[[str], FlaskClient]) -> FlaskClient:
+    """The browser of a call-taker; one answer is known."""
+    texts = {
+        "en": Text("Pay your property tax", "Twice a year.", "It is due in January."),
+        "es": Text("Pagar el impuesto", "Dos veces al año.", "Se paga en enero."),
+    }
+    with town.at_work() as scene:
+        scene.s.add(Address(label=PLACE, lat=39.6, lon=-71.2, cell="x"))
+        draft = Draft("finance", "taxes", date(2027, 1, 1), texts)
+        answers.publish(scene.s, "pay-tax", draft, by=scene.actor("call-taker"), at=town.now)
+    return log_in("call-taker")
+
+
+@pytest.fixture
+def send(desk: FlaskClient, token: Callable[[], str]) -> Callable[..., TestResponse]:
+    """Saves a call: send(key=…, ends=…)."""
+
+    def save(*, fragment: bool = False, **fields: Any) -> TestResponse:
+        data = {"csrf_token": token(), "key": "a" * 32, "do": "save", "channel": "phone", **fields}
+        return desk.post("/desk/calls", data=data, headers=FRAGMENT if fragment else {})
+
+    return save
+
+
+LAMP_CALL = {
+    "phone": PHONE, "ends": "case", "service": "light-out", "place": PLACE, "note": "Dark since Sunday",
+    "lang": "es",
+}  # fmt: skip
+
+
+def html_of(response: TestResponse) -> str:
+    return response.get_data(as_text=True)
+
+
+def contacts(town: Town) -> list[Contact]:
+    with town.looking() as scene:
+        return list(scene.s.scalars(select(Contact).order_by(Contact.id)))
+
+
+class TestSaving:
+    def test_a_call_becomes_a_case(
+        self, send: Callable[..., TestResponse], desk: FlaskClient, town: Town
+    ) -> None:
+        sent = send(**LAMP_CALL)
+        assert sent.status_code == 303, re.findall(r"<li><a href=.#.*?</li>", html_of(sent))
+        page = html_of(desk.get(sent.headers["Location"]))
+        with town.looking() as scene:
+            report = scene.s.scalars(select(Report)).one()
+            (contact,) = contacts(town)
+            assert (report.words, report.channel, report.lang) == ("Dark since Sunday", "phone", "es")
+            assert report.address == PLACE
+            assert (contact.case_id, contact.topic_code, contact.lang) == (
+                report.case_id,
+                "streetlights",
+                "es",
+            )
+            assert scene.s.scalars(select(Caller)).one().phone == "+15550100142"
+            assert report.case.number in page
+        assert 'name="phone" type="tel" value=""' in page  # ready for the next call
+
+    def test_an_answer_is_kept_with_what_was_read_out(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        assert (
+            send(ends="answered", answer="pay-tax", topic="taxes", note=" Will pay in July. ").status_code
+            == 303
+        )
+        (contact,) = contacts(town)
+        assert (contact.outcome, contact.topic_code, contact.case_id) == ("answered", "taxes", None)
+        assert contact.answer_id is not None
+        with town.looking() as scene:
+            ((_line, words),) = events.of(scene.s, events.of_contact(contact.id))
+            assert words == {"words": "Will pay in July."}
+
+    def test_a_call_is_transferred_or_dropped(self, send: Callable[..., TestResponse], town: Town) -> None:
+        assert send(ends="transferred", topic="neighbors", to="911").status_code == 303
+        assert send(key="b" * 32, ends="dropped", channel="voicemail").status_code == 303
+        one, other = contacts(town)
+        assert (one.outcome, one.transferred_to) == ("transferred", "911")
+        assert (other.outcome, other.topic_code, other.channel) == ("dropped", "other", "voicemail")
+
+    def test_the_same_form_twice_is_one_call(self, send: Callable[..., TestResponse], town: Town) -> None:
+        first, second = (html_of(send(fragment=True, **LAMP_CALL)) for _time in range(2))
+        number = re.compile(r'<b class="num">([^<]+)</b>')
+        assert number.findall(first) == number.findall(second) != []
+        assert len(contacts(town)) == 1
+        with town.looking() as scene:
+            assert len(scene.s.scalars(select(Report)).all()) == 1
+
+    def test_a_caller_joins_the_case_that_is_there(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        with town.at_work() as scene:
+            known = scene.report().case.number
+        send(**LAMP_CALL, join=known)
+        with town.looking() as scene:
+            assert [r.number for r in scene.case(known).reports] == [f"{known}-A", f"{known}-B"]
+
+    def test_who_wants_a_letter_gets_one_to_confirm(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        send(**LAMP_CALL, reply_by="email", email="ana@mail.test")
+        with town.looking() as scene:
+            assert scene.s.scalars(select(Subscription)).one().email == "ana@mail.test"
+        assert contacts(town)[0].reply_by == "email"
+
+    def test_its_length_is_ours_to_count(
+        self, app: Flask, send: Callable[..., TestResponse], town: Town, now: datetime
+    ) -> None:
+        told = {"ends": "answered", "topic": "taxes"}
+        for n, (began, idle, seconds) in enumerate(
+            (
+                (now - timedelta(seconds=90), "30", 60),
+                (now - timedelta(seconds=90), "-5", 90),
+                (now + timedelta(hours=1), "0", 0),
+                (now - timedelta(days=30), "0", MAX_SECONDS),
+                (now - timedelta(seconds=90), "1e300", 0),
+                (now - timedelta(seconds=90), "nan", 90),
+            )
+        ):
+            assert send(key=f"{n:032x}", began=began.isoformat(), idle=idle, **told).status_code == 303
+            assert contacts(town)[-1].seconds == seconds, idle
+        send(key="c" * 32, began="yesterday", **told)
+        assert contacts(town)[-1].seconds == 0
+
+
+class TestMending:
+    @pytest.mark.parametrize(
+        ("changes", "field", "words"),
+        [
+            ({"phone": "12"}, "phone", "no phone number"),
+            ({"ends": ""}, "ends", "how the call ended"),
+            ({"ends": "nonsense"}, "ends", "how the call ended"),
+            ({"service": ""}, "sought", "what it is"),
+            ({"service": "nonsense"}, "sought", "what it is"),
+            ({"place": ""}, "place", "where it is"),
+            ({"place": "Atlantis 9"}, "place", "do not know that place"),
+            ({"ends": "transferred"}, "to", "to whom"),
+            ({"ends": "answered"}, "topic", "what it was about"),
+            ({"ends": "answered", "topic": "nonsense"}, "topic", "what it was about"),
+            ({"note": "x" * (MAX_WORDS + 1)}, "note", "too long"),
+            ({"reply_by": "sms", "phone": ""}, "phone", "number"),
+            ({"reply_by": "email", "email": "nobody"}, "email", "e-mail address"),
+            ({"ends": "transferred", "topic": "taxes", "to": "nonsense"}, "to", "Choose"),
+            ({"channel": "pigeon"}, "save", "Choose"),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_is_said_and_nothing_is_lost(
+        self, send: Callable[..., TestResponse], town: Town, changes: dict[str, str], field: str, words: str
+    ) -> None:
+        typed = {**LAMP_CALL, "sought": "light out", **changes}
+        for fragment in (False, True):
+            answer = send(fragment=fragment, **typed)
+            page = html_of(answer)
+            assert answer.status_code == 422
+            assert f'href="#{field}"' in page
+            assert words.casefold() in page.casefold()
+            for kept in (typed["phone"], typed["place"], "light out"):
+                assert kept in page
+            assert 'value="' + "a" * 32 in page  # the same call
+        assert contacts(town) == []
+        with town.looking() as scene:
+            assert scene.s.scalars(select(Report)).all() == []
+
+    def test_a_page_of_long_ago_gets_a_key_and_keeps_its_words(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        answer = send(**{**LAMP_CALL, "key": "nonsense"})
+        assert answer.status_code == 422
+        assert LAMP_CALL["note"] in html_of(answer)
+        assert contacts(town) == []
+
+    def test_who_may_not_take_calls_sees_no_desk(
+        self, app: Flask, client: FlaskClient, log_in: Callable[[str], FlaskClient]
+    ) -> None:
+        assert client.get("/desk").status_code == 302
+        for name, status in (("manager", 403), ("dispatcher", 200), ("supervisor", 200), ("rosa", 403)):
+            assert log_in(name).get("/desk").status_code == status, name
+
+
+class TestWithoutJavaScript:
+    def test_a_call_is_found_taken_and_saved_by_buttons(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        page = html_of(send(do="find", sought="tax"))
+        assert 'value="take answer pay-tax"' in page
+        page = html_of(send(do="take answer pay-tax", sought="tax"))
+        assert "It is due in January." in page
+        assert re.search(r'name="ends" value="answered" checked', page)
+        page = html_of(send(do="take service light-out", sought="light"))
+        assert 'name="service" value="light-out"' in page
+        assert re.search(r'name="ends" value="case" checked', page)
+        assert contacts(town) == []
+        for nonsense in ("take", "take service", "take service x", "take answer x", "take x y"):
+            assert send(do=nonsense).status_code == 200
+
+
+class TestParts:
+    def test_a_known_caller_is_spoken_to_in_their_language(self, desk: FlaskClient, town: Town) -> None:
+        with town.at_work() as scene:
+            said = Conversation(
+                "k" * 32, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", lang="es"
+            )
+            calls.end(
+                scene.s, Call(said, "+15550100142"), by=scene.actor("call-taker"), at=town.now, secret="s"
+            )
+        asked = {"phone": PHONE, "service": "light-out", "place": PLACE, "ends": "case"}
+        page = html_of(desk.get("/desk/parts", query_string=asked))
+        assert "Known caller, 1 earlier call" in page
+        assert "Gracias. Ya tengo el lugar" in page
+        page = html_of(desk.get("/desk/parts", query_string={**asked, "lang": "en"}))
+        assert "Thank you. I have the place" in page
+
+    def test_what_is_near_and_what_was_here_before_is_shown(self, desk: FlaskClient, town: Town) -> None:
+        with town.at_work() as scene:
+            number = scene.report().case.number
+        page = html_of(desk.get("/desk/parts", query_string={"service": "light-out", "place": PLACE}))
+        assert page.count(f'name="join" value="{number}"') == 1
+        assert "At this address before" in page
+
+    def test_of_several_places_one_is_chosen(self, desk: FlaskClient) -> None:
+        page = html_of(desk.get("/desk/parts", query_string={"place": "Nowhere Street 5"}))
+        assert "We do not know that place" in page
+
+    def test_danger_is_asked_about_first(self, desk: FlaskClient) -> None:
+        page = html_of(desk.get("/desk/parts", query_string={"service": "wire-down", "ends": "case"}))
+        assert "Ask first" in page
+
+    def test_a_line_can_be_read_without_being_taken(self, desk: FlaskClient) -> None:
+        page = html_of(
+            desk.get("/desk/script", query_string={"answer": "pay-tax", "ends": "answered", "lang": "es"})
+        )
+        assert "Se paga en enero." in page
+        assert 'id="about"' not in page
+
+    @pytest.mark.parametrize("typed", ["", "zzzzqqq", "<script>", "%", "'", "\u202e", "x" * 3000])
+    def test_nonsense_finds_nothing_and_breaks_nothing(self, desk: FlaskClient, typed: str) -> None:
+        for path in ("/desk/found", "/desk/parts", "/desk/script"):
+            asked = dict.fromkeys(("q", "phone", "place", "service", "answer", "lang", "ends", "idle"), typed)
+            answer = desk.get(path, query_string=asked)
+            assert answer.status_code == 200
+            assert "<script>" not in html_of(answer)
+
+    def test_problems_and_answers_stand_in_one_list(self, desk: FlaskClient) -> None:
+        page = html_of(desk.get("/desk/found", query_string={"q": "light out"}))
+        assert page.index('data-service="light-out"') > 0
+        page = html_of(desk.get("/desk/found", query_string={"q": "property taks", "lang": "es"}))
+        assert 'data-answer="pay-tax"' in page
+        assert "Pagar el impuesto" in page
+
+
+def test_the_cost_of_the_desk_is_known(app: Flask, desk: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        for n in range(12):
+            said = Conversation(
+                f"{n:032x}", "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered"
+            )
+            calls.end(
+                scene.s, Call(said, "+15550100142"), by=scene.actor("call-taker"), at=town.now, secret="s"
+            )
+    desk.get("/desk")
+    with counted(app) as page:
+        desk.get("/desk")
+    assert len(page) <= MOST_QUERIES
+    asked = {"phone": PHONE, "service": "light-out", "place": PLACE, "ends": "case"}
+    desk.get("/desk/parts", query_string=asked)
+    with counted(app) as parts:
+        desk.get("/desk/parts", query_string=asked)
+    assert len(parts) <= MOST_QUERIES_OF_PARTS
