@@ -13,6 +13,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from city import disk, look, worktime
 from city.calendars import LINE, calendars_of, ordinary
+from city.costs import NO_COSTS, Costs, costs_of
 from city.geo import Box, Point
 from city.lifecycle import MANY
 from city.look import Look
@@ -130,6 +131,7 @@ class CityFile:
     owners: tuple[Owner, ...]
     collection: Collection
     replies: tuple[Reply, ...]
+    costs: Costs = NO_COSTS
     late_days: int | None = None
 
     @property
@@ -222,6 +224,7 @@ def parse(text: str, name: str) -> CityFile:
         owners=tuple(_owners(top)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
         replies=tuple(replies_of(top, languages, {g.code for g in groups}, {x.code for x in services})),
+        costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
     )
     top.refuse_rest()
