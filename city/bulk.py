@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from city import events, geo, inserts, kept, people, photos, promises, reports, search
+from city import areas, events, geo, inserts, kept, people, photos, promises, reports, search
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -229,7 +229,7 @@ class _Writer:
             for code, service in self.services.items()
         }
         self.steps = self._in_order()
-        self.owners = self._owners()
+        self.owners, self.ground = self._owners(), areas.known(s)
         self.numbers = self._reserved()
         self.lives: dict[Story, _Life] = {}
         self.by_id: dict[int, _Life] = {}
@@ -383,12 +383,11 @@ class _Writer:
             merged_from=None,
             merged_crew_id=None, merged_started_at=None,
             promised_at=story.promised_at,
+            area_id=self.ground.of(place.point) if place else None,
         )  # fmt: skip
         promises.give(case, told.at)
         life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
-        facts = {"service": service.code, **promises.word(case), "urgent": urgent}
-        if story.promised_at:
-            facts["due"] = story.promised_at.isoformat()
+        facts = {**promises.word(case), "urgent": urgent, **kept.measured(case, case.area_id)}
         events.record(
             self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
         )
@@ -629,6 +628,8 @@ class _Writer:
     ) -> None:
         was, life.case.state = life.case.state, to
         life.case.standing = promises.standing(life.case, move.at)
+        if not {was, to} <= set(OPEN):
+            facts = {**(facts or {}), **kept.measured(life.case, life.case.area_id)}
         events.record(
             self.s, life.subject, move.name, by=by, at=move.at, was=was, now=to, at_device=move.at_device,
             facts=facts, photos=_names(move.pictures), words={"words": move.words} if move.words else None,

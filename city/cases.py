@@ -96,7 +96,9 @@ def open_case(
     kept.watch(s, case)
     duplicates.mark(s, [case])
     search.note(s, case.id)
-    facts: dict[str, Any] = {"service": service.code, **promises.word(case), "urgent": case.urgent}
+    facts: dict[str, Any] = {
+        **promises.word(case), "urgent": case.urgent, **kept.measured(case, kept.area_of(s, case)),
+    }  # fmt: skip
     if linked_to:
         facts["linked_to"] = linked_to.number
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
@@ -738,7 +740,8 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
         closure.unproven_at = at
         if case.state == CLOSED and case.cycle == closure.cycle:
             case.review = "no evidence"
-        events.record(s, subject(case), "no evidence", by=by, at=at, facts={"cycle": closure.cycle})
+        facts = {"cycle": closure.cycle, **kept.measured(case, kept.area_of(s, case))}
+        events.record(s, subject(case), "no evidence", by=by, at=at, facts=facts)
         touched(s, case)
         marked += 1
     return marked
@@ -820,6 +823,8 @@ def _moved(
     case.standing = promises.standing(case, at)
     _check_words(words)
     told = {"words": words} if words else None
+    if not {was, to} <= set(OPEN):
+        facts = {**(facts or {}), **kept.measured(case, kept.area_of(s, case))}
     events.record(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
         photos=photos, words=told, origin=origin,

@@ -25,7 +25,7 @@ from city.schema import Answer, Case, Person, Report, Service
 from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "demo_answers.toml"
-DAYS = 120  # how far back the conversations go; docs/demo.md says why no further
+DAYS = 120  # so far back conversations go, to the first of that month; docs/demo.md says why no further
 LOOKED_AT = 60  # days since an answer was last revised
 # How a conversation ends that becomes no case, and how long one takes: seconds, median and 90 %. Guesses.
 ENDINGS = {ANSWERED: 84, TRANSFERRED: 11, DROPPED: 5}
@@ -78,6 +78,7 @@ class _Desk:
         self.read: dict[str, list[str]] = {}  # the slugs of each topic
         self.cases = 0
         self.today = now.astimezone(city.time_zone).date()
+        self.since = (self.today - timedelta(days=DAYS)).replace(day=1)  # figures are of whole months
         self.spans = cache(self._spans)
 
     def write_down(self) -> None:
@@ -97,7 +98,7 @@ class _Desk:
 
     def about_cases(self) -> Iterator[Conversation]:
         """One for every report by phone, ended as the report was taken."""
-        since = self._start(self.today - timedelta(days=DAYS))
+        since = self._start(self.since)
         calls = self.s.execute(
             select(Report.service_code, Service.group, Report.taken_at, Report.lang, Case.number)
             .join(Service, Service.code == Report.service_code)
@@ -119,7 +120,8 @@ class _Desk:
         topics = {code: share for code, share in demo_figures.TOPICS.items() if code in self.departments}
         summer = {code: share for code, share in topics.items() if code != "snow"}
         share = demo_figures.FOLLOW_UP_SHARE
-        days = [self.today - timedelta(days=ago) for ago in range(DAYS, -1, -1)]
+        ago = (self.today - self.since).days
+        days = [self.since + timedelta(days=n) for n in range(ago + 1)]
         busy = list(accumulate(map(_busy, days)))
         for _ in range(round(self.cases * (1 - share) / share)):
             began = self._moment(days, busy)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Date, Select, bindparam, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from city import db, inserts
+from city import db, inserts, tallies
 from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
@@ -274,6 +274,7 @@ def _seal(s: Session) -> None:
         for seq, ((scope, kind, ref), (present, why)) in told
     ]
     inserts.put(s, FeedRow, feed, over=True)
+    tallies.add(s, pending.lines)
 
 
 def chained(event: Event) -> str:

@@ -120,16 +120,18 @@ def _remove(s: Session, number: int, at: datetime) -> None:
     """Takes away all that the run told of its cases, and leaves the bare case to the log."""
     cases = _brought(number)
     rows = s.execute(
-        select(Case.id, Case.number, Case.state, Case.counted, Assignment.crew_id)
+        select(Case.id, Case.number, Case.state, Case.counted, Case.service_code, Case.opened_at)
+        .add_columns(Assignment.crew_id)
         .outerjoin(Assignment, (Assignment.case_id == Case.id) & Assignment.ended_at.is_(None))
         .where(Case.id.in_(cases))
         .order_by(Case.id)
     ).all()
-    for case_id, own, state, counted, crew_id in rows:
+    for case_id, own, state, counted, service, opened_at, crew_id in rows:
         kept.changed(s, counted, None)
         events.record(
             s, events.of_case(case_id), "undo", by=people.THE_SYSTEM, at=at, was=state, now=UNDONE,
-            origin="import", facts={"run": number, "number": own},
+            origin="import",
+            facts={"run": number, "number": own, "service": service, "opened": opened_at.isoformat()},
         )  # fmt: skip
         if crew_id:
             events.feed(s, f"crew:{crew_id}", "job", own, present=False, why="cancelled")

@@ -7,13 +7,13 @@ that was locked, opened or written in bulk during it; and anew for all cases by 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import areas, events, inserts, promises
+from city import areas, events, inserts, promises, tallies
 from city.areas import Areas
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
@@ -90,6 +90,21 @@ GONE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
+def area_of(s: Session, case: Case) -> int | None:
+    """The id of the area in which the case lies; None where nobody knows it."""
+    return case.area_id or (None if case.lat is None else _area(areas.known(s), case))
+
+
+def measured(case: Case, area_id: int | None) -> dict[str, Any]:
+    """What a line about the case says so that figures can be added up from the log alone.
+
+    `area` is missing where nobody knows it, and of a private service: no figure may tell where that was.
+    """
+    opened, due = (at.astimezone(UTC).isoformat() for at in (case.opened_at, case.due_at))
+    told: dict[str, Any] = {"service": case.service.code, "opened": opened, "due": due}
+    return told if area_id is None or case.service.private else told | {"area": area_id}
+
+
 def recompute(s: Session, *, at: datetime | None = None) -> int:
     """Derives what is kept of every case, and all counts, from facts; returns how many cases were wrong.
 
@@ -125,6 +140,11 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     return wrong
 
 
+def recount(s: Session) -> None:
+    """Counts anew, from the log, what the figures are added up from."""
+    _at_last(s, tallies.anew)
+
+
 def differences(s: Session) -> list[str]:
     """Where the counts differ from those that the cases' own columns give, in plain words; [] is right."""
     sums: Sums = defaultdict(lambda: [0, 0, 0])
@@ -144,6 +164,7 @@ def differences(s: Session) -> list[str]:
         if [row.n, row.lat, row.lon] != [0, 0, 0]
     }
     keys = sorted({*sums, *counted})
+    found += tallies.differences(s)
     return found + [
         f"{key}: holds {counted.get(key)}, not {sums.get(key)}"
         for key in keys

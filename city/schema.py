@@ -508,6 +508,20 @@ Index(
 )  # fmt: skip
 
 
+class Tally(Base):
+    """How many lines of the log tell of one thing in one month: what the figures are added up from.
+
+    Only city/tallies.py writes it, in the transaction of the lines themselves; it says what is counted.
+    """
+
+    __tablename__ = "tallies"
+    facet: Mapped[str] = mapped_column(String(10), primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)  # on the city's own clocks: 2026-10
+    what: Mapped[str] = mapped_column(String(20), primary_key=True)
+    value: Mapped[str] = mapped_column(String(40), primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
 class CaseWords(Base):
     """What a case is found by: search.py writes it, and the indexes of both databases follow by themselves.
 

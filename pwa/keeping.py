@@ -33,11 +33,12 @@ A_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 def recount() -> None:
-    """Derives anew, from the facts of every case, what the board reads, and what its search finds."""
+    """Derives anew what the board reads, what its search finds and what the figures are added up from."""
     engine = db.connect(read().database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.transaction(engine) as s:
         wrong = kept.recompute(s, at=datetime.now(UTC))
+        kept.recount(s)
     with db.transaction(engine) as s:
         unfound = search.recompute(s)
     click.echo(

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ from city.schema import (
     Street,
     Topic,
 )
-from city.settings import Settings
+from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
 from city.stores import FolderStore
 
@@ -292,7 +292,8 @@ def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
 
 def test_every_report_by_phone_has_its_conversation(years: City) -> None:
     with db.reading(years.engine) as s:
-        since = NOW - timedelta(days=demo_desk.DAYS)
+        first = (NOW - timedelta(days=demo_desk.DAYS)).date().replace(day=1)
+        since = datetime.combine(first, time(), cityfile.load(DEFAULT_CITY).time_zone)
         calls = select(Report.case_id).where(Report.channel == "phone", Report.taken_at >= since)
         ended = select(Contact.case_id).where(Contact.outcome == "case")
         assert Counter(s.scalars(ended)) == Counter(s.scalars(calls)) != Counter()

@@ -1,0 +1,163 @@
+"""What a line of the log counts for: the figures are sums of these, and of nothing else.
+
+`of()` is a pure function of a line, so a recomputation reads the log and asks it again. It writes what it
+says in the transaction that writes the line, behind the clock, where one transaction follows another.
+
+- `line`: every contact, by its outcome; `seconds` are their length.
+- `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
+  is where the caller was passed on to.
+- `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date), `reasoned` (fixed,
+  with a reason instead of a photo), `unproven` (the photo never came), `merged`, `cancelled`, and `after N`.
+- `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
+- `cohort`: of the cases opened in the month `left` are open.
+
+`after N` counts closings by their age: N tenths of a day, from ten days on whole days, always rounded up.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from city import inserts
+from city.lifecycle import CANCELLED, MERGED, NEW, OPEN
+from city.schema import Department, Event, Tally
+
+AT_ONCE = 5000
+TENTHS: Final = 100  # from so many tenths of a day on, age is told in whole days
+
+Key = tuple[str, str, str, str]  # facet, month, what, value
+
+
+def of(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
+    """What a line counts for, an Event or one about to become one; `zone` is the city's."""
+    if line.kind == "log" and line.subject.startswith("contact:"):
+        yield from _contact(line.facts, zone)
+    elif line.subject.startswith("case:") and "opened" in line.facts:
+        yield from _case(line, zone)
+
+
+def add(s: Session, lines: Iterable[Any]) -> None:
+    """Counts these lines of this transaction; only the last step of one may call it."""
+    wanted = [line for line in lines if line.kind == "log" or "opened" in line.facts]
+    if wanted and (zone := _zone(s)):
+        sums = Counter[Key]()
+        for line in wanted:
+            _count(sums, line, zone)
+        inserts.put(s, Tally, _rows(sums), sums=True)
+
+
+def anew(s: Session) -> None:
+    """Counts the whole log again. Whoever calls it holds the clock: nobody may add a line meanwhile."""
+    counted = _counted(s)
+    s.execute(delete(Tally))
+    inserts.put(s, Tally, _rows(counted))
+
+
+def differences(s: Session) -> list[str]:
+    """Where the sums differ from those that the log gives, in plain words; [] is right."""
+    counted = _counted(s)
+    held = {(t.facet, t.month, t.what, t.value): t.n for t in s.execute(select(Tally.__table__)) if t.n}
+    return [
+        f"figures: {' '.join(filter(None, key))} is {held.get(key, 0)}, and the log says {counted[key]}"
+        for key in sorted({*held, *(key for key, n in counted.items() if n)})
+        if held.get(key, 0) != counted[key]
+    ]
+
+
+def age(opened: datetime, done: datetime) -> int:
+    """How old a case was when its work was done, in tenths of a day, rounded up as `after` has it."""
+    tenths = math.ceil(max(0.0, (done - opened).total_seconds()) / 8640)
+    return tenths if tenths < TENTHS else math.ceil(tenths / 10) * 10
+
+
+def month_of(at: datetime, zone: ZoneInfo) -> str:
+    """ "2026-10", on the city's own clocks."""
+    here = at.astimezone(zone)
+    return f"{here.year:04d}-{here.month:02d}"
+
+
+def _contact(facts: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
+    month = month_of(datetime.fromisoformat(facts["began_at"]), zone)
+    facets = [("line", ""), ("topic", facts["topic"]), ("channel", facts["channel"]), ("lang", facts["lang"])]
+    if office := facts.get("to"):
+        facets.append(("office", office))
+    for facet, value in facets:
+        yield (facet, month, facts["outcome"], value), 1
+    for facet, value in facets[:2]:
+        yield (facet, month, "seconds", value), facts["seconds"]
+
+
+def _case(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
+    facts, opened = line.facts, datetime.fromisoformat(line.facts["opened"])
+    month, facets = month_of(line.at, zone), [("city", ""), ("service", facts["service"])]
+    if area := facts.get("area"):
+        facets.append(("area", str(area)))
+    for what, n in _told(line, opened):
+        for facet, value in facets:
+            yield (facet, month, what, value), n
+    if change := (line.now in OPEN) - (line.was in OPEN):
+        yield ("cohort", month_of(opened, zone), "left", ""), change
+
+
+def _told(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
+    facts = line.facts
+    if line.now == NEW and line.was is None:
+        yield "opened", 1
+    elif line.kind == "close":
+        done = datetime.fromisoformat(facts["done_at"])
+        yield "closed", 1
+        yield "timely", int(done <= datetime.fromisoformat(facts["due"]))
+        yield "reasoned", int(facts["outcome"] == "fixed" and facts["no_photo"] is not None)
+        yield f"after {age(opened, done)}", 1
+    elif line.kind == "no evidence":
+        yield "unproven", 1
+    elif line.kind == "reopen":
+        yield "reopened", 1
+    elif line.now == CANCELLED:
+        yield "cancelled", 1
+    yield "merged", (line.now == MERGED) - (line.was == MERGED)
+
+
+def _counted(s: Session) -> Counter[Key]:
+    sums, zone = Counter[Key](), _zone(s)
+    if zone is None:
+        return sums
+    lines = (
+        select(Event.subject, Event.kind, Event.was, Event.now, Event.at, Event.facts)
+        .order_by(Event.seq)
+        .execution_options(yield_per=AT_ONCE)
+    )
+    for line in s.execute(lines):
+        _count(sums, line, zone)
+    return sums
+
+
+def _count(sums: Counter[Key], line: Any, zone: ZoneInfo) -> None:
+    for key, n in of(line, zone):
+        sums[key] += n
+
+
+def _rows(sums: Counter[Key]) -> list[dict[str, Any]]:
+    names = ("facet", "month", "what", "value", "n")
+    return [dict(zip(names, (*key, n), strict=True)) for key, n in sorted(sums.items()) if n]
+
+
+def _zone(s: Session) -> ZoneInfo | None:
+    """The city's time zone; None before a city file was applied. A process remembers it of each database."""
+    pool = s.connection().engine.pool
+    if pool not in _zones:
+        name = s.scalar(select(Department.time_zone).order_by(Department.code).limit(1))
+        if name is None:
+            return None
+        _zones[pool] = ZoneInfo(name)
+    return _zones[pool]
+
+
+_zones: WeakKeyDictionary[Any, ZoneInfo] = WeakKeyDictionary()
