@@ -37,6 +37,11 @@ def known(s: Session) -> Areas:
     return _areas.of(s)
 
 
+def names(s: Session) -> dict[str, str]:
+    """What the areas are called, by their ids as figures name them."""
+    return {str(id_): name for id_, name in s.execute(select(Area.id, Area.name).where(Area.kind.in_(KINDS)))}
+
+
 def _read(s: Session) -> Areas:
     asked = select(Area.id, Area.geometry, Area.kind).where(Area.kind.in_(KINDS))
     rows = sorted(s.execute(asked), key=lambda row: (KINDS.index(row[2]), row[0]))

@@ -1,0 +1,435 @@
+"""What the line is worth and how the city performs: figures over whole months, each with its proof.
+
+A figure is a Cell: which table, whose row, what, its value, the same a year before, and the question to the
+log that gives it again. Pages, CSV, `cityline insights` and what is published all show these cells.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from city import areas, periods, proofs, worktime
+from city.cityfile import CityFile
+from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES, TRANSFERRED
+from city.costs import Desk
+from city.periods import Period
+from city.proofs import Span
+from city.schema import Tally
+
+FEW: Final = 5  # fewer than so many of an area are not told: who knows one of them would know them all
+OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
+Value = int | float | None
+Sums = Mapping[tuple[str, str], int]  # (what, value) → n
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure. `few` says that there is a value, and that it is too small to be told."""
+
+    table: str
+    row: str
+    what: str
+    value: Value
+    before: Value = None
+    proof: str = ""
+    few: bool = False
+
+    @property
+    def id(self) -> str:
+        """As CSV and JSON name it: "topic.taxes.contacts"."""
+        return ".".join(filter(None, (self.table, self.row, self.what)))
+
+
+@dataclass
+class Report:
+    """All cells about a period, in the order in which they are shown."""
+
+    period: Period
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    def add(self, cells: Iterable[Cell]) -> None:
+        self.cells |= {cell.id: cell for cell in cells}
+
+    def of(self, table: str, row: str, what: str) -> Cell:
+        """The cell; an empty one where nothing is known."""
+        return self.cells.get(".".join(filter(None, (table, row, what)))) or Cell(table, row, what, None)
+
+    def knows_before(self, table: str, what: str) -> bool:
+        """Whether anything is known of the year before."""
+        return any(self.of(table, row, what).before for row in self.rows(table))
+
+    def rows(self, table: str) -> list[str]:
+        """The rows of a table, in order."""
+        return list(dict.fromkeys(cell.row for cell in self.cells.values() if cell.table == table))
+
+
+def value(s: Session, city: CityFile, period: Period) -> Report:
+    """What the line did and cost: contacts by topic, channel, language and office, and what they spared."""
+    period = _since_it_began(s, period)
+    report, line = Report(period), _Line(s, city, period)
+    report.add(line.all())
+    report.add(line.months())
+    report.add(line.by("topic", [topic.code for topic in city.topics]))
+    report.add(line.departments())
+    for facet in ("channel", "lang"):
+        report.add(line.by(facet, []))
+    report.add(line.offices())
+    return report
+
+
+def performance(s: Session, city: CityFile, period: Period) -> Report:
+    """How cases went: promised against done, by month, service, department and area; and what is left."""
+    report, cases = Report(period), _Cases(s, city, period)
+    report.add(cases.all())
+    report.add(cases.months())
+    report.add(cases.services())
+    report.add(cases.departments())
+    report.add(cases.areas())
+    report.add(cases.left())
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the questions of the period would cost the departments, had they to answer them."""
+
+    hours: dict[str, Fraction]  # by department
+    money: Fraction
+    people: Fraction
+
+
+def cut(report: Report, city: CityFile, desks: Mapping[str, Desk], share: int, full_time: int) -> Cut:
+    """What if the line were cut, and `share` percent of its callers asked the departments instead."""
+    hours = {
+        code: Fraction(int(report.of("department", code, "asked").value or 0) * desk.minutes * share, 6000)
+        for code, desk in desks.items()
+    }
+    money = sum((hours[code] * desk.hourly for code, desk in desks.items()), Fraction(0))
+    people = sum(hours.values(), Fraction(0)) / full_time * 12 / len(report.period.months)
+    return Cut(hours, money, people)
+
+
+class _Line:
+    """The contacts of a period and of the same months a year before, read once."""
+
+    def __init__(self, s: Session, city: CityFile, period: Period) -> None:
+        self.city, self.period, self.then = city, period, period.before()
+        self.span: Span = period.span(city.time_zone)
+        facets = ("line", "topic", "channel", "lang", "office")
+        self.now, self.was = _both(s, facets, period)
+
+    def all(self) -> Iterator[Cell]:
+        now, was = self.now["line"], self.was["line"]
+        yield from self._counts("line", "", proofs.ANY)
+        total, answered, asked = self._proof(), self._proof(ANSWERED), self._proof(CASE)
+        yield self._cell(
+            "first_contact", _share(now, ANSWERED), _share(was, ANSWERED), proofs.share(answered, total)
+        )
+        yield self._cell("follow_up", _share(now, CASE), _share(was, CASE), proofs.share(asked, total))
+        mean = proofs.contacts(self.span, told="1.0 * sum(CAST(facts->>'seconds' AS integer)) / count(*)")
+        yield self._cell("seconds", _mean(now), _mean(was), mean)
+        yield from self._costs(total)
+        yield from self._spared()
+
+    def months(self) -> Iterator[Cell]:
+        """Every month with its contacts and how many of them became a case."""
+        for month, then in zip(self.period.months, self.then.months, strict=True):
+            now, was = self.by_month[month], self.by_month[then]
+            span = Period(month, (month,)).span(self.city.time_zone)
+            yield Cell("month", month, "contacts", _all(now), _all(was), proofs.contacts(span))
+            proof = proofs.contacts(span, proofs.OUTCOME.format(CASE))
+            yield Cell("month", month, CASE, now[CASE, ""], was[CASE, ""], proof)
+
+    def by(self, facet: str, known: Sequence[str]) -> Iterator[Cell]:
+        """Every topic, channel or language, those with most contacts first; `known` ones even where none."""
+        counts = Counter(dict.fromkeys(known, 0))
+        for (what, code), n in self.now[facet].items():
+            counts[code] += n if what in OUTCOMES else 0
+        for _what, code in self.was[facet]:
+            counts[code] += 0
+        for code, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+            yield from self._counts(facet, code, proofs.one(facet, code))
+
+    def departments(self) -> Iterator[Cell]:
+        """What each was asked, and the hours and money that answers on the spot spared it."""
+        for code, topics in _topics(self.city).items():
+            desk = self.city.costs.desk_of(code)
+            about = proofs.any_of("topic", topics)
+            now, was = (_some(sums["topic"], topics) for sums in (self.now, self.was))
+            answered = proofs.contacts(self.span, proofs.both(about, proofs.OUTCOME.format(ANSWERED)))
+            asked = proofs.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
+            yield Cell("department", code, "asked", _asked(now), _asked(was), asked)
+            hours, then = (sums[ANSWERED, ""] * desk.minutes / 60 for sums in (now, was))
+            proof = f"SELECT ({answered}) * {desk.minutes} / 60.0"
+            yield Cell("department", code, "spared_hours", hours, then, proof)
+            money, past = hours * desk.hourly, then * desk.hourly
+            yield Cell("department", code, "spared_money", money, past, f"{proof} * {desk.hourly}")
+
+    def offices(self) -> Iterator[Cell]:
+        """Where callers were passed on to: there they would have called without the line."""
+        counts = {code: n for (_, code), n in sorted(self.now["office"].items())}
+        for code in sorted(counts, key=lambda each: (-counts[each], each)):
+            proof = proofs.contacts(self.span, proofs.one("to", code))
+            before = self.was["office"].get((TRANSFERRED, code), 0)
+            yield Cell("office", code, "contacts", counts[code], before, proof)
+
+    @property
+    def by_month(self) -> Mapping[str, Counter[tuple[str, str]]]:
+        return self.now.months
+
+    def _counts(self, table: str, row: str, where: str) -> Iterator[Cell]:
+        now, was = (_of(sums[table], row) for sums in (self.now, self.was))
+        yield Cell(table, row, "contacts", _all(now), _all(was), proofs.contacts(self.span, where))
+        for outcome in OUTCOMES:
+            both = proofs.both(where, proofs.OUTCOME.format(outcome))
+            proof = proofs.contacts(self.span, both)
+            yield Cell(table, row, outcome, now[outcome, ""], was[outcome, ""], proof)
+
+    def _costs(self, total: str) -> Iterator[Cell]:
+        now, was = (self.city.costs.of(period.months) for period in (self.period, self.then))
+        n, before = _all(self.now["line"]), _all(self.was["line"])
+        money, hours = now or (None, None)
+        past_money, past_hours = was or (None, None)
+        # Which money was spent stands in the city file, whose versions are lines of the log as well.
+        yield self._cell("cost", _round(money), _round(past_money), "")
+        proof = f"SELECT {float(money)} / nullif(({total}), 0)" if money is not None else ""
+        yield self._cell("cost_per_contact", _over(money, n), _over(past_money, before), proof)
+        proof = f"SELECT ({total}) / {float(hours)}" if hours else ""
+        yield self._cell("per_paid_hour", _over(n, hours), _over(before, past_hours), proof)
+        open_now, open_then = self._open_hours(self.period), self._open_hours(self.then)
+        proof = f"SELECT ({total}) / {float(open_now)}" if open_now else ""
+        yield self._cell("per_open_hour", _over(n, open_now), _over(before, open_then), proof)
+
+    def _spared(self) -> Iterator[Cell]:
+        cells = list(self.departments())
+        for what in ("spared_hours", "spared_money"):
+            of = [cell for cell in cells if cell.what == what]
+            proof = "SELECT " + " + ".join(f"({cell.proof})" for cell in of) if of else ""
+            now, was = (sum(each) for each in ([c.value or 0 for c in of], [c.before or 0 for c in of]))
+            yield self._cell(what, now, was, proof)
+
+    def _open_hours(self, period: Period) -> Fraction | None:
+        if self.city.line is None:
+            return None
+        open_for = worktime.between(self.city.line, *period.span(self.city.time_zone))
+        return Fraction(int(open_for / timedelta(seconds=1)), 3600)
+
+    def _proof(self, outcome: str = "") -> str:
+        where = proofs.OUTCOME.format(outcome) if outcome else proofs.ANY
+        return proofs.contacts(self.span, where)
+
+    def _cell(self, what: str, now: Value, was: Value, proof: str) -> Cell:
+        return Cell("line", "", what, now, was, proof)
+
+
+class _Cases:
+    """The lines of cases of a period and of the same months a year before, added up once."""
+
+    def __init__(self, s: Session, city: CityFile, period: Period) -> None:
+        self.s, self.city, self.period, self.then = s, city, period, period.before()
+        self.span: Span = period.span(city.time_zone)
+        self.now, self.was = _both(s, ("city", "service", "area"), period)
+
+    def all(self) -> Iterator[Cell]:
+        yield from self._cells("city", "", proofs.ANY, self.now["city"], self.was["city"])
+
+    def months(self) -> Iterator[Cell]:
+        """Every month with what was opened and closed, and how many promises were kept."""
+        for month, then in zip(self.period.months, self.then.months, strict=True):
+            now, was = self.now.months[month], self.now.months[then]
+            span = Period(month, (month,)).span(self.city.time_zone)
+            for what, rule in (("opened", proofs.OPENED), ("closed", proofs.CLOSED)):
+                yield Cell("month", month, what, now[what, ""], was[what, ""], proofs.cases(span, rule))
+            proof = proofs.share(proofs.cases(span, proofs.TIMELY), proofs.cases(span, proofs.CLOSED))
+            yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
+
+    def services(self) -> Iterator[Cell]:
+        for service in self.city.services:
+            now, was = (_of(sums["service"], service.code) for sums in (self.now, self.was))
+            if now or was:
+                yield from self._cells("service", service.code, proofs.one("service", service.code), now, was)
+
+    def departments(self) -> Iterator[Cell]:
+        for department in self.city.departments:
+            codes = [x.code for x in self.city.services if x.department_code == department.code]
+            now, was = (_some(sums["service"], codes) for sums in (self.now, self.was))
+            if now or was:
+                about = proofs.any_of("service", codes)
+                yield from self._cells("department", department.code, about, now, was)
+
+    def areas(self) -> Iterator[Cell]:
+        """By the areas' names; what is too small to be told is not."""
+        found = {value for sums in (self.now, self.was) for _, value in sums["area"]}
+        names = areas.names(self.s)
+        known = sorted((names[area], area) for area in found if area in names)
+        for _name, area in known:
+            now, was = (_of(sums["area"], area) for sums in (self.now, self.was))
+            for cell in self._cells("area", area, proofs.area(area), now, was):
+                yield _untold(cell, now, was)
+
+    def left(self) -> Iterator[Cell]:
+        """The backlog as it is now, by the year in which its cases were opened."""
+        rows = self.s.execute(
+            select(Tally.month, func.sum(Tally.n)).where(Tally.facet == "cohort").group_by(Tally.month)
+        )
+        years: Counter[str] = Counter()
+        for month, n in rows:
+            years[month[:4]] += int(n)
+        for year, n in sorted(years.items()):
+            if n:
+                begin, end = (
+                    periods.midnight(f"{each}-01", self.city.time_zone) for each in (year, int(year) + 1)
+                )
+                yield Cell("left", year, "open", n, None, proofs.left((begin, end)))
+
+    def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
+        def count(rule: str) -> str:
+            return proofs.cases(self.span, rule, of=of)
+
+        def cell(what: str, told: Any, proof: str) -> Cell:
+            return Cell(table, row, what, told(now), told(was), proof)
+
+        closed = count(proofs.CLOSED)
+        yield cell("opened", _n("opened"), count(proofs.OPENED))
+        yield cell("closed", _n("closed"), closed)
+        yield cell("on_time", _timely, proofs.share(count(proofs.TIMELY), closed))
+        yield cell("median_days", lambda sums: _quantile(sums, 50), proofs.ages(self.span, of))
+        yield cell("p90_days", lambda sums: _quantile(sums, 90), proofs.ages(self.span, of))
+        yield cell("reopened", _ratio("reopened"), proofs.share(count(proofs.REOPENED), closed))
+        yield cell("reasoned", _ratio("reasoned"), proofs.share(count(proofs.REASONED), closed))
+        yield cell("unproven", _ratio("unproven"), proofs.share(count(proofs.UNPROVEN), closed))
+        merged = proofs.cases(self.span, proofs.ANY, of=of, told=f"coalesce(sum({proofs.MERGED}), 0)")
+        yield cell("merged", _n("merged"), merged)
+        yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
+
+
+class _Sums(defaultdict[str, Counter[tuple[str, str]]]):
+    """Of each facet how many of what; `months` are the sums of each month of all."""
+
+    def __init__(self) -> None:
+        super().__init__(Counter)
+        self.months: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+
+
+def _both(s: Session, facets: Sequence[str], period: Period) -> tuple[_Sums, _Sums]:
+    """The sums of the period and of the one a year before; `months` of the first holds those of both."""
+    now, was = _Sums(), _Sums()
+    for sums, months in ((now, period.months), (was, period.before().months)):
+        rows = s.execute(
+            select(Tally.facet, Tally.what, Tally.value, func.sum(Tally.n))
+            .where(Tally.facet.in_(facets), Tally.month.between(months[0], months[-1]))
+            .group_by(Tally.facet, Tally.what, Tally.value)
+        )
+        for facet, what, value, n in rows:
+            sums[facet][what, value] = int(n)
+        monthly = select(Tally.month, Tally.what, Tally.n).where(
+            Tally.facet == facets[0], Tally.month.between(months[0], months[-1])
+        )
+        for month, what, n in s.execute(monthly):
+            now.months[month][what, ""] = n
+    return now, was
+
+
+def _since_it_began(s: Session, period: Period) -> Period:
+    """The period without the months before the line's first contact, in which it answered nobody."""
+    began = s.scalar(select(func.min(Tally.month)).where(Tally.facet == "line"))
+    months = tuple(month for month in period.months if began and month >= began)
+    return Period(period.code, months) if months else period
+
+
+def _topics(city: CityFile) -> dict[str, list[str]]:
+    """The topics of each department that has any."""
+    found: dict[str, list[str]] = {}
+    for topic in city.topics:
+        found.setdefault(topic.department_code, []).append(topic.code)
+    return found
+
+
+def _of(sums: Sums, row: str) -> Counter[tuple[str, str]]:
+    return _some(sums, [row])
+
+
+def _some(sums: Sums, rows: Sequence[str]) -> Counter[tuple[str, str]]:
+    """What these rows have together."""
+    found = Counter[tuple[str, str]]()
+    for (what, row), n in sums.items():
+        if row in rows:
+            found[what, ""] += n
+    return found
+
+
+def _all(sums: Sums) -> int:
+    return sum(sums.get((outcome, ""), 0) for outcome in OUTCOMES)
+
+
+def _asked(sums: Sums) -> int:
+    """All but those that broke off."""
+    return _all(sums) - sums.get((DROPPED, ""), 0)
+
+
+def _share(sums: Sums, outcome: str) -> float | None:
+    total = _all(sums)
+    return sums.get((outcome, ""), 0) / total if total else None
+
+
+def _mean(sums: Sums) -> float | None:
+    total = _all(sums)
+    return sums.get(("seconds", ""), 0) / total if total else None
+
+
+def _n(what: str) -> Any:
+    return lambda sums: sums.get((what, ""), 0)
+
+
+def _ratio(what: str) -> Any:
+    def of_closed(sums: Sums) -> float | None:
+        closed = sums.get(("closed", ""), 0)
+        return sums.get((what, ""), 0) / closed if closed else None
+
+    return of_closed
+
+
+_timely = _ratio("timely")
+
+
+def _quantile(sums: Sums, percent: int) -> float | None:
+    """Within how many days so many percent of what was closed were done: the age of that closing."""
+    ages = sorted((int(what[6:]), n) for (what, _), n in sums.items() if what.startswith("after "))
+    wanted = -(-sum(n for _, n in ages) * percent // 100)
+    seen = 0
+    for tenths, n in ages:
+        seen += n
+        if seen >= wanted > 0:
+            return tenths / 10
+    return None
+
+
+def _untold(cell: Cell, now: Sums, was: Sums) -> Cell:
+    """The cell of an area; without a value where it, or what it is a share of, is too small."""
+    n, before = cell.value, cell.before
+    if cell.what in OF_CLOSED:
+        n, before = (sums.get(("closed", ""), 0) for sums in (now, was))
+    return replace(
+        cell,
+        value=None if _few(n) else cell.value,
+        before=None if _few(before) else cell.before,
+        few=_few(n),
+    )
+
+
+def _few(n: Value) -> bool:
+    return n is not None and 0 < n < FEW
+
+
+def _over(part: Fraction | int | None, whole: Fraction | int | None) -> float | None:
+    return None if part is None or not whole else float(Fraction(part) / Fraction(whole))
+
+
+def _round(money: Fraction | None) -> float | None:
+    return None if money is None else round(float(money), 2)

@@ -1,0 +1,92 @@
+"""The question to the log behind each figure: SQL that SQLite and PostgreSQL both answer. Pure.
+
+They read `events` and nothing else, so whoever holds the log can derive every figure anew. They are the slow
+way: pages read what city/tallies.py has added up, and a test holds the two together.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+Span = tuple[datetime, datetime]
+
+ANY = ""
+# What is counted of contacts and cases, as a condition on a line of the log.
+OUTCOME = "facts->>'outcome' = '{}'"
+OPENED = "now = 'new' AND was IS NULL"
+CLOSED = "kind = 'close'"
+TIMELY = "kind = 'close' AND facts->>'done_at' <= facts->>'due'"
+REOPENED = "kind = 'reopen'"
+CANCELLED = "now = 'cancelled' AND kind <> 'reopen'"
+REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo' IS NOT NULL"
+UNPROVEN = "kind = 'no evidence'"
+MERGED = "CASE WHEN now = 'merged' THEN 1 ELSE 0 END - CASE WHEN was = 'merged' THEN 1 ELSE 0 END"
+OPEN = "('new', 'accepted', 'assigned', 'underway', 'waiting')"
+
+
+def contacts(span: Span, where: str = ANY, *, told: str = "count(*)") -> str:
+    """How many contacts began in that time, or what else is to be `told` of them."""
+    begin, end = (at.isoformat() for at in span)
+    return (
+        f"SELECT {told} FROM events"  # noqa: S608 of our own words, and codes that are quoted
+        f" WHERE subject LIKE 'contact:%' AND kind = 'log'"
+        f" AND facts->>'began_at' >= '{begin}' AND facts->>'began_at' < '{end}'{_and(where)}"
+    )
+
+
+def cases(span: Span, where: str, *, of: str = ANY, told: str = "count(*)") -> str:
+    """How many lines of cases fit, or what else is to be `told` of them; `of` names a service or an area."""
+    begin, end = (at.strftime("%Y-%m-%d %H:%M:%S+00") for at in span)
+    return (
+        f"SELECT {told} FROM events"  # noqa: S608 of our own words, and codes that are quoted
+        f" WHERE subject LIKE 'case:%' AND facts->>'opened' IS NOT NULL"
+        f" AND at >= '{begin}' AND at < '{end}'{_and(where)}{_and(of)}"
+    )
+
+
+def share(part: str, whole: str) -> str:
+    """One count over another; nothing where there is nothing to divide by."""
+    return f"SELECT 1.0 * ({part}) / nullif(({whole}), 0)"
+
+
+def ages(span: Span, of: str = ANY) -> str:
+    """A row a closing: when its work was done, and when the case was opened. The figure is their middle."""
+    return cases(span, CLOSED, of=of, told="facts->>'done_at', facts->>'opened'")
+
+
+def left(span: Span) -> str:
+    """How many cases that were opened in that time are open now."""
+    begin, end = (at.isoformat() for at in span)
+    return (
+        f"SELECT coalesce(sum("  # noqa: S608 of our own words alone
+        f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END"
+        f" - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END), 0) FROM events WHERE subject LIKE 'case:%'"
+        f" AND facts->>'opened' >= '{begin}' AND facts->>'opened' < '{end}'"
+    )
+
+
+def both(first: str, second: str) -> str:
+    """The condition that both hold; an empty one always does."""
+    return " AND ".join(filter(None, (first, second)))
+
+
+def one(name: str, value: str) -> str:
+    """The condition that a fact has this value."""
+    return f"facts->>'{name}' = {_quoted(value)}"
+
+
+def any_of(name: str, values: Sequence[str]) -> str:
+    """The condition that a fact has one of these values."""
+    return f"facts->>'{name}' IN ({', '.join(map(_quoted, values)) or 'NULL'})"
+
+
+def area(area_id: str) -> str:
+    """The condition that the case lies in this area."""
+    return f"CAST(facts->>'area' AS integer) = {int(area_id)}"
+
+
+def _and(condition: str) -> str:
+    return f" AND {condition}" if condition else ""
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,282 @@
+"""Figures: each is what the log alone says, a second and slow way, on both databases."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import sourcecity
+from factories import Town
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.orm import Session
+
+from city import cases, cityfile, events, insights, kept, periods, tallies
+from city.cityfile import CityFileError
+from city.costs import Desk
+from city.insights import Cell, Report
+from city.periods import NoPeriod, Period, period
+from city.schema import Area, Service, Tally
+from city.settings import DEFAULT_CITY
+
+SCALE = 100
+TODAY = date(2026, 5, 12)
+SECOND = str(sourcecity.SECOND)
+
+
+@pytest.fixture
+def asked(town: Town) -> Town:
+    """The town, with both years of the source's line."""
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    sourcecity.fill(town.engine, number, SCALE)
+    return town
+
+
+def value_of(s: Session, code: str = SECOND, scale: int = SCALE) -> Report:
+    return insights.value(s, sourcecity.city(scale), period(code, TODAY))
+
+
+def said(report: Report, what: str) -> tuple[object, object]:
+    cell = report.of("line", "", what)
+    return cell.value, cell.before
+
+
+def derived(s: Session, cell: Cell) -> float | None:
+    """The figure by its own question to the log."""
+    rows = s.execute(text(cell.proof)).all()
+    if cell.what not in ("median_days", "p90_days"):
+        return None if rows[0][0] is None else float(rows[0][0])
+    if not rows:
+        return None
+    ages = sorted(tallies.age(*(datetime.fromisoformat(at) for at in reversed(row))) for row in rows)
+    percent = 50 if cell.what == "median_days" else 90
+    return ages[-(-len(ages) * percent // 100) - 1] / 10
+
+
+def wrong(s: Session, report: Report) -> list[tuple[str, object, object]]:
+    """Every figure that the log gives otherwise."""
+    told = [
+        (cell.id, cell.value, derived(s, cell))
+        for cell in report.cells.values()
+        if cell.proof and not cell.few
+    ]
+    return [each for each in told if each[1] != pytest.approx(each[2]) and each[1:] != (None, None)]
+
+
+def test_the_source_is_found_in_its_figures(asked: Town) -> None:
+    with asked.looking() as scene:
+        report = value_of(scene.s)
+        assert said(report, "contacts") == (1000, 940)
+        assert 0.10 <= report.of("line", "", "follow_up").value <= 0.11
+        assert said(report, "cost") == (2000, None)
+        assert said(report, "cost_per_contact") == (2.0, None)
+        taxes = report.of("topic", "taxes", "contacts")
+        assert (taxes.value, taxes.before) == (320, 270)
+        assert report.of("line", "", "per_paid_hour").value == pytest.approx(1000 / (5 * 1950))
+
+
+def test_every_figure_of_the_line_is_what_the_log_says(asked: Town) -> None:
+    with asked.looking() as scene:
+        for code in (SECOND, f"{SECOND}-03", str(sourcecity.FIRST)):
+            report = value_of(scene.s, code)
+            assert wrong(scene.s, report) == []
+            assert sum(bool(cell.proof) for cell in report.cells.values()) > 60
+        # The year before, too: it is the first year's own report.
+        first, second = value_of(scene.s, str(sourcecity.FIRST)), value_of(scene.s)
+        for cell in second.cells.values():
+            if cell.table in ("line", "topic", "channel", "lang", "department", "office"):
+                assert cell.before == first.of(cell.table, cell.row, cell.what).value or cell.what in MONEY
+
+
+MONEY = ("cost", "cost_per_contact", "per_paid_hour")
+
+
+def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> None:
+    zone = cityfile.load(DEFAULT_CITY).time_zone
+    assert tallies.month_of(datetime(2026, 3, 1, 4, 59, tzinfo=UTC), zone) == "2026-02"
+    assert tallies.month_of(datetime(2026, 3, 1, 5, 0, tzinfo=UTC), zone) == "2026-03"
+    assert tallies.month_of(datetime(2026, 4, 1, 3, 59, tzinfo=UTC), zone) == "2026-03"  # daylight saving
+
+
+def test_every_figure_of_cases_is_what_the_log_says(town: Town) -> None:
+    told_of(town)
+    with town.looking() as scene:
+        report = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        assert wrong(scene.s, report) == []
+        values = {
+            what: report.of("city", "", what).value for what in ("opened", "closed", "merged", "cancelled")
+        }
+        assert values == {"opened": 8, "closed": 5, "merged": 1, "cancelled": 1}
+        assert report.of("city", "", "on_time").value == 0.8
+        assert report.of("city", "", "reopened").value == 0.2
+        assert report.of("city", "", "reasoned").value == 0.4
+        assert report.of("city", "", "unproven").value == 0
+        assert report.of("city", "", "median_days").value == 0.1
+        assert report.of("city", "", "p90_days").value == 20
+        assert report.of("left", "2026", "open").value == 2
+
+
+def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town: Town) -> None:
+    told_of(town)
+    with town.at_work() as scene:
+        private = scene.s.get_one(Service, "nuisance")
+        for _ in range(9):
+            scene.report(service_code=private.code)
+    with town.looking() as scene:
+        report = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        (area,) = report.rows("area")
+        opened, closed = report.of("area", area, "opened"), report.of("area", area, "closed")
+        assert (opened.value, opened.few) == (8, False)
+        assert (closed.value, closed.few) == (5, False)
+        merged = report.of("area", area, "merged")
+        assert (merged.value, merged.few) == (None, True)
+        assert report.of("city", "", "opened").value == 17
+
+
+def told_of(town: Town) -> None:
+    """Eight cases in May: five closings, one of them late and one reopened; one merged, one cancelled."""
+    later = town.now + timedelta(hours=2)
+    with town.at_work() as scene:
+        scene.s.execute(update(Area).values(kind="area"))
+        s, by = scene.s, scene.actor("dispatcher")
+        each = [scene.report().case for _ in range(8)]
+        for case in each[:3]:
+            cases.close(s, case, by=by, at=later, outcome="not found")
+        cases.close(s, each[3], by=by, at=later, outcome="fixed", no_photo="dark")
+        cases.reopen(s, each[0], by=by, at=later)
+        cases.merge(s, each[4], each[5], by=by, at=later)
+        cases.cancel(s, each[6], by=by, at=later, reason="test")
+    with town.at_work() as scene:
+        case = scene.case(each[5].number)
+        late = town.now + timedelta(days=19, hours=5)
+        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=late, outcome="fixed", no_photo="unsafe")
+
+
+def test_the_sums_are_those_of_the_log_and_a_wrong_one_is_named(asked: Town) -> None:
+    told_of(asked)
+    with asked.looking() as scene:
+        assert tallies.differences(scene.s) == []
+    with asked.at_work() as scene:
+        scene.s.execute(update(Tally).where(Tally.facet == "line", Tally.what == "dropped").values(n=7))
+    with asked.looking() as scene:
+        found = tallies.differences(scene.s)
+        assert len(found) == 24
+        assert found[0].startswith("figures: line 2024-01 dropped is 7, and the log says ")
+    with asked.at_work() as scene:
+        kept.recount(scene.s)
+    with asked.looking() as scene:
+        assert tallies.differences(scene.s) == []
+
+
+def test_what_a_savepoint_took_back_counts_for_nothing(town: Town) -> None:
+    with town.at_work() as scene:
+        try:
+            with events.savepoint(scene.s):
+                scene.report()
+                raise KeyError
+        except KeyError:
+            pass
+        scene.report()
+    with town.looking() as scene:
+        assert scene.s.get_one(Tally, ("city", "2026-05", "opened", "")).n == 1
+        assert tallies.differences(scene.s) == []
+
+
+def test_what_if_the_line_were_cut_follows_from_what_is_assumed(asked: Town) -> None:
+    with asked.looking() as scene:
+        report, city = value_of(scene.s), sourcecity.city(SCALE)
+    desks = {code: Desk(6, 30) for code in report.rows("department")}
+    cut = insights.cut(report, city, desks, 100, 1800)
+    asked_ = sum(report.of("department", code, "asked").value for code in desks)
+    assert sum(cut.hours.values()) * 10 == asked_
+    assert cut.money == sum(cut.hours.values()) * 30
+    assert cut.people == sum(cut.hours.values()) / 1800
+    assert insights.cut(report, city, desks, 50, 1800).money * 2 == cut.money
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "last", "count"),
+    [
+        ("2026-04", "2026-04", "2026-04", 1),
+        ("2026", "2026-01", "2026-04", 4),
+        ("2025", "2025-01", "2025-12", 12),
+        ("fy2026", "2025-07", "2026-04", 10),
+        ("fy2025", "2024-07", "2025-06", 12),
+        ("12m", "2025-05", "2026-04", 12),
+        ("", "2026-01", "2026-04", 4),
+    ],
+)
+def test_a_period_is_its_months_that_are_over(code: str, first: str, last: str, count: int) -> None:
+    found = period(code, TODAY, 7)
+    assert (found.first, found.last, len(found.months)) == (first, last, count)
+    assert found.before().first == periods.moved(first, -12)
+
+
+@pytest.mark.parametrize("code", ["2026-05", "2027", "fy2027", "may", "2026-13", "26", "fy", "-", "2026-4"])
+def test_what_is_no_period_or_not_over_is_refused(code: str) -> None:
+    with pytest.raises(NoPeriod):
+        period(code, TODAY, 7)
+
+
+def test_in_january_this_year_is_the_last() -> None:
+    assert period("", date(2026, 1, 3)) == Period("2025", period("2025", TODAY).months)
+    assert periods.choices(date(2026, 1, 3)) == ["2025-12", "2025", "12m", "2024"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("cost = 42_000", "cost = -1", "-1 is not a whole number from 0"),
+        ("cost = 42_000", 'cost = "much"', "'much' is not a whole number"),
+        ("hours = 1750", "hours = 9000", "9000 is not a whole number from 0 to 8784"),
+        ("minutes = 7", "minutes = -7", "-7 is not a whole number from 0 to 480"),
+        ("[costs.departments.finance]", "[costs.departments.taxes]", "'taxes' is none of "),
+        ("[costs.years.fy2026]", "[costs.years.2025]", "belongs to fy2025 already"),
+        ("[costs.years.fy2026]", "[costs.years.next]", "'next' is no year"),
+        ('currency = "USD"', 'currency = "dollars"', "is no code of three capitals"),
+        ("year_starts = 7", "year_starts = 13", "13 is not a whole number from 1 to 12"),
+        ("full_time = 1750", "fulltime = 1750", "is not a key known here"),
+    ],
+)
+def test_wrong_costs_are_refused_where_they_stand(old: str, new: str, says: str) -> None:
+    words = DEFAULT_CITY.read_text("utf-8")
+    assert old in words
+    changed = words.replace(old, new, 1)
+    with pytest.raises(CityFileError, match=r"city\.toml, line \d+: costs") as fault:
+        cityfile.parse(changed, "city.toml")
+    assert says in str(fault.value)
+
+
+def test_half_a_fiscal_year_costs_half_of_it() -> None:
+    costs = cityfile.load(DEFAULT_CITY).costs
+    year = next(year for year in costs.years if year.code == "fy2026")
+    months = period("fy2026", date(2026, 1, 3), costs.starts).months
+    assert costs.of(months) == (year.cost / 2, year.hours / 2)
+    assert costs.of(["2019-01"]) is None
+
+
+@pytest.mark.slow
+@pytest.mark.one_database
+def test_the_source_at_its_full_size(town: Town) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    sourcecity.fill(town.engine, number)
+    with town.looking() as scene:
+        report = value_of(scene.s, scale=1)
+        contacts = report.of("line", "", "contacts")
+        assert (contacts.value, contacts.value - contacts.before) == (100_000, 6_000)
+        taxes = report.of("topic", "taxes", "contacts")
+        assert taxes.value - taxes.before == 5_000
+        assert said(report, "cost_per_contact") == (2.0, None)
+        assert report.of("line", "", "follow_up").value == 0.105
+        assert wrong(scene.s, report) == []
+
+
+def test_an_older_database_is_counted_as_it_is_migrated(asked: Town) -> None:
+    held = select(Tally.facet, Tally.month, Tally.what, Tally.value, Tally.n).where(Tally.n != 0)
+    with asked.looking() as scene:
+        before = set(scene.s.execute(held))
+    with asked.at_work() as scene:
+        scene.s.execute(delete(Tally))
+        tallies.anew(scene.s)  # as migration 0032 does
+    with asked.looking() as scene:
+        assert set(scene.s.execute(held)) == before
+        assert len(before) > 500
