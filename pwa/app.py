@@ -31,11 +31,13 @@ from pwa.pages import (
     editor,
     fieldwork,
     live,
+    performance,
     phones,
     place,
     redaction,
     resident,
     tiles,
+    value,
     verdict,
     view,
 )
@@ -114,6 +116,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(collection.bp)
     app.register_blueprint(answers.bp)
     app.register_blueprint(editor.bp)
+    app.register_blueprint(performance.bp)
+    app.register_blueprint(value.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(desk.bp)

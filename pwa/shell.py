@@ -55,6 +55,8 @@ BUNDLES = {
     "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "lines", "shutter", "rows", "dock",
                                             "article")],
                "screens/common", "screens/resident", "screens/small", "utilities"),
+    "figures": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "figure")],
+                "screens/common", "screens/resident", "screens/figures", "screens/small", "utilities"),
     "crew": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "job", "sync", "dock", "drawer")],
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,

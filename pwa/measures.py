@@ -1,0 +1,341 @@
+"""How the city's figures read: names, definitions and numbers, in the visitor's language and its money."""
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal, format_percent
+from flask import Response, abort, request
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import areas, insights, periods
+from city.insights import Cell, Report, Value
+from city.periods import NoPeriod, Period
+from pwa import access, filters
+
+NBSP = "\u00a0"
+CHOSEN = "period"  # the address's word
+
+
+class Meaning(NamedTuple):
+    """What a figure is called, what it counts, and in what: n, share, money, rate, hours, days, seconds."""
+
+    name: str
+    says: str
+    unit: str
+
+
+def meaning(what: str) -> Meaning:
+    """Of a figure, by its name in the program."""
+    return _meanings()[what]
+
+
+def asked() -> Period:
+    """The period that the address asks for; 404 for none that anybody knows or that is not over yet."""
+    try:
+        return periods.period(request.args.get(CHOSEN, ""), _today(), _starts())
+    except NoPeriod:
+        abort(404)
+
+
+def choices(chosen: Period) -> list[tuple[str, str, bool]]:
+    """(code, words, whether it is the one that is shown) of the periods to choose from."""
+    codes = periods.choices(_today(), _starts())
+    if chosen.code not in codes:
+        codes.append(chosen.code)
+    return [(code, named(code), code == chosen.code) for code in codes]
+
+
+def named(code: str) -> str:
+    """ "October 2026", "2026", "Fiscal year 2026", "12 months"."""
+    if code == periods.LAST_TWELVE:
+        return _("12 months")
+    if code.startswith("fy"):
+        return _("Fiscal year %(year)s", year=code[2:])
+    return month(code) if "-" in code else code
+
+
+def month(code: str, pattern: str = "MMMM y") -> str:
+    """ "October 2026"; by `pattern` "Oct"."""
+    first = date(int(code[:4]), int(code[5:]), 1)
+    words = format_date(first, pattern, locale=get_locale())
+    return words[:1].upper() + words[1:]
+
+
+def span(period: Period) -> str:
+    """ "January to October 2026", "October 2026"."""
+    if period.first == period.last:
+        return month(period.first)
+    same = period.first[:4] == period.last[:4]
+    first = month(period.first, "MMMM" if same else "MMMM y")
+    return _("%(first)s to %(last)s", first=first, last=_in_sentence(period.last))
+
+
+def told(cell: Cell, *, before: bool = False) -> str:
+    """The figure as people write it; "–" where there is none, "fewer than 5" where it is not told."""
+    if cell.few and not before:
+        return _("fewer than %(num)d", num=insights.FEW)
+    return number(cell.before if before else cell.value, meaning(cell.what).unit)
+
+
+def number(value: float | Fraction | None, unit: str) -> str:
+    """A number with its unit; "–" for None."""
+    if value is None:
+        return "–"
+    amount, locale = float(value), get_locale()
+    if unit == "share":
+        return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
+    if unit == "money":
+        return money(amount)
+    if unit == "hours":
+        return f"{format_decimal(round(amount), locale=locale)}{NBSP}h"
+    if unit == "seconds":
+        minutes, seconds = divmod(round(amount), 60)
+        return _("%(minutes)d min %(seconds)d s", minutes=minutes, seconds=seconds)
+    if unit == "n":
+        return filters.figure(int(amount))
+    return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
+
+
+def money(value: float | Fraction) -> str:
+    """In the city's currency: cents below a hundred only."""
+    currency = access.here().city.costs.currency
+    amount = float(value)
+    if abs(amount) < 100:
+        return format_currency(amount, currency, locale=get_locale())
+    return format_currency(round(amount), currency, "¤#,##0", locale=get_locale(), currency_digits=False)
+
+
+def change(cell: Cell) -> str:
+    """Against a year before, in words; "" where nothing is known of then."""
+    if not cell.before or cell.value is None:
+        return ""
+    percent = round(100 * (cell.value - cell.before) / cell.before)
+    if percent > 0:
+        return _("%(percent)d%% more than a year before.", percent=percent)
+    if percent < 0:
+        return _("%(percent)d%% less than a year before.", percent=-percent)
+    return _("As many as a year before.")
+
+
+def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
+    """What the rows of a table are called."""
+    city = access.here().city
+    if table == "topic":
+        names = {topic.code: filters.said(topic.names) for topic in city.topics}
+    elif table == "service":
+        names = {service.code: filters.said(service.names) for service in city.services}
+    elif table in ("department", "office"):
+        names = _offices() | {each.code: filters.said(each.names) for each in city.departments}
+    elif table == "area":
+        names = areas.names(s)
+    elif table == "channel":
+        names = _channels()
+    elif table == "lang":
+        names = {row: filters.tongue(row) for row in rows}
+    elif table == "month":
+        names = {row: month(row) for row in rows}
+    else:
+        names = {}
+    return {row: names.get(row, row) for row in rows}
+
+
+def as_csv(s: Session, name: str, report: Report) -> Response:
+    """The report, or of it the table that the address names, as a file: a figure a line, with its proof."""
+    tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
+    wanted = request.args.get("table")
+    if wanted and wanted not in tables:
+        abort(404)
+    file = io.StringIO()
+    out = csv.writer(file)
+    out.writerow(("figure", "of", "name", "value", "a year before", "definition", "query"))
+    for table in [wanted] if wanted else tables:
+        names = row_name(s, table, report.rows(table))
+        for cell in (each for each in report.cells.values() if each.table == table):
+            says = meaning(cell.what)
+            value = f"<{insights.FEW}" if cell.few else _plain(cell.value)
+            out.writerow(
+                (cell.id, names[cell.row], says.name, value, _plain(cell.before), says.says, cell.proof)
+            )
+    answer = Response(file.getvalue(), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f"attachment; filename={name}-{report.period.code}.csv"
+    return answer
+
+
+def _plain(value: Value) -> str:
+    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _in_sentence(code: str) -> str:
+    words = month(code)
+    return words if filters.lang() == "en" else words[:1].lower() + words[1:]
+
+
+def _today() -> date:
+    return filters.local(access.now()).date()
+
+
+def _starts() -> int:
+    return access.here().city.costs.starts
+
+
+def _offices() -> dict[str, str]:
+    return {
+        "911": "911", "police": _("Police"), "utility": _("A utility"), "county": _("The county"),
+        "state": _("The state"),
+    }  # fmt: skip
+
+
+def _channels() -> dict[str, str]:
+    return {"phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("At the counter")}
+
+
+def _meanings() -> dict[str, Meaning]:
+    return {
+        "contacts": Meaning(
+            _("Contacts"),
+            _("Conversations with the line that began in the period, by phone, voicemail or at the counter."),
+            "n",
+        ),
+        "answered": Meaning(
+            _("Answered"),
+            _("Contacts that ended with an answer: no case, not passed on."),
+            "n",
+        ),
+        "case": Meaning(
+            _("Became a case"),
+            _("Contacts that ended with a case for a department."),
+            "n",
+        ),
+        "transferred": Meaning(
+            _("Passed on"),
+            _("Contacts that were handed to another office."),
+            "n",
+        ),
+        "dropped": Meaning(
+            _("Broke off"),
+            _("Contacts that ended before anything could be done."),
+            "n",
+        ),
+        "first_contact": Meaning(
+            _("Answered at first contact"),
+            _("Answered contacts, of all contacts."),
+            "share",
+        ),
+        "follow_up": Meaning(
+            _("Follow-up rate"),
+            _("Contacts that became a case, of all contacts."),
+            "share",
+        ),
+        "seconds": Meaning(
+            _("Length of a contact"),
+            _("From its beginning to its end, the mean of all contacts."),
+            "seconds",
+        ),
+        "cost": Meaning(
+            _("Cost of the line"),
+            _("What the city file says that the line costs: a twelfth of its year for each month."),
+            "money",
+        ),
+        "cost_per_contact": Meaning(
+            _("Cost per contact"),
+            _("The cost of the line, divided by its contacts."),
+            "money",
+        ),
+        "per_paid_hour": Meaning(
+            _("Contacts per paid hour"),
+            _("Contacts, divided by the hours that the line's staff is paid for."),
+            "rate",
+        ),
+        "per_open_hour": Meaning(
+            _("Contacts per open hour"),
+            _("Contacts, divided by the hours in which the line is open, holidays left out."),
+            "rate",
+        ),
+        "spared_hours": Meaning(
+            _("Hours spared"),
+            _("Answered contacts, times the minutes that one would have taken the department."),
+            "hours",
+        ),
+        "spared_money": Meaning(
+            _("Money spared"),
+            _("The hours spared, times what an hour costs there."),
+            "money",
+        ),
+        "asked": Meaning(
+            _("Questions"),
+            _("Contacts about the department's topics, but for those that broke off."),
+            "n",
+        ),
+        "opened": Meaning(
+            _("Opened"),
+            _("Cases that were opened in the period."),
+            "n",
+        ),
+        "closed": Meaning(
+            _("Closed"),
+            _("Closings in the period. A case that was reopened can be closed again."),
+            "n",
+        ),
+        "on_time": Meaning(
+            _("On time"),
+            _("Closings whose work was done by the day that was promised, of all closings."),
+            "share",
+        ),
+        "median_days": Meaning(
+            _("Half within"),
+            _(
+                "Half of what was closed was done within so many days of its report. Tenths of a day, "
+                "from ten days on whole days, rounded up."
+            ),
+            "days",
+        ),
+        "p90_days": Meaning(
+            _("Nine in ten within"),
+            _("Nine in ten of what was closed were done within so many days. Rounded in the same way."),
+            "days",
+        ),
+        "reopened": Meaning(
+            _("Reopened"),
+            _("Reopenings in the period, for each closing in it."),
+            "share",
+        ),
+        "reasoned": Meaning(
+            _("Fixed, no photo"),
+            _("Closed as fixed with a reason instead of a photo, such as the dark; of all closings."),
+            "share",
+        ),
+        "unproven": Meaning(
+            _("Without evidence"),
+            _("Closed as fixed with a photo that never came, and no reason for it; of all closings."),
+            "share",
+        ),
+        "merged": Meaning(
+            _("Duplicates"),
+            _("Cases merged into another that tells of the same thing, less those separated again."),
+            "n",
+        ),
+        "cancelled": Meaning(
+            _("Cancelled"),
+            _("Cases withdrawn by whoever told of them or cancelled by staff."),
+            "n",
+        ),
+        "open": Meaning(
+            _("Still open"),
+            _("Cases opened in that year that are open now."),
+            "n",
+        ),
+    }
+
+
+def days(value: Value) -> str:
+    """ "3.2 days"."""
+    if value is None:
+        return "–"
+    return ngettext("%(n)s day", "%(n)s days", 1 if value == 1 else 2, n=number(value, "days"))

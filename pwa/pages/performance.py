@@ -1,0 +1,54 @@
+"""How the city keeps its promises: promised against done, by service, department and area. For everybody."""
+
+from flask import Blueprint, Response, request, url_for
+
+from city import insights
+from city.insights import Report
+from pwa import access, charts, measures
+from pwa.charts import Bars, Lines
+from pwa.fragments import render
+
+bp = Blueprint("performance", __name__)
+
+PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@bp.get("/performance")
+def page() -> Response:
+    """The figures of ?period."""
+    period, city = measures.asked(), access.here().city
+    with access.reading() as s:
+        report = insights.performance(s, city, period)
+        tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
+        names = {table: measures.row_name(s, table, report.rows(table)) for table in tables}
+    return render(
+        "figures/performance.html", report=report, names=names, measures=measures, tables=tables,
+        months=_months(report), left=_left(report), indexed=not request.args,
+        canonical=access.here().settings.base_url + url_for(".page"),
+    )  # fmt: skip
+
+
+@bp.get("/performance.csv")
+def table() -> Response:
+    """The same figures as a file; ?table names one of the tables."""
+    period = measures.asked()
+    with access.reading() as s:
+        return measures.as_csv(s, "performance", insights.performance(s, access.here().city, period))
+
+
+def _months(report: Report) -> list[Lines]:
+    """Promises kept by month, and a year before; nothing of one month alone."""
+    rows = report.rows("month")
+    if len(rows) < 2:
+        return []
+    cells = [report.of("month", row, "on_time") for row in rows]
+    now, then = [cell.value for cell in cells], [cell.before for cell in cells]
+    kept = [[None if v is None else v / PERCENTS[1] for v in values] for values in (now, then)]
+    told = [measures.number(each, "share") for each in PERCENTS]
+    return charts.lines([measures.month(row, "MMM") for row in rows], kept, told)
+
+
+def _left(report: Report) -> list[Bars]:
+    """The open cases by the year in which they were opened."""
+    cells = [report.of("left", year, "open") for year in report.rows("left")]
+    return charts.bars([(cell.row, 0, cell.value or 0, measures.told(cell)) for cell in cells])

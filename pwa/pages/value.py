@@ -1,0 +1,132 @@
+"""What the line is worth: its contacts, what they cost and spared, and what if it were cut. For everybody."""
+
+from dataclasses import dataclass, field
+
+from flask import Blueprint, Response, request, url_for
+from flask_babel import gettext as _
+
+from city import insights
+from city.costs import Desk
+from city.insights import Report
+from pwa import access, charts, measures
+from pwa.charts import Bars, Lines
+from pwa.fragments import render
+
+bp = Blueprint("value", __name__)
+
+TOPICS = 8  # bars; the rest is one more
+BOUNDS = {"minutes": (0, 480), "hourly": (0, 10_000), "share": (0, 100), "full_time": (1, 8784)}
+
+
+@dataclass
+class Assumed:
+    """What "what if" assumes, as typed: the city file's where nothing was. `faults` are by field."""
+
+    typed: dict[str, str]
+    desks: dict[str, Desk] = field(default_factory=dict)
+    share: int = 100
+    full_time: int = 1
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+@bp.get("/value")
+def page() -> Response:
+    """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
+    period, city = measures.asked(), access.here().city
+    with access.reading() as s:
+        report = insights.value(s, city, period)
+        names = {table: measures.row_name(s, table, report.rows(table)) for table in _tables(report)}
+    assumed = _assumed(report)
+    cut = None if assumed.faults else insights.cut(
+        report, city, assumed.desks, assumed.share, assumed.full_time
+    )  # fmt: skip
+    response = render(
+        "figures/value.html", report=report, names=names, assumed=assumed, cut=cut, measures=measures,
+        topics=_topics(report, names["topic"]), months=_months(report), changed=_is_changed(assumed),
+        costs=city.costs, years=_years(report), tables=_tables(report), indexed=not request.args,
+        canonical=access.here().settings.base_url + url_for(".page"),
+    )  # fmt: skip
+    response.status_code = 422 if assumed.faults else 200
+    return response
+
+
+@bp.get("/value.csv")
+def table() -> Response:
+    """The same figures as a file; ?table names one of the tables."""
+    period = measures.asked()
+    with access.reading() as s:
+        return measures.as_csv(s, "value", insights.value(s, access.here().city, period))
+
+
+def _tables(report: Report) -> list[str]:
+    return list(dict.fromkeys(cell.table for cell in report.cells.values()))
+
+
+def _topics(report: Report, names: dict[str, str]) -> list[Bars]:
+    """Contacts by topic: those that were answered or passed on, and those that became a case."""
+
+    def n(row: str, what: str) -> int:
+        return int(report.of("topic", row, what).value or 0)
+
+    counts = [(names[row], n(row, "contacts"), n(row, "case")) for row in report.rows("topic")]
+    first, rest = counts[:TOPICS], counts[TOPICS:]
+    if rest:
+        first.append(
+            (_("Everything else"), sum(all_ for _, all_, _ in rest), sum(cases for _, _, cases in rest))
+        )
+    return charts.bars(
+        [(_short(name), all_ - cases, cases, measures.number(all_, "n")) for name, all_, cases in first]
+    )
+
+
+def _months(report: Report) -> list[Lines]:
+    """Contacts by month, and the same a year before; nothing of one month alone."""
+    rows = report.rows("month")
+    if len(rows) < 2:
+        return []
+    cells = [report.of("month", row, "contacts") for row in rows]
+    now, then = [float(cell.value or 0) for cell in cells], [float(cell.before or 0) for cell in cells]
+    steps = charts.heights(max(now + then))
+    series = [[n / steps[1] for n in values] for values in ((now, then) if any(then) else (now,))]
+    told = [measures.number(step, "n") for step in steps]
+    return charts.lines([measures.month(row, "MMM") for row in rows], series, told)
+
+
+def _years(report: Report) -> list[str]:
+    """The years of the city file whose costs the period shares."""
+    costs = access.here().city.costs
+    return [year.code for year in costs.years if set(year.months()) & set(report.period.months)]
+
+
+def _assumed(report: Report) -> Assumed:
+    """Each assumption from the address, the city file's where it is not there."""
+    costs = access.here().city.costs
+    found = Assumed({})
+    found.share = _number(found, "share", 100)
+    found.full_time = _number(found, "full_time", costs.full_time)
+    for code in report.rows("department"):
+        desk = costs.desk_of(code)
+        minutes = _number(found, f"minutes-{code}", desk.minutes)
+        found.desks[code] = Desk(minutes, _number(found, f"hourly-{code}", desk.hourly))
+    return found
+
+
+def _number(found: Assumed, name: str, otherwise: int) -> int:
+    typed = request.args.get(name, str(otherwise)).strip()[:40]
+    found.typed[name] = typed
+    low, high = BOUNDS[name.partition("-")[0]]
+    if typed.isascii() and typed.isdecimal() and low <= int(typed) <= high:
+        return int(typed)
+    found.faults[name] = _(
+        "“%(typed)s” is not a whole number from %(low)s to %(high)s.",
+        typed=typed, low=measures.number(low, "n"), high=measures.number(high, "n"),
+    )  # fmt: skip
+    return otherwise
+
+
+def _is_changed(assumed: Assumed) -> bool:
+    return any(name in request.args for name in assumed.typed)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 30 else name[:29].rstrip(" ,") + "…"

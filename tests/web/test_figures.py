@@ -1,0 +1,105 @@
+"""The public figures: the source's own on the page and in the file; periods, and what is assumed."""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pytest
+import sourcecity
+from factories import Town, counted
+from flask import Flask
+from flask.testing import FlaskClient
+
+SCALE = 100
+YEAR = sourcecity.SECOND
+
+
+@pytest.fixture
+def app(town: Town, app: Flask) -> Flask:
+    """The city of the source, on a morning of the year after."""
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    sourcecity.fill(town.engine, number, SCALE)
+    app.config["NOW"] = datetime(YEAR + 1, 2, 3, 15, tzinfo=UTC)
+    return app
+
+
+def page(client: FlaskClient, address: str, status: int = 200) -> str:
+    answer = client.get(address)
+    assert answer.status_code == status, address
+    return answer.get_data(as_text=True)
+
+
+def rows(client: FlaskClient, address: str) -> dict[str, dict[str, str]]:
+    answer = client.get(address)
+    assert answer.mimetype == "text/csv"
+    return {row["figure"]: row for row in csv.DictReader(io.StringIO(answer.get_data(as_text=True)))}
+
+
+def test_the_source_stands_on_the_page(client: FlaskClient) -> None:
+    told = page(client, f"/value?period={YEAR}")
+    assert '<data value="1000">1,000</data>' in told
+    assert "6% more than a year before" in told
+    assert "$2.00</data>" in told
+    assert "$2,000 in all" in told
+    assert 'data value="0.105"' in told
+    assert "Taxes: that is what people ask most, 32% of all contacts." in told
+
+
+def test_the_source_stands_in_the_file(client: FlaskClient) -> None:
+    told = rows(client, f"/value.csv?period={YEAR}")
+    contacts, taxes = told["line.contacts"], told["topic.taxes.contacts"]
+    assert (contacts["value"], contacts["a year before"]) == ("1000", "940")
+    assert int(taxes["value"]) - int(taxes["a year before"]) == 50
+    assert (told["line.follow_up"]["value"], told["line.cost_per_contact"]["value"]) == ("0.105", "2")
+    assert contacts["query"].startswith("SELECT count(*) FROM events WHERE subject LIKE 'contact:%'")
+    assert {row["of"] for row in rows(client, f"/value.csv?period={YEAR}&table=topic").values()} >= {"Taxes"}
+
+
+def test_pages_say_what_they_do_not_know(client: FlaskClient) -> None:
+    assert "The city file does not say what the line costs" in page(client, f"/value?period={YEAR - 1}")
+    assert "Nobody asked the line in this time" in page(client, "/value?period=2011")
+    assert "Nothing was opened or closed in this time" in page(client, "/performance?period=2011")
+
+
+@pytest.mark.parametrize("address", ["/value", "/performance", "/value.csv", "/performance.csv"])
+def test_a_period_that_is_none_is_no_page(client: FlaskClient, address: str) -> None:
+    for wrong in ("2099", "x", "2026-13", f"{YEAR + 1}-02", "'"):
+        page(client, f"{address}?period={wrong}", 404)
+    if address.endswith(".csv"):
+        page(client, f"{address}?table=persons", 404)
+
+
+def test_what_is_assumed_can_be_changed_and_what_is_no_number_is_said(client: FlaskClient) -> None:
+    told = page(client, f"/value?period={YEAR}")
+    assert 'name="minutes-finance" value="6"' in told
+    more = page(client, f"/value?period={YEAR}&minutes-finance=12&share=50&hourly-clerk=99")
+    assert spared(more) == spared(told) != spared(page(client, f"/value?period={YEAR}&share=50"))
+    assert 'name="hourly-clerk" value="99"' in more
+    wrong = page(client, f"/value?period={YEAR}&minutes-finance=-3&share=lots&full_time=1750", 422)
+    assert (
+        'name="minutes-finance" value="-3" inputmode="numeric" autocomplete="off" aria-invalid="true"'
+        in wrong
+    )
+    assert "“lots” is not a whole number from 0 to 100." in wrong
+    assert 'name="full_time" value="1750"' in wrong
+    assert "Something that is assumed is no number" in wrong
+    page(client, f"/value?share={'9' * 500}&minutes-finance=<b>", 422)
+
+
+def spared(told: str) -> str:
+    """The hours that the tax office would need, as the page says them."""
+    return told.partition("<dt>Taxes and payments</dt><dd>")[2].partition("</dd>")[0]
+
+
+def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, client: FlaskClient) -> None:
+    page(client, "/value")
+    for address, most in ((f"/value?period={YEAR}", 7), (f"/performance?period={YEAR}", 9)):
+        with counted(app) as asked:
+            page(client, address)
+        assert len(asked) <= most, asked
+
+
+def test_both_pages_stand_in_spanish(client: FlaskClient) -> None:
+    assert "Lo que vale la línea" in page(client, f"/es/value?period={YEAR}")
+    assert "Cómo cumple la ciudad" in page(client, f"/es/performance?period={YEAR + 1}-01")
