@@ -140,6 +140,11 @@ def of_answer(answer_id: int) -> str:
     return f"answer:{answer_id}"
 
 
+def of_figure(month: str) -> str:
+    """The name in the log of a month's figures."""
+    return f"figure:{month}"
+
+
 def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
     """A subject's story, oldest first, each line with its words; {} where there are none any more."""
     rows = s.execute(
@@ -180,6 +185,11 @@ def take_due_root(s: Session, now: datetime) -> Root | None:
     yesterday = (now - timedelta(days=1)).date()
     last = s.scalar(select(func.max(Root.day)))
     return take_root(s, yesterday) if last is None or last < yesterday else None
+
+
+def roots(s: Session, limit: int | None = None) -> list[Root]:
+    """The daily roots, the newest first."""
+    return list(s.scalars(select(Root).order_by(Root.day.desc()).limit(limit)))
 
 
 def root_file(s: Session) -> Iterator[str]:

@@ -55,16 +55,17 @@ def add(s: Session, lines: Iterable[Any]) -> None:
 
 def anew(s: Session) -> None:
     """Counts the whole log again. Whoever calls it holds the clock: nobody may add a line meanwhile."""
-    counted = _counted(s)
+    counted = _counted(s, [])
     s.execute(delete(Tally))
     inserts.put(s, Tally, _rows(counted))
 
 
 def differences(s: Session) -> list[str]:
     """Where the sums differ from those that the log gives, in plain words; [] is right."""
-    counted = _counted(s)
+    faults: list[str] = []
+    counted = _counted(s, faults)
     held = {(t.facet, t.month, t.what, t.value): t.n for t in s.execute(select(Tally.__table__)) if t.n}
-    return [
+    return faults + [
         f"figures: {' '.join(filter(None, key))} is {held.get(key, 0)}, and the log says {counted[key]}"
         for key in sorted({*held, *(key for key, n in counted.items() if n)})
         if held.get(key, 0) != counted[key]
@@ -125,17 +126,21 @@ def _told(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
     yield "merged", (line.now == MERGED) - (line.was == MERGED)
 
 
-def _counted(s: Session) -> Counter[Key]:
+def _counted(s: Session, faults: list[str]) -> Counter[Key]:
+    """What the whole log counts for; a line that was changed so that it cannot be counted is a fault."""
     sums, zone = Counter[Key](), _zone(s)
     if zone is None:
         return sums
     lines = (
-        select(Event.subject, Event.kind, Event.was, Event.now, Event.at, Event.facts)
+        select(Event.seq, Event.subject, Event.kind, Event.was, Event.now, Event.at, Event.facts)
         .order_by(Event.seq)
         .execution_options(yield_per=AT_ONCE)
     )
     for line in s.execute(lines):
-        _count(sums, line, zone)
+        try:
+            _count(sums, line, zone)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            faults.append(f"figures: line {line.seq} of the log cannot be counted")
     return sums
 
 

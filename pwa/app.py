@@ -27,6 +27,7 @@ from pwa.pages import (
     crew,
     crews,
     desk,
+    data,
     dispatch,
     editor,
     fieldwork,
@@ -116,6 +117,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(collection.bp)
     app.register_blueprint(answers.bp)
     app.register_blueprint(editor.bp)
+    app.register_blueprint(data.bp)
     app.register_blueprint(performance.bp)
     app.register_blueprint(value.bp)
     app.register_blueprint(photo_pages.bp)

@@ -22,11 +22,11 @@ import click
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from city import boots, cityfile, db, disk, events, logins, people, policies, restoring
+from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import keeping, trying
+from pwa import keeping, reckoning, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
@@ -425,13 +425,13 @@ def audit_root() -> None:
     "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit root`."
 )
 def audit_verify(kept: str | None) -> None:
-    """Checks every line of the log; prints each fault and ends with 1 where there is one."""
+    """Checks every line of the log, and every sum of the figures; prints each fault and ends with 1."""
     try:
         lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
         raise click.ClickException(f"{kept} cannot be read: {unread}") from unread
     with db.reading(_connect(_settings())) as s:
-        faults = events.verify(s, lines)
+        faults = events.verify(s, lines) + tallies.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
     for fault in faults:
         click.echo(fault)
@@ -440,7 +440,7 @@ def audit_verify(kept: str | None) -> None:
 
 
 config.add_command(trying.rehearse)
-for command in (keeping.make, keeping.restore, keeping.examine, keeping.recount):
+for command in (keeping.make, keeping.restore, keeping.examine, keeping.recount, reckoning.reckon):
     cli.add_command(command)
 
 

@@ -74,6 +74,8 @@ def span(period: Period) -> str:
         return month(period.first)
     same = period.first[:4] == period.last[:4]
     first = month(period.first, "MMMM" if same else "MMMM y")
+    if filters.lang() != "en":
+        first = first[:1].lower() + first[1:]
     return _("%(first)s to %(last)s", first=first, last=_in_sentence(period.last))
 
 
@@ -105,11 +107,12 @@ def number(value: float | Fraction | None, unit: str) -> str:
 
 def money(value: float | Fraction) -> str:
     """In the city's currency: cents below a hundred only."""
-    currency = access.here().city.costs.currency
-    amount = float(value)
+    currency, locale = access.here().city.costs.currency, get_locale()
+    amount, pattern = float(value), locale.currency_formats["standard"].pattern if locale else "¤#,##0.00"
     if abs(amount) < 100:
-        return format_currency(amount, currency, locale=get_locale())
-    return format_currency(round(amount), currency, "¤#,##0", locale=get_locale(), currency_digits=False)
+        return format_currency(amount, currency, pattern, locale=locale)
+    whole = pattern.replace("0.00", "0")
+    return format_currency(round(amount), currency, whole, locale=locale, currency_digits=False)
 
 
 def change(cell: Cell) -> str:

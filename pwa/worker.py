@@ -25,6 +25,7 @@ from city import (
     people,
     photos,
     presence,
+    published,
     strays,
 )
 from city.settings import Settings
@@ -96,7 +97,11 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
     ]
-    every_day: list[Job] = [partial(_learn, engine), partial(strays.sweep, engine, store, settings.var)]
+    every_day: list[Job] = [
+        partial(_publish, app),
+        partial(_learn, engine),
+        partial(strays.sweep, engine, store, settings.var),
+    ]
     tidied = learned = float("-inf")
     while not stop.is_set():
         jobs = list(every_second)
@@ -154,6 +159,11 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
 def _root(engine: Engine, now: datetime) -> None:
     with db.transaction(engine) as s:
         events.take_due_root(s, now)
+
+
+def _publish(app: Flask, now: datetime) -> list[str]:
+    held = app.extensions["cityline"]
+    return published.publish_due(held.engine, held.city, now, by=people.THE_SYSTEM)
 
 
 def _learn(engine: Engine, _now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request, url_for
 
-from city import insights
+from city import insights, published
 from city.insights import Report
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines
@@ -19,10 +19,12 @@ def page() -> Response:
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
         report = insights.performance(s, city, period)
+        versions = published.versions(s, report.period)
         tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
         names = {table: measures.row_name(s, table, report.rows(table)) for table in tables}
     return render(
-        "figures/performance.html", report=report, names=names, measures=measures, tables=tables,
+        "figures/performance.html", report=report, names=names, measures=measures,
+        versions=versions, tables=tables,
         months=_months(report), left=_left(report), indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
 
-from city import insights
+from city import insights, published
 from city.costs import Desk
 from city.insights import Report
 from pwa import access, charts, measures
@@ -35,6 +35,7 @@ def page() -> Response:
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
         report = insights.value(s, city, period)
+        versions = published.versions(s, report.period)
         names = {table: measures.row_name(s, table, report.rows(table)) for table in _tables(report)}
     assumed = _assumed(report)
     cut = None if assumed.faults else insights.cut(
@@ -42,6 +43,7 @@ def page() -> Response:
     )  # fmt: skip
     response = render(
         "figures/value.html", report=report, names=names, assumed=assumed, cut=cut, measures=measures,
+        versions=versions,
         topics=_topics(report, names["topic"]), months=_months(report), changed=_is_changed(assumed),
         costs=city.costs, years=_years(report), tables=_tables(report), indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
@@ -129,4 +131,4 @@ def _is_changed(assumed: Assumed) -> bool:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 30 else name[:29].rstrip(" ,") + "…"
+    return name if len(name) <= 27 else name[:26].rstrip(" ,") + "…"

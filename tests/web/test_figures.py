@@ -2,13 +2,21 @@
 
 import csv
 import io
-from datetime import UTC, datetime
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sourcecity
+from click.testing import CliRunner
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+
+from city import contacts, events, people, published
+from city.contacts import Conversation
+from city.settings import Settings
+from pwa.cli import cli
 
 SCALE = 100
 YEAR = sourcecity.SECOND
@@ -94,7 +102,7 @@ def spared(told: str) -> str:
 
 def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, client: FlaskClient) -> None:
     page(client, "/value")
-    for address, most in ((f"/value?period={YEAR}", 7), (f"/performance?period={YEAR}", 9)):
+    for address, most in ((f"/value?period={YEAR}", 8), (f"/performance?period={YEAR}", 9)):
         with counted(app) as asked:
             page(client, address)
         assert len(asked) <= most, asked
@@ -103,3 +111,57 @@ def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, cl
 def test_both_pages_stand_in_spanish(client: FlaskClient) -> None:
     assert "Lo que vale la línea" in page(client, f"/es/value?period={YEAR}")
     assert "Cómo cumple la ciudad" in page(client, f"/es/performance?period={YEAR + 1}-01")
+
+
+def test_the_command_prints_what_the_pages_show(
+    app: Flask, client: FlaskClient, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYLINE_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("CITYLINE_VAR", str(settings.var))
+    ran = CliRunner().invoke(cli, ["insights", "--period", str(YEAR)])
+    assert ran.exit_code == 0, ran.output
+    printed = json.loads(ran.stdout)
+    assert (printed["insights"], printed["first"], printed["last"]) == (str(YEAR), f"{YEAR}-01", f"{YEAR}-12")
+    told = {figure["id"]: figure for figure in printed["value"]}
+    assert (told["line.contacts"]["value"], told["line.contacts"]["before"]) == (1000, 940)
+    assert told["line.cost_per_contact"]["value"] == 2.0
+    assert told["topic.taxes.contacts"]["value"] - told["topic.taxes.contacts"]["before"] == 50
+    on_page = rows(client, f"/value.csv?period={YEAR}")
+    assert {key: figure["query"] for key, figure in told.items()} == {
+        k: v["query"] for k, v in on_page.items()
+    }
+    file = tmp_path / "figures.csv"
+    assert CliRunner().invoke(cli, ["insights", "--period", str(YEAR), "--csv", str(file)]).exit_code == 0
+    written = {row["figure"]: row for row in csv.DictReader(file.read_text("utf-8").splitlines())}
+    assert written["line.follow_up"]["value"] == "0.105"
+    for wrong in (["--period", "2999"], ["--period", "x"], ["--csv", str(tmp_path)]):
+        ran = CliRunner().invoke(cli, ["insights", *wrong])
+        assert ran.exit_code in (1, 2)
+        assert "Traceback" not in ran.output
+
+
+def test_a_page_says_what_was_published_and_what_has_changed_since(
+    app: Flask, client: FlaskClient, town: Town
+) -> None:
+    at = datetime(YEAR + 1, 1, 1, 15, tzinfo=UTC)
+    city = app.extensions["cityline"].city
+    published.publish_due(town.engine, city, at, by=people.THE_SYSTEM)
+    assert "December 2025: version 1, Thu 1 Jan" in " ".join(page(client, f"/value?period={YEAR}").split())
+    told = Conversation("late", "phone", datetime(YEAR, 12, 30, 15, tzinfo=UTC), 60, "taxes", "answered")
+    with town.at_work() as scene:
+        contacts.log(scene.s, told, by=sourcecity.TAKER, at=at)
+    published.publish_due(town.engine, city, at + timedelta(days=1), by=people.THE_SYSTEM)
+    shown = page(client, f"/value?period={YEAR}-12")
+    assert "version 2, Fri" in shown
+    assert "<code>topic.taxes.contacts</code>" in shown
+
+
+def test_the_daily_roots_are_public(client: FlaskClient, town: Town) -> None:
+    assert "The first day is not over yet." in page(client, "/data")
+    with town.at_work() as scene:
+        root = events.take_root(scene.s, date(YEAR + 1, 2, 2))
+        assert root is not None
+        sha = root.hash
+    assert sha in page(client, "/data")
+    (row,) = csv.DictReader(io.StringIO(page(client, "/data/roots.csv")))
+    assert (row["day"], row["root"]) == (f"{YEAR + 1}-02-02", sha)

@@ -1,0 +1,105 @@
+"""A month's figures as they were published: lines of the log, so that none of them changes unseen.
+
+The worker writes the figures of a month down once it is over. Where the same month gives others later, since
+a call was logged late, that is another line with what changed: a new version, which the page shows.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from city import db, events, insights, periods
+from city.cityfile import CityFile
+from city.events import Actor
+from city.insights import Report
+from city.periods import Period
+from city.schema import Event
+
+KIND: Final = "publish"
+LOOKED_BACK: Final = 24  # months whose figures are compared with what was published
+DIGITS: Final = 6  # of a share or a mean
+
+Values = dict[str, Any]  # a figure's name → its value
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One line: when a month's figures were published, and what was different: (figure, was, is)."""
+
+    month: str
+    number: int
+    at: datetime
+    changed: list[tuple[str, Any, Any]]
+
+
+def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> list[str]:
+    """Writes down the month that is over, and of earlier ones what has changed; returns the months written.
+
+    Months from before the first that was published stay unpublished, but for the last one. Nobody waits while
+    the figures are added up.
+    """
+    with db.reading(engine) as s:
+        due = list(_due(s, city, now))
+    if due:
+        with db.transaction(engine) as s:
+            for month, facts in due:
+                events.record(s, events.of_figure(month), KIND, by=by, at=now, facts=facts)
+    return [month for month, _ in due]
+
+
+def versions(s: Session, period: Period) -> list[Version]:
+    """What was published of the months of a period, the newest month first and in it the newest version."""
+    names = [events.of_figure(month) for month in period.months]
+    lines = s.scalars(
+        select(Event).where(Event.subject.in_(names)).order_by(Event.subject.desc(), Event.n.desc())
+    )
+    return [
+        Version(
+            line.subject.partition(":")[2], line.n, line.at, [tuple(each) for each in line.facts["changed"]]
+        )
+        for line in lines
+    ]
+
+
+def of_month(s: Session, city: CityFile, month: str) -> Values:
+    """The figures of a month that are published: what is too small to be told is not."""
+    period = Period(month, (month,))
+    reports = (insights.value(s, city, period), insights.performance(s, city, period))
+    return {name: value for report in reports for name, value in _values(report)}
+
+
+def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+    over = periods.moved(f"{now.astimezone(city.time_zone):%Y-%m}", -1)
+    looked = [periods.moved(over, -n) for n in range(LOOKED_BACK - 1, -1, -1)]
+    known = _newest(s, looked)
+    for month in looked[looked.index(min([over, *known])) :]:
+        values, line = of_month(s, city, month), known.get(month)
+        was: Values = line.facts["values"] if line else {}
+        if line is None or values != was:
+            number, changed = (line.n + 1, _changed(was, values)) if line else (1, [])
+            yield month, {"version": number, "values": values, "changed": changed}
+
+
+def _values(report: Report) -> Iterator[tuple[str, Any]]:
+    for cell in report.cells.values():
+        # The backlog is today's, and what the money was stands in the city file.
+        if cell.value is not None and cell.proof and cell.table != "left":
+            yield cell.id, round(cell.value, DIGITS)
+
+
+def _newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
+    names = [events.of_figure(month) for month in months]
+    lines = s.scalars(select(Event).where(Event.subject.in_(names)).order_by(Event.n))
+    return {line.subject.partition(":")[2]: line for line in lines}
+
+
+def _changed(was: Values, now: Values) -> list[list[Any]]:
+    return [
+        [name, was.get(name), now.get(name)]
+        for name in sorted({*was, *now})
+        if was.get(name) != now.get(name)
+    ]

@@ -1,0 +1,71 @@
+"""The command `insights`: the figures of /value and /performance as JSON, or as a file of CSV."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from city import cityfile, db, insights, periods, policies
+from city.insights import Cell, Report
+from city.settings import read
+
+
+@click.command("insights")
+@click.option(
+    "--period", "code", default="", metavar="CODE", help="2026, 2026-10, fy2026 or 12m; else this year."
+)
+@click.option(
+    "--csv", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write them here instead."
+)
+def reckon(code: str, file: Path | None) -> None:
+    """Prints the figures of a period as JSON, each with the query that asks the log for it."""
+    settings = read()
+    engine = db.connect(settings.database_url)
+    click.get_current_context().call_on_close(engine.dispose)
+    with db.reading(engine) as s:
+        newest = policies.current(s)
+        name = f"version {newest.number}" if newest else ""
+        city = cityfile.parse(newest.text, name) if newest else cityfile.load(settings.city)
+        today = datetime.now(UTC).astimezone(city.time_zone).date()
+        try:
+            period = periods.period(code, today, city.costs.starts)
+        except periods.NoPeriod as fault:
+            raise click.ClickException(
+                f"{code!r} is no period that is over. Examples: 2026-10, 2026, fy2026, 12m."
+            ) from fault
+        reports = {
+            "value": insights.value(s, city, period),
+            "performance": insights.performance(s, city, period),
+        }
+    if file is None:
+        told = {name: [_told(cell) for cell in report.cells.values()] for name, report in reports.items()}
+        click.echo(json.dumps({"insights": period.code, **_months(reports), **told}, ensure_ascii=False))
+        return
+    try:
+        _write(file, reports)
+    except OSError as fault:
+        raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
+    click.echo(f"{sum(len(report.cells) for report in reports.values())} figures are in {file}.")
+
+
+def _months(reports: dict[str, Report]) -> dict[str, Any]:
+    months = reports["value"].period
+    return {"first": months.first, "last": months.last}
+
+
+def _told(cell: Cell) -> dict[str, Any]:
+    told = {"id": cell.id, "value": cell.value, "before": cell.before, "query": cell.proof}
+    return told | {"few": True} if cell.few else told
+
+
+def _write(file: Path, reports: dict[str, Report]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(("page", "figure", "value", "a year before", "query"))
+        for name, report in reports.items():
+            for cell in report.cells.values():
+                value = f"<{insights.FEW}" if cell.few else cell.value
+                rows.writerow((name, cell.id, value, cell.before, cell.proof))

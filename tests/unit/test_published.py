@@ -1,0 +1,128 @@
+"""A month's figures are lines of the log: a difference is a new version, and a changed byte is named."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sourcecity
+from factories import Town
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from city import contacts, events, people, published, tallies
+from city.contacts import Conversation
+from city.periods import Period
+from city.published import Version
+
+SCALE = 1000
+DECEMBER = f"{sourcecity.SECOND}-12"
+JANUARY = datetime(sourcecity.SECOND + 1, 1, 2, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def asked(town: Town) -> Town:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    sourcecity.fill(town.engine, number, SCALE)
+    return town
+
+
+def publish(town: Town, at: datetime = JANUARY) -> list[str]:
+    return published.publish_due(town.engine, sourcecity.city(SCALE), at, by=people.THE_SYSTEM)
+
+
+def versions(town: Town) -> list[Version]:
+    with town.looking() as scene:
+        return published.versions(scene.s, Period(DECEMBER, (DECEMBER,)))
+
+
+def logged_late(town: Town) -> None:
+    """A call of December that comes in January."""
+    began = datetime(sourcecity.SECOND, 12, 30, 15, tzinfo=UTC)
+    told = Conversation("late", "phone", began, 60, "taxes", "answered")
+    with town.at_work() as scene:
+        contacts.log(scene.s, told, by=sourcecity.TAKER, at=JANUARY + timedelta(days=1))
+
+
+@contextmanager
+def intruder(town: Town) -> Iterator[Connection]:
+    """Somebody who owns the database."""
+    engine = create_engine(town.settings.database_owner_url or town.settings.database_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execute(text("DROP TRIGGER events_no_update"))
+        else:
+            connection.execute(text("ALTER TABLE events DISABLE TRIGGER USER"))
+        yield connection
+    engine.dispose()
+
+
+def test_the_month_that_is_over_is_published_once(asked: Town) -> None:
+    assert publish(asked) == [DECEMBER]
+    assert publish(asked, JANUARY + timedelta(days=1)) == []
+    (version,) = versions(asked)
+    assert (version.month, version.number, version.at, version.changed) == (DECEMBER, 1, JANUARY, [])
+    with asked.looking() as scene:
+        ((line, _),) = events.of(scene.s, f"figure:{DECEMBER}")
+        assert line.facts["values"] == published.of_month(scene.s, sourcecity.city(SCALE), DECEMBER)
+        assert line.facts["values"]["line.contacts"] > 0
+
+
+def test_a_later_difference_is_a_new_version_that_says_what_changed(asked: Town) -> None:
+    publish(asked)
+    logged_late(asked)
+    assert publish(asked, JANUARY + timedelta(days=1)) == [DECEMBER]
+    second, first = versions(asked)
+    assert (first.number, second.number) == (1, 2)
+    changed = {name: (was, now) for name, was, now in second.changed}
+    was, now = changed["topic.taxes.contacts"]
+    assert now - was == 1
+    assert "topic.trash.contacts" not in changed
+
+
+def test_a_worker_that_slept_for_months_publishes_each_of_them(asked: Town) -> None:
+    publish(asked)
+    later = datetime(sourcecity.SECOND + 1, 4, 1, 15, tzinfo=UTC)
+    year = sourcecity.SECOND + 1
+    assert publish(asked, later) == [f"{year}-01", f"{year}-02", f"{year}-03"]
+
+
+def test_a_published_figure_that_was_changed_is_found_and_named(asked: Town) -> None:
+    publish(asked)
+    with intruder(asked) as connection:
+        line = connection.execute(
+            text("SELECT seq, facts FROM events WHERE subject = :name"), {"name": f"figure:{DECEMBER}"}
+        ).one()
+        words = line.facts if isinstance(line.facts, str) else json.dumps(line.facts, separators=(",", ":"))
+        n = words.index('"line.contacts":') + len('"line.contacts":')
+        changed = words[:n] + ("9" if words[n] != "9" else "8") + words[n + 1 :]
+        connection.execute(
+            text("UPDATE events SET facts = :facts WHERE seq = :seq"), {"facts": changed, "seq": line.seq}
+        )
+    with asked.looking() as scene:
+        assert events.verify(scene.s) == [f"figure:{DECEMBER}: line 1 was rewritten"]
+
+
+def test_one_changed_letter_of_a_contact_is_named_by_the_chain_and_by_the_sums(asked: Town) -> None:
+    with intruder(asked) as connection:
+        line = connection.execute(
+            text("SELECT seq, subject, facts FROM events WHERE subject LIKE 'contact:%' ORDER BY seq LIMIT 1")
+        ).one()
+        words = line.facts if isinstance(line.facts, str) else json.dumps(line.facts, separators=(",", ":"))
+        connection.execute(
+            text("UPDATE events SET facts = :facts WHERE seq = :seq"),
+            {"facts": words.replace('"taxes"', '"taxed"'), "seq": line.seq},
+        )
+    with asked.looking() as scene:
+        assert events.verify(scene.s) == [f"{line.subject}: line 1 was rewritten"]
+        found = tallies.differences(scene.s)
+        assert any("topic 2024-01 answered taxed is 0, and the log says 1" in each for each in found)
+
+
+def test_a_line_that_cannot_be_counted_any_more_is_named(asked: Town) -> None:
+    with intruder(asked) as connection:
+        seq = connection.scalar(text("SELECT min(seq) FROM events WHERE subject LIKE 'contact:%'"))
+        connection.execute(text("UPDATE events SET facts = '{}' WHERE seq = :seq"), {"seq": seq})
+    with asked.looking() as scene:
+        assert f"figures: line {seq} of the log cannot be counted" in tallies.differences(scene.s)
