@@ -30,7 +30,7 @@ from city.schema import Answer, AnswerText, AnswerWords, Contact
 
 MOST_TYPED = 300  # letters of a question that are read
 MOST_TERMS = 12
-MOST_ROWS = 400  # texts that are compared with each other; of a word in more of them, only those it heads
+MOST_ROWS = 300  # texts that are compared with each other; of a word in more of them, only those it heads
 LEAST: Final = 0.25  # below that score a text has a word or two of the question, and does not answer it
 
 # What a word is worth by where it stands. The marks are signs that folding never leaves in a word.
@@ -46,7 +46,8 @@ ANEW_AFTER = 500  # and how many more there are until they are counted anew
 _BEGINNING = 2  # letters from which on the last word may be the beginning of one
 _MOST_BEGUN = 40
 _MISSPELT_FROM, _TWICE_FROM = 4, 7  # letters of a word that may have one or two wrong
-_LEXEMES: Final[Any] = literal_column("array_to_tsvector(string_to_array(answer_words.stems, ' '))")
+# The stems as PostgreSQL's index has them: a function of migration 0031's, which says what it costs.
+_LEXEMES: Final[Any] = literal_column("answer_lexemes(answer_words.stems)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def find(s: Session, typed: str, *, lang: str, limit: int = 8) -> list[Found]:
     scores = _scores(_candidates(s, known, terms), terms, _ASKED.of(s))
     best = sorted(scores, key=lambda answer_id: (-scores[answer_id], answer_id))[:limit]
     shown = _shown(s, best, lang)
-    return [_found(*shown[answer_id], scores[answer_id]) for answer_id in best]
+    return [_found(shown[answer_id], scores[answer_id]) for answer_id in best]
 
 
 def most_asked(s: Session, *, lang: str, limit: int = 8) -> list[Found]:
@@ -88,7 +89,7 @@ def most_asked(s: Session, *, lang: str, limit: int = 8) -> list[Found]:
         return []
     shown = _shown(s, list(asked), lang)
     best = sorted(shown, key=lambda answer_id: (-asked[answer_id], answer_id))[:limit]
-    return [_found(*shown[answer_id], round(asked[answer_id], 6)) for answer_id in best]
+    return [_found(shown[answer_id], round(asked[answer_id], 6)) for answer_id in best]
 
 
 def write(s: Session, answer_id: int, texts: Mapping[str, tuple[str, str, str]]) -> None:
@@ -266,29 +267,37 @@ def _candidates(s: Session, known: _Vocabulary, terms: Sequence[_Term]) -> Seque
         term = max((term for term in terms if term.stems), key=lambda term: term.weight)
         sought = [mark + word for word in term.stems for mark in WORTH]
     rows = select(AnswerWords.answer_id, AnswerWords.stems).order_by(AnswerWords.id).limit(MOST_ROWS)
+    return s.execute(rows.where(AnswerWords.id.in_(_matching(s, sought)))).all()
+
+
+def _matching(s: Session, sought: Sequence[str]) -> Any:
+    """The ids of the texts that have one of these, out of the index."""
     if s.get_bind().dialect.name == "postgresql":
         query = " | ".join(f"'{word}'" for word in sought)
-        return s.execute(rows.where(_LEXEMES.op("@@")(cast(query, TSQUERY)))).all()
+        there = select(AnswerWords.id).where(_LEXEMES.op("@@")(cast(query, TSQUERY)))
+        # By itself it would read text after text in their order until there are MOST_ROWS.
+        return select(there.cte("there").prefix_with("MATERIALIZED").c.id)
     index = table("words_answers", column("rowid"), column("words_answers"))
     query = " OR ".join(f'"{word}"' for word in sought)
-    matching = select(index.c.rowid).where(index.c["words_answers"].op("MATCH")(query))
-    return s.execute(rows.where(AnswerWords.id.in_(matching))).all()
+    return select(index.c.rowid).where(index.c["words_answers"].op("MATCH")(query))
 
 
 def _scores(rows: Sequence[Any], terms: Sequence[_Term], asked: Mapping[int, float]) -> dict[int, float]:
     """By the answer's id, from LEAST on. A question in two languages is answered by the texts of both."""
     whole = sum(term.weight for term in terms)
+    sought = [_by_worth(term) for term in terms]
     worth: defaultdict[int, list[float]] = defaultdict(lambda: [0.0] * len(terms))
     share: defaultdict[int, float] = defaultdict(float)
     for answer_id, marked in rows:
         there, best = set(marked.split()), worth[answer_id]
         headed = 0
-        for n, term in enumerate(terms):
-            found = _worth_of(term, there)
-            best[n] = max(best[n], found)
-            headed += any(TITLE + word in there for word in term.stems)
-        heading = sum(word.startswith(TITLE) for word in there)
-        share[answer_id] = max(share[answer_id], min(headed / heading, 1.0) if heading else 0.0)
+        for n, words in enumerate(sought):
+            for word, each in words:
+                if word in there:
+                    best[n] = max(best[n], each)
+                    headed += word[0] == TITLE
+                    break
+        share[answer_id] = max(share[answer_id], min(headed / max(marked.count(TITLE), 1), 1.0))
     scores = {}
     for answer_id, best in worth.items():
         fits = sum(term.weight * each for term, each in zip(terms, best, strict=True)) / whole
@@ -298,43 +307,36 @@ def _scores(rows: Sequence[Any], terms: Sequence[_Term], asked: Mapping[int, flo
     return scores
 
 
-def _worth_of(term: _Term, there: set[str]) -> float:
-    found = 0.0
-    for word, sure in term.stems.items():
-        for mark, worth in WORTH.items():
-            if mark + word in there:
-                found = max(found, sure * worth)
-    return found
+def _by_worth(term: _Term) -> list[tuple[str, float]]:
+    """Everything that stands for a word in a text, what is worth most first."""
+    found = [
+        (mark + word, sure * worth) for word, sure in term.stems.items() for mark, worth in WORTH.items()
+    ]
+    return sorted(found, key=lambda each: -each[1])
 
 
-def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, tuple[Any, Any]]:
-    """The answers and the text of each that is shown."""
+def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, Any]:
+    """By its id, what is shown of an answer."""
     rows = s.execute(
         select(
-            Answer.id,
-            Answer.slug,
-            Answer.department_code,
-            Answer.review_on,
-            Answer.topic_code,
-            Answer.services,
-            AnswerText,
+            Answer.id, Answer.slug, Answer.department_code, Answer.review_on, Answer.topic_code,
+            Answer.services,            AnswerText.lang, AnswerText.title, AnswerText.script,
         )
         .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
         .where(Answer.id.in_(answer_ids), Answer.state == "published")
         .order_by(Answer.id, AnswerText.lang)
-    )
-    shown: dict[int, tuple[Any, Any]] = {}
+    )  # fmt: skip
+    shown: dict[int, Any] = {}
     for row in rows:
-        text = row.AnswerText
-        if row.id not in shown or text.lang == lang:
-            shown[row.id] = row, text
+        if row.id not in shown or row.lang == lang:
+            shown[row.id] = row
     return shown
 
 
-def _found(answer: Any, text: Any, score: float) -> Found:
+def _found(row: Any, score: float) -> Found:
     return Found(
-        answer.id, answer.slug, text.title, text.script, text.lang, score, answer.department_code,
-        answer.review_on, answer.topic_code, answer.services,
+        row.id, row.slug, row.title, row.script, row.lang, score, row.department_code, row.review_on,
+        row.topic_code, row.services,
     )  # fmt: skip
 
 
