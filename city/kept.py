@@ -59,8 +59,7 @@ def settle(s: Session) -> None:
             done.add(each)
             was = each.counted
             held = next((job.crew_id for job in each.assignments if job.ended_at is None), None)
-            moved = each.quad is None and each.lat is not None
-            derive(each, held, _area(areas.known(s), each) if moved else each.area_id)
+            derive(each, held, area_of(s, each))
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
         _at_last(s, lambda s: inserts.put(s, CellCount, rows, sums=True))
@@ -92,7 +91,7 @@ GONE: Final[dict[str, Any]] = {
 
 def area_of(s: Session, case: Case) -> int | None:
     """The id of the area in which the case lies; None where nobody knows it."""
-    return case.area_id or (None if case.lat is None else _area(areas.known(s), case))
+    return _area(areas.known(s), case) if _is_unplaced(case) else case.area_id
 
 
 def measured(case: Case, area_id: int | None) -> dict[str, Any]:
@@ -192,6 +191,11 @@ def _rank(row: Any) -> int:
     if row.state == WAITING:
         return WAITS
     return URGENT if row.urgent else RAISED if row.raised else NORMAL
+
+
+def _is_unplaced(case: Case) -> bool:
+    """Whether it has a place that nothing was derived from so far."""
+    return case.quad is None and case.lat is not None
 
 
 def _area(ground: Areas, row: Any) -> int | None:

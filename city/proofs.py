@@ -21,6 +21,7 @@ REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo
 UNPROVEN = "kind = 'no evidence'"
 MERGED = "CASE WHEN now = 'merged' THEN 1 ELSE 0 END - CASE WHEN was = 'merged' THEN 1 ELSE 0 END"
 OPEN = "('new', 'accepted', 'assigned', 'underway', 'waiting')"
+_OPENED = f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END"
 
 
 def contacts(span: Span, where: str = ANY, *, told: str = "count(*)") -> str:
@@ -67,6 +68,15 @@ def left(span: Span) -> str:
 def both(first: str, second: str) -> str:
     """The condition that both hold; an empty one always does."""
     return " AND ".join(filter(None, (first, second)))
+
+
+def silent(since: datetime) -> str:
+    """How many cases are open now of which nothing was written since then."""
+    at = since.strftime("%Y-%m-%d %H:%M:%S+00")
+    return (
+        f"SELECT count(*) FROM (SELECT subject FROM events WHERE subject LIKE 'case:%'"  # noqa: S608 our own
+        f" GROUP BY subject HAVING sum({_OPENED}) > 0 AND max(at) < '{at}') AS silent"
+    )
 
 
 def one(name: str, value: str) -> str:

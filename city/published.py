@@ -6,13 +6,13 @@ a call was logged late, that is another line with what changed: a new version, w
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from city import db, events, insights, periods
+from city import db, events, insights, periods, proofs
 from city.cityfile import CityFile
 from city.events import Actor
 from city.insights import Report
@@ -22,6 +22,7 @@ from city.schema import Event
 KIND: Final = "publish"
 LOOKED_BACK: Final = 24  # months whose figures are compared with what was published
 DIGITS: Final = 6  # of a share or a mean
+SILENT_DAYS: Final = 30
 
 Values = dict[str, Any]  # a figure's name → its value
 
@@ -34,6 +35,7 @@ class Version:
     number: int
     at: datetime
     changed: list[tuple[str, Any, Any]]
+    silent: int | None  # open cases of which nothing was written for SILENT_DAYS, when this was published
 
 
 def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> list[str]:
@@ -59,10 +61,19 @@ def versions(s: Session, period: Period) -> list[Version]:
     )
     return [
         Version(
-            line.subject.partition(":")[2], line.n, line.at, [tuple(each) for each in line.facts["changed"]]
+            month=line.subject.partition(":")[2],
+            number=line.n,
+            at=line.at,
+            changed=[(name, was, now) for name, was, now in line.facts["changed"]],
+            silent=line.facts.get("silent"),
         )
         for line in lines
     ]
+
+
+def silent(s: Session, now: datetime) -> int:
+    """How many open cases nothing was written of for SILENT_DAYS; reads the whole log."""
+    return int(s.scalar(text(proofs.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
 
 
 def of_month(s: Session, city: CityFile, month: str) -> Values:
@@ -81,7 +92,8 @@ def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[
         was: Values = line.facts["values"] if line else {}
         if line is None or values != was:
             number, changed = (line.n + 1, _changed(was, values)) if line else (1, [])
-            yield month, {"version": number, "values": values, "changed": changed}
+            facts = {"version": number, "values": values, "changed": changed}
+            yield month, facts if line else facts | {"silent": silent(s, now)}
 
 
 def _values(report: Report) -> Iterator[tuple[str, Any]]:

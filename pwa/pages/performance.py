@@ -24,7 +24,7 @@ def page() -> Response:
         names = {table: measures.row_name(s, table, report.rows(table)) for table in tables}
     return render(
         "figures/performance.html", report=report, names=names, measures=measures,
-        versions=versions, tables=tables,
+        versions=versions, silent_days=published.SILENT_DAYS, tables=tables,
         months=_months(report), left=_left(report), indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip

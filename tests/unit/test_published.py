@@ -10,7 +10,7 @@ import sourcecity
 from factories import Town
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from city import contacts, events, people, published, tallies
+from city import cases, contacts, events, people, published, tallies
 from city.contacts import Conversation
 from city.periods import Period
 from city.published import Version
@@ -67,6 +67,17 @@ def test_the_month_that_is_over_is_published_once(asked: Town) -> None:
         ((line, _),) = events.of(scene.s, f"figure:{DECEMBER}")
         assert line.facts["values"] == published.of_month(scene.s, sourcecity.city(SCALE), DECEMBER)
         assert line.facts["values"]["line.contacts"] > 0
+
+
+def test_open_cases_of_which_nothing_was_written_are_counted_as_silent(asked: Town) -> None:
+    long_ago, lately = JANUARY - timedelta(days=40), JANUARY - timedelta(days=10)
+    with asked.at_work() as scene:
+        quiet, moved, closed = (scene.report(at=long_ago).case for _ in range(3))
+        cases.note(scene.s, moved, "Seen", by=scene.actor("dispatcher"), at=lately)
+        cases.close(scene.s, closed, by=scene.actor("dispatcher"), at=long_ago, outcome="not found")
+    publish(asked)
+    (version,) = versions(asked)
+    assert (version.silent, quiet.state) == (1, "new")
 
 
 def test_a_later_difference_is_a_new_version_that_says_what_changed(asked: Town) -> None:
