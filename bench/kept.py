@@ -1,4 +1,4 @@
-"""Whether the counts of the board's map are what a recomputation says, after many operations and kills.
+"""Whether the counts of map and figures are what a recomputation says, after many operations and kills.
 
     bin/bench kept [--operations=N] [--db=KIND]
 
@@ -32,6 +32,7 @@ from city import (
     bulk,
     cases,
     cityfile,
+    contacts,
     db,
     deadlines,
     events,
@@ -44,11 +45,14 @@ from city import (
     tags,
 )
 from city.bulk import Story, Told
+from city.contacts import CHANNELS, Conversation
 from city.events import Actor
 from city.lifecycle import (
+    CALL_TAKER,
     CANCEL_REASONS,
     CREW,
     DISPATCHER,
+    OPEN,
     OUTCOMES,
     SUPERVISOR,
     SYSTEM,
@@ -56,7 +60,7 @@ from city.lifecycle import (
     Refused,
 )
 from city.places import Place
-from city.schema import Area, Batch, Case, Crew, Service
+from city.schema import Area, Batch, Case, Crew, Service, Tally, Topic
 from city.settings import DEFAULT_CITY
 
 OPERATIONS = 100_000
@@ -144,7 +148,8 @@ def walked(engine: Engine, url: str, operations: int, seed: int = 311) -> dict[s
         for listener in listeners:
             listener.join()
     with db.reading(engine) as s:
-        wrong = kept.differences(s)
+        wrong = kept.differences(s) + _backlog(s)
+        asked = s.scalar(select(func.sum(Tally.n)).where(Tally.facet == "line", Tally.what != "seconds")) or 0
         count = s.scalar(select(func.count()).select_from(Case)) or 0
         taken_back = func.count().filter(Batch.undone_at.is_not(None))
         made, undone = s.execute(select(func.count(), taken_back).where(Batch.done > 0)).one()
@@ -154,10 +159,18 @@ def walked(engine: Engine, url: str, operations: int, seed: int = 311) -> dict[s
         "operations": done,
         "kills": kills,
         "cases": count,
+        "contacts": int(asked),
         "batches": made,
         "undone": undone,
         "differences": len(wrong),
     }
+
+
+def _backlog(s: Session) -> list[str]:
+    """Whether as many cases are open as the figures say."""
+    there = s.scalar(select(func.count()).where(Case.state.in_(OPEN))) or 0
+    told = s.scalar(select(func.sum(Tally.n)).where(Tally.facet == "cohort")) or 0
+    return [] if there == told else [f"{there} cases are open, and the figures say {told}"]
 
 
 def _furnish(engine: Engine) -> None:
@@ -232,6 +245,9 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
     if not known or chance.random() < 0.2:
         _tell(s, chance, at)
         return
+    if chance.random() < 0.2:
+        _ask(s, chance, at, chance.choice(known))
+        return
     case, other = chance.choice(known), chance.choice(known)
     crew = s.get_one(Crew, chance.randint(1, 3))
     by, held = OFFICE, cases.live(case)
@@ -274,6 +290,18 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
         return
     telling = reports.Telling(key=key, service_code=code, channel="web", place=told_at)
     reports.take(s, telling, at=at, token=key)
+
+
+def _ask(s: Session, chance: Random, at: datetime, case: Case) -> None:
+    """Somebody asks the line."""
+    topic = chance.choice(list(s.scalars(select(Topic.code))))
+    outcome = chance.choice(contacts.OUTCOMES)
+    told = Conversation(
+        uuid.uuid4().hex, chance.choice(CHANNELS), at - timedelta(minutes=9), chance.randint(5, 500), topic,
+        outcome, chance.choice(("en", "es")), case=case.number if outcome == contacts.CASE else None,
+        to=chance.choice(contacts.ELSEWHERE) if outcome == contacts.TRANSFERRED else None,
+    )  # fmt: skip
+    contacts.log(s, told, by=Actor("person:1", frozenset({CALL_TAKER})), at=at)
 
 
 def _join(s: Session, case: Case, chance: Random, at: datetime) -> None:

@@ -25,7 +25,7 @@ from city.schema import Tally
 FEW: Final = 5  # fewer than so many of an area are not told: who knows one of them would know them all
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
 Value = int | float | None
-Sums = Mapping[tuple[str, str], int]  # (what, value) → n
+Sums = Mapping[str, int]  # what → n
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class _Line:
         self.now, self.was = _both(s, facets, period)
 
     def all(self) -> Iterator[Cell]:
-        now, was = self.now["line"], self.was["line"]
+        now, was = self.now.of("line"), self.was.of("line")
         yield from self._counts("line", "", proofs.ANY)
         total, answered, asked = self._proof(), self._proof(ANSWERED), self._proof(CASE)
         yield self._cell(
@@ -140,19 +140,16 @@ class _Line:
     def months(self) -> Iterator[Cell]:
         """Every month with its contacts and how many of them became a case."""
         for month, then in zip(self.period.months, self.then.months, strict=True):
-            now, was = self.by_month[month], self.by_month[then]
+            now, was = self.now.months[month], self.now.months[then]
             span = Period(month, (month,)).span(self.city.time_zone)
             yield Cell("month", month, "contacts", _all(now), _all(was), proofs.contacts(span))
             proof = proofs.contacts(span, proofs.OUTCOME.format(CASE))
-            yield Cell("month", month, CASE, now[CASE, ""], was[CASE, ""], proof)
+            yield Cell("month", month, CASE, now[CASE], was[CASE], proof)
 
     def by(self, facet: str, known: Sequence[str]) -> Iterator[Cell]:
         """Every topic, channel or language, those with most contacts first; `known` ones even where none."""
-        counts = Counter(dict.fromkeys(known, 0))
-        for (what, code), n in self.now[facet].items():
-            counts[code] += n if what in OUTCOMES else 0
-        for _what, code in self.was[facet]:
-            counts[code] += 0
+        rows = {*known, *self.now[facet], *self.was[facet]}
+        counts = {code: _all(self.now.of(facet, code)) for code in rows}
         for code, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
             yield from self._counts(facet, code, proofs.one(facet, code))
 
@@ -161,11 +158,11 @@ class _Line:
         for code, topics in _topics(self.city).items():
             desk = self.city.costs.desk_of(code)
             about = proofs.any_of("topic", topics)
-            now, was = (_some(sums["topic"], topics) for sums in (self.now, self.was))
+            now, was = (sums.of("topic", *topics) for sums in (self.now, self.was))
             answered = proofs.contacts(self.span, proofs.both(about, proofs.OUTCOME.format(ANSWERED)))
             asked = proofs.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
             yield Cell("department", code, "asked", _asked(now), _asked(was), asked)
-            hours, then = (sums[ANSWERED, ""] * desk.minutes / 60 for sums in (now, was))
+            hours, then = (sums[ANSWERED] * desk.minutes / 60 for sums in (now, was))
             proof = f"SELECT ({answered}) * {desk.minutes} / 60.0"
             yield Cell("department", code, "spared_hours", hours, then, proof)
             money, past = hours * desk.hourly, then * desk.hourly
@@ -173,27 +170,23 @@ class _Line:
 
     def offices(self) -> Iterator[Cell]:
         """Where callers were passed on to: there they would have called without the line."""
-        counts = {code: n for (_, code), n in sorted(self.now["office"].items())}
+        counts = {code: _all(sums) for code, sums in self.now["office"].items()}
         for code in sorted(counts, key=lambda each: (-counts[each], each)):
             proof = proofs.contacts(self.span, proofs.one("to", code))
-            before = self.was["office"].get((TRANSFERRED, code), 0)
+            before = self.was.of("office", code)[TRANSFERRED]
             yield Cell("office", code, "contacts", counts[code], before, proof)
 
-    @property
-    def by_month(self) -> Mapping[str, Counter[tuple[str, str]]]:
-        return self.now.months
-
     def _counts(self, table: str, row: str, where: str) -> Iterator[Cell]:
-        now, was = (_of(sums[table], row) for sums in (self.now, self.was))
+        now, was = (sums.of(table, row) for sums in (self.now, self.was))
         yield Cell(table, row, "contacts", _all(now), _all(was), proofs.contacts(self.span, where))
         for outcome in OUTCOMES:
             both = proofs.both(where, proofs.OUTCOME.format(outcome))
             proof = proofs.contacts(self.span, both)
-            yield Cell(table, row, outcome, now[outcome, ""], was[outcome, ""], proof)
+            yield Cell(table, row, outcome, now[outcome], was[outcome], proof)
 
     def _costs(self, total: str) -> Iterator[Cell]:
         now, was = (self.city.costs.of(period.months) for period in (self.period, self.then))
-        n, before = _all(self.now["line"]), _all(self.was["line"])
+        n, before = _all(self.now.of("line")), _all(self.was.of("line"))
         money, hours = now or (None, None)
         past_money, past_hours = was or (None, None)
         # Which money was spent stands in the city file, whose versions are lines of the log as well.
@@ -237,7 +230,7 @@ class _Cases:
         self.now, self.was = _both(s, ("city", "service", "area"), period)
 
     def all(self) -> Iterator[Cell]:
-        yield from self._cells("city", "", proofs.ANY, self.now["city"], self.was["city"])
+        yield from self._cells("city", "", proofs.ANY, self.now.of("city"), self.was.of("city"))
 
     def months(self) -> Iterator[Cell]:
         """Every month with what was opened and closed, and how many promises were kept."""
@@ -245,31 +238,31 @@ class _Cases:
             now, was = self.now.months[month], self.now.months[then]
             span = Period(month, (month,)).span(self.city.time_zone)
             for what, rule in (("opened", proofs.OPENED), ("closed", proofs.CLOSED)):
-                yield Cell("month", month, what, now[what, ""], was[what, ""], proofs.cases(span, rule))
+                yield Cell("month", month, what, now[what], was[what], proofs.cases(span, rule))
             proof = proofs.share(proofs.cases(span, proofs.TIMELY), proofs.cases(span, proofs.CLOSED))
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
 
     def services(self) -> Iterator[Cell]:
         for service in self.city.services:
-            now, was = (_of(sums["service"], service.code) for sums in (self.now, self.was))
+            now, was = (sums.of("service", service.code) for sums in (self.now, self.was))
             if now or was:
                 yield from self._cells("service", service.code, proofs.one("service", service.code), now, was)
 
     def departments(self) -> Iterator[Cell]:
         for department in self.city.departments:
             codes = [x.code for x in self.city.services if x.department_code == department.code]
-            now, was = (_some(sums["service"], codes) for sums in (self.now, self.was))
+            now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
             if now or was:
                 about = proofs.any_of("service", codes)
                 yield from self._cells("department", department.code, about, now, was)
 
     def areas(self) -> Iterator[Cell]:
         """By the areas' names; what is too small to be told is not."""
-        found = {value for sums in (self.now, self.was) for _, value in sums["area"]}
+        found = {*self.now["area"], *self.was["area"]}
         names = areas.names(self.s)
         known = sorted((names[area], area) for area in found if area in names)
         for _name, area in known:
-            now, was = (_of(sums["area"], area) for sums in (self.now, self.was))
+            now, was = (sums.of("area", area) for sums in (self.now, self.was))
             for cell in self._cells("area", area, proofs.area(area), now, was):
                 yield _untold(cell, now, was)
 
@@ -309,12 +302,19 @@ class _Cases:
         yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
 
 
-class _Sums(defaultdict[str, Counter[tuple[str, str]]]):
-    """Of each facet how many of what; `months` are the sums of each month of all."""
+class _Sums(defaultdict[str, dict[str, Counter[str]]]):
+    """Of each facet and row how many of what; `months` are the sums of each month of all."""
 
     def __init__(self) -> None:
-        super().__init__(Counter)
-        self.months: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        super().__init__(dict)
+        self.months: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def of(self, facet: str, *rows: str) -> Counter[str]:
+        """What these rows have together; without any, all."""
+        found = Counter[str]()
+        for row in rows or ("",):
+            found.update(self[facet].get(row, {}))
+        return found
 
 
 def _both(s: Session, facets: Sequence[str], period: Period) -> tuple[_Sums, _Sums]:
@@ -327,12 +327,12 @@ def _both(s: Session, facets: Sequence[str], period: Period) -> tuple[_Sums, _Su
             .group_by(Tally.facet, Tally.what, Tally.value)
         )
         for facet, what, value, n in rows:
-            sums[facet][what, value] = int(n)
+            sums[facet].setdefault(value, Counter())[what] = int(n)
         monthly = select(Tally.month, Tally.what, Tally.n).where(
             Tally.facet == facets[0], Tally.month.between(months[0], months[-1])
         )
         for month, what, n in s.execute(monthly):
-            now.months[month][what, ""] = n
+            now.months[month][what] = n
     return now, was
 
 
@@ -351,46 +351,33 @@ def _topics(city: CityFile) -> dict[str, list[str]]:
     return found
 
 
-def _of(sums: Sums, row: str) -> Counter[tuple[str, str]]:
-    return _some(sums, [row])
-
-
-def _some(sums: Sums, rows: Sequence[str]) -> Counter[tuple[str, str]]:
-    """What these rows have together."""
-    found = Counter[tuple[str, str]]()
-    for (what, row), n in sums.items():
-        if row in rows:
-            found[what, ""] += n
-    return found
-
-
 def _all(sums: Sums) -> int:
-    return sum(sums.get((outcome, ""), 0) for outcome in OUTCOMES)
+    return sum(sums.get(outcome, 0) for outcome in OUTCOMES)
 
 
 def _asked(sums: Sums) -> int:
     """All but those that broke off."""
-    return _all(sums) - sums.get((DROPPED, ""), 0)
+    return _all(sums) - sums.get(DROPPED, 0)
 
 
 def _share(sums: Sums, outcome: str) -> float | None:
     total = _all(sums)
-    return sums.get((outcome, ""), 0) / total if total else None
+    return sums.get(outcome, 0) / total if total else None
 
 
 def _mean(sums: Sums) -> float | None:
     total = _all(sums)
-    return sums.get(("seconds", ""), 0) / total if total else None
+    return sums.get("seconds", 0) / total if total else None
 
 
 def _n(what: str) -> Any:
-    return lambda sums: sums.get((what, ""), 0)
+    return lambda sums: sums.get(what, 0)
 
 
 def _ratio(what: str) -> Any:
     def of_closed(sums: Sums) -> float | None:
-        closed = sums.get(("closed", ""), 0)
-        return sums.get((what, ""), 0) / closed if closed else None
+        closed = sums.get("closed", 0)
+        return sums.get(what, 0) / closed if closed else None
 
     return of_closed
 
@@ -400,7 +387,7 @@ _timely = _ratio("timely")
 
 def _quantile(sums: Sums, percent: int) -> float | None:
     """Within how many days so many percent of what was closed were done: the age of that closing."""
-    ages = sorted((int(what[6:]), n) for (what, _), n in sums.items() if what.startswith("after "))
+    ages = sorted((int(what[6:]), n) for what, n in sums.items() if what.startswith("after "))
     wanted = -(-sum(n for _, n in ages) * percent // 100)
     seen = 0
     for tenths, n in ages:
@@ -414,7 +401,7 @@ def _untold(cell: Cell, now: Sums, was: Sums) -> Cell:
     """The cell of an area; without a value where it, or what it is a share of, is too small."""
     n, before = cell.value, cell.before
     if cell.what in OF_CLOSED:
-        n, before = (sums.get(("closed", ""), 0) for sums in (now, was))
+        n, before = (sums.get("closed", 0) for sums in (now, was))
     return replace(
         cell,
         value=None if _few(n) else cell.value,

@@ -5,8 +5,10 @@ import io
 from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
+from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Response, abort, request
@@ -33,7 +35,7 @@ class Meaning(NamedTuple):
 
 def meaning(what: str) -> Meaning:
     """Of a figure, by its name in the program."""
-    return _meanings()[what]
+    return _meanings(get_locale())[what]
 
 
 def asked() -> Period:
@@ -90,19 +92,7 @@ def number(value: float | Fraction | None, unit: str) -> str:
     """A number with its unit; "–" for None."""
     if value is None:
         return "–"
-    amount, locale = float(value), get_locale()
-    if unit == "share":
-        return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
-    if unit == "money":
-        return money(amount)
-    if unit == "hours":
-        return f"{format_decimal(round(amount), locale=locale)}{NBSP}h"
-    if unit == "seconds":
-        minutes, seconds = divmod(round(amount), 60)
-        return _("%(minutes)d min %(seconds)d s", minutes=minutes, seconds=seconds)
-    if unit == "n":
-        return filters.figure(int(amount))
-    return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
+    return money(value) if unit == "money" else _number(float(value), unit, get_locale())
 
 
 def money(value: float | Fraction) -> str:
@@ -171,6 +161,20 @@ def as_csv(s: Session, name: str, report: Report) -> Response:
     return answer
 
 
+@lru_cache(maxsize=10_000)  # a page says some hundred, and mostly the same
+def _number(amount: float, unit: str, locale: Locale | None) -> str:
+    if unit == "share":
+        return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
+    if unit == "hours":
+        return f"{format_decimal(round(amount), locale=locale)}{NBSP}h"
+    if unit == "seconds":
+        minutes, seconds = divmod(round(amount), 60)
+        return _("%(minutes)d min %(seconds)d s", minutes=minutes, seconds=seconds)
+    if unit == "n":
+        return filters.figure(int(amount))
+    return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
+
+
 def _plain(value: Value) -> str:
     return "" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"
 
@@ -199,7 +203,8 @@ def _channels() -> dict[str, str]:
     return {"phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("At the counter")}
 
 
-def _meanings() -> dict[str, Meaning]:
+@lru_cache
+def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
     return {
         "contacts": Meaning(
             _("Contacts"),

@@ -1,4 +1,4 @@
-"""The counts of the map are what a recomputation says, after many operations of processes that are killed."""
+"""The counts of map and figures are what a recomputation says, after acts of processes that are killed."""
 
 import os
 
@@ -20,4 +20,5 @@ def test_kept_counts_equal_a_recomputation_after_operations_and_kills(
     assert found["operations"] >= OPERATIONS
     assert found["cases"] > OPERATIONS / 20
     assert found["kills"] > 3
+    assert found["contacts"] > OPERATIONS / 200
     assert found["batches"] >= found["undone"] > 0
