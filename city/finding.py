@@ -320,7 +320,7 @@ def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, Any]:
     rows = s.execute(
         select(
             Answer.id, Answer.slug, Answer.department_code, Answer.review_on, Answer.topic_code,
-            Answer.services,            AnswerText.lang, AnswerText.title, AnswerText.script,
+            Answer.services, AnswerText.lang, AnswerText.title, AnswerText.script,
         )
         .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
         .where(Answer.id.in_(answer_ids), Answer.state == "published")
