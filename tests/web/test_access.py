@@ -35,6 +35,7 @@ EXPECTED = {
     "crews": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "dispatch.accept": {DISPATCHER, CALL_TAKER},
     "dispatch.assign": {DISPATCHER, SUPERVISOR},
+    "desk": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view.table": {DISPATCHER, SUPERVISOR},
     "batch": {DISPATCHER, SUPERVISOR, CALL_TAKER},
