@@ -93,9 +93,9 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
     return found, s.scalar(many) or 0
 
 
-def forget(s: Session, *, at: datetime) -> int:
+def sweep(s: Session, now: datetime) -> int:
     """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them."""
-    silent = select(Caller.id).where(Caller.called_at < at - FORGET_AFTER)
+    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)
     s.execute(update(Contact).where(Contact.caller_id.in_(silent)).values(caller_id=None))
-    gone = s.execute(delete(Caller).where(Caller.called_at < at - FORGET_AFTER).returning(Caller.id))
+    gone = s.execute(delete(Caller).where(Caller.called_at < now - FORGET_AFTER).returning(Caller.id))
     return len(gone.all())

@@ -25,6 +25,7 @@ from city.schema import Answer, Case, Person, Report, Service
 from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "demo_answers.toml"
+ANYTHING = "other"  # the topic
 DAYS = 120  # so far back conversations go, to the first of that month; docs/demo.md says why no further
 LOOKED_AT = 60  # days since an answer was last revised
 # How a conversation ends that becomes no case, and how long one takes: seconds, median and 90 %. Guesses.
@@ -127,6 +128,8 @@ class _Desk:
             began = self._moment(days, busy)
             topic = self._pick(topics if began.month in WINTER else summer)
             outcome = self._pick(ENDINGS)
+            if outcome == DROPPED and ANYTHING in self.departments:
+                topic = ANYTHING  # whoever broke off had not said
             open_now = self._open(began)
             at_the_counter = open_now and outcome != DROPPED and self.chance.random() < COUNTER_SHARE
             handed_on = outcome == TRANSFERRED

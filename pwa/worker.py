@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from city import (
     batches,
+    callers,
     cases,
     db,
     deadlines,
@@ -152,7 +153,10 @@ def _tidy_phones(engine: Engine, now: datetime) -> int:
 
 def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        sweeps = (presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep)
+        sweeps = (
+            presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
+            callers.sweep,
+        )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 
 

@@ -309,12 +309,10 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
     service = form.report.service
     if service is None:
         return Said()
+    first = ""  # for the call-taker's own eyes, so in their language
+    if service.urgent:
+        first = _("Keep the caller back, and transfer to %(number)s.", number=access.here().city.emergency)
     with force_locale(lang):
-        first = ""
-        if service.urgent:
-            first = _(
-                "Keep the caller back, and transfer to %(number)s.", number=access.here().city.emergency
-            )
         return Said(_asked(s, service, spot, form), first, filters.said(service.names))
 
 

@@ -161,8 +161,8 @@ def test_a_number_that_is_silent_for_long_is_forgotten_and_its_contacts_stay(tow
     later = town.now + callers.FORGET_AFTER
     end(town, ended(town, phone="+15550100199"), at=later)
     with town.at_work() as scene:
-        assert callers.forget(scene.s, at=later) == 0
-        assert callers.forget(scene.s, at=later + timedelta(seconds=1)) == 1
+        assert callers.sweep(scene.s, later) == 0
+        assert callers.sweep(scene.s, later + timedelta(seconds=1)) == 1
     with town.looking() as scene:
         assert [row.caller_id is None for row in scene.s.scalars(select(Contact).order_by(Contact.id))] == [
             True,
