@@ -45,7 +45,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1350, "height": 940}},
 }
 KINDS = {"document": "html", "stylesheet": "css", "script": "js"}
-INDEXED = ("/", "/report", "/cases", "/trash-day")
+INDEXED = ("/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day")
 STAFF = ("/dispatch", "/admin", "/desk")
 
 
@@ -130,6 +130,8 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/report")
     yield Sheet("/cases")
     yield Sheet("/trash-day")
+    yield Sheet("/answers")
+    yield Sheet("/answers/trash-day")
     yield Sheet(f"/case/{closed}")
     yield Sheet(f"/sent/{mine}", link=token)
     yield Sheet("/login")

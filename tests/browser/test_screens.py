@@ -153,7 +153,9 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
         ("/cases", "cases"), ("/cases?state=closed", "cases-closed"), ("/cases?before=1", "cases-empty"),
         ("/login", "login"), ("/no-such-page", "not-found"), ("/offline", "offline"),
         ("/trash-day", "trash-day"), ("/trash-day?lat=39.5975&lon=-71.2056", "trash-day-told"),
-        ("/trash-day?lat=41&lon=-71.2", "trash-day-outside"),
+        ("/trash-day?lat=41&lon=-71.2", "trash-day-outside"), ("/answers", "answers"),
+        ("/answers?q=trahs+day", "answers-found"), ("/answers?q=zeppelin", "answers-none"),
+        ("/answers?topic=taxes", "answers-topic"), ("/answers/trash-day", "answer"),
     ):  # fmt: skip
         page.goto(at + path)
         looked_at(page, f"{name}-{lang}", keep)
@@ -212,6 +214,13 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
         for room in ("crews", "phones", "keys", "city-file", "imports", "mail"):
             page.goto(f"{at}/{room}")
             looked_at(page, f"admin-{room}-{lang}", keep)
+        for room in ("", "/pay-property-tax", "/pay-property-tax/history", "/new"):
+            page.goto(site.path(f"{prefix(lang)}/answers/edit{room}"))
+            looked_at(page, f"answers-edit{room.replace('/', '-')}-{lang}", keep)
+        page.locator("main button[value=preview]").click()
+        page.locator("main button.button--act").click()
+        page.wait_for_selector("#errors")
+        looked_at(page, f"answers-edit-error-{lang}", keep)
         page.set_viewport_size({"width": 320, "height": 640})
         for room in ("", "/crews", "/phones", "/city-file", "/imports"):
             page.goto(at + room)
@@ -309,7 +318,8 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
     found = []
     paths = [
         "/", "/report", "/cases", "/cases?state=closed", "/cases?group=tree&before=1", "/login", "/offline",
-        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056",
+        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/answers", "/answers?q=trash",
+        "/answers/trash-day", "/answers/pay-property-tax",
         *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:
@@ -330,7 +340,17 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
         ("dispatcher", ["/dispatch", "/dispatch?words=nothing-like-it", "/me"]),
         (
             "admin",
-            ["/admin", "/admin/crews", "/admin/phones", "/admin/keys", "/admin/imports", "/admin/mail"],
+            [
+                "/admin",
+                "/admin/crews",
+                "/admin/phones",
+                "/admin/keys",
+                "/admin/imports",
+                "/admin/mail",
+                "/answers/edit",
+                "/answers/edit/pay-property-tax",
+                "/answers/edit/pay-property-tax/history",
+            ],
         ),
     ],
 )
