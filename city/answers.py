@@ -7,7 +7,7 @@ answer by what somebody types is in finding.py, which hears of every change here
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -159,17 +159,26 @@ def topics(s: Session) -> list[tuple[Topic, int]]:
 
 
 def headings(
-    s: Session, lang: str, *, topic: str = "", department: str = "", retired: bool = False, limit: int
+    s: Session,
+    lang: str,
+    *,
+    topic: str = "",
+    department: str = "",
+    retired: bool = False,
+    only: Sequence[int] | None = None,
+    limit: int,
 ) -> tuple[list[Heading], int]:
     """The first answers of a topic or department, those due soonest first, and how many there are.
 
-    Published ones, or those that are retired.
+    Published ones, or those that are retired; `only` those with these ids.
     """
     wanted = select(Answer.id, func.count().over()).where(Answer.state == (RETIRED if retired else PUBLISHED))
     if topic:
         wanted = wanted.where(Answer.topic_code == topic)
     if department:
         wanted = wanted.where(Answer.department_code == department)
+    if only is not None:
+        wanted = wanted.where(Answer.id.in_(only))
     first = s.execute(wanted.order_by(Answer.review_on, Answer.slug).limit(limit)).all()
     rows = s.execute(
         select(Answer, AnswerText.lang, AnswerText.title)

@@ -1,6 +1,5 @@
 """What the city knows, for everybody: finding an answer, reading it, and saying whether it helped."""
 
-from datetime import datetime
 from typing import Final
 
 from flask import Blueprint, Response, g, request, url_for
@@ -9,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import answers, finding, unanswered
-from city.answers import Text
 from city.schema import Answer, Service, Topic
 from pwa import access, article, filters
 from pwa.fragments import go, is_fragment, render
@@ -18,7 +16,7 @@ bp = Blueprint("answers", __name__, url_prefix="/answers")
 
 MOST_FOUND = 8
 MOST_OF_TOPIC = 200
-MOST_SAID = 300  # votes that a browser remembers; a cookie holds no more
+MOST_SAID = 150  # votes that a browser remembers; a cookie holds no more
 SAID_DAYS = 365
 TRASH: Final = "trash"  # the topic whose first question the page of collection answers by the address
 
@@ -32,21 +30,21 @@ def listed() -> Response:
     g.personal = bool(asked)
     with access.reading() as s:
         found = finding.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
-        topics = answers.topics(s) if not is_fragment() else []
+        topics = [] if asked else answers.topics(s)
         chosen = next((each for each, _ in topics if each.code == topic), None)
         rows, total = answers.headings(s, lang, topic=chosen.code, limit=MOST_OF_TOPIC) if chosen else ([], 0)
         response = render(
             "resident/answers.html", "resident/_answers.html",
             asked=asked, found=found, topics=topics, chosen=chosen, rows=rows, total=total,
-            most=[] if asked or chosen or is_fragment() else finding.most_asked(s, lang=lang),
-            by_address=_about_trash(s, found), kept=request.args.get("kept") == "1",
+            most=[] if asked or chosen else finding.most_asked(s, lang=lang),
+            by_address=_about_trash(s, found), thanked=request.args.get("thanked") == "1",
             canonical=base + url_for(".listed", topic=chosen.code if chosen else None),
             indexed=not asked,
         )  # fmt: skip
     # What somebody is still typing is no question yet. A question without an answer is a figure, as a visit
     # is, and whoever opens the address again asks again.
     if asked and not found and not is_fragment() and request.method == "GET":
-        _keep(asked, None)
+        _keep(asked)
     return response
 
 
@@ -55,8 +53,8 @@ def none_helps() -> Response:
     """Nothing that was found helps."""
     asked = _question(request.form.get("q", ""))
     if asked:
-        _keep(asked, None)
-    return go(url_for(".listed", q=asked or None, kept=1 if asked else None))
+        _keep(asked)
+    return go(url_for(".listed", q=asked or None, thanked=1 if asked else None))
 
 
 @bp.get("/<slug>")
@@ -73,7 +71,6 @@ def read(slug: str) -> Response:
             topic=s.get_one(Topic, answer.topic_code), services=_services(s, answer),
             by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
             asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),
-            summary=_summary(told[shown]),
             canonical=access.here().settings.base_url + url_for(".read", slug=slug), indexed=True,
         )  # fmt: skip
 
@@ -97,10 +94,9 @@ def vote(slug: str) -> Response:
     return response
 
 
-def _keep(asked: str, answer: Answer | None) -> None:
-    at: datetime = access.now()
+def _keep(asked: str) -> None:
     with access.writing() as s:
-        unanswered.keep(s, asked, filters.lang(), at, answer)
+        unanswered.keep(s, asked, filters.lang(), access.now())
 
 
 def _published(s: Session, slug: str) -> Answer:
@@ -124,11 +120,6 @@ def _services(s: Session, answer: Answer) -> list[Service]:
     rows = s.scalars(select(Service).where(Service.code.in_(answer.services)).order_by(Service.position))
     known = {service.code for service in access.here().city.services}
     return [service for service in rows if service.code in known]
-
-
-def _summary(text: Text) -> str:
-    """What a list of another search engine says of it: the spoken words, which are short."""
-    return text.script if len(text.script) <= 160 else text.script[:157].rpartition(" ")[0] + " …"
 
 
 def _ballot(answer: Answer) -> str:

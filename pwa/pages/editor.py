@@ -11,8 +11,8 @@ from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import answers, unanswered
-from city.answers import Draft, Text, Version
+from city import answers, finding, unanswered
+from city.answers import Draft, Heading, Text, Version
 from city.lifecycle import Refused
 from city.schema import Answer, Department, Person, Service, Topic
 from pwa import access, article, errors, filters, forms
@@ -21,6 +21,7 @@ from pwa.fragments import go, render
 bp = Blueprint("editor", __name__, url_prefix="/answers/edit")
 
 MOST = 200  # rows of a list
+MOST_FOUND = 50
 REVIEW_DAYS = 180  # until a new answer is looked at again, where nobody says otherwise
 PARTS: Final = ("title", "body", "script")
 # Which field a refusal is about; of a text it also says in which language.
@@ -63,17 +64,25 @@ class Change:
 
 @bp.get("")
 def listed() -> Response:
-    """The answers of all departments or of ?department, due ones first; ?retired those shown no more."""
+    """The answers of all departments or of ?department, due ones first; ?retired those shown no more.
+
+    With ?q those that fit it, whatever their department, the best first.
+    """
     department, retired = request.args.get("department", ""), request.args.get("retired") == "1"
+    words = forms.text(request.args, "q")
     with access.reading() as s:
         departments = _departments(s)
         known = department if department in departments else ""
-        rows, total = answers.headings(s, filters.lang(), department=known, retired=retired, limit=MOST)
+        if words:
+            rows = _fitting(s, words)
+            total = len(rows)
+        else:
+            rows, total = answers.headings(s, filters.lang(), department=known, retired=retired, limit=MOST)
         questions, asked = unanswered.open_ones(s, known)
         return render(
             "desk/answers.html", rows=rows, total=total, departments=departments, department=known,
             retired=retired, questions=questions, asked=asked, votes=answers.votes(s),
-            today=filters.local(access.now()).date(),
+            today=filters.local(access.now()).date(), words=words,
         )  # fmt: skip
 
 
@@ -158,6 +167,13 @@ def history(slug: str) -> Response:
             names=_names(s, versions),
             votes={version.number: votes.get((answer.id, version.number)) for version in versions},
         )  # fmt: skip
+
+
+def _fitting(s: Session, words: str) -> list[Heading]:
+    """The published answers that fit, the best first."""
+    order = [found.answer_id for found in finding.find(s, words, lang=filters.lang(), limit=MOST_FOUND)]
+    rows, _total = answers.headings(s, filters.lang(), only=order, limit=MOST_FOUND)
+    return sorted(rows, key=lambda row: order.index(row.answer.id))
 
 
 def _form(

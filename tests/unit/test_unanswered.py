@@ -69,9 +69,7 @@ def test_a_department_sees_what_its_answers_did_not_help_with_and_what_nobody_an
 ) -> None:
     ask(town, "tax for boats", answer_id)
     ask(town, "tax for boats")
-    assert listed(town, "works") == [("tax for boats", 1, ""), ("tax for boats", 1, "pay-tax")] or (
-        listed(town, "works") == [("tax for boats", 1, "pay-tax"), ("tax for boats", 1, "")]
-    )
+    assert sorted(listed(town, "works")) == [("tax for boats", 1, ""), ("tax for boats", 1, "pay-tax")]
     assert listed(town, "parks") == [("tax for boats", 1, "")]
 
 

@@ -89,6 +89,8 @@ def test_without_a_question_the_topics_are_there(client: FlaskClient) -> None:
     assert "noindex" not in page
     assert "License your dog" in client.get("/answers?topic=dogs").text
     assert client.get("/answers?topic=nonsense").status_code == 200
+    emptied = client.get("/answers?q=", headers={"HX-Request": "true"}).text
+    assert 'href="/answers?topic=dogs"' in emptied, "an emptied box shows them again"
 
 
 @pytest.mark.usefixtures("knowing")
@@ -139,7 +141,7 @@ def test_none_of_these_helps_is_kept_and_thanked_for(
     answer = client.post("/answers/unanswered", data={"csrf_token": token(), "q": "dog swimming"})
     assert answer.status_code == 303
     assert heard(knowing) == [("dog swimming", 1, None)]
-    assert "Somebody looks at what is asked" in client.get("/answers?q=dog&kept=1").text
+    assert "Somebody looks at what is asked" in client.get("/answers?q=dog&thanked=1").text
 
 
 @pytest.mark.usefixtures("knowing")

@@ -149,6 +149,10 @@ def test_due_answers_come_first_and_questions_are_put_away(
     assert "Was due" in page
     assert "zeppelin moorings" in page
     assert "Number 1" not in office.get("/answers/edit?department=works").text
+    found = office.get("/answers/edit?q=numbre+2").text
+    assert "Number 2" in found
+    assert "No answers here yet" not in found
+    assert "found no answer" in office.get("/answers/edit?q=zeppelin").text
     with town.looking() as scene:
         number = unanswered.open_ones(scene.s)[0][0].id
     assert send(f"/questions/{number}").status_code == 303
