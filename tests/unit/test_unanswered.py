@@ -1,6 +1,8 @@
 """Questions without an answer: counted, nobody's, and open until an owner has seen to them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Barrier
 
 import pytest
 from factories import Town
@@ -82,6 +84,18 @@ def test_what_an_owner_has_seen_to_is_listed_again_only_when_it_is_asked_again(t
     assert listed(town) == []
     ask(town, "zoo", days=3)
     assert listed(town) == [("zoo", 2, "")]
+
+
+def test_two_who_ask_the_same_at_once_are_both_counted(town: Town) -> None:
+    together = Barrier(4, timeout=30)
+
+    def one(_: int) -> bool:
+        together.wait()
+        return ask(town, "zoo")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(one, range(4)))
+    assert listed(town) == [("zoo", 4, "")]
 
 
 def test_only_those_who_keep_answers_may_put_a_question_away(town: Town) -> None:
