@@ -287,7 +287,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             "n",
         ),
         "closed": Meaning(
-            _("Closed"),
+            _("Closings"),
             _("Closings in the period. A case that was reopened can be closed again."),
             "n",
         ),
@@ -310,7 +310,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             "days",
         ),
         "reopened": Meaning(
-            _("Reopened"),
+            _("Reopenings"),
             _("Reopenings in the period, for each closing in it."),
             "share",
         ),
@@ -330,7 +330,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             "n",
         ),
         "cancelled": Meaning(
-            _("Cancelled"),
+            _("Withdrawn or cancelled"),
             _("Cases withdrawn by whoever told of them or cancelled by staff."),
             "n",
         ),
