@@ -46,6 +46,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 KINDS = {"document": "html", "stylesheet": "css", "script": "js"}
 INDEXED = ("/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day")
+INDEXED = ("/", "/report", "/cases", "/trash-day", "/performance", "/value", "/data")
 STAFF = ("/dispatch", "/admin", "/desk")
 
 
@@ -132,6 +133,8 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/trash-day")
     yield Sheet("/answers")
     yield Sheet("/answers/trash-day")
+    for path in ("/performance", "/value", "/data"):
+        yield Sheet(path)
     yield Sheet(f"/case/{closed}")
     yield Sheet(f"/sent/{mine}", link=token)
     yield Sheet("/login")

@@ -83,9 +83,12 @@ def value(s: Session, city: CityFile, period: Period) -> Report:
     return report
 
 
-def performance(s: Session, city: CityFile, period: Period) -> Report:
-    """How cases went: promised against done, by month, service, department and area; and what is left."""
-    report, cases = Report(period), _Cases(s, city, period)
+def performance(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Report:
+    """How cases went: promised against done, by month, service, department and area; and what is left.
+
+    Services and areas stand beside a year before only where they are `compared`, which takes twice as long.
+    """
+    report, cases = Report(period), _Cases(s, city, period, compared)
     report.add(cases.all())
     report.add(cases.months())
     report.add(cases.services())
@@ -224,10 +227,11 @@ class _Line:
 class _Cases:
     """The lines of cases of a period and of the same months a year before, added up once."""
 
-    def __init__(self, s: Session, city: CityFile, period: Period) -> None:
+    def __init__(self, s: Session, city: CityFile, period: Period, compared: bool) -> None:
         self.s, self.city, self.period, self.then = s, city, period, period.before()
         self.span: Span = period.span(city.time_zone)
-        self.now, self.was = _both(s, ("city", "service", "area"), period)
+        facets = ("city", "service", "area")
+        self.now, self.was = _both(s, facets, period, facets if compared else facets[:1])
 
     def all(self) -> Iterator[Cell]:
         yield from self._cells("city", "", proofs.ANY, self.now.of("city"), self.was.of("city"))
@@ -302,32 +306,40 @@ class _Cases:
         yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
 
 
-class _Sums(defaultdict[str, dict[str, Counter[str]]]):
+class _Sums(defaultdict[str, defaultdict[str, Counter[str]]]):
     """Of each facet and row how many of what; `months` are the sums of each month of all."""
 
     def __init__(self) -> None:
-        super().__init__(dict)
+        super().__init__(lambda: defaultdict(Counter))
         self.months: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def of(self, facet: str, *rows: str) -> Counter[str]:
         """What these rows have together; without any, all."""
+        if len(rows) < 2:
+            return self[facet].get(rows[0] if rows else "", Counter())
         found = Counter[str]()
-        for row in rows or ("",):
+        for row in rows:
             found.update(self[facet].get(row, {}))
         return found
 
 
-def _both(s: Session, facets: Sequence[str], period: Period) -> tuple[_Sums, _Sums]:
-    """The sums of the period and of the one a year before; `months` of the first holds those of both."""
+def _both(
+    s: Session, facets: Sequence[str], period: Period, before: Sequence[str] | None = None
+) -> tuple[_Sums, _Sums]:
+    """The sums of the period and of the one a year before; `months` of the first holds those of both.
+
+    Of the year before only those of the facets `before`, where any are named.
+    """
     now, was = _Sums(), _Sums()
-    for sums, months in ((now, period.months), (was, period.before().months)):
+    of_both = ((now, period.months, facets), (was, period.before().months, before or facets))
+    for sums, months, wanted in of_both:
         rows = s.execute(
             select(Tally.facet, Tally.what, Tally.value, func.sum(Tally.n))
-            .where(Tally.facet.in_(facets), Tally.month.between(months[0], months[-1]))
+            .where(Tally.facet.in_(wanted), Tally.month.between(months[0], months[-1]))
             .group_by(Tally.facet, Tally.what, Tally.value)
         )
         for facet, what, value, n in rows:
-            sums[facet].setdefault(value, Counter())[what] = int(n)
+            sums[facet][value][what] = int(n)
         monthly = select(Tally.month, Tally.what, Tally.n).where(
             Tally.facet == facets[0], Tally.month.between(months[0], months[-1])
         )
@@ -387,8 +399,8 @@ _timely = _ratio("timely")
 
 def _quantile(sums: Sums, percent: int) -> float | None:
     """Within how many days so many percent of what was closed were done: the age of that closing."""
-    ages = sorted((int(what[6:]), n) for what, n in sums.items() if what.startswith("after "))
-    wanted = -(-sum(n for _, n in ages) * percent // 100)
+    ages = sorted((int(what[6:]), n) for what, n in sums.items() if what[0] == "a")  # "after 12"
+    wanted = -(-sums.get("closed", 0) * percent // 100)
     seen = 0
     for tenths, n in ages:
         seen += n

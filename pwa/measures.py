@@ -117,6 +117,21 @@ def change(cell: Cell) -> str:
     return _("As many as a year before.")
 
 
+def table(code: str) -> str:
+    """What a table is called."""
+    return {
+        "month": _("By month"),
+        "topic": _("By topic"),
+        "channel": _("By channel"),
+        "lang": _("By language"),
+        "office": _("Passed on"),
+        "department": _("By department"),
+        "service": _("By service"),
+        "area": _("By neighborhood"),
+        "left": _("Still open"),
+    }[code]
+
+
 def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     """What the rows of a table are called."""
     city = access.here().city

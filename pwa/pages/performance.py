@@ -15,10 +15,10 @@ PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 @bp.get("/performance")
 def page() -> Response:
-    """The figures of ?period."""
+    """The figures of ?period; the file has the year before of every row as well."""
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
-        report = insights.performance(s, city, period)
+        report = insights.performance(s, city, period, compared=False)
         versions = published.versions(s, report.period)
         tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
         names = {table: measures.row_name(s, table, report.rows(table)) for table in tables}

@@ -161,6 +161,17 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
         looked_at(page, f"{name}-{lang}", keep)
 
 
+def test_what_the_figures_show(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    for lang in LANGUAGES:
+        for size, device in (("desk", DESK), ("phone", PHONE)):
+            page = watched(open_context(**device).new_page(), faults)
+            for path in ("/value", "/performance", "/data"):
+                page.goto(site.path(prefix(lang) + path))
+                for summary in page.locator("summary").all():
+                    summary.click()
+                looked_at(page, f"{path[1:]}-{size}-{lang}", keep)
+
+
 def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
     for lang in LANGUAGES:
         page = watched(open_context(**DESK).new_page(), faults)
@@ -320,6 +331,8 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
         "/", "/report", "/cases", "/cases?state=closed", "/cases?group=tree&before=1", "/login", "/offline",
         "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/answers", "/answers?q=trash",
         "/answers/trash-day", "/answers/pay-property-tax",
+        "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/value", "/value?share=many", "/performance",
+        "/data",
         *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:
