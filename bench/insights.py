@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from itertools import islice
 from random import Random
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ def _ask(base: Database, count: int) -> None:
         number = s.scalars(select(Case.number).limit(1)).one()
     told = _conversations(there, count, number, datetime.now(UTC))
     taker = Actor("person:1", frozenset({CALL_TAKER}))
-    while part := [each for each, _ in zip(told, range(AT_ONCE), strict=False)]:
+    while part := list(islice(told, AT_ONCE)):
         with bulk.uncollected(), db.transaction(engine) as s:
             contacts.log_all(s, [(each, taker) for each in part], origin="demo")
     engine.dispose()
@@ -87,7 +88,7 @@ def _conversations(there: int, count: int, case: str, now: datetime) -> Iterator
     for n in range(there, count):
         outcome = _pick(chance, ENDINGS)
         yield Conversation(
-            f"bench-{n}", _pick(chance, CHANNELS), since + (now - since) * (n / count) - timedelta(hours=1),
+            f"bench-{there}-{n}", _pick(chance, CHANNELS), since + (now - since) * (n / count) - timedelta(hours=1),
             chance.randint(20, 600), _pick(chance, TOPICS), outcome, _pick(chance, LANGUAGES),
             case=case if outcome == CASE else None,
             to=chance.choice(ELSEWHERE) if outcome == TRANSFERRED else None,

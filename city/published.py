@@ -41,8 +41,8 @@ class Version:
 def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> list[str]:
     """Writes down the month that is over, and of earlier ones what has changed; returns the months written.
 
-    Months from before the first that was published stay unpublished, but for the last one. Nobody waits while
-    the figures are added up.
+    Months from before the first that was published stay unpublished, but for the last one; so does a first
+    month in which nothing happened. Nobody waits while the figures are added up.
     """
     with db.reading(engine) as s:
         due = list(_due(s, city, now))
@@ -90,7 +90,7 @@ def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[
     for month in looked[looked.index(min([over, *known])) :]:
         values, line = of_month(s, city, month), known.get(month)
         was: Values = line.facts["values"] if line else {}
-        if line is None or values != was:
+        if values != was if line else known or any(values.values()):
             number, changed = (line.n + 1, _changed(was, values)) if line else (1, [])
             facts = {"version": number, "values": values, "changed": changed}
             yield month, facts if line else facts | {"silent": silent(s, now)}

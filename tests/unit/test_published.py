@@ -137,3 +137,7 @@ def test_a_line_that_cannot_be_counted_any_more_is_named(asked: Town) -> None:
         connection.execute(text("UPDATE events SET facts = '{}' WHERE seq = :seq"), {"seq": seq})
     with asked.looking() as scene:
         assert f"figures: line {seq} of the log cannot be counted" in tallies.differences(scene.s)
+
+
+def test_a_city_in_which_nothing_happened_publishes_nothing(town: Town) -> None:
+    assert publish(town) == []
