@@ -88,7 +88,8 @@ def _conversations(there: int, count: int, case: str, now: datetime) -> Iterator
     for n in range(there, count):
         outcome = _pick(chance, ENDINGS)
         yield Conversation(
-            f"bench-{there}-{n}", _pick(chance, CHANNELS), since + (now - since) * (n / count) - timedelta(hours=1),
+            f"bench-{there}-{n}", _pick(chance, CHANNELS),
+            since + (now - since) * (n / count) - timedelta(hours=1),
             chance.randint(20, 600), _pick(chance, TOPICS), outcome, _pick(chance, LANGUAGES),
             case=case if outcome == CASE else None,
             to=chance.choice(ELSEWHERE) if outcome == TRANSFERRED else None,
