@@ -47,7 +47,7 @@ class Cell:
 
 
 @dataclass
-class Report:
+class Figures:
     """All cells about a period, in the order in which they are shown."""
 
     period: Period
@@ -69,33 +69,33 @@ class Report:
         return list(dict.fromkeys(cell.row for cell in self.cells.values() if cell.table == table))
 
 
-def value(s: Session, city: CityFile, period: Period) -> Report:
+def value(s: Session, city: CityFile, period: Period) -> Figures:
     """What the line did and cost: contacts by topic, channel, language and office, and what they spared."""
     period = _since_it_began(s, period)
-    report, line = Report(period), _Line(s, city, period)
-    report.add(line.all())
-    report.add(line.months())
-    report.add(line.by("topic", [topic.code for topic in city.topics]))
-    report.add(line.departments())
+    figures, line = Figures(period), _Line(s, city, period)
+    figures.add(line.all())
+    figures.add(line.months())
+    figures.add(line.by("topic", [topic.code for topic in city.topics]))
+    figures.add(line.departments())
     for facet in ("channel", "lang"):
-        report.add(line.by(facet, []))
-    report.add(line.offices())
-    return report
+        figures.add(line.by(facet, []))
+    figures.add(line.offices())
+    return figures
 
 
-def performance(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Report:
+def performance(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Figures:
     """How cases went: promised against done, by month, service, department and area; and what is left.
 
     Services and areas stand beside a year before only where they are `compared`, which takes twice as long.
     """
-    report, cases = Report(period), _Cases(s, city, period, compared)
-    report.add(cases.all())
-    report.add(cases.months())
-    report.add(cases.services())
-    report.add(cases.departments())
-    report.add(cases.areas())
-    report.add(cases.left())
-    return report
+    figures, cases = Figures(period), _Cases(s, city, period, compared)
+    figures.add(cases.all())
+    figures.add(cases.months())
+    figures.add(cases.services())
+    figures.add(cases.departments())
+    figures.add(cases.areas())
+    figures.add(cases.left())
+    return figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,14 @@ class Cut:
     people: Fraction
 
 
-def cut(report: Report, city: CityFile, desks: Mapping[str, Desk], share: int, full_time: int) -> Cut:
+def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int, full_time: int) -> Cut:
     """What if the line were cut, and `share` percent of its callers asked the departments instead."""
     hours = {
-        code: Fraction(int(report.of("department", code, "asked").value or 0) * desk.minutes * share, 6000)
+        code: Fraction(int(figures.of("department", code, "asked").value or 0) * desk.minutes * share, 6000)
         for code, desk in desks.items()
     }
     money = sum((hours[code] * desk.hourly for code, desk in desks.items()), Fraction(0))
-    people = sum(hours.values(), Fraction(0)) / full_time * 12 / len(report.period.months)
+    people = sum(hours.values(), Fraction(0)) / full_time * 12 / len(figures.period.months)
     return Cut(hours, money, people)
 
 

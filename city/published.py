@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city import db, events, insights, periods, proofs
 from city.cityfile import CityFile
 from city.events import Actor
-from city.insights import Report
+from city.insights import Figures
 from city.periods import Period
 from city.schema import Event
 
@@ -79,8 +79,8 @@ def silent(s: Session, now: datetime) -> int:
 def of_month(s: Session, city: CityFile, month: str) -> Values:
     """The figures of a month that are published: what is too small to be told is not."""
     period = Period(month, (month,))
-    reports = (insights.value(s, city, period), insights.performance(s, city, period))
-    return {name: value for report in reports for name, value in _values(report)}
+    both = (insights.value(s, city, period), insights.performance(s, city, period))
+    return {name: value for figures in both for name, value in _values(figures)}
 
 
 def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,8 +96,8 @@ def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[
             yield month, facts if line else facts | {"silent": silent(s, now)}
 
 
-def _values(report: Report) -> Iterator[tuple[str, Any]]:
-    for cell in report.cells.values():
+def _values(figures: Figures) -> Iterator[tuple[str, Any]]:
+    for cell in figures.cells.values():
         # The backlog is today's, and what the money was stands in the city file.
         if cell.value is not None and cell.proof and cell.table != "left":
             yield cell.id, round(cell.value, DIGITS)

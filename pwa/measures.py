@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import areas, insights, periods
-from city.insights import Cell, Report, Value
+from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
 from pwa import access, filters
 
@@ -154,9 +154,9 @@ def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     return {row: names.get(row, row) for row in rows}
 
 
-def as_csv(s: Session, name: str, report: Report) -> Response:
-    """The report, or of it the table that the address names, as a file: a figure a line, with its proof."""
-    tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
+def as_csv(s: Session, name: str, figures: Figures) -> Response:
+    """The figures, or of it the table that the address names, as a file: a figure a line, with its proof."""
+    tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
     wanted = request.args.get("table")
     if wanted and wanted not in tables:
         abort(404)
@@ -164,15 +164,15 @@ def as_csv(s: Session, name: str, report: Report) -> Response:
     out = csv.writer(file)
     out.writerow(("figure", "of", "name", "value", "a year before", "definition", "query"))
     for table in [wanted] if wanted else tables:
-        names = row_name(s, table, report.rows(table))
-        for cell in (each for each in report.cells.values() if each.table == table):
+        names = row_name(s, table, figures.rows(table))
+        for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
             value = f"<{insights.FEW}" if cell.few else _plain(cell.value)
             out.writerow(
                 (cell.id, names[cell.row], says.name, value, _plain(cell.before), says.says, cell.proof)
             )
     answer = Response(file.getvalue(), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = f"attachment; filename={name}-{report.period.code}.csv"
+    answer.headers["Content-Disposition"] = f"attachment; filename={name}-{figures.period.code}.csv"
     return answer
 
 

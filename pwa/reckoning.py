@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from city import cityfile, db, insights, periods, policies
-from city.insights import Cell, Report
+from city.insights import Cell, Figures
 from city.settings import read
 
 
@@ -36,23 +36,23 @@ def reckon(code: str, file: Path | None) -> None:
             raise click.ClickException(
                 f"{code!r} is no period that is over. Examples: 2026-10, 2026, fy2026, 12m."
             ) from fault
-        reports = {
+        both = {
             "value": insights.value(s, city, period),
             "performance": insights.performance(s, city, period),
         }
     if file is None:
-        told = {name: [_told(cell) for cell in report.cells.values()] for name, report in reports.items()}
-        click.echo(json.dumps({"insights": period.code, **_months(reports), **told}, ensure_ascii=False))
+        told = {name: [_told(cell) for cell in figures.cells.values()] for name, figures in both.items()}
+        click.echo(json.dumps({"insights": period.code, **_months(both), **told}, ensure_ascii=False))
         return
     try:
-        _write(file, reports)
+        _write(file, both)
     except OSError as fault:
         raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
-    click.echo(f"{sum(len(report.cells) for report in reports.values())} figures are in {file}.")
+    click.echo(f"{sum(len(figures.cells) for figures in both.values())} figures are in {file}.")
 
 
-def _months(reports: dict[str, Report]) -> dict[str, Any]:
-    months = reports["value"].period
+def _months(both: dict[str, Figures]) -> dict[str, Any]:
+    months = both["value"].period
     return {"first": months.first, "last": months.last}
 
 
@@ -61,11 +61,11 @@ def _told(cell: Cell) -> dict[str, Any]:
     return told | {"few": True} if cell.few else told
 
 
-def _write(file: Path, reports: dict[str, Report]) -> None:
+def _write(file: Path, both: dict[str, Figures]) -> None:
     with file.open("w", encoding="utf-8", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(("page", "figure", "value", "a year before", "query"))
-        for name, report in reports.items():
-            for cell in report.cells.values():
+        for name, figures in both.items():
+            for cell in figures.cells.values():
                 value = f"<{insights.FEW}" if cell.few else cell.value
                 rows.writerow((name, cell.id, value, cell.before, cell.proof))

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request, url_for
 
 from city import insights, published
-from city.insights import Report
+from city.insights import Figures
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines
 from pwa.fragments import render
@@ -18,14 +18,14 @@ def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
-        report = insights.performance(s, city, period, compared=False)
-        versions = published.versions(s, report.period)
-        tables = list(dict.fromkeys(cell.table for cell in report.cells.values()))
-        names = {table: measures.row_name(s, table, report.rows(table)) for table in tables}
+        figures = insights.performance(s, city, period, compared=False)
+        versions = published.versions(s, figures.period)
+        tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
+        names = {table: measures.row_name(s, table, figures.rows(table)) for table in tables}
     return render(
-        "figures/performance.html", report=report, names=names, measures=measures,
+        "figures/performance.html", figures=figures, names=names, measures=measures,
         versions=versions, silent_days=published.SILENT_DAYS, tables=tables,
-        months=_months(report), left=_left(report), indexed=not request.args,
+        months=_months(figures), left=_left(figures), indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip
 
@@ -38,19 +38,19 @@ def table() -> Response:
         return measures.as_csv(s, "performance", insights.performance(s, access.here().city, period))
 
 
-def _months(report: Report) -> list[Lines]:
+def _months(figures: Figures) -> list[Lines]:
     """Promises kept by month, and a year before; nothing of one month alone."""
-    rows = report.rows("month")
+    rows = figures.rows("month")
     if len(rows) < 2:
         return []
-    cells = [report.of("month", row, "on_time") for row in rows]
+    cells = [figures.of("month", row, "on_time") for row in rows]
     now, then = [cell.value for cell in cells], [cell.before for cell in cells]
     kept = [[None if v is None else v / PERCENTS[1] for v in values] for values in (now, then)]
     told = [measures.number(each, "share") for each in PERCENTS]
     return charts.lines([measures.month(row, "MMM") for row in rows], kept, told)
 
 
-def _left(report: Report) -> list[Bars]:
+def _left(figures: Figures) -> list[Bars]:
     """The open cases by the year in which they were opened."""
-    cells = [report.of("left", year, "open") for year in report.rows("left")]
+    cells = [figures.of("left", year, "open") for year in figures.rows("left")]
     return charts.bars([(cell.row, 0, cell.value or 0, measures.told(cell)) for cell in cells])

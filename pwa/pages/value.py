@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from city import insights, published
 from city.costs import Desk
-from city.insights import Report
+from city.insights import Figures
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines
 from pwa.fragments import render
@@ -34,18 +34,18 @@ def page() -> Response:
     """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
-        report = insights.value(s, city, period)
-        versions = published.versions(s, report.period)
-        names = {table: measures.row_name(s, table, report.rows(table)) for table in _tables(report)}
-    assumed = _assumed(report)
+        figures = insights.value(s, city, period)
+        versions = published.versions(s, figures.period)
+        names = {table: measures.row_name(s, table, figures.rows(table)) for table in _tables(figures)}
+    assumed = _assumed(figures)
     cut = None if assumed.faults else insights.cut(
-        report, city, assumed.desks, assumed.share, assumed.full_time
+        figures, city, assumed.desks, assumed.share, assumed.full_time
     )  # fmt: skip
     response = render(
-        "figures/value.html", report=report, names=names, assumed=assumed, cut=cut, measures=measures,
+        "figures/value.html", figures=figures, names=names, assumed=assumed, cut=cut, measures=measures,
         versions=versions,
-        topics=_topics(report, names["topic"]), months=_months(report), changed=_is_changed(assumed),
-        costs=city.costs, years=_years(report), tables=_tables(report), indexed=not request.args,
+        topics=_topics(figures, names["topic"]), months=_months(figures), changed=_is_changed(assumed),
+        costs=city.costs, years=_years(figures), tables=_tables(figures), indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip
     response.status_code = 422 if assumed.faults else 200
@@ -60,17 +60,17 @@ def table() -> Response:
         return measures.as_csv(s, "value", insights.value(s, access.here().city, period))
 
 
-def _tables(report: Report) -> list[str]:
-    return list(dict.fromkeys(cell.table for cell in report.cells.values()))
+def _tables(figures: Figures) -> list[str]:
+    return list(dict.fromkeys(cell.table for cell in figures.cells.values()))
 
 
-def _topics(report: Report, names: dict[str, str]) -> list[Bars]:
+def _topics(figures: Figures, names: dict[str, str]) -> list[Bars]:
     """Contacts by topic: those that were answered or passed on, and those that became a case."""
 
     def n(row: str, what: str) -> int:
-        return int(report.of("topic", row, what).value or 0)
+        return int(figures.of("topic", row, what).value or 0)
 
-    counts = [(names[row], n(row, "contacts"), n(row, "case")) for row in report.rows("topic")]
+    counts = [(names[row], n(row, "contacts"), n(row, "case")) for row in figures.rows("topic")]
     first, rest = counts[:TOPICS], counts[TOPICS:]
     if rest:
         first.append(
@@ -81,12 +81,12 @@ def _topics(report: Report, names: dict[str, str]) -> list[Bars]:
     )
 
 
-def _months(report: Report) -> list[Lines]:
+def _months(figures: Figures) -> list[Lines]:
     """Contacts by month, and the same a year before; nothing of one month alone."""
-    rows = report.rows("month")
+    rows = figures.rows("month")
     if len(rows) < 2:
         return []
-    cells = [report.of("month", row, "contacts") for row in rows]
+    cells = [figures.of("month", row, "contacts") for row in rows]
     now, then = [float(cell.value or 0) for cell in cells], [float(cell.before or 0) for cell in cells]
     steps = charts.heights(max(now + then))
     series = [[n / steps[1] for n in values] for values in ((now, then) if any(then) else (now,))]
@@ -94,19 +94,19 @@ def _months(report: Report) -> list[Lines]:
     return charts.lines([measures.month(row, "MMM") for row in rows], series, told)
 
 
-def _years(report: Report) -> list[str]:
+def _years(figures: Figures) -> list[str]:
     """The years of the city file whose costs the period shares."""
     costs = access.here().city.costs
-    return [year.code for year in costs.years if set(year.months()) & set(report.period.months)]
+    return [year.code for year in costs.years if set(year.months()) & set(figures.period.months)]
 
 
-def _assumed(report: Report) -> Assumed:
+def _assumed(figures: Figures) -> Assumed:
     """Each assumption from the address, the city file's where it is not there."""
     costs = access.here().city.costs
     found = Assumed({})
     found.share = _number(found, "share", 100)
     found.full_time = _number(found, "full_time", costs.full_time)
-    for code in report.rows("department"):
+    for code in figures.rows("department"):
         desk = costs.desk_of(code)
         minutes = _number(found, f"minutes-{code}", desk.minutes)
         found.desks[code] = Desk(minutes, _number(found, f"hourly-{code}", desk.hourly))

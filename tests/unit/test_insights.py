@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from city import cases, cityfile, events, insights, kept, periods, tallies
 from city.cityfile import CityFileError
 from city.costs import Desk
-from city.insights import Cell, Report
+from city.insights import Cell, Figures
 from city.periods import NoPeriod, Period, period
 from city.schema import Area, Service, Tally
 from city.settings import DEFAULT_CITY
@@ -30,12 +30,12 @@ def asked(town: Town) -> Town:
     return town
 
 
-def value_of(s: Session, code: str = SECOND, scale: int = SCALE) -> Report:
+def value_of(s: Session, code: str = SECOND, scale: int = SCALE) -> Figures:
     return insights.value(s, sourcecity.city(scale), period(code, TODAY))
 
 
-def said(report: Report, what: str) -> tuple[object, object]:
-    cell = report.of("line", "", what)
+def said(figures: Figures, what: str) -> tuple[object, object]:
+    cell = figures.of("line", "", what)
     return cell.value, cell.before
 
 
@@ -51,11 +51,11 @@ def derived(s: Session, cell: Cell) -> float | None:
     return ages[-(-len(ages) * percent // 100) - 1] / 10
 
 
-def wrong(s: Session, report: Report) -> list[tuple[str, object, object]]:
+def wrong(s: Session, figures: Figures) -> list[tuple[str, object, object]]:
     """Every figure that the log gives otherwise."""
     told = [
         (cell.id, cell.value, derived(s, cell))
-        for cell in report.cells.values()
+        for cell in figures.cells.values()
         if cell.proof and not cell.few
     ]
     return [each for each in told if each[1] != pytest.approx(each[2]) and each[1:] != (None, None)]
@@ -63,23 +63,23 @@ def wrong(s: Session, report: Report) -> list[tuple[str, object, object]]:
 
 def test_the_source_is_found_in_its_figures(asked: Town) -> None:
     with asked.looking() as scene:
-        report = value_of(scene.s)
-        assert said(report, "contacts") == (1000, 940)
-        assert 0.10 <= report.of("line", "", "follow_up").value <= 0.11
-        assert said(report, "cost") == (2000, None)
-        assert said(report, "cost_per_contact") == (2.0, None)
-        taxes = report.of("topic", "taxes", "contacts")
+        figures = value_of(scene.s)
+        assert said(figures, "contacts") == (1000, 940)
+        assert 0.10 <= figures.of("line", "", "follow_up").value <= 0.11
+        assert said(figures, "cost") == (2000, None)
+        assert said(figures, "cost_per_contact") == (2.0, None)
+        taxes = figures.of("topic", "taxes", "contacts")
         assert (taxes.value, taxes.before) == (320, 270)
-        assert report.of("line", "", "per_paid_hour").value == pytest.approx(1000 / (5 * 1950))
+        assert figures.of("line", "", "per_paid_hour").value == pytest.approx(1000 / (5 * 1950))
 
 
 def test_every_figure_of_the_line_is_what_the_log_says(asked: Town) -> None:
     with asked.looking() as scene:
         for code in (SECOND, f"{SECOND}-03", str(sourcecity.FIRST)):
-            report = value_of(scene.s, code)
-            assert wrong(scene.s, report) == []
-            assert sum(bool(cell.proof) for cell in report.cells.values()) > 60
-        # The year before, too: it is the first year's own report.
+            figures = value_of(scene.s, code)
+            assert wrong(scene.s, figures) == []
+            assert sum(bool(cell.proof) for cell in figures.cells.values()) > 60
+        # The year before, too: it is the first year's own figures.
         first, second = value_of(scene.s, str(sourcecity.FIRST)), value_of(scene.s)
         for cell in second.cells.values():
             if cell.table in ("line", "topic", "channel", "lang", "department", "office"):
@@ -99,19 +99,19 @@ def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> No
 def test_every_figure_of_cases_is_what_the_log_says(town: Town) -> None:
     told_of(town)
     with town.looking() as scene:
-        report = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
-        assert wrong(scene.s, report) == []
+        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        assert wrong(scene.s, figures) == []
         values = {
-            what: report.of("city", "", what).value for what in ("opened", "closed", "merged", "cancelled")
+            what: figures.of("city", "", what).value for what in ("opened", "closed", "merged", "cancelled")
         }
         assert values == {"opened": 8, "closed": 5, "merged": 1, "cancelled": 1}
-        assert report.of("city", "", "on_time").value == 0.8
-        assert report.of("city", "", "reopened").value == 0.2
-        assert report.of("city", "", "reasoned").value == 0.4
-        assert report.of("city", "", "unproven").value == 0
-        assert report.of("city", "", "median_days").value == 0.1
-        assert report.of("city", "", "p90_days").value == 20
-        assert report.of("left", "2026", "open").value == 2
+        assert figures.of("city", "", "on_time").value == 0.8
+        assert figures.of("city", "", "reopened").value == 0.2
+        assert figures.of("city", "", "reasoned").value == 0.4
+        assert figures.of("city", "", "unproven").value == 0
+        assert figures.of("city", "", "median_days").value == 0.1
+        assert figures.of("city", "", "p90_days").value == 20
+        assert figures.of("left", "2026", "open").value == 2
 
 
 def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town: Town) -> None:
@@ -121,14 +121,14 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
         for _ in range(9):
             scene.report(service_code=private.code)
     with town.looking() as scene:
-        report = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
-        (area,) = report.rows("area")
-        opened, closed = report.of("area", area, "opened"), report.of("area", area, "closed")
+        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        (area,) = figures.rows("area")
+        opened, closed = figures.of("area", area, "opened"), figures.of("area", area, "closed")
         assert (opened.value, opened.few) == (8, False)
         assert (closed.value, closed.few) == (5, False)
-        merged = report.of("area", area, "merged")
+        merged = figures.of("area", area, "merged")
         assert (merged.value, merged.few) == (None, True)
-        assert report.of("city", "", "opened").value == 17
+        assert figures.of("city", "", "opened").value == 17
 
 
 def told_of(town: Town) -> None:
@@ -182,14 +182,14 @@ def test_what_a_savepoint_took_back_counts_for_nothing(town: Town) -> None:
 
 def test_what_if_the_line_were_cut_follows_from_what_is_assumed(asked: Town) -> None:
     with asked.looking() as scene:
-        report, city = value_of(scene.s), sourcecity.city(SCALE)
-    desks = {code: Desk(6, 30) for code in report.rows("department")}
-    cut = insights.cut(report, city, desks, 100, 1800)
-    asked_ = sum(report.of("department", code, "asked").value for code in desks)
+        figures, city = value_of(scene.s), sourcecity.city(SCALE)
+    desks = {code: Desk(6, 30) for code in figures.rows("department")}
+    cut = insights.cut(figures, city, desks, 100, 1800)
+    asked_ = sum(figures.of("department", code, "asked").value for code in desks)
     assert sum(cut.hours.values()) * 10 == asked_
     assert cut.money == sum(cut.hours.values()) * 30
     assert cut.people == sum(cut.hours.values()) / 1800
-    assert insights.cut(report, city, desks, 50, 1800).money * 2 == cut.money
+    assert insights.cut(figures, city, desks, 50, 1800).money * 2 == cut.money
 
 
 @pytest.mark.parametrize(
@@ -260,14 +260,14 @@ def test_the_source_at_its_full_size(town: Town) -> None:
         number = scene.report().case.number
     sourcecity.fill(town.engine, number)
     with town.looking() as scene:
-        report = value_of(scene.s, scale=1)
-        contacts = report.of("line", "", "contacts")
+        figures = value_of(scene.s, scale=1)
+        contacts = figures.of("line", "", "contacts")
         assert (contacts.value, contacts.value - contacts.before) == (100_000, 6_000)
-        taxes = report.of("topic", "taxes", "contacts")
+        taxes = figures.of("topic", "taxes", "contacts")
         assert taxes.value - taxes.before == 5_000
-        assert said(report, "cost_per_contact") == (2.0, None)
-        assert report.of("line", "", "follow_up").value == 0.105
-        assert wrong(scene.s, report) == []
+        assert said(figures, "cost_per_contact") == (2.0, None)
+        assert figures.of("line", "", "follow_up").value == 0.105
+        assert wrong(scene.s, figures) == []
 
 
 def test_an_older_database_is_counted_as_it_is_migrated(asked: Town) -> None:
