@@ -45,8 +45,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1350, "height": 940}},
 }
 KINDS = {"document": "html", "stylesheet": "css", "script": "js"}
-INDEXED = ("/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day")
-INDEXED = ("/", "/report", "/cases", "/trash-day", "/performance", "/value", "/data")
+INDEXED = (
+    "/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day", "/performance", "/value",
+    "/data",
+)  # fmt: skip
 STAFF = ("/dispatch", "/admin", "/desk")
 
 

@@ -80,7 +80,7 @@ def listed() -> Response:
             rows, total = answers.headings(s, filters.lang(), department=known, retired=retired, limit=MOST)
         questions, asked = unanswered.open_ones(s, known)
         return render(
-            "desk/answers.html", rows=rows, total=total, departments=departments, department=known,
+            "editor/answers.html", rows=rows, total=total, departments=departments, department=known,
             retired=retired, questions=questions, asked=asked, votes=answers.votes(s),
             today=filters.local(access.now()).date(), words=words,
         )  # fmt: skip
@@ -163,7 +163,7 @@ def history(slug: str) -> Response:
         versions = answers.history(s, answer)
         votes = answers.votes(s)
         return render(
-            "desk/history.html", answer=answer, told=list(reversed(_told(versions))),
+            "editor/history.html", answer=answer, told=list(reversed(_told(versions))),
             names=_names(s, versions),
             votes={version.number: votes.get((answer.id, version.number)) for version in versions},
         )  # fmt: skip
@@ -187,7 +187,7 @@ def _form(
             theirs = _changes(answers.texts(s, newest, typed.seen), answers.texts(s, newest))
             typed = replace(typed, seen=newest.version)
         response = render(
-            "desk/answer.html", answer=newest, typed=typed, theirs=theirs,
+            "editor/answer.html", answer=newest, typed=typed, theirs=theirs,
             departments=_departments(s), topics=_topics(s), services=_services(s), languages=_languages(),
             error=errors.words(refused) if refused else "", fault_id=_field(refused, typed),
             preview={

@@ -196,6 +196,23 @@ def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults
         looked_at(phone, f"redaction-phone-{lang}", keep)
 
 
+def test_what_call_takers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    for size, options in (("desk", DESK), ("phone", PHONE)):
+        for lang in LANGUAGES:
+            page = watched(open_context(**options).new_page(), faults)
+            log_in(page, site, "desk@demo.test", prefix(lang) + "/desk")
+            looked_at(page, f"calls-{size}-{lang}", keep)
+            page.locator("#sought").press_sequentially("tree")
+            page.wait_for_selector('#found [role="option"]')
+            looked_at(page, f"calls-list-{size}-{lang}", keep)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#say blockquote")
+            looked_at(page, f"calls-problem-{size}-{lang}", keep)
+            page.keyboard.press("Control+Enter")
+            page.wait_for_selector("#errors")
+            looked_at(page, f"calls-wrong-{size}-{lang}", keep)
+
+
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
     with db.transaction(site.engine) as s:
         crew, now = people.by_email(s, "crew1@demo.test"), datetime.now(UTC)
@@ -351,6 +368,7 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
     ("who", "paths"),
     [
         ("dispatcher", ["/dispatch", "/dispatch?words=nothing-like-it", "/me"]),
+        ("desk", ["/desk", "/desk?saved=answered"]),
         (
             "admin",
             [

@@ -296,3 +296,15 @@ def test_the_cost_of_the_desk_is_known(app: Flask, desk: FlaskClient, town: Town
     with counted(app) as parts:
         desk.get("/desk/parts", query_string=asked)
     assert len(parts) <= MOST_QUERIES_OF_PARTS
+
+
+def test_every_kind_of_problem_has_its_script_and_questions(app: Flask, desk: FlaskClient) -> None:
+    for service in app.extensions["cityline"].city.services:
+        asked = {"service": service.code, "ends": "case", "lang": "es"}
+        page = html_of(desk.get("/desk/parts", query_string=asked))
+        assert page.count('class="say"') == 1, service.code
+        for question in service.questions:
+            assert question["words"]["es"] in page
+            assert page.count(f'name="answer-{service.code}-{question["code"]}"') == max(
+                1, len(question["values"])
+            )
