@@ -93,6 +93,17 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
     return found, s.scalar(many) or 0
 
 
+def forget(s: Session, key: str) -> None:
+    """Takes the number off the contact with this key, as its report is erased; without others it goes."""
+    contact = s.scalars(select(Contact).where(Contact.key == key)).first()
+    if contact is None or contact.caller_id is None:
+        return
+    caller_id, contact.caller_id = contact.caller_id, None
+    s.flush()
+    if s.scalar(select(Contact.id).where(Contact.caller_id == caller_id).limit(1)) is None:
+        s.execute(delete(Caller).where(Caller.id == caller_id))
+
+
 def sweep(s: Session, now: datetime) -> int:
     """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them."""
     silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import (
     assets,
+    callers,
     cases,
     erasures,
     events,
@@ -298,6 +299,7 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     for link in s.scalars(select(SecretLink).where(SecretLink.report_id == report.id)):
         link.revoked_at = at
     _forget_subscriptions(s, report)
+    callers.forget(s, report.key)
     seqs = _forget_details(s, report)
     search.forget(s, report.case_id)
     events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})

@@ -9,12 +9,13 @@ import pytest
 from factories import LAMP, Town
 from sqlalchemy import func, select
 
-from city import callers, calls, cases, contacts, events
+from city import callers, calls, cases, contacts, events, reports
 from city.calls import Call
 from city.contacts import Conversation
 from city.lifecycle import Refused
 from city.reports import Telling
 from city.schema import Caller, Case, Contact, Report, Subscription, Topic
+from city.stores import FolderStore
 
 SECRET = "s" * 32
 PHONE = "+15550100142"
@@ -179,3 +180,20 @@ def test_the_words_of_how_to_answer_stand_in_the_log(town: Town) -> None:
         ((line, _words),) = events.of(scene.s, events.of_contact(contact.id))
         assert line.facts["reply_by"] == contact.reply_by == "sms"
         assert contacts.REPLIES_BY[0] == "none"
+
+
+def test_what_is_erased_takes_the_number_along(town: Town) -> None:
+    first, second = ended(town), ended(town)
+    for left, call in ((2, None), (1, first), (0, second)):
+        for each in (first, second):
+            end(town, each)
+        with town.at_work() as scene:
+            if call:
+                report = scene.s.scalars(select(Report).where(Report.key == call.said.key)).one()
+                store = FolderStore(town.settings.var / "photos")
+                reports.erase(
+                    scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now
+                )
+        with town.looking() as scene:
+            joined = [row for row in scene.s.scalars(select(Contact)) if row.caller_id]
+            assert (len(joined), len(scene.s.scalars(select(Caller)).all())) == (left, min(left, 1))
