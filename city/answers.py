@@ -21,7 +21,7 @@ from city.lifecycle import Refused, may
 from city.schema import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
 
 PUBLISHED, RETIRED = "published", "retired"
-RESERVED = ("edit",)  # below /answers: the editor's own address
+RESERVED = ("edit", "new")  # addresses of the editor's own
 MOST = {"title": 200, "body": 20_000, "script": 2_000}  # letters
 # A tag of HTML, or a link that is a program. Pages would show neither; who writes one means something else.
 _MARKUP = re.compile(

@@ -1,6 +1,6 @@
 """Who calls the line, known by their number alone, and what they called about before. Staff's alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -91,6 +91,13 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
         return found, len(found)
     many = select(func.count()).select_from(Contact).where(Contact.caller_id == caller.id)
     return found, s.scalar(many) or 0
+
+
+def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """By the key of a report, how its caller wants to hear of it, "call" or "sms", and at which number."""
+    asked = select(Contact.key, Contact.reply_by, Caller.phone).join(Caller, Caller.id == Contact.caller_id)
+    rows = s.execute(asked.where(Contact.key.in_(list(keys)), Contact.reply_by.in_(("call", "sms"))))
+    return {key: (how, phone) for key, how, phone in rows}
 
 
 def forget(s: Session, key: str) -> None:

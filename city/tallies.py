@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, select
@@ -155,14 +154,6 @@ def _rows(sums: Counter[Key]) -> list[dict[str, Any]]:
 
 
 def _zone(s: Session) -> ZoneInfo | None:
-    """The city's time zone; None before a city file was applied. A process remembers it of each database."""
-    pool = s.connection().engine.pool
-    if pool not in _zones:
-        name = s.scalar(select(Department.time_zone).order_by(Department.code).limit(1))
-        if name is None:
-            return None
-        _zones[pool] = ZoneInfo(name)
-    return _zones[pool]
-
-
-_zones: WeakKeyDictionary[Any, ZoneInfo] = WeakKeyDictionary()
+    """The city's time zone, asked anew since a city file may change it; None before one was applied."""
+    name = s.scalar(select(Department.time_zone).order_by(Department.code).limit(1))
+    return ZoneInfo(name) if name else None

@@ -20,7 +20,9 @@ from city.lifecycle import may
 from city.schema import Answer, Unanswered
 
 MOST_LETTERS: Final = 120  # of the column
-MOST_KEPT: Final = 5_000  # a program that asks nonsense all night pushes out what was asked longest ago
+MOST_KEPT: Final = (
+    5_000  # a program that asks nonsense all night pushes out what was asked once, not what many asked
+)
 MOST_LISTED: Final = 200
 
 _EMAIL: Final = re.compile(r"\S+@\S+")
@@ -112,5 +114,6 @@ def spoken(typed: str) -> str:
 def _make_room(s: Session) -> None:
     over = (s.scalar(select(func.count()).select_from(Unanswered)) or 0) - MOST_KEPT
     if over > 0:
-        oldest = select(Unanswered.id).order_by(Unanswered.last_at, Unanswered.id).limit(over)
+        open_, often = Unanswered.settled_at.is_(None), Unanswered.asked > 1
+        oldest = select(Unanswered.id).order_by(open_, often, Unanswered.last_at, Unanswered.id).limit(over)
         s.execute(delete(Unanswered).where(Unanswered.id.in_(oldest)))

@@ -14,7 +14,6 @@ from city.places import MOST_LETTERS, SURE_METRES
 
 MAX_NUMBER = 40
 MOST_OF_A_LINE = 200  # letters
-MOST_IDLE = 86_400.0  # seconds: a desk that was open since yesterday
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 
 
@@ -95,8 +94,8 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
 class CallForm:
     """What a call-taker filled in. `report` is what it becomes if it ends as a case; its words are the note.
 
-    `sought` stands in the box. `began` is when we drew the form, and `idle` for how many seconds nobody had
-    called yet. `answer` is the slug of what was read out.
+    `sought` stands in the box. `began` is when we drew the form, and `seconds` how long the call took by the
+    page's own count, None where nobody counted. `answer` is the slug of what was read out.
     """
 
     report: ReportForm
@@ -111,7 +110,7 @@ class CallForm:
     reply_by: str = ""
     email: str = ""
     began: datetime | None = None
-    idle: float = 0.0
+    seconds: float | None = None
 
 
 def call(values: MultiDict[str, str], city: CityFile) -> CallForm:
@@ -131,10 +130,10 @@ def call(values: MultiDict[str, str], city: CityFile) -> CallForm:
     )
     lines = ("phone", "channel", "lang", "ends", "topic", "to", "answer", "reply_by", "email")
     said = {name: text(values, name)[:MOST_OF_A_LINE] for name in lines}
-    idle = _number(values.get("idle")) or 0.0
+    seconds = _number(values.get("seconds"))
     return CallForm(
         told, sought=text(values, "sought")[:MOST_OF_A_LINE], began=_moment(values.get("began", "")),
-        idle=min(max(0.0, idle), MOST_IDLE), **said,
+        seconds=None if seconds is None else max(0.0, seconds), **said,
     )  # fmt: skip
 
 

@@ -109,12 +109,30 @@ def change(cell: Cell) -> str:
     """Against a year before, in words; "" where nothing is known of then."""
     if not cell.before or cell.value is None:
         return ""
+    if meaning(cell.what).unit == "share":
+        return _change_of_share(round(100 * (cell.value - cell.before)))
     percent = round(100 * (cell.value - cell.before) / cell.before)
     if percent > 0:
         return _("%(percent)d%% more than a year before.", percent=percent)
     if percent < 0:
         return _("%(percent)d%% less than a year before.", percent=-percent)
-    return _("As many as a year before.")
+    return _("About as much as a year before.")
+
+
+def _change_of_share(points: int) -> str:
+    if points > 0:
+        return ngettext(
+            "%(num)d percentage point more than a year before.",
+            "%(num)d percentage points more than a year before.",
+            points,
+        )
+    if points < 0:
+        return ngettext(
+            "%(num)d percentage point less than a year before.",
+            "%(num)d percentage points less than a year before.",
+            -points,
+        )
+    return _("About as much as a year before.")
 
 
 def table(code: str) -> str:
@@ -167,9 +185,9 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
         names = row_name(s, table, figures.rows(table))
         for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
-            value = f"<{insights.FEW}" if cell.few else _plain(cell.value)
+            value = f"<{insights.FEW}" if cell.few else plain(cell.value)
             out.writerow(
-                (cell.id, names[cell.row], says.name, value, _plain(cell.before), says.says, cell.proof)
+                (cell.id, names[cell.row], says.name, value, plain(cell.before), says.says, cell.proof)
             )
     answer = Response(file.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f"attachment; filename={name}-{figures.period.code}.csv"
@@ -190,8 +208,15 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
     return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
 
 
-def _plain(value: Value) -> str:
-    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"
+def plain(value: Value) -> str:
+    """A figure for a program: in full, without an exponent, six digits behind the point at most."""
+    return (
+        ""
+        if value is None
+        else str(value)
+        if isinstance(value, int)
+        else f"{value:.6f}".rstrip("0").rstrip(".")
+    )
 
 
 def _in_sentence(code: str) -> str:

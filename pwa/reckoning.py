@@ -17,11 +17,9 @@ from city.settings import read
 @click.option(
     "--period", "code", default="", metavar="CODE", help="2026, 2026-10, fy2026 or 12m; else this year."
 )
-@click.option(
-    "--csv", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write them here instead."
-)
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def reckon(code: str, file: Path | None) -> None:
-    """Prints the figures of a period as JSON, each with the query that asks the log for it."""
+    """Prints the figures of a period as JSON, each with the query that asks the log; or writes a CSV FILE."""
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
@@ -42,18 +40,13 @@ def reckon(code: str, file: Path | None) -> None:
         }
     if file is None:
         told = {name: [_told(cell) for cell in figures.cells.values()] for name, figures in both.items()}
-        click.echo(json.dumps({"insights": period.code, **_months(both), **told}, ensure_ascii=False))
+        click.echo(json.dumps({"insights": period.code, **told}, ensure_ascii=False))
         return
     try:
         _write(file, both)
     except OSError as fault:
         raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
     click.echo(f"{sum(len(figures.cells) for figures in both.values())} figures are in {file}.")
-
-
-def _months(both: dict[str, Figures]) -> dict[str, Any]:
-    months = both["value"].period
-    return {"first": months.first, "last": months.last}
 
 
 def _told(cell: Cell) -> dict[str, Any]:

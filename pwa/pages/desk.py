@@ -85,16 +85,19 @@ def found() -> Response:
         return render("desk/_found.html", **_found(s, typed, lang), by_button=False)
 
 
-@bp.get("/parts")
+@bp.post("/parts")
 def parts() -> Response:
-    """What follows from the form as it stands: the caller, the questions, the script, the near cases."""
-    return _parts(forms.call(request.args, access.here().city))
+    """What follows from the form as it stands: the caller, the questions, the script, the near cases.
+
+    It changes nothing, and is posted all the same: a caller's number and words stand in no address.
+    """
+    return _parts(forms.call(request.form, access.here().city))
 
 
-@bp.get("/script")
+@bp.post("/script")
 def script() -> Response:
     """What is said of one line of the list, for a call-taker who only wants to read it."""
-    form = forms.call(request.args, access.here().city)
+    form = forms.call(request.form, access.here().city)
     with access.reading() as s:
         return render("desk/_script.html", **_around(s, form, Known(), _lang(form.lang)))
 
@@ -211,9 +214,9 @@ def _taken(form: CallForm, what: str) -> CallForm:
         return replace(form, report=told, ends=CASE, topic=topic.code if topic else "")
     with access.reading() as s:
         known = answers.by_slug(s, name)
-        return replace(
-            form, answer=name, ends=form.ends or ANSWERED, topic=known.topic_code if known else form.topic
-        )
+    topic_code = known.topic_code if known else form.topic
+    told = replace(form.report, service=None, group="")
+    return replace(form, report=told, answer=name, ends=ANSWERED, topic=topic_code)
 
 
 def _lang(code: str) -> str:
@@ -276,7 +279,7 @@ def _together(*names: dict[str, str]) -> dict[str, str]:
 def _answer(s: Session, slug: str, lang: str) -> Found | None:
     """The answer that was chosen, as it is read aloud in this language."""
     known = answers.by_slug(s, slug) if slug else None
-    if known is None:
+    if known is None or known.state != answers.PUBLISHED:
         return None
     texts = answers.texts(s, known)
     spoken = lang if lang in texts else next(iter(texts))
@@ -383,9 +386,10 @@ def _topic(form: CallForm) -> str:
 
 
 def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
-    """The call as it is kept. Its length is counted by our clock; nobody is on the line for half a day."""
-    began = min(form.began or at, at) + timedelta(seconds=form.idle)
-    seconds = int(min(max((at - began).total_seconds(), 0), contacts.MAX_SECONDS))
+    """The call as it is kept. The page counts from the first key on, by no clock of ours, so never further
+    back than when we drew the form; without scripts from there."""
+    drawn = max((at - form.began).total_seconds(), 0) if form.began else 0
+    seconds = int(min(drawn if form.seconds is None else form.seconds, drawn, contacts.MAX_SECONDS))
     lang = _spoken(form, known)
     said = contacts.Conversation(
         key=form.report.key, channel=form.channel, began_at=at - timedelta(seconds=seconds), seconds=seconds,

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import (
+    callers,
     cases,
     changes,
     developing,
@@ -58,6 +59,7 @@ class Drawer:
     names: dict[str, str]  # of the actors in the story
     proof: dict[int, list[str]]  # photo ids by cycle
     public: dict[int, bool]  # by report id
+    wishes: dict[str, tuple[str, str]]  # by a report's key: "call" or "sms", and the number
     old_number: str  # in the system that it was imported from
     route: Route  # the department and crew it would go to
     seen: int  # the last line of its story, by which its forms say what was known when they were filled in
@@ -374,6 +376,7 @@ def _drawer(
         names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
+        wishes=_wishes(s, found),
         doing=doing if doing in FORMS and doing in (*moves, *acts) else "",
         said=said,
         fault=_fault(fault),
@@ -384,6 +387,15 @@ def _drawer(
         seen=seen,
         conflict=conflicts.conflict(s, found, [event for event, _words in story], seen, fault, doing),
     )
+
+
+def _wishes(s: Session, found: Case) -> dict[str, tuple[str, str]]:
+    """Who wants to be called or texted, for those who speak with callers."""
+    if not access.may_open("desk.desk"):
+        return {}
+    told = callers.wishes(s, [report.key for report in found.reports if report.channel != "web"])
+    region = access.here().city.region
+    return {key: (how, callers.spoken(phone, region)) for key, (how, phone) in told.items()}
 
 
 def _route(s: Session, found: Case, place: Point | None) -> Route:

@@ -1,7 +1,7 @@
 """Keeping answers true: what must be looked at, what nobody answers yet, and writing, with its history."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import SequenceMatcher
@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
 from city import answers, finding, unanswered
 from city.answers import Draft, Heading, Text, Version
@@ -205,10 +206,16 @@ def _typed() -> Typed:
         forms.text(form, "slug"), forms.text(form, "department"), forms.text(form, "topic"),
         forms.text(form, "review_on"), tuple(form.getlist("services")),
         {
-            lang: Text(*(forms.text(form, f"{part}-{lang}") for part in PARTS)) for lang in _languages()
+            lang: Text(*(forms.text(form, f"{part}-{lang}") for part in PARTS)) for lang in _written(form)
         },
         int(seen) if seen.isdecimal() and len(seen) < 9 else 0,
     )  # fmt: skip
+
+
+def _written(form: MultiDict[str, str]) -> Iterable[str]:
+    """The languages of the form: the city's, and those in which an answer was taken over from elsewhere."""
+    others = (name.removeprefix("title-") for name in form if name.startswith("title-"))
+    return dict.fromkeys((*_languages(), *others))
 
 
 def _now(s: Session, answer: Answer) -> Typed:

@@ -115,6 +115,17 @@ def test_a_program_that_asks_nonsense_pushes_out_the_oldest_and_no_more(
         assert set(scene.s.scalars(select(Unanswered.words))) == {f"nonsense number {n}" for n in (2, 3, 4)}
 
 
+def test_what_many_asked_outlasts_nonsense(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unanswered, "MOST_KEPT", 3)
+    for _person in range(2):
+        ask(town, "where is the zoo")
+    for n in range(1, 6):
+        ask(town, f"nonsense number {n}", days=n)
+    with town.looking() as scene:
+        kept = set(scene.s.scalars(select(Unanswered.words)))
+        assert kept == {"where is the zoo", "nonsense number 4", "nonsense number 5"}
+
+
 def test_what_helped_is_counted_by_version(town: Town, answer_id: int) -> None:
     with town.at_work() as scene:
         answer = scene.s.get_one(answers.Answer, answer_id)

@@ -21,6 +21,7 @@ from city.schema import Address, Caller, Contact, Report, Subscription
 
 PHONE = "(555) 010-0142"
 PLACE = "214 Tansy Street"
+Ask = Callable[..., TestResponse]
 FRAGMENT = {"HX-Request": "true"}
 MOST_QUERIES = 9
 MOST_QUERIES_OF_PARTS = 18
@@ -49,6 +50,12 @@ def send(desk: FlaskClient, token: Callable[[], str]) -> Callable[..., TestRespo
         return desk.post("/desk/calls", data=data, headers=FRAGMENT if fragment else {})
 
     return save
+
+
+@pytest.fixture
+def ask(desk: FlaskClient, token: Callable[[], str]) -> Callable[..., TestResponse]:
+    """Asks for what follows from a form: ask("/desk/parts", {…})."""
+    return lambda path, fields: desk.post(path, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
 
 
 LAMP_CALL = {
@@ -133,24 +140,39 @@ class TestSaving:
             assert scene.s.scalars(select(Subscription)).one().email == "ana@mail.test"
         assert contacts(town)[0].reply_by == "email"
 
-    def test_its_length_is_ours_to_count(
+    def test_its_length_is_what_the_page_counted_and_no_longer_than_the_page_is_old(
         self, app: Flask, send: Callable[..., TestResponse], town: Town, now: datetime
     ) -> None:
         told = {"ends": "answered", "topic": "taxes"}
-        for n, (began, idle, seconds) in enumerate(
+        drawn = now - timedelta(seconds=90)
+        for n, (began, counted_there, seconds) in enumerate(
             (
-                (now - timedelta(seconds=90), "30", 60),
-                (now - timedelta(seconds=90), "-5", 90),
-                (now + timedelta(hours=1), "0", 0),
-                (now - timedelta(days=30), "0", MAX_SECONDS),
-                (now - timedelta(seconds=90), "1e300", 0),
-                (now - timedelta(seconds=90), "nan", 90),
+                (drawn, "30.4", 30),
+                (drawn, "", 90),
+                (drawn, "1000", 90),
+                (drawn, "-5", 0),
+                (drawn, "1e300", 90),
+                (drawn, "nan", 90),
+                (now + timedelta(hours=1), "30", 0),
+                (now - timedelta(days=30), "", MAX_SECONDS),
+                (now - timedelta(days=3), "45", 45),
             )
         ):
-            assert send(key=f"{n:032x}", began=began.isoformat(), idle=idle, **told).status_code == 303
-            assert contacts(town)[-1].seconds == seconds, idle
-        send(key="c" * 32, began="yesterday", **told)
+            sent = send(key=f"{n:032x}", began=began.isoformat(), seconds=counted_there, **told)
+            assert sent.status_code == 303
+            assert contacts(town)[-1].seconds == seconds, counted_there
+        send(key="c" * 32, began="yesterday", seconds="30", **told)
         assert contacts(town)[-1].seconds == 0
+
+    def test_who_wants_to_be_called_is_named_to_those_who_speak_with_callers(
+        self, send: Callable[..., TestResponse], town: Town, log_in: Callable[[str], FlaskClient]
+    ) -> None:
+        send(**LAMP_CALL, reply_by="call")
+        with town.looking() as scene:
+            number = scene.s.scalars(select(Report)).one().case.number
+        for name, told in (("dispatcher", True), ("call-taker", True), ("manager", False)):
+            page = html_of(log_in(name).get(f"/dispatch/cases/{number}"))
+            assert (f"Wants to be called: {PHONE}" in page) == told, name
 
 
 class TestMending:
@@ -224,8 +246,26 @@ class TestWithoutJavaScript:
             assert send(do=nonsense).status_code == 200
 
 
+class TestWhatIsTaken:
+    def test_an_answer_that_was_retired_is_not_read_out(self, ask: Ask, town: Town) -> None:
+        asked = {"answer": "pay-tax", "ends": "answered"}
+        assert "It is due in January." in html_of(ask("/desk/script", asked))
+        with town.at_work() as scene:
+            known = answers.by_slug(scene.s, "pay-tax")
+            assert known is not None
+            answers.retire(scene.s, known, by=scene.actor("call-taker"), at=town.now)
+        assert "It is due in January." not in html_of(ask("/desk/script", asked))
+
+    def test_an_answer_takes_the_place_of_a_problem_without_scripts_too(
+        self, send: Callable[..., TestResponse]
+    ) -> None:
+        page = html_of(send(do="take answer pay-tax", **LAMP_CALL))
+        assert 'name="service" value=""' in page
+        assert re.search(r'name="ends" value="answered" checked', page)
+
+
 class TestParts:
-    def test_a_known_caller_is_spoken_to_in_their_language(self, desk: FlaskClient, town: Town) -> None:
+    def test_a_known_caller_is_spoken_to_in_their_language(self, ask: Ask, town: Town) -> None:
         with town.at_work() as scene:
             said = Conversation(
                 "k" * 32, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", lang="es"
@@ -234,39 +274,39 @@ class TestParts:
                 scene.s, Call(said, "+15550100142"), by=scene.actor("call-taker"), at=town.now, secret="s"
             )
         asked = {"phone": PHONE, "service": "light-out", "place": PLACE, "ends": "case"}
-        page = html_of(desk.get("/desk/parts", query_string=asked))
+        page = html_of(ask("/desk/parts", asked))
         assert "Known caller, 1 earlier call" in page
         assert "Gracias. Ya tengo el lugar" in page
-        page = html_of(desk.get("/desk/parts", query_string={**asked, "lang": "en"}))
+        page = html_of(ask("/desk/parts", {**asked, "lang": "en"}))
         assert "Thank you. I have the place" in page
 
-    def test_what_is_near_and_what_was_here_before_is_shown(self, desk: FlaskClient, town: Town) -> None:
+    def test_what_is_near_and_what_was_here_before_is_shown(self, ask: Ask, town: Town) -> None:
         with town.at_work() as scene:
             number = scene.report().case.number
-        page = html_of(desk.get("/desk/parts", query_string={"service": "light-out", "place": PLACE}))
+        page = html_of(ask("/desk/parts", {"service": "light-out", "place": PLACE}))
         assert page.count(f'name="join" value="{number}"') == 1
         assert "At this address before" in page
 
-    def test_of_several_places_one_is_chosen(self, desk: FlaskClient) -> None:
-        page = html_of(desk.get("/desk/parts", query_string={"place": "Nowhere Street 5"}))
+    def test_of_several_places_one_is_chosen(self, ask: Ask) -> None:
+        page = html_of(ask("/desk/parts", {"place": "Nowhere Street 5"}))
         assert "We do not know that place" in page
 
-    def test_danger_is_asked_about_first(self, desk: FlaskClient) -> None:
-        page = html_of(desk.get("/desk/parts", query_string={"service": "wire-down", "ends": "case"}))
+    def test_danger_is_asked_about_first(self, ask: Ask) -> None:
+        page = html_of(ask("/desk/parts", {"service": "wire-down", "ends": "case"}))
         assert "Ask first" in page
 
-    def test_a_line_can_be_read_without_being_taken(self, desk: FlaskClient) -> None:
-        page = html_of(
-            desk.get("/desk/script", query_string={"answer": "pay-tax", "ends": "answered", "lang": "es"})
-        )
+    def test_a_line_can_be_read_without_being_taken(self, ask: Ask) -> None:
+        page = html_of(ask("/desk/script", {"answer": "pay-tax", "ends": "answered", "lang": "es"}))
         assert "Se paga en enero." in page
         assert 'id="about"' not in page
 
     @pytest.mark.parametrize("typed", ["", "zzzzqqq", "<script>", "%", "'", "\u202e", "x" * 3000])
-    def test_nonsense_finds_nothing_and_breaks_nothing(self, desk: FlaskClient, typed: str) -> None:
+    def test_nonsense_finds_nothing_and_breaks_nothing(self, desk: FlaskClient, ask: Ask, typed: str) -> None:
         for path in ("/desk/found", "/desk/parts", "/desk/script"):
-            asked = dict.fromkeys(("q", "phone", "place", "service", "answer", "lang", "ends", "idle"), typed)
-            answer = desk.get(path, query_string=asked)
+            asked = dict.fromkeys(
+                ("q", "phone", "place", "service", "answer", "lang", "ends", "seconds"), typed
+            )
+            answer = desk.get(path, query_string=asked) if path.endswith("found") else ask(path, asked)
             assert answer.status_code == 200
             assert "<script>" not in html_of(answer)
 
@@ -278,7 +318,9 @@ class TestParts:
         assert "Pagar el impuesto" in page
 
 
-def test_the_cost_of_the_desk_is_known(app: Flask, desk: FlaskClient, town: Town) -> None:
+def test_the_cost_of_the_desk_is_known(
+    app: Flask, desk: FlaskClient, town: Town, token: Callable[[], str]
+) -> None:
     with town.at_work() as scene:
         for n in range(12):
             said = Conversation(
@@ -292,16 +334,17 @@ def test_the_cost_of_the_desk_is_known(app: Flask, desk: FlaskClient, town: Town
         desk.get("/desk")
     assert len(page) <= MOST_QUERIES
     asked = {"phone": PHONE, "service": "light-out", "place": PLACE, "ends": "case"}
-    desk.get("/desk/parts", query_string=asked)
+    asked["csrf_token"] = token()
+    desk.post("/desk/parts", data=asked)
     with counted(app) as parts:
-        desk.get("/desk/parts", query_string=asked)
+        desk.post("/desk/parts", data=asked)
     assert len(parts) <= MOST_QUERIES_OF_PARTS
 
 
-def test_every_kind_of_problem_has_its_script_and_questions(app: Flask, desk: FlaskClient) -> None:
+def test_every_kind_of_problem_has_its_script_and_questions(app: Flask, ask: Ask) -> None:
     for service in app.extensions["cityline"].city.services:
         asked = {"service": service.code, "ends": "case", "lang": "es"}
-        page = html_of(desk.get("/desk/parts", query_string=asked))
+        page = html_of(ask("/desk/parts", asked))
         assert page.count('class="say"') == 1, service.code
         for question in service.questions:
             assert question["words"]["es"] in page

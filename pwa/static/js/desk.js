@@ -12,8 +12,8 @@ const SECOND_MS = 1000;
 
 /** When the first key of this call was pressed, by the page's own clock; 0 before. */
 let began = 0;
-/** When the form came. */
-let shown = performance.now();
+/** How many seconds of it were counted before: in a draft, or until what was sent came back to be mended. */
+let before = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
@@ -32,9 +32,8 @@ const renew = () => htmx.trigger(document.body, "parts");
 
 /** A form that has just come: the next call's, or the same with what must be mended. */
 function begin() {
-  shown = performance.now();
   began = 0;
-  field("idle").dataset["before"] = field("idle").value;
+  before = Number(field("seconds").value) || 0;
   suggestions(form(), form().dataset["several"] ?? "", renew);
   if (form().querySelector("#errors")) called();
   else void takeUpDraft();
@@ -44,25 +43,30 @@ function begin() {
 /** What was typed before the page was closed, or the server went away, stands there again. */
 async function takeUpDraft() {
   if (!(await takeUp(form()))) return;
-  field("idle").dataset["before"] = field("idle").value;
+  before = Number(field("seconds").value) || 0; // not the time that the page was closed
   tell("back");
   renew();
 }
 
 /** Somebody is on the line: from the first key on the call is timed. */
 function called() {
-  if (began) return;
-  began = performance.now();
-  const before = Number(field("idle").dataset["before"] || 0);
-  if (!before) field("idle").value = ((began - shown) / SECOND_MS).toFixed(1);
+  began ||= performance.now();
+  count();
+}
+
+/** How long the call takes so far, in seconds; the form tells it. */
+function count() {
+  const seconds = before + (began ? (performance.now() - began) / SECOND_MS : 0);
+  if (began || before) field("seconds").value = seconds.toFixed(1);
+  return Math.floor(seconds);
 }
 
 function showTimer() {
   const line = document.getElementById("oncall");
   const clock = document.getElementById("timer");
   if (!line || !clock) return;
-  line.hidden = !began;
-  const seconds = Math.floor((performance.now() - began) / SECOND_MS);
+  const seconds = count();
+  line.hidden = !began && !before;
   clock.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
@@ -129,11 +133,9 @@ function choose(line) {
 
 /** Shows a line's script and takes nothing. @param {HTMLElement} line */
 function read(line) {
-  const query = new URLSearchParams(/** @type {any} */ (new FormData(form())));
-  query.set("service", line.dataset["service"] ?? "");
-  query.set("answer", line.dataset["answer"] ?? "");
-  query.set("ends", line.dataset["service"] ? "case" : "answered");
-  htmx.ajax("GET", `${form().dataset["script"]}?${query}`, { target: "#say", swap: "outerHTML" });
+  const { service = "", answer = "" } = line.dataset;
+  const values = { ...Object.fromEntries(new FormData(form())), service, answer, ends: service ? "case" : "answered" };
+  htmx.ajax("POST", form().dataset["script"], { target: "#say", swap: "outerHTML", values });
 }
 
 /** @param {string} how */
