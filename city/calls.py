@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, contacts, reports
+from city import callers, contacts, events, reports
 from city.contacts import CASE, Conversation
 from city.events import Actor
 from city.lifecycle import Refused, may
@@ -32,12 +32,16 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
     """Keeps the call. The same key twice gives what it gave the first time.
 
     Raises Refused: what contacts.log(), reports.take() and reports.subscribe() raise, and `phone_missing`
-    where the caller wants to be called or texted and nobody knows the number.
+    where the caller wants to be called or texted and nobody knows the number; `kept_already` where the key
+    belongs to a call that was told otherwise.
     """
     may("contact", by.roles)
     said = call.said
     if found := s.scalars(select(Contact).where(Contact.key == said.key)).first():
-        return found, s.scalars(select(Report).where(Report.key == said.key)).first()
+        report = s.scalars(select(Report).where(Report.key == said.key)).first()
+        if not _is_same(s, found, report, call, by):
+            raise Refused("kept_already", outcome=found.outcome)
+        return found, report
     if said.reply_by in ("call", "sms") and not call.phone:
         raise Refused("phone_missing")
     if said.reply_by == "email" and not call.email:
@@ -48,7 +52,24 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
         said = replace(said, case=report.case.number)
     if call.phone:
         said = replace(said, caller_id=_caller(s, call, at))
-    return contacts.log(s, said, by=by, at=at), report
+    contact = contacts.log(s, said, by=by, at=at)
+    if (
+        contact.outcome != said.outcome
+    ):  # its twin, told otherwise, came in the same moment: nothing of this one stays
+        raise Refused("kept_already", outcome=contact.outcome)
+    return contact, report
+
+
+def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: Actor) -> bool:
+    """Whether what is sent again is what was kept: a lost answer, and not another call or a corrected one."""
+    said = call.said
+    told = (kept.person_id, kept.outcome, kept.topic_code, kept.transferred_to, kept.reply_by)
+    if told != (by.person_id, said.outcome, said.topic, said.to, said.reply_by):
+        return False
+    if report is not None and call.telling is not None:
+        return (report.service_code, report.words) == (call.telling.service_code, call.telling.words.strip())
+    ((_line, words),) = events.of(s, events.of_contact(kept.id))
+    return bool(words.get("words", "") == said.words.strip())
 
 
 def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> Report:

@@ -281,7 +281,8 @@ class _Cases:
         for year, n in sorted(years.items()):
             if n:
                 begin, end = (
-                    periods.midnight(f"{each}-01", self.city.time_zone) for each in (year, int(year) + 1)
+                    periods.midnight(f"{each}-01", self.city.time_zone)
+                    for each in (year, f"{int(year) + 1:04d}")
                 )
                 yield Cell("left", year, "open", n, None, proofs.left((begin, end)))
 

@@ -17,7 +17,7 @@ from city.cityfile import CityFile
 from city.events import Actor
 from city.insights import Figures
 from city.periods import Period
-from city.schema import Event
+from city.schema import Clock, Event
 
 KIND: Final = "publish"
 LOOKED_BACK: Final = 24  # months whose figures are compared with what was published
@@ -48,6 +48,11 @@ def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> 
         due = list(_due(s, city, now))
     if due:
         with db.transaction(engine) as s:
+            s.execute(
+                select(Clock.n).with_for_update()
+            )  # two workers at once: the second sees what the first wrote
+            known = _newest(s, [month for month, _ in due])
+            due = [(month, facts) for month, facts in due if facts["version"] == _next(known.get(month))]
             for month, facts in due:
                 events.record(s, events.of_figure(month), KIND, by=by, at=now, facts=facts)
     return [month for month, _ in due]
@@ -91,9 +96,13 @@ def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[
         values, line = of_month(s, city, month), known.get(month)
         was: Values = line.facts["values"] if line else {}
         if values != was if line else known or any(values.values()):
-            number, changed = (line.n + 1, _changed(was, values)) if line else (1, [])
-            facts = {"version": number, "values": values, "changed": changed}
+            changed = _changed(was, values) if line else []
+            facts = {"version": _next(line), "values": values, "changed": changed}
             yield month, facts if line else facts | {"silent": silent(s, now)}
+
+
+def _next(line: Event | None) -> int:
+    return line.n + 1 if line else 1
 
 
 def _values(figures: Figures) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto
 from city.lifecycle import Refused
-from pwa.filters import metres, outcome, state
+from pwa.filters import call_outcome, metres, outcome, state
 
 log = logging.getLogger("cityline")
 
@@ -107,6 +107,10 @@ def words(refused: Refused | BadPhoto) -> str:
             "We are not sure where that is. Say that it is here, or type a house number or a corner."
         ),
         "bad_phone": _("That is no phone number. Leave it empty where nobody knows it."),
+        "kept_already": _(
+            "The first time it was kept already: %(outcome)s. Save again to keep this as a call of its own.",
+            outcome=call_outcome(facts.get("outcome")),
+        ),
         "phone_missing": _("Type the caller's number, or choose another way to hear of it."),
         "unknown_office": _("Choose one of the answers on the page."),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),

@@ -22,6 +22,8 @@ from pwa import access
 
 NBSP = "\u00a0"
 _Words = TypeVar("_Words")
+# A spreadsheet takes what begins so for a formula and calculates it.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def init(app: Flask) -> None:
@@ -31,6 +33,7 @@ def init(app: Flask) -> None:
         first_promised=first_promised, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
+        call_outcome=call_outcome,
         channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, figure=figure,
@@ -362,6 +365,22 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def call_outcome(code: str | None) -> str:
+    """How a call ended, in a word."""
+    words = {
+        "answered": _("Answered"),
+        "case": _("Case"),
+        "transferred": _("Transferred"),
+        "dropped": _("Dropped"),
+    }
+    return words.get(code or "", code or "")
+
+
+def in_a_table(told: str) -> str:
+    """Words for a file of CSV, which no spreadsheet calculates."""
+    return f"'{told}" if told.startswith(FORMULA) else told
 
 
 def asset(found: Any) -> str:

@@ -5,7 +5,7 @@ Counted in this process (Flask-Limiter); guesses at a code are counted in the da
 
 from typing import Final
 
-from flask import Flask, request
+from flask import Flask, request, session
 from flask_limiter import Limiter
 
 from sync import tries
@@ -26,6 +26,8 @@ LIMITS: Final = {
     "answers.vote": "60/hour",
     "answers.none_helps": "60/hour",
 }
+# What call-takers ask of the same pages, many of them behind one address, is not counted.
+AT_DESKS: Final = ("place.suggest", "answers.listed")
 FORMS_A_REPORT = 4  # its place found, sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice
 
@@ -38,7 +40,13 @@ def init(app: Flask, reports_an_hour: int) -> None:
         limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
         limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
     for page, often in limits.items():
-        app.view_functions[page] = limiter.limit(often)(app.view_functions[page])  # type: ignore[assignment]
+        free = _is_logged_in if page in AT_DESKS else None
+        limit = limiter.limit(often, exempt_when=free)
+        app.view_functions[page] = limit(app.view_functions[page])  # type: ignore[assignment]
+
+
+def _is_logged_in() -> bool:
+    return "login" in session
 
 
 def _network() -> str:

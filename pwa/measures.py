@@ -187,7 +187,15 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
             says = meaning(cell.what)
             value = f"<{insights.FEW}" if cell.few else plain(cell.value)
             out.writerow(
-                (cell.id, names[cell.row], says.name, value, plain(cell.before), says.says, cell.proof)
+                (
+                    cell.id,
+                    filters.in_a_table(names[cell.row]),
+                    says.name,
+                    value,
+                    plain(cell.before),
+                    says.says,
+                    cell.proof,
+                )
             )
     answer = Response(file.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f"attachment; filename={name}-{figures.period.code}.csv"

@@ -126,15 +126,6 @@ def topic(code: str) -> str:
 
 
 @bp.app_template_filter()
-def call_ended(outcome: str) -> str:
-    """How a call ended, in a word."""
-    words = {
-        ANSWERED: _("Answered"), CASE: _("Case"), TRANSFERRED: _("Transferred"), DROPPED: _("Dropped"),
-    }  # fmt: skip
-    return words.get(outcome, outcome)
-
-
-@bp.app_template_filter()
 def endonym(code: str) -> str:
     """A language's name in that language."""
     return (Locale.parse(code).get_language_name(code) or code).capitalize()
@@ -152,6 +143,8 @@ def _kept(form: CallForm) -> Response:
             _contact, report = calls.end(s, call, by=g.actor, at=at, secret=here.settings.secret_key)
             number = report.case.number if report else ""
     except Refused as refused:
+        if refused.code == "kept_already":  # what was corrected after its answer was lost is another call
+            form = replace(form, report=replace(form.report, key=uuid.uuid4().hex))
         return _page(form, [_fault(form, refused)])
     saved = number or form.ends
     if is_fragment():
@@ -291,10 +284,10 @@ def _answer(s: Session, slug: str, lang: str) -> Found | None:
 
 
 def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Candidate]]:
-    """Open cases that this may be, the likeliest first."""
+    """Open cases that this may be and can join, the likeliest first."""
     if service is None or spot.place is None:
         return []
-    maybe = duplicates.near(s, service.code, spot.place, at=access.now(), strangers=False, limit=NEAR)
+    maybe = duplicates.near(s, service.code, spot.place, at=access.now(), limit=NEAR)
     shown = {row.id: row for row in rows.of_ids(s, [each.case_id for each in maybe])}
     return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
 

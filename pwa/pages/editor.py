@@ -262,7 +262,7 @@ def _pieces(was: str, now: str) -> list[tuple[str, str]]:
     """Word by word: what stayed, what is new, what is gone."""
     old, new = _words_of(was), _words_of(now)
     found: list[tuple[str, str]] = []
-    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
         if tag == "equal":
             found.append(("same", "".join(old[a:b])))
             continue

@@ -25,8 +25,6 @@ COLUMNS = (
     "number", "service", "service_name", "state", "standing", "urgent", "address", "lat", "lon", "asset",
     "crew", "opened_at", "due_at", "closed_at", "outcome", "reports", "priority", "tags",
 )  # fmt: skip
-# A spreadsheet takes what begins so for a formula and calculates it.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @bp.get("/cases.csv")
@@ -95,17 +93,13 @@ def _unnamed(view: View, fault: Refused) -> Response:
 
 
 def _row(row: Row) -> list[Any]:
+    word = filters.in_a_table
     return [
-        row.number, row.service_code, _word(filters.said(row.service)), row.state, row.standing,
-        int(row.urgent), _word(row.address), row.lat, row.lon, _word(row.asset or ""),
-        _word(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
-        row.outcome or "", row.reports, int(row.raised), _word("; ".join(row.tags)),
+        row.number, row.service_code, word(filters.said(row.service)), row.state, row.standing,
+        int(row.urgent), word(row.address), row.lat, row.lon, word(row.asset or ""),
+        word(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
+        row.outcome or "", row.reports, int(row.raised), word("; ".join(row.tags)),
     ]  # fmt: skip
-
-
-def _word(told: str) -> str:
-    """Words that no spreadsheet calculates."""
-    return f"'{told}" if told.startswith(FORMULA) else told
 
 
 def _moment(at: datetime | None) -> str:

@@ -184,9 +184,9 @@ def test_the_words_of_how_to_answer_stand_in_the_log(town: Town) -> None:
 
 def test_what_is_erased_takes_the_number_along(town: Town) -> None:
     first, second = ended(town), ended(town)
+    for each in (first, second):
+        end(town, each)
     for left, call in ((2, None), (1, first), (0, second)):
-        for each in (first, second):
-            end(town, each)
         with town.at_work() as scene:
             if call:
                 report = scene.s.scalars(select(Report).where(Report.key == call.said.key)).one()
@@ -197,3 +197,21 @@ def test_what_is_erased_takes_the_number_along(town: Town) -> None:
         with town.looking() as scene:
             joined = [row for row in scene.s.scalars(select(Contact)) if row.caller_id]
             assert (len(joined), len(scene.s.scalars(select(Caller)).all())) == (left, min(left, 1))
+
+
+def test_the_same_key_with_other_words_is_another_call_and_is_said_to_be(town: Town) -> None:
+    call = ended(town)
+    end(town, call)
+    other = replace(call.said, outcome="answered")
+    changed = (
+        replace(call, said=other, telling=None),
+        replace(call, telling=replace(call.telling, words="Live wire")),
+        replace(call, said=replace(call.said, reply_by="sms")),
+    )
+    for each in changed:
+        with pytest.raises(Refused, match="kept_already"):
+            end(town, each)
+    with pytest.raises(Refused, match="kept_already"):
+        end(town, call, by="dispatcher")
+    with town.looking() as scene:
+        assert len(scene.s.scalars(select(Contact)).all()) == 1

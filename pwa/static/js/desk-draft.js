@@ -42,8 +42,9 @@ export function forget(person) {
 }
 
 /**
- * Fills an empty form in with the newest draft that no other tab has open; true where there was one.
+ * Fills an empty form in with the newest draft that no other tab has open; its fields, null where there was none.
  * @param {HTMLFormElement} form
+ * @returns {Promise<Fields | null>}
  */
 export async function takeUp(form) {
   const open = await heldElsewhere();
@@ -54,7 +55,7 @@ export async function takeUp(form) {
     .sort((one, other) => other.at - one.at)[0];
   if (kept) putBack(form, kept.fields);
   hold(nameOf(form));
-  return Boolean(kept);
+  return kept?.fields ?? null;
 }
 
 /** @param {string} person */
@@ -63,7 +64,7 @@ function named(person) {
 }
 
 /** @param {HTMLFormElement} form @param {Fields} fields */
-function putBack(form, fields) {
+export function putBack(form, fields) {
   for (const [name, value] of fields) {
     for (const each of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
       if (each instanceof HTMLInputElement && ["radio", "checkbox"].includes(each.type)) each.checked = each.value === value;

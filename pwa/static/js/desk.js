@@ -3,7 +3,7 @@
  * The form works without this file; htmx sends it and renews what follows from its fields.
  */
 
-import { keep, letGo, takeUp } from "./desk-draft.js";
+import { keep, letGo, putBack, takeUp } from "./desk-draft.js";
 import { suggestions } from "./suggest.js";
 
 const htmx = /** @type {any} */ (window).htmx;
@@ -14,6 +14,11 @@ const SECOND_MS = 1000;
 let began = 0;
 /** How many seconds of it were counted before: in a draft, or until what was sent came back to be mended. */
 let before = 0;
+/**
+ * A draft whose questions are not drawn yet: they are asked for, and filled in as they come.
+ * @type {[string, string][] | null}
+ */
+let returning = null;
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
@@ -42,7 +47,8 @@ function begin() {
 
 /** What was typed before the page was closed, or the server went away, stands there again. */
 async function takeUpDraft() {
-  if (!(await takeUp(form()))) return;
+  returning = await takeUp(form());
+  if (!returning) return;
   before = Number(field("seconds").value) || 0; // not the time that the page was closed
   tell("back");
   renew();
@@ -251,6 +257,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // The caller's language, until somebody chooses another.
 document.addEventListener("htmx:oobAfterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (returning && ["about", "spot", "near"].includes(target?.id)) putBack(form(), returning);
   if (target?.id !== "caller") return;
   const lang = /** @type {HTMLElement | null} */ (document.getElementById("caller"))?.dataset["lang"];
   const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="lang"][value="${lang}"]`));
@@ -265,6 +272,9 @@ for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
     if (elt?.id === "call") tell([400, 401, 403].includes(xhr?.status) ? "shut" : "lost");
   });
 }
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (/** @type {CustomEvent} */ (event).detail.elt?.id !== "call") returning = null;
+});
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (/** @type {CustomEvent} */ (event).detail.elt?.id === "call") tell("");
 });

@@ -138,6 +138,45 @@ def test_a_draft_outlives_a_server_that_goes_and_comes_back(site: Site, desk: Pa
     assert [contact.outcome for contact in contacts(site)] == ["case"]
 
 
+def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk: Page) -> None:
+    desk.locator("#sought").fill("limb across")
+    desk.wait_for_selector('#found [data-service="limb-down"]')
+    desk.keyboard.press("Enter")
+    answer = desk.locator('[name="answer-limb-down-blocked"]').first
+    answer.check(force=True)
+    desk.locator('[name="reply_by"][value="email"]').check(force=True)
+    desk.fill("#email", "ana@mail.test")
+    desk.reload()
+    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(desk.locator('[name="answer-limb-down-blocked"]').first).to_be_checked()
+    expect(desk.locator("#email")).to_have_value("ana@mail.test")
+    desk.reload()  # and what was kept meanwhile is whole too
+    expect(desk.locator("#email")).to_have_value("ana@mail.test")
+    expect(desk.locator('[name="answer-limb-down-blocked"]').first).to_be_checked()
+
+
+def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, desk: Page) -> None:
+    desk.keyboard.press("Enter")
+    desk.keyboard.type("tax bill")
+    desk.keyboard.press("Enter")
+    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
+
+    def lose(route: object) -> None:
+        route.fetch()  # type: ignore[attr-defined]
+        route.abort()  # type: ignore[attr-defined]
+
+    desk.route("**/desk/calls", lose)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    desk.unroute("**/desk/calls")
+    desk.keyboard.press("Alt+4")
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#errors")).to_contain_text("kept already: Answered")
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#kept .said")).to_have_text("Kept: dropped.")
+    assert [contact.outcome for contact in contacts(site)] == ["answered", "dropped"]
+
+
 def test_a_call_whose_answer_was_lost_is_kept_once(site: Site, desk: Page) -> None:
     desk.keyboard.press("Enter")
     desk.keyboard.type("tax bill")
