@@ -43,7 +43,7 @@ def listed() -> Response:
         )  # fmt: skip
     # What somebody is still typing is no question yet. A question without an answer is a figure, as a visit
     # is, and whoever opens the address again asks again.
-    if asked and not found and not is_fragment() and request.method == "GET":
+    if asked and not found and not is_fragment() and _is_asked_here():
         _keep(asked)
     return response
 
@@ -92,6 +92,17 @@ def vote(slug: str) -> Response:
     if is_new:
         _remember(response, said | {ballot: helpful})
     return response
+
+
+def _is_asked_here() -> bool:
+    """Whether somebody opens the page: no foreign page's picture of it, and no browser that looks ahead."""
+    headers = request.headers
+    ahead = headers.get("Sec-Purpose") or headers.get("Purpose")
+    return (
+        request.method == "GET"
+        and not ahead
+        and headers.get("Sec-Fetch-Site") in (None, "none", "same-origin")
+    )
 
 
 def _keep(asked: str) -> None:

@@ -121,18 +121,19 @@ def test_a_retired_answer_is_shown_no_more_until_it_is_revised(town: Town) -> No
 
 
 WRONG: list[tuple[str, str, dict[str, Any]]] = [
+    ("bad_slug", "new", {}),
     ("bad_slug", "Pay tax", {}),
     ("bad_slug", "x" * 81, {}),
     ("bad_slug", "", {}),
     ("known_slug", "pay-tax", {}),
-    ("unknown_department", "new", {"department": "nobody"}),
-    ("unknown_topic", "new", {"topic": "love"}),
-    ("unknown_service", "new", {"services": ("light-out", "moon-out")}),
-    ("empty_text", "new", {"texts": {}}),
-    ("empty_text", "new", {"texts": {"en": replace(ENGLISH, script=" \n")}}),
-    ("unknown_value", "new", {"texts": {"English": ENGLISH}}),
-    ("words_too_long", "new", {"texts": {"en": replace(ENGLISH, title="x" * 201)}}),
-    ("words_too_long", "new", {"texts": {"en": replace(ENGLISH, script="x" * 2001)}}),
+    ("unknown_department", "another", {"department": "nobody"}),
+    ("unknown_topic", "another", {"topic": "love"}),
+    ("unknown_service", "another", {"services": ("light-out", "moon-out")}),
+    ("empty_text", "another", {"texts": {}}),
+    ("empty_text", "another", {"texts": {"en": replace(ENGLISH, script=" \n")}}),
+    ("unknown_value", "another", {"texts": {"English": ENGLISH}}),
+    ("words_too_long", "another", {"texts": {"en": replace(ENGLISH, title="x" * 201)}}),
+    ("words_too_long", "another", {"texts": {"en": replace(ENGLISH, script="x" * 2001)}}),
 ]
 
 
@@ -149,4 +150,4 @@ def test_a_faulty_draft_is_refused_and_leaves_nothing(town: Town) -> None:
 
 def test_a_crew_writes_no_answers(town: Town) -> None:
     with pytest.raises(Refused, match="not_allowed"), town.at_work() as scene:
-        answers.publish(scene.s, "new", DRAFT, by=scene.actor("rosa"), at=town.now)
+        answers.publish(scene.s, "another", DRAFT, by=scene.actor("rosa"), at=town.now)

@@ -113,6 +113,12 @@ def test_a_question_without_an_answer_is_counted_and_no_letter_of_one(
     client.get("/answers?q=zeppelin+moorings+call+860-555-0123")
     client.get("/answers?q=zepp", headers={"HX-Request": "true"})
     client.head("/answers?q=airship")
+    for elsewhere in (
+        {"Sec-Purpose": "prefetch"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
+        client.get("/answers?q=airship", headers=elsewhere)
     assert heard(knowing) == [("zeppelin moorings", 1, None), ("zeppelin moorings call …", 1, None)]
 
 
