@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from live import DESK, Site, log_in
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
 from city import calls, db, people
@@ -138,6 +138,23 @@ def test_a_draft_outlives_a_server_that_goes_and_comes_back(site: Site, desk: Pa
     assert [contact.outcome for contact in contacts(site)] == ["case"]
 
 
+def answer_and_lose_the_answer(desk: Page) -> None:
+    """An answered call that the city has kept, and the desk does not know it."""
+    desk.keyboard.press("Enter")
+    desk.keyboard.type("tax bill")
+    desk.keyboard.press("Enter")
+    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    desk.route("**/desk/calls", lose)
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    desk.unroute("**/desk/calls")
+
+
 def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk: Page) -> None:
     desk.locator("#sought").fill("limb across")
     desk.wait_for_selector('#found [data-service="limb-down"]')
@@ -156,19 +173,7 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
 
 
 def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, desk: Page) -> None:
-    desk.keyboard.press("Enter")
-    desk.keyboard.type("tax bill")
-    desk.keyboard.press("Enter")
-    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
-
-    def lose(route: object) -> None:
-        route.fetch()  # type: ignore[attr-defined]
-        route.abort()  # type: ignore[attr-defined]
-
-    desk.route("**/desk/calls", lose)
-    desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#lost")).to_contain_text("does not answer")
-    desk.unroute("**/desk/calls")
+    answer_and_lose_the_answer(desk)
     desk.keyboard.press("Alt+4")
     desk.keyboard.press("Control+Enter")
     expect(desk.locator("#errors")).to_contain_text("kept already: Answered")
@@ -178,19 +183,7 @@ def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, 
 
 
 def test_a_call_whose_answer_was_lost_is_kept_once(site: Site, desk: Page) -> None:
-    desk.keyboard.press("Enter")
-    desk.keyboard.type("tax bill")
-    desk.keyboard.press("Enter")
-    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
-
-    def lose(route: object) -> None:
-        route.fetch()  # type: ignore[attr-defined]
-        route.abort()  # type: ignore[attr-defined]
-
-    desk.route("**/desk/calls", lose)
-    desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#lost")).to_contain_text("does not answer")
-    desk.unroute("**/desk/calls")
+    answer_and_lose_the_answer(desk)
     desk.keyboard.press("Control+Enter")
     expect(desk.locator("#kept .said")).to_be_visible()
     assert len(contacts(site)) == 1
