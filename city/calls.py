@@ -53,9 +53,8 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
     if call.phone:
         said = replace(said, caller_id=_caller(s, call, at))
     contact = contacts.log(s, said, by=by, at=at)
-    if (
-        contact.outcome != said.outcome
-    ):  # its twin, told otherwise, came in the same moment: nothing of this one stays
+    # Its twin, told otherwise, came in the same moment: then nothing of this one stays.
+    if contact.outcome != said.outcome:
         raise Refused("kept_already", outcome=contact.outcome)
     return contact, report
 
