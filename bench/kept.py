@@ -200,10 +200,7 @@ def _transaction(s: Session, chance: Random) -> int:
     if chance.random() < 0.1:
         return _batch(s, chance)
     done, count = 0, chance.choice((1, 1, 1, 2, 5))
-    last = s.scalar(select(func.max(Case.id))) or 0
-    ids = [chance.randint(max(1, last - 300), last) for _ in range(2 * count)] if last else []
-    numbers = list(s.scalars(select(Case.number).where(Case.id.in_(ids))))
-    known = list(locks.lock_numbered(s, numbers).values())
+    known = list(locks.lock_numbered(s, _some(s, chance, 2 * count)).values())
     for _ in range(count):
         try:
             with events.savepoint(s):
@@ -216,6 +213,12 @@ def _transaction(s: Session, chance: Random) -> int:
     return done
 
 
+def _some(s: Session, chance: Random, count: int) -> list[str]:
+    """Numbers of some of the newest cases. On PostgreSQL ids have gaps: an import takes many at once."""
+    newest = s.scalars(select(Case.number).order_by(Case.id.desc()).limit(300)).all()
+    return sorted(set(chance.choices(newest, k=count))) if newest else []
+
+
 def _batch(s: Session, chance: Random) -> int:
     """Something done to several at once, or the undoing of such a batch."""
     by, at = Actor("person:1", OFFICE.roles, 1), BEGAN  # at one time: what is long ago is undone no more
@@ -226,9 +229,7 @@ def _batch(s: Session, chance: Random) -> int:
             with events.savepoint(s):
                 batches.undo(s, chance.choice(undoable), by=by, at=at)
             return 1
-        last = s.scalar(select(func.max(Case.id))) or 0
-        near = [chance.randint(max(1, last - 300), last) for _ in range(10)] if last else []
-        numbers = list(s.scalars(select(Case.number).where(Case.id.in_(near))))
+        numbers = _some(s, chance, 10)
         what = {
             "crew": chance.randint(1, 3), "reason": chance.choice(WAIT_REASONS), "tag": "storm", "into": "",
             "outcome": chance.choice(OUTCOMES), "no_photo": "dark",
