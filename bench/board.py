@@ -14,29 +14,24 @@ import json
 import re
 import statistics
 import sys
-import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from http.client import HTTPConnection
 from math import asinh, pi, radians, tan
 from random import Random
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import brotli
 from sqlalchemy import func, select
 
+from bench._browser import Browser, logged_in
 from bench._databases import KINDS
 from bench._grown import COMMON, RARE, grown
 from bench._site import Site, running, say
 from bench._targets import Target, judge, printed
-from city import db, logins
+from city import db
 from city.lifecycle import OPEN
-from city.schema import Assignment, Case, Person
-from pwa.app import create_app
+from city.schema import Assignment, Case
 
 MANY, FEW = 1_000_000, 10_000
 LOOKS, WARM = 120, 15
@@ -47,47 +42,6 @@ FAST = ("none", "service", "state", "risk", "area", "crew")
 OTHER = ("words", "age", "closed")
 
 Asked = Callable[[int], str]  # the address of the nth look
-
-
-@dataclass
-class Browser:
-    """A logged-in dispatcher's; counts bytes of bodies as they go over the line."""
-
-    site: Site
-    cookie: str
-    line: HTTPConnection = field(init=False)
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.site.url)
-        self.line = HTTPConnection(str(parts.hostname), parts.port, timeout=120)
-
-    def get(self, address: str) -> tuple[bytes, int, float]:
-        """The body, its bytes over the line, and milliseconds."""
-        return self._ask("GET", address, None, {})
-
-    def post(self, address: str, form: list[tuple[str, str]]) -> tuple[bytes, int, float]:
-        """A form as htmx sends it."""
-        kind = {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
-        return self._ask("POST", address, urlencode(form), kind)
-
-    def _ask(
-        self, method: str, address: str, body: str | None, more: dict[str, str]
-    ) -> tuple[bytes, int, float]:
-        headers = {
-            "Cookie": f"cl_session={self.cookie}", "Accept-Encoding": "br, gzip", "Origin": self.site.url,
-            "Referer": self.site.url + "/dispatch", "Sec-Fetch-Site": "same-origin",
-        }  # fmt: skip
-        began = time.perf_counter()
-        self.line.request(method, address, body, headers | more)
-        answer = self.line.getresponse()
-        data = answer.read()
-        took = (time.perf_counter() - began) * 1000
-        for line in answer.headers.get_all("Set-Cookie") or ():  # the session carries the form's token
-            if found := re.match(r"cl_session=([^;]+)", line):
-                self.cookie = found[1]
-        if answer.status not in (200, 204):
-            raise RuntimeError(f"{method} {address}: {answer.status} {data[:300]!r}")
-        return _unpacked(data, answer.headers.get("Content-Encoding", "")), len(data), took
 
 
 @dataclass(frozen=True)
@@ -302,10 +256,7 @@ def _next(page: str) -> str:
 
 def _city(site: Site) -> City:
     engine = db.connect(site.settings.database_url)
-    now = datetime.now(UTC)
-    with db.transaction(engine) as s:
-        person = s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
-        token = logins.begin(s, person, now, how="code")
+    browser = logged_in(site, "dispatcher@demo.test", "/dispatch")
     with db.reading(engine) as s:
         columns = (
             Case.lat, Case.lon, Case.number, Case.address, Case.service_code, Case.state, Case.standing,
@@ -316,16 +267,8 @@ def _city(site: Site) -> City:
         held = select(Assignment.crew_id).where(Assignment.ended_at.is_(None)).group_by(Assignment.crew_id)
         crews = list(s.scalars(held.order_by(func.count().desc())))
     engine.dispose()
-    app = create_app(site.settings)
-    cookie = app.session_interface.get_signing_serializer(app).dumps({"login": token})  # type: ignore[attr-defined]
     say(f"board: {site.url}, {len(rows)} places of open cases")
-    return City(Browser(site, cookie), crews, list(rows))
-
-
-def _unpacked(data: bytes, encoding: str) -> bytes:
-    if encoding == "br":
-        return bytes(brotli.decompress(data))
-    return zlib.decompress(data, wbits=31) if encoding == "gzip" else data
+    return City(browser, crews, list(rows))
 
 
 if __name__ == "__main__":
