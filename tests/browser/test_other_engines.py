@@ -1,4 +1,4 @@
-"""The crew's app where Chromium is not: work without signal, a battery that falls out, all once."""
+"""Where Chromium is not: the crew's app without signal, a battery that falls out; and a call at the desk."""
 
 import os
 import subprocess
@@ -12,8 +12,10 @@ from closings import CLOSE, CREW, KEPT, Kept, arrived, assert_once, give_jobs, p
 from driven import FIREFOX, MINIBROWSER, XVFB, Desk, Firefox, Phone, WebKit
 from live import Site
 from phone import KEPT as SHELL_KEPT
+from sqlalchemy import select
 
 from city import db, people
+from city.schema import Contact
 from sync import enrolment
 
 pytestmark = pytest.mark.one_database
@@ -25,6 +27,27 @@ ENROL = """(code) => {
   document.querySelector("#code").value = code;
   document.querySelector("#code").form.requestSubmit();
 }"""
+LOG_IN = """(email) => {
+  document.querySelector("#email").value = email;
+  setTimeout(() => document.querySelector("#email").form.requestSubmit(), 300);
+}"""
+# A page that goes at once takes its answer to the test along.
+USE_CODE = "() => { setTimeout(() => document.querySelector('#code').form.requestSubmit(), 300); }"
+LEAVE = "() => { setTimeout(() => location.reload(), 300); }"
+# What a hand does in a field, as the page hears it: letters, and a key.
+TYPE = """([id, words]) => {
+  const field = document.getElementById(id);
+  field.focus();
+  field.value = words;
+  field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+}"""
+PRESS = """([key, ctrlKey]) => {
+  const event = new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true, cancelable: true });
+  document.activeElement.dispatchEvent(event);
+}"""
+STANDS = "(id) => document.getElementById(id)?.textContent.trim() ?? ''"
+VALUE = "(id) => document.getElementById(id)?.value ?? ''"
+FOCUSED = "() => document.activeElement.id"
 SEEN = "() => [location.hash, window.saved, document.body.innerText].join(' | ')"
 LISTED = "() => document.querySelectorAll('a.job').length"
 
@@ -110,6 +133,48 @@ def test_work_without_signal_survives_a_kill_and_arrives_once(
         assert_once(site, ops)
     finally:
         phone.kill()
+        desk.close()
+
+
+def test_a_call_is_found_logged_and_outlives_its_page(
+    make_browser: Callable[[], Firefox | WebKit], site: Site, tmp_path: Path
+) -> None:
+    desk = Desk(site.url)
+    machine = Phone(make_browser(), desk, tmp_path / "browser.log")
+
+    def press(key: str, *, ctrl: bool = False) -> None:
+        desk.evaluate(PRESS, [key, ctrl])
+
+    def go_on(script: str, given: str = "") -> None:
+        desk.evaluate(script, given)
+        desk.forget()  # what is asked next is asked of the page that comes
+
+    try:
+        machine.start("/login?next=/desk")
+        assert until(lambda: desk.evaluate("() => document.querySelector('#email') !== null"))
+        go_on(LOG_IN, "desk@demo.test")
+        assert until(lambda: desk.evaluate("() => document.querySelector('#demo-code') !== null"))
+        go_on(USE_CODE)
+        assert until(lambda: desk.evaluate(FOCUSED) == "phone")
+
+        desk.evaluate(TYPE, ["phone", "5550142"])
+        press("Enter")
+        assert desk.evaluate(FOCUSED) == "sought"
+        desk.evaluate(TYPE, ["sought", "tax bill"])
+        press("Enter")  # before the list is there
+        assert until(lambda: "bill" in desk.evaluate(STANDS, "say")), desk.evaluate(SEEN)
+        go_on(LEAVE)
+        assert until(lambda: "is here again" in desk.evaluate(STANDS, "lost")), desk.evaluate(SEEN)
+        assert desk.evaluate(VALUE, "phone") == "5550142"
+        press("Enter", ctrl=True)
+        assert until(lambda: desk.evaluate(STANDS, "kept") == "Kept: answered."), desk.evaluate(SEEN)
+        assert desk.evaluate(VALUE, "phone") == ""
+        assert desk.evaluate(FOCUSED) == "phone"
+        with db.reading(site.engine) as s:
+            said = s.scalars(select(Contact).where(Contact.origin == "live")).one()
+            assert (said.outcome, said.topic_code) == ("answered", "taxes")
+    finally:
+        machine.kill()
         desk.close()
 
 
