@@ -49,7 +49,7 @@ INDEXED = (
     "/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day", "/performance", "/value",
     "/data",
 )  # fmt: skip
-STAFF = ("/dispatch", "/admin", "/desk")
+STAFF = ("/dispatch", "/admin", "/desk", "/answers/edit")
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,9 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/trash-day")
     yield Sheet("/answers")
     yield Sheet("/answers/trash-day")
-    for path in ("/performance", "/value", "/data"):
-        yield Sheet(path)
+    yield Sheet("/performance")
+    yield Sheet("/value")
+    yield Sheet("/data")
     yield Sheet(f"/case/{closed}")
     yield Sheet(f"/sent/{mine}", link=token)
     yield Sheet("/login")
@@ -146,6 +147,8 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet(
         f"/dispatch/cases/{held}", "desktop", who="dispatcher@demo.test", ready=".leaflet-container .pin"
     )
+    yield Sheet("/desk", "desktop", who="desk@demo.test")
+    yield Sheet("/answers/edit", "desktop", who="desk@demo.test")
     yield Sheet("/admin", "desktop", who="admin@demo.test")
 
 
