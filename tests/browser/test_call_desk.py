@@ -138,6 +138,34 @@ def test_a_draft_outlives_a_server_that_goes_and_comes_back(site: Site, desk: Pa
     assert [contact.outcome for contact in contacts(site)] == ["case"]
 
 
+def test_one_of_several_places_is_chosen_by_keyboard(desk: Page) -> None:
+    desk.fill("#place", "Street")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("Tab")
+    choices = desk.locator('[name="pick"]')
+    expect(choices.nth(3)).to_be_attached()
+    wanted = desk.locator("#spot label").nth(choices.count() - 3).inner_text().strip()
+    desk.keyboard.press("Shift+Tab")  # to the last of them
+    desk.keyboard.press("ArrowUp")
+    desk.keyboard.press("ArrowUp")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#spot .okline")).to_have_text(wanted)
+    expect(desk.locator("#note")).to_be_focused()
+
+
+def test_a_fault_is_in_sight_and_its_line_leads_there(desk: Page) -> None:
+    desk.fill("#sought", "pothole")
+    desk.wait_for_selector('#found [data-service="pothole"]')
+    desk.keyboard.press("Enter")
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#errors")).to_be_focused()
+    expect(desk.locator("#found")).to_be_hidden()
+    expect(desk.locator("#place-e")).to_be_in_viewport()
+    desk.keyboard.press("Tab")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#place")).to_be_focused()
+
+
 def answer_and_lose_the_answer(desk: Page) -> None:
     """An answered call that the city has kept, and the desk does not know it."""
     desk.keyboard.press("Enter")

@@ -19,6 +19,8 @@ let before = 0;
  * @type {[string, string][] | null}
  */
 let returning = null;
+/** What is brought anew had the focus in this field. */
+let held = "";
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
@@ -40,6 +42,7 @@ function begin() {
   began = 0;
   before = Number(field("seconds").value) || 0;
   suggestions(form(), form().dataset["several"] ?? "", renew);
+  if (field("service").value || field("answer").value) close(); // what is chosen need not be looked for
   if (form().querySelector("#errors")) called();
   else void takeUpDraft();
   showTimer();
@@ -185,6 +188,7 @@ function pressed(event) {
   if (event.key === "Enter" && event.target instanceof HTMLInputElement) {
     event.preventDefault(); // only Save sends: a call is not over because a field is
     if (event.target.id === "phone") box().focus();
+    else if (event.target.name === "pick") renew();
     else event.target.dispatchEvent(new Event("change", { bubbles: true }));
   }
   return undefined;
@@ -208,6 +212,19 @@ function inBox(event) {
   } else if (event.key === "Escape") close();
   else return;
   event.preventDefault();
+}
+
+/** Where a field is found again. @param {HTMLInputElement} field */
+function nameOf({ name, type, value }) {
+  const which = ["radio", "checkbox"].includes(type) ? `[value="${CSS.escape(value)}"]` : "";
+  return `[name="${CSS.escape(name)}"]${which}`;
+}
+
+/** The field that had the focus has it again; or if it went, what follows the place. */
+function focusAgain() {
+  const field = form().querySelector(held) ?? form().querySelector("#note");
+  held = "";
+  /** @type {HTMLElement | null} */ (field)?.focus();
 }
 
 /** @param {Event} event */
@@ -238,10 +255,14 @@ document.addEventListener("change", (event) => {
     for (const other of form().querySelectorAll('[name="join"]')) if (other !== target) /** @type {HTMLInputElement} */ (other).checked = false;
   }
   keep(form());
+  // Arrows choose as they move: a place that they pass is not taken before Enter, or before the keys leave it.
+  if (target.matches('[name="pick"]') && form().querySelector('[name="pick"]:focus-visible')) return;
   if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"]')) renew();
 });
 document.addEventListener("focusout", (event) => {
   const { target, relatedTarget } = event;
+  const leaves = !(relatedTarget instanceof Element && relatedTarget.matches('[name="pick"]'));
+  if (target instanceof HTMLInputElement && target.name === "pick" && target.checked && leaves) renew();
   if (!(target instanceof HTMLElement) || target.id !== "sought") return;
   if (!(relatedTarget instanceof Element && relatedTarget.closest("#found"))) setTimeout(close, PAUSE_MS);
 });
@@ -254,9 +275,15 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
   if (target?.id === "call") begin();
 });
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  const field = document.activeElement;
+  held = field instanceof HTMLInputElement && target?.contains(field) ? nameOf(field) : "";
+});
 // The caller's language, until somebody chooses another.
 document.addEventListener("htmx:oobAfterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (held && document.activeElement === document.body) focusAgain();
   if (returning && ["about", "spot", "near"].includes(target?.id)) putBack(form(), returning);
   if (target?.id !== "caller") return;
   const lang = /** @type {HTMLElement | null} */ (document.getElementById("caller"))?.dataset["lang"];
