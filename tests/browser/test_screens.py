@@ -26,6 +26,7 @@ TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 NARROW: dict[str, Any] = {"viewport": {"width": 320, "height": 640}}
 LANGUAGES = ("en", "es")
 THEMES = ("light", "dark")
+SUN_TOO = (*THEMES, "sun")
 VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
 HANG = """() => {
   const page = document.scrollingElement;
@@ -169,7 +170,7 @@ def test_what_the_figures_show(site: Site, open_context: Open, keep: Keep, fault
                 page.goto(site.path(prefix(lang) + path))
                 for summary in page.locator("summary").all():
                     summary.click()
-                looked_at(page, f"{path[1:]}-{size}-{lang}", keep)
+                looked_at(page, f"{path[1:]}-{size}-{lang}", keep, SUN_TOO)
 
 
 def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
@@ -201,16 +202,16 @@ def test_what_call_takers_see(site: Site, open_context: Open, keep: Keep, faults
         for lang in LANGUAGES:
             page = watched(open_context(**options).new_page(), faults)
             log_in(page, site, "desk@demo.test", prefix(lang) + "/desk")
-            looked_at(page, f"calls-{size}-{lang}", keep)
+            looked_at(page, f"calls-{size}-{lang}", keep, SUN_TOO)
             page.locator("#sought").press_sequentially("tree")
             page.wait_for_selector('#found [role="option"]')
-            looked_at(page, f"calls-list-{size}-{lang}", keep)
+            looked_at(page, f"calls-list-{size}-{lang}", keep, SUN_TOO)
             page.keyboard.press("Enter")
             page.wait_for_selector("#say blockquote")
-            looked_at(page, f"calls-problem-{size}-{lang}", keep)
+            looked_at(page, f"calls-problem-{size}-{lang}", keep, SUN_TOO)
             page.keyboard.press("Control+Enter")
             page.wait_for_selector("#errors")
-            looked_at(page, f"calls-wrong-{size}-{lang}", keep)
+            looked_at(page, f"calls-wrong-{size}-{lang}", keep, SUN_TOO)
 
 
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
@@ -244,11 +245,11 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
             looked_at(page, f"admin-{room}-{lang}", keep)
         for room in ("", "/pay-property-tax", "/pay-property-tax/history", "/new"):
             page.goto(site.path(f"{prefix(lang)}/answers/edit{room}"))
-            looked_at(page, f"answers-edit{room.replace('/', '-')}-{lang}", keep)
+            looked_at(page, f"answers-edit{room.replace('/', '-')}-{lang}", keep, SUN_TOO)
         page.locator("main button[value=preview]").click()
         page.locator("main button.button--act").click()
         page.wait_for_selector("#errors")
-        looked_at(page, f"answers-edit-error-{lang}", keep)
+        looked_at(page, f"answers-edit-error-{lang}", keep, SUN_TOO)
         page.set_viewport_size({"width": 320, "height": 640})
         for room in ("", "/crews", "/phones", "/city-file", "/imports"):
             page.goto(at + room)
@@ -257,7 +258,7 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
 
 def gloved(page: Page, name: str, keep: Keep) -> None:
     """As `looked_at`, in the sun too; and everything is large enough for gloves."""
-    looked_at(page, name, keep, (*THEMES, "sun"))
+    looked_at(page, name, keep, SUN_TOO)
     assert page.evaluate(TOO_SMALL) == [], name
 
 
