@@ -15,7 +15,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from city import rows, search
 from city.areas import KINDS
-from city.kept import ENDED, NOWHERE
+from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE
 from city.lifecycle import CLOSED, OPEN, STATES
 from city.rows import Row
 from city.schema import (
@@ -51,7 +51,8 @@ class View:
     service: str = ""
     crew: str = ""  # a crew's id, "none", or ""
     area: str = ""  # a neighborhood's id
-    place: str = ""  # "none": only cases whose place nobody knows
+    place: str = ""  # "none": only cases whose place nobody knows, though they have one
+    work: str = ""  # "office": only what is no field work
     review: str = ""  # "yes": only cases that somebody must look at, ended ones too
     age: str = ""  # opened at least so many days ago
     tag: str = ""  # a word that staff put on it
@@ -208,11 +209,17 @@ def conditions(
     if view.service:
         met.append(Case.service_code == view.service)
     if view.crew:
-        met.append(Case.crew_id.is_(None) if view.crew == "none" else Case.crew_id == int(view.crew))
+        met += (
+            [Case.crew_id.is_(None), ~of_offices()]
+            if view.crew == "none"
+            else [Case.crew_id == int(view.crew)]
+        )
     if view.area:
         met.append(Case.area_id == int(view.area))
     if view.place:
-        met.append(Case.quad.is_(None))
+        met += [Case.quad.is_(None), ~of_offices()]
+    if view.work:
+        met.append(of_offices())
     if view.age:
         met.append(Case.opened_at <= now - timedelta(days=int(view.age)))
     if view.tag:
@@ -222,15 +229,21 @@ def conditions(
     return met
 
 
+def of_offices() -> Any:
+    """Whether a case is an office's, which lies nowhere and is nobody's in the field."""
+    return Case.service_code.in_(select(Service.code).where(Service.office))
+
+
 @dataclass(frozen=True)
 class Tally:
     """The kept counts without their cells: how many open cases there are by one thing, and how they stand.
 
-    `counts` by facet, value, whether without a place, and standing; `services` of each group of them;
+    `counts` by facet, value, cell (all together or one of those that are none), and standing; `services` of
+    each group of them;
     `marked`, what somebody must look at, is counted and not kept.
     """
 
-    counts: dict[tuple[str, str, bool, str], int]
+    counts: dict[tuple[str, str, int, str], int]
     services: dict[str, list[str]]
     marked: Total
 
@@ -252,21 +265,24 @@ class Tally:
         ]  # fmt: skip
         if not view.live or view.age or view.tag or view.words or view.review or len(asked) > 1:
             return None
+        if view.place and view.work:
+            return 0
         facet, value = asked[0] if asked else ("all", "")
         values = self.services.get(value, []) if facet == "group" else [value]
         if facet == "group":
             facet = "service"
-        standings, nowhere = [view.standing] if view.standing else STANDINGS, bool(view.place)
+        standings = [view.standing] if view.standing else STANDINGS
+        cell = NOWHERE if view.place else INDOORS if view.work else EVERYWHERE
         return sum(
-            self.counts.get((facet, each, nowhere, standing), 0) for each in values for standing in standings
+            self.counts.get((facet, each, cell, standing), 0) for each in values for standing in standings
         )
 
 
 def tally(s: Session, services: Sequence[Service]) -> Tally:
     """The counts of all lists that want no map: as many rows as there are things, not cases."""
     told = s.execute(_TALLY, {"most": MARKED + 1})
-    counts = {(facet, value, quad == NOWHERE, standing): n for facet, value, quad, standing, n in told}
-    to_look_at = _total(counts.pop(("marked", "", False, "")), MARKED)
+    counts = {(facet, value, quad, standing): n for facet, value, quad, standing, n in told}
+    to_look_at = _total(counts.pop(("marked", "", EVERYWHERE, "")), MARKED)
     groups: dict[str, list[str]] = defaultdict(list)
     for service in services:
         groups[service.group].append(service.code)
@@ -296,7 +312,7 @@ _TALLY: Final = (
     select(CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing, CellCount.n)
     .where(CellCount.quad < _NO_CELL, CellCount.n > 0)
     .union_all(
-        select(literal("marked"), literal(""), literal(0), literal(""), func.count()).select_from(
+        select(literal("marked"), literal(""), literal(EVERYWHERE), literal(""), func.count()).select_from(
             select(Case.id).where(Case.review.is_not(None)).limit(bindparam("most")).subquery()
         )
     )

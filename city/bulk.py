@@ -23,6 +23,7 @@ from city import areas, events, geo, inserts, kept, people, photos, promises, re
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
+    ANSWERED,
     ASSIGNED,
     CANCEL_REASONS,
     CANCELLED,
@@ -44,6 +45,8 @@ from city.lifecycle import (
     allow,
     check,
     may,
+    outcomes,
+    wait_reasons,
 )
 from city.places import Place
 from city.schema import (
@@ -324,7 +327,8 @@ class _Writer:
             raise Refused("words_too_long", most=MAX_WORDS)
         joined = story in self.lives
         life = self.lives[story].root if joined else self._opened(story, told)
-        case, place = life.case, told.place
+        case = life.case
+        place = None if case.service.office else told.place
         if joined and (case.state not in OPEN or case.service.private):
             raise Refused("told_late", number=case.number)
         report = self._add(
@@ -367,7 +371,8 @@ class _Writer:
             self._touched(life)
 
     def _opened(self, story: Story, told: Told) -> _Life:
-        service, place = self.services[story.service], told.place
+        service = self.services[story.service]
+        place = None if service.office else told.place
         urgent = told.danger or service.urgent
         year = self._year(story, told)
         case = _plain(
@@ -433,6 +438,7 @@ class _Writer:
         case = life.case
         done = case.state == WAITING and promises.waits_for(case) == move.reason
         if self._may(life, move, by, done=done):
+            _one_of(move.reason, wait_reasons(office=case.service.office), "wait_reason")
             _own_job(life, by)
             promises.pause(case, move.reason, move.at)
             owner = self.owners.get(case.asset_id or 0, "")
@@ -471,6 +477,10 @@ class _Writer:
         again = case.state == CLOSED and life.done is not None and life.done.outcome == move.outcome
         if not self._may(life, move, by, done=again and _same_hand(life.done, by)):
             return
+        if move.outcome not in outcomes(office=case.service.office):
+            raise Refused("outcome_misfits", outcome=move.outcome)
+        if move.outcome == ANSWERED and not move.words.strip():
+            raise Refused("told_missing")
         job = _own_job(life, by)
         # What another system closed keeps the evidence, if there ever was any, over there.
         shown = bool(move.pictures) or move.no_photo is not None or life.origin == "import"
@@ -523,6 +533,8 @@ class _Writer:
             raise Refused("wrong_state", move="merge", state=root.case.state)
         if root.case.service.private and not case.service.private:
             raise Refused("merge_private")
+        if root.case.service.office != case.service.office:
+            raise Refused("merge_office")
         crew = _surviving_crew(life.held, root.held, move.crew)
         if case.state != MERGED:
             case.merged_from = case.state
@@ -618,7 +630,7 @@ class _Writer:
         allow(move.name, by.roles)
         if done:
             return False
-        check(move.name, life.case.state, by.roles)
+        check(move.name, life.case.state, by.roles, office=life.case.service.office)
         if len(move.words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
         return True

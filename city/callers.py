@@ -94,10 +94,15 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
 
 
 def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """By the key of a report, how its caller wants to hear of it, "call" or "sms", and at which number."""
-    asked = select(Contact.key, Contact.reply_by, Caller.phone).join(Caller, Caller.id == Contact.caller_id)
-    rows = s.execute(asked.where(Contact.key.in_(list(keys)), Contact.reply_by.in_(("call", "sms"))))
-    return {key: (how, phone) for key, how, phone in rows}
+    """By the key of a report, how its caller wants to hear of it, "call", "sms" or "again", and the number.
+
+    Who calls again may have left none: "".
+    """
+    asked = select(Contact.key, Contact.reply_by, Caller.phone).outerjoin(
+        Caller, Caller.id == Contact.caller_id
+    )
+    rows = s.execute(asked.where(Contact.key.in_(list(keys)), Contact.reply_by.in_(("call", "sms", "again"))))
+    return {key: (how, phone or "") for key, how, phone in rows if phone or how == "again"}
 
 
 def forget(s: Session, key: str) -> None:

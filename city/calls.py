@@ -11,7 +11,7 @@ from city.contacts import CASE, Conversation
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.reports import Telling
-from city.schema import Contact, Report
+from city.schema import Contact, Report, Service
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
     """Keeps the call. The same key twice gives what it gave the first time.
 
     Raises Refused: what contacts.log(), reports.take() and reports.subscribe() raise, and `phone_missing`
-    where the caller wants to be called or texted and nobody knows the number; `kept_already` where the key
-    belongs to a call that was told otherwise.
+    where the caller wants to be called or texted and nobody knows the number; `way_back_missing` where an
+    office is to answer and nobody knows how; `kept_already` where the key belongs to a call that was told
+    otherwise.
     """
     may("contact", by.roles)
     said = call.said
@@ -46,6 +47,8 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
         raise Refused("phone_missing")
     if said.reply_by == "email" and not call.email:
         raise Refused("bad_email")
+    if said.outcome == CASE and said.reply_by == "none" and _is_office(s, call):
+        raise Refused("way_back_missing")
     report = None
     if said.outcome == CASE:
         report = _reported(s, call, by=by, at=at, secret=secret)
@@ -69,6 +72,11 @@ def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: A
         return (report.service_code, report.words) == (call.telling.service_code, call.telling.words.strip())
     ((_line, words),) = events.of(s, events.of_contact(kept.id))
     return bool(words.get("words", "") == said.words.strip())
+
+
+def _is_office(s: Session, call: Call) -> bool:
+    service = s.get(Service, call.telling.service_code) if call.telling else None
+    return service is not None and service.office
 
 
 def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> Report:

@@ -16,6 +16,7 @@ from city import duplicates, events, geo, heads, inserts, kept, locks, photos, p
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
+    ANSWERED,
     ASSIGNED,
     CANCEL_REASONS,
     CANCELLED,
@@ -37,6 +38,8 @@ from city.lifecycle import (
     allow,
     check,
     may,
+    outcomes,
+    wait_reasons,
 )
 from city.places import Place
 from city.queries import evidence
@@ -70,8 +73,12 @@ def open_case(
     linked_to: Case | None = None,
     origin: str = "live",
 ) -> Case:
-    """A new case at `place`; None means that nobody knows where, and stays unknown."""
+    """A new case at `place`; None means that nobody knows where, and stays unknown.
+
+    An office's case lies nowhere, whatever place is told: it stands on no map and goes to no crew.
+    """
     hurried = urgent or service.urgent
+    place = None if service.office else place
     case = Case(
         number=_next_number(s, at.astimezone(promises.zone_of(service)).year),
         service=service,
@@ -111,7 +118,7 @@ def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "li
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    check("accept", case.state, by.roles)
+    _check("accept", case, by)
     return _moved(s, case, "accept", ACCEPTED, by=by, at=at, origin=origin)
 
 
@@ -122,7 +129,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
     held = live(case)
     if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
         return False
-    check("assign", case.state, by.roles)
+    _check("assign", case, by)
     if case.state == WAITING:
         promises.run(case, at)
     _end(s, case, "reassigned", at)
@@ -137,7 +144,7 @@ def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    check("unassign", case.state, by.roles)
+    _check("unassign", case, by)
     _end(s, case, "unassigned", at)
     return _moved(s, case, "unassign", ACCEPTED, by=by, at=at, origin=origin)
 
@@ -156,7 +163,7 @@ def start(
     locks.lock(s, case)
     if case.state == UNDERWAY:
         return False
-    check("start", case.state, by.roles)
+    _check("start", case, by)
     job = _own_job(case, by)
     if job and job.started_at is None:
         job.started_at = min(at, max(at_device, job.given_at)) if at_device else at
@@ -177,7 +184,7 @@ def pause(
     locks.lock(s, case)
     if case.state == ASSIGNED:
         return False
-    check("pause", case.state, by.roles)
+    _check("pause", case, by)
     _own_job(case, by)
     return _moved(s, case, "pause", ASSIGNED, by=by, at=at, at_device=at_device, origin=origin)
 
@@ -198,7 +205,8 @@ def wait(
     locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == reason:
         return False
-    check("wait", case.state, by.roles)
+    _check("wait", case, by)
+    _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
     promises.pause(case, reason, at)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
@@ -220,7 +228,7 @@ def resume(
     locks.lock(s, case)
     if case.state in (ACCEPTED, ASSIGNED):
         return False
-    check("resume", case.state, by.roles)
+    _check("resume", case, by)
     _own_job(case, by)
     promises.run(case, at)
     state = ASSIGNED if live(case) else ACCEPTED
@@ -243,7 +251,7 @@ def make_safe(
     locks.lock(s, case)
     if case.state == ACCEPTED and case.follow_on:
         return False
-    check("make safe", case.state, by.roles)
+    _check("make safe", case, by)
     _own_job(case, by)
     _end(s, case, "made safe", at)
     case.follow_on = True
@@ -278,7 +286,7 @@ def needs_parts(
     locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
         return False
-    check("needs parts", case.state, by.roles)
+    _check("needs parts", case, by)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
     promises.pause(case, "parts", at)
@@ -309,12 +317,13 @@ def close(
     """Ends the case's cycle with an outcome and its evidence.
 
     "fixed" needs a photo or a reason for having none: Refused `evidence_missing`; what another system closed
-    (origin `import`) keeps its evidence over there. `promised` counts photos
-    that are on their way: they count once they are stored, and not at all if that takes too long: see
-    doubt(). Residents read the ready `reply`, as replies.meant() gives it, and then `words`. The promise
-    clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a crew that
-    had no signal when its job was given away: it did the work, so whoever holds the job now loses it as
-    `withdrawn`, and a dispatcher is asked to look, told `why`.
+    (origin `import`) keeps its evidence over there. "answered" needs what was told, a reply or words: Refused
+    `told_missing`. What is no end of such a case, an office's or one of the field, is `outcome_misfits`.
+    `promised` counts photos that are on their way: they count once they are stored, and not at all if that
+    takes too long: see doubt(). Residents read the ready `reply`, as replies.meant() gives it, and then
+    `words`. The promise clock stops at the device's time, bounded by assignment and receipt. `under` names
+    the job of a crew that had no signal when its job was given away: it did the work, so whoever holds the
+    job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`.
     """
     allow("close", by.roles)
     _one_of(outcome, OUTCOMES, "outcome")
@@ -324,7 +333,11 @@ def close(
     done = case.closures[-1] if case.closures else None
     if case.state == CLOSED and done and done.outcome == outcome and _same_hand(done, by):
         return False
-    check("close", case.state, by.roles)
+    _check("close", case, by)
+    if outcome not in outcomes(office=case.service.office):
+        raise Refused("outcome_misfits", outcome=outcome)
+    if outcome == ANSWERED and not reply and not words.strip():
+        raise Refused("told_missing")
     job, held = under or _own_job(case, by), live(case)
     shown = bool(photos_taken or promised)
     if outcome == "fixed" and not shown and no_photo is None and origin != "import":
@@ -364,7 +377,7 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     locks.lock(s, case)
     if case.state == ACCEPTED and case.cycle > 1:
         return False
-    check("reopen", case.state, by.roles)
+    _check("reopen", case, by)
     case.cycle += 1
     case.warned = None
     case.closed_at, case.outcome, case.review = None, None, None
@@ -391,7 +404,7 @@ def merge(
 
     Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
     into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
-    one `merge_private`.
+    one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)
@@ -399,11 +412,13 @@ def merge(
         raise Refused("merge_cycle")
     if case.state == MERGED and case.merged_into_id == root.id:
         return False
-    check("merge", case.state, by.roles)
+    _check("merge", case, by)
     if root.state not in MOVES["merge"].sources:
         raise Refused("wrong_state", move="merge", state=root.state)
     if root.service.private and not case.service.private:
         raise Refused("merge_private")  # whoever told of it would read what nobody else may
+    if root.service.office != case.service.office:
+        raise Refused("merge_office")
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     if case.state != MERGED:
@@ -439,7 +454,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_into_id is None:
         return False
     root = locks.lock_with_root(s, case, case)
-    check("unmerge", case.state, by.roles)
+    _check("unmerge", case, by)
     state = case.merged_from or ACCEPTED
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
@@ -464,7 +479,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     locks.lock(s, case)
     if case.state == CANCELLED:
         return False
-    check("cancel", case.state, by.roles)
+    _check("cancel", case, by)
     if DISPATCHER not in by.roles and len(case.reports) > 1:
         raise Refused("others_joined")
     _end(s, case, "cancelled", at)
@@ -478,7 +493,7 @@ def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    check("restore", case.state, by.roles)
+    _check("restore", case, by)
     promises.run(case, at)
     return _moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
 
@@ -492,7 +507,7 @@ def take_on(s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, or
     held = live(case)
     if held and held.crew_id == crew_id and case.state == ASSIGNED:
         return False
-    check("take on", case.state, by.roles)
+    _check("take on", case, by)
     given = _give(s, case, crew_id, at)
     facts = {"crew": crew_id, "assignment": given.id, "cycle": case.cycle}
     return _moved(s, case, "take on", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
@@ -515,7 +530,7 @@ def take_back(
     """
     allow("take back", by.roles)
     locks.lock(s, case)
-    check("take back", case.state, by.roles)
+    _check("take back", case, by)
     job = case.assignments[-1] if case.assignments else None
     last = events.last_move(s, subject(case))
     undoes = last is not None and last.kind == move and last.now == case.state
@@ -559,7 +574,7 @@ def undo_batch(
     """
     allow("undo batch", by.roles)
     locks.lock(s, case)
-    check("undo batch", case.state, by.roles)
+    _check("undo batch", case, by)
     for pause in [p for p in case.pauses if p.ended_at is None and p.id != was["pause"]]:
         case.pauses.remove(pause)
         s.delete(pause)
@@ -803,6 +818,11 @@ def _next_number(s: Session, year: int) -> str:
         except IntegrityError:  # somebody else opened the year in the same moment
             return _next_number(s, year)
     return f"{year % 100:02d}-{n:06d}"
+
+
+def _check(move: str, case: Case, by: Actor) -> None:
+    """The table's word on a move of this case; raises as lifecycle.check() does."""
+    check(move, case.state, by.roles, office=case.service.office)
 
 
 def _moved(

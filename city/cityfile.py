@@ -26,6 +26,16 @@ from city.tomlfile import Table, Words, read
 from city.worktime import Calendar
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
+WORK = ("field", "office")
+# What a service says of a problem that lies somewhere, and why an office's does not.
+OF_THE_FIELD = {
+    "default": "the default is a tile of the report form",
+    "chips": "chips stand on the report form",
+    "asset_kind": "a pole, tree or basket is mended in the field",
+    "precision_m": "a place is shown so exactly",
+    "urgent": "danger needs a crew",
+    "hazard": "a crew reads it on the spot",
+}
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
 WEB = 'web = "https://www.example.org/outages"'
@@ -57,7 +67,8 @@ class Service:
     """A kind of problem. `questions` are as in `schema.Service`.
 
     It promises either `promise_days`, calendar days, or `promise_hours`, working hours of its own `calendar`
-    or its department's; the other one is 0 or None. See CityFile.working().
+    or its department's; the other one is 0 or None. See CityFile.working(). What is `office` work goes to no
+    crew, has no place and is private; it is asked for at the call desk only.
     """
 
     code: str
@@ -77,6 +88,7 @@ class Service:
     calendar: str | None = None
     hazard: Words | None = None
     many: int = MANY
+    office: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,8 +162,18 @@ class CityFile:
         return self.calendars.get(name) or ordinary(self.time_zone)
 
     def of_group(self, code: str) -> tuple[Service, ...]:
-        """The services behind a tile, in the order of their chips."""
-        return tuple(service for service in self.services if service.group == code)
+        """The services behind a tile, in the order of their chips; an office's have none."""
+        return tuple(service for service in self.services if service.group == code and not service.office)
+
+    @property
+    def tiles(self) -> tuple[Group, ...]:
+        """The groups that residents choose from: an office's stand on no form of theirs."""
+        return tuple(group for group in self.groups if self.of_group(group.code))
+
+    @property
+    def for_residents(self) -> tuple[Service, ...]:
+        """The services that residents and crews may tell of."""
+        return tuple(service for service in self.services if not service.office)
 
     def topic_of(self, service: Service) -> Topic | None:
         """What a call that leads to this service is about: what names it, else what its department knows."""
@@ -223,7 +245,9 @@ def parse(text: str, name: str) -> CityFile:
         topics=tuple(_topics(top, languages, {d.code for d in departments}, {x.code for x in services})),
         owners=tuple(_owners(top)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
-        replies=tuple(replies_of(top, languages, {g.code for g in groups}, {x.code for x in services})),
+        replies=tuple(
+            replies_of(top, languages, {g.code for g in groups}, {x.code: x.office for x in services})
+        ),
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
     )
@@ -299,6 +323,9 @@ def _services(
     for position, (code, row) in enumerate(top.tables("services", "[services.light-out]"), start=1):
         names = row.words("names", languages)
         days, hours = _promise(row)
+        office = row.has("work") and row.one_of("work", WORK) == WORK[1]
+        if office:
+            _check_office(row)
         yield Service(
             code=code,
             group=row.one_of("group", groups),
@@ -311,14 +338,24 @@ def _services(
             questions=list(_questions(row, languages)),
             asset_kind=row.one_of("asset_kind", ASSET_KINDS) if row.has("asset_kind") else None,
             precision_m=row.number("precision_m", 0, 5000) if row.has("precision_m") else 0,
-            private=row.flag("private"),
+            private=row.flag("private") or office,
             urgent=row.flag("urgent"),
             promise_hours=hours,
             calendar=row.one_of("calendar", calendars) if row.has("calendar") else None,
             hazard=row.words("hazard", languages) if row.has("hazard") else None,
             many=many,
+            office=office,
         )
         row.refuse_rest()
+
+
+def _check_office(service: Table) -> None:
+    """What is work in the field only cannot stand beside `work = "office"`."""
+    for key, fault in OF_THE_FIELD.items():
+        if service.has(key):
+            raise service.wrong(key, f'{fault}, and this is work = "office"', f"the service without {key}")
+    if service.has("private") and not service.flag("private"):
+        raise service.wrong("private", 'is always true where work is "office"', "the service without private")
 
 
 def _many(top: Table) -> int:
@@ -419,17 +456,31 @@ def _rules(
             service=row.one_of("service", {x.code for x in services}) if row.has("service") else "",
             area=row.text("area", 'area = "Old Harbor"', ""),
         )
+        _check_routed(row, rule, services)
         row.refuse_rest()
         yield rule
         last = None if rule.group or rule.service or rule.area else row
 
 
+def _check_routed(row: Table, rule: Rule, services: tuple[Service, ...]) -> None:
+    """Nothing of an office goes to a crew; its department alone is responsible."""
+    if rule.service and next(each for each in services if each.code == rule.service).office:
+        fault = f'{rule.service!r} is work = "office": it goes to no crew, and its own department answers'
+        raise row.wrong("service", fault, 'service = "light-out"')
+    theirs = [each for each in services if each.group == rule.group]
+    if rule.group and theirs and all(each.office for each in theirs):
+        fault = f'all services of {rule.group!r} are work = "office": they go to no crew'
+        raise row.wrong("group", fault, 'group = "streetlight"')
+
+
 def _check_defaults(top: Table, groups: tuple[Group, ...], services: tuple[Service, ...]) -> None:
+    if all(service.office for service in services):
+        fault = 'all are work = "office", so residents have nothing to report'
+        raise top.wrong("services", fault, 'a service with work = "field"')
     for group in groups:
-        defaults = [
-            service.code for service in services if service.group == group.code and service.is_default
-        ]
-        if len(defaults) != 1:
+        theirs = [service for service in services if service.group == group.code]
+        defaults = [service.code for service in theirs if service.is_default]
+        if len(defaults) != 1 and not (theirs and all(service.office for service in theirs)):
             fault = f"has {len(defaults)} default services, and needs one"
             raise top.wrong(f"groups.{group.code}", fault, "default = true in one of its services")
 

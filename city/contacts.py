@@ -20,8 +20,9 @@ from city.lifecycle import MAX_WORDS, Refused, may
 from city.schema import Answer, Case, Contact, Department, Topic
 
 CHANNELS = ("phone", "voicemail", "counter")
-# How somebody wants to hear what becomes of it; by a call or a text at the number they called from.
-REPLIES_BY = ("none", "call", "sms", "email")
+# How somebody wants to hear what becomes of it; by a call or a text at the number they called from. Whoever
+# calls `again` asks then.
+REPLIES_BY = ("none", "call", "sms", "email", "again")
 ANSWERED, CASE, TRANSFERRED, DROPPED = OUTCOMES = ("answered", "case", "transferred", "dropped")
 # Offices that are none of the city's departments.
 ELSEWHERE = ("911", "police", "utility", "county", "state")

@@ -300,8 +300,9 @@ class _Cases:
         yield cell("median_days", lambda sums: _quantile(sums, 50), proofs.ages(self.span, of))
         yield cell("p90_days", lambda sums: _quantile(sums, 90), proofs.ages(self.span, of))
         yield cell("reopened", _ratio("reopened"), proofs.share(count(proofs.REOPENED), closed))
-        yield cell("reasoned", _ratio("reasoned"), proofs.share(count(proofs.REASONED), closed))
-        yield cell("unproven", _ratio("unproven"), proofs.share(count(proofs.UNPROVEN), closed))
+        provable = count(proofs.PROVABLE)
+        yield cell("reasoned", _of_provable("reasoned"), proofs.share(count(proofs.REASONED), provable))
+        yield cell("unproven", _of_provable("unproven"), proofs.share(count(proofs.UNPROVEN), provable))
         merged = proofs.cases(self.span, proofs.ANY, of=of, told=f"coalesce(sum({proofs.MERGED}), 0)")
         yield cell("merged", _n("merged"), merged)
         yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
@@ -393,6 +394,16 @@ def _ratio(what: str) -> Any:
         return sums.get(what, 0) / closed if closed else None
 
     return of_closed
+
+
+def _of_provable(what: str) -> Any:
+    """A share of the closings that a photo could prove: all but an office's."""
+
+    def of_provable(sums: Sums) -> float | None:
+        closed = sums.get("closed", 0) - sums.get("indoors", 0)
+        return sums.get(what, 0) / closed if closed else None
+
+    return of_provable
 
 
 _timely = _ratio("timely")

@@ -17,13 +17,14 @@ from city import areas, events, inserts, promises, tallies
 from city.areas import Areas
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
-from city.schema import Assignment, Case, CellCount
+from city.schema import Assignment, Case, CellCount, Service
 
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
 CELL_ZOOM: Final = 16  # a cell is some 450 m wide
 CELL_SHIFT: Final = 2 * (QUAD_ZOOM - CELL_ZOOM)
 NOWHERE: Final = -1  # the cell of those of which nobody knows where they are
 EVERYWHERE: Final = -2  # and of all together, for lists that want no map
+INDOORS: Final = -3  # the cell of an office's cases, which no map leaves out, since they lie nowhere
 AT_ONCE = 5000
 
 # What the counts hold of a case: state, standing, service, crew, area, cell, and millionths of degrees.
@@ -70,7 +71,8 @@ def derive(case: Case, crew_id: int | None, area_id: int | None) -> None:
 
     `crew_id` holds it now, and `area_id` is where it lies. Whoever gives it another place unsets `quad`.
     """
-    for name, value in _derived(case, crew_id, area_id, case.standing).items():
+    office = case.service.office
+    for name, value in _derived(case, crew_id, area_id, case.standing, office=office).items():
         if getattr(case, name) != value:
             setattr(case, name, value)
 
@@ -98,9 +100,12 @@ def measured(case: Case, area_id: int | None) -> dict[str, Any]:
     """What a line about the case says so that figures can be added up from the log alone.
 
     `area` is missing where nobody knows it, and of a private service: no figure may tell where that was.
+    `work` stands only where it is "office", which no photo can prove.
     """
     opened, due = (at.astimezone(UTC).isoformat() for at in (case.opened_at, case.due_at))
     told: dict[str, Any] = {"service": case.service.code, "opened": opened, "due": due}
+    if case.service.office:
+        told["work"] = "office"
     return told if area_id is None or case.service.private else told | {"area": area_id}
 
 
@@ -120,7 +125,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
         for row in rows:
             standing = promises.standing(row, at) if at else row.standing
             now: dict[str, Any] = {"standing": standing} | _derived(
-                row, row.held, _area(ground, row), standing
+                row, row.held, _area(ground, row), standing, office=row.office
             )
             _add(sums, now["counted"], 1)
             if any(getattr(row, name) != value for name, value in now.items()):
@@ -150,7 +155,7 @@ def differences(s: Session) -> list[str]:
     found, ground = [], areas.known(s)
     for rows in _all(s):
         for row in rows:
-            now = _derived(row, row.held, _area(ground, row), row.standing)
+            now = _derived(row, row.held, _area(ground, row), row.standing, office=row.office)
             _add(sums, now["counted"], 1)
             found += [
                 f"case {row.id}: {name} is {getattr(row, name)}, not {value}"
@@ -171,12 +176,14 @@ def differences(s: Session) -> list[str]:
     ]
 
 
-def _derived(row: Any, crew_id: int | None, area_id: int | None, standing: str) -> dict[str, Any]:
+def _derived(
+    row: Any, crew_id: int | None, area_id: int | None, standing: str, *, office: bool
+) -> dict[str, Any]:
     """Columns by name; `row` has the facts of a case."""
     values: dict[str, Any] = {
         "rank": _rank(row), "crew_id": crew_id, "area_id": area_id, "quad": None, "counted": None,
     }  # fmt: skip
-    cell, lat, lon = NOWHERE, 0, 0
+    cell, lat, lon = INDOORS if office else NOWHERE, 0, 0
     if row.lat is not None and row.lon is not None:
         values["quad"] = quad(Point(row.lat, row.lon))
         cell, lat, lon = values["quad"] >> CELL_SHIFT, _millionths(row.lat), _millionths(row.lon)
@@ -233,7 +240,9 @@ def _add(sums: Sums, counted: Counted | None, times: int) -> None:
     if counted is None:
         return
     state, standing, service, crew_id, area_id, cell, lat, lon = counted
-    where = [("all", ""), ("state", state), ("service", service), ("crew", str(crew_id or "none"))]
+    where = [("all", ""), ("state", state), ("service", service)]
+    if cell != INDOORS:  # an office's waits for no crew
+        where.append(("crew", str(crew_id or "none")))
     if area_id is not None:
         where.append(("area", str(area_id)))
     for facet, value in where:
@@ -257,7 +266,8 @@ _HELD = (
 _FACTS = select(
     Case.id, Case.state, Case.service_code, Case.lat, Case.lon, Case.urgent, Case.raised, Case.due_at,
     Case.risk_at, Case.standing, Case.rank, Case.crew_id, Case.area_id, Case.quad, Case.counted, _HELD,
-)  # fmt: skip
+    Service.office,
+).join(Service, Service.code == Case.service_code)  # fmt: skip
 _CASES = cast(Table, Case.__table__)
 _MEND = (
     update(_CASES)

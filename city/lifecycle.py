@@ -15,10 +15,15 @@ RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYST
     "resident", "crew", "supervisor", "dispatcher", "call-taker", "manager", "administrator", "system",
 )  # fmt: skip
 
-OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
+# How work in the field ends; and how an office's does, which goes nowhere: it tells somebody something.
+FIELD_OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
+ANSWERED: Final = "answered"
+OFFICE_OUTCOMES: Final = (ANSWERED, "not ours", "no action")
+OUTCOMES: Final = (ANSWERED, *FIELD_OUTCOMES)
 # "Fixed" needs a photo or one of these, chosen with the same tap.
 NO_PHOTO: Final = ("unsafe", "dark", "nothing to see")
 WAIT_REASONS: Final = ("utility", "parts", "weather", "resident")
+OFFICE_WAIT_REASONS: Final = ("resident",)  # an office waits for whoever asked, and for nobody else
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
 # A photo may lie on a phone in a dead zone over a weekend; after that it proves nothing any more.
 EVIDENCE_HOURS: Final = 72
@@ -45,34 +50,48 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Move:
-    """One row of the table. `to` is None where the case goes back to a state it had."""
+    """One row of the table. `to` is None where the case goes back to a state it had.
+
+    `office` are those who make it where the case is an office's: None for the same as everywhere, and
+    nobody for what needs a crew.
+    """
 
     name: str
     sources: tuple[str, ...]
     to: str | None
     roles: tuple[str, ...]
+    office: tuple[str, ...] | None = None
 
+    @property
+    def needs_crew(self) -> bool:
+        """Whether no office can make it."""
+        return self.office == ()
+
+
+# Call-takers call back, so they do at an office's case what a crew does at its job.
+DESKS: Final = (DISPATCHER, CALL_TAKER)
+NOBODY: Final[tuple[str, ...]] = ()
 
 MOVES: Final = {
     move.name: move
     for move in (
         Move("accept", (NEW,), ACCEPTED, (DISPATCHER, CALL_TAKER)),
-        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR)),
-        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR)),
-        Move("start", (ASSIGNED,), UNDERWAY, (CREW,)),
-        Move("pause", (UNDERWAY,), ASSIGNED, (CREW,)),
+        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR), NOBODY),
+        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR), NOBODY),
+        Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NOBODY),
+        Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NOBODY),
         # The system's own: a report names a thing that is not the city's, see reports.take().
-        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW, SYSTEM)),
-        Move("resume", (WAITING,), None, (DISPATCHER, CREW)),
-        Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,)),
-        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,)),
-        Move("close", OPEN, CLOSED, (CREW, DISPATCHER)),
+        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW, SYSTEM), DESKS),
+        Move("resume", (WAITING,), None, (DISPATCHER, CREW), DESKS),
+        Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NOBODY),
+        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NOBODY),
+        Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESKS),
         Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
         # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.
-        Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,)),
-        Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,)),
+        Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,), NOBODY),
+        Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,), NOBODY),
         # Several cases were changed at once, and nothing else happened since: see batches.py.
         Move("undo batch", (ACCEPTED, ASSIGNED, WAITING, CLOSED), None, (DISPATCHER, SUPERVISOR, CALL_TAKER)),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
@@ -107,14 +126,20 @@ def may(act: str, roles: frozenset[str]) -> None:
 
 def allow(move: str, roles: frozenset[str]) -> None:
     """Raises Refused `not_allowed` unless one of `roles` may make this move at all."""
-    if not roles.intersection(MOVES[move].roles):
+    if not roles.intersection(MOVES[move].roles + (MOVES[move].office or ())):
         raise Refused("not_allowed", move=move)
 
 
-def check(move: str, state: str, roles: frozenset[str]) -> Move:
-    """The row of `move`, or Refused: `not_allowed` (role) or `wrong_state`."""
+def check(move: str, state: str, roles: frozenset[str], *, office: bool = False) -> Move:
+    """The row of `move`, or Refused: `not_allowed` (role), `no_crew` or `wrong_state`.
+
+    `office` says that the case is an office's: `no_crew` is what needs somebody in the field.
+    """
     row = MOVES[move]
-    allow(move, roles)
+    if office and row.needs_crew:
+        raise Refused("no_crew", move=move)
+    if not roles.intersection(row.office if office and row.office else row.roles):
+        raise Refused("not_allowed", move=move)
     if state not in row.sources:
         raise Refused("wrong_state", move=move, state=state)
     if move == "cancel" and DISPATCHER not in roles and state != NEW:
@@ -122,12 +147,22 @@ def check(move: str, state: str, roles: frozenset[str]) -> Move:
     return row
 
 
-def possible(state: str, roles: frozenset[str]) -> list[str]:
+def outcomes(*, office: bool) -> tuple[str, ...]:
+    """How a case ends that is an office's, or one of the field."""
+    return OFFICE_OUTCOMES if office else FIELD_OUTCOMES
+
+
+def wait_reasons(*, office: bool) -> tuple[str, ...]:
+    """What a case waits for that is an office's, or one of the field."""
+    return OFFICE_WAIT_REASONS if office else WAIT_REASONS
+
+
+def possible(state: str, roles: frozenset[str], *, office: bool = False) -> list[str]:
     """Names of the moves that somebody with `roles` may make from `state`, in the table's order."""
     found = []
     for name in MOVES:
         try:
-            check(name, state, roles)
+            check(name, state, roles, office=office)
         except Refused:
             continue
         found.append(name)

@@ -8,7 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from city import disk, tomlfile
-from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, NEW, OUTCOMES
+from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, FIELD_OUTCOMES, NEW
 from city.sources import Source, Unusable
 
 MOST_BYTES = 10_000_000  # of a mapping
@@ -117,8 +117,8 @@ def _mapping(top: tomlfile.Table) -> Mapping:
         precision_m=services.number("precision_m", 0, 5000) if services.has("precision_m") else 0,
         promise_days=services.number("promise_days", 1, 365),
         outcome_from=outcomes.text("column", 'column = "CLOSURE_REASON"', ""),
-        contains=tuple(_choices(outcomes.table("contains"), OUTCOMES).items()),
-        outcome=outcomes.one_of("otherwise", OUTCOMES) if outcomes.has("otherwise") else "fixed",
+        contains=tuple(_choices(outcomes.table("contains"), FIELD_OUTCOMES).items()),
+        outcome=outcomes.one_of("otherwise", FIELD_OUTCOMES) if outcomes.has("otherwise") else "fixed",
         departments=dict(_names(top.table("departments"))),
         crews=dict(_names(top.table("crews"))),
         consent=frozenset(top.texts("consent", 'consent = ["Yes"]') if top.has("consent") else ()),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from city import cityfile, events, schema
 from city.calendars import written
-from city.cityfile import CityFile
+from city.cityfile import CityFile, CityFileError
 from city.events import Actor
 from city.lifecycle import Refused
 from city.schema import Policy
@@ -28,14 +28,15 @@ Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or
 def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
     """Makes these words the city's newest version; None where they are that already.
 
-    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, or Refused
-    `applied_meanwhile`.
+    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, also where
+    a service with cases would become other work, or Refused `applied_meanwhile`.
     Promises that were given stay as they are: a case keeps its own days.
     """
     city = cityfile.parse(text, name)
     last, sha256 = current(s), hashlib.sha256(text.encode()).hexdigest()
     if last and last.sha256 == sha256:
         return None
+    _keep_work(s, city, name)
     policy = Policy(
         number=last.number + 1 if last else 1, applied_at=at, applied_by=by.name, sha256=sha256, text=text,
         changes=difference(last.text if last else "", text),
@@ -69,6 +70,16 @@ def enact(s: Session, city: CityFile) -> None:
     s.execute(delete(schema.Owner))  # nothing points at one: assets hold what their register says
     s.add_all(schema.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
     s.flush()
+
+
+def _keep_work(s: Session, city: CityFile, name: str) -> None:
+    """A crew may hold the cases of a service: they do not become an office's, nor an office's theirs."""
+    offices = {service.code: service.office for service in city.services}
+    for row in s.scalars(select(schema.Service).where(schema.Service.code.in_(offices))):
+        has_cases = select(schema.Case.id).where(schema.Case.service_code == row.code).limit(1)
+        if row.office != offices[row.code] and s.scalar(has_cases):
+            fault = "has cases already, which cannot become other work"
+            raise CityFileError(name, None, f"services.{row.code}.work", fault, "a new service beside it")
 
 
 def _kept(s: Session, calendar: Calendar) -> int:

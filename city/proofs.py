@@ -19,6 +19,8 @@ REOPENED = "kind = 'reopen'"
 CANCELLED = "now = 'cancelled' AND kind <> 'reopen'"
 REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo' IS NOT NULL"
 UNPROVEN = "kind = 'no evidence'"
+# An office's closing has nothing to photograph, so no share of evidence is one of it.
+PROVABLE = "kind = 'close' AND facts->>'work' IS NULL"
 MERGED = "CASE WHEN now = 'merged' THEN 1 ELSE 0 END - CASE WHEN was = 'merged' THEN 1 ELSE 0 END"
 OPEN = "('new', 'accepted', 'assigned', 'underway', 'waiting')"
 _OPENED = f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END"

@@ -4,11 +4,11 @@ A closing keeps which reply was meant, in every language, so that each resident 
 whatever staff add stays as they wrote it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from city.lifecycle import MAX_WORDS, OUTCOMES, Refused
+from city.lifecycle import ANSWERED, MAX_WORDS, OUTCOMES, Refused, outcomes
 from city.tomlfile import Table, Words
 
 CODE = 'code = "new-lamp"'
@@ -36,6 +36,8 @@ class _Service(Protocol):
     def code(self) -> str: ...
     @property
     def group(self) -> str: ...
+    @property
+    def office(self) -> bool: ...
 
 
 def offered(city: _City, service: _Service, outcome: str = "") -> list[Reply]:
@@ -49,8 +51,17 @@ def offered(city: _City, service: _Service, outcome: str = "") -> list[Reply]:
         if reply.service in ("", service.code)
         and reply.group in ("", service.group)
         and outcome in ("", reply.outcome)
+        and _ends(reply, service)
     ]
     return sorted(fit, key=lambda r: (OUTCOMES.index(r.outcome), not r.service, not r.group))
+
+
+def _ends(reply: Reply, service: _Service) -> bool:
+    """Whether such a case can end so. What fits anywhere and is no answer speaks of places and crews."""
+    anywhere = not reply.service and not reply.group
+    if service.office and anywhere and reply.outcome != ANSWERED:
+        return False
+    return reply.outcome in outcomes(office=service.office)
 
 
 def chosen(city: _City, service: _Service, outcome: str, code: str) -> Reply:
@@ -72,9 +83,9 @@ def meant(reply: Reply, policy: int) -> dict[str, Any]:
 
 
 def replies_of(
-    top: Table, languages: tuple[str, ...], groups: set[str], services: set[str]
+    top: Table, languages: tuple[str, ...], groups: set[str], services: Mapping[str, bool]
 ) -> Iterator[Reply]:
-    """The city file's `[[replies]]`; raises CityFileError."""
+    """The city file's `[[replies]]`; raises CityFileError. `services` says which ones are an office's."""
     seen: set[str] = set()
     for row in top.rows("replies"):
         code = row.text("code", CODE)
@@ -87,11 +98,15 @@ def replies_of(
         reply = Reply(
             code=code,
             outcome=row.one_of("outcome", OUTCOMES),
-            service=row.one_of("service", services) if row.has("service") else "",
+            service=row.one_of("service", set(services)) if row.has("service") else "",
             group=row.one_of("group", groups) if row.has("group") else "",
             names=row.words("names", languages),
             words=row.words("words", languages),
         )
+        ends = outcomes(office=services[reply.service]) if reply.service else OUTCOMES
+        if reply.outcome not in ends:
+            fault = f"{reply.outcome!r} is no end of {reply.service!r}: {', '.join(ends)}"
+            raise row.wrong("outcome", fault, f'outcome = "{ends[0]}"')
         if max(map(len, reply.words.values())) > MAX_WORDS:
             raise row.wrong("words", f"is longer than {MAX_WORDS} characters", 'words = { en = "…" }')
         row.refuse_rest()

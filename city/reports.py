@@ -32,6 +32,7 @@ from city import (
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
+    ACTS,
     MAX_WORDS,
     OPEN,
     Refused,
@@ -100,6 +101,8 @@ def take(
     """The one way in. The same key twice gives the same report.
 
     A case about a thing of another owner, whom the city file names, waits for that utility from the start.
+    An office's case is opened by whoever speaks with people, lies nowhere and is joined by nobody; an
+    address stands with the words.
 
     Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
     `answer_unknown`, `unknown_case`; `erased` for one that was erased before a restore lost it.
@@ -109,6 +112,10 @@ def take(
     if _was_erased(s, erasures.hashed(telling.key)):
         raise Refused("erased")
     service, telling = _checked(s, telling), _measured(telling)
+    if service.office:
+        if linked_to is None and not by.roles.intersection(ACTS["contact"]):
+            raise Refused("unknown_service")
+        telling = _placeless(telling)
     case = _case_to_join(s, telling.join, telling, service) if telling.join else None
     joined = case is not None
     if case is None:
@@ -348,6 +355,11 @@ def _checked(s: Session, telling: Telling) -> Service:
         if answer and choices and answer not in choices:
             raise Refused("answer_unknown", question=question["code"])
     return service
+
+
+def _placeless(telling: Telling) -> Telling:
+    where = telling.about_place or (telling.place.label if telling.place else "")
+    return replace(telling, place=None, about_place=where, join=None)
 
 
 def _measured(telling: Telling) -> Telling:

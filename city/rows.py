@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, Select, String, and_, bindparam, func,
 from sqlalchemy.orm import Session, aliased
 
 from city.lifecycle import OPEN
-from city.schema import Asset, Assignment, Case, CaseTag, Crew, Pause, Report, Service
+from city.schema import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
 
 _Key = TypeVar("_Key", int, str)
 
@@ -42,6 +42,7 @@ class Row(NamedTuple):
     outcome: str | None
     reports: int
     twin: str | None  # the number of the open case that it probably repeats
+    office: dict[str, str] | None  # the names of the department whose desk does it; None for field work
     tags: list[str]
 
 
@@ -103,9 +104,10 @@ def _shown() -> Select[Any]:
             Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
             Case.raised, Case.cycle, Case.address, Case.lat, Case.lon, Asset.number, Crew.name,
             last.scalar_subquery(), why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at,
-            Case.outcome, told.scalar_subquery(), twin.number, CaseTag.tag,
+            Case.outcome, told.scalar_subquery(), twin.number, Department.names, CaseTag.tag,
         )
         .join(Service, Service.code == Case.service_code)
+        .outerjoin(Department, and_(Department.code == Service.department_code, Service.office))
         .outerjoin(Asset, Asset.id == Case.asset_id)
         .outerjoin(Crew, Crew.id == Case.crew_id)
         .outerjoin(twin, and_(twin.id == Case.twin_id, twin.state.in_(OPEN), Case.state.in_(OPEN)))

@@ -113,6 +113,7 @@ class Service(Base):
     precision_m: Mapped[int] = mapped_column(default=0)  # how exactly strangers see the place
     private: Mapped[bool] = mapped_column(default=False)
     urgent: Mapped[bool] = mapped_column(default=False)
+    office: Mapped[bool] = mapped_column(default=False)  # no field work: see lifecycle.py's table
     hazard: Mapped[dict[str, Any] | None]  # what a crew must mind there, by language
     # How many times as often as the city's others its cases turn out to be told already; duplicates.py's.
     often: Mapped[float] = mapped_column(default=1.0)

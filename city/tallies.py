@@ -7,7 +7,8 @@ says in the transaction that writes the line, behind the clock, where one transa
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
   is where the caller was passed on to.
 - `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date), `reasoned` (fixed,
-  with a reason instead of a photo), `unproven` (the photo never came), `merged`, `cancelled`, and `after N`.
+  with a reason instead of a photo), `unproven` (the photo never came), `indoors` (closed by an office, which
+  has no evidence to give), `merged`, `cancelled`, and `after N`.
 - `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
 - `cohort`: of the cases opened in the month `left` are open.
 
@@ -115,6 +116,7 @@ def _told(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
         yield "closed", 1
         yield "timely", int(done <= datetime.fromisoformat(facts["due"]))
         yield "reasoned", int(facts["outcome"] == "fixed" and facts["no_photo"] is not None)
+        yield "indoors", int(facts.get("work") == "office")
         yield f"after {age(opened, done)}", 1
     elif line.kind == "no evidence":
         yield "unproven", 1

@@ -64,7 +64,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Extent:
-    """How many cases a view has, how many of them lie nowhere, how many the map does not place, and where."""
+    """How many cases a view has, how many of them lie nowhere, how many the map does not place, and where.
+
+    An office's cases are none that a map could have.
+    """
 
     total: int
     unlocated: int
@@ -80,6 +83,8 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
     if not (0 <= zoom <= QUAD_ZOOM and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
         raise ValueError(f"{zoom}/{x}/{y} is no tile")
     within = quads_of(zoom, x, y)
+    if view.work:
+        return Tile()
     if (counted := _counted(view)) is not None and zoom + GRID <= CELL_ZOOM:
         clusters = _from_counts(s, counted, within, zoom)
         if not 0 < sum(cluster.n for cluster in clusters) <= MOST_POINTS:
@@ -94,9 +99,9 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
 
 def extent(s: Session, view: View, *, now: datetime) -> Extent:
     """How many cases a view has and where they lie; one statement."""
-    if view.place == "none":
+    if view.place == "none" or view.work:
         total = board.count(s, view, now=now)
-        return Extent(total, total)
+        return Extent(total, 0 if view.work else total)
     counted = _counted(view)
     if counted is not None:
         return _extent_of_counts(s, counted)
@@ -104,7 +109,7 @@ def extent(s: Session, view: View, *, now: datetime) -> Extent:
         select(
             func.count(), func.count(Case.quad), func.min(Case.lat), func.min(Case.lon), func.max(Case.lat),
             func.max(Case.lon),
-        ).where(*board.conditions(s, view, now))
+        ).where(*board.conditions(s, view, now), ~board.of_offices())
     ).one()  # fmt: skip
     total, located, *box = row
     hidden = 0 if _is_quick(view) else max(0, located - MOST_PLACED)

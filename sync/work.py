@@ -13,11 +13,11 @@ from city.lifecycle import (
     ACCEPTED,
     CLOSED,
     CREW,
+    FIELD_OUTCOMES,
     MAX_WORDS,
     NEW,
     NO_PHOTO,
     OPEN,
-    OUTCOMES,
     WAIT_REASONS,
     WAITING,
     Refused,
@@ -33,7 +33,7 @@ from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation,
 WITH_EVIDENCE = ("close", "make_safe", "needs_parts")
 MAX_MINUTES = 7 * 24 * 60  # of one `time`
 # Facts go into the log for ever, so they are choices and never a person's own words.
-CHOICES = {"outcome": OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
+CHOICES = {"outcome": FIELD_OUTCOMES, "no_photo": NO_PHOTO, "reason": WAIT_REASONS}
 
 
 @dataclass(frozen=True)

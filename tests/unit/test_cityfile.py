@@ -38,15 +38,15 @@ def test_larkhaven_says_who_and_where_it_is(larkhaven: CityFile) -> None:
 
 
 def test_every_tile_has_one_default_and_three_to_six_chips(larkhaven: CityFile) -> None:
-    assert [group.code for group in larkhaven.groups] == ["streetlight", "tree", "trash", "other"]
-    for group in larkhaven.groups:
+    assert [group.code for group in larkhaven.tiles] == ["streetlight", "tree", "trash", "other"]
+    for group in larkhaven.tiles:
         assert larkhaven.default_of(group.code).group == group.code
         assert 3 <= len(larkhaven.of_group(group.code)) <= 6
 
 
 def test_danger_and_privacy_are_marked(larkhaven: CityFile) -> None:
     assert {s.code for s in larkhaven.services if s.urgent} == {"wire-down", "tree-on-wire"}
-    assert [s.code for s in larkhaven.services if s.private] == ["home-nuisance"]
+    assert [s.code for s in larkhaven.for_residents if s.private] == ["home-nuisance"]
 
 
 def test_no_report_needs_typed_words(larkhaven: CityFile) -> None:
@@ -120,7 +120,7 @@ WRONG = [
     ("[[services.pole-damaged.questions]]", "[services.pole-damaged.questions]", "questions: is not a list"),
     ('{ code = "partly",', '{ cod = "partly",', "pole-damaged.questions[1].values[2].code: is missing"),
     ('service = "tree-on-wire"', 'service = "tree"', "routing[1].service: 'tree' is none of basket"),
-    ('service = "tree-on-wire"', 'group = "trees"', "routing[1].group: 'trees' is none of other, street"),
+    ('service = "tree-on-wire"', 'group = "trees"', "routing[1].group: 'trees' is none of office, other"),
     ('crew = "Lights 2"', "crew = 2", "routing[1].crew: 2 is not words in quotes"),
     ('crew = "Lights 2"', 'person = "Luis"', "routing[1].person: is not a key known here"),
     ('service = "tree-on-wire"', 'department = "lights"\n[[routing]]', "every case fits it"),
@@ -128,7 +128,11 @@ WRONG = [
     ('region = "US"', 'region = "USA"', "line 9: region: 'USA' is no country's code of two letters"),
     ('services = ["bulky-item", "dumping"]', 'services = ["sofa"]', "bulky-waste.services: 'sofa' is no s"),
     ("[topics.taxes]", "[topics.taxes]\nnote = 1", "topics.taxes.note: is not a key known here"),
-    ('department = "finance"', 'department = "money"', "topics.taxes.department: 'money' is none of clean"),
+    (
+        'es = "Impuestos" }\ndepartment = "finance"',
+        'es = "Impuestos" }\ndepartment = "money"',
+        "topics.taxes.department: 'money' is none of clean",
+    ),
     ('es = "Impuestos" }', 'es = "" }', "topics.taxes.names.es: '' is not words"),
 ]  # fmt: skip
 

@@ -62,7 +62,7 @@ def test_departments_and_services_are_written_as_the_file_has_them(engine: Engin
     apply(engine, LONGER, now)
     with db.reading(engine) as s:
         services = {service.code: service for service in s.scalars(select(Service))}
-        assert len(services) == 21
+        assert len(services) == 24
         assert services["light-out"].promise_days == 6
         assert services["light-out"].chips == {"en": "Out", "es": "Apagado"}
         assert services["pole-damaged"].questions[0]["code"] == "blocked"

@@ -1,0 +1,344 @@
+"""Follow-up cases: what no crew does, its small life, its promise, and which figures it belongs to."""
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from factories import LAMP, SECRET, Scene, Town
+from sqlalchemy import select
+
+from city import (
+    batches,
+    board,
+    calls,
+    cases,
+    cityfile,
+    contacts,
+    kept,
+    people,
+    policies,
+    reports,
+    tallies,
+    tiles,
+)
+from city.board import View
+from city.calls import Call
+from city.cityfile import CityFileError
+from city.contacts import Conversation
+from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
+from city.reports import Telling
+from city.schema import Case, Contact, Department, Event, Report, Service, Tally, Topic
+from city.settings import DEFAULT_CITY
+
+HOME = DEFAULT_CITY.read_text("utf-8")
+PHONE = "+15550100142"
+CALL_TAKER, DISPATCHER = frozenset({"call-taker"}), frozenset({"dispatcher"})
+
+
+@pytest.fixture(autouse=True)
+def office(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.add(
+            Department(
+                code="finance", names={"en": "Finance", "es": "Finanzas"}, time_zone="America/New_York"
+            )
+        )
+        scene.s.flush()
+        scene.s.add(Topic(code="taxes", names={"en": "Taxes"}, department_code="finance"))
+        scene.s.add(
+            Service(
+                code="tax-question", group="office", names={"en": "Tax question", "es": "Impuestos"},
+                chips={}, is_default=False, position=9, department_code="finance", promise_days=2,
+                questions=[], private=True, office=True,
+            )
+        )  # fmt: skip
+
+
+def asked(scene: Scene, **changes: Any) -> Case:
+    """A case that a call-taker opened for somebody."""
+    telling = Telling(uuid.uuid4().hex, "tax-question", "phone", words="Is my bill right?")
+    telling = replace(telling, **changes)
+    by, token = scene.actor("call-taker"), reports.token_for(SECRET, telling.key)
+    return reports.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
+
+
+def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
+    told = {"outcome": "answered", "words": "It is right."} | changes
+    return cases.close(scene.s, case, by=scene.actor(by), at=scene.town.now, **told)
+
+
+class TestTheTable:
+    @pytest.mark.parametrize("state", STATES)
+    @pytest.mark.parametrize("move", [m.name for m in MOVES.values() if m.needs_crew])
+    def test_what_needs_a_crew_is_refused_by_name(self, move: str, state: str) -> None:
+        with pytest.raises(Refused, match="no_crew"):
+            check(move, state, frozenset({"dispatcher", "supervisor", "crew"}), office=True)
+
+    def test_call_takers_do_what_they_cannot_in_the_field(self) -> None:
+        assert possible("new", CALL_TAKER, office=True) == ["accept", "wait", "close", "merge"]
+        assert possible("waiting", CALL_TAKER, office=True) == ["resume", "close", "merge", "undo batch"]
+        assert possible("new", CALL_TAKER) == ["accept", "merge"]
+
+    def test_dispatchers_do_all_that_needs_no_crew(self) -> None:
+        assert possible("new", DISPATCHER, office=True) == ["accept", "wait", "close", "merge", "cancel"]
+        assert possible("closed", DISPATCHER, office=True) == ["reopen", "merge", "undo batch"]
+
+    def test_crews_do_nothing(self) -> None:
+        assert all(possible(state, frozenset({"crew"}), office=True) == [] for state in STATES)
+
+
+class TestItsLife:
+    def test_from_the_call_to_the_answer_and_back(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case, by, at = asked(scene), scene.actor("call-taker"), town.now
+            assert cases.accept(scene.s, case, by=by, at=at)
+            assert cases.wait(scene.s, case, "resident", by=by, at=at)
+            assert cases.resume(scene.s, case, by=by, at=at)
+            assert close(scene, case)
+            assert (case.state, case.outcome, case.closures[-1].no_photo) == ("closed", "answered", None)
+            assert not close(scene, case)  # twice is harmless
+            assert cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+            assert cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=at)
+
+    @pytest.mark.parametrize("outcome", ["fixed", "not found"])
+    def test_it_is_never_fixed(self, town: Town, outcome: str) -> None:
+        with town.at_work() as scene, pytest.raises(Refused, match="outcome_misfits"):
+            close(scene, asked(scene), outcome=outcome, no_photo="dark")
+
+    def test_a_field_case_is_never_answered_and_a_call_taker_does_not_close_it(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = scene.report().case
+            with pytest.raises(Refused, match="outcome_misfits"):
+                close(scene, case, by="dispatcher")
+            with pytest.raises(Refused, match="not_allowed"):
+                close(scene, case, outcome="not ours")
+
+    def test_answered_says_what(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = asked(scene)
+            with pytest.raises(Refused, match="told_missing"):
+                close(scene, case, words=" ")
+            assert close(scene, case, words="", reply={"code": "told", "policy": 1, "words": {"en": "Told."}})
+
+    @pytest.mark.parametrize("outcome", [each for each in OFFICE_OUTCOMES if each != "answered"])
+    def test_its_other_ends_need_no_words(self, town: Town, outcome: str) -> None:
+        with town.at_work() as scene:
+            assert close(scene, asked(scene), outcome=outcome, words="")
+
+    def test_it_waits_for_whoever_asked_only(self, town: Town) -> None:
+        with town.at_work() as scene, pytest.raises(Refused, match="unknown_value"):
+            cases.wait(scene.s, asked(scene), "weather", by=scene.actor("dispatcher"), at=town.now)
+
+    def test_no_crew_gets_it_alone_or_among_others(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case, lamp, by = asked(scene), scene.report().case, scene.actor("dispatcher")
+            with pytest.raises(Refused, match="no_crew"):
+                cases.assign(scene.s, case, scene.crew("lights"), by=by, at=town.now)
+            batch = batches.act(
+                scene.s, [case.number, lamp.number], "assign", {"crew": town.ids["lights"]}, by=by,
+                at=town.now, sent="x",
+            )  # fmt: skip
+            assert (batch.done, [why for _number, why, *_rest in batch.refused]) == (1, ["no_crew"])
+            assert (case.state, lamp.state) == ("new", "assigned")
+
+    def test_office_and_field_are_never_merged(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case, lamp, by = asked(scene), scene.report().case, scene.actor("dispatcher")
+            nuisance = scene.report(service_code="nuisance").case
+            for one, other in ((case, lamp), (case, nuisance), (nuisance, case)):
+                with pytest.raises(Refused, match="merge_office"):
+                    cases.merge(scene.s, one, other, by=by, at=town.now)
+            assert cases.merge(scene.s, asked(scene), case, by=by, at=town.now)
+
+    def test_its_promise_is_its_departments_and_stands_while_it_waits(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case, by = asked(scene), scene.actor("call-taker")
+            due = case.due_at
+            assert due - town.now > timedelta(days=1)
+            cases.wait(scene.s, case, "resident", by=by, at=town.now)
+            cases.resume(scene.s, case, by=by, at=town.now + timedelta(days=1))
+            assert case.due_at == due + timedelta(days=1)
+
+
+class TestHowItComes:
+    def test_it_lies_nowhere_and_keeps_the_address_with_the_words(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = asked(scene, place=LAMP)
+            assert (case.lat, case.quad, case.address, case.place_source) == (None, None, "", "unknown")
+            assert case.reports[0].words == f"Is my bill right?\n{LAMP.label}"
+
+    @pytest.mark.parametrize("who", [people.A_RESIDENT, None])
+    def test_neither_residents_nor_crews_tell_of_it(self, town: Town, who: Any) -> None:
+        told = Telling("k" * 32, "tax-question", "web")
+        with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
+            reports.take(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
+
+    def test_whoever_asked_may_come_back_after_the_weeks(self, town: Town) -> None:
+        with town.at_work() as scene:
+            first = asked(scene)
+            told = Telling("k" * 32, "tax-question", "web")
+            again = reports.take(scene.s, told, at=town.now, token="t", linked_to=first)
+            assert again.case.linked_to_id == first.id
+
+    @pytest.mark.parametrize("way", ["call", "sms", "email", "again", "none"])
+    def test_a_call_needs_a_way_back(self, town: Town, way: str) -> None:
+        key = uuid.uuid4().hex
+        said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", reply_by=way)
+        call = Call(said, PHONE, Telling(key, "tax-question", "phone"), email="ana@mail.test")
+        with town.at_work() as scene:
+            by = scene.actor("call-taker")
+            if way == "none":
+                with pytest.raises(Refused, match="way_back_missing"):
+                    calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+                return
+            contact, report = calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+            assert report is not None
+            assert (contact.outcome, contact.topic_code, contact.reply_by) == (contacts.CASE, "taxes", way)
+
+    def test_a_lamp_needs_none(self, town: Town) -> None:
+        key = uuid.uuid4().hex
+        said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
+        with town.at_work() as scene:
+            by = scene.actor("call-taker")
+            call = Call(said, "", Telling(key, "light-out", "phone", place=LAMP))
+            assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)[1]
+
+
+class TestTheBoard:
+    def test_the_views_and_their_counts_agree(self, town: Town) -> None:
+        with town.at_work() as scene:
+            follow_up, lamp = asked(scene), scene.report().case
+            lost = scene.report(place=None).case
+            numbers = follow_up.number, lamp.number, lost.number
+        views = {
+            View(work="office"): {numbers[0]}, View(place="none"): {numbers[2]}, View(): set(numbers),
+            View(crew="none"): {numbers[1], numbers[2]}, View(work="office", place="none"): set(),
+            View(work="office", crew="none"): set(), View(work="office", state="new"): {numbers[0]},
+            View(work="office", standing="ok"): {numbers[0]}, View(work="office", words="bill"): {numbers[0]},
+            View(group="office"): {numbers[0]},
+        }  # fmt: skip
+        with town.looking() as scene:
+            held = board.tally(scene.s, board.services(scene.s))
+            totals = board.totals(scene.s, list(views), held, now=town.now)
+            for (view, wanted), total in zip(views.items(), totals, strict=True):
+                page = board.queue(scene.s, view, now=town.now)
+                assert {row.number for row in page.rows} == wanted, view
+                assert (total.n, board.count(scene.s, view, now=town.now)) == (len(wanted),) * 2, view
+            assert kept.differences(scene.s) == []
+
+    def test_it_is_on_no_map_and_among_none_without_a_place(self, town: Town) -> None:
+        with town.at_work() as scene:
+            asked(scene)
+            scene.report()
+        with town.looking() as scene:
+            for view in (View(), View(words="bill"), View(work="office"), View(age="0")):
+                assert tiles.extent(scene.s, view, now=town.now).unlocated == 0, view
+            assert tiles.tile(scene.s, View(work="office"), 0, 0, 0, now=town.now).placed == 0
+            assert tiles.tile(scene.s, View(), 0, 0, 0, now=town.now).placed == 1
+
+    def test_its_row_names_the_department(self, town: Town) -> None:
+        with town.at_work() as scene:
+            asked(scene)
+            scene.report()
+        with town.looking() as scene:
+            rows = board.queue(scene.s, View(), now=town.now).rows
+            assert {row.service_code: row.office for row in rows} == {
+                "light-out": None, "tax-question": {"en": "Finance", "es": "Finanzas"},
+            }  # fmt: skip
+
+    def test_a_recount_finds_the_same(self, town: Town) -> None:
+        with town.at_work() as scene:
+            asked(scene)
+            scene.report(place=None)
+        with town.at_work() as scene:
+            assert kept.recompute(scene.s, at=town.now) == 0
+        with town.looking() as scene:
+            assert kept.differences(scene.s) == []
+
+
+class TestTheFigures:
+    def test_its_closing_counts_but_proves_nothing(self, town: Town) -> None:
+        with town.at_work() as scene:
+            close(scene, asked(scene))
+            cases.close(
+                scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed",
+                no_photo="dark",
+            )  # fmt: skip
+        with town.looking() as scene:
+            rows = scene.s.execute(select(Tally.what, Tally.n).where(Tally.facet == "city"))
+            sums = {what: n for what, n in rows if not what.startswith("after")}
+            assert sums == {"opened": 2, "closed": 2, "timely": 2, "reasoned": 1, "indoors": 1}
+            assert tallies.differences(scene.s) == []
+            lines = scene.s.scalars(select(Event).where(Event.kind == "close")).all()
+            assert [line.facts.get("work") for line in lines] == ["office", None]
+
+
+def edited(*changes: tuple[str, str]) -> str:
+    text = HOME
+    for was, now in changes:
+        assert was in text
+        text = text.replace(was, now, 1)
+    return text
+
+
+ANSWERED_TAX = 'outcome = "answered"\nservice = "tax-question"'
+FIXED_LAMP = 'outcome = "fixed"\nservice = "light-out"'
+TAX = '[services.tax-question]\ngroup = "office"\nwork = "office"\n'
+
+
+class TestTheCityFile:
+    def test_larkhaven_has_some(self) -> None:
+        city = cityfile.parse(HOME, "larkhaven.toml")
+        offices = [service for service in city.services if service.office]
+        assert len(offices) == 3
+        assert all(service.private and service not in city.for_residents for service in offices)
+        assert "office" not in [group.code for group in city.tiles]
+        assert city.of_group("office") == ()
+        topic = city.topic_of(offices[0])
+        assert topic is not None
+        assert topic.code == "taxes"
+
+    @pytest.mark.parametrize(
+        ("line", "fault"),
+        [
+            ("default = true", "tile of the report form"),
+            ('chips = { en = "x", es = "x" }', "report form"),
+            ('asset_kind = "pole"', "mended in the field"),
+            ("precision_m = 10", "a place is shown"),
+            ("urgent = true", "needs a crew"),
+            ('hazard = { en = "x", es = "x" }', "a crew reads it"),
+            ("private = false", "always true"),
+        ],
+    )
+    def test_what_cannot_be_is_named(self, line: str, fault: str) -> None:
+        with pytest.raises(CityFileError, match=fault):
+            cityfile.parse(edited((TAX, f"{TAX}{line}\n")), "city.toml")
+
+    @pytest.mark.parametrize(
+        ("change", "fault"),
+        [
+            (('work = "office"', 'work = "desk"'), "none of field, office"),
+            (('service = "tree-on-wire"', 'service = "tax-question"'), "goes to no crew"),
+            (('service = "tree-on-wire"', 'group = "office"'), "go to no crew"),
+            ((ANSWERED_TAX, ANSWERED_TAX.replace("answered", "fixed")), "no end of"),
+            ((FIXED_LAMP, FIXED_LAMP.replace("fixed", "answered")), "no end of"),
+        ],
+    )
+    def test_so_is_a_crew_or_an_end_that_it_has_not(self, change: tuple[str, str], fault: str) -> None:
+        with pytest.raises(CityFileError, match=fault):
+            cityfile.parse(edited(change), "city.toml")
+
+    def test_work_does_not_change_under_cases(self, town: Town) -> None:
+        with town.at_work() as scene:
+            policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            asked(scene)
+        in_the_field = TAX.replace('work = "office"\n', "default = true\n")
+        field = edited((TAX, in_the_field), (ANSWERED_TAX, FIXED_LAMP))
+        with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
+            policies.apply(scene.s, field, "city.toml", by=people.THE_SYSTEM, at=town.now)
+        with town.looking() as scene:
+            assert scene.s.get_one(Service, "tax-question").office
+            assert scene.s.scalar(select(Contact.id)) is None
+            assert scene.s.scalar(select(Report.service_code)) == "tax-question"
