@@ -19,6 +19,7 @@ from city.lifecycle import (
     ADMINISTRATOR,
     CALL_TAKER,
     CREW,
+    DESKS,
     DISPATCHER,
     MANAGER,
     MOVES,
@@ -63,10 +64,11 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.accept": MOVES["accept"].roles,
     "dispatch.assign": MOVES["assign"].roles,
     "dispatch.unassign": MOVES["unassign"].roles,
-    # Crews move their jobs from the phone; on the board these are the dispatcher's.
-    "dispatch.wait": (DISPATCHER,),
-    "dispatch.resume": (DISPATCHER,),
-    "dispatch.close": (DISPATCHER,),
+    # Crews move their jobs from the phone; on the board these are the dispatcher's, and an office's cases the
+    # call-taker's too.
+    "dispatch.wait": DESKS,
+    "dispatch.resume": DESKS,
+    "dispatch.close": DESKS,
     "dispatch.reopen": (DISPATCHER,),
     "dispatch.merge": MOVES["merge"].roles,
     "dispatch.unmerge": MOVES["unmerge"].roles,

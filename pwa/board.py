@@ -19,11 +19,11 @@ from city.lifecycle import (
     MOVES,
     NO_PHOTO,
     OPEN,
-    OUTCOMES,
     STATES,
     SUPERVISOR,
-    WAIT_REASONS,
     WAITING,
+    outcomes,
+    wait_reasons,
 )
 from city.schema import Case, Crew, Service
 from pwa import access, filters, told
@@ -131,9 +131,9 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "is_usual": routing.is_usual,
         "standings": STANDINGS,
         "entered": request.form,
-        "outcomes": OUTCOMES,
+        "outcomes": outcomes,
         "no_photo": NO_PHOTO,
-        "wait_reasons": WAIT_REASONS,
+        "wait_reasons": wait_reasons,
         "cancel_reasons": CANCEL_REASONS,
         "reason": filters.reason,
         "outcome_words": filters.outcome,
@@ -226,15 +226,17 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
 
     by_promise = [counted(filters.standing(name), standing=name) for name in STANDINGS]
     groups = [
-        counted(filters.said(group.names), group.icon, group=group.code)
-        for group in access.here().city.groups
+        counted(filters.said(group.names), group.icon, group=group.code) for group in access.here().city.tiles
     ]
+    has_offices = any(service.office for service in ground.services)
+    follow_ups = [counted(_("Follow-ups"), "phone-call", work="office")] if has_offices else []
     in_city = [
         counted(_("All open"), "layers"),
         Saved(_("To look at"), {"review": "yes"}, marked, icon="eye"),
         counted(_("Unassigned"), "inbox", crew="none"),
         *groups,
         counted(_("No known place"), "map-pin", place="none"),
+        *follow_ups,
     ]
     by_crew = [counted(crew.name, "users", crew=str(crew.id)) for crew in ground.crews]
     ended = [
@@ -269,6 +271,7 @@ def _title(view: View, ground: Ground) -> str:
         names.get(view.crew, ""),
         ground.areas.get(view.area, ""),
         _("No known place") if view.place else "",
+        _("Follow-ups") if view.work else "",
         _("tagged “%(word)s”", word=view.tag) if view.tag else "",
         ngettext("At least %(num)d day old", "At least %(num)d days old", days) if days else "",
         _("“%(words)s”", words=view.words) if view.words else "",

@@ -71,7 +71,7 @@ def conflict(
         was=changes.stood(story, seen),
         now=changes.stood(story, last),
         lines=[line for line in story if seen < line.n <= last and changes.matters(line)],
-        possible=not own or verb in possible(case.state, g.actor.roles),
+        possible=not own or verb in possible(case.state, g.actor.roles, office=case.service.office),
         url=request.script_root + request.full_path.rstrip("?"),
         form=doing if own and doing in WITH_FIELDS else "",
         entered=sent,

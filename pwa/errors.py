@@ -42,6 +42,13 @@ def words(refused: Refused | BadPhoto) -> str:
         "choose_crew": _("Two crews are at work. Choose the one that goes on."),
         "merge_cycle": _("These two are the same case already."),
         "merge_private": _("The other case is private: whoever reported this one would read it."),
+        "merge_office": _("One of the two is a follow-up of an office, the other work in the field."),
+        "no_crew": _("This is a follow-up of an office: no crew goes there."),
+        "outcome_misfits": _("A case of this kind cannot end so. Choose another outcome."),
+        "told_missing": _("Say what was told: choose a ready reply, or write it."),
+        "way_back_missing": _(
+            "Ask how to reach them: type their number, or choose “E-mail” or “Calls again”."
+        ),
         "others_joined": _("Others have joined this report, so it cannot be withdrawn."),
         "empty_note": _("Write the note first."),
         "view_unnamed": _("Give the view a name first."),

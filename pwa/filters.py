@@ -474,6 +474,7 @@ def _standings() -> dict[str, str]:
 def _outcomes() -> dict[str, str]:
     """Every outcome; under "" what is said of any other end."""
     return {
+        "answered": _("Answered"),
         "fixed": _("Fixed"),
         "not found": _("Looked, nothing found"),
         "not ours": _("Not the city's to fix"),

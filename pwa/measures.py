@@ -364,12 +364,12 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
         ),
         "reasoned": Meaning(
             _("Fixed, no photo"),
-            _("Closed as fixed with a reason instead of a photo, such as the dark; of all closings."),
+            _("Closed as fixed with a reason instead of a photo, such as the dark; of field closings."),
             "share",
         ),
         "unproven": Meaning(
             _("Without evidence"),
-            _("Closed as fixed with a photo that never came, and no reason for it; of all closings."),
+            _("Closed as fixed with a photo that never came, and no reason for it; of field closings."),
             "share",
         ),
         "merged": Meaning(

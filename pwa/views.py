@@ -95,6 +95,7 @@ def _read(args: Mapping[str, str]) -> View:
         crew=crew if crew == "none" or is_id(crew) else "",
         area=area if is_id(area) else "",
         place=known("place", ("none",)),
+        work=known("work", ("office",)),
         review=known("review", ("yes",)),
         age=str(int(age)) if is_id(age) and 0 < int(age) <= MOST_DAYS else "",
         tag=args.get("tag", "").strip()[:MOST_LETTERS],

@@ -129,7 +129,7 @@ def _about_trash(s: Session, found: list[finding.Found]) -> bool:
 def _services(s: Session, answer: Answer) -> list[Service]:
     """What a resident can report about it."""
     rows = s.scalars(select(Service).where(Service.code.in_(answer.services)).order_by(Service.position))
-    known = {service.code for service in access.here().city.services}
+    known = {service.code for service in access.here().city.for_residents}
     return [service for service in rows if service.code in known]
 
 

@@ -180,10 +180,17 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
         "form": form, "known": known, "spoken_in": lang, "spot": spot,
         "spot_words": errors.words(spot.fault) if spot.fault else "", "open_states": OPEN,
         "near": _near(s, form.report.service, spot), "here_before": _here_before(s, spot),
-        "say": _said(s, form, spot, answer, lang), "answer": answer, "replies_by": REPLIES_BY,
+        "say": _said(s, form, spot, answer, lang), "answer": answer,
+        "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
         "languages": access.here().city.languages, "region": access.here().city.region,
         "spoken": callers.spoken,
     }  # fmt: skip
+
+
+def _replies_by(service: Service | None) -> tuple[str, ...]:
+    """How they may hear of it; from an office that answers they must."""
+    office = service is not None and service.office
+    return tuple(way for way in REPLIES_BY if way != ("none" if office else "again"))
 
 
 def _fresh() -> CallForm:
@@ -236,22 +243,30 @@ def _known(s: Session, form: CallForm) -> Known:
 
 
 def _spot(s: Session, form: CallForm) -> Spot:
-    return spots.of(s, form.report, propose=False) if form.report.place else Spot()
+    """The place that was typed. An office asks for none: what stands there is kept with the words."""
+    service = form.report.service
+    if not form.report.place or (service and service.office and form.ends == CASE):
+        return Spot()
+    return spots.of(s, form.report, propose=False)
 
 
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     """Kinds of problem and answers for what was typed; what an answer leads to is offered with it."""
     city = access.here().city
     offered = finding.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
-    codes = [*kinds.meant(_kinds(), typed, KINDS), *(code for answer in offered for code in answer.services)]
     by_code = {service.code: service for service in city.services}
+    likely = kinds.meant(_kinds(), typed, 2 * KINDS)
+    codes = [*likely, *(code for answer in offered for code in answer.services)]
+    lines = [
+        (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
+    ]
     departments = {department.code: department.names for department in city.departments}
     return {
         "sought": typed,
-        "meant": [
-            (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
-        ][:KINDS],
+        "meant": [line for line in lines if not line[0].office][:KINDS],
         "found": offered,
+        # Behind the answers: most who ask an office can be told at once.
+        "follow_ups": [line for line in lines if line[0].office][:KINDS],
         "departments": departments,
     }
 
@@ -314,17 +329,22 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
 
 def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
     """What is said of a problem: the place, what else must be known, the day that is promised."""
+    questions = [filters.said(each["words"]) for each in service.questions]
+    row = s.get(schema.Service, service.code)
+    due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
+    if service.office:
+        answered = (
+            _("You have an answer by %(day)s. How do we reach you?", day=filters.day(due)) if due else ""
+        )
+        return [*questions, answered]
     place = filters.place(spot.place.label) if spot.place and spot.known else ""
     where = (
         _("Thank you. I have the place: %(place)s.", place=place)
         if place
         else _("Where is it? A street and number, a corner, or the number on the pole.")
     )
-    questions = [filters.said(each["words"]) for each in service.questions]
-    row = s.get(schema.Service, service.code)
     promised = []
-    if row is not None:
-        due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due
+    if due is not None:
         promised = [
             _("We take care of it by %(day)s. Would you like to hear when it is done?", day=filters.day(due))
         ]
@@ -339,6 +359,9 @@ def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
     if form.ends == CASE:
         if form.report.service is None:
             told.append(("sought", _("Say what it is: choose a line of the list.")))
+        elif form.report.service.office:
+            if _reply_by(form, known) == REPLIES_BY[0]:
+                told.append(("reply_by", errors.words(Refused("way_back_missing"))))
         elif fault := _fault_of_place(spot):
             told.append(fault)
     if form.ends == TRANSFERRED and not form.to:
@@ -350,6 +373,14 @@ def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
     return told
 
 
+def _reply_by(form: CallForm, known: Known) -> str:
+    """How they hear of it, as chosen. Who asks an office is called back where we know the number."""
+    service = form.report.service
+    if service and service.office and form.reply_by in ("", REPLIES_BY[0]):
+        return "call" if known.phone else REPLIES_BY[0]
+    return form.reply_by or REPLIES_BY[0]
+
+
 def _fault_of_place(spot: Spot) -> Fault | None:
     if spot.fault is None:
         return None if spot.place else ("place", errors.words(Refused("place_missing")))
@@ -359,8 +390,9 @@ def _fault_of_place(spot: Spot) -> Fault | None:
 def _fault(form: CallForm, refused: Refused) -> Fault:
     """Where on the page a refusal is mended."""
     ids = {
-        "bad_email": "email", "phone_missing": "phone", "unknown_topic": "topic", "unknown_office": "to",
-        "outside_city": "place", "unknown_case": "near", "words_too_long": "note",
+        "bad_email": "email", "phone_missing": "phone", "way_back_missing": "reply_by",
+        "unknown_topic": "topic", "unknown_office": "to", "outside_city": "place", "unknown_case": "near",
+        "words_too_long": "note",
     }  # fmt: skip
     if refused.code in ("answer_missing", "answer_unknown") and form.report.service:
         return f"answer-{form.report.service.code}-{refused.facts['question']}", errors.words(refused)
@@ -389,7 +421,7 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
         topic=_topic(form), outcome=form.ends, lang=lang,
         answer=form.answer or None, to=form.to if form.ends == TRANSFERRED else None,
         words="" if form.ends == CASE else form.report.words,
-        reply_by=(form.reply_by if form.ends == CASE else "") or REPLIES_BY[0],
+        reply_by=_reply_by(form, known) if form.ends == CASE else REPLIES_BY[0],
     )  # fmt: skip
     return Call(said, known.phone, _telling(form, spot, lang) if form.ends == CASE else None, form.email)
 
@@ -399,6 +431,7 @@ def _telling(form: CallForm, spot: Spot, lang: str) -> Telling:
     return Telling(
         key=told.key, service_code=service.code if service else "", channel=form.channel, lang=lang,
         words=told.words, place=spot.place, answers=dict(told.answers), join=told.join,
+        about_place=told.place if service and service.office else "",
     )  # fmt: skip
 
 

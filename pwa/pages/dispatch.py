@@ -360,7 +360,9 @@ def _drawer(
     whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     moves = [
-        move for move in possible(found.state, g.actor.roles) if (move, found.state) != ("merge", MERGED)
+        move
+        for move in possible(found.state, g.actor.roles, office=found.service.office)
+        if (move, found.state) != ("merge", MERGED)
     ]
     acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]
     return Drawer(
@@ -395,12 +397,12 @@ def _wishes(s: Session, found: Case) -> dict[str, tuple[str, str]]:
         return {}
     told = callers.wishes(s, [report.key for report in found.reports if report.channel != "web"])
     region = access.here().city.region
-    return {key: (how, callers.spoken(phone, region)) for key, (how, phone) in told.items()}
+    return {key: (how, callers.spoken(phone, region) if phone else "") for key, (how, phone) in told.items()}
 
 
 def _route(s: Session, found: Case, place: Point | None) -> Route:
     """Where the city file sends this case; without a rule to the department of its service."""
-    rules, service = access.here().city.routing, found.service
+    rules, service = () if found.service.office else access.here().city.routing, found.service
     asked = routing.areas_asked(rules, service.code, service.group) if place else set()
     areas = queries.areas_at(s, place, asked) if place and asked else []
     usual = Route(service.department_code, None)

@@ -171,7 +171,7 @@ def near() -> Response:
     g.personal = True
     fix = forms.fix(request.args)
     code = request.args.get("service", "")
-    service = next((x for x in access.here().city.services if x.code == code), None)
+    service = next((x for x in access.here().city.for_residents if x.code == code), None)
     asset = request.args.get("asset", "")
     with access.reading() as s:
         thing = nearby.by_ids(s, [int(asset)]) if re.fullmatch(r"[0-9]{1,15}", asset) else {}
@@ -477,7 +477,7 @@ def _kept() -> list[tuple[str, str]]:
 
 def _about(code: str) -> ReportForm:
     """A new form with the tile and chip of a service, where there is such a one."""
-    service = next((each for each in access.here().city.services if each.code == code), None)
+    service = next((each for each in access.here().city.for_residents if each.code == code), None)
     if service is None:
         return ReportForm(_new_key())
     return ReportForm(_new_key(), service.group, service, {service.group: service.code})

@@ -136,7 +136,8 @@ function choose(line) {
   box().value = name ?? box().value;
   close();
   renew();
-  (service ? /** @type {HTMLElement} */ (form().querySelector("#place")) : box()).focus();
+  const next = !service ? "#sought" : "office" in line.dataset ? "#note" : "#place"; // an office asks for no place
+  /** @type {HTMLElement} */ (form().querySelector(next)).focus();
   keep(form());
 }
 
