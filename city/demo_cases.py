@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, joinedload
 from city import (
     bulk,
     demo_figures,
+    demo_office,
     events,
     geo,
     kept,
@@ -101,7 +102,7 @@ class _Tale:
 def tell(
     engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
 ) -> None:
-    """`count` cases that end at `now`; needs the ground, the services and the people.
+    """`count` cases that end at `now`, and the follow-ups of offices; needs ground, services and people.
 
     The same seed and `now` make the same cases. The pictures are developed and stored at once.
     """
@@ -112,8 +113,9 @@ def tell(
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
         tales = [*author.past(count - board), *author.board(board)]
         album.put(store)
-        written = bulk.write(s, [tale.story for tale in tales])
-        for tale, (_, number) in zip(tales, written, strict=True):
+        follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
+        written = bulk.write(s, [*(tale.story for tale in tales), *follow_ups])
+        for tale, (_, number) in zip(tales, written, strict=False):  # the follow-ups come last
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
@@ -126,10 +128,9 @@ class _Author:
     def __init__(self, s: Session, secret: str, album: Album, chance: Random, now: datetime) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
         self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
-        self.services = {
-            service.code: service
-            for service in s.scalars(select(Service).options(joinedload(Service.department)))
-        }
+        every = s.scalars(select(Service).options(joinedload(Service.department))).all()
+        self.services = {service.code: service for service in every if not service.office}
+        self.offices = {service.code for service in every if service.office}
         self.addresses = list(s.scalars(select(Address).order_by(Address.id)))
         self.city = shapely.union_all(
             [shape(area.geometry) for area in s.scalars(select(Area).where(Area.kind == "boundary"))]

@@ -3,6 +3,7 @@
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import accumulate
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import answers, bulk, cityfile, contacts, demo_figures, people, worktime
+from city import answers, bulk, callers, cityfile, contacts, demo_figures, people, worktime
 from city.answers import Draft, Text
 from city.cityfile import CityFile
 from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
@@ -42,6 +43,7 @@ OFFICES = {"streetlights": "utility", "neighbors": "police"}
 TOPIC_OF = {
     "streetlight": "streetlights", "tree": "trees", "trash": "trash", "other": "streets",
     "bulky-item": "bulky-waste", "dumping": "bulky-waste", "home-nuisance": "neighbors",
+    "tax-question": "taxes", "birth-record": "vital-records", "permit-status": "neighbors",
 }  # fmt: skip
 NOTES = (
     "Has called twice this week already.",
@@ -78,6 +80,7 @@ class _Desk:
         self.board = next(actor for actor in staff if DISPATCHER in actor.roles)
         self.read: dict[str, list[str]] = {}  # the slugs of each topic
         self.cases = 0
+        self.numbers = 200  # of callers, the last that somebody had
         self.today = now.astimezone(city.time_zone).date()
         self.since = (self.today - timedelta(days=DAYS)).replace(day=1)  # figures are of whole months
         self.spans = cache(self._spans)
@@ -101,20 +104,29 @@ class _Desk:
         """One for every report by phone, ended as the report was taken."""
         since = self._start(self.since)
         calls = self.s.execute(
-            select(Report.service_code, Service.group, Report.taken_at, Report.lang, Case.number)
+            select(
+                Report.key,
+                Report.service_code,
+                Service.group,
+                Service.office,
+                Report.taken_at,
+                Report.lang,
+                Case.number,
+            )
             .join(Service, Service.code == Report.service_code)
             .join(Case, Case.id == Report.case_id)
             .where(Report.channel == "phone", Report.taken_at >= since)
             .order_by(Report.id)
         )
-        for service, group, taken_at, lang, number in calls:
+        for key, service, group, office, taken_at, lang, number in calls:
             topic = TOPIC_OF.get(service) or TOPIC_OF.get(group, "streets")
             if topic in self.departments:
                 self.cases += 1
                 seconds = self._seconds(CASE)
                 began = taken_at - timedelta(seconds=seconds)
                 channel = "phone" if self._open(began) else "voicemail"
-                yield Conversation(self._key(), channel, began, seconds, topic, CASE, lang, case=number)
+                told = Conversation(self._key(), channel, began, seconds, topic, CASE, lang, case=number)
+                yield self._called_back(told, key) if office else told
 
     def about_the_rest(self) -> Iterator[Conversation]:
         """Those that became no case: so many that cases have their share of all."""
@@ -145,6 +157,14 @@ class _Desk:
     def taker(self) -> Actor:
         """Mostly the call-taker; the dispatcher helps out."""
         return self.desk if self.chance.random() < 0.8 else self.board
+
+    def _called_back(self, told: Conversation, key: str) -> Conversation:
+        """The same by somebody who left a number; the key of its report says whose wish it is."""
+        self.numbers += 1
+        phone = f"+1555010{self.numbers:04d}"
+        caller = callers.met(self.s, phone, lang=told.lang, at=told.began_at)
+        self.s.flush()
+        return replace(told, key=key, reply_by="call", caller_id=caller.id)
 
     def _publish(self, slug: str, draft: Draft, made: datetime) -> None:
         if self.read:

@@ -361,7 +361,7 @@ def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
             told.append(("sought", _("Say what it is: choose a line of the list.")))
         elif form.report.service.office:
             if _reply_by(form, known) == REPLIES_BY[0]:
-                told.append(("reply_by", errors.words(Refused("way_back_missing"))))
+                told.append(("way-back", errors.words(Refused("way_back_missing"))))
         elif fault := _fault_of_place(spot):
             told.append(fault)
     if form.ends == TRANSFERRED and not form.to:
@@ -390,7 +390,7 @@ def _fault_of_place(spot: Spot) -> Fault | None:
 def _fault(form: CallForm, refused: Refused) -> Fault:
     """Where on the page a refusal is mended."""
     ids = {
-        "bad_email": "email", "phone_missing": "phone", "way_back_missing": "reply_by",
+        "bad_email": "email", "phone_missing": "phone", "way_back_missing": "way-back",
         "unknown_topic": "topic", "unknown_office": "to", "outside_city": "place", "unknown_case": "near",
         "words_too_long": "note",
     }  # fmt: skip

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, delete, func, select
 
 from city import (
     answers,
+    callers,
     cityfile,
     contacts,
     db,
@@ -49,6 +50,7 @@ from city.schema import (
     Person,
     Photo,
     Report,
+    Service,
     Street,
     Topic,
 )
@@ -188,13 +190,25 @@ def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> No
 def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
     with db.reading(larkhaven.engine) as s:
         cases = s.scalars(select(Case)).all()
-        assert len(cases) == 200
+        assert sum(not case.service.office for case in cases) == 200
         assert {case.state for case in cases} == set(STATES)
         standings = Counter(promises.standing(case, NOW) for case in cases)
         assert min(standings[kind] for kind in ("ok", "risk", "late", "wait", "done")) >= 10
         assert sum(case.state in OPEN for case in cases) >= 100
         assert any(case.cycle > 1 for case in cases)
         assert all(case.opened_at <= NOW for case in cases)
+
+
+def test_offices_have_some_to_answer_and_have_answered_more(larkhaven: City) -> None:
+    with db.reading(larkhaven.engine) as s:
+        cases = s.scalars(select(Case).join(Service).where(Service.office)).all()
+        assert {case.service_code for case in cases} == {"tax-question", "birth-record", "permit-status"}
+        assert {case.state for case in cases} == {"new", "accepted", "waiting", "closed"}
+        assert {"answered", "not ours", "no action"} == {case.outcome for case in cases if case.outcome}
+        assert {"late", "wait", "done"} <= {promises.standing(case, NOW) for case in cases}
+        assert all(case.lat is None and case.closures for case in cases if case.state == CLOSED)
+        wishes = callers.wishes(s, [case.reports[0].key for case in cases])
+        assert len(wishes) == len(cases)
 
 
 def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: City) -> None:
@@ -269,7 +283,7 @@ def test_two_years_look_like_those_of_real_cities(years: City) -> None:
 def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> None:
     with db.reading(years.engine) as s:
         cases = s.scalars(select(Case)).all()
-        assert len(cases) == 4000
+        assert sum(not case.service.office for case in cases) == 4000
         still_open = [case for case in cases if case.state in OPEN]
         assert 120 <= len(still_open) <= 250
         assert min(Counter(promises.standing(case, NOW) for case in still_open).values()) >= 10
@@ -342,6 +356,7 @@ def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
                 "case": row.case_id and numbers[row.case_id],
                 "answer": row.answer_id and slugs[row.answer_id],
                 "to": row.transferred_to,
+                "reply_by": row.reply_by if row.reply_by != "none" else None,
             }  # fmt: skip
             assert told[row.id] == (
                 f"person:{row.person_id}",

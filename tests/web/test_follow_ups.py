@@ -73,7 +73,7 @@ class TestTheDesk:
     ) -> None:
         answer = send(phone="")
         assert answer.status_code == 422
-        assert 'href="#reply_by"' in html_of(answer)
+        assert 'href="#way-back"' in html_of(answer)
         assert "Ask how to reach them" in html_of(answer)
         assert WORDS in html_of(answer)
         assert send(phone="", reply_by="again").status_code == 303
