@@ -58,6 +58,7 @@ from city.lifecycle import (
     SYSTEM,
     WAIT_REASONS,
     Refused,
+    outcomes,
 )
 from city.places import Place
 from city.schema import Area, Batch, Case, Crew, Service, Tally, Topic
@@ -253,6 +254,7 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
     crew = s.get_one(Crew, chance.randint(1, 3))
     by, held = OFFICE, cases.live(case)
     hand = Actor("person:1", frozenset({CREW}), 1, frozenset({held.crew_id if held else crew.id}))
+    outcome = chance.choice(outcomes(office=case.service.office))
     verbs: list[Callable[[], object]] = [
         lambda: cases.accept(s, case, by=by, at=at),
         lambda: cases.assign(s, case, crew, by=by, at=at),
@@ -263,7 +265,7 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
         lambda: cases.resume(s, case, by=by, at=at),
         lambda: cases.make_safe(s, case, by=hand, at=at),
         lambda: cases.needs_parts(s, case, by=hand, at=at),
-        lambda: cases.close(s, case, by=by, at=at, outcome=chance.choice(OUTCOMES), no_photo="dark"),
+        lambda: cases.close(s, case, by=by, at=at, outcome=outcome, no_photo="dark", words="Done."),
         lambda: cases.reopen(s, case, by=by, at=at),
         lambda: cases.merge(s, case, other, by=by, at=at, keep_crew=held.crew_id if held else None),
         lambda: cases.unmerge(s, case, by=by, at=at),
@@ -290,7 +292,8 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
         bulk.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
         return
     telling = reports.Telling(key=key, service_code=code, channel="web", place=told_at)
-    reports.take(s, telling, at=at, token=key)
+    by = OFFICE if s.get_one(Service, code).office else people.A_RESIDENT
+    reports.take(s, telling, by=by, at=at, token=key)
 
 
 def _ask(s: Session, chance: Random, at: datetime, case: Case) -> None:
