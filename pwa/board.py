@@ -137,6 +137,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "cancel_reasons": CANCEL_REASONS,
         "reason": filters.reason,
         "outcome_words": filters.outcome,
+        "office_outcome_words": filters.office_outcome,
         "ready_replies": lambda service: replies.offered(access.here().city, service),
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),

@@ -30,7 +30,8 @@ def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
         t=said, day=day, date=date_of, clock=clock, moment=moment, promise=promise, by=by,
-        first_promised=first_promised, outcome=outcome, metres=metres,
+        first_promised=first_promised, outcome=outcome,
+        office_outcome=office_outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
@@ -157,6 +158,12 @@ def outcome(code: str | None) -> str:
     """An outcome as residents read it."""
     words = _outcomes()
     return words.get(code or "") or words[""]
+
+
+def office_outcome(code: str | None) -> str:
+    """The same of an office's case, where nothing is mended."""
+    words = {"not ours": _("Not the city's to answer"), "no action": _("Closed without an answer")}
+    return words.get(code or "") or outcome(code)
 
 
 def left(case: Any) -> str:

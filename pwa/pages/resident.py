@@ -581,7 +581,8 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
 
 def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
     if kind == "close":
-        return filters.outcome(facts.get("outcome"))
+        told = filters.office_outcome if facts.get("work") else filters.outcome
+        return told(facts.get("outcome"))
     if kind == "join":
         return _("You joined")
     if kind == "not fixed" and told_by_me:
