@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import calendars, cases, cityfile, events, people, policies, promises
+from city import calendars, cases, cityfile, events, people, policies, promises, reports
 from city.promises import Terms
 from city.schema import Calendar, Case
 from city.settings import DEFAULT_CITY
@@ -124,7 +124,8 @@ def test_a_newer_calendar_or_promise_moves_no_given_word(town: Town) -> None:
         scene.s.expire_all()
         again = scene.report(at=FRIDAY).case
         assert (again.due_at, again.calendar_id) == (due, case.calendar_id)
-        assert scene.s.query(Calendar).count() == 2, "the same calendar is one row"
+        # Field hours, the shorter ones, and the line's own, by which offices promise.
+        assert scene.s.query(Calendar).count() == 3, "the same calendar is one row"
 
 
 def test_danger_is_looked_at_by_the_next_evening_or_within_the_hours(town: Town) -> None:
@@ -146,10 +147,20 @@ def test_the_word_of_another_system_goes_before_hours(town: Town) -> None:
         assert local(case.due_at) == "2026-06-01 10:00"
 
 
+def test_an_offices_hours_are_its_departments(town: Town) -> None:
+    with town.at_work() as scene:
+        apply(scene, BY_HOURS)
+        told = reports.Telling("o" * 32, "tax-question", "phone")
+        case = reports.take(scene.s, told, by=scene.actor("call-taker"), at=FRIDAY, token="t").case
+        # Of its sixteen hours five are left on Friday, six of Saturday; no crew works then, the line does.
+        assert local(case.due_at) == "2026-05-18 12:00"
+
+
 def test_the_log_says_what_was_promised_and_by_which_calendar(town: Town) -> None:
     with town.at_work() as scene:
         case = opened(scene)
-        number, kept = case.number, scene.s.query(Calendar).one()
+        number, kept = case.number, case.calendar
+        assert kept is not None
         assert calendars.written(calendars.calendar_of(kept.rules)) == kept.rules
         sha256 = kept.sha256
     with town.looking() as scene:
