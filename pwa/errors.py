@@ -7,7 +7,8 @@ from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto
@@ -22,7 +23,8 @@ def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(Refused, _refused)
-    app.register_error_handler(OperationalError, _busy)
+    for fault in (OperationalError, NoConnection):
+        app.register_error_handler(fault, _busy)
     app.register_error_handler(Exception, _broken)
 
 
@@ -213,8 +215,8 @@ def _refused(refused: Refused) -> Response:
     return page(422, _("That cannot be done now"), words(refused))
 
 
-def _busy(fault: OperationalError) -> Response:
-    """The database let nobody write, or cannot be reached: an import perhaps, which is over soon."""
+def _busy(fault: SQLAlchemyError) -> Response:
+    """The database let nobody write, cannot be reached, or all our connections to it are in use for long."""
     log.warning("the database is busy: %s", fault)
     if request.path.startswith("/sync/"):
         response = make_response({"error": "later"}, 503)

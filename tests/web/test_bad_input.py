@@ -285,3 +285,17 @@ def test_a_number_in_an_address_that_no_database_keeps_is_404(
 def test_fragments_take_nonsense_calmly(town: Town, client: FlaskClient, query: str) -> None:
     for address in ("/", "/report/place", "/report/near"):
         assert client.get(address + query).status_code == 200
+
+
+def test_who_gets_no_connection_in_time_is_told_that_nothing_was_written(
+    app: Flask, post: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = app.extensions["cityline"].engine.pool
+    monkeypatch.setattr(pool, "_timeout", 0.05)
+    held = [pool.connect() for _ in range(pool.size() + pool._max_overflow)]
+    answer = post()
+    assert answer.status_code == 503
+    assert "Nothing was written" in answer.get_data(as_text=True)
+    for connection in held:
+        connection.close()
+    assert post().status_code == 303
