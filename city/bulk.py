@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import itemgetter
 from types import SimpleNamespace
@@ -501,7 +501,7 @@ class _Writer:
         case.closed_at, case.outcome, case.follow_on, case.review = at, move.outcome, False, None
         facts: dict[str, Any] = {
             "outcome": move.outcome, "no_photo": closure.no_photo, "cycle": case.cycle,
-            "crew": closure.crew_id, "done_at": done_at.isoformat(),
+            "crew": closure.crew_id, "done_at": done_at.astimezone(UTC).isoformat(),
             "bounded": at_device is not None and at_device != done_at,
         }  # fmt: skip
         if follow_on:

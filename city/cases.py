@@ -5,7 +5,7 @@ when it changed something and False when it was done already, and raises lifecyc
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -359,7 +359,8 @@ def close(
     case.review = why if under else None
     facts = {
         "outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id,
-        "done_at": done_at.isoformat(), "bounded": at_device is not None and at_device != done_at,
+        "done_at": done_at.astimezone(UTC).isoformat(),
+        "bounded": at_device is not None and at_device != done_at,
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True

@@ -7,7 +7,7 @@ erasable, with its line of the log only; its own row and the facts of its line h
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -139,8 +139,8 @@ class _Known:
 def _record(s: Session, contact_id: int, told: Conversation, by: Actor, at: datetime, origin: str) -> None:
     """Its line holds all that a measure asks for, so that every figure can be derived from the log alone."""
     facts = {
-        "channel": told.channel, "began_at": told.began_at.isoformat(), "seconds": told.seconds,
-        "topic": told.topic, "lang": told.lang, "outcome": told.outcome,
+        "channel": told.channel, "began_at": told.began_at.astimezone(UTC).isoformat(),
+        "seconds": told.seconds, "topic": told.topic, "lang": told.lang, "outcome": told.outcome,
     }  # fmt: skip
     named = {"case": told.case, "answer": told.answer, "to": told.to}
     facts |= {name: value for name, value in named.items() if value}

@@ -2,6 +2,9 @@
 
 They read `events` and nothing else, so whoever holds the log can derive every figure anew. They are the slow
 way: pages read what city/tallies.py has added up, and a test holds the two together.
+
+Moments within facts are words in UTC. Two are compared in the same form and length only, so that they differ
+in figures alone: how a database sorts signs, its collation, then makes no difference.
 """
 
 from collections.abc import Sequence
@@ -10,11 +13,24 @@ from datetime import datetime
 Span = tuple[datetime, datetime]
 
 ANY = ""
+
+
+def whole(fact: str) -> str:
+    """A moment among the facts, to the second."""
+    return f"substr(facts->>'{fact}', 1, 19)"
+
+
+def exact(fact: str) -> str:
+    """The same with its millionths, which are left out of the facts where there are none."""
+    after = f"CASE WHEN facts->>'{fact}' LIKE '%.%' THEN substr(facts->>'{fact}', 21, 6) ELSE '000000' END"
+    return f"{whole(fact)} || {after}"
+
+
 # What is counted of contacts and cases, as a condition on a line of the log.
 OUTCOME = "facts->>'outcome' = '{}'"
 OPENED = "now = 'new' AND was IS NULL"
 CLOSED = "kind = 'close'"
-TIMELY = "kind = 'close' AND facts->>'done_at' <= facts->>'due'"
+TIMELY = f"kind = 'close' AND {exact('done_at')} <= {exact('due')}"
 REOPENED = "kind = 'reopen'"
 CANCELLED = "now = 'cancelled' AND kind <> 'reopen'"
 REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo' IS NOT NULL"
@@ -28,11 +44,11 @@ _OPENED = f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END - CASE WHEN was IN {OPEN} 
 
 def contacts(span: Span, where: str = ANY, *, told: str = "count(*)") -> str:
     """How many contacts began in that time, or what else is to be `told` of them."""
-    begin, end = (at.isoformat() for at in span)
+    begin, end = (at.isoformat()[:19] for at in span)
     return (
         f"SELECT {told} FROM events"  # noqa: S608 of our own words, and codes that are quoted
         f" WHERE subject LIKE 'contact:%' AND kind = 'log'"
-        f" AND facts->>'began_at' >= '{begin}' AND facts->>'began_at' < '{end}'{_and(where)}"
+        f" AND {whole('began_at')} >= '{begin}' AND {whole('began_at')} < '{end}'{_and(where)}"
     )
 
 
@@ -58,12 +74,12 @@ def ages(span: Span, of: str = ANY) -> str:
 
 def left(span: Span) -> str:
     """How many cases that were opened in that time are open now."""
-    begin, end = (at.isoformat() for at in span)
+    begin, end = (at.isoformat()[:19] for at in span)
     return (
         f"SELECT coalesce(sum("  # noqa: S608 of our own words alone
         f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END"
         f" - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END), 0) FROM events WHERE subject LIKE 'case:%'"
-        f" AND facts->>'opened' >= '{begin}' AND facts->>'opened' < '{end}'"
+        f" AND {whole('opened')} >= '{begin}' AND {whole('opened')} < '{end}'"
     )
 
 
