@@ -30,7 +30,7 @@ Sums = Mapping[str, int]  # what → n
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure. `few` says that there is a value, and that it is too small to be told."""
+    """One figure. `hidden` says that there is a value, and that it is not told."""
 
     table: str
     row: str
@@ -38,7 +38,7 @@ class Cell:
     value: Value
     before: Value = None
     proof: str = ""
-    few: bool = False
+    hidden: bool = False
 
     @property
     def id(self) -> str:
@@ -116,6 +116,19 @@ def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int,
     money = sum((hours[code] * desk.hourly for code, desk in desks.items()), Fraction(0))
     people = sum(hours.values(), Fraction(0)) / full_time * 12 / len(figures.period.months)
     return Cut(hours, money, people)
+
+
+def untold(counts: Mapping[str, int]) -> set[str]:
+    """Whose counts of a column are not told where its sum is: those below FEW, and what hides them.
+
+    One number alone could be worked out of the sum, and so could several, were it known that all of them are
+    few. So the next larger ones go with them; where there are none, all. Nothing says which of them are few.
+    """
+    few = {row for row, n in counts.items() if n and n < FEW}
+    larger = [n for n in counts.values() if n >= FEW]
+    if few and not larger:
+        return set(counts)
+    return few | {row for row, n in counts.items() if few and n == min(larger)}
 
 
 class _Line:
@@ -261,14 +274,15 @@ class _Cases:
                 yield from self._cells("department", department.code, about, now, was)
 
     def areas(self) -> Iterator[Cell]:
-        """By the areas' names; what is too small to be told is not."""
+        """By the areas' names; what is too small to be told is not, nor what would give it away."""
         found = {*self.now["area"], *self.was["area"]}
         names = areas.names(self.s)
-        known = sorted((names[area], area) for area in found if area in names)
-        for _name, area in known:
-            now, was = (sums.of("area", area) for sums in (self.now, self.was))
-            for cell in self._cells("area", area, proofs.area(area), now, was):
-                yield _untold(cell, now, was)
+        known = [area for _name, area in sorted((names[area], area) for area in found if area in names)]
+        now, was = ({area: sums.of("area", area) for area in known} for sums in (self.now, self.was))
+        untold, before = _Untold(now), _Untold(was)
+        for area in known:
+            for cell in self._cells("area", area, proofs.area(area), now[area], was[area]):
+                yield _told(cell, hidden=untold.has(area, cell.what), before=before.has(area, cell.what))
 
     def left(self) -> Iterator[Cell]:
         """The backlog as it is now, by the year in which its cases were opened."""
@@ -421,21 +435,26 @@ def _quantile(sums: Sums, percent: int) -> float | None:
     return None
 
 
-def _untold(cell: Cell, now: Sums, was: Sums) -> Cell:
-    """The cell of an area; without a value where it, or what it is a share of, is too small."""
-    n, before = cell.value, cell.before
-    if cell.what in OF_CLOSED:
-        n, before = (sums.get("closed", 0) for sums in (now, was))
+class _Untold:
+    """Which figures of which areas are not told."""
+
+    def __init__(self, sums: Mapping[str, Sums]) -> None:
+        self._sums = sums
+        self._known: dict[str, set[str]] = {}
+
+    def has(self, area: str, what: str) -> bool:
+        """Whether this figure is not told; a share or a duration where the closings are not."""
+        counted = "closed" if what in OF_CLOSED else what
+        if counted not in self._known:
+            self._known[counted] = untold({area: sums.get(counted, 0) for area, sums in self._sums.items()})
+        return area in self._known[counted]
+
+
+def _told(cell: Cell, *, hidden: bool, before: bool) -> Cell:
+    """The cell of an area, without what is not told."""
     return replace(
-        cell,
-        value=None if _few(n) else cell.value,
-        before=None if _few(before) else cell.before,
-        few=_few(n),
+        cell, value=None if hidden else cell.value, before=None if before else cell.before, hidden=hidden
     )
-
-
-def _few(n: Value) -> bool:
-    return n is not None and 0 < n < FEW
 
 
 def _over(part: Fraction | int | None, whole: Fraction | int | None) -> float | None:

@@ -16,7 +16,7 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import areas, insights, periods
+from city import areas, periods
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
 from pwa import access, filters
@@ -82,9 +82,9 @@ def span(period: Period) -> str:
 
 
 def told(cell: Cell, *, before: bool = False) -> str:
-    """The figure as people write it; "–" where there is none, "fewer than 5" where it is not told."""
-    if cell.few and not before:
-        return _("fewer than %(num)d", num=insights.FEW)
+    """The figure as people write it; "–" where there is none or, of the year before, it is not told."""
+    if cell.hidden and not before:
+        return _("not told")
     return number(cell.before if before else cell.value, meaning(cell.what).unit)
 
 
@@ -185,7 +185,7 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
         names = row_name(s, table, figures.rows(table))
         for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
-            value = f"<{insights.FEW}" if cell.few else plain(cell.value)
+            value = _("not told") if cell.hidden else plain(cell.value)
             out.writerow(
                 (
                     cell.id,

@@ -51,7 +51,7 @@ def reckon(code: str, file: Path | None) -> None:
 
 def _told(cell: Cell) -> dict[str, Any]:
     told = {"id": cell.id, "value": cell.value, "before": cell.before, "query": cell.proof}
-    return told | {"few": True} if cell.few else told
+    return told | {"hidden": True} if cell.hidden else told
 
 
 def _write(file: Path, both: dict[str, Figures]) -> None:
@@ -60,5 +60,5 @@ def _write(file: Path, both: dict[str, Figures]) -> None:
         rows.writerow(("page", "figure", "value", "a year before", "query"))
         for name, figures in both.items():
             for cell in figures.cells.values():
-                value = f"<{insights.FEW}" if cell.few else cell.value
+                value = "not told" if cell.hidden else cell.value
                 rows.writerow((name, cell.id, value, cell.before, cell.proof))

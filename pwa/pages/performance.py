@@ -25,7 +25,7 @@ def page() -> Response:
     return render(
         "figures/performance.html", figures=figures, names=names, measures=measures,
         versions=versions, silent_days=published.SILENT_DAYS, tables=tables,
-        months=_months(figures), left=_left(figures), indexed=not request.args,
+        months=_months(figures), left=_left(figures), few=insights.FEW, indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip
 
