@@ -1,13 +1,14 @@
 """Who calls the line, known by their number alone, and what they called about before. Staff's alone."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy import case as when
-from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -28,10 +29,11 @@ class Earlier:
     case: Case | None
 
 
-def normal(typed: str, region: str) -> str:
+def normal(typed: str, region: str, area_code: str = "") -> str:
     """The number as it is kept, E.164; `region` is where one without a country lies ("US").
 
-    Nothing typed, or a number that is withheld, is "". Raises Refused `bad_phone`.
+    One of a town's own figures alone lies in the city's `area_code`, where there is one. Nothing typed, or a
+    number that is withheld, is "". Raises Refused `bad_phone`.
     """
     if not any(letter.isdigit() for letter in typed):
         if typed.strip():
@@ -41,10 +43,27 @@ def normal(typed: str, region: str) -> str:
         number = phonenumbers.parse(typed, region)
     except NumberParseException:
         raise Refused("bad_phone") from None
-    if phonenumbers.is_possible_number_with_reason(number) not in _POSSIBLE:
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible not in _POSSIBLE:
         raise Refused("bad_phone")
+    # Who says a country says all of it: what lacks there is anybody's guess.
+    if possible == ValidationResult.IS_POSSIBLE_LOCAL_ONLY and "+" not in typed:
+        number = _within(area_code, number, region) or number
     number.extension = None
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def kept_as(typed: str, region: str, area_code: str) -> list[str]:
+    """All forms in which this number may be kept: before the city had an area code, a town's own figures were
+    kept alone. Raises Refused `bad_phone`."""
+    whole = normal(typed, region, area_code)
+    if not whole:
+        return []
+    own = phonenumbers.national_significant_number(phonenumbers.parse(whole, region)).removeprefix(area_code)
+    with suppress(Refused):
+        if normal(own, region, area_code) == whole:
+            return sorted({whole, normal(own, region)})
+    return [whole]
 
 
 def spoken(phone: str, region: str) -> str:
@@ -58,19 +77,20 @@ def spoken(phone: str, region: str) -> str:
 
 def known(s: Session, phone: str) -> Caller | None:
     """Who has called from this number, in its normal form."""
-    return s.scalars(select(Caller).where(Caller.phone == phone)).first()
+    return s.scalars(_with(phone)).first()
 
 
 def met(s: Session, phone: str, *, lang: str, at: datetime) -> Caller:
-    """The caller of this number, who has just been spoken with in `lang`."""
-    caller = known(s, phone)
+    """The caller of this number, who has just been spoken with in `lang`; held, so that nobody forgets them
+    before the call that names them is kept."""
+    caller = s.scalars(_with(phone).with_for_update()).first()
     if caller is None:
         caller = Caller(phone=phone, lang=lang, called_at=at)
         try:
             with s.begin_nested():
                 s.add(caller)
         except IntegrityError:  # two desks at once
-            caller = s.scalars(select(Caller).where(Caller.phone == phone)).one()
+            caller = s.scalars(_with(phone).with_for_update()).one()
     caller.lang, caller.called_at = lang, max(caller.called_at, at)
     return caller
 
@@ -105,15 +125,17 @@ def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {key: (how, phone or "") for key, how, phone in rows if phone or how == "again"}
 
 
-def forget(s: Session, key: str) -> None:
-    """Takes the number off the contact with this key, as its report is erased; without others it goes."""
+def forget(s: Session, key: str) -> bool:
+    """Takes the number off the contact with this key; without others it goes. False where it had none."""
     contact = s.scalars(select(Contact).where(Contact.key == key)).first()
     if contact is None or contact.caller_id is None:
-        return
+        return False
+    s.execute(select(Caller.id).where(Caller.id == contact.caller_id).with_for_update())  # as met() does
     caller_id, contact.caller_id = contact.caller_id, None
     s.flush()
     if s.scalar(select(Contact.id).where(Contact.caller_id == caller_id).limit(1)) is None:
         s.execute(delete(Caller).where(Caller.id == caller_id))
+    return True
 
 
 def sweep(s: Session, now: datetime) -> int:
@@ -122,3 +144,15 @@ def sweep(s: Session, now: datetime) -> int:
     s.execute(update(Contact).where(Contact.caller_id.in_(silent)).values(caller_id=None))
     gone = s.execute(delete(Caller).where(Caller.called_at < now - FORGET_AFTER).returning(Caller.id))
     return len(gone.all())
+
+
+def _within(area_code: str, number: PhoneNumber, region: str) -> PhoneNumber | None:
+    """The number of a town's own figures within an area code; None where that makes no number."""
+    if not area_code:
+        return None
+    whole = phonenumbers.parse(f"{area_code}{phonenumbers.national_significant_number(number)}", region)
+    return whole if phonenumbers.is_possible_number(whole) else None
+
+
+def _with(phone: str) -> Select[tuple[Caller]]:
+    return select(Caller).where(Caller.phone == phone).execution_options(populate_existing=True)

@@ -130,6 +130,7 @@ class CityFile:
     phone: str
     emergency: str
     region: str  # the country that a phone number without a code lies in
+    area_code: str  # and the area of one that a town's people say without it; "" where there is none
     centre: Point
     bounds: Box
     look: Look
@@ -233,6 +234,7 @@ def parse(text: str, name: str) -> CityFile:
         phone=top.text("phone", 'phone = "311"', "311"),
         emergency=top.text("emergency", 'emergency = "911"', "911"),
         region=_region(top),
+        area_code=_area_code(top),
         centre=centre,
         bounds=bounds,
         look=_look(top),
@@ -281,6 +283,14 @@ def _region(top: Table) -> str:
     if region not in SUPPORTED_REGIONS:
         raise top.wrong("region", f"{region!r} is no country's code of two letters", example)
     return region
+
+
+def _area_code(top: Table) -> str:
+    example = 'area_code = "555"'
+    code = top.text("area_code", example, "")
+    if code and not re.fullmatch("[0-9]{1,6}", code):
+        raise top.wrong("area_code", f"{code!r} is not one to six figures", example)
+    return code
 
 
 def _look(top: Table) -> Look:

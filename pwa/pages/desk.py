@@ -231,8 +231,9 @@ def _spoken(form: CallForm, known: Known) -> str:
 
 
 def _known(s: Session, form: CallForm) -> Known:
+    city = access.here().city
     try:
-        phone = callers.normal(form.phone, access.here().city.region)
+        phone = callers.normal(form.phone, city.region, city.area_code)
     except Refused as refused:
         return Known(fault=errors.words(refused))
     caller = callers.known(s, phone) if phone else None

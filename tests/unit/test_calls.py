@@ -151,6 +151,35 @@ def test_a_number_is_known_however_it_is_written(typed: str, kept: str) -> None:
     assert callers.normal(typed, "US") == kept
 
 
+@pytest.mark.parametrize(
+    ("typed", "region", "area_code", "kept"),
+    [
+        ("555-0142", "US", "203", "+12035550142"),
+        ("(203) 555-0142", "US", "203", "+12035550142"),
+        ("1 203 555 0142", "US", "203", "+12035550142"),
+        ("+1 555 0142", "US", "203", "+15550142"),  # who says a country says all of it
+        ("555-0142", "US", "", "+15550142"),  # nobody says in which area
+        ("(860) 555-0142", "US", "203", "+18605550142"),
+        ("555-0142", "US", "20", "+15550142"),  # no number comes of it
+        ("555-0142", "CA", "613", "+16135550142"),
+        ("123456", "DE", "711", "+49123456"),  # its length does not say that it is one within a town
+        ("+34 600 123 456", "US", "203", "+34600123456"),
+    ],
+)
+def test_a_towns_own_figures_lie_in_the_citys_area(
+    typed: str, region: str, area_code: str, kept: str
+) -> None:
+    assert callers.normal(typed, region, area_code) == kept
+
+
+def test_a_number_may_be_kept_as_it_was_before_there_was_an_area_code() -> None:
+    both = ["+12035550142", "+15550142"]
+    assert callers.kept_as("555-0142", "US", "203") == callers.kept_as("203 555 0142", "US", "203") == both
+    assert callers.kept_as("860 555 0142", "US", "203") == ["+18605550142"]
+    assert callers.kept_as("555-0142", "US", "") == ["+15550142"]
+    assert callers.kept_as("", "US", "203") == []
+
+
 @pytest.mark.parametrize("typed", ["12", "withheld", "0" * 40, "555-01", "++", "１２"])
 def test_what_is_no_number_is_said_to_be_none(typed: str) -> None:
     with pytest.raises(Refused, match="bad_phone"):

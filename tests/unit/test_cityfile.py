@@ -125,6 +125,7 @@ WRONG = [
     ('crew = "Lights 2"', 'person = "Luis"', "routing[1].person: is not a key known here"),
     ('service = "tree-on-wire"', 'department = "lights"\n[[routing]]', "every case fits it"),
     ("[departments.lights]", "[department.lights]", "'lights' is none of clean, clerk, finance"),
+    ('region = "US"', 'area_code = "20 3"', "line 9: area_code: '20 3' is not one to six figures"),
     ('region = "US"', 'region = "USA"', "line 9: region: 'USA' is no country's code of two letters"),
     ('services = ["bulky-item", "dumping"]', 'services = ["sofa"]', "bulky-waste.services: 'sofa' is no s"),
     ("[topics.taxes]", "[topics.taxes]\nnote = 1", "topics.taxes.note: is not a key known here"),
