@@ -154,5 +154,5 @@ def _within(area_code: str, number: PhoneNumber, region: str) -> PhoneNumber | N
     return whole if phonenumbers.is_possible_number(whole) else None
 
 
-def _with(phone: str) -> Select[tuple[Caller]]:
+def _with(phone: str) -> Select[Caller]:
     return select(Caller).where(Caller.phone == phone).execution_options(populate_existing=True)

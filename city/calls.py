@@ -70,7 +70,7 @@ def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: A
         return False
     if report is not None and call.telling is not None:
         return (report.service_code, report.words) == (call.telling.service_code, call.telling.words.strip())
-    ((_line, words),) = events.of(s, events.of_contact(kept.id))
+    (_line, words), *_ = events.of(s, events.of_contact(kept.id))
     return bool(words.get("words", "") == said.words.strip())
 
 

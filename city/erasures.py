@@ -1,4 +1,5 @@
-"""The list of erasures and redactions beside the database: it outlives its loss, so that none comes back."""
+"""The list of what was erased, covered and forgotten, beside the database: it outlives its loss, so that
+none of it comes back."""
 
 import hashlib
 import json
@@ -37,6 +38,17 @@ class Redacted:
     at: str
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """One line: a call whose caller asked to be forgotten, by the SHA-256 of its key."""
+
+    contact: str
+    at: str
+
+
+Line = Erased | Redacted | Forgotten
+
+
 def note(var: Path, report: Report, at: datetime) -> None:
     """Appends an erasure to the list in `var`; returns once the line would survive a power cut.
 
@@ -46,7 +58,7 @@ def note(var: Path, report: Report, at: datetime) -> None:
     append(var, Erased(report.number, hashed(report.key), at.isoformat()))
 
 
-def append(var: Path, *lines: Erased | Redacted) -> None:
+def append(var: Path, *lines: Line) -> None:
     """Appends lines to the list in `var`; returns once they would survive a power cut."""
     with (var / NAME).open("ab+") as file:
         # A power cut left half a line: ours must not become its other half.
@@ -62,7 +74,7 @@ def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def read(files: Iterable[Path]) -> list[Erased | Redacted]:
+def read(files: Iterable[Path]) -> list[Line]:
     """What stands in these lists, each once, oldest first. A list that is not there holds none.
 
     Half a line is passed over: it was cut off before its erasure was done, which was then begun anew.
@@ -72,7 +84,7 @@ def read(files: Iterable[Path]) -> list[Erased | Redacted]:
     return sorted(found.values(), key=lambda line: line.at)
 
 
-def write(file: Path, erased: Iterable[Erased | Redacted]) -> None:
+def write(file: Path, erased: Iterable[Line]) -> None:
     """Puts a list in the place of another, whole or not at all."""
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)  # left by one that was ended, or a link that somebody planted
@@ -83,11 +95,13 @@ def write(file: Path, erased: Iterable[Erased | Redacted]) -> None:
     part.rename(file)
 
 
-def _name(line: Erased | Redacted) -> tuple[str, str]:
+def _name(line: Line) -> tuple[str, str]:
+    if isinstance(line, Forgotten):
+        return ("", line.contact)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
 
 
-def _lines(file: Path) -> Iterator[Erased | Redacted]:
+def _lines(file: Path) -> Iterator[Line]:
     if not file.exists():
         return
     if not file.is_file():  # taken for an empty list, it would bring back what was erased
@@ -98,5 +112,7 @@ def _lines(file: Path) -> Iterator[Erased | Redacted]:
             if "photo" in told:
                 boxes = tuple((float(x), float(y), float(w), float(h)) for x, y, w, h in told["boxes"])
                 yield Redacted(str(told["photo"]), str(told["became"]), boxes, str(told["at"]))
+            elif "contact" in told:
+                yield Forgotten(str(told["contact"]), str(told["at"]))
             else:
                 yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))

@@ -104,7 +104,9 @@ MOVES: Final = {
 ACTS: Final = {
     "note": (CREW, SUPERVISOR, DISPATCHER, CALL_TAKER),
     "show": (SUPERVISOR, DISPATCHER, CALL_TAKER),
-    "erase": (DISPATCHER, ADMINISTRATOR),
+    # The system at the command line of whoever keeps the city's machine: see forgetting.py.
+    "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),
+    "forget": (ADMINISTRATOR, SYSTEM),
     "redact": (SUPERVISOR, DISPATCHER),
     "review": (SUPERVISOR, DISPATCHER),
     "tell apart": (DISPATCHER, CALL_TAKER),

@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -49,6 +50,12 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
     enact(s, city)
     events.record(s, SUBJECT, "apply", by=by, at=at, facts={"number": policy.number, "sha256": sha256})
     return policy
+
+
+def in_use(s: Session, file: Path) -> CityFile:
+    """The city as its newest version says, or as `file` does where none was applied. Raises CityFileError."""
+    newest = current(s)
+    return cityfile.parse(newest.text, f"version {newest.number}") if newest else cityfile.load(file)
 
 
 def enact(s: Session, city: CityFile) -> None:

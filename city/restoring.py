@@ -10,9 +10,21 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from city import backup, boots, cityfile, db, dumps, erasures, photos, redactions, reports, strays
+from city import (
+    backup,
+    boots,
+    cityfile,
+    db,
+    dumps,
+    erasures,
+    forgetting,
+    photos,
+    redactions,
+    reports,
+    strays,
+)
 from city.backup import Manifest, Told
-from city.erasures import Erased, Redacted
+from city.erasures import Forgotten, Line, Redacted
 from city.lifecycle import Refused
 from city.schema import Backup, Photo
 from city.settings import Settings
@@ -141,11 +153,13 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     return False
 
 
-def _forget_again(
-    engine: Engine, var: Path, store: Store, lines: Sequence[Erased | Redacted], at: datetime
-) -> int:
+def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line], at: datetime) -> int:
     again = 0
+    with db.transaction(engine) as s:
+        again += forgetting.forget_again(s, [line for line in lines if isinstance(line, Forgotten)], at=at)
     for line in lines:
+        if isinstance(line, Forgotten):
+            continue
         if isinstance(line, Redacted):
             again += redactions.redact_again(engine, store, var, line, at=at)
             continue

@@ -440,7 +440,9 @@ def audit_verify(kept: str | None) -> None:
 
 
 config.add_command(trying.rehearse)
-for command in (keeping.make, keeping.restore, keeping.examine, keeping.recount, reckoning.reckon):
+for command in (
+    keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,
+):  # fmt: skip
     cli.add_command(command)
 
 

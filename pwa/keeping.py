@@ -1,4 +1,4 @@
-"""The commands that keep a city safe: `cityline backup`, `restore` and `doctor`."""
+"""The commands that keep a city safe: `cityline backup`, `restore`, `doctor` and `callers forget`."""
 
 import sys
 from contextlib import closing
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from city import backup, db, doctor, dumps, kept, restoring, search, stores
+from city import backup, db, doctor, dumps, forgetting, kept, people, policies, restoring, search, stores
+from city import callers as known_callers
+from city.lifecycle import Refused
 from city.settings import read
 from pwa.progress import Progress
 
@@ -44,6 +46,36 @@ def recount() -> None:
     click.echo(
         f"Counted anew. Cases of which something was kept wrong: {wrong}; found by wrong words: {unfound}"
     )
+
+
+@click.group()
+def callers() -> None:
+    """People who called, known by their number alone."""
+
+
+@callers.command("forget")
+@click.argument("number")
+def forget(number: str) -> None:
+    """Forgets who called from NUMBER, in any writing, and what they said; their calls stay without both."""
+    settings = read()
+    restoring.refuse_unfinished(settings.var)
+    engine = db.connect(settings.database_url)
+    click.get_current_context().call_on_close(engine.dispose)
+    with db.reading(engine) as s:
+        city = policies.in_use(s, settings.city)
+    try:
+        phones = known_callers.kept_as(number, city.region, city.area_code)
+    except Refused:
+        raise click.ClickException(f"{number!r} is no phone number. Example: (203) 555-0142") from None
+    with db.transaction(engine) as s:
+        done = forgetting.forget(
+            s, phones, stores.open_store(settings), settings.var, by=people.THE_SYSTEM, at=datetime.now(UTC)
+        )
+    if done is None:
+        click.echo("Nobody is known by that number.")
+        return
+    click.echo(f"Forgotten. Calls that stay without number and words: {done.calls}; ", nl=False)
+    click.echo(f"reports erased with them: {done.reports}.")
 
 
 @click.command("backup")

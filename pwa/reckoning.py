@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from city import cityfile, db, insights, periods, policies
+from city import db, insights, periods, policies
 from city.insights import Cell, Figures
 from city.settings import read
 
@@ -24,9 +24,7 @@ def reckon(code: str, file: Path | None) -> None:
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
-        newest = policies.current(s)
-        name = f"version {newest.number}" if newest else ""
-        city = cityfile.parse(newest.text, name) if newest else cityfile.load(settings.city)
+        city = policies.in_use(s, settings.city)
         today = datetime.now(UTC).astimezone(city.time_zone).date()
         try:
             period = periods.period(code, today, city.costs.starts)

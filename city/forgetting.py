@@ -1,0 +1,88 @@
+"""Somebody asks that the city forget them: their number, and what they said when they called.
+
+Every call stays and goes on counting, without number and words; a report that came of one is erased whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from city import callers, erasures, events, locks, people, reports
+from city.erasures import Forgotten
+from city.events import Actor
+from city.lifecycle import may
+from city.schema import Contact, Erasure, Event, EventDetail, Report
+from city.stores import Store
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many calls stay without number and words, and how many reports of theirs were erased."""
+
+    calls: int
+    reports: int
+
+
+def forget(
+    s: Session, phones: Sequence[str], store: Store, var: Path, *, by: Actor, at: datetime
+) -> Done | None:
+    """Forgets whoever called from these numbers, in their normal form; None where nobody did.
+
+    The list of erasures is what a restored backup will be told to forget again. Raises Refused
+    `not_allowed`.
+    """
+    may("forget", by.roles)
+    known = [caller for phone in sorted(phones) if (caller := callers.known(s, phone))]
+    if not known:
+        return None
+    wanted = select(Contact).where(Contact.caller_id.in_([caller.id for caller in known]))
+    calls = list(s.scalars(wanted.order_by(Contact.id)))
+    told = _told_in(s, calls)
+    locks.lock(s, *(report.case for report in told))  # of all, before any caller: as a call that ends does
+    erasures.append(var, *(Forgotten(erasures.hashed(call.key), at.isoformat()) for call in calls))
+    for call in calls:
+        _forget(s, call, by=by, at=at)
+    return Done(len(calls), sum(reports.erase(s, report, store, var, by=by, at=at) for report in told))
+
+
+def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int:
+    """Does once more what was decided before a restore; returns of how many calls something was still here.
+
+    Reports have lines of their own in the list. Looks through all calls: the list does not say their keys.
+    """
+    if not lines:
+        return 0
+    wanted, again = {line.contact for line in lines}, 0
+    keys = s.execute(select(Contact.id, Contact.key).order_by(Contact.id)).all()
+    for contact_id in [id_ for id_, key in keys if erasures.hashed(key) in wanted]:
+        again += _forget(s, s.get_one(Contact, contact_id), by=people.THE_SYSTEM, at=at)
+    return again
+
+
+def _told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
+    """The reports that came of these calls, in the order of their cases, which are locked in it."""
+    found: list[Report] = []
+    for start in range(0, len(calls), AT_ONCE):
+        keys = [call.key for call in calls[start : start + AT_ONCE]]
+        found += s.scalars(select(Report).where(Report.key.in_(keys)))
+    return sorted(found, key=lambda report: (report.case_id, report.id))
+
+
+def _forget(s: Session, call: Contact, *, by: Actor, at: datetime) -> bool:
+    """Takes number and words off a call; False where it had neither."""
+    subject = events.of_contact(call.id)
+    spoken = select(Event.seq).where(Event.subject == subject, Event.detail.is_not(None))
+    seqs = list(s.scalars(select(EventDetail.seq).where(EventDetail.seq.in_(spoken))))
+    had_number = callers.forget(s, call.key)
+    if not seqs and not had_number:
+        return False
+    s.execute(delete(EventDetail).where(EventDetail.seq.in_(seqs)))
+    s.add(Erasure(at=at, seqs=seqs, photos=[], gone_at=at))
+    events.record(s, subject, "forget", by=by, at=at)
+    return True
