@@ -218,6 +218,32 @@ def history(s: Session, answer: Answer) -> list[Version]:
     return found
 
 
+def topic_of(s: Session, answer: Answer) -> Topic:
+    """What it is about."""
+    return s.get_one(Topic, answer.topic_code)
+
+
+def services_of(s: Session, answer: Answer) -> list[Service]:
+    """What it leads to, in the order of the city file; kinds that left that too."""
+    wanted = select(Service).where(Service.code.in_(answer.services))
+    return list(s.scalars(wanted.order_by(Service.position)))
+
+
+def departments(s: Session) -> dict[str, dict[str, str]]:
+    """Who may keep an answer true: names by language, by code."""
+    return {row.code: row.names for row in s.scalars(select(Department).order_by(Department.code))}
+
+
+def all_topics(s: Session) -> dict[str, dict[str, str]]:
+    """What an answer may be about, whether one is: names by language, by code."""
+    return {row.code: row.names for row in s.scalars(select(Topic).order_by(Topic.code))}
+
+
+def all_services(s: Session) -> dict[str, dict[str, str]]:
+    """What an answer may lead to: names by language, by code."""
+    return {row.code: row.names for row in s.scalars(select(Service).order_by(Service.position))}
+
+
 def checked_at(s: Session, answer: Answer) -> datetime | None:
     """When somebody last made this what the city says."""
     return s.scalar(

@@ -241,6 +241,13 @@ def members(s: Session) -> dict[int, list[tuple[int, str]]]:
     return found
 
 
+def named(s: Session, actors: Iterable[str]) -> dict[str, str]:
+    """What the people among these are called, by the name that the log has for each: "person:7"."""
+    ids = {int(actor.removeprefix("person:")) for actor in actors if actor.startswith("person:")}
+    rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(sorted(ids))))
+    return {f"person:{number}": name for number, name in rows}
+
+
 def by_email(s: Session, email: str) -> Person | None:
     """The person with this address, whatever its capitals."""
     return s.scalars(select(Person).where(Person.email == email.strip().lower())).first()

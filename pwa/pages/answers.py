@@ -4,11 +4,10 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request, url_for
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import answers, finding, unanswered
-from city.schema import Answer, Service, Topic
+from city.schema import Answer, Service
 from pwa import access, article, filters
 from pwa.fragments import go, is_fragment, render
 
@@ -33,27 +32,29 @@ def listed() -> Response:
         topics = [] if asked else answers.topics(s)
         chosen = next((each for each, _ in topics if each.code == topic), None)
         rows, total = answers.headings(s, lang, topic=chosen.code, limit=MOST_OF_TOPIC) if chosen else ([], 0)
-        response = render(
+        return render(
             "resident/answers.html", "resident/_answers.html",
             asked=asked, found=found, topics=topics, chosen=chosen, rows=rows, total=total,
             most=[] if asked or chosen else finding.most_asked(s, lang=lang),
-            by_address=_about_trash(s, found), thanked=request.args.get("thanked") == "1",
+            by_address=_about_trash(found), typing=is_fragment(), thanked=request.args.get("thanked") == "1",
             canonical=base + url_for(".listed", topic=chosen.code if chosen else None),
             indexed=not asked,
         )  # fmt: skip
-    # What somebody is still typing is no question yet. A question without an answer is a figure, as a visit
-    # is, and whoever opens the address again asks again.
-    if asked and not found and not is_fragment() and _is_asked_here():
-        _keep(asked)
-    return response
 
 
 @bp.post("/unanswered")
 def none_helps() -> Response:
-    """Nothing that was found helps."""
+    """Nothing was found, or nothing that helps: a question that is still open.
+
+    The page of a question without an answer posts it by itself; without scripts by a button. What somebody is
+    still typing is no question yet.
+    """
     asked = _question(request.form.get("q", ""))
     if asked:
-        _keep(asked)
+        with access.writing() as s:
+            unanswered.keep(s, asked, filters.lang(), access.now())
+    if is_fragment():
+        return render("resident/_heard.html")
     return go(url_for(".listed", q=asked or None, thanked=1 if asked else None))
 
 
@@ -68,7 +69,7 @@ def read(slug: str) -> Response:
         return render(
             "resident/answer.html", answer=answer, text=told[shown], lang_of_text=shown,
             body=article.html(told[shown].body), checked=answers.checked_at(s, answer),
-            topic=s.get_one(Topic, answer.topic_code), services=_services(s, answer),
+            topic=answers.topic_of(s, answer), services=_services(s, answer),
             by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
             asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),
             canonical=access.here().settings.base_url + url_for(".read", slug=slug), indexed=True,
@@ -94,22 +95,6 @@ def vote(slug: str) -> Response:
     return response
 
 
-def _is_asked_here() -> bool:
-    """Whether somebody opens the page: no foreign page's picture of it, and no browser that looks ahead."""
-    headers = request.headers
-    ahead = headers.get("Sec-Purpose") or headers.get("Purpose")
-    return (
-        request.method == "GET"
-        and not ahead
-        and headers.get("Sec-Fetch-Site") in (None, "none", "same-origin")
-    )
-
-
-def _keep(asked: str) -> None:
-    with access.writing() as s:
-        unanswered.keep(s, asked, filters.lang(), access.now())
-
-
 def _published(s: Session, slug: str) -> Answer:
     found = access.or_404(answers.by_slug(s, slug))
     return access.or_404(found if found.state == answers.PUBLISHED else None)
@@ -119,18 +104,15 @@ def _question(typed: str) -> str:
     return " ".join(typed.split())[: finding.MOST_TYPED]
 
 
-def _about_trash(s: Session, found: list[finding.Found]) -> bool:
+def _about_trash(found: list[finding.Found]) -> bool:
     """Whether the best answer is one that an address makes exact."""
-    if not found or not access.here().city.collection.zones:
-        return False
-    return s.scalar(select(Answer.topic_code).where(Answer.id == found[0].answer_id)) == TRASH
+    return bool(found and access.here().city.collection.zones) and found[0].topic_code == TRASH
 
 
 def _services(s: Session, answer: Answer) -> list[Service]:
     """What a resident can report about it."""
-    rows = s.scalars(select(Service).where(Service.code.in_(answer.services)).order_by(Service.position))
     known = {service.code for service in access.here().city.for_residents}
-    return [service for service in rows if service.code in known]
+    return [service for service in answers.services_of(s, answer) if service.code in known]
 
 
 def _ballot(answer: Answer) -> str:

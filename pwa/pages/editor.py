@@ -5,17 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, g, request, url_for
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import answers, finding, unanswered
+from city import answers, finding, people, unanswered
 from city.answers import Draft, Heading, Text, Version
 from city.lifecycle import Refused
-from city.schema import Answer, Department, Person, Service, Topic
+from city.schema import Answer
 from pwa import access, article, errors, filters, forms
 from pwa.fragments import go, render
 
@@ -72,7 +71,7 @@ def listed() -> Response:
     department, retired = request.args.get("department", ""), request.args.get("retired") == "1"
     words = forms.text(request.args, "q")
     with access.reading() as s:
-        departments = _departments(s)
+        departments = answers.departments(s)
         known = department if department in departments else ""
         if words:
             rows = _fitting(s, words)
@@ -165,7 +164,7 @@ def history(slug: str) -> Response:
         votes = answers.votes(s)
         return render(
             "editor/history.html", answer=answer, told=list(reversed(_told(versions))),
-            names=_names(s, versions),
+            names=people.named(s, {version.actor for version in versions}),
             votes={version.number: votes.get((answer.id, version.number)) for version in versions},
         )  # fmt: skip
 
@@ -189,7 +188,8 @@ def _form(
             typed = replace(typed, seen=newest.version)
         response = render(
             "editor/answer.html", answer=newest, typed=typed, theirs=theirs,
-            departments=_departments(s), topics=_topics(s), services=_services(s), languages=_languages(),
+            departments=answers.departments(s), topics=answers.all_topics(s),
+            services=answers.all_services(s), languages=_languages(),
             error=errors.words(refused) if refused else "", fault_id=_field(refused, typed),
             preview={
                 lang: article.html(text.body) for lang, text in typed.texts.items() if text.body
@@ -276,25 +276,6 @@ def _pieces(was: str, now: str) -> list[tuple[str, str]]:
 def _words_of(text: str) -> list[str]:
     """Words, each with the space after it."""
     return re.findall(r"\S+\s*|\s+", text)
-
-
-def _names(s: Session, versions: list[Version]) -> dict[str, str]:
-    """Who acted, by the name that the log has for them."""
-    ids = {int(v.actor.removeprefix("person:")) for v in versions if v.actor.startswith("person:")}
-    rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(sorted(ids))))
-    return {f"person:{number}": name for number, name in rows}
-
-
-def _departments(s: Session) -> dict[str, dict[str, Any]]:
-    return {row.code: row.names for row in s.scalars(select(Department).order_by(Department.code))}
-
-
-def _topics(s: Session) -> dict[str, dict[str, Any]]:
-    return {row.code: row.names for row in s.scalars(select(Topic).order_by(Topic.code))}
-
-
-def _services(s: Session) -> dict[str, dict[str, Any]]:
-    return {row.code: row.names for row in s.scalars(select(Service).order_by(Service.position))}
 
 
 def _languages() -> tuple[str, ...]:

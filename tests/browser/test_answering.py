@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
+import pytest
 from live import Site
 from playwright.sync_api import BrowserContext, expect
+from sqlalchemy import select
+
+from city import db
+from city.schema import Unanswered
 
 Open = Callable[..., BrowserContext]
 
@@ -32,3 +37,18 @@ def test_without_a_script_the_same_is_there_with_enter(site: Site, open_context:
     page.locator("#q").fill("acta de nacimento")
     page.keyboard.press("Enter")
     expect(page.locator("#found a").first).to_have_text("Pedir un acta de nacimiento")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_question_without_an_answer_reaches_who_could_write_one(
+    site: Site, open_context: Open, scripts: bool
+) -> None:
+    page = open_context(java_script_enabled=scripts).new_page()
+    page.goto(site.path("/answers"))
+    page.locator("#q").fill("zeppelin moorings")
+    page.keyboard.press("Enter")
+    if not scripts:
+        page.get_by_role("button", name="Tell the city that this is missing").click()
+    expect(page.locator("#found")).to_contain_text("Somebody looks at what is asked")
+    with db.reading(site.engine) as s:
+        assert s.execute(select(Unanswered.words, Unanswered.asked)).all() == [("zeppelin moorings", 1)]

@@ -106,20 +106,33 @@ def test_nothing_that_was_written_runs_in_a_browser(client: FlaskClient) -> None
     assert "<h2>Heading</h2>" in article
 
 
-def test_a_question_without_an_answer_is_counted_and_no_letter_of_one(
+def test_a_question_without_an_answer_is_counted_as_its_page_is_shown(
     knowing: Town, client: FlaskClient
 ) -> None:
-    client.get("/answers?q=zeppelin+moorings")
-    client.get("/answers?q=zeppelin+moorings+call+860-555-0123")
-    client.get("/answers?q=zepp", headers={"HX-Request": "true"})
-    client.head("/answers?q=airship")
-    for elsewhere in (
-        {"Sec-Purpose": "prefetch"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-    ):
-        client.get("/answers?q=airship", headers=elsewhere)
-    assert heard(knowing) == [("zeppelin moorings", 1, None), ("zeppelin moorings call …", 1, None)]
+    for typed in ("zeppelin+moorings", "zeppelin+moorings", "zeppelin+moorings+call+860-555-0123"):
+        page = client.get(f"/answers?q={typed}").text
+        form = re.search(r'<form [^>]*hx-post="([^"]+)" hx-trigger="load"[^>]*>(.*?)</form>', page, re.DOTALL)
+        assert form, "the page posts it by itself"
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[2]))
+        assert "<noscript><button" in form[2], "or somebody does, where no script runs"
+        answer = client.post(form[1], data=fields, headers={"HX-Request": "true"})
+        assert (answer.status_code, "Somebody looks at what is asked" in answer.text) == (200, True)
+    assert heard(knowing) == [("zeppelin moorings", 2, None), ("zeppelin moorings call …", 1, None)]
+    sent = client.post("/answers/unanswered", data=fields)
+    thanked = client.get(sent.headers["Location"]).text
+    assert "Somebody looks at what is asked" in thanked
+    assert 'hx-trigger="load"' not in thanked, "what was said once is not said again"
+
+
+def test_no_look_at_a_question_counts_it_and_no_letter_of_one(knowing: Town, client: FlaskClient) -> None:
+    client.get("/answers?q=zeppelin")
+    client.head("/answers?q=zeppelin")
+    for ahead in ({"Sec-Purpose": "prefetch"}, {"Sec-Fetch-Site": "cross-site"}):
+        client.get("/answers?q=zeppelin", headers=ahead)
+    half = client.get("/answers?q=zepp", headers={"HX-Request": "true"}).text
+    assert "hx-trigger" not in half
+    assert "Tell the city that this is missing" in half
+    assert heard(knowing) == []
 
 
 def test_what_does_not_help_is_counted_once_a_browser_and_version(
