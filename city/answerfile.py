@@ -26,6 +26,7 @@ from city.lifecycle import Refused
 from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 
 MOST_BYTES: Final = 64_000_000
+SAVE: Final = "Save it as UTF-8; what Windows wrote becomes that by iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 KEYS: Final = ("department", "topic", "review_on", "services")
 PARTS: Final = ("title", "body", "script")
 EXAMPLE: Final = 'department = "finance"'
@@ -79,13 +80,21 @@ def take(
 
 def _read(path: Path) -> tomlfile.Table:
     try:
-        return tomlfile.read(disk.text(path, MOST_BYTES), path.name, EXAMPLE)
+        text = disk.text(path, MOST_BYTES)
+        if "\0" in text:
+            raise Unusable(f"{path.name}, line {_line(text, text.index(chr(0)))}", f"has a NUL in it. {SAVE}")
+        return tomlfile.read(text, path.name, EXAMPLE)
     except OSError as error:
         raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise Unusable(path.name, "is no text in UTF-8") from error
+        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
+        raise Unusable(f"{path.name}, line {line}", f"is no UTF-8 (byte {byte:#04x}). {SAVE}") from error
     except tomlfile.CityFileError as error:
         raise Unusable("it is no TOML", str(error)) from error
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1
 
 
 def _bring(
@@ -131,8 +140,10 @@ def _text(lang: str, words: Mapping[str, Any]) -> Text:
 
 def _word(values: Mapping[str, Any], key: str) -> str:
     word = values.get(key, "")
-    if not isinstance(word, str) or "\0" in word:
+    if not isinstance(word, str):
         raise Refused("unfit", fault=f"{key} must be words in quotes")
+    if "\0" in word:
+        raise Refused("unfit", fault=f"{key} has a NUL in it, \\u0000, which no database keeps")
     return word
 
 

@@ -1,5 +1,6 @@
 """Files that survive a power cut, and files that somebody names."""
 
+import codecs
 import errno
 import io
 import os
@@ -29,8 +30,13 @@ def read(path: Path, most: int) -> bytes:
 
 
 def text(path: Path, most: int) -> str:
-    """The words of such a file, each line ending as ours do. Raises OSError, UnicodeDecodeError."""
-    return io.StringIO(read(path, most).decode(), newline=None).read()
+    """The words of such a file in UTF-8, or in UTF-16 with its mark, each line ending as ours do.
+
+    A mark at the beginning, which editors of Windows write, is left out. Raises OSError, UnicodeDecodeError.
+    """
+    data = read(path, most)
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return io.StringIO(data.decode("utf-16" if is_wide else "utf-8-sig"), newline=None).read()
 
 
 def sync(path: Path) -> None:

@@ -117,6 +117,7 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
         ),
         (f"[x]\n{HEAD}{DAY}{TEXT}".replace('body = "x"', 'body = "<script>x"'), "HTML in them"),
         ("x = 3", "no table of an answer"),
+        (f'[x]\n{HEAD}{DAY}en = {{ title = "a\\u0000b", body = "x", script = "x" }}', "a NUL in it"),
     ],
 )
 def test_what_is_wrong_is_told_by_its_line_and_the_others_are_taken(
@@ -147,6 +148,42 @@ def test_a_file_that_is_none_is_said_in_words(city: Town, tmp_path: Path) -> Non
     for path, fault in ((broken, "line 1"), (packed, "UTF-8"), (tmp_path / "none.toml", "No such file")):
         with pytest.raises(Unusable, match=fault):
             take(city, path)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with its mark"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_what_editors_write_is_read(city: Town, tmp_path: Path, coding: str, ending: str) -> None:
+    path = tmp_path / "answers.toml"
+    words = GOOD.replace("Cada junio.", "Cada año.\\n").replace("\n", ending)
+    mark = "\ufeff" if "with" in coding else ""
+    path.write_bytes(f"{mark}{words}".encode(coding.partition(" ")[0]))
+    assert take(city, path).imported == 2
+    with city.looking() as scene:
+        dog = answers.by_slug(scene.s, "dog-license")
+        assert dog is not None
+        assert answers.texts(scene.s, dog)["es"].script == "Cada año."
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            GOOD.replace("Cada", "Año: cada").encode("cp1252"),
+            r"line 17: is no UTF-8 \(byte 0xf1\).*WINDOWS-1252",
+        ),
+        (GOOD.encode("utf-16-le"), r"line 2: has a NUL in it\. Save it as UTF-8"),
+        (GOOD.encode("utf-16")[:-1], r"is no UTF-8"),
+        (GOOD.replace("Twice a year.", "Twice\0a year.").encode(), r"line 11: has a NUL in it"),
+        (b"\xef\xbb\xbf" + GOOD.replace("[pay-tax]", "[pay-tax").encode(), r"line 2"),
+    ],
+)
+def test_what_no_editor_should_write_is_named_by_line_and_remedy(
+    city: Town, tmp_path: Path, data: bytes, says: str
+) -> None:
+    path = tmp_path / "answers.toml"
+    path.write_bytes(data)
+    with pytest.raises(Unusable, match=says):
+        take(city, path)
 
 
 def test_the_command_ends_with_a_line_of_json(
