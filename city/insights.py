@@ -20,7 +20,7 @@ from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES, TRANSFERRED
 from city.costs import Desk
 from city.periods import Period
 from city.proofs import Span
-from city.schema import Tally
+from city.schema import Service, Tally, Topic
 
 FEW: Final = 5  # fewer than so many of an area are not told: who knows one of them would know them all
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
@@ -71,15 +71,14 @@ class Figures:
 
 def value(s: Session, city: CityFile, period: Period) -> Figures:
     """What the line did and cost: contacts by topic, channel, language and office, and what they spared."""
-    period = _since_it_began(s, period)
+    began = _began(s, "line")
+    period = _since(began, period)
     figures, line = Figures(period), _Line(s, city, period)
-    figures.add(line.all())
-    figures.add(line.months())
-    figures.add(line.by("topic", [topic.code for topic in city.topics]))
-    figures.add(line.departments())
-    for facet in ("channel", "lang"):
-        figures.add(line.by(facet, []))
-    figures.add(line.offices())
+    for cells in (
+        line.all(), line.months(), line.by("topic", [topic.code for topic in city.topics]),
+        line.departments(), line.by("channel", []), line.by("lang", []), line.offices(),
+    ):  # fmt: skip
+        figures.add(_comparable(cells, period, began))
     return figures
 
 
@@ -89,11 +88,9 @@ def performance(s: Session, city: CityFile, period: Period, *, compared: bool = 
     Services and areas stand beside a year before only where they are `compared`, which takes twice as long.
     """
     figures, cases = Figures(period), _Cases(s, city, period, compared)
-    figures.add(cases.all())
-    figures.add(cases.months())
-    figures.add(cases.services())
-    figures.add(cases.departments())
-    figures.add(cases.areas())
+    began = _began(s, "city")
+    for cells in (cases.all(), cases.months(), cases.services(), cases.departments(), cases.areas()):
+        figures.add(_comparable(cells, period, began))
     figures.add(cases.left())
     return figures
 
@@ -135,7 +132,7 @@ class _Line:
     """The contacts of a period and of the same months a year before, read once."""
 
     def __init__(self, s: Session, city: CityFile, period: Period) -> None:
-        self.city, self.period, self.then = city, period, period.before()
+        self.s, self.city, self.period, self.then = s, city, period, period.before()
         self.span: Span = period.span(city.time_zone)
         facets = ("line", "topic", "channel", "lang", "office")
         self.now, self.was = _both(s, facets, period)
@@ -171,7 +168,7 @@ class _Line:
 
     def departments(self) -> Iterator[Cell]:
         """What each was asked, and the hours and money that answers on the spot spared it."""
-        for code, topics in _topics(self.city).items():
+        for code, topics in self._topics().items():
             desk = self.city.costs.desk_of(code)
             about = proofs.any_of("topic", topics)
             now, was = (sums.of("topic", *topics) for sums in (self.now, self.was))
@@ -191,6 +188,17 @@ class _Line:
             proof = proofs.contacts(self.span, proofs.one("to", code))
             before = self.was.of("office", code)[TRANSFERRED]
             yield Cell("office", code, "contacts", counts[code], before, proof)
+
+    def _topics(self) -> dict[str, list[str]]:
+        """The topics of each department; those that left the city file too, where somebody asked."""
+        found: dict[str, list[str]] = {}
+        for topic in self.city.topics:
+            found.setdefault(topic.department_code, []).append(topic.code)
+        known = {topic.code for topic in self.city.topics}
+        gone = {*self.now["topic"], *self.was["topic"]} - known
+        for code, department in _departments_of(self.s, Topic, gone):
+            found.setdefault(department, []).append(code)
+        return found
 
     def _counts(self, table: str, row: str, where: str) -> Iterator[Cell]:
         now, was = (sums.of(table, row) for sums in (self.now, self.was))
@@ -260,18 +268,19 @@ class _Cases:
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
 
     def services(self) -> Iterator[Cell]:
-        for service in self.city.services:
-            now, was = (sums.of("service", service.code) for sums in (self.now, self.was))
+        """In the order of the city file, then those that left it."""
+        for code in self._departments_by_service():
+            now, was = (sums.of("service", code) for sums in (self.now, self.was))
             if now or was:
-                yield from self._cells("service", service.code, proofs.one("service", service.code), now, was)
+                yield from self._cells("service", code, proofs.one("service", code), now, was)
 
     def departments(self) -> Iterator[Cell]:
-        for department in self.city.departments:
-            codes = [x.code for x in self.city.services if x.department_code == department.code]
+        owners = self._departments_by_service()
+        for department in dict.fromkeys([*(each.code for each in self.city.departments), *owners.values()]):
+            codes = [code for code, owner in owners.items() if owner == department]
             now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
             if now or was:
-                about = proofs.any_of("service", codes)
-                yield from self._cells("department", department.code, about, now, was)
+                yield from self._cells("department", department, proofs.any_of("service", codes), now, was)
 
     def areas(self) -> Iterator[Cell]:
         """By the areas' names; what is too small to be told is not, nor what would give it away."""
@@ -299,6 +308,12 @@ class _Cases:
                     for each in (year, f"{int(year) + 1:04d}")
                 )
                 yield Cell("left", year, "open", n, None, proofs.left((begin, end)))
+
+    def _departments_by_service(self) -> dict[str, str]:
+        """Whose each service is; of one that left the city file whose it was."""
+        owners = {service.code: service.department_code for service in self.city.services}
+        gone = {*self.now["service"], *self.was["service"]} - set(owners)
+        return owners | dict(_departments_of(self.s, Service, gone))
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
         def count(rule: str) -> str:
@@ -364,19 +379,31 @@ def _both(
     return now, was
 
 
-def _since_it_began(s: Session, period: Period) -> Period:
+def _began(s: Session, facet: str) -> str | None:
+    """The first month of which anything is known."""
+    return s.scalar(select(func.min(Tally.month)).where(Tally.facet == facet))
+
+
+def _since(began: str | None, period: Period) -> Period:
     """The period without the months before the line's first contact, in which it answered nobody."""
-    began = s.scalar(select(func.min(Tally.month)).where(Tally.facet == "line"))
     months = tuple(month for month in period.months if began and month >= began)
     return Period(period.code, months) if months else period
 
 
-def _topics(city: CityFile) -> dict[str, list[str]]:
-    """The topics of each department that has any."""
-    found: dict[str, list[str]] = {}
-    for topic in city.topics:
-        found.setdefault(topic.department_code, []).append(topic.code)
-    return found
+def _comparable(cells: Iterable[Cell], period: Period, began: str | None) -> Iterator[Cell]:
+    """The cells, without a year before of which some months lie before anything is known: it would be less
+    than a year, and this one more than it."""
+    for cell in cells:
+        then = periods.moved(cell.row if cell.table == "month" else period.first, -12)
+        yield cell if began and then >= began else replace(cell, before=None)
+
+
+def _departments_of(s: Session, kind: type[Topic] | type[Service], codes: set[str]) -> list[tuple[str, str]]:
+    """Code and department of these topics or services, in the order of their codes."""
+    if not codes:
+        return []
+    wanted = select(kind.code, kind.department_code).where(kind.code.in_(codes)).order_by(kind.code)
+    return [(code, department) for code, department in s.execute(wanted)]
 
 
 def _all(sums: Sums) -> int:

@@ -16,7 +16,7 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import areas, periods
+from city import answers, areas, periods
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
 from pwa import access, filters
@@ -154,9 +154,9 @@ def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     """What the rows of a table are called."""
     city = access.here().city
     if table == "topic":
-        names = {topic.code: filters.said(topic.names) for topic in city.topics}
+        names = {code: filters.said(words) for code, words in answers.all_topics(s).items()}
     elif table == "service":
-        names = {service.code: filters.said(service.names) for service in city.services}
+        names = {code: filters.said(words) for code, words in answers.all_services(s).items()}
     elif table in ("department", "office"):
         names = _offices() | {each.code: filters.said(each.names) for each in city.departments}
     elif table == "area":
