@@ -215,6 +215,7 @@ def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime
     Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
     """
     email = people.address(email)
+    locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = s.scalars(
         select(Subscription).where(Subscription.report_id == report.id, Subscription.email == email)
     ).first()

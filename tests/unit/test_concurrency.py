@@ -92,3 +92,23 @@ def test_fifty_reporters_and_five_dispatchers(town: Town) -> None:
         assert len(seqs) == len(set(seqs))
         assert seen == seqs, "a follower missed a line, so seq does not follow commit order"
         assert events.verify(s) == []
+
+
+@pytest.mark.postgresql
+def test_a_second_tap_that_asks_for_news_finds_what_the_first_has_kept(town: Town) -> None:
+    with town.at_work() as scene:
+        report_id = scene.report().id
+
+    def ask() -> int:
+        with db.transaction(town.engine) as s:
+            report = s.get_one(Report, report_id)
+            return reports.subscribe(s, report, "ana@town.test", lang="en", at=town.now).id
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            first = reports.subscribe(
+                scene.s, scene.s.get_one(Report, report_id), "ana@town.test", lang="en", at=town.now
+            ).id
+            second = pool.submit(ask)
+            town.await_waiting()
+        assert second.result(20) == first

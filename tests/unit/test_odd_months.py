@@ -1,7 +1,7 @@
 """Figures of odd months, counted a second time by hand, as it was done.
 
-Leap days, changed clocks, a year's edge, a line that began in mid-month, no calls at all, and what was undone,
-reopened twice or merged.
+Leap days, changed clocks, a year's edge, a line that began in mid-month, no calls at all, and what was
+undone, reopened twice or merged.
 """
 
 from collections import Counter

@@ -1,7 +1,10 @@
 """A whole application on the test's own database, and people who use it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -27,8 +30,28 @@ def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)
     app.config.update(TESTING=True)
-    yield app
+    with one_connection_each(app.extensions["cityline"].engine):
+        yield app
     app.extensions["cityline"].engine.dispose()
+
+
+@contextmanager
+def one_connection_each(engine: Engine) -> Iterator[None]:
+    """Nobody asks for a second connection while they hold one: all could wait for each other."""
+    held: Counter[int] = Counter()
+    most: Counter[int] = Counter()
+
+    def out(*_: object) -> None:
+        held[get_ident()] += 1
+        most[get_ident()] = max(most[get_ident()], held[get_ident()])
+
+    def back(*_: object) -> None:
+        held[get_ident()] -= 1
+
+    event.listen(engine, "checkout", out)
+    event.listen(engine, "checkin", back)
+    yield
+    assert max(most.values(), default=0) <= 1
 
 
 @pytest.fixture
