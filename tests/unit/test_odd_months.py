@@ -83,7 +83,7 @@ COUNTS = {
 
 
 def moment(local: str) -> datetime:
-    at, _, again = local.partition(" again")
+    at, _, _again = local.partition(" again")
     return datetime.fromisoformat(at).replace(tzinfo=ZONE, fold=1 if local.endswith("again") else 0)
 
 

@@ -1,6 +1,6 @@
 """A whole application on the test's own database, and people who use it."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from factories import Town
 from filled import FAR, KEY, Fill
-from flask import Flask
+from flask import Flask, has_request_context, request
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
@@ -37,21 +37,23 @@ def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
 
 @contextmanager
 def one_connection_each(engine: Engine) -> Iterator[None]:
-    """Nobody asks for a second connection while they hold one: all could wait for each other."""
-    held: Counter[int] = Counter()
-    most: Counter[int] = Counter()
+    """No page asks for a second connection while it holds one: all could wait for each other."""
+    held: defaultdict[int, set[int]] = defaultdict(set)
+    greedy: list[str] = []
 
-    def out(*_: object) -> None:
-        held[get_ident()] += 1
-        most[get_ident()] = max(most[get_ident()], held[get_ident()])
+    def out(_dbapi: object, record: object, _proxy: object) -> None:
+        if has_request_context():
+            held[get_ident()].add(id(record))
+            if len(held[get_ident()]) > 1:
+                greedy.append(request.full_path)
 
-    def back(*_: object) -> None:
-        held[get_ident()] -= 1
+    def back(_dbapi: object, record: object) -> None:
+        held[get_ident()].discard(id(record))
 
     event.listen(engine, "checkout", out)
     event.listen(engine, "checkin", back)
     yield
-    assert max(most.values(), default=0) <= 1
+    assert greedy == []
 
 
 @pytest.fixture
