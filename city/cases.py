@@ -792,7 +792,9 @@ def end_jobs(s: Session, cases: Iterable[Case], why: str, at: datetime) -> None:
 
 def free_closings(s: Session, closings: Sequence[Closure]) -> None:
     """Nothing names these closings any more: they are about to be forgotten."""
-    ids = [closing.id for closing in closings]
+    ids = sorted(closing.id for closing in closings)
+    # Held, so that the worker queues no letter meanwhile that would name one of them when it is gone.
+    s.execute(select(Closure.id).where(Closure.id.in_(ids)).order_by(Closure.id).with_for_update())
     for table in (Photo, DeclaredPhoto, Message):
         s.execute(update(table).where(table.closure_id.in_(ids)).values(closure_id=None))
 

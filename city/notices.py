@@ -61,7 +61,9 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
     if kind is None:
         return
     closing = _closing(s, line) if kind == "closed" else None
-    if kind == "reopened" or closing:  # a closing that was taken back meanwhile is none
+    if kind == "reopened" or (
+        closing and _stays(s, closing)
+    ):  # a closing that was taken back meanwhile is none
         _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
 
 
@@ -101,7 +103,7 @@ def _tell(
         )
     )
     for subscription in subscriptions:
-        if subscription.email not in told:
+        if subscription.email not in told and _stays(s, subscription):
             told.add(subscription.email)
             s.add(
                 Message(
@@ -109,6 +111,13 @@ def _tell(
                     closure_id=closing.id if closing else None,
                 )
             )  # fmt: skip
+
+
+def _stays(s: Session, row: Subscription | Closure) -> bool:
+    """Whether it is still there, and will be until our transaction ends: what is about to be erased or undone
+    must not be named by a letter."""
+    held = select(type(row).id).where(type(row).id == row.id)
+    return s.scalar(held.with_for_update(read=True, key_share=True)) is not None
 
 
 def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:

@@ -427,7 +427,9 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
 
 
 def _forget_subscriptions(s: Session, report: Report) -> None:
-    ids = list(s.scalars(select(Subscription.id).where(Subscription.report_id == report.id)))
+    # Held, so that the worker queues no letter that would name one of them when it is gone.
+    wanted = select(Subscription.id).where(Subscription.report_id == report.id).order_by(Subscription.id)
+    ids = list(s.scalars(wanted.with_for_update()))
     s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
     s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
     s.expire(report, ["subscriptions"])

@@ -3,16 +3,18 @@
 import random
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from factories import SECRET, Town
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from city import cases, db, events, people, reports
+from city import cases, db, events, notices, people, reports, stores
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Case, Event, Person, Report
+from city.schema import Case, Event, Message, Person, Report
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
@@ -92,6 +94,77 @@ def test_fifty_reporters_and_five_dispatchers(town: Town) -> None:
         assert len(seqs) == len(set(seqs))
         assert seen == seqs, "a follower missed a line, so seq does not follow commit order"
         assert events.verify(s) == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("first", ["worker", "erasure"])
+def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: str) -> None:
+    """Either waits for the other: a letter that named an address which is gone would break one of them."""
+    with town.at_work() as scene:
+        report = scene.report()
+        report_id = report.id
+        reports.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now)
+
+    def queue(s: Session) -> None:
+        notices.follow(s, town.now)
+        s.flush()
+
+    def erase(s: Session) -> None:
+        by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+        store, var = stores.open_store(town.settings), town.settings.var
+        reports.erase(s, s.get_one(Report, report_id), store, var, by=by, at=town.now)
+        s.flush()
+
+    one, other = (queue, erase) if first == "worker" else (erase, queue)
+    together(town, one, other)
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Message)).all() == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("first", ["worker", "undo"])
+def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, first: str) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        number = case.number
+        wish = reports.subscribe(scene.s, case.reports[0], "ana@town.test", lang="en", at=town.now)
+        reports.confirm(scene.s, wish, at=town.now)
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    with town.at_work() as scene:
+        rosa, case = scene.actor("rosa"), scene.case(number)
+        cases.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
+
+    def queue(s: Session) -> None:
+        notices.follow(s, town.now)
+        s.flush()
+
+    def undo(s: Session) -> None:
+        by = people.actor(s.get_one(Person, town.ids["rosa"]))
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        cases.take_back(s, case, "close", by=by, at=town.now)
+        s.flush()
+
+    one, other = (queue, undo) if first == "worker" else (undo, queue)
+    together(town, one, other)
+    with town.looking() as scene:
+        told = scene.s.execute(select(Message.kind, Message.closure_id).order_by(Message.id)).all()
+        assert told == [("receipt", None), *([("closed", None)] if first == "worker" else [])]
+
+
+def together(town: Town, one: Callable[[Session], None], other: Callable[[Session], None]) -> None:
+    """Does one, and the other while the first is not yet committed."""
+
+    def run() -> None:
+        with db.transaction(town.engine) as s:
+            other(s)
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            one(scene.s)
+            second = pool.submit(run)
+            town.await_waiting()
+        second.result(20)
 
 
 @pytest.mark.postgresql
