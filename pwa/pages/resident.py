@@ -357,10 +357,10 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                         ("staged", photo.id) for photo in photos.staged(s, _staged_for(form.key))
                     ]
                     return render("resident/same.html", found=found, kept=kept, key=form.key)
-        elif _is_another(s, form, spot, known) or not _sent_here(s, form.key, known):
-            return _begin_another(form, known.number)
         else:
-            return _to_receipt(known.number, token)
+            is_another = _is_another(s, form, spot, known) or not _sent_here(s, form.key, known)
+    if known is not None:
+        return _begin_another(form, known.number) if is_another else _to_receipt(known.number, token)
     if faults:
         return _form(form, faults)
     try:
