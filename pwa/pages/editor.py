@@ -124,7 +124,8 @@ def edit(slug: str) -> Response:
     """An answer as it is now, to be changed."""
     with access.reading() as s:
         answer = access.or_404(answers.by_slug(s, slug))
-        return _form(answer, _now(s, answer))
+        typed = _now(s, answer)
+    return _form(answer, typed)
 
 
 @bp.post("/<slug>")
