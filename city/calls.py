@@ -65,8 +65,10 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
 def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: Actor) -> bool:
     """Whether what is sent again is what was kept: a lost answer, and not another call or a corrected one."""
     said = call.said
-    told = (kept.person_id, kept.outcome, kept.topic_code, kept.transferred_to, kept.reply_by)
-    if told != (by.person_id, said.outcome, said.topic, said.to, said.reply_by):
+    ended = (kept.person_id, kept.outcome, kept.topic_code, kept.transferred_to, kept.instead_of)
+    if ended != (by.person_id, said.outcome, said.topic, said.to, said.instead):
+        return False
+    if kept.reply_by != said.reply_by:
         return False
     if report is not None and call.telling is not None:
         return (report.service_code, report.words) == (call.telling.service_code, call.telling.words.strip())

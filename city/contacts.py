@@ -36,6 +36,8 @@ class Conversation:
 
     `key` is chosen before anything is sent and makes a retry find its contact. `case` is a case's number
     and belongs to the outcome `case`, `to` (a department's code, or one of ELSEWHERE) to `transferred`.
+    `instead`, one of the same, is whom the caller says they would have called without the line; whoever was
+    passed on need not say it.
     `answer` is the slug of what was read out, whatever came of it. `lang` is the caller's language.
     """
 
@@ -49,6 +51,7 @@ class Conversation:
     case: str | None = None
     answer: str | None = None
     to: str | None = None
+    instead: str | None = None
     words: str = ""
     caller_id: int | None = None
     reply_by: str = "none"
@@ -62,7 +65,7 @@ def log(s: Session, told: Conversation, *, by: Actor, at: datetime, origin: str 
     """Keeps a conversation that is over. The same key twice gives the same contact.
 
     Raises Refused: `not_allowed`, `unknown_value` (channel, outcome, lang, reply_by), `unknown_topic`,
-    `unknown_case`, `unknown_answer`, `unknown_office`, `ending_unfit` where the case or the office does not
+    `unknown_case`, `unknown_answer`, `unknown_office`, `ending_unfit` where the case or an office does not
     go with the outcome, `bad_time` for one that is not over yet or took longer than MAX_SECONDS,
     `words_too_long`.
     """
@@ -120,8 +123,11 @@ class _Known:
             raise Refused("unknown_topic", topic=told.topic)
         if (told.outcome == CASE) != bool(told.case) or (told.outcome == TRANSFERRED) != bool(told.to):
             raise Refused("ending_unfit", outcome=told.outcome, case=told.case, to=told.to)
-        if told.to and told.to not in self.offices:
-            raise Refused("unknown_office", office=told.to)
+        if told.to and told.instead:
+            raise Refused("ending_unfit", outcome=told.outcome, to=told.to, instead=told.instead)
+        office = told.to or told.instead
+        if office and office not in self.offices:
+            raise Refused("unknown_office", office=office)
         if not 0 <= told.seconds <= MAX_SECONDS:
             raise Refused("bad_time", seconds=told.seconds)
         if len(told.words) > MAX_WORDS:
@@ -131,8 +137,8 @@ class _Known:
             "topic_code": told.topic, "lang": told.lang, "outcome": told.outcome, "person_id": by.person_id,
             "case_id": _found(self.cases, told.case, "unknown_case"),
             "answer_id": _found(self.answers, told.answer, "unknown_answer"),
-            "transferred_to": told.to, "caller_id": told.caller_id, "reply_by": told.reply_by,
-            "origin": origin,
+            "transferred_to": told.to, "instead_of": told.instead, "caller_id": told.caller_id,
+            "reply_by": told.reply_by, "origin": origin,
         }  # fmt: skip
 
 
@@ -142,7 +148,7 @@ def _record(s: Session, contact_id: int, told: Conversation, by: Actor, at: date
         "channel": told.channel, "began_at": told.began_at.astimezone(UTC).isoformat(),
         "seconds": told.seconds, "topic": told.topic, "lang": told.lang, "outcome": told.outcome,
     }  # fmt: skip
-    named = {"case": told.case, "answer": told.answer, "to": told.to}
+    named = {"case": told.case, "answer": told.answer, "to": told.to, "instead": told.instead}
     facts |= {name: value for name, value in named.items() if value}
     if told.reply_by != REPLIES_BY[0]:
         facts["reply_by"] = told.reply_by

@@ -37,6 +37,8 @@ P90 = 1.2816  # the normal distribution's 90th percentile
 COUNTER_SHARE = 0.06  # who comes to City Hall instead of calling
 READ_SHARE = 0.88  # answered from an article; the rest the call-taker knew, or it stands nowhere yet
 NOTED_SHARE = 0.3  # of those transferred
+SAID_SHARE = 0.4  # who say whom they would have called, of those who ask about something in INSTEAD
+INSTEAD = {"neighbors": ("police", "911"), "streetlights": ("911", "utility"), "trees": ("911",)}
 WINTER = (11, 12, 1, 2, 3)
 # Who has it where the department of the topic does not.
 OFFICES = {"streetlights": "utility", "neighbors": "police"}
@@ -74,6 +76,7 @@ class _Desk:
 
     def __init__(self, s: Session, city: CityFile, chance: Random, now: datetime) -> None:
         self.s, self.city, self.chance, self.now = s, city, chance, now
+        self.saying = Random("instead")
         self.departments = {topic.code: topic.department_code for topic in city.topics}
         staff = [people.actor(person) for person in s.scalars(select(Person).order_by(Person.id))]
         self.desk = next(actor for actor in staff if CALL_TAKER in actor.roles)
@@ -145,12 +148,14 @@ class _Desk:
             open_now = self._open(began)
             at_the_counter = open_now and outcome != DROPPED and self.chance.random() < COUNTER_SHARE
             handed_on = outcome == TRANSFERRED
+            said = outcome == ANSWERED and topic in INSTEAD and self.saying.random() < SAID_SHARE
             yield Conversation(
                 self._key(), "counter" if at_the_counter else "phone" if open_now else "voicemail", began,
                 min(self._seconds(outcome), int((self.now - began).total_seconds())), topic, outcome,
                 self._pick(demo_figures.LANGUAGES),
                 answer=self._read_out(topic) if outcome == ANSWERED else None,
                 to=OFFICES.get(topic, self.departments[topic]) if handed_on else None,
+                instead=self.saying.choice(INSTEAD[topic]) if said else None,
                 words=self.chance.choice(NOTES) if handed_on and self.chance.random() < NOTED_SHARE else "",
             )  # fmt: skip
 

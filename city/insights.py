@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from city import areas, periods, proofs, worktime
 from city.cityfile import CityFile
-from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES, TRANSFERRED
+from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.costs import Desk
 from city.periods import Period
 from city.proofs import Span
@@ -182,11 +182,11 @@ class _Line:
             yield Cell("department", code, "spared_money", money, past, f"{proof} * {desk.hourly}")
 
     def offices(self) -> Iterator[Cell]:
-        """Where callers were passed on to: there they would have called without the line."""
+        """Whom callers would have called without the line: they say so, or were passed on there."""
         counts = {code: _all(sums) for code, sums in self.now["office"].items()}
         for code in sorted(counts, key=lambda each: (-counts[each], each)):
-            proof = proofs.contacts(self.span, proofs.one("to", code))
-            before = self.was.of("office", code)[TRANSFERRED]
+            proof = proofs.contacts(self.span, proofs.of_either("to", "instead", code))
+            before = _all(self.was.of("office", code))
             yield Cell("office", code, "contacts", counts[code], before, proof)
 
     def _topics(self) -> dict[str, list[str]]:

@@ -102,6 +102,11 @@ def one(name: str, value: str) -> str:
     return f"facts->>'{name}' = {_quoted(value)}"
 
 
+def of_either(first: str, second: str, value: str) -> str:
+    """The condition that one of two facts has this value."""
+    return f"({one(first, value)} OR {one(second, value)})"
+
+
 def any_of(name: str, values: Sequence[str]) -> str:
     """The condition that a fact has one of these values."""
     return f"facts->>'{name}' IN ({', '.join(map(_quoted, values)) or 'NULL'})"

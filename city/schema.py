@@ -860,6 +860,7 @@ class Contact(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))
     transferred_to: Mapped[str | None] = mapped_column(String(40))  # a department, or an office elsewhere
+    instead_of: Mapped[str | None] = mapped_column(String(40))  # the same: whom the line spared this contact
     caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), index=True)
     reply_by: Mapped[str] = mapped_column(String(10), default="none")  # how they want to hear: contacts.py's
     origin: Mapped[str] = mapped_column(String(10), default="live")

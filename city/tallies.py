@@ -5,7 +5,7 @@ says in the transaction that writes the line, behind the clock, where one transa
 
 - `line`: every contact, by its outcome; `seconds` are their length.
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
-  is where the caller was passed on to.
+  is where the caller was passed on to, or says they would have called without the line.
 - `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date), `reasoned` (fixed,
   with a reason instead of a photo), `unproven` (the photo never came), `indoors` (closed by an office, which
   has no evidence to give), `merged`, `cancelled`, and `after N`.
@@ -87,7 +87,7 @@ def month_of(at: datetime, zone: ZoneInfo) -> str:
 def _contact(facts: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
     month = month_of(datetime.fromisoformat(facts["began_at"]), zone)
     facets = [("line", ""), ("topic", facts["topic"]), ("channel", facts["channel"]), ("lang", facts["lang"])]
-    if office := facts.get("to"):
+    if office := facts.get("to") or facts.get("instead"):
         facets.append(("office", office))
     for facet, value in facets:
         yield (facet, month, facts["outcome"], value), 1

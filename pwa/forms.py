@@ -106,6 +106,7 @@ class CallForm:
     ends: str = ""
     topic: str = ""
     to: str = ""
+    instead: str = ""
     answer: str = ""
     reply_by: str = ""
     email: str = ""
@@ -128,7 +129,7 @@ def call(values: MultiDict[str, str], city: CityFile) -> CallForm:
         pick=text(values, "pick") or None,
         join=text(values, "join") or None,
     )
-    lines = ("phone", "channel", "lang", "ends", "topic", "to", "answer", "reply_by", "email")
+    lines = ("phone", "channel", "lang", "ends", "topic", "to", "instead", "answer", "reply_by", "email")
     said = {name: text(values, name)[:MOST_OF_A_LINE] for name in lines}
     seconds = _number(values.get("seconds"))
     return CallForm(

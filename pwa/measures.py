@@ -142,7 +142,7 @@ def table(code: str) -> str:
         "topic": _("By topic"),
         "channel": _("By channel"),
         "lang": _("By language"),
-        "office": _("Passed on"),
+        "office": _("Without the line"),
         "department": _("By department"),
         "service": _("By service"),
         "area": _("By neighborhood"),

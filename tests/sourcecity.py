@@ -81,5 +81,6 @@ def _year(year: int, n: int, case: str, scale: int) -> Iterator[Conversation]:
                 60 + at % 240, topic, outcome, ("en", "en", "es")[at % 3],
                 case=case if follows else None,
                 to=("finance", "911", "police")[at % 3] if outcome == "transferred" else None,
+                instead=("911", "police", None, None)[at % 4] if outcome == "answered" else None,
             )  # fmt: skip
             at += 1

@@ -392,8 +392,8 @@ def _fault(form: CallForm, refused: Refused) -> Fault:
     """Where on the page a refusal is mended."""
     ids = {
         "bad_email": "email", "phone_missing": "phone", "way_back_missing": "way-back",
-        "unknown_topic": "topic", "unknown_office": "to", "outside_city": "place", "unknown_case": "near",
-        "words_too_long": "note",
+        "unknown_topic": "topic", "outside_city": "place", "unknown_case": "near",
+        "words_too_long": "note", "unknown_office": "to" if form.ends == TRANSFERRED else "instead",
     }  # fmt: skip
     if refused.code in ("answer_missing", "answer_unknown") and form.report.service:
         return f"answer-{form.report.service.code}-{refused.facts['question']}", errors.words(refused)
@@ -421,6 +421,7 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
         key=form.report.key, channel=form.channel, began_at=at - timedelta(seconds=seconds), seconds=seconds,
         topic=_topic(form), outcome=form.ends, lang=lang,
         answer=form.answer or None, to=form.to if form.ends == TRANSFERRED else None,
+        instead=None if form.ends == TRANSFERRED else form.instead or None,
         words="" if form.ends == CASE else form.report.words,
         reply_by=_reply_by(form, known) if form.ends == CASE else REPLIES_BY[0],
     )  # fmt: skip

@@ -71,6 +71,16 @@ def test_a_call_can_end_as_a_case_be_handed_on_or_break_off(town: Town) -> None:
         assert (broken.case_id, broken.answer_id, broken.transferred_to) == (None, None, None)
 
 
+def test_whom_the_caller_would_have_called_without_the_line_stands_in_the_log(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("call-taker")
+        kept = contacts.log(scene.s, told(town, instead="911"), by=by, at=town.now)
+        assert (kept.instead_of, kept.transferred_to) == ("911", None)
+    with town.looking() as scene:
+        ((line, _words),) = events.of(scene.s, f"contact:{kept.id}")
+        assert line.facts["instead"] == "911"
+
+
 def test_the_words_can_be_forgotten_and_the_log_still_verifies(town: Town) -> None:
     with town.at_work() as scene:
         kept = contacts.log(
@@ -127,6 +137,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("ending_unfit", {"outcome": "transferred"}),
     ("ending_unfit", {"case": "26-000001"}),
     ("ending_unfit", {"outcome": "dropped", "to": "works"}),
+    ("unknown_office", {"instead": "mars"}),
+    ("ending_unfit", {"outcome": "transferred", "to": "works", "instead": "911"}),
     ("bad_time", {"seconds": -1}),
     ("bad_time", {"seconds": 121}),  # it would end after now
     ("bad_time", {"seconds": 10**15}),

@@ -356,6 +356,7 @@ def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
                 "case": row.case_id and numbers[row.case_id],
                 "answer": row.answer_id and slugs[row.answer_id],
                 "to": row.transferred_to,
+                "instead": row.instead_of,
                 "reply_by": row.reply_by if row.reply_by != "none" else None,
             }  # fmt: skip
             assert told[row.id] == (

@@ -15,7 +15,7 @@ from city.cityfile import CityFileError
 from city.costs import Desk
 from city.insights import Cell, Figures
 from city.periods import NoPeriod, Period, period
-from city.schema import Area, Service, Tally
+from city.schema import Area, Contact, Service, Tally
 from city.settings import DEFAULT_CITY
 
 SCALE = 100
@@ -89,6 +89,21 @@ def test_every_figure_of_the_line_is_what_the_log_says(asked: Town) -> None:
 
 
 MONEY = ("cost", "cost_per_contact", "per_paid_hour")
+
+
+def test_whom_people_would_have_called_is_counted_of_those_passed_on_and_those_who_say_so(
+    asked: Town,
+) -> None:
+    with asked.looking() as scene:
+        rows = scene.s.execute(select(Contact.transferred_to, Contact.instead_of, Contact.began_at)).all()
+        figures = value_of(scene.s)
+        year = [row for row in rows if row.began_at.year == sourcecity.SECOND]
+        for code in ("911", "police", "finance"):
+            passed_on = sum(row.transferred_to == code for row in year)
+            said_so = sum(row.instead_of == code for row in year)
+            assert figures.of("office", code, "contacts").value == passed_on + said_so
+            assert passed_on > 0
+            assert (said_so > 0) == (code in ("911", "police"))
 
 
 def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> None:

@@ -115,6 +115,20 @@ class TestSaving:
         assert (one.outcome, one.transferred_to) == ("transferred", "911")
         assert (other.outcome, other.topic_code, other.channel) == ("dropped", "other", "voicemail")
 
+    def test_whom_they_would_have_called_is_kept_where_they_say_it(
+        self, send: Callable[..., TestResponse], town: Town
+    ) -> None:
+        assert send(ends="answered", topic="neighbors", instead="police").status_code == 303
+        assert (
+            send(key="b" * 32, ends="transferred", topic="neighbors", to="911", instead="police").status_code
+            == 303
+        )
+        told, handed_on = contacts(town)
+        assert (told.instead_of, told.transferred_to) == ("police", None)
+        assert (handed_on.instead_of, handed_on.transferred_to) == (None, "911")
+        page = send(key="c" * 32, ends="answered", topic="neighbors", instead="mars")
+        assert (page.status_code, "Choose" in html_of(page)) == (422, True)
+
     def test_the_same_form_twice_is_one_call(self, send: Callable[..., TestResponse], town: Town) -> None:
         first, second = (html_of(send(fragment=True, **LAMP_CALL)) for _time in range(2))
         number = re.compile(r'<b class="num">([^<]+)</b>')
