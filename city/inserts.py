@@ -46,20 +46,25 @@ def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
     """
     if reserved := s.info.get(("ids", kind)):
         return int(next(reserved))
-    table, first = _table(kind), int(at.timestamp() * 1000) * IDS_A_MILLISECOND
-    after = (s.scalar(select(func.max(table.c.id))) or 0) + 1
+    table, first = _table(kind), _first_of(at)
     if s.get_bind().dialect.name != "postgresql":
-        return max(first, after)
+        return max(first, _last(s, table) + 1)
     found = first + int(s.scalar(select(_next_of(table))) or 0) % IDS_A_MILLISECOND
     # An import gives thousands of one moment: what is there already gives way to the next that is free.
-    taken = found < after and s.scalar(select(table.c.id).where(table.c.id == found)) is not None
-    return after if taken else found
+    taken = s.scalar(select(table.c.id).where(table.c.id == found)) is not None
+    return next(dated_ids(s, kind, at)) if taken else found
 
 
 def dated_ids(s: Session, kind: type[Base], at: datetime) -> Iterator[int]:
-    """Ids as dated_id() gives them, for many rows of one moment, after those that are there."""
-    last = s.scalar(select(func.max(_table(kind).c.id))) or 0
-    yield from itertools.count(max(dated_id(s, kind, at), last + 1))
+    """The like for many rows of one moment: after those that are there, which nobody else does meanwhile.
+
+    PostgreSQL lets several write at once, so there they also lie behind those that dated_id() may give.
+    """
+    table, first = _table(kind), _first_of(at)
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(select(func.pg_advisory_xact_lock(func.hashtext(table.name))))
+        first += IDS_A_MILLISECOND
+    yield from itertools.count(max(first, _last(s, table) + 1))
 
 
 def reserve(s: Session, kind: type[Base], at: datetime) -> None:
@@ -75,6 +80,14 @@ def fresh_ids(s: Session, kind: type[Base]) -> Iterator[int]:
         yield from itertools.count((s.scalar(select(func.max(table.c.id))) or 0) + 1)
     while True:
         yield from s.scalars(select(_next_of(table)).select_from(func.generate_series(1, IDS_AT_ONCE))).all()
+
+
+def _first_of(at: datetime) -> int:
+    return int(at.timestamp() * 1000) * IDS_A_MILLISECOND
+
+
+def _last(s: Session, table: Table) -> int:
+    return s.scalar(select(func.max(table.c.id))) or 0
 
 
 # `?` is SQLite's own; psycopg reads `%s`.

@@ -11,10 +11,10 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, db, events, notices, people, reports, stores
+from city import cases, db, events, inserts, notices, people, reports, stores
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Case, Event, Message, Person, Report
+from city.schema import Case, Crew, Event, Message, Person, Report
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
@@ -185,3 +185,27 @@ def test_a_second_tap_that_asks_for_news_finds_what_the_first_has_kept(town: Tow
             second = pool.submit(ask)
             town.await_waiting()
         assert second.result(20) == first
+
+
+def test_many_may_be_given_jobs_in_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a moment has no more ids of its own: nobody is given a job under another one's id."""
+    monkeypatch.setattr(inserts, "IDS_A_MILLISECOND", 1)
+    with town.at_work() as scene:
+        numbers = [scene.report().case.number for _ in range(13)]
+    together = threading.Barrier(len(numbers) - 1)
+
+    def assign(number: str) -> int:
+        if number != numbers[0]:
+            together.wait()
+        with db.transaction(town.engine) as s:
+            case = s.scalars(select(Case).where(Case.number == number)).one()
+            by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+            crew = s.get_one(Crew, town.ids["lights"])
+            cases.assign(s, case, crew, by=by, at=town.now)
+            s.flush()
+            return case.assignments[-1].id
+
+    ids = {assign(numbers[0])}
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        ids |= set(pool.map(assign, numbers[1:]))
+    assert len(ids) == len(numbers)
