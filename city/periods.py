@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-MONTH = re.compile(r"((?:19|20)\d\d)-(0[1-9]|1[0-2])")
-YEAR = re.compile(r"(?:fy)?((?:19|20)\d\d)")
+MONTH = re.compile(r"((?:19|20)\d\d)-(0[1-9]|1[0-2])", re.ASCII)
+YEAR = re.compile(r"(?:fy)?((?:19|20)\d\d)", re.ASCII)
 LAST_TWELVE = "12m"
 
 

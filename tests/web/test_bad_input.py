@@ -236,6 +236,12 @@ def test_a_stale_token_keeps_the_form_and_writes_nothing(town: Town, post: Fill,
     assert written(town) == 0
 
 
+def test_a_million_fields_are_not_even_read(client: FlaskClient) -> None:
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    for address in ("/report", "/desk/calls", "/login"):
+        assert client.post(address, data="a=&" * 400_000, **form).status_code == 413
+
+
 @pytest.mark.parametrize(
     "address",
     ["/report/photos", "/report/photos/x/remove", "/case/26-000001/withdraw", "/sent/26-000001-A/news"],
