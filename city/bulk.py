@@ -358,7 +358,7 @@ class _Writer:
         )  # fmt: skip
         if told.news:
             wish = self._add(
-                Subscription, report_id=report.id, email=told.news, lang=told.lang, asked_at=told.at,
+                Subscription, report_id=report.id, address=told.news, lang=told.lang, asked_at=told.at,
                 confirmed_at=told.at if told.consented else None,
             )  # fmt: skip
             facts = {"report": report.number, "subscription": wish.id}

@@ -1,86 +1,49 @@
-"""Sends the outbox by e-mail and tries again. What a message says is rendered by the caller."""
+"""Sends the outbox, each message by its channel, and tries again. What a message says is the caller's."""
 
+import hashlib
+import hmac
 import logging
-import mailbox
-import smtplib
-import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from email.message import EmailMessage
-from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from city import db
+from city.channels import Channel, Undeliverable
+from city.mailers import open_mailer
 from city.schema import Message
+from city.settings import Settings
 
-SMTP_SECONDS = 20
 # A minute, two, four … then every twelve hours: a mail server down for a long weekend loses no message.
 TRIES = 18
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=12)
 # How long whoever sends a message has it alone: longer than the slowest mail server is waited for.
 CLAIM = timedelta(minutes=5)
+# The worker has other things to do: what a slow server leaves of a round is due in the next one.
+ROUND = timedelta(seconds=30)
 
 log = logging.getLogger("cityline.delivery")
 
-Render = Callable[[Session, Message], EmailMessage | None]
+Render = Callable[[Session, Message], Any | None]  # what the message's channel takes; None: not wanted any more
+Channels = Mapping[str, Channel]  # by name
 
 
-class Mailer(Protocol):
-    """Something that takes one message or raises OSError or SMTPException."""
-
-    def send(self, message: EmailMessage) -> None: ...
-
-
-def open_mailer(url: str) -> Mailer:
-    """The mailer for SMTP_URL: `file:/folder` (a Maildir, for trying out) or `smtp(s)://user:word@host:port`."""
-    return MaildirMailer(Path(url[5:])) if url.startswith("file:") else SmtpMailer(url)
+def open_channels(settings: Settings) -> Channels:
+    """Every way out that this city has."""
+    return {"email": open_mailer(settings.smtp_url)}
 
 
-class MaildirMailer:
-    """Puts messages into a Maildir that any mail program can open."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._box = mailbox.Maildir(folder, create=True)
-
-    def send(self, message: EmailMessage) -> None:
-        self._box.add(message)
+def name_of(secret: str, message: Message) -> str:
+    """What a message is known by outside: the same however often it is sent, and no other one's."""
+    told = f"message:{message.event_seq}:{message.subscription_id}:{message.kind}"
+    return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-class SmtpMailer:
-    """Hands messages to the city's mail server, one connection a message."""
-
-    def __init__(self, url: str) -> None:
-        self._url = urlsplit(url)
-
-    def send(self, message: EmailMessage) -> None:
-        host, secure = self._url.hostname or "localhost", self._url.scheme == "smtps"
-        port = self._url.port or (465 if secure else 25)
-        tls = ssl.create_default_context()
-        plain = (
-            smtplib.SMTP(timeout=SMTP_SECONDS)
-            if not secure
-            else smtplib.SMTP_SSL(context=tls, timeout=SMTP_SECONDS)
-        )
-        with plain as smtp:
-            smtp.connect(host, port)
-            smtp.ehlo_or_helo_if_needed()
-            if not secure and (self._url.username or smtp.has_extn("starttls")):
-                smtp.starttls(
-                    context=tls
-                )  # a password never goes over an open line, and words only if need be
-            if self._url.username:
-                smtp.login(unquote(self._url.username), unquote(self._url.password or ""))
-            smtp.send_message(message)
-
-
-def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limit: int = 50) -> int:
+def send_due(engine: Engine, channels: Channels, render: Render, now: datetime, limit: int = 50) -> int:
     """Tries every message that is due; returns how many went out.
 
     Of several that send at once one claims each message. Sent is recorded after sending: a crash in between
@@ -90,12 +53,13 @@ def send_due(engine: Engine, mailer: Mailer, render: Render, now: datetime, limi
         due = list(
             s.scalars(select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit))
         )
-    began = time.monotonic()
-
-    def passed() -> timedelta:
-        return timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
-
-    return sum(_try(engine, mailer, render, message_id, now + passed()) for message_id in due)
+    began, sent = time.monotonic(), 0
+    for message_id in due:
+        passed = timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
+        if passed > ROUND:
+            break
+        sent += _try(engine, channels, render, message_id, now + passed)
+    return sent
 
 
 def again(s: Session, message: Message, *, at: datetime) -> bool:
@@ -106,6 +70,16 @@ def again(s: Session, message: Message, *, at: datetime) -> bool:
     return True
 
 
+def again_all(s: Session, *, at: datetime) -> int:
+    """Puts every message that was given up back into the outbox; returns how many.
+
+    Those that wait for their next try keep their place: a server that is down is not asked by all at once.
+    """
+    given_up = Message.sent_at.is_(None), Message.fault.is_not(None), Message.next_try_at.is_(None)
+    back = update(Message).where(*given_up).values(tries=0, next_try_at=at).returning(Message.id)
+    return len(s.scalars(back).all())
+
+
 def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
     due = Message.id == message_id, Message.next_try_at <= now
     with db.transaction(engine) as s:
@@ -113,30 +87,36 @@ def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
         return s.scalar(claimed) is not None
 
 
-def _try(engine: Engine, mailer: Mailer, render: Render, message_id: int, now: datetime) -> bool:
+def _try(engine: Engine, channels: Channels, render: Render, message_id: int, now: datetime) -> bool:
     if not _claim(engine, message_id, now):
         return False
-    letter, fault = None, None
+    sent, fault, final = False, None, False
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
-        with db.reading(engine) as s:
-            message = s.get(Message, message_id)
-            letter = render(s, message) if message else None
-        if letter:
-            mailer.send(letter)
+        sent = _send(engine, channels, render, message_id)
     except Exception as problem:
         log.warning("message %s was not sent", message_id, exc_info=problem)
-        fault = f"{type(problem).__name__}: {problem}"[:300]
+        fault, final = f"{type(problem).__name__}: {problem}"[:300], isinstance(problem, Undeliverable)
     with db.transaction(engine) as s:
+        if message := s.get(Message, message_id):  # it may have been erased while it was being sent
+            message.tries += 1
+            message.fault = fault
+            over = final or message.tries >= TRIES
+            message.next_try_at = now + _wait(message.tries) if fault and not over else None
+            message.sent_at = now if sent else None
+    return sent
+
+
+def _send(engine: Engine, channels: Channels, render: Render, message_id: int) -> bool:
+    """Whether it went out; it does not where nobody wants it any more."""
+    with db.reading(engine) as s:
         message = s.get(Message, message_id)
-        if message is None:  # erased while it was being sent
-            return False
-        message.tries += 1
-        message.fault = fault
-        if fault:
-            wait = min(FIRST_WAIT * 2 ** (message.tries - 1), LONGEST_WAIT)
-            message.next_try_at = now + wait if message.tries < TRIES else None
-        else:
-            message.next_try_at = None
-            message.sent_at = now if letter else None
-    return fault is None and letter is not None
+        what, channel = (render(s, message), message.subscription.channel) if message else (None, "")
+    if what is None:
+        return False
+    channels[channel].send(what)
+    return True
+
+
+def _wait(tries: int) -> timedelta:
+    return min(FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT)

@@ -312,18 +312,18 @@ def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> b
     """
     email = address_of(request)
     changed = False
-    for wish in list(report.subscriptions):
-        if wish.stopped_at is None and (wish.email != email or (wish.confirmed_at and not request.consented)):
+    for wish in [each for each in report.subscriptions if each.channel == "email"]:
+        if wish.stopped_at is None and (wish.address != email or (wish.confirmed_at and not request.consented)):
             wish.stopped_at = delta.at
             changed = _record_news(s, report, wish, "stop news", delta.at)
     if not email:
         return changed
-    known = next((wish for wish in report.subscriptions if wish.email == email), None)
+    known = next((wish for wish in report.subscriptions if wish.address == email), None)
     if known and (not request.consented or (known.confirmed_at and known.stopped_at is None)):
         return changed
     if known and known.stopped_at and reports.stopped_here(s, known):
         return changed
-    wish = known or Subscription(report_id=report.id, email=email, lang=delta.lang, asked_at=delta.at)
+    wish = known or Subscription(report_id=report.id, address=email, lang=delta.lang, asked_at=delta.at)
     if known is None:
         report.subscriptions.append(wish)
         s.flush()

@@ -26,7 +26,7 @@ def count(s: Session, case_ids: Sequence[int], until: datetime | None = None) ->
     Reports that share an address for news are one person's; of the others each is somebody's own.
     """
     asked = (
-        select(Report.id, Subscription.email)
+        select(Report.id, Subscription.address)
         .outerjoin(Subscription, Subscription.report_id == Report.id)
         .where(Report.case_id.in_(case_ids))
         .order_by(Report.id)

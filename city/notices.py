@@ -97,14 +97,14 @@ def _tell(
         known |= (Message.closure_id == closing.id) & gone_out
     told = set(
         s.scalars(
-            select(Subscription.email)
+            select(Subscription.address)
             .join(Message, Message.subscription_id == Subscription.id)
             .where(Message.kind == kind, known)
         )
     )
     for subscription in subscriptions:
-        if subscription.email not in told and _stays(s, subscription):
-            told.add(subscription.email)
+        if subscription.address not in told and _stays(s, subscription):
+            told.add(subscription.address)
             s.add(
                 Message(
                     event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now,
@@ -127,7 +127,7 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
     """
     on_its_way = and_(Message.kind == "reopened", Message.next_try_at.is_not(None))
     letters = s.execute(
-        select(Subscription.email, Message.kind)
+        select(Subscription.address, Message.kind)
         .join(Message, Message.subscription_id == Subscription.id)
         .join(Report, Report.id == Subscription.report_id)
         .where(Report.case_id.in_(family_of(s, case_id)), Message.kind.in_(TOLD.values()))
@@ -135,7 +135,7 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
         .order_by(Message.id)
     )
     last: dict[str, str] = dict(letters.all())
-    return [each for each in _subscribers(s, case_id) if last.get(each.email) == "closed"]
+    return [each for each in _subscribers(s, case_id) if last.get(each.address) == "closed"]
 
 
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:

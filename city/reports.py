@@ -217,13 +217,13 @@ def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime
     email = people.address(email)
     locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = s.scalars(
-        select(Subscription).where(Subscription.report_id == report.id, Subscription.email == email)
+        select(Subscription).where(Subscription.report_id == report.id, Subscription.address == email)
     ).first()
     if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
         return found
     if not found and len(report.subscriptions) >= MOST_ADDRESSES:
         raise Refused("too_many_addresses")
-    row = found or Subscription(report_id=report.id, email=email, lang=lang, asked_at=at)
+    row = found or Subscription(report_id=report.id, address=email, lang=lang, asked_at=at)
     row.asked_at = at
     s.add(row)
     s.flush()
@@ -237,7 +237,7 @@ def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime
 
 def news_code(secret: str, subscription: Subscription) -> str:
     """What only a reader of that mailbox knows; confirms or stops its subscription."""
-    told = f"news:{subscription.id}:{subscription.email}"
+    told = f"news:{subscription.id}:{subscription.address}"
     return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
 
 

@@ -661,10 +661,12 @@ class Subscription(Base):
     """A wish to hear about a report's case. After the receipt nothing is sent until `confirmed_at`."""
 
     __tablename__ = "subscriptions"
-    __table_args__ = (UniqueConstraint("report_id", "email"),)
+    __table_args__ = (UniqueConstraint("report_id", "address"),)
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
-    email: Mapped[str]
+    channel: Mapped[str] = mapped_column(String(8), default="email")  # email, push, sms
+    address: Mapped[str]  # of a mailbox, of a browser at its push service, or a number (E.164)
+    keys: Mapped[dict[str, Any] | None]  # by which only that browser reads a push message: p256dh, auth
     lang: Mapped[str] = mapped_column(String(10))
     asked_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
@@ -960,7 +962,7 @@ class Follower(Base):
 
 
 class Message(Base):
-    """The outbox: one e-mail to one subscription about one event, however often the log is read."""
+    """The outbox: one message to one subscription about one event, however often the log is read."""
 
     __tablename__ = "messages"
     __table_args__ = (UniqueConstraint("event_seq", "subscription_id", "kind"),)

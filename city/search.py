@@ -165,7 +165,8 @@ def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     cases = cases.join(family, family.c.id == Case.id).outerjoin(Asset, Asset.id == Case.asset_id)
     told = select(of, Report.number, Report.address, Report.words)
     told = told.join(family, family.c.id == Report.case_id).order_by(*own_first, Report.id)
-    people = select(of, Subscription.email).join(Report, Report.id == Subscription.report_id)
+    people = select(of, Subscription.address).join(Report, Report.id == Subscription.report_id)
+    people = people.where(Subscription.channel != "push")  # what no person knows, no person looks for
     people = people.join(family, family.c.id == Report.case_id).order_by(*own_first, Subscription.id)
     called = select(of, Imported.ref).join(family, family.c.id == Imported.case_id)
     found: dict[int, dict[str, Any]] = {}

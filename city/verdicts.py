@@ -118,11 +118,11 @@ def told_at(s: Session, report: Report, case: Case) -> datetime | None:
     if not case.closures:
         return None
     done = case.closures[-1]
-    addresses = select(Subscription.email).where(Subscription.report_id == report.id)
+    addresses = select(Subscription.address).where(Subscription.report_id == report.id)
     sent = s.scalar(
         select(func.max(Message.sent_at))
         .join(Subscription, Subscription.id == Message.subscription_id)
-        .where(Message.closure_id == done.id, Subscription.email.in_(addresses))
+        .where(Message.closure_id == done.id, Subscription.address.in_(addresses))
     )
     return sent or done.closed_at
 
@@ -172,7 +172,7 @@ def _told_anew(
     for known in report.subscriptions:
         s.add(
             Subscription(
-                report_id=again.id, email=known.email, lang=known.lang, asked_at=at,
+                report_id=again.id, channel=known.channel, address=known.address, keys=known.keys, lang=known.lang, asked_at=at,
                 confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
             )
         )  # fmt: skip

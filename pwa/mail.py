@@ -1,17 +1,16 @@
 """What Cityline's letters say: one text a kind of message, in the reader's language. Sends nothing."""
 
 from email.message import EmailMessage
-from email.utils import make_msgid
 from urllib.parse import urlsplit
 
 from flask import Flask, render_template, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import notices, queries, reports
+from city import delivery, notices, queries, reports
 from city.delivery import Render
 from city.queries import Sight
-from city.schema import Message, Report, Subscription
+from city.schema import Message, Report
 from pwa import access, filters
 
 
@@ -28,13 +27,13 @@ def render(app: Flask) -> Render:
         prefix = "" if row.lang == languages[0] else f"/{row.lang}"
         language = {"cityline.lang": row.lang}
         with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
-            return _letter(s, message.kind, row)
+            return _letter(s, message)
 
     return letter
 
 
-def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
-    settings = access.here().settings
+def _letter(s: Session, message: Message) -> EmailMessage:
+    settings, row, kind = access.here().settings, message.subscription, message.kind
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     code = reports.news_code(settings.secret_key, row)
@@ -48,9 +47,11 @@ def _letter(s: Session, kind: str, row: Subscription) -> EmailMessage:
         "stop": _link("resident.news", subscription=row.id, code=code, stop=1),
     }
     letter = EmailMessage()
-    letter["From"], letter["To"] = settings.mail_from, row.email
+    letter["From"], letter["To"] = settings.mail_from, row.address
     letter["Subject"] = _subject(kind, sight)
-    letter["Message-ID"] = make_msgid(domain=urlsplit(settings.base_url).hostname)
+    # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
+    host = urlsplit(settings.base_url).hostname
+    letter["Message-ID"] = f"<{delivery.name_of(settings.secret_key, message)}@{host}>"
     letter["Auto-Submitted"] = "auto-generated"
     letter["List-Unsubscribe"] = f"<{links['stop']}>"
     letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

@@ -80,11 +80,11 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     app = create_app(settings)
     engine = app.extensions["cityline"].engine
     store = app.extensions["cityline"].store
-    mailer, render = delivery.open_mailer(settings.smtp_url), mail.render(app)
+    channels, render = delivery.open_channels(settings), mail.render(app)
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
-        partial(delivery.send_due, engine, mailer, render),
+        partial(delivery.send_due, engine, channels, render),
         partial(photos.settle_all, engine, store, settings.var),
     ]
     every_minute: list[Job] = [

@@ -8,7 +8,8 @@ from smtplib import SMTPException
 from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import gettext as _
 
-from city import delivery, logins, people
+from city import logins, mailers, people
+from city.channels import Undeliverable
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.schema import Person
 from pwa import access, errors
@@ -117,8 +118,8 @@ def _mail_code(email: str, code: str) -> None:
     letter["Subject"] = _("%(code)s is your Cityline code", code=code)
     letter.set_content(_("Your code is %(code)s. It works once, for ten minutes.", code=code))
     try:
-        delivery.open_mailer(settings.smtp_url).send(letter)
-    except (OSError, SMTPException):  # a stranger's address gives no fault either
+        mailers.open_mailer(settings.smtp_url).send(letter)
+    except (OSError, SMTPException, Undeliverable):  # a stranger's address gives no fault either
         log.exception("a log-in code was not sent")
 
 

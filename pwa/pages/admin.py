@@ -185,14 +185,16 @@ def import_runs() -> Response:
 
 @bp.get("/mail")
 def mail() -> Response:
-    """Messages that could not be sent, with what the mail server said."""
+    """Messages that could not be sent, with what the other end said."""
     asked = select(Message).where(Message.fault.is_not(None), Message.sent_at.is_(None))
+    given_up = asked.where(Message.next_try_at.is_(None)).limit(1)
     with access.reading() as s:
         rows = s.scalars(
             asked.options(joinedload(Message.subscription)).order_by(Message.id.desc()).limit(MOST)
         )
         total = s.scalar(select(func.count()).select_from(asked.subquery())) or 0
-        return render("admin/mail.html", rows=list(rows), total=total)
+        dead = s.scalar(given_up) is not None
+        return render("admin/mail.html", rows=list(rows), total=total, dead=dead)
 
 
 @bp.post("/mail/<natural:number>/again")
@@ -201,6 +203,14 @@ def send_again(number: int) -> Response:
     with access.writing() as s:
         message = access.or_404(s.get(Message, number))
         delivery.again(s, message, at=access.now())
+    return go(url_for("admin.mail", said="again"))
+
+
+@bp.post("/mail/again")
+def send_all_again() -> Response:
+    """Puts all that was given up back into the outbox: the mail server was the fault, and is mended."""
+    with access.writing() as s:
+        delivery.again_all(s, at=access.now())
     return go(url_for("admin.mail", said="again"))
 
 

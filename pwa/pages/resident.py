@@ -236,11 +236,17 @@ def news(subscription: int, code: str) -> Response:
 
 @bp.post("/news/<natural:subscription>/<code>")
 def decide_news(subscription: int, code: str) -> Response:
-    """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058)."""
-    stop = request.form.get("do") == "stop" or "List-Unsubscribe" in request.form
+    """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058).
+
+    These get no redirect: they would not follow one.
+    """
+    by_itself = "List-Unsubscribe" in request.form
+    stop = by_itself or request.form.get("do") == "stop"
     with access.writing() as s:
         row = _subscription(s, subscription, code)
         (reports.stop if stop else reports.confirm)(s, row, at=access.now())
+    if by_itself:
+        return Response(_("Stopped."), mimetype="text/plain")
     done = "stop" if stop else "confirm"
     return go(url_for("resident.news", subscription=subscription, code=code, done=done))
 

@@ -391,7 +391,7 @@ class Play:
 
     def letters(self, scene: Scene) -> Counter[tuple[str, int, int]]:
         rows = scene.s.execute(
-            select(Subscription.email, Closure.case_id, Closure.cycle)
+            select(Subscription.address, Closure.case_id, Closure.cycle)
             .join(Message, Message.subscription_id == Subscription.id)
             .join(Closure, Closure.id == Message.closure_id)
             .where(Message.id > self.first, Message.kind == "closed")

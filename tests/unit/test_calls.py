@@ -96,7 +96,7 @@ def test_who_wants_news_by_mail_is_asked_to_confirm_it(town: Town) -> None:
     end(town, replace(call, said=replace(call.said, reply_by="email"), email="ana@mail.test"))
     with town.looking() as scene:
         wish = scene.s.scalars(select(Subscription)).one()
-        assert (wish.email, wish.lang, wish.confirmed_at) == ("ana@mail.test", "es", None)
+        assert (wish.address, wish.lang, wish.confirmed_at) == ("ana@mail.test", "es", None)
         assert scene.s.scalars(select(Contact)).one().reply_by == "email"
 
 

@@ -85,7 +85,7 @@ def test_an_open_case_comes_with_its_crew_its_due_date_and_who_wants_news(town: 
         assert case.due_at == datetime(2026, 6, 1, 14, 15, tzinfo=UTC)
         promises.refresh(case, NOW)
         assert case.due_at == datetime(2026, 6, 1, 14, 15, tzinfo=UTC)
-        assert (wish.email, wish.confirmed_at) == ("ann@town.test", case.opened_at)
+        assert (wish.address, wish.confirmed_at) == ("ann@town.test", case.opened_at)
         (fed,) = scene.s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
         assert (fed.ref, fed.present) == ("26-000001", True)
         assert held is not None
@@ -169,7 +169,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
     with town.at_work() as scene:
         assert notices.follow(scene.s, NOW) > 0
         assert scene.s.scalars(select(Message)).all() == []
-        assert scene.s.scalars(select(Subscription.email).order_by(Subscription.id)).all() == [
+        assert scene.s.scalars(select(Subscription.address).order_by(Subscription.id)).all() == [
             "ann@town.test", "bo@town.test",
         ]  # fmt: skip
         for number in ("26-000001", "26-000002", "26-000003"):
@@ -177,7 +177,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
     with town.at_work() as scene:
         notices.follow(scene.s, LATER)
         (message,) = scene.s.scalars(select(Message))
-        assert (message.kind, message.subscription.email) == ("closed", "ann@town.test")
+        assert (message.kind, message.subscription.address) == ("closed", "ann@town.test")
         report = scene.case("26-000001").reports[0]
         assert reports.by_token(scene.s, reports.token_for(SECRET, report.key)) is report
         assert len(scene.s.scalars(select(SecretLink)).all()) == 1
@@ -712,7 +712,7 @@ def canaries(town: Town, *words: str) -> list[str]:
     """The tables in which any of these words still stands."""
     found = []
     with db.reading(town.engine) as s:
-        for kind, column in ((EventDetail, EventDetail.text), (Subscription, Subscription.email)):
+        for kind, column in ((EventDetail, EventDetail.text), (Subscription, Subscription.address)):
             found += [
                 kind.__tablename__
                 for word in words

@@ -10,7 +10,7 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, db, delivery, events, notices, reports
+from city import batches, cases, db, delivery, events, mailers, notices, reports
 from city.schema import Case, Follower, Message, Report, Subscription
 
 
@@ -18,7 +18,7 @@ def render(s: Session, message: Message) -> EmailMessage | None:
     if not notices.holds(s, message):
         return None
     letter = EmailMessage()
-    letter["From"], letter["To"] = "city@town.test", message.subscription.email
+    letter["From"], letter["To"] = "city@town.test", message.subscription.address
     letter["Subject"] = message.kind
     letter.set_content(message.kind)
     return letter
@@ -33,7 +33,7 @@ def work(town: Town, smtp: Any, days: float = 0) -> None:
     now = town.now + timedelta(days=days)
     with db.transaction(town.engine) as s:
         notices.follow(s, now)
-    delivery.send_due(town.engine, delivery.open_mailer(smtp.url), render, now)
+    delivery.send_due(town.engine, {"email": mailers.open_mailer(smtp.url)}, render, now)
 
 
 def subscribed(town: Town, *, confirmed: bool, email: str = "Ana@Town.test", **changes: Any) -> int:
@@ -263,7 +263,7 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
 
     with db.transaction(town.engine) as s:
         notices.follow(s, town.now)
-    assert delivery.send_due(town.engine, delivery.open_mailer(smtp.url), half, town.now) == 1
+    assert delivery.send_due(town.engine, {"email": mailers.open_mailer(smtp.url)}, half, town.now) == 1
     with town.looking() as scene:
         assert "KeyError" in (scene.s.get_one(Message, 1).fault or "")
 
@@ -272,17 +272,17 @@ def test_of_two_workers_that_look_at_once_one_sends(town: Town, smtp: Any) -> No
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
         notices.follow(s, town.now)
-    mailer = delivery.open_mailer(smtp.url)
+    channels = {"email": mailers.open_mailer(smtp.url)}
     others: list[int] = []
 
     def meanwhile(s: Session, message: Message) -> EmailMessage | None:
         """The other looks while the first is about to send."""
         if not others:
             others.append(-1)
-            others[0] = delivery.send_due(town.engine, mailer, render, town.now)
+            others[0] = delivery.send_due(town.engine, channels, render, town.now)
         return render(s, message)
 
-    assert delivery.send_due(town.engine, mailer, meanwhile, town.now) == 1
+    assert delivery.send_due(town.engine, channels, meanwhile, town.now) == 1
     assert others == [0]
     assert told(smtp) == [("ana@town.test", "receipt")]
 
@@ -291,7 +291,7 @@ def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: 
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
         notices.follow(s, town.now)
-    mailer = delivery.open_mailer(smtp.url)
+    channels = {"email": mailers.open_mailer(smtp.url)}
 
     class Killed(BaseException):
         pass
@@ -300,9 +300,9 @@ def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: 
         raise Killed
 
     with pytest.raises(Killed):
-        delivery.send_due(town.engine, mailer, dies, town.now)
-    assert delivery.send_due(town.engine, mailer, render, town.now) == 0
-    assert delivery.send_due(town.engine, mailer, render, town.now + 2 * delivery.CLAIM) == 1
+        delivery.send_due(town.engine, channels, dies, town.now)
+    assert delivery.send_due(town.engine, channels, render, town.now) == 0
+    assert delivery.send_due(town.engine, channels, render, town.now + 2 * delivery.CLAIM) == 1
     assert told(smtp) == [("ana@town.test", "receipt")]
 
 

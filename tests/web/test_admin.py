@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -204,6 +205,27 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
     with town.looking() as scene:
         message = scene.s.get_one(Message, number)
         assert (message.tries, message.next_try_at) == (0, town.now)
+
+
+def test_all_that_was_given_up_can_be_sent_again_at_once(
+    town: Town, send: Send, office: FlaskClient
+) -> None:
+    later = town.now + timedelta(hours=12)
+    with town.at_work() as scene:
+        wish = reports.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
+        for seq, waits in enumerate((None, None, later)):
+            scene.s.add(
+                Message(
+                    event_seq=seq, subscription_id=wish.id, kind="closed", tries=18, fault="451 no disk",
+                    next_try_at=waits,
+                )
+            )  # fmt: skip
+    assert "Send again all that were given up" in office.get("/admin/mail").text
+    send("/mail/again")
+    with town.looking() as scene:
+        tries = scene.s.scalars(select(Message.next_try_at).order_by(Message.id)).all()
+    assert tries == [town.now, town.now, later]
+    assert "Send again all" not in office.get("/admin/mail").text
 
 
 @pytest.mark.parametrize("path", ["/people/999", "/crews/999", "/people/99999999999", "/people/x"])

@@ -151,7 +151,7 @@ class TestSaving:
     ) -> None:
         send(**LAMP_CALL, reply_by="email", email="ana@mail.test")
         with town.looking() as scene:
-            assert scene.s.scalars(select(Subscription)).one().email == "ana@mail.test"
+            assert scene.s.scalars(select(Subscription)).one().address == "ana@mail.test"
         assert contacts(town)[0].reply_by == "email"
 
     def test_its_length_is_what_the_page_counted_and_no_longer_than_the_page_is_old(

@@ -83,7 +83,7 @@ def test_letters_and_the_crews_phone_have_the_hour(
     with town.at_work() as scene:
         case = scene.case(basket)
         row = Subscription(
-            report_id=case.reports[0].id, email="a@b.test", lang="en", asked_at=now, confirmed_at=now
+            report_id=case.reports[0].id, address="a@b.test", lang="en", asked_at=now, confirmed_at=now
         )
         scene.s.add(row)
         job = pull.job(case, 1)

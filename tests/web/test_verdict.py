@@ -49,7 +49,7 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
         at = town.now + timedelta(days=days)
         with town.at_work() as scene:
             notices.follow(scene.s, at)
-        delivery.send_due(town.engine, Box(), mail.render(app), at)
+        delivery.send_due(town.engine, {"email": Box()}, mail.render(app), at)
         return sent
 
     return send

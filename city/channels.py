@@ -1,0 +1,20 @@
+"""What every way out to people has in common: it takes one message, or says in a word why not."""
+
+from typing import Any, Protocol
+
+
+class Undeliverable(Exception):
+    """It will never arrive: the other end says that there is nobody. Trying again is of no use."""
+
+
+class Gone(Exception):
+    """Whoever wanted to hear there does not any more: the wish itself ends."""
+
+
+class Channel(Protocol):
+    """A way out. What it takes is its own: a letter, a note, a text.
+
+    Raises Undeliverable or Gone; any other fault is one that passes, and the message is tried again.
+    """
+
+    def send(self, what: Any) -> None: ...
