@@ -20,12 +20,14 @@ class Call:
 
     `said` has neither case nor caller yet. `telling` is the report that it becomes where it ends as a case,
     under the same key. `phone` is callers.normal()'s, "" where nobody knows it; `email` is for news.
+    Without `texts` somebody at the city writes them.
     """
 
     said: Conversation
     phone: str = ""
     telling: Telling | None = None
     email: str = ""
+    texts: bool = False  # whether the city can send any
 
 
 def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tuple[Contact, Report | None]:
@@ -87,6 +89,8 @@ def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -
     report = reports.take(s, call.telling, by=by, at=at, token=reports.token_for(secret, call.telling.key))
     if call.said.reply_by == "email":
         reports.subscribe(s, report, call.email, lang=call.said.lang, at=at)
+    if call.said.reply_by == "sms" and call.texts:
+        reports.subscribe(s, report, call.phone, channel="sms", lang=call.said.lang, at=at)
     return report
 
 

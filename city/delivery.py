@@ -12,10 +12,12 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from city import db
-from city.channels import Channel, Undeliverable
+from city.channels import Channel, Gone, Undeliverable
 from city.mailers import open_mailer
 from city.schema import Message
 from city.settings import Settings
+from city.texts import Gateway
+from city.webpush import Pusher
 
 # A minute, two, four … then every twelve hours: a mail server down for a long weekend loses no message.
 TRIES = 18
@@ -28,13 +30,18 @@ ROUND = timedelta(seconds=30)
 
 log = logging.getLogger("cityline.delivery")
 
-Render = Callable[[Session, Message], Any | None]  # what the message's channel takes; None: not wanted any more
+Render = Callable[
+    [Session, Message], Any | None
+]  # what the message's channel takes; None: not wanted any more
 Channels = Mapping[str, Channel]  # by name
 
 
 def open_channels(settings: Settings) -> Channels:
     """Every way out that this city has."""
-    return {"email": open_mailer(settings.smtp_url)}
+    channels: dict[str, Channel] = {"email": open_mailer(settings.smtp_url), "push": Pusher(settings)}
+    if settings.sms_url:
+        channels["sms"] = Gateway(settings.sms_url, settings.sms_body)
+    return channels
 
 
 def name_of(secret: str, message: Message) -> str:
@@ -90,10 +97,12 @@ def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
 def _try(engine: Engine, channels: Channels, render: Render, message_id: int, now: datetime) -> bool:
     if not _claim(engine, message_id, now):
         return False
-    sent, fault, final = False, None, False
+    sent, fault, final, gone = False, None, False, False
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
         sent = _send(engine, channels, render, message_id)
+    except Gone:
+        gone = True
     except Exception as problem:
         log.warning("message %s was not sent", message_id, exc_info=problem)
         fault, final = f"{type(problem).__name__}: {problem}"[:300], isinstance(problem, Undeliverable)
@@ -104,6 +113,8 @@ def _try(engine: Engine, channels: Channels, render: Render, message_id: int, no
             over = final or message.tries >= TRIES
             message.next_try_at = now + _wait(message.tries) if fault and not over else None
             message.sent_at = now if sent else None
+            if gone:
+                message.subscription.stopped_at = now
     return sent
 
 

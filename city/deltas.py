@@ -313,7 +313,9 @@ def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> b
     email = address_of(request)
     changed = False
     for wish in [each for each in report.subscriptions if each.channel == "email"]:
-        if wish.stopped_at is None and (wish.address != email or (wish.confirmed_at and not request.consented)):
+        if wish.stopped_at is None and (
+            wish.address != email or (wish.confirmed_at and not request.consented)
+        ):
             wish.stopped_at = delta.at
             changed = _record_news(s, report, wish, "stop news", delta.at)
     if not email:

@@ -1,4 +1,4 @@
-"""E-mail: a letter is handed to the city's mail server, or put into a folder. What it says is the caller's."""
+"""E-mail: a letter goes to the city's mail server, or into a folder. What it says is the caller's."""
 
 import mailbox
 import smtplib

@@ -51,7 +51,8 @@ def holds(s: Session, message: Message) -> bool:
 def _queue(s: Session, line: Event, now: datetime) -> None:
     if line.kind == "subscribe":
         asked = s.get(Subscription, line.facts["subscription"])
-        _tell(s, line, "receipt", [asked] if asked else [], None, now)
+        # A browser shows that it was heard, and has nothing to confirm.
+        _tell(s, line, "receipt", [asked] if asked and asked.channel != "push" else [], None, now)
         return
     kind = TOLD.get(line.kind)
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already

@@ -207,31 +207,55 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def subscribe(s: Session, report: Report, email: str, *, lang: str, at: datetime) -> Subscription:
-    """Keeps an address for news; the receipt asks for its confirmation.
+def subscribe(
+    s: Session, report: Report, address: str, *, channel: str = "email", lang: str, at: datetime
+) -> Subscription:
+    """Keeps an address for news; the receipt asks for its confirmation. A number for texts is callers.normal()'s.
 
-    Raises Refused `bad_email`, or `too_many_addresses` from the fourth on.
+    Raises Refused `bad_email`, `bad_phone`, or `too_many_addresses` from the fourth of the channel on.
 
     Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
     """
-    email = people.address(email)
+    if channel == "email":
+        address = people.address(address)
+    elif not address:
+        raise Refused("bad_phone")
     locks.lock(s, report.case)  # a second tap must see what the first has kept
-    found = s.scalars(
-        select(Subscription).where(Subscription.report_id == report.id, Subscription.address == email)
-    ).first()
+    found = _wish(s, report, address)
     if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
         return found
-    if not found and len(report.subscriptions) >= MOST_ADDRESSES:
+    if not found and len([each for each in report.subscriptions if each.channel == channel]) >= MOST_ADDRESSES:
         raise Refused("too_many_addresses")
-    row = found or Subscription(report_id=report.id, address=email, lang=lang, asked_at=at)
+    row = found or Subscription(
+        report_id=report.id, channel=channel, address=address, lang=lang, asked_at=at
+    )
     row.asked_at = at
     s.add(row)
     s.flush()
     search.note(s, report.case_id)
-    events.record(
-        s, cases.subject(report.case), "subscribe", by=people.reporter(report.id), at=at,
-        facts={"report": report.number, "subscription": row.id},
-    )  # fmt: skip
+    _news(s, row, "subscribe", at)
+    return row
+
+
+def notify(
+    s: Session, report: Report, endpoint: str, keys: dict[str, str], *, lang: str, at: datetime
+) -> Subscription:
+    """Keeps a browser for notifications, at once: only that very browser can have made its endpoint.
+
+    Raises Refused `too_many_browsers` from the fourth on that wants them. Asked again, it has the newer keys.
+    """
+    locks.lock(s, report.case)  # a second tap must see what the first has kept
+    found = _wish(s, report, endpoint)
+    wanted = found is not None and found.stopped_at is None
+    now_told = [each for each in report.subscriptions if each.channel == "push" and each.stopped_at is None]
+    if not wanted and len(now_told) >= MOST_ADDRESSES:
+        raise Refused("too_many_browsers")
+    row = found or Subscription(report_id=report.id, channel="push", address=endpoint, asked_at=at)
+    row.keys, row.lang, row.confirmed_at, row.stopped_at = dict(keys), lang, row.confirmed_at or at, None
+    s.add(row)
+    s.flush()
+    if not wanted:
+        _news(s, row, "subscribe", at)
     return row
 
 
@@ -327,6 +351,12 @@ def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> No
         s, cases.subject(report.case), kind, by=people.reporter(report.id), at=at,
         facts={"report": report.number, "subscription": subscription.id},
     )  # fmt: skip
+
+
+def _wish(s: Session, report: Report, address: str) -> Subscription | None:
+    return s.scalars(
+        select(Subscription).where(Subscription.report_id == report.id, Subscription.address == address)
+    ).first()
 
 
 def _claim(s: Session, key: str) -> bool:

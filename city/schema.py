@@ -978,6 +978,22 @@ class Message(Base):
     subscription: Mapped[Subscription] = relationship()
 
 
+class Webhook(Base):
+    """Another system that wants to hear of every public change: how far it was told, and how well that goes."""
+
+    __tablename__ = "webhooks"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    url: Mapped[str] = mapped_column(unique=True)
+    secret: Mapped[str]  # by which the other end knows us: "whsec_" and base64
+    made_at: Mapped[datetime]
+    seq: Mapped[int] = mapped_column(BigInteger)  # of the log: all up to it was taken
+    tries: Mapped[int] = mapped_column(default=0)  # of the line after it
+    next_try_at: Mapped[datetime]
+    failing_since: Mapped[datetime | None]
+    fault: Mapped[str | None]
+    dead_at: Mapped[datetime | None]  # nothing is sent any more until somebody begins again
+
+
 class Boot(Base):
     """One row a server start: its id is the epoch that phones compare."""
 

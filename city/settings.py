@@ -1,9 +1,11 @@
 """Every setting of Cityline, read once from the environment. A wrong value stops the start."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +13,8 @@ DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
 GEOCODERS = ("nominatim", "photon", "pelias")  # that may be asked besides the city's own layers
+
+OUTWARD = ("public", "loopback")  # which machines news may go to where others name the address
 
 COUNTS = ("done", "recorded")  # what becomes of a crew's closing when the city has moved on
 
@@ -37,6 +41,11 @@ class Settings:
     tiles: str
     smtp_url: str
     mail_from: str
+    vapid_key: str
+    vapid_subject: str
+    sms_url: str  # empty: no texts
+    sms_body: str
+    outward: str
     publish: str  # empty: as the city file says
     trusted_proxies: int
     demo_codes: bool
@@ -79,6 +88,16 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             "smtp://user:word@mail.example:587",
         ),
         mail_from=text("MAIL_FROM", "Cityline <cityline@localhost>"),
+        vapid_key=_vapid_key(text("VAPID_KEY")),
+        vapid_subject=_prefixed(
+            text("VAPID_SUBJECT", _own_subject(text("MAIL_FROM"))),
+            "VAPID_SUBJECT",
+            ("mailto:", "https://"),
+            "mailto:311@example.gov",
+        ),
+        sms_url=_sms_url(text("SMS_URL"), text("SMS_BODY")),
+        sms_body=text("SMS_BODY"),
+        outward=_one_of(text("OUTWARD", OUTWARD[0]), "OUTWARD", OUTWARD),
         publish=_one_of(text("PUBLISH", PUBLISH[0]), "PUBLISH", PUBLISH) if text("PUBLISH") else "",
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
@@ -125,6 +144,27 @@ def _secret(given: str, var: Path) -> str:
     except FileExistsError:
         pass
     return kept.read_text().strip()
+
+
+def _vapid_key(given: str) -> str:
+    if given and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", given):
+        raise WrongSetting(
+            "VAPID_KEY", "not the 32 bytes of a P-256 key in base64url", "43 letters and digits"
+        )
+    return given
+
+
+def _sms_url(url: str, body: str) -> str:
+    example = "https://gateway.example/send?to={to}&text={text}"
+    if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc):
+        raise WrongSetting("SMS_URL", f"{url!r} is not a web address", example)
+    if url and not all(gap in url + body for gap in ("{to}", "{text}")):
+        raise WrongSetting("SMS_URL", "neither it nor CITYLINE_SMS_BODY has {to} and {text}", example)
+    return url
+
+
+def _own_subject(mail_from: str) -> str:
+    return f"mailto:{parseaddr(mail_from)[1] or 'cityline@localhost'}"
 
 
 def _base_url(url: str) -> str:

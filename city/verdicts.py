@@ -172,7 +172,7 @@ def _told_anew(
     for known in report.subscriptions:
         s.add(
             Subscription(
-                report_id=again.id, channel=known.channel, address=known.address, keys=known.keys, lang=known.lang, asked_at=at,
-                confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
+                report_id=again.id, channel=known.channel, address=known.address, keys=known.keys,
+                lang=known.lang, asked_at=at, confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
             )
         )  # fmt: skip

@@ -26,7 +26,7 @@ from city import boots, cityfile, db, disk, events, logins, people, policies, re
 from city.lifecycle import Refused
 from city.schema import Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import keeping, reckoning, trying
+from pwa import hooking, keeping, reckoning, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
@@ -442,6 +442,7 @@ def audit_verify(kept: str | None) -> None:
 config.add_command(trying.rehearse)
 for command in (
     keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,
+    hooking.webhook,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -124,6 +124,10 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_office": _("Choose one of the answers on the page."),
         "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
         "too_many_addresses": _("Three addresses are enough for one report."),
+        "too_many_browsers": _(
+            "Three phones hear of this report already. Stop the news on one of them first."
+        ),
+        "bad_push": _("This browser gave no address for notifications. Leave an e-mail address instead."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
         "nothing_to_count": _("This was no closing, so there is nothing to count as done."),
         "not_crew": _("A phone needs somebody who belongs to a crew."),

@@ -25,6 +25,8 @@ WORDS = {
     "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
     "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
     "backup_running": "Another backup writes into this folder. Wait until it is done.",
+    "not_public": "{url} is no address of the world's: https, a public name, no name and password in it.",
+    "bad_secret": "A secret is whsec_ and 24 to 64 bytes in base64.",
     "backup_exists": "A backup of this very second is there already. Run it again.",
 }
 

@@ -16,6 +16,7 @@ LIMITS: Final = {
     "account.use_code": "20/minute;120/hour",
     "account.use_link": "20/minute",
     "resident.ask_news": "20/hour",
+    "news.notify": "60/hour",
     "verdict.fixed": "30/hour",
     "verdict.not_fixed": "30/hour",
     "place.card": "120/minute",

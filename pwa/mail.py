@@ -1,23 +1,28 @@
-"""What Cityline's letters say: one text a kind of message, in the reader's language. Sends nothing."""
+"""What Cityline's messages say, as its channel takes it, in the reader's language. Sends nothing."""
 
+from collections.abc import Callable
 from email.message import EmailMessage
+from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, render_template, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import delivery, notices, queries, reports
+from city import delivery, notices, queries, reports, webpush
 from city.delivery import Render
 from city.queries import Sight
-from city.schema import Message, Report
+from city.schema import Message, Report, Subscription
+from city.texts import Text
+from city.webpush import Note
 from pwa import access, filters
 
 
 def render(app: Flask) -> Render:
-    """The function that turns a row of the outbox into a letter; None where it is not wanted any more."""
+    """What turns a row of the outbox into what its channel takes; into None where nobody wants it now."""
 
-    def letter(s: Session, message: Message) -> EmailMessage | None:
+    def written(s: Session, message: Message) -> EmailMessage | Note | Text | None:
         row = message.subscription
         wanted = row.stopped_at is None and (row.confirmed_at is not None or message.kind == "receipt")
         if not wanted or not notices.holds(s, message):
@@ -27,25 +32,16 @@ def render(app: Flask) -> Render:
         prefix = "" if row.lang == languages[0] else f"/{row.lang}"
         language = {"cityline.lang": row.lang}
         with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
-            return _letter(s, message)
+            return _WRITERS[row.channel](s, message)
 
-    return letter
+    return written
 
 
 def _letter(s: Session, message: Message) -> EmailMessage:
     settings, row, kind = access.here().settings, message.subscription, message.kind
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
-    code = reports.news_code(settings.secret_key, row)
-    token = reports.token_for(settings.secret_key, report.key)
-    links = {
-        # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
-        "case": _link("resident.secret", token=token),
-        "fixed": _link("verdict.ask_fixed", token=token),
-        "not_fixed": _link("verdict.ask_not_fixed", token=token),
-        "confirm": _link("resident.news", subscription=row.id, code=code),
-        "stop": _link("resident.news", subscription=row.id, code=code, stop=1),
-    }
+    links = _links(report, row)
     letter = EmailMessage()
     letter["From"], letter["To"] = settings.mail_from, row.address
     letter["Subject"] = _subject(kind, sight)
@@ -58,6 +54,53 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     letter.set_content(render_template(f"email/{kind}.txt", sight=sight, report=report, links=links))
     letter["Content-Language"] = row.lang
     return letter
+
+
+def _note(s: Session, message: Message) -> Note:
+    """The link shows the case to the browser that holds its own link already, so none stands in the note."""
+    row = message.subscription
+    report = s.get_one(Report, row.report_id)
+    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
+    said = {
+        "closed": _("Tap to see what was done."),
+        "reopened": _("This case is open again, and a crew will come back."),
+    }[message.kind]
+    locale = get_locale()
+    return Note(
+        endpoint=row.address, keys=row.keys or {}, topic=webpush.topic(f"subscription:{row.id}"),
+        title=_subject(message.kind, sight), body=f"{filters.place(sight.address)}\n{said}".strip(),
+        link=_link("resident.case", number=sight.number), lang=row.lang,
+        direction=locale.text_direction if locale else "ltr", urgent=report.danger,
+    )  # fmt: skip
+
+
+def _text(s: Session, message: Message) -> Text:
+    row, settings = message.subscription, access.here().settings
+    report = s.get_one(Report, row.report_id)
+    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
+    links = _links(report, row)
+    words = {
+        "receipt": _("Shall we text you when there is news? Confirm here: %(link)s", link=links["confirm"]),
+        "closed": _("See it and say whether it is fixed: %(link)s", link=links["case"]),
+        "reopened": _("A crew will come back: %(link)s", link=links["case"]),
+    }[message.kind]
+    told = f"{_subject(message.kind, sight)}. {words}"
+    if message.kind != "receipt":
+        told += "\n" + _("No more texts: %(link)s", link=links["stop"])
+    return Text(row.address, told, delivery.name_of(settings.secret_key, message))
+
+
+def _links(report: Report, row: Subscription) -> dict[str, str]:
+    secret = access.here().settings.secret_key
+    code, token = reports.news_code(secret, row), reports.token_for(secret, report.key)
+    return {
+        # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
+        "case": _link("resident.secret", token=token),
+        "fixed": _link("verdict.ask_fixed", token=token),
+        "not_fixed": _link("verdict.ask_not_fixed", token=token),
+        "confirm": _link("news.news", subscription=row.id, code=code),
+        "stop": _link("news.news", subscription=row.id, code=code, stop=1),
+    }
 
 
 def _link(endpoint: str, **values: object) -> str:
@@ -73,3 +116,10 @@ def _subject(kind: str, sight: Sight) -> str:
     told = filters.office_outcome if sight.service.office else filters.outcome
     ended = told(sight.proof.outcome if sight.proof else None)
     return _("%(number)s: %(outcome)s, %(what)s", number=sight.number, outcome=ended, what=what)
+
+
+_WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text]]] = {
+    "email": _letter,
+    "push": _note,
+    "sms": _text,
+}

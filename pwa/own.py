@@ -38,6 +38,14 @@ def report(s: Session, case: Case, number: str) -> Report | None:
     return named if named and named.number == number else access.own_report(s, case)
 
 
+def sent(s: Session, number: str) -> Report:
+    """The report of this very number, where the browser holds its link; raises NotFound otherwise."""
+    g.personal = True
+    token = access.token_of(number)
+    mine = reports.by_token(s, token) if token else None
+    return access.or_404(mine if mine and mine.number == number else None)
+
+
 def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
     """Until when "not fixed" opens this very case again."""
     if mine is None or sight.state != CLOSED:

@@ -171,6 +171,7 @@ def worker() -> Response:
         files=crew_files(),
         forms=[*_everywhere("/"), *_everywhere("/report")],
         form_files=resident_files(),
+        icon=logo() if own_logo() else asset("icons/icon-192.png"),
     )
     response = Response(worker, mimetype="text/javascript")
     response.cache_control.no_cache = True

@@ -28,8 +28,9 @@ from city import (
     presence,
     published,
     strays,
+    webhooks,
 )
-from city.settings import Settings
+from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
@@ -85,6 +86,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_take_up_city, app),
         partial(_listen, engine),
         partial(delivery.send_due, engine, channels, render),
+        partial(_tell_systems, app, webhooks.open_post(loopback=settings.outward == OUTWARD[1])),
         partial(photos.settle_all, engine, store, settings.var),
     ]
     every_minute: list[Job] = [
@@ -126,6 +128,11 @@ def _take_up_city(app: Flask, _now: datetime) -> None:
 def _listen(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return notices.follow(s, now)
+
+
+def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return webhooks.send_due(held.engine, post, now, held.publish)
 
 
 def _watch_promises(app: Flask, now: datetime) -> int:

@@ -1,6 +1,6 @@
-"""The part of the worker that tells people, in a process of its own that a test may kill, on a clock that runs fast.
+"""The part of the worker that tells people, in a process that a test may kill, on a clock that runs fast.
 
-    python tests/telling.py BEGAN SPEED     the settings come from the environment, as the worker's do
+python tests/telling.py BEGAN SPEED     the settings come from the environment, as the worker's do
 """
 
 import sys
@@ -24,7 +24,11 @@ def main(began: float, speed: float) -> None:
     """Tells people until it is killed."""
     now, read = clock(began, speed), settings.read()
     app = create_app(read, now=now)
-    engine, channels, render = app.extensions["cityline"].engine, delivery.open_channels(read), mail.render(app)
+    engine, channels, render = (
+        app.extensions["cityline"].engine,
+        delivery.open_channels(read),
+        mail.render(app),
+    )
     while True:
         with db.transaction(engine) as s:
             notices.follow(s, now())

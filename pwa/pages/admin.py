@@ -11,9 +11,9 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, importruns, logins, people, queries, reports
+from city import delivery, importruns, logins, people, queries, reports, webhooks
 from city.lifecycle import Refused
-from city.schema import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy
+from city.schema import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from pwa import access, errors, forms
 from pwa.fragments import go, render
 
@@ -212,6 +212,21 @@ def send_all_again() -> Response:
     with access.writing() as s:
         delivery.again_all(s, at=access.now())
     return go(url_for("admin.mail", said="again"))
+
+
+@bp.get("/webhooks")
+def hooks() -> Response:
+    """Which other systems hear of what happens, and whether they do."""
+    with access.reading() as s:
+        return render("admin/webhooks.html", rows=list(s.scalars(select(Webhook).order_by(Webhook.id))))
+
+
+@bp.post("/webhooks/<natural:number>/again")
+def begin_webhook_again(number: int) -> Response:
+    """Tells it at once what it missed."""
+    with access.writing() as s:
+        webhooks.begin_again(access.or_404(s.get(Webhook, number)), at=access.now())
+    return go(url_for("admin.hooks", said="again"))
 
 
 def _came_of(run: ImportRun) -> list[str]:

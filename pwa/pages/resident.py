@@ -1,4 +1,4 @@
-"""What residents see: home, the report, what was sent, a case and its news. Staff pages are elsewhere."""
+"""What residents see: home, the report, what was sent, a case. Staff pages are elsewhere."""
 
 import hashlib
 import hmac
@@ -19,14 +19,14 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, nearby, people, photos, queries, reports, verdicts
+from city import callers, cases, developing, duplicates, nearby, people, photos, queries, reports, verdicts, webpush
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
 from city.queries import Sight
-from city.schema import Case, Photo, Report, Subscription
+from city.schema import Case, Photo, Report
 from pwa import access, errors, filters, forms, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -53,11 +53,9 @@ class Stop:
 
 
 @bp.record_once
-def _mind_own_tokens(setup: BlueprintSetupState) -> None:
-    """These two answer a stale token themselves: the form keeps what was typed, the code is its own proof."""
-    csrf = setup.app.extensions["csrf"]
-    csrf.exempt(f"{__name__}.send")
-    csrf.exempt(f"{__name__}.decide_news")
+def _mind_own_token(setup: BlueprintSetupState) -> None:
+    """It answers a stale token itself: the form keeps what was typed."""
+    setup.app.extensions["csrf"].exempt(f"{__name__}.send")
 
 
 @bp.get("/")
@@ -185,19 +183,23 @@ def near() -> Response:
 @bp.get("/sent/<number>")
 def sent(number: str) -> Response:
     """The receipt: only for the browser that holds the report's secret link."""
-    return _sent(number, "", None)
+    return _sent(number, {}, None)
 
 
 @bp.post("/sent/<number>/news")
 def ask_news(number: str) -> Response:
-    """Keeps an address for news; a letter asks for its confirmation."""
-    email = forms.text(request.form, "email")
+    """Keeps an address or a number for news; a letter or a text asks for its confirmation."""
+    channel = "sms" if "phone" in request.form and access.here().settings.sms_url else "email"
+    typed = forms.text(request.form, "phone" if channel == "sms" else "email")
     try:
+        address = callers.normal(typed, access.here().city.region) if channel == "sms" else typed
         with access.writing() as s:
-            reports.subscribe(s, _sent_report(s, number), email, lang=filters.lang(), at=access.now())
+            reports.subscribe(
+                s, own.sent(s, number), address, channel=channel, lang=filters.lang(), at=access.now()
+            )
     except Refused as refused:
-        return _sent(number, email, refused)
-    return go(url_for("resident.sent", number=number, asked=1))
+        return _sent(number, {channel: typed}, refused)
+    return go(url_for("resident.sent", number=number, asked=channel))
 
 
 @bp.get("/s/<token>")
@@ -219,36 +221,6 @@ def withdraw(number: str) -> Response:
         mine = own.named(s, number)
         cases.cancel(s, mine.case, "withdrawn", by=people.reporter(mine.id), at=access.now())
     return go(url_for("resident.case", number=number))
-
-
-@bp.get("/news/<natural:subscription>/<code>")
-def news(subscription: int, code: str) -> Response:
-    """A page with one button: mail scanners open every link, so opening it changes nothing."""
-    with access.reading() as s:
-        row = _subscription(s, subscription, code)
-        number = s.get_one(Report, row.report_id).case.number
-        stopping = row.confirmed_at is not None if row.stopped_at is None else False
-        return render(
-            "resident/news.html", row=row, number=number, code=code,
-            stopping=stopping or "stop" in request.args, done=request.args.get("done", ""),
-        )  # fmt: skip
-
-
-@bp.post("/news/<natural:subscription>/<code>")
-def decide_news(subscription: int, code: str) -> Response:
-    """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058).
-
-    These get no redirect: they would not follow one.
-    """
-    by_itself = "List-Unsubscribe" in request.form
-    stop = by_itself or request.form.get("do") == "stop"
-    with access.writing() as s:
-        row = _subscription(s, subscription, code)
-        (reports.stop if stop else reports.confirm)(s, row, at=access.now())
-    if by_itself:
-        return Response(_("Stopped."), mimetype="text/plain")
-    done = "stop" if stop else "confirm"
-    return go(url_for("resident.news", subscription=subscription, code=code, done=done))
 
 
 @bp.app_template_filter()
@@ -532,29 +504,23 @@ def _case(number: str) -> Response:
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
             until=own.until(s, sight, mine), said=own.said(request.args.get("said", "")),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
+            push_key=webpush.public_key(access.here().settings) if mine else "",
         )  # fmt: skip
 
 
-def _sent(number: str, email: str, refused: Refused | None) -> Response:
+def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Response:
     here = access.here()
     with access.reading() as s:
-        mine = _sent_report(s, number)
+        mine = own.sent(s, number)
         sight = queries.own(s, mine, now=access.now(), publish=here.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
             link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.number)),
-            email=email, fault=errors.words(refused) if refused else "", asked="asked" in request.args,
+            typed=typed, fault=errors.words(refused) if refused else "", asked=request.args.get("asked", ""),
+            push_key=webpush.public_key(here.settings), texts=bool(here.settings.sms_url),
         )  # fmt: skip
     response.status_code = 422 if refused else 200
     return response
-
-
-def _sent_report(s: Session, number: str) -> Report:
-    """The report of this very number, where the browser holds its link."""
-    g.personal = True
-    token = access.token_of(number)
-    mine = reports.by_token(s, token) if token else None
-    return mine if mine and mine.number == number else abort(404)
 
 
 def _sight(s: Session, case: Case, mine: Report | None) -> Sight | None:
@@ -604,10 +570,3 @@ def _more(kind: str, sight: Sight) -> str:
     if kind != "close" or sight.proof is None:
         return ""
     return _("with photo") if sight.proof.photos else ""
-
-
-def _subscription(s: Session, subscription: int, code: str) -> Subscription:
-    g.personal = True
-    row = access.or_404(s.get(Subscription, subscription))
-    expected = reports.news_code(access.here().settings.secret_key, row)
-    return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

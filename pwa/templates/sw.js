@@ -1,5 +1,6 @@
 // Keeps what opens without signal: home, the report and the "no signal" page for everybody and, on a crew's phone,
-// the crew's shell with all its files. Answers GET only; it never touches, keeps or repeats a POST.
+// the crew's shell with all its files. Answers GET only; it never touches, keeps or repeats a POST. Shows the city's
+// notes where the browser does not do it by itself.
 const RELEASE = {{ release|tojson }};
 const EVERYBODY = `cityline-${RELEASE}`;
 const CREW = `cityline-crew-${RELEASE}`;
@@ -8,12 +9,15 @@ const FORMS = {{ forms|tojson }};
 const FORM_FILES = {{ form_files|tojson }};
 const SHELLS = {{ shells|tojson }};
 const FILES = {{ files|tojson }};
+const ICON = {{ icon|tojson }};
 const STATIC = `/static/${RELEASE}/`;
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(activate()));
 self.addEventListener("message", (event) => event.waitUntil(told(event)));
 self.addEventListener("sync", (event) => event.waitUntil(wake()));
+self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
+self.addEventListener("notificationclick", (event) => event.waitUntil(open(event.notification)));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
@@ -75,6 +79,25 @@ async function fill(name, urls) {
 /** Signal is back: the page itself sends, since a POST that is repeated here would be empty on some phones. */
 async function wake() {
   for (const page of await clients.matchAll({ type: "window" })) page.postMessage("sync");
+}
+
+/** A declarative push message (its mark is 8030), in a browser that hands it to us instead of showing it. */
+async function show(data) {
+  const { web_push: mark, notification } = data?.json() ?? {};
+  if (mark !== 8030) return;
+  const { title, navigate, ...options } = notification;
+  await self.registration.showNotification(title, { ...options, icon: ICON, data: { navigate } });
+}
+
+/** The page that stands open with it comes to the front, or a new one opens; never another site's. */
+async function open(notification) {
+  notification.close();
+  const url = new URL(notification.data?.navigate ?? "/", location.origin);
+  if (url.origin !== location.origin) return;
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const there = pages.find((page) => page.url === url.href);
+  if (there) await there.focus();
+  else await clients.openWindow(url.href);
 }
 
 /** A file whose address names its release never changes. */

@@ -1,4 +1,4 @@
-"""A thousand closures, a mail server that fails half the time, a worker that is killed: nobody is missed."""
+"""A thousand closures, servers that fail half the time, a worker that is killed: nobody is missed."""
 
 import os
 import random
@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pushservice
 import pytest
 import telling
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope
 from factories import Town
+from pushservice import PushService
 from sqlalchemy import func, select
 
 from city import cases, cityfile, db, delivery, policies
@@ -28,7 +30,7 @@ KILLS = 12
 SPEED = 2000.0  # a second lasts half an hour: twelve hours of waiting are half a minute
 PATIENCE = 400.0  # seconds
 MOST_REFUSALS = delivery.TRIES - 1  # of one letter: dice may fall eighteen times alike
-GONE = 20  # mailboxes that are none any more
+GONE = 20  # mailboxes and browsers that are none any more, as many of each
 
 pytestmark = pytest.mark.slow
 
@@ -71,16 +73,42 @@ def mail_server() -> Iterator[tuple[Moody, str]]:
     controller.stop()
 
 
-def test_of_a_thousand_closures_nobody_is_missed(town: Town, mail_server: tuple[Moody, str]) -> None:
+@pytest.fixture
+def push_service() -> Iterator[PushService]:
+    """One that fails half of the time, and says of the browsers that are gone that they are."""
+    dice, refused = random.Random(13), Counter[str]()
+
+    def answer(path: str) -> int:
+        if path.startswith("/gone"):
+            return 410
+        if dice.random() < 0.5 and refused[path] < MOST_REFUSALS:
+            refused[path] += 1
+            return 503
+        return pushservice.CREATED
+
+    with pushservice.running() as service:
+        service.answer = answer
+        yield service
+
+
+def test_of_a_thousand_closures_nobody_is_missed(
+    town: Town, mail_server: tuple[Moody, str], push_service: PushService
+) -> None:
     server, url = mail_server
     began = time.time()
-    wanted = closed_cases(town, datetime.fromtimestamp(began, UTC))
+    wanted = closed_cases(town, push_service, datetime.fromtimestamp(began, UTC))
     kills, dice = 0, random.Random(8)
     environment = of_the_worker(town, url)
+
+    def heard() -> list[tuple[str, str]]:
+        """To whom, and the Message-ID or Topic."""
+        notes = [(path, headers["topic"]) for path, headers, _body in list(push_service.taken)]
+        return [*server.taken, *notes]
+
     while kills < KILLS:
-        seen = len(server.taken)
+        seen = len(heard())
         with at_work(began, environment) as worker:
-            wait_for(lambda: len(server.taken) > seen or not left(town), worker)  # noqa: B023 asked at once
+            wait_for(lambda: len(heard()) > seen or not left(town), worker)  # noqa: B023 asked at once
             time.sleep(dice.random())
             if not left(town):
                 break
@@ -89,31 +117,36 @@ def test_of_a_thousand_closures_nobody_is_missed(town: Town, mail_server: tuple[
     with at_work(began, environment) as worker:
         wait_for(lambda: not left(town), worker)
 
-    times = Counter(server.taken)
+    times = Counter(heard())
+    repeats = sum(times.values()) - len(times)
     told = {to for to, _name in times}
-    assert told == {address for address in wanted if not address.startswith("gone")}, "nobody is missed"
-    assert len(times) == len(told), "a repeat has the Message-ID of the first"
-    assert sum(times.values()) - len(times) <= kills, "at most one repeat a kill"
-    assert given_up(town) == {address for address in wanted if address.startswith("gone")}
-    print(f"{len(told)} told, {sum(times.values()) - len(times)} repeats, {kills} kills, {time.time() - began:.0f} s")
+    assert told == {to for to in wanted if "gone" not in to}, "nobody is missed"
+    assert len(times) == len(told), "a repeat has the Message-ID or Topic of the first"
+    assert repeats <= kills, "at most one repeat a kill"
+    assert undelivered(town) == {to for to in wanted if to.startswith("gone")}, "listed for staff"
+    assert ended(town) == GONE // 2, "a browser that is gone is asked no more"
+    print(f"{len(told)} told, {repeats} repeats, {kills} kills, {time.time() - began:.0f} s")
 
 
-def closed_cases(town: Town, at: datetime) -> list[str]:
-    """A thousand cases, each with somebody who wants to hear, each closed. Returns whom."""
+def closed_cases(town: Town, service: PushService, at: datetime) -> list[str]:
+    """A thousand cases, each with somebody who wants to hear, each closed. Returns to whom.
+
+    Every other one hears by a notification: "/ana7" is the way of a browser at its push service.
+    """
     with db.transaction(town.engine) as s:
         policies.enact(s, cityfile.load(town.settings.city))
-    wanted = [f"{'gone' if n % (CLOSURES // GONE) == 0 else 'ana'}{n}@town.test" for n in range(CLOSURES)]
+    names = [f"{'gone' if n % (CLOSURES // GONE) < 1 else 'ana'}{n}" for n in range(CLOSURES)]
+    wanted = [f"{name}@town.test" if n % 4 < 2 else f"/{name}" for n, name in enumerate(names)]
     for first in range(0, CLOSURES, AT_ONCE):
         with town.at_work() as scene:
-            for address in wanted[first : first + AT_ONCE]:
-                report = scene.report(at=at)
-                wish = Subscription(
-                    report_id=report.id, address=address, lang="en", asked_at=at, confirmed_at=at
-                )
+            for to in wanted[first : first + AT_ONCE]:
+                report, by = scene.report(at=at), scene.actor("dispatcher")
+                wish = Subscription(report_id=report.id, lang="en", asked_at=at, confirmed_at=at, address=to)
+                if to.startswith("/"):
+                    told = service.browser(to[1:]).told
+                    wish.channel, wish.address, wish.keys = "push", told["endpoint"], told["keys"]
                 scene.s.add(wish)
-                cases.close(
-                    scene.s, report.case, by=scene.actor("dispatcher"), at=at, outcome="fixed", no_photo="dark"
-                )
+                cases.close(scene.s, report.case, by=by, at=at, outcome="fixed", no_photo="dark")
     return wanted
 
 
@@ -123,6 +156,7 @@ def of_the_worker(town: Town, smtp_url: str) -> dict[str, str]:
         "CITYLINE_VAR": str(settings.var),
         "CITYLINE_DATABASE_URL": settings.database_url,
         "CITYLINE_SMTP_URL": smtp_url,
+        "CITYLINE_OUTWARD": "loopback",
     }
 
 
@@ -152,9 +186,16 @@ def left(town: Town) -> bool:
         return made != CLOSURES or scene.s.scalar(waits) is not None
 
 
-def given_up(town: Town) -> set[str]:
+def undelivered(town: Town) -> set[str]:
     """The addresses that the page of undelivered mail shows."""
     with town.looking() as scene:
         rows = select(Subscription.address).join(Message, Message.subscription_id == Subscription.id)
         dead = Message.fault.is_not(None), Message.sent_at.is_(None), Message.next_try_at.is_(None)
         return set(scene.s.scalars(rows.where(*dead)))
+
+
+def ended(town: Town) -> int:
+    """How many browsers are known to be gone."""
+    with town.looking() as scene:
+        gone = Subscription.channel == "push", Subscription.stopped_at.is_not(None)
+        return scene.s.scalar(select(func.count()).select_from(Subscription).where(*gone)) or 0

@@ -59,7 +59,7 @@ EXPECTED = {
 # Answers of field sync, which knows phones and not pages.
 OWN_GUARD = ("sync",)
 # The code in its address is its proof: mail programs post there to stop the news (RFC 8058) without a token.
-OWN_PROOF = ("resident.decide_news",)
+OWN_PROOF = ("news.decide_news",)
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 

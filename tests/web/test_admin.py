@@ -207,9 +207,7 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
         assert (message.tries, message.next_try_at) == (0, town.now)
 
 
-def test_all_that_was_given_up_can_be_sent_again_at_once(
-    town: Town, send: Send, office: FlaskClient
-) -> None:
+def test_all_that_was_given_up_can_be_sent_again_at_once(town: Town, send: Send, office: FlaskClient) -> None:
     later = town.now + timedelta(hours=12)
     with town.at_work() as scene:
         wish = reports.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)

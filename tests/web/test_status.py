@@ -272,7 +272,9 @@ def test_news_are_confirmed_before_a_second_letter(
 
     stop = done["List-Unsubscribe"].strip("<>").partition("8311")[2]
     assert "Stop these e-mails" in client.get(stop).text
-    assert client.post(stop, data={"List-Unsubscribe": "One-Click"}).status_code == 200, "RFC 8058: no redirect"
+    assert client.post(stop, data={"List-Unsubscribe": "One-Click"}).status_code == 200, (
+        "RFC 8058: no redirect"
+    )
     browser.post("/case/26-000001/not-fixed", data=sent_back(town, token()))
     assert letters(town, app, settings) == []
     assert kinds(town, "26-000001").count("stop news") == 1

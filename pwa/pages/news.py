@@ -1,0 +1,95 @@
+"""News to residents: confirming and stopping them, and notifications in the reporter's browser."""
+
+import hmac
+
+from flask import Blueprint, Response, abort, g, jsonify, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import reports, webpush
+from city.lifecycle import Refused
+from city.schema import Report, Subscription
+from city.settings import OUTWARD
+from pwa import access, errors, filters, own
+from pwa.fragments import go, render
+
+bp = Blueprint("news", __name__)
+
+MOST_BYTES = 4_000  # of what a browser says of itself
+
+
+@bp.record_once
+def _mind_own_proof(setup: BlueprintSetupState) -> None:
+    """The code in the address is its own proof: a mail program has no token."""
+    setup.app.extensions["csrf"].exempt(f"{__name__}.decide_news")
+
+
+@bp.get("/news/<natural:subscription>/<code>")
+def news(subscription: int, code: str) -> Response:
+    """A page with one button: mail scanners open every link, so opening it changes nothing."""
+    with access.reading() as s:
+        row = _subscription(s, subscription, code)
+        number = s.get_one(Report, row.report_id).case.number
+        stopping = row.confirmed_at is not None if row.stopped_at is None else False
+        return render(
+            "resident/news.html", row=row, number=number, code=code,
+            stopping=stopping or "stop" in request.args, done=request.args.get("done", ""),
+        )  # fmt: skip
+
+
+@bp.post("/news/<natural:subscription>/<code>")
+def decide_news(subscription: int, code: str) -> Response:
+    """Confirms or stops the news. Mail programs may post here by themselves to stop them (RFC 8058).
+
+    These get no redirect: they would not follow one.
+    """
+    by_itself = "List-Unsubscribe" in request.form
+    stop = by_itself or request.form.get("do") == "stop"
+    with access.writing() as s:
+        row = _subscription(s, subscription, code)
+        (reports.stop if stop else reports.confirm)(s, row, at=access.now())
+    if by_itself:
+        return Response(_("Stopped."), mimetype="text/plain")
+    done = "stop" if stop else "confirm"
+    return go(url_for("news.news", subscription=subscription, code=code, done=done))
+
+
+@bp.post("/sent/<number>/notifications")
+def notify(number: str) -> tuple[Response, int]:
+    """This browser wants notifications about its report: JSON as PushSubscription.toJSON() gives it.
+
+    {} with 200, or {fault} with 422. It asks for no confirmation: only the browser itself can have made it.
+    """
+    try:
+        endpoint, keys = webpush.checked(_json(), loopback=access.here().settings.outward == OUTWARD[1])
+        with access.writing() as s:
+            reports.notify(s, own.sent(s, number), endpoint, keys, lang=filters.lang(), at=access.now())
+    except Refused as refused:
+        return jsonify(fault=errors.words(refused)), 422
+    return jsonify(), 200
+
+
+@bp.post("/sent/<number>/notifications/stopped")
+def stop_notifying(number: str) -> tuple[Response, int]:
+    """This browser wants no more of them: JSON {endpoint}. One that never wanted any is no fault."""
+    told = _json()
+    endpoint = told.get("endpoint") if isinstance(told, dict) else None
+    with access.writing() as s:
+        for wish in own.sent(s, number).subscriptions:
+            if wish.channel == "push" and wish.address == endpoint:
+                reports.stop(s, wish, at=access.now())
+    return jsonify(), 200
+
+
+def _json() -> object:
+    if (request.content_length or 0) > MOST_BYTES:
+        abort(413)
+    return request.get_json(silent=True)
+
+
+def _subscription(s: Session, subscription: int, code: str) -> Subscription:
+    g.personal = True
+    row = access.or_404(s.get(Subscription, subscription))
+    expected = reports.news_code(access.here().settings.secret_key, row)
+    return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

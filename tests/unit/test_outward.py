@@ -1,0 +1,127 @@
+"""What goes out to addresses that others named reaches public machines only, over TLS, and not for ever."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from city import outward
+from city.outward import NotPublic, Outward
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://push.example/x", "ftp://push.example/x", "https://", "https:///x", "push.example",
+        "https://127.0.0.1/x", "https://127.1/x", "https://10.0.0.7/x", "https://192.168.1.1/", "https://169.254.169.254/",
+        "https://[::1]/", "https://[fd00::1]/", "https://[::ffff:10.0.0.7]/", "https://[64:ff9b::a00:7]/",
+        "https://[2002:a00:7::]/", "https://0.0.0.0/", "https://224.0.0.1/", "https://100.64.0.1/",
+        "https://localhost/x", "https://intranet/x", "https://ana:word@push.example/x", "https://push.example:99999/",
+        "https://push.example/\nX: y", "https://push.example/" + "x" * 1000, "https://[::1/",
+    ],
+)  # fmt: skip
+def test_an_address_within_somebodys_own_network_is_refused(url: str) -> None:
+    with pytest.raises(NotPublic):
+        outward.check(url)
+    with pytest.raises(NotPublic):
+        Outward().post(url)
+
+
+def test_public_addresses_are_taken_as_they_are() -> None:
+    for url in (
+        "https://fcm.googleapis.com/fcm/send/abc:d-e_f",
+        "https://8.8.8.8/x",
+        "https://[2001:4860:4860::8888]/x",
+    ):
+        assert outward.check(url) == url
+
+
+def test_loopback_is_let_through_only_where_it_is_meant() -> None:
+    url = "http://127.0.0.1:9/x"
+    assert outward.check(url, loopback=True) == url
+    for inner in ("http://10.0.0.7/x", "http://169.254.169.254/"):
+        with pytest.raises(NotPublic):
+            outward.check(inner, loopback=True)
+
+
+def test_a_public_name_that_leads_to_this_machine_is_not_asked(
+    server: Callable[[bytes], tuple[int, list[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, heard = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_given, **_named: found)
+    with pytest.raises(NotPublic):
+        Outward().post(f"https://push.example:{port}/x", data=b"secret")
+    time.sleep(0.1)
+    assert heard == [], "not a byte was sent"
+
+
+def test_a_redirect_is_not_followed(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
+    port, heard = server(b"HTTP/1.1 307 Away\r\nLocation: http://10.0.0.7/\r\nContent-Length: 0\r\n\r\n")
+    answer = Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+    assert (answer.status_code, len(heard)) == (307, 1)
+
+
+def test_of_an_endless_answer_little_is_read(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
+    port, _heard = server(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000)
+    answer = Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+    assert len(answer.content) == outward.MOST_BYTES
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["its head", "its body"])
+def test_an_answer_that_trickles_in_is_cut(
+    begins: bytes, monkeypatch: pytest.MonkeyPatch, soon: None
+) -> None:
+    monkeypatch.setattr(outward, "MOST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def trickle() -> None:
+            there, _who = listener.accept()
+            with there:
+                there.sendall(begins)
+                for _ in range(100):
+                    try:
+                        there.sendall(b"H" if not begins else b"x")
+                    except OSError:
+                        return
+                    time.sleep(0.1)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            Outward(loopback=True).post(f"http://127.0.0.1:{listener.getsockname()[1]}/x", data=b"x")
+    assert time.monotonic() - began < 3
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
+    """A server that gives one answer to whoever comes, and what it heard."""
+    listeners: list[socket.socket] = []
+
+    def start(answer: bytes) -> tuple[int, list[bytes]]:
+        listener, heard = socket.create_server(("127.0.0.1", 0)), list[bytes]()
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    there, _who = listener.accept()
+                except OSError:
+                    return
+                with there:
+                    if told := there.recv(65536):
+                        heard.append(told)
+                    try:
+                        there.sendall(answer)
+                    except OSError:
+                        continue
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1], heard
+
+    yield start
+    for listener in listeners:
+        listener.close()
