@@ -130,4 +130,4 @@ def _send(engine: Engine, channels: Channels, render: Render, message_id: int) -
 
 
 def _wait(tries: int) -> timedelta:
-    return min(FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << (tries - 1)), LONGEST_WAIT)

@@ -210,7 +210,7 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
 def subscribe(
     s: Session, report: Report, address: str, *, channel: str = "email", lang: str, at: datetime
 ) -> Subscription:
-    """Keeps an address for news; the receipt asks for its confirmation. A number for texts is callers.normal()'s.
+    """Keeps an address for news; the receipt asks for its confirmation. A number is callers.normal()'s.
 
     Raises Refused `bad_email`, `bad_phone`, or `too_many_addresses` from the fourth of the channel on.
 
@@ -224,11 +224,12 @@ def subscribe(
     found = _wish(s, report, address)
     if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
         return found
-    if not found and len([each for each in report.subscriptions if each.channel == channel]) >= MOST_ADDRESSES:
+    if (
+        not found
+        and len([each for each in report.subscriptions if each.channel == channel]) >= MOST_ADDRESSES
+    ):
         raise Refused("too_many_addresses")
-    row = found or Subscription(
-        report_id=report.id, channel=channel, address=address, lang=lang, asked_at=at
-    )
+    row = found or Subscription(report_id=report.id, channel=channel, address=address, lang=lang, asked_at=at)
     row.asked_at = at
     s.add(row)
     s.flush()

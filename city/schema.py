@@ -979,7 +979,7 @@ class Message(Base):
 
 
 class Webhook(Base):
-    """Another system that wants to hear of every public change: how far it was told, and how well that goes."""
+    """Another system that wants to hear of every public change: how far it was told, and how that goes."""
 
     __tablename__ = "webhooks"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)

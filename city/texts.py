@@ -1,4 +1,4 @@
-"""Texts to phones, through whatever gateway the city has: an address and a body with gaps that are filled in."""
+"""Texts to phones, by whatever gateway the city has: an address and a body with gaps to be filled in."""
 
 import json
 import re

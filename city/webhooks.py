@@ -4,7 +4,6 @@ Signatures are those of Standard Webhooks 1.0 (https://www.standardwebhooks.com)
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -102,7 +101,7 @@ def signed(secret: str, name: str, at: int, body: bytes) -> str:
 def _checked(secret: str) -> str:
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise Refused("bad_secret") from None
     if len(key) not in KEY_BYTES:
         raise Refused("bad_secret")

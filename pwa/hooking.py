@@ -23,7 +23,12 @@ def add(url: str, secret: str) -> None:
     settings, engine = _opened()
     with db.transaction(engine) as s:
         row = webhooks.add(
-            s, url, secret, loopback=settings.outward == OUTWARD[1], by=people.THE_SYSTEM, at=datetime.now(UTC)
+            s,
+            url,
+            secret,
+            loopback=settings.outward == OUTWARD[1],
+            by=people.THE_SYSTEM,
+            at=datetime.now(UTC),
         )
         s.flush()
         click.echo(f"{row.id} {row.url}\nsecret: {row.secret}")

@@ -56,6 +56,11 @@ class PushService:
         return Browser(where, ec.generate_private_key(ec.SECP256R1()), os.urandom(16))
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_request: Any) -> None:
+        """Whoever was killed while they sent is no fault of ours."""
+
+
 @contextmanager
 def running() -> Iterator[PushService]:
     service = PushService()
@@ -77,7 +82,7 @@ def running() -> Iterator[PushService]:
         def log_message(self, *_said: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         service.port = server.server_address[1]
         Thread(target=server.serve_forever, daemon=True).start()
         yield service

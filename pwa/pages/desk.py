@@ -426,7 +426,9 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
         reply_by=_reply_by(form, known) if form.ends == CASE else REPLIES_BY[0],
     )  # fmt: skip
     has_texts = bool(access.here().settings.sms_url)
-    return Call(said, known.phone, _telling(form, spot, lang) if form.ends == CASE else None, form.email, has_texts)
+    return Call(
+        said, known.phone, _telling(form, spot, lang) if form.ends == CASE else None, form.email, has_texts
+    )
 
 
 def _telling(form: CallForm, spot: Spot, lang: str) -> Telling:

@@ -19,7 +19,19 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import callers, cases, developing, duplicates, nearby, people, photos, queries, reports, verdicts, webpush
+from city import (
+    callers,
+    cases,
+    developing,
+    duplicates,
+    nearby,
+    people,
+    photos,
+    queries,
+    reports,
+    verdicts,
+    webpush,
+)
 from city.cityfile import Service
 from city.developing import BadPhoto
 from city.geo import Point, distance

@@ -168,9 +168,7 @@ def test_nothing_private_is_told(town: Town, other: Other) -> None:
 def test_an_imported_past_is_passed_over(town: Town, other: Other) -> None:
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.s.scalars(select(Case)).one()
-        cases.close(
-            scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", origin="import"
-        )
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", origin="import")
     assert tell(town, other) == 0
     assert other.heard == []
 
