@@ -23,8 +23,8 @@ class Text:
 class Gateway:
     """A gateway of the city's own choice, so its address may lie anywhere.
 
-    `url` and `body` are templates with the gaps {to}, {text} and {id}. Without a body the address says all, and
-    is asked by POST too. Any answer but 2xx is a fault, and the text is tried again.
+    `url` and `body` are templates with the gaps {to}, {text} and {id}. Without a body the address says all,
+    and is asked by POST too. Any answer but 2xx is a fault, and the text is tried again.
     """
 
     def __init__(self, url: str, body: str) -> None:

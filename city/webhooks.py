@@ -1,6 +1,7 @@
-"""Webhooks: every public change of a case told to other systems, signed, in the order of the log, at least once.
+"""Webhooks: every public change of a case told to other systems, signed, in order, at least once.
 
-Signatures are those of Standard Webhooks 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over name, time and body.
+Signatures are those of Standard Webhooks 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over name, time
+and body.
 """
 
 import base64
