@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from city import disk, look, worktime
+from city import disk, look, quiet, worktime
 from city.calendars import LINE, calendars_of, ordinary
 from city.costs import NO_COSTS, Costs, costs_of
 from city.geo import Box, Point
 from city.lifecycle import MANY
 from city.look import Look
+from city.quiet import Quiet
 from city.replies import Reply, replies_of
 from city.rounds import Collection, collection_of
 from city.routing import Rule
@@ -121,7 +122,7 @@ class CityFile:
     """One city. The first language is its own; `phone` and `emergency` are numbers to call.
 
     `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been
-    late for `late_days` is a supervisor's; None where the file does not say.
+    late for `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
     """
 
     name: str
@@ -146,6 +147,7 @@ class CityFile:
     replies: tuple[Reply, ...]
     costs: Costs = NO_COSTS
     late_days: int | None = None
+    quiet: Quiet | None = None
 
     @property
     def line(self) -> Calendar | None:
@@ -252,6 +254,7 @@ def parse(text: str, name: str) -> CityFile:
         ),
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
+        quiet=_quiet(top, zone),
     )
     top.refuse_rest()
     _check_promises(top, city)
@@ -446,6 +449,16 @@ def _escalation(top: Table) -> int | None:
     late_days = row.number("late_days", 1, 365) if row.has("late_days") else None
     row.refuse_rest()
     return late_days
+
+
+def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
+    row, example = top.table("news"), 'quiet = "21:00-08:00"'
+    words = row.text("quiet", example, "")
+    found = quiet.parse(words, zone) if words else None
+    if words and found is None:
+        raise row.wrong("quiet", f"{words!r} is no span of a day", example)
+    row.refuse_rest()
+    return found
 
 
 def _rules(

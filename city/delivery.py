@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from city import db
 from city.channels import Channel, Gone, Undeliverable
 from city.mailers import open_mailer
-from city.schema import Message
+from city.schema import Case, Message, Report, Subscription
 from city.settings import Settings
 from city.texts import Gateway
 from city.webpush import Pusher
@@ -50,16 +50,23 @@ def name_of(secret: str, message: Message) -> str:
     return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def send_due(engine: Engine, channels: Channels, render: Render, now: datetime, limit: int = 50) -> int:
-    """Tries every message that is due; returns how many went out.
+def send_due(
+    engine: Engine,
+    channels: Channels,
+    render: Render,
+    now: datetime,
+    limit: int = 50,
+    *,
+    quiet: bool = False,
+) -> int:
+    """Tries every message that is due; returns how many went out. In `quiet` hours no phone rings.
 
     Of several that send at once one claims each message. Sent is recorded after sending: a crash in between
     sends one message twice, once its claim is over, never none.
     """
     with db.reading(engine) as s:
-        due = list(
-            s.scalars(select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit))
-        )
+        asked = select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit)
+        due = list(s.scalars(_that_may_go_at_night(asked) if quiet else asked))
     began, sent = time.monotonic(), 0
     for message_id in due:
         passed = timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
@@ -85,6 +92,16 @@ def again_all(s: Session, *, at: datetime) -> int:
     given_up = Message.sent_at.is_(None), Message.fault.is_not(None), Message.next_try_at.is_(None)
     back = update(Message).where(*given_up).values(tries=0, next_try_at=at).returning(Message.id)
     return len(s.scalars(back).all())
+
+
+def _that_may_go_at_night(asked: Select[int]) -> Select[int]:
+    """A letter rings nobody; danger waits for no morning; and who asks for texts now is awake."""
+    return (
+        asked.join(Subscription, Subscription.id == Message.subscription_id)
+        .join(Report, Report.id == Subscription.report_id)
+        .join(Case, Case.id == Report.case_id)
+        .where(or_(Subscription.channel == "email", Message.kind == "receipt", Report.danger, Case.urgent))
+    )
 
 
 def _claim(engine: Engine, message_id: int, now: datetime) -> bool:

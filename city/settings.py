@@ -149,7 +149,7 @@ def _secret(given: str, var: Path) -> str:
 def _vapid_key(given: str) -> str:
     if given and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", given):
         raise WrongSetting(
-            "VAPID_KEY", "not the 32 bytes of a P-256 key in base64url", "43 letters and digits"
+            "VAPID_KEY", "not the 32 bytes of a P-256 key in base64url", "43 letters, digits, - and _"
         )
     return given
 

@@ -85,7 +85,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
-        partial(delivery.send_due, engine, channels, render),
+        partial(_tell_people, app, channels, render),
         partial(_tell_systems, app, webhooks.open_post(loopback=settings.outward == OUTWARD[1])),
         partial(photos.settle_all, engine, store, settings.var),
     ]
@@ -128,6 +128,12 @@ def _take_up_city(app: Flask, _now: datetime) -> None:
 def _listen(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return notices.follow(s, now)
+
+
+def _tell_people(app: Flask, channels: delivery.Channels, render: delivery.Render, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    quiet = held.city.quiet is not None and held.city.quiet.holds(now)
+    return delivery.send_due(held.engine, channels, render, now, quiet=quiet)
 
 
 def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:

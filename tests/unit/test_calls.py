@@ -100,6 +100,22 @@ def test_who_wants_news_by_mail_is_asked_to_confirm_it(town: Town) -> None:
         assert scene.s.scalars(select(Contact)).one().reply_by == "email"
 
 
+def test_who_wants_texts_is_asked_to_confirm_them_where_the_city_can_send_any(town: Town) -> None:
+    call = ended(town)
+    end(town, replace(call, said=replace(call.said, reply_by="sms"), texts=True))
+    with town.looking() as scene:
+        wish = scene.s.scalars(select(Subscription)).one()
+        assert (wish.channel, wish.address, wish.confirmed_at) == ("sms", PHONE, None)
+
+
+def test_without_a_gateway_somebody_at_the_city_writes_the_texts(town: Town) -> None:
+    call = ended(town)
+    end(town, replace(call, said=replace(call.said, reply_by="sms")))
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).all() == []
+        assert scene.s.scalars(select(Contact)).one().reply_by == "sms"
+
+
 def test_a_caller_who_joins_a_case_is_another_report_of_it(town: Town) -> None:
     with town.at_work() as scene:
         known = scene.report().case.number

@@ -1,0 +1,186 @@
+"""News by text: through a gateway on loopback, on a number that was confirmed, in the reader's language."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from factories import Town
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from city import cases, delivery, notices, reports
+from city import settings as city_settings
+from city.schema import Case, Message, SecretLink, Subscription
+from city.settings import Settings, WrongSetting
+from city.texts import Gateway, Text
+from pwa import mail
+
+WHERE = "/sent/26-000001-A/news"
+
+
+@dataclass
+class FakeGateway:
+    """What was posted: path with query, kind of body, body. `status` is what it answers."""
+
+    url: str = ""
+    status: int = 200
+    taken: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def gateway() -> Iterator[FakeGateway]:
+    made = FakeGateway()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if made.status == 200:
+                made.taken.append((self.path, self.headers["Content-Type"], body))
+            self.send_response(made.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_said: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.url = f"http://127.0.0.1:{server.server_address[1]}/send"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield made
+        server.shutdown()
+
+
+@pytest.fixture
+def settings(settings: Settings, gateway: FakeGateway) -> Settings:
+    return replace(settings, sms_url=f"{gateway.url}?to={{to}}&text={{text}}&name={{id}}")
+
+
+@pytest.fixture
+def browser(town: Town, settings: Settings, client: FlaskClient) -> FlaskClient:
+    """A browser that has opened the secret link of the town's one report."""
+    with town.at_work() as scene:
+        report = scene.report(lang="es")
+        token = reports.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+    client.get(f"/s/{token}")
+    return client
+
+
+def tell(town: Town, app: Flask, settings: Settings) -> int:
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    return delivery.send_due(town.engine, delivery.open_channels(settings), mail.render(app), town.now)
+
+
+def told(gateway: FakeGateway) -> list[tuple[str, str]]:
+    queries = [parse_qs(urlsplit(path).query) for path, _kind, _body in gateway.taken]
+    return [(query["to"][0], query["text"][0]) for query in queries]
+
+
+def link_in(text: str, path: str) -> str:
+    found = re.search(rf"http://[^/]+(\S*{path}\S*)", text)
+    assert found, text
+    return found[1]
+
+
+def test_a_number_is_confirmed_before_a_second_text(
+    town: Town,
+    app: Flask,
+    settings: Settings,
+    gateway: FakeGateway,
+    browser: FlaskClient,
+    token: Callable[[], str],
+) -> None:
+    asked = browser.post(f"/es{WHERE}", data={"csrf_token": token(), "phone": "(202) 555-0142"})
+    assert "Mire sus mensajes de texto" in browser.get(asked.headers["Location"]).text
+    assert tell(town, app, settings) == 1
+    ((to, text),) = told(gateway)
+    assert to == "+12025550142"
+    assert "26-000001" in text
+    assert "/s/" not in text, "a mistyped number gives no stranger the report"
+
+    def close() -> None:
+        with town.at_work() as scene:
+            case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
+            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+
+    close()
+    assert tell(town, app, settings) == 0, "not confirmed: nothing more"
+    app.test_client().post(link_in(text, "/es/news/"), data={"do": "confirm"})
+    with town.at_work() as scene:
+        case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
+        cases.reopen(scene.s, case, by=by, at=town.now)
+    close()
+    assert tell(town, app, settings) == 1
+    _to, done = told(gateway)[-1]
+    assert "Farol apagado" in done
+    assert app.test_client().get(link_in(done, "/s/")).status_code == 303
+    stop = link_in(done, "stop=1")
+    assert "No recibir más estos mensajes" in app.test_client().get(stop).text
+
+
+def test_a_gateway_that_is_down_delays_and_loses_nothing(
+    town: Town,
+    app: Flask,
+    settings: Settings,
+    gateway: FakeGateway,
+    browser: FlaskClient,
+    token: Callable[[], str],
+) -> None:
+    gateway.status = 503
+    browser.post(WHERE, data={"csrf_token": token(), "phone": "202 555 0142"})
+    assert tell(town, app, settings) == 0
+    with town.looking() as scene:
+        message = scene.s.scalars(select(Message)).one()
+        assert "503" in (message.fault or "")
+        assert message.next_try_at
+
+
+@pytest.mark.parametrize("phone", ["", "none", "12", "555" * 9])
+def test_a_number_that_is_none_is_told(
+    browser: FlaskClient, token: Callable[[], str], town: Town, phone: str
+) -> None:
+    answer = browser.post(WHERE, data={"csrf_token": token(), "phone": phone})
+    assert answer.status_code == 422
+    assert 'href="#phone"' in answer.text
+    assert f'value="{phone}"' in answer.text, "nothing typed is lost"
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).all() == []
+
+
+def test_a_city_without_a_gateway_offers_no_texts(
+    app: Flask, browser: FlaskClient, token: Callable[[], str]
+) -> None:
+    assert "Text me news" in browser.get("/sent/26-000001-A").text
+    held = app.extensions["cityline"]
+    held.settings = replace(held.settings, sms_url="")
+    assert "Text me news" not in browser.get("/sent/26-000001-A").text
+    assert browser.post(WHERE, data={"csrf_token": token(), "phone": "202 555 0142"}).status_code == 422
+
+
+TEXT = Text("+12025550142", 'A "lamp" & {to}\nñ', "m1")
+
+
+def test_each_gap_is_written_as_its_surroundings_want_it(gateway: FakeGateway) -> None:
+    Gateway(gateway.url, '{"to": "{to}", "body": "{text}", "ref": "{id}"}').send(TEXT)
+    Gateway(gateway.url, "to={to}&body={text}").send(TEXT)
+    Gateway(f"{gateway.url}?to={{to}}&body={{text}}", "").send(TEXT)
+    (_, json_kind, as_json), (_, form_kind, as_form), (path, _, _) = gateway.taken
+    assert json_kind == "application/json"
+    assert json.loads(as_json) == {"to": TEXT.to, "body": TEXT.words, "ref": "m1"}
+    assert form_kind == "application/x-www-form-urlencoded"
+    assert parse_qs(as_form) == {"to": [TEXT.to], "body": [TEXT.words]}
+    assert parse_qs(urlsplit(path).query) == {"to": [TEXT.to], "body": [TEXT.words]}
+
+
+@pytest.mark.parametrize("url", ["gateway.example", "https://gateway.example/?to={to}", "ftp://x/{to}{text}"])
+def test_a_gateway_that_cannot_be_asked_stops_the_start(tmp_path: Any, url: str) -> None:
+    with pytest.raises(WrongSetting, match="SMS_URL"):
+        city_settings.read({"CITYLINE_VAR": str(tmp_path), "CITYLINE_SMS_URL": url})
