@@ -32,13 +32,17 @@ class Gateway:
 
     def send(self, text: Text) -> None:
         is_json = self._body.lstrip().startswith("{")
-        answer = requests.post(
-            _filled(self._url, text, _in_address),
-            _filled(self._body, text, _in_json if is_json else _in_address).encode(),
-            headers={"Content-Type": _JSON if is_json else _FORM},
-            timeout=SECONDS,
-            allow_redirects=False,
-        )
+        try:
+            answer = requests.post(
+                _filled(self._url, text, _in_address),
+                _filled(self._body, text, _in_json if is_json else _in_address).encode(),
+                headers={"Content-Type": _JSON if is_json else _FORM},
+                timeout=SECONDS,
+                allow_redirects=False,
+            )
+        except requests.RequestException as fault:
+            # Its words hold the whole address: the gateway's key, the number, and what the text says.
+            raise OSError(f"the gateway gives no answer: {type(fault).__name__}") from None
         if not 200 <= answer.status_code < 300:
             raise OSError(f"the gateway said {answer.status_code}: {answer.text[:200]}")
 

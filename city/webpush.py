@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import requests
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -65,12 +66,17 @@ class Pusher:
                 {"endpoint": note.endpoint, "keys": note.keys}, note.text, self._key,
                 {"sub": self._subject}, ttl=TTL, headers=headers, requests_session=self._session,
             )  # fmt: skip
+        except outward.NotPublic:
+            raise Undeliverable("the push service is no public one") from None
+        except requests.RequestException as fault:
+            # Its words hold the endpoint, which nobody but the city is to know.
+            raise OSError(f"the push service gives no answer: {type(fault).__name__}") from None
         except WebPushException as fault:
             if fault.status_code in ENDED:
                 raise Gone(str(fault.status_code)) from fault
             if fault.status_code in (TOO_MUCH, WRONG_KEY):
-                raise Undeliverable(str(fault)) from fault
-            raise
+                raise Undeliverable(f"the push service said {fault.status_code}") from None
+            raise OSError(f"the push service said {fault.status_code}") from None
 
 
 def public_key(settings: Settings) -> str:

@@ -180,6 +180,13 @@ def test_each_gap_is_written_as_its_surroundings_want_it(gateway: FakeGateway) -
     assert parse_qs(urlsplit(path).query) == {"to": [TEXT.to], "body": [TEXT.words]}
 
 
+def test_what_is_noted_of_a_fault_holds_neither_the_text_nor_the_key() -> None:
+    with pytest.raises(OSError, match="no answer") as fault:
+        Gateway("http://127.0.0.1:9/?key=canary&to={to}&text={text}", "").send(TEXT)
+    assert "canary" not in str(fault.value)
+    assert "555" not in str(fault.value)
+
+
 @pytest.mark.parametrize("url", ["gateway.example", "https://gateway.example/?to={to}", "ftp://x/{to}{text}"])
 def test_a_gateway_that_cannot_be_asked_stops_the_start(tmp_path: Any, url: str) -> None:
     with pytest.raises(WrongSetting, match="SMS_URL"):

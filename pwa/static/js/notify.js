@@ -20,7 +20,10 @@ class NotifyMe extends HTMLElement {
     if ((await Notification.requestPermission()) !== "granted") return this.#say("refused");
     const { pushManager } = await within(navigator.serviceWorker.ready, PATIENCE);
     const options = { userVisibleOnly: true, applicationServerKey: bytes(this.dataset["key"] ?? "") };
-    const made = (await pushManager.getSubscription()) ?? (await within(pushManager.subscribe(options), PATIENCE));
+    const had = await pushManager.getSubscription();
+    const fits = had && isSame(had.options?.applicationServerKey, options.applicationServerKey);
+    if (had && !fits) await had.unsubscribe(); // of a city that had another key: nobody can send by it any more
+    const made = had && fits ? had : await within(pushManager.subscribe(options), PATIENCE);
     const fault = await post(this.#to, made.toJSON());
     if (fault) return this.#say("fault", fault);
     this.#remember([...this.#remembered(), this.#to]);
@@ -100,6 +103,12 @@ async function post(url, told) {
   if (answer.ok) return "";
   if (answer.status !== 422) throw new Error(String(answer.status));
   return (await answer.json()).fault;
+}
+
+/** @param {ArrayBuffer | null | undefined} one @param {Uint8Array} other */
+function isSame(one, other) {
+  const found = new Uint8Array(one ?? []);
+  return found.length === other.length && found.every((byte, n) => byte === other[n]);
 }
 
 /** @param {string} base64url */
