@@ -229,6 +229,8 @@ class Person(Base):
     name: Mapped[str]
     lang: Mapped[str] = mapped_column(String(10), default="en")
     disabled_at: Mapped[datetime | None]
+    wants_late: Mapped[bool] = mapped_column(default=False)  # a letter about late cases each working morning
+    late_told_on: Mapped[date | None]  # the last day that had one
     roles: Mapped[list["PersonRole"]] = relationship(lazy="selectin", cascade="all, delete-orphan")
     crews: Mapped[list["Crew"]] = relationship(secondary="crew_members", lazy="selectin")
 

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import cases, db, logins, people, reports
+from city import cases, db, logins, mornings, people, reports
 from city.cityfile import CityFile
 from city.events import Actor
 from city.lifecycle import (
@@ -57,6 +57,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,
     "account.me": people.STAFF,
+    "account.change_mornings": mornings.ROLES,
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
     "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal
     "desk": ACTS["contact"],

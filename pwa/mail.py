@@ -1,19 +1,22 @@
 """What Cityline's messages say, as its channel takes it, in the reader's language. Sends nothing."""
 
+import hashlib
 from collections.abc import Callable
+from datetime import date
 from email.message import EmailMessage
 from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, render_template, url_for
-from flask_babel import get_locale
+from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import delivery, notices, queries, reports, webpush
 from city.delivery import Render
+from city.mornings import Late
 from city.queries import Sight
-from city.schema import Message, Report, Subscription
+from city.schema import Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, filters
@@ -35,6 +38,24 @@ def render(app: Flask) -> Render:
             return _WRITERS[row.channel](s, message)
 
     return written
+
+
+def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
+    """The letter of one working morning, in the language of whom it goes to."""
+    held = app.extensions["cityline"]
+    settings, languages = held.settings, held.city.languages
+    prefix = f"/{person.lang}" if person.lang in languages[1:] else ""
+    language = {"cityline.lang": person.lang if person.lang in languages else languages[0]}
+    with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
+        letter = EmailMessage()
+        letter["From"], letter["To"] = settings.mail_from, person.email
+        letter["Subject"] = ngettext("%(num)d case is late", "%(num)d cases are late", late.total)
+        name = hashlib.sha256(f"morning:{settings.secret_key}:{person.id}:{day}".encode()).hexdigest()[:32]
+        letter["Message-ID"] = f"<{name}@{urlsplit(settings.base_url).hostname}>"
+        letter["Auto-Submitted"] = "auto-generated"
+        links = {"board": _link("dispatch.board", standing="late"), "me": _link("account.me")}
+        letter.set_content(render_template("email/late.txt", late=late, links=links, link=_link))
+    return letter
 
 
 def _letter(s: Session, message: Message) -> EmailMessage:

@@ -22,6 +22,7 @@ from city import (
     duplicates,
     events,
     logins,
+    mornings,
     notices,
     people,
     photos,
@@ -99,6 +100,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_tidy_phones, engine),
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
+        partial(_tell_staff, app, channels),
     ]
     every_day: list[Job] = [
         partial(_publish, app),
@@ -134,6 +136,25 @@ def _tell_people(app: Flask, channels: delivery.Channels, render: delivery.Rende
     held = app.extensions["cityline"]
     quiet = held.city.quiet is not None and held.city.quiet.holds(now)
     return delivery.send_due(held.engine, channels, render, now, quiet=quiet)
+
+
+def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
+    """A letter that does not go out is tried again within a minute, under the same name, all day."""
+    held = app.extensions["cityline"]
+    zone = held.city.time_zone
+    with db.reading(held.engine) as s:
+        people_due = mornings.due(s, now, zone)
+        late = mornings.late(s) if people_due else None
+        letters = [
+            (person.id, mail.morning(app, person, late, now.astimezone(zone).date()) if late.total else None)
+            for person in people_due
+            if late
+        ]
+    for person_id, letter in letters:
+        if letter:
+            channels["email"].send(letter)
+        with db.transaction(held.engine) as s:
+            mornings.told(s, person_id, now, zone)
 
 
 def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:

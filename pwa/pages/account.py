@@ -93,6 +93,14 @@ def me() -> Response:
     return render("account/me.html", person=g.person)
 
 
+@bp.post("/me/mornings")
+def change_mornings() -> Response:
+    """Begins or ends the letter about late cases."""
+    with access.writing() as s:
+        s.get_one(Person, g.person.id).wants_late = request.form.get("wanted") == "yes"
+    return go(url_for("account.me"))
+
+
 def _ask_address(email: str = "", refused: Refused | None = None) -> Response:
     error = errors.words(refused) if refused else None
     status = 422 if refused else 200

@@ -13,6 +13,9 @@ def upgrade() -> None:
     op.execute("ALTER TABLE subscriptions RENAME COLUMN email TO address")
     op.add_column("subscriptions", sa.Column("channel", sa.String(8), nullable=False, server_default="email"))
     op.add_column("subscriptions", sa.Column("keys", sa.JSON()))
+    wants = sa.Column("wants_late", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("persons", wants)
+    op.add_column("persons", sa.Column("late_told_on", sa.Date()))
     op.create_table(
         "webhooks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
@@ -30,6 +33,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("webhooks")
+    op.drop_column("persons", "late_told_on")
+    op.drop_column("persons", "wants_late")
     others = "SELECT id FROM subscriptions WHERE channel <> 'email'"
     op.execute(f"DELETE FROM messages WHERE subscription_id IN ({others})")
     op.execute("DELETE FROM subscriptions WHERE channel <> 'email'")
