@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE subscriptions RENAME COLUMN email TO address")
     op.add_column("subscriptions", sa.Column("channel", sa.String(8), nullable=False, server_default="email"))
     op.add_column("subscriptions", sa.Column("keys", sa.JSON()))
-    wants = sa.Column("wants_late", sa.Boolean(), nullable=False, server_default=sa.false())
+    wants: sa.Column[bool] = sa.Column("wants_late", sa.Boolean(), nullable=False, server_default=sa.false())
     op.add_column("persons", wants)
     op.add_column("persons", sa.Column("late_told_on", sa.Date()))
     op.create_table(
