@@ -31,7 +31,7 @@ GIVES = """told => {
   };
 }"""
 HOLDS = "PushManager.prototype.getSubscription = async () => ({ endpoint: 'https://push.example/ana' })"
-READY = "async () => { await navigator.serviceWorker.ready; }"
+READY = "async () => Boolean((await navigator.serviceWorker.getRegistration())?.active)"
 SHOWN = """async () => {
   const shown = await (await navigator.serviceWorker.ready).getNotifications();
   return shown.map(({ title, body, tag, lang, data }) => ({ title, body, tag, lang, to: data.navigate }));
@@ -54,7 +54,7 @@ def page(open_context: Open, site: Site, told: str) -> Page:
     context.grant_permissions(["notifications"], origin=site.url)
     page = context.new_page()
     page.goto(site.path(f"/s/{told}"))
-    page.evaluate(READY)
+    page.wait_for_function(READY)
     return page
 
 
