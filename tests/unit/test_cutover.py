@@ -694,7 +694,7 @@ def rows_of(town: Town) -> dict[str, list[object]]:
                 [(row.cycle, row.outcome, row.closed_at) for row in case.closures],
                 [(row.words, row.shown_at, row.erased_at) for row in case.reports],
                 [
-                    (row.email, row.confirmed_at, row.stopped_at)
+                    (row.address, row.confirmed_at, row.stopped_at)
                     for row in s.scalars(wishes.where(Report.case_id == case.id).order_by(Subscription.id))
                 ],
                 list(s.scalars(select(ImportChange.run_id).where(ImportChange.case_id == case.id))),

@@ -13,7 +13,7 @@ class NotifyMe extends HTMLElement {
     this.hidden = false;
     this.#button("on").addEventListener("click", () => void this.#try(() => this.#begin()));
     this.#button("off").addEventListener("click", () => void this.#try(() => this.#stop()));
-    this.#show(Notification.permission === "granted" && this.#remembered().includes(this.#to));
+    this.#show(this.#remembered().includes(this.#to));
   }
 
   async #begin() {
