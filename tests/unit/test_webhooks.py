@@ -93,7 +93,8 @@ def test_who_does_not_answer_is_told_later_and_misses_nothing(
     close(town, "26-000001")
     assert tell(town, other) == 0
     assert row(town).tries == 1
-    assert str(fault) in (row(town).fault or "")
+    said = str(fault) if isinstance(fault, int) else "OSError"
+    assert said in (row(town).fault or "")
     other.status = 200
     assert tell(town, other) == 0, "not before its time"
     assert tell(town, other, minutes=1) > 0
