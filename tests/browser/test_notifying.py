@@ -31,8 +31,8 @@ GIVES = """told => {
 }"""
 HOLDS = "PushManager.prototype.getSubscription = async () => ({ endpoint: 'https://push.example/ana' })"
 READY = "async () => Boolean((await navigator.serviceWorker.getRegistration())?.active)"
-# Nor does it draw notifications, and drops what is pushed where it may not draw: the worker is handed the message,
-# and what it would have drawn is kept, one a tag as a browser has it.
+# Nor does it draw notifications, and drops what is pushed where it may not draw: the worker is handed the
+# message, and what it would have drawn is kept, one a tag as a browser has it.
 DRAWS = """() => {
   self.shown = {};
   self.registration.showNotification = async (title, { body, tag, lang, data }) => {
