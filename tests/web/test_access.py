@@ -26,6 +26,7 @@ EXPECTED = {
     "fieldwork": {DISPATCHER, SUPERVISOR},
     "fieldwork.release": {SUPERVISOR},
     "fieldwork.count_as_done": {DISPATCHER},
+    "account.change_mornings": {DISPATCHER, SUPERVISOR},
     "admin": {"administrator"},
     "editor": {SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "phones": {"administrator", DISPATCHER, SUPERVISOR},
