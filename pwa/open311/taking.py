@@ -1,0 +1,180 @@
+"""A request that another program sends becomes a report: whose key, once only, its place, its photos."""
+
+import hashlib
+import hmac
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import BinaryIO, cast
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from city import developing, duplicates, events, people, photos, places, reports
+from city.developing import BadPhoto, Developed
+from city.lifecycle import Refused
+from city.outlines import API
+from city.places import Place
+from city.schema import ApiKey, Photo, Report
+from pwa import access, errors, filters
+from pwa.open311.parse import Fault, Malformed, Sent
+from sync import tries
+
+# Who got no answer sends again within minutes: the same words under the same key are the same report.
+SAME_WITHIN = timedelta(minutes=10)
+WRITTEN = "api write"  # counted for each key, within the hour
+
+
+class TooOften(Exception):
+    """The key has written as often as it may within the hour; `wait` is in seconds."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the sender is told: the report's number, and what there is to know."""
+
+    number: str
+    notice: str = ""
+
+
+def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
+    """The live key that opens `scope`. Raises Malformed 403, TooOften."""
+    row = people.by_key(s, key) if key else None
+    if row is None:
+        raise Malformed(Fault(_("api_key is missing or not valid."), 403))
+    if scope not in row.scopes:
+        raise Malformed(Fault(_("This api_key may not do that."), 403))
+    if tries.counted(s, WRITTEN, people.of_key(row), now) >= row.hourly:
+        raise TooOften(tries.wait(s, WRITTEN, people.of_key(row), now))
+    return row
+
+
+def digest(values: MultiDict[str, str], files: Sequence[FileStorage]) -> str:
+    """What makes two requests one: every argument and the bytes of every file, in whatever order."""
+    told = sorted((name, value) for name, value in values.items(multi=True))
+    pictures = []
+    for file in files:
+        pictures.append(hashlib.file_digest(cast(io.BytesIO, file.stream), "sha256").hexdigest())
+        file.stream.seek(0)
+    return hashlib.sha256(json.dumps([told, sorted(pictures)]).encode()).hexdigest()
+
+
+def known(s: Session, row: ApiKey, body: str, now: datetime) -> Taken | None:
+    """What was answered to the same request some minutes ago, whose answer may have been lost."""
+    keys = [key_of(row, body, now), key_of(row, body, now - SAME_WITHIN)]
+    found = s.scalars(select(Report).where(Report.key.in_(keys)).order_by(Report.id.desc())).first()
+    return _told(found) if found else None
+
+
+def key_of(row: ApiKey, body: str, now: datetime) -> str:
+    """A report's key by its sender and body, another one every ten minutes; it looks like no receipt."""
+    span = int(now.timestamp() // SAME_WITHIN.total_seconds())
+    told = f"{row.id}:{span}:{body}".encode()
+    secret = access.here().settings.secret_key.encode()
+    return f"api-{hmac.new(secret, told, hashlib.sha256).hexdigest()[:48]}"
+
+
+def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
+    """The pictures that came along; with `others` to be fetched five at most. Raises Malformed."""
+    if len(files) + others > photos.MAX_PHOTOS:
+        raise Malformed(Fault(_("At most %(most)s pictures.", most=photos.MAX_PHOTOS)))
+    faults, good = [], []
+    for file in files:
+        try:
+            good.append(developing.develop(cast(BinaryIO, file.stream)))
+        except BadPhoto as bad:
+            name = (file.filename or "")[-60:]
+            faults.append(Fault(_("%(name)s: %(fault)s", name=name, fault=errors.words(bad))))
+    if faults:
+        raise Malformed(*faults)
+    return good
+
+
+def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
+    """Where it is, and what the sender said of that and the city does not know. Raises Malformed.
+
+    A point goes before words. Words that name no one place are kept for a person to read, and the report is
+    taken: it is the city that does not know its own streets.
+    """
+    if sent.point:
+        return _inside(s, Place(*sent.point, "pin", places.describe(s, sent.point))), sent.address
+    words = sent.address or sent.address_id
+    found = [place for place in places.find(s, words, geocoder=_geocoder()) if not place.vague]
+    if len(found) == 1:
+        return _inside(s, found[0]), words if found[0].unsure else ""
+    if not sent.address:
+        raise Malformed(Fault(_("There is no address_id %(name)s.", name=words)))
+    return None, words
+
+
+def take(
+    s: Session, sent: Sent, place: Place | None, about: str, key: str, pictures: Sequence[Developed]
+) -> Taken:
+    """Takes the report; a near duplicate joins its case. Raises Malformed."""
+    here, now = access.here(), access.now()
+    telling = reports.Telling(
+        key=key, service_code=sent.service.code, channel=API, lang=filters.lang(), words=sent.words,
+        place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
+    )  # fmt: skip
+    try:
+        taken = [
+            photos.stage(s, here.settings.var, each, staged_for=f"{photos.FORM}{key}", at=now)
+            for each in pictures
+        ]
+        report = _taken(s, telling, taken, now)
+        if sent.email:
+            reports.subscribe(s, report, sent.email, lang=filters.lang(), at=now)
+    except (BadPhoto, Refused) as refused:
+        raise Malformed(Fault(errors.words(refused))) from refused
+    for url in sent.media:
+        reports.want_picture(s, report, url, at=now)
+    return _told(report)
+
+
+def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
+    """The number of the open case that this very probably repeats; nobody can be asked."""
+    found = duplicates.near(s, sent.service.code, place, at=now, limit=1) if place else []
+    return next((each.number for each in found if each.marked), None)
+
+
+def _taken(s: Session, telling: reports.Telling, taken: Sequence[Photo], now: datetime) -> Report:
+    token = reports.token_for(access.here().settings.secret_key, telling.key)
+    if telling.join:
+        try:
+            with events.savepoint(s):
+                return reports.take(s, telling, at=now, token=token, taken=taken)
+        except Refused as refused:
+            if refused.code != "unknown_case":
+                raise
+    return reports.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
+
+
+def _told(report: Report) -> Taken:
+    """The number to ask by; a notice where it joined a case, and where somebody may be in danger."""
+    case, city = report.case, access.here().city
+    notices = []
+    if case.reports[0].id != report.id:
+        notices.append(
+            _("The city knows of this already. Your report joined case %(number)s.", number=case.number)
+        )
+    if report.service.urgent:
+        notices.append(_("If somebody is in danger, call %(emergency)s now.", emergency=city.emergency))
+    return Taken(report.number, " ".join(notices))
+
+
+def _inside(s: Session, place: Place) -> Place:
+    if places.outside(s, place.point):
+        raise Malformed(Fault(errors.words(Refused("outside_city"))))
+    return place
+
+
+def _geocoder() -> str:
+    return access.here().settings.geocoder
