@@ -25,6 +25,8 @@ WORDS = {
     "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
     "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
     "backup_running": "Another backup writes into this folder. Wait until it is done.",
+    "empty_name": "Write a name first.",
+    "bad_hourly": "An hour's limit is a whole number from 1 to {most}.",
     "backup_exists": "A backup of this very second is there already. Run it again.",
 }
 

@@ -21,6 +21,7 @@ from city import (
     delivery,
     duplicates,
     events,
+    fetching,
     logins,
     notices,
     people,
@@ -86,6 +87,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_listen, engine),
         partial(delivery.send_due, engine, mailer, render),
         partial(photos.settle_all, engine, store, settings.var),
+        partial(fetching.fetch_due, engine, settings.var),
     ]
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),

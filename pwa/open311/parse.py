@@ -29,6 +29,7 @@ MOST_OF_A_LINE = 200  # letters
 MOST_OF_AN_ANSWER = 500
 MOST_OF_A_URL = 2000
 STATUSES: Final = {"open": OPEN, "closed": (CLOSED, CANCELLED)}
+TOKEN = re.compile("[A-Za-z0-9_-]{16,64}")
 ATTRIBUTE = re.compile(r"attribute\[([^\]]+)\](?:\[\])?")
 
 
@@ -59,7 +60,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Sent:
-    """A request that another program sends. `answers` are by the question's code; `media` are addresses."""
+    """A request that another program sends. `answers` are by the question's code; `media` are addresses.
+
+    `token` is what its sender calls it, to ask by when the answer is lost.
+    """
 
     service: Service
     point: Point | None = None
@@ -69,6 +73,7 @@ class Sent:
     answers: Mapping[str, str] = field(default_factory=dict)
     email: str = ""
     media: tuple[str, ...] = ()
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,9 +176,12 @@ def sent(values: MultiDict[str, str], services: Iterable[Service]) -> Sent:
         for url in media
         if not _is_url(url)
     ]
+    token = _one(values, "token")
+    if token and not TOKEN.fullmatch(token):
+        faults.append(Fault(_("token has 16 to 64 letters, digits, - or _, which nobody else would choose.")))
     if faults:
         raise Malformed(*faults)
-    return Sent(service, point, address, address_id, words, answers, email, media)
+    return Sent(service, point, address, address_id, words, answers, email, media, token)
 
 
 def update(values: MultiDict[str, str]) -> Update:

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from city import outlines, people, policies
 from pwa import access
-from pwa.open311 import answering, parse, taking, telling
+from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
 from pwa.open311.parse import Fault, Malformed
 from sync import tries
@@ -119,24 +119,73 @@ def one(number: str) -> Response:
 @both("/v2/requests", methods=["POST"])
 def create() -> Response:
     """A report from another program, with its photos. Sent again within minutes, it is the same report."""
-    if request.mimetype and request.mimetype not in FORMS:
-        abort(415)
+    _check_form()
     values, now = request.values, access.now()
     files = [file for name in request.files for file in request.files.getlist(name) if file.filename]
     with access.reading() as s:
         key = taking.key_for(s, values.get("api_key", ""), people.REPORT, now)
         _check(values)
         sent = parse.sent(values, access.here().city.services)
-        body = taking.digest(values, files)
-        taken = taking.known(s, key, body, now)
+        keys = taking.keys_of(key, sent, taking.digest(values, files), now)
+        taken = taking.known(s, keys)
         place, about = (None, "") if taken else taking.place_of(s, sent)
     if taken is None:
+        if sent.token:
+            with access.writing() as s:
+                taking.begin(s, sent.token, now)
         pictures = taking.develop(files, len(sent.media))
         with access.writing() as s:
-            taken = taking.take(s, sent, place, about, taking.key_of(key, body, now), pictures)
+            taken = taking.take(s, sent, place, about, keys[0], pictures)
             tries.note(s, taking.WRITTEN, people.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
+
+
+@both("/v2/tokens/<token>", methods=["GET"])
+def token(token: str) -> Response:
+    """The number of a report whose sender got no answer: the token is what it named its request by."""
+    _check(request.args)
+    with access.reading() as s:
+        found = taking.by_token(s, token, access.now())
+    if found is None:
+        raise Malformed(Fault(_("There is no token %(token)s.", token=token[:100]), 404))
+    told = {"service_request_id": found.number} if found.number else {}
+    return answer("service_requests", [told | {"token": token}])
+
+
+@both("/v2/servicerequestupdates", methods=["GET"])
+def updates() -> Response:
+    """What has become of requests, step by step, oldest first: for whoever keeps a copy of them."""
+    _check(request.args)
+    since, until = parse.span(request.args, access.now())
+    offset, limit = parse.page_of(request.args)
+    with access.reading() as s:
+        found = outlines.changes(s, since, until, offset=offset, limit=limit)
+    return answer("service_request_updates", telling.updates(found))
+
+
+@both("/v2/servicerequestupdates", methods=["POST"])
+def add_update() -> Response:
+    """What became of a request in another system: kept with its case for a person to read."""
+    _check_form()
+    values, now = request.values, access.now()
+    with access.writing() as s:
+        key = taking.key_for(s, values.get("api_key", ""), people.UPDATE, now)
+        _check(values)
+        update_id = taking.note(s, key, parse.update(values), now)
+        tries.note(s, taking.WRITTEN, people.of_key(key), now)
+    return answer("service_request_updates", [{"update_id": update_id}])
+
+
+@bp.get("/openapi.json")
+def description() -> Response:
+    """All of this as OpenAPI describes it."""
+    return answer("openapi", openapi.describe(access.here().settings.base_url))
+
+
+def _check_form() -> None:
+    if request.mimetype and request.mimetype not in FORMS:
+        abort(415)
 
 
 def _check(values: MultiDict[str, str]) -> None:

@@ -14,18 +14,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import developing, duplicates, events, people, photos, places, reports
+from city import cases, developing, duplicates, events, locks, people, photos, places, queries, reports
 from city.developing import BadPhoto, Developed
+from city.events import Actor
 from city.lifecycle import Refused
 from city.outlines import API
 from city.places import Place
-from city.schema import ApiKey, Photo, Report
+from city.schema import ApiKey, Case, Photo, Report
 from pwa import access, errors, filters
-from pwa.open311.parse import Fault, Malformed, Sent
+from pwa.open311.parse import Fault, Malformed, Sent, Update
 from sync import tries
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.
 SAME_WITHIN = timedelta(minutes=10)
+SAME_METRES = 30.0  # as far as two phones that stand at one thing may say they are apart
+BEGUN = "api token"  # noted for each token, for an hour
 WRITTEN = "api write"  # counted for each key, within the hour
 
 
@@ -67,19 +70,45 @@ def digest(values: MultiDict[str, str], files: Sequence[FileStorage]) -> str:
     return hashlib.sha256(json.dumps([told, sorted(pictures)]).encode()).hexdigest()
 
 
-def known(s: Session, row: ApiKey, body: str, now: datetime) -> Taken | None:
-    """What was answered to the same request some minutes ago, whose answer may have been lost."""
-    keys = [key_of(row, body, now), key_of(row, body, now - SAME_WITHIN)]
+def known(s: Session, keys: Sequence[str]) -> Taken | None:
+    """What was answered to the same request before, whose answer may have been lost."""
     found = s.scalars(select(Report).where(Report.key.in_(keys)).order_by(Report.id.desc())).first()
     return _told(found) if found else None
 
 
-def key_of(row: ApiKey, body: str, now: datetime) -> str:
-    """A report's key by its sender and body, another one every ten minutes; it looks like no receipt."""
-    span = int(now.timestamp() // SAME_WITHIN.total_seconds())
-    told = f"{row.id}:{span}:{body}".encode()
+def keys_of(row: ApiKey, sent: Sent, body: str, now: datetime) -> list[str]:
+    """What the report is kept by, and what the same request may have been kept by some minutes ago.
+
+    By its sender's token, where there is one; else by its sender and body, anew every ten minutes.
+    """
+    if sent.token:
+        return [_key(_kept(sent.token))]
+    spans = (int(at.timestamp() // SAME_WITHIN.total_seconds()) for at in (now, now - SAME_WITHIN))
+    return [_key(_kept(f"{row.id}:{span}:{body}")) for span in spans]
+
+
+def by_token(s: Session, token: str, now: datetime) -> Taken | None:
+    """The report that was sent under this token; without a number while it is being taken. None: unknown."""
+    number = s.scalar(select(Report.number).where(Report.key == _key(_kept(token))))
+    if number:
+        return Taken(number)
+    return Taken("") if tries.counted(s, BEGUN, _kept(token), now) else None
+
+
+def begin(s: Session, token: str, now: datetime) -> None:
+    """Notes that the request of this token has come and is good."""
+    tries.note(s, BEGUN, _kept(token), now)
+
+
+def _kept(told: str) -> str:
+    """What is kept of a token or a body: nobody who sees it knows what it was made of."""
     secret = access.here().settings.secret_key.encode()
-    return f"api-{hmac.new(secret, told, hashlib.sha256).hexdigest()[:48]}"
+    return hmac.new(secret, b"open311:" + told.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(kept: str) -> str:
+    """A report's key; it looks like no receipt of a phone."""
+    return f"api-{kept[:48]}"
 
 
 def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
@@ -140,9 +169,14 @@ def take(
 
 
 def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
-    """The number of the open case that this very probably repeats; nobody can be asked."""
-    found = duplicates.near(s, sent.service.code, place, at=now, limit=1) if place else []
-    return next((each.number for each in found if each.marked), None)
+    """The number of the likeliest open case of the very kind at the very spot: nobody can be asked."""
+    found = duplicates.near(s, sent.service.code, place, at=now) if place else []
+    same = s.scalars(
+        select(Case.id).where(
+            Case.id.in_([each.case_id for each in found]), Case.service_code == sent.service.code
+        )
+    ).all()
+    return next((c.number for c in found if c.case_id in same and c.metres <= SAME_METRES), None)
 
 
 def _taken(s: Session, telling: reports.Telling, taken: Sequence[Photo], now: datetime) -> Report:
@@ -178,3 +212,28 @@ def _inside(s: Session, place: Place) -> Place:
 
 def _geocoder() -> str:
     return access.here().settings.geocoder
+
+
+def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
+    """Keeps what another system says of a request with its case; the same update twice is kept once.
+
+    A person decides what becomes of it here: another city's system closes no case of this one. Raises
+    Malformed.
+    """
+    case = queries.by_number(s, told.number.upper())
+    if case is None:
+        raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=told.number), 404))
+    case = queries.root_of(s, case)
+    locks.lock(s, case)
+    subject, ours = (
+        cases.subject(case),
+        hashlib.sha256(f"{row.id}:{told.update_id}".encode()).hexdigest()[:24],
+    )
+    if all(line.facts.get("update") != ours for line, _words in events.of(s, subject)):
+        said = _("%(name)s says: %(status)s.", name=row.name, status=told.status)
+        by = Actor(people.of_key(row), people.THE_SYSTEM.roles)
+        events.record(
+            s, subject, "note", by=by, at=now, at_device=told.at, facts={"update": ours},
+            words={"note": f"{said} {told.words}".strip()},
+        )  # fmt: skip
+    return f"u-{ours}"

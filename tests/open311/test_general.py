@@ -79,7 +79,16 @@ def test_an_empty_argument_is_an_absent_one(town: Town, get: Get) -> None:
     with town.at_work() as scene:
         scene.report()
     nothing = dict.fromkeys(
-        ("service_code", "status", "start_date", "end_date", "page", "page_size", "jurisdiction_id", "updated_after"),
+        (
+            "service_code",
+            "status",
+            "start_date",
+            "end_date",
+            "page",
+            "page_size",
+            "jurisdiction_id",
+            "updated_after",
+        ),
         "",
     )
     assert len(get("/v2/requests", **nothing)) == 1
@@ -179,7 +188,9 @@ def test_a_demo_says_that_it_is_a_test(app: Flask, get: Get, monkeypatch: pytest
 def test_the_endpoint_of_another_language_speaks_it(client: FlaskClient, get: Get) -> None:
     spanish = client.get("/es/open311/v2/services.json").get_json()
     names = {each["service_code"]: each["service_name"] for each in spanish}
-    assert names["light-out"] != {e["service_code"]: e["service_name"] for e in get("/v2/services")}["light-out"]
+    assert (
+        names["light-out"] != {e["service_code"]: e["service_name"] for e in get("/v2/services")}["light-out"]
+    )
 
 
 def test_services_have_all_members_and_keywords_always(get: Get, xml: Xml) -> None:

@@ -61,9 +61,7 @@ def test_empty_members_are_left_out_or_null_as_each_is_meant(told: dict[str, str
     assert (fresh["media_url"], fresh["zipcode"], fresh["address_id"]) == (None, None, None)
 
 
-def test_times_have_a_zone_and_updated_is_always_filled(
-    told: dict[str, str], get: Get, town: Town
-) -> None:
+def test_times_have_a_zone_and_updated_is_always_filled(told: dict[str, str], get: Get, town: Town) -> None:
     for each in get("/v2/requests"):
         for member in ("requested_datetime", "updated_datetime"):
             assert datetime.fromisoformat(each[member]).tzinfo is not None
@@ -71,9 +69,7 @@ def test_times_have_a_zone_and_updated_is_always_filled(
     assert datetime.fromisoformat(closed["updated_datetime"]) == town.now - DAY
 
 
-def test_ids_override_everything_else_and_unknown_ones_are_left_out(
-    told: dict[str, str], get: Get
-) -> None:
+def test_ids_override_everything_else_and_unknown_ones_are_left_out(told: dict[str, str], get: Get) -> None:
     wanted = f"{told['old']}, {told['closed']},26-999999"
     found = get("/v2/requests", service_request_id=wanted, status="open", service_code="limb-down")
     assert numbers(found) == [told["old"], told["closed"]]
@@ -111,8 +107,9 @@ def test_dates_bound_the_list_and_ninety_days_before_the_end_are_the_most(
 @pytest.mark.parametrize(
     "written",
     [
-        "2026-05-12T13:30:00Z", "2026-05-12T13:30:00.000Z", "2026-05-12T13:30:00", "2026-05-12T15:30:00+02:00",
-        "2026-05-12T15:30:00 02:00", "2026-05-12T09:30:00-04:00", "2026-05-12T13:30:00.123456+00:00",
+        "2026-05-12T13:30:00Z", "2026-05-12T13:30:00.000Z", "2026-05-12T13:30:00",
+        "2026-05-12T15:30:00+02:00", "2026-05-12T15:30:00 02:00", "2026-05-12T09:30:00-04:00",
+        "2026-05-12T13:30:00.123456+00:00",
     ],
 )  # fmt: skip
 def test_every_way_to_write_a_time_is_read(told: dict[str, str], get: Get, written: str) -> None:
@@ -123,8 +120,9 @@ def test_every_way_to_write_a_time_is_read(told: dict[str, str], get: Get, writt
 @pytest.mark.parametrize(
     "args",
     [
-        {"start_date": "yesterday"}, {"end_date": "2026-13-01"}, {"updated_after": "0001-01-01T00:00:00+09:00"},
-        {"page": "one"}, {"page_size": "-1"}, {"start_date": "2026-05-02T00:00:00Z", "end_date": "2026-05-01"},
+        {"start_date": "yesterday"}, {"end_date": "2026-13-01"},
+        {"updated_after": "0001-01-01T00:00:00+09:00"}, {"page": "one"}, {"page_size": "-1"},
+        {"start_date": "2026-05-02T00:00:00Z", "end_date": "2026-05-01"},
     ],
 )  # fmt: skip
 def test_nonsense_is_400_and_said(get: Get, args: dict[str, str]) -> None:
@@ -156,7 +154,9 @@ def test_what_changed_inside_changes_nothing_here(told: dict[str, str], get: Get
     assert told["old"] not in numbers(get("/v2/requests", updated_after=(town.now - DAY).isoformat()))
 
 
-def test_extensions_tell_answers_photos_and_the_story(town: Town, get: Get, xml: Callable[..., Element]) -> None:
+def test_extensions_tell_answers_photos_and_the_story(
+    town: Town, get: Get, xml: Callable[..., Element]
+) -> None:
     with town.at_work() as scene:
         report = scene.report(
             service_code="pole-damaged", answers={"blocked": "yes"}, words="Bent.", taken=[scene.photo()]
@@ -191,9 +191,7 @@ def test_a_report_answers_with_its_own_number_and_its_cases_state(town: Town, ge
     assert numbers(get("/v2/requests")) == [case], "a list names each case once"
 
 
-def test_what_was_merged_is_listed_once_and_answers_with_the_state_of_the_other(
-    town: Town, get: Get
-) -> None:
+def test_what_was_merged_is_listed_once_and_answers_with_the_state_of_the_other(town: Town, get: Get) -> None:
     with town.at_work() as scene:
         root, merged = scene.report(), scene.report(place=Place(39.61, -71.2, "pin"))
         cases.merge(scene.s, merged.case, root.case, by=scene.actor("dispatcher"), at=town.now)
@@ -241,9 +239,7 @@ def test_a_list_tells_of_cases_what_their_pages_do(town: Town, told: dict[str, s
         with town.looking() as scene:
             kinds = outlines.kinds(scene.s)
             found = outlines.listed(scene.s, outlines.Asked(), kinds, publish=publish)
-            sights = queries.public(
-                scene.s, now=town.now, publish=publish, states=outlines.LISTED, limit=100
-            )
+            sights = queries.public(scene.s, now=town.now, publish=publish, states=outlines.LISTED, limit=100)
             pages = {sight.number: sight for sight in sights}
             assert len(found) == len(pages) == 4
             for each in found:
