@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -77,9 +78,8 @@ def _asked(url: str, most: int, allowed: Allowed, until: float) -> bytes | str:
         answer = pool.request(
             "GET", path, headers=headers, redirect=False, retries=False, preload_content=False
         )
-        if led := answer.get_redirect_location():
-            return led
-        return _read(answer, most, until)
+        with closing(answer):
+            return answer.get_redirect_location() or _read(answer, most, until)
     except (HTTPError, OSError, ValueError) as fault:
         raise NotFetched("no_answer", passing=True) from fault
     finally:

@@ -55,18 +55,20 @@ def _paths() -> dict[str, Any]:
     return {
         "/discovery.json": {"get": _read("discovery", "Discovery", [])},
         "/v2/discovery.json": {"get": _read("discoveryBelow", "Discovery", [])},
-        "/v2/services.json": {"get": _read("services", "Services", [jurisdiction], 404)},
+        "/v2/services.json": {"get": _read("services", "Services", [jurisdiction], 400, 404)},
         "/v2/services/{code}.json": {
-            "get": _read("definition", "Definition", [_path("code"), jurisdiction], 404)
+            "get": _read("definition", "Definition", [_path("code"), jurisdiction], 400, 404)
         },
         "/v2/requests.json": {
             "get": _read("requests", "Requests", listing, 400, 404),
             "post": _write("create", "Taken", "NewRequest"),
         },
         "/v2/requests/{number}.json": {
-            "get": _read("one", "Requests", [_path("number"), jurisdiction, extensions], 404)
+            "get": _read("one", "Requests", [_path("number"), jurisdiction, extensions], 400, 404)
         },
-        "/v2/tokens/{token}.json": {"get": _read("token", "Tokens", [_path("token"), jurisdiction], 404)},
+        "/v2/tokens/{token}.json": {
+            "get": _read("token", "Tokens", [_path("token"), jurisdiction], 400, 404)
+        },
         "/v2/servicerequestupdates.json": {
             "get": _read("updates", "Updates", [jurisdiction, *window, *pages], 400, 404),
             "post": _write("addUpdate", "UpdateTaken", "NewUpdate"),

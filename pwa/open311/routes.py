@@ -76,14 +76,14 @@ def services() -> Response:
     """Every kind of problem that may be told."""
     _check(request.args)
     city = access.here().city
-    return answer("services", [telling.service(each, city) for each in city.services])
+    return answer("services", [telling.service(each, city) for each in city.for_residents])
 
 
 @both("/v2/services/<code>", methods=["GET"])
 def definition(code: str) -> Response:
     """What is asked about one kind of problem."""
     _check(request.args)
-    found = next((each for each in access.here().city.services if each.code == code), None)
+    found = next((each for each in access.here().city.for_residents if each.code == code), None)
     if found is None:
         raise Malformed(Fault(_("There is no service_code %(code)s.", code=code), 404))
     return answer("service_definition", telling.definition(found))
@@ -125,7 +125,7 @@ def create() -> Response:
     with access.reading() as s:
         key = taking.key_for(s, values.get("api_key", ""), people.REPORT, now)
         _check(values)
-        sent = parse.sent(values, access.here().city.services)
+        sent = parse.sent(values, access.here().city.for_residents)
         keys = taking.keys_of(key, sent, taking.digest(values, files), now)
         taken = taking.known(s, keys)
         place, about = (None, "") if taken else taking.place_of(s, sent)

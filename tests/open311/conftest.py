@@ -10,13 +10,11 @@ from defusedxml.ElementTree import fromstring
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
+from sender import HERE, KEY
 
 from city import cityfile, db, people, policies
 from city.settings import Settings
 from pwa.app import create_app
-
-KEY = "a key of the tests, long enough to be one"
-HERE = {"lat": "39.6", "long": "-71.2"}
 
 Send = Callable[..., Any]
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import HERE, KEY
 from factories import LAMP, Town, jpeg
 from flask import Flask
 from flask.testing import FlaskClient
+from sender import HERE, KEY
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 
