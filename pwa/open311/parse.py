@@ -274,7 +274,7 @@ def _answers(values: MultiDict[str, str], service: Service, faults: list[Fault])
     """By the question's code. Several choices are kept joined by commas."""
     given: dict[str, list[str]] = {}
     for name, value in values.items(multi=True):
-        if (found := ATTRIBUTE.fullmatch(name)) and (text := clean(value).strip()):
+        if (found := ATTRIBUTE.fullmatch(str(name))) and (text := clean(value).strip()):
             given.setdefault(found[1], []).append(text)
     answers = {}
     for question in service.questions:

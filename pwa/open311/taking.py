@@ -62,7 +62,7 @@ def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
 
 def digest(values: MultiDict[str, str], files: Sequence[FileStorage]) -> str:
     """What makes two requests one: every argument and the bytes of every file, in whatever order."""
-    told = sorted((name, value) for name, value in values.items(multi=True))
+    told = sorted((str(name), value) for name, value in values.items(multi=True))
     pictures = []
     for file in files:
         pictures.append(hashlib.file_digest(cast(io.BytesIO, file.stream), "sha256").hexdigest())

@@ -31,6 +31,7 @@ Get = Callable[..., Any]
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
 ]  # fmt: skip
+WITHOUT_ARGUMENTS = ("/discovery.json", "/v2/discovery.json", "/openapi.json")
 EXAMPLES = Path(__file__).parents[2] / "docs" / "open311.md"
 
 
@@ -69,8 +70,10 @@ def test_no_request_breaks_the_server_or_the_description(
         scene.s.query(ApiKey).one().scopes = ["report", "update"]
     asked = 0
     for operation in operations(app):
+        if mode is GenerationMode.NEGATIVE and operation.path in WITHOUT_ARGUMENTS:
+            continue
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
             nonlocal asked
@@ -78,7 +81,8 @@ def test_no_request_breaks_the_server_or_the_description(
             if isinstance(case.body, dict):  # beyond the door, most of the time
                 case.body |= {"api_key": KEY} if asked % 5 else {}
                 case.body |= {"service_code": "light-out"} if asked % 3 else {}
-            case.validate_response(case.call(), checks=CHECKS)
+            plain = {"Accept-Encoding": "identity"}  # in process nobody unpacks an answer
+            case.validate_response(case.call(headers=plain), checks=CHECKS)
 
         ask()
     assert asked > 100
