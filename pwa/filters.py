@@ -15,7 +15,7 @@ from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
-from city import promises, whereabouts
+from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
@@ -35,7 +35,8 @@ def init(app: Flask) -> None:
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
-        channel=channel, scope=scope, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
+        channel=channel, scope=scope, chosen=chosen,
+        tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, figure=figure,
     )  # fmt: skip
@@ -377,6 +378,11 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
+    """The codes of the choices that an answer names."""
+    return reports.chosen(question, answer)
 
 
 def scope(code: str) -> str:

@@ -1,5 +1,7 @@
 """Open311 GeoReport v2: every address of it, in JSON and in XML."""
 
+import csv
+import io
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
 from city import outlines, people, policies
+from city.outlines import Outline
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
@@ -92,16 +95,28 @@ def definition(code: str) -> Response:
 @both("/v2/requests", methods=["GET"])
 def requests() -> Response:
     """Cases as anybody may know of them, newest first."""
+    found = _wished()
+    return answer("service_requests", telling.requests(found, extended=parse.wants_extensions(request.args)))
+
+
+@bp.get("/v2/requests.csv")
+def bulk() -> Response:
+    """The same list as a table, in the columns of GeoReport Bulk."""
+    file = io.StringIO()
+    csv.writer(file).writerows(telling.bulk(_wished()))
+    return Response(file.getvalue(), mimetype="text/csv")
+
+
+def _wished() -> list[Outline]:
+    """The requests that are asked for."""
     _check(request.args)
+    publish = access.here().publish
     with access.reading() as s:
         kinds = outlines.kinds(s)
         wish = parse.wish(request.args, kinds.keys(), access.now())
-        publish = access.here().publish
         if wish.numbers:
-            found = outlines.named(s, wish.numbers, kinds, publish=publish, stops=wish.extended)
-        else:
-            found = outlines.listed(s, wish.asked, kinds, publish=publish, stops=wish.extended)
-    return answer("service_requests", telling.requests(found, extended=wish.extended))
+            return outlines.named(s, wish.numbers, kinds, publish=publish, stops=wish.extended)
+        return outlines.listed(s, wish.asked, kinds, publish=publish, stops=wish.extended)
 
 
 @both("/v2/requests/<number>", methods=["GET"])

@@ -1,5 +1,7 @@
 """Lists of requests and single ones: what is asked for, in which order, and what they tell."""
 
+import csv
+import io
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,10 +10,12 @@ from xml.etree.ElementTree import Element
 import pytest
 from factories import Town, counted
 from flask import Flask
+from flask.testing import FlaskClient
 
 from city import cases, outlines, queries, reports
 from city.places import Place
 from city.schema import Case, Report, Service
+from pwa.open311 import telling
 
 Get = Callable[..., Any]
 DAY = timedelta(days=1)
@@ -279,3 +283,19 @@ def test_a_list_costs_seven_statements_however_long_it_is(town: Town, app: Flask
         costs.append(len([each for each in sent if each.startswith("SELECT")]))
     assert costs[0] == costs[1]
     assert costs[0] <= 7
+
+
+def test_the_bulk_table_has_its_columns_and_the_same_requests(
+    told: dict[str, str], client: FlaskClient, town: Town
+) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").names = {"en": "=1+1"}
+    response = client.get("/open311/v2/requests.csv", query_string={"status": "closed"})
+    assert response.content_type == "text/csv; charset=utf-8"
+    [row] = csv.DictReader(io.StringIO(response.get_data(as_text=True)))
+    assert tuple(row) == telling.BULK
+    assert row["service_request_id"] == told["closed"]
+    assert (row["status_description"], row["lat"]) == ("closed", "39.6")
+    assert datetime.fromisoformat(row["closed_date"]) == town.now - DAY
+    assert row["service_name"] == "'=1+1", "no spreadsheet calculates it"
+    assert client.get("/open311/v2/requests.csv?status=nonsense").status_code == 400

@@ -152,6 +152,13 @@ def test_several_choices_in_every_spelling(
     assert report_of(town, response.get_json()).answers == {"blocked": "no", "WHERE-1": "road,path"}
 
 
+def test_staff_read_every_choice_in_its_own_words(app: Flask) -> None:
+    question = {"datatype": "multivaluelist"}
+    chosen = app.jinja_env.filters["chosen"]
+    assert chosen("road,path", question) == ["road", "path"]
+    assert chosen("road,path", {"datatype": "string"}) == ["road,path"]
+
+
 @pytest.mark.parametrize(
     "given",
     [
