@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import escape
 
 import orjson
 
@@ -39,10 +39,10 @@ def body(root: str, value: object, *, xml: bool) -> tuple[bytes, str]:
 
 
 def to_xml(root: str, value: object) -> bytes:
-    """A whole document with its declaration."""
-    top = Element(root)
-    _fill(top, value)
-    return tostring(top, encoding="utf-8", xml_declaration=True)
+    """A whole document with its declaration. A thousand requests are 18,000 elements: no tree is built."""
+    parts = ["<?xml version='1.0' encoding='utf-8'?>\n"]
+    _write(parts, root, value)
+    return "".join(parts).encode()
 
 
 def moment(at: datetime | None) -> str | None:
@@ -55,24 +55,25 @@ def clean(words: str) -> str:
     return FORBIDDEN.sub("", words)
 
 
-def _fill(element: Element, value: object) -> None:
-    if isinstance(value, Mapping):
-        for name, each in value.items():
-            _fill(SubElement(element, name), each)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        item = ITEMS[element.tag]
-        for each in value:
-            _fill(SubElement(element, item), each)
+def _write(parts: list[str], name: str, value: object) -> None:
+    """One element; its name is always one of our own."""
+    if value is None or value == "":
+        parts.append(f"<{name} />")
+    elif isinstance(value, str):
+        parts.append(f"<{name}>{escape(clean(value))}</{name}>")
+    elif isinstance(value, Mapping):
+        parts.append(f"<{name}>")
+        for each, inner in value.items():
+            _write(parts, each, inner)
+        parts.append(f"</{name}>")
+    elif isinstance(value, Sequence):
+        parts.append(f"<{name}>")
+        for inner in value:
+            _write(parts, ITEMS[name], inner)
+        parts.append(f"</{name}>")
     else:
-        element.text = _text(value)
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return clean(str(value))
+        told = ("true" if value else "false") if isinstance(value, bool) else str(value)
+        parts.append(f"<{name}>{escape(told)}</{name}>")
 
 
 def _plain(value: object) -> Any:
