@@ -26,6 +26,7 @@ from city.settings import Settings
 __all__ = ["cases", "fill", "ground", "people"]
 
 CREWS = {"Lights 2": "lights", "Trees 3": "trees", "Clean 1": "clean"}
+KEY = "demo-key"  # of another city's app; everybody knows it, so it exists in the demo only
 # e-mail → name, role, crews
 CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "dispatcher@demo.test": ("Dana Whitlock", DISPATCHER, ()),
@@ -52,6 +53,7 @@ def fill(
         policies.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
         ground(s, seed)
         people(s)
+        persons.make_key(s, "Demo app", key=KEY, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
         events.record(
             s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
         )

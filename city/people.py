@@ -17,6 +17,10 @@ from city.schema import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 
 LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
+# What a key of another program may open: sending reports, and telling what has become of them elsewhere.
+SCOPES = (REPORT, UPDATE) = ("report", "update")
+HOURLY = 1000  # how often an hour a key may write where nobody says otherwise
+MOST_HOURLY = 1_000_000
 # What somebody who works for the city may be. Residents need no account, and the system is nobody.
 STAFF = tuple(role for role in ROLES if role not in (RESIDENT, SYSTEM))
 
@@ -183,12 +187,30 @@ def change_crew(
     return True
 
 
-def make_key(s: Session, name: str, *, key: str, by: Actor, at: datetime) -> str:
+def make_key(
+    s: Session,
+    name: str,
+    *,
+    key: str,
+    by: Actor,
+    at: datetime,
+    scopes: Iterable[str] = (REPORT,),
+    hourly: int = HOURLY,
+) -> str:
     """Makes `key`, which nobody can guess, an API key, and returns it to be shown; twice is no fault.
 
-    Raises Refused `empty_name`, or `changed_meanwhile` for one that was revoked since.
+    It may write `hourly` times an hour. Raises Refused `empty_name`, `no_scope`, `bad_hourly`, or
+    `changed_meanwhile` for one that was revoked since.
     """
-    row = ApiKey(name=_named(name), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id)
+    opens = [scope for scope in SCOPES if scope in set(scopes)]
+    if not opens:
+        raise Refused("no_scope")
+    if not 1 <= hourly <= MOST_HOURLY:
+        raise Refused("bad_hourly", most=MOST_HOURLY)
+    row = ApiKey(
+        name=_named(name), key_hash=_hashed(key), made_at=at, made_by_id=by.person_id, scopes=opens,
+        hourly=hourly,
+    )  # fmt: skip
     try:
         with s.begin_nested():
             s.add(row)
@@ -196,7 +218,7 @@ def make_key(s: Session, name: str, *, key: str, by: Actor, at: datetime) -> str
         if by_key(s, key) is None:
             raise Refused("changed_meanwhile") from None
         return key
-    events.record(s, f"key:{row.id}", "make key", by=by, at=at)
+    events.record(s, of_key(row), "make key", by=by, at=at, facts={"scopes": opens, "hourly": hourly})
     return key
 
 
@@ -205,8 +227,13 @@ def revoke_key(s: Session, row: ApiKey, *, by: Actor, at: datetime) -> bool:
     if row.revoked_at:
         return False
     row.revoked_at = at
-    events.record(s, f"key:{row.id}", "revoke key", by=by, at=at)
+    events.record(s, of_key(row), "revoke key", by=by, at=at)
     return True
+
+
+def of_key(row: ApiKey) -> str:
+    """A key's name in the log."""
+    return f"key:{row.id}"
 
 
 def by_key(s: Session, key: str) -> ApiKey | None:

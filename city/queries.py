@@ -125,11 +125,11 @@ def public(
     of a list begins `before` the id of the last case of this one.
     """
     if number is not None:
-        asked = _published().where(Case.number == number)
+        asked = known_to_all().where(Case.number == number)
     elif ids is not None:
-        asked = _published().where(Case.id.in_(ids))
+        asked = known_to_all().where(Case.id.in_(ids))
     else:
-        asked = _published(states, group)
+        asked = known_to_all(states, group)
     if before is not None:
         asked = asked.where(Case.id < before)
     if near:
@@ -155,7 +155,7 @@ def public_counts(
     """How many cases public() lists, by group of services, and how many of them stand on earlier pages."""
     earlier = func.count().filter(Case.id >= before) if before is not None else literal(0)
     rows = s.execute(
-        _published(states).with_only_columns(Service.group, func.count(), earlier).group_by(Service.group)
+        known_to_all(states).with_only_columns(Service.group, func.count(), earlier).group_by(Service.group)
     )
     return {group: (count, passed) for group, count, passed in rows}
 
@@ -176,7 +176,7 @@ def public_pins(
 ) -> list[Pin]:
     """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
     rows = s.execute(
-        _published(states, group)
+        known_to_all(states, group)
         .with_only_columns(
             Case.number, Case.lat, Case.lon, standing_column(now), Service.names, Service.precision_m
         )
@@ -216,6 +216,28 @@ def is_public(report: Report, case: Case, publish: str) -> bool:
 def _was_accepted(case: Case) -> bool:
     """Whether anybody at the city took it on: spam that was cancelled as it came in is not published."""
     return (case.merged_from if case.state == MERGED else case.state) not in (NEW, CANCELLED)
+
+
+def known_to_all(states: Sequence[str] = (), group: str = "") -> Select[Case]:
+    """The cases that strangers may know of; in any state unless `states` says which.
+
+    What is read of them besides is for the caller to choose: see public_pins() and outlines.py.
+    """
+    asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
+    if states:
+        asked = asked.where(Case.state.in_(states))
+    return asked.where(Service.group == group) if group else asked
+
+
+def shown_column(publish: str) -> Any:
+    """is_public() as a condition on Report and Case, private services aside; a test compares the two."""
+    alive = Report.erased_at.is_(None)
+    if publish == "at_once":
+        return alive
+    if publish == "on_accept":
+        state = func.coalesce(when((Case.state == MERGED, Case.merged_from), else_=Case.state), "")
+        return alive & (Report.shown_at.is_not(None) | state.not_in((NEW, CANCELLED)))
+    return alive & Report.shown_at.is_not(None)
 
 
 def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
@@ -326,14 +348,6 @@ def family_of(s: Session, case_id: int) -> list[int]:
     return family
 
 
-def _published(states: Sequence[str] = (), group: str = "") -> Select[Case]:
-    """The cases that strangers may know of; in any state unless `states` says which."""
-    asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
-    if states:
-        asked = asked.where(Case.state.in_(states))
-    return asked.where(Service.group == group) if group else asked
-
-
 def _whole(asked: Select[Case]) -> Select[Case]:
     return asked.options(
         joinedload(Case.service).joinedload(Service.department),
@@ -397,7 +411,7 @@ def _sight(
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,
-        address=case.address if exact else _street_only(case.address),
+        address=case.address if exact else street_only(case.address),
         point=seen,
         reports=len(case.reports),
         tellings=tellings,
@@ -490,7 +504,8 @@ def _as_it_stands(story: Sequence[Event]) -> list[Event]:
     return found
 
 
-def _street_only(address: str) -> str:
+def street_only(address: str) -> str:
+    """The address without its house number, where a service's place is told coarsely."""
     return re.sub(r"^\d+\S*\s+", "", address)
 
 

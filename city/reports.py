@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,7 @@ from city.schema import (
     SecretLink,
     Service,
     Subscription,
+    Wanted,
 )
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
@@ -141,6 +142,18 @@ def take(
     elif _is_anothers(s, case, telling):
         cases.wait(s, case, "utility", by=people.THE_SYSTEM, at=at, origin=origin)
     return report
+
+
+def chosen(question: Mapping[str, Any], answer: str | list[str]) -> list[str]:
+    """The codes that an answer names: several, joined by commas, where the question allows several."""
+    if isinstance(answer, list):
+        return answer
+    return answer.split(",") if question["datatype"] == "multivaluelist" else [answer]
+
+
+def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
+    """Notes that a report names a picture by its address: the worker fetches it, see fetching.py."""
+    s.add(Wanted(report_id=report.id, url=url, next_try_at=at))
 
 
 def token_for(secret: str, key: str) -> str:
@@ -340,6 +353,7 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     gone: list[str] = []
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
+    s.execute(delete(Wanted).where(Wanted.report_id == report.id))
     for photo in list(report.photos):
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
@@ -384,7 +398,7 @@ def _checked(s: Session, telling: Telling) -> Service:
         if question.get("required") and not answer:
             raise Refused("answer_missing", question=question["code"])
         choices = [v["code"] for v in question["values"]]
-        if answer and choices and answer not in choices:
+        if answer and choices and not set(chosen(question, answer)).issubset(choices):
             raise Refused("answer_unknown", question=question["code"])
     return service
 

@@ -289,6 +289,8 @@ class ApiKey(Base):
     made_at: Mapped[datetime]
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
     revoked_at: Mapped[datetime | None]
+    scopes: Mapped[list[Any]]  # people.SCOPES: what it opens
+    hourly: Mapped[int]  # how often an hour it may write
 
 
 class Policy(Base):
@@ -451,6 +453,8 @@ class Case(Base):
     tags: Mapped[list["CaseTag"]] = relationship(order_by="CaseTag.tag", cascade="all, delete-orphan")
 
 
+# What was told of late, by other programs' lists: every state, as Open311 asks for it.
+Index("ix_cases_opened_at_id", Case.opened_at, Case.id)
 # What was told at a spot of late, by whoever looks for duplicates.
 Index("ix_cases_cell_opened_at", Case.cell, Case.opened_at)
 # The board reads open cases only, of which there are a tenth or less: small indexes, in the queue's order.
@@ -640,6 +644,17 @@ class Report(Base):
     service: Mapped[Service] = relationship()
     photos: Mapped[list["Photo"]] = relationship(back_populates="report", order_by="Photo.position")
     subscriptions: Mapped[list["Subscription"]] = relationship()
+
+
+class Wanted(Base):
+    """A picture that a report names by an address; the row goes once it is here, or was refused."""
+
+    __tablename__ = "wanted_pictures"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    url: Mapped[str]
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Claim(Base):
@@ -898,6 +913,10 @@ class Event(Base):
     detail: Mapped[str | None] = mapped_column(String(64))
     prev: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+
+# What has changed since: other programs ask by the hour, and the log is as long as the city's memory.
+Index("ix_events_at", Event.at)
 
 
 class Head(Base):

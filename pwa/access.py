@@ -58,6 +58,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "account": ANYBODY,
     "account.me": people.STAFF,
     "account.change_mornings": mornings.ROLES,
+    "open311": ANYBODY,  # what is written, by the key that comes with it
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
     "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal
     "desk": ACTS["contact"],

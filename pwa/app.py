@@ -17,6 +17,7 @@ from werkzeug.routing import IntegerConverter, Map
 from city import db, developing, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
+from pwa.open311 import routes as open311_routes
 from pwa.pages import (
     account,
     admin,
@@ -138,6 +139,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(admin.bp)
     app.register_blueprint(phones.bp)
     app.register_blueprint(fieldwork.bp)
+    app.register_blueprint(open311_routes.bp)
+    csrf.exempt(open311_routes.bp)  # what is written needs a key, which no browser sends by itself
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
     limits.init(app, settings.reports_an_hour)
@@ -192,7 +195,7 @@ def _refuse_nul() -> None:
     if "\0" in request.path:
         abort(404)
     pairs = [*request.args.items(multi=True), *request.form.items(multi=True)]
-    if any("\0" in name + value for name, value in pairs):
+    if any("\0" in f"{name}{value}" for name, value in pairs):  # a part of a body may have no name at all
         abort(400)
 
 

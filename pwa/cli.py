@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
-from city.schema import Clock, Device, Person, Service
+from city.schema import ApiKey, Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
 from pwa import hooking, keeping, reckoning, trying
 
@@ -278,6 +279,47 @@ def device_import(file: Path) -> None:
     click.echo(
         ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in sorted(counted.items())) or "nothing in it"
     )
+
+
+@cli.group()
+def key() -> None:
+    """Keys of other programs."""
+
+
+@key.command("add")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, default=[people.REPORT], type=click.Choice(people.SCOPES))
+@click.option("--hourly", default=people.HOURLY, show_default=True, help="How often an hour it may write.")
+def key_add(name: str, scopes: tuple[str, ...], hourly: int) -> None:
+    """Makes a key for NAME, another program, and prints it this once."""
+    made = secrets.token_urlsafe(24)
+    with db.transaction(_engine(_settings())) as s:
+        people.make_key(
+            s, name, key=made, by=people.THE_SYSTEM, at=datetime.now(UTC), scopes=scopes, hourly=hourly
+        )
+    click.echo(made)
+
+
+@key.command("list")
+def key_list() -> None:
+    """Lists the keys: number, name, what each opens, how often an hour, since when, whether revoked."""
+    with db.reading(_connect(_settings())) as s:
+        for row in s.scalars(select(ApiKey).order_by(ApiKey.id)):
+            state = "  revoked" if row.revoked_at else ""
+            opens = ", ".join(row.scopes)
+            click.echo(f"{row.id}  {row.name}  {opens}  {row.hourly}  {row.made_at:%Y-%m-%d}{state}")
+
+
+@key.command("revoke")
+@click.argument("number", type=int)
+def key_revoke(number: int) -> None:
+    """Ends what the key NUMBER opens, as `key list` numbers it."""
+    with db.transaction(_engine(_settings())) as s:
+        found = s.get(ApiKey, number)
+        if found is None:
+            raise click.ClickException(f"there is no key {number}")
+        done = people.revoke_key(s, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
+    click.echo("It opens nothing any more." if done else "It was revoked before.")
 
 
 @cli.group("import")
@@ -569,6 +611,7 @@ def _announce(settings: Settings, address: str) -> None:
     if invented:
         click.echo("Demo log-ins; the code is shown on the page:")
         click.echo("\n".join(lines))
+        click.echo(f"For other programs: {address}/open311/discovery.json, with the key demo-key")
     elif services:
         click.echo("Nobody can log in yet? In another terminal, with the same CITYLINE_ settings:")
         click.echo(f"  export CITYLINE_BASE_URL={settings.base_url}")

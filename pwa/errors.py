@@ -14,6 +14,8 @@ from werkzeug.exceptions import HTTPException
 from city.developing import BadPhoto
 from city.lifecycle import Refused
 from pwa.filters import call_outcome, metres, outcome, state
+from pwa.open311 import answering
+from pwa.open311.parse import Fault
 
 log = logging.getLogger("cityline")
 
@@ -146,6 +148,8 @@ def words(refused: Refused | BadPhoto) -> str:
             found=facts.get("found", ""),
         ),
         "bad_day": _("Say on which day it must be looked at again."),
+        "no_scope": _("Say what the key may do."),
+        "bad_hourly": _("A number from 1 to %(most)s, please.", most=_many(facts.get("most"))),
         "changed_meanwhile": _(
             "Somebody else changed this meanwhile. Look at what it is now, and save again."
         ),
@@ -182,7 +186,9 @@ def words(refused: Refused | BadPhoto) -> str:
 
 
 def page(status: int, title: str, text: str) -> Response:
-    """The error page."""
+    """The error page; other programs get its title in their own form."""
+    if answering.is_asked():
+        return answering.faults([Fault(title, status)])
     g.personal = True
     return make_response(render_template("error.html", title=title, text=text, status=status), status)
 
@@ -190,10 +196,7 @@ def page(status: int, title: str, text: str) -> Response:
 def _http(fault: HTTPException) -> Response:
     if request.path.startswith(("/sync/", "/healthz", "/readyz")):
         response = make_response({"error": fault.name, "status": fault.code}, fault.code or 500)
-        for name, value in fault.get_headers():
-            if name.lower() in ("allow", "retry-after"):
-                response.headers[name] = value
-        return response
+        return _with_headers(response, fault)
     told = {
         401: (_("You are logged out"), _("Log in again, then repeat what you did.")),
         403: (_("Not for this account"), _("Your account may not see this page.")),
@@ -206,7 +209,15 @@ def _http(fault: HTTPException) -> Response:
         413: (_("That is too large to send"), _("Send fewer or smaller photos.")),
     }
     title, text = told.get(fault.code or 500, (_("Something is wrong"), _("Go back and try again.")))
-    return page(fault.code or 500, title, text)
+    return _with_headers(page(fault.code or 500, title, text), fault)
+
+
+def _with_headers(response: Response, fault: HTTPException) -> Response:
+    """What works here instead, and when to come again."""
+    for name, value in fault.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            response.headers[name] = value
+    return response
 
 
 def _stale(_fault: CSRFError) -> Response:

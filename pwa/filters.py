@@ -15,7 +15,7 @@ from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
-from city import promises, whereabouts
+from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access
@@ -35,7 +35,8 @@ def init(app: Flask) -> None:
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
-        channel=channel, tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
+        channel=channel, scope=scope, chosen=chosen,
+        tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, figure=figure,
     )  # fmt: skip
@@ -262,7 +263,7 @@ def step(kind: str) -> str:
 
 
 def photo_fault(code: str) -> str:
-    """Why a crew's photo is not here, for staff."""
+    """Why a photo is not here that a crew took or another program named, for staff."""
     words = {
         "late": _("Not here after three days. It is still asked for."),
         "not_a_photo": _("The file is no photo."),
@@ -270,6 +271,11 @@ def photo_fault(code: str) -> str:
         "too_large": _("It is larger than 20 MB."),
         "too_many_pixels": _("The picture is too large to open safely."),
         "photo_attached": _("It belongs to another case already."),
+        "too_many": _("The report has five photos already."),
+        "bad_url": _("That is no address of a picture."),
+        "private_address": _("Its address lies inside a network, so it was not opened."),
+        "no_answer": _("Nothing answered at its address."),
+        "too_many_redirects": _("Its address led on and on."),
     }
     return words.get(code, "")
 
@@ -372,6 +378,16 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
+    """The codes of the choices that an answer names."""
+    return reports.chosen(question, answer)
+
+
+def scope(code: str) -> str:
+    """What a key of another program may do."""
+    return {"report": _("send reports"), "update": _("tell what became of them")}.get(code, code)
 
 
 def call_outcome(code: str | None) -> str:

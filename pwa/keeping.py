@@ -27,6 +27,8 @@ WORDS = {
     "backup_running": "Another backup writes into this folder. Wait until it is done.",
     "not_public": "{url} is no address of the world's: https, a public name, no name and password in it.",
     "bad_secret": "A secret is whsec_ and 24 to 64 bytes in base64.",
+    "empty_name": "Write a name first.",
+    "bad_hourly": "An hour's limit is a whole number from 1 to {most}.",
     "backup_exists": "A backup of this very second is there already. Run it again.",
 }
 

@@ -21,6 +21,7 @@ from city import (
     delivery,
     duplicates,
     events,
+    fetching,
     logins,
     mornings,
     notices,
@@ -89,6 +90,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_tell_people, app, channels, render),
         partial(_tell_systems, app, webhooks.open_post(loopback=settings.outward == OUTWARD[1])),
         partial(photos.settle_all, engine, store, settings.var),
+        partial(fetching.fetch_due, engine, settings.var),
     ]
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),

@@ -1,6 +1,7 @@
 """For administrators: people, crews, keys, versions of the city file, and undelivered mail."""
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime
@@ -144,9 +145,12 @@ def keys() -> Response:
 def make_key() -> Response:
     """A new key, shown this once."""
     try:
-        name = forms.text(request.form, "name")
+        name, hourly = forms.text(request.form, "name"), forms.text(request.form, "hourly")
         with access.writing() as s:
-            key = people.make_key(s, name, key=_key_of_form(name), by=g.actor, at=access.now())
+            key = people.make_key(
+                s, name, key=_key_of_form(name), by=g.actor, at=access.now(), scopes=_scopes(),
+                hourly=_whole_number(hourly) if hourly else people.HOURLY,
+            )  # fmt: skip
     except Refused as refused:
         return _keys(refused)
     return _keys(key=key)
@@ -318,7 +322,20 @@ def _keys(refused: Refused | None = None, key: str = "") -> Response:
     with access.reading() as s:
         rows = list(s.scalars(select(ApiKey).order_by(ApiKey.revoked_at.is_not(None), ApiKey.id.desc())))
         names = queries.names(s, [f"person:{row.made_by_id}" for row in rows if row.made_by_id])
-        return _page("admin/keys.html", refused, rows=rows, key=key, names=names, once=secrets.token_hex(16))
+        return _page(
+            "admin/keys.html", refused, rows=rows, key=key, names=names, once=secrets.token_hex(16),
+            usual=people.HOURLY, scopes=people.SCOPES, typed=request.form if refused else {},
+        )  # fmt: skip
+
+
+def _scopes() -> list[str]:
+    """Every key made here may send reports; whether it may do more is asked."""
+    return [people.REPORT, *([people.UPDATE] if request.form.get("update") else [])]
+
+
+def _whole_number(text: str) -> int:
+    """0 for what is none."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def _key_of_form(name: str) -> str:

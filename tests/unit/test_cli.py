@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import create_engine, select, text
 
-from city import cityfile, kept, sources
+from city import cityfile, kept, people, sources
+from city.lifecycle import Refused
 from city.schema import CaseWords
 from city.settings import Settings
 from pwa import worker
@@ -255,3 +256,22 @@ def test_a_polite_kill_does_not_wait_for_what_it_interrupts() -> None:
         told.join(5)
         assert not told.is_alive()
     assert asked.wait(5)
+
+
+def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
+    made = shell.invoke(cli, ["key", "add", "Works", "--scope", "update", "--hourly", "50"]).output.strip()
+    with town.looking() as scene:
+        row = people.by_key(scene.s, made)
+        assert row
+        assert (row.name, row.scopes, row.hourly) == ("Works", ["update"], 50)
+    listed = shell.invoke(cli, ["key", "list"]).output
+    assert listed == f"{row.id}  Works  update  50  {row.made_at:%Y-%m-%d}\n"
+    assert shell.invoke(cli, ["key", "revoke", str(row.id)]).output == "It opens nothing any more.\n"
+    assert shell.invoke(cli, ["key", "list"]).output.endswith("  revoked\n")
+    assert shell.invoke(cli, ["key", "revoke", "99"]).exit_code == 1
+
+
+def test_a_key_without_a_name_or_with_a_nonsense_limit_is_not_made(town: Town) -> None:
+    for name, hourly, refused in ((" ", 5, "empty_name"), ("Works", 0, "bad_hourly")):
+        with town.at_work() as scene, pytest.raises(Refused, match=refused):
+            people.make_key(scene.s, name, key="k", by=people.THE_SYSTEM, at=town.now, hourly=hourly)

@@ -57,8 +57,8 @@ EXPECTED = {
     "dispatch.erase": {DISPATCHER, "administrator"},
     "redaction": {DISPATCHER, SUPERVISOR},
 }
-# Answers of field sync, which knows phones and not pages.
-OWN_GUARD = ("sync",)
+# Answers of field sync, which knows phones, and of Open311, which knows keys; neither knows pages.
+OWN_GUARD = ("sync", "open311")
 # The code in its address is its proof: mail programs post there to stop the news (RFC 8058) without a token.
 OWN_PROOF = ("news.decide_news",)
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}

@@ -185,6 +185,19 @@ def test_a_key_is_shown_once_and_revoked(town: Town, send: Send, office: FlaskCl
     assert send("/keys", name=" ").status_code == 422
 
 
+def test_a_key_says_what_it_may_do_and_how_often(town: Town, send: Send, office: FlaskClient) -> None:
+    assert not re.search('name="update"[^>]*checked', office.get("/admin/keys").text), "more is asked for"
+    send("/keys", name="Works", update="1", hourly="20")
+    page = office.get("/admin/keys").text
+    assert "send reports, tell what became of them" in page
+    assert "20 times an hour" in page
+    again = send("/keys", name="Another", hourly="many")
+    assert again.status_code == 422
+    assert 'value="Another"' in again.text, "nothing is lost"
+    assert 'value="many"' in again.text
+    assert re.search('name="update"[^>]*checked', send("/keys", name=" ", update="1").text)
+
+
 def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: FlaskClient) -> None:
     assert "Every message went out." in office.get("/admin/mail").text
     with town.at_work() as scene:

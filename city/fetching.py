@@ -1,0 +1,80 @@
+"""Pictures that a report names by an address: the worker fetches them, or says in the story why not."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.orm import Session
+
+from city import cases, developing, events, locks, outside, people, photos
+from city.db import reading, transaction
+from city.developing import BadPhoto, Developed
+from city.outside import NotFetched
+from city.schema import Report, Wanted
+
+AT_ONCE = 3  # addresses in one pass of the worker, which has other things to do
+TRIES = 5
+FIRST_PAUSE = timedelta(minutes=1)  # doubled at each try
+
+Fetch = Callable[[str, int], bytes]
+
+
+def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch = outside.picture) -> int:
+    """Fetches what is due; returns how many came. No transaction is open while the network is asked."""
+    with reading(engine) as s:
+        due = s.execute(
+            select(Wanted.id, Wanted.url)
+            .where(Wanted.next_try_at <= now)
+            .order_by(Wanted.next_try_at, Wanted.id)
+            .limit(AT_ONCE)
+        ).all()
+    return sum(_settle(engine, var, row.id, row.url, now, fetch) for row in due)
+
+
+def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, fetch: Fetch) -> bool:
+    """Whether the picture is here now."""
+    found: Developed | None = None
+    why, passing = "", False
+    try:
+        found = developing.develop(fetch(url, developing.MAX_UPLOAD))
+    except NotFetched as fault:
+        why, passing = fault.code, fault.passing
+    except BadPhoto as bad:
+        why = bad.code
+    with transaction(engine) as s:
+        wanted = s.get(Wanted, wanted_id)
+        if wanted is None:  # erased meanwhile
+            return False
+        if passing and wanted.tries + 1 < TRIES:
+            wanted.tries += 1
+            wanted.next_try_at = now + FIRST_PAUSE * 2 ** (wanted.tries - 1)
+            return False
+        s.execute(delete(Wanted).where(Wanted.id == wanted_id))
+        report = s.get_one(Report, wanted.report_id)
+        if found is None:
+            _refuse(s, report, url, why, now)
+            return False
+        return _give(s, var, report, found, url, now)
+
+
+def _give(s: Session, var: Path, report: Report, found: Developed, url: str, now: datetime) -> bool:
+    """As a photo of the report, after those that it has."""
+    try:
+        photo = photos.stage(s, var, found, staged_for=f"{photos.FORM}{report.key}", at=now)
+    except BadPhoto as bad:
+        _refuse(s, report, url, bad.code, now)
+        return False
+    return cases.photo_came(
+        s, photo, case_id=report.case_id, cycle=None, closure_id=None, report_id=report.id,
+        position=len(report.photos), by=people.THE_SYSTEM, at=now,
+    )  # fmt: skip
+
+
+def _refuse(s: Session, report: Report, url: str, why: str, now: datetime) -> None:
+    """Says in the case's story what was not fetched, and why: somebody may want to look themselves."""
+    locks.lock(s, report.case)
+    events.record(
+        s, cases.subject(report.case), "photo failed", by=people.THE_SYSTEM, at=now,
+        facts={"why": why, "report": report.number}, words={"note": url},
+    )  # fmt: skip

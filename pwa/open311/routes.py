@@ -1,0 +1,210 @@
+"""Open311 GeoReport v2: every address of it, in JSON and in XML."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, request
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+from city import outlines, people, policies
+from city.outlines import Outline
+from pwa import access
+from pwa.open311 import answering, openapi, parse, taking, telling
+from pwa.open311.answering import answer
+from pwa.open311.parse import Fault, Malformed
+from sync import tries
+
+bp = Blueprint("open311", __name__, url_prefix="/open311")
+
+View = TypeVar("View", bound=Callable[..., Any])
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def both(rule: str, **options: Any) -> Callable[[View], View]:
+    """The page at `rule`.json and at `rule`.xml; without either the request's Accept decides."""
+
+    def register(view: View) -> View:
+        for suffix in (".json", ".xml", ""):
+            bp.add_url_rule(rule + suffix, view_func=view, **options)
+        return view
+
+    return register
+
+
+@bp.errorhandler(Malformed)
+def malformed(wrong: Malformed) -> Response:
+    """What is wrong, a fault each."""
+    return answering.faults(wrong.faults)
+
+
+@bp.errorhandler(taking.TooOften)
+def too_often(wrong: taking.TooOften) -> Response:
+    """The key must wait."""
+    response = answering.faults([Fault(_("This api_key has written too often within the hour."), 429)])
+    response.headers["Retry-After"] = str(wrong.wait)
+    return response
+
+
+@bp.after_request
+def open_to_all(response: Response) -> Response:
+    """Pages of other cities' sites may read what is public."""
+    if request.method in ("GET", "HEAD"):
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+@bp.get("/v2/")
+def root() -> Response:
+    """The address that clients are given; discovery says what lies below it."""
+    return discovery()
+
+
+@both("/discovery", methods=["GET"])
+@both("/v2/discovery", methods=["GET"])
+def discovery() -> Response:
+    """Where what is, in which formats, and whom to ask for a key."""
+    here = access.here()
+    with access.reading() as s:
+        newest = policies.current(s)
+        changed = newest.applied_at if newest else access.now()
+        return answer("discovery", telling.discovery(here.city, changed, invented=people.is_demo(s)))
+
+
+@both("/v2/services", methods=["GET"])
+def services() -> Response:
+    """Every kind of problem that may be told."""
+    _check(request.args)
+    city = access.here().city
+    return answer("services", [telling.service(each, city) for each in city.for_residents])
+
+
+@both("/v2/services/<code>", methods=["GET"])
+def definition(code: str) -> Response:
+    """What is asked about one kind of problem."""
+    _check(request.args)
+    found = next((each for each in access.here().city.for_residents if each.code == code), None)
+    if found is None:
+        raise Malformed(Fault(_("There is no service_code %(code)s.", code=code), 404))
+    return answer("service_definition", telling.definition(found))
+
+
+@both("/v2/requests", methods=["GET"])
+def requests() -> Response:
+    """Cases as anybody may know of them, newest first."""
+    found = _wished()
+    return answer("service_requests", telling.requests(found, extended=parse.wants_extensions(request.args)))
+
+
+@bp.get("/v2/requests.csv")
+def bulk() -> Response:
+    """The same list as a table, in the columns of GeoReport Bulk."""
+    file = io.StringIO()
+    csv.writer(file).writerows(telling.bulk(_wished()))
+    return Response(file.getvalue(), mimetype="text/csv")
+
+
+def _wished() -> list[Outline]:
+    """The requests that are asked for."""
+    _check(request.args)
+    publish = access.here().publish
+    with access.reading() as s:
+        kinds = outlines.kinds(s)
+        wish = parse.wish(request.args, kinds.keys(), access.now())
+        if wish.numbers:
+            return outlines.named(s, wish.numbers, kinds, publish=publish, stops=wish.extended)
+        return outlines.listed(s, wish.asked, kinds, publish=publish, stops=wish.extended)
+
+
+@both("/v2/requests/<number>", methods=["GET"])
+def one(number: str) -> Response:
+    """One case, or one report, which has its case's state."""
+    _check(request.args)
+    extended = parse.wants_extensions(request.args)
+    with access.reading() as s:
+        found = outlines.named(s, [number], outlines.kinds(s), publish=access.here().publish, stops=extended)
+    if not found:
+        raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=number[:100]), 404))
+    return answer("service_requests", telling.requests(found, extended=extended))
+
+
+@both("/v2/requests", methods=["POST"])
+def create() -> Response:
+    """A report from another program, with its photos. Sent again within minutes, it is the same report."""
+    _check_form()
+    values, now = request.values, access.now()
+    files = [file for name in request.files for file in request.files.getlist(name) if file.filename]
+    with access.reading() as s:
+        key = taking.key_for(s, values.get("api_key", ""), people.REPORT, now)
+        _check(values)
+        sent = parse.sent(values, access.here().city.for_residents)
+        keys = taking.keys_of(key, sent, taking.digest(values, files), now)
+        taken = taking.known(s, keys)
+        place, about = (None, "") if taken else taking.place_of(s, sent)
+    if taken is None:
+        if sent.token:
+            with access.writing() as s:
+                taking.begin(s, sent.token, now)
+        pictures = taking.develop(files, len(sent.media))
+        with access.writing() as s:
+            taken = taking.take(s, sent, place, about, keys[0], pictures)
+            tries.note(s, taking.WRITTEN, people.of_key(key), now)
+    told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
+    return answer("service_requests", [told])
+
+
+@both("/v2/tokens/<token>", methods=["GET"])
+def token(token: str) -> Response:
+    """The number of a report whose sender got no answer: the token is what it named its request by."""
+    _check(request.args)
+    with access.reading() as s:
+        found = taking.by_token(s, token, access.now())
+    if found is None:
+        raise Malformed(Fault(_("There is no token %(token)s.", token=token[:100]), 404))
+    told = {"service_request_id": found.number} if found.number else {}
+    return answer("service_requests", [told | {"token": token}])
+
+
+@both("/v2/servicerequestupdates", methods=["GET"])
+def updates() -> Response:
+    """What has become of requests, step by step, oldest first: for whoever keeps a copy of them."""
+    _check(request.args)
+    since, until = parse.span(request.args, access.now())
+    offset, limit = parse.page_of(request.args)
+    with access.reading() as s:
+        found = outlines.changes(s, since, until, offset=offset, limit=limit)
+    return answer("service_request_updates", telling.updates(found))
+
+
+@both("/v2/servicerequestupdates", methods=["POST"])
+def add_update() -> Response:
+    """What became of a request in another system: kept with its case for a person to read."""
+    _check_form()
+    values, now = request.values, access.now()
+    with access.writing() as s:
+        key = taking.key_for(s, values.get("api_key", ""), people.UPDATE, now)
+        _check(values)
+        update_id = taking.note(s, key, parse.update(values), now)
+        tries.note(s, taking.WRITTEN, people.of_key(key), now)
+    return answer("service_request_updates", [{"update_id": update_id}])
+
+
+@bp.get("/openapi.json")
+def description() -> Response:
+    """All of this as OpenAPI describes it."""
+    return answer("openapi", openapi.describe(access.here().settings.base_url))
+
+
+def _check_form() -> None:
+    if request.mimetype and request.mimetype not in FORMS:
+        abort(415)
+
+
+def _check(values: MultiDict[str, str]) -> None:
+    here = access.here()
+    base = urlsplit(here.settings.base_url)
+    ours = (base.netloc, base.hostname or "", here.city.name)
+    parse.check_jurisdiction(values, [name.casefold() for name in ours])

@@ -1,0 +1,239 @@
+"""A request that another program sends becomes a report: whose key, once only, its place, its photos."""
+
+import hashlib
+import hmac
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import BinaryIO, cast
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from city import cases, developing, duplicates, events, locks, people, photos, places, queries, reports
+from city.developing import BadPhoto, Developed
+from city.events import Actor
+from city.lifecycle import Refused
+from city.outlines import API
+from city.places import Place
+from city.schema import ApiKey, Case, Photo, Report
+from pwa import access, errors, filters
+from pwa.open311.parse import Fault, Malformed, Sent, Update
+from sync import tries
+
+# Who got no answer sends again within minutes: the same words under the same key are the same report.
+SAME_WITHIN = timedelta(minutes=10)
+SAME_METRES = 30.0  # as far as two phones that stand at one thing may say they are apart
+BEGUN = "api token"  # noted for each token, for an hour
+WRITTEN = "api write"  # counted for each key, within the hour
+
+
+class TooOften(Exception):
+    """The key has written as often as it may within the hour; `wait` is in seconds."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the sender is told: the report's number, and what there is to know."""
+
+    number: str
+    notice: str = ""
+
+
+def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
+    """The live key that opens `scope`. Raises Malformed 403, TooOften."""
+    row = people.by_key(s, key) if key else None
+    if row is None:
+        raise Malformed(Fault(_("api_key is missing or not valid."), 403))
+    if scope not in row.scopes:
+        raise Malformed(Fault(_("This api_key may not do that."), 403))
+    if tries.counted(s, WRITTEN, people.of_key(row), now) >= row.hourly:
+        raise TooOften(tries.wait(s, WRITTEN, people.of_key(row), now))
+    return row
+
+
+def digest(values: MultiDict[str, str], files: Sequence[FileStorage]) -> str:
+    """What makes two requests one: every argument and the bytes of every file, in whatever order."""
+    told = sorted((str(name), value) for name, value in values.items(multi=True))
+    pictures = []
+    for file in files:
+        pictures.append(hashlib.file_digest(cast(io.BytesIO, file.stream), "sha256").hexdigest())
+        file.stream.seek(0)
+    return hashlib.sha256(json.dumps([told, sorted(pictures)]).encode()).hexdigest()
+
+
+def known(s: Session, keys: Sequence[str]) -> Taken | None:
+    """What was answered to the same request before, whose answer may have been lost."""
+    found = s.scalars(select(Report).where(Report.key.in_(keys)).order_by(Report.id.desc())).first()
+    return _told(found) if found else None
+
+
+def keys_of(row: ApiKey, sent: Sent, body: str, now: datetime) -> list[str]:
+    """What the report is kept by, and what the same request may have been kept by some minutes ago.
+
+    By its sender's token, where there is one; else by its sender and body, anew every ten minutes.
+    """
+    if sent.token:
+        return [_key(_kept(sent.token))]
+    spans = (int(at.timestamp() // SAME_WITHIN.total_seconds()) for at in (now, now - SAME_WITHIN))
+    return [_key(_kept(f"{row.id}:{span}:{body}")) for span in spans]
+
+
+def by_token(s: Session, token: str, now: datetime) -> Taken | None:
+    """The report that was sent under this token; without a number while it is being taken. None: unknown."""
+    number = s.scalar(select(Report.number).where(Report.key == _key(_kept(token))))
+    if number:
+        return Taken(number)
+    return Taken("") if tries.counted(s, BEGUN, _kept(token), now) else None
+
+
+def begin(s: Session, token: str, now: datetime) -> None:
+    """Notes that the request of this token has come and is good."""
+    tries.note(s, BEGUN, _kept(token), now)
+
+
+def _kept(told: str) -> str:
+    """What is kept of a token or a body: nobody who sees it knows what it was made of."""
+    secret = access.here().settings.secret_key.encode()
+    return hmac.new(secret, b"open311:" + told.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(kept: str) -> str:
+    """A report's key; it looks like no receipt of a phone."""
+    return f"api-{kept[:48]}"
+
+
+def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
+    """The pictures that came along; with `others` to be fetched five at most. Raises Malformed."""
+    if len(files) + others > photos.MAX_PHOTOS:
+        raise Malformed(Fault(_("At most %(most)s pictures.", most=photos.MAX_PHOTOS)))
+    faults, good = [], []
+    for file in files:
+        try:
+            good.append(developing.develop(cast(BinaryIO, file.stream)))
+        except BadPhoto as bad:
+            name = (file.filename or "")[-60:]
+            faults.append(Fault(_("%(name)s: %(fault)s", name=name, fault=errors.words(bad))))
+    if faults:
+        raise Malformed(*faults)
+    return good
+
+
+def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
+    """Where it is, and what the sender said of that and the city does not know. Raises Malformed.
+
+    A point goes before words. Words that name no one place are kept for a person to read, and the report is
+    taken: it is the city that does not know its own streets.
+    """
+    if sent.point:
+        return _inside(s, Place(*sent.point, "pin", places.describe(s, sent.point))), sent.address
+    words = sent.address or sent.address_id
+    found = [place for place in places.find(s, words, geocoder=_geocoder()) if not place.vague]
+    if len(found) == 1:
+        return _inside(s, found[0]), words if found[0].unsure else ""
+    if not sent.address:
+        raise Malformed(Fault(_("There is no address_id %(name)s.", name=words)))
+    return None, words
+
+
+def take(
+    s: Session, sent: Sent, place: Place | None, about: str, key: str, pictures: Sequence[Developed]
+) -> Taken:
+    """Takes the report; a near duplicate joins its case. Raises Malformed."""
+    here, now = access.here(), access.now()
+    telling = reports.Telling(
+        key=key, service_code=sent.service.code, channel=API, lang=filters.lang(), words=sent.words,
+        place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
+    )  # fmt: skip
+    try:
+        taken = [
+            photos.stage(s, here.settings.var, each, staged_for=f"{photos.FORM}{key}", at=now)
+            for each in pictures
+        ]
+        report = _taken(s, telling, taken, now)
+        if sent.email:
+            reports.subscribe(s, report, sent.email, lang=filters.lang(), at=now)
+    except (BadPhoto, Refused) as refused:
+        raise Malformed(Fault(errors.words(refused))) from refused
+    for url in sent.media:
+        reports.want_picture(s, report, url, at=now)
+    return _told(report)
+
+
+def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
+    """The number of the likeliest open case of the very kind at the very spot: nobody can be asked."""
+    found = duplicates.near(s, sent.service.code, place, at=now) if place else []
+    same = s.scalars(
+        select(Case.id).where(
+            Case.id.in_([each.case_id for each in found]), Case.service_code == sent.service.code
+        )
+    ).all()
+    return next((c.number for c in found if c.case_id in same and c.metres <= SAME_METRES), None)
+
+
+def _taken(s: Session, telling: reports.Telling, taken: Sequence[Photo], now: datetime) -> Report:
+    token = reports.token_for(access.here().settings.secret_key, telling.key)
+    if telling.join:
+        try:
+            with events.savepoint(s):
+                return reports.take(s, telling, at=now, token=token, taken=taken)
+        except Refused as refused:
+            if refused.code != "unknown_case":
+                raise
+    return reports.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
+
+
+def _told(report: Report) -> Taken:
+    """The number to ask by; a notice where it joined a case, and where somebody may be in danger."""
+    case, city = report.case, access.here().city
+    notices = []
+    if case.reports[0].id != report.id:
+        notices.append(
+            _("The city knows of this already. Your report joined case %(number)s.", number=case.number)
+        )
+    if report.service.urgent:
+        notices.append(_("If somebody is in danger, call %(emergency)s now.", emergency=city.emergency))
+    return Taken(report.number, " ".join(notices))
+
+
+def _inside(s: Session, place: Place) -> Place:
+    if places.outside(s, place.point):
+        raise Malformed(Fault(errors.words(Refused("outside_city"))))
+    return place
+
+
+def _geocoder() -> str:
+    return access.here().settings.geocoder
+
+
+def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
+    """Keeps what another system says of a request with its case; the same update twice is kept once.
+
+    A person decides what becomes of it here: another city's system closes no case of this one. Raises
+    Malformed.
+    """
+    case = queries.by_number(s, told.number.upper())
+    if case is None:
+        raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=told.number), 404))
+    case = queries.root_of(s, case)
+    locks.lock(s, case)
+    subject, ours = (
+        cases.subject(case),
+        hashlib.sha256(f"{row.id}:{told.update_id}".encode()).hexdigest()[:24],
+    )
+    if all(line.facts.get("update") != ours for line, _words in events.of(s, subject)):
+        said = _("%(name)s says: %(status)s.", name=row.name, status=told.status)
+        by = Actor(people.of_key(row), people.THE_SYSTEM.roles)
+        events.record(
+            s, subject, "note", by=by, at=now, at_device=told.at, facts={"update": ours},
+            words={"note": f"{said} {told.words}".strip()},
+        )  # fmt: skip
+    return f"u-{ours}"

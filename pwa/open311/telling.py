@@ -1,0 +1,261 @@
+"""Services and requests as GeoReport v2 names their members, in the reader's language. No database."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from city.cityfile import CityFile, Service
+from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
+from city.outlines import Change, Outline, Stop
+from pwa import access, filters
+from pwa.open311.render import JSON, XML, moment
+
+SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"  # by these very letters clients know it
+# What a step means to whoever keeps a copy of a case; FixMyStreet's words for it.
+STATUSES: Final = {
+    "open": "open",
+    "accept": "investigating",
+    "assign": "action_scheduled",
+    "start": "in_progress",
+    "wait": "investigating",
+    "needs parts": "action_scheduled",
+    "resume": "in_progress",
+    "make safe": "action_scheduled",
+    "reopen": "open",
+    "not fixed": "open",
+    "fixed confirmed": "fixed",
+    "cancel": "closed",
+    "merge": "duplicate",
+}
+ENDINGS: Final = {
+    "fixed": "fixed",
+    "not found": "no_further_action",
+    "not ours": "not_councils_responsibility",
+    "no action": "no_further_action",
+}
+_STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
+
+
+def discovery(city: CityFile, changed: datetime, *, invented: bool) -> dict[str, Any]:
+    """Where the API lies and whom to ask. `changed` is when the services last did."""
+    when = moment(changed)
+    base, languages = access.here().settings.base_url, city.languages
+    # An endpoint for each language; two at least, since some clients cannot read a list of one.
+    prefixes = ["", *(f"/{lang}" for lang in languages[1:])] if len(languages) > 1 else ["", ""]
+    endpoints = [
+        {
+            "specification": SPECIFICATION,
+            "url": f"{base}{prefix}/open311/v2",
+            "changeset": when,
+            "type": "test" if invented else "production",
+            "formats": [XML.partition(";")[0], JSON.partition(";")[0]],
+        }
+        for prefix in prefixes
+    ]
+    return {
+        "changeset": when,
+        "contact": f"{city.name}, {city.phone}",
+        "key_service": _(
+            "Ask an administrator of %(city)s for a key: %(phone)s", city=city.name, phone=city.phone
+        ),
+        "endpoints": endpoints,
+    }
+
+
+def service(of: Service, city: CityFile) -> dict[str, Any]:
+    """A kind of problem in the list of services."""
+    group = next(each for each in city.groups if each.code == of.group)
+    called = {word for names in (of.names, of.chips, group.names) for word in names.values()}
+    return {
+        "service_code": of.code,
+        "service_name": filters.said(of.names),
+        "description": filters.said(of.names),
+        "metadata": bool(of.questions),
+        "type": "realtime",
+        "keywords": ", ".join(sorted(word.replace(",", "").lower() for word in called)),
+        "group": filters.said(group.names),
+    }
+
+
+def definition(of: Service) -> dict[str, Any]:
+    """What is asked about a kind of problem."""
+    return {
+        "service_code": of.code,
+        "attributes": [_attribute(question, n) for n, question in enumerate(of.questions, start=1)],
+    }
+
+
+def _attribute(question: Mapping[str, Any], order: int) -> dict[str, Any]:
+    return {
+        "variable": True,
+        "code": question["code"],
+        "datatype": question["datatype"],
+        "required": bool(question["required"]),
+        "datatype_description": _hint(question["datatype"]),
+        "order": order,
+        "description": filters.said(question["words"]),
+        "values": [
+            {"key": value["code"], "name": filters.said(value["words"])} for value in question["values"]
+        ],
+    }
+
+
+def _hint(datatype: str) -> str:
+    words = {
+        "number": _("A number."),
+        "datetime": _("A date and time, as 2026-05-12T13:30:00Z."),
+        "singlevaluelist": _("One of the choices."),
+        "multivaluelist": _("One or more of the choices."),
+    }
+    return words.get(datatype, _("A few words."))
+
+
+def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
+    """Cases and reports as a list of requests."""
+    base = access.here().settings.base_url
+    said = _Said()
+    return [_request(each, base, said, extended) for each in outlines]
+
+
+class _Said:
+    """Words that a list of a thousand needs a thousand times, put into the reader's language once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, tuple[str, str]] = {}
+        self._notes: dict[tuple[str, str | None], str] = {}
+
+    def names(self, each: Outline) -> tuple[str, str]:
+        """Of the service and its department."""
+        if each.kind.code not in self._names:
+            self._names[each.kind.code] = (
+                filters.said(each.kind.names), filters.said(each.kind.department)
+            )  # fmt: skip
+        return self._names[each.kind.code]
+
+    def note(self, each: Outline) -> str:
+        """How far it is."""
+        told = (each.state, each.outcome)
+        if told not in self._notes:
+            self._notes[told] = _stage(*told)
+        return self._notes[told]
+
+
+def _stage(state: str, outcome: str | None) -> str:
+    if state == CLOSED:
+        return filters.outcome(outcome)
+    if state == CANCELLED:
+        return _("Cancelled")
+    return filters.step(_STAGES[state]) if state in _STAGES else ""
+
+
+def _request(each: Outline, base: str, said: _Said, extended: bool) -> dict[str, Any]:
+    name, department = said.names(each)
+    running = each.state in OPEN
+    ready = filters.said(each.reply) if each.reply else ""
+    notes = " ".join(part for part in (said.note(each), ready, each.closing) if part)
+    told: dict[str, Any] = {"service_request_id": each.number, "status": "open" if running else "closed"}
+    if notes:
+        told["status_notes"] = notes
+    told |= {
+        "service_name": name,
+        "service_code": each.kind.code,
+        "description": each.words or None,
+    }
+    if department:
+        told["agency_responsible"] = department
+    told |= {
+        "requested_datetime": moment(each.opened_at),
+        "updated_datetime": moment(each.updated_at),
+    }
+    if running and each.state != WAITING:  # its clock stands while it waits
+        told["expected_datetime"] = moment(each.due_at)
+    told |= {
+        "address": each.address or None,
+        "address_id": None,
+        "zipcode": None,
+        "lat": each.point.lat if each.point else None,
+        "long": each.point.lon if each.point else None,
+        "media_url": _photo(base, each.photos[0]) if each.photos else None,
+    }
+    return told | _more(each, base) if extended else told
+
+
+def _photo(base: str, photo_id: str) -> str:
+    return base + url_for("photos.photo", photo_id=photo_id, size="page")
+
+
+def _more(each: Outline, base: str) -> dict[str, Any]:
+    """What the standard's extensions add, as Chicago, Boston and San Francisco name it."""
+    answers = each.answers
+    return {
+        "attributes": [
+            {
+                "code": question["code"],
+                "label": filters.said(question["words"]),
+                "value": answers[question["code"]],
+            }
+            for question in each.kind.questions
+            if question["code"] in answers
+        ],
+        "extended_attributes": {"photos": [{"media_url": _photo(base, photo)} for photo in each.photos]},
+        "notes": [_note(stop) for stop in each.stops],
+    }
+
+
+def _note(stop: Stop) -> dict[str, Any]:
+    words = summary(stop.kind, stop.facts)
+    return {
+        "datetime": moment(stop.at),
+        "type": stop.kind.replace(" ", "_"),
+        "summary": words,
+        "description": words,
+    }
+
+
+def summary(kind: str, facts: Mapping[str, Any]) -> str:
+    """A public step in words."""
+    if kind == "close":
+        return filters.outcome(facts.get("outcome"))
+    if kind == "wait":
+        return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
+    return filters.step(kind)
+
+
+def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """What has become of requests, step by step. A step that changes nothing for a copy is left out."""
+    found = []
+    for change in changes:
+        outcome = change.facts.get("outcome")
+        status = ENDINGS.get(outcome or "", "closed") if change.kind == "close" else STATUSES.get(change.kind)
+        if status:
+            found.append(
+                {
+                    "update_id": f"u{change.seq}-{change.number}",
+                    "service_request_id": change.number,
+                    "status": status,
+                    "updated_datetime": moment(change.at),
+                    "description": summary(change.kind, change.facts),
+                    "media_url": None,
+                }
+            )
+    return found
+
+
+# https://wiki.open311.org/GeoReport/bulk/, a proposal; its optional columns stay empty here.
+BULK: Final = (
+    "service_request_id", "requested_datetime", "updated_datetime", "closed_date", "status_description",
+    "status_notes", "source", "service_name", "service_subtype", "description", "agency_responsible",
+    "address", "lat", "long",
+)  # fmt: skip
+
+
+def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:
+    """The same requests as rows of GeoReport Bulk, its head first. A word that begins a formula is quoted."""
+    yield list(BULK)
+    for each, told in zip(outlines, requests(outlines, extended=False), strict=True):
+        row = told | {"closed_date": moment(each.closed_at), "status_description": told["status"]}
+        cells = (row.get(column) for column in BULK)
+        yield [filters.in_a_table(cell) if isinstance(cell, str) else cell for cell in cells]
