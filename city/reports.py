@@ -84,7 +84,7 @@ class Telling:
     @property
     def said(self) -> str:
         """All their words, as the log keeps them."""
-        return f"{self.words.strip()}\n{self.about_place}".strip() if self.about_place else self.words
+        return with_place(self.words, self.about_place)
 
 
 def take(
@@ -141,6 +141,16 @@ def take(
     elif _is_anothers(s, case, telling):
         cases.wait(s, case, "utility", by=people.THE_SYSTEM, at=at, origin=origin)
     return report
+
+
+def with_place(words: str, where: str) -> str:
+    """Somebody's words with what they said of a place that has no other room."""
+    return f"{words.strip()}\n{where}".strip() if where else words
+
+
+def kept_words(service: Service, telling: Telling) -> str:
+    """The words of a telling as its report keeps them; of an office's case the place is among them."""
+    return (_placeless(telling) if service.office else telling).said.strip()
 
 
 def token_for(secret: str, key: str) -> str:

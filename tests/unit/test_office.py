@@ -197,6 +197,21 @@ class TestHowItComes:
             assert report is not None
             assert (contact.outcome, contact.topic_code, contact.reply_by) == (contacts.CASE, "taxes", way)
 
+    def test_a_lost_answer_makes_no_second_one_though_a_place_was_told(self, town: Town) -> None:
+        key = uuid.uuid4().hex
+        said = Conversation(
+            key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", reply_by="call"
+        )
+        telling = Telling(key, "tax-question", "phone", words="Is it? ", about_place="12 Elm St")
+        call = Call(said, PHONE, telling)
+        with town.at_work() as scene:
+            by = scene.actor("call-taker")
+            first = calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+            assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET) == first
+            elsewhere = replace(call, telling=replace(telling, about_place="14 Elm St"))
+            with pytest.raises(Refused, match="kept_already"):
+                calls.end(scene.s, elsewhere, by=by, at=town.now, secret=SECRET)
+
     def test_a_lamp_needs_none(self, town: Town) -> None:
         key = uuid.uuid4().hex
         said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
