@@ -741,7 +741,9 @@ def _placeless(told: Told) -> Told:
 
 def _own_job(life: _Life, by: Actor) -> Assignment | None:
     held = life.held
-    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+    if life.case.service.office or DISPATCHER in by.roles or CREW not in by.roles:
+        return held
+    if held is None or held.crew_id not in by.crew_ids:
         raise Refused("not_your_job")
     return held
 

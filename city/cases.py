@@ -899,9 +899,11 @@ def _end(s: Session, case: Case, why: str, at: datetime) -> None:
 
 
 def _own_job(case: Case, by: Actor) -> Assignment | None:
-    """The live job; somebody who is only crew may touch no other crew's."""
+    """The live job; somebody who is only crew may touch no other crew's. An office's case is no crew's."""
     held = live(case)
-    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+    if case.service.office or DISPATCHER in by.roles or CREW not in by.roles:
+        return held
+    if held is None or held.crew_id not in by.crew_ids:
         raise Refused("not_your_job")
     return held
 

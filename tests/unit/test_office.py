@@ -79,7 +79,9 @@ class TestTheTable:
     def test_call_takers_do_what_they_cannot_in_the_field(self) -> None:
         assert possible("new", CALL_TAKER, office=True) == ["accept", "wait", "close", "merge"]
         assert possible("waiting", CALL_TAKER, office=True) == ["resume", "close", "merge", "undo batch"]
+        assert possible("closed", CALL_TAKER, office=True) == ["reopen", "merge", "undo batch"]
         assert possible("new", CALL_TAKER) == ["accept", "merge"]
+        assert "reopen" not in possible("closed", CALL_TAKER)
 
     def test_dispatchers_do_all_that_needs_no_crew(self) -> None:
         assert possible("new", DISPATCHER, office=True) == ["accept", "wait", "close", "merge", "cancel"]
@@ -99,7 +101,7 @@ class TestItsLife:
             assert close(scene, case)
             assert (case.state, case.outcome, case.closures[-1].no_photo) == ("closed", "answered", None)
             assert not close(scene, case)  # twice is harmless
-            assert cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+            assert cases.reopen(scene.s, case, by=by, at=at)
             assert cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=at)
 
     @pytest.mark.parametrize("outcome", ["fixed", "not found"])
