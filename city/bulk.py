@@ -536,6 +536,8 @@ class _Writer:
             raise Refused("merge_private")
         if root.case.service.office != case.service.office:
             raise Refused("merge_office")
+        if root.case.service.office:  # the log knows of no call that told of them
+            raise Refused("merge_caller")
         crew = _surviving_crew(life.held, root.held, move.crew)
         if case.state != MERGED:
             case.merged_from = case.state

@@ -33,7 +33,7 @@ from city.schema import Case, Contact, Department, Event, Report, Service, Tally
 from city.settings import DEFAULT_CITY
 
 HOME = DEFAULT_CITY.read_text("utf-8")
-PHONE = "+15550100142"
+PHONE, OTHER_PHONE = "+15550100142", "+15550100143"
 CALL_TAKER, DISPATCHER = frozenset({"call-taker"}), frozenset({"dispatcher"})
 
 
@@ -47,12 +47,13 @@ def office(town: Town) -> None:
         )
         scene.s.flush()
         scene.s.add(Topic(code="taxes", names={"en": "Taxes"}, department_code="finance"))
-        scene.s.add(
+        scene.s.add_all(
             Service(
-                code="tax-question", group="office", names={"en": "Tax question", "es": "Impuestos"},
+                code=code, group="office", names={"en": "Tax question", "es": "Impuestos"},
                 chips={}, is_default=False, position=9, department_code="finance", promise_days=2,
                 questions=[], private=True, office=True,
             )
+            for code in ("tax-question", "bill-copy")
         )  # fmt: skip
 
 
@@ -62,6 +63,16 @@ def asked(scene: Scene, **changes: Any) -> Case:
     telling = replace(telling, **changes)
     by, token = scene.actor("call-taker"), reports.token_for(SECRET, telling.key)
     return reports.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
+
+
+def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
+    """A case out of a call from this number."""
+    key, at = uuid.uuid4().hex, scene.town.now
+    said = Conversation(key, "phone", at - timedelta(minutes=1), 60, "taxes", "case", reply_by="call")
+    call = Call(said, phone, Telling(key, service, "phone", words="Is my bill right?"))
+    _contact, report = calls.end(scene.s, call, by=scene.actor("call-taker"), at=at, secret=SECRET)
+    assert report is not None
+    return report.case
 
 
 def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
@@ -152,7 +163,29 @@ class TestItsLife:
             for one, other in ((case, lamp), (case, nuisance), (nuisance, case)):
                 with pytest.raises(Refused, match="merge_office"):
                     cases.merge(scene.s, one, other, by=by, at=town.now)
-            assert cases.merge(scene.s, asked(scene), case, by=by, at=town.now)
+
+    def test_two_are_merged_only_where_one_number_asked_alike(self, town: Town) -> None:
+        with town.at_work() as scene:
+            first, again, other = called(scene, PHONE), called(scene, PHONE), called(scene, OTHER_PHONE)
+            unknown, by = asked(scene), scene.actor("dispatcher")
+            bill = called(scene, PHONE, "bill-copy")
+            for one, root in ((other, first), (unknown, first), (first, unknown), (bill, first)):
+                with pytest.raises(Refused, match="merge_caller"):
+                    cases.merge(scene.s, one, root, by=by, at=town.now)
+            assert cases.merge(scene.s, again, first, by=by, at=town.now)
+
+    def test_a_call_taker_who_is_in_a_crew_too_works_it(self, town: Town) -> None:
+        with town.at_work() as scene:
+            rosa = scene.actor("rosa")
+            both = replace(rosa, roles=rosa.roles | CALL_TAKER)
+            case, told = asked(scene), {"by": both, "at": town.now}
+            assert cases.wait(scene.s, case, "resident", **told)
+            assert cases.resume(scene.s, case, **told)
+            assert cases.close(scene.s, case, outcome="answered", words="It is right.", **told)
+            assert case.closures[-1].crew_id is None
+            lamp = scene.assigned("trees", place=LAMP)
+            with pytest.raises(Refused, match="not_your_job"):
+                cases.wait(scene.s, lamp, "parts", **told)
 
     def test_its_promise_is_its_departments_and_stands_while_it_waits(self, town: Town) -> None:
         with town.at_work() as scene:
