@@ -351,7 +351,9 @@ def _was_erased(s: Session, key: str) -> bool:
 
 
 def _checked(s: Session, telling: Telling) -> Service:
-    service = s.get(Service, telling.service_code)
+    # Held, so that it does not become other work before its case is there: see policies.apply().
+    held = {"read": True, "key_share": True}
+    service = s.get(Service, telling.service_code, with_for_update=held)
     if service is None:
         raise Refused("unknown_service")
     if max(len(telling.words), len(telling.about_place)) > MAX_WORDS:

@@ -1,6 +1,8 @@
 """Follow-up cases: what no crew does, its small life, its promise, and which figures it belongs to."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -336,6 +338,9 @@ def edited(*changes: tuple[str, str]) -> str:
 ANSWERED_TAX = 'outcome = "answered"\nservice = "tax-question"'
 FIXED_LAMP = 'outcome = "fixed"\nservice = "light-out"'
 TAX = '[services.tax-question]\ngroup = "office"\nwork = "office"\n'
+FIELD = edited(
+    (TAX, TAX.replace('work = "office"\n', "default = true\n")), (ANSWERED_TAX, FIXED_LAMP)
+)  # fmt: skip
 
 
 class TestTheCityFile:
@@ -384,11 +389,28 @@ class TestTheCityFile:
         with town.at_work() as scene:
             policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
             asked(scene)
-        in_the_field = TAX.replace('work = "office"\n', "default = true\n")
-        field = edited((TAX, in_the_field), (ANSWERED_TAX, FIXED_LAMP))
         with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
-            policies.apply(scene.s, field, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
             assert scene.s.scalar(select(Contact.id)) is None
             assert scene.s.scalar(select(Report.service_code)) == "tax-question"
+
+    def test_nor_under_one_that_is_just_being_opened(self, town: Town) -> None:
+        with town.at_work() as scene:
+            policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+        opened = threading.Event()
+
+        def open_slowly() -> None:
+            with town.at_work() as scene:
+                asked(scene)
+                scene.s.flush()
+                opened.set()
+                town.await_waiting()
+
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(open_slowly)
+            assert opened.wait(10)
+            with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
+                policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            opening.result()
