@@ -448,7 +448,10 @@ def _forget_subscriptions(s: Session, report: Report) -> None:
 
 
 def _forget_details(s: Session, report: Report) -> list[int]:
-    """Deletes the words of this report's lines, also where they stand in the story of another case."""
+    """Deletes the words of this report's lines, also where they stand in the story of another case.
+
+    What an office told is about whoever asked: with the last of its reports all words of its case go.
+    """
     own_name = people.reporter(report.id).name
     told = s.scalars(
         select(Event).where(
@@ -456,6 +459,10 @@ def _forget_details(s: Session, report: Report) -> list[int]:
             (Event.subject == cases.subject(report.case)) | (Event.actor == own_name),
         )
     )
-    seqs = [e.seq for e in told if e.facts.get("report") == report.number or e.actor == own_name]
+    whole = report.case.service.office and all(each.erased_at for each in report.case.reports)
+    if whole:
+        for closing in report.case.closures:
+            closing.words = ""
+    seqs = [e.seq for e in told if whole or e.facts.get("report") == report.number or e.actor == own_name]
     s.execute(delete(EventDetail).where(EventDetail.seq.in_(seqs)))
     return seqs

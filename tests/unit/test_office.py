@@ -18,10 +18,13 @@ from city import (
     cases,
     cityfile,
     contacts,
+    events,
+    forgetting,
     kept,
     people,
     policies,
     reports,
+    stores,
     tallies,
     tiles,
 )
@@ -256,6 +259,37 @@ class TestHowItComes:
             by = scene.actor("call-taker")
             call = Call(said, "", Telling(key, "light-out", "phone", place=LAMP))
             assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)[1]
+
+
+class TestErasure:
+    def test_what_the_office_told_goes_with_the_last_report(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = called(scene, PHONE)
+            cases.note(scene.s, case, "She owes 12", by=scene.actor("call-taker"), at=town.now)
+            close(scene, case)
+        with town.at_work() as scene:
+            store = stores.open_store(town.settings)
+            done = forgetting.forget(
+                scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+            )
+            assert done == forgetting.Done(1, 1)
+        with town.looking() as scene:
+            case = scene.s.scalars(select(Case)).one()
+            assert case.closures[-1].words == ""
+            assert [words for _line, words in events.of(scene.s, cases.subject(case)) if words] == []
+            assert events.verify(scene.s) == []
+
+    def test_a_lamps_closing_keeps_its_words(self, town: Town) -> None:
+        with town.at_work() as scene:
+            report = scene.report()
+            cases.close(
+                scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="not ours",
+                words="The state's.",
+            )  # fmt: skip
+            store = stores.open_store(town.settings)
+            by = scene.actor("dispatcher")
+            assert reports.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
+            assert report.case.closures[-1].words == "The state's."
 
 
 class TestTheBoard:
