@@ -31,7 +31,7 @@ from city.lifecycle import (
     allow,
     may,
 )
-from city.schema import Asset, Assignment, Batch, BatchItem, Case, Crew
+from city.schema import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 
 # Enough for a storm's worth of one service; SQLite has one writer, and this many hold it for a few seconds.
 MOST: Final = 5000
@@ -207,6 +207,19 @@ def among(s: Session, batch: Batch, numbers: Collection[str]) -> list[str]:
     """Those of these numbers whose cases the batch changed."""
     asked = select(Case.number).join(BatchItem, BatchItem.case_id == Case.id)
     return list(s.scalars(asked.where(BatchItem.batch_id == batch.id, Case.number.in_(numbers))))
+
+
+def is_office(s: Session, batch: Batch) -> bool:
+    """Whether it closed cases of offices alone, which end in words of their own."""
+    if batch.act != "close":
+        return False
+    in_the_field = (
+        select(BatchItem.case_id)
+        .join(Case, Case.id == BatchItem.case_id)
+        .join(Service, Service.code == Case.service_code)
+        .where(BatchItem.batch_id == batch.id, ~Service.office)
+    )
+    return s.scalar(in_the_field.limit(1)) is None
 
 
 def acts_of(by: Actor) -> list[str]:

@@ -325,10 +325,11 @@ class _Writer:
     def _take(self, story: Story, told: Told) -> None:
         if len(told.words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
+        if self.services[story.service].office:
+            told = _placeless(told)
         joined = story in self.lives
         life = self.lives[story].root if joined else self._opened(story, told)
-        case = life.case
-        place = None if case.service.office else told.place
+        case, place = life.case, told.place
         if joined and (case.state not in OPEN or case.service.private):
             raise Refused("told_late", number=case.number)
         report = self._add(
@@ -372,7 +373,7 @@ class _Writer:
 
     def _opened(self, story: Story, told: Told) -> _Life:
         service = self.services[story.service]
-        place = None if service.office else told.place
+        place = told.place
         urgent = told.danger or service.urgent
         year = self._year(story, told)
         case = _plain(
@@ -535,6 +536,8 @@ class _Writer:
             raise Refused("merge_private")
         if root.case.service.office != case.service.office:
             raise Refused("merge_office")
+        if root.case.service.office:  # the log knows of no call that told of them
+            raise Refused("merge_caller")
         crew = _surviving_crew(life.held, root.held, move.crew)
         if case.state != MERGED:
             case.merged_from = case.state
@@ -733,9 +736,16 @@ def _names(pictures: Sequence[Picture]) -> list[str]:
     return [picture.sizes["full"] for picture in pictures]
 
 
+def _placeless(told: Told) -> Told:
+    where = told.place.label if told.place else told.address
+    return replace(told, words=reports.with_place(told.words, where), place=None, address="")
+
+
 def _own_job(life: _Life, by: Actor) -> Assignment | None:
     held = life.held
-    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+    if life.case.service.office or DISPATCHER in by.roles or CREW not in by.roles:
+        return held
+    if held is None or held.crew_id not in by.crew_ids:
         raise Refused("not_your_job")
     return held
 

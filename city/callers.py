@@ -114,15 +114,21 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
 
 
 def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """By the key of a report, how its caller wants to hear of it, "call", "sms" or "again", and the number.
-
-    Who calls again may have left none: "".
-    """
+    """By the key of a report, how its caller wants to hear of it, "call", "sms", "email" or "again", and the
+    number; who wants a letter or calls again may have left none: ""."""
     asked = select(Contact.key, Contact.reply_by, Caller.phone).outerjoin(
         Caller, Caller.id == Contact.caller_id
     )
-    rows = s.execute(asked.where(Contact.key.in_(list(keys)), Contact.reply_by.in_(("call", "sms", "again"))))
-    return {key: (how, phone or "") for key, how, phone in rows if phone or how == "again"}
+    rows = s.execute(asked.where(Contact.key.in_(list(keys)), Contact.reply_by != "none"))
+    return {key: (how, phone or "") for key, how, phone in rows if phone or how in ("email", "again")}
+
+
+def are_one(s: Session, keys: Iterable[str]) -> bool:
+    """Whether one known caller told the reports with these keys, all of them."""
+    wanted = set(keys)
+    asked = select(Contact.key, Contact.caller_id).where(Contact.caller_id.is_not(None))
+    told = dict(s.execute(asked.where(Contact.key.in_(wanted))).all())
+    return told.keys() == wanted and len(set(told.values())) == 1
 
 
 def forget(s: Session, key: str) -> bool:

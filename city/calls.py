@@ -73,7 +73,8 @@ def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: A
     if kept.reply_by != said.reply_by:
         return False
     if report is not None and call.telling is not None:
-        return (report.service_code, report.words) == (call.telling.service_code, call.telling.words.strip())
+        same_kind = report.service_code == call.telling.service_code
+        return same_kind and report.words == reports.kept_words(report.service, call.telling)
     (_line, words), *_ = events.of(s, events.of_contact(kept.id))
     return bool(words.get("words", "") == said.words.strip())
 

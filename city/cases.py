@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import duplicates, events, geo, heads, inserts, kept, locks, photos, promises, search
+from city import callers, duplicates, events, geo, heads, inserts, kept, locks, photos, promises, search
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -405,7 +405,8 @@ def merge(
 
     Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
     into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
-    one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`.
+    one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`; two
+    offices' that one caller did not ask alike, `merge_caller`: each would read the other's answer.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)
@@ -420,6 +421,8 @@ def merge(
         raise Refused("merge_private")  # whoever told of it would read what nobody else may
     if root.service.office != case.service.office:
         raise Refused("merge_office")
+    if root.service.office and not _asked_by_one(s, case, root):
+        raise Refused("merge_caller")
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     if case.state != MERGED:
@@ -899,9 +902,11 @@ def _end(s: Session, case: Case, why: str, at: datetime) -> None:
 
 
 def _own_job(case: Case, by: Actor) -> Assignment | None:
-    """The live job; somebody who is only crew may touch no other crew's."""
+    """The live job; somebody who is only crew may touch no other crew's. An office's case is no crew's."""
     held = live(case)
-    if DISPATCHER not in by.roles and CREW in by.roles and (held is None or held.crew_id not in by.crew_ids):
+    if case.service.office or DISPATCHER in by.roles or CREW not in by.roles:
+        return held
+    if held is None or held.crew_id not in by.crew_ids:
         raise Refused("not_your_job")
     return held
 
@@ -915,6 +920,12 @@ def _attach(s: Session, case: Case, taken: Sequence[Photo], closure: Closure | N
 
 def _same_hand(done: Closure, by: Actor) -> bool:
     return done.person_id == by.person_id or (done.crew_id is not None and done.crew_id in by.crew_ids)
+
+
+def _asked_by_one(s: Session, case: Case, root: Case) -> bool:
+    """Whether one known caller asked the same kind of question twice."""
+    keys = [report.key for report in (*case.reports, *root.reports)]
+    return case.service_code == root.service_code and callers.are_one(s, keys)
 
 
 def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:

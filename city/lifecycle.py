@@ -86,7 +86,7 @@ MOVES: Final = {
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NOBODY),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NOBODY),
         Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESKS),
-        Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER)),
+        Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESKS)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
         # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.

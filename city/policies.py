@@ -80,9 +80,13 @@ def enact(s: Session, city: CityFile) -> None:
 
 
 def _keep_work(s: Session, city: CityFile, name: str) -> None:
-    """A crew may hold the cases of a service: they do not become an office's, nor an office's theirs."""
+    """A crew may hold the cases of a service: they do not become an office's, nor an office's theirs.
+
+    The services stay locked, so that no case is opened meanwhile: see reports.take().
+    """
     offices = {service.code: service.office for service in city.services}
-    for row in s.scalars(select(schema.Service).where(schema.Service.code.in_(offices))):
+    known = select(schema.Service).where(schema.Service.code.in_(offices)).order_by(schema.Service.code)
+    for row in s.scalars(known.with_for_update()):
         has_cases = select(schema.Case.id).where(schema.Case.service_code == row.code).limit(1)
         if row.office != offices[row.code] and s.scalar(has_cases):
             fault = "has cases already, which cannot become other work"

@@ -348,6 +348,14 @@ def family_of(s: Session, case_id: int) -> list[int]:
     return family
 
 
+def told_of(s: Session, case: Case) -> list[Report]:
+    """The reports of the case and of all that were merged into it, and into those; one statement."""
+    family = select(Case.id).where(Case.id == case.id).cte(recursive=True)
+    family = family.union(select(Case.id).join(family, Case.merged_into_id == family.c.id))
+    asked = select(Report).where(Report.case_id.in_(select(family.c.id)))
+    return list(s.scalars(asked.order_by(Report.id)))
+
+
 def _whole(asked: Select[Case]) -> Select[Case]:
     return asked.options(
         joinedload(Case.service).joinedload(Service.department),

@@ -4,7 +4,7 @@ A closing keeps which reply was meant, in every language, so that each resident 
 whatever staff add stays as they wrote it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,6 +54,12 @@ def offered(city: _City, service: _Service, outcome: str = "") -> list[Reply]:
         and _ends(reply, service)
     ]
     return sorted(fit, key=lambda r: (OUTCOMES.index(r.outcome), not r.service, not r.group))
+
+
+def of_any(city: _City, services: Iterable[_Service]) -> list[Reply]:
+    """The replies that fit a case of one of these services at least, in the order of the city file."""
+    fit = {reply.code for service in services for reply in offered(city, service)}
+    return [reply for reply in city.replies if reply.code in fit]
 
 
 def _ends(reply: Reply, service: _Service) -> bool:

@@ -85,7 +85,7 @@ class Telling:
     @property
     def said(self) -> str:
         """All their words, as the log keeps them."""
-        return f"{self.words.strip()}\n{self.about_place}".strip() if self.about_place else self.words
+        return with_place(self.words, self.about_place)
 
 
 def take(
@@ -154,6 +154,16 @@ def chosen(question: Mapping[str, Any], answer: str | list[str]) -> list[str]:
 def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
     """Notes that a report names a picture by its address: the worker fetches it, see fetching.py."""
     s.add(Wanted(report_id=report.id, url=url, next_try_at=at))
+
+
+def with_place(words: str, where: str) -> str:
+    """Somebody's words with what they said of a place that has no other room."""
+    return f"{words.strip()}\n{where}".strip() if where else words
+
+
+def kept_words(service: Service, telling: Telling) -> str:
+    """The words of a telling as its report keeps them; of an office's case the place is among them."""
+    return (_placeless(telling) if service.office else telling).said.strip()
 
 
 def token_for(secret: str, key: str) -> str:
@@ -386,7 +396,9 @@ def _was_erased(s: Session, key: str) -> bool:
 
 
 def _checked(s: Session, telling: Telling) -> Service:
-    service = s.get(Service, telling.service_code)
+    # Held, so that it does not become other work before its case is there: see policies.apply().
+    held = {"read": True, "key_share": True}
+    service = s.get(Service, telling.service_code, with_for_update=held)
     if service is None:
         raise Refused("unknown_service")
     if max(len(telling.words), len(telling.about_place)) > MAX_WORDS:
@@ -481,7 +493,10 @@ def _forget_subscriptions(s: Session, report: Report) -> None:
 
 
 def _forget_details(s: Session, report: Report) -> list[int]:
-    """Deletes the words of this report's lines, also where they stand in the story of another case."""
+    """Deletes the words of this report's lines, also where they stand in the story of another case.
+
+    What an office told is about whoever asked: with the last of its reports all words of its case go.
+    """
     own_name = people.reporter(report.id).name
     told = s.scalars(
         select(Event).where(
@@ -489,6 +504,10 @@ def _forget_details(s: Session, report: Report) -> list[int]:
             (Event.subject == cases.subject(report.case)) | (Event.actor == own_name),
         )
     )
-    seqs = [e.seq for e in told if e.facts.get("report") == report.number or e.actor == own_name]
+    whole = report.case.service.office and all(each.erased_at for each in report.case.reports)
+    if whole:
+        for closing in report.case.closures:
+            closing.words = ""
+    seqs = [e.seq for e in told if whole or e.facts.get("report") == report.number or e.actor == own_name]
     s.execute(delete(EventDetail).where(EventDetail.seq.in_(seqs)))
     return seqs

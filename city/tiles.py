@@ -66,7 +66,7 @@ class Tile:
 class Extent:
     """How many cases a view has, how many of them lie nowhere, how many the map does not place, and where.
 
-    An office's cases are none that a map could have.
+    An office's cases are in the total of a view of them alone, and lie nowhere without being missed.
     """
 
     total: int

@@ -72,7 +72,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.wait": DESKS,
     "dispatch.resume": DESKS,
     "dispatch.close": DESKS,
-    "dispatch.reopen": (DISPATCHER,),
+    "dispatch.reopen": DESKS,
     "dispatch.merge": MOVES["merge"].roles,
     "dispatch.unmerge": MOVES["unmerge"].roles,
     "dispatch.cancel": (DISPATCHER,),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from flask import g, request
@@ -25,6 +26,7 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
+from city.replies import Reply
 from city.schema import Case, Crew, Service
 from pwa import access, filters, told
 from pwa.fragments import is_fragment
@@ -112,7 +114,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "view": view,
         "whole": args_of(view.whole),
         "title": _title(view, ground),
-        "bulk_replies": access.here().city.replies,
+        "bulk_replies": _bulk_replies(view),
         "bulk_acts": batches.acts_of(g.actor),
         "bulk_key": new_key(),
         "total": here,
@@ -136,8 +138,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "wait_reasons": wait_reasons,
         "cancel_reasons": CANCEL_REASONS,
         "reason": filters.reason,
-        "outcome_words": filters.outcome,
-        "office_outcome_words": filters.office_outcome,
+        "outcome_words": lambda office: partial(filters.outcome, office=office),
         "ready_replies": lambda service: replies.offered(access.here().city, service),
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
@@ -145,6 +146,12 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "map_words": filters.map_words(),
         **row_facts(view),
     }
+
+
+def _bulk_replies(view: View) -> list[Reply]:
+    """The ready replies for many cases of the view at once: an office's have none of the field's."""
+    city = access.here().city
+    return replies.of_any(city, [each for each in city.services if each.office == bool(view.work)])
 
 
 def _known(view: View, ground: Ground) -> View:

@@ -75,23 +75,24 @@ def conflict(
         url=request.script_root + request.full_path.rstrip("?"),
         form=doing if own and doing in WITH_FIELDS else "",
         entered=sent,
-        words=_about_to(s, verb),
+        words=_about_to(s, case, verb),
         kept=request.form.get("words", ""),
     )
 
 
-def _about_to(s: Session, verb: str) -> str:
+def _about_to(s: Session, case: Case, verb: str) -> str:
     told = request.form.get
     crew = told("crew", "")
     crews = queries.crew_names(s) if is_id(crew) else {}
     reason = filters.reason(told("reason", ""))
+    outcome = filters.outcome(told("outcome"), office=case.service.office)
     return {
         "accept": _("accept it"),
         "assign": _("give it to %(crew)s", crew=crews.get(int(crew), "") if crews else ""),
         "unassign": _("take it back from its crew"),
         "wait": _("let it wait: %(reason)s", reason=reason),
         "resume": _("end the wait"),
-        "close": _("close it: %(outcome)s", outcome=filters.outcome(told("outcome"))),
+        "close": _("close it: %(outcome)s", outcome=outcome),
         "reopen": _("open it again"),
         "merge": _("merge it into %(number)s", number=told("into", "")),
         "unmerge": _("separate it again"),

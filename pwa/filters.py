@@ -30,8 +30,7 @@ def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
         t=said, day=day, date=date_of, clock=clock, moment=moment, promise=promise, by=by,
-        first_promised=first_promised, outcome=outcome,
-        office_outcome=office_outcome, metres=metres,
+        first_promised=first_promised, outcome=outcome, metres=metres,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
@@ -102,7 +101,8 @@ def moment(at: datetime) -> str:
 def promise(case: Any) -> str:
     """The promise in words: what a resident or a dispatcher is told. Never a status code."""
     if case.state == CLOSED:
-        return _("%(outcome)s %(day)s", outcome=outcome(_outcome_of(case)), day=day(case.closed_at))
+        ended = outcome(_outcome_of(case), office=_is_office(case))
+        return _("%(outcome)s %(day)s", outcome=ended, day=day(case.closed_at))
     if case.state == MERGED:
         return _("Same problem as another report")
     if case.state == CANCELLED:
@@ -155,16 +155,10 @@ def waits_for(code: str | None, owner: str = "") -> str:
     return _waits().get(code or "", ("", _("Waiting")))[1]
 
 
-def outcome(code: str | None) -> str:
-    """An outcome as residents read it."""
-    words = _outcomes()
+def outcome(code: str | None, *, office: bool = False) -> str:
+    """An outcome as residents read it; of an office's case, where nothing is mended, in words of its own."""
+    words = _outcomes() | (_office_outcomes() if office else {})
     return words.get(code or "") or words[""]
-
-
-def office_outcome(code: str | None) -> str:
-    """The same of an office's case, where nothing is mended."""
-    words = {"not ours": _("Not the city's to answer"), "no action": _("Closed without an answer")}
-    return words.get(code or "") or outcome(code)
 
 
 def left(case: Any) -> str:
@@ -203,8 +197,12 @@ def state(code: str) -> str:
     return _states().get(code, code)
 
 
-def step(kind: str) -> str:
-    """A stop of a case's story in words, the same for residents and staff."""
+def step(kind: str, *, office: bool = False) -> str:
+    """A stop of a case's story in words, the same for residents and staff; of an office's case in its own."""
+    answered = {
+        "not fixed": _("A resident says: not answered"),
+        "fixed confirmed": _("A resident says: answered"),
+    }
     words = {
         "open": _("Reported"),
         "report": _("Report taken"),
@@ -258,7 +256,7 @@ def step(kind: str) -> str:
         "place": _("The old system has another place for it now"),
         "service": _("The old system has another kind of problem for it now"),
         "undo": _("What an import had changed was undone"),
-    }
+    } | (answered if office else {})
     return str(words.get(kind, kind))
 
 
@@ -362,6 +360,7 @@ def refusal(why: str) -> str:
         "unknown_value": _("It chose something that is not offered."),
         "evidence_missing": _("It closes as fixed, with no photo and no reason why."),
         "words_too_long": _("Its words are too long."),
+        "no_crew": _("It is about a follow-up of an office: no crew goes there."),
         "fault": _("Cityline itself failed on it. Tell whoever looks after it."),
     }
     return words.get(why) or mark(why)
@@ -507,6 +506,11 @@ def _outcomes() -> dict[str, str]:
 
 
 @_once
+def _office_outcomes() -> dict[str, str]:
+    return {"not ours": _("Not the city's to answer"), "no action": _("Closed without an answer")}
+
+
+@_once
 def _reasons() -> dict[str, str]:
     return {
         "unsafe": _("Unsafe"),
@@ -542,6 +546,11 @@ def _wait_reason(case: Any) -> str | None:
 def _owner_of(case: Any) -> str:
     """The same, whom it waits for."""
     return case.owner if hasattr(case, "owner") else promises.owner_waited_for(case)
+
+
+def _is_office(case: Any) -> bool:
+    """Of a row of the board, a stranger's Sight or the case itself."""
+    return bool(case.office if hasattr(case, "office") else case.service.office)
 
 
 def _outcome_of(case: Any) -> str | None:

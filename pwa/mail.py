@@ -134,8 +134,7 @@ def _subject(kind: str, sight: Sight) -> str:
         return _("%(number)s: we have your report", number=sight.number)
     if kind == "reopened":
         return _("%(number)s: open again, %(what)s", number=sight.number, what=what)
-    told = filters.office_outcome if sight.service.office else filters.outcome
-    ended = told(sight.proof.outcome if sight.proof else None)
+    ended = filters.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
     return _("%(number)s: %(outcome)s, %(what)s", number=sight.number, outcome=ended, what=what)
 
 

@@ -54,12 +54,16 @@ def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
     return told + timedelta(days=REOPEN_DAYS) if told else None
 
 
-def said(led_to: str) -> str:
-    """What a "not fixed" led to, in words."""
+def said(led_to: str, *, office: bool) -> str:
+    """What a "not fixed" led to, in words; of an office's case what a "not answered" did."""
+    answered = {
+        "reopened": _("Thank you. Your question is open again, and somebody gets back to you."),
+        "new-case": _("Thank you. The answer was some time ago, so this is a new case with its own promise."),
+    }
     words = {
         "reopened": _("Thank you. The case is open again, and a crew will come back."),
         "joined": _("Thank you. The case is open again already. We added your word to it."),
         "review": _("Thank you. This was sent back before, so a supervisor looks at it now."),
         "new-case": _("Thank you. The repair was some time ago, so this is a new case with its own promise."),
-    }
+    } | (answered if office else {})
     return words.get(led_to, "")

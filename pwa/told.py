@@ -14,8 +14,11 @@ from city.schema import Batch
 from pwa import access, errors, filters
 
 
-def done(batch: Batch, crews: Mapping[int, str]) -> str:
-    """One line of what was done, "1,000 cases given to Crew 2"; empty where nothing was. `crews` by id."""
+def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
+    """One line of what was done, "1,000 cases given to Crew 2"; empty where nothing was. `crews` by id.
+
+    `office` says that all of them are an office's.
+    """
     n, what = batch.done, batch.what
     if not n:
         return ""
@@ -27,7 +30,7 @@ def done(batch: Batch, crews: Mapping[int, str]) -> str:
         facts["reason"] = filters.reason(what.get("reason", ""))
         return ngettext("%(n)s case waits: %(reason)s", "%(n)s cases wait: %(reason)s", n, **facts)
     if batch.act == "close":
-        facts["outcome"] = filters.outcome(what.get("outcome"))
+        facts["outcome"] = filters.outcome(what.get("outcome"), office=office)
         return ngettext("%(n)s case closed: %(outcome)s", "%(n)s cases closed: %(outcome)s", n, **facts)
     if batch.act in ("tag", "untag"):
         facts["tag"] = what.get("tag", "")
@@ -51,7 +54,8 @@ def offered(s: Session) -> dict[str, Any]:
     batch = batches.last(s, g.actor, access.now())
     if batch is None:
         return {}
-    return {"just_done": done(batch, queries.crew_names(s)), "undo": batch.id}
+    line = done(batch, queries.crew_names(s), office=batches.is_office(s, batch))
+    return {"just_done": line, "undo": batch.id}
 
 
 def same(batch: Batch) -> str:

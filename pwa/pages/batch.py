@@ -185,12 +185,16 @@ def _numbers(text: str, count: int) -> list[float]:
 
 def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Response:
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
-    names = {service.code: filters.said(service.names) for service in access.here().city.services}
+    known = access.here().city.services
+    names = {service.code: filters.said(service.names) for service in known}
     services = choosing.services(s, numbers)
     context: dict[str, Any] = {
         "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),
         "services": [(names.get(code, code), many) for code, many in services.most_common()],
-        "outcome": filters.outcome(order.what.get("outcome")),
+        "outcome": filters.outcome(
+            order.what.get("outcome"),
+            office=services.keys() <= {service.code for service in known if service.office},
+        ),
     }  # fmt: skip
     if order.act == "merge":
         named = order.what.get("into", "")
@@ -229,7 +233,7 @@ def _told(s: Session, batch: Batch) -> dict[str, Any]:
     context: dict[str, Any] = {"batch_id": batch.id}
     if batch.undone_at:
         return context | {"told": [told.undone(batch)], "refused": told.left(batch)}
-    lines = [told.done(batch, crews), told.same(batch)]
+    lines = [told.done(batch, crews, office=batches.is_office(s, batch)), told.same(batch)]
     return context | {
         "told": [line for line in lines if line] or [_("Nothing was changed")],
         "refused": told.refused(batch.refused),

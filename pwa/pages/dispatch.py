@@ -44,6 +44,15 @@ Verb = Callable[[Session, Case], object]
 
 
 @dataclass(frozen=True)
+class Wish:
+    """How somebody wants to hear of a case, in words; `unreached` where nobody confirmed the address."""
+
+    icon: str
+    words: str
+    unreached: bool = False
+
+
+@dataclass(frozen=True)
 class Drawer:
     """One case with all that staff see of it and may do to it."""
 
@@ -59,7 +68,7 @@ class Drawer:
     names: dict[str, str]  # of the actors in the story
     proof: dict[int, list[str]]  # photo ids by cycle
     public: dict[int, bool]  # by report id
-    wishes: dict[str, tuple[str, str]]  # by a report's key: "call" or "sms", and the number
+    wishes: dict[str, Wish]  # by a report's number, those of merged cases too
     old_number: str  # in the system that it was imported from
     route: Route  # the department and crew it would go to
     seen: int  # the last line of its story, by which its forms say what was known when they were filled in
@@ -378,7 +387,7 @@ def _drawer(
         names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
-        wishes=_wishes(s, found),
+        wishes=_wishes(s, queries.told_of(s, found) if merged else found.reports),
         doing=doing if doing in FORMS and doing in (*moves, *acts) else "",
         said=said,
         fault=_fault(fault),
@@ -391,13 +400,25 @@ def _drawer(
     )
 
 
-def _wishes(s: Session, found: Case) -> dict[str, tuple[str, str]]:
-    """Who wants to be called or texted, for those who speak with callers."""
+def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
+    """Who wants to hear of it and how, for those who speak with callers."""
     if not access.may_open("desk.desk"):
         return {}
-    told = callers.wishes(s, [report.key for report in found.reports if report.channel != "web"])
-    region = access.here().city.region
-    return {key: (how, callers.spoken(phone, region) if phone else "") for key, (how, phone) in told.items()}
+    told = {report.key: report for report in family if report.channel != "web" and not report.erased_at}
+    ways = callers.wishes(s, told) if told else {}
+    return {told[key].number: _wish(told[key], how, phone) for key, (how, phone) in ways.items()}
+
+
+def _wish(report: Report, how: str, phone: str) -> Wish:
+    number = callers.spoken(phone, access.here().city.region) if phone else ""
+    if how == "email":
+        confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
+        return Wish("send", _("E-mail") if confirmed else _("E-mail, not confirmed yet"), not confirmed)
+    if how == "again":
+        return Wish("phone", f"{_('Calls again')}: {number}" if number else _("Calls again"))
+    if how == "sms":
+        return Wish("phone", _("Wants a text: %(number)s", number=number))
+    return Wish("phone", _("Wants to be called: %(number)s", number=number))
 
 
 def _route(s: Session, found: Case, place: Point | None) -> Route:

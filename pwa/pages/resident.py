@@ -514,7 +514,8 @@ def _case(number: str) -> Response:
         closing = verdicts.closing_of(cases.root_of(s, mine.case)) if mine else ""
         return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
-            until=own.until(s, sight, mine), said=own.said(request.args.get("said", "")),
+            until=own.until(s, sight, mine),
+            said=own.said(request.args.get("said", ""), office=sight.service.office),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
             push_key=webpush.public_key(access.here().settings) if mine else "",
         )  # fmt: skip
@@ -552,7 +553,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
         if step.kind == "join" and not told_by_me:
             joined += 1
             continue
-        title = _title(step.kind, step.facts, told_by_me)
+        title = _title(step.kind, step.facts, told_by_me, office=sight.service.office)
         stops.append(Stop(title, step.at, _more(step.kind, sight)))
     if stops:
         first = stops[0]
@@ -563,19 +564,18 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     return stops[::-1]
 
 
-def _title(kind: str, facts: dict[str, Any], told_by_me: bool) -> str:
+def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool) -> str:
     if kind == "close":
-        told = filters.office_outcome if facts.get("work") else filters.outcome
-        return told(facts.get("outcome"))
+        return filters.outcome(facts.get("outcome"), office=office)
     if kind == "join":
         return _("You joined")
     if kind == "not fixed" and told_by_me:
-        return _("You said: not fixed")
+        return _("You said: not answered") if office else _("You said: not fixed")
     if kind == "fixed confirmed" and told_by_me:
-        return _("You said: fixed")
+        return _("You said: answered") if office else _("You said: fixed")
     if kind == "wait":
         return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
-    return filters.step(kind)
+    return filters.step(kind, office=office)
 
 
 def _more(kind: str, sight: Sight) -> str:

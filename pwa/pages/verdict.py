@@ -91,7 +91,9 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
             closing=verdicts.closing_of(root), until=own.until(s, sight, mine),
             confirmed=verdicts.confirmed(s, mine, root),
             may_say=verdicts.can_be_not_fixed(mine, root),
-            answered=own.said(verdicts.answered(s, mine, root).replace(" ", "-")),
+            answered=own.said(
+                verdicts.answered(s, mine, root).replace(" ", "-"), office=root.service.office
+            ),
             faults=refused, words=words,
         )  # fmt: skip
     response.status_code = 422 if refused else 200

@@ -143,6 +143,25 @@ def test_all_moves_of_a_call_stand_in_the_log_in_the_order_of_time(town: Town) -
         assert events.verify(scene.s) == []
 
 
+def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.execute(update(Service).where(Service.code == "nuisance").values(office=True))
+        key, by = uuid.uuid4().hex, scene.actor("call-taker")
+        telling = reports.Telling(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
+        case = reports.take(scene.s, telling, by=by, at=town.now, token=key).case
+        assert cases.wait(scene.s, case, "resident", by=by, at=town.now)
+        ids = [case.id]
+    said = Told(town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by)
+    story = Story("nuisance", [said], [Move("wait", town.now, by, reason="resident")], "live")
+    with db.transaction(town.engine) as s:
+        written = bulk.write(s, [story])
+    with town.looking() as scene:
+        by_verbs, in_bulk = told(scene.s, ids), told(scene.s, [each.case_id for each in written])
+        for kind in by_verbs:
+            assert in_bulk[kind] == by_verbs[kind], kind
+        assert f"Is it right?\\n{LAMP.label}" in in_bulk["reports"][0]["words"]
+
+
 def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
     with db.transaction(town.engine) as s:
         (written,) = bulk.write(s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])

@@ -59,9 +59,12 @@ def test_one_file_alone_knows_htmx_as_the_floor_plan_says() -> None:
 def test_the_table_of_moves_is_the_codes() -> None:
     told = [tuple(row) for row in _table("glossary.md", "move")]
     assert told == [
-        (move.name, ", ".join(move.sources), move.to or "the state it had", ", ".join(move.roles))
+        (
+            move.name, ", ".join(move.sources), move.to or "the state it had", ", ".join(move.roles),
+            "the same" if move.office is None else ", ".join(move.office) or "nobody",
+        )
         for move in lifecycle.MOVES.values()
-    ]
+    ]  # fmt: skip
 
 
 def test_sync_names_every_kind_and_every_result() -> None:

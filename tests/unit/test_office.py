@@ -1,6 +1,8 @@
 """Follow-up cases: what no crew does, its small life, its promise, and which figures it belongs to."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,10 +18,13 @@ from city import (
     cases,
     cityfile,
     contacts,
+    events,
+    forgetting,
     kept,
     people,
     policies,
     reports,
+    stores,
     tallies,
     tiles,
 )
@@ -33,7 +38,7 @@ from city.schema import Case, Contact, Department, Event, Report, Service, Tally
 from city.settings import DEFAULT_CITY
 
 HOME = DEFAULT_CITY.read_text("utf-8")
-PHONE = "+15550100142"
+PHONE, OTHER_PHONE = "+15550100142", "+15550100143"
 CALL_TAKER, DISPATCHER = frozenset({"call-taker"}), frozenset({"dispatcher"})
 
 
@@ -47,12 +52,13 @@ def office(town: Town) -> None:
         )
         scene.s.flush()
         scene.s.add(Topic(code="taxes", names={"en": "Taxes"}, department_code="finance"))
-        scene.s.add(
+        scene.s.add_all(
             Service(
-                code="tax-question", group="office", names={"en": "Tax question", "es": "Impuestos"},
+                code=code, group="office", names={"en": "Tax question", "es": "Impuestos"},
                 chips={}, is_default=False, position=9, department_code="finance", promise_days=2,
                 questions=[], private=True, office=True,
             )
+            for code in ("tax-question", "bill-copy")
         )  # fmt: skip
 
 
@@ -62,6 +68,16 @@ def asked(scene: Scene, **changes: Any) -> Case:
     telling = replace(telling, **changes)
     by, token = scene.actor("call-taker"), reports.token_for(SECRET, telling.key)
     return reports.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
+
+
+def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
+    """A case out of a call from this number."""
+    key, at = uuid.uuid4().hex, scene.town.now
+    said = Conversation(key, "phone", at - timedelta(minutes=1), 60, "taxes", "case", reply_by="call")
+    call = Call(said, phone, Telling(key, service, "phone", words="Is my bill right?"))
+    _contact, report = calls.end(scene.s, call, by=scene.actor("call-taker"), at=at, secret=SECRET)
+    assert report is not None
+    return report.case
 
 
 def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
@@ -79,7 +95,9 @@ class TestTheTable:
     def test_call_takers_do_what_they_cannot_in_the_field(self) -> None:
         assert possible("new", CALL_TAKER, office=True) == ["accept", "wait", "close", "merge"]
         assert possible("waiting", CALL_TAKER, office=True) == ["resume", "close", "merge", "undo batch"]
+        assert possible("closed", CALL_TAKER, office=True) == ["reopen", "merge", "undo batch"]
         assert possible("new", CALL_TAKER) == ["accept", "merge"]
+        assert "reopen" not in possible("closed", CALL_TAKER)
 
     def test_dispatchers_do_all_that_needs_no_crew(self) -> None:
         assert possible("new", DISPATCHER, office=True) == ["accept", "wait", "close", "merge", "cancel"]
@@ -99,7 +117,7 @@ class TestItsLife:
             assert close(scene, case)
             assert (case.state, case.outcome, case.closures[-1].no_photo) == ("closed", "answered", None)
             assert not close(scene, case)  # twice is harmless
-            assert cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+            assert cases.reopen(scene.s, case, by=by, at=at)
             assert cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=at)
 
     @pytest.mark.parametrize("outcome", ["fixed", "not found"])
@@ -150,7 +168,29 @@ class TestItsLife:
             for one, other in ((case, lamp), (case, nuisance), (nuisance, case)):
                 with pytest.raises(Refused, match="merge_office"):
                     cases.merge(scene.s, one, other, by=by, at=town.now)
-            assert cases.merge(scene.s, asked(scene), case, by=by, at=town.now)
+
+    def test_two_are_merged_only_where_one_number_asked_alike(self, town: Town) -> None:
+        with town.at_work() as scene:
+            first, again, other = called(scene, PHONE), called(scene, PHONE), called(scene, OTHER_PHONE)
+            unknown, by = asked(scene), scene.actor("dispatcher")
+            bill = called(scene, PHONE, "bill-copy")
+            for one, root in ((other, first), (unknown, first), (first, unknown), (bill, first)):
+                with pytest.raises(Refused, match="merge_caller"):
+                    cases.merge(scene.s, one, root, by=by, at=town.now)
+            assert cases.merge(scene.s, again, first, by=by, at=town.now)
+
+    def test_a_call_taker_who_is_in_a_crew_too_works_it(self, town: Town) -> None:
+        with town.at_work() as scene:
+            rosa = scene.actor("rosa")
+            both = replace(rosa, roles=rosa.roles | CALL_TAKER)
+            case, told = asked(scene), {"by": both, "at": town.now}
+            assert cases.wait(scene.s, case, "resident", **told)
+            assert cases.resume(scene.s, case, **told)
+            assert cases.close(scene.s, case, outcome="answered", words="It is right.", **told)
+            assert case.closures[-1].crew_id is None
+            lamp = scene.assigned("trees", place=LAMP)
+            with pytest.raises(Refused, match="not_your_job"):
+                cases.wait(scene.s, lamp, "parts", **told)
 
     def test_its_promise_is_its_departments_and_stands_while_it_waits(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -197,6 +237,21 @@ class TestHowItComes:
             assert report is not None
             assert (contact.outcome, contact.topic_code, contact.reply_by) == (contacts.CASE, "taxes", way)
 
+    def test_a_lost_answer_makes_no_second_one_though_a_place_was_told(self, town: Town) -> None:
+        key = uuid.uuid4().hex
+        said = Conversation(
+            key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", reply_by="call"
+        )
+        telling = Telling(key, "tax-question", "phone", words="Is it? ", about_place="12 Elm St")
+        call = Call(said, PHONE, telling)
+        with town.at_work() as scene:
+            by = scene.actor("call-taker")
+            first = calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+            assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET) == first
+            elsewhere = replace(call, telling=replace(telling, about_place="14 Elm St"))
+            with pytest.raises(Refused, match="kept_already"):
+                calls.end(scene.s, elsewhere, by=by, at=town.now, secret=SECRET)
+
     def test_a_lamp_needs_none(self, town: Town) -> None:
         key = uuid.uuid4().hex
         said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
@@ -204,6 +259,37 @@ class TestHowItComes:
             by = scene.actor("call-taker")
             call = Call(said, "", Telling(key, "light-out", "phone", place=LAMP))
             assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)[1]
+
+
+class TestErasure:
+    def test_what_the_office_told_goes_with_the_last_report(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = called(scene, PHONE)
+            cases.note(scene.s, case, "She owes 12", by=scene.actor("call-taker"), at=town.now)
+            close(scene, case)
+        with town.at_work() as scene:
+            store = stores.open_store(town.settings)
+            done = forgetting.forget(
+                scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+            )
+            assert done == forgetting.Done(1, 1)
+        with town.looking() as scene:
+            case = scene.s.scalars(select(Case)).one()
+            assert case.closures[-1].words == ""
+            assert [words for _line, words in events.of(scene.s, cases.subject(case)) if words] == []
+            assert events.verify(scene.s) == []
+
+    def test_a_lamps_closing_keeps_its_words(self, town: Town) -> None:
+        with town.at_work() as scene:
+            report = scene.report()
+            cases.close(
+                scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="not ours",
+                words="The state's.",
+            )  # fmt: skip
+            store = stores.open_store(town.settings)
+            by = scene.actor("dispatcher")
+            assert reports.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
+            assert report.case.closures[-1].words == "The state's."
 
 
 class TestTheBoard:
@@ -286,6 +372,9 @@ def edited(*changes: tuple[str, str]) -> str:
 ANSWERED_TAX = 'outcome = "answered"\nservice = "tax-question"'
 FIXED_LAMP = 'outcome = "fixed"\nservice = "light-out"'
 TAX = '[services.tax-question]\ngroup = "office"\nwork = "office"\n'
+FIELD = edited(
+    (TAX, TAX.replace('work = "office"\n', "default = true\n")), (ANSWERED_TAX, FIXED_LAMP)
+)  # fmt: skip
 
 
 class TestTheCityFile:
@@ -334,11 +423,28 @@ class TestTheCityFile:
         with town.at_work() as scene:
             policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
             asked(scene)
-        in_the_field = TAX.replace('work = "office"\n', "default = true\n")
-        field = edited((TAX, in_the_field), (ANSWERED_TAX, FIXED_LAMP))
         with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
-            policies.apply(scene.s, field, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
             assert scene.s.scalar(select(Contact.id)) is None
             assert scene.s.scalar(select(Report.service_code)) == "tax-question"
+
+    def test_nor_under_one_that_is_just_being_opened(self, town: Town) -> None:
+        with town.at_work() as scene:
+            policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+        opened = threading.Event()
+
+        def open_slowly() -> None:
+            with town.at_work() as scene:
+                asked(scene)
+                scene.s.flush()
+                opened.set()
+                town.await_waiting()
+
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(open_slowly)
+            assert opened.wait(10)
+            with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
+                policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            opening.result()

@@ -44,7 +44,7 @@ EXPECTED = {
     "dispatch.wait": {DISPATCHER, CALL_TAKER},  # an office's; of the field the table refuses it
     "dispatch.resume": {DISPATCHER, CALL_TAKER},
     "dispatch.close": {DISPATCHER, CALL_TAKER},
-    "dispatch.reopen": {DISPATCHER},
+    "dispatch.reopen": {DISPATCHER, CALL_TAKER},
     "dispatch.merge": {DISPATCHER, CALL_TAKER},
     "dispatch.unmerge": {DISPATCHER},
     "dispatch.cancel": {DISPATCHER},

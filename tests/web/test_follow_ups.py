@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from factories import SECRET, Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from city import reports
-from city.schema import Case, Contact, Report
+from city.schema import Case, Closure, Contact, Message, Report, Subscription
+from pwa import mail
 
 PHONE = "(555) 010-0142"
 KEY = "a" * 32
@@ -74,6 +76,9 @@ class TestTheDesk:
         answer = send(phone="")
         assert answer.status_code == 422
         assert 'href="#way-back"' in html_of(answer)
+        assert '<fieldset id="way-back" tabindex="-1"' in html_of(answer)
+        assert 'aria-describedby="way-back-e"' in html_of(answer)
+        assert 'id="way-back-e"' in html_of(answer)
         assert "Ask how to reach them" in html_of(answer)
         assert WORDS in html_of(answer)
         assert send(phone="", reply_by="again").status_code == 303
@@ -189,6 +194,142 @@ class TestTheBoard:
         page = html_of(board.post("/dispatch/batch", data=data, headers=FRAGMENT))
         assert number in page
         assert "no crew goes there" in page
+
+
+class TestTheWayBack:
+    def test_an_address_that_nobody_confirmed_is_said_where_it_is_closed(
+        self, send: Callable[..., TestResponse], client: FlaskClient, town: Town
+    ) -> None:
+        send(reply_by="email", email="ana@mail.test")
+        unreached = "no letter reaches them yet"
+        page = html_of(client.get("/dispatch/cases/26-000001"))
+        assert "E-mail, not confirmed yet" in page
+        assert unreached in page
+        with town.at_work() as scene:
+            reports.confirm(scene.s, scene.s.scalars(select(Subscription)).one(), at=town.now)
+        page = html_of(client.get("/dispatch/cases/26-000001"))
+        assert "not confirmed" not in page
+        assert unreached not in page
+
+    def test_the_wish_of_a_merged_case_stands_at_the_one_that_goes_on(
+        self,
+        number: str,
+        send: Callable[..., TestResponse],
+        client: FlaskClient,
+        token: Callable[[], str],
+    ) -> None:
+        send(key="b" * 32, reply_by="sms")
+        send(key="c" * 32, phone="(555) 010-0143")
+        again, other = "26-000002", "26-000003"
+        data = {"csrf_token": token(), "into": number}
+        assert client.post(f"/dispatch/cases/{again}/merge", data=data, headers=FRAGMENT).status_code == 200
+        refused = client.post(f"/dispatch/cases/{other}/merge", data=data, headers=FRAGMENT)
+        assert refused.status_code == 422
+        assert "only where one caller asked the same" in html_of(refused)
+        page = html_of(client.get(f"/dispatch/cases/{number}"))
+        assert "Wants to be called: (555) 010-0142" in page
+        assert f"{again}-A</span> <b>Wants a text: (555) 010-0142" in page
+
+
+class TestTheEnd:
+    def test_it_is_told_in_the_words_of_an_office(
+        self, number: str, act: Callable[..., TestResponse], client: FlaskClient
+    ) -> None:
+        assert act("closure", outcome="not ours").status_code == 200
+        for page in ("/dispatch?state=closed", f"/dispatch/cases/{number}"):
+            html = html_of(client.get(page))
+            assert "Not the city&#39;s to answer" in html, page
+            assert "Not the city&#39;s to fix" not in html.partition('id="bulk"')[0], page
+
+    def test_whoever_took_the_call_opens_it_again(self, act: Callable[..., TestResponse], town: Town) -> None:
+        act("closure", reply="tax-told")
+        assert act("reopening", words="She calls again").status_code == 200
+        with town.looking() as scene:
+            assert scene.s.scalars(select(Case.state)).one() == "accepted"
+
+    def test_several_are_closed_with_what_offices_say(
+        self, number: str, log_in: Callable[[str], FlaskClient], token: Callable[[], str]
+    ) -> None:
+        board = log_in("dispatcher")
+        bar = html_of(board.get("/dispatch?work=office")).partition('id="bulk"')[2].partition("</form>")[0]
+        assert 'value="tax-told"' in bar
+        assert "needed without a ready reply" in bar
+        for foreign in (
+            'value="new-lamp"',
+            "Fixed, and no photo",
+            'name="no_photo"',
+            "to fix",
+            "bulk-assign",
+        ):
+            assert foreign not in bar, foreign
+        field = html_of(board.get("/dispatch")).partition('id="bulk"')[2].partition("</form>")[0]
+        assert 'value="new-lamp"' in field
+        assert 'value="tax-told"' not in field
+        data = {
+            "csrf_token": token(), "key": "b" * 32, "act": "close", "cases": number, "outcome": "no action",
+        }  # fmt: skip
+        asked = html_of(board.post("/dispatch/batch?work=office", data=data, headers=FRAGMENT))
+        assert "Closed without an answer" in asked
+        done = html_of(board.post("/dispatch/batch?work=office", data=data | {"sure": "1"}, headers=FRAGMENT))
+        assert "1 case closed: Closed without an answer" in done
+
+
+class TestWhoAsked:
+    """They hear of answers, and never of crews and repairs."""
+
+    @pytest.fixture
+    def page(self, number: str, client: FlaskClient, app: Flask) -> Callable[..., str]:
+        """Their own page of the case, or a verdict's: page("/fixed"); its button is pressed with `press`."""
+        client.get(f"/s/{reports.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
+
+        def see(path: str = "", *, press: bool = False) -> str:
+            address = f"/case/{number}{path}"
+            html = html_of(client.get(address))
+            if press:
+                hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+                html = html_of(client.post(address, data=hidden, follow_redirects=True))
+            text = html.partition("<main")[2].partition("</main>")[0]
+            assert not re.search('crew|repair|fixed[^-"]', re.sub(r"<[^>]+>", "", text), re.IGNORECASE), text
+            return text
+
+        return see
+
+    def test_not_answered_opens_it_again(
+        self, page: Callable[..., str], act: Callable[..., TestResponse]
+    ) -> None:
+        act("closure", reply="tax-told")
+        assert "Your question is open again" in page("/not-fixed", press=True)
+        assert "You said: not answered" in page()
+        act("closure", outcome="no action")
+        assert "Closed without an answer" in page("/fixed")
+        assert "You told us that it is answered" in page("/fixed", press=True)
+        assert "You said: answered" in page()
+
+    def test_long_after_it_is_a_new_case(
+        self, page: Callable[..., str], act: Callable[..., TestResponse], town: Town
+    ) -> None:
+        act("closure", reply="tax-told")
+        with town.at_work() as scene:
+            scene.s.execute(update(Closure).values(closed_at=town.now - timedelta(days=40)))
+        assert "The answer was some time ago" in page("/not-fixed", press=True)
+
+    @pytest.mark.parametrize(
+        ("lang", "words"), [("en", "somebody gets back to you"), ("es", "alguien le responderá")]
+    )
+    def test_the_letter_says_so_too(
+        self, number: str, act: Callable[..., TestResponse], town: Town, app: Flask, lang: str, words: str
+    ) -> None:
+        act("closure", reply="tax-told")
+        act("reopening")
+        with town.at_work() as scene:
+            report = scene.s.scalars(select(Report)).one()
+            row = reports.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now)
+            reports.confirm(scene.s, row, at=town.now)
+            letter = mail.render(app)(scene.s, Message(kind="reopened", subscription=row, event_seq=1))
+            scene.s.rollback()
+        assert letter
+        assert words in letter.get_content()
+        assert not re.search("crew|cuadrilla", letter.get_content())
 
 
 class TestStrangers:
