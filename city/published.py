@@ -29,7 +29,11 @@ Values = dict[str, Any]  # a figure's name → its value
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One line: when a month's figures were published, and what was different: (figure, was, is)."""
+    """One line: when a month's figures were published, and what was different: (figure, was, is).
+
+    Of a figure that the newest version of the month does not tell, neither number is known: what it was would
+    tell what is hidden since.
+    """
 
     month: str
     number: int
@@ -64,16 +68,20 @@ def versions(s: Session, period: Period) -> list[Version]:
     lines = s.scalars(
         select(Event).where(Event.subject.in_(names)).order_by(Event.subject.desc(), Event.n.desc())
     )
-    return [
-        Version(
-            month=line.subject.partition(":")[2],
-            number=line.n,
-            at=line.at,
-            changed=[(name, was, now) for name, was, now in line.facts["changed"]],
-            silent=line.facts.get("silent"),
+    found: list[Version] = []
+    told: dict[str, Values] = {}  # by month what its newest version tells
+    for line in lines:
+        newest = told.setdefault(line.subject, line.facts["values"])
+        found.append(
+            Version(
+                month=line.subject.partition(":")[2],
+                number=line.n,
+                at=line.at,
+                changed=[_difference(newest, *each) for each in line.facts["changed"]],
+                silent=line.facts.get("silent"),
+            )
         )
-        for line in lines
-    ]
+    return found
 
 
 def silent(s: Session, now: datetime) -> int:
@@ -86,6 +94,11 @@ def of_month(s: Session, city: CityFile, month: str) -> Values:
     period = Period(month, (month,))
     both = (insights.value(s, city, period), insights.performance(s, city, period))
     return {name: value for figures in both for name, value in _values(figures)}
+
+
+def _difference(told: Values, name: str, was: Any, now: Any) -> tuple[str, Any, Any]:
+    """A figure that is different, without its numbers where they are not `told` any more."""
+    return (name, was, now) if name in told else (name, None, None)
 
 
 def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,9 +131,9 @@ def _newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
     return {line.subject.partition(":")[2]: line for line in lines}
 
 
-def _changed(was: Values, now: Values) -> list[list[Any]]:
+def _changed(was: Values, now: Values) -> list[tuple[str, Any, Any]]:
     return [
-        [name, was.get(name), now.get(name)]
+        _difference(now, name, was.get(name), now.get(name))
         for name in sorted({*was, *now})
         if was.get(name) != now.get(name)
     ]

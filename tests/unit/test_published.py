@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sourcecity
 from factories import Town
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
 from city import cases, contacts, events, people, published, tallies
 from city.contacts import Conversation
 from city.periods import Period
 from city.published import Version
+from city.schema import Area, Tally
 
 SCALE = 1000
 DECEMBER = f"{sourcecity.SECOND}-12"
@@ -141,3 +142,47 @@ def test_a_line_that_cannot_be_counted_any_more_is_named(asked: Town) -> None:
 
 def test_a_city_in_which_nothing_happened_publishes_nothing(town: Town) -> None:
     assert publish(town) == []
+
+
+def test_no_version_says_what_a_figure_was_that_is_hidden_since(town: Town) -> None:
+    """Five cases of one area and six of another are told. A late line makes one few: then none of both is."""
+    may = "2026-05"
+    period, june = Period(may, (may,)), datetime(2026, 6, 1, 15, tzinfo=UTC)
+    areas = two_areas(town)
+    count(town, may, dict(zip(areas, (5, 6), strict=True)))
+    publish(town, june)
+    count(town, may, {areas[1]: 1})
+    publish(town, june + timedelta(days=1))
+    with town.looking() as scene:
+        newest, _first = published.versions(scene.s, period)
+    assert (f"area.{areas[1]}.opened", 6, 7) in newest.changed
+    count(town, may, {areas[0]: -1})
+    assert publish(town, june + timedelta(days=2)) == [may]
+    with town.looking() as scene:
+        for version in published.versions(scene.s, period)[:2]:
+            told = {name: (was, now) for name, was, now in version.changed}
+            assert told[f"area.{areas[1]}.opened"] == (None, None), version.number
+        ((line, _), *_rest) = reversed(events.of(scene.s, f"figure:{may}"))
+        assert [f"area.{areas[0]}.opened", None, None] in line.facts["changed"]
+
+
+def two_areas(town: Town) -> list[int]:
+    with town.at_work() as scene:
+        scene.s.execute(delete(Area))
+        more = [Area(name=name, kind="area", geometry={}) for name in ("Here", "Elsewhere")]
+        scene.s.add_all(more)
+        scene.s.flush()
+        return [area.id for area in more]
+
+
+def count(town: Town, month: str, opened: dict[int, int]) -> None:
+    """So many more cases are opened in each area."""
+    with town.at_work() as scene:
+        for area, more in opened.items():
+            key = ("area", month, "opened", str(area))
+            row = scene.s.get(Tally, key)
+            if row is None:
+                facet, month, what, value = key
+                scene.s.add(Tally(facet=facet, month=month, what=what, value=value, n=more))
+            else:
+                row.n += more
