@@ -5,11 +5,12 @@ log that gives it again. Pages, CSV, `cityline insights` and what is published a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -22,7 +23,8 @@ from city.periods import Period
 from city.proofs import Span
 from city.schema import Service, Tally, Topic
 
-FEW: Final = 5  # fewer than so many of an area are not told: who knows one of them would know them all
+# Fewer than so many of an area or a private service are not told: who knows one of them would know them all.
+FEW: Final = 5
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
 Value = int | float | None
 Sums = Mapping[str, int]  # what → n
@@ -63,6 +65,10 @@ class Figures:
     def knows_before(self, table: str, what: str) -> bool:
         """Whether anything is known of the year before."""
         return any(self.of(table, row, what).before for row in self.rows(table))
+
+    def hides(self, table: str) -> bool:
+        """Whether anything of a table is not told."""
+        return any(cell.hidden for cell in self.cells.values() if cell.table == table)
 
     def rows(self, table: str) -> list[str]:
         """The rows of a table, in order."""
@@ -115,13 +121,15 @@ def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int,
     return Cut(hours, money, people)
 
 
-def untold(counts: Mapping[str, int]) -> set[str]:
+def untold(counts: Mapping[str, int], guarded: Collection[str] | None = None) -> set[str]:
     """Whose counts of a column are not told where its sum is: those below FEW, and what hides them.
+
+    Where some rows are `guarded`, only theirs may not be known.
 
     One number alone could be worked out of the sum, and so could several, were it known that all of them are
     few. So the next larger ones go with them; where there are none, all. Nothing says which of them are few.
     """
-    few = {row for row, n in counts.items() if n and n < FEW}
+    few = {row for row, n in counts.items() if n and n < FEW and (guarded is None or row in guarded)}
     larger = [n for n in counts.values() if n >= FEW]
     if few and not larger:
         return set(counts)
@@ -196,7 +204,7 @@ class _Line:
             found.setdefault(topic.department_code, []).append(topic.code)
         known = {topic.code for topic in self.city.topics}
         gone = {*self.now["topic"], *self.was["topic"]} - known
-        for code, department in _departments_of(self.s, Topic, gone):
+        for code, department in _departments_of(self.s, gone):
             found.setdefault(department, []).append(code)
         return found
 
@@ -253,6 +261,8 @@ class _Cases:
         self.span: Span = period.span(city.time_zone)
         facets = ("city", "service", "area")
         self.now, self.was = _both(s, facets, period, facets if compared else facets[:1])
+        self.known = self._services()
+        self.shown = self._with_anything()
 
     def all(self) -> Iterator[Cell]:
         yield from self._cells("city", "", proofs.ANY, self.now.of("city"), self.was.of("city"))
@@ -268,19 +278,17 @@ class _Cases:
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
 
     def services(self) -> Iterator[Cell]:
-        """In the order of the city file, then those that left it."""
-        for code in self._departments_by_service():
-            now, was = (sums.of("service", code) for sums in (self.now, self.was))
-            if now or was:
-                yield from self._cells("service", code, proofs.one("service", code), now, was)
+        """In the order of the city file, then those that left it; of private ones nothing that is too small."""
+        for code in self.shown:
+            yield from self._guarded("service", code, [code], proofs.one("service", code))
 
     def departments(self) -> Iterator[Cell]:
-        owners = self._departments_by_service()
-        for department in dict.fromkeys([*(each.code for each in self.city.departments), *owners.values()]):
-            codes = [code for code, owner in owners.items() if owner == department]
-            now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
-            if now or was:
-                yield from self._cells("department", department, proofs.any_of("service", codes), now, was)
+        """What would give a private service away is not told: all of a department may be that one service."""
+        owners = [service.department for service in self.known.values()]
+        for department in dict.fromkeys([*(each.code for each in self.city.departments), *owners]):
+            codes = [code for code, service in self.known.items() if service.department == department]
+            if any(code in self.shown for code in codes):
+                yield from self._guarded("department", department, codes, proofs.any_of("service", codes))
 
     def areas(self) -> Iterator[Cell]:
         """By the areas' names; what is too small to be told is not, nor what would give it away."""
@@ -309,11 +317,42 @@ class _Cases:
                 )
                 yield Cell("left", year, "open", n, None, proofs.left((begin, end)))
 
-    def _departments_by_service(self) -> dict[str, str]:
-        """Whose each service is; of one that left the city file whose it was."""
-        owners = {service.code: service.department_code for service in self.city.services}
-        gone = {*self.now["service"], *self.was["service"]} - set(owners)
-        return owners | dict(_departments_of(self.s, Service, gone))
+    def _services(self) -> "dict[str, _Known]":
+        """All services of the city file, and as they were last those that left it."""
+        known = {each.code: _Known(each.department_code, each.private) for each in self.city.services}
+        gone = {*self.now["service"], *self.was["service"]} - set(known)
+        if gone:
+            rows = select(Service).where(Service.code.in_(gone)).order_by(Service.code)
+            known |= {each.code: _Known(each.department_code, each.private) for each in self.s.scalars(rows)}
+        return known
+
+    def _with_anything(self) -> list[str]:
+        """The services with a row of their own, in order.
+
+        Where one private one has a row, all have: a missing one would say that nothing of it is in the sum.
+        """
+        found = {code for code in self.known if self.now.of("service", code) or self.was.of("service", code)}
+        if not found.isdisjoint(self._private):
+            found.update(self._private)
+        return [code for code in self.known if code in found]
+
+    @cached_property
+    def _private(self) -> list[str]:
+        return [code for code, service in self.known.items() if service.private]
+
+    @cached_property
+    def _hidden(self) -> "tuple[_Untold, _Untold]":
+        """Of the period and of the year before. Where there is but one private service, another hides it."""
+        rows = self._private if len(self._private) > 1 else self.shown
+        now, was = ({code: sums.of("service", code) for code in rows} for sums in (self.now, self.was))
+        return _Untold(now, self._private), _Untold(was, self._private)
+
+    def _guarded(self, table: str, row: str, codes: Sequence[str], of: str) -> Iterator[Cell]:
+        """The cells of these services, without what is too small to be told of one, or would give it away."""
+        now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
+        for cell in self._cells(table, row, of, now, was):
+            hidden, before = (any(each.has(code, cell.what) for code in codes) for each in self._hidden)
+            yield _told(cell, hidden=hidden, before=before)
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
         def count(rule: str) -> str:
@@ -335,6 +374,13 @@ class _Cases:
         merged = proofs.cases(self.span, proofs.ANY, of=of, told=f"coalesce(sum({proofs.MERGED}), 0)")
         yield cell("merged", _n("merged"), merged)
         yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
+
+
+class _Known(NamedTuple):
+    """Whose a service is, and whether strangers see its cases."""
+
+    department: str
+    private: bool
 
 
 class _Sums(defaultdict[str, defaultdict[str, Counter[str]]]):
@@ -398,11 +444,11 @@ def _comparable(cells: Iterable[Cell], period: Period, began: str | None) -> Ite
         yield cell if began and then >= began else replace(cell, before=None)
 
 
-def _departments_of(s: Session, kind: type[Topic] | type[Service], codes: set[str]) -> list[tuple[str, str]]:
-    """Code and department of these topics or services, in the order of their codes."""
+def _departments_of(s: Session, codes: set[str]) -> list[tuple[str, str]]:
+    """Code and department of these topics, in the order of their codes."""
     if not codes:
         return []
-    wanted = select(kind.code, kind.department_code).where(kind.code.in_(codes)).order_by(kind.code)
+    wanted = select(Topic.code, Topic.department_code).where(Topic.code.in_(codes)).order_by(Topic.code)
     return [(code, department) for code, department in s.execute(wanted)]
 
 
@@ -463,22 +509,23 @@ def _quantile(sums: Sums, percent: int) -> float | None:
 
 
 class _Untold:
-    """Which figures of which areas are not told."""
+    """Which figures of which rows, areas or services, are not told; `guarded` as untold() says."""
 
-    def __init__(self, sums: Mapping[str, Sums]) -> None:
-        self._sums = sums
+    def __init__(self, sums: Mapping[str, Sums], guarded: Collection[str] | None = None) -> None:
+        self._sums, self._guarded = sums, guarded
         self._known: dict[str, set[str]] = {}
 
-    def has(self, area: str, what: str) -> bool:
+    def has(self, row: str, what: str) -> bool:
         """Whether this figure is not told; a share or a duration where the closings are not."""
         counted = "closed" if what in OF_CLOSED else what
         if counted not in self._known:
-            self._known[counted] = untold({area: sums.get(counted, 0) for area, sums in self._sums.items()})
-        return area in self._known[counted]
+            counts = {each: sums.get(counted, 0) for each, sums in self._sums.items()}
+            self._known[counted] = untold(counts, self._guarded)
+        return row in self._known[counted]
 
 
 def _told(cell: Cell, *, hidden: bool, before: bool) -> Cell:
-    """The cell of an area, without what is not told."""
+    """The cell, without what is not told."""
     return replace(
         cell, value=None if hidden else cell.value, before=None if before else cell.before, hidden=hidden
     )

@@ -180,23 +180,15 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
         abort(404)
     file = io.StringIO()
     out = csv.writer(file)
-    out.writerow(("figure", "of", "name", "value", "a year before", "definition", "query"))
+    out.writerow(("figure", "of", "name", "value", "hidden", "a year before", "definition", "query"))
     for table in [wanted] if wanted else tables:
         names = row_name(s, table, figures.rows(table))
         for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
-            value = _("not told") if cell.hidden else plain(cell.value)
+            row, hidden = filters.in_a_table(names[cell.row]), "true" if cell.hidden else ""
             out.writerow(
-                (
-                    cell.id,
-                    filters.in_a_table(names[cell.row]),
-                    says.name,
-                    value,
-                    plain(cell.before),
-                    says.says,
-                    cell.proof,
-                )
-            )
+                (cell.id, row, says.name, plain(cell.value), hidden, plain(cell.before), says.says, cell.proof)
+            )  # fmt: skip
     answer = Response(file.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f"attachment; filename={name}-{figures.period.code}.csv"
     return answer

@@ -48,15 +48,16 @@ def reckon(code: str, file: Path | None) -> None:
 
 
 def _told(cell: Cell) -> dict[str, Any]:
-    told = {"id": cell.id, "value": cell.value, "before": cell.before, "query": cell.proof}
-    return told | {"hidden": True} if cell.hidden else told
+    return {
+        "id": cell.id, "value": cell.value, "hidden": cell.hidden, "before": cell.before, "query": cell.proof,
+    }  # fmt: skip
 
 
 def _write(file: Path, both: dict[str, Figures]) -> None:
     with file.open("w", encoding="utf-8", newline="") as out:
         rows = csv.writer(out)
-        rows.writerow(("page", "figure", "value", "a year before", "query"))
+        rows.writerow(("page", "figure", "value", "hidden", "a year before", "query"))
         for name, figures in both.items():
             for cell in figures.cells.values():
-                value = "not told" if cell.hidden else cell.value
-                rows.writerow((name, cell.id, value, cell.before, cell.proof))
+                hidden = "true" if cell.hidden else ""
+                rows.writerow((name, cell.id, cell.value, hidden, cell.before, cell.proof))

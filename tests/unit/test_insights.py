@@ -1,6 +1,7 @@
 """Figures: each is what the log alone says, a second and slow way, on both databases."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -146,6 +147,44 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
         merged = figures.of("area", area, "merged")
         assert (merged.value, merged.hidden) == (None, True)
         assert figures.of("city", "", "opened").value == 17
+
+
+def test_small_numbers_of_private_services_and_of_their_departments_are_not_told(town: Town) -> None:
+    """The finance department has one service: its row would say what that of the service does not."""
+    with town.at_work() as scene:
+        policies.enact(scene.s, sourcecity.city())
+        opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
+    with town.looking() as scene:
+        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
+        assert hidden == {"tax-question", "home-nuisance"}
+        assert figures.of("service", "permit-status", "opened").value == 40
+        assert figures.of("service", "birth-record", "opened").value == 0
+        for department in ("finance", "homes"):
+            assert figures.of("department", department, "opened").hidden, department
+        assert figures.of("department", "clerk", "opened").value == 0
+        assert figures.of("city", "", "opened").value == 71
+        lone = figures.of("service", "tax-question", "p90_days")
+        assert (lone.value, lone.before) == (None, None)
+
+
+def test_a_lone_private_service_hides_behind_a_public_one(town: Town) -> None:
+    city = sourcecity.city()
+    city = replace(city, services=tuple(each for each in city.services if not each.office))
+    with town.at_work() as scene:
+        opened(scene.s, {"light-out": 20, "limb-down": 6, "home-nuisance": 2})
+    with town.looking() as scene:
+        figures = insights.performance(scene.s, city, period("2026-05", date(2026, 6, 2)))
+        hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
+        assert hidden == {"limb-down", "home-nuisance"}
+
+
+def opened(s: Session, counts: dict[str, int]) -> None:
+    """So many cases of each service were opened in May."""
+    rows = [("service", code, n) for code, n in counts.items()] + [("city", "", sum(counts.values()))]
+    s.add_all(
+        Tally(facet=facet, month="2026-05", what="opened", value=value, n=n) for facet, value, n in rows
+    )
 
 
 def told_of(town: Town) -> None:

@@ -1,8 +1,10 @@
 """Follow-up cases on pages: asked for at the desk, worked on the board, and nowhere for strangers."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -349,6 +351,37 @@ class TestStrangers:
         assert "Tax question" not in page
         assert "Consulta de impuestos" not in page
         assert "Questions and records" not in page
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/performance?period=2026-05", "/performance.csv?period=2026-05", "/es/performance?period=2026-05",
+         "/value?period=2026-05", "/value.csv?period=2026-05", "/data", "/data/roots.csv"],
+    )  # fmt: skip
+    def test_figures_name_neither_it_nor_its_words(
+        self, number: str, act: Callable[..., TestResponse], stranger: FlaskClient, app: Flask, path: str
+    ) -> None:
+        act("closure", reply="tax-told")
+        app.config["NOW"] = datetime(2026, 6, 3, 15, tzinfo=UTC)
+        answer = stranger.get(path)
+        assert answer.status_code == 200
+        assert WORDS not in html_of(answer)
+        assert number not in html_of(answer)
+
+    def test_figures_hide_the_only_case_of_its_kind(
+        self, number: str, act: Callable[..., TestResponse], stranger: FlaskClient, app: Flask
+    ) -> None:
+        act("closure", reply="tax-told")
+        app.config["NOW"] = datetime(2026, 6, 3, 15, tzinfo=UTC)
+        page = html_of(stranger.get("/performance?period=2026-05"))
+        for row in ("Tax question to call back", "Taxes and payments"):
+            told = re.findall("<td>([^<]*)</td>", page.partition(f'<th scope="row">{row}</th>')[2])[:5]
+            assert told == ["not told"] * 5, row
+        file = csv.DictReader(io.StringIO(html_of(stranger.get("/performance.csv?period=2026-05"))))
+        lines = {line["figure"]: line for line in file}
+        for row in ("service.tax-question", "department.finance"):
+            for what in ("opened", "closed", "on_time", "median_days", "p90_days"):
+                assert (lines[f"{row}.{what}"]["value"], lines[f"{row}.{what}"]["hidden"]) == ("", "true")
+        assert (lines["city.opened"]["value"], lines["city.opened"]["hidden"]) == ("1", "")
 
     def test_neither_does_its_own_address(self, number: str, stranger: FlaskClient) -> None:
         assert stranger.get(f"/case/{number}").status_code == 404
