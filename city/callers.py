@@ -1,6 +1,6 @@
 """Who calls the line, known by their number alone, and what they called about before. Staff's alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,12 +131,21 @@ def are_one(s: Session, keys: Iterable[str]) -> bool:
     return told.keys() == wanted and len(set(told.values())) == 1
 
 
+def hold(s: Session, ids: Collection[int]) -> None:
+    """Keeps these callers as they are, without another call, until the transaction ends.
+
+    Ascending, and before any of their contacts: whoever forgets numbers comes in this order, so nobody
+    deadlocks.
+    """
+    s.execute(select(Caller.id).where(Caller.id.in_(ids)).order_by(Caller.id).with_for_update()).all()
+
+
 def forget(s: Session, key: str) -> bool:
     """Takes the number off the contact with this key; without others it goes. False where it had none."""
     contact = s.scalars(select(Contact).where(Contact.key == key)).first()
     if contact is None or contact.caller_id is None:
         return False
-    s.execute(select(Caller.id).where(Caller.id == contact.caller_id).with_for_update())  # as met() does
+    hold(s, [contact.caller_id])
     caller_id, contact.caller_id = contact.caller_id, None
     s.flush()
     if s.scalar(select(Contact.id).where(Contact.caller_id == caller_id).limit(1)) is None:
@@ -147,6 +156,7 @@ def forget(s: Session, key: str) -> bool:
 def sweep(s: Session, now: datetime) -> int:
     """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them."""
     silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)
+    s.execute(silent.order_by(Caller.id).with_for_update()).all()  # as hold() does
     s.execute(update(Contact).where(Contact.caller_id.in_(silent)).values(caller_id=None))
     gone = s.execute(delete(Caller).where(Caller.called_at < now - FORGET_AFTER).returning(Caller.id))
     return len(gone.all())

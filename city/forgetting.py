@@ -41,10 +41,7 @@ def forget(
     known = [caller for phone in sorted(phones) if (caller := callers.known(s, phone))]
     if not known:
         return None
-    wanted = select(Contact).where(Contact.caller_id.in_([caller.id for caller in known]))
-    calls = list(s.scalars(wanted.order_by(Contact.id)))
-    told = _told_in(s, calls)
-    locks.lock(s, *(report.case for report in told))  # of all, before any caller: as a call that ends does
+    calls, told = _held(s, [caller.id for caller in known])
     erasures.append(var, *(Forgotten(erasures.hashed(call.key), at.isoformat()) for call in calls))
     for call in calls:
         _forget(s, call, by=by, at=at)
@@ -59,14 +56,38 @@ def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int
     if not lines:
         return 0
     wanted, again = {line.contact for line in lines}, 0
-    keys = s.execute(select(Contact.id, Contact.key).order_by(Contact.id)).all()
+    keys = s.execute(
+        select(Contact.id, Contact.key).order_by(Contact.id).execution_options(yield_per=AT_ONCE)
+    )
     for contact_id in [id_ for id_, key in keys if erasures.hashed(key) in wanted]:
         again += _forget(s, s.get_one(Contact, contact_id), by=people.THE_SYSTEM, at=at)
     return again
 
 
+def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Report]]:
+    """All their calls and what was told in these, when nobody can add to them any more.
+
+    Cases are locked before callers, as a call that ends does. One may end while we wait for either: then all
+    is let go and locked anew, with its case.
+    """
+    while True:
+        told = _told_in(s, _calls_of(s, caller_ids))
+        with locks.attempt(s):
+            locks.lock(s, *(report.case for report in told))
+            callers.hold(s, caller_ids)
+            calls = _calls_of(s, caller_ids)
+            if _told_in(s, calls) == told:
+                return calls, told
+            raise locks.Moved
+
+
+def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:
+    asked = select(Contact).where(Contact.caller_id.in_(caller_ids)).order_by(Contact.id)
+    return list(s.scalars(asked.execution_options(populate_existing=True)))
+
+
 def _told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
-    """The reports that came of these calls, in the order of their cases, which are locked in it."""
+    """The reports that came of these calls, in the order of their cases."""
     found: list[Report] = []
     for start in range(0, len(calls), AT_ONCE):
         keys = [call.key for call in calls[start : start + AT_ONCE]]

@@ -278,7 +278,7 @@ class _Cases:
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
 
     def services(self) -> Iterator[Cell]:
-        """In the order of the city file, then those that left it; of private ones nothing that is too small."""
+        """In the order of the city file, then those that left it; of private ones nothing too small."""
         for code in self.shown:
             yield from self._guarded("service", code, [code], proofs.one("service", code))
 

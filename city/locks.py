@@ -41,7 +41,7 @@ _WHOLE = (
 )
 
 
-class _Moved(Exception):
+class Moved(Exception):
     """A root is another one now. Lets go of all before taking more: locks taken out of their order are how
     two of us deadlock."""
 
@@ -103,30 +103,30 @@ def lock_with_root(s: Session, case: Case, into: Case) -> Case:
         family = {each.id: each for each in (*_chain(s, case), *_chain(s, into))}
         if all(_is_held(s, each) for each in family.values()):
             return _chain(s, into)[-1]
-        with _attempt(s):
+        with attempt(s):
             lock(s, *family.values())
             chain = _chain(s, into)
             if all(each.id in family for each in (*chain, *_chain(s, case))):
                 return chain[-1]
-            raise _Moved
+            raise Moved
 
 
 def lock_numbered_with_root(s: Session, numbers: Collection[str], into: Case) -> tuple[dict[str, Case], Case]:
     """The same for many cases by number, those that `into` was merged into among them; and its root."""
     while True:
         chain = [each.number for each in _chain(s, into)]
-        with _attempt(s):
+        with attempt(s):
             found = lock_numbered(s, {*numbers, *chain})
             root = _chain(s, into)[-1]
             if root.number in found:
                 return found, root
-            raise _Moved
+            raise Moved
 
 
 @contextmanager
-def _attempt(s: Session) -> Iterator[None]:
-    """Lets go of what is locked in it where it raises _Moved; otherwise that is held like all before it."""
-    with suppress(_Moved):
+def attempt(s: Session) -> Iterator[None]:
+    """Lets go of what is locked in it where it raises Moved; otherwise that is held like all before it."""
+    with suppress(Moved):
         with events.savepoint(s):
             yield
             inner = s.get_nested_transaction()

@@ -185,10 +185,10 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
         names = row_name(s, table, figures.rows(table))
         for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
-            row, hidden = filters.in_a_table(names[cell.row]), "true" if cell.hidden else ""
-            out.writerow(
-                (cell.id, row, says.name, plain(cell.value), hidden, plain(cell.before), says.says, cell.proof)
-            )  # fmt: skip
+            hidden = "true" if cell.hidden else ""
+            figure = (cell.id, filters.in_a_table(names[cell.row]), says.name)
+            values = (plain(cell.value), hidden, plain(cell.before))
+            out.writerow((*figure, *values, says.says, cell.proof))
     answer = Response(file.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f"attachment; filename={name}-{figures.period.code}.csv"
     return answer

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -170,8 +171,8 @@ def test_the_command_knows_the_number_however_it_is_written(
 @pytest.mark.postgresql
 def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> None:
     """Either waits for the other: a call would otherwise name a caller who is gone, and break."""
-    called(town)
     for first in ("call", "forget"):
+        called(town)
         faults: list[BaseException] = []
 
         def other(first: str = first, faults: list[BaseException] = faults) -> None:
@@ -201,3 +202,44 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
         assert (faults, thread.is_alive()) == ([], False), first
     with town.looking() as scene:
         assert events.verify(scene.s) == []
+
+
+@pytest.mark.postgresql
+def test_a_number_is_asked_to_be_forgotten_while_silent_ones_are(town: Town) -> None:
+    """Both hold callers before their calls: otherwise each would wait for the other, for ever."""
+    called(town)
+    later = town.now + callers.FORGET_AFTER + timedelta(days=1)
+
+    def sweep() -> int:
+        with db.transaction(town.engine) as s:
+            return callers.sweep(s, later)
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            caller = callers.known(scene.s, PHONE)
+            assert caller is not None
+            callers.hold(scene.s, [caller.id])
+            second = pool.submit(sweep)
+            town.await_waiting()
+            store = stores.open_store(town.settings)
+            done = forgetting.forget(
+                scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+            )
+        assert (done, second.result(20)) == (Done(1, 0), 0)
+
+
+@pytest.mark.postgresql
+def test_a_report_that_is_told_while_its_caller_is_about_to_be_forgotten_is_erased(town: Town) -> None:
+    called(town)
+    key = uuid.uuid4().hex
+    said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", words="")
+    telling = Telling(key, "light-out", "phone", "en", "My brother too", LAMP)
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            calls.end(
+                scene.s, Call(said, PHONE, telling), by=scene.actor("call-taker"), at=town.now, secret=SECRET
+            )
+            second = pool.submit(forgotten, town)
+            town.await_waiting()
+        assert second.result(20) == Done(2, 1)
+    assert words(town) == ""
