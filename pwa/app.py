@@ -214,6 +214,8 @@ def _guard(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if "retry_after" in g:
+        headers["Retry-After"] = g.retry_after  # the limit of a page has written its own: up to an hour
     if response.mimetype == "text/html":
         headers.setdefault("Cache-Control", "private, no-cache")  # it holds this visitor's form token
     if g.get("personal"):

@@ -17,6 +17,7 @@ from pwa.filters import call_outcome, metres, outcome, state
 from pwa.open311 import answering
 from pwa.open311.parse import Fault
 
+BUSY_SECONDS = 60
 log = logging.getLogger("cityline")
 
 
@@ -243,7 +244,7 @@ def _busy(fault: SQLAlchemyError) -> Response:
             503, _("That takes too long just now"),
             _("Nothing was written. Wait a minute, go back and send it again. In a hurry, call 311."),
         )  # fmt: skip
-    response.headers["Retry-After"] = "60"
+    g.retry_after = BUSY_SECONDS
     return response
 
 

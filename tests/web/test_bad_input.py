@@ -300,7 +300,7 @@ def test_who_gets_no_connection_in_time_is_told_that_nothing_was_written(
     monkeypatch.setattr(pool, "_timeout", 0.05)
     held = [pool.connect() for _ in range(pool.size() + pool._max_overflow)]
     answer = post()
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
     assert "Nothing was written" in answer.get_data(as_text=True)
     for connection in held:
         connection.close()
