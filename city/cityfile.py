@@ -169,8 +169,8 @@ class CityFile:
         return tuple(service for service in self.services if service.group == code and not service.office)
 
     @property
-    def tiles(self) -> tuple[Group, ...]:
-        """The groups that residents choose from: an office's stand on no form of theirs."""
+    def groups_for_residents(self) -> tuple[Group, ...]:
+        """The groups that residents choose from, as tiles: an office's stand on no form of theirs."""
         return tuple(group for group in self.groups if self.of_group(group.code))
 
     @property

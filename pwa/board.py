@@ -234,7 +234,8 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
 
     by_promise = [counted(filters.standing(name), standing=name) for name in STANDINGS]
     groups = [
-        counted(filters.said(group.names), group.icon, group=group.code) for group in access.here().city.tiles
+        counted(filters.said(group.names), group.icon, group=group.code)
+        for group in access.here().city.groups_for_residents
     ]
     has_offices = any(service.office for service in ground.services)
     follow_ups = [counted(_("Follow-ups"), "phone-call", work="office")] if has_offices else []

@@ -66,8 +66,8 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
     danger = values.get("danger") == "1"
     group = values.get("group", "")
     if danger and not group:
-        group = city.tiles[-1].code  # whoever called 911 just now is not asked what to call it
-    chosen = {g.code: values.get(f"service-{g.code}", "") for g in city.tiles}
+        group = city.groups_for_residents[-1].code  # whoever called 911 just now is not asked what to call it
+    chosen = {g.code: values.get(f"service-{g.code}", "") for g in city.groups_for_residents}
     service = _service(city, group, chosen.get(group, ""))
     key = values.get("key", "")
     return ReportForm(

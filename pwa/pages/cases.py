@@ -68,7 +68,7 @@ def points() -> Response:
 
 
 def _asked(args: Mapping[str, str]) -> Asked:
-    known = {group.code for group in access.here().city.tiles}
+    known = {group.code for group in access.here().city.groups_for_residents}
     group, before = args.get("group", ""), args.get("before", "")
     return Asked(
         closed=args.get("state") == "closed",

@@ -383,7 +383,7 @@ class TestTheCityFile:
         offices = [service for service in city.services if service.office]
         assert len(offices) == 3
         assert all(service.private and service not in city.for_residents for service in offices)
-        assert "office" not in [group.code for group in city.tiles]
+        assert "office" not in [group.code for group in city.groups_for_residents]
         assert city.of_group("office") == ()
         topic = city.topic_of(offices[0])
         assert topic is not None
