@@ -45,7 +45,7 @@ OFFICES = {"streetlights": "utility", "neighbors": "police"}
 TOPIC_OF = {
     "streetlight": "streetlights", "tree": "trees", "trash": "trash", "other": "streets",
     "bulky-item": "bulky-waste", "dumping": "bulky-waste", "home-nuisance": "neighbors",
-    "tax-question": "taxes", "birth-record": "vital-records", "permit-status": "neighbors",
+    "tax-question": "taxes", "birth-record": "vital-records", "permit-status": "permits",
 }  # fmt: skip
 NOTES = (
     "Has called twice this week already.",

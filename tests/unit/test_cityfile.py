@@ -38,8 +38,9 @@ def test_larkhaven_says_who_and_where_it_is(larkhaven: CityFile) -> None:
 
 
 def test_every_tile_has_one_default_and_three_to_six_chips(larkhaven: CityFile) -> None:
-    assert [group.code for group in larkhaven.tiles] == ["streetlight", "tree", "trash", "other"]
-    for group in larkhaven.tiles:
+    groups = [group.code for group in larkhaven.groups_for_residents]
+    assert groups == ["streetlight", "tree", "trash", "other"]
+    for group in larkhaven.groups_for_residents:
         assert larkhaven.default_of(group.code).group == group.code
         assert 3 <= len(larkhaven.of_group(group.code)) <= 6
 
@@ -72,17 +73,17 @@ WRONG = [
     ('languages = ["en", "es"]', 'languages = ["en", "en"]', "line 6: languages: 'en' is no language, or"),
     ('languages = ["en", "es"]', 'languages = ["en", "es-MX"]', "languages: 'es-MX' is no language"),
     ('phone = "311"', "phone = 311", "line 7: phone: 311 is not words in quotes"),
-    ("[39.60, -71.20]", "[-71.20, 39.60]", "line 10: centre: lies outside bounds"),
-    ("[39.60, -71.20]", "[39.60, true]", "line 10: centre: [39.6, True] is not a list of 2 numbers"),
-    ("[39.583, -71.222, 39.617, -71.178]", "[39.617, 0, 39.5, 1]", "line 11: bounds: is not south, west"),
-    ('publish = "staff"', 'publish = "soon"', "line 12: publish: 'soon' is none of at_once, on_accept"),
+    ("[39.60, -71.20]", "[-71.20, 39.60]", "line 11: centre: lies outside bounds"),
+    ("[39.60, -71.20]", "[39.60, true]", "line 11: centre: [39.6, True] is not a list of 2 numbers"),
+    ("[39.583, -71.222, 39.617, -71.178]", "[39.617, 0, 39.5, 1]", "line 12: bounds: is not south, west"),
+    ('publish = "staff"', 'publish = "soon"', "line 13: publish: 'soon' is none of at_once, on_accept"),
     ('primary = "#0e4a86"', 'primary = "#ffb81c"', "primary: #ffb81c has a contrast of 1.5 against light"),
     ('primary = "#0e4a86"', 'primary = "blue"', "look.primary: 'blue' is not a colour of six hex"),
     ('accent = "#ffb81c"', 'accent = "#0e4a86"', "look.accent: #0e4a86 has a contrast of 1.8 against dark"),
-    ('accent = "#ffb81c"', 'acent = "#ffb81c"', "line 16: look.acent: is not a key known here"),
-    ('# logo = "logo.svg"', 'logo = "gone.svg"', "line 17: look.logo: 'gone.svg' cannot be read"),
+    ('accent = "#ffb81c"', 'acent = "#ffb81c"', "line 17: look.acent: is not a key known here"),
+    ('# logo = "logo.svg"', 'logo = "gone.svg"', "line 18: look.logo: 'gone.svg' cannot be read"),
     ('# logo = "logo.svg"', 'logo = "../logo.svg"', "look.logo: '../logo.svg' does not lie beside"),
-    ('monday = "07:00-19:00"', 'monday = "7-19"', "line 22: calendars.line.hours.monday: '7-19' is not from"),
+    ('monday = "07:00-19:00"', 'monday = "7-19"', "line 23: calendars.line.hours.monday: '7-19' is not from"),
     ('monday = "07:00-19:00"', 'monday = "19:00-07:00"', "hours.monday: '19:00-07:00' is not in order"),
     ('monday = "07:00-19:00"', 'monday = "07:00-24:30"', "hours.monday: '07:00-24:30' is not from"),
     ('monday = "07:00-19:00"', 'monday = ["13:00-24:00", "08:00-12:00"]', "'08:00-12:00' is not in order"),
@@ -97,7 +98,7 @@ WRONG = [
     (PROMISE, "promise_days = 0", "light-out.promise_days: 0 is not a whole number from 1 to 365"),
     (PROMISE, "promise_days = true", "services.light-out.promise_days: True is not a whole number"),
     (PROMISE, "promise_days = 1.5", "services.light-out.promise_days: 1.5 is not a whole number"),
-    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing; line 101 has promise_day. Ex"),
+    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing; line 102 has promise_day. Ex"),
     (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: is not a key known here"),
     (PROMISE, f'{PROMISE}\nprivate = "yes"', "services.light-out.private: 'yes' is neither true nor false"),
     (PROMISE, f'{PROMISE}\ncalendar = "desk"', "calendar: 'desk' is none of collection, field"),
