@@ -434,12 +434,13 @@ def around(words: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-def tongue(code: str) -> str:
-    """A language's name in the visitor's own."""
+def tongue(code: str, *, heading: bool = False) -> str:
+    """A language's name in the visitor's own, which writes it small except where it heads something."""
     try:
-        return str(Locale.parse(code).get_language_name(get_locale()) or code)
+        name = str(Locale.parse(code).get_language_name(get_locale()) or code)
     except (ValueError, UnknownLocaleError):
         return code
+    return name[:1].upper() + name[1:] if heading else name
 
 
 def figure(n: int) -> str:
