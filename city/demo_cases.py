@@ -102,7 +102,7 @@ class _Tale:
 def tell(
     engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
 ) -> None:
-    """`count` cases that end at `now`, and the follow-ups of offices; needs ground, services and people.
+    """`count` cases that end at `now`, and the work of offices; needs ground, services and people.
 
     The same seed and `now` make the same cases. The pictures are developed and stored at once.
     """
@@ -115,7 +115,7 @@ def tell(
         album.put(store)
         follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
         written = bulk.write(s, [*(tale.story for tale in tales), *follow_ups])
-        for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # the follow-ups come last
+        for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")

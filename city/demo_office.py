@@ -1,4 +1,4 @@
-"""What the offices of Larkhaven answer later: some follow-ups that wait, and more that were answered."""
+"""What the offices of Larkhaven answer later: some of it waits, more was answered."""
 
 import uuid
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from city.events import Actor
 
 
 class _Asked(NamedTuple):
-    """One follow-up: how many days ago it was asked for, and how it goes on.
+    """One question: how many days ago it was asked for, and how it goes on.
 
     `plot` is how it stands now, a state or an outcome; `took` are the days until that. `told` is what was
     said in the end, in the language of who asked.
@@ -61,7 +61,7 @@ ASKED = (
 
 
 def stories(services: Collection[str], desk: Actor, now: datetime, secret: str, seed: int) -> list[Story]:
-    """The follow-ups of those services that the city has, as `desk` took and worked them until `now`."""
+    """The questions to those services that the city has, as `desk` took and worked them until `now`."""
     chance = Random(f"office {seed}")
     return [_story(asked, desk, now, secret, chance) for asked in ASKED if asked.service in services]
 

@@ -238,7 +238,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
         for group in access.here().city.groups_for_residents
     ]
     has_offices = any(service.office for service in ground.services)
-    follow_ups = [counted(_("Follow-ups"), "phone-call", work="office")] if has_offices else []
+    follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
     in_city = [
         counted(_("All open"), "layers"),
         Saved(_("To look at"), {"review": "yes"}, marked, icon="eye"),
@@ -280,7 +280,7 @@ def _title(view: View, ground: Ground) -> str:
         names.get(view.crew, ""),
         ground.areas.get(view.area, ""),
         _("No known place") if view.place else "",
-        _("Follow-ups") if view.work else "",
+        _("Office work") if view.work else "",
         _("tagged “%(word)s”", word=view.tag) if view.tag else "",
         ngettext("At least %(num)d day old", "At least %(num)d days old", days) if days else "",
         _("“%(words)s”", words=view.words) if view.words else "",

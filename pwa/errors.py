@@ -47,11 +47,11 @@ def words(refused: Refused | BadPhoto) -> str:
         "choose_crew": _("Two crews are at work. Choose the one that goes on."),
         "merge_cycle": _("These two are the same case already."),
         "merge_private": _("The other case is private: whoever reported this one would read it."),
-        "merge_office": _("One of the two is a follow-up of an office, the other work in the field."),
+        "merge_office": _("One of the two is office work, the other work in the field."),
         "merge_caller": _(
-            "Follow-ups are merged only where one caller asked the same kind of question twice."
+            "Office work is merged only where one caller asked the same kind of question twice."
         ),
-        "no_crew": _("This is a follow-up of an office: no crew goes there."),
+        "no_crew": _("This is office work: no crew goes there."),
         "outcome_misfits": _("A case of this kind cannot end so. Choose another outcome."),
         "told_missing": _("Say what was told: choose a ready reply, or write it."),
         "way_back_missing": _(

@@ -360,7 +360,7 @@ def refusal(why: str) -> str:
         "unknown_value": _("It chose something that is not offered."),
         "evidence_missing": _("It closes as fixed, with no photo and no reason why."),
         "words_too_long": _("Its words are too long."),
-        "no_crew": _("It is about a follow-up of an office: no crew goes there."),
+        "no_crew": _("It is about office work: no crew goes there."),
         "fault": _("Cityline itself failed on it. Tell whoever looks after it."),
     }
     return words.get(why) or mark(why)

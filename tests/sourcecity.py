@@ -57,7 +57,7 @@ def city(scale: int = 1) -> CityFile:
 
 
 def fill(engine: Engine, case: str, scale: int = 1) -> None:
-    """Applies its city file and logs both years, one of `scale` of it; all follow-ups are about one case."""
+    """Applies its city file and logs both years, one of `scale` of it; whatever became one became `case`."""
     now = datetime(SECOND + 1, 1, 2, tzinfo=UTC)
     with db.transaction(engine) as s:
         policies.apply(s, words(scale), "source.toml", by=people.THE_SYSTEM, at=now)

@@ -1,4 +1,4 @@
-"""A follow-up by keyboard alone: taken at the desk in few keys, and answered from the board."""
+"""Office work by keyboard alone: taken at the desk in few keys, and answered from the board."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Follow-up cases: what no crew does, its small life, its promise, and which figures it belongs to."""
+"""Office work: what no crew does, its small life, its promise, and which figures it belongs to."""
 
 import threading
 import uuid

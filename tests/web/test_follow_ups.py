@@ -1,4 +1,4 @@
-"""Follow-up cases on pages: asked for at the desk, worked on the board, and nowhere for strangers."""
+"""Office work on pages: asked for at the desk, worked on the board, and nowhere for strangers."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ def send(log_in: Callable[[str], FlaskClient], token: Callable[[], str]) -> Call
 
 @pytest.fixture
 def number(send: Callable[..., TestResponse], town: Town) -> str:
-    """A follow-up case that a call has opened."""
+    """A case for an office that a call has opened."""
     send(**{"answer-tax-question-when": "After five"})
     with town.looking() as scene:
         return str(scene.s.scalars(select(Case.number)).one())
@@ -136,7 +136,7 @@ class TestTheBoard:
             page = html_of(client.get("/dispatch?work=office"))
         assert number in page
         assert "Taxes and payments" in page
-        assert "<title>Follow-ups" in page
+        assert "<title>Office work" in page
         assert len(sent) <= 12
         assert number not in html_of(client.get("/dispatch?place=none"))
         assert number not in html_of(client.get("/dispatch?crew=none"))
