@@ -105,6 +105,11 @@ def test_one_language_is_enough_and_the_other_may_come_later(town: Town, send: S
     assert set(texts(town)[2]) == {"en", "es"}
 
 
+def test_a_language_is_written_large_where_it_heads_its_fields(office: FlaskClient) -> None:
+    page = office.get("/es/answers/edit/new").get_data(as_text=True)
+    assert '<legend class="label">Inglés</legend>' in page
+
+
 def test_a_slug_is_given_once(send: Send) -> None:
     written(send)
     answer = written(send)
