@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Final
 
+from geopy.adapters import URLLibAdapter
 from geopy.geocoders import Nominatim, Pelias, Photon
 from geopy.location import Location
 from limits import RateLimitItemPerSecond
@@ -60,7 +61,11 @@ def _question(setting: str, words: str, box: Box | None) -> Callable[[], Any]:
     kind, _, url = setting.partition(":")
     scheme, _, domain = url.partition("://")
     maker, bounded = _SERVICES[kind]
-    service = maker(domain=domain.rstrip("/"), scheme=scheme, user_agent="cityline311", timeout=MOST_SECONDS)
+    # geopy's other adapter, which it takes wherever that is installed, asks again by itself.
+    service = maker(
+        domain=domain.rstrip("/"), scheme=scheme, user_agent="cityline311", timeout=MOST_SECONDS,
+        adapter_factory=URLLibAdapter,
+    )  # fmt: skip
     corners = [(box.south, box.west), (box.north, box.east)] if box else None
     return lambda: service.geocode(words, exactly_one=False, **(bounded(corners) if corners else {}))
 

@@ -187,7 +187,7 @@ def _bound_forms() -> None:
     Werkzeug's own bound for forms holds for parts only.
     """
     if request.mimetype == "application/x-www-form-urlencoded":
-        request.max_content_length = MAX_FORM
+        request.max_content_length = min(MAX_FORM, request.max_content_length or MAX_FORM)
 
 
 def _refuse_nul() -> None:

@@ -239,7 +239,7 @@ def test_personal_fields_are_never_echoed(town: Town, client: FlaskClient, send:
     assert number in told
     assert not [value for value in personal.values() if value in told]
     with town.looking() as scene:
-        assert scene.s.scalars(select(Subscription.email)).all() == ["canaria@town.test"]
+        assert scene.s.scalars(select(Subscription.address)).all() == ["canaria@town.test"]
 
 
 def test_sent_again_within_minutes_it_is_the_same_report(town: Town, app: Flask, send: Send) -> None:
