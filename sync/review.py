@@ -40,7 +40,8 @@ class Sent:
     def may_count(self) -> bool:
         """Whether it is a closing that could still close its case."""
         recorded = self.row.code == RECORDED and self.row.t == "close"
-        return recorded and self.root is not None and self.root.state in (*OPEN, CANCELLED)
+        root = self.root
+        return recorded and root is not None and root.state in (*OPEN, CANCELLED) and not root.service.office
 
     @property
     def may_release(self) -> bool:
@@ -75,7 +76,8 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     """Closes the case as the crew said, though the table did not: a cancelled one is restored first, and of a
     merged one it is what it was merged into. Its author hears of it.
 
-    Raises Refused `nothing_to_count` where it was no closing, and what cases.close() raises.
+    Raises Refused `nothing_to_count` where it was no closing, or is an office's case, which no crew ends, and
+    what cases.close() raises.
     """
     op = protocol.reread(row.raw or "")
     seen = row.review is None  # in another tab, and the case may have been reopened since
@@ -83,6 +85,8 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
         raise Refused("nothing_to_count")
     case = cases.root_of(s, s.get_one(Case, row.case_id))
     locks.lock(s, case)
+    if case.service.office:
+        raise Refused("nothing_to_count")
     if case.state == CANCELLED:
         cases.restore(s, case, by=by, at=at)
     if case.state not in OPEN:

@@ -129,14 +129,19 @@ def text(op: Operation, name: str) -> str:
 def find(s: Session, ref: str) -> Case | str | None:
     """The case with that number, or the one that a `report` operation of that id came to.
 
-    "case" while that report is not here or not taken yet; None where there is no such case.
+    "case" while that report is not here or not taken yet; None where there is no such case for a phone: an
+    office's is answered like a number that never was, so that nobody in the field learns of it.
     """
     if not is_id(ref):
-        return locks.numbered(s, ref)
+        return _in_the_field(locks.numbered(s, ref))
     report = s.get(Row, ref)
     if report is None or report.code in (HELD, DEPOSITED):
         return "case"
-    return s.get(Case, report.case_id) if report.case_id and report.t == "report" else None
+    return _in_the_field(s.get(Case, report.case_id)) if report.case_id and report.t == "report" else None
+
+
+def _in_the_field(case: Case | None) -> Case | None:
+    return case if case and not case.service.office else None
 
 
 def _job(

@@ -1,0 +1,87 @@
+"""An office's private cases and the phones of the field, which know nothing of them."""
+
+from typing import Any
+
+import pytest
+from factories import SECRET
+from flask import Flask
+from phones import DANA, Clock, Phone, case_of, picture, story
+from sqlalchemy import Engine, func, select
+
+from city import cases, reports
+from city.db import reading, transaction
+from city.events import Actor
+from city.lifecycle import CALL_TAKER, Refused
+from city.schema import Operation, Photo
+from sync import review
+from sync.protocol import QUARANTINED, RECORDED
+
+CARA = Actor("person:98", frozenset({CALL_TAKER}))
+OPERATIONS: list[tuple[str, dict[str, Any]]] = [
+    ("note", {"words": "a word of the crew's"}),
+    ("time", {"minutes": 10}),
+    ("start", {}),
+    ("pause", {}),
+    ("resume", {}),
+    ("wait", {"reason": "resident"}),
+    ("make_safe", {}),
+    ("needs_parts", {}),
+    ("close", {"outcome": "no action", "words": "nobody at home"}),
+    ("close", {"outcome": "fixed", "no_photo": "dark"}),
+]
+
+
+@pytest.fixture
+def follow_up(app: Flask, engine: Engine, clock: Clock) -> dict[str, Any]:
+    """An office's case that a call has opened, as a phone would name it."""
+    with transaction(engine) as s:
+        telling = reports.Telling("f" * 32, "tax-question", "phone", words="canary of an office")
+        token = reports.token_for(SECRET, telling.key)
+        number = reports.take(s, telling, by=CARA, at=clock(), token=token).case.number
+    return {"ref": number, "cycle": 1, "version": 1}
+
+
+@pytest.mark.parametrize(("t", "said"), OPERATIONS)
+def test_it_is_answered_like_a_number_that_never_was(
+    engine: Engine, luis: Phone, follow_up: dict[str, Any], t: str, said: dict[str, Any]
+) -> None:
+    before = _stood(engine, follow_up["ref"])
+    answers = [
+        luis.exchange(luis.op(t, follow_up | {"ref": ref}, **said))["results"][0]
+        for ref in (follow_up["ref"], "26-999999")
+    ]
+    named, unknown = ({**answer, "id": ""} for answer in answers)
+    assert named == unknown
+    assert (named["result"], named["why"]) == (QUARANTINED, "unknown_case")
+    assert _stood(engine, follow_up["ref"]) == before
+
+
+def test_no_photo_comes_to_it(engine: Engine, luis: Phone, follow_up: dict[str, Any]) -> None:
+    declared = luis.upload(picture())
+    answer = luis.exchange(luis.op("photo", follow_up, photos=[declared]))
+    assert answer["results"][0]["result"] == QUARANTINED
+    with reading(engine) as s:
+        case_id = case_of(s, follow_up["ref"]).id
+        assert s.scalar(select(func.count()).select_from(Photo).where(Photo.case_id == case_id)) == 0
+
+
+def test_what_was_recorded_before_never_closes_it(
+    engine: Engine, luis: Phone, clock: Clock, lamp: str, follow_up: dict[str, Any]
+) -> None:
+    with transaction(engine) as s:
+        cases.unassign(s, case_of(s, lamp), by=DANA, at=clock())
+    luis.exchange(luis.op("close", {"ref": lamp, "cycle": 1, "version": 1}, outcome="no action"))
+    with transaction(engine) as s:
+        row = s.scalars(select(Operation)).one()
+        assert (row.code, row.review) == (RECORDED, "not_your_job")
+        row.case_id = case_of(s, follow_up["ref"]).id
+        with pytest.raises(Refused) as refused:
+            review.count_as_done(s, row, by=DANA, at=clock())
+        assert refused.value.code == "nothing_to_count"
+        assert [sent.may_count for sent in review.to_look_at(s, 9)] == [False]
+
+
+def _stood(engine: Engine, number: str) -> tuple[str, int, str | None, list[str]]:
+    with reading(engine) as s:
+        case = case_of(s, number)
+        return case.state, case.version, case.review, [line.kind for line, _words in story(s, number)]
