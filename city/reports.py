@@ -29,6 +29,7 @@ from city import (
     search,
     stores,
 )
+from city.contacts import CHANNELS
 from city.erasures import Erased
 from city.events import Actor
 from city.lifecycle import (
@@ -102,8 +103,9 @@ def take(
     """The one way in. The same key twice gives the same report.
 
     A case about a thing of another owner, whom the city file names, waits for that utility from the start.
-    An office's case is opened by whoever speaks with people, lies nowhere and is joined by nobody; an
-    address stands with the words.
+    An office's case is opened by whoever speaks with people, as they do it: nobody brings one from the field,
+    whatever their roles. It lies nowhere and is joined by nobody; an address stands with the words. A report
+    of what is `linked_to` an earlier case is asked nothing anew.
 
     Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
     `answer_unknown`, `unknown_case`; `erased` for one that was erased before a restore lost it.
@@ -113,8 +115,10 @@ def take(
     if _was_erased(s, erasures.hashed(telling.key)):
         raise Refused("erased")
     service, telling = _checked(s, telling), _measured(telling)
+    if linked_to is None:  # whose answers are those of the report before it, asked when that was told
+        _check_answers(service, telling)
     if service.office:
-        if linked_to is None and not by.roles.intersection(ACTS["contact"]):
+        if linked_to is None and not _speaks(telling, by):
             raise Refused("unknown_service")
         telling = _placeless(telling)
     case = _case_to_join(s, telling.join, telling, service) if telling.join else None
@@ -405,6 +409,10 @@ def _checked(s: Session, telling: Telling) -> Service:
         raise Refused("words_too_long", most=MAX_WORDS)
     if telling.place and places.outside(s, telling.place.point):
         raise Refused("outside_city")
+    return service
+
+
+def _check_answers(service: Service, telling: Telling) -> None:
     for question in service.questions:
         answer = telling.answers.get(question["code"])
         if question.get("required") and not answer:
@@ -412,7 +420,11 @@ def _checked(s: Session, telling: Telling) -> Service:
         choices = [v["code"] for v in question["values"]]
         if answer and choices and not set(chosen(question, answer)).issubset(choices):
             raise Refused("answer_unknown", question=question["code"])
-    return service
+
+
+def _speaks(telling: Telling, by: Actor) -> bool:
+    """Whether it was told in a conversation, to somebody who may keep one."""
+    return telling.channel in CHANNELS and bool(by.roles.intersection(ACTS["contact"]))
 
 
 def _placeless(telling: Telling) -> Telling:

@@ -101,6 +101,16 @@ def answered(s: Session, report: Report, case: Case) -> str:
     return _said_not_fixed(s, report, case, _last_closed(case)) or ""
 
 
+def first_told(s: Session, report: Report) -> Report:
+    """The report that this one tells again, since its closing was none; itself where it tells something new.
+
+    Where a call was the first, that still says how its caller wants to hear.
+    """
+    while before := _told_before(s, report):
+        report = before
+    return report
+
+
 def can_be_not_fixed(report: Report, case: Case) -> bool:
     """Whether there is a closing that `report` can speak against; `case` is the root of its own.
 
@@ -152,6 +162,19 @@ def _led_to(s: Session, case: Case, report: Report, at: datetime) -> str:
     return "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
 
 
+def _told_before(s: Session, report: Report) -> Report | None:
+    """The report whose "not fixed" this one is: the two were kept in the same moment."""
+    if report.case.linked_to_id is None:
+        return None
+    said = (
+        NotFixed.case_id == report.case.linked_to_id,
+        NotFixed.led_to == "new case",
+        NotFixed.said_at == report.taken_at,
+        NotFixed.report_id != report.id,
+    )
+    return s.scalars(select(Report).join(NotFixed, NotFixed.report_id == Report.id).where(*said)).first()
+
+
 def _told_anew(
     s: Session,
     report: Report,
@@ -167,7 +190,7 @@ def _told_anew(
     place = None
     if old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
-    telling = reports.Telling(key, old.service_code, "web", report.lang, words, place)
+    telling = reports.Telling(key, old.service_code, "web", report.lang, words, place, report.answers)
     again = reports.take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
     for known in report.subscriptions:
         s.add(

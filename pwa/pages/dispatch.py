@@ -23,6 +23,7 @@ from city import (
     routing,
     rows,
     twins,
+    verdicts,
 )
 from city.developing import BadPhoto
 from city.duplicates import Candidate
@@ -70,6 +71,7 @@ class Drawer:
     public: dict[int, bool]  # by report id
     wishes: dict[str, Wish]  # by a report's number, those of merged cases too
     old_number: str  # in the system that it was imported from
+    follows: str  # the number of the case whose closing was said to be none, long after
     route: Route  # the department and crew it would go to
     seen: int  # the last line of its story, by which its forms say what was known when they were filled in
     doing: str = ""  # the form that stands open
@@ -394,6 +396,7 @@ def _drawer(
         merging=merging if crews else "",
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
+        follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",
         route=_route(s, found, place),
         seen=seen,
         conflict=conflicts.conflict(s, found, [event for event, _words in story], seen, fault, doing),
@@ -404,9 +407,10 @@ def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
     """Who wants to hear of it and how, for those who speak with callers."""
     if not access.may_open("desk.desk"):
         return {}
-    told = {report.key: report for report in family if report.channel != "web" and not report.erased_at}
+    first = [(report, verdicts.first_told(s, report)) for report in family]
+    told = {one.key for _, one in first if one.channel != "web" and not one.erased_at}
     ways = callers.wishes(s, told) if told else {}
-    return {told[key].number: _wish(told[key], how, phone) for key, (how, phone) in ways.items()}
+    return {report.number: _wish(report, *ways[one.key]) for report, one in first if one.key in ways}
 
 
 def _wish(report: Report, how: str, phone: str) -> Wish:

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from factories import SECRET
 from flask import Flask
-from phones import DANA, Clock, Phone, case_of, picture, story
+from phones import DANA, Clock, Phone, case_of, crew_named, person, picture, report, story
 from sqlalchemy import Engine, func, select
 
-from city import cases, reports
+from city import cases, people, reports
 from city.db import reading, transaction
 from city.events import Actor
-from city.lifecycle import CALL_TAKER, Refused
+from city.lifecycle import CALL_TAKER, CREW, Refused
 from city.schema import Operation, Photo
 from sync import review
 from sync.protocol import QUARANTINED, RECORDED
@@ -54,6 +54,17 @@ def test_it_is_answered_like_a_number_that_never_was(
     assert named == unknown
     assert (named["result"], named["why"]) == (QUARANTINED, "unknown_case")
     assert _stood(engine, follow_up["ref"]) == before
+
+
+def test_a_phone_brings_none_though_its_owner_takes_calls_too(
+    app: Flask, engine: Engine, clock: Clock
+) -> None:
+    with transaction(engine) as s:
+        crew = crew_named(s, "Lights 1")
+        people.add(s, "both@city.test", "Both", [CREW, CALL_TAKER], crews=[crew])
+    phone = Phone(app, clock, person(engine, "both@city.test"))
+    answer = phone.exchange(report(phone, service="tax-question", words="from a van"))["results"][0]
+    assert (answer["result"], answer["why"]) == (QUARANTINED, "unknown_service")
 
 
 def test_no_photo_comes_to_it(engine: Engine, luis: Phone, follow_up: dict[str, Any]) -> None:

@@ -27,11 +27,13 @@ from city import (
     stores,
     tallies,
     tiles,
+    verdicts,
 )
 from city.board import View
 from city.calls import Call
 from city.cityfile import CityFileError
 from city.contacts import Conversation
+from city.events import Actor
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
 from city.reports import Telling
 from city.schema import Case, Contact, Department, Event, Report, Service, Tally, Topic
@@ -83,6 +85,23 @@ def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
 def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
     told = {"outcome": "answered", "words": "It is right."} | changes
     return cases.close(scene.s, case, by=scene.actor(by), at=scene.town.now, **told)
+
+
+def town_actor(town: Town, who: str) -> Actor:
+    with town.looking() as scene:
+        return scene.actor(who)
+
+
+def tell_again(scene: Scene, case: Case) -> Report:
+    """The report of whoever says, weeks after its closing, that the case was not answered."""
+    close(scene, case)
+    key, late = uuid.uuid4().hex, scene.town.now + timedelta(days=20 * (1 + (case.linked_to_id or 0)))
+    led_to = verdicts.not_fixed(
+        scene.s, case.reports[0], verdicts.closing_of(case), by=people.A_RESIDENT, at=late, key=key,
+        token=reports.token_for(SECRET, key),
+    )  # fmt: skip
+    assert led_to == "new case"
+    return scene.s.scalars(select(Report).where(Report.key == key)).one()
 
 
 class TestTheTable:
@@ -214,6 +233,27 @@ class TestHowItComes:
         told = Telling("k" * 32, "tax-question", "web")
         with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
             reports.take(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
+
+    def test_nobody_brings_one_from_the_field_whatever_their_roles(self, town: Town) -> None:
+        both = replace(town_actor(town, "rosa"), roles=frozenset({"crew", "call-taker", "dispatcher"}))
+        for channel in ("crew", "web", "api"):
+            told = Telling(uuid.uuid4().hex, "tax-question", channel)
+            with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
+                reports.take(scene.s, told, by=both, at=town.now, token="t")
+
+    def test_it_is_told_again_without_being_asked_again(self, town: Town) -> None:
+        when = {"code": "when", "words": {"en": "When?"}, "values": [], "required": True}
+        with town.at_work() as scene:
+            scene.s.get_one(Service, "tax-question").questions = [when]
+            case = asked(scene, answers={"when": "After five"})
+            asked_again = tell_again(scene, case)
+            assert asked_again.answers == {"when": "After five"}
+            assert verdicts.first_told(scene.s, asked_again) is case.reports[0]
+            scene.s.get_one(Service, "tax-question").questions = [when, when | {"code": "which"}]
+            third = tell_again(scene, asked_again.case)
+            assert third.case.linked_to_id == asked_again.case.id
+            assert verdicts.first_told(scene.s, third) is case.reports[0]
+            assert verdicts.first_told(scene.s, case.reports[0]) is case.reports[0]
 
     def test_whoever_asked_may_come_back_after_the_weeks(self, town: Town) -> None:
         with town.at_work() as scene:
