@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from city import areas, events, geo, inserts, kept, people, photos, promises, reports, search
+from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -480,7 +481,7 @@ class _Writer:
             return
         if move.outcome not in outcomes(office=case.service.office):
             raise Refused("outcome_misfits", outcome=move.outcome)
-        if move.outcome == ANSWERED and not move.words.strip():
+        if move.outcome == ANSWERED and is_blank(move.words):
             raise Refused("told_missing")
         job = _own_job(life, by)
         # What another system closed keeps the evidence, if there ever was any, over there.
@@ -587,7 +588,7 @@ class _Writer:
         self._moved(life, move, CANCELLED, by, {"reason": move.reason})
 
     def _note(self, life: _Life, move: Move, by: Actor) -> None:
-        if not move.words.strip():
+        if is_blank(move.words):
             raise Refused("empty_note")
         may("note", by.roles)
         self._record(life, move, by, words={"note": move.words.strip()})

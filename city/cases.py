@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import callers, duplicates, events, geo, heads, inserts, kept, locks, photos, promises, search
+from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -323,7 +324,9 @@ def close(
     takes too long: see doubt(). Residents read the ready `reply`, as replies.meant() gives it, and then
     `words`. The promise clock stops at the device's time, bounded by assignment and receipt. `under` names
     the job of a crew that had no signal when its job was given away: it did the work, so whoever holds the
-    job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`.
+    job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is
+    harmless; one that ends it otherwise or says something else is `wrong_state`, so that nobody takes words
+    for kept that are not.
     """
     allow("close", by.roles)
     _one_of(outcome, OUTCOMES, "outcome")
@@ -331,12 +334,12 @@ def close(
         _one_of(no_photo, NO_PHOTO, "no_photo")
     locks.lock(s, case)
     done = case.closures[-1] if case.closures else None
-    if case.state == CLOSED and done and done.outcome == outcome and _same_hand(done, by):
+    if case.state == CLOSED and done and _same_hand(done, by) and _says(done, outcome, words, reply):
         return False
     _check("close", case, by)
     if outcome not in outcomes(office=case.service.office):
         raise Refused("outcome_misfits", outcome=outcome)
-    if outcome == ANSWERED and not reply and not words.strip():
+    if outcome == ANSWERED and not reply and is_blank(words):
         raise Refused("told_missing")
     job, held = under or _own_job(case, by), live(case)
     shown = bool(photos_taken or promised)
@@ -614,7 +617,7 @@ def note(
     origin: str = "live",
 ) -> bool:
     """A private note: staff read it, nobody else."""
-    if not words.strip():
+    if is_blank(words):
         raise Refused("empty_note")
     _check_words(words)
     may("note", by.roles)
@@ -926,6 +929,10 @@ def _asked_by_one(s: Session, case: Case, root: Case) -> bool:
     """Whether one known caller asked the same kind of question twice."""
     keys = [report.key for report in (*case.reports, *root.reports)]
     return case.service_code == root.service_code and callers.are_one(s, keys)
+
+
+def _says(done: Closure, outcome: str, words: str, reply: dict[str, Any] | None) -> bool:
+    return (done.outcome, done.words, done.reply) == (outcome, words, reply)
 
 
 def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:

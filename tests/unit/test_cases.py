@@ -52,6 +52,17 @@ def test_closing_twice_records_one_event(town: Town) -> None:
         assert scene.case(number).closures[0].no_photo == "dark"
 
 
+@pytest.mark.parametrize("other", [{"words": "Mended, and painted."}, {"outcome": "no action"}])
+def test_another_closing_is_never_taken_for_the_same(town: Town, other: dict[str, str]) -> None:
+    with town.at_work() as scene:
+        case = scene.assigned()
+        said = {"outcome": "fixed", "no_photo": "dark", "words": "Mended."}
+        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said)
+        with pytest.raises(Refused, match="wrong_state"):
+            cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said | other)
+        assert [done.words for done in case.closures] == ["Mended."]
+
+
 def test_fixed_needs_a_photo_or_a_reason(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -182,6 +183,46 @@ class TestTheBoard:
             lamp = scene.report().case.number
         data = {"csrf_token": token(), "outcome": "not ours"}
         assert client.post(f"/dispatch/cases/{lamp}/closure", data=data).status_code == 422
+
+    def test_other_words_of_a_second_tab_are_a_conflict_and_the_same_ones_none(
+        self, number: str, client: FlaskClient, act: Callable[..., TestResponse], town: Town
+    ) -> None:
+        drawer = html_of(client.get(f"/dispatch/cases/{number}"))
+        seen = re.findall(r'name="seen" value="(\d+)"', drawer)[0]
+        sent = {"seen": seen, "outcome": "answered", "words": "You owe 100."}
+        assert [act("closure", **sent).status_code for _tap in range(2)] == [200, 200]
+        for other in ({"words": "You owe 1000."}, {"outcome": "no action"}):
+            answer = act("closure", **sent | other)
+            assert answer.status_code == 409
+            assert (sent | other)["words"] in html_of(answer)
+            assert "When you opened it" in html_of(answer)
+        with town.looking() as scene:
+            assert [done.words for done in scene.case(number).closures] == ["You owe 100."]
+
+    def test_weeks_later_it_comes_back_with_its_way_and_its_old_case(
+        self, number: str, act: Callable[..., TestResponse], app: Flask, now: datetime, town: Town,
+        log_in: Callable[..., FlaskClient],
+    ) -> None:  # fmt: skip
+        act("closure", outcome="answered", words="Told.")
+        later = app.config["NOW"] = now + timedelta(days=20)
+        stranger = app.test_client()
+        stranger.get(f"/s/{reports.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
+        page = html_of(stranger.get(f"/case/{number}"))
+        sent = {
+            name: unescape(re.findall(rf'name="{name}" value="(.*?)"', page)[0])
+            for name in ("closing", "csrf_token")
+        }
+        assert (
+            stranger.post(f"/case/{number}/not-fixed", data=sent | {"words": "Still waiting"}).status_code
+            == 303
+        )
+        with town.looking() as scene:
+            new = scene.s.scalars(select(Case.number).order_by(Case.id.desc())).first()
+        assert new != number
+        drawer = html_of(log_in("call-taker", later).get(f"/dispatch/cases/{new}"))
+        assert f"Wants to be called: {PHONE}" in drawer
+        assert "After five" in drawer
+        assert re.search(rf'href="/dispatch/cases/{number}[^"]*">follows {number}</a>', drawer)
 
     def test_a_batch_names_it_as_not_possible(
         self, number: str, log_in: Callable[[str], FlaskClient], token: Callable[[], str], town: Town
