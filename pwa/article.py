@@ -1,5 +1,6 @@
 """An answer's Markdown as HTML that may stand in a page. Its writers are trusted with words only."""
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -18,6 +19,7 @@ SCHEMES: Final = {"https", "http", "mailto", "tel"}
 _MARKDOWN: Final = (
     MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
 )
+_HOST: Final = re.compile(r"[\x00-\x20]*[/\\][\t\r\n]*[/\\]")
 
 
 @lru_cache(maxsize=500)
@@ -29,6 +31,15 @@ def html(body: str) -> Markup:
             token.tag = f"h{min(int(token.tag[1:]) + 1, 4)}"
     drawn = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     clean = nh3.clean(
-        drawn, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow"
-    )
+        drawn, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow",
+        attribute_filter=_without_hidden_hosts,
+    )  # fmt: skip
     return Markup(clean)  # noqa: S704 nh3 has cleaned it
+
+
+def _without_hidden_hosts(_tag: str, name: str, value: str) -> str | None:
+    """Leaves out an address that reads like one of the city's own pages and leads elsewhere: `//host`.
+
+    Browsers take a backslash for a slash, and skip tabs and ends of lines.
+    """
+    return None if name == "href" and _HOST.match(value) else value

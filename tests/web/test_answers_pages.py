@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from city import answers
 from city.answers import Draft, Text
 from city.schema import AnswerText, Unanswered
+from pwa import article
 
 NASTY = """
 # Heading
@@ -184,3 +185,17 @@ def test_pages_ask_the_database_little(client: FlaskClient, asked: list[str]) ->
         asked.clear()
         client.get(address)
         assert len(asked) <= MOST_QUERIES, (address, asked)
+
+
+@pytest.mark.parametrize(
+    ("address", "leads"),
+    [
+        ("//evil.test", False),
+        ("///evil.test", False),
+        ("&#47;&#47;evil.test", False),
+        ("/answers", True),
+        ("https://example.org//page", True),
+    ],
+)
+def test_an_address_that_hides_its_host_leads_nowhere(address: str, leads: bool) -> None:
+    assert (" href=" in article.html(f"[words]({address})")) == leads
