@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, contacts, events, reports
-from city.contacts import CASE, Conversation
+from city import callers, contacts, events, people, reports
+from city.contacts import CASE, CHANNELS, Conversation
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.reports import Telling
@@ -45,6 +45,8 @@ def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tupl
         if not _is_same(s, found, report, call, by):
             raise Refused("kept_already", outcome=found.outcome)
         return found, report
+    if said.channel not in CHANNELS:  # before a report is kept under it
+        raise Refused("unknown_value", name="channel", value=said.channel)
     if said.reply_by in ("call", "sms") and not call.phone:
         raise Refused("phone_missing")
     if said.reply_by == "email" and not call.email:
@@ -70,13 +72,29 @@ def _is_same(s: Session, kept: Contact, report: Report | None, call: Call, by: A
     ended = (kept.person_id, kept.outcome, kept.topic_code, kept.transferred_to, kept.instead_of)
     if ended != (by.person_id, said.outcome, said.topic, said.to, said.instead):
         return False
-    if kept.reply_by != said.reply_by:
+    caller = callers.known(s, call.phone) if call.phone else None
+    who = (kept.caller_id, kept.channel, kept.lang, kept.reply_by)
+    if who != (caller.id if caller else None, said.channel, said.lang, said.reply_by):
         return False
     if report is not None and call.telling is not None:
-        same_kind = report.service_code == call.telling.service_code
-        return same_kind and report.words == reports.kept_words(report.service, call.telling)
+        return _is_told(report, call)
     (_line, words), *_ = events.of(s, events.of_contact(kept.id))
     return bool(words.get("words", "") == said.words.strip())
+
+
+def _is_told(report: Report, call: Call) -> bool:
+    """Whether the report is what the call tells."""
+    telling, place = call.telling, None
+    assert telling is not None  # noqa: S101 a report has one
+    if not report.service.office and telling.place:
+        place = (telling.place.lat, telling.place.lon)
+    words, answers = reports.kept_words(report.service, telling), reports.answered(report.service, telling)
+    if (report.service_code, report.words, report.answers) != (telling.service_code, words, answers):
+        return False
+    if place and place != (report.lat, report.lon):
+        return False
+    written = {each.address for each in report.subscriptions if each.channel == "email"}
+    return call.said.reply_by != "email" or people.address(call.email) in written
 
 
 def _is_office(s: Session, call: Call) -> bool:

@@ -170,6 +170,12 @@ def kept_words(service: Service, telling: Telling) -> str:
     return (_placeless(telling) if service.office else telling).said.strip()
 
 
+def answered(service: Service, telling: Telling) -> dict[str, Any]:
+    """What a telling answers to the questions of its kind."""
+    known = {question["code"] for question in service.questions}
+    return {code: answer for code, answer in telling.answers.items() if code in known}
+
+
 def token_for(secret: str, key: str) -> str:
     """The secret link's token: the same for a retry of the same form, and nobody else's to make."""
     return hmac.new(secret.encode(), b"link:" + key.encode(), hashlib.sha256).hexdigest()[:32]
@@ -479,11 +485,10 @@ def _same_problem(case: Case, telling: Telling, service: Service) -> bool:
 def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:
     place = telling.place
     told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
-    known = {question["code"] for question in service.questions}
     report = Report(
         number=f"{case.number}-{letter(told)}", case=case, key=telling.key, service=service,
         channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
-        answers={code: a for code, a in telling.answers.items() if code in known},
+        answers=answered(service, telling),
         lat=place.lat if place else None, lon=place.lon if place else None,
         accuracy_m=place.accuracy_m if place else None, place_source=place.source if place else "unknown",
         address=place.label if place else "", danger=telling.danger, taken_at=at, at_device=telling.at_device,

@@ -208,6 +208,9 @@ def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, 
     desk.keyboard.press("Control+Enter")
     expect(desk.locator("#kept .said")).to_have_text("Kept: dropped.")
     assert [contact.outcome for contact in contacts(site)] == ["answered", "dropped"]
+    desk.reload()  # nothing of either comes back as a third
+    expect(desk.locator("#sought")).to_have_value("")
+    expect(desk.locator("#lost")).to_be_hidden()
 
 
 def test_a_call_whose_answer_was_lost_is_kept_once(site: Site, desk: Page) -> None:

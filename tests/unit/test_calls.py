@@ -252,6 +252,10 @@ def test_the_same_key_with_other_words_is_another_call_and_is_said_to_be(town: T
         replace(call, said=other, telling=None),
         replace(call, telling=replace(call.telling, words="Live wire")),
         replace(call, said=replace(call.said, reply_by="sms")),
+        replace(call, said=replace(call.said, lang="pl")),
+        replace(call, said=replace(call.said, channel="counter")),
+        replace(call, phone="+15550109999"),
+        replace(call, telling=replace(call.telling, place=replace(call.telling.place, lat=39.6005))),
     )
     for each in changed:
         with pytest.raises(Refused, match="kept_already"):
@@ -260,3 +264,11 @@ def test_the_same_key_with_other_words_is_another_call_and_is_said_to_be(town: T
         end(town, call, by="dispatcher")
     with town.looking() as scene:
         assert len(scene.s.scalars(select(Contact)).all()) == 1
+
+
+def test_a_call_by_a_way_that_there_is_not_is_refused_before_anything_is_kept(town: Town) -> None:
+    call = ended(town)
+    with pytest.raises(Refused, match="unknown_value"):
+        end(town, replace(call, said=replace(call.said, channel="x" * 200)))
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Report)).all() == []

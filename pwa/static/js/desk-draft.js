@@ -31,6 +31,13 @@ export function keep(form) {
   trying(() => localStorage.setItem(nameOf(form), JSON.stringify({ at: Date.now(), fields })), undefined);
 }
 
+/** Keeps the form as this tab's own: its key may be another than before. @param {HTMLFormElement} form */
+export function takeOver(form) {
+  release();
+  keep(form);
+  hold(nameOf(form));
+}
+
 /** The form's call is kept by the city. @param {HTMLFormElement} form */
 export function letGo(form) {
   trying(() => localStorage.removeItem(nameOf(form)), undefined);

@@ -3,7 +3,7 @@
  * The form works without this file; htmx sends it and renews what follows from its fields.
  */
 
-import { keep, letGo, putBack, takeUp } from "./desk-draft.js";
+import { keep, letGo, putBack, takeOver, takeUp } from "./desk-draft.js";
 import { suggestions } from "./suggest.js";
 
 const htmx = /** @type {any} */ (window).htmx;
@@ -43,8 +43,10 @@ function begin() {
   before = Number(field("seconds").value) || 0;
   suggestions(form(), form().dataset["several"] ?? "", renew);
   if (field("service").value || field("answer").value) close(); // what is chosen need not be looked for
-  if (form().querySelector("#errors")) called();
-  else void takeUpDraft();
+  if (form().querySelector("#errors")) {
+    takeOver(form());
+    called();
+  } else void takeUpDraft();
   showTimer();
 }
 
@@ -270,7 +272,8 @@ document.addEventListener("focusout", (event) => {
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = /** @type {CustomEvent} */ (event).detail;
-  if (target?.id === "call" && xhr.status === 200) letGo(form());
+  // Kept, or handed back under the key that it has from now on.
+  if (target?.id === "call" && [200, 422].includes(xhr.status)) letGo(form());
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
