@@ -454,7 +454,6 @@ class Case(Base):
 
 
 # What was told of late, by other programs' lists: every state, as Open311 asks for it.
-Index("ix_cases_opened_at_id", Case.opened_at, Case.id)
 # What was told at a spot of late, by whoever looks for duplicates.
 Index("ix_cases_cell_opened_at", Case.cell, Case.opened_at)
 # The board reads open cases only, of which there are a tenth or less: small indexes, in the queue's order.

@@ -12,7 +12,6 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("api_keys", sa.Column("scopes", sa.JSON(), nullable=False, server_default='["report"]'))
     op.add_column("api_keys", sa.Column("hourly", sa.Integer(), nullable=False, server_default="1000"))
-    op.create_index("ix_cases_opened_at_id", "cases", ["opened_at", "id"])
     op.create_index("ix_events_at", "events", ["at"])
     number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
@@ -31,6 +30,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("wanted_pictures")
     op.drop_index("ix_events_at", "events")
-    op.drop_index("ix_cases_opened_at_id", "cases")
     op.drop_column("api_keys", "hourly")
     op.drop_column("api_keys", "scopes")
