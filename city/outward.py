@@ -19,10 +19,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
+from city.outside import is_public
+
 MOST_SECONDS = 20.0  # for the whole of one request: an answer that trickles in holds up everybody's news
 MOST_BYTES = 4_000  # of an answer; what more it says nobody reads
 MOST_LETTERS = 1_000  # of an address
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class NotPublic(Exception):
@@ -132,14 +133,9 @@ def _may_ask(address: str, loopback: bool) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address):  # an IPv4 address may be written within one of IPv6
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        ip = inner or ip
-    if loopback and ip.is_loopback:
-        return True
-    return ip.is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    return is_public(ip) or (loopback and ip.is_loopback)
 
 
 class _Watched(threading.local):
