@@ -71,11 +71,15 @@ def lock(s: Session, *cases: Case) -> None:
 def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     """Locks many cases at once and reads what verbs ask of them; by number, without those there are not.
 
+    What this transaction holds already is up to date: nobody else can have touched it.
     Two statements: what is joined to a row that had to be waited for would be older than the row itself.
     More than AT_ONCE are taken in parts, each after the one before in the order of ids.
     """
+    held = {number: case for number in numbers if (case := _held(s, number))}
+    wanted = sorted(set(numbers).difference(held))
+    if not wanted:
+        return held
     s.flush()
-    wanted = sorted(numbers)
     if len(wanted) <= AT_ONCE:
         ids = list(s.scalars(_LOCKED, {"numbers": wanted}))
     else:
@@ -85,7 +89,7 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     found = [case for some in _parts(ids) for case in s.scalars(_WHOLE, {"ids": some}).unique()]
     for case in found:
         _hold(s, case)
-    return {case.number: case for case in found}
+    return held | {case.number: case for case in found}
 
 
 def numbered(s: Session, number: str) -> Case | None:
@@ -156,5 +160,9 @@ def _hold(s: Session, case: Case) -> None:
 
 
 def _is_held(s: Session, case: Case) -> bool:
-    held = s.info.get("held", {}).get(case.number)
-    return held is not None and held.since is not None and held.since.is_active
+    return _held(s, case.number) is not None
+
+
+def _held(s: Session, number: str) -> Case | None:
+    held: _Held | None = s.info.get("held", {}).get(number)
+    return held.case if held and held.since and held.since.is_active else None

@@ -32,6 +32,7 @@ _WHOSE = (
     .where(Row.token_hash == bindparam("token"), Row.until > bindparam("at"))
     .options(joinedload(Person.roles), joinedload(Person.crews))
 )
+_WHOSE_ALONE = _WHOSE.with_for_update(of=Row)
 
 
 def ask_code(s: Session, email: str, at: datetime, *, browser: str, known: bool) -> str | None:
@@ -128,11 +129,16 @@ def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
     return session_of(s, token, at)[0]
 
 
-def session_of(s: Session, token: str | None, at: datetime) -> tuple[Person | None, str | None]:
-    """person_of(), and the id of the phone that their session was used on: see sign_in()."""
+def session_of(
+    s: Session, token: str | None, at: datetime, *, alone: bool = False
+) -> tuple[Person | None, str | None]:
+    """person_of(), and the id of the phone that their session was used on: see sign_in().
+
+    Where `alone`, nobody can end the session before our transaction does.
+    """
     if not token:
         return None, None
-    found = s.execute(_WHOSE, {"token": _hashed(token), "at": at}).unique().first()
+    found = s.execute(_WHOSE_ALONE if alone else _WHOSE, {"token": _hashed(token), "at": at}).unique().first()
     return (found[0], found[1]) if found else (None, None)
 
 

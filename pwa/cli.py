@@ -257,7 +257,7 @@ def device_revoke(device_id: str) -> None:
 def device_import(file: Path) -> None:
     """Takes the work in FILE, which a phone without signal wrote. Taking it again changes nothing."""
     from city import stores
-    from sync import carried, protocol, push
+    from sync import carried, protocol, together
 
     settings = _settings()
     engine = _engine(settings)
@@ -272,7 +272,7 @@ def device_import(file: Path) -> None:
         raise click.ClickException(f"{file} is no work of a phone: {fault.code}") from fault
     except Refused as refused:
         raise click.ClickException(f"the phone in {file} is not known here") from refused
-    except push.Busy as busy:
+    except together.Busy as busy:
         raise click.ClickException(f"the database is busy: take {file} again") from busy
     finally:
         engine.dispose()

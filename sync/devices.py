@@ -95,16 +95,6 @@ def must_turn(device: Device, token: str | None) -> bool:
     return device.next_hash is None or device.next_hash == _hashed(token or "")
 
 
-def hold(s: Session, device: Device) -> Device | None:
-    """The phone's own row, which nobody else changes before our transaction ends.
-
-    None where it was shut out or signed out, or in, since `device` was read.
-    """
-    now = s.scalars(_ALONE, {"id": device.id}).first()
-    same = now and (now.revoked_at, now.signed_in_at) == (device.revoked_at, device.signed_in_at)
-    return now if same else None
-
-
 def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
     """Makes the next token the one that counts once the phone uses it; until then the old one does too.
 
@@ -126,13 +116,15 @@ def is_signed_in(device: Device, at: datetime, days: int) -> bool:
     return device.signed_in_at is not None and at < device.signed_in_at + timedelta(days=days)
 
 
-def seen(device: Device, asked: Exchange, at: datetime) -> bool:
-    """Notes that a phone was here and what it says of itself; False where nothing new is worth a write."""
-    says = (asked.release, _whole(asked.waiting, WAITING), _whole(asked.pack, PACK))
-    if says == (device.release, device.waiting, device.pack) and at - device.seen_at < SEEN_AGAIN:
-        return False
-    device.seen_at, (device.release, device.waiting, device.pack) = at, says
-    return True
+def says_new(device: Device, asked: Exchange, at: datetime) -> bool:
+    """Whether a phone says of itself what is worth a write."""
+    return _says(asked) != (device.release, device.waiting, device.pack) or at - device.seen_at >= SEEN_AGAIN
+
+
+def seen(device: Device, asked: Exchange, at: datetime) -> None:
+    """Notes that a phone was here and what it says of itself, where that is worth a write."""
+    if says_new(device, asked, at):
+        device.seen_at, (device.release, device.waiting, device.pack) = at, _says(asked)
 
 
 def waits_since(device: Device) -> datetime | None:
@@ -168,6 +160,10 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
     uploads.forget(var, device.id)
     return True
+
+
+def _says(asked: Exchange) -> tuple[str, dict[str, int], dict[str, int]]:
+    return asked.release, _whole(asked.waiting, WAITING), _whole(asked.pack, PACK)
 
 
 def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:

@@ -43,20 +43,24 @@ def read(s: Session, at: datetime) -> Memory:
     return Memory(*s.execute(_MEMORY, days).one())
 
 
-def went_back(s: Session, *seen: tuple[str, int]) -> list[int | None]:
+def went_back(s: Session, *seen: tuple[str, int], epoch: str | None = None) -> list[int | None]:
     """From which seq on the database lost what this phone has seen, as after a restore; None where nothing.
+
+    `epoch` is that of a Memory at hand.
 
     Answers for each epoch with how far the log went in it. The epoch is unknown then (and nobody knows from
     where on: 0), or the server that followed began to count below that.
     """
-    newest = boots.newest(s)
-    return [_lost(s, newest, *each) for each in seen]
+    if epoch is None:
+        newest = boots.newest(s)
+        epoch = newest.id if newest else ""
+    return [_lost(s, epoch, *each) for each in seen]
 
 
-def _lost(s: Session, newest: Boot | None, epoch: str, reached: int) -> int | None:
+def _lost(s: Session, newest: str, epoch: str, reached: int) -> int | None:
     if not epoch:
         return 0 if reached else None
-    if newest and newest.id == epoch:
+    if epoch == newest:
         return None
     known = s.get(Boot, epoch)
     if known is None:

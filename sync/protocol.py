@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -141,6 +141,11 @@ def parse(body: bytes) -> Exchange:
         heard=_heard(told.get("heard")),
         ops=_operations(ops),
     )
+
+
+def cases(ops: Sequence[Operation | Malformed]) -> set[str]:
+    """The cases that these operations name."""
+    return {op.case for op in ops if isinstance(op, Operation)}
 
 
 def reread(raw: str) -> Operation | Malformed:

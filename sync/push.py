@@ -1,6 +1,7 @@
 """Taking a phone's operations: each once, in order, by the same verbs as everybody else's.
 
-The numbers are those of `docs/sync.md`. Step 1 (who is it?) is done by routes.py, as is step 10 (answer).
+The numbers are those of `docs/sync.md`. together.py begins (1) and ends (8, 9), routes.py asks who
+it is (2) and answers (10).
 What cannot be done yet is stored all the same: what follows on something that is not here is `held` until
 that comes, and what nobody may do now is `deposited` until somebody signs in or a supervisor releases it.
 """
@@ -8,7 +9,7 @@ that comes, and what nobody may do now is `deposited` until somebody signs in or
 import json
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,16 +19,14 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from city import events, locks
-from city.db import transaction
 from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Case, DeclaredPhoto
 from city.schema import Operation as Row
-from sync import declared, protocol, reporting, undo, work
+from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
-TRIES = 3
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
 # A device that nobody is signed in on: twice what a phone has room for. A stolen one fills no disk.
 MOST_DEPOSITED = 4_000
@@ -51,10 +50,6 @@ _DEPOSITED = select(func.count()).where(NOT_DONE, Row.device_id == bindparam("de
 log = logging.getLogger(__name__)
 
 
-class Busy(Exception):
-    """The database would not let us finish, three times. The phone comes back later."""
-
-
 class QuarantineFull(Exception):
     """This phone sends too much that nobody can read, or that waits for somebody. It keeps the rest."""
 
@@ -75,6 +70,11 @@ class Sender:
     by_hand: bool = False
 
     @property
+    def put_by(self) -> str:
+        """Why none of their work is done now; empty where it is."""
+        return self.deposit or ("author" if self.person_id and CREW not in self.by.roles else "")
+
+    @property
     def person_id(self) -> int | None:
         """None for a resident's phone."""
         return self.by.person_id
@@ -88,26 +88,39 @@ class Taken:
     photos: list[str] = field(default_factory=list)
 
 
-def push(
-    engine: Engine,
-    sender: Sender,
-    ops: Sequence[Operation | Malformed],
-    at: datetime,
-    *,
-    beside: Callable[[Session], None] | None = None,
-) -> Taken:
+def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
+    """take() in a transaction of its own. Raises together.Busy as well."""
+    return together.alone(engine, lambda s: take(s, sender, ops, at))
+
+
+def take(s: Session, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    `beside` writes what else there is in the same transaction: every commit waits for the disk. Raises Busy
-    or QuarantineFull.
+    Raises QuarantineFull.
     """
-    for tries in range(1, TRIES + 1):
-        try:
-            return _take(engine, sender, sorted(ops, key=lambda op: op.n), at, beside)
-        except OperationalError:  # a deadlock or a lock that was waited for too long
-            if tries == TRIES:
-                raise Busy from None
-    raise Busy
+    taken = Taken()
+    if ops and sender.put_by:
+        _check_deposited(s, sender, at)
+    deposited, held = _put_by_before(s, sender)
+    if deposited and not sender.deposit:
+        for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
+            taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
+        _, held = _put_by_before(s, sender)
+    ops = sorted(ops, key=lambda op: op.n)
+    known = _at_hand(s, ops)
+    for op in ops:
+        # A taking back was followed when it came first.
+        over = {op.id} if op.id in known else _settled_by(op)
+        told = _one(s, op, sender, at, taken, known)
+        taken.results.append(told)
+        if told["result"] == HELD:
+            kept = s.get_one(Row, op.id)
+            held |= {kept.prev or "", kept.case_ref}
+        elif told["result"] != DEPOSITED and over & held:
+            for row in _followers(s, over & held, sender):
+                taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
+    taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
+    return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
 
 
 def deposited_for_login(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
@@ -164,47 +177,12 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
     tell(s, row)
 
 
-def _take(
-    engine: Engine,
-    sender: Sender,
-    ops: Sequence[Operation | Malformed],
-    at: datetime,
-    beside: Callable[[Session], None] | None,
-) -> Taken:
-    taken = Taken()
-    with transaction(engine) as s:  # 2 begin
-        if beside:
-            beside(s)
-        if ops:
-            _check_quarantine(s, sender, at)
-        deposited, held = _put_by_before(s, sender)
-        if deposited and not sender.deposit:
-            for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
-                taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
-            _, held = _put_by_before(s, sender)
-        known = _at_hand(s, ops)
-        for op in ops:
-            over = (
-                {op.id} if op.id in known else _settled_by(op)
-            )  # a taking back was followed when it came first
-            told = _one(s, op, sender, at, taken, known)
-            taken.results.append(told)
-            if told["result"] == HELD:
-                kept = s.get_one(Row, op.id)
-                held |= {kept.prev or "", kept.case_ref}
-            elif told["result"] != DEPOSITED and over & held:
-                for row in _followers(s, over & held, sender):
-                    taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
-        taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
-    return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() did it as we left
-
-
 def _at_hand(s: Session, ops: Sequence[Operation | Malformed]) -> dict[str, Row]:
     """Locks the cases of all operations, and reads the rows of those that came before, in few statements.
 
     In this order: whoever waited for a twin's case then finds what the twin stored.
     """
-    locks.lock_numbered(s, {op.case for op in ops if isinstance(op, Operation)})
+    locks.lock_numbered(s, protocol.cases(ops))
     ids = {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
     return {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(ids)})}
 
@@ -300,8 +278,8 @@ def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, t
     """Decides (4) and does (5) one operation, or puts it by until it can be done. Raises Refused."""
     if sender.person_id is None and op.t != "report":
         raise Refused("not_allowed")
-    if sender.deposit or (sender.person_id and CREW not in sender.by.roles):
-        _put_by(s, row, op, DEPOSITED, sender.deposit or "author", at)
+    if sender.put_by:
+        _put_by(s, row, op, DEPOSITED, sender.put_by, at)
         return
     do = {"report": _report, "withdraw": _withdraw}.get(op.t, _move)
     taken.photos += [photo.photo_id for photo in do(s, row, op, sender, at) if photo.photo_id]
@@ -424,6 +402,7 @@ def _quarantined(
     held = s.scalars(select(Row).where(own, Row.body_hash == op.hash).limit(1)).first()
     if held:
         return dict(held.result)
+    _check_quarantine(s, sender, at)
     free = op.id and s.get(Row, op.id) is None
     s.add(
         Row(
@@ -438,14 +417,19 @@ def _quarantined(
     return answer
 
 
+def _check_deposited(s: Session, sender: Sender, at: datetime) -> None:
+    _check_quarantine(s, sender, at)
+    if not sender.by_hand and (s.scalar(_DEPOSITED, {"device": sender.device_id}) or 0) >= MOST_DEPOSITED:
+        raise QuarantineFull
+
+
 def _check_quarantine(s: Session, sender: Sender, at: datetime) -> None:
+    """Before anything more is set aside: good work costs no look, and goes through."""
     if sender.by_hand:
         return
     since = at - timedelta(days=1)
     rows, size = s.execute(_IN_QUARANTINE, {"device": sender.device_id, "since": since}).one()
     if rows >= QUARANTINE_ROWS or size >= QUARANTINE_BYTES:
-        raise QuarantineFull
-    if sender.deposit and (s.scalar(_DEPOSITED, {"device": sender.device_id}) or 0) >= MOST_DEPOSITED:
         raise QuarantineFull
 
 

@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, cast
 
@@ -34,7 +34,19 @@ from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import declared, devices, enrolment, memory, protocol, pull, push, residents, tries, uploads
+from sync import (
+    declared,
+    devices,
+    enrolment,
+    memory,
+    protocol,
+    pull,
+    push,
+    residents,
+    together,
+    tries,
+    uploads,
+)  # fmt: skip
 from sync.merge import rules_of
 from sync.protocol import RETRY, Exchange, Unreadable, result
 from sync.reporting import key_of
@@ -43,7 +55,6 @@ MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
-LOOKS = 3
 
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
@@ -78,60 +89,98 @@ def _guard() -> None:
         abort(403)
 
 
-class Changed(Exception):
-    """The phone was shut out, signed out or signed in after we looked. Nothing was done: look again."""
+@dataclass(frozen=True)
+class Visit:
+    """What a phone asks, and by what it shows whose it is: its token, and the session of its browser."""
+
+    asked: Exchange
+    at: datetime
+    token: str | None
+    login: str | None
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: what they may, and as whom their work is taken (None: it stays on the phone)."""
+
+    auth: str
+    device: Device | None = None
+    person: Person | None = None
+    sender: push.Sender | None = None
+    in_browser: bool = False  # somebody is logged in there
+    signs_in: bool = False  # for the first time on this phone
+
+
+@dataclass
+class Written:
+    """What an exchange left with us: results, photos to be stored, the phone's next token and session."""
+
+    taken: push.Taken = field(default_factory=push.Taken)
+    token: str | None = None
+    login: str | None = None
 
 
 @bp.post("/exchange")
 def exchange() -> Response:
     """Both directions in one request: what the crew did, and what changed for them."""
     asked = _read()
-    at = _here().now()
+    here, at = _here(), _here().now()
     _start(current_app)
     if resident := _resident(asked, at):
         return _reports(asked, resident, at)
-    for _look in range(LOOKS):
-        with suppress(Changed):
-            return _exchange(asked, at)
-    return _later(503, BUSY_SECONDS)
-
-
-def _exchange(asked: Exchange, at: datetime) -> Response:
-    """The exchange of a crew's phone. Raises Changed."""
-    here = _here()
-    with reading(here.engine) as s:  # 1 who is it?
-        caller = _caller(s, asked, at)
-        read = (asked.epoch, max(asked.cursors.values(), default=0))
-        reset, back = memory.went_back(s, read, asked.heard or read)
-        idle = caller.sender if caller.auth == "ok" and not asked.ops else None
-        waits = push.deposited_for_login(s, idle) if idle else []  # with work the push looks itself
-    if caller.sender is None:
-        # Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in.
-        kept = [result(op.id, RETRY, "login") for op in asked.ops]
-        with reading(here.engine) as s:
-            epoch = memory.read(s, at).epoch
-        return _json(_answer(asked, at, auth=caller.auth, epoch=epoch, results=kept))
-    token, note, must_note = _note(caller, asked, at)
-    ops = asked.ops
-    taken = push.Taken()
-    if asked.heard and back is not None:
-        # What the phone sent before comes again, and comes first: its work takes effect in its order.
-        ops, taken.results = (), [result(op.id, RETRY, "back") for op in asked.ops]
+    visit = Visit(asked, at, _token(), session.get("login"), here.settings)
     try:
-        if ops or waits:
-            taken = push.push(here.engine, caller.sender, ops, at, beside=note)  # 2 to 9
-        elif must_note:
-            with transaction(here.engine) as s:
-                note(s)
-    except push.Busy:
+        return _exchange(visit)
+    except together.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
-    waited = bool(ops or waits or must_note)
-    told = {"results": taken.results, "back": back} | _news(asked, caller, reset is not None, at, waited)
+
+
+def _exchange(visit: Visit) -> Response:
+    """The exchange of a crew's phone; one that brings nothing and has nothing new to say writes nothing."""
+    here, asked = _here(), visit.asked
+    if not asked.ops or not visit.token:
+        with reading(here.engine) as s:
+            caller = _caller(s, visit)
+            if not _must_write(s, caller, visit):
+                told = {"results": _kept(asked)} | _told(s, caller, visit)
+                return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
+    written = together.do(here.engine, lambda s: _written(s, visit), protocol.cases(asked.ops))  # 1 to 9
+    if written.login:
+        session["login"] = written.login
+    with reading(here.engine) as s:  # anew: who was shut out meanwhile hears no more
+        told = _told(s, _caller(s, visit), visit)
+    taken = written.taken
     if taken.photos:
-        photos.settle_all(here.engine, here.store, here.settings.var, at, only=taken.photos)
-    return _named(_json(_answer(asked, at, **told)), token)  # 10 answer
+        photos.settle_all(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
+    return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 10 answer
+
+
+def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
+    """Whether a phone that brings nothing waits for work, or says of itself what is worth a write."""
+    device, sender = caller.device, caller.sender
+    if device is None or sender is None or device.revoked_at:
+        return False
+    if caller.auth == "ok" and (not caller.in_browser or push.deposited_for_login(s, sender)):
+        return True
+    says_new = devices.says_new(device, visit.asked, visit.at)
+    return says_new or caller.signs_in or devices.must_turn(device, visit.token)
+
+
+def _written(s: Session, visit: Visit) -> Written:
+    """Takes what a phone brings. Nobody shuts it out or signs it out before the transaction ends."""
+    asked, at = visit.asked, visit.at
+    caller = _caller(s, visit, alone=True)  # 2 who is it?
+    if caller.sender is None:
+        return Written(push.Taken(_kept(asked)))
+    token, login = _next_token(caller, visit), _note(s, caller, visit)
+    _, back = _went_back(s, asked)
+    if asked.ops and asked.heard and back is not None:
+        # What the phone sent before comes again, and comes first: its work takes effect in its order.
+        return Written(push.Taken([result(op.id, RETRY, "back") for op in asked.ops]), token, login)
+    return Written(push.take(s, caller.sender, asked.ops, at), token, login)
 
 
 def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
@@ -153,7 +202,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         taken = push.push(here.engine, sender, asked.ops, at)
     except residents.TooMany as many:
         return _later(429, many.seconds)
-    except push.Busy:
+    except together.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
@@ -304,18 +353,6 @@ def photo_piece(photo_id: str) -> Response:
     return _offset(200, arrived, arrived == length)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Who calls: what they may, and as whom their work is taken (None: it stays on the phone)."""
-
-    auth: str
-    device: Device | None = None
-    person: Person | None = None
-    sender: push.Sender | None = None
-    in_browser: bool = False  # somebody is logged in there
-    signs_in: bool = False  # for the first time on this phone
-
-
 def _resident(asked: Exchange, at: datetime) -> Device | None:
     """The resident's phone that asks, where it is the one that its body names."""
     with reading(_here().engine) as s:
@@ -323,16 +360,18 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
-def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
+def _caller(s: Session, visit: Visit, *, alone: bool = False) -> Caller:
     """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
 
+    Where `alone`, nobody shuts the phone out or signs it out before the transaction ends.
     Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
     in the cookie belongs to whoever signed in last, and neither helps somebody else who is logged in.
     """
-    device, login = devices.by_token(s, _token(), at), session.get("login")
-    if device is None or device.person_id is None or device.id != asked.device:
+    at, settings = visit.at, visit.settings
+    device = devices.by_token(s, visit.token, at, alone=alone)
+    if device is None or device.person_id is None or device.id != visit.asked.device:
         return Caller("login")
-    logged_in, used_on = logins.session_of(s, login, at)
+    logged_in, used_on = logins.session_of(s, visit.login, at, alone=alone)
     person = s.get_one(Person, device.person_id)
     by = people.actor(person)
     if device.revoked_at:
@@ -340,69 +379,66 @@ def _caller(s: Session, asked: Exchange, at: datetime) -> Caller:
     if logged_in and logged_in.id != person.id:
         return Caller("login")
     may = CREW in by.roles
-    if logged_in or devices.is_signed_in(device, at, _here().settings.crew_days):
+    if logged_in or devices.is_signed_in(device, at, settings.crew_days):
         auth = "ok" if may else "disabled"
         signs_in = bool(logged_in) and used_on is None
-        sender = push.Sender(device.id, by, rules=rules_of(_here().settings))
+        sender = push.Sender(device.id, by, rules=rules_of(settings))
         return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, by, deposit))
 
 
-def _note(
-    caller: Caller, asked: Exchange, at: datetime
-) -> tuple[str | None, Callable[[Session], None], bool]:
-    """The phone's new token, what comes first in a transaction that writes anything for it, and whether that
-    is worth a write of its own: only a phone with something new to say costs one.
-
-    It makes sure that the phone is still whose we took it for, until the transaction ends, and writes down
-    that it was here and what is renewed.
-    """
-    here, device, login = _here(), caller.device, session.get("login")
-    if device is None or device.revoked_at:
-        return None, lambda _s: None, False  # it stays shut out
-    renews = caller.auth == "ok" and not caller.in_browser
-
-    def write(s: Session) -> None:
-        row = devices.hold(s, device)
-        if row is None or (caller.in_browser and not logins.is_open(s, login, at)):
-            raise Changed
-        devices.seen(row, asked, at)
-        devices.turn(row, _token(), here.settings.secret_key, at)
-        if caller.signs_in:
-            logins.sign_in(s, row, login)
-        if renews:
-            person = s.get_one(Person, row.person_id)
-            session["login"] = logins.begin(s, person, at, how="phone", device=row)
-
-    says = devices.seen(device, asked, at)
-    says = devices.must_turn(device, _token()) or says or caller.signs_in or renews
-    return devices.turn(device, _token(), here.settings.secret_key, at), write, says
+def _kept(asked: Exchange) -> list[dict[str, Any]]:
+    """Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in."""
+    return [result(op.id, RETRY, "login") for op in asked.ops]
 
 
-def _news(asked: Exchange, caller: Caller, reset: bool, at: datetime, waited: bool) -> dict[str, Any]:
-    """What the phone hears besides its results: missing photos, and what it may know.
+def _next_token(caller: Caller, visit: Visit) -> str | None:
+    """What the phone should show from now on, where that is another; one that was shut out stays so."""
+    device = caller.device
+    if device is None or caller.sender is None or device.revoked_at:
+        return None
+    return devices.turn(device, visit.token, visit.settings.secret_key, visit.at)
 
-    Where it `waited` for a write since we looked, we look again, and last of all: who was shut out meanwhile
-    hears no more.
-    """
-    if caller.device is None or caller.person is None:
-        return {"auth": caller.auth}
-    with reading(_here().engine) as s:
-        city_memory, want = memory.read(s, at), declared.wanted(s, caller.device.id)
+
+def _note(s: Session, caller: Caller, visit: Visit) -> str | None:
+    """Writes down that the phone was here; returns its new session, where it begins one."""
+    device, at = caller.device, visit.at
+    if device is None or caller.person is None or device.revoked_at:
+        return None
+    devices.seen(device, visit.asked, at)
+    if caller.signs_in:
+        logins.sign_in(s, device, visit.login)
+    if caller.auth == "ok" and not caller.in_browser:
+        return logins.begin(s, caller.person, at, how="phone", device=device)
+    return None
+
+
+def _told(s: Session, caller: Caller, visit: Visit) -> dict[str, Any]:
+    """What the phone hears besides its results: missing photos, and what it may know."""
+    asked, city_memory = visit.asked, memory.read(s, visit.at)
+    if caller.sender is None or caller.device is None or caller.person is None:
+        return {"auth": caller.auth, "epoch": city_memory.epoch}
+    reset, back = _went_back(s, asked, city_memory.epoch)
+    told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
-        told = {"want": want, "safe": city_memory.safe, "log": city_memory.log, "epoch": city_memory.epoch}
-        told["auth"] = caller.auth
-        if caller.auth != "ok":
-            return told
-        scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
-        anew = [scope for scope in scopes if reset or 0 < asked.cursors.get(scope, 0) < city_memory.horizon]
-        cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-        changes = pull.changes(s, scopes, cursors, now=city_memory.log, limit=asked.limit, at=at)
-        if waited:
-            told["auth"] = _caller(s, asked, at).auth
-        may_hear = told["auth"] == "ok"
-        return told | ({"scopes": scopes, "changes": changes, "reset": anew} if may_hear else {})
+        "want": declared.wanted(s, caller.device.id), "safe": city_memory.safe, "log": city_memory.log,
+        "epoch": city_memory.epoch, "auth": caller.auth, "back": back,
+    }  # fmt: skip
+    if caller.auth != "ok":
+        return told
+    scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
+    horizon = city_memory.horizon
+    anew = [scope for scope in scopes if reset is not None or 0 < asked.cursors.get(scope, 0) < horizon]
+    cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
+    changes = pull.changes(s, scopes, cursors, now=city_memory.log, limit=asked.limit, at=visit.at)
+    return told | {"scopes": scopes, "changes": changes, "reset": anew}
+
+
+def _went_back(s: Session, asked: Exchange, epoch: str | None = None) -> list[int | None]:
+    """From where on the database lost what the phone has read of scopes, and what it heard of its work."""
+    read = (asked.epoch, max(asked.cursors.values(), default=0))
+    return memory.went_back(s, read, asked.heard or read, epoch=epoch)
 
 
 def _code() -> str:

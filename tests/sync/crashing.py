@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from city import db, events
 from city.settings import read
 from pwa.app import create_app
-from sync import push, uploads
+from sync import push, together, uploads
 
 
 def dies(whole: Any, name: str, *, after: bool) -> None:
@@ -46,7 +46,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "after the row": lambda: dies(push, "_store", after=True),
     "before the clock": lambda: dies(db, "bump", after=False),
     "before the commit": lambda: dies(events, "_seal", after=True),
-    "after the commit": lambda: dies(push, "push", after=True),
+    "after the commit": lambda: dies(together, "do", after=True),
     "after a piece": lambda: dies(uploads, "append", after=True),
     "before a photo is staged": lambda: dies(uploads, "finish", after=False),
     "before the rename": before_rename,

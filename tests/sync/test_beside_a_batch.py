@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from phones import Clock, Phone, actor, make_lamp
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, func, select
 from city import batches, cases, events, kept, people
 from city.db import reading, transaction
 from city.schema import Case, Event, Service
-from sync import protocol, push
+from sync import protocol, push, together
 from sync.protocol import Operation
 
 CLOSINGS, THREADS = 20, 4
@@ -36,10 +37,11 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
         began = time.monotonic()
         while True:
             try:
-                (told,) = push.push(engine, sender, [op], clock()).results
+                work = partial(push.take, sender=sender, ops=[op], at=clock())
+                (told,) = together.do(engine, work, {op.case}).results
                 assert told["result"] == "applied"
                 return time.monotonic() - began
-            except push.Busy:  # as the phone does: it comes back
+            except together.Busy:  # as the phone does: it comes back
                 continue
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -18,7 +18,7 @@ from city.lifecycle import Refused
 from city.schema import Device, Photo
 from city.settings import Settings
 from pwa.cli import cli
-from sync import carried, protocol, push
+from sync import carried, protocol, push, together
 from sync.protocol import Unreadable
 
 PHOTO = "6f1c7a52-6a0e-4c0b-9b64-0d8b2f6a1c11"
@@ -112,7 +112,7 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     engine: Engine, luis: Phone, tmp_path: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: object, **__: object) -> None:
-        raise push.Busy
+        raise together.Busy
 
     monkeypatch.setattr(carried, "take", busy)
     path = tmp_path / "cityline-outbox.json"

@@ -5,6 +5,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import Engine, func, select
 from city import events
 from city.db import reading
 from city.schema import DeclaredPhoto, Event, Operation, Photo
-from sync import declared, protocol, push, uploads
+from sync import declared, protocol, push, together, uploads
 
 THREADS, WORK, BATCH = 16, 500, 50
 
@@ -36,9 +37,10 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
         for batch in batches:
             while True:
                 try:
-                    results += push.push(engine, sender, batch, clock()).results
+                    work = partial(push.take, sender=sender, ops=batch, at=clock())
+                    results += together.do(engine, work, protocol.cases(batch)).results
                     break
-                except push.Busy:  # as the phone does: it comes back
+                except together.Busy:  # as the phone does: it comes back
                     continue
         return results
 

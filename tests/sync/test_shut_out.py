@@ -15,7 +15,7 @@ from city import logins, people
 from city.db import reading, transaction
 from city.schema import Device, Person, Photo, Session
 from city.settings import Settings
-from sync import devices, push, routes, uploads
+from sync import devices, routes, together, uploads
 
 Do = Callable[[], object]
 
@@ -41,11 +41,12 @@ def log_out(engine: Engine, luis: Phone) -> Do:
 
 
 def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
-    """Lets something happen once, when an exchange has found out who calls and writes nothing yet."""
+    """Lets something happen once, when an exchange that brings nothing has found out who calls, and writes
+    nothing yet."""
     look, left = routes._caller, [do]
 
-    def looked(*given: Any) -> routes.Caller:
-        found = look(*given)
+    def looked(*given: Any, **told: Any) -> routes.Caller:
+        found = look(*given, **told)
         if left:
             left.pop()()
         return found
@@ -53,35 +54,34 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     monkeypatch.setattr(routes, "_caller", looked)
 
 
+def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
+    """Lets something begin when an exchange has found out who brings work; it is over before the answer."""
+    look, take, other = routes._caller, together.do, threading.Thread(target=do)
+
+    def looked(*given: Any, alone: bool = False) -> routes.Caller:
+        found = look(*given, alone=alone)
+        if alone:
+            other.start()
+            other.join(0.5)
+        return found
+
+    def taken(*given: Any) -> Any:
+        found = take(*given)
+        other.join()
+        return found
+
+    monkeypatch.setattr(routes, "_caller", looked)
+    monkeypatch.setattr(together, "do", taken)
+
+
 def sessions(engine: Engine) -> int:
     with reading(engine) as s:
         return s.scalar(select(func.count()).select_from(Session)) or 0
 
 
-def test_work_under_way_while_its_phone_is_revoked_waits_for_a_supervisor(
-    engine: Engine, luis: Phone, lamp: str, revoke: Do, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    op = luis.op("close", luis.job(lamp), outcome="not found")
-    after_the_look(monkeypatch, revoke)
-    answer = luis.exchange(op)
-    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "revoked"}]
-    assert (answer["auth"], answer["scopes"], answer["changes"]) == ("revoked", [], {})
-    with reading(engine) as s:
-        assert case_of(s, lamp).state == "assigned"
-
-
-def test_work_under_way_while_its_person_logs_out_is_deposited(
-    engine: Engine, luis: Phone, lamp: str, log_out: Do, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    op = luis.op("close", luis.job(lamp), outcome="not found")
-    after_the_look(monkeypatch, log_out)
-    answer = luis.exchange(op)
-    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
-    assert (answer["auth"], answer["changes"], sessions(engine)) == ("login", {}, 0)
-
-
 @pytest.mark.parametrize(("how", "auth"), [("revoke", "revoked"), ("log_out", "login")])
-def test_a_phone_that_is_shut_out_once_its_work_is_taken_hears_the_result_and_no_news(
+def test_a_phone_that_is_shut_out_while_its_work_is_taken_hears_the_result_and_no_news(
+    engine: Engine,
     luis: Phone,
     lamp: str,
     how: str,
@@ -89,30 +89,38 @@ def test_a_phone_that_is_shut_out_once_its_work_is_taken_hears_the_result_and_no
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    op, do = luis.op("start", luis.job(lamp)), request.getfixturevalue(how)
-    take = push.push
-
-    def taken(*given: Any, **told: Any) -> push.Taken:
-        found = take(*given, **told)
-        do()
-        return found
-
-    monkeypatch.setattr(push, "push", taken)
+    op = luis.op("start", luis.job(lamp))
+    while_work_is_taken(monkeypatch, request.getfixturevalue(how))
     answer = luis.exchange(op, cursors={})
     assert answer["results"][0]["result"] == "applied"
     assert (answer["auth"], answer["scopes"], answer["changes"]) == (auth, [], {})
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "underway"
 
 
-def test_a_log_out_counts_before_the_phone_signed_in_with_that_session(
+@pytest.mark.parametrize(("how", "why"), [("revoke", "revoked"), ("log_out", "login")])
+def test_work_that_comes_after_its_phone_was_shut_out_is_deposited(
+    engine: Engine, luis: Phone, lamp: str, how: str, why: str, request: pytest.FixtureRequest
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="not found")
+    request.getfixturevalue(how)()
+    answer = luis.exchange(op)
+    assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": why}]
+    assert (answer["auth"], answer["scopes"], answer["changes"]) == (why, [], {})
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "assigned"
+
+
+def test_a_log_out_waits_for_the_phone_that_signs_in_with_that_session(
     engine: Engine, luis: Phone, lamp: str, log_out: Do, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = luis.job(lamp)
     luis.sign_in(person(engine, "luis@city.test"))  # a new session, not yet used on the phone
     with transaction(engine) as s:
         s.get_one(Device, luis.device).signed_in_at = None
-    after_the_look(monkeypatch, log_out)
+    while_work_is_taken(monkeypatch, log_out)
     answer = luis.exchange(luis.op("close", job, outcome="not found"))
-    assert (answer["auth"], answer["results"][0]["result"]) == ("login", "deposited")
+    assert (answer["auth"], answer["results"][0]["result"]) == ("login", "applied")
     with reading(engine) as s:
         assert s.get_one(Device, luis.device).signed_in_at is None
 

@@ -1,0 +1,134 @@
+"""Phones that come at once share a transaction, and nobody pays for another's fault or waiting."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from phones import Clock, Phone, actor, case_of, make_lamp
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from city import events, kept, locks
+from city.db import reading, transaction
+from city.schema import Event
+from sync import protocol, push, together
+from sync.protocol import Operation
+
+COUNT = 6
+
+
+@contextmanager
+def together_at(
+    engine: Engine,
+) -> Iterator[Callable[[Callable[[Session], object], set[str]], Future[object]]]:
+    """While this is open, whatever is given waits; at its end all of it is done."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def first(_s: Session) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    with ThreadPoolExecutor(COUNT + 1) as pool:
+        pool.submit(together.do, engine, first, set())
+        assert begun.wait(20)
+        queue = together._queue_of(engine)
+
+        def give(work: Callable[[Session], object], cases: set[str]) -> Future[object]:
+            before = len(queue._waiting)
+            given = pool.submit(together.do, engine, work, cases)
+            while len(queue._waiting) == before:
+                time.sleep(0.001)
+            return given
+
+        yield give
+        go_on.set()
+
+
+@pytest.fixture
+def closings(engine: Engine, luis: Phone, clock: Clock) -> list[Operation]:
+    told = [luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found") for _ in range(COUNT)]
+    ops = [protocol.reread(json.dumps(op)) for op in told]
+    return [op for op in ops if isinstance(op, Operation)]
+
+
+def taking(engine: Engine, luis: Phone, op: Operation, clock: Clock) -> Callable[[Session], push.Taken]:
+    sender = push.Sender(luis.device, actor(engine, "luis@city.test"))
+    return lambda s: push.take(s, sender, [op], clock())
+
+
+def closed(engine: Engine) -> int:
+    with reading(engine) as s:
+        assert events.verify(s) == []
+        assert kept.differences(s) == []
+        return s.scalar(select(func.count()).select_from(Event).where(Event.kind == "close")) or 0
+
+
+def test_those_who_wait_share_one_transaction(
+    engine: Engine, luis: Phone, clock: Clock, closings: list[Operation]
+) -> None:
+    seen: list[Session] = []
+
+    def noted(work: Callable[[Session], push.Taken]) -> Callable[[Session], push.Taken]:
+        return lambda s: seen.append(s) or work(s)  # type: ignore[func-returns-value]
+
+    with together_at(engine) as give:
+        given = [give(noted(taking(engine, luis, op, clock)), {op.case}) for op in closings]
+    assert all(each.result().results[0]["result"] == "applied" for each in given)  # type: ignore[attr-defined]
+    assert (len(seen), len(set(map(id, seen)))) == (COUNT, 1)
+    assert closed(engine) == COUNT
+
+
+def test_one_that_fails_spoils_nothing_for_those_who_shared(
+    engine: Engine, luis: Phone, clock: Clock, closings: list[Operation]
+) -> None:
+    def fails(_s: Session) -> None:
+        raise push.QuarantineFull
+
+    with together_at(engine) as give:
+        given = [give(taking(engine, luis, op, clock), {op.case}) for op in closings[:3]]
+        bad = give(fails, {"26-000000"})
+        given += [give(taking(engine, luis, op, clock), {op.case}) for op in closings[3:]]
+    with pytest.raises(push.QuarantineFull):
+        bad.result()
+    assert all(each.result().results[0]["result"] == "applied" for each in given)  # type: ignore[attr-defined]
+    assert closed(engine) == COUNT
+
+
+def test_who_waits_for_a_case_keeps_nobody_else_waiting(
+    engine: Engine, luis: Phone, clock: Clock, closings: list[Operation]
+) -> None:
+    held, others = closings[0], closings[1:]
+    holds, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction(engine) as s:
+            locks.lock(s, case_of(s, held.case))
+            holds.set()
+            assert may_end.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        holder = pool.submit(hold)
+        assert holds.wait(20)
+        waits = pool.submit(together.do, engine, taking(engine, luis, held, clock), {held.case})
+        if engine.dialect.name == "sqlite":  # it has one writer: all wait
+            may_end.set()
+        for op in others:
+            together.do(engine, taking(engine, luis, op, clock), {op.case})
+        assert waits.done() == may_end.is_set()
+        may_end.set()
+        holder.result(20)
+        assert waits.result(20).results[0]["result"] == "applied"
+    assert closed(engine) == COUNT
+
+
+def test_a_shared_transaction_is_no_larger_than_what_one_phone_may_send(engine: Engine) -> None:
+    seen: list[Session] = []
+    half = {f"26-{n:06}" for n in range(together.MOST // 2)}
+    with together_at(engine) as give:
+        for _ in range(COUNT):
+            give(seen.append, half)
+    assert [len([s for s in seen if s is each]) for each in seen] == [2] * COUNT
