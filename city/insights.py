@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ FEW: Final = 5
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
 Value = int | float | None
 Sums = Mapping[str, int]  # what → n
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int,
     return Cut(hours, money, people)
 
 
-def untold(counts: Mapping[str, int], guarded: Collection[str] | None = None) -> set[str]:
+def untold(counts: Mapping[Row, int], guarded: Collection[Row] | None = None) -> set[Row]:
     """Whose counts of a column are not told where its sum is: those below FEW, and what hides them.
 
     Where some rows are `guarded`, only theirs may not be known.

@@ -17,7 +17,7 @@ from city import events
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
 from city.queries import PUBLIC_STEPS, known_to_all, shown_column, street_only
-from city.schema import Case, Closure, Department, Event, Photo, Report, Service
+from city.schema import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 
 # A problem is listed once: what was merged is listed as the case that goes on, and found by its own number.
 LISTED: Final = (*OPEN, CLOSED, CANCELLED)
@@ -125,6 +125,16 @@ def listed(
     return list(_outlines(s, newest, of, publish, stops).values())
 
 
+def latest(
+    s: Session, of: Mapping[str, Kind], *, closed: bool, group: str, publish: str, limit: int
+) -> list[Outline]:
+    """The open cases that were told last, or those closed last; of one group of services or of all."""
+    stands, at = (HAS_ENDED, Case.closed_at) if closed else (IS_OPEN, Case.opened_at)
+    found = known_to_all((CLOSED,) if closed else OPEN, group).where(stands)
+    newest = found.order_by(at.desc(), Case.id.desc()).limit(limit)
+    return list(_outlines(s, newest, of, publish, stops=False).values())
+
+
 def named(
     s: Session, numbers: Sequence[str], of: Mapping[str, Kind], *, publish: str, stops: bool = False
 ) -> list[Outline]:
@@ -137,12 +147,12 @@ def named(
     own = {row.number: row for row in s.execute(_told(asked))} | {
         row.number: row for row in s.execute(_cases(asked))
     }
-    roots = _roots(s, {row.case_id for row in own.values()})
-    found = _outlines(s, known_to_all().where(Case.id.in_(sorted(set(roots.values())))), of, publish, stops)
+    ends = roots(s, {row.case_id for row in own.values()})
+    found = _outlines(s, known_to_all().where(Case.id.in_(sorted(set(ends.values())))), of, publish, stops)
     shown = _shown(s, [row.report_id for row in own.values() if row.report_id], publish)
     outlines = []
     for row in (own[number] for number in asked if number in own):
-        whole = found.get(roots[row.case_id])
+        whole = found.get(ends[row.case_id])
         if whole is None or whole.state == UNDONE:
             continue
         outline = replace(
@@ -187,6 +197,31 @@ def changes(
     ]
 
 
+def roots(s: Session, ids: Collection[int]) -> dict[int, int]:
+    """For each case the one at the end of its chain of merges; one statement a step of the longest chain."""
+    ends, open_ends = {case_id: case_id for case_id in ids}, set(ids)
+    while open_ends:
+        rows = s.execute(
+            select(Case.id, Case.merged_into_id).where(
+                Case.id.in_(sorted(open_ends)), Case.merged_into_id.is_not(None)
+            )
+        )
+        steps = {row.id: row.merged_into_id for row in rows}
+        ends = {case_id: steps.get(end, end) for case_id, end in ends.items()}
+        open_ends = set(steps.values())
+    return ends
+
+
+def last_moved(s: Session, ids: Sequence[int]) -> dict[int, datetime]:
+    """When each case had its last public step."""
+    rows = s.execute(
+        select(Event.subject, func.max(Event.at))
+        .where(Event.subject.in_([events.of_case(i) for i in ids]), Event.kind.in_(PUBLIC_STEPS))
+        .group_by(Event.subject)
+    )
+    return {int(subject.removeprefix(_SUBJECT)): at for subject, at in rows}
+
+
 _NOTHING_SHOWN: dict[str, Any] = {"words": "", "answers": {}, "photos": ()}
 
 
@@ -223,21 +258,6 @@ def _told(numbers: Sequence[str]) -> Any:
     )
 
 
-def _roots(s: Session, ids: Collection[int]) -> dict[int, int]:
-    """For each case the one at the end of its chain of merges; one statement a step of the longest chain."""
-    roots, open_ends = {case_id: case_id for case_id in ids}, set(ids)
-    while open_ends:
-        rows = s.execute(
-            select(Case.id, Case.merged_into_id).where(
-                Case.id.in_(sorted(open_ends)), Case.merged_into_id.is_not(None)
-            )
-        )
-        steps = {row.id: row.merged_into_id for row in rows}
-        roots = {case_id: steps.get(end, end) for case_id, end in roots.items()}
-        open_ends = set(steps.values())
-    return roots
-
-
 def _outlines(
     s: Session, asked: Select[Any], of: Mapping[str, Kind], publish: str, stops: bool
 ) -> dict[int, Outline]:
@@ -246,7 +266,7 @@ def _outlines(
     ids = [row.id for row in rows]
     tellings = _tellings(s, ids, publish)
     endings = _endings(s, [row.id for row in rows if row.state == CLOSED and row.id in tellings])
-    steps, last = _steps(s, ids) if stops else {}, {} if stops else _last(s, ids)
+    steps, last = _steps(s, ids) if stops else {}, {} if stops else last_moved(s, ids)
     found = {}
     for row in rows:
         kind, theirs = of[row.service_code], steps.get(row.id, [])
@@ -307,16 +327,6 @@ def _endings(s: Session, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     return {
         row.case_id: {"closing": row.words, "reply": row.reply["words"] if row.reply else {}} for row in rows
     }
-
-
-def _last(s: Session, ids: Sequence[int]) -> dict[int, datetime]:
-    """When each case had its last public step."""
-    rows = s.execute(
-        select(Event.subject, func.max(Event.at))
-        .where(Event.subject.in_([events.of_case(i) for i in ids]), Event.kind.in_(PUBLIC_STEPS))
-        .group_by(Event.subject)
-    )
-    return {int(subject.removeprefix(_SUBJECT)): at for subject, at in rows}
 
 
 def _steps(s: Session, ids: Sequence[int]) -> dict[int, list[Stop]]:

@@ -55,7 +55,7 @@ def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> 
             s.execute(
                 select(Clock.n).with_for_update()
             )  # two workers at once: the second sees what the first wrote
-            known = _newest(s, [month for month, _ in due])
+            known = newest(s, [month for month, _ in due])
             due = [(month, facts) for month, facts in due if facts["version"] == _next(known.get(month))]
             for month, facts in due:
                 events.record(s, events.of_figure(month), KIND, by=by, at=now, facts=facts)
@@ -84,6 +84,13 @@ def versions(s: Session, period: Period) -> list[Version]:
     return found
 
 
+def newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
+    """The line with the newest version of each of these months, where one was published; by month."""
+    names = [events.of_figure(month) for month in months]
+    lines = s.scalars(select(Event).where(Event.subject.in_(names)).order_by(Event.subject, Event.n))
+    return {line.subject.partition(":")[2]: line for line in lines}
+
+
 def silent(s: Session, now: datetime) -> int:
     """How many open cases nothing was written of for SILENT_DAYS; reads the whole log."""
     return int(s.scalar(text(proofs.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
@@ -104,7 +111,7 @@ def _difference(told: Values, name: str, was: Any, now: Any) -> tuple[str, Any, 
 def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     over = periods.moved(f"{now.astimezone(city.time_zone):%Y-%m}", -1)
     looked = [periods.moved(over, -n) for n in range(LOOKED_BACK - 1, -1, -1)]
-    known = _newest(s, looked)
+    known = newest(s, looked)
     for month in looked[looked.index(min([over, *known])) :]:
         values, line = of_month(s, city, month), known.get(month)
         was: Values = line.facts["values"] if line else {}
@@ -123,12 +130,6 @@ def _values(figures: Figures) -> Iterator[tuple[str, Any]]:
         # The backlog is today's, and what the money was stands in the city file.
         if cell.value is not None and cell.proof and cell.table != "left":
             yield cell.id, round(cell.value, DIGITS)
-
-
-def _newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
-    names = [events.of_figure(month) for month in months]
-    lines = s.scalars(select(Event).where(Event.subject.in_(names)).order_by(Event.n))
-    return {line.subject.partition(":")[2]: line for line in lines}
 
 
 def _changed(was: Values, now: Values) -> list[tuple[str, Any, Any]]:

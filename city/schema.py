@@ -474,11 +474,11 @@ for _name, *_columns in (
     ("warned", Case.warned, Case.standing, Case.due_at),
 ):
     Index(f"ix_cases_open_{_name}", *_columns, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
-_HAS_ENDED = text("rank = 4")
+HAS_ENDED = text("rank = 4")
 for _column in (Case.closed_at, Case.opened_at):
     Index(
         f"ix_cases_ended_{_column.key.removesuffix('_at')}", Case.state, _column, Case.id,
-        sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED,
+        sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED,
     )  # fmt: skip
 # Those of them that no map shows: a view of ended cases says how many, and leads to them.
 _NOWHERE = text("rank = 4 AND quad IS NULL")

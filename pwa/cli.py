@@ -27,7 +27,7 @@ from city import boots, cityfile, db, disk, events, logins, people, policies, re
 from city.lifecycle import Refused
 from city.schema import ApiKey, Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import hooking, keeping, reckoning, trying
+from pwa import exporting, hooking, keeping, reckoning, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
@@ -429,6 +429,14 @@ def import_undo(run: int) -> None:
     from pwa import importing
 
     sys.exit(importing.undo(_engine(_ready()), run))
+
+
+@cli.group("export")
+def exports() -> None:
+    """What the city has, as files for others."""
+
+
+exports.add_command(exporting.requests)
 
 
 @cli.group()

@@ -22,8 +22,6 @@ from pwa import access
 
 NBSP = "\u00a0"
 _Words = TypeVar("_Words")
-# A spreadsheet takes what begins so for a formula and calculates it.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def init(app: Flask) -> None:
@@ -398,11 +396,6 @@ def call_outcome(code: str | None) -> str:
         "dropped": _("Dropped"),
     }
     return words.get(code or "", code or "")
-
-
-def in_a_table(told: str) -> str:
-    """Words for a file of CSV, which no spreadsheet calculates."""
-    return f"'{told}" if told.startswith(FORMULA) else told
 
 
 def asset(found: Any) -> str:

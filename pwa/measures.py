@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from city import answers, areas, periods
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
+from city.spreadsheets import in_a_table
 from pwa import access, filters
 
 NBSP = "\u00a0"
@@ -186,7 +187,7 @@ def as_csv(s: Session, name: str, figures: Figures) -> Response:
         for cell in (each for each in figures.cells.values() if each.table == table):
             says = meaning(cell.what)
             hidden = "true" if cell.hidden else ""
-            figure = (cell.id, filters.in_a_table(names[cell.row]), says.name)
+            figure = (cell.id, in_a_table(names[cell.row]), says.name)
             values = (plain(cell.value), hidden, plain(cell.before))
             out.writerow((*figure, *values, says.says, cell.proof))
     answer = Response(file.getvalue(), mimetype="text/csv")

@@ -8,8 +8,10 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city.cityfile import CityFile, Service
+from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
 from city.outlines import Change, Outline, Stop
+from city.spreadsheets import in_a_table
 from pwa import access, filters
 from pwa.open311.render import JSON, XML, moment
 
@@ -244,18 +246,10 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return found
 
 
-# https://wiki.open311.org/GeoReport/bulk/, a proposal; its optional columns stay empty here.
-BULK: Final = (
-    "service_request_id", "requested_datetime", "updated_datetime", "closed_date", "status_description",
-    "status_notes", "source", "service_name", "service_subtype", "description", "agency_responsible",
-    "address", "lat", "long",
-)  # fmt: skip
-
-
 def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:
     """The same requests as rows of GeoReport Bulk, its head first. A word that begins a formula is quoted."""
     yield list(BULK)
     for each, told in zip(outlines, requests(outlines, extended=False), strict=True):
         row = told | {"closed_date": moment(each.closed_at), "status_description": told["status"]}
         cells = (row.get(column) for column in BULK)
-        yield [filters.in_a_table(cell) if isinstance(cell, str) else cell for cell in cells]
+        yield [in_a_table(cell) if isinstance(cell, str) else cell for cell in cells]

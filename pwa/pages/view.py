@@ -13,6 +13,7 @@ from city import board, db, saved_views
 from city.board import View
 from city.lifecycle import Refused
 from city.rows import Row
+from city.spreadsheets import in_a_table
 from pwa import access, errors, filters
 from pwa import board as around
 from pwa.fragments import go, render
@@ -93,12 +94,11 @@ def _unnamed(view: View, fault: Refused) -> Response:
 
 
 def _row(row: Row) -> list[Any]:
-    word = filters.in_a_table
     return [
-        row.number, row.service_code, word(filters.said(row.service)), row.state, row.standing,
-        int(row.urgent), word(row.address), row.lat, row.lon, word(row.asset or ""),
-        word(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
-        row.outcome or "", row.reports, int(row.raised), word("; ".join(row.tags)),
+        row.number, row.service_code, in_a_table(filters.said(row.service)), row.state, row.standing,
+        int(row.urgent), in_a_table(row.address), row.lat, row.lon, in_a_table(row.asset or ""),
+        in_a_table(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
+        row.outcome or "", row.reports, int(row.raised), in_a_table("; ".join(row.tags)),
     ]  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""The command `export requests`: every case that strangers may know of, as one file."""
+
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+import click
+
+from city import db, exports, policies
+from city.exports import Span
+from city.settings import read
+from pwa.progress import Progress
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command("requests")
+@click.option("--format", "form", required=True, type=click.Choice(list(exports.FORMATS)))
+@click.option("--since", type=DAY, metavar="DAY", help="Only cases opened on this day or later: 2026-01-01.")
+@click.option("--until", type=DAY, metavar="DAY", help="Only cases opened on this day or earlier.")
+@click.option(
+    "-o", "--output", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to; without it to standard output.",
+)  # fmt: skip
+def requests(form: str, since: datetime | None, until: datetime | None, file: Path | None) -> None:
+    """Writes every public case, without anything of the people who told.
+
+    Days are the city's own. `bulk` are the columns of Open311's GeoReport Bulk.
+    """
+    if since and until and since > until:
+        raise click.BadParameter(f"{until:%Y-%m-%d} lies before {since:%Y-%m-%d}", param_hint="--until")
+    settings = read()
+    engine = db.connect(settings.database_url)
+    click.get_current_context().call_on_close(engine.dispose)
+    with (
+        _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s
+    ):  # fmt: skip
+        city = policies.in_use(s, settings.city)
+        span = Span(_midnight(since, city.time_zone), _midnight(until, city.time_zone, after=1))
+        how, of, read_so_far, written = exports.FORMATS[form], exports.count(s, span), 0, 0
+        out.write(how.head)
+        for rows in exports.cases(s, city, span):
+            held = how.of(rows)
+            out.write(how.lines(held, written > 0))
+            read_so_far, written = read_so_far + len(rows), written + len(held)
+            told(read_so_far, of)
+        out.write(how.foot)
+    if file:
+        click.echo(f"{written} cases are in {file}.")
+
+
+@contextmanager
+def _opened(file: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that is there once it is whole."""
+    if file is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with part.open("xb") as out:
+            yield out
+        part.replace(file)
+    except OSError as fault:
+        raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _midnight(day: datetime | None, zone: ZoneInfo, after: int = 0) -> datetime | None:
+    """When the day begins there, or one `after` it."""
+    return (day + timedelta(days=after)).replace(tzinfo=zone) if day else None
