@@ -39,6 +39,7 @@ OF_THE_FIELD = {
 }
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
+LICENCE_URL = 'licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"'
 WEB = 'web = "https://www.example.org/outages"'
 LOGO = 'logo = "logo.svg"'
 DATATYPES = ("string", "number", "datetime", "text", "singlevaluelist", "multivaluelist")  # Open311's
@@ -148,6 +149,8 @@ class CityFile:
     costs: Costs = NO_COSTS
     late_days: int | None = None
     quiet: Quiet | None = None
+    licence: str = ""  # under which the open data may be used; "" where the file does not say
+    licence_url: str = ""
 
     @property
     def line(self) -> Calendar | None:
@@ -255,6 +258,7 @@ def parse(text: str, name: str) -> CityFile:
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
         quiet=_quiet(top, zone),
+        **_licence(top),
     )
     top.refuse_rest()
     _check_promises(top, city)
@@ -457,6 +461,18 @@ def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
     found = quiet.parse(words, zone) if words else None
     if words and found is None:
         raise row.wrong("quiet", f"{words!r} is no span of a day", example)
+    row.refuse_rest()
+    return found
+
+
+def _licence(top: Table) -> dict[str, str]:
+    row = top.table("open_data")
+    found = {
+        "licence": row.text("licence", 'licence = "CC0 1.0"', ""),
+        "licence_url": row.text("licence_url", LICENCE_URL, ""),
+    }
+    if found["licence_url"] and not re.fullmatch(r"https?://[^\s/]+\S*", found["licence_url"]):
+        raise row.wrong("licence_url", f"{found['licence_url']!r} is no address", LICENCE_URL)
     row.refuse_rest()
     return found
 

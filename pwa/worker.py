@@ -4,9 +4,10 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from flask import Flask
@@ -25,6 +26,7 @@ from city import (
     logins,
     mornings,
     notices,
+    opendata,
     people,
     photos,
     presence,
@@ -38,6 +40,8 @@ from pwa.app import create_app
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
 
 EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
+# Of each second for the files of open data; and how long a fault in them waits, which may be a full disk.
+AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
 
 log = logging.getLogger("cityline.worker")
 
@@ -84,6 +88,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     engine = app.extensions["cityline"].engine
     store = app.extensions["cityline"].store
     channels, render = delivery.open_channels(settings), mail.render(app)
+    files = Files(app, opendata.place(settings))
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
@@ -91,6 +96,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_tell_systems, app, webhooks.open_post(loopback=settings.outward == OUTWARD[1])),
         partial(photos.settle_all, engine, store, settings.var),
         partial(fetching.fetch_due, engine, settings.var),
+        files,
     ]
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),
@@ -121,7 +127,46 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         for job in jobs:
             _safely(job)
         stop.wait(EVERY)
+    files.leave()
     engine.dispose()
+
+
+class Files:
+    """Makes the files of open data while all else goes on: a little every second, until they are there."""
+
+    def __init__(self, app: Flask, root: Path) -> None:
+        self._held, self._root = app.extensions["cityline"], root
+        self._going: Generator[None] | None = None
+        self._looks_at = float("-inf")
+
+    def __call__(self, now: datetime) -> None:
+        """Goes on, or looks once a minute whether new ones are due."""
+        if self._going is None and time.monotonic() >= self._looks_at:
+            self._looks_at = time.monotonic() + NOW_AND_THEN
+            self._begin(now)
+        until = time.monotonic() + AT_A_TIME
+        while self._going is not None and time.monotonic() < until:
+            self._step(self._going)
+
+    def leave(self) -> None:
+        """Removes what is half done."""
+        if self._going is not None:
+            self._going.close()
+
+    def _begin(self, now: datetime) -> None:
+        with db.reading(self._held.engine) as s:
+            due = opendata.is_due(s, self._root, self._held.city, now)
+        if due:
+            self._going = opendata.make(self._held.engine, self._root, self._held.city, now)
+
+    def _step(self, going: Generator[None]) -> None:
+        try:
+            next(going)
+        except StopIteration:
+            self._going = None
+        except Exception:
+            self._going, self._looks_at = None, time.monotonic() + AFTER_FAULT
+            raise
 
 
 def _take_up_city(app: Flask, _now: datetime) -> None:

@@ -418,7 +418,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|open_data|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
 NAMED = re.compile(

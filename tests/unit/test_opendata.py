@@ -1,0 +1,219 @@
+"""The nightly files: whole or not at all, made once a day, and without what was erased or hidden since."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import Town
+from flask import Flask
+from sqlalchemy import select
+
+from city import cityfile, exports, opendata, policies, reports, stores
+from city.cityfile import CityFile
+from city.opendata import Edition
+from city.schema import Asset, Clock, Report
+from city.settings import DEFAULT_CITY
+from pwa import worker
+from pwa.app import create_app
+
+MIDNIGHT = datetime(2026, 5, 13, 4, tzinfo=UTC)  # of Larkhaven
+
+
+@pytest.fixture
+def city() -> CityFile:
+    return cityfile.load(DEFAULT_CITY)
+
+
+@pytest.fixture
+def told(town: Town) -> Town:
+    """Cases of two years, and a pole."""
+    with town.at_work() as scene:
+        scene.report(at=datetime(2026, 1, 1, 3, tzinfo=UTC))  # still the evening of the year before there
+        scene.report(place=scene.pole())
+        scene.s.add(
+            Asset(kind="pole", number="gone", lat=39.6, lon=-71.2, cell="y", address="", retired_at=town.now)
+        )
+    return town
+
+
+@pytest.fixture
+def make(told: Town, city: CityFile, tmp_path: Path) -> Callable[..., Edition]:
+    def made(at: datetime = told.now, city: CityFile = city) -> Edition:
+        for _ in opendata.make(told.engine, tmp_path / "files", city, at):
+            pass
+        found = opendata.current(tmp_path / "files")
+        assert found is not None
+        return found
+
+    return made
+
+
+def read(edition: Edition, name: str) -> str:
+    return gzip.decompress(edition.path(name).read_bytes()).decode()
+
+
+def test_an_edition_has_a_file_for_every_year_kind_and_format(make: Callable[..., Edition]) -> None:
+    edition = make()
+    assert list(edition.files) == [
+        "cases-2026.csv", "cases-2026.geojson", "cases-2025.csv", "cases-2025.geojson",
+        "requests-2026.csv", "requests-2025.csv", "contacts.csv", "measures.csv",
+        "areas.geojson", "assets.geojson", "streets.geojson",
+    ]  # fmt: skip
+    assert sorted(path.name for path in edition.folder.iterdir()) == sorted(
+        ["manifest.json", *(f"{name}.gz" for name in edition.files)]
+    )
+
+
+def test_the_manifest_is_true(make: Callable[..., Edition], told: Town) -> None:
+    edition = make()
+    with told.looking() as scene:
+        assert edition.seq == scene.s.scalar(select(Clock.n))
+    assert (edition.made_at, edition.licence) == (told.now, "CC0 1.0")
+    for name, file in edition.files.items():
+        packed = edition.path(name).read_bytes()
+        data = gzip.decompress(packed)
+        assert (file.bytes, file.packed_bytes) == (len(data), len(packed))
+        assert file.sha256 == hashlib.sha256(data).hexdigest()
+        lines = data.decode().splitlines()
+        is_csv = name.endswith(".csv")
+        assert file.rows == (len(lines) - 1 if is_csv else len(json.loads(data)["features"]))
+    assert [json.loads(read(edition, "assets.geojson"))["features"][0]["properties"]["number"]] == ["20-118"]
+    assert edition.files["assets.geojson"].rows == 1
+
+
+def test_the_same_rows_give_the_same_bytes(make: Callable[..., Edition]) -> None:
+    first, second = ({n: f.sha256 for n, f in make(at).files.items()} for at in (MIDNIGHT, MIDNIGHT))
+    assert first == second
+
+
+def test_they_are_made_once_a_day_after_the_citys_midnight(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
+) -> None:
+    def is_due(at: datetime) -> bool:
+        with told.looking() as scene:
+            return opendata.is_due(scene.s, tmp_path / "files", city, at)
+
+    assert is_due(told.now)
+    make(told.now)
+    before, after = MIDNIGHT - timedelta(minutes=1), MIDNIGHT + timedelta(minutes=1)
+    assert [is_due(told.now), is_due(before), is_due(after)] == [False, False, True]
+    make(after)
+    assert not is_due(after + timedelta(hours=23))
+
+
+def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
+) -> None:
+    def is_due() -> bool:
+        with told.looking() as scene:
+            return opendata.is_due(scene.s, tmp_path / "files", city, told.now)
+
+    make()
+    with told.at_work() as scene:
+        report = scene.s.query(Report).first()
+        store = stores.open_store(told.settings)
+        reports.erase(
+            scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=told.now
+        )  # fmt: skip
+    assert is_due()
+    make()
+    assert not is_due()
+    with told.at_work() as scene:
+        text = cityfile.whole(DEFAULT_CITY)
+        policies.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
+    assert is_due()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path, steps: int
+) -> None:
+    old = make()
+    going = opendata.make(told.engine, tmp_path / "files", city, MIDNIGHT)
+    for _ in range(steps):
+        next(going)
+    going.close()
+    assert opendata.current(tmp_path / "files") == old
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(
+        ["current", old.folder.name]
+    )
+
+
+def test_what_a_killed_one_left_is_cleared_away_with_the_edition_before(
+    make: Callable[..., Edition], tmp_path: Path
+) -> None:
+    make()
+    root = tmp_path / "files"
+    (root / "2026-05-12T040000Z-dead").mkdir()
+    (root / "2026-05-12T040000Z-dead" / "cases-2026.csv.gz").write_bytes(b"half")
+    (root / "current.dead").write_bytes(b"{")
+    new = make(MIDNIGHT)
+    assert sorted(path.name for path in root.iterdir()) == sorted(["current", new.folder.name])
+
+
+def test_a_fault_leaves_the_old_files_and_is_tried_again_an_hour_later(
+    told: Town, make: Callable[..., Edition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make()
+    app: Flask = create_app(told.settings)
+    clock = [0.0]
+    monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
+    files = worker.Files(app, tmp_path / "files")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opendata, "_put", full)
+        with pytest.raises(OSError, match="No space"):
+            files(MIDNIGHT)
+        clock[0] += 120
+        files(MIDNIGHT)  # nothing: it waits
+        assert opendata.current(tmp_path / "files") == old
+    clock[0] += 3600
+    files(MIDNIGHT)
+    found = opendata.current(tmp_path / "files")
+    assert found is not None
+    assert found.made_at == MIDNIGHT
+    app.extensions["cityline"].engine.dispose()
+
+
+def test_the_worker_makes_them_a_little_at_a_time(
+    told: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with told.at_work() as scene:
+        for _ in range(8):
+            scene.report()
+    monkeypatch.setattr(exports, "PAGE", 2)
+    monkeypatch.setattr(worker, "AT_A_TIME", 0.000001)
+    app = create_app(told.settings)
+    files, root = worker.Files(app, tmp_path / "files"), tmp_path / "files"
+    turns = 0
+    while opendata.current(root) is None and turns < 100:
+        files(MIDNIGHT)
+        turns += 1
+    assert 5 <= turns < 100
+    files(MIDNIGHT)
+    assert len(list(root.iterdir())) == 2
+    app.extensions["cityline"].engine.dispose()
+
+
+def test_a_city_that_says_no_licence_publishes_without_one(
+    make: Callable[..., Edition], city: CityFile
+) -> None:
+    assert make(city=replace(city, licence="", licence_url="")).licence == ""
+
+
+@pytest.mark.parametrize("address", ["somewhere", "ftp://x.test/", "https://", "https://x y"])
+def test_a_licence_whose_address_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    text = DEFAULT_CITY.read_text("utf-8").replace(
+        "https://creativecommons.org/publicdomain/zero/1.0/", address
+    )
+    with pytest.raises(cityfile.CityFileError, match=r"open_data\.licence_url"):
+        cityfile.parse(text, "city.toml")
