@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
+from flask_babel import gettext as _
 
-from city import queries
+from city import outlines, queries
 from city.lifecycle import CLOSED, OPEN
 from pwa import access, filters
+from pwa import feed as atom
+from pwa.feed import Feed
 from pwa.fragments import render
 
 bp = Blueprint("cases", __name__)
 
 ROWS = 25
 PINS = 1000
+ENTRIES = 50  # of a feed: some days of a city, and what every reader takes
 MAX_ID = 2**31 - 1
 
 
@@ -65,6 +69,36 @@ def points() -> Response:
     with access.reading() as s:
         pins = queries.public_pins(s, now=access.now(), states=asked.states, group=asked.group, limit=PINS)
     return jsonify(points=[[p.number, p.lat, p.lon, p.standing, filters.said(p.names)] for p in pins])
+
+
+@bp.get("/cases.atom")
+def feed() -> Response:
+    """The same list as a feed: what was reported last, or closed last. 304 where the reader has it."""
+    here, asked = access.here(), _asked(request.args)
+    with access.reading() as s:
+        found = outlines.latest(
+            s, outlines.kinds(s), closed=asked.closed, group=asked.group, publish=here.publish, limit=ENTRIES
+        )
+    base = here.settings.base_url
+    told = Feed(
+        _titled(asked), base + url_for(".listed", **asked.args()), base + url_for(".feed", **asked.args())
+    )
+    data, changed = atom.written(told, found)
+    response = Response(data, mimetype=atom.MIMETYPE)
+    response.last_modified = changed
+    response.cache_control.public = response.cache_control.no_cache = True
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def _titled(asked: Asked) -> str:
+    """ "Open in Larkhaven: Streetlight"."""
+    city = access.here().city
+    which = _("Closed in %(city)s", city=city.name) if asked.closed else _("Open in %(city)s", city=city.name)
+    names = next((group.names for group in city.groups if group.code == asked.group), None)
+    return f"{which}: {filters.said(names)}" if names else which
 
 
 def _asked(args: Mapping[str, str]) -> Asked:
