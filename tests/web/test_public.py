@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from city import cases, photos, reports, stores
-from city.schema import Report
+from city import cases, opendata, photos, reports, stores
+from city.schema import Report, Service
 from city.settings import Settings
 
 WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"
@@ -67,6 +67,7 @@ def addresses(app: Flask, told: Told) -> list[str]:
         "?lat=39.6&lon=-71.2&service=light-out",
         "?q=214+Tansy+Street",
         "?service=nuisance&lat=39.6&lon=-71.2",
+        "?state=closed",
     )
     return sorted({address + query for address in found for query in ("", *queries)})
 
@@ -86,8 +87,21 @@ def filled(rule: Rule, number: str, told: Told) -> str:
     return "".join(parts).lstrip("|")
 
 
-def test_no_public_address_tells_what_was_not_shown(app: Flask, client: FlaskClient, told: Told) -> None:
-    asked = addresses(app, told)
+def files(app: Flask, town: Town) -> list[str]:
+    """The addresses of a night's files, made now."""
+    root = opendata.place(town.settings)
+    for _ in opendata.make(town.engine, root, app.extensions["cityline"].city, town.now):
+        pass
+    edition = opendata.current(root)
+    assert edition is not None
+    return [f"/data/files/{name}" for name in (opendata.MANIFEST, *edition.files)]
+
+
+def test_no_public_address_tells_what_was_not_shown(
+    app: Flask, town: Town, client: FlaskClient, told: Told
+) -> None:
+    asked = files(app, town) + addresses(app, told)
+    assert "/cases.atom?state=closed" in asked
     assert any(f"/case/{told.number}" in address for address in asked)
     for address in asked:
         for prefix in ("", "/es"):
@@ -103,10 +117,48 @@ def test_no_public_address_tells_what_was_not_shown(app: Flask, client: FlaskCli
             assert body[:2] != b"\xff\xd8", f"a photo at {prefix}{address}"
 
 
-def test_a_private_service_is_not_there_at_all(client: FlaskClient, told: Told) -> None:
+def test_a_private_service_is_not_there_at_all(
+    app: Flask, town: Town, client: FlaskClient, told: Told
+) -> None:
     assert client.get(f"/case/{told.private}").status_code == 404
-    for address in ("/", "/report/near?lat=39.6&lon=-71.2&service=nuisance"):
-        assert told.private not in client.get(address).get_data(as_text=True)
+    near = "/report/near?lat=39.6&lon=-71.2&service=nuisance"
+    for address in ("/", near, "/cases.atom", *files(app, town)):
+        assert told.private not in client.get(address).get_data(as_text=True), address
+
+
+def test_a_service_that_becomes_private_leaves_every_list_and_file(
+    app: Flask, town: Town, client: FlaskClient, told: Told
+) -> None:
+    lists = ("/cases", "/cases.atom", "/open311/v2/requests.csv")
+    held = [a for a in (*lists, *files(app, town)) if told.number in client.get(a).get_data(as_text=True)]
+    assert {*lists, "/data/files/cases-2026.csv", "/data/files/requests-2026.csv"} <= {*held}
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").private = True
+    for address in (*lists, *files(app, town)):
+        assert told.number not in client.get(address).get_data(as_text=True), address
+
+
+@pytest.mark.parametrize("verb", ["show", "erase", "cancel", "hide"])
+def test_no_file_has_words_or_photos_whatever_becomes_of_a_report(
+    app: Flask, town: Town, client: FlaskClient, told: Told, verb: str
+) -> None:
+    """Whoever has a file keeps it: what is shown today may be hidden or erased tomorrow."""
+    with town.at_work() as scene:
+        s, by, report = scene.s, scene.actor("dispatcher"), scene.s.get_one(Report, told.report_id)
+        reports.show(s, report, by=by, at=town.now)
+        if verb == "erase":
+            store = stores.open_store(town.settings)
+            reports.erase(s, report, store, town.settings.var, by=by, at=town.now)
+        if verb == "cancel":
+            cases.cancel(s, report.case, "withdrawn", by=by, at=town.now)
+        if verb == "hide":
+            reports.hide(s, report, by=by, at=town.now)
+    for address in files(app, town):
+        body = client.get(address).get_data(as_text=True)
+        for canary in (WORDS, NOTE, MAIL, told.token, told.photo):
+            assert canary not in body, f"{canary} at {address}"
+    shown = WORDS in client.get("/cases.atom").get_data(as_text=True)
+    assert shown == (verb == "show")
 
 
 def test_what_staff_showed_is_public_and_can_be_hidden_again(
