@@ -47,7 +47,7 @@ SIZES: dict[str, dict[str, Any]] = {
 KINDS = {"document": "html", "stylesheet": "css", "script": "js"}
 INDEXED = (
     "/", "/report", "/cases", "/trash-day", "/answers", "/answers/trash-day", "/performance", "/value",
-    "/data",
+    "/data", "/data/dictionary",
 )  # fmt: skip
 STAFF = ("/dispatch", "/admin", "/desk", "/answers/edit")
 
@@ -138,6 +138,7 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/performance")
     yield Sheet("/value")
     yield Sheet("/data")
+    yield Sheet("/data/dictionary")
     yield Sheet(f"/case/{closed}")
     yield Sheet(f"/sent/{mine}", link=token)
     yield Sheet("/login")

@@ -8,7 +8,7 @@ from babel import Locale
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import areas, contacts, lifecycle
+from city import contacts, lifecycle
 from city.exports import LAYERS
 
 
@@ -76,7 +76,7 @@ def _cases() -> list[Column]:
             "state",
             "text",
             _("How far it was when the file was made."),
-            ", ".join(lifecycle.MOVES),
+            _("every move"),
             lifecycle.STATES,
         ),
         Column("outcome", "text", _("How it ended. Empty while it is open."), "close", lifecycle.OUTCOMES),
@@ -85,7 +85,7 @@ def _cases() -> list[Column]:
             "updated_at",
             "time",
             _("When the last thing happened to it that everybody may know."),
-            ", ".join(lifecycle.MOVES),
+            _("every move"),
         ),
         Column(
             "due_at",
@@ -127,23 +127,23 @@ def _requests() -> list[Column]:
             "updated_datetime",
             "time",
             _("When the last thing happened to it that everybody may know."),
-            ", ".join(lifecycle.MOVES),
+            _("every move"),
         ),
         Column("closed_date", "time", _("When it was closed. Empty where it is not."), "close"),
         Column(
             "status_description",
             "text",
             _("Whether it is still open. Cancelled ones count as closed."),
-            ", ".join(lifecycle.MOVES),
+            _("every move"),
             ("open", "closed"),
         ),
-        Column("status_notes", "text", nothing, "–"),
-        Column("source", "text", nothing, "–"),
+        Column("status_notes", "text", nothing, ""),
+        Column("source", "text", nothing, ""),
         Column(
             "service_name", "text", _("The kind of problem in the city's first language."), _("city file")
         ),
-        Column("service_subtype", "text", nothing, "–"),
-        Column("description", "text", nothing, "–"),
+        Column("service_subtype", "text", nothing, ""),
+        Column("description", "text", nothing, ""),
         Column("agency_responsible", "text", _("Who is responsible."), _("city file")),
         Column(
             "address",
@@ -172,7 +172,7 @@ def _contacts() -> list[Column]:
             "hidden",
             "text",
             _("Says that there were some, and that so small a number is not told, or would tell another."),
-            "–",
+            "",
             ("true",),
         ),
     ]
@@ -209,13 +209,7 @@ def _layer(kind: str) -> tuple[str, str, list[Column]]:
             _("The shapes that the city divides itself by, its parks and waters, and its boundary."),
             [
                 own,
-                Column(
-                    "kind",
-                    "text",
-                    _("What it is: area, ward, park, water, boundary …"),
-                    "import",
-                    areas.KINDS,
-                ),
+                Column("kind", "text", _("What it is: area, ward, park, water, boundary …"), "import"),
                 Column("name", "text", _("What it is called."), "import"),
                 Column("geometry", "shape", _("Its shape, WGS 84."), "import"),
             ],

@@ -135,7 +135,7 @@ class Files:
     """Makes the files of open data while all else goes on: a little every second, until they are there."""
 
     def __init__(self, app: Flask, root: Path) -> None:
-        self._held, self._root = app.extensions["cityline"], root
+        self._app, self._held, self._root = app, app.extensions["cityline"], root
         self._going: Generator[None] | None = None
         self._looks_at = float("-inf")
 
@@ -157,6 +157,7 @@ class Files:
         with db.reading(self._held.engine) as s:
             due = opendata.is_due(s, self._root, self._held.city, now)
         if due:
+            _publish(self._app, now)  # the figures of a month that has ended tonight
             self._going = opendata.make(self._held.engine, self._root, self._held.city, now)
 
     def _step(self, going: Generator[None]) -> None:

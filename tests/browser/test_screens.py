@@ -166,11 +166,11 @@ def test_what_the_figures_show(site: Site, open_context: Open, keep: Keep, fault
     for lang in LANGUAGES:
         for size, device in (("desk", DESK), ("phone", PHONE)):
             page = watched(open_context(**device).new_page(), faults)
-            for path in ("/value", "/performance", "/data"):
+            for path in ("/value", "/performance", "/data", "/data/dictionary"):
                 page.goto(site.path(prefix(lang) + path))
                 for summary in page.locator("summary").all():
                     summary.click()
-                looked_at(page, f"{path[1:]}-{size}-{lang}", keep, SUN_TOO)
+                looked_at(page, f"{path[1:].replace('/', '-')}-{size}-{lang}", keep, SUN_TOO)
 
 
 def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
@@ -350,7 +350,7 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
         "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/answers", "/answers?q=trash",
         "/answers/trash-day", "/answers/pay-property-tax",
         "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/value", "/value?share=many", "/performance",
-        "/data",
+        "/data", "/data/dictionary",
         *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:

@@ -1,7 +1,9 @@
 """The nightly files: whole or not at all, made once a day, and without what was erased or hidden since."""
 
+import csv
 import gzip
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -217,3 +219,13 @@ def test_a_licence_whose_address_is_none_is_refused(tmp_path: Path, address: str
     )
     with pytest.raises(cityfile.CityFileError, match=r"open_data\.licence_url"):
         cityfile.parse(text, "city.toml")
+
+
+def test_the_figures_of_a_month_that_ended_tonight_are_in_them(told: Town, tmp_path: Path) -> None:
+    app = create_app(told.settings)
+    worker.Files(app, tmp_path / "files")(datetime(2026, 6, 1, 4, 1, tzinfo=UTC))
+    edition = opendata.current(tmp_path / "files")
+    assert edition is not None
+    months = {row["month"] for row in csv.DictReader(io.StringIO(read(edition, "measures.csv")))}
+    assert months == {"2026-05"}
+    app.extensions["cityline"].engine.dispose()

@@ -396,7 +396,8 @@ class TestStrangers:
     @pytest.mark.parametrize(
         "path",
         ["/performance?period=2026-05", "/performance.csv?period=2026-05", "/es/performance?period=2026-05",
-         "/value?period=2026-05", "/value.csv?period=2026-05", "/data", "/data/roots.csv"],
+         "/value?period=2026-05", "/value.csv?period=2026-05", "/data", "/data/roots.csv",
+         "/data/dictionary", "/cases.atom", "/cases.atom?state=closed"],
     )  # fmt: skip
     def test_figures_name_neither_it_nor_its_words(
         self, number: str, act: Callable[..., TestResponse], stranger: FlaskClient, app: Flask, path: str
