@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, boots, db, events, notices, photos, stores, strays
+from city import backup, boots, db, events, notices, opendata, photos, stores, strays
 from city.backup import MANIFEST
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
 from city.settings import Settings
@@ -22,6 +22,7 @@ WORKER_LATE = timedelta(minutes=2)
 WORKER_STARTS = timedelta(seconds=30)  # it gives a sign of life every twenty
 LINES_BEHIND = 1000  # of the log, which the worker reads in seconds
 BACKUP_OLD = timedelta(days=1)
+FILES_OLD = timedelta(days=2)  # two nights without new ones
 PHONE_LONG_AGO = timedelta(days=7)  # the crew may be on leave, or its work may lie in a drawer
 UNSENT_LONG = timedelta(days=1)  # a shift is over, and its work is not here
 DISK_FULL, DISK_FILLING = 0.05, 0.15  # free, as a share of the whole
@@ -54,6 +55,7 @@ def examine(
                     _letters(s),
                     _log(s, whole),
                     _photos(s, store, whole),
+                    _files(settings, now),
                     *([_strays(engine, store, now)] if whole else []),
                 ]
     except SQLAlchemyError as fault:
@@ -93,6 +95,14 @@ def _disk(var: Path) -> Finding:
     words = f"{disk.free // MB:,} MB of {disk.total // MB:,} MB are free under {var}."
     share = disk.free / disk.total
     return Finding("disk", WRONG if share < DISK_FULL else LOOK if share < DISK_FILLING else OK, words)
+
+
+def _files(settings: Settings, now: datetime) -> Finding:
+    edition = opendata.current(opendata.place(settings))
+    if edition is None:
+        return Finding("open data", OK, "The worker has made no files yet.")
+    words = f"The files were made {_span(now - edition.made_at)} ago."
+    return Finding("open data", LOOK if now - edition.made_at > FILES_OLD else OK, words)
 
 
 def _alive(s: Session, now: datetime) -> Finding:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from city.settings import Settings
 
 MANIFEST: Final = "manifest.json"
 PACKED: Final = ".gz"  # how all but the manifest lie on the disk
+BETWEEN: Final = timedelta(minutes=10)  # two editions, while one thing after the other is erased
 _CURRENT: Final = "current"  # the file that names the edition that is read
 _LEVEL: Final = 6  # of compression; the highest takes three times as long for a twentieth less
 
@@ -71,28 +72,31 @@ def place(settings: Settings) -> Path:
 
 
 def current(root: Path) -> Edition | None:
-    """The edition that is read; None before the first was made."""
+    """The edition that is read; None before the first was made, or where another release has made it."""
     try:
         folder = root / _mark(root)["folder"]
         told = orjson.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
+        files = {each["name"]: File(**each) for each in told["files"]}
+        licence = told["licence"] or {"name": "", "url": ""}
+        made_at = datetime.fromisoformat(told["made_at"])
+        return Edition(made_at, told["seq"], licence["name"], licence["url"], files, folder)
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
-    files = {each["name"]: File(**each) for each in told["files"]}
-    licence = told["licence"] or {"name": "", "url": ""}
-    made_at = datetime.fromisoformat(told["made_at"])
-    return Edition(made_at, told["seq"], licence["name"], licence["url"], files, folder)
 
 
 def is_due(s: Session, root: Path, city: CityFile, now: datetime) -> bool:
     """Whether a new day has begun by the city's clocks since the last edition, or one cannot wait for it.
 
-    What was erased and what the city file makes private or places less exactly leaves the files at once.
+    What was erased leaves the files within BETWEEN, and so does what the city file makes private or places
+    less exactly, and what a restored database does not know any more.
     """
     edition = current(root)
     if edition is None or _day(edition.made_at, city) < _day(now, city):
         return True
-    mark = _mark(root)
-    return {name: mark.get(name) for name in ("erased", "version")} != _decided(s)
+    if now < edition.made_at + BETWEEN:
+        return False
+    mark, decided = _mark(root), _decided(s)
+    return {name: mark.get(name) for name in decided} != decided or edition.seq > _seq(s)
 
 
 def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator[None]:
@@ -106,7 +110,7 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
     try:
         with db.reading(engine) as s, ExitStack() as stack:
             mark = {"folder": folder.name, **_decided(s)}
-            seq = s.scalar(select(Clock.n)) or 0
+            seq = _seq(s)
             shelf = _Shelf(folder, stack)
             yield from _cases(s, city, shelf)
             yield from _tables(s, city, shelf, now)
@@ -140,6 +144,10 @@ def _decided(s: Session) -> dict[str, Any]:
         "erased": s.scalar(select(func.count()).select_from(Erasure)),
         "version": s.scalar(select(func.max(Policy.number))),
     }
+
+
+def _seq(s: Session) -> int:
+    return s.scalar(select(Clock.n)) or 0
 
 
 def _cases(s: Session, city: CityFile, shelf: "_Shelf") -> Iterator[None]:

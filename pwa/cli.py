@@ -431,14 +431,6 @@ def import_undo(run: int) -> None:
     sys.exit(importing.undo(_engine(_ready()), run))
 
 
-@cli.group("export")
-def exports() -> None:
-    """What the city has, as files for others."""
-
-
-exports.add_command(exporting.requests)
-
-
 @cli.group()
 def basemap() -> None:
     """The city's own map."""
@@ -489,7 +481,13 @@ def audit_verify(kept: str | None) -> None:
     sys.exit(1 if faults else 0)
 
 
+@cli.group("export")
+def exports() -> None:
+    """What the city knows, for others."""
+
+
 config.add_command(trying.rehearse)
+exports.add_command(exporting.requests)
 for command in (
     keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,
     hooking.webhook,

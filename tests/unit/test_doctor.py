@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, boots, doctor, notices, photos, reports, stores
+from city import backup, boots, cityfile, doctor, notices, opendata, photos, reports, stores
 from city.schema import Backup, Device, Message, Person
-from city.settings import Settings
+from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
 
@@ -55,6 +55,16 @@ def test_a_backup_is_wrong_after_a_day_and_where_it_is_gone(
     with town.at_work() as scene:
         scene.s.delete(scene.s.get_one(Backup, row.id))
     assert found()["backup"].words == "There is none: cityline backup TO."
+
+
+def test_files_of_open_data_that_are_not_made_any_more_are_told(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    assert found()["open data"].mark == doctor.OK
+    root, city = opendata.place(town.settings), cityfile.load(DEFAULT_CITY)
+    for _ in opendata.make(town.engine, root, city, town.now):
+        pass
+    assert [found(days=days)["open data"].mark for days in (2, 3)] == [doctor.OK, doctor.LOOK]
 
 
 def test_a_backup_that_cannot_be_read_is_wrong_and_an_older_one_is_looked_at(

@@ -5,6 +5,10 @@ import gzip
 import hashlib
 import io
 import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +18,7 @@ from typing import Any
 import pytest
 from factories import Town
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from city import cityfile, exports, opendata, policies, reports, stores
 from city.cityfile import CityFile
@@ -112,9 +116,9 @@ def test_they_are_made_once_a_day_after_the_citys_midnight(
 def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
 ) -> None:
-    def is_due() -> bool:
+    def is_due(after: timedelta = opendata.BETWEEN) -> bool:
         with told.looking() as scene:
-            return opendata.is_due(scene.s, tmp_path / "files", city, told.now)
+            return opendata.is_due(scene.s, tmp_path / "files", city, told.now + after)
 
     make()
     with told.at_work() as scene:
@@ -123,6 +127,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
         reports.erase(
             scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=told.now
         )  # fmt: skip
+    assert not is_due(opendata.BETWEEN - timedelta(seconds=1))
     assert is_due()
     make()
     assert not is_due()
@@ -130,6 +135,30 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
         text = cityfile.whole(DEFAULT_CITY)
         policies.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
     assert is_due()
+
+
+def test_what_a_restored_database_does_not_know_is_not_left_in_the_files(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
+) -> None:
+    make()
+    with told.engine.begin() as connection:
+        connection.execute(update(Clock).values(n=1))
+    with told.looking() as scene:
+        assert opendata.is_due(scene.s, tmp_path / "files", city, told.now + opendata.BETWEEN)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [('"rows"', '"lines"'), ('"made_at"', '"at"'), ("{", ""), ('"seq"', '"line"')]
+)
+def test_a_manifest_of_another_release_is_none_and_a_new_one_is_made(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path, ours: str, theirs: str
+) -> None:
+    manifest = make().folder / opendata.MANIFEST
+    manifest.write_text(manifest.read_text("utf-8").replace(ours, theirs), "utf-8")
+    assert opendata.current(tmp_path / "files") is None
+    with told.looking() as scene:
+        assert opendata.is_due(scene.s, tmp_path / "files", city, told.now)
+    assert make().files
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
@@ -229,3 +258,38 @@ def test_the_figures_of_a_month_that_ended_tonight_are_in_them(told: Town, tmp_p
     months = {row["month"] for row in csv.DictReader(io.StringIO(read(edition, "measures.csv")))}
     assert months == {"2026-05"}
     app.extensions["cityline"].engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.one_database
+def test_a_killed_process_never_leaves_half_an_edition(told: Town, tmp_path: Path) -> None:
+    root, chance = tmp_path / "files", random.Random(311)
+    for _ in range(6):
+        child = subprocess.Popen(
+            [sys.executable, "-c", MAKES_FOR_EVER, told.settings.database_url, str(root)],
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        child.stdout.readline()  # it has made one
+        time.sleep(chance.uniform(0, 0.2))
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        edition = opendata.current(root)
+        assert edition is not None
+        for name, file in edition.files.items():
+            data = gzip.decompress(edition.path(name).read_bytes())
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256)
+
+
+MAKES_FOR_EVER = """
+import pathlib, sys
+from datetime import UTC, datetime
+from city import cityfile, db, opendata
+from city.settings import DEFAULT_CITY
+engine, city = db.connect(sys.argv[1]), cityfile.load(DEFAULT_CITY)
+while True:
+    for _ in opendata.make(engine, pathlib.Path(sys.argv[2]), city, datetime.now(UTC)):
+        pass
+    print("made", flush=True)
+"""
