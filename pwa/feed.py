@@ -10,6 +10,7 @@ from flask import url_for
 
 from city.outlines import Outline
 from pwa import access, filters
+from pwa.open311 import telling
 from pwa.open311.render import clean, moment
 
 MIMETYPE: Final = "application/atom+xml"
@@ -66,9 +67,8 @@ def _entry(root: Tree.Element, each: Outline) -> None:
 
 
 def _state(each: Outline) -> str:
-    """As people read it: "Closed: fixed."."""
-    told = filters.outcome(each.outcome, office=False) if each.outcome else filters.state(each.state)
-    return f"{each.number}: {told}."
+    """As people read it: "26-004821: Fixed."."""
+    return f"{each.number}: {telling.stage(each.state, each.outcome) or filters.step('open')}."
 
 
 def _add(parent: Tree.Element, name: str, words: str | None = None) -> Tree.Element:

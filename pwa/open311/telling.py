@@ -141,11 +141,12 @@ class _Said:
         """How far it is."""
         told = (each.state, each.outcome)
         if told not in self._notes:
-            self._notes[told] = _stage(*told)
+            self._notes[told] = stage(*told)
         return self._notes[told]
 
 
-def _stage(state: str, outcome: str | None) -> str:
+def stage(state: str, outcome: str | None) -> str:
+    """How far a case is, in words for residents; "" where it was told and nobody has acted yet."""
     if state == CLOSED:
         return filters.outcome(outcome)
     if state == CANCELLED:

@@ -139,6 +139,7 @@ def test_whatever_somebody_typed_it_can_be_read(town: Town, client: FlaskClient)
     (entry,) = feed(client).findall(f"{ATOM}entry")
     assert "<b>&amp;]]>" in text(entry, "summary")
     assert "🦉" in text(entry, "title")
+    assert text(entry, "summary").startswith("26-000001: Reported.")
 
 
 def test_words_stand_there_while_they_are_shown_only(town: Town, client: FlaskClient) -> None:
