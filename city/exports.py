@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city import areas, insights, outlines, periods, published, spreadsheets
 from city.cityfile import CityFile
 from city.geo import DIGITS, Point, rounded
-from city.lifecycle import MERGED, OPEN, STATES
+from city.lifecycle import MERGED, OPEN, UNDONE
 from city.queries import known_to_all, street_only
 from city.schema import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 
@@ -164,7 +164,7 @@ def _page(span: Span, last: int) -> Any:
 
 
 def _asked(span: Span) -> Select[Case]:
-    asked = known_to_all(STATES)
+    asked = known_to_all().where(Case.state != UNDONE)
     if span.since:
         asked = asked.where(Case.opened_at >= span.since)
     if span.until:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from xml.etree import ElementTree as Tree
 
@@ -10,8 +9,8 @@ from flask import url_for
 
 from city.outlines import Outline
 from pwa import access, filters
-from pwa.open311 import telling
 from pwa.open311.render import clean, moment
+from pwa.open311.telling import Said
 
 MIMETYPE: Final = "application/atom+xml"
 _ATOM, _GEORSS = "http://www.w3.org/2005/Atom", "http://www.georss.org/georss"
@@ -29,8 +28,8 @@ class Feed:
     own: str
 
 
-def written(feed: Feed, outlines: Sequence[Outline]) -> tuple[bytes, datetime | None]:
-    """The feed's bytes, and when anything in it last changed.
+def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
+    """The feed's bytes.
 
     The permanent address of a list is its id, and that of a case the id of its entry, in whichever language.
     """
@@ -45,14 +44,14 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> tuple[bytes, datetime | 
         _add(root, "rights", city.licence)
     _link(root, "self", feed.own, MIMETYPE)
     _link(root, "alternate", feed.page, "text/html")
+    said, reported = Said(), filters.step("open")
     for each in outlines:
-        _entry(root, each)
-    return Tree.tostring(root, encoding="utf-8", xml_declaration=True), changed
+        _entry(root, each, said.names(each)[0], said.note(each) or reported)
+    return Tree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _entry(root: Tree.Element, each: Outline) -> None:
+def _entry(root: Tree.Element, each: Outline, service: str, stage: str) -> None:
     base, path = access.here().settings.base_url, url_for("resident.case", number=each.number)
-    service = filters.said(each.kind.names)
     entry = _add(root, "entry")
     _add(entry, "id", f"{base}/case/{each.number}")
     _add(entry, "title", f"{service}, {each.address}" if each.address else service)
@@ -60,15 +59,11 @@ def _entry(root: Tree.Element, each: Outline) -> None:
     _add(entry, "updated", moment(each.updated_at))
     _link(entry, "alternate", f"{base}{path}", "text/html")
     _add(entry, "category").set("term", each.kind.code)
-    _add(entry, "summary", " ".join(part for part in (_state(each), each.words, each.closing) if part))
+    told = (f"{each.number}: {stage}.", each.words, each.closing)
+    _add(entry, "summary", " ".join(part for part in told if part))
     if each.point:
         point = Tree.SubElement(entry, f"{{{_GEORSS}}}point")
         point.text = f"{each.point.lat:.6f} {each.point.lon:.6f}"
-
-
-def _state(each: Outline) -> str:
-    """As people read it: "26-004821: Fixed."."""
-    return f"{each.number}: {telling.stage(each.state, each.outcome) or filters.step('open')}."
 
 
 def _add(parent: Tree.Element, name: str, words: str | None = None) -> Tree.Element:

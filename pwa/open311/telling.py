@@ -118,11 +118,11 @@ def _hint(datatype: str) -> str:
 def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
     """Cases and reports as a list of requests."""
     base = access.here().settings.base_url
-    said = _Said()
+    said = Said()
     return [_request(each, base, said, extended) for each in outlines]
 
 
-class _Said:
+class Said:
     """Words that a list of a thousand needs a thousand times, put into the reader's language once."""
 
     def __init__(self) -> None:
@@ -138,15 +138,14 @@ class _Said:
         return self._names[each.kind.code]
 
     def note(self, each: Outline) -> str:
-        """How far it is."""
+        """How far it is; "" where it was told and nobody has acted yet."""
         told = (each.state, each.outcome)
         if told not in self._notes:
-            self._notes[told] = stage(*told)
+            self._notes[told] = _stage(*told)
         return self._notes[told]
 
 
-def stage(state: str, outcome: str | None) -> str:
-    """How far a case is, in words for residents; "" where it was told and nobody has acted yet."""
+def _stage(state: str, outcome: str | None) -> str:
     if state == CLOSED:
         return filters.outcome(outcome)
     if state == CANCELLED:
@@ -154,7 +153,7 @@ def stage(state: str, outcome: str | None) -> str:
     return filters.step(_STAGES[state]) if state in _STAGES else ""
 
 
-def _request(each: Outline, base: str, said: _Said, extended: bool) -> dict[str, Any]:
+def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, Any]:
     name, department = said.names(each)
     running = each.state in OPEN
     ready = filters.said(each.reply) if each.reply else ""
