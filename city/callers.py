@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from city.lifecycle import OPEN, Refused
-from city.schema import Caller, Case, Contact
+from city.schema import Caller, Case, Contact, Hold
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
 FORGET_AFTER = timedelta(days=400)
+AT_ONCE = 500  # ids in one statement
 # Of a town's own seven figures too: that is how its people say their number.
 _POSSIBLE = (ValidationResult.IS_POSSIBLE, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
 
@@ -154,12 +155,19 @@ def forget(s: Session, key: str) -> bool:
 
 
 def sweep(s: Session, now: datetime) -> int:
-    """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them."""
-    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)
-    s.execute(silent.order_by(Caller.id).with_for_update()).all()  # as hold() does
-    s.execute(update(Contact).where(Contact.caller_id.in_(silent)).values(caller_id=None))
-    gone = s.execute(delete(Caller).where(Caller.called_at < now - FORGET_AFTER).returning(Caller.id))
-    return len(gone.all())
+    """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them.
+
+    Not those of whoever called about a case on hold.
+    """
+    wanted = select(Contact.caller_id).join(Hold, Hold.case_id == Contact.case_id)
+    kept = Caller.id.in_(wanted.where(Contact.caller_id.is_not(None)))
+    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER, ~kept)
+    ids = list(s.scalars(silent.order_by(Caller.id).with_for_update()))  # as hold() does
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        s.execute(update(Contact).where(Contact.caller_id.in_(part)).values(caller_id=None))
+        s.execute(delete(Caller).where(Caller.id.in_(part)))
+    return len(ids)
 
 
 def _within(area_code: str, number: PhoneNumber, region: str) -> PhoneNumber | None:

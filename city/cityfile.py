@@ -21,6 +21,7 @@ from city.quiet import Quiet
 from city.replies import Reply, replies_of
 from city.rounds import Collection, collection_of
 from city.routing import Rule
+from city.schedule import FOR_EVER, Schedule, schedule_of
 from city.settings import PUBLISH
 from city.tomlfile import CityFileError as CityFileError
 from city.tomlfile import Table, Words, read
@@ -151,6 +152,7 @@ class CityFile:
     quiet: Quiet | None = None
     licence: str = ""  # under which the open data may be used; "" where the file does not say
     licence_url: str = ""
+    retention: Schedule = FOR_EVER
 
     @property
     def line(self) -> Calendar | None:
@@ -259,6 +261,7 @@ def parse(text: str, name: str) -> CityFile:
         late_days=_escalation(top),
         quiet=_quiet(top, zone),
         **_licence(top),
+        retention=schedule_of(top),
     )
     top.refuse_rest()
     _check_promises(top, city)

@@ -1,5 +1,5 @@
-"""The list of what was erased, covered and forgotten, beside the database: it outlives its loss, so that
-none of it comes back."""
+"""The list of what was erased, covered, cleared and forgotten, beside the database: it outlives its loss, so
+that none of it comes back."""
 
 import hashlib
 import json
@@ -46,7 +46,17 @@ class Forgotten:
     at: str
 
 
-Line = Erased | Redacted | Forgotten
+@dataclass(frozen=True)
+class Cleared:
+    """One line: a case whose words went by the records schedule, by the SHA-256 of its first report's key."""
+
+    case: str
+    key: str
+    places: str  # schedule.PLACES: what was left of its exact place
+    at: str
+
+
+Line = Erased | Redacted | Forgotten | Cleared
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -98,6 +108,8 @@ def write(file: Path, erased: Iterable[Line]) -> None:
 def _name(line: Line) -> tuple[str, str]:
     if isinstance(line, Forgotten):
         return ("", line.contact)
+    if isinstance(line, Cleared):
+        return (f"case {line.case}", line.key)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
 
 
@@ -114,5 +126,7 @@ def _lines(file: Path) -> Iterator[Line]:
                 yield Redacted(str(told["photo"]), str(told["became"]), boxes, str(told["at"]))
             elif "contact" in told:
                 yield Forgotten(str(told["contact"]), str(told["at"]))
+            elif "case" in told:
+                yield Cleared(str(told["case"]), str(told["key"]), str(told["places"]), str(told["at"]))
             else:
                 yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))

@@ -1,9 +1,10 @@
 """Somebody asks that the city forget them: their number, and what they said when they called.
 
 Every call stays and goes on counting, without number and words; a report that came of one is erased whole.
+What is on hold stays as it is, and is told to whoever asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import callers, erasures, events, locks, people, reports
+from city import callers, erasures, events, holds, locks, people, queries, reports
 from city.erasures import Forgotten
 from city.events import Actor
 from city.lifecycle import may
-from city.schema import Contact, Erasure, Event, EventDetail, Report
+from city.schema import Case, Contact, Erasure, Event, EventDetail, Report
 from city.stores import Store
 
 AT_ONCE = 500
@@ -23,10 +24,14 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Done:
-    """How many calls stay without number and words, and how many reports of theirs were erased."""
+    """How many calls stay without number and words, and how many reports of theirs were erased.
+
+    `held` are the numbers of cases on hold, of which nothing went.
+    """
 
     calls: int
     reports: int
+    held: tuple[str, ...] = ()
 
 
 def forget(
@@ -42,10 +47,27 @@ def forget(
     if not known:
         return None
     calls, told = _held(s, [caller.id for caller in known])
-    erasures.append(var, *(Forgotten(erasures.hashed(call.key), at.isoformat()) for call in calls))
-    for call in calls:
-        _forget(s, call, by=by, at=at)
-    return Done(len(calls), sum(reports.erase(s, report, store, var, by=by, at=at) for report in told))
+    on_hold = holds.covered(s, {call.case_id for call in calls if call.case_id} | {r.case_id for r in told})
+    calls = [call for call in calls if call.case_id not in on_hold]
+    told = [report for report in told if report.case_id not in on_hold]
+    _forget_all(s, calls, var, by=by, at=at)
+    erased = sum(reports.erase(s, report, store, var, by=by, at=at) for report in told)
+    return Done(len(calls), erased, tuple(sorted(queries.numbers(s, on_hold).values())))
+
+
+def forget_calls(s: Session, contact_ids: Collection[int], var: Path, *, by: Actor, at: datetime) -> int:
+    """Forgets number and words of these calls, and none of what was reported in them; returns of how many.
+
+    Those about a case on hold stay as they are.
+    """
+    asked = select(Contact).where(Contact.id.in_(contact_ids)).order_by(Contact.id)
+    calls = list(s.scalars(asked.execution_options(populate_existing=True)))
+    # Against a hold that somebody places in this very moment, as forget() locks: cases before callers.
+    about = select(Case).where(Case.id.in_({call.case_id for call in calls if call.case_id}))
+    locks.lock(s, *s.scalars(about))
+    on_hold = holds.covered(s, {call.case_id for call in calls if call.case_id})
+    callers.hold(s, {call.caller_id for call in calls if call.caller_id})
+    return _forget_all(s, [call for call in calls if call.case_id not in on_hold], var, by=by, at=at)
 
 
 def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int:
@@ -93,6 +115,11 @@ def _told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
         keys = [call.key for call in calls[start : start + AT_ONCE]]
         found += s.scalars(select(Report).where(Report.key.in_(keys)))
     return sorted(found, key=lambda report: (report.case_id, report.id))
+
+
+def _forget_all(s: Session, calls: Sequence[Contact], var: Path, *, by: Actor, at: datetime) -> int:
+    erasures.append(var, *(Forgotten(erasures.hashed(call.key), at.isoformat()) for call in calls))
+    return sum(_forget(s, call, by=by, at=at) for call in calls)
 
 
 def _forget(s: Session, call: Contact, *, by: Actor, at: datetime) -> bool:

@@ -108,6 +108,9 @@ ACTS: Final = {
     "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),
     "forget": (ADMINISTRATOR, SYSTEM),
     "redact": (SUPERVISOR, DISPATCHER),
+    # Whoever answers courts and requests for records: see holds.py.
+    "hold": (MANAGER, ADMINISTRATOR),
+    "export record": (MANAGER, ADMINISTRATOR, SYSTEM),
     "review": (SUPERVISOR, DISPATCHER),
     "tell apart": (DISPATCHER, CALL_TAKER),
     "tag": (SUPERVISOR, DISPATCHER, CALL_TAKER),

@@ -28,6 +28,7 @@ UNSENT_LIFE = timedelta(hours=24)  # a form left open overnight still finds its 
 MOST_UNSENT = 4_000_000_000  # bytes of full sizes; the others add half as much
 CROWDED_LIFE = timedelta(hours=1)  # of what a form left, once half of that is taken
 FORM = "form:"  # how `staged_for` begins for a resident's form
+FORGET_AT_ONCE = 300  # names removed from the store in one transaction: seconds of a bucket
 # A folder is written before its row is committed: a young one without a row may only be early.
 FOLDER_GRACE = timedelta(hours=1)
 
@@ -198,6 +199,17 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     return unneeded
 
 
+def let_go(s: Session, gone: Sequence[Photo]) -> list[str]:
+    """Takes the rows of photos away; returns the hashes of their bytes, for an Erasure that forget() settles.
+
+    What waits in staging goes with sweep(), as no row names it.
+    """
+    ids = [photo.id for photo in gone]
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.photo_id.in_(ids)))
+    s.execute(delete(Photo).where(Photo.id.in_(ids)))
+    return sorted({name for photo in gone for name in photo.sizes.values()})
+
+
 def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: str) -> Photo:
     """Puts other bytes, under another id, in the place of a photo; in the store they must be (keep()).
 
@@ -268,17 +280,22 @@ def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:
 
 
 def forget(engine: Engine, store: Store, now: datetime) -> int:
-    """Removes from the store the bytes that redactions replaced; returns of how many. Raises StoreDown.
+    """Removes from the store the bytes that are owed to redactions and to the records schedule.
 
-    The worker calls this too: whatever ended the first try, the bytes go.
+    Returns of how many of these. Raises StoreDown. The worker calls this too: whatever ended the first try,
+    the bytes go. Some at a time: whether another photo needs them is asked of all photos at once, and nobody
+    waits long behind it.
     """
-    with transaction(engine) as s:
-        owed = s.scalars(select(Erasure).where(Erasure.gone_at.is_(None)).with_for_update()).all()
-        for erasure in owed:
-            for name in _unneeded(s, erasure.photos):
-                store.delete(name)
-            erasure.gone_at = now
-    return len(owed)
+    with reading(engine) as s:
+        asked = select(Erasure.id, Erasure.photos).where(Erasure.gone_at.is_(None)).order_by(Erasure.id)
+        owed = s.execute(asked).all()
+    part, names, done = list[int](), 0, 0
+    for n, (id_, hashes) in enumerate(owed, 1):
+        part, names = [*part, id_], names + len(hashes)
+        if names >= FORGET_AT_ONCE or n == len(owed):
+            done += _forget(engine, store, part, now)
+            part, names = [], 0
+    return done
 
 
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
@@ -314,6 +331,17 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
     for folder in strays:
         shutil.rmtree(folder, ignore_errors=True)
     return len(unsent) + len(strays)
+
+
+def _forget(engine: Engine, store: Store, erasure_ids: Sequence[int], now: datetime) -> int:
+    with transaction(engine) as s:
+        asked = select(Erasure).where(Erasure.id.in_(erasure_ids), Erasure.gone_at.is_(None))
+        owed = s.scalars(asked.order_by(Erasure.id).with_for_update()).all()
+        for name in _unneeded(s, {name for erasure in owed for name in erasure.photos}):
+            store.delete(name)
+        for erasure in owed:
+            erasure.gone_at = now
+    return len(owed)
 
 
 def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:

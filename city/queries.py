@@ -20,6 +20,7 @@ from city.schema import (
     Closure,
     Crew,
     Event,
+    Hold,
     Imported,
     Person,
     Photo,
@@ -96,6 +97,7 @@ class Sight:
     metres: float | None = None
     # In the system that it was imported from: only where one case was asked for, and its place is exact.
     old_number: str = ""
+    cleared_at: datetime | None = None  # when its words went by the records schedule
 
     @property
     def thumb(self) -> str | None:
@@ -250,6 +252,7 @@ def whole(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
     asked = _whole(select(Case)).options(
         joinedload(Case.tags),
+        joinedload(Case.hold).joinedload(Hold.placed_by),
         selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service)),
     )
     return s.scalars(asked.where(Case.number == number)).unique().first()
@@ -348,6 +351,21 @@ def family_of(s: Session, case_id: int) -> list[int]:
     return family
 
 
+def chains_of(s: Session, case_ids: Collection[int]) -> dict[int, list[int]]:
+    """Of each case itself and all that it was merged into, its root last; a statement a step, by 500."""
+    chains, ends = {case_id: [case_id] for case_id in case_ids}, {case_id: case_id for case_id in case_ids}
+    while ends:
+        above, wanted = dict[int, int](), sorted(set(ends.values()))
+        for start in range(0, len(wanted), 500):
+            asked = select(Case.id, Case.merged_into_id).where(Case.id.in_(wanted[start : start + 500]))
+            rows = s.execute(asked.where(Case.merged_into_id.is_not(None)))
+            above |= {row.id: row.merged_into_id for row in rows}
+        ends = {case_id: above[end] for case_id, end in ends.items() if end in above}
+        for case_id, end in ends.items():
+            chains[case_id].append(end)
+    return chains
+
+
 def told_of(s: Session, case: Case) -> list[Report]:
     """The reports of the case and of all that were merged into it, and into those; one statement."""
     family = select(Case.id).where(Case.id == case.id).cte(recursive=True)
@@ -426,6 +444,7 @@ def _sight(
         proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
         steps=[Step(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
+        cleared_at=case.cleared_at,
         metres=distance(near, seen) if near and seen else None,
     )
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, erasures, events, locks, people, photos
+from city import cases, developing, erasures, events, holds, locks, people, photos
 from city.db import reading, transaction
 from city.developing import Box, Developed
 from city.erasures import Redacted
 from city.events import Actor
-from city.lifecycle import Refused, may
+from city.lifecycle import ACTS, Refused, may
 from city.schema import Case, Erasure, Photo
 from city.stores import Store
 
@@ -61,8 +61,9 @@ def redact(
     """Puts the painted photo in the place of the one that it was, wherever the same picture was sent.
 
     Returns the new ids by the old ones: an address that somebody kept leads nowhere. Raises Refused
-    `not_allowed`, or `photo_gone` where somebody else redacted or erased it meanwhile; StoreDown, before
-    anything has changed or, where only the old bytes are left to be removed, with the worker to do that.
+    `not_allowed`, `on_hold` for a case that must be kept whole, or `photo_gone` where somebody else redacted
+    or erased it meanwhile; StoreDown, before anything has changed or, where only the old bytes are left to be
+    removed, with the worker to do that.
     """
     may("redact", by.roles)
     with reading(engine) as s:
@@ -133,6 +134,9 @@ def _replace(
     ]
     if covered.photo_id not in [photo.id for photo in found]:
         raise Refused("photo_gone")
+    if not by.roles.isdisjoint(ACTS["redact"]):  # what was decided before a restore is carried out again
+        for case in held.values():
+            holds.refuse(s, case)
     boxes = tuple(astuple(box) for box in covered.boxes)
     # Before the commit: one begun is carried out again after a restore, and never one forgotten.
     erasures.append(var, *[Redacted(photo.id, became[photo.id], boxes, at.isoformat()) for photo in found])

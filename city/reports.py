@@ -2,13 +2,15 @@
 
 import hashlib
 import hmac
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
@@ -21,6 +23,7 @@ from city import (
     events,
     geo,
     heads,
+    holds,
     locks,
     people,
     photos,
@@ -49,6 +52,7 @@ from city.schema import (
     Event,
     EventDetail,
     Message,
+    Operation,
     Photo,
     Report,
     SecretLink,
@@ -334,9 +338,12 @@ def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Act
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
     The log keeps its lines and commitments and still verifies. The list of erasures is what a restored
-    backup will be told to forget again. False where it was erased already.
+    backup will be told to forget again. False where it was erased already. Raises Refused `not_allowed`, or
+    `on_hold` for a case that must be kept whole.
     """
     may("erase", by.roles)
+    locks.lock(s, report.case)
+    holds.refuse(s, report.case)
     return _erase(s, report, store, var, by=by, at=at)
 
 
@@ -374,6 +381,7 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
     s.execute(delete(Wanted).where(Wanted.report_id == report.id))
+    _forget_operation(s, report)
     for photo in list(report.photos):
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
@@ -507,6 +515,13 @@ def _forget_subscriptions(s: Session, report: Report) -> None:
     s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
     s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
     s.expire(report, ["subscriptions"])
+
+
+def _forget_operation(s: Session, report: Report) -> None:
+    """What a phone sent of it is kept as it came where a person had to look at it."""
+    with suppress(ValueError):
+        came = Operation.id == str(uuid.UUID(report.key))
+        s.execute(update(Operation).where(came, Operation.raw.is_not(None)).values(raw=None, review=None))
 
 
 def _forget_details(s: Session, report: Report) -> list[int]:

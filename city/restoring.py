@@ -21,10 +21,11 @@ from city import (
     photos,
     redactions,
     reports,
+    retention,
     strays,
 )
 from city.backup import Manifest, Told
-from city.erasures import Forgotten, Line, Redacted
+from city.erasures import Cleared, Forgotten, Line, Redacted
 from city.lifecycle import Refused
 from city.schema import Backup, Photo
 from city.settings import Settings
@@ -160,11 +161,15 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
     for line in lines:
         if isinstance(line, Forgotten):
             continue
+        if isinstance(line, Cleared):
+            again += retention.clear_again(engine, var, line, at=at)
+            continue
         if isinstance(line, Redacted):
             again += redactions.redact_again(engine, store, var, line, at=at)
             continue
         with db.transaction(engine) as s:
             again += reports.erase_again(s, line, store, var, at=at)
+    photos.forget(engine, store, at)  # the bytes of what was cleared
     return again
 
 

@@ -442,6 +442,7 @@ class Case(Base):
     area_id: Mapped[int | None] = mapped_column(ForeignKey("areas.id", ondelete="SET NULL"))
     quad: Mapped[int | None] = mapped_column(BigInteger)  # geo.quad() of its place
     counted: Mapped[list[Any] | None]  # what the counts hold of it; None while it is in none of them
+    cleared_at: Mapped[datetime | None]  # when its words and photos went by the records schedule
     service: Mapped[Service] = relationship()
     calendar: Mapped[Calendar | None] = relationship()
     twin: Mapped["Case | None"] = relationship(foreign_keys=[twin_id], remote_side=[id])
@@ -451,6 +452,7 @@ class Case(Base):
     pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")
     closures: Mapped[list["Closure"]] = relationship(order_by="Closure.id")
     tags: Mapped[list["CaseTag"]] = relationship(order_by="CaseTag.tag", cascade="all, delete-orphan")
+    hold: Mapped["Hold | None"] = relationship(back_populates="case")
 
 
 # What was told of late, by other programs' lists: every state, as Open311 asks for it.
@@ -573,6 +575,18 @@ class CaseTag(Base):
 
 
 Index("ix_case_tags_tag_case_id", CaseTag.tag, CaseTag.case_id)
+
+
+class Hold(Base):
+    """Of this case, and of all that was merged into it, nothing may be removed until the hold is lifted."""
+
+    __tablename__ = "holds"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
+    reason: Mapped[str]  # who wants it kept, and why
+    placed_at: Mapped[datetime]
+    placed_by_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # None at the command line
+    case: Mapped[Case] = relationship(back_populates="hold")
+    placed_by: Mapped[Person | None] = relationship()
 
 
 class Batch(Base):

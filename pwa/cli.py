@@ -27,7 +27,7 @@ from city import boots, cityfile, db, disk, events, logins, people, policies, re
 from city.lifecycle import Refused
 from city.schema import ApiKey, Clock, Device, Person, Service
 from city.settings import Settings, WrongSetting, read
-from pwa import exporting, hooking, keeping, reckoning, trying
+from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
@@ -488,9 +488,10 @@ def exports() -> None:
 
 config.add_command(trying.rehearse)
 exports.add_command(exporting.requests)
+exports.add_command(recording.export)
 for command in (
     keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,
-    hooking.webhook,
+    hooking.webhook, recording.keep_to_schedule, recording.erase,
 ):  # fmt: skip
     cli.add_command(command)
 

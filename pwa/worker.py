@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,7 @@ from city import (
     photos,
     presence,
     published,
+    retention,
     strays,
     webhooks,
 )
@@ -42,6 +44,7 @@ from sync import declared, enrolment, residents, review, tidy, tries, uploads
 EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
 # Of each second for the files of open data; and how long a fault in them waits, which may be a full disk.
 AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
+MOST_RECORDS = 200  # cases or calls of a class that the records schedule takes in one go
 
 log = logging.getLogger("cityline.worker")
 
@@ -109,6 +112,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
         partial(_tell_staff, app, channels),
+        _Records(app),
     ]
     every_day: list[Job] = [
         partial(_publish, app),
@@ -168,6 +172,23 @@ class Files:
         except Exception:
             self._going, self._looks_at = None, time.monotonic() + AFTER_FAULT
             raise
+
+
+@dataclass
+class _Records:
+    """The records schedule, once a day; by the minute while much is left, so that no letter waits long."""
+
+    app: Flask
+    next_at: datetime | None = None
+
+    def __call__(self, now: datetime) -> None:
+        if self.next_at and now < self.next_at:
+            return
+        held = self.app.extensions["cityline"]
+        done = retention.carry_out(
+            held.engine, held.settings.var, held.city.retention, now, most=MOST_RECORDS
+        )
+        self.next_at = None if done.left else now + timedelta(seconds=ONCE_A_DAY)
 
 
 def _take_up_city(app: Flask, _now: datetime) -> None:

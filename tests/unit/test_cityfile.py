@@ -61,6 +61,7 @@ def test_the_drawn_city_lies_within_its_bounds(larkhaven: CityFile) -> None:
         assert larkhaven.bounds.west < point.lon < larkhaven.bounds.east
 
 
+WORDS_KEPT = 'words = "3 years"'
 WRONG = [
     ('name = "Larkhaven"', 'name = "Larkhaven', "line 4: this line: Illegal character"),
     ('name = "Larkhaven"', "name = 'x'\nname = 'y'", "line 5: this line: Cannot overwrite a value"),
@@ -129,6 +130,16 @@ WRONG = [
     ('region = "US"', 'area_code = "20 3"', "line 9: area_code: '20 3' is not one to six figures"),
     ('region = "US"', 'region = "USA"', "line 9: region: 'USA' is no country's code of two letters"),
     ('services = ["bulky-item", "dumping"]', 'services = ["sofa"]', "bulky-waste.services: 'sofa' is no s"),
+    (WORDS_KEPT, 'words = "3"', "retention.words: '3' is no period from 30 days to 100 years. Ex"),
+    (WORDS_KEPT, 'words = "29 days"', "retention.words: '29 days' is no period from 30 days to 100 years"),
+    (WORDS_KEPT, 'words = "101 years"', "retention.words: '101 years' is no period from 30 days"),
+    (WORDS_KEPT, 'words = "0 years"', "retention.words: '0 years' is no period"),
+    (WORDS_KEPT, 'words = "99999 days"', "retention.words: '99999 days' is no period"),
+    (WORDS_KEPT, "words = 3", "retention.words: 3 is not words in quotes"),
+    (WORDS_KEPT, 'photos = "3 years"', "retention.photos: is not a key known here. Example: one of ca"),
+    (WORDS_KEPT, 'places = "street"', "retention.places: places go with the words, and neither words nor"),
+    (WORDS_KEPT, 'words = "1 year"\nplaces = "town"', "retention.places: 'town' is none of exact, street"),
+    ('phones = "3 years"', 'phones = "60 days"', "retention.phones: '60 days' is no period from 90 days"),
     ("[topics.taxes]", "[topics.taxes]\nnote = 1", "topics.taxes.note: is not a key known here"),
     (
         'es = "Impuestos" }\ndepartment = "finance"',
@@ -418,7 +429,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|open_data|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
 )
 NAMED = re.compile(

@@ -1,0 +1,76 @@
+"""Somebody asks the city to erase all that it holds of them: whoever reported, called, or worked here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from city import events, forgetting, holds, people, queries, reports
+from city.events import Actor
+from city.lifecycle import Refused, may
+from city.schema import Device, EnrolCode, LoginCode, Looking, Person, SavedView
+from city.schema import Session as LogIn
+from city.stores import Store
+from city.subjects import Subject
+
+
+@dataclass(frozen=True)
+class Gone:
+    """How much went. `held` are the numbers of cases on hold, of which nothing did."""
+
+    reports: int
+    calls: int
+    account: bool
+    held: tuple[str, ...]
+
+
+def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, at: datetime) -> Gone:
+    """Erases their reports, forgets their number and words in every call, and takes name and address off an
+    account. Cases, calls and the log stay, with nobody behind them.
+
+    Raises Refused `not_allowed`, or `still_works` for the account of somebody who may still log in.
+    """
+    for act in ("erase", "forget"):
+        may(act, by.roles)
+    if subject.staff and not subject.staff.disabled_at:
+        raise Refused("still_works", person=subject.staff.id)
+    called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
+    on_hold = holds.covered(s, {report.case_id for report in subject.reports})
+    told = sorted(subject.reports, key=lambda report: (report.case_id, report.id))
+    erased = sum(
+        reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
+    )
+    s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
+    account = subject.staff is not None and _forget_account(s, subject.staff, by=by, at=at)
+    held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
+    return Gone(
+        erased + (called.reports if called else 0),
+        called.calls if called else 0,
+        account,
+        tuple(sorted(held)),
+    )
+
+
+def _forget_account(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
+    """The log knows them as "person:7" and stays; nothing here says any more who that was."""
+    name = f"#{person.id}"
+    if person.name == name:
+        return False
+    theirs = update(Device).where(Device.person_id == person.id)
+    for change in (
+        delete(LoginCode).where(LoginCode.email == person.email),
+        delete(LogIn).where(LogIn.person_id == person.id),
+        delete(EnrolCode).where(EnrolCode.person_id == person.id),
+        delete(Looking).where(Looking.person_id == person.id),
+        delete(SavedView).where(SavedView.person_id == person.id, SavedView.shared.is_(False)),
+        theirs.where(Device.revoked_at.is_(None)).values(revoked_at=at),
+        theirs.values(token_hash="", next_hash=None, signed_in_at=None, release="", waiting={}, pack={}),
+    ):
+        s.execute(change.execution_options(synchronize_session=False))
+    person.name, person.email = name, f"person-{person.id}@erased.invalid"
+    person.roles, person.crews = [], []
+    person.wants_late, person.late_told_on = False, None
+    events.record(s, people.subject(person), "erase person", by=by, at=at)
+    return True

@@ -1,0 +1,74 @@
+"""Holds: cases of which nothing may be removed, since a court or a request for records wants them.
+
+A hold covers what was merged into its case. Verbs like those of cases.py.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from city import events, locks
+from city.blank import is_blank
+from city.cases import subject
+from city.events import Actor
+from city.lifecycle import Refused, may
+from city.queries import chains_of
+from city.schema import Case, Hold
+
+MOST_LETTERS: Final = 500
+
+
+def place(s: Session, case: Case, reason: str, *, by: Actor, at: datetime) -> bool:
+    """Nothing of the case is cleared, erased or covered from now on. False where it was held already.
+
+    Raises Refused `not_allowed`, `hold_unnamed` without a reason, `hold_too_long`.
+    """
+    may("hold", by.roles)
+    reason = reason.strip()
+    if is_blank(reason):
+        raise Refused("hold_unnamed")
+    if len(reason) > MOST_LETTERS:
+        raise Refused("hold_too_long", most=MOST_LETTERS)
+    locks.lock(s, case)
+    if s.get(Hold, case.id):
+        return False
+    s.add(Hold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
+    # Who sues the city is personal, so the log's line holds it where it may be deleted once that is over.
+    events.record(s, subject(case), "hold", by=by, at=at, words={"words": reason})
+    return True
+
+
+def lift(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
+    """The records schedule counts again, and what is due goes with its next run. False without a hold."""
+    may("hold", by.roles)
+    locks.lock(s, case)
+    held = s.get(Hold, case.id)
+    if held is None:
+        return False
+    s.delete(held)
+    events.record(s, subject(case), "lift hold", by=by, at=at)
+    return True
+
+
+def refuse(s: Session, case: Case) -> None:
+    """Raises Refused `on_hold` where the case may lose nothing. Whoever asks holds its lock."""
+    if covered(s, [case.id]):
+        raise Refused("on_hold", number=case.number)
+
+
+def covered(s: Session, case_ids: Collection[int]) -> set[int]:
+    """Those of these cases that are held, or were merged into one that is."""
+    held = set(s.scalars(select(Hold.case_id)))
+    if not held:  # as on most days
+        return set()
+    return {case_id for case_id, chain in chains_of(s, case_ids).items() if held.intersection(chain)}
+
+
+def listed(s: Session, limit: int) -> tuple[Sequence[Hold], int]:
+    """The holds, the oldest first, with their cases; and how many there are in all. Two statements."""
+    asked = select(Hold).options(joinedload(Hold.case).joinedload(Case.service))
+    rows = s.scalars(asked.order_by(Hold.placed_at, Hold.case_id).limit(limit)).all()
+    return rows, s.scalar(select(func.count()).select_from(Hold)) or 0

@@ -1,0 +1,390 @@
+"""What the city file's records schedule removes when its time is over: words, photos, addresses, numbers.
+
+A case stays as its own tombstone: number, kind, state, dates, area, and its lines of the log, of which every
+figure is made and which verify as before. What is on hold stays whole: holds.py.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Engine, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from city import (
+    areas,
+    callers,
+    cases,
+    db,
+    erasures,
+    events,
+    forgetting,
+    geo,
+    holds,
+    kept,
+    locks,
+    people,
+    queries,
+    search,
+)
+from city import photos as pictures
+from city.areas import Areas
+from city.erasures import Cleared
+from city.geo import Point
+from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
+from city.schedule import STREET, Period, Schedule
+from city.schema import (
+    Case,
+    CaseTag,
+    Closure,
+    Contact,
+    DeclaredPhoto,
+    Device,
+    Erasure,
+    Event,
+    EventDetail,
+    Message,
+    Operation,
+    Pause,
+    Photo,
+    Report,
+    SecretLink,
+    Service,
+    Subscription,
+    Wanted,
+)
+from city.schema import Session as LogIn
+
+# Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
+# done all before it.
+AT_ONCE: Final = 20
+IDS_AT_ONCE: Final = 500  # in one statement
+SUBJECT: Final = "records"  # in the log, where no single case is meant
+SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
+_SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
+
+Told = Callable[[int, int], object]  # how much is done, and of how much
+
+
+@dataclass
+class Done:
+    """By class how much went, and how much is left for the next time."""
+
+    gone: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a class removes by: what began or ended before `before` goes."""
+
+    name: str
+    before: datetime
+    schedule: Schedule
+    var: Path
+    at: datetime
+
+
+def due(s: Session, schedule: Schedule, now: datetime) -> dict[str, int]:
+    """By class how many cases, calls, messages and phones would go now. Changes nothing."""
+    works = [_work(name, period, schedule, Path(), now) for name, period in schedule.classes()]
+    return {work.name: len(_CLASSES[work.name][0](s, work)) for work in works}
+
+
+def carry_out(
+    engine: Engine,
+    var: Path,
+    schedule: Schedule,
+    now: datetime,
+    *,
+    most: int | None = None,
+    told: Told = lambda *_: None,
+) -> Done:
+    """Removes what is due, of each class `most` at most. The bytes of photos follow by photos.forget().
+
+    Whatever is killed or done by two at once is done once: every part looks again under its lock.
+    """
+    done = Done()
+    for name, period in schedule.classes():
+        work = _work(name, period, schedule, var, now)
+        find, remove = _CLASSES[name]
+        with db.reading(engine) as s:
+            found = find(s, work)
+        wanted = found[:most]
+        done.gone[name], done.left = 0, done.left + len(found) - len(wanted)
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            with db.transaction(engine) as s:
+                done.gone[name] += remove(s, part, work)
+            told(start + len(part), len(wanted))
+    return done
+
+
+def clear_again(engine: Engine, var: Path, line: Cleared, *, at: datetime) -> bool:
+    """Does once more what was decided before a restore; False where there is nothing to do."""
+    with db.transaction(engine) as s:
+        case = queries.by_number(s, line.case)
+        if case is None or case.number != line.case or _first_key(s, case.id) != line.key:
+            return False  # numbers are given anew after a restore
+        held = locks.lock_numbered(s, [case.number])[case.number]
+        if held.state in OPEN or (held.cleared_at and held.cleared_at >= datetime.fromisoformat(line.at)):
+            return False  # what the backup has as open is still to be mended
+        _clear(s, [held], var, coarse=line.places == STREET, at=at)
+    return True
+
+
+def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetime) -> _Work:
+    return _Work(name, period.before(now), schedule, var, now)
+
+
+def _cases_with_addresses(s: Session, work: _Work) -> list[int]:
+    asked = select(Report.case_id).join(Subscription, Subscription.report_id == Report.id).distinct()
+    return _over(s, Case.id.in_(asked), work.before)
+
+
+def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
+    locks.lock_numbered(s, list(queries.numbers(s, case_ids).values()))
+    over = _over(s, Case.id.in_(case_ids), work.before)
+    _forget_subscriptions(s, over)
+    for case_id in over:
+        search.forget(s, case_id)
+        events.record(s, events.of_case(case_id), "forget addresses", by=people.THE_SYSTEM, at=work.at)
+    return len(over)
+
+
+def _cases_with_words(s: Session, work: _Work) -> list[int]:
+    return _over(s, _with_words(work), work.before)
+
+
+def _clear_cases(s: Session, case_ids: Sequence[int], work: _Work) -> int:
+    found = locks.lock_numbered(s, list(queries.numbers(s, case_ids).values()))
+    over = set(_over(s, _with_words(work) & Case.id.in_(case_ids), work.before))
+    wanted = sorted((case for case in found.values() if case.id in over), key=lambda case: case.id)
+    if wanted:
+        _clear(s, wanted, work.var, coarse=work.schedule.places == STREET, at=work.at)
+    return len(wanted)
+
+
+def _with_words(work: _Work) -> ColumnElement[bool]:
+    """Cases of the class that were not cleared since they ended last."""
+    still = Case.cleared_at.is_(None) | (Case.cleared_at < Case.closed_at)
+    if work.schedule.private is None:
+        return still
+    theirs = select(Service.code).where(Service.private.is_(work.name == "private"))
+    return still & Case.service_code.in_(theirs)
+
+
+def _calls(s: Session, work: _Work) -> list[int]:
+    numbered = select(Contact.id, Contact.case_id).where(
+        Contact.began_at < work.before, Contact.caller_id.is_not(None)
+    )
+    found = {row.id: row.case_id for row in s.execute(numbered)}
+    lines = select(Event.subject).join(EventDetail, EventDetail.seq == Event.seq)
+    lines = lines.where(Event.kind == "log", Event.subject.like("contact:%"))
+    spoken = [int(subject.partition(":")[2]) for subject in s.scalars(lines)]
+    for part in _parts(spoken):
+        asked = select(Contact.id, Contact.case_id).where(Contact.id.in_(part))
+        found |= {row.id: row.case_id for row in s.execute(asked.where(Contact.began_at < work.before))}
+    on_hold = holds.covered(s, {case_id for case_id in found.values() if case_id})
+    return sorted(id_ for id_, case_id in found.items() if case_id not in on_hold)
+
+
+def _forget_calls(s: Session, contact_ids: Sequence[int], work: _Work) -> int:
+    return forgetting.forget_calls(s, contact_ids, work.var, by=people.THE_SYSTEM, at=work.at)
+
+
+def _old_messages(s: Session, work: _Work) -> list[int]:
+    """Sent ones and those that were given up, by when that happened which they told of."""
+    asked = select(Message.id, Report.case_id).join(Event, Event.seq == Message.event_seq)
+    asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
+    asked = asked.join(Report, Report.id == Subscription.report_id)
+    asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before).order_by(Message.id)
+    found = {row.id: row.case_id for row in s.execute(asked)}
+    on_hold = holds.covered(s, set(found.values()))
+    return [id_ for id_, case_id in found.items() if case_id not in on_hold]
+
+
+def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int:
+    old = Message.id.in_(message_ids), Message.next_try_at.is_(None)
+    gone = len(s.scalars(delete(Message).where(*old).returning(Message.id)).all())
+    if gone:
+        facts = {"messages": gone}
+        events.record(s, SUBJECT, "forget messages", by=people.THE_SYSTEM, at=work.at, facts=facts)
+    return gone
+
+
+def _silent_phones(s: Session, work: _Work) -> list[str]:
+    asked = select(Device.id).where(Device.seen_at < work.before, Device.token_hash != "")
+    return list(s.scalars(asked.order_by(Device.id)))
+
+
+def _forget_phones(s: Session, device_ids: Sequence[str], work: _Work) -> int:
+    """Shut out, without what they said of themselves; what they sent still names them."""
+    asked = select(Device).where(Device.id.in_(device_ids), Device.seen_at < work.before)
+    phones = s.scalars(asked.where(Device.token_hash != "").order_by(Device.id).with_for_update()).all()
+    for phone in phones:
+        s.execute(delete(LogIn).where(LogIn.device_id == phone.id))
+        phone.token_hash, phone.next_hash, phone.signed_in_at = "", None, None
+        phone.release, phone.waiting, phone.pack = "", {}, {}
+        phone.revoked_at = phone.revoked_at or work.at
+        events.record(s, f"device:{phone.id}", "forget device", by=people.THE_SYSTEM, at=work.at)
+    return len(phones)
+
+
+_CLASSES: Final[dict[str, tuple[Callable[..., Sequence[Any]], Callable[..., int]]]] = {
+    "contacts": (_cases_with_addresses, _forget_addresses),
+    "words": (_cases_with_words, _clear_cases),
+    "private": (_cases_with_words, _clear_cases),
+    "calls": (_calls, _forget_calls),
+    "messages": (_old_messages, _forget_messages),
+    "phones": (_silent_phones, _forget_phones),
+}
+
+
+def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]:
+    """The ids of those cases that ended before `before` and are not on hold; a merged one ends with its root.
+
+    Ascending.
+    """
+    ended = Case.state.in_((CLOSED, CANCELLED)) & (_ended_at() < before)
+    found = list(s.scalars(select(Case.id).where(asked, ended)))
+    merged = list(s.scalars(select(Case.id).where(asked, Case.state == MERGED)))
+    root_of = {case_id: chain[-1] for case_id, chain in queries.chains_of(s, merged).items()}
+    over: set[int] = set()
+    for part in _parts(sorted(set(root_of.values()))):
+        over |= set(s.scalars(select(Case.id).where(ended, Case.id.in_(part))))
+    found += [case_id for case_id, root in root_of.items() if root in over]
+    return sorted(set(found) - holds.covered(s, found))
+
+
+def _ended_at() -> ColumnElement[datetime]:
+    """When a case was closed, or cancelled: since then its clock stands."""
+    stands = Pause.case_id == Case.id, Pause.why == "closed", Pause.ended_at.is_(None)
+    return func.coalesce(Case.closed_at, select(func.max(Pause.began_at)).where(*stands).scalar_subquery())
+
+
+def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
+    """Makes tombstones of these cases, which are locked."""
+    ids = [case.id for case in wanted]
+    _note(s, wanted, var, coarse=coarse, at=at)
+    told = s.execute(select(Report.id, Report.key).where(Report.case_id.in_(ids))).all()
+    _forget_subscriptions(s, ids)
+    _forget_callers(s, [row.key for row in told])
+    names = _forget_photos(s, ids, [row.id for row in told])
+    seqs = _forget_words(s, ids, [row.id for row in told], at)
+    s.add(Erasure(at=at, seqs=seqs, photos=names, gone_at=None if names else at))
+    ground = areas.known(s)
+    for case in wanted:
+        if coarse:
+            _make_coarse(s, case, ground)
+        case.cleared_at, case.version = at, case.version + 1
+        search.forget(s, case.id)
+        # A phone that was away since has it still, and hears that it is done with.
+        if held := case.assignments[-1:]:
+            events.feed(s, f"crew:{held[0].crew_id}", "job", case.number, present=False, why="done")
+        facts = {"places": STREET} if coarse else {}
+        events.record(s, cases.subject(case), "clear", by=people.THE_SYSTEM, at=at, facts=facts)
+
+
+def _note(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
+    """Writes them into the list of erasures: before the commit, so that none is ever forgotten."""
+    places, then = STREET if coarse else "exact", at.isoformat()
+    erasures.append(var, *(Cleared(case.number, _first_key(s, case.id), places, then) for case in wanted))
+
+
+def _first_key(s: Session, case_id: int) -> str:
+    """What tells a case from another one that a restored database gave the same number."""
+    key = s.scalar(select(Report.key).where(Report.case_id == case_id).order_by(Report.id).limit(1))
+    return erasures.hashed(key or "")
+
+
+def _forget_subscriptions(s: Session, case_ids: Collection[int]) -> None:
+    reports = select(Report.id).where(Report.case_id.in_(case_ids))
+    # Held, so that the worker queues no letter meanwhile that would name one of them.
+    wanted = select(Subscription.id).where(Subscription.report_id.in_(reports)).order_by(Subscription.id)
+    ids = list(s.scalars(wanted.with_for_update()))
+    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
+    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
+
+
+def _forget_callers(s: Session, keys: Sequence[str]) -> None:
+    """Whoever reported by phone is not known by their number at this case any more."""
+    asked = select(Contact.key, Contact.caller_id).where(Contact.key.in_(keys))
+    rows = s.execute(asked.where(Contact.caller_id.is_not(None))).all()
+    callers.hold(s, {row.caller_id for row in rows})
+    for row in rows:
+        callers.forget(s, row.key)
+
+
+def _forget_photos(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]) -> list[str]:
+    """Returns the hashes of bytes that are to follow."""
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id.in_(report_ids)))
+    s.execute(delete(Wanted).where(Wanted.report_id.in_(report_ids)))
+    closings = select(Closure.id).where(Closure.case_id.in_(case_ids))
+    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.closure_id.in_(closings)))
+    asked = select(Photo).where(Photo.case_id.in_(case_ids)).order_by(Photo.id)
+    return pictures.let_go(s, s.scalars(asked.with_for_update()).all())
+
+
+def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int], at: datetime) -> list[int]:
+    """Returns the lines of the log whose words went."""
+    subjects = [events.of_case(case_id) for case_id in case_ids]
+    for change in (
+        update(Report)
+        .where(Report.id.in_(report_ids))
+        .values(
+            words="", answers={}, lat=None, lon=None, accuracy_m=None, address="", shown_at=None,
+            erased_at=func.coalesce(Report.erased_at, at),
+        ),
+        update(SecretLink)
+        .where(SecretLink.report_id.in_(report_ids), SecretLink.revoked_at.is_(None))
+        .values(revoked_at=at),
+        update(Closure).where(Closure.case_id.in_(case_ids)).values(words=""),
+        update(Operation)
+        .where(Operation.case_id.in_(case_ids), Operation.review.is_not(None))
+        .values(raw=None, review=None),
+        delete(CaseTag).where(CaseTag.case_id.in_(case_ids)),
+    ):  # fmt: skip
+        s.execute(change.execution_options(synchronize_session=False))
+    lines = select(Event.seq).where(Event.subject.in_(subjects), Event.detail.is_not(None))
+    gone = delete(EventDetail).where(EventDetail.seq.in_(lines)).returning(EventDetail.seq)
+    return sorted(s.scalars(gone))
+
+
+def _make_coarse(s: Session, case: Case, ground: Areas) -> None:
+    case.address, case.asset_id = _street(case.address), None
+    if case.lat is None or case.lon is None:
+        return
+    area_id = kept.area_of(s, case)
+    seen = _square(Point(case.lat, case.lon), area_id, ground)
+    case.lat, case.lon = (seen.lat, seen.lon) if seen else (None, None)
+    case.accuracy_m, case.cell = float(SQUARE_M), geo.cell(seen) if seen else None
+    case.quad, case.area_id = None, area_id if seen else None  # derived anew as the transaction ends
+
+
+def _square(point: Point, area_id: int | None, ground: Areas) -> Point | None:
+    """The middle of the square that holds the point, or of a smaller or next one, so that the area stays."""
+    for metres in _SMALLER_M:
+        step = metres / geo.METRES_A_DEGREE
+        middles = [
+            geo.rounded(Point(point.lat + north * step, point.lon + east * step), metres)
+            for north in (0, -1, 1)
+            for east in (0, -1, 1)
+        ]
+        if found := next((each for each in middles if ground.of(each) == area_id), None):
+            return found
+    return None
+
+
+def _street(address: str) -> str:
+    """The street alone; nothing where another figure in it may be a house's. "5th Street" keeps its own."""
+    street = queries.street_only(address)
+    return "" if re.search(r"\d(?!\d*(st|nd|rd|th)\b)", street) else street
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]

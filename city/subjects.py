@@ -1,0 +1,69 @@
+"""Whose data: all that is known by one person's address, number, report, or name in the log."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import callers, people
+from city.cityfile import CityFile
+from city.lifecycle import Refused
+from city.schema import Caller, Contact, Person, Report, Subscription
+
+AT_ONCE = 500  # keys in one statement
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One person, as far as they are known here.
+
+    `addresses` are what they are known by: a mailbox, or all forms of a number. `staff` is their own account.
+    """
+
+    addresses: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    staff: Person | None = None
+    reports: Sequence[Report] = field(default_factory=list)
+    calls: Sequence[Contact] = field(default_factory=list)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is held of them."""
+        return bool(self.staff or self.reports or self.calls)
+
+
+def find(s: Session, words: str, city: CityFile) -> Subject:
+    """The person behind an e-mail address, a phone number, a report's number ("26-000007-A"), or "person:7".
+
+    Whoever left no address for news is known by their report's number alone. Raises Refused `bad_email`,
+    `bad_phone`.
+    """
+    words = words.strip()
+    if re.fullmatch(r"person:\d{1,18}", words):
+        return Subject(staff=s.get(Person, int(words.partition(":")[2])))
+    if "@" in words:
+        address = people.address(words)
+        return Subject((address,), staff=people.by_email(s, address), reports=_followed(s, [address]))
+    if re.fullmatch(r"\d\d-\d{6,}-[A-Z]+", words.upper()):
+        return Subject(reports=s.scalars(select(Report).where(Report.number == words.upper())).all())
+    return _by_phone(s, callers.kept_as(words, city.region, city.area_code))
+
+
+def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
+    if not phones:
+        raise Refused("bad_phone")
+    asked = select(Contact).join(Caller, Caller.id == Contact.caller_id).where(Caller.phone.in_(phones))
+    calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
+    told = {report.id: report for report in _followed(s, phones)}
+    for start in range(0, len(calls), AT_ONCE):
+        keys = [call.key for call in calls[start : start + AT_ONCE]]
+        told |= {report.id: report for report in s.scalars(select(Report).where(Report.key.in_(keys)))}
+    return Subject(tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)], calls)
+
+
+def _followed(s: Session, addresses: Sequence[str]) -> Sequence[Report]:
+    """The reports whose news go to one of these: only whoever told a report can ask for its news."""
+    theirs = select(Subscription.report_id).where(Subscription.address.in_(addresses))
+    return s.scalars(select(Report).where(Report.id.in_(theirs)).order_by(Report.id)).all()

@@ -1,0 +1,308 @@
+"""The commands of records: `cityline retention`, `erase PERSON` and `export record CASE|PERSON`."""
+
+import json
+import zipfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, render_template
+from flask_babel import format_datetime
+from flask_babel import gettext as _
+from sqlalchemy import Engine
+
+from city import (
+    db,
+    erasing,
+    people,
+    photos,
+    policies,
+    queries,
+    records,
+    restoring,
+    retention,
+    stores,
+    subjects,
+)
+from city.cityfile import CityFile
+from city.lifecycle import Refused
+from city.records import Record
+from city.schedule import Period
+from city.settings import Settings, read
+from city.stores import Store
+from pwa import access, filters
+from pwa.progress import Progress
+
+A_ZIP = click.Path(dir_okay=False, path_type=Path)
+WHO = "Known are an e-mail address, a phone number, a report's number (26-000007-A) and person:7."
+WHAT = {
+    "contacts": "cases whose addresses for news {go}",
+    "words": "cases whose words and photos {go}",
+    "private": "private cases whose words and photos {go}",
+    "calls": "calls whose number and words {go}",
+    "messages": "messages that were sent or given up, which {go}",
+    "phones": "phones not seen any more, which {go}",
+}
+
+
+@click.command("retention")
+@click.option("--dry-run", is_flag=True, help="Only say how much would go.")
+def keep_to_schedule(dry_run: bool) -> None:
+    """Removes what the city file's records schedule says is over; the worker does so each day."""
+    settings, engine, city = _opened()
+    now = datetime.now(UTC)
+    if not list(city.retention.classes()):
+        click.echo("The city file has no [retention]: everything is kept for ever.")
+        return
+    if dry_run:
+        with db.reading(engine) as s:
+            counts = retention.due(s, city.retention, now)
+    else:
+        store = stores.open_store(settings)
+        with closing(Progress("records")) as told:
+            counts = retention.carry_out(engine, settings.var, city.retention, now, told=told).gone
+        try:
+            photos.forget(engine, store, now)
+        except stores.StoreDown as fault:
+            raise click.ClickException(f"{fault}. The bytes of the photos go with the worker.") from None
+    for name, period in city.retention.classes():
+        what = WHAT[name].format(go="would go" if dry_run else "went")
+        click.echo(f"{counts[name]:8} {what} (kept {_period(period)})")
+
+
+@click.command("erase")
+@click.argument("person")
+def erase(person: str) -> None:
+    """Erases what the city holds of PERSON: reports, calls, addresses, an account that was disabled."""
+    settings, engine, city = _opened()
+    with db.transaction(engine) as s:
+        gone = erasing.erase(
+            s, _found(s, person, city), stores.open_store(settings), settings.var, by=people.THE_SYSTEM,
+            at=datetime.now(UTC),
+        )  # fmt: skip
+    click.echo(f"Erased. Reports: {gone.reports}; calls without number and words: {gone.calls}; ", nl=False)
+    click.echo(f"account: {'yes' if gone.account else 'none'}.")
+    if gone.held:
+        raise click.ClickException(
+            f"On hold, so nothing of these went: {', '.join(gone.held)}. Run it again once they are lifted."
+        )
+
+
+@click.command("record")
+@click.argument("what", metavar="CASE|PERSON")
+@click.option("-o", "--output", "to", type=A_ZIP, help="The zip to write; record-….zip where none is named.")
+@click.option("--lang", help="The page's language; the city's first where none is named.")
+def export(what: str, to: Path | None, lang: str | None) -> None:
+    """Writes all that the city holds on a case or a person into a zip: a page, its JSON, and the photos."""
+    from pwa.app import create_app
+
+    settings, engine, city = _opened()
+    if lang and lang not in city.languages:
+        raise click.ClickException(f"--lang is one of {', '.join(city.languages)}.")
+    now = datetime.now(UTC)
+    with db.transaction(engine) as s:
+        case = queries.named(s, what) if "-" in what and not what.upper()[-1:].isalpha() else None
+        if case:
+            record = records.of_case(s, case, by=people.THE_SYSTEM, at=now)
+        else:
+            record = records.of_person(s, _found(s, what, city), by=people.THE_SYSTEM, at=now)
+    # The log has it before anybody does, and nobody waits for the photos.
+    file = to or Path(f"record-{record.name}-{now:%Y%m%dT%H%M%SZ}.zip")
+    app, store = create_app(settings), stores.open_store(settings)
+    try:
+        missing = write(file, record, app, store, settings, lang or city.languages[0])
+    except FileExistsError:
+        raise click.ClickException(f"{file} is there already. Name another one with -o.") from None
+    except (OSError, stores.StoreDown) as fault:
+        raise click.ClickException(f"{fault}. Nothing was written.") from None
+    finally:
+        app.extensions["cityline"].engine.dispose()
+    for name in missing:
+        click.echo(f"missing: {name} is in the database and in no store", err=True)
+    counts = ", ".join(f"{len(rows)} {name}" for name, rows in record.sections.items() if rows)
+    click.echo(f"{file}: {counts}. It holds personal data: look through it before you hand it out.")
+
+
+def write(file: Path, record: Record, app: Flask, store: Store, settings: Settings, lang: str) -> list[str]:
+    """Writes a record as a zip, whole or not at all; returns the photos that nobody has.
+
+    Raises FileExistsError, OSError, StoreDown.
+    """
+    missing = []
+    if file.exists():
+        raise FileExistsError(file)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("record.html", page(app, record, lang))
+            told = json.dumps(record.sections, default=_plain, ensure_ascii=False, indent=1)
+            out.writestr("record.json", told)
+            for name, photo in record.photos.items():
+                try:
+                    out.writestr(name, photos.read(store, settings.var, photo, "full"), zipfile.ZIP_STORED)
+                except KeyError:
+                    missing.append(name)
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return missing
+
+
+def page(app: Flask, record: Record, lang: str) -> str:
+    """The record as a page that needs nothing else, in a language of the city."""
+    with app.test_request_context(environ_overrides={"cityline.lang": lang}):
+        sections = [(_titles()[name], rows) for name, rows in record.sections.items() if rows]
+        title = (
+            _("Record of case %(number)s", number=record.name) if record.is_case else _("Record of a person")
+        )
+        return render_template(
+            "records/record.html", title=title, sections=sections, said=_said(lang), labels=_labels(),
+            now=access.now(),
+        )  # fmt: skip
+
+
+def _opened() -> tuple[Settings, Engine, CityFile]:
+    settings = read()
+    restoring.refuse_unfinished(settings.var)
+    engine = db.connect(settings.database_url)
+    click.get_current_context().call_on_close(engine.dispose)
+    with db.reading(engine) as s:
+        return settings, engine, policies.in_use(s, settings.city)
+
+
+def _found(s: Any, words: str, city: CityFile) -> subjects.Subject:
+    try:
+        found = subjects.find(s, words, city)
+    except Refused:
+        raise click.ClickException(f"{words!r} is neither a case nor a person. {WHO}") from None
+    if not found.is_known:
+        raise click.ClickException(f"Nothing is held of {words!r}. {WHO}")
+    return found
+
+
+def _period(period: Period) -> str:
+    count, unit = (period.years, "year") if period.years else (period.days, "day")
+    return f"{count} {unit}{'s' * (count != 1)}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def _titles() -> dict[str, str]:
+    return {
+        "cases": _("Case"),
+        "reports": _("Reports"),
+        "addresses": _("Addresses for news"),
+        "closings": _("How it ended"),
+        "objections": _("Said to be not fixed"),
+        "calls": _("Calls"),
+        "messages": _("Messages"),
+        "story": _("History"),
+        "account": _("Account"),
+        "logins": _("Log-ins"),
+        "phones": _("Phones"),
+        "views": _("Saved views"),
+        "deeds": _("What this person did here"),
+    }
+
+
+def _labels() -> dict[str, str]:
+    """What the parts of a record are called. A code that has no word here stands for itself."""
+    return {
+        "account": _("Account"),
+        "accuracy_m": _("Accuracy in metres"),
+        "address": _("Address"),
+        "answers": _("Answers"),
+        "args": _("What it asks"),
+        "asked_at": _("Asked for"),
+        "asset": _("Pole, tree or basket"),
+        "at": _("When"),
+        "began_at": _("Began"),
+        "case": _("Case"),
+        "channel": _("Channel"),
+        "cleared_at": _("Cleared by the retention rule"),
+        "closed_at": _("Closed"),
+        "confirmed_at": _("Confirmed"),
+        "crew": _("Crew"),
+        "crews": _("Crews"),
+        "cycle": _("Cycle"),
+        "danger": _("Danger"),
+        "department": _("Department"),
+        "disabled_at": _("Shut out"),
+        "done_at": _("Done"),
+        "due_at": _("Promised for"),
+        "email": _("E-mail"),
+        "enrolled_at": _("Since"),
+        "erased": _("Words erased"),
+        "erased_at": _("Erased"),
+        "facts": _("Facts"),
+        "fault": _("What the other end said"),
+        "kind": _("Kind"),
+        "lang": _("Language"),
+        "lat": _("Latitude"),
+        "led_to": _("Led to"),
+        "lon": _("Longitude"),
+        "merged_into": _("Merged into"),
+        "n": _("Line"),
+        "name": _("Name"),
+        "no_photo": _("Why no photo"),
+        "now": _("State after"),
+        "number": _("Number"),
+        "old_number": _("Number in the system before"),
+        "on_hold": _("On hold"),
+        "opened_at": _("Opened"),
+        "outcome": _("Outcome"),
+        "phone": _("Phone"),
+        "release": _("Version of the app"),
+        "reply": _("Ready reply"),
+        "reply_by": _("Wants to hear by"),
+        "report": _("Report"),
+        "revoked_at": _("Revoked"),
+        "roles": _("Roles"),
+        "said_at": _("Said"),
+        "seconds": _("Seconds"),
+        "seen_at": _("Last seen"),
+        "sent_at": _("Sent"),
+        "service": _("Service"),
+        "shared": _("Shared"),
+        "shown_at": _("Made public"),
+        "state": _("State"),
+        "stopped_at": _("Stopped"),
+        "subject": _("About"),
+        "tags": _("Tags"),
+        "taken_at": _("Taken"),
+        "topic": _("Topic"),
+        "until": _("Until"),
+        "urgent": _("Danger"),
+        "waits": _("Waiting"),
+        "was": _("State before"),
+        "what": _("What"),
+        "who": _("Who"),
+        "words": _("Words"),
+    }
+
+
+def _said(lang: str) -> Any:
+    """How a value stands on the page; "" leaves it out."""
+
+    def said(value: Any) -> str:
+        if value is None or value is False or value in ("", [], {}):
+            return ""
+        if value is True:
+            return _("Yes")
+        if isinstance(value, datetime):
+            return str(format_datetime(filters.local(value), rebase=False))
+        if isinstance(value, dict):
+            if lang in value and all(isinstance(each, str) for each in value.values()):
+                return str(value[lang])  # words of the city, in every language
+            return " · ".join(f"{name}: {told}" for name, each in value.items() if (told := said(each)))
+        if isinstance(value, list):
+            return " | ".join(filter(None, map(said, value)))
+        return str(value)
+
+    return said

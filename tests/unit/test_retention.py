@@ -1,0 +1,491 @@
+"""The records schedule: what is over goes, for good and everywhere, and no figure changes by it."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from factories import LAMP, SECRET, Town
+from sqlalchemy import String, Text, cast, func, select
+from sqlalchemy.orm import Session
+
+from city import (
+    backup,
+    callers,
+    calls,
+    cases,
+    cityfile,
+    contacts,
+    db,
+    erasures,
+    events,
+    forgetting,
+    holds,
+    insights,
+    kept,
+    notices,
+    periods,
+    photos,
+    published,
+    queries,
+    reports,
+    restoring,
+    retention,
+    search,
+    stores,
+    tags,
+    tallies,
+)
+from city.calls import Call
+from city.contacts import Conversation
+from city.lifecycle import Refused
+from city.reports import Telling
+from city.schedule import Period, Schedule
+from city.schema import (
+    Area,
+    Base,
+    Caller,
+    Case,
+    Contact,
+    Device,
+    Erasure,
+    Event,
+    EventDetail,
+    FeedRow,
+    Message,
+    Photo,
+    Report,
+    Subscription,
+    Topic,
+)
+from city.settings import Settings
+
+WORDS, MAIL, PHONE = "canary words", "canary@town.test", "+12035550142"
+THREE_YEARS = Schedule(words=Period(years=3))
+LATER = timedelta(days=4 * 366)
+
+
+def half(west: float, east: float) -> dict[str, object]:
+    ring = [[west, 39.5], [east, 39.5], [east, 39.7], [west, 39.7], [west, 39.5]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+@pytest.fixture(autouse=True)
+def ground(town: Town) -> None:
+    """Two neighborhoods that meet a few steps from LAMP; and what calls are about."""
+    with town.at_work() as scene:
+        scene.s.add(Topic(code="taxes", names={"en": "Taxes"}, department_code="works"))
+        scene.s.add(Area(kind="area", name="West", geometry=half(-71.3, -71.20005)))
+        scene.s.add(Area(kind="area", name="East", geometry=half(-71.20005, -71.1)))
+
+
+def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: object) -> str:
+    """A case that was told with words, photo and address, mended with a photo, and closed; its number."""
+    with town.at_work() as scene:
+        key = uuid.uuid4().hex
+        by, crew = scene.actor("dispatcher"), scene.actor("rosa")
+        sent = scene.photo(f"#{key[:6]}", f"form:{key}")
+        case = scene.assigned(words=words, taken=[sent], key=key, **changes)
+        told = case.reports[0]
+        reports.confirm(scene.s, reports.subscribe(scene.s, told, MAIL, lang="en", at=town.now), at=town.now)
+        reports.show(scene.s, told, by=by, at=town.now)
+        tags.tag(scene.s, case, "canary tag", by=by, at=town.now)
+        cases.note(scene.s, case, f"{words} noted", by=by, at=town.now)
+        cases.close(
+            scene.s, case, by=crew, at=town.now, outcome=outcome, words=f"{words} told",
+            photos_taken=[scene.photo(f"#{key[-6:]}", f"person:{key}")],
+        )  # fmt: skip
+    photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    return case.number
+
+
+def called(town: Town, words: str = "canary call", about: str | None = None) -> str:
+    """A call that ended, `about` a case or a question; its key."""
+    key = uuid.uuid4().hex
+    said = Conversation(
+        key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case" if about else "answered",
+        words=words, case=about,
+    )  # fmt: skip
+    with town.at_work() as scene:
+        caller = callers.met(scene.s, PHONE, lang="en", at=town.now)
+        scene.s.flush()
+        told = replace(said, caller_id=caller.id)
+        contacts.log(scene.s, told, by=scene.actor("call-taker"), at=town.now)
+    return key
+
+
+def go(town: Town, schedule: Schedule = THREE_YEARS, after: timedelta = LATER) -> dict[str, int]:
+    at = town.now + after
+    done = retention.carry_out(town.engine, town.settings.var, schedule, at)
+    photos.forget(town.engine, stores.open_store(town.settings), at)
+    return done.gone
+
+
+def texts(s: Session) -> Iterator[tuple[str, str]]:
+    """Every value of every column that can hold words, with its table's name."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, String | Text) or column.type.__class__.__name__ == "JSON":
+                for value in s.scalars(select(cast(column, Text)).where(column.is_not(None))):
+                    yield f"{table.name}.{column.name}", str(value)
+
+
+def holding(town: Town, canary: str) -> list[str]:
+    with town.looking() as scene:
+        return sorted({name for name, value in texts(scene.s) if canary in value})
+
+
+def facts(case: Case) -> tuple[object, ...]:
+    return case.state, case.outcome, case.opened_at, case.due_at, case.closed_at, case.area_id
+
+
+def test_a_tombstone_is_left_and_nothing_that_anybody_told(town: Town) -> None:
+    number = ended(town)
+    with town.looking() as scene:
+        before = scene.case(number)
+        told = facts(before)
+    assert go(town) == {"words": 1}
+    assert holding(town, "canary") == []
+    assert not list(town.settings.var.rglob("*.jpg"))
+    with town.looking() as scene:
+        case = scene.case(number)
+        assert facts(case) == told
+        assert (case.address, case.lat, case.lon) == (LAMP.label, LAMP.lat, LAMP.lon)
+        assert case.cleared_at == town.now + LATER
+        assert scene.s.scalars(select(Photo)).all() == []
+        assert [line.kind for line, _words in events.of(scene.s, cases.subject(case))][-1] == "clear"
+        assert search.recompute(scene.s) == 0
+    assert go(town) == {"words": 0}
+
+
+def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
+    for outcome in ("fixed", "not found"):
+        ended(town, outcome=outcome)
+    called(town)
+    city = cityfile.load(town.settings.city)
+
+    def figures() -> object:
+        with town.looking() as scene:
+            table = tallies.Tally.__table__
+            sums = scene.s.execute(select(table).order_by(*table.c)).all()
+            year = periods.period("2026", town.now.date())
+            pages = (insights.value(scene.s, city, year), insights.performance(scene.s, city, year))
+            return sums, published.of_month(scene.s, city, "2026-05"), [page.cells for page in pages]
+
+    before = figures()
+    go(town, Schedule(*[Period(days=30)] * 6, places="street"))
+    assert figures() == before
+    with db.transaction(town.engine) as s:
+        assert kept.recompute(s) == 0
+    with town.looking() as scene:
+        assert events.verify(scene.s) == kept.differences(scene.s) == []
+        assert events.erased(scene.s) > 0
+
+
+def test_what_is_not_over_stays(town: Town) -> None:
+    number = ended(town)
+    with town.at_work() as scene:
+        scene.report(words=WORDS)  # open: however old it is
+    assert go(town, after=timedelta(days=3 * 365 - 2)) == {"words": 0}
+    assert go(town) == {"words": 1}
+    with town.looking() as scene:
+        assert [r.words for r in scene.s.scalars(select(Report).order_by(Report.id))] == ["", WORDS]
+        assert scene.case(number).cleared_at
+
+
+def test_what_was_merged_ends_with_its_root(town: Town) -> None:
+    number = ended(town)
+    with town.at_work() as scene:
+        twin, still = scene.report(words=WORDS).case, scene.report(words=WORDS).case
+        open_root = scene.report(words=WORDS).case
+        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        cases.merge(scene.s, still, open_root, by=scene.actor("dispatcher"), at=town.now)
+        ids = twin.id, still.id
+    assert go(town) == {"words": 2}
+    with town.looking() as scene:
+        assert scene.s.get_one(Case, ids[0]).cleared_at
+        assert scene.s.get_one(Case, ids[1]).cleared_at is None
+
+
+def test_a_cancelled_case_is_over_when_it_was_cancelled(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report(words=WORDS).case
+        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+    assert go(town, after=timedelta(days=3 * 365)) == {"words": 0}
+    assert go(town) == {"words": 1}
+
+
+def test_private_cases_have_a_period_of_their_own(town: Town) -> None:
+    ended(town)
+    private = ended(town, service_code="nuisance")
+    schedule = Schedule(words=Period(years=10), private=Period(years=1))
+    assert go(town, schedule) == {"words": 0, "private": 1}
+    with town.looking() as scene:
+        assert scene.case(private).cleared_at
+    assert go(town, Schedule(words=Period(years=3))) == {"words": 1}
+
+
+def test_places_become_the_street_and_a_square_in_the_same_area(town: Town) -> None:
+    number = ended(town, place=LAMP)
+    with town.looking() as scene:
+        was = scene.case(number)
+    go(town, Schedule(words=Period(years=3), places="street"))
+    with town.looking() as scene:
+        case = scene.case(number)
+        assert was.area_id
+        assert (case.address, case.asset_id, case.area_id) == ("Tansy Street", None, was.area_id)
+        assert (case.lat, case.lon) != (was.lat, was.lon)
+        assert abs((case.lat or 0) - LAMP.lat) < 0.01
+        assert kept.differences(scene.s) == []
+    assert holding(town, "214 Tansy") == []
+
+
+@pytest.mark.parametrize(
+    ("address", "left"),
+    [
+        ("214 Tansy Street", "Tansy Street"),
+        ("Elm Street & Oak Avenue", "Elm Street & Oak Avenue"),
+        ("14B 5th Street", "5th Street"),
+        ("Rear of 12 Elm", ""),
+        ("", ""),
+    ],
+)
+def test_no_house_number_is_left(address: str, left: str) -> None:
+    assert retention._street(address) == left
+
+
+def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
+    number = ended(town)
+    key = called(town, about=number)
+    schedule = Schedule(*[Period(days=30)] * 6)
+    with town.at_work() as scene:
+        assert holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        twin = scene.report(words=WORDS).case
+        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    assert sum(go(town, schedule).values()) == 0
+    with town.at_work() as scene:
+        told = scene.case(number).reports[0]
+        with pytest.raises(Refused, match="on_hold"):
+            reports.erase(
+                scene.s, told, stores.open_store(town.settings), town.settings.var,
+                by=scene.actor("dispatcher"), at=town.now,
+            )  # fmt: skip
+    with town.at_work() as scene:
+        done = forgetting.forget(
+            scene.s, (PHONE,), stores.open_store(town.settings), town.settings.var,
+            by=scene.actor("administrator"), at=town.now,
+        )  # fmt: skip
+        assert done
+        assert (done.calls, done.held) == (0, (number,))
+    with town.at_work() as scene:
+        assert callers.sweep(scene.s, town.now + LATER) == 0
+        assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
+        assert holds.lift(scene.s, scene.case(number), by=scene.actor("manager"), at=town.now)
+        assert not holds.lift(scene.s, scene.case(number), by=scene.actor("manager"), at=town.now)
+    gone = go(town, schedule)
+    assert (gone["contacts"], gone["words"], gone["calls"]) == (1, 2, 1)
+    assert holding(town, "canary") == holding(town, PHONE) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [("", "hold_unnamed"), (" ​ ", "hold_unnamed"), ("x" * 501, "hold_too_long")]
+)
+def test_a_hold_needs_a_reason(town: Town, reason: str, code: str) -> None:
+    with town.at_work() as scene, pytest.raises(Refused, match=code):
+        holds.place(scene.s, scene.report().case, reason, by=scene.actor("manager"), at=town.now)
+
+
+def test_only_managers_and_administrators_place_holds(town: Town) -> None:
+    for name in ("dispatcher", "call-taker", "supervisor"):
+        with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
+            holds.place(scene.s, scene.report().case, "Lawsuit", by=scene.actor(name), at=town.now)
+
+
+def test_addresses_numbers_messages_and_phones_each_have_their_time(town: Town) -> None:
+    number = ended(town)
+    called(town)
+    with town.at_work() as scene:
+        scene.s.add(
+            Device(id="d", token_hash="x", enrolled_at=town.now, seen_at=town.now, release="canary release")
+        )
+        for message in scene.s.scalars(select(Message)):
+            message.next_try_at, message.sent_at = None, town.now
+        assert scene.s.scalar(select(func.count()).select_from(Message))
+    after = timedelta(days=200)
+    assert go(town, Schedule(messages=Period(days=100)), after)["messages"] > 0
+    assert go(town, Schedule(phones=Period(days=100)), after) == {"phones": 1}
+    assert go(town, Schedule(calls=Period(days=100)), after) == {"calls": 1}
+    assert go(town, Schedule(contacts=Period(days=100)), after) == {"contacts": 1}
+    with town.looking() as scene:
+        for table in (Message, Subscription, Caller):
+            assert scene.s.scalars(select(table)).all() == []
+        assert scene.case(number).reports[0].words == WORDS
+        assert search.recompute(scene.s) == 0
+        assert events.verify(scene.s) == []
+    assert holding(town, MAIL) == holding(town, "canary call") == holding(town, "canary release") == []
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(town: Town) -> None:
+    ended(town)
+    called(town)
+    schedule = Schedule(*[Period(days=30)] * 6)
+    with town.looking() as scene:
+        lines = scene.s.scalar(select(func.count()).select_from(Event))
+        told = retention.due(scene.s, schedule, town.now + LATER)
+        assert scene.s.scalar(select(func.count()).select_from(Event)) == lines
+    assert holding(town, "canary")
+    # An address that goes with its time is not there any more when the words go.
+    assert go(town, schedule) == told
+
+
+def test_two_at_once_and_one_that_is_killed_do_each_case_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [ended(town) for _ in range(5)]
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    seen = []
+
+    def killed(done: int, of: int) -> None:
+        seen.append(done)
+        raise KeyboardInterrupt
+
+    at = town.now + LATER
+    with pytest.raises(KeyboardInterrupt):
+        retention.carry_out(town.engine, town.settings.var, THREE_YEARS, at, told=killed)
+    assert seen == [2]
+    together = threading.Barrier(2)
+
+    def work(_n: int) -> int:
+        together.wait()
+        return retention.carry_out(town.engine, town.settings.var, THREE_YEARS, at).gone["words"]
+
+    with ThreadPoolExecutor(2) as hands:
+        assert sum(hands.map(work, range(2))) == 3
+    photos.forget(town.engine, stores.open_store(town.settings), at)
+    assert holding(town, "canary") == []
+    with town.looking() as scene:
+        lines = scene.s.scalars(select(Event.subject).where(Event.kind == "clear")).all()
+        assert len(lines) == len(set(lines)) == len(numbers)
+        assert scene.s.scalars(select(Erasure).where(Erasure.gone_at.is_(None))).all() == []
+
+
+def test_so_many_in_one_go_and_the_rest_in_the_next(town: Town) -> None:
+    for _ in range(3):
+        ended(town)
+    done = retention.carry_out(town.engine, town.settings.var, THREE_YEARS, town.now + LATER, most=2)
+    assert (done.gone, done.left) == ({"words": 2}, 1)
+    done = retention.carry_out(town.engine, town.settings.var, THREE_YEARS, town.now + LATER, most=2)
+    assert (done.gone, done.left) == ({"words": 1}, 0)
+
+
+def test_a_phone_that_was_away_hears_that_it_is_done_with(town: Town) -> None:
+    number = ended(town)
+    go(town)
+    with town.looking() as scene:
+        row = scene.s.scalars(select(FeedRow).where(FeedRow.ref == number)).one()
+        assert (row.present, row.why) == (False, "done")
+
+
+def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report(words="another", taken=[scene.photo("navy", "form:a")])
+    with town.at_work() as scene:
+        case = scene.assigned(taken=[scene.photo("navy", "form:b")])
+        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark")
+    store = stores.open_store(town.settings)
+    photos.settle_all(town.engine, store, town.settings.var, town.now)
+    assert go(town) == {"words": 1}
+    with town.looking() as scene:
+        left = scene.s.scalars(select(Photo)).one()
+        assert photos.read(store, town.settings.var, left, "full")
+
+
+def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewhere: Settings) -> None:
+    ended(town)
+    folder, _manifest = backup.make(
+        town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+    )
+    go(town, Schedule(words=Period(years=3), places="street"))
+    kept_list = town.settings.var / erasures.NAME
+    assert "canary" not in kept_list.read_text()
+    done = restoring.restore(
+        elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
+    )
+    assert done.erased_again == 1
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        assert not [name for name, value in texts(s) if "canary" in value or "214 Tansy" in value]
+        assert events.verify(s) == kept.differences(s) == []
+    engine.dispose()
+    assert not list(elsewhere.var.rglob("*.jpg"))
+
+
+def test_no_other_case_that_has_the_number_is_cleared_after_a_restore(town: Town) -> None:
+    number = ended(town, words="Another problem")
+    line = erasures.Cleared(number, erasures.hashed("not its key"), "exact", town.now.isoformat())
+    assert not retention.clear_again(town.engine, town.settings.var, line, at=town.now)
+    with town.looking() as scene:
+        assert scene.case(number).cleared_at is None
+
+
+def test_strangers_read_that_it_was_removed(town: Town) -> None:
+    number = ended(town)
+    go(town)
+    with town.looking() as scene:
+        sight = queries.public(scene.s, now=town.now + LATER, number=number)[0]
+        assert (sight.cleared_at, sight.tellings) == (town.now + LATER, [])
+        assert sight.proof
+        assert sight.proof.words == ""
+
+
+def test_a_case_that_lives_again_is_over_when_it_is_closed_again(town: Town) -> None:
+    number = ended(town)
+    go(town)
+    later = town.now + LATER
+    with town.at_work() as scene:
+        by, case = scene.actor("dispatcher"), scene.case(number)
+        cases.reopen(scene.s, case, by=by, at=later, words="canary again")
+        cases.close(
+            scene.s,
+            case,
+            by=by,
+            at=later + timedelta(hours=1),
+            outcome="not found",
+            words="canary told again",
+        )
+    assert go(town) == {"words": 0}
+    assert go(town, after=2 * LATER) == {"words": 1}
+    assert holding(town, "canary") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "now", "before"),
+    [
+        (Period(years=3), datetime(2028, 2, 29, tzinfo=UTC), datetime(2025, 2, 28, tzinfo=UTC)),
+        (Period(years=4), datetime(2028, 2, 28, tzinfo=UTC), datetime(2024, 2, 28, tzinfo=UTC)),
+        (Period(days=90), datetime(2028, 3, 30, tzinfo=UTC), datetime(2027, 12, 31, tzinfo=UTC)),
+    ],
+)
+def test_years_are_those_of_the_calendar(words: Period, now: datetime, before: datetime) -> None:
+    assert words.before(now) == before
+
+
+def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> None:
+    key = uuid.uuid4().hex
+    said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
+    with town.at_work() as scene:
+        call = Call(said, PHONE, Telling(key, "light-out", "phone", "en", WORDS, LAMP))
+        calls.end(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
+        case = scene.s.scalars(select(Case)).one()
+        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+    assert go(town) == {"words": 1}
+    assert holding(town, PHONE) == holding(town, "canary") == []
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Contact)).one().caller_id is None
+        assert scene.s.scalars(select(EventDetail)).all() == []
