@@ -83,6 +83,8 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
+    "dispatch.hold": ACTS["hold"],
+    "dispatch.lift_hold": ACTS["hold"],
     "live": BOARD,
     "crews": BOARD,
     "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
@@ -94,6 +96,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),
     "admin": (ADMINISTRATOR,),
+    "records": ACTS["hold"],
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
     "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),
 }

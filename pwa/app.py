@@ -37,6 +37,7 @@ from pwa.pages import (
     performance,
     phones,
     place,
+    records,
     redaction,
     resident,
     tiles,
@@ -137,6 +138,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(redaction.bp)
     app.register_blueprint(crew.bp)
     app.register_blueprint(admin.bp)
+    app.register_blueprint(records.bp)
     app.register_blueprint(phones.bp)
     app.register_blueprint(fieldwork.bp)
     app.register_blueprint(open311_routes.bp)

@@ -94,6 +94,9 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_service": _("Choose what it is."),
         "unknown_case": _("That case cannot be joined any more. Send yours as a new one."),
         "erased": _("This report was erased, so it is not taken again."),
+        "on_hold": _("This case is on hold, so nothing of it may be removed or covered."),
+        "hold_unnamed": _("Say who wants it kept, and why."),
+        "hold_too_long": _("That is too long. Keep it under %(most)s letters.", most=facts.get("most", 500)),
         "words_too_long": _(
             "That is too long. Keep it under %(most)s letters.", most=facts.get("most", 4000)
         ),

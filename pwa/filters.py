@@ -18,6 +18,7 @@ from markupsafe import Markup
 from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city.schedule import CLASSES, Schedule
 from pwa import access
 
 NBSP = "\u00a0"
@@ -246,6 +247,11 @@ def step(kind: str, *, office: bool = False) -> str:
         "stop news": _("Stopped the news"),
         "erase": _("A report was erased"),
         "redact": _("Parts of a photo were covered for good"),
+        "hold": _("Put on hold: nothing of it may be removed"),
+        "lift hold": _("The hold was lifted"),
+        "clear": _("Words, photos and addresses were removed under the retention rule"),
+        "forget addresses": _("Addresses for news were removed under the retention rule"),
+        "export record": _("All that is held of it was taken out"),
         "recorded": _("A crew's word was kept"),
         "no evidence": _("The photo never arrived"),
         "photo came": _("A photo arrived"),
@@ -256,6 +262,30 @@ def step(kind: str, *, office: bool = False) -> str:
         "undo": _("What an import had changed was undone"),
     } | (answered if office else {})
     return str(words.get(kind, kind))
+
+
+def record_classes(schedule: Schedule) -> list[tuple[str, str, str]]:
+    """What the records schedule names: what it is, since when it counts, and how long it is kept."""
+    words = {
+        "contacts": (_("Addresses left for news"), _("since the case ended")),
+        "words": (_("Words, answers, photos, notes and tags of cases"), _("since the case ended")),
+        "private": (_("The same of private cases"), _("since the case ended")),
+        "calls": (_("Numbers and words of calls"), _("since the call")),
+        "messages": (_("Messages that were sent or given up"), _("since what they told of")),
+        "phones": (_("Phones that were not seen any more"), _("since their last exchange")),
+    }
+    found = []
+    for name in CLASSES:
+        period = getattr(schedule, name)
+        kept = _("for ever")
+        if period and period.years:
+            kept = ngettext("%(num)d year", "%(num)d years", period.years)
+        elif period:
+            kept = ngettext("%(num)d day", "%(num)d days", period.days)
+        elif name == "private" and schedule.words:
+            kept = _("as those of the others")
+        found.append((*words[name], kept))
+    return found
 
 
 def photo_fault(code: str) -> str:

@@ -15,6 +15,7 @@ from city import (
     changes,
     developing,
     duplicates,
+    holds,
     photos,
     promises,
     queries,
@@ -37,7 +38,7 @@ from pwa.conflicts import Conflict
 from pwa.fragments import go, is_fragment, render
 from pwa.views import args_of, is_id, view_asked
 
-FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note")
+FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")
 
 bp = Blueprint("dispatch", __name__, url_prefix="/dispatch")
 
@@ -261,6 +262,25 @@ def note(number: str) -> Response:
         _("Note kept. Only staff read it."),
         doing="note",
     )
+
+
+@bp.post("/cases/<number>/hold")
+def hold(number: str) -> Response:
+    """Nothing of the case may be removed from now on."""
+    reason = forms.text(request.form, "hold")
+    return _do(
+        number,
+        lambda s, c: holds.place(s, c, reason, by=g.actor, at=access.now()),
+        _("On hold. Nothing of it is removed until the hold is lifted."),
+        doing="hold",
+    )
+
+
+@bp.post("/cases/<number>/hold/end")
+def lift_hold(number: str) -> Response:
+    """The retention rule counts again."""
+    said = _("The hold is lifted. What is over goes with the next day.")
+    return _do(number, lambda s, c: holds.lift(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/shown")

@@ -55,6 +55,9 @@ EXPECTED = {
     "dispatch.show": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.ask_erasure": {DISPATCHER, "administrator"},
     "dispatch.erase": {DISPATCHER, "administrator"},
+    "dispatch.hold": {MANAGER, "administrator"},
+    "dispatch.lift_hold": {MANAGER, "administrator"},
+    "records": {MANAGER, "administrator"},
     "redaction": {DISPATCHER, SUPERVISOR},
 }
 # Answers of field sync, which knows phones, and of Open311, which knows keys; neither knows pages.

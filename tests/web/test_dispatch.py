@@ -92,11 +92,14 @@ class TestWhoMayLook:
             link = logins.make_link(scene.s, person, town.now)
         assert post(f"/login/link/{link}").location == page
 
-    def test_a_manager_is_offered_nothing_to_change(
+    def test_a_manager_is_offered_nothing_to_change_and_may_keep_it_whole(
         self, lamp: str, log_in: Callable[[str], FlaskClient]
     ) -> None:
         page = html_of(log_in("manager").get(f"/dispatch/cases/{lamp}"))
-        assert re.findall(r'<form[^>]* method="post"[^>]* action="([^"]*)"', page) == ["/logout"]
+        assert re.findall(r'<form[^>]* method="post"[^>]* action="([^"]*)"', page) == [
+            "/logout",
+            f"/dispatch/cases/{lamp}/hold",
+        ]
         assert 'name="case"' not in page
 
     def test_what_a_role_may_not_do_is_refused_in_words(
