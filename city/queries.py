@@ -30,10 +30,11 @@ from city.schema import (
 
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
-# What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside.
+# What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside. By `clear`
+# other programs learn that what they copied is removed here.
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
-    "reopen", "fixed confirmed", "not fixed", "cancel",
+    "reopen", "fixed confirmed", "not fixed", "cancel", "clear",
 )  # fmt: skip
 
 

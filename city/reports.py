@@ -371,7 +371,8 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     report.address = ""
     for link in s.scalars(select(SecretLink).where(SecretLink.report_id == report.id)):
         link.revoked_at = at
-    _forget_subscriptions(s, report)
+    forget_subscriptions(s, [report.id])
+    s.expire(report, ["subscriptions"])
     callers.forget(s, report.key)
     seqs = _forget_details(s, report)
     search.forget(s, report.case_id)
@@ -386,6 +387,15 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
     return True
+
+
+def forget_subscriptions(s: Session, report_ids: Sequence[int]) -> None:
+    """Whoever asked for news of these reports hears nothing more, and is not known any more."""
+    # Held, so that the worker queues no letter that would name one of them when it is gone.
+    wanted = select(Subscription.id).where(Subscription.report_id.in_(report_ids)).order_by(Subscription.id)
+    ids = list(s.scalars(wanted.with_for_update()))
+    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
+    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
 
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
@@ -506,15 +516,6 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     s.flush()
     search.note(s, case.id)
     return report
-
-
-def _forget_subscriptions(s: Session, report: Report) -> None:
-    # Held, so that the worker queues no letter that would name one of them when it is gone.
-    wanted = select(Subscription.id).where(Subscription.report_id == report.id).order_by(Subscription.id)
-    ids = list(s.scalars(wanted.with_for_update()))
-    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
-    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
-    s.expire(report, ["subscriptions"])
 
 
 def _forget_operation(s: Session, report: Report) -> None:

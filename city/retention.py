@@ -5,7 +5,7 @@ figure is made and which verify as before. What is on hold stays whole: holds.py
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from city import (
     locks,
     people,
     queries,
+    reports,
     search,
 )
 from city import photos as pictures
@@ -148,7 +149,7 @@ def _cases_with_addresses(s: Session, work: _Work) -> list[int]:
 def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
     locks.lock_numbered(s, list(queries.numbers(s, case_ids).values()))
     over = _over(s, Case.id.in_(case_ids), work.before)
-    _forget_subscriptions(s, over)
+    reports.forget_subscriptions(s, s.scalars(select(Report.id).where(Report.case_id.in_(over))).all())
     for case_id in over:
         search.forget(s, case_id)
         events.record(s, events.of_case(case_id), "forget addresses", by=people.THE_SYSTEM, at=work.at)
@@ -271,7 +272,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     ids = [case.id for case in wanted]
     _note(s, wanted, var, coarse=coarse, at=at)
     told = s.execute(select(Report.id, Report.key).where(Report.case_id.in_(ids))).all()
-    _forget_subscriptions(s, ids)
+    reports.forget_subscriptions(s, [row.id for row in told])
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
     seqs = _forget_words(s, ids, [row.id for row in told], at)
@@ -299,15 +300,6 @@ def _first_key(s: Session, case_id: int) -> str:
     """What tells a case from another one that a restored database gave the same number."""
     key = s.scalar(select(Report.key).where(Report.case_id == case_id).order_by(Report.id).limit(1))
     return erasures.hashed(key or "")
-
-
-def _forget_subscriptions(s: Session, case_ids: Collection[int]) -> None:
-    reports = select(Report.id).where(Report.case_id.in_(case_ids))
-    # Held, so that the worker queues no letter meanwhile that would name one of them.
-    wanted = select(Subscription.id).where(Subscription.report_id.in_(reports)).order_by(Subscription.id)
-    ids = list(s.scalars(wanted.with_for_update()))
-    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
-    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
 
 
 def _forget_callers(s: Session, keys: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,7 +160,7 @@ def page(app: Flask, record: Record, lang: str) -> str:
         )
         return render_template(
             "records/record.html", title=title, sections=sections, said=_said(lang), labels=_labels(),
-            now=access.now(),
+            made=_said(lang)(access.now()),
         )  # fmt: skip
 
 
@@ -239,9 +240,12 @@ def _labels() -> dict[str, str]:
         "email": _("E-mail"),
         "enrolled_at": _("Since"),
         "erased": _("Words erased"),
+        "ended_at": _("Ended"),
+        "ended_why": _("Why it ended"),
         "erased_at": _("Erased"),
         "facts": _("Facts"),
         "fault": _("What the other end said"),
+        "given_at": _("Given"),
         "kind": _("Kind"),
         "lang": _("Language"),
         "lat": _("Latitude"),
@@ -258,6 +262,7 @@ def _labels() -> dict[str, str]:
         "opened_at": _("Opened"),
         "outcome": _("Outcome"),
         "phone": _("Phone"),
+        "reason": _("Reason"),
         "release": _("Version of the app"),
         "reply": _("Ready reply"),
         "reply_by": _("Wants to hear by"),
@@ -271,6 +276,7 @@ def _labels() -> dict[str, str]:
         "service": _("Service"),
         "shared": _("Shared"),
         "shown_at": _("Made public"),
+        "started_at": _("Begun"),
         "state": _("State"),
         "stopped_at": _("Stopped"),
         "subject": _("About"),
@@ -288,9 +294,18 @@ def _labels() -> dict[str, str]:
 
 
 def _said(lang: str) -> Any:
-    """How a value stands on the page; "" leaves it out."""
+    """How a value stands on the page under its name; "" leaves it out."""
+    labels = _labels()
+    codes: dict[str, Callable[[str], str]] = {
+        "channel": filters.channel,
+        "lang": filters.tongue,
+        "now": filters.state,
+        "state": filters.state,
+        "was": filters.state,
+        "what": filters.step,
+    }
 
-    def said(value: Any) -> str:
+    def said(value: Any, name: str = "") -> str:
         if value is None or value is False or value in ("", [], {}):
             return ""
         if value is True:
@@ -300,9 +315,10 @@ def _said(lang: str) -> Any:
         if isinstance(value, dict):
             if lang in value and all(isinstance(each, str) for each in value.values()):
                 return str(value[lang])  # words of the city, in every language
-            return " · ".join(f"{name}: {told}" for name, each in value.items() if (told := said(each)))
+            parts = ((key, said(each, key)) for key, each in value.items())
+            return " · ".join(f"{labels.get(key, key)}: {told}" for key, told in parts if told)
         if isinstance(value, list):
-            return " | ".join(filter(None, map(said, value)))
-        return str(value)
+            return "\n".join(filter(None, (said(each) for each in value)))
+        return codes[name](value) if name in codes else str(value)
 
     return said

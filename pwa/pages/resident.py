@@ -549,6 +549,8 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     stops: list[Stop] = []
     joined = 0
     for step in sight.steps:
+        if step.kind == "clear":  # the page itself says so
+            continue
         told_by_me = bool(number) and step.facts.get("report") == number
         if step.kind == "join" and not told_by_me:
             joined += 1

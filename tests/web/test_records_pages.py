@@ -145,7 +145,7 @@ def test_everybody_reads_that_it_was_removed(
     at = town.now.replace(year=town.now.year + 4)
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(years=3)), at)
     page = html_of(client.get(f"/case/{lamp}"))
-    assert "was removed under the city" in page
+    assert "was removed on" in page
     assert "New lamp" not in page
     assert "se retiró" in html_of(client.get(f"/es/case/{lamp}"))
     drawer = html_of(log_in("dispatcher").get(f"/dispatch/cases/{lamp}"))
