@@ -1,5 +1,6 @@
 """Somebody asks the city to erase all that it holds of them: whoever reported, called, or worked here."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from city import events, forgetting, holds, people, queries, reports
+from city import erasures, events, forgetting, holds, people, queries, reports
+from city.erasures import Left
 from city.events import Actor
-from city.lifecycle import Refused, may
+from city.lifecycle import may
 from city.schema import Device, EnrolCode, LoginCode, Looking, Person, SavedView
 from city.schema import Session as LogIn
 from city.stores import Store
@@ -18,24 +20,25 @@ from city.subjects import Subject
 
 @dataclass(frozen=True)
 class Gone:
-    """How much went. `held` are the numbers of cases on hold, of which nothing did."""
+    """How much went. `held` are the numbers of cases on hold, of which nothing did.
+
+    `works` says that there is an account which stays: whoever it belongs to may still log in.
+    """
 
     reports: int
     calls: int
     account: bool
     held: tuple[str, ...]
+    works: bool = False
 
 
 def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, at: datetime) -> Gone:
     """Erases their reports, forgets their number and words in every call, and takes name and address off an
-    account. Cases, calls and the log stay, with nobody behind them.
-
-    Raises Refused `not_allowed`, or `still_works` for the account of somebody who may still log in.
+    account that was shut out. Cases, calls and the log stay, with nobody behind them. Raises Refused
+    `not_allowed`.
     """
     for act in ("erase", "forget"):
         may(act, by.roles)
-    if subject.staff and not subject.staff.disabled_at:
-        raise Refused("still_works", person=subject.staff.id)
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
     on_hold = holds.covered(s, {report.case_id for report in subject.reports})
     told = sorted(subject.reports, key=lambda report: (report.case_id, report.id))
@@ -43,21 +46,39 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
-    account = subject.staff is not None and _forget_account(s, subject.staff, by=by, at=at)
+    works = subject.staff is not None and subject.staff.disabled_at is None
+    account = subject.staff is not None and not works and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
     return Gone(
         erased + (called.reports if called else 0),
         called.calls if called else 0,
         account,
         tuple(sorted(held)),
+        works,
     )
 
 
-def _forget_account(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
-    """The log knows them as "person:7" and stays; nothing here says any more who that was."""
-    name = f"#{person.id}"
-    if person.name == name:
+def erase_again(s: Session, line: Left, *, at: datetime) -> bool:
+    """Does once more what was decided before a restore; False where there is nothing to do."""
+    person = s.get(Person, line.person)
+    if person is None or not line.names(person.id, person.email):
         return False
+    person.disabled_at = person.disabled_at or at
+    return _take_off(s, person, by=people.THE_SYSTEM, at=at)
+
+
+def _forget_account(s: Session, person: Person, var: Path, *, by: Actor, at: datetime) -> bool:
+    """The log knows them as "person:7" and stays; nothing here says any more who that was."""
+    if person.name == _nameless(person):
+        return False
+    salt = secrets.token_hex(16)
+    key = erasures.slowly_hashed(person.email, salt)
+    # Before the commit: one begun is carried out again after a restore, and never one forgotten.
+    erasures.append(var, Left(person.id, salt, key, at.isoformat()))
+    return _take_off(s, person, by=by, at=at)
+
+
+def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
     theirs = update(Device).where(Device.person_id == person.id)
     for change in (
         delete(LoginCode).where(LoginCode.email == person.email),
@@ -69,8 +90,12 @@ def _forget_account(s: Session, person: Person, *, by: Actor, at: datetime) -> b
         theirs.values(token_hash="", next_hash=None, signed_in_at=None, release="", waiting={}, pack={}),
     ):
         s.execute(change.execution_options(synchronize_session=False))
-    person.name, person.email = name, f"person-{person.id}@erased.invalid"
+    person.name, person.email = _nameless(person), f"person-{person.id}@erased.invalid"
     person.roles, person.crews = [], []
     person.wants_late, person.late_told_on = False, None
     events.record(s, people.subject(person), "erase person", by=by, at=at)
     return True
+
+
+def _nameless(person: Person) -> str:
+    return f"#{person.id}"

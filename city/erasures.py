@@ -56,7 +56,24 @@ class Cleared:
     at: str
 
 
-Line = Erased | Redacted | Forgotten | Cleared
+@dataclass(frozen=True)
+class Left:
+    """One line: an account whose name and address went, by its id and a slow hash of the address.
+
+    Ids are given anew after a restore, and of an address alone a quick hash would tell whose it was.
+    """
+
+    person: int
+    salt: str
+    key: str
+    at: str
+
+    def names(self, person_id: int, email: str) -> bool:
+        """Whether this very account was meant."""
+        return self.person == person_id and slowly_hashed(email, self.salt) == self.key
+
+
+Line = Erased | Redacted | Forgotten | Cleared | Left
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -82,6 +99,11 @@ def append(var: Path, *lines: Line) -> None:
 def hashed(key: str) -> str:
     """A report's key as the list names it."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def slowly_hashed(email: str, salt: str) -> str:
+    """An address as the list names it; `salt` is 32 hexadecimal digits that nobody else has."""
+    return hashlib.scrypt(email.encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
 
 
 def read(files: Iterable[Path]) -> list[Line]:
@@ -110,6 +132,8 @@ def _name(line: Line) -> tuple[str, str]:
         return ("", line.contact)
     if isinstance(line, Cleared):
         return (f"case {line.case}", line.key)
+    if isinstance(line, Left):
+        return (f"person {line.person}", line.key)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
 
 
@@ -126,6 +150,8 @@ def _lines(file: Path) -> Iterator[Line]:
                 yield Redacted(str(told["photo"]), str(told["became"]), boxes, str(told["at"]))
             elif "contact" in told:
                 yield Forgotten(str(told["contact"]), str(told["at"]))
+            elif "person" in told:
+                yield Left(int(told["person"]), str(told["salt"]), str(told["key"]), str(told["at"]))
             elif "case" in told:
                 yield Cleared(str(told["case"]), str(told["key"]), str(told["places"]), str(told["at"]))
             else:

@@ -16,6 +16,7 @@ from city import (
     cityfile,
     db,
     dumps,
+    erasing,
     erasures,
     forgetting,
     photos,
@@ -25,7 +26,7 @@ from city import (
     strays,
 )
 from city.backup import Manifest, Told
-from city.erasures import Cleared, Forgotten, Line, Redacted
+from city.erasures import Cleared, Forgotten, Left, Line, Redacted
 from city.lifecycle import Refused
 from city.schema import Backup, Photo
 from city.settings import Settings
@@ -159,16 +160,18 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
     with db.transaction(engine) as s:
         again += forgetting.forget_again(s, [line for line in lines if isinstance(line, Forgotten)], at=at)
     for line in lines:
-        if isinstance(line, Forgotten):
-            continue
-        if isinstance(line, Cleared):
-            again += retention.clear_again(engine, var, line, at=at)
+        if isinstance(line, Forgotten | Cleared):
             continue
         if isinstance(line, Redacted):
             again += redactions.redact_again(engine, store, var, line, at=at)
             continue
         with db.transaction(engine) as s:
-            again += reports.erase_again(s, line, store, var, at=at)
+            if isinstance(line, Left):
+                again += erasing.erase_again(s, line, at=at)
+            else:
+                again += reports.erase_again(s, line, store, var, at=at)
+    cleared = [line for line in lines if isinstance(line, Cleared)]
+    again += retention.clear_again(engine, var, cleared, at=at)
     photos.forget(engine, store, at)  # the bytes of what was cleared
     return again
 

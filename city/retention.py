@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -66,6 +66,8 @@ IDS_AT_ONCE: Final = 500  # in one statement
 SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
 _SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
+
+T = TypeVar("T")
 
 Told = Callable[[int, int], object]  # how much is done, and of how much
 
@@ -124,16 +126,33 @@ def carry_out(
     return done
 
 
-def clear_again(engine: Engine, var: Path, line: Cleared, *, at: datetime) -> bool:
-    """Does once more what was decided before a restore; False where there is nothing to do."""
-    with db.transaction(engine) as s:
-        case = queries.by_number(s, line.case)
-        if case is None or case.number != line.case or _first_key(s, case.id) != line.key:
-            return False  # numbers are given anew after a restore
-        held = locks.lock_numbered(s, [case.number])[case.number]
-        if held.state in OPEN or (held.cleared_at and held.cleared_at >= datetime.fromisoformat(line.at)):
-            return False  # what the backup has as open is still to be mended
-        _clear(s, [held], var, coarse=line.places == STREET, at=at)
+def clear_again(engine: Engine, var: Path, lines: Sequence[Cleared], *, at: datetime) -> int:
+    """Does once more what was decided before a restore; returns how many cases were not cleared any more.
+
+    The list goes back to the first day, so it is asked in parts which of its cases are as they should be.
+    """
+    again = 0
+    for part in _parts(lines):
+        asked = select(Case.number, Case.cleared_at).where(Case.number.in_([line.case for line in part]))
+        with db.reading(engine) as s:
+            is_now = dict(s.execute(asked).all())
+        for line in part:
+            if line.case in is_now and _is_owed(line, is_now[line.case]):
+                with db.transaction(engine) as s:
+                    again += _clear_line(s, line, var, at)
+    return again
+
+
+def _is_owed(line: Cleared, cleared_at: datetime | None) -> bool:
+    return cleared_at is None or cleared_at < datetime.fromisoformat(line.at)
+
+
+def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
+    case = locks.lock_numbered(s, [line.case])[line.case]
+    # Numbers are given anew after a restore; and what the backup has as open is still to be mended.
+    if _first_key(s, case.id) != line.key or case.state in OPEN or not _is_owed(line, case.cleared_at):
+        return False
+    _clear(s, [case], var, coarse=line.places == STREET, at=at)
     return True
 
 
@@ -147,7 +166,7 @@ def _cases_with_addresses(s: Session, work: _Work) -> list[int]:
 
 
 def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
-    locks.lock_numbered(s, list(queries.numbers(s, case_ids).values()))
+    _lock(s, case_ids)
     over = _over(s, Case.id.in_(case_ids), work.before)
     reports.forget_subscriptions(s, s.scalars(select(Report.id).where(Report.case_id.in_(over))).all())
     for case_id in over:
@@ -161,12 +180,18 @@ def _cases_with_words(s: Session, work: _Work) -> list[int]:
 
 
 def _clear_cases(s: Session, case_ids: Sequence[int], work: _Work) -> int:
-    found = locks.lock_numbered(s, list(queries.numbers(s, case_ids).values()))
+    found = _lock(s, case_ids)
     over = set(_over(s, _with_words(work) & Case.id.in_(case_ids), work.before))
     wanted = sorted((case for case in found.values() if case.id in over), key=lambda case: case.id)
     if wanted:
         _clear(s, wanted, work.var, coarse=work.schedule.places == STREET, at=work.at)
     return len(wanted)
+
+
+def _lock(s: Session, case_ids: Sequence[int]) -> dict[str, Case]:
+    """Holds the cases, with all that they were merged into: nobody reopens one or places a hold meanwhile."""
+    family = {id_ for chain in queries.chains_of(s, case_ids).values() for id_ in chain}
+    return locks.lock_numbered(s, list(queries.numbers(s, family).values()))
 
 
 def _with_words(work: _Work) -> ColumnElement[bool]:
@@ -377,6 +402,6 @@ def _street(address: str) -> str:
     return "" if re.search(r"\d(?!\d*(st|nd|rd|th)\b)", street) else street
 
 
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield ids[start : start + IDS_AT_ONCE]
+def _parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(all_), IDS_AT_ONCE):
+        yield all_[start : start + IDS_AT_ONCE]

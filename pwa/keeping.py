@@ -29,7 +29,6 @@ WORDS = {
     "bad_secret": "A secret is whsec_ and 24 to 64 bytes in base64.",
     "empty_name": "Write a name first.",
     "bad_hourly": "An hour's limit is a whole number from 1 to {most}.",
-    "still_works": "Person {person} still works here. Shut them out at /admin first, then erase.",
     "backup_exists": "A backup of this very second is there already. Run it again.",
 }
 

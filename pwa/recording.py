@@ -85,6 +85,10 @@ def erase(person: str) -> None:
         )  # fmt: skip
     click.echo(f"Erased. Reports: {gone.reports}; calls without number and words: {gone.calls}; ", nl=False)
     click.echo(f"account: {'yes' if gone.account else 'none'}.")
+    if gone.works:
+        click.echo(
+            "The account stays while they work here: shut them out at /admin/people, and run it again."
+        )
     if gone.held:
         raise click.ClickException(
             f"On hold, so nothing of these went: {', '.join(gone.held)}. Run it again once they are lifted."

@@ -32,6 +32,7 @@ from city import (
     photos,
     published,
     queries,
+    redactions,
     reports,
     restoring,
     retention,
@@ -42,6 +43,7 @@ from city import (
 )
 from city.calls import Call
 from city.contacts import Conversation
+from city.developing import Box
 from city.lifecycle import Refused
 from city.reports import Telling
 from city.schedule import Period, Schedule
@@ -63,6 +65,8 @@ from city.schema import (
     Topic,
 )
 from city.settings import Settings
+from pwa import worker
+from pwa.app import create_app
 
 WORDS, MAIL, PHONE = "canary words", "canary@town.test", "+12035550142"
 THREE_YEARS = Schedule(words=Period(years=3))
@@ -159,6 +163,8 @@ def test_a_tombstone_is_left_and_nothing_that_anybody_told(town: Town) -> None:
         assert (case.address, case.lat, case.lon) == (LAMP.label, LAMP.lat, LAMP.lon)
         assert case.cleared_at == town.now + LATER
         assert scene.s.scalars(select(Photo)).all() == []
+        for word in ("canary", "noted"):
+            assert scene.s.scalars(search.ids(scene.s, search.terms(word), live=False)).all() == []
         assert [line.kind for line, _words in events.of(scene.s, cases.subject(case))][-1] == "clear"
         assert search.recompute(scene.s) == 0
     assert go(town) == {"words": 0}
@@ -291,6 +297,49 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     gone = go(town, schedule)
     assert (gone["contacts"], gone["words"], gone["calls"]) == (1, 2, 1)
     assert holding(town, "canary") == holding(town, PHONE) == []
+
+
+def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
+    number = ended(town)
+    with town.at_work() as scene:
+        twin = scene.report(words=WORDS).case
+        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    with ThreadPoolExecutor(1) as hands:
+        with town.at_work() as scene:
+            holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+            scene.s.flush()
+            clearing = hands.submit(go, town)
+            town.await_waiting()
+        assert clearing.result() == {"words": 0}
+    assert holding(town, WORDS)
+
+
+def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: Town) -> None:
+    number = ended(town)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        first, second = scene.report().case, scene.report().case
+        cases.merge(scene.s, first, second, by=by, at=town.now)
+        holds.place(scene.s, second, "Lawsuit", by=scene.actor("manager"), at=town.now)
+        cases.merge(scene.s, second, scene.case(number), by=by, at=town.now)
+        ids = [first.id, second.id, scene.case(number).id]
+    with town.looking() as scene:
+        assert holds.covered(scene.s, ids) == set(ids[:2])
+    assert go(town) == {"words": 1}
+
+
+def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
+    number = ended(town)
+    store, var = stores.open_store(town.settings), town.settings.var
+    with town.at_work() as scene:
+        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+    with town.looking() as scene:
+        photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
+    covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    with pytest.raises(Refused, match="on_hold"):
+        redactions.redact(town.engine, store, var, covered, by=by, at=town.now)
+    with town.looking() as scene:
+        assert photos.read(store, var, scene.s.get_one(Photo, photo.id), "full")
 
 
 @pytest.mark.parametrize(
@@ -429,7 +478,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
 def test_no_other_case_that_has_the_number_is_cleared_after_a_restore(town: Town) -> None:
     number = ended(town, words="Another problem")
     line = erasures.Cleared(number, erasures.hashed("not its key"), "exact", town.now.isoformat())
-    assert not retention.clear_again(town.engine, town.settings.var, line, at=town.now)
+    assert not retention.clear_again(town.engine, town.settings.var, [line], at=town.now)
     with town.looking() as scene:
         assert scene.case(number).cleared_at is None
 
@@ -489,3 +538,31 @@ def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> N
     with town.looking() as scene:
         assert scene.s.scalars(select(Contact)).one().caller_id is None
         assert scene.s.scalars(select(EventDetail)).all() == []
+
+
+def test_what_the_backup_has_as_open_is_not_cleared_after_a_restore(town: Town) -> None:
+    with town.at_work() as scene:
+        told = scene.report(words=WORDS)
+        line = erasures.Cleared(told.case.number, erasures.hashed(told.key), "exact", town.now.isoformat())
+    assert retention.clear_again(town.engine, town.settings.var, [line], at=town.now) == 0
+    assert "reports.words" in holding(town, WORDS)
+
+
+def test_the_worker_goes_on_by_the_minute_and_then_by_the_day(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        ended(town)
+    monkeypatch.setattr(worker, "MOST_RECORDS", 2)
+    app = create_app(town.settings)
+    held = app.extensions["cityline"]
+    held.city = replace(held.city, retention=THREE_YEARS)
+    job, at = worker._Records(app), town.now + LATER
+    left = []
+    for minute in range(3):
+        job(at + timedelta(minutes=minute))
+        with town.looking() as scene:
+            left.append(scene.s.scalar(select(func.count()).where(Case.cleared_at.is_(None))))
+    assert left == [1, 0, 0]
+    assert job.next_at == at + timedelta(days=1, minutes=1)
+    held.engine.dispose()
