@@ -1,18 +1,28 @@
 """Somebody asks the city to erase all that it holds of them: whoever reported, called, or worked here."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from city import erasures, events, forgetting, holds, people, queries, reports
 from city.erasures import Left
 from city.events import Actor
 from city.lifecycle import may
-from city.schema import Device, EnrolCode, LoginCode, Looking, Person, SavedView
+from city.schema import (
+    Device,
+    EnrolCode,
+    LoginCode,
+    Looking,
+    Message,
+    Person,
+    SavedView,
+    Subscription,
+)
 from city.schema import Session as LogIn
 from city.stores import Store
 from city.subjects import Subject
@@ -46,6 +56,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
+    _forget_wishes(s, subject, [report.id for report in told if report.case_id in on_hold])
     works = subject.staff is not None and subject.staff.disabled_at is None
     account = subject.staff is not None and not works and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
@@ -65,6 +76,17 @@ def erase_again(s: Session, line: Left, *, at: datetime) -> bool:
         return False
     person.disabled_at = person.disabled_at or at
     return _take_off(s, person, by=people.THE_SYSTEM, at=at)
+
+
+def _forget_wishes(s: Session, subject: Subject, held: Collection[int]) -> None:
+    """Their addresses go wherever they were left, save at reports on hold."""
+    wanted = select(Subscription.id).where(
+        Subscription.address.in_(subject.addresses),
+        Subscription.report_id.is_(None) | Subscription.report_id.not_in(held),
+    )
+    ids = list(s.scalars(wanted.order_by(Subscription.id).with_for_update()))
+    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
+    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
 
 
 def _forget_account(s: Session, person: Person, var: Path, *, by: Actor, at: datetime) -> bool:

@@ -81,11 +81,12 @@ def of_person(s: Session, subject: Subject, *, by: Actor, at: datetime) -> Recor
     may("export record", by.roles)
     ids = [report.id for report in subject.reports]
     pictures = list(s.scalars(select(Photo).where(Photo.report_id.in_(ids)).order_by(Photo.added_at)))
-    asked = select(Subscription, Report.number).join(Report, Report.id == Subscription.report_id)
-    asked = asked.where(Subscription.report_id.in_(ids))
-    if subject.addresses:  # others of the household have their own
-        asked = asked.where(Subscription.address.in_(subject.addresses))
-    wishes = s.execute(asked.order_by(Subscription.id)).all()
+    # Of whoever is known by an address their own: others of the household have theirs.
+    theirs = (
+        Subscription.address.in_(subject.addresses) if subject.addresses else Subscription.report_id.in_(ids)
+    )
+    asked = select(Subscription, Report.number).outerjoin(Report, Report.id == Subscription.report_id)
+    wishes = s.execute(asked.where(theirs).order_by(Subscription.id)).all()
     sections = {
         "reports": [
             _report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in subject.reports
@@ -160,7 +161,7 @@ def _photos_of(pictures: Iterable[Photo], report_id: int) -> Told:
     return {"photos": [file_of(photo) for photo in pictures if photo.report_id == report_id]}
 
 
-def _wish(wish: Subscription, report: str) -> Told:
+def _wish(wish: Subscription, report: str | None) -> Told:
     return {
         "report": report, "channel": wish.channel, "address": wish.address, "lang": wish.lang,
         "asked_at": wish.asked_at, "confirmed_at": wish.confirmed_at, "stopped_at": wish.stopped_at,

@@ -226,10 +226,10 @@ def _old_messages(s: Session, work: _Work) -> list[int]:
     """Sent ones and those that were given up, by when that happened which they told of."""
     asked = select(Message.id, Report.case_id).join(Event, Event.seq == Message.event_seq)
     asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
-    asked = asked.join(Report, Report.id == Subscription.report_id)
+    asked = asked.outerjoin(Report, Report.id == Subscription.report_id)
     asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before).order_by(Message.id)
     found = {row.id: row.case_id for row in s.execute(asked)}
-    on_hold = holds.covered(s, set(found.values()))
+    on_hold = holds.covered(s, {case_id for case_id in found.values() if case_id})
     return [id_ for id_, case_id in found.items() if case_id not in on_hold]
 
 

@@ -27,11 +27,12 @@ class Subject:
     staff: Person | None = None
     reports: Sequence[Report] = field(default_factory=list)
     calls: Sequence[Contact] = field(default_factory=list)
+    wishes: Sequence[Subscription] = field(default_factory=list)  # for news, on these addresses
 
     @property
     def is_known(self) -> bool:
         """Whether anything is held of them."""
-        return bool(self.staff or self.reports or self.calls)
+        return bool(self.staff or self.reports or self.calls or self.wishes)
 
 
 def find(s: Session, words: str, city: CityFile) -> Subject:
@@ -45,7 +46,10 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
         return Subject(staff=s.get(Person, int(words.partition(":")[2])))
     if "@" in words:
         address = people.address(words)
-        return Subject((address,), staff=people.by_email(s, address), reports=_followed(s, [address]))
+        wishes = _wishes(s, [address])
+        return Subject(
+            (address,), staff=people.by_email(s, address), reports=_followed(s, wishes), wishes=wishes
+        )
     if re.fullmatch(r"\d\d-\d{6,}-[A-Z]+", words.upper()):
         return Subject(reports=s.scalars(select(Report).where(Report.number == words.upper())).all())
     return _by_phone(s, callers.kept_as(words, city.region, city.area_code))
@@ -56,14 +60,20 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
         raise Refused("bad_phone")
     asked = select(Contact).join(Caller, Caller.id == Contact.caller_id).where(Caller.phone.in_(phones))
     calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
-    told = {report.id: report for report in _followed(s, phones)}
+    wishes = _wishes(s, phones)
+    told = {report.id: report for report in _followed(s, wishes)}
     for start in range(0, len(calls), AT_ONCE):
         keys = [call.key for call in calls[start : start + AT_ONCE]]
         told |= {report.id: report for report in s.scalars(select(Report).where(Report.key.in_(keys)))}
-    return Subject(tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)], calls)
+    return Subject(tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)], calls, wishes)
 
 
-def _followed(s: Session, addresses: Sequence[str]) -> Sequence[Report]:
-    """The reports whose news go to one of these: only whoever told a report can ask for its news."""
-    theirs = select(Subscription.report_id).where(Subscription.address.in_(addresses))
-    return s.scalars(select(Report).where(Report.id.in_(theirs)).order_by(Report.id)).all()
+def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
+    asked = select(Subscription).where(Subscription.address.in_(addresses))
+    return s.scalars(asked.order_by(Subscription.id)).all()
+
+
+def _followed(s: Session, wishes: Sequence[Subscription]) -> Sequence[Report]:
+    """The reports whose news go there: only whoever told a report can ask for its news."""
+    ids = [wish.report_id for wish in wishes]
+    return s.scalars(select(Report).where(Report.id.in_(ids)).order_by(Report.id)).all()

@@ -11,13 +11,13 @@ from typing import Any
 
 from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
 from city import cases, db, people, photos, reports
 from city.events import Actor
 from city.places import Place
-from city.schema import Area, Asset, Case, Crew, Department, Person, Photo, Report, Service
+from city.schema import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.settings import Settings
 
 SECRET = "a secret of the tests, long enough to be one"
@@ -187,3 +187,12 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield sent
     event.remove(engine, "before_cursor_execute", note)
+
+
+def texts(s: Session) -> Iterator[tuple[str, str]]:
+    """Every value of every column that can hold somebody's words, each with the column's name."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, String | JSON):
+                for value in s.scalars(select(cast(column, Text)).where(column.is_not(None))):
+                    yield f"{table.name}.{column.name}", str(value)

@@ -4,7 +4,6 @@ import json
 import re
 import uuid
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from factories import LAMP, SECRET, Town
-from sqlalchemy import String, Text, cast, select
-from sqlalchemy.orm import Session
+from factories import LAMP, SECRET, Town, texts
+from sqlalchemy import select
 
 from city import (
     backup,
@@ -42,7 +40,6 @@ from city.contacts import Conversation
 from city.lifecycle import Refused
 from city.reports import Telling
 from city.schema import (
-    Base,
     Contact,
     Device,
     EnrolCode,
@@ -106,15 +103,6 @@ def told(town: Town, shell: CliRunner) -> str:
         for message in scene.s.scalars(select(Message)):
             message.fault, message.next_try_at = f"no such mailbox {message.subscription.address}", None
     return number
-
-
-def texts(s: Session) -> Iterator[tuple[str, str]]:
-    """Every value of every column that can hold words, with its name."""
-    for table in Base.metadata.sorted_tables:
-        for column in table.columns:
-            if isinstance(column.type, String | Text) or column.type.__class__.__name__ == "JSON":
-                for value in s.scalars(select(cast(column, Text)).where(column.is_not(None))):
-                    yield f"{table.name}.{column.name}", str(value)
 
 
 def holding(town: Town, *canaries: str) -> list[str]:

@@ -2,16 +2,14 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from factories import LAMP, SECRET, Town
-from sqlalchemy import String, Text, cast, func, select
-from sqlalchemy.orm import Session
+from factories import LAMP, SECRET, Town, texts
+from sqlalchemy import func, select
 
 from city import (
     backup,
@@ -49,7 +47,6 @@ from city.reports import Telling
 from city.schedule import Period, Schedule
 from city.schema import (
     Area,
-    Base,
     Caller,
     Case,
     Contact,
@@ -129,15 +126,6 @@ def go(town: Town, schedule: Schedule = THREE_YEARS, after: timedelta = LATER) -
     done = retention.carry_out(town.engine, town.settings.var, schedule, at)
     photos.forget(town.engine, stores.open_store(town.settings), at)
     return done.gone
-
-
-def texts(s: Session) -> Iterator[tuple[str, str]]:
-    """Every value of every column that can hold words, with its table's name."""
-    for table in Base.metadata.sorted_tables:
-        for column in table.columns:
-            if isinstance(column.type, String | Text) or column.type.__class__.__name__ == "JSON":
-                for value in s.scalars(select(cast(column, Text)).where(column.is_not(None))):
-                    yield f"{table.name}.{column.name}", str(value)
 
 
 def holding(town: Town, canary: str) -> list[str]:
