@@ -13,6 +13,8 @@ from city.lifecycle import Refused
 from city.schema import Caller, Contact, Person, Report, Subscription
 
 AT_ONCE = 500  # keys in one statement
+_REPORT = re.compile(r"\d\d-\d{6,}-[A-Z]+")
+_ACCOUNT = re.compile(r"person:\d{1,18}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Subject:
         return bool(self.staff or self.reports or self.calls or self.wishes)
 
 
+def is_name(words: str) -> bool:
+    """Whether these words can name a person only, and no case: an address, a report, "person:7"."""
+    words = words.strip()
+    return "@" in words or bool(_REPORT.fullmatch(words.upper()) or _ACCOUNT.fullmatch(words))
+
+
 def find(s: Session, words: str, city: CityFile) -> Subject:
     """The person behind an e-mail address, a phone number, a report's number ("26-000007-A"), or "person:7".
 
@@ -42,16 +50,17 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
     `bad_phone`.
     """
     words = words.strip()
-    if re.fullmatch(r"person:\d{1,18}", words):
+    if _ACCOUNT.fullmatch(words):
         return Subject(staff=s.get(Person, int(words.partition(":")[2])))
     if "@" in words:
         address = people.address(words)
         wishes = _wishes(s, [address])
-        return Subject(
-            (address,), staff=people.by_email(s, address), reports=_followed(s, wishes), wishes=wishes
-        )
-    if re.fullmatch(r"\d\d-\d{6,}-[A-Z]+", words.upper()):
-        return Subject(reports=s.scalars(select(Report).where(Report.number == words.upper())).all())
+        told = _followed(s, wishes)
+        staff = people.by_email(s, address)
+        return Subject((address,), staff=staff, reports=told, calls=_told_in(s, told), wishes=wishes)
+    if _REPORT.fullmatch(words.upper()):
+        told = s.scalars(select(Report).where(Report.number == words.upper())).all()
+        return Subject(reports=told, calls=_told_in(s, told))
     return _by_phone(s, callers.kept_as(words, city.region, city.area_code))
 
 
@@ -71,6 +80,12 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
 def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
     asked = select(Subscription).where(Subscription.address.in_(addresses))
     return s.scalars(asked.order_by(Subscription.id)).all()
+
+
+def _told_in(s: Session, told: Sequence[Report]) -> Sequence[Contact]:
+    """The calls in which these reports were told."""
+    keys = [report.key for report in told]
+    return s.scalars(select(Contact).where(Contact.key.in_(keys)).order_by(Contact.began_at)).all()
 
 
 def _followed(s: Session, wishes: Sequence[Subscription]) -> Sequence[Report]:

@@ -78,11 +78,13 @@ def keep_to_schedule(dry_run: bool) -> None:
 def erase(person: str) -> None:
     """Erases what the city holds of PERSON: reports, calls, addresses, an account that was disabled."""
     settings, engine, city = _opened()
-    with db.transaction(engine) as s:
-        gone = erasing.erase(
-            s, _found(s, person, city), stores.open_store(settings), settings.var, by=people.THE_SYSTEM,
-            at=datetime.now(UTC),
-        )  # fmt: skip
+    store, at = stores.open_store(settings), datetime.now(UTC)
+    try:
+        with db.transaction(engine) as s:
+            found = _found(s, person, city)
+            gone = erasing.erase(s, found, store, settings.var, by=people.THE_SYSTEM, at=at)
+    except stores.StoreDown as fault:
+        raise click.ClickException(f"{fault}. Run it again when the photos can be reached.") from None
     click.echo(f"Erased. Reports: {gone.reports}; calls without number and words: {gone.calls}; ", nl=False)
     click.echo(f"account: {'yes' if gone.account else 'none'}.")
     if gone.works:
@@ -107,8 +109,10 @@ def export(what: str, to: Path | None, lang: str | None) -> None:
     if lang and lang not in city.languages:
         raise click.ClickException(f"--lang is one of {', '.join(city.languages)}.")
     now = datetime.now(UTC)
+    if to and to.exists():
+        raise click.ClickException(f"{to} is there already. Name another one with -o.")
     with db.transaction(engine) as s:
-        case = queries.named(s, what) if "-" in what and not what.upper()[-1:].isalpha() else None
+        case = None if subjects.is_name(what) else queries.named(s, what)
         if case:
             record = records.of_case(s, case, by=people.THE_SYSTEM, at=now)
         else:
@@ -118,8 +122,6 @@ def export(what: str, to: Path | None, lang: str | None) -> None:
     app, store = create_app(settings), stores.open_store(settings)
     try:
         missing = write(file, record, app, store, settings, lang or city.languages[0])
-    except FileExistsError:
-        raise click.ClickException(f"{file} is there already. Name another one with -o.") from None
     except (OSError, stores.StoreDown) as fault:
         raise click.ClickException(f"{fault}. Nothing was written.") from None
     finally:
@@ -133,11 +135,9 @@ def export(what: str, to: Path | None, lang: str | None) -> None:
 def write(file: Path, record: Record, app: Flask, store: Store, settings: Settings, lang: str) -> list[str]:
     """Writes a record as a zip, whole or not at all; returns the photos that nobody has.
 
-    Raises FileExistsError, OSError, StoreDown.
+    Raises OSError, StoreDown.
     """
     missing = []
-    if file.exists():
-        raise FileExistsError(file)
     part = file.with_name(f"{file.name}.part")
     try:
         with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as out:
