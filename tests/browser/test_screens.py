@@ -256,6 +256,26 @@ def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, fau
             looked_at(page, f"admin-narrow{room.replace('/', '-')}-{lang}", keep)
 
 
+def test_what_managers_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
+    number = case_in(site, "accepted")
+    for size, options in (("desk", DESK), ("phone", PHONE)):
+        for lang in LANGUAGES:
+            page = watched(open_context(**options).new_page(), faults)
+            log_in(page, site, "manager@demo.test", prefix(lang) + "/dispatch")
+            page.goto(site.path(f"{prefix(lang)}/dispatch/cases/{number}?do=hold"))
+            page.wait_for_selector("#do-hold:not([hidden])")
+            looked_at(page, f"hold-{size}-{lang}", keep)
+            page.locator("#hold-reason").fill("Records request 26-118")
+            page.locator("#do-hold button").click()
+            page.wait_for_selector('form[action*="/hold/end"]')
+            looked_at(page, f"held-{size}-{lang}", keep)
+            page.goto(site.path(prefix(lang) + "/admin/records"))
+            looked_at(page, f"records-{size}-{lang}", keep, SUN_TOO)
+            page.goto(site.path(f"{prefix(lang)}/dispatch/cases/{number}"))
+            page.locator('form[action*="/hold/end"] button').click()
+            page.wait_for_selector('form[action*="/hold/end"]', state="detached")
+
+
 def gloved(page: Page, name: str, keep: Keep) -> None:
     """As `looked_at`, in the sun too; and everything is large enough for gloves."""
     looked_at(page, name, keep, SUN_TOO)
@@ -379,6 +399,7 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
                 "/admin/keys",
                 "/admin/imports",
                 "/admin/mail",
+                "/admin/records",
                 "/answers/edit",
                 "/answers/edit/pay-property-tax",
                 "/answers/edit/pay-property-tax/history",
