@@ -5,7 +5,7 @@ figure is made and which verify as before. What is on hold stays whole: holds.py
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from city.areas import Areas
 from city.erasures import Cleared
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
-from city.schedule import STREET, Period, Schedule
+from city.schedule import EXACT, STREET, Period, Schedule
 from city.schema import (
     Case,
     CaseTag,
@@ -150,7 +150,9 @@ def _is_owed(line: Cleared, cleared_at: datetime | None) -> bool:
 def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
     case = locks.lock_numbered(s, [line.case])[line.case]
     # Numbers are given anew after a restore; and what the backup has as open is still to be mended.
-    if _first_key(s, case.id) != line.key or case.state in OPEN or not _is_owed(line, case.cleared_at):
+    key = s.scalar(select(Report.key).where(Report.case_id == case.id).order_by(Report.id).limit(1))
+    is_another = erasures.hashed(key or "") != line.key
+    if is_another or case.state in OPEN or not _is_owed(line, case.cleared_at):
         return False
     _clear(s, [case], var, coarse=line.places == STREET, at=at)
     return True
@@ -295,8 +297,10 @@ def _ended_at() -> ColumnElement[datetime]:
 def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
     """Makes tombstones of these cases, which are locked."""
     ids = [case.id for case in wanted]
-    _note(s, wanted, var, coarse=coarse, at=at)
-    told = s.execute(select(Report.id, Report.key).where(Report.case_id.in_(ids))).all()
+    asked = select(Report.id, Report.key, Report.case_id).where(Report.case_id.in_(ids))
+    told = s.execute(asked.order_by(Report.id)).all()
+    first = {row.case_id: row.key for row in reversed(told)}
+    _note(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
     reports.forget_subscriptions(s, [row.id for row in told])
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
@@ -315,16 +319,16 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
         events.record(s, cases.subject(case), "clear", by=people.THE_SYSTEM, at=at, facts=facts)
 
 
-def _note(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
-    """Writes them into the list of erasures: before the commit, so that none is ever forgotten."""
-    places, then = STREET if coarse else "exact", at.isoformat()
-    erasures.append(var, *(Cleared(case.number, _first_key(s, case.id), places, then) for case in wanted))
+def _note(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> None:
+    """Writes cases into the list of erasures: before the commit, so that none is ever forgotten.
 
-
-def _first_key(s: Session, case_id: int) -> str:
-    """What tells a case from another one that a restored database gave the same number."""
-    key = s.scalar(select(Report.key).where(Report.case_id == case_id).order_by(Report.id).limit(1))
-    return erasures.hashed(key or "")
+    `keys` are those of their first reports: by these a case is told from another one that a restored
+    database gave the same number.
+    """
+    places, then = STREET if coarse else EXACT, at.isoformat()
+    erasures.append(
+        var, *(Cleared(number, erasures.hashed(key), places, then) for number, key in keys.items())
+    )
 
 
 def _forget_callers(s: Session, keys: Sequence[str]) -> None:
@@ -379,7 +383,8 @@ def _make_coarse(s: Session, case: Case, ground: Areas) -> None:
     seen = _square(Point(case.lat, case.lon), area_id, ground)
     case.lat, case.lon = (seen.lat, seen.lon) if seen else (None, None)
     case.accuracy_m, case.cell = float(SQUARE_M), geo.cell(seen) if seen else None
-    case.quad, case.area_id = None, area_id if seen else None  # derived anew as the transaction ends
+    # Its area stays, so nothing has to be looked up when the rest is derived as the transaction ends.
+    case.quad, case.area_id = geo.quad(seen) if seen else None, area_id if seen else None
 
 
 def _square(point: Point, area_id: int | None, ground: Areas) -> Point | None:
