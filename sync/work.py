@@ -182,7 +182,7 @@ def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Act
         live_started=live is not None and live.started_at is not None,
         author_may=CREW in by.roles and (job is None or job.crew_id in by.crew_ids),
         # While the problem is still there, a crew must be able to mend it, whoever asked to be forgotten.
-        erased=case.state not in OPEN and bool(case.reports) and all(r.erased_at for r in case.reports),
+        erased=case.state not in OPEN and _is_erased(case),
         root=root.number if root.id != case.id else None,
         job_ended=job.ended_why if job else None,
         closed_by_us=closure is not None and closure.crew_id in ours,
@@ -190,6 +190,11 @@ def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Act
             op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
         ),
     )
+
+
+def _is_erased(case: Case) -> bool:
+    """Whether nothing that was told of it may be kept any more."""
+    return bool(case.cleared_at or (case.reports and all(report.erased_at for report in case.reports)))
 
 
 def _moved(

@@ -4,12 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from factories import texts
 from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture
 from sqlalchemy import Engine, func, select
 
-from city import cases, events
+from city import cases, events, retention
 from city.db import reading, transaction
+from city.schedule import Period, Schedule
 from city.schema import DeclaredPhoto, FeedRow, Operation
+from city.settings import Settings
 from sync import tidy
 
 
@@ -53,6 +56,24 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
     scope = answer["reset"][0]
     assert [job["ref"] for job in answer["changes"][scope]["set"]] == [other]
     assert luis.exchange()["reset"] == []
+
+
+def test_a_phone_hears_that_a_cleared_job_is_done_with_and_what_it_sends_late_is_not_kept(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    luis.exchange(luis.op("close", job, outcome="not found", words="Canary"))
+    for _ in range(4):  # a phone that is used stays enrolled
+        clock.tick(days=10)
+        luis.exchange()
+    done = retention.carry_out(engine, settings.var, Schedule(words=Period(days=30)), clock())
+    assert done.gone == {"words": 1}
+    luis.sign_in(person(engine, "luis@city.test"))
+    assert gone(luis.exchange()) == [{"kind": "job", "ref": lamp, "why": "done"}]
+    result = luis.exchange(luis.op("note", job, words="Canary, late"))["results"][0]
+    assert (result["result"], result["why"]) == ("recorded", "erased")
+    with reading(engine) as s:
+        assert [name for name, value in texts(s) if "anary" in value] == []
 
 
 def test_an_old_operation_is_still_known_and_changes_nothing(
