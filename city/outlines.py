@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select, union_all
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ _COLUMNS = (
     Case.address, Case.lat, Case.lon, Case.outcome,
 )  # fmt: skip
 _SUBJECT: Final = "case:"
+_NEWEST_FIRST = (Case.opened_at.desc(), Case.id.desc())
 
 
 class Kind(NamedTuple):
@@ -112,16 +113,7 @@ def listed(
     s: Session, asked: Asked, of: Mapping[str, Kind], *, publish: str, stops: bool = False
 ) -> list[Outline]:
     """The cases that are asked for, newest first. `of` are the kinds(); five statements."""
-    found = known_to_all(sorted(asked.states))
-    if asked.services:
-        found = found.where(Case.service_code.in_(sorted(asked.services)))
-    if asked.since:
-        found = found.where(Case.opened_at >= asked.since)
-    if asked.until:
-        found = found.where(Case.opened_at <= asked.until)
-    if asked.changed_since or asked.changed_until:
-        found = found.where(Case.id.in_(_changed(asked.changed_since, asked.changed_until)))
-    newest = found.order_by(Case.opened_at.desc(), Case.id.desc()).offset(asked.offset).limit(asked.limit)
+    newest = select(Case).where(Case.id.in_(_newest(asked))).order_by(*_NEWEST_FIRST)
     return list(_outlines(s, newest, of, publish, stops).values())
 
 
@@ -233,6 +225,38 @@ def _changed(since: datetime | None, until: datetime | None) -> Select[Any]:
     if since:
         asked = asked.where(Event.at >= since)
     return asked.having(func.max(Event.at) <= until) if until else asked
+
+
+def _newest(asked: Asked) -> Select[int]:
+    """The ids of the cases that a list wants.
+
+    The newest of those that are open and of each ended state are looked up apart and put in order together:
+    so each has an index, and none is needed over all cases, which other looks would fall for.
+    """
+    parts = []
+    for stands, states in ((IS_OPEN, OPEN), (HAS_ENDED, (CLOSED,)), (HAS_ENDED, (CANCELLED,))):
+        wanted = sorted(set(states).intersection(asked.states))
+        if wanted:
+            # All that are open need no word of their states: it would lead to an index without times.
+            found = _wished(asked, () if stands is IS_OPEN and set(wanted) == set(OPEN) else wanted)
+            found = found.where(stands).order_by(*_NEWEST_FIRST).limit(asked.offset + asked.limit)
+            parts.append(select(found.with_only_columns(Case.id, Case.opened_at).subquery()))
+    all_ = union_all(*parts).subquery()
+    newest = select(all_.c.id).order_by(all_.c.opened_at.desc(), all_.c.id.desc())
+    return newest.offset(asked.offset).limit(asked.limit)
+
+
+def _wished(asked: Asked, states: Sequence[str]) -> Select[Case]:
+    found = known_to_all(states)
+    if asked.services:
+        found = found.where(Case.service_code.in_(sorted(asked.services)))
+    if asked.since:
+        found = found.where(Case.opened_at >= asked.since)
+    if asked.until:
+        found = found.where(Case.opened_at <= asked.until)
+    if asked.changed_since or asked.changed_until:
+        found = found.where(Case.id.in_(_changed(asked.changed_since, asked.changed_until)))
+    return found
 
 
 def _case_of_line() -> ColumnElement[int | None]:
