@@ -3,21 +3,22 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import get_ident
 from typing import Any
 
 import pytest
 from factories import Town
-from filled import FAR, KEY, Fill
+from filled import FAR, KEY, Fill, Tell
 from flask import Flask, has_request_context, request
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import cityfile, db, logins, policies
-from city.schema import Person
+from city import cityfile, db, delivery, logins, notices, policies, reports
+from city.schema import Person, SecretLink
 from city.settings import Settings
+from pwa import mail
 from pwa.app import create_app
 
 
@@ -86,6 +87,30 @@ def token(client: FlaskClient) -> Callable[[], str]:
         return page.partition('name="csrf_token" value="')[2].partition('"')[0]
 
     return fetch
+
+
+@pytest.fixture
+def browser(town: Town, settings: Settings, client: FlaskClient) -> FlaskClient:
+    """A browser that has opened the secret link of the town's one report."""
+    with town.at_work() as scene:
+        report = scene.report(lang="es")
+        token = reports.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+    client.get(f"/s/{token}")
+    return client
+
+
+@pytest.fixture
+def tell(town: Town, app: Flask, settings: Settings) -> Tell:
+    """What the worker does in one round, at the town's time or later: reads the log and sends what is due."""
+
+    def round_(after: timedelta = timedelta(0)) -> int:
+        now = town.now + after
+        with town.at_work() as scene:
+            notices.follow(scene.s, now)
+        return delivery.send_due(town.engine, delivery.open_channels(settings), mail.render(app), now)
+
+    return round_
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ HERE = {"lat": "39.60001", "lon": "-71.2", "accuracy": "12"}
 FAR = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
 
 Fill = Callable[..., TestResponse]
+Tell = Callable[..., int]  # a round of the worker: how many messages went out
 
 
 def picks(page: str) -> list[str]:

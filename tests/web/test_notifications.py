@@ -9,15 +9,15 @@ from typing import Any
 import pushservice
 import pytest
 from factories import Town
+from filled import Tell
 from flask import Flask
 from flask.testing import FlaskClient
 from pushservice import PushService
 from sqlalchemy import select
 
-from city import cases, delivery, notices, reports, webpush
-from city.schema import Case, Message, Report, SecretLink, Subscription
+from city import cases, reports, webpush
+from city.schema import Case, Message, Report, Subscription
 from city.settings import Settings
-from pwa import mail
 
 WHERE = "/sent/26-000001-A/notifications"
 
@@ -31,17 +31,6 @@ def settings(settings: Settings) -> Settings:
 def service() -> Iterator[PushService]:
     with pushservice.running() as service:
         yield service
-
-
-@pytest.fixture
-def browser(town: Town, settings: Settings, client: FlaskClient) -> FlaskClient:
-    """A browser that has opened the secret link of the town's one report."""
-    with town.at_work() as scene:
-        report = scene.report(lang="es")
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
-    client.get(f"/s/{token}")
-    return client
 
 
 @pytest.fixture
@@ -61,24 +50,18 @@ def close(town: Town) -> None:
         cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
 
-def tell(town: Town, app: Flask, settings: Settings) -> int:
-    with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
-    return delivery.send_due(town.engine, delivery.open_channels(settings), mail.render(app), town.now)
-
-
 def wish(town: Town) -> Subscription:
     with town.looking() as scene:
         return scene.s.scalars(select(Subscription)).one()
 
 
 def test_a_browser_is_told_of_the_closing_in_its_language(
-    town: Town, app: Flask, settings: Settings, service: PushService, ask: Callable[..., Any]
+    town: Town, settings: Settings, tell: Tell, service: PushService, ask: Callable[..., Any]
 ) -> None:
     phone = service.browser("ana")
     assert ask(phone.told, f"/es{WHERE}").status_code == 200
     close(town)
-    assert tell(town, app, settings) == 1
+    assert tell() == 1
     ((_path, headers, body),) = service.taken
     assert int(headers["ttl"]) == webpush.TTL
     assert len(headers["topic"]) == 32
@@ -105,26 +88,26 @@ def test_asking_twice_is_one_wish_with_the_newer_keys(
 
 
 def test_a_browser_that_stopped_hears_no_more_and_may_begin_again(
-    town: Town, app: Flask, settings: Settings, service: PushService, ask: Callable[..., Any]
+    town: Town, tell: Tell, service: PushService, ask: Callable[..., Any]
 ) -> None:
     phone = service.browser("ana")
     ask(phone.told)
     assert ask({"endpoint": phone.endpoint}, f"{WHERE}/stopped").status_code == 200
     assert wish(town).stopped_at == town.now
     close(town)
-    assert tell(town, app, settings) == 0
+    assert tell() == 0
     ask(phone.told)
     assert wish(town).stopped_at is None
 
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_who_is_gone_is_not_asked_again(
-    town: Town, app: Flask, settings: Settings, service: PushService, ask: Callable[..., Any], status: int
+    town: Town, tell: Tell, service: PushService, ask: Callable[..., Any], status: int
 ) -> None:
     service.answer = lambda _path: status
     ask(service.browser("ana").told)
     close(town)
-    assert tell(town, app, settings) == 0
+    assert tell() == 0
     assert wish(town).stopped_at is not None
     with town.looking() as scene:
         message = scene.s.scalars(select(Message)).one()
@@ -132,12 +115,12 @@ def test_who_is_gone_is_not_asked_again(
 
 
 def test_a_push_service_that_is_down_delays_and_loses_nothing(
-    town: Town, app: Flask, settings: Settings, service: PushService, ask: Callable[..., Any]
+    town: Town, tell: Tell, service: PushService, ask: Callable[..., Any]
 ) -> None:
     service.answer = lambda _path: 503
     ask(service.browser("ana").told)
     close(town)
-    assert tell(town, app, settings) == 0
+    assert tell() == 0
     with town.looking() as scene:
         message = scene.s.scalars(select(Message)).one()
         assert "503" in (message.fault or "")

@@ -11,16 +11,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from factories import Town
+from filled import Tell
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from city import cases, delivery, notices, reports
+from city import cases
 from city import settings as city_settings
-from city.schema import Case, Message, SecretLink, Subscription
+from city.schema import Case, Message, Subscription
 from city.settings import Settings, WrongSetting
 from city.texts import Gateway, Text
-from pwa import mail
 
 WHERE = "/sent/26-000001-A/news"
 
@@ -62,23 +62,6 @@ def settings(settings: Settings, gateway: FakeGateway) -> Settings:
     return replace(settings, sms_url=f"{gateway.url}?to={{to}}&text={{text}}&name={{id}}")
 
 
-@pytest.fixture
-def browser(town: Town, settings: Settings, client: FlaskClient) -> FlaskClient:
-    """A browser that has opened the secret link of the town's one report."""
-    with town.at_work() as scene:
-        report = scene.report(lang="es")
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
-    client.get(f"/s/{token}")
-    return client
-
-
-def tell(town: Town, app: Flask, settings: Settings) -> int:
-    with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
-    return delivery.send_due(town.engine, delivery.open_channels(settings), mail.render(app), town.now)
-
-
 def told(gateway: FakeGateway) -> list[tuple[str, str]]:
     queries = [parse_qs(urlsplit(path).query) for path, _kind, _body in gateway.taken]
     return [(query["to"][0], query["text"][0]) for query in queries]
@@ -93,14 +76,14 @@ def link_in(text: str, path: str) -> str:
 def test_a_number_is_confirmed_before_a_second_text(
     town: Town,
     app: Flask,
-    settings: Settings,
+    tell: Tell,
     gateway: FakeGateway,
     browser: FlaskClient,
     token: Callable[[], str],
 ) -> None:
     asked = browser.post(f"/es{WHERE}", data={"csrf_token": token(), "phone": "(202) 555-0142"})
     assert "Mire sus mensajes de texto" in browser.get(asked.headers["Location"]).text
-    assert tell(town, app, settings) == 1
+    assert tell() == 1
     ((to, text),) = told(gateway)
     assert to == "+12025550142"
     assert "26-000001" in text
@@ -112,13 +95,13 @@ def test_a_number_is_confirmed_before_a_second_text(
             cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
     close()
-    assert tell(town, app, settings) == 0, "not confirmed: nothing more"
+    assert tell() == 0, "not confirmed: nothing more"
     app.test_client().post(link_in(text, "/es/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
         cases.reopen(scene.s, case, by=by, at=town.now)
     close()
-    assert tell(town, app, settings) == 1
+    assert tell() == 1
     _to, done = told(gateway)[-1]
     assert "Farol apagado" in done
     assert app.test_client().get(link_in(done, "/s/")).status_code == 303
@@ -129,14 +112,14 @@ def test_a_number_is_confirmed_before_a_second_text(
 def test_a_gateway_that_is_down_delays_and_loses_nothing(
     town: Town,
     app: Flask,
-    settings: Settings,
+    tell: Tell,
     gateway: FakeGateway,
     browser: FlaskClient,
     token: Callable[[], str],
 ) -> None:
     gateway.status = 503
     browser.post(WHERE, data={"csrf_token": token(), "phone": "202 555 0142"})
-    assert tell(town, app, settings) == 0
+    assert tell() == 0
     with town.looking() as scene:
         message = scene.s.scalars(select(Message)).one()
         assert "503" in (message.fault or "")
