@@ -361,7 +361,8 @@ class _Writer:
         if told.news:
             wish = self._add(
                 Subscription, report_id=report.id, channel="email", address=told.news, lang=told.lang,
-                asked_at=told.at, confirmed_at=told.at if told.consented else None,
+                place_name="", weekly=False, told_seq=0, asked_at=told.at,
+                confirmed_at=told.at if told.consented else None,
             )  # fmt: skip
             facts = {"report": report.number, "subscription": wish.id}
             events.record(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Select, or_, select, update
+from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from city import db
@@ -25,7 +25,7 @@ FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=12)
 # How long whoever sends a message has it alone: longer than the slowest mail server is waited for.
 CLAIM = timedelta(minutes=5)
-# The worker has other things to do: what a slow server leaves of a round is due in the next one.
+# Webhooks and letters to staff go out by the same loop: what a slow server leaves is due in its next round.
 ROUND = timedelta(seconds=30)
 
 log = logging.getLogger("cityline.delivery")
@@ -58,11 +58,12 @@ def send_due(
     limit: int = 50,
     *,
     quiet: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Tries every message that is due; returns how many went out. In `quiet` hours no phone rings.
+    """Tries every message that is due until `stop`; returns how many went out.
 
-    Of several that send at once one claims each message. Sent is recorded after sending: a crash in between
-    sends one message twice, once its claim is over, never none.
+    In `quiet` hours no phone rings. Of several that send at once one claims each message. Sent is recorded
+    after sending: a crash in between sends one message twice, once its claim is over, never none.
     """
     with db.reading(engine) as s:
         asked = select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit)
@@ -70,7 +71,7 @@ def send_due(
     began, sent = time.monotonic(), 0
     for message_id in due:
         passed = timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
-        if passed > ROUND:
+        if passed > ROUND or stop():
             break
         sent += _try(engine, channels, render, message_id, now + passed)
     return sent
@@ -98,8 +99,8 @@ def _that_may_go_at_night(asked: Select[int]) -> Select[int]:
     """A letter rings nobody; danger waits for no morning; and who asks for texts now is awake."""
     return (
         asked.join(Subscription, Subscription.id == Message.subscription_id)
-        .join(Report, Report.id == Subscription.report_id)
-        .join(Case, Case.id == Report.case_id)
+        .outerjoin(Report, Report.id == Subscription.report_id)
+        .outerjoin(Case, Case.id == func.coalesce(Report.case_id, Subscription.case_id))
         .where(or_(Subscription.channel == "email", Message.kind == "receipt", Report.danger, Case.urgent))
     )
 

@@ -1,12 +1,13 @@
 """Tails the log and decides who should hear of what. Writes outbox rows; sends nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from city import events
-from city.lifecycle import CLOSED
+from city.lifecycle import CANCELLED, CLOSED, OPEN
 from city.queries import family_of, root_of
 from city.schema import Case, Closure, Event, Follower, Message, Report, Subscription
 
@@ -15,6 +16,10 @@ AT_ONCE = 20_000  # lines that are read in one transaction; few of them are to b
 SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a second
 # What a reporter hears of, and the kind of message it makes.
 TOLD = {"close": "closed", "reopen": "reopened"}
+# What those hear of besides who follow a case without a report: every other step that strangers see.
+CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "cancel", "merge")
+# A step that is taken back at once is none, and several in a row are one letter.
+SETTLES = timedelta(minutes=10)
 
 
 def follow(s: Session, now: datetime, limit: int = 500) -> int:
@@ -30,8 +35,11 @@ def follow(s: Session, now: datetime, limit: int = 500) -> int:
     since = place.seq
     until = min(since + AT_ONCE, s.scalar(select(func.max(Event.seq))) or 0)
     lines = events.since(s, since, limit, live_until=until)
+    followed = _followed(s, lines)
     for line in lines:
         _queue(s, line, now)
+        if line.subject in followed:
+            _tell_of_change(s, line, now)
     place.seq = lines[-1].seq if len(lines) == limit else max(since, until)
     if place.seq > since or now - place.seen_at > SEEN_EVERY:
         place.seen_at = now
@@ -40,12 +48,20 @@ def follow(s: Session, now: datetime, limit: int = 500) -> int:
 
 def holds(s: Session, message: Message) -> bool:
     """Whether what a message says is still so. One that waited long may have been overtaken."""
-    if message.kind not in TOLD.values():
+    case = case_of(s, message.subscription)
+    if case is None or message.kind not in ("changed", *TOLD.values()):
         return True
-    case = root_of(s, s.get_one(Report, message.subscription.report_id).case)
+    if message.kind == "changed":  # its closing has a letter of its own
+        return case.state in (*OPEN, CANCELLED)
     if message.kind == "reopened":
         return case.state != CLOSED
     return case.state == CLOSED and message.closure_id == case.closures[-1].id
+
+
+def case_of(s: Session, subscription: Subscription) -> Case | None:
+    """The case that a wish is about by now: what it was merged into; None where it is about a place."""
+    own = subscription.report.case if subscription.report else subscription.case
+    return root_of(s, own) if own else None
 
 
 def _queue(s: Session, line: Event, now: datetime) -> None:
@@ -68,6 +84,35 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
 
 
+def _followed(s: Session, lines: Sequence[Event]) -> set[str]:
+    """Of the lines' subjects the cases that changed and that somebody follows; one statement for them all."""
+    ids = {_case_id(line) for line in lines if line.kind in CHANGES and line.subject.startswith("case:")}
+    if not ids:
+        return set()
+    family = select(Case.id, Case.id.label("top")).where(Case.id.in_(ids)).cte(recursive=True)
+    family = family.union(select(Case.id, family.c.top).join(family, Case.merged_into_id == family.c.id))
+    wished = select(family.c.top).join(Subscription, Subscription.case_id == family.c.id).distinct()
+    return {events.of_case(case_id) for case_id in s.scalars(wished)}
+
+
+def _tell_of_change(s: Session, line: Event, now: datetime) -> None:
+    """One letter a follower that says how the case stands when it goes out; none beside one that waits."""
+    if line.kind == "merge" and line.facts.get("closed"):
+        return  # told as its closing
+    followers = [each for each in _subscribers(s, _case_id(line)) if each.report_id is None]
+    waiting = set(
+        s.scalars(
+            select(Message.subscription_id).where(
+                Message.subscription_id.in_([each.id for each in followers]),
+                Message.kind == "changed",
+                Message.next_try_at.is_not(None),
+            )
+        )
+    )
+    idle = [each for each in followers if each.id not in waiting]
+    _tell(s, line, "changed", idle, None, now + SETTLES)
+
+
 def _closing(s: Session, line: Event) -> Closure | None:
     """The closing that a line tells of: its own, or how what it was merged into had ended."""
     asked = select(Closure).order_by(Closure.cycle.desc()).limit(1)
@@ -88,7 +133,7 @@ def _tell(
     kind: str,
     subscriptions: list[Subscription],
     closing: Closure | None,
-    now: datetime,
+    due: datetime,
 ) -> None:
     """One message an address, also when the line is read again after a restore of the follower's place."""
     known = Message.event_seq == line.seq
@@ -108,7 +153,7 @@ def _tell(
             told.add(subscription.address)
             s.add(
                 Message(
-                    event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=now,
+                    event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=due,
                     closure_id=closing.id if closing else None,
                 )
             )  # fmt: skip
@@ -130,8 +175,7 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
     letters = s.execute(
         select(Subscription.address, Message.kind)
         .join(Message, Message.subscription_id == Subscription.id)
-        .join(Report, Report.id == Subscription.report_id)
-        .where(Report.case_id.in_(family_of(s, case_id)), Message.kind.in_(TOLD.values()))
+        .where(Subscription.id.in_(_about(family_of(s, case_id))), Message.kind.in_(TOLD.values()))
         .where(or_(Message.sent_at.is_not(None), on_its_way))
         .order_by(Message.id)
     )
@@ -142,14 +186,21 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:
     """Everybody with a confirmed address at this case or at one merged into it.
 
-    Of one address with several reports that at the case itself comes first: its view tells most.
+    Of one address with several wishes a report's comes first, that at the case itself: its view tells most.
     """
     return list(
         s.scalars(
             select(Subscription)
-            .join(Report, Report.id == Subscription.report_id)
-            .where(Report.case_id.in_(family_of(s, case_id)))
+            .outerjoin(Report, Report.id == Subscription.report_id)
+            .where(Subscription.id.in_(_about(family_of(s, case_id))))
             .where(Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None))
-            .order_by((Report.case_id != case_id), Subscription.id)
+            .order_by(Subscription.report_id.is_(None), (Report.case_id != case_id), Subscription.id)
         )
     )
+
+
+def _about(case_ids: Sequence[int]) -> CompoundSelect[int]:
+    """The ids of all wishes about these cases: of their reports', and of those who follow them."""
+    told = select(Subscription.id).join(Report, Report.id == Subscription.report_id)
+    followed = select(Subscription.id).where(Subscription.case_id.in_(case_ids))
+    return union_all(told.where(Report.case_id.in_(case_ids)), followed)

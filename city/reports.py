@@ -21,6 +21,7 @@ from city import (
     cases,
     erasures,
     events,
+    follows,
     geo,
     heads,
     holds,
@@ -308,6 +309,7 @@ def confirm(s: Session, subscription: Subscription, *, at: datetime) -> bool:
     if subscription.confirmed_at and not subscription.stopped_at:
         return False
     subscription.confirmed_at, subscription.stopped_at = subscription.confirmed_at or at, None
+    subscription.told_seq = follows.newest(s) if subscription.place else 0
     _news(s, subscription, "confirm news", at)
     return True
 
@@ -323,7 +325,9 @@ def stop(s: Session, subscription: Subscription, *, at: datetime) -> bool:
 
 def stopped_here(s: Session, subscription: Subscription) -> bool:
     """Whether the reader's own last word about it was to stop, whatever another system says of them."""
-    report = s.get_one(Report, subscription.report_id)
+    report = s.get(Report, subscription.report_id) if subscription.report_id else None
+    if report is None:  # no other system knows of it
+        return True
     own = [
         line.kind
         for line, _words in events.of(s, cases.subject(report.case))
@@ -399,6 +403,9 @@ def forget_subscriptions(s: Session, report_ids: Sequence[int]) -> None:
 
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
+    if subscription.report_id is None:
+        follows.note(s, subscription, kind, at=at)
+        return
     report = s.get_one(Report, subscription.report_id)
     events.record(
         s, cases.subject(report.case), kind, by=people.reporter(report.id), at=at,

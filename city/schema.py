@@ -656,7 +656,7 @@ class Report(Base):
     case: Mapped[Case] = relationship(back_populates="reports")
     service: Mapped[Service] = relationship()
     photos: Mapped[list["Photo"]] = relationship(back_populates="report", order_by="Photo.position")
-    subscriptions: Mapped[list["Subscription"]] = relationship()
+    subscriptions: Mapped[list["Subscription"]] = relationship(back_populates="report")
 
 
 class Wanted(Base):
@@ -688,19 +688,38 @@ class SecretLink(Base):
 
 
 class Subscription(Base):
-    """A wish to hear about a report's case. After the receipt nothing is sent until `confirmed_at`."""
+    """A wish to hear about a report's case, another case, or an area or street: of `report_id`, `case_id`
+    and `place` one is set.
+
+    After the receipt nothing is sent until `confirmed_at`.
+    """
 
     __tablename__ = "subscriptions"
-    __table_args__ = (UniqueConstraint("report_id", "address"),)
+    __table_args__ = (
+        UniqueConstraint("report_id", "address"),
+        Index("ix_subscriptions_case_id", "case_id", "address", unique=True),
+        Index("ix_subscriptions_place", "place", "address", unique=True),
+    )
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"))
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    place: Mapped[str | None] = mapped_column(
+        String(200)
+    )  # "area:Old Mill", "street:tansy street": follows.py
+    place_name: Mapped[str] = mapped_column(String(200), default="")  # as people read it
+    weekly: Mapped[bool] = mapped_column(default=False)  # of a place: on Mondays, not every day
+    told_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # of a place: up to which line of the log
+    told_on: Mapped[date | None]  # of a place: the last day whose digest was written, or had nothing to say
     channel: Mapped[str] = mapped_column(String(8), default="email")  # email, push, sms
-    address: Mapped[str]  # of a mailbox, of a browser at its push service, or a number (E.164)
+    # Of a mailbox, of a browser at its push service, or a number (E.164).
+    address: Mapped[str] = mapped_column(index=True)
     keys: Mapped[dict[str, Any] | None]  # by which only that browser reads a push message: p256dh, auth
     lang: Mapped[str] = mapped_column(String(10))
     asked_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
+    report: Mapped[Report | None] = relationship(back_populates="subscriptions")
+    case: Mapped[Case | None] = relationship()
 
 
 class Photo(Base):
@@ -1003,8 +1022,9 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(20))  # receipt, closed, reopened
+    kind: Mapped[str] = mapped_column(String(20))  # receipt, closed, reopened, changed, digest
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
+    cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None] = mapped_column(index=True)  # null once sent or given up
     sent_at: Mapped[datetime | None]

@@ -44,6 +44,7 @@ ANYBODY: Final = ("anybody",)
 DOORS: Final[dict[str, tuple[str, ...]]] = {
     "shell": ANYBODY,
     "resident": ANYBODY,
+    "follow": ANYBODY,  # what is ended, by the code in a message
     "news": ANYBODY,  # by the code in a message, or the report's own link
     "verdict": ANYBODY,  # by the report's own link
     "place": ANYBODY,

@@ -32,6 +32,7 @@ from pwa.pages import (
     dispatch,
     editor,
     fieldwork,
+    follow,
     live,
     news,
     performance,
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(shell.bp)
     app.register_blueprint(resident.bp)
     app.register_blueprint(news.bp)
+    app.register_blueprint(follow.bp)
     app.register_blueprint(verdict.bp)
     app.register_blueprint(place.bp)
     app.register_blueprint(cases.bp)

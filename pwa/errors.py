@@ -136,6 +136,13 @@ def words(refused: Refused | BadPhoto) -> str:
         "too_many_browsers": _(
             "Three phones hear of this report already. Stop the news on one of them first."
         ),
+        "asked_too_often": _(
+            "That address was asked several times just now. Look in its mailbox, or come back later."
+        ),
+        "too_many_follows": _(
+            "That address follows %(most)s things already. End one of them first.", most=facts.get("most", 30)
+        ),
+        "unknown_place_to_follow": _("We know no such area or street. Type its whole name, like Elm Street."),
         "bad_push": _("This browser gave no address for notifications. Leave an e-mail address instead."),
         "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
         "nothing_to_count": _("This was no closing, so there is nothing to count as done."),

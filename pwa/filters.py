@@ -19,6 +19,7 @@ from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.schedule import CLASSES, Schedule
+from city.schema import Subscription
 from pwa import access
 
 NBSP = "\u00a0"
@@ -36,7 +37,7 @@ def init(app: Flask) -> None:
         channel=channel, scope=scope, chosen=chosen,
         tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
-        role_does=role_does, letter=letter, figure=figure,
+        role_does=role_does, letter=letter, figure=figure, followed=followed, stage=stage,
     )  # fmt: skip
     app.jinja_env.globals["_"] = _gettext
 
@@ -610,5 +611,27 @@ def role_does(code: str) -> str:
 
 def letter(kind: str) -> str:
     """What a message was about."""
-    words = {"receipt": _("Receipt"), "closed": _("Closed"), "reopened": _("Opened again")}
+    words = {
+        "receipt": _("Receipt"), "closed": _("Closed"), "reopened": _("Opened again"),
+        "changed": _("State changed"), "digest": _("Digest of an area or street"),
+    }  # fmt: skip
     return words.get(kind, kind)
+
+
+def followed(row: Subscription) -> str:
+    """What a wish is about: "case 26-004821", "report 26-004821-A", or the name of an area or street."""
+    if row.report:
+        return _("report %(number)s", number=row.report.number)
+    return _("case %(number)s", number=row.case.number) if row.case else row.place_name
+
+
+def stage(state: str) -> str:
+    """How far an open case is, as a neighbor says it."""
+    words = {
+        "new": _("just reported"),
+        "accepted": _("the city has read it"),
+        "assigned": _("crew assigned"),
+        "underway": _("crew on site"),
+        "waiting": _("waiting"),
+    }
+    return words.get(state, "")

@@ -8,18 +8,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, render_template, url_for
-from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import delivery, notices, queries, reports, webpush
+from city import notices, queries, reports
 from city.delivery import Render
 from city.mornings import Late
 from city.queries import Sight
 from city.schema import Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
-from pwa import access, filters
+from pwa import access, bulletins, envelopes, filters
 
 
 def render(app: Flask) -> Render:
@@ -35,7 +35,7 @@ def render(app: Flask) -> Render:
         prefix = "" if row.lang == languages[0] else f"/{row.lang}"
         language = {"cityline.lang": row.lang}
         with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
-            return _WRITERS[row.channel](s, message)
+            return (_WRITERS if row.report_id else bulletins.WRITERS)[row.channel](s, message)
 
     return written
 
@@ -59,22 +59,12 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
 
 
 def _letter(s: Session, message: Message) -> EmailMessage:
-    settings, row, kind = access.here().settings, message.subscription, message.kind
+    row, kind = message.subscription, message.kind
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links = _links(report, row)
-    letter = EmailMessage()
-    letter["From"], letter["To"] = settings.mail_from, row.address
-    letter["Subject"] = _subject(kind, sight)
-    # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
-    host = urlsplit(settings.base_url).hostname
-    letter["Message-ID"] = f"<{delivery.name_of(settings.secret_key, message)}@{host}>"
-    letter["Auto-Submitted"] = "auto-generated"
-    letter["List-Unsubscribe"] = f"<{links['stop']}>"
-    letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    letter.set_content(render_template(f"email/{kind}.txt", sight=sight, report=report, links=links))
-    letter["Content-Language"] = row.lang
-    return letter
+    words = render_template(f"email/{kind}.txt", sight=sight, report=report, links=links)
+    return envelopes.letter(message, _subject(kind, sight), words, stop=links["stop"])
 
 
 def _note(s: Session, message: Message) -> Note:
@@ -86,17 +76,13 @@ def _note(s: Session, message: Message) -> Note:
         "closed": _("Tap to see what was done."),
         "reopened": _("This case is open again, and a crew will come back."),
     }[message.kind]
-    locale = get_locale()
-    return Note(
-        endpoint=row.address, keys=row.keys or {}, topic=webpush.topic(f"subscription:{row.id}"),
-        title=_subject(message.kind, sight), body=f"{filters.place(sight.address)}\n{said}".strip(),
-        link=_link("resident.case", number=sight.number), lang=row.lang,
-        direction=locale.text_direction if locale else "ltr", urgent=report.danger,
-    )  # fmt: skip
+    body = f"{filters.place(sight.address)}\n{said}".strip()
+    link = _link("resident.case", number=sight.number)
+    return envelopes.note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
 
 def _text(s: Session, message: Message) -> Text:
-    row, settings = message.subscription, access.here().settings
+    row = message.subscription
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links = _links(report, row)
@@ -105,10 +91,7 @@ def _text(s: Session, message: Message) -> Text:
         "closed": _("See it and say whether it is fixed: %(link)s", link=links["case"]),
         "reopened": _("A crew will come back: %(link)s", link=links["case"]),
     }[message.kind]
-    told = f"{_subject(message.kind, sight)}. {words}"
-    if message.kind != "receipt":
-        told += "\n" + _("No more texts: %(link)s", link=links["stop"])
-    return Text(row.address, told, delivery.name_of(settings.secret_key, message))
+    return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])
 
 
 def _links(report: Report, row: Subscription) -> dict[str, str]:

@@ -7,9 +7,9 @@ from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import reports, webpush
+from city import follows, reports, webpush
 from city.lifecycle import Refused
-from city.schema import Report, Subscription
+from city.schema import Subscription
 from city.settings import OUTWARD
 from pwa import access, errors, filters, own
 from pwa.fragments import go, render
@@ -30,10 +30,11 @@ def news(subscription: int, code: str) -> Response:
     """A page with one button: mail scanners open every link, so opening it changes nothing."""
     with access.reading() as s:
         row = _subscription(s, subscription, code)
-        number = s.get_one(Report, row.report_id).case.number
+        case = row.report.case if row.report else row.case
         stopping = row.confirmed_at is not None if row.stopped_at is None else False
         return render(
-            "resident/news.html", row=row, number=number, code=code,
+            "resident/news.html", row=row, number=case.number if case else "", code=code,
+            all=_all(row),
             stopping=stopping or "stop" in request.args, done=request.args.get("done", ""),
         )  # fmt: skip
 
@@ -80,6 +81,11 @@ def stop_notifying(number: str) -> tuple[Response, int]:
             if wish.channel == "push" and wish.address == endpoint:
                 reports.stop(s, wish, at=access.now())
     return jsonify(), 200
+
+
+def _all(row: Subscription) -> str:
+    code = follows.code(access.here().settings.secret_key, row)
+    return url_for("follow.mine", subscription=row.id, code=code)
 
 
 def _json() -> object:

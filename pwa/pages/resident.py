@@ -261,19 +261,6 @@ def group_icon(code: str) -> str:
     return next((group.icon for group in groups if group.code == code), groups[-1].icon)
 
 
-@bp.app_template_filter()
-def stage(state: str) -> str:
-    """How far an open case is, as a neighbor says it."""
-    words = {
-        "new": _("just reported"),
-        "accepted": _("the city has read it"),
-        "assigned": _("crew assigned"),
-        "underway": _("crew on site"),
-        "waiting": _("waiting"),
-    }
-    return words.get(state, "")
-
-
 def _new_key() -> str:
     return uuid.uuid4().hex
 

@@ -1,0 +1,155 @@
+"""What followers of a case, an area or a street are told: no more than any stranger sees. Sends nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Final
+
+from flask import render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy.orm import Session
+
+from city import digests, follows, notices, queries, reports
+from city.lifecycle import CLOSED, OPEN
+from city.queries import Sight
+from city.schema import Message, Subscription
+from city.texts import Text
+from city.webpush import Note
+from pwa import access, envelopes, filters
+
+ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
+
+
+@dataclass(frozen=True)
+class Bulletin:
+    """One message: its subject, the cases it is about, and how many more there are than it names."""
+
+    subject: str
+    opened: Sequence[Sight] = ()
+    closed: Sequence[Sight] = ()
+    more: int = 0
+    sight: Sight | None = None  # the one case that is followed
+    links: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it waits for no morning; what is told once a day does."""
+        return bool(self.sight and self.sight.service.urgent)
+
+
+def _bulletin(s: Session, message: Message) -> Bulletin | None:
+    """None where nothing of it is public any more."""
+    if message.kind == "receipt":
+        words = filters.followed(message.subscription)
+        return Bulletin(_("Do you want news of %(what)s?", what=words), links=_links(message.subscription))
+    return _digest(s, message) if message.kind == "digest" else _case(s, message)
+
+
+def _letter(s: Session, message: Message) -> EmailMessage | None:
+    told = _bulletin(s, message)
+    if told is None:
+        return None
+    template = {"receipt": "follow", "digest": "digest"}.get(message.kind, "followed")
+    words = render_template(
+        f"email/{template}.txt", told=told, row=message.subscription, kind=message.kind, link=_link
+    )
+    return envelopes.letter(message, told.subject, words, stop=told.links["stop"])
+
+
+def _note(s: Session, message: Message) -> Note | None:
+    told = _bulletin(s, message)
+    if told is None:
+        return None
+    if told.sight:
+        body = "\n".join(filter(None, (filters.place(told.sight.address), filters.promise(told.sight))))
+    else:
+        sights = [*told.opened, *told.closed]
+        body = "\n".join(_line(sight) for sight in sights[:ROWS_OF_A_NOTE])
+    return envelopes.note(message, told.subject, body, told.links["see"], urgent=told.urgent)
+
+
+def _text(s: Session, message: Message) -> Text | None:
+    told = _bulletin(s, message)
+    if told is None:
+        return None
+    links = told.links
+    words = (
+        _("Confirm here: %(link)s", link=links["confirm"])
+        if message.kind == "receipt"
+        else _("See: %(link)s", link=links["see"])
+    )
+    return envelopes.text(message, f"{told.subject}. {words}", stop=links["stop"])
+
+
+WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text | None]]] = {
+    "email": _letter,
+    "push": _note,
+    "sms": _text,
+}
+
+
+def _case(s: Session, message: Message) -> Bulletin | None:
+    case = notices.case_of(s, message.subscription)
+    sights = _public(s, [case.id]) if case else []
+    if not sights:
+        return None
+    sight = sights[0]
+    what = filters.said(sight.service.names)
+    if sight.proof:
+        stands = filters.outcome(sight.proof.outcome, office=sight.service.office)
+    elif message.kind == "reopened":
+        stands = _("open again")
+    else:
+        stands = filters.stage(sight.state) or filters.promise(sight)
+    subject = _("%(number)s: %(outcome)s, %(what)s", number=sight.number, outcome=stands, what=what)
+    links = _links(message.subscription) | {"see": _link("resident.case", number=sight.number)}
+    return Bulletin(subject, sight=sight, links=links)
+
+
+def _digest(s: Session, message: Message) -> Bulletin | None:
+    """As the cases stand when it goes out: what is hidden by now is not told."""
+    told = message.cases or {}
+    ids = [*told.get(digests.OPENED, ()), *told.get(digests.ENDED, ())]
+    sights = _public(s, ids)
+    opened = [sight for sight in sights if sight.state in OPEN]
+    closed = [sight for sight in sights if sight.state == CLOSED]
+    if not (opened or closed):
+        return None
+    more = int(told.get("all", 0)) - len(ids)
+    counts = [
+        ngettext("%(num)d new", "%(num)d new", len(opened)) if opened else "",
+        ngettext("%(num)d closed", "%(num)d closed", len(closed)) if closed else "",
+    ]
+    subject = _(
+        "%(place)s: %(counts)s", place=message.subscription.place_name, counts=", ".join(filter(None, counts))
+    )
+    only = len(sights) == 1
+    see = _link("resident.case", number=sights[0].number) if only else _link("cases.listed")
+    return Bulletin(subject, opened, closed, more, links=_links(message.subscription) | {"see": see})
+
+
+def _public(s: Session, ids: Sequence[int]) -> list[Sight]:
+    """Each as any stranger may see it; private ones are not among them."""
+    if not ids:
+        return []
+    return queries.public(s, now=access.now(), publish=access.here().publish, ids=ids, limit=len(ids))
+
+
+def _line(sight: Sight) -> str:
+    what, where = filters.said(sight.service.names), filters.place(sight.address)
+    return f"{what}, {where}" if where else what
+
+
+def _links(row: Subscription) -> dict[str, str]:
+    secret = access.here().settings.secret_key
+    code = reports.news_code(secret, row)
+    return {
+        "confirm": _link("news.news", subscription=row.id, code=code),
+        "stop": _link("news.news", subscription=row.id, code=code, stop=1),
+        "all": _link("follow.mine", subscription=row.id, code=follows.code(secret, row)),
+    }
+
+
+def _link(endpoint: str, **values: object) -> str:
+    return url_for(endpoint, _external=True, **values)  # type: ignore[arg-type]

@@ -1,0 +1,48 @@
+"""How a message's words go into what its channel takes: headers, topic, the way to stop. Sends nothing."""
+
+from email.message import EmailMessage
+from urllib.parse import urlsplit
+
+from flask_babel import get_locale
+from flask_babel import gettext as _
+
+from city import delivery, webpush
+from city.schema import Message
+from city.texts import Text
+from city.webpush import Note
+from pwa import access
+
+
+def letter(message: Message, subject: str, words: str, *, stop: str) -> EmailMessage:
+    """An e-mail; `stop` is the address where a mail program ends the news by itself (RFC 8058)."""
+    settings, row = access.here().settings, message.subscription
+    written = EmailMessage()
+    written["From"], written["To"], written["Subject"] = settings.mail_from, row.address, subject
+    # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
+    host = urlsplit(settings.base_url).hostname
+    written["Message-ID"] = f"<{delivery.name_of(settings.secret_key, message)}@{host}>"
+    written["Auto-Submitted"] = "auto-generated"
+    written["List-Unsubscribe"] = f"<{stop}>"
+    written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    written.set_content(words)
+    written["Content-Language"] = row.lang
+    return written
+
+
+def note(message: Message, title: str, body: str, link: str, *, urgent: bool) -> Note:
+    """A notification; a later one about the same wish takes its place."""
+    row, locale = message.subscription, get_locale()
+    return Note(
+        endpoint=row.address, keys=row.keys or {}, topic=webpush.topic(f"subscription:{row.id}"),
+        title=title, body=body, link=link, lang=row.lang,
+        direction=locale.text_direction if locale else "ltr", urgent=urgent,
+    )  # fmt: skip
+
+
+def text(message: Message, words: str, *, stop: str) -> Text:
+    """A text; how to stop stands in each but the one that asks whether there are to be any."""
+    if message.kind != "receipt":
+        words += "\n" + _("No more texts: %(link)s", link=stop)
+    return Text(
+        message.subscription.address, words, delivery.name_of(access.here().settings.secret_key, message)
+    )

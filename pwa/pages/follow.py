@@ -1,0 +1,153 @@
+"""Following a case, an area or a street without a report of one's own, and ending it again."""
+
+import hmac
+
+from flask import Blueprint, Response, abort, g, jsonify, request, url_for
+from sqlalchemy.orm import Session
+
+from city import callers, follows, queries, reports, webpush
+from city.follows import About
+from city.lifecycle import Refused
+from city.schema import Subscription
+from city.settings import OUTWARD
+from pwa import access, errors, filters, forms
+from pwa.fragments import go, render
+
+bp = Blueprint("follow", __name__)
+
+MOST_BYTES = 4_000  # of what a browser says of itself
+_ABOUT = "<kind>/<path:name>"
+
+
+@bp.get("/follow")
+def choose() -> Response:
+    """Asks for an area or a street; what is typed leads to its page, or back here with what to do."""
+    typed = request.args.get("place", "").strip()
+    with access.reading() as s:
+        known = follows.area_names(s)
+        found = _place(s, typed, known) if typed else None
+    if found:
+        return go(url_for("follow.about", kind=found.kind, name=found.name))
+    fault = errors.words(Refused("unknown_place_to_follow")) if typed else ""
+    response = render("follow/choose.html", areas=known, typed=typed, fault=fault)
+    response.status_code = 422 if fault else 200
+    return response
+
+
+@bp.get(f"/follow/{_ABOUT}")
+def about(kind: str, name: str) -> Response:
+    """How one may hear of it: by letter, by text where the city sends any, by notification."""
+    return _about(kind, name, {}, None)
+
+
+@bp.post(f"/follow/{_ABOUT}")
+def ask(kind: str, name: str) -> Response:
+    """Keeps an address or a number; a letter or a text asks whether it wants the news."""
+    here = access.here()
+    channel = "sms" if "phone" in request.form and here.settings.sms_url else "email"
+    typed = forms.text(request.form, "phone" if channel == "sms" else "email")
+    weekly = request.form.get("often") == "week"
+    try:
+        address = callers.normal(typed, here.city.region) if channel == "sms" else typed
+        with access.writing() as s:
+            what = access.or_404(_named(s, kind, name))
+            follows.follow(
+                s, what, address, channel=channel, lang=filters.lang(), weekly=weekly, at=access.now()
+            )
+    except Refused as refused:
+        return _about(kind, name, {channel: typed, "often": "week" if weekly else ""}, refused)
+    return go(url_for("follow.about", kind=kind, name=name, asked=channel))
+
+
+@bp.post(f"/follow/{_ABOUT}/notifications")
+def notify(kind: str, name: str) -> tuple[Response, int]:
+    """This browser wants notifications about it: JSON as PushSubscription.toJSON() gives it.
+
+    {} with 200, or {fault} with 422.
+    """
+    try:
+        endpoint, keys = webpush.checked(_json(), loopback=access.here().settings.outward == OUTWARD[1])
+        with access.writing() as s:
+            follows.follow(
+                s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
+                lang=filters.lang(), at=access.now(),
+            )  # fmt: skip
+    except Refused as refused:
+        return jsonify(fault=errors.words(refused)), 422
+    return jsonify(), 200
+
+
+@bp.post(f"/follow/{_ABOUT}/notifications/stopped")
+def stop_notifying(kind: str, name: str) -> tuple[Response, int]:
+    """This browser wants no more of them: JSON {endpoint}. One that never wanted any is no fault."""
+    told = _json()
+    endpoint = told.get("endpoint") if isinstance(told, dict) else None
+    with access.writing() as s:
+        what = access.or_404(_named(s, kind, name))
+        wish = follows.wish(s, what, endpoint) if isinstance(endpoint, str) else None
+        if wish and wish.channel == "push":
+            reports.stop(s, wish, at=access.now())
+    return jsonify(), 200
+
+
+@bp.get("/follows/<natural:subscription>/<code>")
+def mine(subscription: int, code: str) -> Response:
+    """All that is written to one address, for its reader: the code stands in messages to it only."""
+    with access.reading() as s:
+        row = _own(s, subscription, code)
+        rows = follows.of_address(s, row)
+        return render(
+            "follow/mine.html", row=row, rows=rows, code=code, ended=request.args.get("ended") == "1"
+        )
+
+
+@bp.post("/follows/<natural:subscription>/<code>")
+def end(subscription: int, code: str) -> Response:
+    """Ends one of them, or `all`. What was ended already stays so."""
+    which = request.form.get("end", "")
+    with access.writing() as s:
+        row = _own(s, subscription, code)
+        for wish in follows.of_address(s, row):
+            if which in ("all", str(wish.id)):
+                reports.stop(s, wish, at=access.now())
+    return go(url_for("follow.mine", subscription=subscription, code=code, ended=1))
+
+
+def _place(s: Session, typed: str, known: list[str]) -> About | None:
+    """The area, or else the street, that somebody typed the name of."""
+    area = next((name for name in known if name.casefold() == typed.casefold()), "")
+    return follows.area(s, area) or follows.street(s, typed)
+
+
+def _named(s: Session, kind: str, name: str) -> About | None:
+    finds = {"case": follows.case, "area": follows.area, "street": follows.street}
+    return finds[kind](s, name) if kind in finds else None
+
+
+def _about(kind: str, name: str, typed: dict[str, str], refused: Refused | None) -> Response:
+    here = access.here()
+    with access.reading() as s:
+        what = access.or_404(_named(s, kind, name))
+        seen = [what.case_id] if what.case_id else []
+        sights = queries.public(s, now=access.now(), publish=here.publish, ids=seen, limit=1) if seen else []
+        response = render(
+            "follow/about.html", about=what, sight=sights[0] if sights else None,
+            others=follows.around(s, what) if sights else [], typed=typed,
+            fault=errors.words(refused) if refused else "", asked=request.args.get("asked", ""),
+            push_key=webpush.public_key(here.settings), texts=bool(here.settings.sms_url),
+        )  # fmt: skip
+    response.status_code = 422 if refused else 200
+    return response
+
+
+def _own(s: Session, subscription: int, code: str) -> Subscription:
+    g.personal = True
+    row = access.or_404(s.get(Subscription, subscription))
+    expected = follows.code(access.here().settings.secret_key, row)
+    return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)
+
+
+def _json() -> object:
+    if (request.content_length or 0) > MOST_BYTES:
+        abort(413)
+    return request.get_json(silent=True)

@@ -1,0 +1,285 @@
+"""Following without a report: what may be followed, who hears of what, and what a morning's digest costs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import LAMP, Scene, Town, statements
+from sqlalchemy import select
+
+from city import areas, cases, digests, follows, notices, reports
+from city.follows import About
+from city.geo import Point, rounded
+from city.lifecycle import Refused
+from city.schema import Area, Case, Event, Message, Street, Subscription
+
+ZONE = ZoneInfo("America/New_York")
+# A Wednesday, eight in the morning by the city's clocks.
+MORNING = datetime(2026, 5, 13, 12, tzinfo=UTC)
+WEST = {
+    "type": "Polygon",
+    "coordinates": [[[-71.3, 39.5], [-71.15, 39.5], [-71.15, 39.7], [-71.3, 39.7], [-71.3, 39.5]]],
+}
+ELSEWHERE = replace(LAMP, lat=39.6, lon=-71.12, label="7 Elm Avenue")
+
+
+@pytest.fixture(autouse=True)
+def ground(town: Town) -> None:
+    """Two streets, and an area in which LAMP lies."""
+    with town.at_work() as scene:
+        for name, lon in (("Tansy Street", -71.2), ("Elm Avenue", -71.12)):
+            scene.s.add(Street(name=name, line=[[lon, 39.59], [lon, 39.61]], kind="street"))
+        scene.s.add(Area(kind="area", name="Old Mill", geometry=WEST))
+
+
+def wanted(town: Town, kind: str, name: str, email: str = "ana@town.test", **how: Any) -> Subscription:
+    """A confirmed wish."""
+    with town.at_work() as scene:
+        about = found(scene, kind, name)
+        assert about, name
+        row = follows.follow(scene.s, about, email, lang="en", at=town.now, **how)
+        row.confirmed_at = town.now
+        return row
+
+
+def found(scene: Scene, kind: str, name: str) -> About | None:
+    return {"case": follows.case, "area": follows.area, "street": follows.street}[kind](scene.s, name)
+
+
+def reported(town: Town, **told: Any) -> Case:
+    with town.at_work() as scene:
+        return scene.report(**told).case
+
+
+def do(town: Town, verb: Any, case: Case, *also: Any, **how: Any) -> None:
+    with town.at_work() as scene:
+        mine = scene.s.get_one(Case, case.id)
+        verb(scene.s, mine, *also, by=scene.actor("dispatcher"), at=town.now, **how)
+
+
+def close(town: Town, case: Case, **how: Any) -> None:
+    do(town, cases.close, case, outcome="fixed", no_photo="dark", **how)
+
+
+def listen(town: Town) -> list[tuple[str, str]]:
+    """Whom the worker tells of what, by its reading of the log."""
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    return waiting(town)
+
+
+def waiting(town: Town) -> list[tuple[str, str]]:
+    with town.looking() as scene:
+        rows = select(Message).where(Message.kind != "receipt").order_by(Message.id)
+        return [(each.subscription.address, each.kind) for each in scene.s.scalars(rows)]
+
+
+def digest(town: Town, at: datetime = MORNING) -> list[dict[str, Any]]:
+    """What this morning's letters tell of."""
+    with town.looking() as scene:
+        last = scene.s.scalars(select(Message.id).order_by(Message.id.desc())).first() or 0
+    digests.queue_due(town.engine, at, ZONE)
+    with town.looking() as scene:
+        return [m.cases for m in scene.s.scalars(select(Message).where(Message.id > last)) if m.cases]
+
+
+def test_a_follower_of_a_case_hears_of_its_steps_in_one_letter_and_of_its_end(town: Town) -> None:
+    case = reported(town)
+    wanted(town, "case", case.number)
+    do(town, cases.accept, case)
+    with town.at_work() as scene:
+        mine, crew = scene.s.get_one(Case, case.id), scene.crew("lights")
+        cases.assign(scene.s, mine, crew, by=scene.actor("dispatcher"), at=town.now)
+    assert listen(town) == [("ana@town.test", "changed")]
+    with town.looking() as scene:
+        (message,) = scene.s.scalars(select(Message).where(Message.kind == "changed"))
+        assert message.next_try_at == town.now + notices.SETTLES
+    close(town, case)
+    assert listen(town)[1:] == [("ana@town.test", "closed")]
+    with town.looking() as scene:
+        held = {m.kind: notices.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
+    assert not held["changed"], "its closing has a letter of its own"
+    assert held["closed"]
+
+
+def test_whoever_reported_it_and_follows_it_too_hears_once(town: Town) -> None:
+    case = reported(town)
+    with town.at_work() as scene:
+        (report,) = scene.s.get_one(Case, case.id).reports
+        reports.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now).confirmed_at = town.now
+    wanted(town, "case", case.number)
+    close(town, case)
+    assert listen(town) == [("ana@town.test", "closed")]
+
+
+def test_followers_of_a_merged_case_follow_the_one_that_carries_on_until_it_is_separated(town: Town) -> None:
+    case, root = reported(town), reported(town)
+    wanted(town, "case", case.number)
+    with town.at_work() as scene:
+        mine, into = scene.s.get_one(Case, case.id), scene.s.get_one(Case, root.id)
+        cases.merge(scene.s, mine, into, by=scene.actor("dispatcher"), at=town.now)
+    assert listen(town) == [("ana@town.test", "changed")]
+    close(town, root)
+    assert listen(town)[1:] == [("ana@town.test", "closed")]
+    do(town, cases.unmerge, case)
+    do(town, cases.reopen, root)
+    assert listen(town)[2:] == [], "the other case is another one again"
+
+
+def test_an_imported_past_tells_no_follower(town: Town) -> None:
+    case = reported(town)
+    wanted(town, "case", case.number)
+    wanted(town, "street", "Tansy Street")
+    do(town, cases.accept, case, origin="import")
+    close(town, case, origin="import")
+    assert listen(town) == []
+    assert digest(town) == []
+
+
+def test_a_private_case_is_not_followed_and_no_place_tells_of_it(town: Town) -> None:
+    private = reported(town, service_code="nuisance")
+    with town.looking() as scene:
+        assert follows.case(scene.s, private.number) is None
+    wanted(town, "area", "Old Mill")
+    reported(town, service_code="nuisance")
+    assert digest(town) == []
+
+
+def test_the_same_wish_twice_is_one_and_asks_once(town: Town) -> None:
+    case = reported(town)
+    with town.at_work() as scene:
+        about = follows.case(scene.s, case.number)
+        assert about
+        rows = [follows.follow(scene.s, about, a, lang="en", at=town.now) for a in ("a@b.test", "A@B.test")]
+        assert rows[0] is rows[1]
+    with town.looking() as scene:
+        assert len(scene.s.scalars(select(Event).where(Event.kind == "subscribe")).all()) == 1
+
+
+def test_nobody_fills_somebody_elses_mailbox_with_questions(town: Town) -> None:
+    for _ in range(follows.MOST_OPEN_QUESTIONS):
+        case = reported(town)
+        with town.at_work() as scene:
+            about = follows.case(scene.s, case.number)
+            assert about
+            follows.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+    last = reported(town)
+    with town.at_work() as scene:
+        about = follows.case(scene.s, last.number)
+        assert about
+        with pytest.raises(Refused, match="asked_too_often"):
+            follows.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+        later = town.now + timedelta(hours=2)
+        assert follows.follow(scene.s, about, "victim@town.test", lang="en", at=later)
+
+
+@pytest.mark.parametrize("name", ["Tansy Street", "tansy st", "TANSY ST."])
+def test_a_street_is_followed_by_any_way_to_write_it(town: Town, name: str) -> None:
+    assert wanted(town, "street", name).place == "street:tansy street"
+    case = reported(town)
+    assert digest(town) == [{"opened": [case.id], "closed": [], "all": 1}]
+
+
+@pytest.mark.parametrize("name", ["", "Tanzy Street", "Street", "x" * 5000, "Old Mill"])
+def test_no_other_street_is_followed_for_one_that_is_not_there(town: Town, name: str) -> None:
+    with town.looking() as scene:
+        assert follows.street(scene.s, name) is None
+
+
+def test_a_morning_tells_of_the_area_what_is_new_and_what_was_closed(town: Town) -> None:
+    old = reported(town)
+    wanted(town, "area", "Old Mill")
+    new, both, again = reported(town), reported(town), reported(town)
+    reported(town, place=ELSEWHERE)
+    close(town, old)
+    close(town, both)
+    close(town, again)
+    do(town, cases.reopen, again)
+    assert digest(town) == [{"opened": [again.id, new.id], "closed": [both.id, old.id], "all": 4}]
+    assert digest(town) == [], "once a morning"
+    assert digest(town, MORNING + timedelta(days=1)) == [], "nothing on empty days"
+
+
+def test_nothing_goes_out_before_seven_and_weekly_ones_on_mondays_only(town: Town) -> None:
+    wanted(town, "area", "Old Mill")
+    wanted(town, "street", "Tansy Street", weekly=True)
+    reported(town)
+    assert digest(town, MORNING - timedelta(hours=2)) == []
+    assert len(digest(town)) == 1
+    assert len(digest(town, MORNING + timedelta(days=5))) == 1
+
+
+def test_who_stopped_or_never_confirmed_gets_none(town: Town) -> None:
+    with town.at_work() as scene:
+        about = follows.area(scene.s, "Old Mill")
+        assert about
+        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+    row = wanted(town, "area", "Old Mill")
+    with town.at_work() as scene:
+        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+    reported(town)
+    assert digest(town) == []
+    with town.at_work() as scene:
+        reports.confirm(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+    assert digest(town) == [], "what happened before it was confirmed is past"
+
+
+def test_a_case_names_the_street_and_area_around_it(town: Town) -> None:
+    case = reported(town)
+    with town.looking() as scene:
+        about = follows.case(scene.s, case.number)
+        assert about
+        near = follows.around(scene.s, about)
+    assert [(each.kind, each.name) for each in near] == [("street", "Tansy Street"), ("area", "Old Mill")]
+
+
+def test_a_coarse_place_is_told_in_the_area_where_strangers_see_it(town: Town) -> None:
+    edge = follows.Seen(1, "new", "", 7, 39.6, -71.1501, 5000)
+    with town.looking() as scene:
+        ground = areas.known(scene.s)
+        there = ground.of(rounded(Point(39.6, -71.1501), 5000))
+        assert follows.area_id(ground, edge) == there
+        assert follows.area_id(ground, edge._replace(precision_m=0)) == 7
+
+
+def test_a_thousand_followers_cost_no_more_statements_than_one(town: Town) -> None:
+    def run(followers: range, at: datetime) -> int:
+        with town.at_work() as scene:
+            about = follows.area(scene.s, "Old Mill")
+            assert about
+            scene.s.add_all(
+                Subscription(
+                    place=about.place, place_name=about.name, address=f"ana{n}@town.test", lang="en",
+                    asked_at=town.now, confirmed_at=town.now, told_seq=follows.newest(scene.s),
+                )
+                for n in followers
+            )  # fmt: skip
+        with town.at_work() as scene:
+            for _ in range(5):
+                scene.report()
+        with statements(town.engine) as sent:
+            made = digests.queue_due(town.engine, at, ZONE)
+        assert made == followers.stop
+        return len([each for each in sent if not each.startswith(("BEGIN", "SAVEPOINT"))])
+
+    one = run(range(1), MORNING)
+    many = run(range(1, 1000), MORNING + timedelta(days=1))
+    print(f"{many} statements for 1000 followers, {one} for one")
+    assert many <= one + 3
+    assert many <= 15
+
+
+def test_forgotten_a_month_after_it_ended_or_was_never_confirmed(town: Town) -> None:
+    row = wanted(town, "area", "Old Mill")
+    with town.at_work() as scene:
+        about = follows.street(scene.s, "Tansy Street")
+        assert about
+        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+    listen(town)
+    with town.at_work() as scene:
+        assert follows.sweep(scene.s, town.now + timedelta(days=29)) == 0
+        assert follows.sweep(scene.s, town.now + timedelta(days=31)) == 2
+        assert scene.s.scalars(select(Subscription)).all() == []
