@@ -21,9 +21,11 @@ from city import (
     db,
     deadlines,
     delivery,
+    digests,
     duplicates,
     events,
     fetching,
+    follows,
     logins,
     mornings,
     notices,
@@ -45,6 +47,8 @@ EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
 # Of each second for the files of open data; and how long a fault in them waits, which may be a full disk.
 AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
 MOST_RECORDS = 200  # cases or calls of a class that the records schedule takes in one go
+# Seconds for what is on its way as it stops; `cityline run` gives its children ten.
+LAST_LETTER = 8.0
 
 log = logging.getLogger("cityline.worker")
 
@@ -87,16 +91,35 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
 
 
 def _work(settings: Settings, stop: threading.Event) -> None:
+    """Two loops: what is sent waits for other machines, and nothing else is to wait for that."""
     app = create_app(settings)
-    engine = app.extensions["cityline"].engine
-    store = app.extensions["cityline"].store
+    sending = threading.Thread(target=_send, args=(app, settings, stop), name="sending", daemon=True)
+    sending.start()
+    try:
+        _keep(app, settings, stop)
+    finally:
+        # What is on its way is finished and noted, so that nobody gets it twice; a server that hangs is left.
+        stop.set()
+        sending.join(LAST_LETTER)
+    app.extensions["cityline"].engine.dispose()
+
+
+def _send(app: Flask, settings: Settings, stop: threading.Event) -> None:
     channels, render = delivery.open_channels(settings), mail.render(app)
+    post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
+    every_second: list[Job] = [
+        partial(_tell_people, app, channels, render, stop),
+        partial(_tell_systems, app, post),
+    ]
+    _go_round(every_second, [partial(_tell_staff, app, channels)], [], stop)
+
+
+def _keep(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    engine, store = app.extensions["cityline"].engine, app.extensions["cityline"].store
     files = Files(app, opendata.place(settings))
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
-        partial(_tell_people, app, channels, render),
-        partial(_tell_systems, app, webhooks.open_post(loopback=settings.outward == OUTWARD[1])),
         partial(photos.settle_all, engine, store, settings.var),
         partial(fetching.fetch_due, engine, settings.var),
         files,
@@ -111,14 +134,21 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         partial(_tidy_phones, engine),
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
-        partial(_tell_staff, app, channels),
         _Records(app),
+        partial(_write_digests, app),
     ]
     every_day: list[Job] = [
         partial(_publish, app),
         partial(_learn, engine),
         partial(strays.sweep, engine, store, settings.var),
     ]
+    _go_round(every_second, every_minute, every_day, stop)
+    files.leave()
+
+
+def _go_round(
+    every_second: list[Job], every_minute: list[Job], every_day: list[Job], stop: threading.Event
+) -> None:
     tidied = learned = float("-inf")
     while not stop.is_set():
         jobs = list(every_second)
@@ -131,8 +161,6 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         for job in jobs:
             _safely(job)
         stop.wait(EVERY)
-    files.leave()
-    engine.dispose()
 
 
 class Files:
@@ -201,10 +229,17 @@ def _listen(engine: Engine, now: datetime) -> int:
         return notices.follow(s, now)
 
 
-def _tell_people(app: Flask, channels: delivery.Channels, render: delivery.Render, now: datetime) -> int:
+def _tell_people(
+    app: Flask, channels: delivery.Channels, render: delivery.Render, stop: threading.Event, now: datetime
+) -> int:
     held = app.extensions["cityline"]
     quiet = held.city.quiet is not None and held.city.quiet.holds(now)
-    return delivery.send_due(held.engine, channels, render, now, quiet=quiet)
+    return delivery.send_due(held.engine, channels, render, now, quiet=quiet, stop=stop.is_set)
+
+
+def _write_digests(app: Flask, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return digests.queue_due(held.engine, now, held.city.time_zone)
 
 
 def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
@@ -258,7 +293,7 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
             presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep,
+            callers.sweep, follows.sweep,
         )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 
