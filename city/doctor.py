@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from city import backup, boots, db, events, notices, opendata, photos, stores, strays
 from city.backup import MANIFEST
-from city.schema import Backup, Device, Event, Follower, Message, Person, Photo
+from city.schema import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.settings import Settings
 from city.stores import Store
 
@@ -24,6 +25,9 @@ LINES_BEHIND = 1000  # of the log, which the worker reads in seconds
 BACKUP_OLD = timedelta(days=1)
 FILES_OLD = timedelta(days=2)  # two nights without new ones
 PHONE_LONG_AGO = timedelta(days=7)  # the crew may be on leave, or its work may lie in a drawer
+LETTER_LATE = timedelta(minutes=30)  # past its time, and nobody has tried to send it
+LONG_TRIED = 10  # tries: with the waits between them some seventeen hours
+HOOK_LATE = timedelta(days=1)
 UNSENT_LONG = timedelta(days=1)  # a shift is over, and its work is not here
 DISK_FULL, DISK_FILLING = 0.05, 0.15  # free, as a share of the whole
 SUBJECTS, PHOTOS = 500, 200  # the newest ones, of which a quick look is taken
@@ -52,7 +56,9 @@ def examine(
                     _worker(s, now),
                     _backup(s, now),
                     _phones(s, now),
-                    _letters(s),
+                    _letters(s, now),
+                    _notifications(s),
+                    _webhooks(s, now),
                     _log(s, whole),
                     _photos(s, store, whole),
                     _files(settings, now),
@@ -180,15 +186,53 @@ def _unsent_since(device: Device) -> datetime | None:
         return device.seen_at
 
 
-def _letters(s: Session) -> Finding:
-    undelivered = (
-        select(func.count())
-        .select_from(Message)
-        .where(Message.sent_at.is_(None), Message.fault.is_not(None), Message.next_try_at.is_(None))
-    )
-    if dead := s.scalar(undelivered) or 0:
-        return Finding("mail", LOOK, f"{dead} letters were given up. They are at /admin/mail.")
-    return Finding("mail", OK, "No letter was given up.")
+def _letters(s: Session, now: datetime) -> Finding:
+    """Letters and texts; a text that waits for the end of quiet hours is not late."""
+    mine = Subscription.channel != "push"
+    said = [f"{dead} letters were given up."] if (dead := _given_up(s, mine)) else []
+    late = Message.next_try_at < now - LETTER_LATE
+    if waiting := _messages(s, Subscription.channel == "email", late):
+        said.append(f"{waiting} should have gone out half an hour ago, and nobody has tried.")
+    if tried := _messages(s, mine, Message.next_try_at.is_not(None), Message.tries >= LONG_TRIED):
+        said.append(f"{tried} were tried in vain for {LONG_TRIED} times and more.")
+    if said:
+        return Finding("mail", LOOK, f"{' '.join(said)} They are at /admin/mail.")
+    return Finding("mail", OK, "No letter was given up, and none waits for long.")
+
+
+def _notifications(s: Session) -> Finding:
+    """A browser that is gone ends its wish by itself; of others the push service says something else."""
+    wanted = select(func.count()).select_from(Subscription).where(Subscription.channel == "push")
+    live = s.scalar(wanted.where(Subscription.stopped_at.is_(None))) or 0
+    words = f"{live} browsers hear of something."
+    if dead := _given_up(s, Subscription.channel == "push"):
+        return Finding("push", LOOK, f"{words} {dead} notifications were given up. They are at /admin/mail.")
+    return Finding("push", OK, words)
+
+
+def _webhooks(s: Session, now: datetime) -> Finding:
+    rows = list(s.scalars(select(Webhook).order_by(Webhook.id)))
+    dead = [row.url for row in rows if row.dead_at]
+    failing = [
+        row.url
+        for row in rows
+        if not row.dead_at and row.failing_since and now - row.failing_since > HOOK_LATE
+    ]
+    said = [f"Given up: {', '.join(dead)}."] if dead else []
+    said += [f"Without an answer for a day: {', '.join(failing)}."] if failing else []
+    if said:
+        return Finding("webhooks", LOOK, f"{' '.join(said)} They are at /admin/webhooks.")
+    return Finding("webhooks", OK, f"{len(rows)} other systems hear of what happens here.")
+
+
+def _given_up(s: Session, whose: Any) -> int:
+    return _messages(s, whose, Message.fault.is_not(None), Message.next_try_at.is_(None))
+
+
+def _messages(s: Session, *which: Any) -> int:
+    """How many messages that were not sent."""
+    asked = select(func.count()).select_from(Message).join(Subscription)
+    return s.scalar(asked.where(Message.sent_at.is_(None), *which)) or 0
 
 
 def _log(s: Session, whole: bool) -> Finding:

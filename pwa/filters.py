@@ -38,6 +38,7 @@ def init(app: Flask) -> None:
         tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, figure=figure, followed=followed, stage=stage,
+        hook_fault=hook_fault,
     )  # fmt: skip
     app.jinja_env.globals["_"] = _gettext
 
@@ -558,6 +559,20 @@ def _waits() -> dict[str, tuple[str, str]]:
     }
 
 
+@_once
+def _hook_answers() -> dict[str, str]:
+    return {
+        "401": _("It does not let us in (%(status)s)."),
+        "403": _("It does not let us in (%(status)s)."),
+        "404": _("There is nothing at that address any more (%(status)s)."),
+        "410": _("There is nothing at that address any more (%(status)s)."),
+        "429": _("It is asked too often (%(status)s)."),
+        "3xx": _("It leads to another address (%(status)s). Add that one instead."),
+        "4xx": _("It does not understand us (%(status)s)."),
+        "5xx": _("It is broken or overloaded (%(status)s)."),
+    }
+
+
 def _is_hourly(case: Any) -> bool:
     """Of a stranger's Sight or of the case itself."""
     return bool(case.hourly if hasattr(case, "hourly") else case.promise_hours)
@@ -616,6 +631,21 @@ def letter(kind: str) -> str:
         "changed": _("State changed"), "digest": _("Digest of an area or street"),
     }  # fmt: skip
     return words.get(kind, kind)
+
+
+def hook_fault(fault: str) -> str:
+    """What became of the last call to another system, for staff; `fault` is as webhooks.py keeps it."""
+    status = fault.removeprefix("it answered ")
+    if status != fault:
+        known = _hook_answers().get(status) or _hook_answers().get(f"{status[:1]}xx")
+        return (known or _("It answered %(status)s.")) % {"status": status}
+    kind = fault.rpartition(" ")[2]
+    if "Timeout" in kind:
+        return _("It took too long to answer.")
+    return {
+        "NotPublic": _("Its name leads into somebody's own network, so it was not asked."),
+        "SSLError": _("Its certificate is not valid for its name."),
+    }.get(kind, _("Nothing answers at its address."))
 
 
 def followed(row: Subscription) -> str:

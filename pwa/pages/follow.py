@@ -37,25 +37,28 @@ def choose() -> Response:
 @bp.get(f"/follow/{_ABOUT}")
 def about(kind: str, name: str) -> Response:
     """How one may hear of it: by letter, by text where the city sends any, by notification."""
-    return _about(kind, name, {}, None)
+    return _about(kind, name)
 
 
 @bp.post(f"/follow/{_ABOUT}")
 def ask(kind: str, name: str) -> Response:
     """Keeps an address or a number; a letter or a text asks whether it wants the news."""
     here = access.here()
-    channel = "sms" if "phone" in request.form and here.settings.sms_url else "email"
-    typed = forms.text(request.form, "phone" if channel == "sms" else "email")
+    email, phone = forms.text(request.form, "email"), forms.text(request.form, "phone")
+    # Enter presses the first button, whichever field it was pressed in.
+    by_text = request.form.get("by") == "sms" or (bool(phone) and not email)
+    channel = "sms" if by_text and here.settings.sms_url else "email"
     weekly = request.form.get("often") == "week"
     try:
-        address = callers.normal(typed, here.city.region) if channel == "sms" else typed
+        address = callers.normal(phone, here.city.region) if channel == "sms" else email
         with access.writing() as s:
             what = access.or_404(_named(s, kind, name))
             follows.follow(
                 s, what, address, channel=channel, lang=filters.lang(), weekly=weekly, at=access.now()
             )
     except Refused as refused:
-        return _about(kind, name, {channel: typed, "often": "week" if weekly else ""}, refused)
+        typed = {"email": email, "phone": phone, "often": "week" if weekly else ""}
+        return _about(kind, name, typed, refused, channel)
     return go(url_for("follow.about", kind=kind, name=name, asked=channel))
 
 
@@ -124,7 +127,13 @@ def _named(s: Session, kind: str, name: str) -> About | None:
     return finds[kind](s, name) if kind in finds else None
 
 
-def _about(kind: str, name: str, typed: dict[str, str], refused: Refused | None) -> Response:
+def _about(
+    kind: str,
+    name: str,
+    typed: dict[str, str] | None = None,
+    refused: Refused | None = None,
+    channel: str = "",
+) -> Response:
     here = access.here()
     with access.reading() as s:
         what = access.or_404(_named(s, kind, name))
@@ -132,7 +141,7 @@ def _about(kind: str, name: str, typed: dict[str, str], refused: Refused | None)
         sights = queries.public(s, now=access.now(), publish=here.publish, ids=seen, limit=1) if seen else []
         response = render(
             "follow/about.html", about=what, sight=sights[0] if sights else None,
-            others=follows.around(s, what) if sights else [], typed=typed,
+            others=follows.around(s, what) if sights else [], typed=typed or {}, faulty=channel,
             fault=errors.words(refused) if refused else "", asked=request.args.get("asked", ""),
             push_key=webpush.public_key(here.settings), texts=bool(here.settings.sms_url),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from factories import Town
 from sqlalchemy import select, text
 
 from city import backup, boots, cityfile, doctor, notices, opendata, photos, reports, stores
-from city.schema import Backup, Device, Message, Person
+from city.schema import Backup, Device, Message, Person, Subscription, Webhook
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
@@ -151,6 +151,43 @@ def test_letters_that_were_given_up_are_looked_at(
         scene.s.flush()
         scene.s.add(Message(event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="no"))
     assert marks(found()) == {"mail": doctor.LOOK}
+
+
+def test_what_nobody_sends_and_what_is_tried_in_vain_is_looked_at(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.at_work() as scene:
+        wish = reports.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
+        due = {"subscription_id": wish.id, "kind": "closed", "next_try_at": town.now + timedelta(hours=5)}
+        scene.s.add(Message(event_seq=1, tries=12, fault="no", **due))
+        scene.s.add(Message(event_seq=2, **due))
+    assert "1 were tried in vain" in found()["mail"].words
+    assert "half an hour ago" not in found(hours=5.4)["mail"].words
+    assert "2 should have gone out half an hour ago" in found(hours=6)["mail"].words
+
+
+def test_notifications_and_systems_that_nobody_takes_any_more_are_looked_at(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.at_work() as scene:
+        wish = Subscription(
+            report_id=scene.report().id, channel="push", address="https://push.example/x", lang="en",
+            asked_at=town.now,
+        )  # fmt: skip
+        scene.s.add(wish)
+        scene.s.flush()
+        scene.s.add(Message(event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="413"))
+        for n, dead in ((1, town.now), (2, None)):
+            scene.s.add(
+                Webhook(
+                    url=f"https://x.example/{n}", secret="s", made_at=town.now, seq=0, next_try_at=town.now,
+                    failing_since=town.now, fault="it answered 500", dead_at=dead,
+                )
+            )  # fmt: skip
+    assert marks(found()) == {"push": doctor.LOOK, "webhooks": doctor.LOOK}
+    assert "x.example/2" not in found()["webhooks"].words
+    later = found(hours=25)["webhooks"].words
+    assert "Given up: https://x.example/1. Without an answer for a day: https://x.example/2." in later
 
 
 def test_the_command_ends_with_one_where_something_is_wrong(

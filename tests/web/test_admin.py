@@ -14,7 +14,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from city import events, people, reports
-from city.schema import ApiKey, Crew, CrewMember, Device, Message, Person, Report
+from city.schema import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES_OF_PHONES = 10
@@ -218,6 +218,33 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
     with town.looking() as scene:
         message = scene.s.get_one(Message, number)
         assert (message.tries, message.next_try_at) == (0, town.now)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("it answered 503", "Está averiado o sobrecargado (503)."),
+        ("it answered 404", "Ya no hay nada en esa dirección (404)."),
+        ("it answered 302", "Lleva a otra dirección (302)."),
+        ("it answered 418", "No nos entiende (418)."),
+        ("it gives no answer: ReadTimeout", "Tardó demasiado en contestar."),
+        ("it gives no answer: NotPublic", "Su nombre lleva a una red ajena"),
+        ("it gives no answer: ConnectionError", "Nadie contesta en su dirección."),
+    ],
+)
+def test_what_another_system_said_is_a_sentence_with_the_raw_words_behind_it(
+    town: Town, office: FlaskClient, fault: str, said: str
+) -> None:
+    with town.at_work() as scene:
+        scene.s.add(
+            Webhook(
+                url="https://x.example/1", secret="s", made_at=town.now, seq=0, next_try_at=town.now,
+                failing_since=town.now, fault=fault, tries=3,
+            )
+        )  # fmt: skip
+    page = office.get("/es/admin/webhooks").text
+    assert said in page
+    assert re.search(f"<details.*{re.escape(fault)}.*</details>", page, re.DOTALL)
 
 
 def test_all_that_was_given_up_can_be_sent_again_at_once(town: Town, send: Send, office: FlaskClient) -> None:
