@@ -1,20 +1,29 @@
-"""Notifications in a real browser: asked for with a press only, and shown by the service worker."""
+"""Notifications in a real browser: asked for with a press only, drawn on a desktop, and opened from there."""
 
 import json
-from collections.abc import Callable
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import desktop
+import pushservice
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from live import PHONE, Site
-from playwright.sync_api import BrowserContext, Page, expect
-from pushservice import Browser
+from phone import ARGUMENTS
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import BrowserContext, BrowserType, Page, expect
+from pushservice import Browser, PushService
 from sqlalchemy import select
 
-from city import db, reports
+from city import cases, db, people, reports
 from city.places import Place
-from city.schema import Subscription
+from city.schema import Person, Report, Subscription
 
 Open = Callable[..., BrowserContext]
 
@@ -31,24 +40,24 @@ GIVES = """told => {
 }"""
 HOLDS = "PushManager.prototype.getSubscription = async () => ({ endpoint: 'https://push.example/ana' })"
 READY = "async () => Boolean((await navigator.serviceWorker.getRegistration())?.active)"
-# Nor does it draw notifications, and drops what is pushed where it may not draw: the worker is handed the
-# message, and what it would have drawn is kept, one a tag as a browser has it.
-DRAWS = """() => {
-  self.shown = {};
-  self.registration.showNotification = async (title, { body, tag, lang, data }) => {
-    self.shown[tag] = { title, body, tag, lang, to: data.navigate };
-  };
-}"""
+
+
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The push service of these tests is on this machine; said before the site starts."""
+    monkeypatch.setenv("CITYLINE_OUTWARD", "loopback")
 
 
 @pytest.fixture
 def told(site: Site) -> str:
     """A report of somebody who opens its link: the link's token."""
-    with db.transaction(site.engine) as s:
-        place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
-        telling = reports.Telling(key="notified", service_code="light-out", channel="web", place=place)
-        reports.take(s, telling, at=datetime.now(UTC), token="notified")
-    return "notified"
+    return report(site)
+
+
+@pytest.fixture
+def urgent(site: Site) -> str:
+    """The same of something dangerous: news of it wait for no morning, at whatever hour this runs."""
+    return report(site, danger=True)
 
 
 @pytest.fixture
@@ -61,8 +70,18 @@ def page(open_context: Open, site: Site, told: str) -> Page:
     return page
 
 
-def browser() -> dict[str, Any]:
+def a_browser() -> dict[str, Any]:
     return Browser("https://push.example/ana", ec.generate_private_key(ec.SECP256R1()), b"a" * 16).told
+
+
+def report(site: Site, *, danger: bool = False) -> str:
+    with db.transaction(site.engine) as s:
+        place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
+        telling = reports.Telling(
+            key="notified", service_code="light-out", channel="web", place=place, danger=danger
+        )
+        reports.take(s, telling, at=datetime.now(UTC), token="notified")
+    return "notified"
 
 
 def wish(site: Site) -> Subscription:
@@ -71,7 +90,7 @@ def wish(site: Site) -> Subscription:
 
 
 def test_one_press_asks_and_another_one_stops(page: Page, site: Site) -> None:
-    page.evaluate(GIVES, browser())
+    page.evaluate(GIVES, a_browser())
     ask, stop = (page.get_by_role("button", name=name) for name in ("Notify me", "Stop notifications"))
     expect(ask).to_be_visible()
     assert page.evaluate("window.asked") == 0, "nothing is asked before somebody presses"
@@ -81,7 +100,7 @@ def test_one_press_asks_and_another_one_stops(page: Page, site: Site) -> None:
     assert page.evaluate("window.key") == 65, "the city's key, as the browser wants it"
     assert wish(site).address == "https://push.example/ana"
     page.reload()
-    page.evaluate(GIVES, browser())
+    page.evaluate(GIVES, a_browser())
     page.evaluate(HOLDS)
     stop.click()
     expect(page.get_by_role("status").filter(has_text="Stopped.")).to_be_visible()
@@ -96,17 +115,113 @@ def test_who_says_no_reads_what_else_there_is(open_context: Open, site: Site, to
     expect(page.get_by_text("Su navegador no permite avisos")).to_be_visible()
 
 
-def test_the_service_worker_shows_what_the_city_sends(page: Page, site: Site) -> None:
-    (worker,) = page.context.service_workers
-    worker.evaluate(DRAWS)
+@pytest.fixture
+def service() -> Iterator[PushService]:
+    with pushservice.running() as service:
+        yield service
+
+
+@contextmanager
+def with_profile(kind: BrowserType, program: str, folder: Path, bus: str) -> Iterator[BrowserContext]:
+    """Chromium as people have it: one without a profile draws no notification. `bus` leads to the desktop."""
+    context = kind.launch_persistent_context(
+        folder, executable_path=program, headless=False, args=[*ARGUMENTS, "--headless=new"],
+        env=os.environ | {"DBUS_SESSION_BUS_ADDRESS": bus}, **PHONE,
+    )  # fmt: skip
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+def push(page: Page, origin: str, text: str, is_shown: Callable[[], bool]) -> None:
+    """Gives the page's service worker what a push service would, sealed by nobody any more.
+
+    Again until it is shown: a browser drops what comes before it has stored the worker; two of a tag are one.
+    """
+    line = page.context.new_cdp_session(page)
+    known: list[Any] = []
+    line.on("ServiceWorker.workerRegistrationUpdated", lambda told: known.extend(told["registrations"]))
+    line.send("ServiceWorker.enable")
+    until(page, lambda: bool(known))
+    told = {"origin": origin, "registrationId": known[0]["registrationId"], "data": text}
+
+    def delivered() -> bool:
+        line.send("ServiceWorker.deliverPushMessage", told)
+        page.wait_for_timeout(500)
+        return is_shown()
+
+    until(page, delivered)
+
+
+def until(page: Page, happens: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < ends, "it takes too long"
+        page.wait_for_timeout(50)
+
+
+def close(site: Site) -> str:
+    """Closes the case that was told; returns its number."""
+    with db.transaction(site.engine) as s:
+        report = s.scalars(select(Report).where(Report.key == "notified")).one()
+        by = people.actor(s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one())
+        cases.close(s, report.case, by=by, at=datetime.now(UTC), outcome="fixed", no_photo="dark")
+        return report.case.number
+
+
+SHOWN = """async () => {
+  const shown = await (await navigator.serviceWorker.ready).getNotifications();
+  return shown.map(({ title, body, tag, lang, data }) => ({ title, body, tag, lang, to: data.navigate }));
+}"""
+
+
+def test_what_the_city_sends_is_shown_on_the_device(
+    site: Site, browser: Chromium, chromium: str, tmp_path: Path
+) -> None:
     note = {
         "title": "26-000121: Arreglado", "body": "214 Tansy Street",
         "navigate": site.path("/es/case/26-000121"), "lang": "es", "dir": "ltr", "tag": "topic",
     }  # fmt: skip
-    told = json.dumps({"web_push": 8030, "notification": note})
-    for data in (told, '{"web_push": 1}', told):  # what is no note of ours shows nothing
-        worker.evaluate("text => show({ json: () => JSON.parse(text) })", data)
-    (shown,) = worker.evaluate("Object.values(self.shown)")
-    assert shown == {
-        "title": note["title"], "body": note["body"], "tag": "topic", "lang": "es", "to": note["navigate"]
-    }  # fmt: skip
+    with with_profile(browser.browser_type, chromium, tmp_path / "phone", "disabled:") as context:
+        context.grant_permissions(["notifications"], origin=site.url)
+        page = context.pages[0]
+        page.goto(site.path("/es/"))
+        page.wait_for_function(READY)
+        ours = json.dumps({"web_push": 8030, "notification": note})
+        push(page, site.url, ours, lambda: bool(page.evaluate(SHOWN)))
+        no_note_of_ours = {"web_push": 1, "notification": note | {"tag": "another"}}
+        push(page, site.url, json.dumps(no_note_of_ours), lambda: True)
+        drawn = {name: note[name] for name in ("title", "body", "tag", "lang")} | {"to": note["navigate"]}
+        assert page.evaluate(SHOWN) == [drawn]
+
+
+def test_a_closing_is_read_on_the_desktop_and_a_press_opens_the_case(
+    site: Site, urgent: str, service: PushService, browser: Chromium, chromium: str, tmp_path: Path
+) -> None:
+    if not desktop.is_here():
+        pytest.skip("no dbus-daemon")
+    phone = service.browser("ana")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        desktop.running(Path(folder)) as desk,
+        with_profile(browser.browser_type, chromium, tmp_path / "phone", desk.address) as context,
+    ):
+        context.grant_permissions(["notifications"], origin=site.url)
+        page = context.pages[0]
+        page.goto(site.path(f"/s/{urgent}"))
+        page.wait_for_function(READY)
+        page.evaluate(GIVES, phone.told)
+        page.get_by_role("button", name="Notify me").click()
+        expect(page.get_by_role("status").filter(has_text="You hear here")).to_be_visible()
+        number = close(site)
+        until(page, lambda: bool(service.taken))
+        ((_path, _headers, body),) = service.taken
+        page.goto(site.path("/cases"))
+        push(page, site.url, json.dumps(phone.opens(body)), lambda: bool(desk.shown))
+        title, text = desk.shown[-1]
+        assert title == f"{number}: Fixed, Streetlight out"
+        assert "214 Tansy Street" in text
+        with context.expect_page() as opened:
+            desk.press(len(desk.shown))
+        expect(opened.value).to_have_url(site.path(f"/case/{number}"))
+        expect(opened.value.get_by_role("heading", level=1)).to_contain_text("Fixed.")
