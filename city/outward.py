@@ -1,33 +1,52 @@
-"""Requests to addresses that others have named: over TLS, to public machines, bounded.
+"""Requests to addresses that others have named: to public machines, bounded.
 
-A browser names the push service that its news go through, an administrator a webhook: neither may make the
-city's own machine talk to what only that machine can reach (OWASP: server-side request forgery).
+A browser names the push service that its news go through, an administrator a webhook, a report a picture.
+None of them may make the city's own machine talk to what only that machine can reach (OWASP: server-side
+request forgery).
+What a name leads to is looked up once, refused where any of it is no public address, and connected to by that
+very address. Certificates are checked for the name.
 """
 
-import ipaddress
 import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR, socket
-from typing import Any
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
-
-from city.outside import is_public
+from urllib3.exceptions import HTTPError, NameResolutionError
 
 MOST_SECONDS = 20.0  # for the whole of one request: an answer that trickles in holds up everybody's news
 MOST_BYTES = 4_000  # of an answer; what more it says nobody reads
 MOST_LETTERS = 1_000  # of an address
+# Whatever is written so may be any IPv4 address behind a translator: RFC 6052, 3056, 4380.
+TRANSLATED: Final = tuple(
+    ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+)
+
+Address = IPv4Address | IPv6Address
+Allowed = Callable[[Address], bool]
 
 
 class NotPublic(Exception):
     """The address is none that strangers may send us to: not https, or within somebody's own network."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody on the internet reaches the same machine by it."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return is_public(address.ipv4_mapped)
+        if any(address in net for net in TRANSLATED):
+            return False
+    return address.is_global and not address.is_multicast
 
 
 def check(url: str, *, loopback: bool = False) -> str:
@@ -44,35 +63,45 @@ def check(url: str, *, loopback: bool = False) -> str:
     plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MOST_LETTERS
     if not plain or parts.scheme not in schemes or not host or parts.username is not None:
         raise NotPublic(url)
-    if not (_is_name(host) or (loopback and host == "localhost") or _may_ask(host, loopback)):
+    if not (_is_name(host) or (loopback and host == "localhost") or _is_allowed(host, loopback)):
         raise NotPublic(url)
     return url
 
 
 class Outward(requests.Session):
-    """A session that asks only such addresses, follows no redirect and reads little of an answer.
+    """A session that asks public machines only, follows no redirect and reads little of an answer.
 
-    Where a name leads is seen at the connection itself, so that it cannot lead elsewhere a moment later.
-    Raises NotPublic, requests' own faults, and its Timeout after MOST_SECONDS in all.
+    post() and its like take only an address that check() takes. Raises NotPublic, requests' own faults, and
+    its Timeout after MOST_SECONDS in all.
     """
 
-    def __init__(self, *, loopback: bool = False) -> None:
+    def __init__(
+        self, *, loopback: bool = False, allowed: Allowed | None = None, plain: bool = False
+    ) -> None:
+        """`allowed` says to which addresses it may connect; `plain` lets it ask without TLS too."""
         super().__init__()
         self._loopback = loopback
         self.trust_env = False  # a proxy would ask for us whatever we are told
         self.adapters.clear()
-        self.mount("https://", _Adapter(loopback))
-        if loopback:
-            self.mount("http://", _Adapter(loopback))
+        adapter = _Adapter(allowed or partial(_may_ask, loopback=loopback))
+        self.mount("https://", adapter)
+        if loopback or plain:
+            self.mount("http://", adapter)
 
     def request(self, method: str, url: str, **how: Any) -> requests.Response:  # type: ignore[override]
         check(url, loopback=self._loopback)
-        how |= {"timeout": MOST_SECONDS, "allow_redirects": False, "stream": True}
-        with _bounded() as is_late:
+        return self.ask(method, url, seconds=MOST_SECONDS, reads=lambda _answer: MOST_BYTES, **how)
+
+    def ask(
+        self, method: str, url: str, *, seconds: float, reads: Callable[[requests.Response], int], **how: Any
+    ) -> requests.Response:
+        """The answer within `seconds`, with as much of its body as `reads` says by its head."""
+        how |= {"timeout": seconds, "allow_redirects": False, "stream": True}
+        with _bounded(seconds) as is_late:
             try:
                 response: requests.Response = super().request(method, url, **how)
                 with response:
-                    response._content = response.raw.read(MOST_BYTES, decode_content=False)
+                    response._content = response.raw.read(reads(response), decode_content=False)
             except (requests.RequestException, HTTPError, OSError):
                 if not is_late():
                     raise
@@ -82,24 +111,36 @@ class Outward(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, loopback: bool) -> None:
-        self._loopback = loopback
+    def __init__(self, allowed: Allowed) -> None:
+        self._pools = {
+            "http": _pool(HTTPConnectionPool, HTTPConnection, allowed),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, allowed),
+        }
         super().__init__()
 
     def init_poolmanager(self, *given: Any, **named: Any) -> None:
         super().init_poolmanager(*given, **named)
-        self.poolmanager.pool_classes_by_scheme = _POOLS[self._loopback]
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
 
-def _guarded(base: type[HTTPConnection], loopback: bool) -> type[HTTPConnection]:
+def _guarded(base: type[HTTPConnection], allowed: Allowed) -> type[HTTPConnection]:
     class Guarded(base):  # type: ignore[misc, valid-type]
-        def _new_conn(self) -> socket:
-            sock: socket = super()._new_conn()
-            if not _may_ask(sock.getpeername()[0], loopback):
-                sock.close()
-                raise NotPublic(self.host)
-            _watch(sock)
-            return sock
+        _dns_host: str
+
+        def _new_conn(self) -> socket.socket:
+            name, fault = self._dns_host, None
+            for address in _resolved(self, allowed):
+                self._dns_host = address  # urllib3 connects to it, and checks the certificate for `host`
+                try:
+                    sock: socket.socket = super()._new_conn()
+                except HTTPError as problem:
+                    fault = problem
+                else:
+                    _watch(sock)
+                    return sock
+                finally:
+                    self._dns_host = name
+            raise fault or NotPublic(name)
 
         def request(self, *given: Any, **named: Any) -> None:
             if self.sock:  # also one that was kept open since the last request
@@ -109,17 +150,23 @@ def _guarded(base: type[HTTPConnection], loopback: bool) -> type[HTTPConnection]
     return Guarded
 
 
-def _pool(base: Any, connection: Any, loopback: bool) -> Any:
-    return type("Guarded", (base,), {"ConnectionCls": _guarded(connection, loopback)})
+def _pool(base: Any, connection: Any, allowed: Allowed) -> Any:
+    return type("Guarded", (base,), {"ConnectionCls": _guarded(connection, allowed)})
 
 
-_POOLS = {
-    loopback: {
-        "http": _pool(HTTPConnectionPool, HTTPConnection, loopback),
-        "https": _pool(HTTPSConnectionPool, HTTPSConnection, loopback),
-    }
-    for loopback in (False, True)
-}
+def _resolved(connection: HTTPConnection, allowed: Allowed) -> list[str]:
+    """The addresses that the connection's name leads to; every one of them must be allowed."""
+    name = connection._dns_host.strip("[]")
+    try:
+        rows = socket.getaddrinfo(name, connection.port, type=socket.SOCK_STREAM)
+        found = [ip_address(str(row[4][0]).partition("%")[0]) for row in rows]
+    except socket.gaierror as fault:
+        raise NameResolutionError(name, connection, fault) from fault
+    except UnicodeError as fault:
+        raise requests.exceptions.InvalidURL(name) from fault
+    if not found or not all(allowed(address) for address in found):
+        raise NotPublic(name)
+    return [str(address) for address in found]
 
 
 def _is_name(host: str) -> bool:
@@ -128,43 +175,47 @@ def _is_name(host: str) -> bool:
     return bool(top[0]) and ":" not in host and top[2][0].isalpha()
 
 
-def _may_ask(address: str, loopback: bool) -> bool:
+def _is_allowed(host: str, loopback: bool) -> bool:
+    """Whether it is an address, and one that may be asked."""
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        return _may_ask(ip_address(host.partition("%")[0]), loopback=loopback)
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip
-    return is_public(ip) or (loopback and ip.is_loopback)
+
+
+def _may_ask(address: Address, *, loopback: bool) -> bool:
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return is_public(address) or (loopback and address.is_loopback)
 
 
 class _Watched(threading.local):
     """The connections of the request that this thread makes, each as a second handle on the same socket."""
 
-    handles: list[socket] | None = None
+    handles: list[socket.socket] | None = None
 
 
 _watched = _Watched()
 
 
-def _watch(sock: socket) -> None:
+def _watch(sock: socket.socket) -> None:
     if _watched.handles is not None:
-        _watched.handles.append(socket(fileno=os.dup(sock.fileno())))
+        _watched.handles.append(socket.socket(fileno=os.dup(sock.fileno())))
 
 
 @contextmanager
-def _bounded() -> Iterator[Any]:
-    """Cuts the connections made meanwhile once MOST_SECONDS are over; gives what tells whether it did."""
-    handles: list[socket] = []
+def _bounded(seconds: float) -> Iterator[Any]:
+    """Cuts the connections made meanwhile once the time is over; gives what tells whether it did."""
+    handles: list[socket.socket] = []
     late = threading.Event()
 
     def cut() -> None:
         late.set()
         for handle in list(handles):
             with suppress(OSError):
-                handle.shutdown(SHUT_RDWR)
+                handle.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(MOST_SECONDS, cut)
+    timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     _watched.handles = handles

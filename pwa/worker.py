@@ -91,37 +91,41 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
 
 
 def _work(settings: Settings, stop: threading.Event) -> None:
-    """Two loops: what is sent waits for other machines, and nothing else is to wait for that."""
+    """Two loops: one asks other machines and waits for them; all else is done in the other."""
     app = create_app(settings)
-    sending = threading.Thread(target=_send, args=(app, settings, stop), name="sending", daemon=True)
+    files = Files(app, opendata.place(settings))
+    every_second, every_minute = _sending(app, settings, stop)
+    sending = threading.Thread(target=_go_round, args=(every_second, every_minute, [], stop), daemon=True)
     sending.start()
     try:
-        _keep(app, settings, stop)
+        _go_round(*_keeping(app, settings, files), stop)
     finally:
+        files.leave()
         # What is on its way is finished and noted, so that nobody gets it twice; a server that hangs is left.
         stop.set()
         sending.join(LAST_LETTER)
     app.extensions["cityline"].engine.dispose()
 
 
-def _send(app: Flask, settings: Settings, stop: threading.Event) -> None:
+def _sending(app: Flask, settings: Settings, stop: threading.Event) -> tuple[list[Job], list[Job]]:
+    """What is done every second and every minute, and waits for other machines."""
     channels, render = delivery.open_channels(settings), mail.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
     every_second: list[Job] = [
         partial(_tell_people, app, channels, render, stop),
         partial(_tell_systems, app, post),
+        partial(fetching.fetch_due, app.extensions["cityline"].engine, settings.var),
     ]
-    _go_round(every_second, [partial(_tell_staff, app, channels)], [], stop)
+    return every_second, [partial(_tell_staff, app, channels)]
 
 
-def _keep(app: Flask, settings: Settings, stop: threading.Event) -> None:
+def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job], list[Job], list[Job]]:
+    """What is done every second, every minute and every day, and waits for nobody."""
     engine, store = app.extensions["cityline"].engine, app.extensions["cityline"].store
-    files = Files(app, opendata.place(settings))
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
         partial(photos.settle_all, engine, store, settings.var),
-        partial(fetching.fetch_due, engine, settings.var),
         files,
     ]
     every_minute: list[Job] = [
@@ -142,8 +146,7 @@ def _keep(app: Flask, settings: Settings, stop: threading.Event) -> None:
         partial(_learn, engine),
         partial(strays.sweep, engine, store, settings.var),
     ]
-    _go_round(every_second, every_minute, every_day, stop)
-    files.leave()
+    return every_second, every_minute, every_day
 
 
 def _go_round(

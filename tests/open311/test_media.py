@@ -14,7 +14,7 @@ import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
 
-from city import developing, events, fetching, outside, reports, stores
+from city import developing, events, fetching, outside, outward, reports, stores
 from city.outside import NotFetched
 from city.schema import Report, Wanted
 
@@ -75,9 +75,9 @@ def elsewhere() -> Iterator[str]:
     server.server_close()
 
 
-def loopback_too(address: outside.Address) -> bool:
+def loopback_too(address: outward.Address) -> bool:
     """For these tests alone: the stranger's server stands on this machine."""
-    return str(address) == "127.0.0.1" or outside.is_public(address)
+    return str(address) == "127.0.0.1" or outward.is_public(address)
 
 
 def fetch(url: str, most: int = 1_000_000, seconds: float = 5.0) -> bytes:
@@ -99,12 +99,12 @@ def refused(url: str, **limits: Any) -> str:
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_refused(address: str) -> None:
-    assert not outside.is_public(ip_address(address))
+    assert not outward.is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
 def test_what_is_public_is_not(address: str) -> None:
-    assert outside.is_public(ip_address(address))
+    assert outward.is_public(ip_address(address))
 
 
 @pytest.mark.parametrize(
