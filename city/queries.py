@@ -29,6 +29,10 @@ from city.schema import (
 )
 
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
+# At the head of an address: "near 12B ", "about 40 m from 12 1/2 ", "214-216 "; no "5th " of a street.
+_HOUSE = re.compile(
+    r"^(?:near |about \d+ m from )?(?!\d+(?:st|nd|rd|th)\b)\d+\S*\s+(?:\d/\d\s+)?", re.IGNORECASE
+)
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside. By `clear`
 # other programs learn that what they copied is removed here.
@@ -533,8 +537,8 @@ def _as_it_stands(story: Sequence[Event]) -> list[Event]:
 
 
 def street_only(address: str) -> str:
-    """The address without its house number, where a service's place is told coarsely."""
-    return re.sub(r"^\d+\S*\s+", "", address)
+    """The address without its house number, also one that is near, where a service tells places coarsely."""
+    return _HOUSE.sub("", address)
 
 
 def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:

@@ -1,5 +1,6 @@
 """What strangers may see, and where: never nearer than a service allows, never what was not shown."""
 
+import pytest
 from factories import LAMP, Town
 
 from city import cases, queries
@@ -20,6 +21,23 @@ def test_nobody_measures_a_place_more_exactly_than_its_service_allows(town: Town
         assert sight.point is not None
         assert sight.metres == distance(near, sight.point)
         assert sight.address == "Tansy Street"
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("214 Tansy Street", "Tansy Street"),
+        ("near 214B Tansy Street", "Tansy Street"),
+        ("about 40 m from 214-216 Tansy Street", "Tansy Street"),
+        ("12 1/2 Elm Street", "Elm Street"),
+        ("near 12 5th Avenue", "5th Avenue"),
+        ("5th Avenue at Elm Street", "5th Avenue at Elm Street"),
+        ("near Elm Street", "near Elm Street"),
+        ("", ""),
+    ],
+)
+def test_no_house_is_named_where_a_place_is_told_coarsely(address: str, told: str) -> None:
+    assert queries.street_only(address) == told
 
 
 def test_the_nearest_come_first_however_many_there_are(town: Town) -> None:
