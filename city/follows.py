@@ -206,7 +206,7 @@ def _area(name: str) -> About:
 
 def _named(address: str) -> list[str]:
     """The streets that an address names: "214 Tansy Street", "Elm St at Oak St", "near 12 Elm St"."""
-    found = whereabouts.read(address)
+    found = whereabouts.read(address.partition(",")[0])  # what follows is a flat, or the city
     names = [part for name in (found.name, found.other) for part in name.split(" & ") if part]
     return [name for name in map(_without_number, names) if streets.parse(name).joined]
 

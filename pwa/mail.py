@@ -27,8 +27,7 @@ def render(app: Flask) -> Render:
 
     def written(s: Session, message: Message) -> EmailMessage | Note | Text | None:
         row = message.subscription
-        wanted = row.stopped_at is None and (row.confirmed_at is not None or message.kind == "receipt")
-        if not wanted or not notices.holds(s, message):
+        if not _is_wanted(message) or not notices.holds(s, message):
             return None
         # A request of our own making: with it every link knows the city's address and the reader's language.
         settings, languages = app.extensions["cityline"].settings, app.extensions["cityline"].city.languages
@@ -56,6 +55,14 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
         links = {"board": _link("dispatch.board", standing="late"), "me": _link("account.me")}
         letter.set_content(render_template("email/late.txt", late=late, links=links, link=_link))
     return letter
+
+
+def _is_wanted(message: Message) -> bool:
+    """Who stopped the news and asks for them again is asked again, too."""
+    row = message.subscription
+    if message.kind == "receipt":
+        return row.stopped_at is None or row.stopped_at <= row.asked_at
+    return row.stopped_at is None and row.confirmed_at is not None
 
 
 def _letter(s: Session, message: Message) -> EmailMessage:

@@ -12,7 +12,7 @@ from city import logins, mailers, people
 from city.channels import Undeliverable
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.schema import Person
-from pwa import access, errors
+from pwa import access, errors, filters
 from pwa.fragments import go, render
 
 log = logging.getLogger("cityline.account")
@@ -95,9 +95,12 @@ def me() -> Response:
 
 @bp.post("/me/mornings")
 def change_mornings() -> Response:
-    """Begins or ends the letter about late cases."""
+    """Begins or ends the letter about late cases; it comes in the language in which somebody asks for it."""
     with access.writing() as s:
-        s.get_one(Person, g.person.id).wants_late = request.form.get("wanted") == "yes"
+        person = s.get_one(Person, g.person.id)
+        person.wants_late = request.form.get("wanted") == "yes"
+        if person.wants_late:
+            person.lang = filters.lang()
     return go(url_for("account.me"))
 
 

@@ -182,6 +182,22 @@ def test_a_street_is_followed_by_any_way_to_write_it(town: Town, name: str) -> N
     assert digest(town) == [{"opened": [case.id], "closed": [], "all": 1}]
 
 
+@pytest.mark.parametrize(
+    ("address", "streets"),
+    [
+        ("214 Tansy Street", ["tansy street"]),
+        ("214-216 Tansy St, Apt 2", ["tansy street"]),
+        ("near 214 Tansy Street", ["tansy street"]),
+        ("about 40 m from 12 Elm Ave", ["elm avenue"]),
+        ("Tansy Street at Elm Avenue", ["elm avenue", "tansy street"]),
+        ("Tansy Street & Elm Avenue", ["elm avenue", "tansy street"]),
+        ("", []),
+    ],
+)
+def test_an_address_is_on_the_streets_that_it_names(address: str, streets: list[str]) -> None:
+    assert sorted(follows.places_of(address, None)) == [f"street:{name}" for name in streets]
+
+
 @pytest.mark.parametrize("name", ["", "Tanzy Street", "Street", "x" * 5000, "Old Mill"])
 def test_no_other_street_is_followed_for_one_that_is_not_there(town: Town, name: str) -> None:
     with town.looking() as scene:

@@ -187,6 +187,20 @@ def test_a_mail_program_ends_one_of_them_by_itself_and_a_page_ends_the_others(
     assert client.get(mine[:-1] + ("0" if mine[-1] != "0" else "1")).status_code == 404
 
 
+def test_who_stopped_and_asks_again_is_asked_again(
+    town: Town, app: Flask, ask: Callable[..., Any], tell: Tell, smtp: Any
+) -> None:
+    for first in (True, False):
+        ask(TANSY, email="ana@town.test")
+        assert tell() == 1
+        browser = app.test_client()
+        browser.post(link(smtp.messages[-1], "/news/"), data={"do": "confirm"})
+        assert wish(town).stopped_at is None
+        if first:
+            browser.post(link(smtp.messages[-1], "/news/"), data={"do": "stop"})
+            assert wish(town).stopped_at is not None
+
+
 def test_opening_a_link_changes_nothing(
     town: Town, client: FlaskClient, ask: Callable[..., Any], tell: Tell, smtp: Any
 ) -> None:

@@ -63,6 +63,17 @@ def test_it_comes_once_a_working_morning(app: Flask, asked: FlaskClient, box: Bo
     assert len(set(names)) == len(names)
 
 
+def test_it_comes_in_the_language_in_which_it_was_asked_for(
+    app: Flask, asked: FlaskClient, box: Box, token: Callable[[], str]
+) -> None:
+    for language, told in (("/es", "2 casos van con retraso"), ("", "2 cases are late")):
+        for wanted in ("no", "yes"):
+            asked.post(f"{language}/me/mornings", data={"csrf_token": token(), "wanted": wanted})
+        day = TUESDAY + timedelta(days=len(box.letters))
+        assert morning(app, box, day) == 1
+        assert box.letters[-1]["Subject"] == told
+
+
 def test_it_names_the_cases_and_nothing_that_residents_wrote(
     app: Flask, asked: FlaskClient, box: Box, town: Town
 ) -> None:
