@@ -157,6 +157,8 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
         ("/trash-day?lat=41&lon=-71.2", "trash-day-outside"), ("/answers", "answers"),
         ("/answers?q=trahs+day", "answers-found"), ("/answers?q=zeppelin", "answers-none"),
         ("/answers?topic=taxes", "answers-topic"), ("/answers/trash-day", "answer"),
+        ("/follow", "follow"), ("/follow/area/Eastbank", "follow-area"),
+        (f"/follow/case/{case_in(site, 'assigned')}", "follow-case"),
     ):  # fmt: skip
         page.goto(at + path)
         looked_at(page, f"{name}-{lang}", keep)
@@ -370,7 +372,8 @@ def test_nothing_residents_see_hangs_over_the_side(site: Site, open_context: Ope
         "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/answers", "/answers?q=trash",
         "/answers/trash-day", "/answers/pay-property-tax",
         "/no-such-page", "/trash-day?lat=39.5975&lon=-71.2056", "/value", "/value?share=many", "/performance",
-        "/data", "/data/dictionary",
+        "/data", "/data/dictionary", "/follow", "/follow/area/Eastbank",
+        f"/follow/case/{case_in(site, 'assigned')}",
         *(f"/case/{case_in(site, state)}" for state in ("closed", "waiting", "assigned")),
     ]  # fmt: skip
     for lang in LANGUAGES:

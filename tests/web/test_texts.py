@@ -109,6 +109,32 @@ def test_a_number_is_confirmed_before_a_second_text(
     assert "No recibir más estos mensajes" in app.test_client().get(stop).text
 
 
+def test_a_case_is_followed_by_text_too(
+    town: Town, app: Flask, tell: Tell, gateway: FakeGateway, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    with town.at_work() as scene:
+        number = scene.report(words="canary").case.number
+    where = f"/es/follow/case/{number}"
+    assert "Su número de móvil" in client.get(where).text
+    wrong = client.post(where, data={"csrf_token": token(), "phone": "12", "by": "sms"})
+    assert wrong.status_code == 422
+    assert 'href="#phone"' in wrong.text
+    # Enter in the field of the number presses the first button, that of the e-mail.
+    client.post(where, data={"csrf_token": token(), "email": "", "phone": "202 555 0142", "by": "email"})
+    assert tell() == 1
+    ((to, text),) = told(gateway)
+    assert to == "+12025550142"
+    client.post(link_in(text, "/es/news/"), data={"do": "confirm"})
+    with town.at_work() as scene:
+        case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+    assert tell() == 1
+    _to, done = told(gateway)[-1]
+    assert done.startswith(f"{number}: Arreglado, Farol apagado.")
+    assert client.get(link_in(done, f"/es/case/{number}")).status_code == 200
+    assert "canary" not in done
+
+
 def test_a_gateway_that_is_down_delays_and_loses_nothing(
     town: Town,
     app: Flask,
