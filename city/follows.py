@@ -22,6 +22,7 @@ from city.schema import Case, Event, Message, Subscription
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
+MOST_LIKE: Final = 5
 HOUR: Final = timedelta(hours=1)
 ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 # How long an address stays that nobody confirmed, or that wants no more: a receipt's link works for so long.
@@ -70,6 +71,14 @@ def street(s: Session, words: str) -> About | None:
         return None
     label = match.streets[0].label
     return About("street", label, place=street_key(label))
+
+
+def streets_like(s: Session, words: str) -> list[str]:
+    """Streets that somebody may mean whose words name none for sure; a few."""
+    if not words.strip() or len(words) > places.MOST_LETTERS:
+        return []
+    match = places.gazetteer(s).atlas.directory.find(words)
+    return sorted(found.label for found in match.streets)[:MOST_LIKE]
 
 
 def around(s: Session, of: About) -> list[About]:

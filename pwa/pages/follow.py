@@ -26,10 +26,11 @@ def choose() -> Response:
     with access.reading() as s:
         known = follows.area_names(s)
         found = _place(s, typed, known) if typed else None
+        like = follows.streets_like(s, typed) if not found else []
     if found:
         return go(url_for("follow.about", kind=found.kind, name=found.name))
     fault = errors.words(Refused("unknown_place_to_follow")) if typed else ""
-    response = render("follow/choose.html", areas=known, typed=typed, fault=fault)
+    response = render("follow/choose.html", areas=known, typed=typed, fault=fault, like=like)
     response.status_code = 422 if fault else 200
     return response
 

@@ -1,5 +1,6 @@
 """Following without a report: what may be followed, who hears of what, and what a morning's digest costs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -155,6 +156,27 @@ def test_the_same_wish_twice_is_one_and_asks_once(town: Town) -> None:
         rows = [follows.follow(scene.s, about, a, lang="en", at=town.now) for a in ("a@b.test", "A@B.test")]
         assert rows[0] is rows[1]
     with town.looking() as scene:
+        assert len(scene.s.scalars(select(Event).where(Event.kind == "subscribe")).all()) == 1
+
+
+def test_two_taps_at_once_are_one_wish(town: Town) -> None:
+    def tap(scene: Scene) -> None:
+        about = follows.area(scene.s, "Old Mill")
+        assert about
+        follows.follow(scene.s, about, "ana@town.test", lang="en", at=town.now)
+
+    def another() -> None:
+        with town.at_work() as scene:
+            tap(scene)
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            tap(scene)
+            second = pool.submit(another)
+            town.await_waiting()
+        second.result(10)
+    with town.looking() as scene:
+        assert len(scene.s.scalars(select(Subscription)).all()) == 1
         assert len(scene.s.scalars(select(Event).where(Event.kind == "subscribe")).all()) == 1
 
 

@@ -241,6 +241,9 @@ def test_an_area_or_a_street_is_chosen_by_its_name(client: FlaskClient) -> None:
     assert 'href="/follow/area/Old%20Mill"' in page.text
     assert client.get("/follow?place=old mill").headers["Location"].endswith(MILL)
     assert client.get("/follow?place=tansy st").headers["Location"].endswith(TANSY)
+    slip = client.get("/follow?place=Tamsy Street")
+    assert slip.status_code == 422
+    assert f'href="{TANSY}"' in slip.text
     wrong = client.get("/es/follow?place=Tanzania")
     assert wrong.status_code == 422
     assert 'value="Tanzania"' in wrong.text

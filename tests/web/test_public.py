@@ -81,6 +81,8 @@ def filled(rule: Rule, number: str, told: Told) -> str:
         "name": "x",
         "path": "x",
     }
+    if rule.endpoint.startswith("follow."):
+        known |= {"kind": "case", "name": number}
     parts = []
     for is_argument, part in rule._trace:
         parts.append(part if not is_argument else known.get(part, "1"))
