@@ -67,14 +67,16 @@ def ask(kind: str, name: str) -> Response:
 def notify(kind: str, name: str) -> tuple[Response, int]:
     """This browser wants notifications about it: JSON as PushSubscription.toJSON() gives it.
 
-    {} with 200, or {fault} with 422.
+    {} with 200, or {fault} with 422. `often` beside them may be "week": of a place on Mondays only.
     """
+    told = _json()
     try:
-        endpoint, keys = webpush.checked(_json(), loopback=access.here().settings.outward == OUTWARD[1])
+        endpoint, keys = webpush.checked(told, loopback=access.here().settings.outward == OUTWARD[1])
+        weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
             follows.follow(
                 s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
-                lang=filters.lang(), at=access.now(),
+                lang=filters.lang(), weekly=weekly, at=access.now(),
             )  # fmt: skip
     except Refused as refused:
         return jsonify(fault=errors.words(refused)), 422

@@ -107,6 +107,16 @@ def test_one_press_asks_and_another_one_stops(page: Page, site: Site) -> None:
     assert wish(site).stopped_at is not None
 
 
+def test_one_press_follows_an_area_without_an_address(page: Page, site: Site) -> None:
+    page.goto(site.path("/follow/area/Eastbank"))
+    page.evaluate(GIVES, a_browser())
+    page.get_by_role("radio", name="Mondays only").check()
+    page.get_by_role("button", name="Notify me").click()
+    expect(page.get_by_role("status").filter(has_text="You hear here")).to_be_visible()
+    row = wish(site)
+    assert (row.place, row.weekly, row.confirmed_at is not None) == ("area:Eastbank", True, True)
+
+
 def test_who_says_no_reads_what_else_there_is(open_context: Open, site: Site, told: str) -> None:
     page = open_context(**PHONE).new_page()
     page.goto(site.path(f"/es/s/{told}"))

@@ -1,4 +1,4 @@
-// <notify-me>: notifications about this report on this device. Asks the browser for leave only when pressed.
+// <notify-me>: notifications about this report, or what is followed, on this device. Asks the browser for leave only when pressed.
 
 import { within } from "./patience.js";
 
@@ -24,7 +24,8 @@ class NotifyMe extends HTMLElement {
     const fits = had && isSame(had.options?.applicationServerKey, options.applicationServerKey);
     if (had && !fits) await had.unsubscribe(); // of a city that had another key: nobody can send by it any more
     const made = had && fits ? had : await within(pushManager.subscribe(options), PATIENCE);
-    const fault = await post(this.#to, made.toJSON());
+    const often = /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=often]:checked"))?.value;
+    const fault = await post(this.#to, { ...made.toJSON(), often });
     if (fault) return this.#say("fault", fault);
     this.#remember([...this.#remembered(), this.#to]);
     this.#show(true);
