@@ -1,12 +1,20 @@
 """What goes out to addresses that others named reaches public machines only, over TLS, and not for ever."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from city import outward
 from city.outward import NotPublic, Outward
@@ -58,6 +66,56 @@ def test_a_public_name_that_leads_to_this_machine_is_not_asked(
         Outward().post(f"https://push.example:{port}/x", data=b"secret")
     time.sleep(0.1)
     assert heard == [], "not a byte was sent"
+
+
+@pytest.mark.parametrize(("named", "is_taken"), [("localhost", True), ("push.example", False)])
+def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(
+    named: str, is_taken: bool, tmp_path: Path
+) -> None:
+    certificate = certified(named, tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer_once, args=(listener, context), daemon=True).start()
+        url = f"https://localhost:{listener.getsockname()[1]}/x"
+        session = Outward(loopback=True)
+        session.verify = str(certificate)
+        if is_taken:
+            assert session.post(url, data=b"x").status_code == 201
+        else:
+            with pytest.raises(requests.exceptions.SSLError):
+                session.post(url, data=b"x")
+
+
+def certified(name: str, folder: Path) -> Path:
+    """A key and the certificate that it signs for itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    raw = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    file = folder / "certificate.pem"
+    file.write_bytes(key.private_bytes(*raw) + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+def answer_once(listener: socket.socket, context: ssl.SSLContext) -> None:
+    there, _who = listener.accept()
+    with suppress(OSError), context.wrap_socket(there, server_side=True) as line:
+        told = line.recv(65536)
+        while told and not told.endswith(b"\r\n\r\nx"):  # what lies unread as it closes would cut the answer
+            told += line.recv(65536)
+        line.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 
 
 def test_a_redirect_is_not_followed(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
