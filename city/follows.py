@@ -27,6 +27,7 @@ HOUR: Final = timedelta(hours=1)
 ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 # How long an address stays that nobody confirmed, or that wants no more: a receipt's link works for so long.
 KEPT: Final = timedelta(days=30)
+ENDED: Final = timedelta(days=90)  # a case that was closed for so long has no news any more
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,13 @@ def of_address(s: Session, row: Subscription) -> list[Subscription]:
 def sweep(s: Session, at: datetime) -> int:
     """Forgets addresses that were never confirmed or want no more, a month later; returns how many.
 
-    Of reports nothing is forgotten here: their addresses go with them.
+    Also those that follow a case whose end is long ago. Of reports nothing is forgotten here: their addresses
+    go with them.
     """
     over = (Subscription.stopped_at < at - KEPT) | (
         Subscription.confirmed_at.is_(None) & (Subscription.asked_at < at - KEPT)
     )
+    over |= Subscription.case_id.in_(select(Case.id).where(Case.closed_at < at - ENDED))
     asked = select(Subscription.id).where(Subscription.report_id.is_(None), over).order_by(Subscription.id)
     ids = list(s.scalars(asked.limit(500).with_for_update()))
     if ids:

@@ -163,7 +163,8 @@ def _photos_of(pictures: Iterable[Photo], report_id: int) -> Told:
 
 def _wish(wish: Subscription, report: str | None) -> Told:
     return {
-        "report": report, "channel": wish.channel, "address": wish.address, "lang": wish.lang,
+        "report": report, "case": wish.case.number if wish.case else None,
+        "place": wish.place_name or None, "channel": wish.channel, "address": wish.address, "lang": wish.lang,
         "asked_at": wish.asked_at, "confirmed_at": wish.confirmed_at, "stopped_at": wish.stopped_at,
     }  # fmt: skip
 

@@ -10,7 +10,19 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import areas, cases, digests, follows, notices, reports
+from city import (
+    areas,
+    cases,
+    cityfile,
+    digests,
+    erasing,
+    follows,
+    notices,
+    records,
+    reports,
+    stores,
+    subjects,
+)
 from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
@@ -320,4 +332,28 @@ def test_forgotten_a_month_after_it_ended_or_was_never_confirmed(town: Town) -> 
     with town.at_work() as scene:
         assert follows.sweep(scene.s, town.now + timedelta(days=29)) == 0
         assert follows.sweep(scene.s, town.now + timedelta(days=31)) == 2
+        assert scene.s.scalars(select(Subscription)).all() == []
+
+
+def test_forgotten_with_a_case_that_was_closed_long_ago(town: Town) -> None:
+    case = reported(town)
+    wanted(town, "case", case.number)
+    close(town, case)
+    listen(town)
+    with town.at_work() as scene:
+        assert follows.sweep(scene.s, town.now + timedelta(days=89)) == 0
+        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
+
+
+def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) -> None:
+    case = reported(town)
+    wanted(town, "case", case.number)
+    wanted(town, "area", "Old Mill")
+    city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
+    with town.at_work() as scene:
+        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        told = records.of_person(scene.s, found, by=by, at=town.now).sections["addresses"]
+        assert [(each["case"], each["place"]) for each in told] == [(case.number, None), (None, "Old Mill")]
+        erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+    with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).all() == []
