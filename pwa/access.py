@@ -250,12 +250,17 @@ def remember_link(response: Response, number: str, token: str) -> Response:
 
 def own_report(s: Session, case: Case) -> Report | None:
     """The visitor's own report at this case or at one merged into it, where a secret link was opened."""
-    g.personal = True
-    tokens = [token for name, token in request.cookies.items() if name.startswith("cl_report_")]
-    for report in reports.by_tokens(s, tokens[-MOST_LINKS:]):
+    for report in own_reports(s, MOST_LINKS):
         if case.id in (report.case_id, cases.root_of(s, report.case).id):
             return report
     return None
+
+
+def own_reports(s: Session, most: int) -> list[Report]:
+    """The visitor's own reports, as far as this browser holds their links: at most so many."""
+    g.personal = True
+    tokens = [token for name, token in request.cookies.items() if name.startswith("cl_report_")]
+    return reports.by_tokens(s, tokens[-most:])
 
 
 def token_of(number: str) -> str | None:
@@ -267,10 +272,22 @@ def _link_cookie(number: str) -> str:
     return f"cl_report_{number}"
 
 
+def by_browser() -> bool:
+    """Whether the browser vouches that no other site sent this: our own page did, or its person.
+
+    No page can write Sec-Fetch-Site. A browser that shares a photo into the app has no page to name as
+    Origin.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    return (site == "none" and origin in (None, "null")) or (site == "same-origin" and not _is_foreign())
+
+
 def _is_foreign() -> bool:
     """Whether another site sent this, a sister of ours below the same domain included."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     ours = (request.host_url.rstrip("/"), here().settings.base_url)
+    if site == "none" and origin == "null":
+        return False  # by_browser() says why
     return site not in (None, "same-origin", "none") or origin not in (None, *ours)
 
 

@@ -143,6 +143,16 @@ def text(values: MultiDict[str, str], name: str) -> str:
     return values.get(name, "").replace("\r\n", "\n").strip()
 
 
+def shared(values: MultiDict[str, str]) -> str:
+    """The words of what another app shared, each once: many name the address in their text again."""
+    parts = [text(values, name) for name in ("title", "text", "url")]
+    told: list[str] = []
+    for part in sorted(parts, key=len, reverse=True):
+        if part and not any(part in other for other in told):
+            told.append(part)
+    return "\n".join(sorted(told, key=parts.index))
+
+
 def is_key(key: str) -> bool:
     """Whether it has the form of a key that this server makes."""
     return bool(re.fullmatch(r"[0-9a-f]{32}", key))

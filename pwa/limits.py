@@ -42,6 +42,7 @@ def init(app: Flask, reports_an_hour: int) -> None:
     limits = dict(LIMITS)
     if reports_an_hour:
         limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
+        limits["resident.share"] = limits["resident.send"]
         limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
     for page, often in limits.items():
         free = _is_logged_in if page in AT_DESKS else None

@@ -170,6 +170,7 @@ def worker() -> Response:
         shells=_everywhere("/crew"),
         files=crew_files(),
         forms=[*_everywhere("/"), *_everywhere("/report")],
+        shares=_everywhere("/share"),
         form_files=resident_files(),
         icon=logo() if own_logo() else asset("icons/icon-192.png"),
     )
@@ -189,24 +190,13 @@ def offline() -> Response:
 def manifest() -> Response:
     """The installed app's name, colour and icons; one in each language, which it opens in.
 
-    With ?for=crew or ?for=staff the app opens where their work is, and stands beside the residents' app.
+    With ?for=crew or ?for=staff the app opens where their work is, and stands beside the residents' app. Only
+    residents' takes photos that other apps share: a crew's belong to a job.
     """
-    city = access.here().city
+    city, audience = access.here().city, request.args.get("for", "")
     starts = {"crew": "crew.shell", "staff": "dispatch.board"}
-    start = url_for(starts.get(request.args.get("for", ""), "resident.home"))
-    icons = [{"src": logo(), "sizes": "any", "type": "image/svg+xml", "purpose": "any"}]
-    if not own_logo():
-        icons += [
-            {
-                "src": asset(f"icons/icon-{px}.png"),
-                "sizes": f"{px}x{px}",
-                "type": "image/png",
-                "purpose": "any",
-            }
-            for px in (192, 512)  # for phones that draw no SVG on their home screen
-        ]
-        maskable = asset("icons/icon-maskable.svg")
-        icons += [{"src": maskable, "sizes": "any", "type": "image/svg+xml", "purpose": "maskable"}]
+    start = url_for(starts.get(audience, "resident.home"))
+    ours = {} if audience in starts else {"share_target": _share_target(), "screenshots": _pictures()}
     response = jsonify(
         name=_("Cityline %(city)s", city=city.name),
         short_name=city.name,
@@ -219,10 +209,67 @@ def manifest() -> Response:
         display="standalone",
         background_color="#f4f3ee",
         theme_color=city.look.primary,
-        icons=icons,
+        icons=_app_icons(),
+        shortcuts=_shortcuts(audience),
+        **ours,
     )
     response.mimetype = "application/manifest+json"
     return response
+
+
+def _app_icons() -> list[dict[str, str]]:
+    icons = [{"src": logo(), "sizes": "any", "type": "image/svg+xml", "purpose": "any"}]
+    if own_logo():
+        return icons
+    # PNG for phones that draw no SVG on their home screen.
+    icons += [{"src": asset(f"icons/icon-{px}.png"), "purpose": "any"} | _png(px, px) for px in (192, 512)]
+    maskable = asset("icons/icon-maskable.svg")
+    return [*icons, {"src": maskable, "sizes": "any", "type": "image/svg+xml", "purpose": "maskable"}]
+
+
+def _shortcuts(audience: str) -> list[dict[str, Any]]:
+    """What a long press on the app's icon offers: name, address and icon of each."""
+    ways = {
+        "crew": [
+            (_("Today"), url_for("crew.shell", _anchor="today"), "list"),
+            (_("Report a problem"), url_for("crew.shell", _anchor="report"), "camera"),
+        ],
+        "staff": [
+            (_("Board"), url_for("dispatch.board"), "list"),
+            (_("Calls"), url_for("desk.desk"), "phone"),
+        ],
+    }
+    for_residents = [
+        (_("Report a problem"), url_for("resident.report"), "camera"),
+        (_("My reports"), url_for("resident.mine"), "list"),
+        (_("Answers"), url_for("answers.listed"), "search"),
+    ]
+    return [
+        {"name": name, "url": url, "icons": [{"src": asset(f"icons/way-{icon}.png")} | _png(192, 192)]}
+        for name, url, icon in ways.get(audience, for_residents)
+    ]
+
+
+def _share_target() -> dict[str, Any]:
+    """Where a photo goes that another app shares, and words with it; see share() of the residents' pages."""
+    files = [{"name": "photo", "accept": ["image/*", *PHOTO_FORMATS.split(",")]}]
+    params = {name: name for name in ("title", "text", "url")}
+    return {
+        "action": url_for("resident.share"), "method": "POST", "enctype": "multipart/form-data",
+        "params": {**params, "files": files},
+    }  # fmt: skip
+
+
+def _pictures() -> list[dict[str, str]]:
+    """What a browser shows before it installs: the form, in a language that it was photographed in."""
+    path = f"icons/form-{filters.lang()}.png"
+    if not (STATIC / path).is_file():
+        return []
+    return [{"src": asset(path), "form_factor": "narrow", "label": _("Your report")} | _png(720, 1480)]
+
+
+def _png(width: int, height: int) -> dict[str, str]:
+    return {"sizes": f"{width}x{height}", "type": "image/png"}
 
 
 @bp.get("/basemap.pmtiles")

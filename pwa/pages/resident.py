@@ -49,6 +49,7 @@ bp = Blueprint("resident", __name__)
 
 NEAR_HOME_METRES = 1500.0
 ROWS_AT_HOME = 5
+ROWS_OF_MINE = 50
 ANOTHER_METRES = 50.0  # a form that comes again from further away than phones err tells of something else
 SENT = "form sent"  # noted with what the sender is known again by
 
@@ -66,8 +67,9 @@ class Stop:
 
 @bp.record_once
 def _mind_own_token(setup: BlueprintSetupState) -> None:
-    """It answers a stale token itself: the form keeps what was typed."""
-    setup.app.extensions["csrf"].exempt(f"{__name__}.send")
+    """send() answers a stale token itself: the form keeps what was typed. share() can have none."""
+    for view in ("send", "share"):
+        setup.app.extensions["csrf"].exempt(f"{__name__}.{view}")
 
 
 @bp.get("/")
@@ -123,6 +125,34 @@ def _sent_form() -> Response:
     if form.service and form.service.urgent and not (form.danger or form.warned):
         return _form(replace(form, warned=True), faults, warn=True)
     return _answer(form, faults)
+
+
+@bp.post("/share")
+def share() -> Response:
+    """What another app shared, where no service worker took it: a form of its own with its photos and words.
+
+    No token of ours can come along, so only what the browser itself sent for its person is taken: a page
+    elsewhere stages nothing, and is told 403.
+    """
+    if not access.by_browser():
+        abort(403)
+    form = ReportForm(_new_key(), words=forms.shared(request.form))
+    return shell.of_release(_form(form, _stage(request.files.getlist("photo"), form.key)))
+
+
+@bp.get("/share")
+def shared() -> Response:
+    """Where somebody goes who opens that address again: nothing is shared now."""
+    return go(url_for("resident.report"))
+
+
+@bp.get("/mine")
+def mine() -> Response:
+    """The visitor's own reports, as far as this browser holds their links; and what waits on the phone."""
+    with access.reading() as s:
+        held = access.own_reports(s, ROWS_OF_MINE)
+        rows = queries.owned(s, held, now=access.now(), publish=access.here().publish)
+        return render("resident/mine.html", rows=rows)
 
 
 @bp.post("/report/photos")

@@ -1,6 +1,6 @@
 // Keeps what opens without signal: home, the report and the "no signal" page for everybody and, on a crew's phone,
-// the crew's shell with all its files. Answers GET only; it never touches, keeps or repeats a POST. Shows the city's
-// notes where the browser does not do it by itself.
+// the crew's shell with all its files. Answers GET only, and what another app shares into this one; it never touches,
+// keeps or repeats another POST. Shows the city's notes where the browser does not do it by itself.
 const RELEASE = {{ release|tojson }};
 const EVERYBODY = `cityline-${RELEASE}`;
 const CREW = `cityline-crew-${RELEASE}`;
@@ -9,6 +9,8 @@ const FORMS = {{ forms|tojson }};
 const FORM_FILES = {{ form_files|tojson }};
 const SHELLS = {{ shells|tojson }};
 const FILES = {{ files|tojson }};
+const SHARES = {{ shares|tojson }};
+const SHARED = "shared-into-cityline"; // no release in its name: a photo outlives one. shared.js reads it
 const ICON = {{ icon|tojson }};
 const STATIC = `/static/${RELEASE}/`;
 
@@ -18,10 +20,13 @@ self.addEventListener("message", (event) => event.waitUntil(told(event)));
 self.addEventListener("sync", (event) => event.waitUntil(wake()));
 self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 self.addEventListener("notificationclick", (event) => event.waitUntil(open(event.notification)));
+self.addEventListener("notificationclose", (event) => event.waitUntil(count()));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== location.origin) return;
+  if (url.origin !== location.origin) return;
+  if (request.method === "POST" && SHARES.includes(url.pathname) && !isForeign(request)) event.respondWith(share(request, url));
+  if (request.method !== "GET") return;
   if (url.pathname.startsWith(STATIC)) event.respondWith(file(request));
   else if (request.mode === "navigate") event.respondWith(page(request, url));
 });
@@ -87,17 +92,60 @@ async function show(data) {
   if (mark !== 8030) return;
   const { title, navigate, ...options } = notification;
   await self.registration.showNotification(title, { ...options, icon: ICON, data: { navigate } });
+  await count();
+}
+
+/** The number on the app's icon is that of the notes nobody has looked at; badge.js counts them too. */
+async function count() {
+  const unread = (await self.registration.getNotifications()).length;
+  await (unread ? navigator.setAppBadge?.(unread) : navigator.clearAppBadge?.())?.catch(() => {});
 }
 
 /** The page that stands open with it comes to the front, or a new one opens; never another site's. */
 async function open(notification) {
   notification.close();
+  await count();
   const url = new URL(notification.data?.navigate ?? "/", location.origin);
   if (url.origin !== location.origin) return;
   const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
   const there = pages.find((page) => page.url === url.href);
   if (there) await there.focus();
   else await clients.openWindow(url.href);
+}
+
+/**
+ * What another app shares lies on this phone until the form has it, which opens next, with signal or without. Nothing
+ * goes to the city before its person has seen it and pressed Send. Where the phone has no room the city takes it.
+ */
+async function share(request, url) {
+  const form = url.pathname.replace("share", "report");
+  const again = request.clone();
+  try {
+    const sent = await request.formData();
+    const cache = await caches.open(SHARED);
+    const files = sent.getAll("photo").filter((file) => file instanceof File && file.size);
+    const told = ["title", "text", "url"].map((name) => String(sent.get(name) ?? ""));
+    await Promise.all(files.map((file) => cache.put(piece(), new Response(file, { headers: named(file) }))));
+    if (told.some(Boolean)) await cache.put(piece("words"), new Response(JSON.stringify(told)));
+    return Response.redirect(`${form}#shared`, 303);
+  } catch {
+    return fetch(again).catch(() => Response.redirect(`${form}#not-shared`, 303));
+  }
+}
+
+/** An address for one piece, after all that lie there. @param {string} [kind] */
+function piece(kind = "photo") {
+  return `/shared/${Date.now()}-${Math.random()}/${kind}`;
+}
+
+/** @param {File} file */
+function named(file) {
+  return { "Content-Type": file.type || "application/octet-stream", "X-Name": encodeURIComponent(file.name) };
+}
+
+/** Whether a page elsewhere says that it sends this; the city refuses it. @param {Request} request */
+function isForeign({ referrer }) {
+  return referrer.startsWith("http") && new URL(referrer).origin !== location.origin;
 }
 
 /** A file whose address names its release never changes. */

@@ -1,6 +1,7 @@
 // The crew's screens: drawn from the phone's own copy by cloning the page's templates. Nothing here waits for
 // the network; engine.js keeps and sends.
 
+import { badge } from "./badge.js";
 import { UNDO_MS } from "./engine.js";
 import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
@@ -165,6 +166,7 @@ async function bar(view) {
   part(box, ".sync__mark use").setAttribute("href", `#i-${mark}`);
   fill(box, "said", said);
   fill(box, "updated", updated === null ? say("never") : say("updated", { time: moment(updated, Date.now()) }));
+  badge(n);
   const waiting = n + answered;
   fill(tabs, "outbox", waiting ? say("outbox_some", { n: waiting }) : say("outbox"));
 }

@@ -51,7 +51,7 @@ class ReportForm extends HTMLElement {
     });
     this.#form.addEventListener("input", () => this.#keepSoon());
     this.#showKinds();
-    void this.#restore(handed.files.splice(0)).finally(() => void this.#begin());
+    void this.#restore(handed.files.splice(0)).then(() => this.#takeShared()).finally(() => void this.#begin());
   }
 
   disconnectedCallback() {
@@ -265,6 +265,20 @@ class ReportForm extends HTMLElement {
     if (begun) begun.hidden = false;
   }
 
+  /** What another app shared comes to what was begun. Its photos go with Send: nobody but their person sends them. */
+  async #takeShared() {
+    if (location.hash === "#not-shared") this.#failed("notShared");
+    if (location.hash !== "#shared") return;
+    const { taken } = await import("./shared.js");
+    const { files, words, told, done } = await taken(Number(this.dataset["most"]) - this.#shots.count);
+    const field = /** @type {HTMLTextAreaElement | null} */ (this.#one("#words"));
+    if (field && words) field.value = [field.value, words].filter(Boolean).join("\n");
+    const kept = await this.#shots.share(files);
+    await this.#keepForm();
+    if (kept) await done();
+    if (told) this.#failed(told);
+  }
+
   #keepSoon() {
     clearTimeout(this.#resting);
     this.#resting = window.setTimeout(() => void this.#keepForm(), REST_MS);
@@ -279,7 +293,7 @@ class ReportForm extends HTMLElement {
     }
   }
 
-  /** @param {"lost" | "broken" | "noKind" | "noPlace" | "noAnswer"} why */
+  /** @param {"lost" | "broken" | "noKind" | "noPlace" | "noAnswer" | "notShared" | "noPicture" | "tooMany" | "tooLarge"} why */
   #failed(why) {
     this.#label("");
     const trouble = this.#one("#trouble");

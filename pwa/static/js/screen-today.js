@@ -1,5 +1,6 @@
 // Today: the day's jobs in the order that the crew chose.
 
+import "./install.js";
 import { isDone, metres, ordered } from "./jobs.js";
 import { all, clone, fill, part } from "./page.js";
 import { crewNames, distance, many, named, place, say } from "./phone.js";
@@ -44,6 +45,8 @@ export function today(app, view) {
       void app.draw(false);
     });
   }
+  // Nobody is asked to install what has not served them yet.
+  if (!view.sent.some(({ op, at }) => op.t === "close" && at !== undefined)) part(screen, "[data-hint]").remove();
   const box = part(screen, "[data-map]");
   box.hidden = !mapped;
   part(screen, "[data-rows]").hidden = mapped;

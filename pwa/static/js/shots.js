@@ -4,9 +4,9 @@ import { shrink } from "./photo.js";
 
 /**
  * One photo. `file` is held until the server has it; `preview` is what the page shows of it; `kept` is its name on
- * this phone, null where the phone would not keep it.
+ * this phone, null where the phone would not keep it; `ahead` whether it goes to the server before Send.
  * @typedef {{ file: File, small: Promise<File>, preview: string, state: "on its way" | "there" | "kept" | "refused",
- *   id: string, words: string, going: AbortController | null, kept: Promise<string | null> }} Shot
+ *   id: string, words: string, going: AbortController | null, kept: Promise<string | null>, ahead: boolean }} Shot
  */
 
 // By the form's key. It outlives the page's elements, since the form is drawn anew after a fault.
@@ -28,6 +28,7 @@ export class Shots {
     const key = this.#hidden("key");
     this.#shots = known.get(key) ?? [];
     known.set(key, this.#shots);
+    this.#recognize();
     for (const shot of this.#shots) this.#draw(shot);
   }
 
@@ -66,13 +67,36 @@ export class Shots {
     this.changed();
   }
 
-  /** @param {File} file @param {Promise<File>} small @param {Promise<string | null>} kept */
-  #put(file, small, kept) {
+  /** Photos that another app shared: none goes ahead. Whether this phone keeps them all. @param {File[]} files */
+  async share(files) {
+    const kept = files.map((file) => {
+      const small = shrink(file);
+      const name = small.then(keep).catch(() => null);
+      this.#put(file, small, name, false);
+      return name;
+    });
+    this.changed();
+    return (await Promise.all(kept)).every((name) => name !== null);
+  }
+
+  /** @param {File} file @param {Promise<File>} small @param {Promise<string | null>} kept @param {boolean} [ahead] */
+  #put(file, small, kept, ahead = true) {
     const shot = /** @type {Shot} */ ({
-      file, small, preview: URL.createObjectURL(file), state: "on its way", id: "", words: "", going: null, kept,
+      file, small, preview: URL.createObjectURL(file), state: "on its way", id: "", words: "", going: null, kept, ahead,
     });
     this.#shots.push(shot);
     this.#draw(shot);
+  }
+
+  /** What went along with a Send that had a fault is shown by the server's form now: it is not added once more. */
+  #recognize() {
+    const ours = this.#shots.map(({ id }) => id);
+    const shown = [...this.form.querySelectorAll(".shot[data-id]")].map((row) => row.getAttribute("data-id") ?? "");
+    const news = shown.filter((id) => !ours.includes(id));
+    for (const shot of this.#shots.filter(({ state }) => state === "kept")) {
+      const id = news.shift();
+      if (id) Object.assign(shot, { id, state: "there" });
+    }
   }
 
   /** @param {HTMLElement} row */
@@ -139,7 +163,7 @@ export class Shots {
     try {
       shot.file = await shot.small;
       await shot.kept;
-      if (this.form.dataset["kept"] !== undefined) throw new Error("no form of the server's");
+      if (!shot.ahead || this.form.dataset["kept"] !== undefined) throw new Error("it goes with Send");
       const answer = await this.#post("", { photo: shot.file }, signal);
       const isJson = answer.headers.get("Content-Type")?.includes("json");
       if (!isJson) throw new Error(String(answer.status));

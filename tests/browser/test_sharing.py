@@ -1,0 +1,214 @@
+"""The app on the home screen: photos shared into it, its shortcuts, how it gets there, its number."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closings import give_jobs
+from live import PHONE, Site, log_in
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import func, select
+
+from city import db
+from city.schema import Photo, Report
+
+LAMP = "city/demo_photos/lamp-before.jpg"
+Open = Callable[..., BrowserContext]
+
+# Sends what a phone's share menu would: a form of no page of ours, to the address that the manifest names.
+SHARE = """([action, words]) => {
+  document.body.innerHTML = `<form method=post enctype=multipart/form-data action="${action}">
+    <input type=file name=photo multiple><input name=text></form>`;
+  document.querySelector("[name=text]").value = words;
+}"""
+# What the page says to the app's icon.
+ICON = """() => {
+  globalThis.told = [];
+  navigator.setAppBadge = async (n) => void globalThis.told.push(n);
+  navigator.clearAppBadge = async () => void globalThis.told.push(0);
+}"""
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
+FIREFOX = "Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+OFFERED = """() => {
+  const offer = new Event("beforeinstallprompt", { cancelable: true });
+  offer.prompt = async () => void (globalThis.asked = (globalThis.asked ?? 0) + 1);
+  dispatchEvent(offer);
+}"""
+
+
+def installed(page: Page, site: Site, path: str = "/") -> None:
+    page.goto(site.path(path))
+    page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+
+
+def share(page: Page, action: str, files: list[Any], words: str = "") -> None:
+    page.evaluate(SHARE, [action, words])
+    page.locator("[name=photo]").set_input_files(files)
+    page.evaluate("() => document.forms[0].submit()")
+    page.wait_for_url(re.compile("/report"))
+
+
+def count(site: Site, of: type[Photo] | type[Report]) -> int:
+    with db.reading(site.engine) as s:
+        return s.scalar(select(func.count()).select_from(of)) or 0
+
+
+@pytest.mark.parametrize("offline", [False, True], ids=["signal", "no signal"])
+def test_a_shared_photo_comes_into_the_form(site: Site, open_context: Open, offline: bool) -> None:
+    context = open_context(**PHONE)
+    page = context.new_page()
+    installed(page, site)
+    context.set_offline(offline)
+    before = count(site, Photo)
+    share(page, "/share", [LAMP], "Lamp is dark https://maps.example/1")
+    expect(page.locator(".shot")).to_have_count(1)
+    expect(page.locator(".shot small")).to_have_text("Not uploaded yet. It goes with Send.")
+    expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
+    page.wait_for_url(re.compile("/report$"))
+    page.reload()  # it is on the phone, and once
+    expect(page.locator(".shot")).to_have_count(1)
+    expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
+    if offline:
+        assert count(site, Photo) == before
+
+
+def test_it_comes_to_what_was_begun_and_goes_with_send(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    installed(page, site, "/es/report")
+    page.locator("label.tile").first.tap()
+    page.fill("#words", "Se prende y se apaga.")
+    page.wait_for_timeout(800)  # until the form is kept
+    before = count(site, Photo), count(site, Report)
+    share(page, "/es/share", [LAMP], "Calle Tansy")
+    expect(page.locator("#words")).to_have_value("Se prende y se apaga.\nCalle Tansy")
+    expect(page.locator(".shot")).to_have_count(1)
+    page.locator("#send").tap()
+    page.wait_for_selector("#errors")  # no place yet: nothing is lost, and nothing is there twice
+    expect(page.locator(".shot")).to_have_count(1)
+    page.fill("#place", "214 Tansy Street")
+    page.locator("#send").tap()
+    page.wait_for_url(re.compile("/sent/"))
+    assert (count(site, Photo), count(site, Report)) == (before[0] + 1, before[1] + 1)
+
+
+def test_what_is_no_photo_is_told(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    installed(page, site)
+    pdf = {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
+    lamp = {"name": "lamp.jpg", "mimeType": "image/jpeg", "buffer": Path(LAMP).read_bytes()}
+    share(page, "/share", [pdf, lamp])
+    expect(page.locator(".shot")).to_have_count(1)
+    expect(page.locator("#trouble")).to_contain_text("Only photos can be added.")
+
+
+def test_a_page_elsewhere_puts_nothing_into_the_form(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    installed(page, site)
+    page.route("http://evil.localhost/", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+    page.goto("http://evil.localhost/")
+    page.evaluate(SHARE, [site.path("/share"), "planted"])
+    with page.expect_navigation() as gone:
+        page.evaluate("() => document.forms[0].submit()")
+    assert gone.value is not None
+    assert gone.value.status == 403
+    page.goto(site.path("/report#shared"))
+    expect(page.locator("#words")).to_have_value("")
+
+
+def test_chromium_finds_no_fault_in_the_manifests(site: Site, open_context: Open) -> None:
+    context = open_context(**PHONE)
+    page = context.new_page()
+    cdp = context.new_cdp_session(page)
+    for path in ("/", "/es/", "/crew", "/es/crew"):
+        page.goto(site.path(path))
+        told = cdp.send("Page.getAppManifest")
+        assert told["errors"] == [], path
+        manifest = json.loads(told["data"])
+        assert manifest["scope"] == "/"
+        assert len(manifest["shortcuts"]) >= 2
+        for icon in [*manifest["icons"], *manifest.get("screenshots", [])]:
+            if icon["type"] == "image/png":
+                size = page.evaluate(
+                    "async (src) => { const i = new Image(); i.src = src; await i.decode();"
+                    " return `${i.naturalWidth}x${i.naturalHeight}`; }",
+                    icon["src"],
+                )
+                assert size == icon["sizes"]
+
+
+def sent(page: Page, site: Site) -> None:
+    page.goto(site.path("/report"))
+    page.locator("label.tile").first.tap()
+    page.fill("#place", "214 Tansy Street")
+    page.locator("#send").tap()
+    page.wait_for_url(re.compile("/sent/"))
+
+
+@pytest.mark.parametrize(("agent", "words"), [(IPHONE, "Tap Share"), (FIREFOX, "Open Firefox’s menu.")])
+def test_the_way_onto_the_home_screen_is_told_once(
+    site: Site, open_context: Open, agent: str, words: str
+) -> None:
+    page = open_context(**PHONE, user_agent=agent).new_page()
+    page.goto(site.path("/"))
+    expect(page.locator("install-hint")).to_have_count(0)
+    sent(page, site)
+    expect(page.locator("install-hint")).to_contain_text(words, use_inner_text=True)
+    page.locator("[data-dismiss]").tap()
+    expect(page.locator("install-hint")).to_be_hidden()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("install-hint")).to_be_hidden()
+
+
+def test_chromium_asks_by_our_button(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    sent(page, site)
+    expect(page.locator("install-hint")).to_be_hidden()  # no offer, no hint
+    page.evaluate(OFFERED)
+    page.locator("[data-install]").tap()
+    assert page.evaluate("() => globalThis.asked") == 1
+    expect(page.locator("install-hint")).to_be_hidden()
+
+
+def test_the_installed_app_says_nothing_of_it(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE, user_agent=IPHONE).new_page()
+    page.add_init_script("navigator.standalone = true")
+    sent(page, site)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("install-hint")).to_be_hidden()
+
+
+def test_the_crew_s_icon_counts_what_waits(site: Site, open_context: Open) -> None:
+    context = open_context(**PHONE)
+    page = context.new_page()
+    page.add_init_script(f"({ICON})()")
+    [lamp] = give_jobs(site, 1)
+    log_in(page, site, "crew1@demo.test", "/crew")
+    page.wait_for_selector("a.job")
+    page.wait_for_function("() => globalThis.told.at(-1) === 0")
+    context.set_offline(True)
+    page.goto(site.path(f"/crew#close/{lamp}"))
+    page.locator("label.tile").first.tap()
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.locator("form .button--act").tap()
+    page.wait_for_function("() => globalThis.told.at(-1) === 1")
+    expect(page.locator("install-hint")).to_have_count(0)  # nothing has arrived yet
+    context.set_offline(False)
+    page.evaluate("() => dispatchEvent(new Event('online'))")
+    page.wait_for_function("() => globalThis.told.at(-1) === 0")
+    page.locator('#tabs a[href="#outbox"]').tap()
+    page.locator('#tabs a[href="#today"]').tap()
+    page.evaluate(OFFERED)
+    expect(page.locator("[data-install]")).to_be_visible()
+
+
+def test_a_resident_s_icon_counts_unread_news(site: Site, open_context: Open) -> None:
+    page = open_context(**PHONE).new_page()
+    page.add_init_script(
+        f"({ICON})(); ServiceWorkerRegistration.prototype.getNotifications = async () => [1, 2];"
+    )
+    page.goto(site.path("/"))
+    page.wait_for_function("() => globalThis.told.at(-1) === 2")
