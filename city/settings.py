@@ -39,6 +39,7 @@ class Settings:
     city: Path
     geocoder: str
     tiles: str
+    translations: str  # folder of more languages; empty: none
     smtp_url: str
     mail_from: str
     vapid_key: str
@@ -81,6 +82,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         city=_file(text("CITY", str(DEFAULT_CITY)), "CITY", "/etc/cityline/city.toml"),
         geocoder=_geocoder(text("GEOCODER", "local")),
         tiles=_tiles(text("TILES")),
+        translations=_languages(text("TRANSLATIONS")),
         smtp_url=_prefixed(
             text("SMTP_URL", f"file:{var / 'mail'}"),
             "SMTP_URL",
@@ -177,6 +179,13 @@ def _file(path: str, name: str, example: str) -> Path:
     if not Path(path).is_file():
         raise WrongSetting(name, f"there is no file {path!r}", example)
     return Path(path).absolute()
+
+
+def _languages(folder: str) -> str:
+    if folder and not any(Path(folder).glob("*/LC_MESSAGES/*.mo")):
+        fault = f"there is no LANGUAGE/LC_MESSAGES/messages.mo in {folder!r}"
+        raise WrongSetting("TRANSLATIONS", fault, "/etc/cityline/translations")
+    return str(Path(folder).absolute()) if folder else ""
 
 
 def _programs(folder: str) -> str:

@@ -90,6 +90,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
         BABEL_DEFAULT_TIMEZONE="UTC",
+        BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in shell.languages(settings)),
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
     held = access.Cityline(settings, city, engine, stores.open_store(settings), version=version)

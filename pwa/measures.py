@@ -65,9 +65,8 @@ def named(code: str) -> str:
 
 
 def month(code: str, pattern: str = "MMMM y") -> str:
-    """ "October 2026"; by `pattern` "Oct"."""
-    first = date(int(code[:4]), int(code[5:]), 1)
-    words = format_date(first, pattern, locale=get_locale())
+    """ "October 2026"; by `pattern` "Oct". As it stands alone: with a capital, whatever the language."""
+    words = _in_sentence(code, pattern)
     return words[:1].upper() + words[1:]
 
 
@@ -76,9 +75,7 @@ def span(period: Period) -> str:
     if period.first == period.last:
         return month(period.first)
     same = period.first[:4] == period.last[:4]
-    first = month(period.first, "MMMM" if same else "MMMM y")
-    if filters.lang() != "en":
-        first = first[:1].lower() + first[1:]
+    first = _in_sentence(period.first, "MMMM" if same else "MMMM y")
     return _("%(first)s to %(last)s", first=first, last=_in_sentence(period.last))
 
 
@@ -220,9 +217,9 @@ def plain(value: Value) -> str:
     )
 
 
-def _in_sentence(code: str) -> str:
-    words = month(code)
-    return words if filters.lang() == "en" else words[:1].lower() + words[1:]
+def _in_sentence(code: str, pattern: str = "MMMM y") -> str:
+    """With a capital only where the language writes months so."""
+    return str(format_date(date(int(code[:4]), int(code[5:]), 1), pattern, locale=get_locale()))
 
 
 def _today() -> date:

@@ -29,6 +29,7 @@ from werkzeug.security import safe_join
 
 from city import basemap, doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
+from city.settings import Settings
 from pwa import access, filters, hours
 
 STATIC, TEMPLATES, TRANSLATIONS = (
@@ -79,13 +80,19 @@ def init(app: Flask) -> None:
     )
 
 
+def languages(settings: Settings) -> list[Path]:
+    """The folders of translations: ours, and the city's own where it has one."""
+    return [TRANSLATIONS, *([Path(settings.translations)] if settings.translations else [])]
+
+
 def release() -> str:
     """A name for all that a kept page is made of; it changes when a file, a sentence or the city file does.
 
     A phone keeps its pages until it hears of another release, so nothing that they show may be left out.
     """
     held = access.here()
-    return _release(held.city.look, held.version, held.settings.basemap.is_file())
+    spoken = tuple(languages(held.settings))
+    return _release(held.city.look, held.version, held.settings.basemap.is_file(), spoken)
 
 
 def asset(path: str) -> str:
@@ -338,16 +345,16 @@ def _loaded(*scripts: str) -> tuple[str, ...]:
 
 
 @cache
-def _release(look: Look, version: int, has_map: bool) -> str:
+def _release(look: Look, version: int, has_map: bool, spoken: tuple[Path, ...]) -> str:
     city = f"{_colours(look)}{look.logo} {version} {has_map}"
-    return hashlib.sha256(f"{_written()}{city}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{_written(spoken)}{city}".encode()).hexdigest()[:12]
 
 
 @cache
-def _written() -> str:
-    """The hash of everything that is shipped and shown: static files, templates, sentences."""
+def _written(spoken: tuple[Path, ...]) -> str:
+    """The hash of everything that is shown: static files, templates, the sentences of these folders."""
     digest = hashlib.sha256()
-    for folder, names in ((STATIC, "*"), (TEMPLATES, "*.*"), (TRANSLATIONS, "*.mo")):
+    for folder, names in ((STATIC, "*"), (TEMPLATES, "*.*"), *((folder, "*.mo") for folder in spoken)):
         for file in sorted(path for path in folder.rglob(names) if path.is_file()):
             digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return digest.hexdigest()
@@ -430,6 +437,7 @@ def context() -> dict[str, Any]:
         "may_open": access.may_open,
         "lang": filters.lang,
         "text_direction": _direction,
+        "plural_forms": _plural_forms,
         "other_languages": _other_languages,
     }
 
@@ -437,6 +445,15 @@ def context() -> dict[str, Any]:
 def _direction() -> str:
     locale = get_locale()
     return str(locale.text_direction) if locale else "ltr"
+
+
+def _plural_forms() -> list[tuple[str, int]]:
+    """What the language's numbers are told apart by, as CLDR names it, each with the first number of it."""
+    rule = (get_locale() or Locale(filters.SOURCE)).plural_form
+    found: dict[str, int] = {}
+    for n in (*range(1, 200), 0, 1_000_000):
+        found.setdefault(rule(n), n)
+    return list(found.items())
 
 
 def _other_languages() -> list[tuple[str, str, str]]:

@@ -131,11 +131,11 @@ def _sent_form() -> Response:
 def share() -> Response:
     """What another app shared, where no service worker took it: a form of its own with its photos and words.
 
-    No token of ours can come along, so only what the browser itself sent for its person is taken: a page
-    elsewhere stages nothing, and is told 403.
+    No token of ours can come along, so only what the browser vouches for is taken. A page elsewhere is told
+    403; an old browser, which says nothing, finds the empty form.
     """
     if not access.by_browser():
-        abort(403)
+        return go(url_for("resident.report"))
     form = ReportForm(_new_key(), words=forms.shared(request.form))
     return shell.of_release(_form(form, _stage(request.files.getlist("photo"), form.key)))
 

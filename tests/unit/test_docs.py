@@ -32,8 +32,8 @@ def test_no_page_names_a_setting_that_is_not_there() -> None:
 
 def test_examples_of_settings_can_be_used(tmp_path: Path) -> None:
     examples = {row[0].strip("`"): row[-1] for row in _table("settings.md", "variable")}
-    # Three name places of a server's own, and two are recipes.
-    for name in ("VAR", "CITY", "POSTGRES_BIN", "SECRET_KEY", "VAPID_KEY"):
+    # Four name places of a server's own, and two are recipes.
+    for name in ("VAR", "CITY", "POSTGRES_BIN", "TRANSLATIONS", "SECRET_KEY", "VAPID_KEY"):
         del examples[f"CITYLINE_{name}"]
     quoted = {name: example.strip("`") for name, example in examples.items()}
     settings.read(quoted | {"CITYLINE_VAR": str(tmp_path)})

@@ -80,12 +80,16 @@ def test_more_than_a_report_takes_are_told(share: Share, town: Town) -> None:
         {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
         {"Sec-Fetch-Site": "none", "Origin": "https://evil.example"},
         {"Origin": "null"},
-        {},
     ],
     ids=str,
 )
 def test_a_page_elsewhere_stages_nothing(share: Share, town: Town, headers: dict[str, str]) -> None:
     assert share([("lamp.jpg", jpeg())], headers=headers).status_code == 403
+    assert staged(town) == 0
+
+
+def test_a_browser_that_vouches_for_nothing_finds_the_empty_form(share: Share, town: Town) -> None:
+    assert share([("lamp.jpg", jpeg())], headers={}).headers["Location"] == "/report"
     assert staged(town) == 0
 
 

@@ -3,6 +3,8 @@
  * drawn on the map, and by the same without dragging. The server answers which cases lie within.
  */
 
+import { latin } from "./page.js";
+
 const NEAR_METRES = 200;
 const MOST_CORNERS = 200; // of a shape on its way to the server
 const KEPT = "cityline.chosen"; // of this tab, so that the selection outlives "Show more" and a reload
@@ -13,7 +15,7 @@ const LEAST_STEP = 4; // px between two corners of a line that is being drawn
 /** @param {string} id */
 const byId = (id) => document.getElementById(id);
 /** A number as the page's language writes it. @param {number} n */
-const figure = (n) => n.toLocaleString(document.documentElement.lang);
+const figure = (n) => n.toLocaleString(latin(document.documentElement.lang));
 const boxes = () => /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#rows input[name=case]"));
 
 /**

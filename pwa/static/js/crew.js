@@ -164,6 +164,7 @@ async function bar(view) {
   box.classList.toggle("sync--offline", away || problem !== "");
   const mark = away ? "wifi-off" : n || problem ? "send" : answered ? "triangle-alert" : "check";
   part(box, ".sync__mark use").setAttribute("href", `#i-${mark}`);
+  part(box, ".sync__mark .icon").classList.toggle("icon--turns", mark === "send"); // as the language is read
   fill(box, "said", said);
   fill(box, "updated", updated === null ? say("never") : say("updated", { time: moment(updated, Date.now()) }));
   badge(n);

@@ -77,3 +77,9 @@ export function parts(hash) {
     return [];
   }
 }
+
+/** The language with the digits in which the server writes numbers: a page never mixes two kinds.
+ * @param {string} lang */
+export function latin(lang) {
+  return `${lang}-u-nu-latn`;
+}

@@ -1,6 +1,7 @@
 // Puts the page's own sentences together: words from the template, dates on the city's clocks.
 
 import { isDone } from "./jobs.js";
+import { latin } from "./page.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
@@ -12,13 +13,10 @@ export function speaker(template, lang, zone) {
     words.set(each.getAttribute("data-word") ?? "", each.textContent ?? "");
   }
   const plural = new Intl.PluralRules(lang);
-  const days = new Intl.DateTimeFormat(lang, { weekday: "short", day: "numeric", month: "short", timeZone: zone });
-  const times = new Intl.DateTimeFormat(lang, {
-    hour: "numeric",
-    minute: "2-digit",
-    hourCycle: lang === "en" ? "h12" : "h23",
-    timeZone: zone,
-  });
+  const tongue = latin(lang);
+  const days = new Intl.DateTimeFormat(tongue, { weekday: "short", day: "numeric", month: "short", timeZone: zone });
+  const times = new Intl.DateTimeFormat(tongue, { hour: "numeric", minute: "2-digit", timeZone: zone });
+  const { hour12 } = times.resolvedOptions();
   const dates = new Intl.DateTimeFormat("en-CA", { timeZone: zone });
 
   /** @param {string} key @param {Record<string, string | number>} [values] */
@@ -29,7 +27,8 @@ export function speaker(template, lang, zone) {
 
   /** @param {string} key @param {number} n */
   function many(key, n) {
-    return say(`${key}.${plural.select(n) === "one" ? "one" : "other"}`, { n });
+    const form = `${key}.${plural.select(n)}`;
+    return say(words.has(form) ? form : `${key}.other`, { n });
   }
 
   /** "Thu 26 Nov", never broken. @param {number} ms */
@@ -38,10 +37,10 @@ export function speaker(template, lang, zone) {
     return `${parts["weekday"]}\u00a0${parts["day"]}\u00a0${parts["month"]}`;
   }
 
-  /** "5:12 pm", "8 pm"; in Spanish "17:12". @param {number} ms */
+  /** "5:12 pm", "8 pm"; "17:12" where the language counts to 24. @param {number} ms */
   function clock(ms) {
     const parts = Object.fromEntries(times.formatToParts(ms).map(({ type, value }) => [type, value]));
-    if (lang !== "en") return `${Number(parts["hour"])}:${parts["minute"]}`;
+    if (!hour12) return `${Number(parts["hour"])}:${parts["minute"]}`;
     const minute = parts["minute"] === "00" ? "" : `:${parts["minute"]}`;
     return `${parts["hour"]}${minute}\u00a0${parts["dayPeriod"]?.toLowerCase()}`;
   }
@@ -72,16 +71,17 @@ export function speaker(template, lang, zone) {
   function place(job) {
     const number = job.asset?.replaceAll("-", "\u2011"); // never broken in two
     const unnamed = job.own && job.lat !== undefined ? "own_place" : "no_place";
-    return [where(job.address ?? "") || say(unnamed), number].filter(Boolean).join(" ·\u00a0");
+    const told = job.address ? where(job.address) : "";
+    return [told || say(unnamed), number && apart(number)].filter(Boolean).join(" ·\u00a0");
   }
 
   /** What the city told as "near 12 Elm St" (city/whereabouts.py), in the crew's language. @param {string} told */
   function where(told) {
     const [, metres, off, beside, street, other] =
       /^about (\d+) m from (.+)|^near (.+)|^(.+?) at (.+)/.exec(told) ?? [];
-    if (off) return say("off", { distance: distance(Number(metres)), place: off });
-    if (beside) return say("near", { place: beside });
-    return street && other ? say("corner", { street, other }) : told;
+    if (off) return say("off", { distance: distance(Number(metres)), place: apart(off) });
+    if (beside) return say("near", { place: apart(beside) });
+    return street && other ? say("corner", { street: apart(street), other: apart(other) }) : apart(told);
   }
 
   /** Words of the city, in the crew's language. @param {string | Record<string, string>} named */
@@ -91,11 +91,17 @@ export function speaker(template, lang, zone) {
 
   /** "40 m", "1.2 km" @param {number} metres */
   function distance(metres) {
-    if (metres >= 1000) return `${(metres / 1000).toLocaleString(lang, { maximumFractionDigits: 1 })}\u00a0km`;
-    return `${metres >= 100 ? Math.round(metres / 10) * 10 : Math.round(metres)}\u00a0m`;
+    if (metres >= 1000) return apart(`${(metres / 1000).toLocaleString(tongue, { maximumFractionDigits: 1 })}\u00a0km`);
+    return apart(`${metres >= 100 ? Math.round(metres / 10) * 10 : Math.round(metres)}\u00a0m`);
   }
 
   return { say, many, day, clock, moment, promise, place, named, distance };
+}
+
+/** A name or number that keeps its own direction in a page from right to left, as `apart` in filters.py has it.
+ * @param {string} text */
+function apart(text) {
+  return globalThis.document?.dir === "rtl" ? `\u2068${text}\u2069` : text;
 }
 
 /** @typedef {ReturnType<typeof speaker>} Speaker */
