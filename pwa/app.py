@@ -103,6 +103,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
 
     Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))
     app.before_request(_bound_forms)  # before anything reads one
+    app.before_request(_refuse_odd)  # before the token is looked for, which takes every field to have a name
     csrf.init_app(app)
     Compress(app)
     fragments.init(app)
@@ -110,7 +111,6 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     shell.init(app)
     errors.init(app)
     app.context_processor(shell.context)
-    app.before_request(_refuse_nul)
     app.before_request(newest.take_up)
     app.before_request(access.check)
     app.teardown_request(access.leave)
@@ -197,12 +197,15 @@ def _bound_forms() -> None:
         request.max_content_length = min(MAX_FORM, request.max_content_length or MAX_FORM)
 
 
-def _refuse_nul() -> None:
-    """No keyboard types a NUL, and PostgreSQL keeps none: whoever sends one is no visitor of ours."""
+def _refuse_odd() -> None:
+    """No keyboard types a NUL, and PostgreSQL keeps none; no form of ours has a field without a name.
+
+    Whoever sends such is no visitor of ours.
+    """
     if "\0" in request.path:
         abort(404)
     pairs = [*request.args.items(multi=True), *request.form.items(multi=True)]
-    if any("\0" in f"{name}{value}" for name, value in pairs):  # a part of a body may have no name at all
+    if any(name is None or "\0" in f"{name}{value}" for name, value in pairs):
         abort(400)
 
 

@@ -30,7 +30,7 @@ from werkzeug.security import safe_join
 from city import basemap, doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.settings import Settings
-from pwa import access, filters, hours
+from pwa import access, described, filters, hours
 
 STATIC, TEMPLATES, TRANSLATIONS = (
     Path(__file__).parent / name for name in ("static", "templates", "translations")
@@ -300,6 +300,12 @@ def basemap_part() -> Response:
     if file.stat().st_size <= SMALL_MAP:
         return send_from_directory(file.parent, file.name, mimetype="application/octet-stream", max_age=3600)
     return Response(basemap.part(file, corners), mimetype="application/octet-stream")
+
+
+@bp.get("/openapi.json")
+def description() -> Response:
+    """All that answers JSON, as OpenAPI describes it."""
+    return jsonify(described.describe(access.here().settings.base_url))
 
 
 @bp.get("/healthz")

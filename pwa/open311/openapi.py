@@ -22,15 +22,16 @@ def describe(base: str) -> dict[str, Any]:
             "description": "JSON as described here; the same addresses ending in .xml answer in XML.",
         },
         "servers": [{"url": f"{base}/open311"}],
-        "paths": _paths(),
+        "paths": paths(),
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas(),
             "securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}},
         },
     }
 
 
-def _paths() -> dict[str, Any]:
+def paths() -> dict[str, Any]:
+    """What each address below /open311 takes and answers."""
     jurisdiction = _query("jurisdiction_id", "The city's host name, or nothing.")
     window = [
         _query("start_date", "From when on it was told.", _MOMENT),
@@ -112,7 +113,8 @@ def _path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _schemas() -> dict[str, Any]:
+def schemas() -> dict[str, Any]:
+    """What the addresses name."""
     note = _object(dict.fromkeys(("type", "summary", "description"), _STRING) | {"datetime": _MOMENT})
     request = _object(
         {

@@ -305,3 +305,11 @@ def test_who_gets_no_connection_in_time_is_told_that_nothing_was_written(
     for connection in held:
         connection.close()
     assert post().status_code == 303
+
+
+def test_a_field_without_a_name_is_refused(client: FlaskClient) -> None:
+    """A part of a body may have none; the search for the form's token takes every field to have one."""
+    body = b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"
+    for path in ("/report", "/report/photos", "/login"):
+        sent = client.post(path, data=body, content_type="multipart/form-data; boundary=b")
+        assert sent.status_code == 400, path
