@@ -15,6 +15,8 @@ from sqlalchemy import func, select
 from city import db
 from city.schema import Photo, Report
 
+pytestmark = pytest.mark.one_database
+
 LAMP = "city/demo_photos/lamp-before.jpg"
 Open = Callable[..., BrowserContext]
 
@@ -30,6 +32,7 @@ ICON = """() => {
   navigator.setAppBadge = async (n) => void globalThis.told.push(n);
   navigator.clearAppBadge = async () => void globalThis.told.push(0);
 }"""
+UNREAD = "async () => Array(Number(sessionStorage.getItem('unread'))).fill(1)"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
 FIREFOX = "Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 OFFERED = """() => {
@@ -56,23 +59,22 @@ def count(site: Site, of: type[Photo] | type[Report]) -> int:
         return s.scalar(select(func.count()).select_from(of)) or 0
 
 
-@pytest.mark.parametrize("offline", [False, True], ids=["signal", "no signal"])
-def test_a_shared_photo_comes_into_the_form(site: Site, open_context: Open, offline: bool) -> None:
-    context = open_context(**PHONE)
-    page = context.new_page()
-    installed(page, site)
-    context.set_offline(offline)
-    before = count(site, Photo)
-    share(page, "/share", [LAMP], "Lamp is dark https://maps.example/1")
-    expect(page.locator(".shot")).to_have_count(1)
-    expect(page.locator(".shot small")).to_have_text("Not uploaded yet. It goes with Send.")
-    expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
-    page.wait_for_url(re.compile("/report$"))
-    page.reload()  # it is on the phone, and once
-    expect(page.locator(".shot")).to_have_count(1)
-    expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
-    if offline:
-        assert count(site, Photo) == before
+def test_a_shared_photo_comes_into_the_form_with_signal_or_without(site: Site, open_context: Open) -> None:
+    for offline in (False, True):
+        context = open_context(**PHONE)
+        page = context.new_page()
+        installed(page, site)
+        context.set_offline(offline)
+        before = count(site, Photo)
+        share(page, "/share", [LAMP], "Lamp is dark https://maps.example/1")
+        expect(page.locator(".shot")).to_have_count(1)
+        expect(page.locator(".shot small")).to_have_text("Not uploaded yet. It goes with Send.")
+        expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
+        page.wait_for_url(re.compile("/report$"))
+        assert count(site, Photo) == before  # nothing goes to the city before Send
+        page.reload()  # it is on the phone, and once
+        expect(page.locator(".shot")).to_have_count(1)
+        expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
 
 
 def test_it_comes_to_what_was_begun_and_goes_with_send(site: Site, open_context: Open) -> None:
@@ -147,23 +149,23 @@ def sent(page: Page, site: Site) -> None:
     page.wait_for_url(re.compile("/sent/"))
 
 
-@pytest.mark.parametrize(("agent", "words"), [(IPHONE, "Tap Share"), (FIREFOX, "Open Firefox’s menu.")])
-def test_the_way_onto_the_home_screen_is_told_once(
-    site: Site, open_context: Open, agent: str, words: str
+def test_the_way_onto_the_home_screen_is_told_once_and_after_the_first_report(
+    site: Site, open_context: Open
 ) -> None:
-    page = open_context(**PHONE, user_agent=agent).new_page()
-    page.goto(site.path("/"))
-    expect(page.locator("install-hint")).to_have_count(0)
-    sent(page, site)
-    expect(page.locator("install-hint")).to_contain_text(words, use_inner_text=True)
-    page.locator("[data-dismiss]").tap()
-    expect(page.locator("install-hint")).to_be_hidden()
-    page.reload()
-    page.wait_for_load_state("networkidle")
-    expect(page.locator("install-hint")).to_be_hidden()
+    for agent, words in ((IPHONE, "Tap Share"), (FIREFOX, "Open Firefox’s menu.")):
+        page = open_context(**PHONE, user_agent=agent).new_page()
+        page.goto(site.path("/"))
+        expect(page.locator("install-hint")).to_have_count(0)
+        sent(page, site)
+        expect(page.locator("install-hint")).to_contain_text(words, use_inner_text=True)
+        page.locator("[data-dismiss]").tap()
+        expect(page.locator("install-hint")).to_be_hidden()
+        page.reload()
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("install-hint")).to_be_hidden()
 
 
-def test_chromium_asks_by_our_button(site: Site, open_context: Open) -> None:
+def test_chromium_asks_by_our_button_and_the_installed_app_not_at_all(site: Site, open_context: Open) -> None:
     page = open_context(**PHONE).new_page()
     sent(page, site)
     expect(page.locator("install-hint")).to_be_hidden()  # no offer, no hint
@@ -171,14 +173,11 @@ def test_chromium_asks_by_our_button(site: Site, open_context: Open) -> None:
     page.locator("[data-install]").tap()
     assert page.evaluate("() => globalThis.asked") == 1
     expect(page.locator("install-hint")).to_be_hidden()
-
-
-def test_the_installed_app_says_nothing_of_it(site: Site, open_context: Open) -> None:
-    page = open_context(**PHONE, user_agent=IPHONE).new_page()
-    page.add_init_script("navigator.standalone = true")
-    sent(page, site)
-    page.wait_for_load_state("networkidle")
-    expect(page.locator("install-hint")).to_be_hidden()
+    there = open_context(**PHONE, user_agent=IPHONE).new_page()
+    there.add_init_script("navigator.standalone = true")
+    sent(there, site)
+    there.wait_for_load_state("networkidle")
+    expect(there.locator("install-hint")).to_be_hidden()
 
 
 def test_the_crew_s_icon_counts_what_waits(site: Site, open_context: Open) -> None:
@@ -205,10 +204,14 @@ def test_the_crew_s_icon_counts_what_waits(site: Site, open_context: Open) -> No
     expect(page.locator("[data-install]")).to_be_visible()
 
 
-def test_a_resident_s_icon_counts_unread_news(site: Site, open_context: Open) -> None:
+def test_a_resident_s_icon_counts_unread_news_and_loses_the_number_with_them(
+    site: Site, open_context: Open
+) -> None:
     page = open_context(**PHONE).new_page()
-    page.add_init_script(
-        f"({ICON})(); ServiceWorkerRegistration.prototype.getNotifications = async () => [1, 2];"
-    )
+    page.add_init_script(f"({ICON})(); ServiceWorkerRegistration.prototype.getNotifications = {UNREAD}")
     page.goto(site.path("/"))
-    page.wait_for_function("() => globalThis.told.at(-1) === 2")
+    page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+    for n in (2, 0):
+        page.evaluate("(n) => sessionStorage.setItem('unread', n)", n)
+        page.reload()
+        page.wait_for_function("(n) => globalThis.told.at(-1) === n", arg=n)

@@ -159,6 +159,7 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
         ("/answers?topic=taxes", "answers-topic"), ("/answers/trash-day", "answer"),
         ("/follow", "follow"), ("/follow/area/Eastbank", "follow-area"),
         (f"/follow/case/{case_in(site, 'assigned')}", "follow-case"),
+        ("/answers?topic=taxes", "answers-topic"), ("/answers/trash-day", "answer"), ("/mine", "mine"),
     ):  # fmt: skip
         page.goto(at + path)
         looked_at(page, f"{name}-{lang}", keep)

@@ -14,6 +14,8 @@ CATALOGUES = ROOT / "pwa" / "translations"
 KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "lazy_ngettext": (1, 2)}
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%%")
 
+LANGUAGES = sorted(path.name for path in CATALOGUES.iterdir() if path.is_dir())
+
 # Words that are right to be the same as in English. Keep it short: most copies are forgotten work.
 SAME_AS_ENGLISH = {"es": {"Cityline", "No", "Cityline 311"}}
 
@@ -31,19 +33,15 @@ def asked() -> set[str]:
     return {_english(message) for _, _, message, _, _ in found}
 
 
-@pytest.fixture(params=sorted(SAME_AS_ENGLISH))
+@pytest.fixture(params=LANGUAGES)
 def catalogue(request: pytest.FixtureRequest) -> Catalog:
     with (CATALOGUES / request.param / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, locale=request.param)
 
 
-def test_every_catalogue_is_looked_at() -> None:
-    assert {path.name for path in CATALOGUES.iterdir() if path.is_dir()} == set(SAME_AS_ENGLISH)
-
-
 def test_every_language_of_the_demo_city_has_a_catalogue() -> None:
     languages = tomllib.loads((ROOT / "city" / "larkhaven.toml").read_text())["languages"]
-    assert set(languages) - {"en"} <= set(SAME_AS_ENGLISH)
+    assert set(languages) - {"en"} <= set(LANGUAGES)
 
 
 def test_nothing_is_missing(catalogue: Catalog, asked: set[str]) -> None:
@@ -70,7 +68,7 @@ def test_nothing_is_a_guess(catalogue: Catalog) -> None:
 
 
 def test_nothing_is_a_copy_of_the_english(catalogue: Catalog) -> None:
-    allowed = SAME_AS_ENGLISH[str(catalogue.locale)]
+    allowed = SAME_AS_ENGLISH.get(str(catalogue.locale), set())
     copies = {
         _english(message.id)
         for message in catalogue

@@ -51,7 +51,9 @@ class ReportForm extends HTMLElement {
     });
     this.#form.addEventListener("input", () => this.#keepSoon());
     this.#showKinds();
-    void this.#restore(handed.files.splice(0)).then(() => this.#takeShared()).finally(() => void this.#begin());
+    void this.#restore(handed.files.splice(0))
+      .then(() => this.#takeShared().catch(() => this.#failed("notShared")))
+      .finally(() => void this.#begin());
   }
 
   disconnectedCallback() {
