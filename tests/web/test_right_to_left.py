@@ -40,6 +40,9 @@ AS_IT_IS = re.compile(
 WORD = re.compile(r"[A-Za-z]{2,}")
 SPOKEN = ("aria-label", "title", "placeholder", "alt", "label", "content", "value")
 VOID = ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr", "use")
+PHYSICAL = (
+    r"(?<![\w.-])(?:(?:margin|padding|border)-)?(?:left|right)(?:-\w+)?: |text-align: (?:left|right)|float: "
+)
 DIRECTED = r'icon\("(?:arrow-left|chevron-right|send|undo-2)"[^)]*\)'
 KEYS = ("data-word", "data-outcome")
 # For machines: what it holds is chosen, sent or looked up, and seen by nobody.
@@ -205,6 +208,18 @@ def test_an_icon_with_a_direction_turns_with_the_language() -> None:
     for file in (pseudo.ROOT / "pwa" / "templates").rglob("*.html"):
         for told in re.findall(DIRECTED, file.read_text("utf-8")):
             assert "true" in told, f"{file.name}: {told}"
+
+
+def test_no_style_knows_left_from_right() -> None:
+    """But for the map's own corners, which Leaflet calls so."""
+    for file in (pseudo.ROOT / "pwa" / "static" / "css").rglob("*.css"):
+        styles = file.read_text("utf-8")
+        assert not re.findall(PHYSICAL, styles), file.name
+        for name, values in re.findall(r"(?<![\w-])(padding|margin|inset): ([^;{}]+);", styles):
+            while "(" in values:  # a function is one value, however many words it has
+                values = re.sub(r"[\w-]*\(([^()]*)\)", lambda found: found[1].replace(" ", "_"), values)
+            sides = values.split()
+            assert len(sides) < 4 or sides[1] == sides[3], f"{file.name}: {name}: {values}"
 
 
 def test_the_reader_finds_what_was_forgotten() -> None:
