@@ -93,6 +93,7 @@ def _pages() -> Schema:
             | _body("multipart/form-data", {"key": _STRING, "photo": _BYTES})
             | token
         },
+        "/data/dictionary.json": {"get": _read("dictionary", "Dictionary")},
         "/sent/{number}/notifications": {
             "post": _does(
                 "notify", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("number")]
@@ -202,6 +203,7 @@ def _schemas() -> Schema:
     return {
         "Description": _FREE,
         "Nothing": _object({}),
+        "Dictionary": _object({"tables": {}}),
         "Fault": _object({"fault": _STRING}),
         "Error": _object({"error": _STRING}),
         "SyncError": _object({"error": _STRING}) | {"additionalProperties": True},
