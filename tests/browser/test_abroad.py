@@ -22,7 +22,7 @@ TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 Open = Callable[..., BrowserContext]
 PUBLIC = (
     "/", "/cases", "/mine", "/answers", "/answers?q=trash", "/trash-day", "/login", "/no-such-page", "/value",
-    "/performance", "/data",
+    "/performance", "/data", "/data/dictionary",
 )  # fmt: skip
 # What is wrong with a page: it hangs over a side, words stick out of what they stand in, an icon with a
 # direction points against it, a control of the map lies off the screen or below something else.
