@@ -17,6 +17,8 @@ from city.schema import Photo, Report
 
 pytestmark = pytest.mark.one_database
 
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
 LAMP = "city/demo_photos/lamp-before.jpg"
 Open = Callable[..., BrowserContext]
 
@@ -158,6 +160,8 @@ def test_the_way_onto_the_home_screen_is_told_once_and_after_the_first_report(
         expect(page.locator("install-hint")).to_have_count(0)
         sent(page, site)
         expect(page.locator("install-hint")).to_contain_text(words, use_inner_text=True)
+        page.evaluate(AXE.read_text())
+        assert page.evaluate(VIOLATIONS) == []
         page.locator("[data-dismiss]").tap()
         expect(page.locator("install-hint")).to_be_hidden()
         page.reload()
