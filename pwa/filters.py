@@ -60,12 +60,13 @@ def _words(text: str, _locale: Locale | None, escapes: bool) -> str:
 
 
 def apart(text: str) -> str:
-    """A name, number or address that keeps its own direction in a language from right to left.
+    """A name, number or place that keeps its own direction in a language from right to left. Links need none.
 
     By Unicode's isolates, which work in titles and attributes too: "214 Elm St" would read "Elm St 214".
     """
-    # Markup stays what it is.
-    return type(text)(f"\u2068{text}\u2069") if text and _is_leftward(get_locale()) else text
+    if not text or "://" in text or not _is_leftward(get_locale()):
+        return text
+    return type(text)(f"\u2068{text}\u2069")  # Markup stays what it is
 
 
 def _is_leftward(locale: Locale | None) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from city import answers, cases, contacts, photos, reports, stores
+from city import answers, cases, contacts, delivery, notices, photos, reports, stores
 from city import settings as city_settings
 from city.answers import Draft, Text
 from city.contacts import Conversation
-from city.schema import Area, Crew, Department, Person, Report, Service
+from city.schema import Area, Crew, Department, Person, Report, Service, Subscription
 from city.settings import Settings, WrongSetting
-from pwa import access
+from pwa import access, mail
 
 pytestmark = pytest.mark.one_database
 
@@ -266,6 +267,36 @@ def test_every_fault_is_told_in_it(
         read += judged(missing, path, wrong)
     assert not wrong, "\n".join(f"{told} ({where})" for told, where in wrong.items())
     assert read > 40
+
+
+def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
+    """What a reporter is told: that it has come, that it is done, and that it is open again."""
+    sent: list[EmailMessage] = []
+
+    class Box:
+        def send(self, message: EmailMessage) -> None:
+            sent.append(message)
+
+    def told() -> None:
+        with town.at_work() as scene:
+            notices.follow(scene.s, town.now)
+        delivery.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
+
+    told()
+    with town.at_work() as scene:
+        [wish] = scene.s.query(Subscription)
+        reports.confirm(scene.s, wish, at=town.now)
+        case, by = scene.case(full.number), scene.actor("dispatcher")
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words=OURS)
+    told()
+    with town.at_work() as scene:
+        cases.reopen(scene.s, scene.case(full.number), by=scene.actor("dispatcher"), at=town.now)
+    told()
+    assert len(sent) == 3
+    for letter in sent:
+        page = Read()
+        page.feed(f"<p>{letter['Subject']}\n{letter.get_content()}</p>")
+        assert page.found == []
 
 
 def judged(response: TestResponse, where: str, wrong: dict[str, str]) -> int:
