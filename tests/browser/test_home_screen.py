@@ -98,7 +98,7 @@ def test_it_comes_to_what_was_begun_and_goes_with_send(site: Site, open_context:
     assert (count(site, Photo), count(site, Report)) == (before[0] + 1, before[1] + 1)
 
 
-def test_what_is_no_photo_is_told(site: Site, open_context: Open) -> None:
+def test_what_is_no_photo_too_large_or_too_much_is_told(site: Site, open_context: Open) -> None:
     page = open_context(**PHONE).new_page()
     installed(page, site)
     pdf = {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
@@ -106,6 +106,13 @@ def test_what_is_no_photo_is_told(site: Site, open_context: Open) -> None:
     share(page, "/share", [pdf, lamp])
     expect(page.locator(".shot")).to_have_count(1)
     expect(page.locator("#trouble")).to_contain_text("Only photos can be added.")
+    large = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8" + bytes(20_000_000)}
+    share(page, "/share", [large])
+    expect(page.locator("#trouble")).to_contain_text("A photo was larger than 20 MB")
+    expect(page.locator(".shot")).to_have_count(1)  # the first one's still
+    share(page, "/share", [lamp] * 5)
+    expect(page.locator("#trouble")).to_contain_text("A report takes 5 photos.")
+    expect(page.locator(".shot")).to_have_count(5)
 
 
 def test_a_page_elsewhere_puts_nothing_into_the_form(site: Site, open_context: Open) -> None:

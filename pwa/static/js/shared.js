@@ -1,9 +1,11 @@
 // What another app shared into this one, as the service worker put it by.
 
+import { shrink } from "./photo.js";
+
 /** Its name in the service worker. */
 const SHARED = "shared-into-cityline";
 const HEIC = /\.(heic|heif|avif)$/i;
-/** Bytes: more the city does not take, and no phone's camera makes. */
+/** Bytes: more the city does not take. What this phone can open is made smaller first. */
 const MOST_BYTES = 20_000_000;
 
 /** @typedef {"" | "noPicture" | "tooMany" | "tooLarge"} Trouble */
@@ -25,7 +27,7 @@ export async function taken(room) {
     else files.push(await file(found));
   }
   const pictures = files.filter(isPicture);
-  const light = pictures.filter(({ size }) => size <= MOST_BYTES);
+  const light = (await Promise.all(pictures.map(lighter))).filter(({ size }) => size <= MOST_BYTES);
   const told = pictures.length < files.length ? "noPicture" : light.length < pictures.length ? "tooLarge" : light.length > room ? "tooMany" : "";
   return { files: light.slice(0, Math.max(0, room)), words: once(words), told, done: () => forget(cache, lying) };
 }
@@ -34,6 +36,11 @@ export async function taken(room) {
 async function file(found) {
   const type = found.headers.get("Content-Type") ?? "";
   return new File([await found.blob()], decodeURIComponent(found.headers.get("X-Name") ?? "photo"), { type });
+}
+
+/** @param {File} picture */
+async function lighter(picture) {
+  return picture.size > MOST_BYTES ? shrink(picture) : picture;
 }
 
 /** Phones that know no HEIC give it no type. @param {File} file */
