@@ -94,6 +94,22 @@ def _pages() -> Schema:
             | token
         },
         "/data/dictionary.json": {"get": _read("dictionary", "Dictionary")},
+        "/follow/{kind}/{name}/notifications": {
+            "post": _does(
+                "notifyOf",
+                _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429),
+                [_path("kind"), _path("name")],
+            )
+            | _body("application/json", {"endpoint": _STRING, "keys": _FREE})
+            | token
+        },
+        "/follow/{kind}/{name}/notifications/stopped": {
+            "post": _does(
+                "stopNotifyingOf", _answers((200, "Nothing"), *FORM, 404), [_path("kind"), _path("name")]
+            )
+            | _body("application/json", {"endpoint": _STRING})
+            | token
+        },
         "/sent/{number}/notifications": {
             "post": _does(
                 "notify", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("number")]
