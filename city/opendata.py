@@ -124,7 +124,8 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
         disk.sync(folder)
         _put(root, mark)
     except BaseException:  # also where nobody goes on
-        shutil.rmtree(folder, ignore_errors=True)
+        if not _is_current(root, folder):  # it is, where only the last look at the disk failed
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     _clear(root, folder)
 
@@ -132,6 +133,10 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
 def _mark(root: Path) -> dict[str, Any]:
     told: dict[str, Any] = orjson.loads((root / _CURRENT).read_bytes())
     return told
+
+
+def _is_current(root: Path, folder: Path) -> bool:
+    return (root / _CURRENT).exists() and _mark(root)["folder"] == folder.name
 
 
 def _day(at: datetime, city: CityFile) -> str:

@@ -20,7 +20,7 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cityfile, exports, opendata, policies, reports, stores
+from city import cityfile, disk, exports, opendata, policies, reports, stores
 from city.cityfile import CityFile
 from city.opendata import Edition
 from city.schema import Asset, Clock, Report
@@ -174,6 +174,24 @@ def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(
         ["current", old.folder.name]
     )
+
+
+def test_what_is_read_stays_where_the_disk_fails_last_of_all(
+    make: Callable[..., Edition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, sync = make().folder.parent, disk.sync
+
+    def fails(path: Path) -> None:
+        if path == root:
+            raise OSError("EIO")
+        sync(path)
+
+    monkeypatch.setattr(disk, "sync", fails)
+    with pytest.raises(OSError, match="EIO"):
+        make()
+    edition = opendata.current(root)
+    assert edition
+    assert all(edition.path(name).exists() for name in edition.files)
 
 
 def test_what_a_killed_one_left_is_cleared_away_with_the_edition_before(
