@@ -12,8 +12,9 @@ from sqlalchemy import case as when
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from city import holds
 from city.lifecycle import OPEN, Refused
-from city.schema import Caller, Case, Contact, Hold
+from city.schema import Caller, Case, Contact
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
 FORGET_AFTER = timedelta(days=400)
@@ -159,15 +160,25 @@ def sweep(s: Session, now: datetime) -> int:
 
     Not those of whoever called about a case on hold.
     """
-    wanted = select(Contact.caller_id).join(Hold, Hold.case_id == Contact.case_id)
-    kept = Caller.id.in_(wanted.where(Contact.caller_id.is_not(None)))
-    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER, ~kept)
-    ids = list(s.scalars(silent.order_by(Caller.id).with_for_update()))  # as hold() does
+    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)
+    found = list(s.scalars(silent.order_by(Caller.id).with_for_update()))  # as hold() does
+    ids = sorted(set(found) - _held(s, found))
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
         s.execute(update(Contact).where(Contact.caller_id.in_(part)).values(caller_id=None))
         s.execute(delete(Caller).where(Caller.id.in_(part)))
     return len(ids)
+
+
+def _held(s: Session, ids: Sequence[int]) -> set[int]:
+    """Those of these callers who called about a case on hold, or about one that was merged into such."""
+    held: set[int] = set()
+    for start in range(0, len(ids), AT_ONCE):
+        asked = select(Contact.caller_id, Contact.case_id).where(Contact.case_id.is_not(None))
+        rows = s.execute(asked.where(Contact.caller_id.in_(ids[start : start + AT_ONCE]))).all()
+        on_hold = holds.covered(s, {row.case_id for row in rows})
+        held |= {row.caller_id for row in rows if row.case_id in on_hold}
+    return held
 
 
 def _within(area_code: str, number: PhoneNumber, region: str) -> PhoneNumber | None:

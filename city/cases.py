@@ -12,7 +12,20 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import callers, duplicates, events, geo, heads, inserts, kept, locks, photos, promises, search
+from city import (
+    callers,
+    duplicates,
+    events,
+    geo,
+    heads,
+    holds,
+    inserts,
+    kept,
+    locks,
+    photos,
+    promises,
+    search,
+)
 from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
@@ -434,6 +447,8 @@ def merge(
     for one in {into, root}:
         duplicates.forget_apart(s, case, one)
     left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
+    if left:
+        holds.follow(s, case, by=by, at=at)
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
     told = {"into": root.number, "closed": root.state == CLOSED}
@@ -466,6 +481,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
+    holds.follow(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)

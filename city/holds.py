@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import events, locks
 from city.blank import is_blank
-from city.cases import subject
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.queries import chains_of
@@ -37,7 +36,7 @@ def place(s: Session, case: Case, reason: str, *, by: Actor, at: datetime) -> bo
         return False
     s.add(Hold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
     # Who sues the city is personal, so the log's line holds it where it may be deleted once that is over.
-    events.record(s, subject(case), "hold", by=by, at=at, words={"words": reason})
+    events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": reason})
     return True
 
 
@@ -49,8 +48,22 @@ def lift(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     if held is None:
         return False
     s.delete(held)
-    events.record(s, subject(case), "lift hold", by=by, at=at)
+    events.record(s, events.of_case(case.id), "lift hold", by=by, at=at)
     return True
+
+
+def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
+    """A case that leaves the one that it was merged into takes the hold of that one along: whoever wants it
+    kept wants all that was part of it then. It is lifted by itself."""
+    held = set(s.scalars(select(Hold.case_id)))
+    if not held or case.id in held:
+        return
+    above = next((id_ for id_ in chains_of(s, [case.id])[case.id] if id_ in held), None)
+    if above is None:
+        return
+    first = s.get_one(Hold, above)
+    s.add(Hold(case_id=case.id, reason=first.reason, placed_at=at, placed_by_id=first.placed_by_id))
+    events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": first.reason})
 
 
 def refuse(s: Session, case: Case) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, delete, func, select, update
+from sqlalchemy import Boolean, ColumnElement, Engine, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from city import (
@@ -66,6 +66,8 @@ IDS_AT_ONCE: Final = 500  # in one statement
 SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
 _SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
+# As the index of those that wait has it.
+_NOT_DONE: Final = literal_column("operations.code IN ('held', 'deposited')", Boolean)
 
 T = TypeVar("T")
 
@@ -226,22 +228,32 @@ def _forget_calls(s: Session, contact_ids: Sequence[int], work: _Work) -> int:
 
 def _old_messages(s: Session, work: _Work) -> list[int]:
     """Sent ones and those that were given up, by when that happened which they told of."""
-    asked = select(Message.id, Report.case_id).join(Event, Event.seq == Message.event_seq)
-    asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
-    asked = asked.outerjoin(Report, Report.id == Subscription.report_id)
-    asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before).order_by(Message.id)
+    asked = _about().join(Event, Event.seq == Message.event_seq)
+    asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before)
     found = {row.id: row.case_id for row in s.execute(asked)}
     on_hold = holds.covered(s, {case_id for case_id in found.values() if case_id})
     return [id_ for id_, case_id in found.items() if case_id not in on_hold]
 
 
 def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int:
-    old = Message.id.in_(message_ids), Message.next_try_at.is_(None)
+    found = {row.id: row.case_id for row in s.execute(_about().where(Message.id.in_(message_ids)))}
+    about = {case_id for case_id in found.values() if case_id}
+    _lock(s, list(about))
+    on_hold = holds.covered(s, about)
+    free = [id_ for id_, case_id in found.items() if case_id not in on_hold]
+    old = Message.id.in_(free), Message.next_try_at.is_(None)
     gone = len(s.scalars(delete(Message).where(*old).returning(Message.id)).all())
     if gone:
         facts = {"messages": gone}
         events.record(s, SUBJECT, "forget messages", by=people.THE_SYSTEM, at=work.at, facts=facts)
     return gone
+
+
+def _about() -> Any:
+    """Messages, and the cases that they told of."""
+    asked = select(Message.id, Report.case_id)
+    asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
+    return asked.outerjoin(Report, Report.id == Subscription.report_id).order_by(Message.id)
 
 
 def _silent_phones(s: Session, work: _Work) -> list[str]:
@@ -304,6 +316,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     reports.forget_subscriptions(s, [row.id for row in told])
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
+    _forget_operations(s, wanted)
     seqs = _forget_words(s, ids, [row.id for row in told], at)
     s.add(Erasure(at=at, seqs=seqs, photos=names, gone_at=None if names else at))
     ground = areas.known(s)
@@ -364,15 +377,24 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
         .where(SecretLink.report_id.in_(report_ids), SecretLink.revoked_at.is_(None))
         .values(revoked_at=at),
         update(Closure).where(Closure.case_id.in_(case_ids)).values(words=""),
-        update(Operation)
-        .where(Operation.case_id.in_(case_ids), Operation.review.is_not(None))
-        .values(raw=None, review=None),
         delete(CaseTag).where(CaseTag.case_id.in_(case_ids)),
     ):  # fmt: skip
         s.execute(change.execution_options(synchronize_session=False))
     lines = select(Event.seq).where(Event.subject.in_(subjects), Event.detail.is_not(None))
     gone = delete(EventDetail).where(EventDetail.seq.in_(lines)).returning(EventDetail.seq)
     return sorted(s.scalars(gone))
+
+
+def _forget_operations(s: Session, wanted: Sequence[Case]) -> None:
+    """What phones sent of them is kept as it came where a person must look at it, or where it still waits.
+
+    That has no case yet, but says which it means.
+    """
+    theirs = Operation.case_id.in_([case.id for case in wanted])
+    theirs |= Operation.case_ref.in_([case.number for case in wanted])
+    is_whole = Operation.review.is_not(None) | _NOT_DONE
+    change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
+    s.execute(change.execution_options(synchronize_session=False))
 
 
 def _make_coarse(s: Session, case: Case, ground: Areas) -> None:

@@ -37,7 +37,7 @@ def sweep(engine: Engine, store: Store, var: Path, now: datetime) -> int:
     It goes on behind where the last one ended. Of more than FEW it removes none, and logs that; while
     HOLD lasts none either.
     """
-    if _is_held(var, now):
+    if was_restored(var, now, HOLD):
         return 0
     place = var / PLACE
     after = place.read_text() if place.exists() else ""
@@ -57,6 +57,14 @@ def hold(var: Path) -> None:
     (var / RESTORED).touch()
 
 
+def was_restored(var: Path, now: datetime, within: timedelta) -> bool:
+    """Whether a backup was put back so lately."""
+    try:
+        return now - datetime.fromtimestamp((var / RESTORED).stat().st_mtime, UTC) < within
+    except FileNotFoundError:
+        return False
+
+
 def count(engine: Engine, store: Store, now: datetime) -> tuple[int, int]:
     """How many strays older than AGE the whole store holds, and of how many names. Raises StoreDown."""
     names = list(store.names(before=now - AGE))
@@ -68,13 +76,6 @@ def told(strays: int, names: int) -> str:
     if strays > FEW:
         return f"No photo needs {strays} of {names} names in the store: is this the store's own database?"
     return f"No photo needs {strays} of {names} names in the store"
-
-
-def _is_held(var: Path, now: datetime) -> bool:
-    try:
-        return now - datetime.fromtimestamp((var / RESTORED).stat().st_mtime, UTC) < HOLD
-    except FileNotFoundError:
-        return False
 
 
 def _among(engine: Engine, names: Iterable[str]) -> set[str]:

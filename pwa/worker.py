@@ -49,6 +49,8 @@ AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
 MOST_RECORDS = 200  # cases or calls of a class that the records schedule takes in one go
 # Seconds for what is on its way as it stops; `cityline run` gives its children ten.
 LAST_LETTER = 8.0
+# A restored database knows nothing of holds that were placed since the backup: so long there is for that.
+UNTIL_HELD_AGAIN = timedelta(days=7)
 
 log = logging.getLogger("cityline.worker")
 
@@ -216,6 +218,8 @@ class _Records:
         if self.next_at and now < self.next_at:
             return
         held = self.app.extensions["cityline"]
+        if strays.was_restored(held.settings.var, now, UNTIL_HELD_AGAIN):
+            return
         done = retention.carry_out(
             held.engine, held.settings.var, held.city.retention, now, most=MOST_RECORDS
         )

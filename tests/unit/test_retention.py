@@ -1,5 +1,6 @@
 """The records schedule: what is over goes, for good and everywhere, and no figure changes by it."""
 
+import os
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from city import (
     retention,
     search,
     stores,
+    strays,
     tags,
     tallies,
 )
@@ -56,6 +58,7 @@ from city.schema import (
     EventDetail,
     FeedRow,
     Message,
+    Operation,
     Photo,
     Report,
     Subscription,
@@ -316,6 +319,55 @@ def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: T
     assert go(town) == {"words": 1}
 
 
+def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
+    number, other = ended(town), ended(town)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        apart, moved = scene.report(words=WORDS).case, scene.report(words=WORDS).case
+        for twin in (apart, moved):
+            cases.merge(scene.s, twin, scene.case(number), by=by, at=town.now)
+        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        cases.unmerge(scene.s, apart, by=by, at=town.now)
+        cases.merge(scene.s, moved, scene.case(other), by=by, at=town.now)
+        cases.unmerge(scene.s, moved, by=by, at=town.now)
+        for twin in (apart, moved):
+            with pytest.raises(Refused, match="on_hold"):
+                reports.erase(
+                    scene.s, twin.reports[0], stores.open_store(town.settings), town.settings.var,
+                    by=by, at=town.now,
+                )  # fmt: skip
+            assert holds.lift(scene.s, twin, by=scene.actor("manager"), at=town.now)
+    with town.looking() as scene:
+        assert events.verify(scene.s) == []
+
+
+def test_a_hold_keeps_messages_that_were_about_to_go(town: Town) -> None:
+    number = ended(town)
+    work = retention._work("messages", Period(days=30), THREE_YEARS, town.settings.var, town.now + LATER)
+    with town.at_work() as scene:
+        for message in scene.s.scalars(select(Message)):
+            message.next_try_at, message.sent_at = None, town.now
+    with town.looking() as scene:
+        found = retention._old_messages(scene.s, work)
+    assert found
+    with town.at_work() as scene:
+        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+    with town.at_work() as scene:
+        assert retention._forget_messages(scene.s, found, work) == 0
+
+
+def test_a_number_told_at_what_was_merged_into_a_case_on_hold_stays(town: Town) -> None:
+    number, twin = ended(town), ended(town)
+    key = called(town, about=twin)
+    with town.at_work() as scene:
+        cases.reopen(scene.s, scene.case(twin), by=scene.actor("dispatcher"), at=town.now)
+        cases.merge(scene.s, scene.case(twin), scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+    with town.at_work() as scene:
+        assert callers.sweep(scene.s, town.now + LATER) == 0
+        assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
+
+
 def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
     number = ended(town)
     store, var = stores.open_store(town.settings), town.settings.var
@@ -427,6 +479,27 @@ def test_a_phone_that_was_away_hears_that_it_is_done_with(town: Town) -> None:
     with town.looking() as scene:
         row = scene.s.scalars(select(FeedRow).where(FeedRow.ref == number)).one()
         assert (row.present, row.why) == (False, "done")
+
+
+@pytest.mark.parametrize(
+    ("code", "review"), [("deposited", "author"), ("held", None), ("quarantined", "quarantined")]
+)
+def test_what_a_phone_sent_and_nobody_has_taken_goes_too(town: Town, code: str, review: str | None) -> None:
+    number = ended(town)
+    with town.at_work() as scene:
+        scene.s.add(Device(id="d", token_hash="x", enrolled_at=town.now, seen_at=town.now))
+        scene.s.flush()
+        scene.s.add_all(
+            Operation(
+                id=str(uuid.uuid4()), device_id="d", n=1, t="note", case_ref=ref, body_hash="", result={},
+                raw="canary raw", code=code, review=review, received_at=town.now,
+            )
+            for ref in (number, "26-999999")
+        )  # fmt: skip
+    go(town)
+    with town.looking() as scene:
+        kept_raw = select(Operation.case_ref).where(Operation.raw.is_not(None))
+        assert scene.s.scalars(kept_raw).all() == ["26-999999"]
 
 
 def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
@@ -553,4 +626,19 @@ def test_the_worker_goes_on_by_the_minute_and_then_by_the_day(
             left.append(scene.s.scalar(select(func.count()).where(Case.cleared_at.is_(None))))
     assert left == [1, 0, 0]
     assert job.next_at == at + timedelta(days=1, minutes=1)
+    held.engine.dispose()
+
+
+def test_after_a_restore_there_is_time_to_place_again_the_holds_that_it_lost(town: Town) -> None:
+    number = ended(town)
+    app = create_app(town.settings)
+    held = app.extensions["cityline"]
+    held.city = replace(held.city, retention=THREE_YEARS)
+    job, restored = worker._Records(app), town.now + LATER
+    strays.hold(town.settings.var)
+    os.utime(town.settings.var / strays.RESTORED, (restored.timestamp(), restored.timestamp()))
+    for days, is_cleared in ((6, False), (8, True)):
+        job(restored + timedelta(days=days))
+        with town.looking() as scene:
+            assert bool(scene.case(number).cleared_at) is is_cleared
     held.engine.dispose()
