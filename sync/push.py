@@ -96,7 +96,7 @@ def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], a
 def take(s: Session, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    Raises QuarantineFull.
+    Raises QuarantineFull, and together.Alone where much that was put by is done now.
     """
     taken = Taken()
     if ops and sender.put_by:
@@ -140,6 +140,7 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
+        together.lengthen(s)
         over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
         _again(s, row, sender, at, taken)
         if row.code not in (HELD, DEPOSITED):

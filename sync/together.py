@@ -8,6 +8,7 @@ first does the work of all who wait by then.
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -15,7 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from city import locks
+from city import events, locks
 from city.db import transaction
 
 T = TypeVar("T")
@@ -24,6 +25,12 @@ MOST = 50  # cases a shared transaction: as many as one phone's operations may n
 TRIES = 3
 # Somebody else's long work must keep only those waiting who want the same cases.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
+# Nobody who has the clock waits for us, and on a slow disk many have it before us.
+_NO_HURRY = text("SET LOCAL lock_timeout = 0")
+
+
+class Alone(Exception):
+    """Work that would keep all who share waiting. It is done by itself."""
 
 
 class Busy(Exception):
@@ -52,6 +59,18 @@ def alone(engine: Engine, work: Callable[[Session], T]) -> T:
     raise Busy
 
 
+def lengthen(s: Session) -> None:
+    """Work calls this before each thing that it does beyond what its phone sent. Raises Alone.
+
+    All who share a transaction may do so MOST times; whoever does it alone, as often as they like.
+    """
+    if (room := s.info.get("room")) is None:
+        return
+    if not room:
+        raise Alone
+    s.info["room"] = room - 1
+
+
 class _Piece(Generic[T]):
     def __init__(self, work: Callable[[Session], T], cases: Collection[str]) -> None:
         self.work, self.cases = work, cases
@@ -71,7 +90,6 @@ class _Queue:
         with self._turn:
             while not piece.is_taken:
                 self._share(engine)
-        # One that cannot be done spoils the transaction for all who shared it: each tries by itself.
         return piece.found if piece.is_done else alone(engine, piece.work)
 
     def _share(self, engine: Engine) -> None:
@@ -81,13 +99,15 @@ class _Queue:
                 if engine.dialect.name == "postgresql":
                     s.execute(_PATIENCE)
                 pieces = self._take()  # not before we have our turn: others come while we wait for it
+                s.info["room"] = MOST
                 locks.lock_numbered(s, {number for piece in pieces for number in piece.cases})
-                for piece in pieces:
-                    piece.found = piece.work(s)
+                done = [piece for piece in pieces if _is_done(s, piece, shares=len(pieces) > 1)]
+                if engine.dialect.name == "postgresql":
+                    s.execute(_NO_HURRY)
         except Exception:
             pieces = pieces or self._take()
         else:
-            for piece in pieces:
+            for piece in done:
                 piece.is_done = True
 
     def _take(self) -> list[_Piece[Any]]:
@@ -99,6 +119,23 @@ class _Queue:
         for piece in taken:
             piece.is_taken = True
         return taken
+
+
+def _is_done(s: Session, piece: _Piece[Any], *, shares: bool) -> bool:
+    """Does a piece; False where it fails and tries by itself. With whom it shares keep what they did.
+
+    What had to wait too long, or is a deadlock, ends the transaction for all: each would wait as long.
+    """
+    try:
+        with events.savepoint(s) if shares else nullcontext():
+            piece.found = piece.work(s)
+    except OperationalError:
+        raise
+    except Exception:
+        if not shares:
+            raise
+        return False
+    return True
 
 
 _queues: WeakKeyDictionary[Engine, _Queue] = WeakKeyDictionary()

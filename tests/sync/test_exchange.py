@@ -33,7 +33,7 @@ from city.db import reading, transaction
 from city.places import Place
 from city.schema import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
-from sync import devices, merge, push, work
+from sync import devices, merge, push, together, work
 from sync.protocol import TYPES
 
 
@@ -513,6 +513,26 @@ def test_without_a_session_nothing_is_told_and_nothing_lost(luis: Phone, lamp: s
     assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
 
 
+def test_much_that_waited_for_a_sign_in_is_done_beside_the_others(
+    engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = [luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found") for _ in range(3)]
+    by_itself, alone = [], together.alone
+    monkeypatch.setattr(together, "MOST", 2)
+    monkeypatch.setattr(together, "alone", lambda *given: by_itself.append(1) or alone(*given))
+    with luis.http.session_transaction() as session:
+        signed_in = session.pop("login")
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).signed_in_at = None
+    assert {told["result"] for told in luis.exchange(*ops)["results"]} == {"deposited"}
+    with luis.http.session_transaction() as session:
+        session["login"] = signed_in
+    assert luis.exchange(luis.op("note", {"ref": ops[0]["case"], "cycle": 1, "version": 1}, words="x"))
+    assert by_itself
+    with reading(engine) as s:
+        assert [row.code for row in s.scalars(select(Operation).order_by(Operation.n))][:3] == ["applied"] * 3
+
+
 def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
     luis.sign_in(person(engine, "toni@city.test"))
@@ -838,8 +858,9 @@ def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone,
     with counted(app) as five:
         luis.exchange(*closings[1:])
     asked = [[each for each in sent if each.startswith("SELECT")] for sent in (idle, one, five)]
-    # Whatever closes asks once in which time zone its month is.
-    assert (len(asked[0]), len(asked[1]), len(asked[2])) == (6, 16, 16)
+    # Whatever closes asks once in which time zone its month is. Whoever brings work is known before it takes a
+    # turn, and found out under its lock.
+    assert (len(asked[0]), len(asked[1]), len(asked[2])) == (6, 17, 17)
     assert len(set(asked[0])) == 6
     for of_one in asked[1:]:  # a phone is read again in the transaction that writes it, and after that
         again = {each for each in of_one if of_one.count(each) > 1}

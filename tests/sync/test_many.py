@@ -95,9 +95,17 @@ def test_a_body_cut_in_half_is_refused_and_nothing_of_it_is_done(
 
 @pytest.mark.parametrize("forge", ["cookie", "body", "both"])
 def test_a_forged_device_hears_nothing_and_does_nothing(
-    app: Flask, engine: Engine, luis: Phone, toni: Phone, lamp: str, forge: str
+    app: Flask,
+    engine: Engine,
+    luis: Phone,
+    toni: Phone,
+    lamp: str,
+    forge: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     op = toni.op("close", luis.job(lamp), outcome="not found")
+    # It takes no lock by naming a case, and no turn among those who have work.
+    monkeypatch.setattr(together, "do", lambda *_: pytest.fail("it stood in the queue"))
     if forge != "body":
         toni.http.set_cookie("cl_device", "x" * 43, path="/sync")
     if forge != "cookie":

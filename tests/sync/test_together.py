@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from city import events, kept, locks
 from city.db import reading, transaction
+from city.schema import Clock as ClockRow
 from city.schema import Event
 from sync import protocol, push, together
 from sync.protocol import Operation
@@ -96,6 +97,65 @@ def test_one_that_fails_spoils_nothing_for_those_who_shared(
         bad.result()
     assert all(each.result().results[0]["result"] == "applied" for each in given)  # type: ignore[attr-defined]
     assert closed(engine) == COUNT
+
+
+def test_one_that_fails_costs_those_who_shared_nothing(
+    engine: Engine, luis: Phone, clock: Clock, closings: list[Operation]
+) -> None:
+    runs: list[str] = []
+
+    def counted(op: Operation) -> Callable[[Session], push.Taken]:
+        work = taking(engine, luis, op, clock)
+        return lambda s: runs.append(op.id) or work(s)  # type: ignore[func-returns-value]
+
+    def fails(s: Session) -> None:
+        push.take(s, push.Sender(luis.device, actor(engine, "luis@city.test")), closings[:1], clock())
+        raise push.QuarantineFull
+
+    with together_at(engine) as give:
+        bad = give(fails, {closings[0].case})
+        given = [give(counted(op), {op.case}) for op in closings[1:]]
+    with pytest.raises(push.QuarantineFull):
+        bad.result()
+    assert all(each.result().results[0]["result"] == "applied" for each in given)  # type: ignore[attr-defined]
+    assert sorted(runs) == sorted(op.id for op in closings[1:])
+    assert closed(engine) == COUNT - 1  # nothing of the one that failed
+
+
+def test_what_was_put_by_in_great_number_is_done_by_itself(engine: Engine) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def much(s: Session) -> None:
+        told.append(("much", "room" in s.info))
+        for _ in range(together.MOST + 1):
+            together.lengthen(s)
+
+    with together_at(engine) as give:
+        given = [give(much, set()), give(lambda s: told.append(("one", "room" in s.info)), set())]
+    for each in given:
+        each.result(20)
+    assert sorted(told) == [("much", False), ("much", True), ("one", True)]
+
+
+def test_who_has_the_clock_makes_nobody_do_their_work_again(
+    engine: Engine, luis: Phone, clock: Clock, closings: list[Operation]
+) -> None:
+    runs: list[Session] = []
+    work = taking(engine, luis, closings[0], clock)
+    holds = threading.Event()
+
+    def hold() -> None:
+        with transaction(engine) as s:
+            s.execute(select(ClockRow.n).with_for_update())
+            holds.set()
+            time.sleep(0.4)  # a slow disk, or as many before us
+
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(hold)
+        assert holds.wait(20)
+        together.do(engine, lambda s: runs.append(s) or work(s), {closings[0].case})  # type: ignore[func-returns-value]
+        holder.result(20)
+    assert len(runs) == 1
 
 
 def test_who_waits_for_a_case_keeps_nobody_else_waiting(
