@@ -12,9 +12,8 @@ from sqlalchemy import case as when
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from city import holds
 from city.lifecycle import OPEN, Refused
-from city.schema import Caller, Case, Contact
+from city.schema import Caller, Case, Contact, Hold
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
 FORGET_AFTER = timedelta(days=400)
@@ -158,27 +157,19 @@ def forget(s: Session, key: str) -> bool:
 def sweep(s: Session, now: datetime) -> int:
     """Forgets the numbers that have been silent for FORGET_AFTER; their contacts stay without them.
 
-    Not those of whoever called about a case on hold.
+    Not those of whoever called about a case on hold, or about one that was merged into such.
     """
-    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER)
-    found = list(s.scalars(silent.order_by(Caller.id).with_for_update()))  # as hold() does
-    ids = sorted(set(found) - _held(s, found))
+    held = select(Hold.case_id).cte("held", recursive=True)
+    held = held.union(select(Case.id).join(held, Case.merged_into_id == held.c.case_id))
+    wanted = select(Contact.caller_id).where(Contact.case_id.in_(select(held.c.case_id)))
+    kept = Caller.id.in_(wanted.where(Contact.caller_id.is_not(None)))
+    silent = select(Caller.id).where(Caller.called_at < now - FORGET_AFTER, ~kept)
+    ids = list(s.scalars(silent.order_by(Caller.id).with_for_update()))  # as hold() does
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
         s.execute(update(Contact).where(Contact.caller_id.in_(part)).values(caller_id=None))
         s.execute(delete(Caller).where(Caller.id.in_(part)))
     return len(ids)
-
-
-def _held(s: Session, ids: Sequence[int]) -> set[int]:
-    """Those of these callers who called about a case on hold, or about one that was merged into such."""
-    held: set[int] = set()
-    for start in range(0, len(ids), AT_ONCE):
-        asked = select(Contact.caller_id, Contact.case_id).where(Contact.case_id.is_not(None))
-        rows = s.execute(asked.where(Contact.caller_id.in_(ids[start : start + AT_ONCE]))).all()
-        on_hold = holds.covered(s, {row.case_id for row in rows})
-        held |= {row.caller_id for row in rows if row.case_id in on_hold}
-    return held
 
 
 def _within(area_code: str, number: PhoneNumber, region: str) -> PhoneNumber | None:

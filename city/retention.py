@@ -390,8 +390,8 @@ def _forget_operations(s: Session, wanted: Sequence[Case]) -> None:
 
     That has no case yet, but says which it means.
     """
-    theirs = Operation.case_id.in_([case.id for case in wanted])
-    theirs |= Operation.case_ref.in_([case.number for case in wanted])
+    named = Operation.case_ref.in_([case.number for case in wanted])
+    theirs = Operation.case_id.in_([case.id for case in wanted]) | named
     is_whole = Operation.review.is_not(None) | _NOT_DONE
     change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
     s.execute(change.execution_options(synchronize_session=False))
