@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import erasures, events, forgetting, holds, people, queries, reports
+from city import erasures, events, forgetting, holds, locks, people, queries, reports
 from city.erasures import Left
 from city.events import Actor
 from city.lifecycle import may
@@ -49,9 +49,11 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     """
     for act in ("erase", "forget"):
         may(act, by.roles)
-    called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
-    on_hold = holds.covered(s, {report.case_id for report in subject.reports})
     told = sorted(subject.reports, key=lambda report: (report.case_id, report.id))
+    # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
+    locks.lock(s, *{report.case for report in told})
+    called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
+    on_hold = holds.covered(s, {report.case_id for report in told})
     erased = sum(
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )

@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -280,6 +281,19 @@ class TestErasing:
             assert (left.name, left.disabled_at) == (f"#{number}", town.now)
             assert not [name for name, value in texts(s) if "canary" in value]
         engine.dispose()
+
+    def test_a_hold_that_is_placed_in_this_very_moment_is_named(
+        self, town: Town, shell: CliRunner, told: str
+    ) -> None:
+        with ThreadPoolExecutor(1) as hands:
+            with town.at_work() as scene:
+                holds.place(scene.s, scene.case(told), "Lawsuit", by=scene.actor("manager"), at=town.now)
+                scene.s.flush()
+                erasing = hands.submit(shell.invoke, cli, ["erase", MAIL])
+                town.await_waiting()
+            done = erasing.result()
+        assert (done.exit_code, f"On hold, so nothing of these went: {told}" in done.output) == (1, True)
+        assert holding(town, "canary words")
 
     def test_what_is_on_hold_is_named_and_the_rest_goes(
         self, town: Town, shell: CliRunner, told: str
