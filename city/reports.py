@@ -393,11 +393,12 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     return True
 
 
-def forget_subscriptions(s: Session, report_ids: Sequence[int]) -> None:
-    """Whoever asked for news of these reports hears nothing more, and is not known any more."""
+def forget_subscriptions(s: Session, report_ids: Sequence[int], case_ids: Sequence[int] = ()) -> None:
+    """Whoever asked for news of these reports, or of these cases without one, hears nothing more, and is not
+    known any more."""
     # Held, so that the worker queues no letter that would name one of them when it is gone.
-    wanted = select(Subscription.id).where(Subscription.report_id.in_(report_ids)).order_by(Subscription.id)
-    ids = list(s.scalars(wanted.with_for_update()))
+    theirs = Subscription.report_id.in_(report_ids) | Subscription.case_id.in_(case_ids)
+    ids = list(s.scalars(select(Subscription.id).where(theirs).order_by(Subscription.id).with_for_update()))
     s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
     s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
 

@@ -165,14 +165,16 @@ def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetim
 
 
 def _cases_with_addresses(s: Session, work: _Work) -> list[int]:
-    asked = select(Report.case_id).join(Subscription, Subscription.report_id == Report.id).distinct()
-    return _over(s, Case.id.in_(asked), work.before)
+    of_reports = select(Report.case_id).join(Subscription, Subscription.report_id == Report.id)
+    followed = select(Subscription.case_id).where(Subscription.case_id.is_not(None))
+    return _over(s, Case.id.in_(of_reports) | Case.id.in_(followed), work.before)
 
 
 def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
     _lock(s, case_ids)
     over = _over(s, Case.id.in_(case_ids), work.before)
-    reports.forget_subscriptions(s, s.scalars(select(Report.id).where(Report.case_id.in_(over))).all())
+    told = s.scalars(select(Report.id).where(Report.case_id.in_(over))).all()
+    reports.forget_subscriptions(s, told, over)
     for case_id in over:
         search.forget(s, case_id)
         events.record(s, events.of_case(case_id), "forget addresses", by=people.THE_SYSTEM, at=work.at)
@@ -251,7 +253,7 @@ def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int
 
 def _about() -> Any:
     """Messages, and the cases that they told of."""
-    asked = select(Message.id, Report.case_id)
+    asked = select(Message.id, func.coalesce(Report.case_id, Subscription.case_id).label("case_id"))
     asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
     return asked.outerjoin(Report, Report.id == Subscription.report_id).order_by(Message.id)
 
@@ -313,7 +315,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     told = s.execute(asked.order_by(Report.id)).all()
     first = {row.case_id: row.key for row in reversed(told)}
     _note(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
-    reports.forget_subscriptions(s, [row.id for row in told])
+    reports.forget_subscriptions(s, [row.id for row in told], ids)
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
     _forget_operations(s, wanted)

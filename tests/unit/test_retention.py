@@ -22,6 +22,7 @@ from city import (
     db,
     erasures,
     events,
+    follows,
     forgetting,
     holds,
     insights,
@@ -208,6 +209,16 @@ def test_what_was_merged_ends_with_its_root(town: Town) -> None:
     with town.looking() as scene:
         assert scene.s.get_one(Case, ids[0]).cleared_at
         assert scene.s.get_one(Case, ids[1]).cleared_at is None
+
+
+@pytest.mark.parametrize("name", ["words", "contacts"])
+def test_whoever_follows_a_case_without_a_report_goes_with_it(town: Town, name: str) -> None:
+    with town.at_work() as scene:
+        case = scene.report(words=WORDS).case
+        follows.follow(scene.s, follows.About("case", case.number, case.id), MAIL, lang="en", at=town.now)
+        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+    assert go(town, Schedule(**{name: Period(years=3)})) == {name: 1}
+    assert holding(town, MAIL) == []
 
 
 def test_a_cancelled_case_is_over_when_it_was_cancelled(town: Town) -> None:
