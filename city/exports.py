@@ -18,7 +18,7 @@ from city import areas, insights, outlines, periods, published, spreadsheets
 from city.cityfile import CityFile
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
-from city.queries import known_to_all, street_only
+from city.queries import known_to_all, roots_of, street_only
 from city.schema import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 
 Alike = tuple[str, str, str]  # channel, outcome, topic
@@ -200,7 +200,7 @@ def _roots(s: Session, ids: Sequence[int]) -> dict[int, str]:
     """The numbers of the cases that go on in the place of these, unless they are private."""
     if not ids:
         return {}
-    roots = outlines.roots(s, ids)
+    roots = roots_of(s, ids)
     asked = known_to_all().where(Case.id.in_(sorted(set(roots.values()))))
     numbers = {row.id: row.number for row in s.execute(asked.with_only_columns(Case.id, Case.number))}
     return {case_id: numbers.get(root, "") for case_id, root in roots.items()}

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from city import events
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
-from city.queries import PUBLIC_STEPS, known_to_all, shown_column, street_only
+from city.queries import PUBLIC_STEPS, known_to_all, roots_of, shown_column, street_only
 from city.schema import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 
 # A problem is listed once: what was merged is listed as the case that goes on, and found by its own number.
@@ -140,7 +140,7 @@ def named(
     own = {row.number: row for row in s.execute(_told(asked))} | {
         row.number: row for row in s.execute(_cases(asked))
     }
-    ends = roots(s, {row.case_id for row in own.values()})
+    ends = roots_of(s, {row.case_id for row in own.values()})
     found = _outlines(s, known_to_all().where(Case.id.in_(sorted(set(ends.values())))), of, publish, stops)
     shown = _shown(s, [row.report_id for row in own.values() if row.report_id], publish)
     outlines = []
@@ -188,21 +188,6 @@ def changes(
         for row in rows
         for number in (row.number, *sent.get(row.id, ()))
     ]
-
-
-def roots(s: Session, ids: Collection[int]) -> dict[int, int]:
-    """For each case the one at the end of its chain of merges; one statement a step of the longest chain."""
-    ends, open_ends = {case_id: case_id for case_id in ids}, set(ids)
-    while open_ends:
-        rows = s.execute(
-            select(Case.id, Case.merged_into_id).where(
-                Case.id.in_(sorted(open_ends)), Case.merged_into_id.is_not(None)
-            )
-        )
-        steps = {row.id: row.merged_into_id for row in rows}
-        ends = {case_id: steps.get(end, end) for case_id, end in ends.items()}
-        open_ends = set(steps.values())
-    return ends
 
 
 def last_moved(s: Session, ids: Sequence[int]) -> dict[int, datetime]:

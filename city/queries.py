@@ -368,6 +368,11 @@ def family_of(s: Session, case_id: int) -> list[int]:
     return family
 
 
+def roots_of(s: Session, case_ids: Collection[int]) -> dict[int, int]:
+    """For each case the one at the end of its chain of merges; as many statements as chains_of()."""
+    return {case_id: chain[-1] for case_id, chain in chains_of(s, case_ids).items()}
+
+
 def chains_of(s: Session, case_ids: Collection[int]) -> dict[int, list[int]]:
     """Of each case itself and all that it was merged into, its root last; a statement a step, by 500."""
     chains, ends = {case_id: [case_id] for case_id in case_ids}, {case_id: case_id for case_id in case_ids}

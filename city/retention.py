@@ -294,7 +294,7 @@ def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]
     ended = Case.state.in_((CLOSED, CANCELLED)) & (_ended_at() < before)
     found = list(s.scalars(select(Case.id).where(asked, ended)))
     merged = list(s.scalars(select(Case.id).where(asked, Case.state == MERGED)))
-    root_of = {case_id: chain[-1] for case_id, chain in queries.chains_of(s, merged).items()}
+    root_of = queries.roots_of(s, merged)
     over: set[int] = set()
     for part in _parts(sorted(set(root_of.values()))):
         over |= set(s.scalars(select(Case.id).where(ended, Case.id.in_(part))))
