@@ -22,7 +22,6 @@ from city.periods import NoPeriod, Period
 from city.spreadsheets import in_a_table
 from pwa import access, filters
 
-NBSP = "\u00a0"
 CHOSEN = "period"  # the address's word
 
 
@@ -197,7 +196,7 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
     if unit == "share":
         return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
     if unit == "hours":
-        return f"{format_decimal(round(amount), locale=locale)}{NBSP}h"
+        return f"{format_decimal(round(amount), locale=locale)}{filters.NBSP}h"
     if unit == "seconds":
         minutes, seconds = divmod(round(amount), 60)
         return _("%(minutes)d min %(seconds)d s", minutes=minutes, seconds=seconds)

@@ -1,7 +1,5 @@
 """Open311 GeoReport v2: every address of it, in JSON and in XML."""
 
-import csv
-import io
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -10,7 +8,7 @@ from flask import Blueprint, Response, abort, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import outlines, people, policies
+from city import outlines, people, policies, spreadsheets
 from city.outlines import Outline
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
@@ -102,9 +100,7 @@ def requests() -> Response:
 @bp.get("/v2/requests.csv")
 def bulk() -> Response:
     """The same list as a table, in the columns of GeoReport Bulk."""
-    file = io.StringIO()
-    csv.writer(file).writerows(telling.bulk(_wished()))
-    return Response(file.getvalue(), mimetype="text/csv")
+    return Response(spreadsheets.lines(telling.bulk(_wished())), mimetype="text/csv")
 
 
 def _wished() -> list[Outline]:

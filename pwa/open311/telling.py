@@ -11,7 +11,6 @@ from city.cityfile import CityFile, Service
 from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
 from city.outlines import Change, Outline, Stop
-from city.spreadsheets import in_a_table
 from pwa import access, filters
 from pwa.open311.render import JSON, XML, moment
 
@@ -247,9 +246,8 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
 
 
 def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:
-    """The same requests as rows of GeoReport Bulk, its head first. A word that begins a formula is quoted."""
+    """The same requests as rows of GeoReport Bulk, its head first."""
     yield list(BULK)
     for each, told in zip(outlines, requests(outlines, extended=False), strict=True):
         row = told | {"closed_date": moment(each.closed_at), "status_description": told["status"]}
-        cells = (row.get(column) for column in BULK)
-        yield [in_a_table(cell) if isinstance(cell, str) else cell for cell in cells]
+        yield [row.get(column) for column in BULK]

@@ -3,9 +3,7 @@
 By that root anybody can see that nothing was changed.
 """
 
-import csv
 import gzip
-import io
 from itertools import groupby
 from pathlib import Path
 
@@ -14,14 +12,13 @@ from flask import Blueprint, Response, jsonify, request, send_file, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import events, opendata
+from city import events, opendata, spreadsheets
 from city.opendata import MANIFEST, PACKED, Edition, File
 from pwa import access, dictionary, filters
 from pwa.fragments import render
 
 bp = Blueprint("data", __name__)
 
-NBSP = "\u00a0"
 SHOWN = 31
 CHUNK = 1 << 16  # bytes of a file that are unpacked at once
 
@@ -70,12 +67,10 @@ def file(name: str) -> Response:
 @bp.get("/data/roots.csv")
 def table() -> Response:
     """Every root there ever was."""
-    file = io.StringIO()
-    out = csv.writer(file)
-    out.writerow(("day", "last line", "root before", "root"))
     with access.reading() as s:
-        out.writerows((root.day.isoformat(), root.seq, root.prev, root.hash) for root in events.roots(s))
-    answer = Response(file.getvalue(), mimetype="text/csv")
+        rows = [(root.day.isoformat(), root.seq, root.prev, root.hash) for root in events.roots(s)]
+    head = ("day", "last line", "root before", "root")
+    answer = Response(spreadsheets.lines([head, *rows]), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=roots.csv"
     return answer
 
@@ -92,8 +87,8 @@ def data_type(code: str) -> str:
 def heavy(size: int) -> str:
     """ "212 KB", "2.1 MB"."""
     if size < 1_000_000:
-        return f"{filters.figure(max(1, round(size / 1000)))}{NBSP}KB"
-    return f"{format_decimal(size / 1_000_000, '#,##0.0', locale=get_locale())}{NBSP}MB"
+        return f"{filters.figure(max(1, round(size / 1000)))}{filters.NBSP}KB"
+    return f"{format_decimal(size / 1_000_000, '#,##0.0', locale=get_locale())}{filters.NBSP}MB"
 
 
 def _edition() -> Edition | None:

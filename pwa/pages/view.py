@@ -1,7 +1,5 @@
 """What is done with a view of the board: saving it, and taking its cases along as a table."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -9,11 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, flash, g, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
-from city import board, db, saved_views
+from city import board, db, saved_views, spreadsheets
 from city.board import View
 from city.lifecycle import Refused
 from city.rows import Row
-from city.spreadsheets import in_a_table
 from pwa import access, errors, filters
 from pwa import board as around
 from pwa.fragments import go, render
@@ -33,11 +30,11 @@ def table() -> Response:
     """All cases of the view as a table, whole however many they are: nothing of the people who told."""
     view, here, now = view_asked().whole, access.here(), access.now()
 
-    def lines() -> Iterator[str]:
+    def lines() -> Iterator[bytes]:
         with db.reading(here.engine) as s:
-            yield _line(COLUMNS)
+            yield spreadsheets.lines([COLUMNS])
             for rows in board.everything(s, view, now=now):
-                yield "".join(_line(_row(row)) for row in rows)
+                yield spreadsheets.lines(_row(row) for row in rows)
 
     answer = Response(stream_with_context(lines()), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="cases-{filters.local(now):%Y-%m-%d}.csv"'
@@ -95,19 +92,12 @@ def _unnamed(view: View, fault: Refused) -> Response:
 
 def _row(row: Row) -> list[Any]:
     return [
-        row.number, row.service_code, in_a_table(filters.said(row.service)), row.state, row.standing,
-        int(row.urgent), in_a_table(row.address), row.lat, row.lon, in_a_table(row.asset or ""),
-        in_a_table(row.crew or ""), _moment(row.opened_at), _moment(row.due_at), _moment(row.closed_at),
-        row.outcome or "", row.reports, int(row.raised), in_a_table("; ".join(row.tags)),
+        row.number, row.service_code, filters.said(row.service), row.state, row.standing, int(row.urgent),
+        row.address, row.lat, row.lon, row.asset, row.crew, _moment(row.opened_at), _moment(row.due_at),
+        _moment(row.closed_at), row.outcome, row.reports, int(row.raised), "; ".join(row.tags),
     ]  # fmt: skip
 
 
 def _moment(at: datetime | None) -> str:
-    """On the city's own clocks, with what they are ahead of UTC."""
+    """On the city's own clocks, with how far they are from UTC."""
     return filters.local(at).isoformat(timespec="seconds") if at else ""
-
-
-def _line(values: Any) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(values)
-    return line.getvalue()
