@@ -32,14 +32,14 @@ from city.subjects import Subject
 class Gone:
     """How much went. `held` are the numbers of cases on hold, of which nothing did.
 
-    `works` says that there is an account which stays: whoever it belongs to may still log in.
+    `account_stays` where whoever it belongs to may still log in.
     """
 
     reports: int
     calls: int
     account: bool
     held: tuple[str, ...]
-    works: bool = False
+    account_stays: bool = False
 
 
 def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, at: datetime) -> Gone:
@@ -59,15 +59,15 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
     _forget_wishes(s, subject, [report.id for report in told if report.case_id in on_hold])
-    works = subject.staff is not None and subject.staff.disabled_at is None
-    account = subject.staff is not None and not works and _forget_account(s, subject.staff, var, by=by, at=at)
+    stays = subject.staff is not None and subject.staff.disabled_at is None
+    account = subject.staff is not None and not stays and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
     return Gone(
         erased + (called.reports if called else 0),
         called.calls if called else 0,
         account,
         tuple(sorted(held)),
-        works,
+        stays,
     )
 
 

@@ -94,7 +94,7 @@ ALL: Final = Span()
 class Format:
     """How rows become bytes: what stands before them, they themselves, and what stands behind.
 
-    `lines` is told whether rows went before. `holds` says which of the cases a table has.
+    `lines` is told whether rows went before. `has` says which of the rows it tells.
     """
 
     suffix: str
@@ -102,11 +102,11 @@ class Format:
     head: bytes
     lines: Callable[[Sequence[Any], bool], bytes]
     foot: bytes = b""
-    holds: Callable[[Any], bool] = lambda row: True
+    has: Callable[[Any], bool] = lambda row: True
 
     def of(self, rows: Sequence[Any]) -> list[Any]:
         """Those of the rows that this format has."""
-        return [row for row in rows if self.holds(row)]
+        return [row for row in rows if self.has(row)]
 
 
 def cases(s: Session, city: CityFile, span: Span = ALL) -> Iterator[list[Told]]:
@@ -347,7 +347,7 @@ FORMATS: Final = {
     "csv": _csv(Told._fields),
     "geojson": _geojson(_pin),
     # A request is listed once, as Open311 lists it: what was merged is the case that goes on.
-    "bulk": _csv(BULK, _request, holds=lambda row: row.state != MERGED),
+    "bulk": _csv(BULK, _request, has=lambda row: row.state != MERGED),
 }
 CONTACTS: Final = _csv(Counted._fields)
 MEASURES: Final = _csv(Measured._fields)

@@ -282,9 +282,9 @@ def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:
 def forget(engine: Engine, store: Store, now: datetime) -> int:
     """Removes from the store the bytes that are owed to redactions and to the records schedule.
 
-    Returns of how many of these. Raises StoreDown. The worker calls this too: whatever ended the first try,
-    the bytes go. Some at a time: whether another photo needs them is asked of all photos at once, and nobody
-    waits long behind it.
+    Returns how many of these are settled. Raises StoreDown. The worker calls this too: whatever ended the
+    first try, the bytes go. Some at a time: whether another photo needs them is asked of all photos at once,
+    and nobody waits long behind it.
     """
     with reading(engine) as s:
         asked = select(Erasure.id, Erasure.photos).where(Erasure.gone_at.is_(None)).order_by(Erasure.id)

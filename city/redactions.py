@@ -14,7 +14,7 @@ from city.db import reading, transaction
 from city.developing import Box, Developed
 from city.erasures import Redacted
 from city.events import Actor
-from city.lifecycle import ACTS, Refused, may
+from city.lifecycle import SYSTEM, Refused, may
 from city.schema import Case, Erasure, Photo
 from city.stores import Store
 
@@ -134,7 +134,7 @@ def _replace(
     ]
     if covered.photo_id not in [photo.id for photo in found]:
         raise Refused("photo_gone")
-    if not by.roles.isdisjoint(ACTS["redact"]):  # what was decided before a restore is carried out again
+    if SYSTEM not in by.roles:  # what was decided before a restore is carried out again, hold or none
         for case in held.values():
             holds.refuse(s, case)
     boxes = tuple(astuple(box) for box in covered.boxes)

@@ -9,11 +9,12 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from city import contacts, lifecycle
+from city.cityfile import ASSET_KINDS
 from city.exports import LAYERS
 
 
 class Column(NamedTuple):
-    """One column: `type` is text, number, time, month or one of the values; `source` what writes it.
+    """One column: `type` is text, number, time, month or shape; `values` are all that may stand there.
 
     `source` names verbs of the log as `docs/glossary.md` has them, or another place where it comes from.
     """
@@ -218,7 +219,7 @@ def _layer(kind: str) -> tuple[str, str, list[Column]]:
             _("Light poles, trees and baskets"),
             _("The things that reports are about, without those that are gone."),
             [
-                Column("kind", "text", _("What it is."), "import", ("pole", "tree", "basket")),
+                Column("kind", "text", _("What it is."), "import", ASSET_KINDS),
                 Column("number", "text", _("The number that stands on it."), "import"),
                 Column("owner", "text", _("Whose it is. Empty where it is the city's."), "import"),
                 address,

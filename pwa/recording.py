@@ -13,6 +13,7 @@ from flask import Flask, render_template
 from flask_babel import format_datetime
 from flask_babel import gettext as _
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from city import (
     db,
@@ -87,7 +88,7 @@ def erase(person: str) -> None:
         raise click.ClickException(f"{fault}. Run it again when the photos can be reached.") from None
     click.echo(f"Erased. Reports: {gone.reports}; calls without number and words: {gone.calls}; ", nl=False)
     click.echo(f"account: {'yes' if gone.account else 'none'}.")
-    if gone.works:
+    if gone.account_stays:
         click.echo(
             "The account stays while they work here: shut them out at /admin/people, and run it again."
         )
@@ -177,7 +178,7 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
         return settings, engine, policies.in_use(s, settings.city)
 
 
-def _found(s: Any, words: str, city: CityFile) -> subjects.Subject:
+def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
     try:
         found = subjects.find(s, words, city)
     except Refused:

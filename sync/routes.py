@@ -46,7 +46,7 @@ from sync import (
     together,
     tries,
     uploads,
-)  # fmt: skip
+)
 from sync.merge import rules_of
 from sync.protocol import RETRY, Exchange, Unreadable, result
 from sync.reporting import key_of

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from city import events, locks
 from city.db import transaction
+from sync.protocol import MAX_OPERATIONS
 
 T = TypeVar("T")
 
-MOST = 50  # cases a shared transaction: as many as one phone's operations may name
+MOST = MAX_OPERATIONS  # cases a shared transaction: as many as one phone's operations may name
 TRIES = 3
 # Somebody else's long work must keep only those waiting who want the same cases.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
@@ -104,8 +105,9 @@ class _Queue:
                 done = [piece for piece in pieces if _is_done(s, piece, shares=len(pieces) > 1)]
                 if engine.dialect.name == "postgresql":
                     s.execute(_NO_HURRY)
-        except Exception:
-            pieces = pieces or self._take()
+        except Exception:  # do() meets it again where it belongs to one alone
+            if not pieces:
+                self._take()  # or it would be tried for ever
         else:
             for piece in done:
                 piece.is_done = True
