@@ -57,7 +57,12 @@ def _tables(_locale: Locale | None) -> dict[str, Table]:
             _("How many people called or came, by month, channel, outcome and topic."),
             _contacts(),
         ),
-        Table("measures", _("Published figures"), _("What stands in the log of every month."), _measures()),
+        Table(
+            "measures",
+            _("Published figures"),
+            _("The figures of every month, as they were published in the log."),
+            _measures(),
+        ),
         *(Table(kind, *_layer(kind), ("geometry",)) for kind in LAYERS),
     )
     return {table.kind: table for table in all_of_them}

@@ -18,7 +18,6 @@ from markupsafe import Markup
 from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
-from city.schedule import CLASSES, Schedule
 from city.schema import Subscription
 from pwa import access
 
@@ -271,7 +270,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "lift hold": _("The hold was lifted"),
         "clear": _("Words, photos and addresses were removed under the retention rule"),
         "forget addresses": _("Addresses for news were removed under the retention rule"),
-        "export record": _("All that is held of it was taken out"),
+        "export record": _("A copy of all that is held of it was made"),
         "recorded": _("A crew's word was kept"),
         "no evidence": _("The photo never arrived"),
         "photo came": _("A photo arrived"),
@@ -282,30 +281,6 @@ def step(kind: str, *, office: bool = False) -> str:
         "undo": _("What an import had changed was undone"),
     } | (answered if office else {})
     return str(words.get(kind, kind))
-
-
-def record_classes(schedule: Schedule) -> list[tuple[str, str, str]]:
-    """What the records schedule names: what it is, since when it counts, and how long it is kept."""
-    words = {
-        "contacts": (_("Addresses left for news"), _("since the case ended")),
-        "words": (_("Words, answers, photos, notes and tags of cases"), _("since the case ended")),
-        "private": (_("The same of private cases"), _("since the case ended")),
-        "calls": (_("Numbers and words of calls"), _("since the call")),
-        "messages": (_("Messages that were sent or given up"), _("since what they told of")),
-        "phones": (_("Phones that were not seen any more"), _("since their last exchange")),
-    }
-    found = []
-    for name in CLASSES:
-        period = getattr(schedule, name)
-        kept = _("for ever")
-        if period and period.years:
-            kept = ngettext("%(num)d year", "%(num)d years", period.years)
-        elif period:
-            kept = ngettext("%(num)d day", "%(num)d days", period.days)
-        elif name == "private" and schedule.words:
-            kept = _("as those of the others")
-        found.append((*words[name], kept))
-    return found
 
 
 def photo_fault(code: str) -> str:

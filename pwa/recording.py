@@ -221,7 +221,7 @@ def _labels() -> dict[str, str]:
     """What the parts of a record are called. A code that has no word here stands for itself."""
     return {
         "account": _("Account"),
-        "accuracy_m": _("Accuracy in metres"),
+        "accuracy_m": _("Accuracy in meters"),
         "address": _("Address"),
         "answers": _("Answers"),
         "args": _("What it asks"),

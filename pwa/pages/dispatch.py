@@ -279,7 +279,7 @@ def hold(number: str) -> Response:
 @bp.post("/cases/<number>/hold/end")
 def lift_hold(number: str) -> Response:
     """The retention rule counts again."""
-    said = _("The hold is lifted. What is over goes with the next day.")
+    said = _("The hold is lifted. What the retention rule no longer keeps is removed within a day.")
     return _do(number, lambda s, c: holds.lift(s, c, by=g.actor, at=access.now()), said)
 
 

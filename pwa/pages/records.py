@@ -1,9 +1,12 @@
 """How long the city keeps what, and which cases are on hold: for managers and administrators."""
 
 from flask import Blueprint, Response
+from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from city import holds
-from pwa import access, filters
+from city.schedule import CLASSES, Schedule
+from pwa import access
 from pwa.fragments import render
 
 MOST = 200  # holds on the page; each leads to its case, where it is lifted
@@ -18,6 +21,30 @@ def page() -> Response:
     with access.reading() as s:
         rows, total = holds.listed(s, MOST)
         return render(
-            "admin/records.html", classes=filters.record_classes(schedule), places=schedule.places, rows=rows,
+            "admin/records.html", classes=_classes(schedule), places=schedule.places, rows=rows,
             total=total,
         )  # fmt: skip
+
+
+def _classes(schedule: Schedule) -> list[tuple[str, str, str]]:
+    """What the records schedule names: what it is, since when it counts, and how long it is kept."""
+    words = {
+        "contacts": (_("Addresses left for news"), _("since the case ended")),
+        "words": (_("Words, answers, photos, notes and tags of cases"), _("since the case ended")),
+        "private": (_("The same of private cases"), _("since the case ended")),
+        "calls": (_("Numbers and words of calls"), _("since the call")),
+        "messages": (_("Messages that were sent or given up"), _("since what they told of happened")),
+        "phones": (_("Phones that were not seen any more"), _("since their last exchange")),
+    }
+    found = []
+    for name in CLASSES:
+        period = getattr(schedule, name)
+        kept = _("for ever")
+        if period and period.years:
+            kept = ngettext("%(num)d year", "%(num)d years", period.years)
+        elif period:
+            kept = ngettext("%(num)d day", "%(num)d days", period.days)
+        elif name == "private" and schedule.words:
+            kept = _("as long as other cases")
+        found.append((*words[name], kept))
+    return found

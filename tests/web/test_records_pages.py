@@ -107,7 +107,7 @@ def test_the_page_lists_holds_and_how_long_what_is_kept(
     page = html_of(browser.get("/admin/records"))
     assert REASON in page
     assert f"/dispatch/cases/{lamp}" in page
-    for kept in ("3 years", "90 days", "for ever", "as those of the others"):
+    for kept in ("3 years", "90 days", "for ever", "as long as other cases"):
         assert kept in page
     assert "En espera" not in page
     assert "Nadie" not in page
