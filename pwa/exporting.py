@@ -37,9 +37,7 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
-    with (
-        _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s
-    ):  # fmt: skip
+    with _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s:
         city = policies.in_use(s, settings.city)
         span = Span(_midnight(since, city.time_zone), _midnight(until, city.time_zone, after=1))
         how, of, read_so_far, written = exports.FORMATS[form], exports.count(s, span), 0, 0

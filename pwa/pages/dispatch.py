@@ -82,6 +82,11 @@ class Drawer:
     conflict: Conflict | None = None
     crews_at_work: list[int] = field(default_factory=list)
 
+    @property
+    def on_hold(self) -> bool:
+        """Whether nothing may be removed of it: it is held, or merged into a case that is."""
+        return bool(self.case.hold or self.root.hold)
+
 
 @bp.get("")
 def board() -> Response:

@@ -94,6 +94,7 @@ def test_what_is_merged_into_a_case_on_hold_says_so(
         number = twin.number
     page = html_of(log_in("dispatcher").get(f"/dispatch/cases/{number}"))
     assert f"On hold with {lamp}, which it is merged into." in page
+    assert "/erasure" not in page
 
 
 def test_the_page_lists_holds_and_how_long_what_is_kept(
