@@ -93,12 +93,12 @@ def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Re
     is let go and locked anew, with its case.
     """
     while True:
-        told = _told_in(s, _calls_of(s, caller_ids))
+        told = reports.told_in(s, _calls_of(s, caller_ids))
         with locks.attempt(s):
             locks.lock(s, *(report.case for report in told))
             callers.hold(s, caller_ids)
             calls = _calls_of(s, caller_ids)
-            if _told_in(s, calls) == told:
+            if reports.told_in(s, calls) == told:
                 return calls, told
             raise locks.Moved
 
@@ -106,15 +106,6 @@ def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Re
 def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:
     asked = select(Contact).where(Contact.caller_id.in_(caller_ids)).order_by(Contact.id)
     return list(s.scalars(asked.execution_options(populate_existing=True)))
-
-
-def _told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
-    """The reports that came of these calls, in the order of their cases."""
-    found: list[Report] = []
-    for start in range(0, len(calls), AT_ONCE):
-        keys = [call.key for call in calls[start : start + AT_ONCE]]
-        found += s.scalars(select(Report).where(Report.key.in_(keys)))
-    return sorted(found, key=lambda report: (report.case_id, report.id))
 
 
 def _forget_all(s: Session, calls: Sequence[Contact], var: Path, *, by: Actor, at: datetime) -> int:

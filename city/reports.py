@@ -48,6 +48,7 @@ from city.schema import (
     Asset,
     Case,
     Claim,
+    Contact,
     DeclaredPhoto,
     Erasure,
     Event,
@@ -65,6 +66,7 @@ from city.schema import (
 ASK_AGAIN_AFTER = timedelta(minutes=10)
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
 JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each
+KEYS_AT_ONCE = 500  # in one statement
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,15 @@ def by_tokens(s: Session, tokens: Sequence[str]) -> list[Report]:
     )
     found = {row.token_hash: row.Report for row in rows}
     return [found[token_hash] for token_hash in hashes if token_hash in found]
+
+
+def told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
+    """The reports that came of these calls, in the order of their cases."""
+    found: list[Report] = []
+    for start in range(0, len(calls), KEYS_AT_ONCE):
+        keys = [call.key for call in calls[start : start + KEYS_AT_ONCE]]
+        found += s.scalars(select(Report).where(Report.key.in_(keys)))
+    return sorted(found, key=lambda report: (report.case_id, report.id))
 
 
 def show(s: Session, report: Report, *, by: Actor, at: datetime, origin: str = "live") -> bool:

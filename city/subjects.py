@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, people
+from city import callers, people, reports
 from city.cityfile import CityFile
 from city.lifecycle import Refused
 from city.schema import Caller, Contact, Person, Report, Subscription
 
-AT_ONCE = 500  # keys in one statement
 _REPORT = re.compile(r"\d\d-\d{6,}-[A-Z]+")
 _ACCOUNT = re.compile(r"person:\d{1,18}")
 
@@ -57,10 +56,10 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
         wishes = _wishes(s, [address])
         told = _followed(s, wishes)
         staff = people.by_email(s, address)
-        return Subject((address,), staff=staff, reports=told, calls=_told_in(s, told), wishes=wishes)
+        return Subject((address,), staff=staff, reports=told, calls=_calls_of(s, told), wishes=wishes)
     if _REPORT.fullmatch(words.upper()):
         told = s.scalars(select(Report).where(Report.number == words.upper())).all()
-        return Subject(reports=told, calls=_told_in(s, told))
+        return Subject(reports=told, calls=_calls_of(s, told))
     return _by_phone(s, callers.kept_as(words, city.region, city.area_code))
 
 
@@ -70,10 +69,7 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
     asked = select(Contact).join(Caller, Caller.id == Contact.caller_id).where(Caller.phone.in_(phones))
     calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
     wishes = _wishes(s, phones)
-    told = {report.id: report for report in _followed(s, wishes)}
-    for start in range(0, len(calls), AT_ONCE):
-        keys = [call.key for call in calls[start : start + AT_ONCE]]
-        told |= {report.id: report for report in s.scalars(select(Report).where(Report.key.in_(keys)))}
+    told = {report.id: report for report in (*_followed(s, wishes), *reports.told_in(s, calls))}
     return Subject(tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)], calls, wishes)
 
 
@@ -82,7 +78,7 @@ def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
     return s.scalars(asked.order_by(Subscription.id)).all()
 
 
-def _told_in(s: Session, told: Sequence[Report]) -> Sequence[Contact]:
+def _calls_of(s: Session, told: Sequence[Report]) -> Sequence[Contact]:
     """The calls in which these reports were told."""
     keys = [report.key for report in told]
     return s.scalars(select(Contact).where(Contact.key.in_(keys)).order_by(Contact.began_at)).all()
