@@ -176,11 +176,13 @@ def test_values_in_the_files_are_those_of_the_dictionary(app: Flask, edition: Ed
     with app.test_request_context():
         tables = dictionary.tables()
     for name, file in edition.files.items():
+        text = gzip.decompress(edition.path(name).read_bytes()).decode()
         if file.mimetype == "text/csv":
-            text = gzip.decompress(edition.path(name).read_bytes()).decode()
-            for row in csv.DictReader(io.StringIO(text)):
-                for column in tables[file.kind].columns:
-                    assert not column.values or row[column.name] in ("", *column.values)
+            rows = list(csv.DictReader(io.StringIO(text)))
+        else:
+            rows = [shape["properties"] for shape in json.loads(text)["features"]]
+        for column in (each for each in tables[file.kind].columns if each.values):
+            assert {row[column.name] or "" for row in rows} <= {"", *column.values}, (name, column.name)
 
 
 @pytest.mark.parametrize("prefix", ["", "/es"])
