@@ -17,6 +17,7 @@ from city.lifecycle import may
 from city.schema import (
     Caller,
     Case,
+    Closure,
     Contact,
     Device,
     Event,
@@ -169,7 +170,7 @@ def _wish(wish: Subscription, report: str | None) -> Told:
     }  # fmt: skip
 
 
-def _closing(case: Case, done: Any, pictures: Iterable[Photo]) -> Told:
+def _closing(case: Case, done: Closure, pictures: Iterable[Photo]) -> Told:
     reply = done.reply["words"] if done.reply else None
     return {
         "number": case.number, "cycle": done.cycle, "outcome": done.outcome, "done_at": done.done_at,
