@@ -30,9 +30,8 @@ def choose() -> Response:
     if found:
         return go(url_for("follow.about", kind=found.kind, name=found.name))
     fault = errors.words(Refused("unknown_place_to_follow")) if typed else ""
-    response = render("follow/choose.html", areas=known, typed=typed, fault=fault, like=like)
-    response.status_code = 422 if fault else 200
-    return response
+    status = 422 if fault else 200
+    return render("follow/choose.html", status=status, areas=known, typed=typed, fault=fault, like=like)
 
 
 @bp.get(f"/follow/{_ABOUT}")
@@ -142,14 +141,13 @@ def _about(
         what = access.or_404(_named(s, kind, name))
         seen = [what.case_id] if what.case_id else []
         sights = queries.public(s, now=access.now(), publish=here.publish, ids=seen, limit=1) if seen else []
-        response = render(
-            "follow/about.html", about=what, sight=sights[0] if sights else None,
-            others=follows.around(s, what) if sights else [], typed=typed or {}, faulty=channel,
-            fault=errors.words(refused) if refused else "", asked=request.args.get("asked", ""),
-            push_key=webpush.public_key(here.settings), texts=bool(here.settings.sms_url),
+        return render(
+            "follow/about.html", status=422 if refused else 200, about=what, typed=typed or {},
+            faulty=channel, fault=errors.words(refused) if refused else "",
+            sight=sights[0] if sights else None, others=follows.around(s, what) if sights else [],
+            asked=request.args.get("asked", ""), push_key=webpush.public_key(here.settings),
+            texts=bool(here.settings.sms_url),
         )  # fmt: skip
-    response.status_code = 422 if refused else 200
-    return response
 
 
 def _own(s: Session, subscription: int, code: str) -> Subscription:
