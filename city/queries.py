@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -22,6 +22,7 @@ from city.schema import (
     Event,
     Hold,
     Imported,
+    Pause,
     Person,
     Photo,
     Report,
@@ -357,6 +358,12 @@ def stands(standing: str, now: datetime) -> Any:
         "risk": running & (Case.due_at >= now) & (Case.risk_at <= now),
         "ok": running & (Case.risk_at > now),
     }[standing]
+
+
+def ended_at() -> ColumnElement[datetime]:
+    """When a case was closed, or cancelled: since then its clock stands."""
+    stands = Pause.case_id == Case.id, Pause.why == "closed", Pause.ended_at.is_(None)
+    return func.coalesce(Case.closed_at, select(func.max(Pause.began_at)).where(*stands).scalar_subquery())
 
 
 def family_of(s: Session, case_id: int) -> list[int]:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ from city.schema import (
     Wanted,
 )
 
-ASK_AGAIN_AFTER = timedelta(minutes=10)
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
 JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each
 KEYS_AT_ONCE = 500  # in one statement
@@ -271,7 +270,9 @@ def subscribe(
         raise Refused("bad_phone")
     locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = _wish(s, report, address)
-    if found and ((found.confirmed_at and not found.stopped_at) or at - found.asked_at < ASK_AGAIN_AFTER):
+    if found and (
+        (found.confirmed_at and not found.stopped_at) or at - found.asked_at < follows.ASK_AGAIN_AFTER
+    ):
         return found
     if (
         not found

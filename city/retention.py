@@ -49,7 +49,6 @@ from city.schema import (
     EventDetail,
     Message,
     Operation,
-    Pause,
     Photo,
     Report,
     SecretLink,
@@ -291,7 +290,7 @@ def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]
 
     Ascending.
     """
-    ended = Case.state.in_((CLOSED, CANCELLED)) & (_ended_at() < before)
+    ended = Case.state.in_((CLOSED, CANCELLED)) & (queries.ended_at() < before)
     found = list(s.scalars(select(Case.id).where(asked, ended)))
     merged = list(s.scalars(select(Case.id).where(asked, Case.state == MERGED)))
     root_of = queries.roots_of(s, merged)
@@ -300,12 +299,6 @@ def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]
         over |= set(s.scalars(select(Case.id).where(ended, Case.id.in_(part))))
     found += [case_id for case_id, root in root_of.items() if root in over]
     return sorted(set(found) - holds.covered(s, found))
-
-
-def _ended_at() -> ColumnElement[datetime]:
-    """When a case was closed, or cancelled: since then its clock stands."""
-    stands = Pause.case_id == Case.id, Pause.why == "closed", Pause.ended_at.is_(None)
-    return func.coalesce(Case.closed_at, select(func.max(Pause.began_at)).where(*stands).scalar_subquery())
 
 
 def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:

@@ -345,6 +345,23 @@ def test_forgotten_with_a_case_that_was_closed_long_ago(town: Town) -> None:
         assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
 
 
+def test_forgotten_with_a_case_that_was_cancelled_or_merged_long_ago(town: Town) -> None:
+    root, merged, cancelled = reported(town), reported(town), reported(town)
+    for case in (merged, cancelled):
+        wanted(town, "case", case.number)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        cases.merge(scene.s, scene.case(merged.number), scene.case(root.number), by=by, at=town.now)
+        cases.cancel(scene.s, scene.case(cancelled.number), "spam", by=by, at=town.now)
+    listen(town)
+    with town.at_work() as scene:
+        assert follows.sweep(scene.s, town.now + timedelta(days=89)) == 0
+        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
+    close(town, root)
+    with town.at_work() as scene:
+        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
+
+
 def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) -> None:
     case = reported(town)
     wanted(town, "case", case.number)
