@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from city import events, people, queries
@@ -59,14 +59,17 @@ def of_case(s: Session, case: Case, *, by: Actor, at: datetime) -> Record:
     whole = [found for number in _numbers(s, family) if (found := queries.whole(s, number))]
     pictures = list(s.scalars(select(Photo).where(Photo.case_id.in_(family)).order_by(Photo.added_at)))
     told = [report for each in whole for report in each.reports]
+    wishes = _wishes(
+        s, Subscription.report_id.in_([report.id for report in told]) | Subscription.case_id.in_(family)
+    )
     sections = {
         "cases": [_case(s, each) for each in whole],
         "reports": [_report(report) | _photos_of(pictures, report.id) for report in told],
-        "addresses": [_wish(wish, report.number) for report in told for wish in report.subscriptions],
+        "addresses": [_wish(wish, number) for wish, number in wishes],
         "closings": [_closing(each, done, pictures) for each in whole for done in each.closures],
         "objections": _objections(s, family),
         "calls": _calls(s, s.scalars(select(Contact).where(Contact.case_id.in_(family))).all()),
-        "messages": _messages(s, [wish.id for report in told for wish in report.subscriptions]),
+        "messages": _messages(s, [wish.id for wish, _number in wishes]),
         "story": [line for each in whole for line in _story(s, each)],
     }
     for each in whole:
@@ -86,8 +89,7 @@ def of_person(s: Session, subject: Subject, *, by: Actor, at: datetime) -> Recor
     theirs = (
         Subscription.address.in_(subject.addresses) if subject.addresses else Subscription.report_id.in_(ids)
     )
-    asked = select(Subscription, Report.number).outerjoin(Report, Report.id == Subscription.report_id)
-    wishes = s.execute(asked.where(theirs).order_by(Subscription.id)).all()
+    wishes = _wishes(s, theirs)
     sections = {
         "reports": [
             _report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in subject.reports
@@ -160,6 +162,12 @@ def _came_of(report: Report) -> Told:
 
 def _photos_of(pictures: Iterable[Photo], report_id: int) -> Told:
     return {"photos": [file_of(photo) for photo in pictures if photo.report_id == report_id]}
+
+
+def _wishes(s: Session, which: ColumnElement[bool]) -> list[tuple[Subscription, str | None]]:
+    """Wishes for news, each with the number of the report that it is about, if it is about one."""
+    asked = select(Subscription, Report.number).outerjoin(Report, Report.id == Subscription.report_id)
+    return [(wish, number) for wish, number in s.execute(asked.where(which).order_by(Subscription.id))]
 
 
 def _wish(wish: Subscription, report: str | None) -> Told:

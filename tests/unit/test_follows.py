@@ -371,6 +371,8 @@ def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) 
         found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
         told = records.of_person(scene.s, found, by=by, at=town.now).sections["addresses"]
         assert [(each["case"], each["place"]) for each in told] == [(case.number, None), (None, "Old Mill")]
+        told = records.of_case(scene.s, scene.case(case.number), by=by, at=town.now).sections["addresses"]
+        assert "ana@town.test" in [each["address"] for each in told if each["case"] == case.number]
         erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).all() == []
