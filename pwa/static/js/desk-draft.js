@@ -70,11 +70,17 @@ function named(person) {
   return Object.keys(localStorage).filter((name) => name.startsWith(`${NAME}${person}.`));
 }
 
+/** The form's fields that lie in a part of it. @param {HTMLFormElement} form @param {Element} part @returns {Fields} */
+export function fieldsIn(form, part) {
+  const names = new Set([...part.querySelectorAll("[name]")].map((each) => each.getAttribute("name")));
+  return /** @type {Fields} */ ([...new FormData(form)].filter(([name]) => names.has(name)));
+}
+
 /** @param {HTMLFormElement} form @param {Fields} fields */
 export function putBack(form, fields) {
   for (const [name, value] of fields) {
     for (const each of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-      if (each instanceof HTMLInputElement && ["radio", "checkbox"].includes(each.type)) each.checked = each.value === value;
+      if (each instanceof HTMLInputElement && ["radio", "checkbox"].includes(each.type)) each.checked = fields.some(([other, chosen]) => other === name && chosen === each.value);
       else /** @type {HTMLInputElement} */ (each).value = value;
     }
   }

@@ -3,12 +3,14 @@
  * The form works without this file; htmx sends it and renews what follows from its fields.
  */
 
-import { keep, letGo, putBack, takeOver, takeUp } from "./desk-draft.js";
+import { fieldsIn, keep, letGo, putBack, takeOver, takeUp } from "./desk-draft.js";
 import { suggestions } from "./suggest.js";
 
 const htmx = /** @type {any} */ (window).htmx;
 const PAUSE_MS = 120;
 const SECOND_MS = 1000;
+// Parts with fields that the caller's words decide: what was asked of the problem, and which of several places.
+const CHOSEN_IN = ["about", "spot"];
 
 /** When the first key of this call was pressed, by the page's own clock; 0 before. */
 let began = 0;
@@ -21,6 +23,8 @@ let before = 0;
 let returning = null;
 /** What is brought anew had the focus in this field. */
 let held = "";
+/** What is chosen there as a part is brought anew: it may have been chosen since that was asked for. @type {[string, string][]} */
+let chosen = [];
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
@@ -283,10 +287,12 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
   const field = document.activeElement;
   held = field instanceof HTMLInputElement && target?.contains(field) ? nameOf(field) : "";
+  if (CHOSEN_IN.includes(target?.id)) chosen = fieldsIn(form(), target);
 });
 // The caller's language, until somebody chooses another.
 document.addEventListener("htmx:oobAfterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (CHOSEN_IN.includes(target?.id)) putBack(form(), chosen);
   if (held && document.activeElement === document.body) focusAgain();
   if (returning && ["about", "spot", "near"].includes(target?.id)) putBack(form(), returning);
   if (target?.id !== "caller") return;
