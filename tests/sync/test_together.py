@@ -33,7 +33,7 @@ def together_at(
         begun.set()
         assert go_on.wait(20)
 
-    with ThreadPoolExecutor(COUNT + 1) as pool:
+    with ThreadPoolExecutor(COUNT + 2) as pool:  # the first, and one that fails
         pool.submit(together.do, engine, first, set())
         assert begun.wait(20)
         queue = together._queue_of(engine)
