@@ -34,6 +34,7 @@ T = TypeVar("T")
 SECRET_DAYS = 180
 KNOWN_DAYS = 180
 MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a program sends as many
+MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
 # Who may look at the board.
 BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
@@ -237,6 +238,13 @@ def or_404(found: T | None) -> T:
     if found is None:
         abort(404)
     return found
+
+
+def told_by_script() -> object:
+    """The JSON that a page's script sends about its browser; None for what is none, 413 for too much."""
+    if (request.content_length or 0) > MOST_TOLD:
+        abort(413)
+    return request.get_json(silent=True)
 
 
 def remember_link(response: Response, number: str, token: str) -> Response:

@@ -15,7 +15,6 @@ from pwa.fragments import go, render
 
 bp = Blueprint("follow", __name__)
 
-MOST_BYTES = 4_000  # of what a browser says of itself
 _ABOUT = "<kind>/<path:name>"
 
 
@@ -68,7 +67,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
 
     {} with 200, or {fault} with 422. `often` beside them may be "week": of a place on Mondays only.
     """
-    told = _json()
+    told = access.told_by_script()
     try:
         endpoint, keys = webpush.checked(told, loopback=access.here().settings.outward == OUTWARD[1])
         weekly = isinstance(told, dict) and told.get("often") == "week"
@@ -85,7 +84,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
 @bp.post(f"/follow/{_ABOUT}/notifications/stopped")
 def stop_notifying(kind: str, name: str) -> tuple[Response, int]:
     """This browser wants no more of them: JSON {endpoint}. One that never wanted any is no fault."""
-    told = _json()
+    told = access.told_by_script()
     endpoint = told.get("endpoint") if isinstance(told, dict) else None
     with access.writing() as s:
         what = access.or_404(_named(s, kind, name))
@@ -155,9 +154,3 @@ def _own(s: Session, subscription: int, code: str) -> Subscription:
     row = access.or_404(s.get(Subscription, subscription))
     expected = follows.code(access.here().settings.secret_key, row)
     return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)
-
-
-def _json() -> object:
-    if (request.content_length or 0) > MOST_BYTES:
-        abort(413)
-    return request.get_json(silent=True)

@@ -16,8 +16,6 @@ from pwa.fragments import go, render
 
 bp = Blueprint("news", __name__)
 
-MOST_BYTES = 4_000  # of what a browser says of itself
-
 
 @bp.record_once
 def _mind_own_proof(setup: BlueprintSetupState) -> None:
@@ -63,7 +61,9 @@ def notify(number: str) -> tuple[Response, int]:
     {} with 200, or {fault} with 422. It asks for no confirmation: only the browser itself can have made it.
     """
     try:
-        endpoint, keys = webpush.checked(_json(), loopback=access.here().settings.outward == OUTWARD[1])
+        endpoint, keys = webpush.checked(
+            access.told_by_script(), loopback=access.here().settings.outward == OUTWARD[1]
+        )
         with access.writing() as s:
             reports.notify(s, own.sent(s, number), endpoint, keys, lang=filters.lang(), at=access.now())
     except Refused as refused:
@@ -74,7 +74,7 @@ def notify(number: str) -> tuple[Response, int]:
 @bp.post("/sent/<number>/notifications/stopped")
 def stop_notifying(number: str) -> tuple[Response, int]:
     """This browser wants no more of them: JSON {endpoint}. One that never wanted any is no fault."""
-    told = _json()
+    told = access.told_by_script()
     endpoint = told.get("endpoint") if isinstance(told, dict) else None
     with access.writing() as s:
         for wish in own.sent(s, number).subscriptions:
@@ -86,12 +86,6 @@ def stop_notifying(number: str) -> tuple[Response, int]:
 def _all(row: Subscription) -> str:
     code = follows.code(access.here().settings.secret_key, row)
     return url_for("follow.mine", subscription=row.id, code=code)
-
-
-def _json() -> object:
-    if (request.content_length or 0) > MOST_BYTES:
-        abort(413)
-    return request.get_json(silent=True)
 
 
 def _subscription(s: Session, subscription: int, code: str) -> Subscription:
