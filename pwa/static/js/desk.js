@@ -41,11 +41,17 @@ const marked = () => lines().find((line) => line.getAttribute("aria-selected") =
 /** Everything that follows from the fields is asked for anew. */
 const renew = () => htmx.trigger(document.body, "parts");
 
+/** Another place is meant: which of several the last one was says nothing of it. */
+const forgetPick = () => form().querySelector('[type="hidden"][name="pick"]')?.remove();
+
 /** A form that has just come: the next call's, or the same with what must be mended. */
 function begin() {
   began = 0;
   before = Number(field("seconds").value) || 0;
-  suggestions(form(), form().dataset["several"] ?? "", renew);
+  suggestions(form(), form().dataset["several"] ?? "", () => {
+    forgetPick();
+    renew();
+  });
   if (field("service").value || field("answer").value) close(); // what is chosen need not be looked for
   if (form().querySelector("#errors")) {
     takeOver(form());
@@ -224,7 +230,7 @@ function inBox(event) {
 /** Where a field is found again. @param {HTMLInputElement} field */
 function nameOf({ name, type, value }) {
   const which = ["radio", "checkbox"].includes(type) ? `[value="${CSS.escape(value)}"]` : "";
-  return `[name="${CSS.escape(name)}"]${which}`;
+  return `[name="${CSS.escape(name)}"]${which}:not([type="hidden"])`;
 }
 
 /** The field that had the focus has it again; or if it went, what follows the place. */
@@ -249,6 +255,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("input", (event) => {
   if (!(event.target instanceof Element) || !form()?.contains(event.target)) return;
+  if (event.target.id === "place") forgetPick();
   called();
   keep(form());
   if (event.target.id !== "sought") return;
