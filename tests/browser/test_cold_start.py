@@ -246,6 +246,34 @@ def test_a_closing_opened_before_any_job_is_on_the_phone_comes_with_the_jobs(van
     expect(van.page.locator("form:has([data-camera])")).to_be_visible()
 
 
+def test_a_form_stays_as_it_was_first_drawn(van: Van, site: Site) -> None:
+    """The end of an exchange draws the screen too, as the crew opens the form or has filled it in."""
+    ready(van, site)
+    (number,) = give_jobs(site, 1)
+    page = van.page
+    page.reload()
+    page.wait_for_selector(f'a.job[href="#job/{number}"]')
+    page.evaluate(
+        """(hash) => {
+          window.forms = [];
+          new MutationObserver(() => {
+            const form = document.querySelector("#main form:has([data-camera])");
+            if (form && !window.forms.includes(form)) window.forms.push(form);
+          }).observe(document.querySelector("#main"), { childList: true });
+          location.hash = hash;
+          for (let n = 0; n < 5; n++) window.dispatchEvent(new HashChangeEvent("hashchange"));
+        }""",
+        f"#close/{number}",
+    )
+    page.wait_for_selector("form:has([data-camera])")
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.evaluate("document.querySelector('.skip').click()")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.wait_for_timeout(1_000)
+    expect(page.locator('input[value="fixed:dark"]')).to_be_checked()
+    assert page.evaluate("window.forms.length") == 1
+
+
 def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site) -> None:
     ready(van, site)
     page, faults = van.page, list[str]()

@@ -85,8 +85,13 @@ async function packUp() {
 
 /** A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. */
 function filling() {
-  const asked = location.hash.slice(1).split("/")[0] ?? "";
-  return FORMS.includes(asked) && main.querySelector("form") !== null; // none where the job is still to come
+  const [name = ""] = parts(drawn);
+  return FORMS.includes(name) && main.querySelector("form") !== null; // none where the job is still to come
+}
+
+/** What the crew wants to see; "Skip to content" only leads into it. */
+function wanted() {
+  return location.hash === "#main" ? drawn : location.hash;
 }
 
 /** Sets the next time to send; not at once, for the screen comes first and reads the same disk. */
@@ -107,9 +112,10 @@ async function draw(moved = true, body = true) {
   const view = await engine.view();
   await bar(view);
   // A map that is looked at stays: drawing it anew would move it under the finger.
-  const onMap = drawn === location.hash && main.querySelector(".leaflet-container");
+  const onMap = drawn === wanted() && main.querySelector(".leaflet-container");
   if (!body || (!moved && onMap)) return;
-  const [asked = "today", ref = "", from] = parts(location.hash);
+  const key = wanted();
+  const [asked = "today", ref = "", from] = parts(key);
   // A problem reported here goes by the number that the city gave it, once that is known.
   const number = view.names.get(ref);
   const job = view.jobs.find((each) => each.ref === (number ?? ref));
@@ -126,8 +132,9 @@ async function draw(moved = true, body = true) {
   };
   const name = Object.keys(screens).includes(asked) ? asked : "today";
   const screen = await screens[name]?.();
-  if (!screen) return;
-  const key = location.hash;
+  if (wanted() !== key) return draw(moved);
+  // This form may have been drawn meanwhile for another reason, and a photo may be on its way into it.
+  if (!screen || (drawn === key && filling())) return;
   const again = key === drawn;
   const focus = again ? focused() : "";
   const reached = again ? (main.querySelector(".scroller")?.scrollTop ?? 0) : 0;
