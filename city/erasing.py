@@ -18,8 +18,8 @@ from city.schema import (
     EnrolCode,
     LoginCode,
     Looking,
-    Message,
     Person,
+    Report,
     SavedView,
     Subscription,
 )
@@ -50,15 +50,16 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     for act in ("erase", "forget"):
         may(act, by.roles)
     told = sorted(subject.reports, key=lambda report: (report.case_id, report.id))
+    about = {report.case for report in told} | {wish.case for wish in subject.wishes if wish.case}
     # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
-    locks.lock(s, *{report.case for report in told})
+    locks.lock(s, *about)
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
-    on_hold = holds.covered(s, {report.case_id for report in told})
+    on_hold = holds.covered(s, {case.id for case in about})
     erased = sum(
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
-    _forget_wishes(s, subject, [report.id for report in told if report.case_id in on_hold])
+    _forget_wishes(s, subject, on_hold)
     stays = subject.staff is not None and subject.staff.disabled_at is None
     account = subject.staff is not None and not stays and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
@@ -80,15 +81,17 @@ def erase_again(s: Session, line: Left, *, at: datetime) -> bool:
     return _take_off(s, person, by=people.THE_SYSTEM, at=at)
 
 
-def _forget_wishes(s: Session, subject: Subject, held: Collection[int]) -> None:
-    """Their addresses go wherever they were left, save at reports on hold."""
+def _forget_wishes(s: Session, subject: Subject, on_hold: Collection[int]) -> None:
+    """Their addresses go wherever they were left, save at cases on hold."""
+    told = select(Report.id).where(Report.case_id.in_(on_hold))
+    kept = select(Subscription.id).where(
+        Subscription.report_id.in_(told) | Subscription.case_id.in_(on_hold),
+    )
     wanted = select(Subscription.id).where(
-        Subscription.address.in_(subject.addresses),
-        Subscription.report_id.is_(None) | Subscription.report_id.not_in(held),
+        Subscription.address.in_(subject.addresses), Subscription.id.not_in(kept)
     )
     ids = list(s.scalars(wanted.order_by(Subscription.id).with_for_update()))
-    s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
-    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
+    reports.forget_wishes(s, ids)
 
 
 def _forget_account(s: Session, person: Person, var: Path, *, by: Actor, at: datetime) -> bool:

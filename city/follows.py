@@ -1,6 +1,7 @@
 """Following a case, an area or a street without a report of one's own: what may be followed, and the wish.
 
 Confirming and stopping a wish is the same for all: reports.py. What a place's followers read: digests.py.
+When they are forgotten: retention.py.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
@@ -17,17 +18,14 @@ from sqlalchemy.orm import Session, joinedload
 from city import areas, events, people, places, queries, streets, whereabouts
 from city.atlas import numbered
 from city.geo import Point, rounded
-from city.lifecycle import CANCELLED, CLOSED, UNDONE, Refused
-from city.schema import Case, Event, Message, Subscription
+from city.lifecycle import UNDONE, Refused
+from city.schema import Case, Event, Subscription
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
 MOST_LIKE: Final = 5
 HOUR: Final = timedelta(hours=1)
 ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
-# How long an address stays that nobody confirmed, or that wants no more: a receipt's link works for so long.
-KEPT: Final = timedelta(days=30)
-ENDED: Final = timedelta(days=90)  # a case that was closed for so long has no news any more
 
 
 @dataclass(frozen=True)
@@ -192,33 +190,6 @@ def of_address(s: Session, row: Subscription) -> list[Subscription]:
             )
         )
     )
-
-
-def sweep(s: Session, at: datetime) -> int:
-    """Forgets addresses that were never confirmed or want no more, a month later; returns how many.
-
-    Also those that follow a case whose end is long ago; a merged one ends with its root. Of reports nothing
-    is forgotten here: their addresses go with them.
-    """
-    over = (Subscription.stopped_at < at - KEPT) | (
-        Subscription.confirmed_at.is_(None) & (Subscription.asked_at < at - KEPT)
-    )
-    over |= Subscription.case_id.in_(_ended(s, at - ENDED))
-    asked = select(Subscription.id).where(Subscription.report_id.is_(None), over).order_by(Subscription.id)
-    ids = list(s.scalars(asked.limit(500).with_for_update()))
-    if ids:
-        s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
-        s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
-    return len(ids)
-
-
-def _ended(s: Session, before: datetime) -> list[int]:
-    """The ids of the followed cases that ended before `before`."""
-    followed = select(Subscription.case_id).where(Subscription.case_id.is_not(None)).distinct()
-    root_of = queries.roots_of(s, {case_id for case_id in s.scalars(followed) if case_id})
-    roots = select(Case.id).where(Case.state.in_((CLOSED, CANCELLED)), queries.ended_at() < before)
-    over = set(s.scalars(roots.where(Case.id.in_(set(root_of.values())))))
-    return sorted(case_id for case_id, root in root_of.items() if root in over)
 
 
 def _area(name: str) -> About:

@@ -410,9 +410,15 @@ def forget_subscriptions(s: Session, report_ids: Sequence[int], case_ids: Sequen
     known any more."""
     # Held, so that the worker queues no letter that would name one of them when it is gone.
     theirs = Subscription.report_id.in_(report_ids) | Subscription.case_id.in_(case_ids)
-    ids = list(s.scalars(select(Subscription.id).where(theirs).order_by(Subscription.id).with_for_update()))
+    held = select(Subscription.id).where(theirs).order_by(Subscription.id).with_for_update()
+    forget_wishes(s, list(s.scalars(held)))
+
+
+def forget_wishes(s: Session, ids: Sequence[int]) -> int:
+    """Removes wishes for news that the caller holds, with the messages sent for them; returns how many."""
     s.execute(delete(Message).where(Message.subscription_id.in_(ids)))
-    s.execute(delete(Subscription).where(Subscription.id.in_(ids)))
+    gone = delete(Subscription).where(Subscription.id.in_(ids)).returning(Subscription.id)
+    return len(s.scalars(gone).all())
 
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:

@@ -1,4 +1,5 @@
 """What the city file's records schedule removes when its time is over: words, photos, addresses, numbers.
+Addresses are those of whoever told of a case and of whoever follows it without.
 
 A case stays as its own tombstone: number, kind, state, dates, area, and its lines of the log, of which every
 figure is made and which verify as before. What is on hold stays whole: holds.py.
@@ -7,11 +8,11 @@ figure is made and which verify as before. What is on hold stays whole: holds.py
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Boolean, ColumnElement, Engine, delete, func, literal_column, select, update
+from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from city import (
@@ -62,6 +63,9 @@ from city.schema import Session as LogIn
 # done all before it.
 AT_ONCE: Final = 20
 IDS_AT_ONCE: Final = 500  # in one statement
+# An address that nobody confirmed may be anybody's: it stays for as long as a receipt's link works. So does one
+# that follows no area or street any more, where the city file does not say how long.
+UNWANTED: Final = timedelta(days=30)
 SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
 _SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
@@ -127,6 +131,29 @@ def carry_out(
     return done
 
 
+def forget_followers(engine: Engine, contacts: Period | None, at: datetime) -> int:
+    """Forgets addresses that follow something without a report, and that no case's end takes; returns how many.
+
+    Those that nobody confirmed go after UNWANTED, unless their case is on hold. Those that follow no area or
+    street any more go when `contacts` is over, the class of that name, counted from when they stopped. Those of
+    cases go with the addresses of whoever told of them: see carry_out().
+    """
+    with db.reading(engine) as s:
+        found = list(s.execute(_unwanted(contacts, at)).all())
+        on_hold = holds.covered(s, {row.case_id for row in found if row.case_id})
+    free, gone = [row for row in found if row.case_id not in on_hold], 0
+    for start in range(0, len(free), AT_ONCE):
+        part = free[start : start + AT_ONCE]
+        with db.transaction(engine) as s:
+            about = {row.case_id for row in part if row.case_id}
+            _lock(s, list(about))
+            on_hold = holds.covered(s, about)
+            ids = [row.id for row in part if row.case_id not in on_hold]
+            asked = _unwanted(contacts, at).where(Subscription.id.in_(ids)).with_for_update()
+            gone += reports.forget_wishes(s, [row.id for row in s.execute(asked)])
+    return gone
+
+
 def clear_again(engine: Engine, var: Path, lines: Sequence[Cleared], *, at: datetime) -> int:
     """Does once more what was decided before a restore; returns how many cases were not cleared any more.
 
@@ -161,6 +188,14 @@ def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
 
 def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetime) -> _Work:
     return _Work(name, period.before(now), schedule, var, now)
+
+
+def _unwanted(contacts: Period | None, at: datetime) -> Select[tuple[int, int | None]]:
+    stopped = contacts.before(at) if contacts else at - UNWANTED
+    nobodys = Subscription.confirmed_at.is_(None) & (Subscription.asked_at < at - UNWANTED)
+    no_more = Subscription.place.is_not(None) & (Subscription.stopped_at < stopped)
+    asked = select(Subscription.id, Subscription.case_id).where(Subscription.report_id.is_(None))
+    return asked.where(nobodys | no_more).order_by(Subscription.id)
 
 
 def _cases_with_addresses(s: Session, work: _Work) -> list[int]:

@@ -39,14 +39,17 @@ from pwa.progress import Progress
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)
 WHO = "Known are an e-mail address, a phone number, a report's number (26-000007-A) and person:7."
+# Of one, and of none or several.
 WHAT = {
-    "contacts": "cases whose addresses for news {go}",
-    "words": "cases whose words and photos {go}",
-    "private": "private cases whose words and photos {go}",
-    "calls": "calls whose number and words {go}",
-    "messages": "messages that were sent or given up, which {go}",
-    "phones": "phones not seen any more, which {go}",
-}
+    "contacts": ("case whose addresses for news {go}", "cases whose addresses for news {go}"),
+    "words": ("case whose words and photos {go}", "cases whose words and photos {go}"),
+    "private": ("private case whose words and photos {go}", "private cases whose words and photos {go}"),
+    "calls": ("call whose number and words {go}", "calls whose number and words {go}"),
+    "messages": (
+        "message that was sent or given up, which {go}", "messages that were sent or given up, which {go}",
+    ),
+    "phones": ("phone not seen any more, which {go}", "phones not seen any more, which {go}"),
+}  # fmt: skip
 
 
 @click.command("retention")
@@ -70,7 +73,8 @@ def keep_to_schedule(dry_run: bool) -> None:
         except stores.StoreDown as fault:
             raise click.ClickException(f"{fault}. The bytes of the photos go with the worker.") from None
     for name, period in city.retention.classes():
-        what = WHAT[name].format(go="would go" if dry_run else "went")
+        one, several = WHAT[name]
+        what = (one if counts[name] == 1 else several).format(go="would go" if dry_run else "went")
         click.echo(f"{counts[name]:8} {what} (kept {_period(period)})")
 
 
@@ -190,7 +194,7 @@ def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
 
 def _period(period: Period) -> str:
     count, unit = (period.years, "year") if period.years else (period.days, "day")
-    return f"{count} {unit}{'s' * (count != 1)}"
+    return f"{count} {unit if count == 1 else f'{unit}s'}"
 
 
 def _plain(value: Any) -> Any:

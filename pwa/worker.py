@@ -25,7 +25,6 @@ from city import (
     duplicates,
     events,
     fetching,
-    follows,
     logins,
     mornings,
     notices,
@@ -220,9 +219,9 @@ class _Records:
         held = self.app.extensions["cityline"]
         if strays.was_restored(held.settings.var, now, UNTIL_HELD_AGAIN):
             return
-        done = retention.carry_out(
-            held.engine, held.settings.var, held.city.retention, now, most=MOST_RECORDS
-        )
+        schedule = held.city.retention
+        done = retention.carry_out(held.engine, held.settings.var, schedule, now, most=MOST_RECORDS)
+        retention.forget_followers(held.engine, schedule.contacts, now)
         self.next_at = None if done.left else now + timedelta(seconds=ONCE_A_DAY)
 
 
@@ -300,7 +299,7 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
             presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep, follows.sweep,
+            callers.sweep,
         )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 

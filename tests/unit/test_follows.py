@@ -17,15 +17,18 @@ from city import (
     digests,
     erasing,
     follows,
+    holds,
     notices,
     records,
     reports,
+    retention,
     stores,
     subjects,
 )
 from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
+from city.schedule import Period, Schedule
 from city.schema import Area, Case, Event, Message, Street, Subscription
 
 ZONE = ZoneInfo("America/New_York")
@@ -87,6 +90,11 @@ def waiting(town: Town) -> list[tuple[str, str]]:
     with town.looking() as scene:
         rows = select(Message).where(Message.kind != "receipt").order_by(Message.id)
         return [(each.subscription.address, each.kind) for each in scene.s.scalars(rows)]
+
+
+def forgotten(town: Town, days: int, contacts: Period | None = None) -> int:
+    """How many addresses the worker forgets so many days later, beside what the records schedule names."""
+    return retention.forget_followers(town.engine, contacts, town.now + timedelta(days=days))
 
 
 def digest(town: Town, at: datetime = MORNING) -> list[dict[str, Any]]:
@@ -321,45 +329,101 @@ def test_a_thousand_followers_cost_no_more_statements_than_one(town: Town) -> No
     assert many <= 15
 
 
-def test_forgotten_a_month_after_it_ended_or_was_never_confirmed(town: Town) -> None:
-    row = wanted(town, "area", "Old Mill")
+def test_forgotten_a_month_after_nobody_confirmed_it(town: Town) -> None:
+    case = reported(town)
     with town.at_work() as scene:
-        about = follows.street(scene.s, "Tansy Street")
-        assert about
-        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        for about in (follows.street(scene.s, "Tansy Street"), follows.case(scene.s, case.number)):
+            assert about
+            follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+    wanted(town, "case", case.number)
+    listen(town)
+    assert [forgotten(town, days) for days in (29, 31)] == [0, 2]
+    with town.looking() as scene:
+        assert [row.address for row in scene.s.scalars(select(Subscription))] == ["ana@town.test"]
+
+
+@pytest.mark.parametrize(("contacts", "days"), [(None, 30), (Period(days=100), 100)])
+def test_who_follows_a_place_no_more_is_forgotten_when_the_city_file_says(
+    town: Town, contacts: Period | None, days: int
+) -> None:
+    row = wanted(town, "area", "Old Mill")
+    wanted(town, "street", "Tansy Street")
+    with town.at_work() as scene:
         reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
     listen(town)
-    with town.at_work() as scene:
-        assert follows.sweep(scene.s, town.now + timedelta(days=29)) == 0
-        assert follows.sweep(scene.s, town.now + timedelta(days=31)) == 2
-        assert scene.s.scalars(select(Subscription)).all() == []
+    assert [forgotten(town, days - 1, contacts), forgotten(town, days + 1, contacts)] == [0, 1]
+    with town.looking() as scene:
+        assert [row.place_name for row in scene.s.scalars(select(Subscription))] == ["Tansy Street"]
 
 
-def test_forgotten_with_a_case_that_was_closed_long_ago(town: Town) -> None:
+def test_who_follows_a_case_is_kept_for_as_long_as_who_told_of_it(town: Town) -> None:
     case = reported(town)
-    wanted(town, "case", case.number)
+    row = wanted(town, "case", case.number)
+    with town.at_work() as scene:
+        told = scene.case(case.number).reports[0]
+        reports.confirm(
+            scene.s, reports.subscribe(scene.s, told, "bo@town.test", lang="en", at=town.now), at=town.now
+        )
     close(town, case)
     listen(town)
     with town.at_work() as scene:
-        assert follows.sweep(scene.s, town.now + timedelta(days=89)) == 0
-        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
+        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+    assert forgotten(town, 10_000) == 0
+
+    def left(days: int) -> list[str]:
+        schedule, at = Schedule(contacts=Period(days=days)), town.now + timedelta(days=200)
+        retention.carry_out(town.engine, town.settings.var, schedule, at)
+        with town.looking() as scene:
+            return sorted(row.address for row in scene.s.scalars(select(Subscription)))
+
+    assert left(days=201) == ["ana@town.test", "bo@town.test"]
+    assert left(days=199) == []
 
 
-def test_forgotten_with_a_case_that_was_cancelled_or_merged_long_ago(town: Town) -> None:
-    root, merged, cancelled = reported(town), reported(town), reported(town)
-    for case in (merged, cancelled):
-        wanted(town, "case", case.number)
+def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
+    case, root = reported(town), reported(town)
+    wanted(town, "case", case.number)
     with town.at_work() as scene:
-        by = scene.actor("dispatcher")
-        cases.merge(scene.s, scene.case(merged.number), scene.case(root.number), by=by, at=town.now)
-        cases.cancel(scene.s, scene.case(cancelled.number), "spam", by=by, at=town.now)
+        about = follows.case(scene.s, case.number)
+        assert about
+        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        by, manager = scene.actor("dispatcher"), scene.actor("manager")
+        holds.place(scene.s, scene.case(root.number), "Lawsuit", by=manager, at=town.now)
+        cases.merge(scene.s, scene.case(case.number), scene.case(root.number), by=by, at=town.now)
+        cases.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
     listen(town)
+    schedule = Schedule(contacts=Period(days=30), words=Period(days=30))
+    city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
+
+    def left() -> int:
+        forgotten(town, 100)
+        retention.carry_out(town.engine, town.settings.var, schedule, town.now + timedelta(days=100))
+        with town.looking() as scene:
+            return len(scene.s.scalars(select(Subscription)).all())
+
+    assert left() == 2
     with town.at_work() as scene:
-        assert follows.sweep(scene.s, town.now + timedelta(days=89)) == 0
-        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
-    close(town, root)
+        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        gone = erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+        assert gone.held == (case.number,)
+    assert left() == 2
     with town.at_work() as scene:
-        assert follows.sweep(scene.s, town.now + timedelta(days=91)) == 1
+        holds.lift(scene.s, scene.case(root.number), by=scene.actor("manager"), at=town.now)
+    assert left() == 0
+
+
+def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: Town) -> None:
+    case = reported(town)
+    for kind, name in (("case", case.number), ("area", "Old Mill"), ("case", reported(town).number)):
+        wanted(town, kind, name)
+    city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
+    with town.at_work() as scene:
+        holds.place(scene.s, scene.case(case.number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+    with town.at_work() as scene:
+        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+    with town.looking() as scene:
+        assert [row.case_id for row in scene.s.scalars(select(Subscription))] == [case.id]
 
 
 def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) -> None:

@@ -336,12 +336,12 @@ class TestTheSchedule:
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [
-            "       1 cases whose words and photos would go (kept 30 days)",
+            "       1 case whose words and photos would go (kept 30 days)",
             "       0 calls whose number and words would go (kept 1 year)",
         ]
         assert holding(town, "canary words")
         done = shell.invoke(cli, ["retention"])
-        assert "1 cases whose words and photos went" in done.output
+        assert "1 case whose words and photos went" in done.output
         assert holding(town, "canary words") == []
         assert not list(town.settings.var.rglob("*.jpg"))
 
