@@ -63,8 +63,8 @@ from city.schema import Session as LogIn
 # done all before it.
 AT_ONCE: Final = 20
 IDS_AT_ONCE: Final = 500  # in one statement
-# An address that nobody confirmed may be anybody's: it stays for as long as a receipt's link works. So does one
-# that follows no area or street any more, where the city file does not say how long.
+# An address that nobody confirmed may be anybody's: it stays for as long as a receipt's link works. So does
+# one that follows no area or street any more, where the city file does not say how long.
 UNWANTED: Final = timedelta(days=30)
 SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
@@ -132,11 +132,11 @@ def carry_out(
 
 
 def forget_followers(engine: Engine, contacts: Period | None, at: datetime) -> int:
-    """Forgets addresses that follow something without a report, and that no case's end takes; returns how many.
+    """Forgets addresses that follow something without a report and that no case's end takes; how many.
 
     Those that nobody confirmed go after UNWANTED, unless their case is on hold. Those that follow no area or
-    street any more go when `contacts` is over, the class of that name, counted from when they stopped. Those of
-    cases go with the addresses of whoever told of them: see carry_out().
+    street any more go when `contacts` is over, the class of that name, counted from when they stopped. Those
+    of cases go with the addresses of whoever told of them: see carry_out().
     """
     with db.reading(engine) as s:
         found = list(s.execute(_unwanted(contacts, at)).all())

@@ -22,14 +22,16 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cityfile, disk, exports, opendata, policies, reports, stores
+from city import cases, cityfile, disk, exports, opendata, policies, reports, retention, stores
 from city.cityfile import CityFile
 from city.opendata import Edition
+from city.schedule import Period, Schedule
 from city.schema import Asset, Clock, Report
 from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app
 
+NIGHT = timedelta(days=1)
 MIDNIGHT = datetime(2026, 5, 13, 4, tzinfo=UTC)  # of Larkhaven
 
 
@@ -144,6 +146,40 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
         text = cityfile.whole(DEFAULT_CITY)
         policies.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
     assert is_due()
+
+
+def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_asks_for_does_not(
+    make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
+) -> None:
+    with told.at_work() as scene:
+        by = scene.actor("dispatcher")
+        asked = scene.report(words="Another's").key
+        for _ in range(3):
+            over = scene.report().case
+            cases.close(scene.s, over, by=by, at=told.now, outcome="not found")
+    at = told.now + timedelta(days=60)
+    schedule = Schedule(words=Period(days=30), places="street")
+
+    def clear() -> int:
+        return retention.carry_out(told.engine, told.settings.var, schedule, at, most=1).left
+
+    def is_due() -> bool:
+        with told.looking() as scene:
+            return opendata.is_due(scene.s, tmp_path / "files", city, at + opendata.BETWEEN)
+
+    def houses(edition: Edition) -> int:
+        return read(edition, "cases-2026.csv").count("214 Tansy")
+
+    assert houses(make(at)) == 5
+    assert [(clear(), is_due()), (clear(), is_due())] == [(2, False), (1, False)]
+    with told.at_work() as scene:
+        report = scene.s.query(Report).filter_by(key=asked).one()
+        store = stores.open_store(told.settings)
+        reports.erase(scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=at)
+    assert is_due()
+    make(at)
+    assert [(clear(), is_due())] == [(0, False)]
+    assert houses(make(at + NIGHT)) == 2
 
 
 def test_what_a_restored_database_does_not_know_is_not_left_in_the_files(
