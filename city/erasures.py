@@ -1,5 +1,5 @@
 """The list of what was erased, covered, cleared and forgotten, beside the database: it outlives its loss, so
-that none of it comes back."""
+that none of it comes back. And of what was put on hold, so that none of that goes."""
 
 import hashlib
 import json
@@ -9,6 +9,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from city.schema import Report
 
@@ -57,6 +60,19 @@ class Cleared:
 
 
 @dataclass(frozen=True)
+class Held:
+    """One line: a case put on hold or, where not `placed`, its hold lifted; `key` is as of a cleared one.
+
+    Who wants it kept is not told: no line goes when the hold does.
+    """
+
+    hold: str
+    key: str
+    placed: bool
+    at: str
+
+
+@dataclass(frozen=True)
 class Left:
     """One line: an account whose name and address went, by its id and a slow hash of the address.
 
@@ -73,7 +89,7 @@ class Left:
         return self.person == person_id and slowly_hashed(email, self.salt) == self.key
 
 
-Line = Erased | Redacted | Forgotten | Cleared | Left
+Line = Erased | Redacted | Forgotten | Cleared | Held | Left
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -99,6 +115,12 @@ def append(var: Path, *lines: Line) -> None:
 def hashed(key: str) -> str:
     """A report's key as the list names it."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def first_key(s: Session, case_id: int) -> str:
+    """The key of a case's first report as the list names it: numbers are given anew after a restore."""
+    asked = select(Report.key).where(Report.case_id == case_id).order_by(Report.id).limit(1)
+    return hashed(s.scalar(asked) or "")
 
 
 def slowly_hashed(email: str, salt: str) -> str:
@@ -132,6 +154,8 @@ def _name(line: Line) -> tuple[str, str]:
         return ("", line.contact)
     if isinstance(line, Cleared):
         return (f"case {line.case}", line.key)
+    if isinstance(line, Held):
+        return (f"hold {line.hold}", f"{line.key} {line.at}")  # all of them: the last one counts
     if isinstance(line, Left):
         return (f"person {line.person}", line.key)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
@@ -152,6 +176,8 @@ def _lines(file: Path) -> Iterator[Line]:
                 yield Forgotten(str(told["contact"]), str(told["at"]))
             elif "person" in told:
                 yield Left(int(told["person"]), str(told["salt"]), str(told["key"]), str(told["at"]))
+            elif "hold" in told:
+                yield Held(str(told["hold"]), str(told["key"]), bool(told["placed"]), str(told["at"]))
             elif "case" in told:
                 yield Cleared(str(told["case"]), str(told["key"]), str(told["places"]), str(told["at"]))
             else:

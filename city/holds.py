@@ -5,13 +5,15 @@ A hold covers what was merged into its case. Verbs like those of cases.py.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import events, locks
+from city import erasures, events, locks, people
 from city.blank import is_blank
+from city.erasures import Held
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.queries import chains_of
@@ -20,10 +22,11 @@ from city.schema import Case, Hold
 MOST_LETTERS: Final = 500
 
 
-def place(s: Session, case: Case, reason: str, *, by: Actor, at: datetime) -> bool:
+def place(s: Session, case: Case, reason: str, var: Path, *, by: Actor, at: datetime) -> bool:
     """Nothing of the case is cleared, erased or covered from now on. False where it was held already.
 
-    Raises Refused `not_allowed`, `hold_unnamed` without a reason, `hold_too_long`.
+    The list of erasures in `var` is what a restored backup will be told to hold again. Raises Refused
+    `not_allowed`, `hold_unnamed` without a reason, `hold_too_long`.
     """
     may("hold", by.roles)
     reason = reason.strip()
@@ -37,10 +40,11 @@ def place(s: Session, case: Case, reason: str, *, by: Actor, at: datetime) -> bo
     s.add(Hold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
     # Who sues the city is personal, so the log's line holds it where it may be deleted once that is over.
     events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": reason})
+    _note(s, case, var, placed=True, at=at)
     return True
 
 
-def lift(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
+def lift(s: Session, case: Case, var: Path, *, by: Actor, at: datetime) -> bool:
     """The records schedule counts again, and what is due goes with its next run. False without a hold."""
     may("hold", by.roles)
     locks.lock(s, case)
@@ -49,12 +53,38 @@ def lift(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
         return False
     s.delete(held)
     events.record(s, events.of_case(case.id), "lift hold", by=by, at=at)
+    _note(s, case, var, placed=False, at=at)
+    return True
+
+
+def again(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
+    """Places or lifts once more what was placed or lifted before a restore; False where it is so already.
+
+    Who wanted the case kept is not known any more: the reason is empty.
+    """
+    case = s.scalars(select(Case).where(Case.number == line.hold)).first()
+    if case is None or erasures.first_key(s, case.id) != line.key:
+        return False
+    locks.lock(s, case)
+    held, then = s.get(Hold, case.id), datetime.fromisoformat(line.at)
+    if line.placed and held is None:
+        s.add(Hold(case_id=case.id, reason="", placed_at=then))
+    elif not line.placed and held is not None and held.placed_at <= then:
+        s.delete(held)
+    else:
+        return False
+    kind = "hold" if line.placed else "lift hold"
+    events.record(s, events.of_case(case.id), kind, by=people.THE_SYSTEM, at=at)
+    _note(s, case, var, placed=line.placed, at=then)
     return True
 
 
 def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
     """A case that leaves the one that it was merged into takes the hold of that one along: whoever wants it
-    kept wants all that was part of it then. It is lifted by itself."""
+    kept wants all that was part of it then. It is lifted by itself.
+
+    It has no line in the list of erasures: in a backup it is most often merged still, and so held.
+    """
     held = set(s.scalars(select(Hold.case_id)))
     if not held or case.id in held:
         return
@@ -85,3 +115,9 @@ def listed(s: Session, limit: int) -> tuple[Sequence[Hold], int]:
     asked = select(Hold).options(joinedload(Hold.case).joinedload(Case.service))
     rows = s.scalars(asked.order_by(Hold.placed_at, Hold.case_id).limit(limit)).all()
     return rows, s.scalar(select(func.count()).select_from(Hold)) or 0
+
+
+def _note(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> None:
+    """Writes into the list of erasures as the transaction is committed, and nothing where it is undone."""
+    line = Held(case.number, erasures.first_key(s, case.id), placed, at.isoformat())
+    event.listen(s, "before_commit", lambda _session: erasures.append(var, line), once=True)

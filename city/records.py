@@ -138,7 +138,7 @@ def _case(s: Session, case: Case) -> Told:
             {"reason": pause.why, "began_at": pause.began_at, "ended_at": pause.ended_at}
             for pause in case.pauses
         ],
-        "on_hold": case.hold.reason if case.hold else None, "cleared_at": case.cleared_at,
+        "on_hold": case.hold and (case.hold.reason or True), "cleared_at": case.cleared_at,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from city import (
     erasing,
     erasures,
     forgetting,
+    holds,
     photos,
     redactions,
     reports,
@@ -26,7 +27,7 @@ from city import (
     strays,
 )
 from city.backup import Manifest, Told
-from city.erasures import Cleared, Forgotten, Left, Line, Redacted
+from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted
 from city.lifecycle import Refused
 from city.schema import Backup, Photo
 from city.settings import Settings
@@ -51,6 +52,7 @@ class Restored:
     manifest: Manifest
     lost: list[str]
     erased_again: int
+    held_again: int  # holds that were placed or lifted since the backup
     own_secret: bool  # CITYLINE_SECRET_KEY is set and is another one than the backup's
     other_city: bool  # the city file on this machine says something else than the one applied last
 
@@ -98,12 +100,13 @@ def restore(
         lost = _put_photos(engine, settings.var, store, folder, told)
         own_secret = _put_secret(settings, secret)
         again = _forget_again(engine, settings.var, store, erased, at)
+        held = _hold_again(engine, settings.var, erased, at)
     finally:
         engine.dispose()
     strays.hold(settings.var)
     mark.unlink()
     other_city = _says(settings.city) != city
-    return Restored(folder, manifest, lost, again, own_secret, other_city)
+    return Restored(folder, manifest, lost, again, held, own_secret, other_city)
 
 
 def refuse_unfinished(var: Path) -> None:
@@ -160,7 +163,7 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
     with db.transaction(engine) as s:
         again += forgetting.forget_again(s, [line for line in lines if isinstance(line, Forgotten)], at=at)
     for line in lines:
-        if isinstance(line, Forgotten | Cleared):
+        if isinstance(line, Forgotten | Cleared | Held):
             continue
         if isinstance(line, Redacted):
             again += redactions.redact_again(engine, store, var, line, at=at)
@@ -173,6 +176,16 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
     cleared = [line for line in lines if isinstance(line, Cleared)]
     again += retention.clear_again(engine, var, cleared, at=at)
     photos.forget(engine, store, at)  # the bytes of what was cleared
+    return again
+
+
+def _hold_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) -> int:
+    """After all that was erased: it was not on hold then. Of each case the last line counts."""
+    last = {(line.hold, line.key): line for line in lines if isinstance(line, Held)}
+    again = 0
+    for line in last.values():
+        with db.transaction(engine) as s:
+            again += holds.again(s, line, var, at=at)
     return again
 
 

@@ -177,9 +177,8 @@ def _is_owed(line: Cleared, cleared_at: datetime | None) -> bool:
 
 def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
     case = locks.lock_numbered(s, [line.case])[line.case]
-    # Numbers are given anew after a restore; and what the backup has as open is still to be mended.
-    key = s.scalar(select(Report.key).where(Report.case_id == case.id).order_by(Report.id).limit(1))
-    is_another = erasures.hashed(key or "") != line.key
+    # What the backup has as open is still to be mended.
+    is_another = erasures.first_key(s, case.id) != line.key
     if is_another or case.state in OPEN or not _is_owed(line, case.cleared_at):
         return False
     _clear(s, [case], var, coarse=line.places == STREET, at=at)
@@ -190,7 +189,7 @@ def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetim
     return _Work(name, period.before(now), schedule, var, now)
 
 
-def _unwanted(contacts: Period | None, at: datetime) -> Select[tuple[int, int | None]]:
+def _unwanted(contacts: Period | None, at: datetime) -> Select[int, int | None]:
     stopped = contacts.before(at) if contacts else at - UNWANTED
     nobodys = Subscription.confirmed_at.is_(None) & (Subscription.asked_at < at - UNWANTED)
     no_more = Subscription.place.is_not(None) & (Subscription.stopped_at < stopped)

@@ -132,6 +132,10 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     manifest = done.manifest
     click.echo(f"{done.folder} is back: the city as it was at {manifest.made_at}, line {manifest.seq}.")
     click.echo(f"{done.erased_again} erasures made since were carried out again.")
+    if done.held_again:
+        click.echo(
+            f"Holds placed or lifted again, as they were since: {done.held_again}. See /admin/records."
+        )
     for photo in done.lost:
         click.echo(f"missing: photo {photo} was not in the backup", err=True)
     if done.own_secret:

@@ -48,7 +48,8 @@ AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
 MOST_RECORDS = 200  # cases or calls of a class that the records schedule takes in one go
 # Seconds for what is on its way as it stops; `cityline run` gives its children ten.
 LAST_LETTER = 8.0
-# A restored database knows nothing of holds that were placed since the backup: so long there is for that.
+# Where the list of erasures was lost with the var folder, a restored database knows nothing of holds that
+# were placed since the backup: so long there is to place them again.
 UNTIL_HELD_AGAIN = timedelta(days=7)
 
 log = logging.getLogger("cityline.worker")

@@ -275,7 +275,7 @@ def hold(number: str) -> Response:
     reason = forms.text(request.form, "hold")
     return _do(
         number,
-        lambda s, c: holds.place(s, c, reason, by=g.actor, at=access.now()),
+        lambda s, c: holds.place(s, c, reason, access.here().settings.var, by=g.actor, at=access.now()),
         _("On hold. Nothing of it is removed until the hold is lifted."),
         doing="hold",
     )
@@ -285,7 +285,9 @@ def hold(number: str) -> Response:
 def lift_hold(number: str) -> Response:
     """The retention rule counts again."""
     said = _("The hold is lifted. What the retention rule no longer keeps is removed within a day.")
-    return _do(number, lambda s, c: holds.lift(s, c, by=g.actor, at=access.now()), said)
+    return _do(
+        number, lambda s, c: holds.lift(s, c, access.here().settings.var, by=g.actor, at=access.now()), said
+    )
 
 
 @bp.post("/cases/<number>/shown")

@@ -388,7 +388,7 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
         assert about
         follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
         by, manager = scene.actor("dispatcher"), scene.actor("manager")
-        holds.place(scene.s, scene.case(root.number), "Lawsuit", by=manager, at=town.now)
+        holds.place(scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now)
         cases.merge(scene.s, scene.case(case.number), scene.case(root.number), by=by, at=town.now)
         cases.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
     listen(town)
@@ -408,7 +408,9 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
         assert gone.held == (case.number,)
     assert left() == 2
     with town.at_work() as scene:
-        holds.lift(scene.s, scene.case(root.number), by=scene.actor("manager"), at=town.now)
+        holds.lift(
+            scene.s, scene.case(root.number), town.settings.var, by=scene.actor("manager"), at=town.now
+        )
     assert left() == 0
 
 
@@ -418,7 +420,14 @@ def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: T
         wanted(town, kind, name)
     city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
     with town.at_work() as scene:
-        holds.place(scene.s, scene.case(case.number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s,
+            scene.case(case.number),
+            "Lawsuit",
+            town.settings.var,
+            by=scene.actor("manager"),
+            at=town.now,
+        )
     with town.at_work() as scene:
         found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
         erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)

@@ -287,7 +287,14 @@ class TestErasing:
     ) -> None:
         with ThreadPoolExecutor(1) as hands:
             with town.at_work() as scene:
-                holds.place(scene.s, scene.case(told), "Lawsuit", by=scene.actor("manager"), at=town.now)
+                holds.place(
+                    scene.s,
+                    scene.case(told),
+                    "Lawsuit",
+                    town.settings.var,
+                    by=scene.actor("manager"),
+                    at=town.now,
+                )
                 scene.s.flush()
                 erasing = hands.submit(shell.invoke, cli, ["erase", MAIL])
                 town.await_waiting()
@@ -299,7 +306,14 @@ class TestErasing:
         self, town: Town, shell: CliRunner, told: str
     ) -> None:
         with town.at_work() as scene:
-            holds.place(scene.s, scene.case(told), "Lawsuit", by=scene.actor("manager"), at=town.now)
+            holds.place(
+                scene.s,
+                scene.case(told),
+                "Lawsuit",
+                town.settings.var,
+                by=scene.actor("manager"),
+                at=town.now,
+            )
             free = scene.report(words="canary elsewhere")
             reports.subscribe(scene.s, free, MAIL, lang="en", at=town.now)
         done = shell.invoke(cli, ["erase", MAIL])
@@ -307,7 +321,7 @@ class TestErasing:
         assert holding(town, "canary elsewhere") == []
         assert holding(town, "canary words")
         with town.at_work() as scene:
-            holds.lift(scene.s, scene.case(told), by=scene.actor("manager"), at=town.now)
+            holds.lift(scene.s, scene.case(told), town.settings.var, by=scene.actor("manager"), at=town.now)
         assert shell.invoke(cli, ["erase", MAIL]).exit_code == 0
         assert holding(town, "canary words") == []
 

@@ -273,7 +273,9 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     key = called(town, about=number)
     schedule = Schedule(*[Period(days=30)] * 6)
     with town.at_work() as scene:
-        assert holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        assert holds.place(
+            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
+        )
         twin = scene.report(words=WORDS).case
         cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     assert sum(go(town, schedule).values()) == 0
@@ -294,8 +296,12 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     with town.at_work() as scene:
         assert callers.sweep(scene.s, town.now + LATER) == 0
         assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
-        assert holds.lift(scene.s, scene.case(number), by=scene.actor("manager"), at=town.now)
-        assert not holds.lift(scene.s, scene.case(number), by=scene.actor("manager"), at=town.now)
+        assert holds.lift(
+            scene.s, scene.case(number), town.settings.var, by=scene.actor("manager"), at=town.now
+        )
+        assert not holds.lift(
+            scene.s, scene.case(number), town.settings.var, by=scene.actor("manager"), at=town.now
+        )
     gone = go(town, schedule)
     assert (gone["contacts"], gone["words"], gone["calls"]) == (1, 2, 1)
     assert holding(town, "canary") == holding(town, PHONE) == []
@@ -308,7 +314,14 @@ def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
         cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
-            holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+            holds.place(
+                scene.s,
+                scene.case(number),
+                "Lawsuit",
+                town.settings.var,
+                by=scene.actor("manager"),
+                at=town.now,
+            )
             scene.s.flush()
             clearing = hands.submit(go, town)
             town.await_waiting()
@@ -322,7 +335,7 @@ def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: T
         by = scene.actor("dispatcher")
         first, second = scene.report().case, scene.report().case
         cases.merge(scene.s, first, second, by=by, at=town.now)
-        holds.place(scene.s, second, "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(scene.s, second, "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now)
         cases.merge(scene.s, second, scene.case(number), by=by, at=town.now)
         ids = [first.id, second.id, scene.case(number).id]
     with town.looking() as scene:
@@ -337,7 +350,9 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         apart, moved = scene.report(words=WORDS).case, scene.report(words=WORDS).case
         for twin in (apart, moved):
             cases.merge(scene.s, twin, scene.case(number), by=by, at=town.now)
-        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
+        )
         cases.unmerge(scene.s, apart, by=by, at=town.now)
         cases.merge(scene.s, moved, scene.case(other), by=by, at=town.now)
         cases.unmerge(scene.s, moved, by=by, at=town.now)
@@ -347,7 +362,7 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
                     scene.s, twin.reports[0], stores.open_store(town.settings), town.settings.var,
                     by=by, at=town.now,
                 )  # fmt: skip
-            assert holds.lift(scene.s, twin, by=scene.actor("manager"), at=town.now)
+            assert holds.lift(scene.s, twin, town.settings.var, by=scene.actor("manager"), at=town.now)
     with town.looking() as scene:
         assert events.verify(scene.s) == []
 
@@ -362,7 +377,9 @@ def test_a_hold_keeps_messages_that_were_about_to_go(town: Town) -> None:
         found = retention._old_messages(scene.s, work)
     assert found
     with town.at_work() as scene:
-        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
+        )
     with town.at_work() as scene:
         assert retention._forget_messages(scene.s, found, work) == 0
 
@@ -373,7 +390,9 @@ def test_a_number_told_at_what_was_merged_into_a_case_on_hold_stays(town: Town) 
     with town.at_work() as scene:
         cases.reopen(scene.s, scene.case(twin), by=scene.actor("dispatcher"), at=town.now)
         cases.merge(scene.s, scene.case(twin), scene.case(number), by=scene.actor("dispatcher"), at=town.now)
-        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
+        )
     with town.at_work() as scene:
         assert callers.sweep(scene.s, town.now + LATER) == 0
         assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
@@ -383,7 +402,9 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
     number = ended(town)
     store, var = stores.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
-        holds.place(scene.s, scene.case(number), "Lawsuit", by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
+        )
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
     covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
@@ -398,13 +419,17 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
 )
 def test_a_hold_needs_a_reason(town: Town, reason: str, code: str) -> None:
     with town.at_work() as scene, pytest.raises(Refused, match=code):
-        holds.place(scene.s, scene.report().case, reason, by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.report().case, reason, town.settings.var, by=scene.actor("manager"), at=town.now
+        )
 
 
 def test_only_managers_and_administrators_place_holds(town: Town) -> None:
     for name in ("dispatcher", "call-taker", "supervisor"):
         with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
-            holds.place(scene.s, scene.report().case, "Lawsuit", by=scene.actor(name), at=town.now)
+            holds.place(
+                scene.s, scene.report().case, "Lawsuit", town.settings.var, by=scene.actor(name), at=town.now
+            )
 
 
 def test_addresses_numbers_messages_and_phones_each_have_their_time(town: Town) -> None:
@@ -545,6 +570,67 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
         assert events.verify(s) == kept.differences(s) == []
     engine.dispose()
     assert not list(elsewhere.var.rglob("*.jpg"))
+
+
+def test_holds_of_after_the_backup_are_placed_and_lifted_again(
+    town: Town, tmp_path: Path, elsewhere: Settings
+) -> None:
+    first, second, third, lifted = (ended(town) for _ in range(4))
+    with town.at_work() as scene:
+        by, var = scene.actor("manager"), town.settings.var
+        holds.place(scene.s, scene.case(lifted), "Lawsuit", var, by=by, at=town.now)
+    folder, _manifest = backup.make(
+        town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+    )
+    hour = timedelta(hours=1)
+    with town.at_work() as scene:
+        for number in (first, second, third):
+            holds.place(scene.s, scene.case(number), "canary Doe", var, by=by, at=town.now + hour)
+        holds.lift(scene.s, scene.case(lifted), var, by=by, at=town.now + hour)
+        for number in (second, third):
+            holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + 2 * hour)
+        holds.place(scene.s, scene.case(third), "canary Doe", var, by=by, at=town.now + 3 * hour)
+    kept_list = var / erasures.NAME
+    assert "canary" not in kept_list.read_text()
+    for _again in range(2):  # it is no harm to be told twice
+        done = restoring.restore(
+            elsewhere, folder, stores.open_store(elsewhere), over=True, lists=[kept_list], at=town.now + LATER
+        )
+        assert (done.erased_again, done.held_again) == (0, 3)
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        found = {hold.case.number: hold for hold in holds.listed(s, 10)[0]}
+        assert set(found) == {first, third}
+        assert (found[first].reason, found[first].placed_at) == ("", town.now + hour)
+        assert found[first].placed_by_id is None
+        assert events.verify(s) == []
+    retention.carry_out(engine, elsewhere.var, THREE_YEARS, town.now + LATER)
+    with db.reading(engine) as s:
+        cleared = s.scalars(select(Case.number).where(Case.cleared_at.is_not(None)))
+        assert set(cleared) == {second, lifted}
+    engine.dispose()
+    assert len(erasures.read([elsewhere.var / erasures.NAME])) == 3 + 2  # for the next restore
+
+
+def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
+    number, var = ended(town), town.settings.var
+
+    def place_and_fail() -> None:
+        with town.at_work() as scene:
+            by = scene.actor("manager")
+            assert holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        place_and_fail()
+    assert not (var / erasures.NAME).exists()
+
+
+def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:
+    line = erasures.Held(ended(town), erasures.hashed("not its key"), True, town.now.isoformat())
+    with town.at_work() as scene:
+        assert not holds.again(scene.s, line, town.settings.var, at=town.now)
+        assert holds.listed(scene.s, 10) == ([], 0)
 
 
 def test_no_other_case_that_has_the_number_is_cleared_after_a_restore(town: Town) -> None:

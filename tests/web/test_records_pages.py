@@ -36,7 +36,19 @@ def html_of(response: TestResponse) -> str:
 
 def hold(town: Town, number: str) -> None:
     with town.at_work() as scene:
-        holds.place(scene.s, scene.case(number), REASON, by=scene.actor("manager"), at=town.now)
+        holds.place(
+            scene.s, scene.case(number), REASON, town.settings.var, by=scene.actor("manager"), at=town.now
+        )
+
+
+def test_a_hold_of_after_a_restore_says_that_its_reason_was_lost(
+    town: Town, lamp: str, log_in: Callable[[str], FlaskClient]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Hold(case_id=scene.case(lamp).id, reason="", placed_at=town.now))
+    browser = log_in("manager")
+    for url in ("/admin/records", f"/dispatch/cases/{lamp}"):
+        assert "Who wanted it kept was lost with the database." in html_of(browser.get(url))
 
 
 @pytest.mark.parametrize("role", ["manager", "administrator"])
