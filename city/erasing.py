@@ -46,10 +46,13 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     """Erases their reports, forgets their number and words in every call, and takes name and address off an
     account that was shut out. Cases, calls and the log stay, with nobody behind them. Raises Refused
     `not_allowed`.
+
+    A report under which nobody confirmed their address goes too: most people confirm nothing, and are to be
+    forgotten all the same.
     """
     for act in ("erase", "forget"):
         may(act, by.roles)
-    told = sorted(subject.reports, key=lambda report: (report.case_id, report.id))
+    told = sorted([*subject.reports, *subject.unconfirmed], key=lambda report: (report.case_id, report.id))
     about = {report.case for report in told} | {wish.case for wish in subject.wishes if wish.case}
     # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
     locks.lock(s, *about)

@@ -3,17 +3,18 @@
 Nothing is rendered here. `photos` in what is told are file names below `photos/` of the zip.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from city import events, people, queries
+from city import events, people, queries, subjects
 from city.events import Actor
 from city.lifecycle import may
+from city.queries import Proof, Sight, Step, Telling
 from city.schema import (
     Caller,
     Case,
@@ -34,6 +35,9 @@ from city.subjects import Subject
 
 Told = dict[str, Any]
 
+# Of what a step's line of the log says: what the page of a case tells everybody.
+SHOWN_FACTS: Final = ("outcome", "reason", "owner")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -42,6 +46,9 @@ class Record:
     name: str
     sections: dict[str, list[Told]]
     photos: dict[str, Photo] = field(default_factory=dict)
+    unconfirmed: int = 0  # of a person: reports that name their address, which nobody confirmed
+    has_unconfirmed: bool = False  # whether these are told all the same
+    is_public: bool = False  # nothing but what strangers may know
 
     @property
     def is_case(self) -> bool:
@@ -77,13 +84,42 @@ def of_case(s: Session, case: Case, *, by: Actor, at: datetime) -> Record:
     return Record(case.number, sections, {file_of(photo): photo for photo in pictures})
 
 
-def of_person(s: Session, subject: Subject, *, by: Actor, at: datetime) -> Record:
+def for_anybody(s: Session, case: Case, *, publish: str, at: datetime) -> Record | None:
+    """What strangers may know of a case and of all that was merged into it; None where they may know nothing.
+
+    `publish` is as queries.public() takes it. The log notes nothing: everybody reads the same on the page.
+    """
+    numbers = _numbers(s, queries.family_of(s, case.id))
+    sights = [
+        sight for number in numbers for sight in queries.public(s, now=at, publish=publish, number=number)
+    ]
+    if not sights:
+        return None
+    ids = [photo for sight in sights for photo in _photos_in(sight)]
+    files = {photo.id: photo for photo in s.scalars(select(Photo).where(Photo.id.in_(ids)))}
+    sections = {
+        "cases": [_sight(sight) for sight in sights],
+        "reports": [_telling(sight, told, files) for sight in sights for told in sight.tellings],
+        "closings": [_proof(sight, sight.proof, files) for sight in sights if sight.proof],
+        "story": [_step(sight, step) for sight in sights for step in sight.steps],
+    }
+    pictures = [files[id_] for id_ in ids if id_ in files]
+    return Record(case.number, sections, {file_of(photo): photo for photo in pictures}, is_public=True)
+
+
+def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Actor, at: datetime) -> Record:
     """What is held of one person, and of nobody else: not who else told of their case, nor what staff noted.
 
-    The log notes at each report, call and account that it was taken out. Raises Refused `not_allowed`.
+    A report under which nobody confirmed their address may be another person's, and comes only where
+    `unconfirmed` says so. The log notes at each report, call and account that it was taken out. Raises
+    Refused `not_allowed`.
     """
     may("export record", by.roles)
-    ids = [report.id for report in subject.reports]
+    told, calls = list(subject.reports), list(subject.calls)
+    if unconfirmed:
+        told += subject.unconfirmed
+        calls += subjects.calls_of(s, subject.unconfirmed)
+    ids = [report.id for report in told]
     pictures = list(s.scalars(select(Photo).where(Photo.report_id.in_(ids)).order_by(Photo.added_at)))
     # Of whoever is known by an address their own: others of the household have theirs.
     theirs = (
@@ -91,23 +127,24 @@ def of_person(s: Session, subject: Subject, *, by: Actor, at: datetime) -> Recor
     )
     wishes = _wishes(s, theirs)
     sections = {
-        "reports": [
-            _report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in subject.reports
-        ],
+        "reports": [_report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in told],
         "addresses": [_wish(wish, number) for wish, number in wishes],
         "objections": _objections(s, [], ids),
-        "calls": _calls(s, subject.calls),
+        "calls": _calls(s, calls),
         "messages": _messages(s, [wish.id for wish, _number in wishes]),
         **(_account(s, subject.staff) if subject.staff else {}),
     }
-    for report in subject.reports:
+    for report in told:
         facts = {"report": report.number}
         events.record(s, events.of_case(report.case_id), "export record", by=by, at=at, facts=facts)
-    for call in subject.calls:
+    for call in calls:
         events.record(s, events.of_contact(call.id), "export record", by=by, at=at)
     if subject.staff:
         events.record(s, people.subject(subject.staff), "export record", by=by, at=at)
-    return Record("person", sections, {file_of(photo): photo for photo in pictures})
+    return Record(
+        "person", sections, {file_of(photo): photo for photo in pictures},
+        unconfirmed=len(subject.unconfirmed), has_unconfirmed=unconfirmed,
+    )  # fmt: skip
 
 
 def file_of(photo: Photo) -> str:
@@ -118,6 +155,43 @@ def file_of(photo: Photo) -> str:
 def _numbers(s: Session, ids: Collection[int]) -> list[str]:
     found = queries.numbers(s, ids)
     return [found[id_] for id_ in ids if id_ in found]
+
+
+def _sight(sight: Sight) -> Told:
+    service, place = sight.service, sight.point
+    return {
+        "number": sight.number, "old_number": sight.old_number or None, "service": service.names,
+        "department": service.department.names, "state": sight.state, "address": sight.address,
+        "lat": place.lat if place else None, "lon": place.lon if place else None,
+        "opened_at": sight.opened_at, "due_at": sight.due_at, "closed_at": sight.closed_at,
+        "merged_into": sight.merged_into, "cleared_at": sight.cleared_at,
+    }  # fmt: skip
+
+
+def _telling(sight: Sight, told: Telling, files: Mapping[str, Photo]) -> Told:
+    return {
+        "case": sight.number, "number": told.number, "taken_at": told.at, "words": told.words,
+        "photos": [file_of(files[id_]) for id_ in told.photos if id_ in files],
+    }  # fmt: skip
+
+
+def _proof(sight: Sight, proof: Proof, files: Mapping[str, Photo]) -> Told:
+    return {
+        "number": sight.number, "outcome": proof.outcome, "done_at": proof.at, "words": proof.words,
+        "reply": proof.reply or None, "no_photo": proof.no_photo, "crew": proof.crew,
+        "photos": [file_of(files[id_]) for id_ in proof.photos if id_ in files],
+    }  # fmt: skip
+
+
+def _step(sight: Sight, step: Step) -> Told:
+    return {
+        "number": sight.number, "what": step.kind, "at": step.at,
+        "facts": {name: step.facts[name] for name in SHOWN_FACTS if name in step.facts},
+    }  # fmt: skip
+
+
+def _photos_in(sight: Sight) -> list[str]:
+    return [photo for told in (*sight.tellings, sight.proof) if told for photo in told.photos]
 
 
 def _case(s: Session, case: Case) -> Told:

@@ -21,12 +21,16 @@ class Subject:
     """One person, as far as they are known here.
 
     `addresses` are what they are known by: a mailbox, or all forms of a number. `staff` is their own account.
+    `reports` are those that are surely theirs: they confirmed that the news of these comes to them, or staff
+    noted the call in which they were told. `unconfirmed` are those under which somebody left their address,
+    whoever that was.
     """
 
     addresses: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
     staff: Person | None = None
     reports: Sequence[Report] = field(default_factory=list)
+    unconfirmed: Sequence[Report] = field(default_factory=list)
     calls: Sequence[Contact] = field(default_factory=list)
     wishes: Sequence[Subscription] = field(default_factory=list)  # for news, on these addresses
 
@@ -54,13 +58,21 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
     if "@" in words:
         address = people.address(words)
         wishes = _wishes(s, [address])
-        told = _followed(s, wishes)
-        staff = people.by_email(s, address)
-        return Subject((address,), staff=staff, reports=told, calls=_calls_of(s, told), wishes=wishes)
+        told, unconfirmed = _followed(s, wishes)
+        return Subject(
+            (address,), staff=people.by_email(s, address), reports=told, unconfirmed=unconfirmed,
+            calls=calls_of(s, told), wishes=wishes,
+        )  # fmt: skip
     if _REPORT.fullmatch(words.upper()):
-        told = s.scalars(select(Report).where(Report.number == words.upper())).all()
-        return Subject(reports=told, calls=_calls_of(s, told))
+        told = list(s.scalars(select(Report).where(Report.number == words.upper())))
+        return Subject(reports=told, calls=calls_of(s, told))
     return _by_phone(s, callers.kept_as(words, city.region, city.area_code))
+
+
+def calls_of(s: Session, told: Sequence[Report]) -> Sequence[Contact]:
+    """The calls in which these reports were told."""
+    keys = [report.key for report in told]
+    return s.scalars(select(Contact).where(Contact.key.in_(keys)).order_by(Contact.began_at)).all()
 
 
 def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
@@ -69,8 +81,12 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
     asked = select(Contact).join(Caller, Caller.id == Contact.caller_id).where(Caller.phone.in_(phones))
     calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
     wishes = _wishes(s, phones)
-    told = {report.id: report for report in (*_followed(s, wishes), *reports.told_in(s, calls))}
-    return Subject(tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)], calls, wishes)
+    confirmed, others = _followed(s, wishes)
+    told = {report.id: report for report in (*confirmed, *reports.told_in(s, calls))}
+    return Subject(
+        tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)],
+        [report for report in others if report.id not in told], calls, wishes,
+    )  # fmt: skip
 
 
 def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
@@ -78,13 +94,12 @@ def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
     return s.scalars(asked.order_by(Subscription.id)).all()
 
 
-def _calls_of(s: Session, told: Sequence[Report]) -> Sequence[Contact]:
-    """The calls in which these reports were told."""
-    keys = [report.key for report in told]
-    return s.scalars(select(Contact).where(Contact.key.in_(keys)).order_by(Contact.began_at)).all()
+def _followed(s: Session, wishes: Sequence[Subscription]) -> tuple[list[Report], list[Report]]:
+    """The reports whose news go there: those where that was confirmed, and the others.
 
-
-def _followed(s: Session, wishes: Sequence[Subscription]) -> Sequence[Report]:
-    """The reports whose news go there: only whoever told a report can ask for its news."""
+    Only whoever told a report can ask for its news, and so who confirmed them told it.
+    """
     ids = [wish.report_id for wish in wishes]
-    return s.scalars(select(Report).where(Report.id.in_(ids)).order_by(Report.id)).all()
+    told = s.scalars(select(Report).where(Report.id.in_(ids)).order_by(Report.id)).all()
+    sure = {wish.report_id for wish in wishes if wish.confirmed_at}
+    return [each for each in told if each.id in sure], [each for each in told if each.id not in sure]

@@ -32,6 +32,7 @@ from city.cityfile import CityFile
 from city.lifecycle import Refused
 from city.records import Record
 from city.schedule import Period
+from city.schema import Case
 from city.settings import Settings, read
 from city.stores import Store
 from pwa import access, filters
@@ -106,8 +107,16 @@ def erase(person: str) -> None:
 @click.argument("what", metavar="CASE|PERSON")
 @click.option("-o", "--output", "to", type=A_ZIP, help="The zip to write; record-….zip where none is named.")
 @click.option("--lang", help="The page's language; the city's first where none is named.")
-def export(what: str, to: Path | None, lang: str | None) -> None:
-    """Writes all that the city holds on a case or a person into a zip: a page, its JSON, and the photos."""
+@click.option("--public", "is_public", is_flag=True, help="Of a case only what everybody may know.")
+@click.option(
+    "--unconfirmed", is_flag=True, help="Of a person also reports under which nobody confirmed the address."
+)
+def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconfirmed: bool) -> None:
+    """Writes all that the city holds on a case or a person into a zip: a page, its JSON, and the photos.
+
+    Of a person come the reports under which they confirmed their address, or told in calls from their number:
+    anybody may leave another person's address.
+    """
     from pwa.app import create_app
 
     settings, engine, city = _opened()
@@ -116,14 +125,12 @@ def export(what: str, to: Path | None, lang: str | None) -> None:
     now = datetime.now(UTC)
     if to and to.exists():
         raise click.ClickException(f"{to} is there already. Name another one with -o.")
+    publish = (settings.publish or city.publish) if is_public else None
     with db.transaction(engine) as s:
-        case = None if subjects.is_name(what) else queries.named(s, what)
-        if case:
-            record = records.of_case(s, case, by=people.THE_SYSTEM, at=now)
-        else:
-            record = records.of_person(s, _found(s, what, city), by=people.THE_SYSTEM, at=now)
+        record = _record(s, what, city, publish=publish, unconfirmed=unconfirmed, now=now)
     # The log has it before anybody does, and nobody waits for the photos.
-    file = to or Path(f"record-{record.name}-{now:%Y%m%dT%H%M%SZ}.zip")
+    kind = "public-" if record.is_public else ""
+    file = to or Path(f"record-{kind}{record.name}-{now:%Y%m%dT%H%M%SZ}.zip")
     app, store = create_app(settings), stores.open_store(settings)
     try:
         missing = write(file, record, app, store, settings, lang or city.languages[0])
@@ -133,8 +140,8 @@ def export(what: str, to: Path | None, lang: str | None) -> None:
         app.extensions["cityline"].engine.dispose()
     for name in missing:
         click.echo(f"missing: {name} is in the database and in no store", err=True)
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in record.sections.items() if rows)
-    click.echo(f"{file}: {counts}. It holds personal data: look through it before you hand it out.")
+    counts = ", ".join(f"{name}: {len(rows)}" for name, rows in record.sections.items() if rows)
+    click.echo(f"{file} ({counts}). {_what_it_holds(record)}")
 
 
 def write(file: Path, record: Record, app: Flask, store: Store, settings: Settings, lang: str) -> list[str]:
@@ -147,7 +154,7 @@ def write(file: Path, record: Record, app: Flask, store: Store, settings: Settin
     try:
         with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as out:
             out.writestr("record.html", page(app, record, lang))
-            told = json.dumps(record.sections, default=_plain, ensure_ascii=False, indent=1)
+            told = json.dumps(_as_json(record), default=_plain, ensure_ascii=False, indent=1)
             out.writestr("record.json", told)
             for name, photo in record.photos.items():
                 try:
@@ -168,8 +175,8 @@ def page(app: Flask, record: Record, lang: str) -> str:
             _("Record of case %(number)s", number=record.name) if record.is_case else _("Record of a person")
         )
         return render_template(
-            "records/record.html", title=title, sections=sections, said=_said(lang), labels=_labels(),
-            made=_said(lang)(access.now()),
+            "records/record.html", title=title, record=record, sections=sections, said=_said(lang),
+            labels=_labels(), made=_said(lang)(access.now()),
         )  # fmt: skip
 
 
@@ -182,6 +189,32 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
         return settings, engine, policies.in_use(s, settings.city)
 
 
+def _record(
+    s: Session, what: str, city: CityFile, *, publish: str | None, unconfirmed: bool, now: datetime
+) -> Record:
+    """What is asked for; `publish` is the setting of that name where it is only what everybody may know."""
+    case = None if subjects.is_name(what) else queries.named(s, what)
+    if case and unconfirmed:
+        raise click.ClickException("--unconfirmed goes with a person: of a case all its reports come.")
+    if publish is not None:
+        return _public(s, what, case, publish, now)
+    if case:
+        return records.of_case(s, case, by=people.THE_SYSTEM, at=now)
+    found = _found(s, what, city)
+    return records.of_person(s, found, unconfirmed=unconfirmed, by=people.THE_SYSTEM, at=now)
+
+
+def _public(s: Session, words: str, case: Case | None, publish: str, now: datetime) -> Record:
+    if case is None:
+        raise click.ClickException(f"--public goes with the number of a case, and {words!r} is none.")
+    record = records.for_anybody(s, case, publish=publish, at=now)
+    if record is None:
+        raise click.ClickException(
+            f"Case {case.number} is private: there is nothing that everybody may know."
+        )
+    return record
+
+
 def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
     try:
         found = subjects.find(s, words, city)
@@ -190,6 +223,23 @@ def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
     if not found.is_known:
         raise click.ClickException(f"Nothing is held of {words!r}. {WHO}")
     return found
+
+
+def _what_it_holds(record: Record) -> str:
+    if record.is_public:
+        return "It holds what everybody may know of the case."
+    words = "It holds personal data: look through it before you hand it out."
+    if not record.unconfirmed:
+        return words
+    left = "They are in it." if record.has_unconfirmed else "They are not in it: --unconfirmed takes them in."
+    return f"{words}\nReports under this address that nobody confirmed: {record.unconfirmed}. {left}"
+
+
+def _as_json(record: Record) -> dict[str, Any]:
+    told: dict[str, Any] = dict(record.sections)
+    if record.unconfirmed:
+        told["unconfirmed"] = {"reports": record.unconfirmed, "are_told": record.has_unconfirmed}
+    return told
 
 
 def _period(period: Period) -> str:

@@ -50,6 +50,8 @@ from city.schema import (
     Person,
     Report,
     SavedView,
+    Service,
+    Subscription,
     Topic,
 )
 from city.settings import Settings
@@ -110,6 +112,17 @@ def holding(town: Town, *canaries: str) -> list[str]:
         return sorted({name for name, value in texts(scene.s) if any(each in value for each in canaries)})
 
 
+def by_phone(town: Town, words: str = "told by phone") -> str:
+    """A call from PHONE in which a report was told; its key."""
+    key = uuid.uuid4().hex
+    said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
+    with town.at_work() as scene:
+        telling = Telling(key, "light-out", "phone", "en", words, LAMP)
+        by = scene.actor("call-taker")
+        calls.end(scene.s, Call(said, PHONE, telling), by=by, at=town.now, secret=SECRET)
+    return key
+
+
 def opened(file: Path) -> tuple[str, dict[str, Any], list[str]]:
     with zipfile.ZipFile(file) as held:
         told = json.loads(held.read("record.json"))
@@ -147,6 +160,9 @@ class TestExporting:
     def test_a_person_reads_what_is_held_of_them_and_of_nobody_else(
         self, town: Town, shell: CliRunner, told: str, tmp_path: Path, who: str
     ) -> None:
+        with town.at_work() as scene:
+            text = scene.s.scalars(select(Subscription).where(Subscription.channel == "sms")).one()
+            reports.confirm(scene.s, text, at=town.now)
         done = shell.invoke(cli, ["export", "record", who, "-o", "mine.zip"])
         assert done.exit_code == 0, done.output
         page, held, names = opened(tmp_path / "mine.zip")
@@ -160,12 +176,106 @@ class TestExporting:
 
     def test_the_log_says_that_it_was_taken_out(self, town: Town, shell: CliRunner, told: str) -> None:
         shell.invoke(cli, ["export", "record", told])
-        shell.invoke(cli, ["export", "record", SPOKEN])
+        shell.invoke(cli, ["export", "record", SPOKEN, "--unconfirmed"])
+        shell.invoke(cli, ["export", "record", told, "--public"])  # everybody may read that
         with town.looking() as scene:
             lines = scene.s.scalars(select(Event).where(Event.kind == "export record")).all()
             subjects_ = [line.subject.partition(":")[0] for line in lines]
             assert subjects_ == ["case", "case", "contact"]
             assert events.verify(scene.s) == []
+
+    def test_what_somebody_left_under_anothers_address_is_not_handed_to_them(
+        self, town: Town, shell: CliRunner, told: str, tmp_path: Path
+    ) -> None:
+        with town.at_work() as scene:
+            for words in ("A stranger's words", "More of a stranger's"):
+                other = scene.report(words=words)
+                reports.subscribe(scene.s, other, MAIL, lang="en", at=town.now)
+        done = shell.invoke(cli, ["export", "record", MAIL, "-o", "mine.zip"])
+        assert "nobody confirmed: 2. They are not in it: --unconfirmed takes them in." in done.output
+        page, held, _names = opened(tmp_path / "mine.zip")
+        assert "2 more reports name this address, and nobody confirmed that." in page
+        assert held["unconfirmed"] == {"reports": 2, "are_told": False}
+        assert "stranger" not in page + json.dumps(held)
+        assert [report["words"] for report in held["reports"]] == ["canary words"]
+
+        done = shell.invoke(cli, ["export", "record", MAIL, "--unconfirmed", "-o", "all.zip"])
+        assert "nobody confirmed: 2. They are in it." in done.output
+        page, held, _names = opened(tmp_path / "all.zip")
+        assert "2 reports in it name this address, and nobody confirmed that." in page
+        assert held["unconfirmed"] == {"reports": 2, "are_told": True}
+        assert len(held["reports"]) == 3
+
+    def test_a_report_told_by_phone_needs_no_confirmation(
+        self, town: Town, shell: CliRunner, told: str, tmp_path: Path
+    ) -> None:
+        by_phone(town)
+        done = shell.invoke(cli, ["export", "record", SPOKEN, "-o", "mine.zip"])
+        assert (
+            "nobody confirmed: 1. They are not in it" in done.output
+        )  # whose news somebody had texted there
+        page, held, _names = opened(tmp_path / "mine.zip")
+        assert [report["words"] for report in held["reports"]] == ["told by phone"]
+        assert "One more report names this address" in page
+
+    def test_of_a_case_for_everybody_comes_what_everybody_may_know(
+        self, town: Town, shell: CliRunner, told: str, tmp_path: Path
+    ) -> None:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            shown = scene.report(words="Shown to all", taken=[scene.photo("teal", "form:shown")])
+            cases.merge(scene.s, shown.case, scene.case(told), by=by, at=town.now)
+            reports.show(scene.s, shown, by=by, at=town.now)
+            twin = shown.case.number
+            photo = shown.photos[0].sha256
+        photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+        done = shell.invoke(cli, ["export", "record", told, "--public", "-o", "case.zip"])
+        assert done.exit_code == 0, done.output
+        assert "everybody may know" in done.output
+        assert "personal data" not in done.output
+        page, held, names = opened(tmp_path / "case.zip")
+        assert [(case["number"], case["merged_into"]) for case in held["cases"]] == [
+            (told, None),
+            (twin, told),
+        ]
+        assert [report["words"] for report in held["reports"]] == ["Shown to all"]
+        assert [name for name in names if name.startswith("photos/")] == [f"photos/{photo}.jpg"]
+        assert {"open", "close"} <= {step["what"] for step in held["story"]}
+        assert "It holds what everybody may know of this case." in page
+        for words in ("canary", "Another", "neighbor@", "A note of staff", PHONE, "Dispatcher", "addresses"):
+            assert words not in page
+            assert words not in json.dumps(held, ensure_ascii=False)
+
+    def test_a_place_that_is_told_coarsely_is_coarse_for_everybody(
+        self, town: Town, shell: CliRunner, told: str, tmp_path: Path
+    ) -> None:
+        with town.at_work() as scene:
+            scene.s.get_one(Service, "light-out").precision_m = 500
+        shell.invoke(cli, ["export", "record", told, "--public", "-o", "case.zip"])
+        page, held, _names = opened(tmp_path / "case.zip")
+        assert held["cases"][0]["address"] == "Tansy Street"
+        assert held["cases"][0]["lat"] != LAMP.lat
+        assert "14 Tansy" not in page
+
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            (["nuisance", "--public"], "is private"),
+            ([MAIL, "--public"], "--public goes with the number of a case"),
+            (["case", "--unconfirmed"], "--unconfirmed goes with a person"),
+        ],
+    )
+    def test_what_goes_not_together_is_said(
+        self, town: Town, shell: CliRunner, tmp_path: Path, asked: list[str], said: str
+    ) -> None:
+        with town.at_work() as scene:
+            numbers = {
+                "nuisance": scene.report(service_code="nuisance").case.number,
+                "case": scene.report().case.number,
+            }
+        done = shell.invoke(cli, ["export", "record", numbers.get(asked[0], asked[0]), *asked[1:]])
+        assert (done.exit_code, said in done.output) == (1, True), done.output
+        assert list(tmp_path.glob("*.zip")) == []
 
     def test_a_colleague_reads_their_account_and_what_they_did(
         self, town: Town, shell: CliRunner, told: str, tmp_path: Path
@@ -361,13 +471,7 @@ class TestTheSchedule:
 
 
 def test_a_report_by_phone_is_known_by_the_number_it_came_from(town: Town, shell: CliRunner) -> None:
-    key = uuid.uuid4().hex
-    said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
-    with town.at_work() as scene:
-        telling = Telling(key, "light-out", "phone", "en", "canary words", LAMP)
-        calls.end(
-            scene.s, Call(said, PHONE, telling), by=scene.actor("call-taker"), at=town.now, secret=SECRET
-        )
+    key = by_phone(town, "canary words")
     with town.looking() as scene:
         found = subjects.find(scene.s, SPOKEN, cityfiles.load(town.settings.city))
         assert [report.words for report in found.reports] == ["canary words"]
