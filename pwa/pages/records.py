@@ -29,7 +29,10 @@ def page() -> Response:
 def _classes(schedule: Schedule) -> list[tuple[str, str, str]]:
     """What the records schedule names: what it is, since when it counts, and how long it is kept."""
     words = {
-        "contacts": (_("Addresses left for news"), _("since the case ended")),
+        "contacts": (
+            _("Addresses left for news"),
+            _("since the case ended; since they stopped, of those who followed a neighborhood or a street"),
+        ),
         "words": (_("Words, answers, photos, notes and tags of cases"), _("since the case ended")),
         "private": (_("The same of private cases"), _("since the case ended")),
         "calls": (_("Numbers and words of calls"), _("since the call")),

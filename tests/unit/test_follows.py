@@ -30,6 +30,8 @@ from city.geo import Point, rounded
 from city.lifecycle import Refused
 from city.schedule import Period, Schedule
 from city.schema import Area, Case, Event, Message, Street, Subscription
+from pwa import worker
+from pwa.app import create_app
 
 ZONE = ZoneInfo("America/New_York")
 # A Wednesday, eight in the morning by the city's clocks.
@@ -412,6 +414,34 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
             scene.s, scene.case(root.number), town.settings.var, by=scene.actor("manager"), at=town.now
         )
     assert left() == 0
+
+
+def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(town: Town) -> None:
+    case = reported(town)
+    with town.at_work() as scene:
+        about = follows.case(scene.s, case.number)
+        assert about
+        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+    with ThreadPoolExecutor(1) as hands:
+        with town.at_work() as scene:
+            by, var = scene.actor("manager"), town.settings.var
+            holds.place(scene.s, scene.case(case.number), "Lawsuit", var, by=by, at=town.now)
+            scene.s.flush()
+            forgetting = hands.submit(forgotten, town, 31)
+            town.await_waiting()
+        assert forgetting.result() == 0
+
+
+def test_the_worker_forgets_them_once_a_day(town: Town) -> None:
+    with town.at_work() as scene:
+        about = follows.area(scene.s, "Old Mill")
+        assert about
+        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+    app = create_app(town.settings)
+    worker._Records(app)(town.now + timedelta(days=31))
+    app.extensions["cityline"].engine.dispose()
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).all() == []
 
 
 def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: Town) -> None:
