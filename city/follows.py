@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 from city import areas, events, people, places, queries, streets, whereabouts
 from city.atlas import numbered
 from city.geo import Point, rounded
-from city.lifecycle import UNDONE, Refused
+from city.lifecycle import OPEN, UNDONE, Refused
 from city.schema import Case, Event, Subscription
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
@@ -51,8 +51,10 @@ class Seen(NamedTuple):
 
 
 def case(s: Session, number: str) -> About | None:
-    """A case that strangers may know of."""
-    found = s.scalars(queries.known_to_all().where(Case.number == number, Case.state != UNDONE)).first()
+    """A case that strangers may know of; none that was cleared and is over: an address there would stay."""
+    lives = Case.cleared_at.is_(None) | Case.state.in_(OPEN)
+    asked = queries.known_to_all().where(Case.number == number, Case.state != UNDONE, lives)
+    found = s.scalars(asked).first()
     return About("case", found.number, found.id) if found else None
 
 

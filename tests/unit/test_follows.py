@@ -444,6 +444,17 @@ def test_the_worker_forgets_them_once_a_day(town: Town) -> None:
         assert scene.s.scalars(select(Subscription)).all() == []
 
 
+def test_a_case_that_was_cleared_is_followed_again_only_when_it_lives_again(town: Town) -> None:
+    case = reported(town)
+    close(town, case)
+    at = town.now + timedelta(days=31)
+    retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(days=30)), at)
+    with town.at_work() as scene:
+        assert follows.case(scene.s, case.number) is None
+        cases.reopen(scene.s, scene.case(case.number), by=scene.actor("dispatcher"), at=at, words="Again")
+        assert follows.case(scene.s, case.number)
+
+
 def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: Town) -> None:
     case = reported(town)
     for kind, name in (("case", case.number), ("area", "Old Mill"), ("case", reported(town).number)):

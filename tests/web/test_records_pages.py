@@ -156,9 +156,12 @@ def test_everybody_reads_that_it_was_removed(
             no_photo="dark", words="New lamp",
         )  # fmt: skip
     at = town.now.replace(year=town.now.year + 4)
+    assert f"/follow/case/{lamp}" in html_of(client.get(f"/case/{lamp}"))
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(years=3)), at)
     page = html_of(client.get(f"/case/{lamp}"))
     assert "was removed on" in page
+    assert "/follow/" not in page
+    assert client.get(f"/follow/case/{lamp}").status_code == 404
     assert "New lamp" not in page
     assert "se retiró" in html_of(client.get(f"/es/case/{lamp}"))
     drawer = html_of(log_in("dispatcher").get(f"/dispatch/cases/{lamp}"))
