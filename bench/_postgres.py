@@ -66,7 +66,8 @@ class PostgresServer:
     def create(self, template: str = "migrated") -> str:
         """A new database, a copy of one that nobody is connected to. Returns its name."""
         name = f"test_{next(self.numbers)}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE {template} OWNER cityline_owner")
+        # As files, which here takes half the time of writing it all into the log first.
+        self._do(f"CREATE DATABASE {name} TEMPLATE {template} OWNER cityline_owner STRATEGY FILE_COPY")
         return name
 
     def drop(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """What every test may ask for: a database of each kind, settings, an instant, a mail server, a browser."""
 
+import gc
 import os
 import shutil
 import signal
@@ -37,6 +38,7 @@ hypothesis.settings.load_profile("cityline")
 
 # The application is made anew for every test, its templates need not be: the same source gives the same code.
 Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
+gc.set_threshold(100_000, 20, 50)  # what a test run holds is mostly modules, looked through again and again
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
