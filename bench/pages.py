@@ -137,6 +137,8 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/answers/trash-day")
     yield Sheet("/performance")
     yield Sheet("/value")
+    yield Sheet("/follow")
+    yield Sheet("/mine")
     yield Sheet("/data")
     yield Sheet("/data/dictionary")
     yield Sheet(f"/case/{closed}")
@@ -151,6 +153,7 @@ def _sheets(site: Site) -> Iterator[Sheet]:
     yield Sheet("/desk", "desktop", who="desk@demo.test")
     yield Sheet("/answers/edit", "desktop", who="desk@demo.test")
     yield Sheet("/admin", "desktop", who="admin@demo.test")
+    yield Sheet("/admin/records", "desktop", who="admin@demo.test")
 
 
 def _case_in(s: Any, state: str) -> str:
