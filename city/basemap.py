@@ -3,7 +3,6 @@
 import gzip
 import io
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city import disk
 from city.schema import Area, Street
 
 ZOOMS = range(10, 17)
@@ -51,15 +51,11 @@ def build(s: Session, path: Path) -> int:
     if not features:
         return 0
     tiles = sorted((zxy_to_tileid(z, x, y), tile) for (z, x, y), tile in _tiles(features))
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with disk.whole(path) as file:
         writer: Any = Writer(file)  # type: ignore[no-untyped-call]
         for tile_id, tile in tiles:
             writer.write_tile(tile_id, tile)
         writer.finalize(_header(features), _metadata())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
     return len(tiles)
 
 

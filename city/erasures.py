@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city import disk
 from city.schema import Report
 
 NAME = "erasures.jsonl"
@@ -140,13 +141,8 @@ def read(files: Iterable[Path]) -> list[Line]:
 
 def write(file: Path, erased: Iterable[Line]) -> None:
     """Puts a list in the place of another, whole or not at all."""
-    part = file.with_suffix(".part")
-    part.unlink(missing_ok=True)  # left by one that was ended, or a link that somebody planted
-    with part.open("x") as out:
-        out.writelines(f"{json.dumps(asdict(one))}\n" for one in erased)
-        out.flush()
-        os.fsync(out.fileno())
-    part.rename(file)
+    with disk.whole(file) as out:
+        out.writelines(f"{json.dumps(asdict(one))}\n".encode() for one in erased)
 
 
 def _name(line: Line) -> tuple[str, str]:

@@ -242,10 +242,8 @@ class _Writing:
 
 
 def _put(root: Path, mark: Mapping[str, Any]) -> None:
-    part = root / f"{_CURRENT}.{uuid.uuid4().hex}"
-    disk.write(part, json.dumps(mark).encode())
-    part.rename(root / _CURRENT)
-    disk.sync(root)
+    with disk.whole(root / _CURRENT) as file:
+        file.write(json.dumps(mark).encode())
 
 
 def _clear(root: Path, kept: Path) -> None:

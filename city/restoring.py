@@ -1,6 +1,5 @@
 """Putting a backup in the place of what is here, and forgetting again what was erased since."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from city import (
     boots,
     cityfile,
     db,
+    disk,
     dumps,
     erasing,
     erasures,
@@ -149,12 +149,8 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     kept = settings.var / "secret_key"
     if not kept.exists() or kept.read_text().strip() != settings.secret_key:
         return secret != settings.secret_key
-    part = kept.with_suffix(".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(kept)
+    with disk.whole(kept, mode=0o600) as file:
+        file.write(secret.encode())
     return False
 
 

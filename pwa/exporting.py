@@ -1,7 +1,6 @@
 """The command `export requests`: every case that strangers may know of, as one file."""
 
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import db, exports, policies
+from city import db, disk, exports, policies
 from city.exports import Span
 from city.settings import read
 from pwa.progress import Progress
@@ -59,15 +58,11 @@ def _opened(file: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with part.open("xb") as out:
+        with disk.whole(file) as out:
             yield out
-        part.replace(file)
     except OSError as fault:
         raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _midnight(day: datetime | None, zone: ZoneInfo, after: int = 0) -> datetime | None:

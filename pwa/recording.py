@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from city import (
     db,
+    disk,
     erasing,
     people,
     photos,
@@ -150,20 +151,15 @@ def write(file: Path, record: Record, app: Flask, store: Store, settings: Settin
     Raises OSError, StoreDown.
     """
     missing = []
-    part = file.with_name(f"{file.name}.part")
-    try:
-        with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as out:
-            out.writestr("record.html", page(app, record, lang))
-            told = json.dumps(_as_json(record), default=_plain, ensure_ascii=False, indent=1)
-            out.writestr("record.json", told)
-            for name, photo in record.photos.items():
-                try:
-                    out.writestr(name, photos.read(store, settings.var, photo, "full"), zipfile.ZIP_STORED)
-                except KeyError:
-                    missing.append(name)
-        part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with disk.whole(file) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("record.html", page(app, record, lang))
+        told = json.dumps(_as_json(record), default=_plain, ensure_ascii=False, indent=1)
+        out.writestr("record.json", told)
+        for name, photo in record.photos.items():
+            try:
+                out.writestr(name, photos.read(store, settings.var, photo, "full"), zipfile.ZIP_STORED)
+            except KeyError:
+                missing.append(name)
     return missing
 
 

@@ -498,10 +498,10 @@ def test_the_command_says_what_is_wrong_with_a_backup(
     assert f"The backup {folder} cannot be read (schema is no str)" in said.output
 
 
-def test_a_link_in_the_place_of_the_next_list_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_the_list_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("of somebody else")
-    (tmp_path / "erasures.part").symlink_to(victim)
+    (tmp_path / "erasures.jsonl").symlink_to(victim)
     erasures.write(tmp_path / "erasures.jsonl", [])
     assert victim.read_text() == "of somebody else"
     assert not (tmp_path / "erasures.jsonl").is_symlink()
