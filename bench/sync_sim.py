@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ def main() -> int:
     print(json.dumps(line), flush=True)
     for each in violations:
         say(f"seed {each['seed']} step {each['step']} invariant {each['invariant']}: {each['words']}")
+    if moved := {name: seed for name, seed in caught.items() if seed != plants.SHOWN.get(name, 0)}:
+        say(f"Other seeds than plants.SHOWN names show: {moved}.")
     missed = [name for name, seed in caught.items() if seed is None]
     unmet = [name for name, n in told["reached"].items() if not n] if asked.seeds >= ENOUGH else []
     if missed or unmet or other:
@@ -101,17 +103,34 @@ def run(room: Path, seeds: Iterable[int], steps: int, jobs: int) -> dict[str, An
 
 
 def plant(room: Path, names: Iterable[str], steps: int, jobs: int) -> dict[str, int | None]:
-    """For each planted bug the first seed that showed it; None where none did."""
+    """For each planted bug a seed that showed it; None where none did.
 
-    def hunt(name: str) -> tuple[str, int | None]:
-        with worker(room, f"plant-{name}", name) as live:
-            for seed in range(SEEDS_A_PLANT):
-                if live({"seed": seed, "steps": steps})["violations"]:
-                    return name, seed
-        return name, None
+    The one that showed it when somebody last looked comes first, then all from 0 on.
+    """
+    todo = iter(sorted(names, key=lambda name: plants.PLANTS[name].is_on_the_phone))
+    caught: dict[str, int | None] = {}
+
+    def hunt(live: Any, name: str) -> None:
+        for seed in (plants.SHOWN.get(name, 0), *range(SEEDS_A_PLANT)):
+            if live({"seed": seed, "steps": steps, "plant": name})["violations"]:
+                caught[name] = seed
+                return
+        caught[name] = None
+
+    def work(n: int) -> None:
+        with ExitStack() as until:
+            shared = None
+            for name in todo:
+                if not plants.PLANTS[name].is_on_the_phone:
+                    with worker(room, f"plant-{name}", name) as live:
+                        hunt(live, name)
+                    continue
+                shared = shared or until.enter_context(worker(room, f"plants{n}"))
+                hunt(shared, name)
 
     with ThreadPoolExecutor(jobs) as pool:
-        return dict(pool.map(hunt, names))
+        list(pool.map(work, range(jobs)))
+    return dict(sorted(caught.items()))
 
 
 @contextmanager

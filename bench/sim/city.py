@@ -43,6 +43,7 @@ from city.schema import (
     Service,
     Session,
 )
+from pwa import newest
 from pwa.app import create_app
 from sync import devices, enrolment, merge, pull, review, routes, work
 
@@ -131,6 +132,7 @@ class City:
         self.pictures = json.loads((template / "pictures.json").read_text())
         event.listen(self.held.engine, "before_cursor_execute", self._injected)
         self.inject, self.statements = "", 0
+        self.broken = False
         self.complaints: list[list[str]] = []
         self.db: sqlite3.Connection | None = None
         for name in ("cityline", "city", "sync"):
@@ -139,7 +141,7 @@ class City:
         _patch(self)
 
     def answer(self, asked: dict[str, Any]) -> Any:
-        """What the world asked for. Complaints of the reference come as the next `note`'s answer."""
+        """What the world asked for."""
         if at := asked.pop("at", None):
             self.now = max(self.now, datetime.fromtimestamp(at / 1000, UTC))
         act: Callable[..., Any] = getattr(self, asked.pop("what"))
@@ -164,11 +166,13 @@ class City:
         self.deposited: set[str] = set()
         self.restores = 0
         self.complaints.clear()
+        self.broken = False
         rows = self._sql("SELECT p.id, p.name FROM persons p ORDER BY p.id")
         return {"users": [{"id": i, "name": name} for i, name in rows], "photos": self.pictures}
 
-    def note(self, **_: Any) -> None:
-        """A line of the trace."""
+    def note(self, **_: Any) -> bool:
+        """A line of the trace. Says whether anything broke: then it was the last step."""
+        return self.broken
 
     def login(self, user: int) -> dict[str, str]:
         """The cookie of a new page session."""
@@ -288,6 +292,7 @@ class City:
     def complain(self) -> list[list[str]]:
         """What the reference found since last asked."""
         found, self.complaints[:] = list(self.complaints), []
+        self.broken |= bool(found)
         return found
 
     def any_case(self, pick: int) -> str:
@@ -459,9 +464,14 @@ class City:
         """Grows with everything that happens."""
         return int(self._sql("SELECT n FROM clock")[0][0]) + 1_000_000 * self.restores
 
-    def view(self, user: int) -> dict[str, Any]:
-        """What a user's phone should hold: by crew, the live jobs, and those that the crew closed."""
+    def view(self, user: int, version: int) -> dict[str, Any]:
+        """What a user's phone should hold: by crew, the live jobs, and those that the crew closed.
+
+        Only where it shows the city at `version` and that is still so; it cannot be compared otherwise.
+        """
         found: dict[str, Any] = {}
+        if version != self.version():
+            return {"version": self.version(), "jobs": found}
         city = fold.read(self.raw)
         mine = city.crews.get(user, set())
         numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
@@ -573,6 +583,8 @@ def _patch(city: City) -> None:
 
     merge.decide = counted
     work.carry_out = poisoned
+    # Nobody here applies another city file, and in this world every request comes seconds after the last.
+    newest.LOOK_EVERY = timedelta(days=365)
     # SQLAlchemy names its aliases by chance, but only when it writes a statement for the first time. Out of
     # the seed's luck, the first world of a process would be another one than the same world later on.
     selectable.os = SimpleNamespace(urandom=os.urandom)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 OPEN = ("new", "accepted", "assigned", "underway", "waiting")
@@ -111,8 +112,17 @@ def _before(city: City, op: dict[str, Any]) -> str | None:
     return name
 
 
+# The rows of a world are read before and after each of its exchanges, and hardly any is another one then.
+@lru_cache(1_000)
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@lru_cache(1_000)
+def _op(raw: str) -> dict[str, Any]:
+    """An operation's body, which nobody may change."""
+    op: dict[str, Any] = json.loads(raw)
+    return op
 
 
 def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = False) -> City:
@@ -155,7 +165,7 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             crews[person].add(crew)
     known = {
         id_: Known(
-            hash_, result, why, device, person, json.loads(raw) if raw and code != "quarantined" else None,
+            hash_, result, why, device, person, _op(raw) if raw and code != "quarantined" else None,
             t, numbers.get(case_id), version, _moment(received), prev,
         )
         for (

@@ -117,8 +117,9 @@ async function compared(world, phone) {
 
 /** @param {any} world @param {any} phone @param {number} user */
 export function same(world, phone, user) {
-  const city = call("view", { user });
-  if (city.version !== phone.mirrored || phone.mirroredFor !== user) return;
+  if (phone.mirroredFor !== user) return;
+  const city = call("view", { user, version: phone.mirrored });
+  if (city.version !== phone.mirrored) return;
   world.count("mirror_compared");
   /** @type {Record<string, any>} */
   const mirror = {};

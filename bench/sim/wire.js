@@ -2,6 +2,7 @@
 
 import fs from "node:fs";
 
+const read = Buffer.allocUnsafe(262_144);
 let held = Buffer.alloc(0);
 
 /** Asks the city. @param {string} what @param {object} [told] @returns {any} */
@@ -28,9 +29,8 @@ export function listen() {
       held = held.subarray(end + 1);
       return JSON.parse(line);
     }
-    const more = Buffer.alloc(262_144);
-    const read = fs.readSync(0, more);
-    if (!read) return null;
-    held = Buffer.concat([held, more.subarray(0, read)]);
+    const bytes = fs.readSync(0, read);
+    if (!bytes) return null;
+    held = Buffer.concat([held, read.subarray(0, bytes)]);
   }
 }

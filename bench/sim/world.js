@@ -148,15 +148,16 @@ async function live({ seed, steps }) {
     phone.open(id, releases[0]);
   }
   const weights = Object.fromEntries(Object.entries(STEPS).map(([name, { weight }]) => [name, weight]));
-  for (world.step = 1; world.step <= steps && !world.violations.length; world.step++) {
+  let broken = false; // in the city, which keeps its own list
+  for (world.step = 1; world.step <= steps && !broken && !world.violations.length; world.step++) {
     const name = world.luck.weighed(weights);
     const did = STEPS[name].act(world);
-    if (did !== false) call("note", { step: world.step, did: `${name} ${did ?? ""}` });
+    if (did !== false) broken = Boolean(call("note", { step: world.step, did: `${name} ${did ?? ""}` }));
     if (world.luck.chance(0.4)) await world.schedule.rest();
     else await world.schedule.turns(world.luck.below(30));
     ledger();
   }
-  if (!world.violations.length) await healed(world, ledger);
+  if (!broken && !world.violations.length) await healed(world, ledger);
   return { violations: world.violations, reached: world.reached };
 }
 
