@@ -26,7 +26,7 @@ from city import db
 from city import settings as city_settings
 from city.settings import Settings
 
-pytest_plugins = ["skips", "once"]
+pytest_plugins = ["skips", "once", "order"]
 
 DATABASES = ("sqlite", "postgresql")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
