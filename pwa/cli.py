@@ -26,12 +26,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import ApiKey, Clock, Device, Person, Service
-from city.settings import Settings, WrongSetting, read
+from city.settings import DEFAULT_CITY, Settings, WrongSetting, read
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
 THREADS = 16  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
+NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
@@ -136,6 +137,8 @@ def migrate() -> None:
 def demo_city(seed: int, count: int) -> None:
     """Fills an empty database with the invented city of Larkhaven."""
     settings = _settings()
+    if not _is_demo_file(settings):
+        raise click.ClickException(f"{NO_DEMO.format(settings.city)} Leave CITYLINE_CITY out.")
     _prepare(settings, fill=False)
     _fill(settings, seed, count)
 
@@ -156,7 +159,8 @@ def config_apply(file: Path, dry_run: bool) -> None:
     engine = _engine(settings)
     with db.transaction(engine) as s:
         last = policies.current(s)
-        for change in policies.difference(last.text if last else "", text):
+        changes = policies.difference(last.text if last else "", text)
+        for change in changes:
             click.echo(_told_change(change))
         applied = None
         if not dry_run:
@@ -167,7 +171,7 @@ def config_apply(file: Path, dry_run: bool) -> None:
         if file.resolve() != settings.city.resolve():
             click.echo(f"The next start applies {settings.city} again: name yours in CITYLINE_CITY.")
     elif dry_run:
-        click.echo("Nothing was applied: --dry-run.")
+        click.echo("Nothing was applied: --dry-run." if changes else "Nothing differs.")
     else:
         click.echo(f"Version {last.number if last else 0} is this very file: nothing to apply.")
 
@@ -561,7 +565,7 @@ def _ready() -> Settings:
 
 
 def _prepare(settings: Settings, *, fill: bool) -> None:
-    """Schema, city file and, where wanted and nobody is there yet, the demo city."""
+    """Schema, city file and, where wanted, fit and nobody is there yet, the demo city."""
     owner = settings.database_owner_url or settings.database_url
     db.migrate(owner, settings.database_url)
     engine = _engine(settings)
@@ -573,10 +577,18 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     engine.dispose()
     if applied and applied.number > 1:
         click.echo(f"The city file {settings.city} is in use now, as version {applied.number}.")
-    if fill and first:
+    if fill and first and _is_demo_file(settings):
         _fill(settings, 311, DEMO_CASES)
-    elif not settings.basemap.exists():
+        return
+    if fill and first:
+        click.echo(f"{NO_DEMO.format(settings.city)} It starts empty, as with --empty.")
+    if not settings.basemap.exists():
         _draw_basemap(settings)
+
+
+def _is_demo_file(settings: Settings) -> bool:
+    """Whether the city is Larkhaven as it comes: its cases under another name would be taken for real."""
+    return cityfile.whole(settings.city) == cityfile.whole(DEFAULT_CITY)
 
 
 def _fill(settings: Settings, seed: int, count: int) -> None:

@@ -11,20 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from factories import Town
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Engine, create_engine, select, text
 
-from city import cityfile, kept, people, sources
+from city import cityfile, db, kept, people, policies, sources
 from city.lifecycle import Refused
-from city.schema import CaseWords
-from city.settings import Settings
+from city.schema import CaseWords, Person
+from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
-from pwa.cli import _asked_to_stop, cli
+from pwa.cli import _asked_to_stop, _prepare, cli
 
 
 @pytest.fixture
@@ -51,6 +53,25 @@ def shell(town: Town, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     for name in ("var", "database_url", "database_owner_url"):
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(town.settings, name)))
     return CliRunner()
+
+
+def test_the_demo_is_for_its_own_city_file_alone(
+    engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = tmp_path / "tinyville.toml"
+    ours.write_text(
+        DEFAULT_CITY.read_text("utf-8").replace('name = "Larkhaven"', 'name = "Tinyville"'), "utf-8"
+    )
+    for name in ("var", "database_url", "database_owner_url"):
+        monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("CITYLINE_CITY", str(ours))
+    done = CliRunner().invoke(cli, ["demo", "--cases", "20"])
+    assert (done.exit_code, "tinyville.toml is another city's file" in done.output) == (1, True)
+    with click.Context(cli):
+        _prepare(replace(settings, city=ours), fill=True)
+    with db.reading(engine) as s:
+        assert s.scalar(select(Person.id)) is None
+        assert policies.current(s)
 
 
 @pytest.mark.parametrize("command", [["recount"], ["device", "list"]])

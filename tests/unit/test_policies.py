@@ -128,6 +128,13 @@ class TestTheCommand:
         path.write_text(TEXT, "utf-8")
         return path
 
+    def test_a_dry_run_of_the_same_file_says_that_nothing_differs(
+        self, runner: CliRunner, file: Path
+    ) -> None:
+        runner.invoke(cli, ["config", "apply", str(file)])
+        done = runner.invoke(cli, ["config", "apply", str(file), "--dry-run"])
+        assert done.output == "Nothing differs.\n"
+
     def test_it_shows_the_difference_and_says_the_number(self, runner: CliRunner, file: Path) -> None:
         first = runner.invoke(cli, ["config", "apply", str(file)])
         assert '+ name = "Larkhaven"' in first.output
