@@ -1,12 +1,12 @@
 """Somebody asks the city to erase all that it holds of them: whoever reported, called, or worked here."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from city import erasures, events, forgetting, holds, locks, people, queries, reports
@@ -32,7 +32,8 @@ from city.subjects import Subject
 class Gone:
     """How much went. `held` are the numbers of cases on hold, of which nothing did.
 
-    `account_stays` where whoever it belongs to may still log in.
+    `wishes` are for news, of reports and of what they followed without one. `account_stays` where whoever it
+    belongs to may still log in.
     """
 
     reports: int
@@ -40,6 +41,12 @@ class Gone:
     account: bool
     held: tuple[str, ...]
     account_stays: bool = False
+    wishes: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all is as it was."""
+        return not (self.reports or self.calls or self.wishes or self.account)
 
 
 def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, at: datetime) -> Gone:
@@ -56,6 +63,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     about = {report.case for report in told} | {wish.case for wish in subject.wishes if wish.case}
     # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
     locks.lock(s, *about)
+    wishes = _count_wishes(s, subject, told)
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
     on_hold = holds.covered(s, {case.id for case in about})
     erased = sum(
@@ -63,6 +71,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
     _forget_wishes(s, subject, on_hold)
+    wishes -= _count_wishes(s, subject, told)
     stays = subject.staff is not None and subject.staff.disabled_at is None
     account = subject.staff is not None and not stays and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
@@ -72,6 +81,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         account,
         tuple(sorted(held)),
         stays,
+        wishes,
     )
 
 
@@ -95,6 +105,13 @@ def _forget_wishes(s: Session, subject: Subject, on_hold: Collection[int]) -> No
     )
     ids = list(s.scalars(wanted.order_by(Subscription.id).with_for_update()))
     reports.forget_wishes(s, ids)
+
+
+def _count_wishes(s: Session, subject: Subject, told: Sequence[Report]) -> int:
+    """For news at their addresses, and of their reports to whatever address."""
+    ids = [report.id for report in told]
+    theirs = Subscription.address.in_(subject.addresses) | Subscription.report_id.in_(ids)
+    return s.scalar(select(func.count()).select_from(Subscription).where(theirs)) or 0
 
 
 def _forget_account(s: Session, person: Person, var: Path, *, by: Actor, at: datetime) -> bool:

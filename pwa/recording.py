@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from flask import Flask, render_template
-from flask_babel import format_datetime
 from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,6 +29,7 @@ from city import (
     subjects,
 )
 from city.cityfile import CityFile
+from city.erasing import Gone
 from city.lifecycle import Refused
 from city.records import Record
 from city.schedule import Period
@@ -88,12 +88,13 @@ def erase(person: str) -> None:
     store, at = stores.open_store(settings), datetime.now(UTC)
     try:
         with db.transaction(engine) as s:
+            if not subjects.is_name(person) and queries.by_number(s, person.strip()):
+                raise click.ClickException(f"{person} is a case, and what is erased is a person's. {WHO}")
             found = _found(s, person, city)
             gone = erasing.erase(s, found, store, settings.var, by=people.THE_SYSTEM, at=at)
     except stores.StoreDown as fault:
         raise click.ClickException(f"{fault}. Run it again when the photos can be reached.") from None
-    click.echo(f"Erased. Reports: {gone.reports}; calls without number and words: {gone.calls}; ", nl=False)
-    click.echo(f"account: {'yes' if gone.account else 'none'}.")
+    click.echo(_what_went(gone))
     if gone.account_stays:
         click.echo(
             "The account stays while they work here: shut them out at /admin/people, and run it again."
@@ -185,6 +186,18 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
         return settings, engine, policies.in_use(s, settings.city)
 
 
+def _what_went(gone: Gone) -> str:
+    if gone.is_nothing:
+        return "Nothing was erased." if gone.held or gone.account_stays else "Nothing was found to erase."
+    counts = {
+        "Reports": gone.reports,
+        "calls without number and words": gone.calls,
+        "addresses for news, with what they followed": gone.wishes,
+        "account": int(gone.account),
+    }
+    return f"Erased. {'; '.join(f'{name}: {count}' for name, count in counts.items())}."
+
+
 def _record(
     s: Session, what: str, city: CityFile, *, publish: str | None, unconfirmed: bool, now: datetime
 ) -> Record:
@@ -215,7 +228,7 @@ def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
     try:
         found = subjects.find(s, words, city)
     except Refused:
-        raise click.ClickException(f"{words!r} is neither a case nor a person. {WHO}") from None
+        raise click.ClickException(f"Nothing here goes by {words!r}. {WHO}") from None
     if not found.is_known:
         raise click.ClickException(f"Nothing is held of {words!r}. {WHO}")
     return found
@@ -369,7 +382,8 @@ def _said(lang: str) -> Any:
         if value is True:
             return _("Yes")
         if isinstance(value, datetime):
-            return str(format_datetime(filters.local(value), rebase=False))
+            day = filters.date_of(filters.local(value).date())
+            return _("%(day)s, %(time)s", day=day, time=filters.clock(value))
         if isinstance(value, dict):
             if lang in value and all(isinstance(each, str) for each in value.values()):
                 return str(value[lang])  # words of the city, in every language

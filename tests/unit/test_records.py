@@ -23,6 +23,7 @@ from city import (
     erasing,
     erasures,
     events,
+    follows,
     holds,
     notices,
     people,
@@ -311,6 +312,27 @@ class TestExporting:
 
 
 class TestErasing:
+    def test_a_case_is_no_person(self, shell: CliRunner, told: str) -> None:
+        done = shell.invoke(cli, ["erase", told])
+        assert (done.exit_code, f"{told} is a case, and what is erased is a person's." in done.output) == (
+            1, True,
+        )  # fmt: skip
+        assert "Known are an e-mail address" in done.output
+
+    def test_it_says_what_went_and_where_nothing_did(self, town: Town, shell: CliRunner) -> None:
+        with town.at_work() as scene:
+            about = follows.case(scene.s, scene.report().case.number)
+            assert about
+            follows.follow(scene.s, about, "reader@town.test", lang="en", at=town.now)
+            quiet = scene.report(words="canary").number
+        done = shell.invoke(cli, ["erase", "reader@town.test"])
+        assert done.output == (
+            "Erased. Reports: 0; calls without number and words: 0; addresses for news, with what they "
+            "followed: 1; account: 0.\n"
+        )
+        assert shell.invoke(cli, ["erase", quiet]).output.startswith("Erased. Reports: 1;")
+        assert shell.invoke(cli, ["erase", quiet]).output == "Nothing was found to erase.\n"
+
     def test_nothing_of_a_person_is_left_in_any_column_or_photo(
         self, town: Town, shell: CliRunner, told: str
     ) -> None:
@@ -354,6 +376,7 @@ class TestErasing:
             number = person.id
         done = shell.invoke(cli, ["erase", "canary@city.test"])
         assert (done.exit_code, "The account stays while they work here" in done.output) == (0, True)
+        assert done.output.startswith("Nothing was erased.\n")
         assert holding(town, "canary")
         with town.at_work() as scene:
             people.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
