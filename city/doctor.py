@@ -115,6 +115,8 @@ def _alive(s: Session, now: datetime) -> Finding:
     worker = s.get(Follower, notices.NAME)
     if worker is None:
         return Finding("worker", WRONG, "It never ran: cityline work.")
+    if worker.seen_at == notices.NEVER:
+        return Finding("worker", WRONG, "It has not been seen since the restore: cityline work.")
     if now - worker.seen_at > WORKER_LATE:
         return Finding("worker", WRONG, f"It has not been seen for {_span(now - worker.seen_at)}.")
     last = boots.newest(s)
@@ -171,8 +173,13 @@ def _phones(s: Session, now: datetime) -> Finding:
     if unsent:
         since, device, name = min(unsent, key=lambda row: row[0])
         waits = now - since
-        words += f" Oldest unsent work: {name}'s, {device.waiting['ops']} entries for {_span(waits)}."
+        words += f" Oldest unsent work: {name}'s, {_entries(device)} for {_span(waits)}."
     return Finding("phones", LOOK if away > PHONE_LONG_AGO or waits > UNSENT_LONG else OK, words)
+
+
+def _entries(device: Device) -> str:
+    count = device.waiting["ops"]
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _unsent_since(device: Device) -> datetime | None:

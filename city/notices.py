@@ -1,7 +1,7 @@
 """Tails the log and decides who should hear of what. Writes outbox rows; sends nothing."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from city.queries import family_of, root_of
 from city.schema import Case, Closure, Event, Follower, Message, Report, Subscription
 
 NAME = "notices"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, since the database was put back
 AT_ONCE = 20_000  # lines that are read in one transaction; few of them are to be told, or those end it
 SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a second
 # What a reporter hears of, and the kind of message it makes.
@@ -44,6 +45,13 @@ def follow(s: Session, now: datetime, limit: int = 500) -> int:
     if place.seq > since or now - place.seen_at > SEEN_EVERY:
         place.seen_at = now
     return place.seq - since
+
+
+def forget_seen(s: Session) -> None:
+    """After a restore: what the worker was seen at is the backup's time, and says nothing of now."""
+    place = s.get(Follower, NAME)
+    if place:
+        place.seen_at = NEVER
 
 
 def holds(s: Session, message: Message) -> bool:

@@ -20,6 +20,7 @@ from city import (
     erasures,
     forgetting,
     holds,
+    notices,
     photos,
     redactions,
     reports,
@@ -96,6 +97,7 @@ def restore(
     try:
         boots.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
+            notices.forget_seen(s)
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
         own_secret = _put_secret(settings, secret)

@@ -25,9 +25,11 @@ from city import (
     backup,
     db,
     developing,
+    doctor,
     dumps,
     erasures,
     events,
+    notices,
     photos,
     policies,
     reports,
@@ -577,6 +579,19 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
         assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
         assert memory.read(s, town.now).safe == manifest.seq
     engine.dispose()
+
+
+def test_a_worker_that_the_backup_saw_is_not_there_after_a_restore(
+    town: Town, to: Path, elsewhere: Settings
+) -> None:
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    folder, _manifest = make(town, to)
+    put_back(elsewhere, folder, town)
+    engine = db.connect(elsewhere.database_url)
+    faults = doctor.unready(engine, store_of(elsewhere), town.now)
+    engine.dispose()
+    assert faults == {"worker": "It has not been seen since the restore: cityline work."}
 
 
 def test_a_bad_photo_in_the_store_is_healed(town: Town, to: Path) -> None:

@@ -100,6 +100,17 @@ def test_a_worker_that_was_seen_before_the_last_start_is_not_there(
     assert marks(found(seconds=40)) == {}
 
 
+def test_after_a_restore_the_worker_is_not_there_until_it_runs(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.at_work() as scene:
+        notices.forget_seen(scene.s)
+    assert found()["worker"].words.startswith("It has not been seen since the restore: cityline work.")
+    with town.at_work() as scene:
+        notices.follow(scene.s, town.now)
+    assert marks(found()) == {}
+
+
 def test_work_that_lies_on_a_phone_is_looked_at(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
@@ -114,6 +125,9 @@ def test_work_that_lies_on_a_phone_is_looked_at(
     phones = found()["phones"]
     assert phones.mark == doctor.LOOK
     assert "Oldest unsent work: Rosa's, 4 entries for 3 days." in phones.words
+    with town.at_work() as scene:
+        scene.s.get_one(Device, "a-phone").waiting = {"ops": 1, "oldest": since.timestamp()}
+    assert "Rosa's, 1 entry for 3 days." in found()["phones"].words
     with town.at_work() as scene:
         scene.s.get_one(Device, "a-phone").waiting = {"ops": 0, "photos": 0, "oldest": None}
     assert marks(found()) == {}
