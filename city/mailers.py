@@ -1,5 +1,6 @@
 """E-mail: a letter goes to the city's mail server, or into a folder. What it says is the caller's."""
 
+import copy
 import mailbox
 import smtplib
 import ssl
@@ -28,7 +29,16 @@ class MaildirMailer:
         self._box = mailbox.Maildir(folder, create=True)
 
     def send(self, message: EmailMessage) -> None:
-        self._box.add(message)
+        self._box.add(_readable(message))
+
+
+def _readable(message: EmailMessage) -> EmailMessage:
+    """The letter as it can be read in its file: quoted-printable would break its links at the line's end."""
+    shown = copy.deepcopy(message)
+    shown.set_content(message.get_content(), cte="8bit")
+    if language := message["Content-Language"]:
+        shown["Content-Language"] = language
+    return shown
 
 
 class SmtpMailer:

@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,3 +325,15 @@ def test_who_is_merged_into_a_closed_case_hears_that_it_is_done(town: Town, smtp
         cases.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
     work(town, smtp)
     assert ("ana@town.test", "closed") in told(smtp)
+
+
+def test_a_letter_in_the_folder_reads_as_it_lies(tmp_path: Path) -> None:
+    link = "https://town.example/s/" + "x" * 150
+    letter = EmailMessage()
+    letter.set_content(f"Mañana: {link}\n")
+    letter["Content-Language"] = "es"
+    mailers.open_mailer(f"file:{tmp_path / 'mail'}").send(letter)
+    [file] = (tmp_path / "mail" / "new").iterdir()
+    written = file.read_text("utf-8")
+    assert f"Mañana: {link}\n" in written
+    assert "Content-Language: es\n" in written
