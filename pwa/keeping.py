@@ -25,7 +25,8 @@ WORDS = {
     "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
     "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
     "backup_running": "Another backup writes into this folder. Wait until it is done.",
-    "not_public": "{url} is no address of the world's: https, a public name, no name and password in it.",
+    "not_public": "{url} is no address of the world's: https, a public name, no name and password in it. "
+    "To try one on this machine, set CITYLINE_OUTWARD=loopback here and for the worker.",
     "bad_secret": "A secret is whsec_ and 24 to 64 bytes in base64.",
     "empty_name": "Write a name first.",
     "bad_hourly": "An hour's limit is a whole number from 1 to {most}.",
