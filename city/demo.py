@@ -53,7 +53,9 @@ def fill(
         policies.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
         ground(s, seed)
         people(s)
-        persons.make_key(s, "Demo app", key=KEY, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
+        persons.make_key(
+            s, "Demo app", key=KEY, scopes=persons.SCOPES, by=persons.THE_SYSTEM, at=now or datetime.now(UTC)
+        )
         events.record(
             s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
@@ -196,7 +196,8 @@ def description() -> Response:
 
 def _check_form() -> None:
     if request.mimetype and request.mimetype not in FORMS:
-        abort(415)
+        said = _("What is sent comes as a form: application/x-www-form-urlencoded or multipart/form-data.")
+        raise Malformed(Fault(said, 415))
 
 
 def _check(values: MultiDict[str, str]) -> None:

@@ -156,7 +156,7 @@ def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, 
     name, department = said.names(each)
     running = each.state in OPEN
     ready = filters.said(each.reply) if each.reply else ""
-    notes = " ".join(part for part in (said.note(each), ready, each.closing) if part)
+    notes = ". ".join(filter(None, (said.note(each), " ".join(filter(None, (ready, each.closing))))))
     told: dict[str, Any] = {"service_request_id": each.number, "status": "open" if running else "closed"}
     if notes:
         told["status_notes"] = notes

@@ -1,5 +1,6 @@
 """The API as it is described: by OpenAPI, by the official schemas, by the examples of the documentation."""
 
+import io
 import json
 import re
 import shlex
@@ -10,10 +11,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import schemathesis
+from defusedxml.ElementTree import fromstring
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
+from pictures import plain
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -118,16 +121,24 @@ def test_the_official_schemas_hold(real_data: Path, town: Town, get: Get, path: 
         jsonschema_rs.validator_for(wanted).validate(get(path))
 
 
-def examples() -> list[tuple[str, str]]:
-    """Each command of the documentation with what it says comes back."""
+def examples(form: str) -> list[tuple[str, str]]:
+    """Each command of the documentation with the JSON or XML that it says comes back."""
     blocks = re.findall(
-        r"```sh\n(curl .*?)\n```\n\n```json\n(.*?)\n```", EXAMPLES.read_text("utf-8"), re.DOTALL
+        rf"```sh\n(curl [^`]*?)\n```\n\n```{form}\n(.*?)\n```", EXAMPLES.read_text("utf-8"), re.DOTALL
     )
     return [(command, answer) for command, answer in blocks]
 
 
 def test_the_documentation_has_examples() -> None:
-    assert len(examples()) >= 5
+    assert len(examples("json")) >= 6
+
+
+def test_the_xml_of_the_documentation_comes_out_as_written(client: FlaskClient) -> None:
+    for command, written in examples("xml"):
+        found = fromstring(client.get(command.partition("8311")[2]).get_data())
+        told = [(each.tag, each.text) for each in found.iter()]
+        for each in fromstring(written).iter():
+            assert (each.tag, each.text if len(each) == 0 else None) in told
 
 
 def test_the_examples_of_the_documentation_come_out_as_written(
@@ -137,7 +148,7 @@ def test_the_examples_of_the_documentation_come_out_as_written(
     number = ""
     with town.at_work() as scene:
         scene.s.query(ApiKey).one().scopes = ["report", "update"]
-    for command, written in examples():
+    for command, written in examples("json"):
         words = shlex.split(command.replace("\\\n", " "))
         url = next(word for word in words if word.startswith("http"))
         url = url.replace("26-000001-A", number or "26-000001-A").replace(
@@ -145,13 +156,16 @@ def test_the_examples_of_the_documentation_come_out_as_written(
         )
         path = url.partition("8311")[2]
         fields = [
-            words[n + 1].partition("=")[::2] for n, word in enumerate(words) if word == "--data-urlencode"
+            words[n + 1].partition("=")[::2]
+            for n, word in enumerate(words)
+            if word in ("--data-urlencode", "-F")
         ]
         if fields:
             data = {
                 name: value.replace("demo-key", KEY).replace("26-000001-A", number) for name, value in fields
             }
-            response = client.post(path, data=data)
+            sent = {n: (io.BytesIO(plain()), v[1:]) if v.startswith("@") else v for n, v in data.items()}
+            response = client.post(path, data=sent)
         else:
             response = client.get(path)
         assert response.status_code < 500

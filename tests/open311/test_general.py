@@ -143,6 +143,9 @@ def test_every_error_is_a_list_in_the_format_asked_for(
 def test_a_body_of_another_kind_is_415_and_one_too_large_413(app: Flask, client: FlaskClient) -> None:
     [fault] = client.post("/open311/v2/requests.json", json={"a": 1}).get_json()
     assert fault["code"] == "415"
+    assert "multipart/form-data" in fault["description"]
+    xml = client.post("/es/open311/v2/requests.xml", data="<a/>", content_type="text/xml")
+    assert "Lo que se envía viene como formulario" in xml.get_data(as_text=True)
     app.config["MAX_CONTENT_LENGTH"] = 100
     response = client.post("/open311/v2/requests.json", data={"description": "x" * 200})
     assert (response.status_code, response.get_json()[0]["code"]) == (413, "413")

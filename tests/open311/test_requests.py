@@ -65,6 +65,16 @@ def test_empty_members_are_left_out_or_null_as_each_is_meant(told: dict[str, str
     assert (fresh["media_url"], fresh["zipcode"], fresh["address_id"]) == (None, None, None)
 
 
+def test_how_it_ended_and_what_was_said_of_it_are_sentences_of_their_own(
+    told: dict[str, str], town: Town, get: Get
+) -> None:
+    with town.at_work() as scene:
+        closed = scene.case(told["closed"])
+        closed.closures[-1].reply = {"code": "lit", "words": {"en": "It is lit again."}}
+        reports.show(scene.s, closed.reports[0], by=scene.actor("dispatcher"), at=town.now)
+    assert get(f"/v2/requests/{told['closed']}")[0]["status_notes"] == "Fixed. It is lit again. A new lamp."
+
+
 def test_times_have_a_zone_and_updated_is_always_filled(told: dict[str, str], get: Get, town: Town) -> None:
     for each in get("/v2/requests"):
         for member in ("requested_datetime", "updated_datetime"):
