@@ -492,6 +492,7 @@ def exports() -> None:
 
 config.add_command(trying.rehearse)
 exports.add_command(exporting.requests)
+exports.add_command(exporting.edition)
 exports.add_command(recording.export)
 for command in (
     keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,

@@ -1,16 +1,16 @@
-"""The command `export requests`: every case that strangers may know of, as one file."""
+"""The commands `export requests`, every public case as a file, and `export edition`, all of open data."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import click
 
-from city import db, disk, exports, policies
+from city import db, disk, exports, opendata, policies, restoring
 from city.exports import Span
 from city.settings import read
 from pwa.progress import Progress
@@ -49,6 +49,26 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
         out.write(how.foot)
     if file:
         click.echo(f"{written} cases are in {file}.")
+
+
+@click.command("edition")
+def edition() -> None:
+    """Makes the files at /data anew, as the worker does each night."""
+    settings = read()
+    restoring.refuse_unfinished(settings.var)
+    engine, root = db.connect(settings.database_url), opendata.place(settings)
+    click.get_current_context().call_on_close(engine.dispose)
+    with db.reading(engine) as s:
+        city = policies.in_use(s, settings.city)
+    try:
+        for _page in opendata.make(engine, root, city, datetime.now(UTC)):
+            pass
+    except OSError as fault:
+        raise click.ClickException(
+            f"{root}: {fault.strerror}. If the worker made one in the same moment, that one is at /data now."
+        ) from fault
+    made = opendata.current(root)
+    click.echo(f"{len(made.files) if made else 0} files are at /data now, in {root}.")
 
 
 @contextmanager

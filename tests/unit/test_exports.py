@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, cityfile, contacts, exports, insights, policies, queries
+from city import areas, cases, cityfile, contacts, exports, insights, opendata, policies, queries
 from city.cityfile import CityFile
 from city.contacts import Conversation
 from city.exports import Told
@@ -124,13 +124,27 @@ def test_pages_follow_each_other_without_a_gap_and_each_costs_the_same(
     assert costs[5] <= costs[100] + 4 * 5
 
 
-def export(told: Town, *args: str) -> Result:
+def export(told: Town, *args: str, what: str = "requests") -> Result:
     told.settings.var.mkdir(exist_ok=True)
     env = {
         "CITYLINE_VAR": str(told.settings.var),
         "CITYLINE_DATABASE_URL": told.settings.database_url,
     }
-    return CliRunner().invoke(cli, ["export", "requests", *args], env=env)
+    return CliRunner().invoke(cli, ["export", what, *args], env=env)
+
+
+def test_a_new_edition_is_made_at_once(told: Town) -> None:
+    root = opendata.place(told.settings)
+    for _ in range(2):
+        done = export(told, what="edition")
+        made = opendata.current(root)
+        assert made
+        assert (done.exit_code, done.output) == (0, f"{len(made.files)} files are at /data now, in {root}.\n")
+    assert [each for each in root.iterdir() if each.is_dir()] == [made.folder]
+    (root / "current").unlink()
+    (root / "current").mkdir()
+    fault = export(told, what="edition")
+    assert (fault.exit_code, "Is a directory" in fault.output) == (1, True)
 
 
 def test_the_command_writes_every_format(told: Town, tmp_path: Path) -> None:
