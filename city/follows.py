@@ -82,6 +82,13 @@ def streets_like(s: Session, words: str) -> list[str]:
     return sorted(found.label for found in match.streets)[:MOST_LIKE]
 
 
+def streets_of(s: Session, address: str) -> list[str]:
+    """Streets that a house's address or a corner names for sure: "214 Tansy Street", "Elm St at Oak St"."""
+    if len(address) > places.MOST_LETTERS:
+        return []
+    return sorted({about.name for name in _named(address) if (about := street(s, name))})
+
+
 def around(s: Session, of: About) -> list[About]:
     """The streets and the area of a case as strangers know them, to be followed instead."""
     asked = queries.known_to_all().where(Case.id == of.case_id).options(joinedload(Case.service))

@@ -612,7 +612,7 @@ def role_does(code: str) -> str:
         "supervisor": _("assigns, and looks at what was sent back"),
         "dispatcher": _("works the board"),
         "call-taker": _("answers calls and takes reports"),
-        "manager": _("looks, and changes nothing"),
+        "manager": _("looks at everything, and places and lifts holds"),
         "administrator": _("lets people, phones and programs in"),
     }
     return words.get(code, "")

@@ -9,10 +9,10 @@ from flask_babel import gettext as _
 
 from city import outlines, queries
 from city.lifecycle import CLOSED, OPEN
-from pwa import access, filters
+from pwa import access, errors, filters
 from pwa import feed as atom
 from pwa.feed import Feed
-from pwa.fragments import render
+from pwa.fragments import go, render
 
 bp = Blueprint("cases", __name__)
 
@@ -20,15 +20,19 @@ ROWS = 25
 PINS = 1000
 ENTRIES = 50  # of a feed: some days of a city, and what every reader takes
 MAX_ID = 2**31 - 1
+MOST_OF_A_CODE = 50  # letters of what we do not know are said again
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address asks for. What it says and we do not know counts as not said."""
+    """What the address asks for. What it says and we do not know counts as not said; `unknown` is the kind of
+    problem among that.
+    """
 
     closed: bool
     group: str
     before: int | None
+    unknown: str = ""
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -54,12 +58,18 @@ def listed() -> Response:
         total, earlier = sum(count for count, _ in chosen), sum(passed for _, passed in chosen)
         more = asked.args(before=rows[-1].id) if earlier + len(rows) < total and rows else None
         return render(
-            "resident/cases.html", asked=asked, rows=rows, total=total, earlier=earlier, more=more,
-            counts={group: count for group, (count, _) in counts.items()}, pins=PINS,
-            map_words=filters.map_words(), tiles=here.settings.tiles,
+            "resident/cases.html", status=422 if asked.unknown else 200, asked=asked, rows=rows, total=total,
+            earlier=earlier, more=more, counts={group: count for group, (count, _) in counts.items()},
+            pins=PINS, map_words=filters.map_words(), tiles=here.settings.tiles,
             canonical=here.settings.base_url + url_for(".listed", **asked.args()),
             indexed=asked.before is None,
         )  # fmt: skip
+
+
+@bp.get("/cases/<path:number>")
+def one(number: str) -> Response:
+    """Leads whoever guesses a case's address from the list's to its page."""
+    return go(url_for("resident.case", number=number))
 
 
 @bp.get("/cases/points")
@@ -73,8 +83,13 @@ def points() -> Response:
 
 @bp.get("/cases.atom")
 def feed() -> Response:
-    """The same list as a feed: what was reported last, or closed last. 304 where the reader has it."""
+    """The same list as a feed: what was reported last, or closed last. 304 where the reader has it.
+
+    422 for a kind of problem that there is not: its reader would be told of all others without a word.
+    """
     here, asked = access.here(), _asked(request.args)
+    if asked.unknown:
+        return errors.page(422, _("That is no kind of problem here"), unknown_kind(asked.unknown))
     with access.reading() as s:
         found = outlines.latest(
             s, outlines.kinds(s), closed=asked.closed, group=asked.group, publish=here.publish, limit=ENTRIES
@@ -92,6 +107,12 @@ def feed() -> Response:
     return response
 
 
+@bp.app_template_filter()
+def unknown_kind(code: str) -> str:
+    """What to do about an address that asks for a kind of problem that there is not."""
+    return _("We know no kind of problem called “%(code)s”. The list of all cases has every kind.", code=code)
+
+
 def _titled(asked: Asked) -> str:
     """ "Open in Larkhaven: Streetlight"."""
     city = access.here().city
@@ -102,9 +123,10 @@ def _titled(asked: Asked) -> str:
 
 def _asked(args: Mapping[str, str]) -> Asked:
     known = {group.code for group in access.here().city.groups_for_residents}
-    group, before = args.get("group", ""), args.get("before", "")
+    group, before = args.get("group", "").strip(), args.get("before", "")
     return Asked(
         closed=args.get("state") == "closed",
         group=group if group in known else "",
         before=int(before) if before.isdecimal() and len(before) < 11 and int(before) <= MAX_ID else None,
+        unknown="" if group in known else group[:MOST_OF_A_CODE],
     )

@@ -20,15 +20,19 @@ _ABOUT = "<kind>/<path:name>"
 
 @bp.get("/follow")
 def choose() -> Response:
-    """Asks for an area or a street; what is typed leads to its page, or back here with what to do."""
+    """Asks for an area or a street; what is typed leads to its page, or back here with what to do.
+
+    Of a house's address its street is offered.
+    """
     typed = request.args.get("place", "").strip()
     with access.reading() as s:
         known = follows.area_names(s)
         found = _place(s, typed, known) if typed else None
-        like = follows.streets_like(s, typed) if not found else []
+        of_house = follows.streets_of(s, typed) if typed and not found else []
+        like = of_house or (follows.streets_like(s, typed) if not found else [])
     if found:
         return go(url_for("follow.about", kind=found.kind, name=found.name))
-    fault = errors.words(Refused("unknown_place_to_follow")) if typed else ""
+    fault = errors.words(Refused("unknown_place_to_follow")) if typed and not of_house else ""
     status = 422 if fault else 200
     return render("follow/choose.html", status=status, areas=known, typed=typed, fault=fault, like=like)
 

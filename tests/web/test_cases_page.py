@@ -58,6 +58,22 @@ def test_a_group_and_a_state_narrow_the_list(town: Town, client: FlaskClient) ->
     assert {address: numbers(client.get(address).get_data(as_text=True)) for address in wanted} == wanted
 
 
+def test_a_kind_of_problem_that_is_not_there_is_said_above_all_others(
+    client: FlaskClient, town: Town
+) -> None:
+    open_cases(town, 2)
+    wrong = client.get("/es/cases?group=nope")
+    assert (wrong.status_code, len(numbers(wrong.text))) == (422, 2)
+    assert "ningún tipo de problema llamado «nope»" in wrong.text
+    assert "nope" not in client.get("/cases?group=tree").text
+
+
+def test_a_case_below_the_list_is_found_where_it_is(client: FlaskClient, town: Town) -> None:
+    [number] = open_cases(town, 1)
+    found = client.get(f"/es/cases/{number}")
+    assert (found.status_code, found.headers["Location"]) == (303, f"/es/case/{number}")
+
+
 def test_the_empty_list_says_what_to_do(client: FlaskClient, town: Town) -> None:
     for address in ("/cases", "/es/cases", "/cases?state=closed", "/cases?group=tree", "/cases?before=1"):
         page = client.get(address).get_data(as_text=True)

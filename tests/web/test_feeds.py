@@ -81,7 +81,7 @@ def test_each_view_of_the_list_has_one(town: Town, client: FlaskClient) -> None:
         "?group=tree": [limb],
         "?state=closed": [first, last],
         "?state=closed&group=tree": [],
-        "?group=none&state=odd": [limb, lamp],
+        "?state=odd": [limb, lamp],
     }.items():
         page = client.get(f"/cases{question}").get_data(as_text=True)
         assert numbers(feed(client, f"/cases.atom{question}")) == found
@@ -89,6 +89,12 @@ def test_each_view_of_the_list_has_one(town: Town, client: FlaskClient) -> None:
         address = own.removeprefix(town.settings.base_url).replace("&", "&amp;")
         assert 'type="application/atom+xml" title="' in page
         assert f'href="{address}"' in page
+
+
+def test_a_kind_of_problem_that_is_not_there_is_no_feed_of_all_others(client: FlaskClient) -> None:
+    wrong = client.get("/cases.atom?group=nope")
+    assert wrong.status_code == 422
+    assert "no kind of problem called “nope”" in wrong.text
 
 
 def test_in_another_language_its_words_and_links_are_in_that_one_and_its_entries_the_same(

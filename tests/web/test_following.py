@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from pushservice import PushService
 from sqlalchemy import select
 
-from city import cases, digests, notices
+from city import cases, digests, notices, reports
 from city.schema import Area, Case, Message, Street, Subscription
 from city.settings import Settings
 
@@ -247,6 +247,32 @@ def test_an_area_or_a_street_is_chosen_by_its_name(client: FlaskClient) -> None:
     wrong = client.get("/es/follow?place=Tanzania")
     assert wrong.status_code == 422
     assert 'value="Tanzania"' in wrong.text
+
+
+@pytest.mark.parametrize("typed", ["214 Tansy Street", "214 tansy st, Apt 2", "Tansy St at Nowhere Road"])
+def test_of_an_address_its_street_is_offered(client: FlaskClient, typed: str) -> None:
+    page = client.get("/follow", query_string={"place": typed})
+    assert page.status_code == 200
+    assert f'href="{TANSY}"' in page.text
+    assert "aria-invalid" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("often", "said"), [("day", "in the morning, when there is news"), ("week", "on Mondays, when there is")]
+)
+def test_who_confirms_reads_how_often_we_write(
+    town: Town, client: FlaskClient, ask: Callable[..., Any], often: str, said: str
+) -> None:
+    asked = ask(TANSY, email="ana@town.test", often=often)
+    assert "on a morning with news" in client.get(asked.headers["Location"]).text
+    with town.looking() as scene:
+        row = scene.s.scalars(select(Subscription)).one()
+        address = f"/news/{row.id}/{reports.news_code(town.settings.secret_key, row)}"
+    assert f"Shall we write to ana@town.test {said}" in client.get(address).text
+    assert (
+        f"We write to ana@town.test {said}"
+        in client.post(address, data={"do": "confirm"}, follow_redirects=True).text
+    )
 
 
 @pytest.fixture
