@@ -9,14 +9,13 @@ The database comes first and says which photos belong to its moment. Photos neve
 whatever is copied later is still what the database meant. Putting it back is in restoring.py.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -321,10 +320,10 @@ def _folders(to: Path) -> list[Path]:
 
 @contextmanager
 def _alone(to: Path) -> Iterator[None]:
-    """Two at once would take each other's work for unfinished. The lock goes with its process."""
-    with (to / "lock").open("a") as file:
+    """Two at once would take each other's work for unfinished."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(disk.alone(to))
         except BlockingIOError:
             raise Refused("backup_running", folder=str(to)) from None
         yield

@@ -2,6 +2,7 @@
 
 import codecs
 import errno
+import fcntl
 import io
 import os
 import stat
@@ -25,8 +26,10 @@ def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once all of it is on the disk.
 
     Until then, and where writing fails, what was there stays. Of several that write at once the last one's
-    stays. Raises OSError.
+    stays. Raises OSError, also where a folder, a pipe or a device is there.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "It is no file", str(path))
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -37,6 +40,17 @@ def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else does the same in `folder` meanwhile. The lock goes with its process.
+
+    Raises BlockingIOError where somebody does.
+    """
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def read(path: Path, most: int) -> bytes:

@@ -34,6 +34,8 @@ class MaildirMailer:
 
 def _readable(message: EmailMessage) -> EmailMessage:
     """The letter as it can be read in its file: quoted-printable would break its links at the line's end."""
+    if message.get_content_type() != "text/plain":
+        return message
     shown = copy.deepcopy(message)
     shown.set_content(message.get_content(), cte="8bit")
     if language := message["Content-Language"]:

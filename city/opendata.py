@@ -103,32 +103,38 @@ def is_due(s: Session, root: Path, city: CityFile, now: datetime) -> bool:
 def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator[None]:
     """Writes a new edition, a page with every step, and with the last step puts it in its place.
 
-    All of it is one moment of the database. Whoever stops half way leaves nothing.
+    All of it is one moment of the database. Whoever stops half way leaves nothing. Raises OSError, and where
+    somebody makes one already BlockingIOError.
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / f"{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
-    try:
-        with db.reading(engine) as s, ExitStack() as stack:
-            mark = {"folder": folder.name, **_decided(s)}
-            seq = _seq(s)
-            shelf = _Shelf(folder, stack)
-            yield from _cases(s, city, shelf)
-            yield from _tables(s, city, shelf, now)
-            files = shelf.closed()
-        licence = {"name": city.licence, "url": city.licence_url} if city.licence else None
-        told = {
-            "city": city.name, "made_at": now.isoformat(timespec="seconds"), "seq": seq, "licence": licence,
-            "files": [asdict(file) for file in files],
-        }  # fmt: skip
-        disk.write(folder / MANIFEST, json.dumps(told, indent=1, ensure_ascii=False).encode())
-        disk.sync(folder)
-        _put(root, mark)
-    except BaseException:  # also where nobody goes on
-        if not _is_current(root, folder):  # it is, where only the last look at the disk failed
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    _clear(root, folder)
+    with disk.alone(root):
+        folder.mkdir()
+        try:
+            yield from _written(engine, root, folder, city, now)
+        except BaseException:  # also where nobody goes on
+            if not _is_current(root, folder):  # it is, where only the last look at the disk failed
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _clear(root, folder)
+
+
+def _written(engine: Engine, root: Path, folder: Path, city: CityFile, now: datetime) -> Generator[None]:
+    with db.reading(engine) as s, ExitStack() as stack:
+        mark = {"folder": folder.name, **_decided(s)}
+        seq = _seq(s)
+        shelf = _Shelf(folder, stack)
+        yield from _cases(s, city, shelf)
+        yield from _tables(s, city, shelf, now)
+        files = shelf.closed()
+    licence = {"name": city.licence, "url": city.licence_url} if city.licence else None
+    told = {
+        "city": city.name, "made_at": now.isoformat(timespec="seconds"), "seq": seq, "licence": licence,
+        "files": [asdict(file) for file in files],
+    }  # fmt: skip
+    disk.write(folder / MANIFEST, json.dumps(told, indent=1, ensure_ascii=False).encode())
+    disk.sync(folder)
+    _put(root, mark)
 
 
 def _mark(root: Path) -> dict[str, Any]:

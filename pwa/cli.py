@@ -22,10 +22,11 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
 
 from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
-from city.schema import ApiKey, Clock, Device, Person, Service
+from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import DEFAULT_CITY, Settings, WrongSetting, read
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
@@ -136,9 +137,12 @@ def migrate() -> None:
 @click.option("--cases", "count", default=DEMO_CASES, show_default=True)
 def demo_city(seed: int, count: int) -> None:
     """Fills an empty database with the invented city of Larkhaven."""
-    settings = _settings()
+    settings = _ready()
     if not _is_demo_file(settings):
         raise click.ClickException(f"{NO_DEMO.format(settings.city)} Leave CITYLINE_CITY out.")
+    with db.reading(_engine(settings)) as s:
+        if not _is_new(s):
+            raise Refused("not_empty")
     _prepare(settings, fill=False)
     _fill(settings, seed, count)
 
@@ -571,20 +575,28 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     db.migrate(owner, settings.database_url)
     engine = _engine(settings)
     with db.transaction(engine) as s:
+        is_new = _is_new(s)
         applied = policies.apply(
             s, cityfile.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
         )
-        first = s.scalar(select(Person.id).limit(1)) is None
     engine.dispose()
     if applied and applied.number > 1:
         click.echo(f"The city file {settings.city} is in use now, as version {applied.number}.")
-    if fill and first and _is_demo_file(settings):
+    if fill and is_new and _is_demo_file(settings):
         _fill(settings, 311, DEMO_CASES)
         return
-    if fill and first:
+    if fill and is_new:
         click.echo(f"{NO_DEMO.format(settings.city)} It starts empty, as with --empty.")
     if not settings.basemap.exists():
         _draw_basemap(settings)
+
+
+def _is_new(s: Session) -> bool:
+    """Whether nothing is here, and no other city was: what is invented would stand among what is real."""
+    last = policies.current(s)
+    if last and last.text != cityfile.whole(DEFAULT_CITY):
+        return False
+    return not any(s.scalar(select(kind.id).limit(1)) for kind in (Person, Case, ApiKey))
 
 
 def _is_demo_file(settings: Settings) -> bool:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import db, disk, exports, opendata, policies, restoring
+from city import db, disk, exports, opendata, people, policies, published, restoring
 from city.exports import Span
 from city.settings import read
 from pwa.progress import Progress
@@ -56,17 +56,18 @@ def edition() -> None:
     """Makes the files at /data anew, as the worker does each night."""
     settings = read()
     restoring.refuse_unfinished(settings.var)
-    engine, root = db.connect(settings.database_url), opendata.place(settings)
+    engine, root, now = db.connect(settings.database_url), opendata.place(settings), datetime.now(UTC)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
         city = policies.in_use(s, settings.city)
+    published.publish_due(engine, city, now, by=people.THE_SYSTEM)
     try:
-        for _page in opendata.make(engine, root, city, datetime.now(UTC)):
+        for _page in opendata.make(engine, root, city, now):
             pass
+    except BlockingIOError:
+        raise click.ClickException("The worker makes them just now: they are at /data in a moment.") from None
     except OSError as fault:
-        raise click.ClickException(
-            f"{root}: {fault.strerror}. If the worker made one in the same moment, that one is at /data now."
-        ) from fault
+        raise click.ClickException(f"{root}: {fault.strerror}.") from fault
     made = opendata.current(root)
     click.echo(f"{len(made.files) if made else 0} files are at /data now, in {root}.")
 

@@ -22,6 +22,7 @@ WORDS = {
     "other_database": "The backup is of another kind of database than CITYLINE_DATABASE_URL names.",
     "database_not_empty": "The database is not empty. Make a backup of it, then put this one in its place: "
     "restore --over.",
+    "not_empty": "Somebody or something is here already. The demo wants a place of its own: CITYLINE_VAR.",
     "database_in_use": "Something still uses the database. Stop web server and worker, then restore.",
     "restore_unfinished": "A restore began here and did not end. Run it again, it finishes: {run_again}",
     "backup_running": "Another backup writes into this folder. Wait until it is done.",

@@ -73,6 +73,14 @@ def test_the_demo_is_for_its_own_city_file_alone(
         assert s.scalar(select(Person.id)) is None
         assert policies.current(s)
 
+    monkeypatch.delenv("CITYLINE_CITY")  # forgotten once
+    again = CliRunner().invoke(cli, ["demo", "--cases", "20"])
+    assert getattr(again.exception, "code", "") == "not_empty"
+    with click.Context(cli):
+        _prepare(settings, fill=True)
+    with db.reading(engine) as s:
+        assert s.scalar(select(Person.id)) is None
+
 
 @pytest.mark.parametrize("command", [["recount"], ["device", "list"]])
 def test_a_database_that_is_not_of_this_version_is_named_in_one_line(

@@ -1,5 +1,6 @@
 """A file that is there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,18 @@ def test_a_secret_is_its_owners_alone_from_the_first_byte(tmp_path: Path) -> Non
         assert part.stat().st_mode & 0o777 == 0o600
         file.write(b"secret")
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_neither_a_folder_nor_a_pipe_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for there in (tmp_path, tmp_path / "pipe", Path()):
+        with pytest.raises(OSError, match="It is no file"), disk.whole(there):
+            pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    with disk.alone(tmp_path), pytest.raises(BlockingIOError), disk.alone(tmp_path):
+        pass
+    with disk.alone(tmp_path):
+        pass

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, cityfile, contacts, exports, insights, opendata, policies, queries
+from city import areas, cases, cityfile, contacts, disk, exports, insights, opendata, policies, queries
 from city.cityfile import CityFile
 from city.contacts import Conversation
 from city.exports import Told
@@ -145,6 +145,17 @@ def test_a_new_edition_is_made_at_once(told: Town) -> None:
     (root / "current").mkdir()
     fault = export(told, what="edition")
     assert (fault.exit_code, "Is a directory" in fault.output) == (1, True)
+
+
+def test_two_editions_are_not_made_at_once(told: Town) -> None:
+    root = opendata.place(told.settings)
+    assert export(told, what="edition").exit_code == 0
+    before = opendata.current(root)
+    with disk.alone(root):
+        fault = export(told, what="edition")
+    assert (fault.exit_code, "The worker makes them just now" in fault.output) == (1, True)
+    assert opendata.current(root) == before
+    assert [each for each in root.iterdir() if each.is_dir()] == [before.folder if before else None]
 
 
 def test_the_command_writes_every_format(told: Town, tmp_path: Path) -> None:

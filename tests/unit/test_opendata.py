@@ -217,7 +217,7 @@ def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
     going.close()
     assert opendata.current(tmp_path / "files") == old
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(
-        ["current", old.folder.name]
+        ["current", "lock", old.folder.name]
     )
 
 
@@ -248,7 +248,7 @@ def test_what_a_killed_one_left_is_cleared_away_with_the_edition_before(
     (root / "2026-05-12T040000Z-dead" / "cases-2026.csv.gz").write_bytes(b"half")
     (root / "current.dead").write_bytes(b"{")
     new = make(MIDNIGHT)
-    assert sorted(path.name for path in root.iterdir()) == sorted(["current", new.folder.name])
+    assert sorted(path.name for path in root.iterdir()) == sorted(["current", "lock", new.folder.name])
 
 
 def test_a_fault_leaves_the_old_files_and_is_tried_again_an_hour_later(
@@ -294,7 +294,7 @@ def test_the_worker_makes_them_a_little_at_a_time(
         turns += 1
     assert 5 <= turns < 100
     files(MIDNIGHT)
-    assert len(list(root.iterdir())) == 2
+    assert len(list(root.iterdir())) == 3  # with the lock
     app.extensions["cityline"].engine.dispose()
 
 

@@ -83,10 +83,13 @@ async function packUp() {
   if (whole && location.hash === "#setup") await draw(false);
 }
 
-/** A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. */
+/**
+ * A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. There
+ * is none where the job is still to come.
+ */
 function filling() {
   const [name = ""] = parts(drawn);
-  return FORMS.includes(name) && main.querySelector("form") !== null; // none where the job is still to come
+  return drawn === wanted() && FORMS.includes(name) && main.querySelector("form") !== null;
 }
 
 /** What the crew wants to see; "Skip to content" only leads into it. */
