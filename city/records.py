@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from city import events, people, queries, subjects
 from city.events import Actor
-from city.lifecycle import may
+from city.lifecycle import WAITING, may
 from city.queries import Proof, Sight, Step, Telling
 from city.schema import (
     Caller,
@@ -35,8 +35,9 @@ from city.subjects import Subject
 
 Told = dict[str, Any]
 
-# Of what a step's line of the log says: what the page of a case tells everybody.
-SHOWN_FACTS: Final = ("outcome", "reason", "owner")
+# Of what a step's line of the log says, by its kind: what the page of a case tells everybody. Why a case was
+# cancelled is not among it.
+SHOWN_FACTS: Final = {"close": ("outcome",), "wait": ("reason", "owner")}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def of_case(s: Session, case: Case, *, by: Actor, at: datetime) -> Record:
 
 
 def for_anybody(s: Session, case: Case, *, publish: str, at: datetime) -> Record | None:
-    """What strangers may know of a case and of all that was merged into it; None where they may know nothing.
+    """What strangers may know of a case and of all that was merged into it; None where it is private itself.
 
     `publish` is as queries.public() takes it. The log notes nothing: everybody reads the same on the page.
     """
@@ -93,7 +94,7 @@ def for_anybody(s: Session, case: Case, *, publish: str, at: datetime) -> Record
     sights = [
         sight for number in numbers for sight in queries.public(s, now=at, publish=publish, number=number)
     ]
-    if not sights:
+    if case.number not in {sight.number for sight in sights}:
         return None
     ids = [photo for sight in sights for photo in _photos_in(sight)]
     files = {photo.id: photo for photo in s.scalars(select(Photo).where(Photo.id.in_(ids)))}
@@ -159,11 +160,12 @@ def _numbers(s: Session, ids: Collection[int]) -> list[str]:
 
 def _sight(sight: Sight) -> Told:
     service, place = sight.service, sight.point
+    due_at = None if sight.state == WAITING else sight.due_at  # its page promises no day meanwhile
     return {
         "number": sight.number, "old_number": sight.old_number or None, "service": service.names,
         "department": service.department.names, "state": sight.state, "address": sight.address,
         "lat": place.lat if place else None, "lon": place.lon if place else None,
-        "opened_at": sight.opened_at, "due_at": sight.due_at, "closed_at": sight.closed_at,
+        "opened_at": sight.opened_at, "due_at": due_at, "closed_at": sight.closed_at,
         "merged_into": sight.merged_into, "cleared_at": sight.cleared_at,
     }  # fmt: skip
 
@@ -186,7 +188,7 @@ def _proof(sight: Sight, proof: Proof, files: Mapping[str, Photo]) -> Told:
 def _step(sight: Sight, step: Step) -> Told:
     return {
         "number": sight.number, "what": step.kind, "at": step.at,
-        "facts": {name: step.facts[name] for name in SHOWN_FACTS if name in step.facts},
+        "facts": {name: step.facts[name] for name in SHOWN_FACTS.get(step.kind, ()) if name in step.facts},
     }  # fmt: skip
 
 

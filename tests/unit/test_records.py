@@ -247,6 +247,39 @@ class TestExporting:
             assert words not in page
             assert words not in json.dumps(held, ensure_ascii=False)
 
+    def test_nobody_reads_why_a_case_was_cancelled_nor_a_day_while_it_waits(
+        self, town: Town, shell: CliRunner, tmp_path: Path
+    ) -> None:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            spam, waiting = scene.report().case, scene.report().case
+            cases.cancel(scene.s, spam, "spam", by=by, at=town.now)
+            cases.wait(scene.s, waiting, "parts", by=by, at=town.now)
+            numbers = spam.number, waiting.number
+        told = []
+        for number in numbers:
+            done = shell.invoke(cli, ["export", "record", number, "--public", "-o", f"{number}.zip"])
+            assert done.exit_code == 0, done.output
+            told.append(opened(tmp_path / f"{number}.zip"))
+        (page, of_spam, _), (_page, of_waiting, _) = told
+        assert "Not a real report" not in page
+        assert [step["facts"] for step in of_spam["story"] if step["what"] == "cancel"] == [{}]
+        assert [step["facts"] for step in of_waiting["story"] if step["what"] == "wait"] == [
+            {"reason": "parts"}
+        ]
+        assert [case["due_at"] for case in of_waiting["cases"]] == [None]
+
+    def test_what_was_merged_into_a_case_that_is_private_now_gives_it_no_record(
+        self, town: Town, shell: CliRunner, told: str, tmp_path: Path
+    ) -> None:
+        with town.at_work() as scene:
+            twin = scene.report().case
+            cases.merge(scene.s, twin, scene.case(told), by=scene.actor("dispatcher"), at=town.now)
+            scene.case(told).service_code = "nuisance"
+        done = shell.invoke(cli, ["export", "record", told, "--public"])
+        assert (done.exit_code, "is private" in done.output) == (1, True), done.output
+        assert list(tmp_path.glob("*.zip")) == []
+
     def test_a_place_that_is_told_coarsely_is_coarse_for_everybody(
         self, town: Town, shell: CliRunner, told: str, tmp_path: Path
     ) -> None:
