@@ -62,7 +62,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     told = sorted([*subject.reports, *subject.unconfirmed], key=lambda report: (report.case_id, report.id))
     about = {report.case for report in told} | {wish.case for wish in subject.wishes if wish.case}
     # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
-    locks.lock(s, *about)
+    locks.lock_to_roots(s, about | forgetting.cases_of(s, subject.calls))
     wishes = _count_wishes(s, subject, told)
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
     on_hold = holds.covered(s, {case.id for case in about})

@@ -63,8 +63,7 @@ def forget_calls(s: Session, contact_ids: Collection[int], var: Path, *, by: Act
     asked = select(Contact).where(Contact.id.in_(contact_ids)).order_by(Contact.id)
     calls = list(s.scalars(asked.execution_options(populate_existing=True)))
     # Against a hold that somebody places in this very moment, as forget() locks: cases before callers.
-    about = select(Case).where(Case.id.in_({call.case_id for call in calls if call.case_id}))
-    locks.lock(s, *s.scalars(about))
+    locks.lock_to_roots(s, cases_of(s, calls))
     on_hold = holds.covered(s, {call.case_id for call in calls if call.case_id})
     callers.hold(s, {call.caller_id for call in calls if call.caller_id})
     return _forget_all(s, [call for call in calls if call.case_id not in on_hold], var, by=by, at=at)
@@ -86,6 +85,13 @@ def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int
     return again
 
 
+def cases_of(s: Session, calls: Sequence[Contact]) -> set[Case]:
+    """The cases that these calls were about."""
+    ids = sorted({call.case_id for call in calls if call.case_id})
+    parts = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+    return {case for part in parts for case in s.scalars(select(Case).where(Case.id.in_(part)))}
+
+
 def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Report]]:
     """All their calls and what was told in these, when nobody can add to them any more.
 
@@ -93,14 +99,18 @@ def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Re
     is let go and locked anew, with its case.
     """
     while True:
-        told = reports.told_in(s, _calls_of(s, caller_ids))
+        about = _about(s, _calls_of(s, caller_ids))
         with locks.attempt(s):
-            locks.lock(s, *(report.case for report in told))
+            locks.lock_to_roots(s, about)
             callers.hold(s, caller_ids)
             calls = _calls_of(s, caller_ids)
-            if reports.told_in(s, calls) == told:
-                return calls, told
+            if _about(s, calls) <= about:
+                return calls, reports.told_in(s, calls)
             raise locks.Moved
+
+
+def _about(s: Session, calls: Sequence[Contact]) -> set[Case]:
+    return cases_of(s, calls) | {report.case for report in reports.told_in(s, calls)}
 
 
 def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:

@@ -97,7 +97,8 @@ def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
 
 
 def refuse(s: Session, case: Case) -> None:
-    """Raises Refused `on_hold` where the case may lose nothing. Whoever asks holds its lock."""
+    """Raises Refused `on_hold` where the case may lose nothing. Whoever asks holds it and all that it was
+    merged into: locks.lock_to_roots()."""
     if covered(s, [case.id]):
         raise Refused("on_hold", number=case.number)
 

@@ -125,7 +125,7 @@ def _replace(
     mine = select(Photo).where(Photo.id.in_(became)).order_by(Photo.id)
     wanted = {photo.case_id for photo in s.scalars(mine) if photo.case_id is not None}
     held = {case.id: case for case in s.scalars(select(Case).where(Case.id.in_(wanted)))}
-    locks.lock(s, *held.values())
+    locks.lock_to_roots(s, held.values())
     # One that was given to a case in this very moment is not of those that we hold, and stays.
     found = [
         photo

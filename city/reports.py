@@ -358,7 +358,7 @@ def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Act
     `on_hold` for a case that must be kept whole.
     """
     may("erase", by.roles)
-    locks.lock(s, report.case)
+    locks.lock_to_roots(s, [report.case])
     holds.refuse(s, report.case)
     return _erase(s, report, store, var, by=by, at=at)
 

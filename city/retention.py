@@ -228,9 +228,11 @@ def _clear_cases(s: Session, case_ids: Sequence[int], work: _Work) -> int:
 
 
 def _lock(s: Session, case_ids: Sequence[int]) -> dict[str, Case]:
-    """Holds the cases, with all that they were merged into: nobody reopens one or places a hold meanwhile."""
+    """Locks the cases with all that they were merged into, and returns all of them by number."""
     family = {id_ for chain in queries.chains_of(s, case_ids).values() for id_ in chain}
-    return locks.lock_numbered(s, list(queries.numbers(s, family).values()))
+    found = s.scalars(select(Case).where(Case.id.in_(family))).all()
+    locks.lock_to_roots(s, found)
+    return {case.number: case for case in found}
 
 
 def _with_words(work: _Work) -> ColumnElement[bool]:

@@ -80,6 +80,43 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
         giving.result()
 
 
+def test_what_is_locked_to_its_root_costs_nothing_again(town: Town) -> None:
+    with town.at_work() as scene:
+        twin, root = scene.report().case, scene.report().case
+        cases.merge(scene.s, twin, root, by=scene.actor("dispatcher"), at=town.now)
+        number = twin.number
+    asked = _asked(town)
+    with town.at_work() as scene:
+        twin = scene.case(number)
+        before = len(asked)
+        locks.lock_to_roots(scene.s, [twin])
+        assert len(asked) == before + 3  # what it was merged into is not known yet
+        before = len(asked)
+        locks.lock_to_roots(scene.s, [twin])
+        locks.lock(scene.s, scene.s.get_one(Case, twin.merged_into_id))
+        assert len(asked) == before
+
+
+def test_whoever_waits_for_a_case_that_is_being_merged_holds_its_new_root_too(town: Town) -> None:
+    with town.at_work() as scene:
+        numbers = [scene.report().case.number for _ in range(3)]
+    first, second, _third = numbers
+
+    def hold() -> set[str]:
+        with town.at_work() as scene:
+            locks.lock_to_roots(scene.s, [scene.case(second)])
+            return {number for number in numbers if scene.s.info["held"].get(number)}
+
+    with ThreadPoolExecutor(1) as pool:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            cases.merge(scene.s, scene.case(second), scene.case(first), by=by, at=town.now)
+            scene.s.flush()
+            holding = pool.submit(hold)
+            town.await_waiting()
+        assert holding.result(20) == {first, second}
+
+
 HOLDS: dict[str, Callable[[Scene, str], object]] = {
     "one": lambda scene, number: locks.lock(scene.s, scene.case(number)),
     "many": lambda scene, number: locks.lock_numbered(scene.s, [number]),

@@ -3,6 +3,7 @@
 import os
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from city import (
     cityfile,
     contacts,
     db,
+    erasing,
     erasures,
     events,
     follows,
@@ -39,6 +41,7 @@ from city import (
     search,
     stores,
     strays,
+    subjects,
     tags,
     tallies,
 )
@@ -327,6 +330,63 @@ def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
             town.await_waiting()
         assert clearing.result() == {"words": 0}
     assert holding(town, WORDS)
+
+
+def _erase_report(town: Town, number: str) -> object:
+    store, var = stores.open_store(town.settings), town.settings.var
+    with town.at_work() as scene:
+        told, by = scene.case(number).reports[0], scene.actor("dispatcher")
+        return reports.erase(scene.s, told, store, var, by=by, at=town.now)
+
+
+def _erase_person(town: Town, _number: str) -> object:
+    city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
+    with town.at_work() as scene:
+        found, by = subjects.find(scene.s, MAIL, city), scene.actor("administrator")
+        return erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now).held
+
+
+def _forget_number(town: Town, _number: str) -> object:
+    store, var = stores.open_store(town.settings), town.settings.var
+    with town.at_work() as scene:
+        by = scene.actor("administrator")
+        done = forgetting.forget(scene.s, (PHONE,), store, var, by=by, at=town.now)
+        return done and done.held
+
+
+def _cover_photo(town: Town, number: str) -> object:
+    store, var = stores.open_store(town.settings), town.settings.var
+    with town.looking() as scene:
+        photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
+    covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    return redactions.redact(town.engine, store, var, covered, by=by, at=town.now)
+
+
+@pytest.mark.parametrize("way", [_erase_report, _erase_person, _forget_number, _cover_photo])
+def test_a_hold_that_is_placed_on_its_root_in_this_very_moment_keeps_a_merged_case(
+    town: Town, way: Callable[[Town, str], object]
+) -> None:
+    root, number = ended(town, words="Another's"), ended(town)
+    key = called(town, about=number)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        for each in (number, root):
+            cases.reopen(scene.s, scene.case(each), by=by, at=town.now)
+        cases.merge(scene.s, scene.case(number), scene.case(root), by=by, at=town.now)
+        own = scene.s.scalars(select(Subscription).join(Report).where(Report.number == f"{root}-A"))
+        own.one().address = "another@town.test"
+    with ThreadPoolExecutor(1) as hands:
+        with town.at_work() as scene:
+            by, var = scene.actor("manager"), town.settings.var
+            holds.place(scene.s, scene.case(root), "Lawsuit", var, by=by, at=town.now)
+            scene.s.flush()
+            going = hands.submit(way, town, number)
+            town.await_waiting()
+        fault = going.exception(20)
+        assert (fault.code if isinstance(fault, Refused) else going.result()) in ("on_hold", (number,))
+    with town.looking() as scene:
+        assert scene.case(number).reports[0].words == WORDS
+        assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
 
 
 def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: Town) -> None:
