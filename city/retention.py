@@ -191,10 +191,13 @@ def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetim
 
 def _unwanted(contacts: Period | None, at: datetime) -> Select[int, int | None]:
     stopped = contacts.before(at) if contacts else at - UNWANTED
-    nobodys = Subscription.confirmed_at.is_(None) & (Subscription.asked_at < at - UNWANTED)
     no_more = Subscription.place.is_not(None) & (Subscription.stopped_at < stopped)
-    asked = select(Subscription.id, Subscription.case_id).where(Subscription.report_id.is_(None))
-    return asked.where(nobodys | no_more).order_by(Subscription.id)
+    asked = select(Subscription.id, Subscription.case_id).where(
+        Subscription.report_id.is_(None),
+        # Younger ones have a question on its way, also of whoever stopped once and wants it again.
+        Subscription.asked_at < at - UNWANTED,
+    )
+    return asked.where(Subscription.confirmed_at.is_(None) | no_more).order_by(Subscription.id)
 
 
 def _cases_with_addresses(s: Session, work: _Work) -> list[int]:

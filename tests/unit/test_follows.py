@@ -358,6 +358,16 @@ def test_who_follows_a_place_no_more_is_forgotten_when_the_city_file_says(
         assert [row.place_name for row in scene.s.scalars(select(Subscription))] == ["Tansy Street"]
 
 
+def test_whoever_stopped_long_ago_and_asks_again_may_still_say_yes(town: Town) -> None:
+    row = wanted(town, "area", "Old Mill")
+    with town.at_work() as scene:
+        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        about = follows.area(scene.s, "Old Mill")
+        assert about
+        follows.follow(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
+    assert [forgotten(town, days) for days in (401, 429, 431)] == [0, 0, 1]
+
+
 def test_who_follows_a_case_is_kept_for_as_long_as_who_told_of_it(town: Town) -> None:
     case = reported(town)
     row = wanted(town, "case", case.number)
