@@ -37,7 +37,7 @@ from city.areas import Areas
 from city.erasures import Cleared
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
-from city.schedule import EXACT, STREET, Period, Schedule
+from city.schedule import EXACT, STREET, Schedule
 from city.schema import (
     Case,
     CaseTag,
@@ -66,6 +66,7 @@ IDS_AT_ONCE: Final = 500  # in one statement
 # An address that nobody confirmed may be anybody's: it stays for as long as a receipt's link works. So does
 # one that follows no area or street any more, where the city file does not say how long.
 UNWANTED: Final = timedelta(days=30)
+FOLLOWERS: Final = "followers"  # a class that no file names
 SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
 _SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
@@ -97,9 +98,8 @@ class _Work:
 
 
 def due(s: Session, schedule: Schedule, now: datetime) -> dict[str, int]:
-    """By class how many cases, calls, messages and phones would go now. Changes nothing."""
-    works = [_work(name, period, schedule, Path(), now) for name, period in schedule.classes()]
-    return {work.name: len(_CLASSES[work.name][0](s, work)) for work in works}
+    """By class how many cases, calls, messages, phones and followers would go now. Changes nothing."""
+    return {work.name: len(_CLASSES[work.name][0](s, work)) for work in _works(schedule, Path(), now)}
 
 
 def carry_out(
@@ -116,42 +116,18 @@ def carry_out(
     Whatever is killed or done by two at once is done once: every part looks again under its lock.
     """
     done = Done()
-    for name, period in schedule.classes():
-        work = _work(name, period, schedule, var, now)
-        find, remove = _CLASSES[name]
+    for work in _works(schedule, var, now):
+        find, remove = _CLASSES[work.name]
         with db.reading(engine) as s:
             found = find(s, work)
         wanted = found[:most]
-        done.gone[name], done.left = 0, done.left + len(found) - len(wanted)
+        done.gone[work.name], done.left = 0, done.left + len(found) - len(wanted)
         for start in range(0, len(wanted), AT_ONCE):
             part = wanted[start : start + AT_ONCE]
             with db.transaction(engine) as s:
-                done.gone[name] += remove(s, part, work)
+                done.gone[work.name] += remove(s, part, work)
             told(start + len(part), len(wanted))
     return done
-
-
-def forget_followers(engine: Engine, contacts: Period | None, at: datetime) -> int:
-    """Forgets addresses that follow something without a report and that no case's end takes; how many.
-
-    Those that nobody confirmed go after UNWANTED, unless their case is on hold. Those that follow no area or
-    street any more go when `contacts` is over, the class of that name, counted from when they stopped. Those
-    of cases go with the addresses of whoever told of them: see carry_out().
-    """
-    with db.reading(engine) as s:
-        found = list(s.execute(_unwanted(contacts, at)).all())
-        on_hold = holds.covered(s, {row.case_id for row in found if row.case_id})
-    free, gone = [row for row in found if row.case_id not in on_hold], 0
-    for start in range(0, len(free), AT_ONCE):
-        part = free[start : start + AT_ONCE]
-        with db.transaction(engine) as s:
-            about = {row.case_id for row in part if row.case_id}
-            _lock(s, list(about))
-            on_hold = holds.covered(s, about)
-            ids = [row.id for row in part if row.case_id not in on_hold]
-            asked = _unwanted(contacts, at).where(Subscription.id.in_(ids)).with_for_update()
-            gone += reports.forget_wishes(s, [row.id for row in s.execute(asked)])
-    return gone
 
 
 def clear_again(engine: Engine, var: Path, lines: Sequence[Cleared], *, at: datetime) -> int:
@@ -185,19 +161,12 @@ def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
     return True
 
 
-def _work(name: str, period: Period, schedule: Schedule, var: Path, now: datetime) -> _Work:
-    return _Work(name, period.before(now), schedule, var, now)
-
-
-def _unwanted(contacts: Period | None, at: datetime) -> Select[int, int | None]:
-    stopped = contacts.before(at) if contacts else at - UNWANTED
-    no_more = Subscription.place.is_not(None) & (Subscription.stopped_at < stopped)
-    asked = select(Subscription.id, Subscription.case_id).where(
-        Subscription.report_id.is_(None),
-        # Younger ones have a question on its way, also of whoever stopped once and wants it again.
-        Subscription.asked_at < at - UNWANTED,
-    )
-    return asked.where(Subscription.confirmed_at.is_(None) | no_more).order_by(Subscription.id)
+def _works(schedule: Schedule, var: Path, now: datetime) -> list[_Work]:
+    """The classes that the schedule names, and what goes whatever it says."""
+    classes = [(name, period.before(now)) for name, period in schedule.classes()]
+    return [
+        _Work(name, before, schedule, var, now) for name, before in (*classes, (FOLLOWERS, now - UNWANTED))
+    ]
 
 
 def _cases_with_addresses(s: Session, work: _Work) -> list[int]:
@@ -314,6 +283,46 @@ def _forget_phones(s: Session, device_ids: Sequence[str], work: _Work) -> int:
     return len(phones)
 
 
+def _followers(s: Session, work: _Work) -> list[int]:
+    """Addresses that follow something without a report and that no case's end takes.
+
+    Those that nobody confirmed, unless their case is on hold. Those that follow no area or street any more
+    stay as long as the class `contacts` says, counted from when they stopped. Those of cases go with the
+    addresses of whoever told of them.
+    """
+    return _free(s, s.execute(_unwanted(work)).all())
+
+
+def _forget_followers(s: Session, ids: Sequence[int], work: _Work) -> int:
+    asked = _unwanted(work).where(Subscription.id.in_(ids))
+    _lock(s, [row.case_id for row in s.execute(asked) if row.case_id])
+    # Held, so that nobody says yes to one that goes.
+    found = s.execute(asked.with_for_update()).all()
+    return reports.forget_wishes(s, _free(s, found))
+
+
+def _free(s: Session, found: Sequence[Any]) -> list[int]:
+    """The ids of those rows that are about no case on hold."""
+    on_hold = holds.covered(s, {row.case_id for row in found if row.case_id})
+    return [row.id for row in found if row.case_id not in on_hold]
+
+
+def _unwanted(work: _Work) -> Select[int, int | None]:
+    """Those that were asked before, of which nobody confirmed it or somebody stopped.
+
+    Younger ones have a question on its way, also of whoever stopped once and wants it again.
+    """
+    contacts = work.schedule.contacts
+    stopped = Subscription.stopped_at < (contacts.before(work.at) if contacts else work.before)
+    no_more = Subscription.place.is_not(None) & stopped
+    asked = select(Subscription.id, Subscription.case_id).where(
+        Subscription.report_id.is_(None),
+        Subscription.asked_at < work.before,
+        Subscription.confirmed_at.is_(None) | no_more,
+    )
+    return asked.order_by(Subscription.id)
+
+
 _CLASSES: Final[dict[str, tuple[Callable[..., Sequence[Any]], Callable[..., int]]]] = {
     "contacts": (_cases_with_addresses, _forget_addresses),
     "words": (_cases_with_words, _clear_cases),
@@ -321,6 +330,7 @@ _CLASSES: Final[dict[str, tuple[Callable[..., Sequence[Any]], Callable[..., int]
     "calls": (_calls, _forget_calls),
     "messages": (_old_messages, _forget_messages),
     "phones": (_silent_phones, _forget_phones),
+    FOLLOWERS: (_followers, _forget_followers),
 }
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import (
+    callers,
     db,
     disk,
     erasing,
@@ -51,18 +52,19 @@ WHAT = {
         "message that was sent or given up, which {go}", "messages that were sent or given up, which {go}",
     ),
     "phones": ("phone not seen any more, which {go}", "phones not seen any more, which {go}"),
+    "followers": (
+        "address that follows something unconfirmed, or no more, which {go}",
+        "addresses that follow something unconfirmed, or no more, which {go}",
+    ),
 }  # fmt: skip
 
 
 @click.command("retention")
 @click.option("--dry-run", is_flag=True, help="Only say how much would go.")
 def keep_to_schedule(dry_run: bool) -> None:
-    """Removes what the city file's records schedule says is over; the worker does so each day."""
+    """Removes what the records schedule says is over, and what goes anyway; the worker does so each day."""
     settings, engine, city = _opened()
     now = datetime.now(UTC)
-    if not list(city.retention.classes()):
-        click.echo("The city file has no [retention]: everything is kept for ever.")
-        return
     if dry_run:
         with db.reading(engine) as s:
             counts = retention.due(s, city.retention, now)
@@ -74,10 +76,16 @@ def keep_to_schedule(dry_run: bool) -> None:
             photos.forget(engine, store, now)
         except stores.StoreDown as fault:
             raise click.ClickException(f"{fault}. The bytes of the photos go with the worker.") from None
-    for name, period in city.retention.classes():
+    periods = {name: f"kept {_period(period)}" for name, period in city.retention.classes()}
+    for name, count in counts.items():
         one, several = WHAT[name]
-        what = (one if counts[name] == 1 else several).format(go="would go" if dry_run else "went")
-        click.echo(f"{counts[name]:8} {what} (kept {_period(period)})")
+        what = (one if count == 1 else several).format(go="would go" if dry_run else "went")
+        click.echo(f"{count:8} {what} ({periods.get(name, 'whatever the city file says')})")
+    if not periods:
+        click.echo(
+            "The city file has no [retention]: all else is kept for ever, save numbers silent for "
+            f"{callers.FORGET_AFTER.days} days."
+        )
 
 
 @click.command("erase")

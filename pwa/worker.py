@@ -45,7 +45,7 @@ from sync import declared, enrolment, residents, review, tidy, tries, uploads
 EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
 # Of each second for the files of open data; and how long a fault in them waits, which may be a full disk.
 AT_A_TIME, AFTER_FAULT = 0.4, 3600.0
-MOST_RECORDS = 200  # cases or calls of a class that the records schedule takes in one go
+MOST_RECORDS = 200  # cases, calls or addresses of a class that the records schedule takes in one go
 # Seconds for what is on its way as it stops; `cityline run` gives its children ten.
 LAST_LETTER = 8.0
 # Where the list of erasures was lost with the var folder, a restored database knows nothing of holds that
@@ -220,9 +220,9 @@ class _Records:
         held = self.app.extensions["cityline"]
         if strays.was_restored(held.settings.var, now, UNTIL_HELD_AGAIN):
             return
-        schedule = held.city.retention
-        done = retention.carry_out(held.engine, held.settings.var, schedule, now, most=MOST_RECORDS)
-        retention.forget_followers(held.engine, schedule.contacts, now)
+        done = retention.carry_out(
+            held.engine, held.settings.var, held.city.retention, now, most=MOST_RECORDS
+        )
         self.next_at = None if done.left else now + timedelta(seconds=ONCE_A_DAY)
 
 

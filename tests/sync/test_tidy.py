@@ -67,7 +67,7 @@ def test_a_phone_hears_that_a_cleared_job_is_done_with_and_what_it_sends_late_is
         clock.tick(days=10)
         luis.exchange()
     done = retention.carry_out(engine, settings.var, Schedule(words=Period(days=30)), clock())
-    assert done.gone == {"words": 1}
+    assert done.gone["words"] == 1
     luis.sign_in(person(engine, "luis@city.test"))
     assert gone(luis.exchange()) == [{"kind": "job", "ref": lamp, "why": "done"}]
     result = luis.exchange(luis.op("note", job, words="Canary, late"))["results"][0]

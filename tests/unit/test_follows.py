@@ -96,7 +96,8 @@ def waiting(town: Town) -> list[tuple[str, str]]:
 
 def forgotten(town: Town, days: int, contacts: Period | None = None) -> int:
     """How many addresses the worker forgets so many days later, beside what the records schedule names."""
-    return retention.forget_followers(town.engine, contacts, town.now + timedelta(days=days))
+    schedule, at = Schedule(contacts=contacts), town.now + timedelta(days=days)
+    return retention.carry_out(town.engine, town.settings.var, schedule, at).gone[retention.FOLLOWERS]
 
 
 def digest(town: Town, at: datetime = MORNING) -> list[dict[str, Any]]:
@@ -440,6 +441,27 @@ def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(tow
             forgetting = hands.submit(forgotten, town, 31)
             town.await_waiting()
         assert forgetting.result() == 0
+
+
+def test_a_flood_of_them_goes_some_at_a_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    with town.at_work() as scene:
+        about = follows.area(scene.s, "Old Mill")
+        assert about
+        for n in range(5):
+            follows.follow(scene.s, about, f"never{n}@town.test", lang="en", at=town.now)
+    at = town.now + timedelta(days=31)
+    with town.looking() as scene:
+        assert retention.due(scene.s, Schedule(), at) == {"followers": 5}
+    monkeypatch.setattr(worker, "MOST_RECORDS", 2)
+    app = create_app(town.settings)
+    job, left = worker._Records(app), []
+    for minute in range(4):
+        job(at + timedelta(minutes=minute))
+        with town.looking() as scene:
+            left.append(len(scene.s.scalars(select(Subscription)).all()))
+    app.extensions["cityline"].engine.dispose()
+    assert left == [3, 1, 0, 0]
+    assert job.next_at == at + timedelta(days=1, minutes=2)
 
 
 def test_the_worker_forgets_them_once_a_day(town: Town) -> None:

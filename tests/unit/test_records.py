@@ -509,7 +509,18 @@ class TestTheSchedule:
         silent = re.sub(r"\n\[retention\]\n.*?\n\n", "\n", town.settings.city.read_text("utf-8"), flags=re.S)
         with town.at_work() as scene:
             policies.apply(scene.s, silent, "city.toml", by=people.THE_SYSTEM, at=town.now)
-        assert "kept for ever" in shell.invoke(cli, ["retention"]).output
+        with town.at_work() as scene:
+            about = follows.case(scene.s, scene.report().case.number)
+            assert about
+            follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        for option, said in ((["--dry-run"], "would go"), ([], "went")):
+            first, last = shell.invoke(cli, ["retention", *option]).stdout.splitlines()
+            assert first == (
+                f"       1 address that follows something unconfirmed, or no more, which {said} "
+                "(whatever the city file says)"
+            )
+            assert "all else is kept for ever, save numbers silent for 400 days" in last
+        assert holding(town, "never@") == []
         text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "1 year"\n'
         with town.at_work() as scene:
             policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
@@ -518,6 +529,8 @@ class TestTheSchedule:
         assert done.output.splitlines() == [
             "       1 case whose words and photos would go (kept 30 days)",
             "       0 calls whose number and words would go (kept 1 year)",
+            "       0 addresses that follow something unconfirmed, or no more, which would go "
+            "(whatever the city file says)",
         ]
         assert holding(town, "canary words")
         done = shell.invoke(cli, ["retention"])
