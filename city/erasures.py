@@ -3,12 +3,14 @@ that none of it comes back. And of what was put on hold, so that none of that go
 
 import hashlib
 import json
+import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +19,9 @@ from city import disk
 from city.schema import Report
 
 NAME = "erasures.jsonl"
+MOST_ID: Final = 2**63 - 1
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,12 @@ def append(var: Path, *lines: Line) -> None:
         os.fsync(file.fileno())
 
 
+def keep(var: Path, lines: Iterable[Line]) -> None:
+    """Appends what the list in `var` has not yet: lists from elsewhere count for the next restore too."""
+    here = set(read([var / NAME]))
+    append(var, *(line for line in lines if line not in here))
+
+
 def hashed(key: str) -> str:
     """A report's key as the list names it."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -132,8 +143,9 @@ def slowly_hashed(email: str, salt: str) -> str:
 def read(files: Iterable[Path]) -> list[Line]:
     """What stands in these lists, each once, oldest first. A list that is not there holds none.
 
-    Half a line is passed over: it was cut off before its erasure was done, which was then begun anew.
-    Raises OSError.
+    Half a line is passed over: it was cut off before its erasure was done, which was then begun anew. So is
+    a whole one that says nothing we know, and the log says which. Of every line that is returned all can be
+    carried out: a restore stops at none. Raises OSError.
     """
     found = {_name(line): line for file in files for line in _lines(file)}
     return sorted(found.values(), key=lambda line: line.at)
@@ -162,19 +174,67 @@ def _lines(file: Path) -> Iterator[Line]:
         return
     if not file.is_file():  # taken for an empty list, it would bring back what was erased
         raise OSError(f"{file} is no file")
-    for line in file.read_text(errors="replace").splitlines():
-        with suppress(KeyError, TypeError, ValueError):
-            told = json.loads(line)
-            if "photo" in told:
-                boxes = tuple((float(x), float(y), float(w), float(h)) for x, y, w, h in told["boxes"])
-                yield Redacted(str(told["photo"]), str(told["became"]), boxes, str(told["at"]))
-            elif "contact" in told:
-                yield Forgotten(str(told["contact"]), str(told["at"]))
-            elif "person" in told:
-                yield Left(int(told["person"]), str(told["salt"]), str(told["key"]), str(told["at"]))
-            elif "hold" in told:
-                yield Held(str(told["hold"]), str(told["key"]), bool(told["placed"]), str(told["at"]))
-            elif "case" in told:
-                yield Cleared(str(told["case"]), str(told["key"]), str(told["places"]), str(told["at"]))
-            else:
-                yield Erased(str(told["report"]), str(told["key"]), str(told["at"]))
+    for nth, text in enumerate(file.read_text(errors="replace").splitlines(), 1):
+        try:
+            yield _line(json.loads(text))
+        except json.JSONDecodeError:  # half a line
+            continue
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+            log.warning("%s: line %d cannot be read and is passed over", file, nth)
+
+
+def _line(told: Any) -> Line:
+    """Raises KeyError, TypeError, ValueError or OverflowError where not all of it can be carried out."""
+    at = _moment(told["at"])
+    if "photo" in told:
+        boxes = tuple((_percent(x), _percent(y), _percent(w), _percent(h)) for x, y, w, h in told["boxes"])
+        return Redacted(_text(told["photo"]), _text(told["became"]), boxes, at)
+    if "contact" in told:
+        return Forgotten(_digits(told["contact"], 64), at)
+    if "person" in told:
+        salt, key = _digits(told["salt"], 32), _digits(told["key"], 128)
+        return Left(_id(told["person"]), salt, key, at)
+    if "hold" in told:
+        return Held(_text(told["hold"]), _digits(told["key"], 64), _truth(told["placed"]), at)
+    if "case" in told:
+        return Cleared(_text(told["case"]), _digits(told["key"], 64), _text(told["places"]), at)
+    return Erased(_text(told["report"]), _digits(told["key"], 64), at)
+
+
+def _moment(told: Any) -> str:
+    """In UTC, so that lines come in the order of what they tell."""
+    at = datetime.fromisoformat(told)
+    if at.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    return at.astimezone(UTC).isoformat()
+
+
+def _text(told: Any) -> str:
+    """PostgreSQL would refuse a NUL or half a surrogate later on."""
+    if not isinstance(told, str) or not (told.isascii() and told.isprintable()):
+        raise ValueError("no name of ours")
+    return told
+
+
+def _digits(told: Any, count: int) -> str:
+    if not re.fullmatch(rf"[0-9a-f]{{{count}}}", told):
+        raise ValueError("no hash of ours")
+    return str(told)
+
+
+def _id(told: Any) -> int:
+    if not isinstance(told, int) or isinstance(told, bool) or not 0 < told <= MOST_ID:
+        raise ValueError("no id")
+    return told
+
+
+def _percent(told: Any) -> float:
+    if not 0 <= told <= 100:
+        raise ValueError("no share of an edge")
+    return float(told)
+
+
+def _truth(told: Any) -> bool:
+    if not isinstance(told, bool):
+        raise ValueError("neither true nor false")
+    return told

@@ -91,6 +91,7 @@ def restore(
     dumps.refuse_in_use(owner)
 
     mark.write_text(f"{folder}\n")
+    erasures.keep(settings.var, erased)
     dumps.put_back(folder / dumps.FILES[manifest.database], owner, settings.postgres_bin)
     db.migrate(owner, settings.database_url)
     engine = db.connect(settings.database_url)

@@ -268,6 +268,54 @@ def test_half_a_line_of_the_list_spoils_no_other(town: Town) -> None:
     assert [erased.report for erased in erasures.read([kept, kept])] == [one.number, two.number]
 
 
+BAD_LINES = {
+    "no moment": '{"report": "26-000001-A", "key": "KEY64", "at": "yesterday"}',
+    "no zone": '{"report": "26-000001-A", "key": "KEY64", "at": "2026-05-12T02:30:00"}',
+    "before all time": '{"report": "26-000001-A", "key": "KEY64", "at": "0001-01-01T00:00:00+09:00"}',
+    "a number for a moment": '{"contact": "KEY64", "at": 7}',
+    "no moment at all": '{"contact": "KEY64"}',
+    "a word for whether it is held": '{"hold": "26-000001", "key": "KEY64", "placed": "false", "at": "AT"}',
+    "an endless id": '{"person": 1e400, "salt": "SALT", "key": "KEY128", "at": "AT"}',
+    "an id that no database has": f'{{"person": {2**70}, "salt": "SALT", "key": "KEY128", "at": "AT"}}',
+    "an id that is none": '{"person": true, "salt": "SALT", "key": "KEY128", "at": "AT"}',
+    "a long hash": '{"report": "26-000001-A", "key": "KEY128", "at": "AT"}',
+    "a NUL": '{"photo": "\\u0000", "became": "a", "boxes": [], "at": "AT"}',
+    "a box without edges": '{"photo": "a", "became": "b", "boxes": [[NaN, 1, 2, 3]], "at": "AT"}',
+    "a number for a name": '{"case": 7, "key": "KEY64", "places": "exact", "at": "AT"}',
+    "a list": "[]",
+    "a number": "7",
+    "depths": "[" * 100_000 + "]" * 100_000,
+}
+
+
+def test_lines_that_say_nothing_we_know_are_named_and_stop_no_restore(
+    town: Town, to: Path, elsewhere: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    lived_in(town)
+    make(town, to)
+    with town.looking() as scene:
+        report = scene.s.scalars(select(Report)).first()
+    bad, at = "\n".join([*BAD_LINES.values(), ""]), town.now.isoformat()
+    for name, told in (("KEY64", "a" * 64), ("KEY128", "a" * 128), ("SALT", "a" * 32), ("AT", at)):
+        bad = bad.replace(f'"{name}"', f'"{told}"')
+    kept = elsewhere.var / erasures.NAME
+    kept.write_text(bad)
+    erasures.note(elsewhere.var, report, town.now)
+    assert put_back(elsewhere, to, town).erased_again == 1
+    for nth, which in enumerate(BAD_LINES, 1):
+        assert f"{kept}: line {nth} cannot be read and is passed over" in caplog.text, which
+    assert kept.read_text().startswith(bad)  # for whoever looks into it
+
+
+def test_lines_come_in_the_order_of_their_moments_whatever_their_zone(tmp_path: Path) -> None:
+    first, second = (f'{{"contact": "{digit * 64}", "at": "2026-05-12TAT"}}\n' for digit in "ab")
+    kept = tmp_path / erasures.NAME
+    kept.write_text(second.replace("AT", "02:30:00Z") + first.replace("AT", "03:30:00+02:00"))
+    assert [line.at for line in erasures.read([kept])] == [
+        "2026-05-12T01:30:00+00:00", "2026-05-12T02:30:00+00:00",
+    ]  # fmt: skip
+
+
 def test_a_damaged_backup_is_refused_by_name_and_changes_nothing(
     town: Town, to: Path, elsewhere: Settings
 ) -> None:

@@ -671,7 +671,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         cleared = s.scalars(select(Case.number).where(Case.cleared_at.is_not(None)))
         assert set(cleared) == {second, lifted}
     engine.dispose()
-    assert len(erasures.read([elsewhere.var / erasures.NAME])) == 3 + 2  # for the next restore
+    assert len(erasures.read([elsewhere.var / erasures.NAME])) == 8 + 2  # for the next restore
 
 
 def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
