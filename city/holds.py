@@ -3,6 +3,7 @@
 A hold covers what was merged into its case. Verbs like those of cases.py.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from city.queries import chains_of
 from city.schema import Case, Hold
 
 MOST_LETTERS: Final = 500
+
+log = logging.getLogger(__name__)
 
 
 def place(s: Session, case: Case, reason: str, var: Path, *, by: Actor, at: datetime) -> bool:
@@ -53,6 +56,7 @@ def lift(s: Session, case: Case, var: Path, *, by: Actor, at: datetime) -> bool:
         return False
     s.delete(held)
     events.record(s, events.of_case(case.id), "lift hold", by=by, at=at)
+    _note_taken_along(s, held, var)
     _note(s, case, var, placed=False, at=at)
     return True
 
@@ -83,7 +87,8 @@ def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
     """A case that leaves the one that it was merged into takes the hold of that one along: whoever wants it
     kept wants all that was part of it then. It is lifted by itself.
 
-    It has no line in the list of erasures: in a backup it is most often merged still, and so held.
+    It has no line in the list of erasures until the other one is lifted: in a backup it is most often merged
+    still, and so held.
     """
     held = set(s.scalars(select(Hold.case_id)))
     if not held or case.id in held:
@@ -118,7 +123,33 @@ def listed(s: Session, limit: int) -> tuple[Sequence[Hold], int]:
     return rows, s.scalar(select(func.count()).select_from(Hold)) or 0
 
 
+def _note_taken_along(s: Session, lifted: Hold, var: Path) -> None:
+    """Notes the holds that cases took along as they left this one: in a backup that has them merged still,
+    only its hold keeps them. They have its reason; a line too many does no harm.
+    """
+    asked = select(Hold).options(joinedload(Hold.case)).order_by(Hold.case_id)
+    along = asked.where(Hold.reason == lifted.reason, Hold.placed_at >= lifted.placed_at)
+    for hold in s.scalars(along.where(Hold.case_id != lifted.case_id)).all():
+        _note(s, hold.case, var, placed=True, at=hold.placed_at)
+
+
 def _note(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> None:
-    """Writes into the list of erasures as the transaction is committed, and nothing where it is undone."""
+    """Writes into the list of erasures where the transaction is committed, and nothing where it is undone.
+
+    A hold is written before the commit and its end after: whatever goes wrong, too much is kept.
+    """
     line = Held(case.number, erasures.first_key(s, case.id), placed, at.isoformat())
-    event.listen(s, "before_commit", lambda _session: erasures.append(var, line), once=True)
+    if placed:
+        event.listen(s, "before_commit", lambda _session: erasures.append(var, line), once=True)
+    else:
+        event.listen(s, "after_commit", lambda _session: _note_lifted(var, line), once=True)
+
+
+def _note_lifted(var: Path, line: Held) -> None:
+    """The hold is gone by now, so a full disk is no reason to say that it is not."""
+    try:
+        erasures.append(var, line)
+    except OSError:
+        log.exception(
+            "That the hold of %s was lifted could not be noted: a restore brings it back", line.hold
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from factories import LAMP, SECRET, Town, texts
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from city import (
     backup,
@@ -428,6 +428,35 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         assert events.verify(scene.s) == []
 
 
+def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
+    town: Town, tmp_path: Path, elsewhere: Settings
+) -> None:
+    number, bystander, var = ended(town), ended(town), town.settings.var
+    with town.at_work() as scene:
+        by, manager = scene.actor("dispatcher"), scene.actor("manager")
+        twin = scene.report(words=WORDS).case.number
+        cases.merge(scene.s, scene.case(twin), scene.case(number), by=by, at=town.now)
+        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=manager, at=town.now)
+        holds.place(scene.s, scene.case(bystander), "Another", var, by=manager, at=town.now)
+    store = stores.open_store(town.settings)
+    folder, _manifest = backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
+    later = town.now + timedelta(hours=1)
+    with town.at_work() as scene:
+        cases.unmerge(scene.s, scene.case(twin), by=by, at=later)
+    with town.at_work() as scene:
+        holds.lift(scene.s, scene.case(number), var, by=manager, at=later + timedelta(hours=1))
+    kept_list = var / erasures.NAME
+    assert len(kept_list.read_text().splitlines()) == 4
+    restoring.restore(
+        elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
+    )
+    engine = db.connect(elsewhere.database_url)
+    with db.reading(engine) as s:
+        found = {hold.case.number: hold.placed_at for hold in holds.listed(s, 10)[0]}
+        assert found == {bystander: town.now, twin: later}
+    engine.dispose()
+
+
 def test_a_hold_keeps_messages_that_were_about_to_go(town: Town) -> None:
     number = ended(town)
     schedule = Schedule(messages=Period(days=30))
@@ -686,6 +715,46 @@ def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
     with pytest.raises(KeyError):
         place_and_fail()
     assert not (var / erasures.NAME).exists()
+
+
+def test_a_lift_whose_commit_fails_is_in_no_list(town: Town) -> None:
+    number, var = ended(town), town.settings.var
+    with town.at_work() as scene:
+        by = scene.actor("manager")
+        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+
+    def fail(_session: object) -> None:
+        raise KeyError
+
+    def lift_and_fail() -> None:
+        with town.at_work() as scene:
+            assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
+            event.listen(scene.s, "before_commit", fail)
+
+    with pytest.raises(KeyError):
+        lift_and_fail()
+    with town.looking() as scene:
+        assert holds.listed(scene.s, 10)[1] == 1
+    assert [line.placed for line in erasures.read([var / erasures.NAME])] == [True]
+
+
+def test_a_hold_is_lifted_though_the_list_cannot_say_so(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    number, var = ended(town), town.settings.var
+    with town.at_work() as scene:
+        by = scene.actor("manager")
+        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+
+    def full(*_told: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as broken, town.at_work() as scene:
+        broken.setattr(erasures, "append", full)
+        assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
+    with town.looking() as scene:
+        assert holds.listed(scene.s, 10) == ([], 0)
+    assert f"hold of {number} was lifted could not be noted" in caplog.text
 
 
 def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:
