@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from city import erasures, events, forgetting, holds, locks, people, queries, reports
-from city.erasures import Left
+from city.erasures import Left, Unfollowed
 from city.events import Actor
 from city.lifecycle import may
 from city.schema import (
@@ -70,7 +70,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
     s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
-    _forget_wishes(s, subject, on_hold)
+    _forget_wishes(s, subject, on_hold, var, at=at)
     wishes -= _count_wishes(s, subject, told)
     stays = subject.staff is not None and subject.staff.disabled_at is None
     account = subject.staff is not None and not stays and _forget_account(s, subject.staff, var, by=by, at=at)
@@ -81,7 +81,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         account,
         tuple(sorted(held)),
         stays,
-        wishes,
+        max(0, wishes),  # one may have been made meanwhile
     )
 
 
@@ -94,17 +94,37 @@ def erase_again(s: Session, line: Left, *, at: datetime) -> bool:
     return _take_off(s, person, by=people.THE_SYSTEM, at=at)
 
 
-def _forget_wishes(s: Session, subject: Subject, on_hold: Collection[int]) -> None:
+def unfollow_again(s: Session, line: Unfollowed) -> bool:
+    """Forgets once more what an address followed before a restore; False where there is nothing to forget.
+
+    Ids are given anew: whoever asked later, or is somebody else, keeps their wish.
+    """
+    then = datetime.fromisoformat(line.at)
+    asked = select(Subscription.id, Subscription.address)
+    rows = s.execute(asked.where(Subscription.id.in_(line.wishes), Subscription.asked_at <= then)).all()
+    theirs = {address for address in {row.address for row in rows} if line.names(address)}
+    return reports.forget_wishes(s, [row.id for row in rows if row.address in theirs]) > 0
+
+
+def _forget_wishes(
+    s: Session, subject: Subject, on_hold: Collection[int], var: Path, *, at: datetime
+) -> None:
     """Their addresses go wherever they were left, save at cases on hold."""
     told = select(Report.id).where(Report.case_id.in_(on_hold))
     kept = select(Subscription.id).where(
         Subscription.report_id.in_(told) | Subscription.case_id.in_(on_hold),
     )
-    wanted = select(Subscription.id).where(
+    wanted = select(Subscription.id, Subscription.address).where(
         Subscription.address.in_(subject.addresses), Subscription.id.not_in(kept)
     )
-    ids = list(s.scalars(wanted.order_by(Subscription.id).with_for_update()))
-    reports.forget_wishes(s, ids)
+    rows = s.execute(wanted.order_by(Subscription.id).with_for_update()).all()
+    for address in sorted({row.address for row in rows}):
+        salt = secrets.token_hex(16)
+        ids = tuple(row.id for row in rows if row.address == address)
+        key = erasures.slowly_hashed(address, salt)
+        # Before the commit: one begun is carried out again after a restore, and never one forgotten.
+        erasures.append(var, Unfollowed(ids, salt, key, at.isoformat()))
+    reports.forget_wishes(s, [row.id for row in rows])
 
 
 def _count_wishes(s: Session, subject: Subject, told: Sequence[Report]) -> int:

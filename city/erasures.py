@@ -95,7 +95,24 @@ class Left:
         return self.person == person_id and slowly_hashed(email, self.salt) == self.key
 
 
-Line = Erased | Redacted | Forgotten | Cleared | Held | Left
+@dataclass(frozen=True)
+class Unfollowed:
+    """One line: wishes for news that went with their address, by their ids and a slow hash of it.
+
+    An address may follow a street, an area or a case and have told no report whose own line would say so.
+    """
+
+    wishes: tuple[int, ...]
+    salt: str
+    key: str
+    at: str
+
+    def names(self, address: str) -> bool:
+        """Whether a wish at this address was meant, where the id is one of these."""
+        return slowly_hashed(address, self.salt) == self.key
+
+
+Line = Erased | Redacted | Forgotten | Cleared | Held | Left | Unfollowed
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -135,9 +152,9 @@ def first_key(s: Session, case_id: int) -> str:
     return hashed(s.scalar(asked) or "")
 
 
-def slowly_hashed(email: str, salt: str) -> str:
+def slowly_hashed(address: str, salt: str) -> str:
     """An address as the list names it; `salt` is 32 hexadecimal digits that nobody else has."""
-    return hashlib.scrypt(email.encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
+    return hashlib.scrypt(address.encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
 
 
 def read(files: Iterable[Path]) -> list[Line]:
@@ -166,6 +183,8 @@ def _name(line: Line) -> tuple[str, str]:
         return (f"hold {line.hold}", f"{line.key} {line.at}")  # all of them: the last one counts
     if isinstance(line, Left):
         return (f"person {line.person}", line.key)
+    if isinstance(line, Unfollowed):
+        return ("wishes", line.key)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
 
 
@@ -194,6 +213,9 @@ def _line(told: Any) -> Line:
     if "person" in told:
         salt, key = _digits(told["salt"], 32), _digits(told["key"], 128)
         return Left(_id(told["person"]), salt, key, at)
+    if "wishes" in told:
+        salt, key = _digits(told["salt"], 32), _digits(told["key"], 128)
+        return Unfollowed(tuple(_id(each) for each in told["wishes"]), salt, key, at)
     if "hold" in told:
         return Held(_text(told["hold"]), _digits(told["key"], 64), _truth(told["placed"]), at)
     if "case" in told:

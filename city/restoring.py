@@ -28,7 +28,7 @@ from city import (
     strays,
 )
 from city.backup import Manifest, Told
-from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted
+from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted, Unfollowed
 from city.lifecycle import Refused
 from city.schema import Backup, Photo
 from city.settings import Settings
@@ -170,6 +170,8 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
         with db.transaction(engine) as s:
             if isinstance(line, Left):
                 again += erasing.erase_again(s, line, at=at)
+            elif isinstance(line, Unfollowed):
+                again += erasing.unfollow_again(s, line)
             else:
                 again += reports.erase_again(s, line, store, var, at=at)
     cleared = [line for line in lines if isinstance(line, Cleared)]

@@ -278,6 +278,8 @@ BAD_LINES = {
     "an endless id": '{"person": 1e400, "salt": "SALT", "key": "KEY128", "at": "AT"}',
     "an id that no database has": f'{{"person": {2**70}, "salt": "SALT", "key": "KEY128", "at": "AT"}}',
     "an id that is none": '{"person": true, "salt": "SALT", "key": "KEY128", "at": "AT"}',
+    "a salt that is none": '{"wishes": [1], "salt": "pepper", "key": "KEY128", "at": "AT"}',
+    "a word for many ids": '{"wishes": "12", "salt": "SALT", "key": "KEY128", "at": "AT"}',
     "a long hash": '{"report": "26-000001-A", "key": "KEY128", "at": "AT"}',
     "a NUL": '{"photo": "\\u0000", "became": "a", "boxes": [], "at": "AT"}',
     "a box without edges": '{"photo": "a", "became": "b", "boxes": [[NaN, 1, 2, 3]], "at": "AT"}',

@@ -448,6 +448,65 @@ class TestErasing:
             assert not [name for name, value in texts(s) if "canary" in value]
         engine.dispose()
 
+    def test_what_somebody_followed_is_forgotten_after_a_restore_too(
+        self, town: Town, shell: CliRunner, tmp_path: Path, elsewhere: Settings
+    ) -> None:
+        with town.at_work() as scene:
+            abouts = [follows.About("street", "Tansy Street", place="street:tansy street")]
+            abouts += [follows.case(scene.s, scene.report().case.number) or abouts[0]]
+            for address in (MAIL, "neighbor@town.test"):
+                for about in abouts:
+                    wish = follows.follow(scene.s, about, address, lang="en", at=town.now)
+                    reports.confirm(scene.s, wish, at=town.now)
+        folder, _manifest = backup.make(
+            town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+        )
+        assert shell.invoke(cli, ["erase", MAIL]).exit_code == 0
+        kept = town.settings.var / erasures.NAME
+        assert len(kept.read_text().splitlines()) == 1
+        assert "canary" not in kept.read_text()
+        store = stores.open_store(elsewhere)
+        done = restoring.restore(elsewhere, folder, store, over=False, lists=[kept], at=town.now)
+        assert done.erased_again == 1
+        done = restoring.restore(elsewhere, folder, store, over=True, at=town.now)  # and once more, without
+        assert done.erased_again == 1
+        engine = db.connect(elsewhere.database_url)
+        with db.reading(engine) as s:
+            assert list(s.scalars(select(Subscription.address))) == ["neighbor@town.test"] * 2
+            assert not [name for name, value in texts(s) if "canary" in value]
+        engine.dispose()
+
+    def test_whoever_has_the_number_of_a_forgotten_wish_or_asked_anew_keeps_theirs(self, town: Town) -> None:
+        salt, then = "ab" * 16, town.now.isoformat()
+        about = follows.About("street", "Tansy Street", place="street:tansy street")
+        with town.at_work() as scene:
+            other = follows.follow(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
+            anew = follows.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
+            key = erasures.slowly_hashed(MAIL, salt)
+            line = erasures.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
+            assert not erasing.unfollow_again(scene.s, line)
+            assert len(scene.s.scalars(select(Subscription)).all()) == 2
+
+    @pytest.mark.postgresql
+    def test_a_wish_that_is_made_meanwhile_is_no_less_than_nothing(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forget_wishes = reports.forget_wishes
+
+        def forget_and_wish(*told: Any) -> int:
+            gone = forget_wishes(*told)
+            with town.at_work() as scene:
+                about = follows.About("street", "Tansy Street", place="street:tansy street")
+                follows.follow(scene.s, about, MAIL, lang="en", at=town.now)
+            return gone
+
+        monkeypatch.setattr(reports, "forget_wishes", forget_and_wish)
+        with town.at_work() as scene:
+            subject = subjects.Subject((MAIL,))
+            store, by = stores.open_store(town.settings), scene.actor("administrator")
+            gone = erasing.erase(scene.s, subject, store, town.settings.var, by=by, at=town.now)
+            assert gone.wishes == 0
+
     def test_a_hold_that_is_placed_in_this_very_moment_is_named(
         self, town: Town, shell: CliRunner, told: str
     ) -> None:
