@@ -80,6 +80,21 @@ def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) 
         assert (report.service_code, report.address, contact.outcome) == ("light-out", address, "case")
 
 
+def test_a_list_that_comes_late_leaves_the_mark_where_arrows_put_it(site: Site, open_context: Open) -> None:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "desk@demo.test", "/desk")
+    page.locator("#sought").focus()
+    page.keyboard.type("tax")
+    expect(page.locator('#found [data-service="tax-question"]')).to_be_visible()
+    with page.expect_response("**/desk/found?q=tax+call*"):
+        page.keyboard.type(" call")
+        page.keyboard.press("ArrowUp")  # from the first to the last
+    page.wait_for_timeout(300)
+    expect(page.locator("#found [data-service=tax-question]")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(page.locator("#note")).to_be_focused()
+
+
 def test_an_answer_takes_at_most_fifteen_keys(site: Site, desk: Page) -> None:
     keys = Keys(desk)
     keys.press("Enter")

@@ -27,6 +27,8 @@ let held = "";
 let chosen = [];
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
+/** Arrows chose the marked line: a list that comes late leaves it marked. */
+let arrowed = false;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
 let waiting = null;
 
@@ -91,6 +93,12 @@ function showTimer() {
   clock.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
+/** What a line leads to, in whichever list. @param {HTMLElement | undefined} line */
+function whatIs(line) {
+  const { service = "", answer = "" } = line?.dataset ?? {};
+  return `${service} ${answer}`;
+}
+
 /** @param {HTMLElement | undefined} line */
 function mark(line) {
   for (const each of lines()) each.setAttribute("aria-selected", String(each === line));
@@ -125,11 +133,12 @@ async function look() {
     if (signal.aborted) return;
     const place = document.getElementById("found-box");
     if (!place) return;
+    const meant = arrowed ? whatIs(marked()) : "";
     place.innerHTML = html; // our own server's lines; the page's policy lets no script in them run
     box().setAttribute("aria-expanded", String(lines().length > 0));
-    mark(lines()[0]);
-    const first = lines()[0];
-    if (first && waiting) waiting(first);
+    const line = lines().find((each) => whatIs(each) === meant) ?? lines()[0];
+    mark(line);
+    if (line && waiting) waiting(line);
     waiting = null;
   } catch {
     // No answer, or another letter: what was typed still stands there, and Save says more.
@@ -213,6 +222,7 @@ function inBox(event) {
   const at = marked();
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     if (!all.length) return;
+    arrowed = true;
     const step = event.key === "ArrowDown" ? 1 : -1;
     mark(all[((at ? all.indexOf(at) : -1) + step + all.length) % all.length]);
   } else if (event.key === "Enter") {
@@ -259,6 +269,7 @@ document.addEventListener("input", (event) => {
   called();
   keep(form());
   if (event.target.id !== "sought") return;
+  arrowed = false;
   clearTimeout(pause);
   pause = setTimeout(() => void look(), PAUSE_MS);
 });
