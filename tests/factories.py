@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, db, people, photos, reports
+from city import cases, db, holds, people, photos, reports
 from city.events import Actor
 from city.places import Place
 from city.schema import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
@@ -99,6 +99,11 @@ class Scene:
         telling = reports.Telling(**told)
         token = reports.token_for(SECRET, telling.key)
         return reports.take(self.s, telling, at=at, token=token, taken=taken)
+
+    def hold(self, case: Case) -> bool:
+        """As holds.place() says."""
+        by, var = self.actor("manager"), self.town.settings.var
+        return holds.place(self.s, case, "Lawsuit", var, by=by, at=self.town.now)
 
     def photo(self, colour: str = "navy", staged_for: str = "form:test") -> Photo:
         return photos.stage(

@@ -512,14 +512,7 @@ class TestErasing:
     ) -> None:
         with ThreadPoolExecutor(1) as hands:
             with town.at_work() as scene:
-                holds.place(
-                    scene.s,
-                    scene.case(told),
-                    "Lawsuit",
-                    town.settings.var,
-                    by=scene.actor("manager"),
-                    at=town.now,
-                )
+                scene.hold(scene.case(told))
                 scene.s.flush()
                 erasing = hands.submit(shell.invoke, cli, ["erase", MAIL])
                 town.await_waiting()
@@ -531,14 +524,7 @@ class TestErasing:
         self, town: Town, shell: CliRunner, told: str
     ) -> None:
         with town.at_work() as scene:
-            holds.place(
-                scene.s,
-                scene.case(told),
-                "Lawsuit",
-                town.settings.var,
-                by=scene.actor("manager"),
-                at=town.now,
-            )
+            scene.hold(scene.case(told))
             free = scene.report(words="canary elsewhere")
             reports.subscribe(scene.s, free, MAIL, lang="en", at=town.now)
         done = shell.invoke(cli, ["erase", MAIL])

@@ -277,9 +277,7 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     key = called(town, about=number)
     schedule = Schedule(*[Period(days=30)] * 6)
     with town.at_work() as scene:
-        assert holds.place(
-            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
-        )
+        assert scene.hold(scene.case(number))
         twin = scene.report(words=WORDS).case
         cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     assert sum(go(town, schedule).values()) == 0
@@ -318,14 +316,7 @@ def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
         cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
-            holds.place(
-                scene.s,
-                scene.case(number),
-                "Lawsuit",
-                town.settings.var,
-                by=scene.actor("manager"),
-                at=town.now,
-            )
+            scene.hold(scene.case(number))
             scene.s.flush()
             clearing = hands.submit(go, town)
             town.await_waiting()
@@ -396,7 +387,7 @@ def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: T
         by = scene.actor("dispatcher")
         first, second = scene.report().case, scene.report().case
         cases.merge(scene.s, first, second, by=by, at=town.now)
-        holds.place(scene.s, second, "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now)
+        scene.hold(second)
         cases.merge(scene.s, second, scene.case(number), by=by, at=town.now)
         ids = [first.id, second.id, scene.case(number).id]
     with town.looking() as scene:
@@ -411,9 +402,7 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         apart, moved = scene.report(words=WORDS).case, scene.report(words=WORDS).case
         for twin in (apart, moved):
             cases.merge(scene.s, twin, scene.case(number), by=by, at=town.now)
-        holds.place(
-            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
-        )
+        scene.hold(scene.case(number))
         cases.unmerge(scene.s, apart, by=by, at=town.now)
         cases.merge(scene.s, moved, scene.case(other), by=by, at=town.now)
         cases.unmerge(scene.s, moved, by=by, at=town.now)
@@ -468,9 +457,7 @@ def test_a_hold_keeps_messages_that_were_about_to_go(town: Town) -> None:
         found = retention._old_messages(scene.s, work)
     assert found
     with town.at_work() as scene:
-        holds.place(
-            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
-        )
+        scene.hold(scene.case(number))
     with town.at_work() as scene:
         assert retention._forget_messages(scene.s, found, work) == 0
 
@@ -481,9 +468,7 @@ def test_a_number_told_at_what_was_merged_into_a_case_on_hold_stays(town: Town) 
     with town.at_work() as scene:
         cases.reopen(scene.s, scene.case(twin), by=scene.actor("dispatcher"), at=town.now)
         cases.merge(scene.s, scene.case(twin), scene.case(number), by=scene.actor("dispatcher"), at=town.now)
-        holds.place(
-            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
-        )
+        scene.hold(scene.case(number))
     with town.at_work() as scene:
         assert callers.sweep(scene.s, town.now + LATER) == 0
         assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
@@ -493,9 +478,7 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
     number = ended(town)
     store, var = stores.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
-        holds.place(
-            scene.s, scene.case(number), "Lawsuit", town.settings.var, by=scene.actor("manager"), at=town.now
-        )
+        scene.hold(scene.case(number))
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
     covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
