@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from live import DESK, Site, log_in
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -235,3 +235,22 @@ def test_without_javascript_two_boxes_and_a_crew_give_both_cases_to_it(
     expect(page.locator("#told")).to_contain_text("2 cases given to")
     assert None not in held_by(site, chosen)
     assert held_by(site, crowd[2:]) == {None}
+
+
+def test_the_open_case_shows_a_batch_that_an_earlier_question_already_told_of(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    page = hand.page
+    asked: list[Route] = []
+    page.route("**/dispatch/changes**", lambda route: route.continue_() if asked else asked.append(route))
+    with page.expect_request("**/dispatch/changes**"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    hand.press("r")
+    expect(page.locator("#bulk-count")).to_have_text("20 selected")
+    hand.press("t")
+    page.locator("#bulk-tag-word").fill("storm")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+    asked[0].continue_()
+    expect(page.locator("#case-title")).to_contain_text("storm")

@@ -38,6 +38,8 @@ export function follow(selection) {
   let heardAt = Date.now();
   let heardClock = place.dataset["at"] ?? "";
   let asking = false;
+  /** Whether the next question is due although this one is not answered yet. */
+  let hurried = false;
   let over = false;
   let many = false;
   /** @type {Set<string>} what came into the view and has no row */
@@ -58,7 +60,10 @@ export function follow(selection) {
   }
 
   async function ask() {
-    if (asking) return next(SOON);
+    if (asking) {
+      hurried = true;
+      return;
+    }
     asking = true;
     const own = acted;
     acted = false;
@@ -74,13 +79,15 @@ export function follow(selection) {
       if (!answer.ok) throw new Error(String(answer.status));
       heard(/** @type {News} */ (await answer.json()), own);
     } catch {
+      acted ||= own; // what was done here is still to be shown
       failed += 1;
       say();
       setTimeout(say, Math.max(0, heardAt + PATIENCE + 1 - Date.now())); // the next question may be long after that
     } finally {
       clearTimeout(patience);
       asking = false;
-      next();
+      next(hurried && !failed ? SOON : undefined);
+      hurried = false;
     }
   }
 
@@ -269,9 +276,10 @@ function company(number, news, own) {
     again.setAttribute("hx-get", again.href);
     parts.push(again);
   }
-  if (place.textContent === parts.map((part) => part.textContent).join("")) return;
-  place.replaceChildren(...parts);
-  /** @type {any} */ (window).htmx?.process(place);
+  if (place.textContent !== parts.map((part) => part.textContent).join("")) {
+    place.replaceChildren(...parts);
+    /** @type {any} */ (window).htmx?.process(place);
+  }
   if (own && !drawer.querySelector(".doing:not([hidden])")) place.querySelector("a")?.click();
 }
 

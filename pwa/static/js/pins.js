@@ -123,6 +123,7 @@ export function pinLayer(map, L, options) {
     }
     for (const [key, marker] of drawn) {
       if (wanted.has(key)) continue;
+      handOver(marker, wanted);
       marker.remove();
       drawn.delete(key);
       if (performance.now() > until + A_FRAME) {
@@ -131,6 +132,25 @@ export function pinLayer(map, L, options) {
       }
     }
     for (const marker of drawn.values()) halo(marker);
+  }
+
+  /**
+   * Gives the keyboard from a mark that goes to the nearest one that stays: whoever pressed Enter on a cluster goes
+   * on from what it fell into, and not from the top of the page.
+   * @param {import("leaflet").Marker} going
+   * @param {Map<string, unknown>} wanted
+   */
+  function handOver(going, wanted) {
+    if (going.getElement() !== document.activeElement) return;
+    const from = map.latLngToLayerPoint(going.getLatLng());
+    let least = Infinity;
+    /** @type {HTMLElement | undefined} */
+    let nearest;
+    for (const [key, each] of drawn) {
+      const away = wanted.has(key) ? map.latLngToLayerPoint(each.getLatLng()).distanceTo(from) : Infinity;
+      if (away < least) [least, nearest] = [away, each.getElement()];
+    }
+    nearest?.focus({ preventScroll: true });
   }
 
   /** @param {Group} each */
