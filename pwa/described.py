@@ -86,7 +86,7 @@ def _pages() -> Schema:
             )
         },
         "/readyz": {"get": _does("ready", _answers((200, "Readiness"), (503, "Readiness")))},
-        "/cases/points": {"get": _read("points", "Points", listed)},
+        "/cases/points": {"get": _does("points", _answers((200, "Points"), (422, "Error")), listed)},
         "/report/suggest": {"get": _read("suggest", "Suggestions", [_query("q"), *where], 429)},
         "/report/photos": {
             "post": _does("addPhoto", _answers((200, "StagedPhoto"), (422, "Fault"), *FORM, 429))

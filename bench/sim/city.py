@@ -45,7 +45,7 @@ from city.schema import (
 )
 from pwa import newest
 from pwa.app import create_app
-from sync import devices, enrolment, merge, pull, review, routes, work
+from sync import devices, enrolment, jobs, merge, review, routes, work
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
 SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
@@ -476,8 +476,7 @@ class City:
         mine = city.crews.get(user, set())
         numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
         with reading(self.held.engine) as s:
-            there = pull._cases(s, numbers)
-            jobs = {(case.number, c): _content(pull.job(case, c)) for case in there for c in mine}
+            told = {(n, c): _content(job) for c in mine for n, job in jobs.read(s, numbers, c).items()}
         done = dict(
             self._sql(
                 "SELECT c.number, x.done_at FROM cases c"
@@ -495,7 +494,7 @@ class City:
                 )
                 if ours[-1].ended is None or closed:
                     found[f"crew:{crew}|{case.number}"] = {
-                        "job": jobs[case.number, crew],
+                        "job": told[case.number, crew],
                         "may": closed and str(done[case.number]) < day,
                     }
         return {"version": self.version(), "jobs": found}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, jsonify, make_response, request, url_for
 from flask_babel import gettext as _
 
 from city import outlines, queries
@@ -74,8 +74,13 @@ def one(number: str) -> Response:
 
 @bp.get("/cases/points")
 def points() -> Response:
-    """What the map draws of the same list: rows of number, lat, lon, standing and title."""
+    """What the map draws of the same list: rows of number, lat, lon, standing and title.
+
+    422 for a kind of problem that there is not, as everywhere: else it would draw all others.
+    """
     asked = _asked(request.args)
+    if asked.unknown:
+        return make_response(jsonify(error=unknown_kind(asked.unknown)), 422)
     with access.reading() as s:
         pins = queries.public_pins(s, now=access.now(), states=asked.states, group=asked.group, limit=PINS)
     return jsonify(points=[[p.number, p.lat, p.lon, p.standing, filters.said(p.names)] for p in pins])

@@ -118,6 +118,8 @@ def test_the_map_draws_what_the_list_lists_and_no_place_too_exactly(
     ended = client.get("/cases/points?state=closed").json["points"]  # type: ignore[index]
     assert [row[0] for row in ended] == [closed.number]
     assert client.get("/cases/points?group=trash").json == {"points": []}
+    unknown = client.get("/cases/points?group=nope")
+    assert (unknown.status_code, list(unknown.json or {})) == (422, ["error"])
 
 
 def test_the_map_draws_the_newest_where_there_are_more_than_it_can(town: Town) -> None:

@@ -12,7 +12,7 @@ from city import cases, reports
 from city.queries import public
 from city.schema import Subscription
 from city.settings import Settings
-from sync import pull
+from sync import jobs
 
 WEDNESDAY = "Wed\u00a013\u00a0May, 1:30\u00a0pm"  # twelve hours of 7 to 15 from Tuesday 9:30
 
@@ -86,9 +86,10 @@ def test_letters_and_the_crews_phone_have_the_hour(
             report_id=case.reports[0].id, address="a@b.test", lang="en", asked_at=now, confirmed_at=now
         )
         scene.s.add(row)
-        job = pull.job(case, 1)
-        assert (job["hourly"], job["due"]) == (True, int(case.due_at.timestamp()))
-        assert "hourly" not in pull.job(scene.report().case, 1)
+        other = scene.report().case.number
+        told = jobs.read(scene.s, [basket, other], 1)
+        assert (told[basket]["hourly"], told[basket]["due"]) == (True, int(case.due_at.timestamp()))
+        assert "hourly" not in told[other]
     with town.looking() as scene, app.test_request_context():
         (sight,) = public(scene.s, now=now, number=basket)
         assert app.jinja_env.filters["promise"](sight) == f"By {WEDNESDAY}"

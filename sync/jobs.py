@@ -1,0 +1,135 @@
+"""Jobs as a crew's phone keeps them.
+
+Read as rows of the few columns that a job has, since every exchange asks for some: a case as an object,
+with all that hangs on it, costs several times as much.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, select
+from sqlalchemy.orm import Session
+
+from city.lifecycle import CLOSED, WAITING
+from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
+
+_IDS: Any = bindparam("ids", expanding=True)
+_CASES = (
+    select(
+        Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
+        Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
+        Case.risk_at, Case.promise_hours, Case.urgent, Pause.why.label("wait"), Closure.outcome,
+        Closure.done_at,
+    )
+    .outerjoin(Asset, Asset.id == Case.asset_id)
+    .outerjoin(Pause, and_(Pause.case_id == Case.id, Pause.ended_at.is_(None), Case.state == WAITING))
+    .outerjoin(Closure, and_(Closure.case_id == Case.id, Closure.cycle == Case.cycle, Case.state == CLOSED))
+    .where(Case.number.in_(bindparam("numbers", expanding=True)))
+)  # fmt: skip
+_SERVICES = select(
+    Service.code, Service.names, Service.group, Service.hazard, Service.questions
+).where(Service.code.in_(bindparam("codes", expanding=True)))  # fmt: skip
+# Of all crews: by its crew SQLite would read every job that the crew ever had.
+_ASSIGNMENTS = (
+    select(Assignment.case_id, Assignment.crew_id, Assignment.id)
+    .where(Assignment.case_id.in_(_IDS))
+    .order_by(Assignment.id)
+)
+_REPORTS = (
+    select(Report.id, Report.case_id, Report.words, Report.lang, Report.answers, Report.danger)
+    .where(Report.case_id.in_(_IDS))
+    .order_by(Report.id)
+)
+_PHOTOS = select(Photo.report_id, Photo.id).where(Photo.report_id.in_(_IDS)).order_by(Photo.position)
+
+
+def read(s: Session, numbers: Sequence[str], crew_id: int) -> dict[str, dict[str, Any]]:
+    """The cases with these numbers, as this crew's phones keep them; what is empty is left out.
+
+    Times are seconds since 1970, UTC.
+    """
+    if not numbers:
+        return {}
+    cases = s.execute(_CASES, {"numbers": numbers}).all()
+    ids = [case.id for case in cases]
+    services = {
+        row.code: row
+        for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in cases})})
+    }
+    assignments = {
+        row.case_id: row.id for row in s.execute(_ASSIGNMENTS, {"ids": ids}) if row.crew_id == crew_id
+    }
+    reports: dict[int, list[Any]] = {case_id: [] for case_id in ids}
+    photos: dict[int | None, list[str]] = {}
+    for report in s.execute(_REPORTS, {"ids": ids}):
+        reports[report.case_id].append(report)
+        photos[report.id] = []
+    for photo in s.execute(_PHOTOS, {"ids": list(photos)}):
+        photos[photo.report_id].append(photo.id)
+    found = {}
+    for case in cases:
+        service, told = services[case.service_code], reports[case.id]
+        job = {
+            "kind": "job",
+            "ref": case.number,
+            "title": service.names,
+            "group": service.group,
+            "address": case.address,
+            "lat": case.lat,
+            "lon": case.lon,
+            "asset": case.asset,
+            "state": case.state,
+            "assignment": assignments.get(case.id),
+            "cycle": case.cycle,
+            "version": case.version,
+            "opened": _seconds(case.opened_at),
+            "due": _seconds(case.due_at),
+            "risk": _seconds(case.risk_at),
+            "hourly": case.promise_hours is not None,
+            "urgent": case.urgent,
+            "hazard": service.hazard,
+            "danger": any(report.danger for report in told),
+            "wait": case.wait,
+            "reports": len(told),
+            "told": [one for report in told if (one := _telling(report, photos[report.id], service))],
+            "done": _done(case),
+        }
+        found[case.number] = {
+            name: value for name, value in job.items() if value not in (None, "", [], False)
+        }
+    return found
+
+
+def _telling(report: Row[Any], photos: list[str], service: Row[Any]) -> dict[str, Any]:
+    """What one person told of the problem; never who they are."""
+    told = {
+        "words": report.words,
+        "lang": report.lang,
+        "photos": photos,
+        "answers": _answers(report.answers, service.questions),
+    }
+    if not (told["words"] or told["photos"] or told["answers"]):
+        return {}
+    return {name: value for name, value in told.items() if value}
+
+
+def _answers(answered: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Pairs of question and answer, each by language where it is the city's own words."""
+    pairs = []
+    for question in questions:
+        given = answered.get(question["code"])
+        if given in (None, "", []):
+            continue
+        words = {value["code"]: value["words"] for value in question.get("values", [])}
+        answers = given if isinstance(given, list) else [given]
+        pairs.append([question["words"], *(words.get(answer, str(answer)) for answer in answers)])
+    return pairs
+
+
+def _done(case: Any) -> dict[str, Any] | None:
+    return {"outcome": case.outcome, "at": _seconds(case.done_at)} if case.outcome else None
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
