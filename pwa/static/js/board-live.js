@@ -44,6 +44,8 @@ export function follow(selection) {
   let many = false;
   /** @type {Set<string>} what came into the view and has no row */
   const fresh = new Set();
+  /** Grows with every list: what was asked of the one before is no news of this one. */
+  let era = 0;
   /** Whether many cases were changed here since the last question. */
   let acted = false;
   /** The case that the last question named as open. */
@@ -66,6 +68,7 @@ export function follow(selection) {
     }
     asking = true;
     const own = acted;
+    const of = era;
     acted = false;
     const stop = new AbortController();
     const patience = setTimeout(() => stop.abort(), PATIENCE);
@@ -77,7 +80,12 @@ export function follow(selection) {
       const answer = await fetch(url, { redirect: "manual", signal: stop.signal, cache: "no-store" });
       if (answer.type === "opaqueredirect" || answer.status === 401) return end("out");
       if (!answer.ok) throw new Error(String(answer.status));
-      heard(/** @type {News} */ (await answer.json()), own);
+      const news = /** @type {News} */ (await answer.json());
+      if (of === era) heard(news, own);
+      else {
+        acted ||= own;
+        hurried = true;
+      }
     } catch {
       acted ||= own; // what was done here is still to be shown
       failed += 1;
@@ -149,25 +157,29 @@ export function follow(selection) {
   /** Reads the list as it is now, and puts it where it stands; what was selected stays so. */
   async function again() {
     const answer = await fetch(list, { cache: "no-store" }).catch(() => null);
-    const page = new DOMParser().parseFromString((await answer?.text()) ?? "", "text/html");
+    const html = await answer?.text().catch(() => "");
+    if (!answer?.ok || !html) return mention(words["lost"] ?? "");
+    const page = new DOMParser().parseFromString(html, "text/html");
     const parts = [...document.querySelectorAll("[data-again]")];
     const live = page.getElementById("live");
     if (!live || !page.getElementById("rows") || !parts.every((part) => page.getElementById(part.id))) {
       return location.assign(list);
     }
     const current = document.querySelector("#rows [aria-current]")?.id;
-    const focused = document.activeElement?.closest("#rows, #live") ? current : undefined;
+    const wasThere = document.activeElement?.closest("#rows, #live, #more") != null;
     for (const part of parts) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
     const rows = /** @type {HTMLElement} */ (byId("rows"));
     /** @type {any} */ (window).htmx?.process(rows);
     if (current) byId(current)?.setAttribute("aria-current", "true");
-    if (focused) byId(focused)?.querySelector("a")?.focus({ preventScroll: true });
     since = live.dataset["since"] ?? since;
+    era += 1;
     fresh.clear();
     many = false;
     passing = [];
     say();
     selection.show();
+    const row = current ? byId(current) : null;
+    if (wasThere) (row?.querySelector("a") ?? byId("queue-title"))?.focus({ preventScroll: true });
   }
 
   /** How many cases the saved views hold now. */
@@ -246,6 +258,9 @@ export function follow(selection) {
     document.body.addEventListener(fault ?? "", () => mention(words[word ?? ""] ?? ""));
   }
 
+  document.addEventListener("board:lost", (event) => {
+    mention((words["undone"] ?? "").replace("#", /** @type {CustomEvent} */ (event).detail));
+  });
   document.addEventListener("board:opened", () => next(SOON));
   document.addEventListener("board:acted", () => {
     acted = true;
@@ -272,15 +287,18 @@ function company(number, news, own) {
   const parts = names.length ? [said(words, names.join(", "))] : [];
   if (news.n !== undefined) place.dataset["n"] = String(news.n);
   if (Number(place.dataset["n"] ?? 0) > Number(drawer.dataset["seen"])) {
-    const again = link(place.dataset["changed"] ?? "", drawer.dataset["url"] ?? "");
-    again.setAttribute("hx-get", again.href);
-    parts.push(again);
+    const anew = link(place.dataset["changed"] ?? "", drawer.dataset["url"] ?? "");
+    anew.setAttribute("hx-get", anew.href);
+    parts.push(anew);
   }
   if (place.textContent !== parts.map((part) => part.textContent).join("")) {
     place.replaceChildren(...parts);
     /** @type {any} */ (window).htmx?.process(place);
   }
-  if (own && !drawer.querySelector(".doing:not([hidden])")) place.querySelector("a")?.click();
+  const again = place.querySelector("a");
+  if (!own || !again || drawer.querySelector(".doing:not([hidden])")) return;
+  again.dataset["unasked"] = "";
+  again.click();
 }
 
 /**

@@ -3,6 +3,7 @@
  * drawn on the map, and by the same without dragging. The server answers which cases lie within.
  */
 
+import { isTyping } from "./keys.js";
 import { latin } from "./page.js";
 
 const NEAR_METRES = 200;
@@ -58,6 +59,8 @@ export function selecting({ current }) {
   /** @type {import("leaflet").Map | undefined} */
   let map;
   let last = ""; // where a range begins
+  /** @type {string[]} those that an act under way is about; others may be chosen meanwhile */
+  let sent = [];
   /** @type {(() => void) | undefined} */
   let stopLasso;
 
@@ -89,10 +92,14 @@ export function selecting({ current }) {
   }
 
   function clear() {
-    chosen.clear();
+    letGo([...chosen]);
+  }
+
+  /** @param {string[]} numbers what is done with */
+  function letGo(numbers) {
     const whole = /** @type {HTMLInputElement | null} */ (byId("bulk-all"));
     if (whole) whole.checked = false;
-    show();
+    put(numbers, false);
   }
 
   /**
@@ -285,16 +292,20 @@ export function selecting({ current }) {
   document.body.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
     if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
+    if (elt.closest("#bulk")) sent = [...chosen];
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
     const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
     if (requestConfig?.verb === "post" && elt.id === "told") {
       const asks = byId("ask-batch");
       if (asks) {
+        const writesElsewhere = isTyping(document.activeElement) && !byId("bulk")?.contains(document.activeElement);
         close();
-        /** @type {HTMLElement | null} */ (byId("told")?.querySelector("button.button--act"))?.focus();
+        const yes = /** @type {HTMLElement | null} */ (byId("told")?.querySelector("button.button--act"));
+        if (!writesElsewhere) yes?.focus(); // or the next space would press it
       } else if (!document.querySelector("#told .told__no:first-child")) {
-        clear();
+        letGo(sent);
+        sent = [];
         document.dispatchEvent(new Event("board:acted"));
       }
       document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers: [], many: true } }));

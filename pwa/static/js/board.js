@@ -7,6 +7,7 @@ import { follow } from "./board-live.js";
 import { boardMap } from "./board-map.js";
 import { mindReplies } from "./board-replies.js";
 import { selecting } from "./board-select.js";
+import { turns } from "./board-turns.js";
 import { areOn, listen, turn } from "./keys.js";
 
 const htmx = /** @type {any} */ (window).htmx;
@@ -14,9 +15,11 @@ const HELD_MS = 150; // while j is held down, only the row it comes to rest on i
 
 /** @type {Awaited<ReturnType<typeof boardMap>> | undefined} */
 let map;
-/** What is being fetched: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
+/** What was asked before: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
 let ready = Promise.resolve();
 let timer = 0;
+/** Whether the focus was in the drawer that is being replaced. */
+let wasInside = false;
 
 /** @param {string} id */
 const byId = (id) => document.getElementById(id);
@@ -86,7 +89,7 @@ function openCase(number) {
 function arrived() {
   const { number, url } = drawer().dataset;
   if (!number) return;
-  mark(number);
+  if (!underWay.isOpening()) mark(number); // or another has been chosen since
   if (url) history.replaceState(history.state, "", url);
   const box = /** @type {HTMLElement} */ (drawer().parentElement);
   box.dataset.open = "";
@@ -142,9 +145,26 @@ function toggle(name) {
   return wasOpen;
 }
 
+/**
+ * Does it once the case that it is meant for is open, after what was pressed before; not where that did not come.
+ * @param {() => void} work
+ * @param {() => boolean} [isMeant]
+ */
+function inTurn(work, isMeant = isMarkedOpen) {
+  ready = ready.then(underWay.settled).then(() => {
+    if (isMeant()) work();
+  });
+}
+
+/** Whether the drawer shows the case that is marked in the list. */
+function isMarkedOpen() {
+  const row = currentRow();
+  return !row || drawer().hidden === true || row.dataset.number === drawer().dataset.number;
+}
+
 /** @param {string} name */
 function openForm(name) {
-  ready = ready.then(() => {
+  inTurn(() => {
     const section = byId(`do-${name}`);
     if (section?.hidden) toggle(name);
   });
@@ -152,7 +172,7 @@ function openForm(name) {
 
 /** @param {string} digit */
 function choose(digit) {
-  ready = ready.then(() => {
+  inTurn(() => {
     const forms = [byId("do-assign"), byId("do-close")];
     const list = document.querySelector("#bulk details[open]") ?? forms.find((each) => each?.offsetParent);
     click(list?.querySelector(`[data-digit="${digit}"]:not([disabled])`));
@@ -195,16 +215,14 @@ const COMMANDS = {
   "!": () => selection.count() && selection.act("priority"),
   u: () => selection.undo(),
   i: () => selection.ways.view?.(),
-  r: () => ready.then(() => selection.ways.near?.()),
-  d: () => ready.then(() => selection.ways.beside?.()),
+  r: () => inTurn(() => selection.ways.near?.()),
+  d: () => inTurn(() => selection.ways.beside?.()),
   l: () => selection.ways.lasso?.(),
   n: () => openForm("note"),
-  p: () => {
-    ready = ready.then(() => click(byId("public")));
-  },
+  p: () => inTurn(() => click(byId("public"))),
   t: () => {
     if (selection.count()) return selection.act("tag");
-    ready = ready.then(() => click(byId("apart")));
+    inTurn(() => click(byId("apart")));
   },
   ".": () => live.show(),
   "/": () => /** @type {HTMLInputElement | null} */ (byId("q"))?.select(),
@@ -227,13 +245,25 @@ document.addEventListener("click", (event) => {
   const opener = /** @type {HTMLElement | null} */ (target?.closest("[data-do]"));
   if (opener) {
     event.preventDefault();
-    toggle(opener.dataset.do);
+    const { number } = drawer().dataset;
+    inTurn(() => toggle(opener.dataset.do), () => drawer().dataset.number === number);
   }
   if (target?.closest("[data-close]")) {
     event.preventDefault();
     closeDrawer();
   }
   if (target?.closest("[data-key=help]")) help();
+});
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  const { detail } = /** @type {CustomEvent} */ (event);
+  if (detail.target.id !== "drawer") return;
+  wasInside = drawer().contains(document.activeElement);
+  // Shown anew without being asked: not over the words of whoever has begun to write since.
+  const { elt } = detail.requestConfig;
+  if (elt.matches("[data-unasked]") && drawer().querySelector(".doing:not([hidden])")) {
+    detail.shouldSwap = false;
+    delete elt.dataset.unasked;
+  }
 });
 document.body.addEventListener("htmx:afterSettle", (event) => {
   const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
@@ -244,8 +274,9 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
     /** @type {HTMLElement | null | undefined} */ (on)?.focus({ preventScroll: true });
   }
   if (requestConfig?.verb === "post" && elt.id !== "told") map?.again(); // of a batch the map hears otherwise
-  // The button that was pressed is gone with the old drawer; whoever pressed it goes on from the new one.
-  if (elt.id === "drawer" && requestConfig?.verb === "post" && document.activeElement === document.body) {
+  // The button that was pressed is gone with the old drawer; whoever was there goes on from the new one.
+  const wasThere = wasInside || requestConfig?.verb === "post";
+  if (elt.id === "drawer" && wasThere && document.activeElement === document.body) {
     drawer().focus({ preventScroll: true });
   }
 });
@@ -253,6 +284,11 @@ const keysOn = /** @type {HTMLInputElement} */ (byId("keys-on"));
 keysOn.checked = areOn();
 keysOn.addEventListener("change", () => turn(keysOn.checked));
 
+const underWay = turns({
+  drawer,
+  chosen: mark,
+  lost: (number) => document.dispatchEvent(new CustomEvent("board:lost", { detail: number })),
+});
 const selection = selecting({ current: () => drawer().dataset.number ?? currentRow()?.dataset.number ?? "" });
 const live = follow(selection);
 mindReplies();

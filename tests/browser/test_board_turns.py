@@ -1,0 +1,140 @@
+"""A dispatcher who is faster than the line: every answer comes late, and none of them where it does harm."""
+
+from collections.abc import Callable
+
+import pytest
+from live import DESK, Site, log_in
+from playwright.sync_api import BrowserContext, Page, Route, expect
+from sqlalchemy import select
+
+from city import db
+from city.schema import Case
+
+Open = Callable[..., BrowserContext]
+
+
+class Slow:
+    """The line to the city: what is sent by this verb waits until it is let through."""
+
+    def __init__(self, page: Page, pattern: str, method: str = "POST") -> None:
+        self._held: list[Route] = []
+        self._page, self._method, self._is_open = page, method, False
+        page.route(pattern, self._take)
+
+    def _take(self, route: Route) -> None:
+        if self._is_open or route.request.method != self._method:
+            route.fallback()
+        else:
+            self._held.append(route)
+
+    def wait(self) -> None:
+        """Until something is under way."""
+        for _ in range(500):
+            if self._held:
+                return
+            self._page.wait_for_timeout(20)
+        raise AssertionError("nothing was sent")
+
+    def go(self, status: int = 0) -> None:
+        """Lets through what was held, or answers it with a fault."""
+        self._is_open = True
+        for route in self._held:
+            if status:
+                route.fulfill(status=status, body="")
+            else:
+                route.continue_()
+
+
+@pytest.fixture
+def page(site: Site, open_context: Open) -> Page:
+    """The queue of what no crew has, its first case open."""
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch?crew=none")
+    page.keyboard.press("j")
+    expect(page.locator(".drawer")).to_have_attribute("data-number", number_of(page, 0))
+    return page
+
+
+def number_of(page: Page, nth: int) -> str:
+    return page.locator("#rows tr").nth(nth).get_attribute("data-number") or ""
+
+
+def crew_of(site: Site, number: str) -> int | None:
+    with db.reading(site.engine) as s:
+        return s.scalars(select(Case.crew_id).where(Case.number == number)).one()
+
+
+def test_who_goes_on_before_the_answer_acts_on_the_next_case(site: Site, page: Page) -> None:
+    first, second = number_of(page, 0), number_of(page, 1)
+    verb = Slow(page, "**/assign**")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    verb.wait()
+    opening = Slow(page, f"**/dispatch/cases/{second}*", "GET")
+    page.keyboard.press("j")
+    opening.wait()
+    with page.expect_response("**/assign**"):
+        verb.go()
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    opening.go()
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    expect(page.locator("#rows [aria-current]")).to_have_attribute("data-number", second)
+    expect(page.locator(".drawer .said")).to_contain_text("has it.")
+    assert crew_of(site, first) is not None
+    assert crew_of(site, second) is not None
+
+
+def test_where_the_next_case_does_not_come_no_key_acts_on_the_one_before(site: Site, page: Page) -> None:
+    first, second = number_of(page, 0), number_of(page, 1)
+    page.route(f"**/dispatch/cases/{second}*", lambda route: route.abort())
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    expect(page.locator("#live")).to_contain_text("No answer from the city. Try it again")
+    expect(page.locator("#do-assign")).to_be_hidden()
+    assert crew_of(site, first) is None
+
+
+def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
+    first, second = number_of(page, 0), number_of(page, 1)
+    verb = Slow(page, "**/assign**")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    verb.wait()
+    page.keyboard.press("j")
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    verb.go(500)
+    expect(page.locator("#live")).to_contain_text(f"{first}: that did not work. Open the case again")
+
+
+def test_a_note_is_not_begun_in_a_drawer_that_is_about_to_go(page: Page) -> None:
+    verb = Slow(page, "**/assign**")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    verb.wait()
+    page.locator(".drawer [data-do=note]").click()
+    expect(page.locator("#do-note")).to_be_hidden()
+    verb.go()
+    page.locator("#do-note textarea").wait_for()
+    page.keyboard.type("The pole is bent.")
+    expect(page.locator("#do-note textarea")).to_have_value("The pole is bent.")
+
+
+def test_what_is_chosen_while_a_batch_is_under_way_stays_chosen(page: Page) -> None:
+    batch = Slow(page, "**/batch**")
+    for key in ("x", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.locator("#bulk-count")).to_have_text("2 selected")
+    page.keyboard.press("!")
+    page.keyboard.press("1")
+    batch.wait()
+    third = number_of(page, 2)
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#bulk-count")).to_have_text("3 selected")
+    batch.go()
+    expect(page.locator("#told")).to_contain_text("2 cases")
+    expect(page.locator("#bulk-count")).to_have_text("1 selected")
+    expect(page.locator("#rows [data-selected]")).to_have_attribute("data-number", third)
+    expect(page.locator("#rows [aria-current] a")).to_be_focused()
