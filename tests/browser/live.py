@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 from sqlalchemy import Engine
 
 from city.settings import Settings
@@ -41,3 +41,35 @@ def log_in(page: Page, site: Site, email: str, to: str) -> None:
     page.wait_for_selector("#demo-code")
     page.click("main form button")
     page.wait_for_url(re.compile(re.escape(site.path(to))))
+
+
+class Slow:
+    """The line to the city: what is sent by this verb waits until it is let through."""
+
+    def __init__(self, page: Page, pattern: str, method: str = "POST") -> None:
+        self._held: list[Route] = []
+        self._page, self._method, self._is_open = page, method, False
+        page.route(pattern, self._take)
+
+    def _take(self, route: Route) -> None:
+        if self._is_open or route.request.method != self._method:
+            route.fallback()
+        else:
+            self._held.append(route)
+
+    def wait(self) -> None:
+        """Until something is under way."""
+        for _ in range(500):
+            if self._held:
+                return
+            self._page.wait_for_timeout(20)
+        raise AssertionError("nothing was sent")
+
+    def go(self, status: int = 0) -> None:
+        """Lets through what was held, or answers it with a fault."""
+        self._is_open = True
+        for route in self._held:
+            if status:
+                route.fulfill(status=status, body="")
+            else:
+                route.continue_()

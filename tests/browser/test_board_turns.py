@@ -3,46 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from live import DESK, Site, log_in
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from live import DESK, Site, Slow, log_in
+from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
 from city import db
 from city.schema import Case
 
 Open = Callable[..., BrowserContext]
-
-
-class Slow:
-    """The line to the city: what is sent by this verb waits until it is let through."""
-
-    def __init__(self, page: Page, pattern: str, method: str = "POST") -> None:
-        self._held: list[Route] = []
-        self._page, self._method, self._is_open = page, method, False
-        page.route(pattern, self._take)
-
-    def _take(self, route: Route) -> None:
-        if self._is_open or route.request.method != self._method:
-            route.fallback()
-        else:
-            self._held.append(route)
-
-    def wait(self) -> None:
-        """Until something is under way."""
-        for _ in range(500):
-            if self._held:
-                return
-            self._page.wait_for_timeout(20)
-        raise AssertionError("nothing was sent")
-
-    def go(self, status: int = 0) -> None:
-        """Lets through what was held, or answers it with a fault."""
-        self._is_open = True
-        for route in self._held:
-            if status:
-                route.fulfill(status=status, body="")
-            else:
-                route.continue_()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from live import DESK, Site, log_in
+from live import DESK, Site, Slow, log_in
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
@@ -93,6 +93,62 @@ def test_a_list_that_comes_late_leaves_the_mark_where_arrows_put_it(site: Site, 
     expect(page.locator("#found [data-service=tax-question]")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     expect(page.locator("#note")).to_be_focused()
+
+
+def test_enter_takes_nothing_from_a_list_of_fewer_letters(desk: Page) -> None:
+    keys = Keys(desk)
+    keys.press("Enter")
+    keys.type("tax")
+    expect(desk.locator('#found [role="option"]').first).to_be_visible()
+    slow = Slow(desk, "**/desk/found**", "GET")
+    keys.type(" streetlight out")
+    slow.wait()
+    keys.press("Enter")
+    assert desk.locator('[name="service"]').input_value() == ""
+    assert desk.locator('[name="answer"]').input_value() == ""
+    slow.go()
+    expect(desk.locator("#found")).to_be_hidden()
+
+
+def test_same_problem_stays_ticked_when_a_late_answer_comes(desk: Page, address: str) -> None:
+    keys = Keys(desk)
+    for call in (1, 2):
+        keys.press("Enter")
+        keys.type("streetlight out")
+        expect(desk.locator('#found [data-service="light-out"]')).to_be_visible()
+        keys.press("Enter")
+        keys.type(address)
+        keys.press("Enter")
+        if call == 1:
+            keys.press("Control+Enter")
+            expect(desk.locator("#kept .num")).to_be_visible()
+    join = desk.locator('#near [name="join"]').first
+    join.wait_for()
+    slow = Slow(desk, "**/desk/parts**")
+    desk.locator('[name="lang"][value="es"]').check(force=True)
+    slow.wait()
+    keys.press("Alt+d")
+    expect(join).to_be_checked()
+    with desk.expect_response("**/desk/parts**"):
+        slow.go()
+    desk.wait_for_timeout(200)
+    expect(join).to_be_checked()
+
+
+def test_the_last_caller_is_not_drawn_into_the_next_call(desk: Page) -> None:
+    keys = Keys(desk)
+    slow = Slow(desk, "**/desk/parts**")
+    keys.type(PHONE)
+    keys.press("Enter")
+    slow.wait()
+    keys.type("tax bill")
+    expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()
+    keys.press("Enter")
+    keys.press("Control+Enter")
+    expect(desk.locator("#kept .said")).to_have_text("Kept: answered.")
+    slow.go()
+    desk.wait_for_timeout(500)
+    expect(desk.locator("#caller")).not_to_contain_text(PHONE[-4:])
 
 
 def test_an_answer_takes_at_most_fifteen_keys(site: Site, desk: Page) -> None:

@@ -11,6 +11,7 @@ const PAUSE_MS = 120;
 const SECOND_MS = 1000;
 // Parts with fields that the caller's words decide: what was asked of the problem, and which of several places.
 const CHOSEN_IN = ["about", "spot"];
+const CHOSEN = "chosen"; // the call-taker said which language is spoken
 
 /** When the first key of this call was pressed, by the page's own clock; 0 before. */
 let began = 0;
@@ -29,6 +30,8 @@ let chosen = [];
 /** @type {AbortController | null} */ let asking = null;
 /** Arrows chose the marked line: a list that comes late leaves it marked. */
 let arrowed = false;
+/** What follows from the fields, on its way. @type {XMLHttpRequest | null} */
+let renewing = null;
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
 let waiting = null;
 
@@ -38,6 +41,7 @@ const field = (name) => /** @type {HTMLInputElement} */ (form().querySelector(`[
 const box = () => /** @type {HTMLInputElement} */ (document.getElementById("sought"));
 const list = () => /** @type {HTMLElement} */ (document.getElementById("found"));
 const lines = () => /** @type {HTMLElement[]} */ ([...list().querySelectorAll('[role="option"]')]);
+const joins = () => /** @type {NodeListOf<HTMLInputElement>} */ (form().querySelectorAll('[name="join"]'));
 const marked = () => lines().find((line) => line.getAttribute("aria-selected") === "true");
 
 /** Everything that follows from the fields is asked for anew. */
@@ -112,6 +116,7 @@ function close() {
   pause = undefined;
   waiting = null;
   asking?.abort();
+  asking = null;
   list().hidden = true;
   box().setAttribute("aria-expanded", "false");
   box().removeAttribute("aria-activedescendant");
@@ -139,9 +144,10 @@ async function look() {
     const line = lines().find((each) => whatIs(each) === meant) ?? lines()[0];
     mark(line);
     if (line && waiting) waiting(line);
-    waiting = null;
   } catch {
     // No answer, or another letter: what was typed still stands there, and Save says more.
+  } finally {
+    if (!signal.aborted) [asking, waiting] = [null, null];
   }
 }
 
@@ -227,10 +233,11 @@ function inBox(event) {
     mark(all[((at ? all.indexOf(at) : -1) + step + all.length) % all.length]);
   } else if (event.key === "Enter") {
     const act = event.altKey ? read : choose;
-    if (at && !list().hidden && !pause) act(at);
+    const isOfThese = arrowed || (!pause && !asking); // or the list is of fewer letters than stand there
+    if (at && !list().hidden && isOfThese) act(at);
     else if (box().value.trim()) {
       waiting = act;
-      void look();
+      if (pause || !asking) void look();
     }
   } else if (event.key === "Escape") close();
   else return;
@@ -270,14 +277,16 @@ document.addEventListener("input", (event) => {
   keep(form());
   if (event.target.id !== "sought") return;
   arrowed = false;
+  waiting = null;
   clearTimeout(pause);
   pause = setTimeout(() => void look(), PAUSE_MS);
 });
 document.addEventListener("change", (event) => {
   const { target } = event;
   if (!(target instanceof HTMLElement) || !form()?.contains(target)) return;
+  if (target.matches('[name="lang"]')) form().dataset["spoken"] = CHOSEN;
   if (target.matches('[name="join"]')) {
-    for (const other of form().querySelectorAll('[name="join"]')) if (other !== target) /** @type {HTMLInputElement} */ (other).checked = false;
+    for (const other of joins()) if (other !== target) other.checked = false;
   }
   keep(form());
   // Arrows choose as they move: a place that they pass is not taken before Enter, or before the keys leave it.
@@ -299,24 +308,30 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
-  if (target?.id === "call") begin();
+  if (target?.id !== "call") return;
+  renewing?.abort(); // or the last caller would be drawn into the next call
+  begin();
 });
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
   const field = document.activeElement;
   held = field instanceof HTMLInputElement && target?.contains(field) ? nameOf(field) : "";
-  if (CHOSEN_IN.includes(target?.id)) chosen = fieldsIn(form(), target);
+  if ([...CHOSEN_IN, "near"].includes(target?.id)) chosen = fieldsIn(form(), target);
 });
 // The caller's language, until somebody chooses another.
 document.addEventListener("htmx:oobAfterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
   if (CHOSEN_IN.includes(target?.id)) putBack(form(), chosen);
+  if (target?.id === "near") {
+    const same = chosen.map(([, value]) => value);
+    for (const box of joins()) box.checked = same.includes(box.value); // or was unticked since
+  }
   if (held && document.activeElement === document.body) focusAgain();
   if (returning && ["about", "spot", "near"].includes(target?.id)) putBack(form(), returning);
   if (target?.id !== "caller") return;
   const lang = /** @type {HTMLElement | null} */ (document.getElementById("caller"))?.dataset["lang"];
   const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="lang"][value="${lang}"]`));
-  if (!way || way.checked || form().dataset["spoken"] === lang) return;
+  if (!way || way.checked || [lang, CHOSEN].includes(form().dataset["spoken"])) return;
   form().dataset["spoken"] = lang;
   way.checked = true;
   renew();
@@ -328,10 +343,13 @@ for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
   });
 }
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (/** @type {CustomEvent} */ (event).detail.elt?.id !== "call") returning = null;
+  const { elt, successful } = /** @type {CustomEvent} */ (event).detail;
+  if (elt?.id !== "call" && successful) returning = null;
 });
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (/** @type {CustomEvent} */ (event).detail.elt?.id === "call") tell("");
+document.addEventListener("htmx:beforeSend", (event) => {
+  const { elt, xhr } = /** @type {CustomEvent} */ (event).detail;
+  if (elt?.id === "call") tell("");
+  else renewing = xhr;
 });
 setInterval(showTimer, SECOND_MS);
 begin();
