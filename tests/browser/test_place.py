@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from live import PHONE, Site
+from live import PHONE, Site, Slow
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
@@ -107,6 +107,27 @@ def test_what_was_proposed_is_undone_with_one_tap(site: Site, open_context: Open
     expect(page.locator("#thing-0")).to_be_checked()
     send(page)
     assert the_case(site, page) == ("gps", 8, "")
+
+
+def test_a_card_that_comes_late_leaves_the_box_to_who_types_in_it(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    context = open_context(**PHONE, geolocation=at(pole, 8), permissions=["geolocation"])
+    page = context.new_page()
+    slow = Slow(page, "**/report/place**", "GET")
+    page.goto(site.path("/report"))
+    page.locator("label.tile").first.tap()
+    slow.wait()
+    if not page.locator("#place").is_visible():
+        page.locator("#place-change").tap()
+    page.locator("#place").focus()
+    page.keyboard.type("12 Ma")
+    with page.expect_response("**/report/place**"):
+        slow.go()
+    page.wait_for_timeout(200)
+    page.keyboard.type("in Street")
+    expect(page.locator("#place")).to_have_value("12 Main Street")
+    expect(page.locator("#place")).to_be_focused()
 
 
 def test_nothing_goes_before_what_the_resident_chose(site: Site, open_context: Open, pole: Asset) -> None:

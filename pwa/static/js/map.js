@@ -41,6 +41,7 @@ let library;
  */
 export async function showMap(element, options) {
   const { L, protomaps } = await load();
+  await seen(element);
   if (options.theme) element.dataset.theme = options.theme;
   const map = L.map(element, {
     center: options.centre,
@@ -70,6 +71,22 @@ export async function showMap(element, options) {
     paint(map, protomaps, options.basemapUrl, options.attribution ?? "");
   }
   return { map, L };
+}
+
+/**
+ * Until the box can be seen: a map that begins in one of no size, closed while it was fetched, stays blank.
+ * @param {HTMLElement} box
+ */
+function seen(box) {
+  if (box.clientWidth) return undefined;
+  return new Promise((resolve) => {
+    const eye = new ResizeObserver(() => {
+      if (!box.clientWidth) return;
+      eye.disconnect();
+      resolve(undefined);
+    });
+    eye.observe(box);
+  });
 }
 
 /**

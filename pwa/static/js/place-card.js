@@ -114,9 +114,15 @@ export class PlaceCard {
     const asked = JSON.stringify(values);
     if (asked === this.#asked) return;
     this.#asked = asked;
-    const isInside = this.#one("#place-card :focus") !== null;
-    const isDrawn = await this.#draw("place", values, "#place-card", "outerHTML", () => this.#asked === asked);
+    const wasTyping = this.#isTyping();
+    let isInside = false;
+    const isDrawn = await this.#draw("place", values, "#place-card", "outerHTML", () => {
+      isInside = this.#one("#place-card :focus") !== null;
+      const isSame = this.#value("place").trim() === (values["place"] ?? "");
+      return this.#asked === asked && isSame && (wasTyping || !this.#isTyping());
+    });
     if (this.#asked !== asked) return;
+    if (!isDrawn && !wasTyping && this.#isTyping()) this.#shown = null; // leaving the box asks again
     if (isDrawn) this.#tell();
     else this.#asked = ""; // without signal the same may be asked again
     if (isInside && document.activeElement === document.body) this.#one("#place-change")?.focus();
@@ -161,13 +167,18 @@ export class PlaceCard {
     void this.show();
   }
 
+  /** Whether somebody is about to say where it is: the card that holds the box is not to be drawn anew. */
+  #isTyping() {
+    return document.activeElement?.id === "place";
+  }
+
   /** @param {Fix} fix */
   #found(fix) {
     if (this.#value("place")) return; // what was typed meanwhile goes before the phone
     this.#put({ lat: String(fix.lat), lon: String(fix.lon), accuracy: String(fix.metres) });
     // Nothing moves under a finger that types or is about to, or that moves the map.
     const isBusy = this.#shown && this.#one(".place[open], #place-map:not([hidden])");
-    if (isBusy || document.activeElement?.id === "place" || !isNews(fix, this.#shown)) return;
+    if (isBusy || this.#isTyping() || !isNews(fix, this.#shown)) return;
     this.#shown = fix;
     this.#news("");
     void this.show();
