@@ -3,7 +3,7 @@
 import { UNDO_MS } from "./engine.js";
 import { clone, fill, inputs, part } from "./page.js";
 import { engine, many, say } from "./phone.js";
-import { fault, photoStrip } from "./screen-form.js";
+import { fault, photoStrip, saveOnce } from "./screen-form.js";
 import { heading } from "./screen-job.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -39,6 +39,8 @@ export async function closeScreen(app, job, reporting = false) {
     if (input.name === "note") input.checked = draft?.notes?.includes(input.value) ?? false;
   }
 
+  let saved = false; // from then on nothing may bring the draft back
+  const keep = async () => saved || (await engine.keepDraft(job.ref, choice(form)));
   const summary = () => {
     const { ending, notes: chosen } = choice(form);
     const told = [
@@ -52,7 +54,7 @@ export async function closeScreen(app, job, reporting = false) {
     if (event.target === camera) return;
     fault(form, "");
     summary();
-    void engine.keepDraft(job.ref, choice(form)); // the camera may end this page on a small phone
+    void keep(); // the camera may end this page on a small phone
   });
   const lead = inputs(form).find((input) => input.value === "fixed:photo");
   lead?.addEventListener("click", (event) => {
@@ -61,29 +63,30 @@ export async function closeScreen(app, job, reporting = false) {
   });
   await photoStrip(app, form, job.ref, shots, async (added) => {
     if (added && !choice(form).ending && lead) lead.checked = true;
-    if (added) await engine.keepDraft(job.ref, choice(form));
+    if (added) await keep();
     summary();
   });
   summary();
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  saveOnce(form, async () => {
     const chosen = choice(form);
     const wrong = !chosen.ending
       ? say("choose")
       : chosen.ending === "fixed:photo" && !shots.length
         ? say("need_photo")
         : "";
-    if (wrong) return fault(form, wrong);
-    const save = /** @type {HTMLButtonElement} */ (part(form, ".button--act"));
-    if (save.disabled) return;
-    save.disabled = true;
+    if (wrong) {
+      fault(form, wrong);
+      return false;
+    }
     const { t, data } = told(chosen);
+    saved = true;
     const entry = await app.kept(() => engine.add(t, job, data, { photos: shots, undo: UNDO_MS, draft: chosen }), form);
-    save.disabled = false;
-    if (!entry) return;
+    saved = Boolean(entry);
+    if (!entry) return false;
     location.hash = "#today";
     app.offerUndo(entry);
     void app.plan();
+    return true;
   });
   return screen;
 }

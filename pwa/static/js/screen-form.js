@@ -1,6 +1,6 @@
 // What the forms of a crew's phone have in common: their photos, and how they say what is wrong.
 
-import { clone, fill, part, when } from "./page.js";
+import { all, clone, fill, part, when } from "./page.js";
 import { engine, many, say } from "./phone.js";
 import { isHeic, shrink, thumbnail } from "./photo.js";
 
@@ -71,6 +71,32 @@ async function thumb(shot, i, drop) {
   }
   part(item, "[data-drop]").addEventListener("click", () => drop(shot));
   return item;
+}
+
+/**
+ * Saves a form when it is submitted, and once: its buttons come back only where nothing was saved. A second tap that
+ * came before the form had gone made a second piece of work.
+ * @param {HTMLFormElement} form
+ * @param {(pressed: HTMLButtonElement) => Promise<boolean>} save whether it was
+ */
+export function saveOnce(form, save) {
+  const buttons = /** @type {HTMLButtonElement[]} */ (all(form, ".dock button"));
+  let saving = false;
+  /** @param {boolean} yes */
+  const set = (yes) => {
+    saving = yes;
+    for (const button of buttons) button.disabled = yes;
+  };
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (saving) return;
+    set(true);
+    const pressed = /** @type {HTMLButtonElement} */ (event.submitter ?? part(form, ".button--act"));
+    const saved = await save(pressed).catch((failure) => console.error(failure));
+    if (saved) return;
+    set(false);
+    if (document.activeElement === document.body) pressed.focus({ preventScroll: true });
+  });
 }
 
 /** Says what is wrong, and leads to where it is mended. @param {Element} form @param {string} words

@@ -6,7 +6,7 @@ import { all, clone, fieldsOf, fill, part, putIn, when } from "./page.js";
 import { distance, engine, lang, say } from "./phone.js";
 import { granted } from "./place.js";
 import { randomId } from "./random.js";
-import { fault, photoStrip } from "./screen-form.js";
+import { fault, photoStrip, saveOnce } from "./screen-form.js";
 import { missing, toldOnSite } from "./telling.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -52,22 +52,20 @@ export async function reportScreen(app) {
     if (event.key === "Enter") event.preventDefault(); // a phone's "Go" there sends nothing yet
   });
   await photoStrip(app, form, FORM, shots, async (added) => void (added && (await keep())));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const pressed = /** @type {HTMLButtonElement} */ (event.submitter ?? part(form, ".button--act"));
-    if (pressed.disabled) return;
+  saveOnce(form, async (pressed) => {
     const fields = fieldsOf(form);
     const data = { ...toldOnSite(fields, lang, last), urgent: inDanger(form) };
     const wrong = lacking(form, data, at);
-    if (wrong) return fault(form, wrong.words, wrong.field);
-    pressed.disabled = true;
+    if (wrong) {
+      fault(form, wrong.words, wrong.field);
+      return false;
+    }
     const label = { title: { [lang]: say(`service.${data.service}`) }, address: data.address ?? "" };
     const more = { id, photos: shots, undo: UNDO_MS, draft: { id, fields }, draftOf: FORM };
     saved = true;
     const entry = await app.kept(() => engine.report(data, label, more), form);
     saved = Boolean(entry);
-    pressed.disabled = false;
-    if (!entry) return;
+    if (!entry) return false;
     if (pressed.value === "close") {
       const job = (await engine.view()).jobs.find(({ ref }) => ref === id);
       // Whoever closes has begun: so it stays this crew's job, also where the closing takes its time.
@@ -78,6 +76,7 @@ export async function reportScreen(app) {
       app.offerUndo(entry);
     }
     void app.plan();
+    return true;
   });
   look();
   return screen;

@@ -3,7 +3,7 @@
 import { UNDO_MS } from "./engine.js";
 import { clone, fill, inputs, part } from "./page.js";
 import { engine, say } from "./phone.js";
-import { fault } from "./screen-form.js";
+import { fault, saveOnce } from "./screen-form.js";
 import { heading } from "./screen-job.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -31,20 +31,19 @@ export async function waitScreen(app, job) {
     summary();
     void engine.keepDraft(own, { ending: chosen() });
   });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  saveOnce(form, async () => {
     const reason = chosen();
-    if (!reason) return fault(form, say("choose_wait"), reasons[0]);
-    const save = /** @type {HTMLButtonElement} */ (part(form, ".button--act"));
-    if (save.disabled) return;
-    save.disabled = true;
+    if (!reason) {
+      fault(form, say("choose_wait"), reasons[0]);
+      return false;
+    }
     const more = { undo: UNDO_MS, draft: { ending: reason }, draftOf: own };
     const entry = await app.kept(() => engine.add("wait", job, { reason }, more), form);
-    save.disabled = false;
-    if (!entry) return;
+    if (!entry) return false;
     location.hash = "#today";
     app.offerUndo(entry);
     void app.plan();
+    return true;
   });
   summary();
   return screen;
