@@ -21,6 +21,24 @@ AND_AGAIN = """(button) => {
   watch.observe(button, { attributes: true });
 }"""
 
+# Photos are made small only once the test says so, as on a slow phone.
+SLOW = """() => {
+  const real = window.createImageBitmap;
+  const opened = new Promise((resolve) => (window.openPhotos = resolve));
+  window.createImageBitmap = async (...given) => {
+    await opened;
+    return real(...given);
+  };
+}"""
+# The names of what was begun and not saved yet.
+DRAFTS = """() => new Promise((resolve) => {
+  const open = indexedDB.open("outbox", 1);
+  open.onsuccess = () => {
+    const keys = open.result.transaction("drafts").objectStore("drafts").getAllKeys();
+    keys.onsuccess = () => { open.result.close(); resolve(keys.result); };
+  };
+})"""
+
 
 def ready(van: Van, site: Site, jobs: int = 1) -> list[str]:
     """The phone at its jobs and then without signal. Returns the numbers of new ones."""
@@ -46,3 +64,75 @@ def test_saving_twice_saves_once(van: Van, site: Site, screen: str, choice: str)
     page.wait_for_selector("#main [data-list]")
     page.wait_for_timeout(500)
     assert [op["t"] for op in kept(page).ops()] == [screen]
+
+
+def photograph(page: Page, folder: Path, *names: str) -> None:
+    files = []
+    for name, picture in pictures(list(names)).items():
+        files.append(folder / f"{name}.jpg")
+        files[-1].write_bytes(base64.b64decode(picture))
+    page.locator("[data-camera]").set_input_files(files)
+
+
+def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, tmp_path: Path) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "after")
+    page.locator(SAVE).tap()
+    expect(page.locator(".dock [role=status]")).to_have_text("Keeping the photo on this phone…")
+    assert kept(page).ops() == []
+    page.evaluate("window.openPhotos()")
+    page.wait_for_selector("#main [data-list]")
+    page.wait_for_timeout(300)
+    [op] = kept(page).ops()
+    assert (op["t"], [photo["id"] for photo in op["photos"]]) == ("make_safe", list(kept(page).hashes))
+    assert page.evaluate(DRAFTS) == []
+
+
+def test_going_back_from_that_wait_saves_nothing_and_loses_nothing(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "after")
+    page.locator(SAVE).tap()
+    page.locator("[data-back]").tap()
+    page.wait_for_selector("[data-done]")
+    page.evaluate("window.openPhotos()")
+    page.wait_for_timeout(500)
+    assert kept(page).ops() == []
+    page.locator("[data-done]").tap()
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    expect(page.locator('input[value="make_safe"]')).to_be_checked()
+
+
+def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    ready(van, site)
+    page = van.page
+    begin_report(page, "214 Tansy Street")
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "before")
+    page.locator(SAVE).tap()
+    expect(page.locator(".dock [role=status]").last).to_have_text("Keeping the photo on this phone…")
+    page.evaluate("window.openPhotos()")
+    page.wait_for_selector("#main [data-list]")
+    [op] = kept(page).ops()
+    assert len(op["photos"]) == 1
+    go(page, "#report")
+    page.wait_for_selector("form #place")
+    expect(page.locator("[data-drop]")).to_have_count(0)
+
+
+def begin_report(page: Page, place: str) -> None:
+    go(page, "#report")
+    page.locator('label.tile:has(input[name="group"])').first.tap()
+    page.locator('label.chip:has(input[value="light-out"])').tap()
+    page.fill("#place", place)

@@ -58,7 +58,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    *   before?: import("./engine.js").Before, id?: string }} more
    */
   async function keep(t, own, data, label, more) {
-    const { photos = [], undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
+    const { undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
+    const photos = [...(more.photos ?? [])]; // those of now: the form may get another while the disk is read
     const now = clock();
     const ref = own.case || id;
     const ops = await mine("ops"); // before `sent`: another tab moves them there, and one seen in neither is lost to `prev`

@@ -17,11 +17,23 @@ const MOST_PHOTOS = 5;
  * @param {string} ref what the photos belong to until the form is saved
  * @param {Shot[]} shots those that are there already; it grows and shrinks
  * @param {(added: boolean) => void | Promise<void>} changed
+ * @returns {Promise<() => Promise<boolean>>} waits until all photos taken so far are on the disk; whether the form
+ *   still stands then
  */
 export async function photoStrip(app, form, ref, shots, changed) {
   const camera = /** @type {HTMLInputElement} */ (part(form, "[data-camera]"));
+  /** What is done with photos, one thing after the other. @type {Promise<unknown>} */
+  let work = Promise.resolve();
+  /** @param {() => Promise<unknown>} what */
+  const inTurn = (what) => (work = work.then(what).catch((failure) => console.error(failure)));
+  const settled = async () => {
+    fill(form, "busy", say("keeping_photo"));
+    for (let last; last !== work; ) await (last = work);
+    fill(form, "busy", "");
+    return form.isConnected;
+  };
   const show = async () => {
-    const rows = await Promise.all(shots.map((shot, i) => thumb(shot, i, drop)));
+    const rows = await Promise.all(shots.map((shot, i) => thumb(shot, i, () => inTurn(() => drop(shot)))));
     part(form, "[data-shots]").replaceChildren(...rows);
     fill(form, "shots", many("photos", shots.length));
     when(form, { shots: shots.length > 0 });
@@ -46,19 +58,25 @@ export async function photoStrip(app, form, ref, shots, changed) {
     fault(form, "");
     await changed(true);
   };
-  camera.addEventListener("change", async () => {
-    for (const file of [...(camera.files ?? [])]) {
+  /** @param {File[]} files */
+  const take = async (files) => {
+    for (const file of files) {
       if (shots.length >= MOST_PHOTOS) fault(form, say("enough_photos"));
       else await add(file);
     }
-    camera.value = "";
     await show();
     await changed(false);
+  };
+  camera.addEventListener("change", () => {
+    const files = [...(camera.files ?? [])];
+    camera.value = "";
+    void inTurn(() => take(files));
   });
   await show();
+  return settled;
 }
 
-/** @param {Shot} shot @param {number} i @param {(shot: Shot) => void} drop */
+/** @param {Shot} shot @param {number} i @param {() => void} drop */
 async function thumb(shot, i, drop) {
   const item = clone("t-shot");
   const image = item.querySelector("img");
@@ -69,7 +87,7 @@ async function thumb(shot, i, drop) {
     image.src = url;
     image.onload = () => URL.revokeObjectURL(url);
   }
-  part(item, "[data-drop]").addEventListener("click", () => drop(shot));
+  part(item, "[data-drop]").addEventListener("click", drop);
   return item;
 }
 
