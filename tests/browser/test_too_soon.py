@@ -30,6 +30,15 @@ SLOW = """() => {
     return real(...given);
   };
 }"""
+# Taps where the first photo stood as soon as the next stands there.
+ONE_MORE = """(button) => {
+  const shots = button.closest("[data-shots]");
+  const watch = new MutationObserver(() => {
+    watch.disconnect();
+    shots.querySelector("[data-drop]").click();
+  });
+  watch.observe(shots, { childList: true });
+}"""
 # The names of what was begun and not saved yet.
 DRAFTS = """() => new Promise((resolve) => {
   const open = indexedDB.open("outbox", 1);
@@ -67,11 +76,10 @@ def test_saving_twice_saves_once(van: Van, site: Site, screen: str, choice: str)
 
 
 def photograph(page: Page, folder: Path, *names: str) -> None:
-    files = []
     for name, picture in pictures(list(names)).items():
-        files.append(folder / f"{name}.jpg")
-        files[-1].write_bytes(base64.b64decode(picture))
-    page.locator("[data-camera]").set_input_files(files)
+        file = folder / f"{name}.jpg"
+        file.write_bytes(base64.b64decode(picture))
+        page.locator("[data-camera]").set_input_files(file)
 
 
 def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, tmp_path: Path) -> None:
@@ -136,3 +144,20 @@ def begin_report(page: Page, place: str) -> None:
     page.locator('label.tile:has(input[name="group"])').first.tap()
     page.locator('label.chip:has(input[value="light-out"])').tap()
     page.fill("#place", place)
+
+
+def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    photograph(page, tmp_path, "one", "two", "three")
+    photos = page.locator("[data-drop]")
+    expect(photos).to_have_count(3)
+    photos.first.evaluate(ONE_MORE)
+    photos.first.evaluate("(button) => { button.click(); button.click(); }")
+    expect(photos).to_have_count(2)
+    page.wait_for_timeout(600)
+    expect(photos).to_have_count(2)
+    assert len(kept(page).hashes) == 2
+    photos.first.tap()
+    expect(photos).to_have_count(1)

@@ -8,6 +8,8 @@ import { isHeic, shrink, thumbnail } from "./photo.js";
 /** @typedef {import("./engine.js").Shot} Shot */
 
 const MOST_PHOTOS = 5;
+/** So soon after one photo was removed no tap means the next, which has taken its place. */
+const TWICE_MS = 400;
 
 /**
  * The form's photos: taken, shown, removed. Each is on the disk before anything else happens, since the camera may
@@ -33,19 +35,25 @@ export async function photoStrip(app, form, ref, shots, changed) {
     return form.isConnected;
   };
   const show = async () => {
-    const rows = await Promise.all(shots.map((shot, i) => thumb(shot, i, () => inTurn(() => drop(shot)))));
+    const rows = await Promise.all(shots.map((shot, i) => thumb(shot, i, drop)));
     part(form, "[data-shots]").replaceChildren(...rows);
     fill(form, "shots", many("photos", shots.length));
     when(form, { shots: shots.length > 0 });
     part(form, ".evidence").classList.toggle("evidence--some", shots.length > 0);
   };
+  let dropped = -TWICE_MS;
   /** @param {Shot} shot */
-  const drop = async (shot) => {
-    await engine.dropPhoto(shot.id);
+  const drop = (shot) => {
+    if (!shots.includes(shot) || performance.now() - dropped < TWICE_MS) return;
+    dropped = performance.now();
     shots.splice(shots.indexOf(shot), 1);
-    await show();
-    camera.focus();
-    await changed(false);
+    void inTurn(async () => {
+      await engine.dropPhoto(shot.id);
+      await show();
+      dropped = performance.now();
+      camera.focus();
+      await changed(false);
+    });
   };
   /** @param {File} file */
   const add = async (file) => {
@@ -76,7 +84,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
   return settled;
 }
 
-/** @param {Shot} shot @param {number} i @param {() => void} drop */
+/** @param {Shot} shot @param {number} i @param {(shot: Shot) => void} drop */
 async function thumb(shot, i, drop) {
   const item = clone("t-shot");
   const image = item.querySelector("img");
@@ -87,7 +95,7 @@ async function thumb(shot, i, drop) {
     image.src = url;
     image.onload = () => URL.revokeObjectURL(url);
   }
-  part(item, "[data-drop]").addEventListener("click", drop);
+  part(item, "[data-drop]").addEventListener("click", () => drop(shot));
   return item;
 }
 
