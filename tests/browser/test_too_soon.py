@@ -1,4 +1,4 @@
-"""Taps that come sooner than a crew's phone is ready for them: twice, or while a photo is still being made small."""
+"""Taps that come sooner than a crew's phone is ready for: twice, or while a photo is still made small."""
 
 import base64
 from pathlib import Path
@@ -75,6 +75,13 @@ def test_saving_twice_saves_once(van: Van, site: Site, screen: str, choice: str)
     assert [op["t"] for op in kept(page).ops()] == [screen]
 
 
+def begin_report(page: Page, place: str) -> None:
+    go(page, "#report")
+    page.locator('label.tile:has(input[name="group"])').first.tap()
+    page.locator('label.chip:has(input[value="light-out"])').tap()
+    page.fill("#place", place)
+
+
 def photograph(page: Page, folder: Path, *names: str) -> None:
     for name, picture in pictures(list(names)).items():
         file = folder / f"{name}.jpg"
@@ -139,13 +146,6 @@ def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
     expect(page.locator("[data-drop]")).to_have_count(0)
 
 
-def begin_report(page: Page, place: str) -> None:
-    go(page, "#report")
-    page.locator('label.tile:has(input[name="group"])').first.tap()
-    page.locator('label.chip:has(input[value="light-out"])').tap()
-    page.fill("#place", place)
-
-
 def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path) -> None:
     [ref] = ready(van, site)
     page = van.page
@@ -161,3 +161,34 @@ def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path
     assert len(kept(page).hashes) == 2
     photos.first.tap()
     expect(photos).to_have_count(1)
+
+
+def test_the_next_report_does_not_take_the_last_one_s_place(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    undo = page.locator("[data-undo]")
+    begin_report(page, "214 Tansy Street")
+    page.locator(SAVE).tap()
+    expect(undo).to_be_visible()
+    begin_report(page, "8 Anselm Street")
+    expect(undo).to_be_hidden(timeout=1_000)  # long before it would go by itself
+    page.locator(SAVE).tap()
+    undo.tap()
+    expect(page.locator("#place")).to_have_value("8 Anselm Street")
+    page.locator(SAVE).tap()
+    page.wait_for_selector("#main [data-list]")
+    assert {op["data"]["address"] for op in kept(page).ops()} == {"214 Tansy Street", "8 Anselm Street"}
+
+
+def test_undo_draws_the_form_anew_where_the_crew_is_there_already(van: Van, site: Site) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.locator(SAVE).tap()
+    page.wait_for_selector("#main [data-list]")
+    page.go_back()
+    expect(page.locator("main form")).to_have_count(0)
+    page.locator("[data-undo]").tap()
+    expect(page.locator('input[value="fixed:dark"]')).to_be_checked()
+    assert kept(page).ops() == []

@@ -34,8 +34,10 @@ let sending = false;
 let packing = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let undoOver;
+/** When what is said at the bottom goes. @type {ReturnType<typeof setTimeout> | undefined} */
+let toastOver;
+/** What kind of work may be taken back there; "" for none. */
+let undoable = "";
 
 await draw();
 void send();
@@ -112,6 +114,8 @@ async function plan() {
  * @param {boolean} [body]
  */
 async function draw(moved = true, body = true) {
+  // One report at a time is begun here: bringing the last one back would take the next one's place.
+  if (undoable === "report" && parts(wanted())[0] === "report") part(document, "#undo").hidden = true;
   const view = await engine.view();
   await bar(view);
   // A map that is looked at stays: drawing it anew would move it under the finger.
@@ -184,30 +188,31 @@ async function bar(view) {
 
 /** @param {Entry} entry */
 function offerUndo(entry) {
-  const box = part(document, "#undo");
-  clearTimeout(undoOver);
-  const button = /** @type {HTMLButtonElement} */ (part(box, "[data-undo]"));
-  fill(box, "said", say("saved"));
-  box.hidden = false;
+  const button = /** @type {HTMLButtonElement} */ (part(document, "#undo [data-undo]"));
+  toast(say("saved"), UNDO_MS - 200);
+  undoable = entry.op.t;
   button.hidden = false;
-  undoOver = setTimeout(() => (box.hidden = true), UNDO_MS - 200);
-  button.onclick = async () => {
-    clearTimeout(undoOver);
-    if (await engine.undo(entry.op.id)) {
-      box.hidden = true;
-      const { t, case: ref } = entry.op;
-      // Back to the form with all that was chosen, which says enough.
-      location.hash = t === "report" ? "#report" : `#${t === "wait" ? t : "close"}/${ref}`;
-      return;
-    }
-    // It may be on its way already: then the city is asked to take it back.
-    const back = await engine.withdraw(entry.op.id);
-    fill(box, "said", say(back ? "taken_back" : "too_late"));
-    if (back) void send();
+  button.onclick = () => {
     button.hidden = true;
-    setTimeout(() => (box.hidden = true), 4_000);
-    await draw(false);
+    void kept(() => takeBack(entry));
   };
+}
+
+/** Within a few seconds, or else the city is asked to. @param {Entry} entry */
+async function takeBack({ op }) {
+  if (await engine.undo(op.id)) {
+    part(document, "#undo").hidden = true;
+    // Back to the form with all that was chosen, which says enough; drawn anew also where the crew is there already.
+    const form = op.t === "report" ? "#report" : `#${op.t === "wait" ? op.t : "close"}/${op.case}`;
+    drawn = "";
+    if (location.hash === form) await draw();
+    else location.hash = form;
+    return;
+  }
+  const back = await engine.withdraw(op.id);
+  toast(say(back ? "taken_back" : "too_late"), 4_000);
+  if (back) void send();
+  await draw(false);
 }
 
 /** What was reported here and is nobody's job yet, or another's. @param {string} number */
@@ -217,12 +222,20 @@ function told(number) {
   return screen;
 }
 
-/** @param {string} words */
+/** What is to be read until something else is said. @param {string} words */
 function announce(words) {
+  toast(words, 0);
+}
+
+/** Says something at the bottom. @param {string} words @param {number} ms for so long; 0 for good */
+function toast(words, ms) {
   const box = part(document, "#undo");
+  clearTimeout(toastOver); // an older one's must not hide this
+  undoable = "";
   part(box, "[data-undo]").hidden = true;
   fill(box, "said", words);
   box.hidden = false;
+  if (ms) toastOver = setTimeout(() => (box.hidden = true), ms);
 }
 
 /**
