@@ -192,3 +192,43 @@ def test_undo_draws_the_form_anew_where_the_crew_is_there_already(van: Van, site
     page.locator("[data-undo]").tap()
     expect(page.locator('input[value="fixed:dark"]')).to_be_checked()
     assert kept(page).ops() == []
+
+
+def test_what_has_the_focus_keeps_it_as_the_screen_is_drawn_anew(van: Van, site: Site) -> None:
+    refs = ready(van, site, 2)
+    page = van.page
+    for ref in refs:
+        go(page, f"#close/{ref}")
+        page.locator('label:has(input[value="fixed:dark"])').tap()
+        page.locator(SAVE).tap()
+        page.wait_for_selector("#main [data-list]")
+    go(page, "#outbox")
+    rows = page.locator("[data-waiting] .entry")
+    expect(rows).to_have_count(2)
+    back = rows.nth(1).locator("[data-withdraw]")
+    back.focus()
+    drawn_anew(page)
+    expect(back).to_be_focused()
+
+    page.wait_for_timeout(3_000)  # a page that has just been opened keeps the focus where it is
+    go(page, "#today")
+    title = page.locator("#main h1")
+    expect(title).to_be_focused()
+    drawn_anew(page)
+    expect(title).to_be_focused(timeout=1_000)
+
+
+def test_a_button_that_goes_as_it_is_pressed_leaves_the_focus_on_the_title(van: Van, site: Site) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#job/{ref}")
+    page.locator("[data-act=start]").press("Enter")
+    expect(page.locator("[data-act=pause]")).to_be_visible()
+    expect(page.locator("#main h1")).to_be_focused()
+
+
+def drawn_anew(page: Page) -> None:
+    """As at the end of an exchange."""
+    page.evaluate("document.querySelector('#main').firstElementChild.dataset.old = 'yes'")
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    page.wait_for_selector("#main > [data-old]", state="detached")

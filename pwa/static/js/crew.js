@@ -156,9 +156,9 @@ async function draw(moved = true, body = true) {
   const title = main.querySelector("h1");
   document.title = `${title?.firstChild?.textContent?.trim() ?? ""} · Cityline`;
   if (focus) /** @type {HTMLElement | null} */ (main.querySelector(focus))?.focus();
-  else if (moved && !again) {
-    if (performance.now() > 3_000) title?.focus({ preventScroll: true });
-  }
+  // What had the focus may be gone, or hidden: a job that was begun has no "Start" any more.
+  const lost = focus && document.activeElement === document.body;
+  if (lost || (moved && !again && performance.now() > 3_000)) title?.focus({ preventScroll: true });
 }
 
 /** The bar above everything: what waits, and how fresh the jobs are. @param {View} [view] */
@@ -257,6 +257,9 @@ async function kept(keep, form) {
 function focused() {
   const at = document.activeElement;
   if (!at || !main.contains(at)) return "";
+  if (at.matches("h1")) return "h1";
+  const row = /** @type {HTMLElement | null} */ (at.closest("[data-op]"));
+  const within = row ? `[data-op="${CSS.escape(row.dataset["op"] ?? "")}"] ` : "";
   const name = [...at.attributes].find((each) => each.name.startsWith("data-") || each.name === "href");
-  return name ? `[${name.name}="${CSS.escape(name.value)}"]` : "";
+  return name ? `${within}[${name.name}="${CSS.escape(name.value)}"]` : "";
 }

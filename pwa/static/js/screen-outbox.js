@@ -40,6 +40,7 @@ export function outbox(app, view) {
 function item(app, entry, view) {
   const row = clone("t-entry");
   const { op, label, result } = entry;
+  part(row, "li").dataset["op"] = op.id; // rows have the same buttons: by this the one with the focus is found again
   const all = [...view.outbox, ...view.sent];
   const photos = op.photos.length ? [many("photos", op.photos.length)] : [];
   fill(row, "what", [op.t === "wait" ? say(`wait.${op.data["reason"]}`) : endingWords(endingOf(op)), ...photos].join(", "));
