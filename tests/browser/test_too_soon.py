@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from closings import CREW, give_jobs, kept, pictures
+from closings import CREW, LATER, give_jobs, kept, pictures
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
@@ -39,6 +39,12 @@ ONE_MORE = """(button) => {
   });
   watch.observe(shots, { childList: true });
 }"""
+TWICE = "(control) => { control.click(); control.click(); }"
+# Taps, and once more as the next screen is on its way.
+AS_IT_GOES = """(control) => {
+  window.addEventListener("hashchange", () => control.click(), { once: true });
+  control.click();
+}"""
 # The names of what was begun and not saved yet.
 DRAFTS = """() => new Promise((resolve) => {
   const open = indexedDB.open("outbox", 1);
@@ -60,6 +66,13 @@ def ready(van: Van, site: Site, jobs: int = 1) -> list[str]:
 
 def go(page: Page, address: str) -> None:
     page.evaluate("address => { location.hash = address }", address)
+
+
+def drawn_anew(page: Page) -> None:
+    """As at the end of an exchange."""
+    page.evaluate("document.querySelector('#main').firstElementChild.dataset.old = 'yes'")
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    page.wait_for_selector("#main > [data-old]", state="detached")
 
 
 @pytest.mark.parametrize(("screen", "choice"), [("close", "fixed:dark"), ("wait", "weather")])
@@ -154,7 +167,7 @@ def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path
     photos = page.locator("[data-drop]")
     expect(photos).to_have_count(3)
     photos.first.evaluate(ONE_MORE)
-    photos.first.evaluate("(button) => { button.click(); button.click(); }")
+    photos.first.evaluate(TWICE)
     expect(photos).to_have_count(2)
     page.wait_for_timeout(600)
     expect(photos).to_have_count(2)
@@ -227,8 +240,29 @@ def test_a_button_that_goes_as_it_is_pressed_leaves_the_focus_on_the_title(van: 
     expect(page.locator("#main h1")).to_be_focused()
 
 
-def drawn_anew(page: Page) -> None:
-    """As at the end of an exchange."""
-    page.evaluate("document.querySelector('#main').firstElementChild.dataset.old = 'yes'")
-    page.evaluate("window.dispatchEvent(new Event('offline'))")
-    page.wait_for_selector("#main > [data-old]", state="detached")
+def test_taking_back_twice_asks_the_city_once(van: Van, site: Site) -> None:
+    van.context.add_init_script(LATER)
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.locator(SAVE).tap()
+    page.wait_for_selector("#main [data-list]")
+    page.evaluate("window.later(11)")
+    go(page, "#outbox")
+    page.locator("[data-withdraw]").evaluate(TWICE)
+    expect(page.locator("[data-waiting] .entry")).to_have_count(2)
+    page.wait_for_timeout(500)
+    assert sorted(op["t"] for op in kept(page).ops()) == ["close", "withdraw"]
+
+
+def test_going_back_twice_from_the_closing_leads_to_the_report(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    begin_report(page, "214 Tansy Street")
+    page.locator('form button[value="close"]').tap()
+    page.wait_for_selector('input[value="fixed:photo"]')
+    page.locator("[data-back]").evaluate(AS_IT_GOES)
+    page.wait_for_timeout(500)
+    expect(page.locator("#place")).to_have_value("214 Tansy Street")
+    assert kept(page).ops() == []

@@ -22,9 +22,12 @@ export async function closeScreen(app, job, reporting = false) {
   back.setAttribute("href", `#job/${job.ref}`);
   if (reporting) {
     back.setAttribute("aria-label", say("back_to_report"));
+    let going = false; // a second tap finds the report taken back already
     back.addEventListener("click", async (event) => {
       event.preventDefault();
-      const undone = await engine.undo(job.ref); // with all that was filled in; a few seconds later it has gone
+      if (going) return;
+      going = true;
+      const undone = await app.kept(() => engine.undo(job.ref)); // with all that was filled in; a few seconds later it has gone
       location.hash = undone ? "#report" : `#job/${job.ref}`;
     });
   }

@@ -53,11 +53,12 @@ function item(app, entry, view) {
   fill(row, "state", arrived ? answer(entry, view) : waitingState(entry, view));
   const back = part(row, "[data-withdraw]");
   back.hidden = !engine.mayWithdraw(entry, all);
-  back.addEventListener("click", async () => {
+  const takeBack = async () => {
     await app.kept(async () => (await engine.undo(op.id)) || engine.withdraw(op.id));
     await app.draw(false);
     void app.send();
-  });
+  };
+  back.addEventListener("click", takeBack, { once: true }); // a second tap would ask the city twice
   const seen = part(row, "[data-dismiss]");
   seen.hidden = !arrived || Boolean(entry.seen);
   seen.addEventListener("click", async () => {
