@@ -45,6 +45,21 @@ AS_IT_GOES = """(control) => {
   window.addEventListener("hashchange", () => control.click(), { once: true });
   control.click();
 }"""
+# Two pictures at once, of which the first cannot be read any more.
+ONE_IS_GONE = """(picture) => {
+  const real = Blob.prototype.arrayBuffer;
+  Blob.prototype.arrayBuffer = function () {
+    return this.size === 3 ? Promise.reject(new DOMException("gone", "NotFoundError")) : real.call(this);
+  };
+  const bytes = Uint8Array.from(atob(picture), (each) => each.charCodeAt(0));
+  const both = new DataTransfer();
+  both.items.add(new File(["abc"], "gone.jpg", { type: "image/jpeg" }));
+  both.items.add(new File([bytes], "after.jpg", { type: "image/jpeg" }));
+  const camera = document.querySelector("[data-camera]");
+  camera.multiple = true;
+  camera.files = both.files;
+  camera.dispatchEvent(new Event("change", { bubbles: true }));
+}"""
 # The names of what was begun and not saved yet.
 DRAFTS = """() => new Promise((resolve) => {
   const open = indexedDB.open("outbox", 1);
@@ -266,3 +281,14 @@ def test_going_back_twice_from_the_closing_leads_to_the_report(van: Van, site: S
     page.wait_for_timeout(500)
     expect(page.locator("#place")).to_have_value("214 Tansy Street")
     assert kept(page).ops() == []
+
+
+def test_a_picture_that_has_gone_is_told_and_holds_up_no_other(van: Van, site: Site) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.wait_for_selector("[data-camera]", state="attached")
+    page.evaluate(ONE_IS_GONE, pictures(["after"])["after"])
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    expect(page.locator("form .errors")).to_have_text("This picture cannot be read. Take it again.")
+    assert page.locator("[data-camera]").input_value() == ""

@@ -57,17 +57,16 @@ export async function photoStrip(app, form, ref, shots, changed) {
   };
   /** @param {File} file */
   const add = async (file) => {
-    const small = await shrink(file);
-    if (small.type !== "image/jpeg" && !(await isHeic(small))) return fault(form, say("bad_photo"));
-    const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
-    const shot = await app.kept(() => engine.keepPhoto(ref, data, small.type || "image/heic", tiny), form);
+    const photo = await made(file);
+    if (!photo) return fault(form, say("bad_photo"));
+    const shot = await app.kept(() => engine.keepPhoto(ref, photo.data, photo.type, photo.tiny), form);
     if (!shot) return;
     shots.push(shot);
-    fault(form, "");
     await changed(true);
   };
   /** @param {File[]} files */
   const take = async (files) => {
+    fault(form, ""); // once: what is wrong with one photo is read also where the next is a good one
     for (const file of files) {
       if (shots.length >= MOST_PHOTOS) fault(form, say("enough_photos"));
       else await add(file);
@@ -82,6 +81,19 @@ export async function photoStrip(app, form, ref, shots, changed) {
   });
   await show();
   return settled;
+}
+
+/** What is kept of a picture; null where it cannot be read, or has gone meanwhile. @param {File} file */
+async function made(file) {
+  try {
+    const small = await shrink(file);
+    if (small.type !== "image/jpeg" && !(await isHeic(small))) return null;
+    const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
+    return { data, type: small.type || "image/heic", tiny };
+  } catch (failure) {
+    console.error(failure);
+    return null;
+  }
 }
 
 /** @param {Shot} shot @param {number} i @param {(shot: Shot) => void} drop */
