@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from closings import CREW, LATER, give_jobs, kept, pictures
+from closings import CREW, LATER, give_jobs, kept, pictures, wait_for
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
@@ -60,6 +60,25 @@ ONE_IS_GONE = """(picture) => {
   camera.files = both.files;
   camera.dispatchEvent(new Event("change", { bubbles: true }));
 }"""
+# The first reading of a page's disk fails.
+UNREAD = """(() => {
+  const real = IDBObjectStore.prototype.getAll;
+  let failed = false;
+  IDBObjectStore.prototype.getAll = function (...given) {
+    if (failed) return real.apply(this, given);
+    failed = true;
+    throw new DOMException("not now", "UnknownError");
+  };
+})()"""
+# The service worker could not keep the page when it was first asked to.
+NOT_KEPT = """(() => {
+  const real = ServiceWorker.prototype.postMessage;
+  ServiceWorker.prototype.postMessage = function (message, ports) {
+    if (message.word !== "keep" || window.refused) return real.call(this, message, ports);
+    window.refused = true;
+    ports[0].postMessage(false);
+  };
+})()"""
 # The names of what was begun and not saved yet.
 DRAFTS = """() => new Promise((resolve) => {
   const open = indexedDB.open("outbox", 1);
@@ -292,3 +311,20 @@ def test_a_picture_that_has_gone_is_told_and_holds_up_no_other(van: Van, site: S
     expect(page.locator("[data-drop]")).to_have_count(1)
     expect(page.locator("form .errors")).to_have_text("This picture cannot be read. Take it again.")
     assert page.locator("[data-camera]").input_value() == ""
+
+
+def test_a_disk_that_is_not_read_at_the_start_is_read_the_next_time(van: Van, site: Site) -> None:
+    van.context.add_init_script(UNREAD)
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    go(van.page, "#outbox")
+    expect(van.page.locator("#main h1")).to_have_text("Outbox")
+
+
+def test_a_page_that_was_not_kept_is_kept_after_the_next_exchange(van: Van, site: Site) -> None:
+    van.context.add_init_script(NOT_KEPT)
+    log_in(van.page, site, CREW, "/crew")
+    van.page.wait_for_selector("a.job")
+    wait_for(lambda: bool(van.page.evaluate("window.refused")), van.page)
+    van.page.evaluate("window.dispatchEvent(new Event('online'))")
+    van.wait_until_kept()

@@ -38,10 +38,12 @@ let timer;
 let toastOver;
 /** What kind of work may be taken back there; "" for none. */
 let undoable = "";
+/** @type {Promise<boolean> | undefined} */
+let shell;
 
-await draw();
+await draw().catch((failure) => console.error(failure)); // a disk that was not read may be the next time
 void send();
-void keepShell(page["release"] ?? "");
+void keepOnPhone();
 newer(() => {
   const box = part(document, "#newer");
   box.hidden = false;
@@ -64,15 +66,25 @@ async function send(asked = false) {
   sending = true;
   const slow = setTimeout(() => void bar(), 400);
   try {
-    await (asked ? engine.sync() : engine.wake());
-  } finally {
-    clearTimeout(slow);
-    sending = false;
+    await (asked ? engine.sync() : engine.wake()).finally(() => {
+      clearTimeout(slow);
+      sending = false;
+    });
+    const { problem } = await engine.view();
+    if (problem === "switched") return location.reload();
+    await draw(false, !filling());
+    if (!problem) void keepOnPhone();
+  } catch (failure) {
+    console.error(failure); // a disk that was not read may be the next time, which is set all the same
   }
-  if ((await engine.view()).problem === "switched") return location.reload();
-  await draw(false, !filling());
   await plan();
   if (installed()) await packUp();
+}
+
+/** The next start without signal, asked for until the phone has all that it needs. */
+async function keepOnPhone() {
+  shell ??= keepShell(page["release"] ?? "").catch(() => false);
+  if (!(await shell)) shell = undefined;
 }
 
 /** Fetches what the jobs need without signal. The receipt in Set-up grows as it comes in. */
@@ -80,8 +92,8 @@ async function packUp() {
   const { jobs, problem } = await engine.view();
   if (packing || problem || !navigator.onLine) return;
   packing = true;
-  const whole = await pack(jobs, page["basemap"] ?? "", () => location.hash === "#setup" && void draw(false));
-  packing = false;
+  const grown = () => location.hash === "#setup" && void draw(false);
+  const whole = await pack(jobs, page["basemap"] ?? "", grown).finally(() => (packing = false));
   if (whole && location.hash === "#setup") await draw(false);
 }
 
@@ -103,7 +115,7 @@ function wanted() {
 async function plan() {
   clearTimeout(timer);
   await new Promise((resolve) => setTimeout(resolve, 200));
-  const due = await engine.due();
+  const due = await engine.due().catch((failure) => (console.error(failure), null));
   clearTimeout(timer); // another's, planned meanwhile
   const wait = Math.max(500, Math.min(POLL, due === null ? POLL : due - Date.now()));
   timer = setTimeout(() => (document.visibilityState === "visible" ? void send() : void plan()), wait);
