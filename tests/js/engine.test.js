@@ -299,6 +299,43 @@ test("a disk that takes nothing ends a sync quietly, and it is tried again later
   assert.deepEqual((await engine.view()).outbox, []);
 });
 
+test("it is too late to undo also where the disk took the ten seconds to be read", async () => {
+  const { engine, store, time } = phone();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  const all = store.all;
+  store.all = async (...asked) => {
+    time.now += UNDO_MS;
+    return all.apply(store, asked);
+  };
+  assert.equal(await engine.undo(op.id), false);
+  store.all = all;
+  assert.deepEqual((await engine.view()).outbox.map((entry) => entry.op.id), [op.id]);
+});
+
+test("what is kept has the photos of that moment, whatever the form is given meanwhile", async () => {
+  const { engine } = phone();
+  const [one, late] = [await engine.keepPhoto(LAMP.ref, new ArrayBuffer(8), "image/jpeg"),
+    await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg")];
+  const shots = [one];
+  const kept = engine.add("close", LAMP, done, { photos: shots });
+  shots.push(late);
+  const { op } = await kept;
+  assert.deepEqual(op.photos.map(({ id }) => id), [one.id]);
+  assert.deepEqual((await engine.view()).shots.filter((shot) => shot.op).map(({ id }) => id), [one.id]);
+});
+
+test("an answer that comes as an older one is read stays to be read", async () => {
+  const { engine, store } = phone();
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  const entry = await store.get("outbox", "sent", op.id);
+  const read = engine.dismiss(op.id);
+  const answered = store.write("outbox", [["put", "sent", op.id, { ...entry, seen: false, result: { id: op.id, result: "recorded" } }]]);
+  await Promise.all([read, answered]);
+  const [now] = (await engine.view()).sent;
+  assert.deepEqual([now.seen, now.result.result], [false, "recorded"]);
+});
+
 test("after ten seconds it is too late to undo", async () => {
   const { engine, time } = phone();
   const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });

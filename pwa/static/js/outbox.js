@@ -100,7 +100,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const own = entry.op.t === "report" ? all.filter(({ op }) => op.case === id && op.id !== id) : [];
     if (own.some(({ op }) => op.t !== "start")) return false;
     const after = all.filter((next) => next.op.prev === id && !own.includes(next));
-    await store.write("outbox", [
+    /** @type {Change[]} */
+    const back = [
       ["del", "ops", id],
       .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
       .../** @type {Change[]} */ (
@@ -110,8 +111,13 @@ export function createOutbox({ store, clock, random, user }, pictures) {
         entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
       ),
       .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
-    ]);
-    return true;
+    ];
+    let undone = false;
+    await store.write("outbox", async (get) => {
+      undone = Boolean(await get("ops", id)) && clock() < readyAt(entry); // reading took its time: it may be on its way
+      return undone ? back : [];
+    });
+    return undone;
   }
 
   /** Whether the crew may still take back what it sent. @param {Entry} entry @param {Entry[]} all */
@@ -162,8 +168,10 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** A result was read. @param {string} id */
   async function dismiss(id) {
-    const entry = await store.get("outbox", "sent", id);
-    if (entry) await store.write("outbox", [["put", "sent", id, { ...entry, seen: true }]]);
+    await store.write("outbox", async (get) => {
+      const entry = await get("sent", id); // as it is now: a photo's answer may just have come
+      return entry ? [["put", "sent", id, { ...entry, seen: true }]] : [];
+    });
   }
 
   /**
