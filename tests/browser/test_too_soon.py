@@ -79,6 +79,14 @@ NOT_KEPT = """(() => {
     ports[0].postMessage(false);
   };
 })()"""
+# What would be shown for some ten seconds goes after three.
+SOON_OVER = """() => {
+  const real = window.setTimeout;
+  window.setTimeout = (what, ms, ...given) => real(what, ms > 9000 && ms < 10000 ? 3000 : ms, ...given);
+}"""
+FULL = """() => {
+  IDBObjectStore.prototype.put = () => { throw new DOMException("full", "UnknownError"); };
+}"""
 # The names of what was begun and not saved yet.
 DRAFTS = """() => new Promise((resolve) => {
   const open = indexedDB.open("outbox", 1);
@@ -172,6 +180,26 @@ def test_going_back_from_that_wait_saves_nothing_and_loses_nothing(
     page.locator("[data-done]").tap()
     expect(page.locator("[data-drop]")).to_have_count(1)
     expect(page.locator('input[value="make_safe"]')).to_be_checked()
+
+
+def test_a_form_opened_again_waits_for_the_photo_it_was_left_with(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "after")
+    page.locator("[data-back]").tap()
+    page.locator("[data-done]").tap()
+    expect(page.locator('input[value="make_safe"]')).to_be_checked()
+    page.locator(SAVE).tap()
+    page.evaluate("window.openPhotos()")
+    page.wait_for_selector("#main [data-list]")
+    [op] = kept(page).ops()
+    assert [photo["id"] for photo in op["photos"]] == list(kept(page).hashes)
+    assert page.evaluate(DRAFTS) == []
 
 
 def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
@@ -328,3 +356,20 @@ def test_a_page_that_was_not_kept_is_kept_after_the_next_exchange(van: Van, site
     wait_for(lambda: bool(van.page.evaluate("window.refused")), van.page)
     van.page.evaluate("window.dispatchEvent(new Event('online'))")
     van.wait_until_kept()
+
+
+def test_what_went_wrong_stays_to_be_read_under_an_older_saved(van: Van, site: Site) -> None:
+    closed, other = ready(van, site, 2)
+    page = van.page
+    page.evaluate(SOON_OVER)
+    go(page, f"#close/{closed}")
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    page.locator(SAVE).tap()
+    page.wait_for_selector("#undo:not([hidden])")
+    page.evaluate(FULL)
+    go(page, f"#job/{other}")
+    page.locator("[data-act=start]").tap()
+    words = page.locator("#undo", has_text="This phone could not keep it")
+    expect(words).to_be_visible()
+    page.wait_for_timeout(3_000)
+    expect(words).to_be_visible()

@@ -11,6 +11,10 @@ const MOST_PHOTOS = 5;
 /** So soon after one photo was removed no tap means the next, which has taken its place. */
 const TWICE_MS = 400;
 
+/** What is done with photos, one thing after the other; a form that is left and opened again waits for the first one's. */
+let work = Promise.resolve();
+let left = 0; // of it, to be done
+
 /**
  * The form's photos: taken, shown, removed. Each is on the disk before anything else happens, since the camera may
  * end this page on a small phone.
@@ -24,10 +28,6 @@ const TWICE_MS = 400;
  */
 export async function photoStrip(app, form, ref, shots, changed) {
   const camera = /** @type {HTMLInputElement} */ (part(form, "[data-camera]"));
-  /** What is done with photos, one thing after the other. @type {Promise<unknown>} */
-  let work = Promise.resolve();
-  /** @param {() => Promise<unknown>} what */
-  const inTurn = (what) => (work = work.then(what).catch((failure) => console.error(failure)));
   const settled = async () => {
     fill(form, "busy", say("keeping_photo"));
     for (let last; last !== work; ) await (last = work);
@@ -47,7 +47,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
     if (!shots.includes(shot) || performance.now() - dropped < TWICE_MS) return;
     dropped = performance.now();
     shots.splice(shots.indexOf(shot), 1);
-    void inTurn(async () => {
+    inTurn(async () => {
       await engine.dropPhoto(shot.id);
       await show();
       dropped = performance.now();
@@ -77,10 +77,24 @@ export async function photoStrip(app, form, ref, shots, changed) {
   camera.addEventListener("change", () => {
     const files = [...(camera.files ?? [])];
     camera.value = "";
-    void inTurn(() => take(files));
+    inTurn(() => take(files));
   });
   await show();
+  // A photo of this form as it stood here before is still on its way.
+  if (left) {
+    inTurn(async () => {
+      shots.splice(0, shots.length, ...(await engine.draftOf(ref)).shots);
+      await show();
+      await changed(false);
+    });
+  }
   return settled;
+}
+
+/** @param {() => Promise<void>} what */
+function inTurn(what) {
+  left++;
+  work = work.then(what).catch((failure) => console.error(failure)).finally(() => left--);
 }
 
 /** What is kept of a picture; null where it cannot be read, or has gone meanwhile. @param {File} file */
