@@ -27,7 +27,8 @@ export async function closeScreen(app, job, reporting = false) {
       event.preventDefault();
       if (going) return;
       going = true;
-      const undone = await app.kept(() => engine.undo(job.ref)); // with all that was filled in; a few seconds later it has gone
+      // With all that was filled in; a few seconds later it has gone.
+      const undone = await app.kept(() => engine.undo(job.ref));
       location.hash = undone ? "#report" : `#job/${job.ref}`;
     });
   }

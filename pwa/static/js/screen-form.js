@@ -11,7 +11,7 @@ const MOST_PHOTOS = 5;
 /** So soon after one photo was removed no tap means the next, which has taken its place. */
 const TWICE_MS = 400;
 
-/** What is done with photos, one thing after the other; a form that is left and opened again waits for the first one's. */
+/** What is done with photos, one thing after the other: a form that is opened again waits for what it was left with. */
 let work = Promise.resolve();
 let left = 0; // of it, to be done
 
