@@ -199,3 +199,34 @@ def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_no
     page.locator("[data-now]").tap()
     expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
     wait_for(lambda: [count for _number, count in told(site)] == [1])
+
+
+SENT_AGAIN = """
+  // A thumb that is not sure: Send once more in the moment in which the report is on the phone.
+  const put = IDBObjectStore.prototype.put;
+  let again = true;
+  IDBObjectStore.prototype.put = function (...told) {
+    if (this.name === "ops" && again) {
+      again = false;
+      this.transaction.addEventListener("complete", () => document.querySelector("#send")?.click());
+    }
+    return put.apply(this, told);
+  };
+"""
+
+
+def test_send_pressed_twice_without_signal_keeps_the_photos(phone: Van, site: Site, tmp_path: Path) -> None:
+    visited(phone, site)
+    phone.context.set_offline(True)
+    phone.context.add_init_script(SENT_AGAIN)
+    page = phone.page
+    page.goto(site.path("/report"))
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    fill_in(page)
+    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    page.locator("#send").tap()
+    expect(page.locator("main h1")).to_contain_text("Kept on this phone")
+    page.wait_for_timeout(300)  # so that what the second press did has happened
+    phone.context.set_offline(False)
+    expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
+    wait_for(lambda: [count for _number, count in told(site)] == [1])

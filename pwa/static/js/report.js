@@ -24,6 +24,7 @@ class ReportForm extends HTMLElement {
   /** @type {Promise<PlaceCard> | null} */ #place = null;
   #resting = 0;
   /** @type {HTMLButtonElement | null} what was pressed to send */ #pressed = null;
+  /** @type {Promise<void> | null} */ #keepingReport = null;
 
   connectedCallback() {
     this.#form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
@@ -222,8 +223,14 @@ class ReportForm extends HTMLElement {
     await (await anything())?.letGo();
   }
 
-  /** Keeps the report until there is signal, unless something is missing that only its author can say. */
-  async #keepReport() {
+  /** Keeps the report until there is signal, unless something is missing that only its author can say. However often
+   * Send is pressed meanwhile, it is one report that is kept once. */
+  #keepReport() {
+    this.#keepingReport ??= this.#takeReport().finally(() => (this.#keepingReport = null));
+    return this.#keepingReport;
+  }
+
+  async #takeReport() {
     await this.#photosSettled();
     this.#label("");
     try {
