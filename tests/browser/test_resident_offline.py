@@ -230,3 +230,28 @@ def test_send_pressed_twice_without_signal_keeps_the_photos(phone: Van, site: Si
     phone.context.set_offline(False)
     expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
     wait_for(lambda: [count for _number, count in told(site)] == [1])
+
+
+def slow(route: Route) -> None:
+    """A line on which no more than 128 KB arrives in the 30 seconds after which the phone breaks off."""
+    if len(route.request.post_data_buffer or b"") > 131_072:
+        route.abort("timedout")
+    else:
+        route.continue_()
+
+
+def test_a_photo_arrives_on_a_line_that_is_too_slow_for_a_whole_piece_of_it(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.goto(site.path("/report"))
+    page.route("**/report/photos", lambda route: route.abort())
+    page.route("**/report", lambda route: route.abort())
+    page.route("**/sync/v1/photos/*", slow)
+    fill_in(page)
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    page.locator("#send").tap()
+    expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
+    expect(page.locator('main [data-if="photos"]')).to_be_hidden(timeout=20_000)
+    assert [count for _number, count in told(site)] == [1]

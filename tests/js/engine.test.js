@@ -357,6 +357,32 @@ test("photos go after, in pieces, and from where they stopped", async () => {
   assert.equal((await engine.view()).outbox.length, 0);
 });
 
+test("a photo arrives on a line that is too slow for a whole piece, and on a good one in few requests", async () => {
+  const bytes = new Uint8Array(PIECE + 150_000).map((_, i) => i % 251);
+  const sent = async (/** @type {number} */ perSecond) => {
+    const { engine, net, time } = phone();
+    const { piece } = net;
+    const requests = { answered: 0, cut: 0 };
+    net.piece = async (shot, offset, data) => {
+      const took = (data.byteLength / perSecond) * 1_000;
+      time.now += Math.min(took, 30_000);
+      requests[took > 30_000 ? "cut" : "answered"]++;
+      if (took > 30_000) throw new DOMException("no end", "AbortError");
+      return piece(shot, offset, data);
+    };
+    const shot = await engine.keepPhoto(LAMP.ref, bytes.buffer, "image/jpeg");
+    await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+    for (let i = 0; i < 4 && (await engine.due()) !== null; i++) await engine.sync();
+    assert.deepEqual(new Uint8Array(net.photos.get(shot.id) ?? []), bytes);
+    assert.equal((await engine.view()).problem, "");
+    return requests;
+  };
+  assert.deepEqual(await sent(500_000), { answered: 4, cut: 0 });
+  assert.deepEqual(await sent(7_000), { answered: 7, cut: 0 }); // 56 kbit/s
+  const { cut } = await sent(1_000);
+  assert.equal(cut, 2);
+});
+
 test("a photo that the city misses is sent again", async () => {
   const { engine, net } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");

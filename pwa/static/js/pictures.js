@@ -1,6 +1,6 @@
 // Photos on their way to the city: their rows, their bytes in pieces, and how they are sent.
 
-import { PIECE, reached, Stopped } from "./wire.js";
+import { FIRST_PART, LEAST_PART, PIECE, reached, Stopped } from "./wire.js";
 
 /**
  * @typedef {import("./engine.js").Parts} Parts
@@ -11,9 +11,15 @@ import { PIECE, reached, Stopped } from "./wire.js";
 
 // All of a photo may be there and its end not have been looked at: then this asks for that.
 const NOTHING = new ArrayBuffer(0);
+// A request that takes less lets more go in the next, one that takes longer or has no end less.
+const QUICK = 3_000;
+const SLOW = 10_000;
 
 /** @param {Parts} parts */
 export function createPictures({ store, net, clock, random, digest, user }) {
+  /** How many bytes go in one request now: on a line so slow that a request ends before them, they began anew for ever. */
+  let part = FIRST_PART;
+
   /**
    * Keeps a photo for a job, before anything is decided about it.
    * @param {string} ref
@@ -78,8 +84,9 @@ export function createPictures({ store, net, clock, random, digest, user }) {
    * marked, and holds up no other. @param {Shot} unsent @param {() => boolean} over */
   async function send(unsent, over) {
     const shot = { ...unsent };
+    const most = Math.ceil(shot.bytes / LEAST_PART) + shot.pieces + 3;
     let offset = 0;
-    for (let i = 0; i < shot.pieces + 3 && !shot.uploaded && !shot.refused; i++) {
+    for (let i = 0; i < most && !shot.uploaded && !shot.refused; i++) {
       if (over()) return shot;
       const index = Math.floor(offset / PIECE);
       /** @type {ArrayBuffer | undefined} */
@@ -88,7 +95,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
         shot.refused = "gone";
         break;
       }
-      const reply = await reached(net.piece(shot, offset, piece.slice(offset - index * PIECE)));
+      const reply = await sendPart(shot, offset, piece.slice(offset - index * PIECE));
       if (reply.status === 401) throw new Stopped("login");
       else if (reply.status === 409) offset = reply.offset;
       else if (reply.status === 422 && reply.fault && reply.fault !== "digest") shot.refused = reply.fault;
@@ -109,6 +116,21 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       ];
     });
     return shot;
+  }
+
+  /** As much of `rest` as this line carries in time. @param {Shot} shot @param {number} offset @param {ArrayBuffer} rest */
+  async function sendPart(shot, offset, rest) {
+    const data = rest.slice(0, part);
+    const began = clock();
+    let took = Infinity;
+    try {
+      const reply = await reached(net.piece(shot, offset, data));
+      took = clock() - began;
+      return reply;
+    } finally {
+      if (took > SLOW) part = Math.max(part >> 1, LEAST_PART);
+      else if (took < QUICK && data.byteLength === part) part = Math.min(part * 2, PIECE);
+    }
   }
 
   /** Whether the city would take anything of this photo now; asked without its bytes. @param {Shot} shot */
