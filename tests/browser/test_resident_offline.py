@@ -255,3 +255,35 @@ def test_a_photo_arrives_on_a_line_that_is_too_slow_for_a_whole_piece_of_it(
     expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
     expect(page.locator('main [data-if="photos"]')).to_be_hidden(timeout=20_000)
     assert [count for _number, count in told(site)] == [1]
+
+
+SLOW_DISK = """
+  // A phone that takes its time over what it keeps.
+  const databases = indexedDB.databases.bind(indexedDB);
+  indexedDB.databases = () => new Promise((resolve) => setTimeout(() => resolve(databases()), 2000));
+"""
+
+
+def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_what_was_begun(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.goto(site.path("/report"))
+    fill_in(page)
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    page.wait_for_timeout(600)
+    page.add_init_script(SLOW_DISK)
+    for opened in range(2):
+        page.reload()
+        if not opened:
+            page.fill("#words", "It is broken.")
+            page.wait_for_timeout(600)  # so that it would have been kept by now
+            page.locator("#more-photos").set_input_files(picture(tmp_path))
+        expect(page.locator("#begun")).to_be_visible()
+        expect(page.locator(".shot")).to_have_count(2)
+        assert (page.input_value("#place"), page.input_value("#words")) == (
+            "339 Heron Street",
+            "It is broken.",
+        )
+        page.wait_for_timeout(900)

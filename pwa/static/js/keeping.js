@@ -15,6 +15,7 @@ export { begun, letGo, show };
 const OURS = ["csrf_token", "key", "do", "seen", "staged"];
 // Answers to what the location card asks once it is drawn for a place.
 const ANSWERS = ["pick", "sure", "asset"];
+const PLACE = ["place", "lat", "lon", "accuracy", "pinned", ...ANSWERS];
 
 /** Keeps the form as it stands. @param {HTMLFormElement} form */
 export async function keep(form) {
@@ -23,11 +24,19 @@ export async function keep(form) {
   await keepForm(keyOf(form), fieldsOf(form).filter(([name]) => name !== "asset" || !isProposed));
 }
 
-/** Fills the form in as it was kept. @param {HTMLFormElement} form @param {Fields} fields */
-export function refill(form, fields) {
-  putIn(form, fields.filter(([name]) => !OURS.includes(name)));
+/**
+ * Fills the form in as it was kept.
+ * @param {HTMLFormElement} form
+ * @param {Fields} fields
+ * @param {Set<string>} touched what was filled in since the page opened, which stays. A place is one thing.
+ */
+export function refill(form, fields, touched) {
+  const isPlaced = PLACE.some((name) => touched.has(name)) || new FormData(form).get("lat");
+  const stays = [...OURS, ...touched, ...(isPlaced ? PLACE : [])];
+  const wanted = fields.filter(([name]) => !stays.includes(name));
+  putIn(form, wanted);
   // The card has no such question yet: until it is drawn, the answer stands in it unseen.
-  for (const [name, value] of fields) {
+  for (const [name, value] of wanted) {
     if (!ANSWERS.includes(name) || form.elements.namedItem(name)) continue;
     const answer = Object.assign(document.createElement("input"), { type: "checkbox", name, value, checked: true, hidden: true });
     form.querySelector("#place-card")?.append(answer);

@@ -1,6 +1,7 @@
 // <report-form>: what makes the form quick; it works without. What was begun is kept on the phone, and so is the
 // report until there is signal.
 
+import { within } from "./patience.js";
 import { granted } from "./place.js";
 import { Shots } from "./shots.js";
 import { handed } from "./start.js";
@@ -10,6 +11,8 @@ import { anything } from "./waiting.js";
 const htmx = /** @type {any} */ (window)["htmx"];
 
 const REST_MS = 400;
+/** So long for reading what was begun: then photos and words go on without it. */
+const READ_MS = 10_000;
 /** Without these the form cannot have reached us; a hotel's page comes with 200. */
 const AWAY = [0, 429, 502, 503, 504];
 
@@ -23,6 +26,8 @@ class ReportForm extends HTMLElement {
   /** @type {Shots} */ #shots = /** @type {any} */ (null);
   /** @type {Promise<PlaceCard> | null} */ #place = null;
   #resting = 0;
+  /** @type {Promise<void>} ends when what was begun is filled in, or there is nothing */ #restored = Promise.resolve();
+  /** @type {Set<string>} names of what was filled in by hand */ #touched = new Set();
   /** @type {HTMLButtonElement | null} what was pressed to send */ #pressed = null;
   /** @type {Promise<void> | null} */ #keepingReport = null;
 
@@ -50,9 +55,13 @@ class ReportForm extends HTMLElement {
     this.#form.addEventListener("focusin", (event) => {
       if (/** @type {HTMLElement} */ (event.target).id === "place") this.#placed(() => {});
     });
-    this.#form.addEventListener("input", () => this.#keepSoon());
+    this.#form.addEventListener("input", (event) => {
+      this.#touched.add(/** @type {HTMLInputElement} */ (event.target).name);
+      this.#keepSoon();
+    });
     this.#showKinds();
-    void this.#restore(handed.files.splice(0))
+    this.#restored = this.#restore(handed.files.splice(0)).catch(() => {});
+    void this.#restored
       .then(() => this.#takeShared().catch(() => this.#failed("notShared")))
       .finally(() => void this.#begin());
   }
@@ -76,8 +85,9 @@ class ReportForm extends HTMLElement {
   #changed(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
     if (field.id === "more-photos") {
-      this.#shots.add([...(field.files ?? [])]);
+      const files = [...(field.files ?? [])];
       field.value = "";
+      void this.#restored.then(() => this.#shots.add(files)); // which may be another form's, with its photos
     } else if (field.name === "group" || field.name.startsWith("service-")) {
       this.#showKinds();
       this.#warn();
@@ -251,7 +261,8 @@ class ReportForm extends HTMLElement {
     if (id !== "danger") this.#failed(id === "kind" ? "noKind" : id === "place" ? "noPlace" : "noAnswer");
   }
 
-  /** Fills in what was begun on this phone; a photo that was taken just now begins another. @param {File[]} files */
+  /** Fills in what was begun on this phone, but for what was filled in meanwhile; a photo that was taken just now begins
+   * another. @param {File[]} files */
   async #restore(files) {
     if (files.length) {
       await this.#letGo();
@@ -260,12 +271,13 @@ class ReportForm extends HTMLElement {
     if (this.#form.dataset["fresh"] === undefined) return;
     const { hash } = location;
     if (hash.length === 37 && (await (await keeping()).show(hash.slice(1)))) return;
-    const found = await (await anything())?.begun();
-    if (!found) return;
-    if (found.form) {
+    const found = await within(anything().then((kept) => kept?.begun()), READ_MS);
+    const code = found?.form ? await keeping() : null;
+    if (!found || this.#pressed) return; // what is sent is what was seen
+    if (found.form && code) {
       this.#set("key", found.form.key);
       this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
-      (await keeping()).refill(this.#form, found.form.fields);
+      code.refill(this.#form, found.form.fields, this.#touched);
       this.#showKinds();
       this.#stops();
     }
@@ -295,6 +307,7 @@ class ReportForm extends HTMLElement {
 
   async #keepForm() {
     clearTimeout(this.#resting);
+    await this.#restored; // it would be written over, unread
     try {
       await (await keeping()).keep(this.#form);
     } catch {
