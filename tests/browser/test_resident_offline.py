@@ -287,3 +287,28 @@ def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_wh
             "It is broken.",
         )
         page.wait_for_timeout(900)
+
+
+def silence(_route: Route) -> None:
+    """A line that is dead and does not say so."""
+
+
+def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.clock.install()
+    page.goto(site.path("/report"))
+    page.route("**/report/photos", silence)
+    fill_in(page)
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot small")).to_contain_text("Uploading")
+    wait_for(lambda: page.evaluate(CHUNKS) > 0)
+    page.locator("#send").tap()
+    expect(page.locator("#send")).to_contain_text("Sending the photo")
+    page.route("**/report", silence)
+    assert page.evaluate("htmx.config.timeout") == 60_000
+    page.evaluate("htmx.config.timeout = 500")  # the browser's own clock, which no test sets
+    page.clock.fast_forward(61_000)
+    expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
+    wait_for(lambda: [count for _number, count in told(site)] == [1])

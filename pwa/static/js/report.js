@@ -42,7 +42,9 @@ class ReportForm extends HTMLElement {
       const { formData } = /** @type {CustomEvent} */ (event).detail;
       for (const file of this.#shots.kept) formData.append("photo", file, file.name);
     });
-    this.#form.addEventListener("htmx:sendError", (event) => void this.#lost(event));
+    for (const fault of ["htmx:sendError", "htmx:timeout"]) {
+      this.#form.addEventListener(fault, (event) => void this.#lost(event));
+    }
     this.#form.addEventListener("htmx:responseError", (event) => {
       if (event.target === this.#form && !AWAY.includes(statusOf(event))) this.#failed("broken");
     });

@@ -1,6 +1,10 @@
 // The photos of one form: each is kept on the phone, then goes ahead; what could not goes along with Send.
 
+import { within } from "./patience.js";
 import { shrink } from "./photo.js";
+
+/** So long a photo has to get ahead: a line may be dead and say nothing. Then it goes along with Send. */
+const AHEAD_MS = 60_000;
 
 /**
  * One photo. `file` is held until the server has it; `preview` is what the page shows of it; `kept` is its name on
@@ -158,16 +162,10 @@ export class Shots {
   async #upload(shot, row) {
     this.#tell(row, this.words["uploading"] ?? "");
     shot.state = "on its way";
-    shot.going = new AbortController();
-    const { signal } = shot.going;
+    const going = new AbortController();
+    shot.going = going;
     try {
-      shot.file = await shot.small;
-      await shot.kept;
-      if (!shot.ahead || this.form.dataset["kept"] !== undefined) throw new Error("it goes with Send");
-      const answer = await this.#post("", { photo: shot.file }, signal);
-      const isJson = answer.headers.get("Content-Type")?.includes("json");
-      if (!isJson) throw new Error(String(answer.status));
-      const { id, url, words, fault } = await answer.json();
+      const { id, url, words, fault } = await within(this.#ahead(shot, going.signal), AHEAD_MS);
       Object.assign(shot, fault ? { state: "refused", words: fault } : { state: "there", id, words });
       if (fault) row.classList.add("shot--refused");
       else this.#name(row, id);
@@ -175,13 +173,25 @@ export class Shots {
       if (url && image && !image.naturalWidth) image.src = shot.preview = url; // this browser cannot show its own
       this.#tell(row, shot.words);
     } catch {
-      if (signal.aborted) return;
+      if (going.signal.aborted) return;
+      going.abort();
       shot.state = "kept";
       this.#tell(row, this.words["kept"] ?? "");
     } finally {
       shot.going = null;
       this.changed();
     }
+  }
+
+  /** What the server says of a photo. Throws where it cannot go ahead. @param {Shot} shot @param {AbortSignal} signal */
+  async #ahead(shot, signal) {
+    shot.file = await shot.small;
+    await shot.kept;
+    if (!shot.ahead || this.form.dataset["kept"] !== undefined) throw new Error("it goes with Send");
+    const answer = await this.#post("", { photo: shot.file }, signal);
+    const isJson = answer.headers.get("Content-Type")?.includes("json");
+    if (!isJson) throw new Error(String(answer.status));
+    return answer.json();
   }
 
   /**

@@ -36,7 +36,7 @@ class ReportStart extends HTMLElement {
       handed.locate = true;
       void formCode().catch(() => {});
     });
-    for (const fault of ["htmx:sendError", "htmx:responseError"]) {
+    for (const fault of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
       link.addEventListener(fault, () => void this.#goOn(link.href).catch(() => (trouble.hidden = false)));
     }
     trouble.querySelector("button")?.addEventListener("click", () => void open());
