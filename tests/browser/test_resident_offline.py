@@ -312,3 +312,20 @@ def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     page.clock.fast_forward(61_000)
     expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
     wait_for(lambda: [count for _number, count in told(site)] == [1])
+
+
+def test_a_report_is_tried_at_once_where_the_page_had_looked_already_whether_anything_waits(
+    site: Site, open_context: Callable[..., BrowserContext]
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.goto(site.path("/report"))
+    fill_in(page)
+    page.wait_for_timeout(600)
+    with page.expect_response("**/sync/v1/exchange"):  # what was begun is here: it looks whether more is
+        page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    page.wait_for_timeout(600)
+    page.route("**/report", lambda route: route.abort())
+    page.locator("#send").tap()
+    expect(page.locator('main [data-if="sent"]').first).to_be_visible()
+    assert len(told(site)) == 1

@@ -24,7 +24,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** @type {Set<() => void>} */
 const watching = new Set();
-/** @type {{ now: () => Promise<void> } | null} */
+/** @type {ReturnType<typeof begin> | null} */
 let draining = null;
 
 const store = apart(openStore());
@@ -127,16 +127,19 @@ export async function reports() {
 }
 
 /**
- * Sends what waits: now, and whenever signal may be back while a page is open. Calls `moved` after each try.
+ * Sends what waits: now, and whenever signal may be back while a page is open. Calls `moved` after each try. A page that
+ * does so already looks again: something may have been kept since.
  * @param {() => void} moved
  * @returns {{ now: () => Promise<void> }} `now` tries at once, whatever was agreed
  */
 export function drain(moved) {
   watching.add(moved);
+  if (draining) void draining.soon();
   draining ??= begin();
   return draining;
 }
 
+/** @returns {{ now: () => Promise<void>, soon: () => Promise<void> }} */
 function begin() {
   let timer = 0;
   /** @param {boolean} [asked] */
@@ -155,7 +158,12 @@ function begin() {
   navigator.serviceWorker?.addEventListener("message", ({ data }) => data === "sync" && void go());
   void navigator.serviceWorker?.ready.then((worker) => /** @type {any} */ (worker).sync?.register("cityline")).catch(() => {});
   void go();
-  return { now: () => go(true) };
+  return {
+    now: () => go(true),
+    soon: async () => {
+      if ((await engine.due()) !== null) await go();
+    },
+  };
 }
 
 /**
