@@ -37,12 +37,14 @@ export function newer(told) {
   void registered().then((registration) => {
     if (!registration) return;
     if (registration.waiting && navigator.serviceWorker.controller) told();
-    registration.addEventListener("updatefound", () => {
+    const watch = () => {
       const { installing } = registration;
       installing?.addEventListener("statechange", () => {
         if (installing.state === "installed" && navigator.serviceWorker.controller) told();
       });
-    });
+    };
+    registration.addEventListener("updatefound", watch);
+    watch(); // one may have been found before anybody listened
     let looked = Date.now();
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState !== "visible" || Date.now() - looked < HOUR) return;
