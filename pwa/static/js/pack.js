@@ -1,7 +1,10 @@
 // The pack before a shift: the photos of the jobs and the crew's part of the base map, fetched while there is signal.
 
+import { within } from "./patience.js";
 import { engine } from "./phone.js";
 
+/** So long nothing may come: then the line is dead. A map may take longer on a slow one that is not. */
+const SILENCE_MS = 30_000;
 const MARGIN = 0.01; // degrees around the jobs, about a kilometre
 
 /** Whether this is the installed app. A tab's storage goes after a week without a visit, so nothing is packed there. */
@@ -51,8 +54,24 @@ function around(jobs) {
 /** The bytes, or null where the city has none; throws without signal, and where a stranger answered.
  * @param {string} url @param {string} type @returns {Promise<ArrayBuffer | null>} */
 async function fetched(url, type) {
-  const response = await fetch(url, { redirect: "error", cache: "no-store" });
-  if (response.status === 404) return null;
-  if (!response.ok || response.headers.get("Content-Type") !== type) throw new Error(url);
-  return response.arrayBuffer();
+  const stop = new AbortController();
+  try {
+    const asked = fetch(url, { redirect: "error", cache: "no-store", signal: stop.signal });
+    const response = await within(asked, SILENCE_MS);
+    if (response.status === 404) return null;
+    if (!response.ok || response.headers.get("Content-Type") !== type) throw new Error(url);
+    return await whole(response);
+  } catch (fault) {
+    stop.abort();
+    throw fault;
+  }
+}
+
+/** @param {Response} response */
+async function whole(response) {
+  const reader = /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (response.body).getReader();
+  const next = () => within(reader.read(), SILENCE_MS);
+  const parts = [];
+  for (let read = await next(); !read.done; read = await next()) parts.push(read.value);
+  return new Blob(parts).arrayBuffer();
 }
