@@ -219,6 +219,24 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
     wait_for(lambda: bool(image.evaluate("image => image.complete && image.naturalWidth > 0")))
 
 
+SHUT_ONCE = """
+  const { get } = IDBObjectStore.prototype;
+  let open = false;
+  IDBObjectStore.prototype.get = function (key) {
+    if (key !== "who" || open) return get.call(this, key);
+    open = true;
+    throw new DOMException("the browser took the handle away", "UnknownError");
+  };
+"""
+
+
+def test_a_disk_that_fails_once_at_the_start_does_not_end_the_page(van: Van, site: Site) -> None:
+    ready(van, site)
+    van.context.add_init_script(SHUT_ONCE)
+    van.page.reload()
+    van.page.wait_for_selector("a.job")
+
+
 def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(van: Van, site: Site) -> None:
     number = ready(van, site)
     page = van.page

@@ -29,7 +29,8 @@ export const { say, many, moment, promise, place, named, distance } = speaker(
 );
 export const store = openStore();
 await takeWaiting();
-export const who = (await whoIs(store)) ?? (await welcome());
+// A disk that did not answer, or that the browser took away, is opened anew: without it there would be no page.
+export const who = (await whoIs(store).catch(() => whoIs(store))) ?? (await welcome());
 export const engine = createEngine({
   store,
   net,
