@@ -403,10 +403,11 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "401-ages": 20, "clear-on-portal": 1, "epoch-ignored": 1, "expire-unsent": 1, "old-name-forgotten": 2,
-    "photo-unchecked": 24, "revocation-clears": 1, "revoked-photo-first": 12, "revoked-photo-refused": 1,
-    "revoked-trusted": 1, "stale-cycle-closes": 4, "unreadable-for-ever": 1, "unreadable-untold": 1,
-    "withdraw-forgets": 1, "withdrawn-late": 7, "withdrawn-untold": 3,
+    "401-ages": 20, "bad-blocks-rest": 6, "clear-on-500": 1, "clear-on-portal": 1, "epoch-ignored": 1,
+    "expire-unsent": 1, "old-name-forgotten": 2, "photo-unchecked": 5, "report-photo-astray": 1,
+    "revoked-photo-first": 14, "revoked-photo-refused": 1, "revoked-trusted": 1, "stale-cycle-closes": 2,
+    "stale-memory": 3, "unreadable-for-ever": 1, "unreadable-untold": 2, "withdraw-forgets": 1,
+    "withdrawn-late": 17, "withdrawn-untold": 3,
 }  # fmt: skip
 
 
