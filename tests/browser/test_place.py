@@ -1,17 +1,19 @@
 """The location card on a phone: the fix that gets better, the pole that is chosen, places as one types."""
 
+import io
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from live import PHONE, Site, Slow
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
 from city import db, nearby
 from city.geo import METRES_A_DEGREE, Point
-from city.schema import Asset, Case
+from city.schema import Asset, Case, Report
 
 Open = Callable[..., BrowserContext]
 
@@ -195,6 +197,33 @@ def test_what_may_be_the_same_is_asked_only_when_the_place_is_sure(
     page.locator("label:has(#sure)").tap()
     page.wait_for_selector("#near-cases [name=seen]", state="attached")
     assert len(asked) == 1, "before and after"
+
+
+def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    first = begun(open_context, site, at(pole, 8))
+    expect(first.get_by_role("radio", name=pole.number)).to_be_checked()
+    send(first)
+    first.wait_for_url(re.compile("/sent/"))
+    page = begun(open_context, site, at(pole, 8))
+    join = page.locator("#near-cases [name=join]").first
+    join.wait_for()
+    photo = io.BytesIO()
+    Image.new("RGB", (64, 64), "gray").save(photo, "JPEG")
+    slow = Slow(page, "**/report/photos")
+    page.locator("#more-photos").set_input_files(
+        {"name": "lamp.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    )
+    slow.wait()
+    join.tap()
+    expect(page.locator("#send")).to_contain_text("Sending the photo")
+    page.locator("textarea").first.focus()
+    slow.go()
+    page.wait_for_url(re.compile("/sent/"))
+    with db.reading(site.engine) as s:
+        told = s.scalars(select(Report.case_id).order_by(Report.id.desc()).limit(2)).all()
+    assert told[0] == told[1]
 
 
 def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:

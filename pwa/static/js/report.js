@@ -39,8 +39,9 @@ class ReportForm extends HTMLElement {
     this.#form.addEventListener("keydown", (event) => this.#keyed(event));
     this.#form.addEventListener("htmx:confirm", (event) => void this.#holdForPhotos(event));
     this.#form.addEventListener("htmx:configRequest", (event) => {
-      const { formData } = /** @type {CustomEvent} */ (event).detail;
+      const { formData, elt } = /** @type {CustomEvent} */ (event).detail;
       for (const file of this.#shots.kept) formData.append("photo", file, file.name);
+      if (elt === this.#form) this.#putPressed(formData);
     });
     for (const fault of ["htmx:sendError", "htmx:timeout"]) {
       this.#form.addEventListener(fault, (event) => void this.#lost(event));
@@ -191,6 +192,13 @@ class ReportForm extends HTMLElement {
     await this.#photosSettled();
     this.#label(this.dataset["sending"]);
     detail.issueRequest();
+  }
+
+  /** htmx has forgotten the button, or names another, where the focus has moved while photos were waited for. @param {FormData} fields */
+  #putPressed(fields) {
+    if (!this.#pressed?.name) return;
+    for (const name of ["do", "join"]) fields.delete(name);
+    fields.set(this.#pressed.name, this.#pressed.value);
   }
 
   async #photosSettled() {
