@@ -759,6 +759,17 @@ test("413 halves the batch; one alone too large stays and is named", async () =>
   assert.deepEqual(view.outbox.map(({ op, too_large }) => [op.case, too_large]), [["26-000002", true]]);
 });
 
+test("two tabs that keep the same report at once keep it once, and it follows nothing", async () => {
+  const { engine, net } = phone();
+  const more = { id: "00000000-0000-4000-8000-000000000311" };
+  const kept = await Promise.all([1, 2].map(() => engine.report({ service: "light-out" }, SPARKS, more)));
+  assert.deepEqual(kept.map(({ op }) => [op.id, op.prev, op.n]), [[more.id, null, 1], [more.id, null, 1]]);
+  await engine.sync();
+  await engine.report({ service: "light-out", words: "later" }, SPARKS, more);
+  await engine.sync();
+  assert.equal(net.asked.flatMap(({ ops }) => ops).length, 1);
+});
+
 test("two syncs at once are one", async () => {
   const { engine, net } = phone();
   await engine.add("close", LAMP, done);

@@ -75,14 +75,18 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ...(before ? { before } : {}),
     };
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
-    await firm(async (get) => [
-      ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
-      ["put", "ops", id, entry],
-      .../** @type {Change[]} */ (used.map((each) => ["del", "drafts", draftKey(each)])),
-      .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
-    ]);
-    if (!(await store.get("outbox", "ops", id))) throw new Error("not kept");
-    return entry;
+    await firm(async (get) => {
+      if (more.id && ((await get("ops", id)) || (await get("sent", id)))) return []; // another tab kept the same form
+      return [
+        ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
+        ["put", "ops", id, entry],
+        .../** @type {Change[]} */ (used.map((each) => ["del", "drafts", draftKey(each)])),
+        .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
+      ];
+    });
+    const there = (await store.get("outbox", "ops", id)) ?? (more.id && (await store.get("outbox", "sent", id)));
+    if (!there) throw new Error("not kept");
+    return there;
   }
 
   /**
