@@ -30,9 +30,6 @@ from city import db
 
 # Requests arrive at random, so many a second in the mean, whether or not those before were answered.
 TRICKLE_RATE = 160
-# How many phones a crew has. Each of them hears of what the others did, so with ten, a whole yard, an answer
-# tells of ten jobs; a van has two.
-TO_A_CREW = {"trickle": 10, "trickle_vans": 2}
 WORDS = ("New lamp put in. It is on again.", "Cleared and washed down.", "Filled and rolled.", "")
 
 
@@ -58,8 +55,9 @@ TARGETS: dict[str, list[tuple[str, str, float]]] = {
                   ("per_s", ">=", 300), ("p99_ms", "<=", 500)],
     "one": [("requests", "<=", 1), ("bytes", "<=", 1000)],
     "idle": [("requests", "<=", 1), ("bytes", "<=", 600)],
-} | {name: [("per_s", ">=", 150), ("p99_ms", "<=", 300)] for name in TO_A_CREW}  # fmt: skip
-ON_POSTGRESQL = {("push_1000", "per_s"): 200.0} | {(name, "p99_ms"): 100.0 for name in TO_A_CREW}
+    "trickle": [("per_s", ">=", 150), ("p99_ms", "<=", 300)],
+}  # fmt: skip
+ON_POSTGRESQL = {("push_1000", "per_s"): 200.0, ("trickle", "p99_ms"): 100.0}
 
 
 def main() -> int:
@@ -100,19 +98,18 @@ def main() -> int:
 def _furnish(base: Database, size: Size) -> dict[str, list[str]]:
     """The crews, each with its jobs; by name the codes for their phones."""
     engine = db.connect(base.url)
+    crews = max(1, size.phones // 10)
+    a_crew = 2 * TRICKLE_RATE * size.seconds // crews  # some phones come by more often than others
     try:
         with db.transaction(engine) as s:
             codes = {
                 "pull": _crews.add(s, "Pull", size.jobs, seed=1),
                 "push": _crews.add(s, "Push", size.jobs * size.rounds + size.ones, seed=2),
+                "trickle": [],
             }
-        for name, phones in TO_A_CREW.items():
-            crews = size.phones // phones
-            jobs = 2 * TRICKLE_RATE * size.seconds // crews  # some phones come by more often than others
-            codes[name] = []
-            for n in range(crews):
-                with db.transaction(engine) as s:
-                    codes[name] += _crews.add(s, f"{name} {n}", jobs, phones, seed=10 + n)
+        for n in range(crews):
+            with db.transaction(engine) as s:
+                codes["trickle"] += _crews.add(s, f"Crew {n}", a_crew, size.phones // crews, seed=10 + n)
         return codes
     finally:
         engine.dispose()
@@ -175,11 +172,11 @@ def _idle(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, A
     return _line(counts, [took for _, took in asked], 1) | _bytes(counts)
 
 
-def _trickled(site: Site, phones: list[Phone], size: Size) -> dict[str, Any]:
+def _trickled(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:
     """Many phones, one closing a request. A request's time counts from when it was due, waiting included."""
     chance, free = Random(311), Queue[tuple[Phone, Iterator[dict[str, Any]]]]()
     crews: dict[str, list[Phone]] = {}
-    for phone in phones:
+    for phone in phones["trickle"]:
         phone.pull()
         crews.setdefault(next(iter(phone.cursors)), []).append(phone)
     for crew in crews.values():
@@ -214,15 +211,15 @@ def _trickled(site: Site, phones: list[Phone], size: Size) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     return {
         "requests": many,
-        "bytes_up": sum(phone.count.up for phone in phones),
-        "bytes_down": sum(phone.count.down for phone in phones),
+        "bytes_up": sum(phone.count.up for phone in phones["trickle"]),
+        "bytes_down": sum(phone.count.down for phone in phones["trickle"]),
         "seconds": round(seconds, 2),
         "per_s": round(many / seconds, 1),
         "p50_ms": round(statistics.median(took) * 1000, 1),
         "p99_ms": _p99(took),
         "server_cpu_ms": round((site.cpu_seconds() - cpu) / many * 1000, 2),
         "offered_per_s": TRICKLE_RATE,
-        "phones": len(phones),
+        "phones": len(phones["trickle"]),
     }
 
 
@@ -245,9 +242,7 @@ def _peer(phone: Phone, size: Size) -> dict[str, dict[str, float]]:
 
 
 MEASURES: dict[str, Callable[[Site, dict[str, list[Phone]], Size], dict[str, Any]]] = {
-    "pull_1000": _pulled, "push_1000": _pushed, "one": _one, "idle": _idle,
-    "trickle": lambda site, phones, size: _trickled(site, phones["trickle"], size),
-    "trickle_vans": lambda site, phones, size: _trickled(site, phones["trickle_vans"], size),
+    "pull_1000": _pulled, "push_1000": _pushed, "one": _one, "idle": _idle, "trickle": _trickled,
 }  # fmt: skip
 
 
