@@ -64,6 +64,59 @@ def test_where_the_next_case_does_not_come_no_key_acts_on_the_one_before(site: S
     assert crew_of(site, first) is None
 
 
+def test_a_key_for_a_case_that_was_left_is_not_done_to_the_next(site: Site, page: Page) -> None:
+    second = number_of(page, 1)
+    verb = Slow(page, "**/assign**")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    verb.wait()
+    page.keyboard.press("a")  # once more, for which the answer is waited for
+    page.keyboard.press("j")
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    with page.expect_response("**/assign**"):
+        verb.go()
+    page.wait_for_timeout(300)
+    expect(page.locator("#do-assign")).to_be_hidden()
+    assert crew_of(site, second) is None
+
+
+def test_words_that_are_typed_before_their_form_is_here_are_no_commands(site: Site, page: Page) -> None:
+    first = number_of(page, 0)
+    verb = Slow(page, "**/show**")
+    page.keyboard.press("p")
+    verb.wait()
+    page.keyboard.press("n")
+    page.keyboard.type("a 1")
+    verb.go()
+    page.locator("#do-note textarea").wait_for()
+    expect(page.locator("#do-note textarea")).to_be_focused()
+    assert crew_of(site, first) is None
+
+
+def test_a_verb_that_never_ends_holds_up_no_other_case(page: Page) -> None:
+    second = number_of(page, 1)
+    verb = Slow(page, "**/assign**")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    verb.wait()
+    page.locator(".drawer [data-do=note]").click()
+    page.locator(f"#case-{second} a").click()
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    page.keyboard.press("n")
+    page.keyboard.type("The pole is bent.")
+    expect(page.locator("#do-note textarea")).to_have_value("The pole is bent.")
+
+
+def test_escape_ends_what_is_about_to_open(page: Page) -> None:
+    opening = Slow(page, f"**/dispatch/cases/{number_of(page, 1)}*", "GET")
+    page.keyboard.press("j")
+    opening.wait()
+    page.keyboard.press("Escape")
+    opening.go()
+    page.wait_for_timeout(300)
+    expect(page.locator("#drawer")).to_be_hidden()
+
+
 def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
     first, second = number_of(page, 0), number_of(page, 1)
     verb = Slow(page, "**/assign**")
@@ -106,3 +159,16 @@ def test_what_is_chosen_while_a_batch_is_under_way_stays_chosen(page: Page) -> N
     expect(page.locator("#bulk-count")).to_have_text("1 selected")
     expect(page.locator("#rows [data-selected]")).to_have_attribute("data-number", third)
     expect(page.locator("#rows [aria-current] a")).to_be_focused()
+
+
+def test_a_batch_that_asks_takes_the_keyboard_from_nobody_who_writes(page: Page) -> None:
+    batch = Slow(page, "**/batch**")
+    for key in ("x", "j", "x", "c"):
+        page.keyboard.press(key)
+    page.locator("#bulk-close .chip", has_text="Looked, nothing found").click()
+    page.locator("#bulk-close").get_by_role("button", name="Close them").click()
+    batch.wait()
+    page.locator("#q").click()
+    batch.go()
+    expect(page.locator("#told")).to_contain_text("Close 2 cases")
+    expect(page.locator("#q")).to_be_focused()

@@ -110,6 +110,20 @@ def test_enter_takes_nothing_from_a_list_of_fewer_letters(desk: Page) -> None:
     expect(desk.locator("#found")).to_be_hidden()
 
 
+def test_enter_takes_nothing_from_an_old_list_where_the_new_one_did_not_come(desk: Page) -> None:
+    keys = Keys(desk)
+    keys.press("Enter")
+    keys.type("tax")
+    expect(desk.locator('#found [role="option"]').first).to_be_visible()
+    desk.route("**/desk/found**", lambda route: route.abort())
+    keys.type(" streetlight")
+    desk.wait_for_timeout(400)
+    keys.press("Enter")
+    desk.wait_for_timeout(200)
+    assert desk.locator('[name="service"]').input_value() == ""
+    assert desk.locator('[name="answer"]').input_value() == ""
+
+
 def test_same_problem_stays_ticked_when_a_late_answer_comes(desk: Page, address: str) -> None:
     keys = Keys(desk)
     for call in (1, 2):

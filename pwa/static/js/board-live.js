@@ -299,6 +299,7 @@ function company(number, news, own) {
   if (!own || !again || drawer.querySelector(".doing:not([hidden])")) return;
   again.dataset["unasked"] = "";
   again.click();
+  delete again.dataset["unasked"];
 }
 
 /**

@@ -240,12 +240,16 @@ export function selecting({ current }) {
     if (first instanceof HTMLElement) first.focus();
   }
 
-  /** Closes the open panel. @returns {boolean} whether one was open */
-  function close() {
+  /**
+   * Closes the open panel.
+   * @param {boolean} [goesOn] whether the keyboard goes on from what opened it
+   * @returns {boolean} whether one was open
+   */
+  function close(goesOn = true) {
     const open = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#bulk details[open]"));
     if (!open) return false;
     open.open = false;
-    if (!byId("bulk")?.hidden) open.querySelector("summary")?.focus();
+    if (goesOn && !byId("bulk")?.hidden) open.querySelector("summary")?.focus();
     return true;
   }
 
@@ -297,17 +301,20 @@ export function selecting({ current }) {
   document.body.addEventListener("htmx:afterSettle", (event) => {
     const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
     if (requestConfig?.verb === "post" && elt.id === "told") {
-      const asks = byId("ask-batch");
-      if (asks) {
-        const writesElsewhere = isTyping(document.activeElement) && !byId("bulk")?.contains(document.activeElement);
-        close();
-        const yes = /** @type {HTMLElement | null} */ (byId("told")?.querySelector("button.button--act"));
-        if (!writesElsewhere) yes?.focus(); // or the next space would press it
-      } else if (!document.querySelector("#told .told__no:first-child")) {
+      const asks = byId("ask-batch") !== null;
+      const isDone = !asks && !document.querySelector("#told .told__no:first-child");
+      const at = document.activeElement;
+      const isHere = at === document.body || byId("bulk")?.contains(at) === true;
+      if (asks || isDone) close(isHere);
+      if (isDone) {
         letGo(sent);
         sent = [];
         document.dispatchEvent(new Event("board:acted"));
       }
+      // Whoever writes elsewhere keeps the keyboard: the next space would press "Yes".
+      const next = asks ? "#told button.button--act" : "#rows [aria-current] a";
+      const goesOn = asks ? isHere || !isTyping(at) : isDone && isHere && byId("bulk")?.hidden;
+      if (goesOn) /** @type {HTMLElement | null} */ (document.querySelector(next))?.focus({ preventScroll: true });
       document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers: [], many: true } }));
     }
     show();

@@ -7,7 +7,6 @@
  * @typedef {object} Going
  * @property {HTMLElement} target the drawer as it was when this was asked
  * @property {boolean} isOpening whether it brings the case that was chosen last
- * @property {Promise<unknown>} over
  */
 
 /**
@@ -21,15 +20,23 @@
 export function turns({ drawer, chosen, lost }) {
   /** @type {Set<Going>} */
   const going = new Set();
+  let wake = () => {};
+  /** Ends with whatever ends next. */
+  let change = Promise.resolve();
+  const renew = () => {
+    wake();
+    change = new Promise((resolve) => (wake = resolve));
+  };
+  renew();
 
   document.body.addEventListener("htmx:beforeSend", (event) => {
     const { detail } = /** @type {CustomEvent} */ (event);
     const { xhr, target, elt, requestConfig } = detail;
     if (target.id !== "drawer") return;
     const isOpening = requestConfig.verb === "get" && elt.closest("#rows") !== null;
-    const over = new Promise((resolve) => xhr.addEventListener("loadend", resolve));
-    const one = { target, isOpening, over };
+    const one = { target, isOpening };
     going.add(one);
+    xhr.addEventListener("loadend", renew);
     const row = /** @type {HTMLElement | null} */ (elt.closest("#rows tr"));
     if (isOpening && row) chosen(row.dataset["number"] ?? "");
     // Before the answer is swapped in: htmx would put it in the place of the drawer that there was, or nowhere.
@@ -60,11 +67,7 @@ export function turns({ drawer, chosen, lost }) {
 
   /** Until nothing brings another drawer. A verb of a case that was left brings none. */
   async function settled() {
-    for (;;) {
-      const awaited = [...going].filter(({ target, isOpening }) => isOpening || target.isConnected);
-      if (!awaited.length) return;
-      await Promise.race(awaited.map(({ over }) => over));
-    }
+    while ([...going].some(({ target, isOpening }) => isOpening || target.isConnected)) await change;
   }
 
   return { settled, isOpening: () => [...going].some((one) => one.isOpening) };

@@ -18,6 +18,10 @@ let map;
 /** What was asked before: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
 let ready = Promise.resolve();
 let timer = 0;
+/** The case that keys are meant for: the one that was chosen last, though it may not be here yet. */
+let meant = "";
+/** Whether a form for words is on its way: what is typed until it is here must not be taken for commands. */
+let awaitsWords = false;
 /** Whether the focus was in the drawer that is being replaced. */
 let wasInside = false;
 
@@ -39,6 +43,7 @@ function click(element) {
 
 /** @param {string} number */
 function mark(number) {
+  meant = number;
   for (const row of rows()) {
     if (row.dataset.number === number) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
@@ -69,6 +74,7 @@ function move(step, event) {
  */
 function fetchCase(url, wait = 0) {
   clearTimeout(timer);
+  awaitsWords = false;
   ready = new Promise((resolve) => {
     timer = setTimeout(() => {
       const source = byId("rows") ?? document.body;
@@ -113,6 +119,9 @@ function openPin() {
 function closeDrawer() {
   const link = /** @type {HTMLAnchorElement | null} */ (drawer().querySelector("[data-close]"));
   if (!link) return;
+  meant = "";
+  clearTimeout(timer);
+  htmx.trigger(byId("rows"), "htmx:abort"); // what was about to open stays closed
   history.replaceState(history.state, "", link.href);
   const empty = document.createElement("aside");
   empty.className = "drawer";
@@ -146,40 +155,38 @@ function toggle(name) {
 }
 
 /**
- * Does it once the case that it is meant for is open, after what was pressed before; not where that did not come.
+ * Does it to the case that it is meant for, once that is open and what was pressed before is done; not to another.
  * @param {() => void} work
- * @param {() => boolean} [isMeant]
+ * @param {string} [number] for a button that was seen: whose it is
  */
-function inTurn(work, isMeant = isMarkedOpen) {
+function inTurn(work, number = meant) {
   ready = ready.then(underWay.settled).then(() => {
-    if (isMeant()) work();
+    if ((drawer().dataset.number ?? "") === number) work();
   });
-}
-
-/** Whether the drawer shows the case that is marked in the list. */
-function isMarkedOpen() {
-  const row = currentRow();
-  return !row || drawer().hidden === true || row.dataset.number === drawer().dataset.number;
+  return ready;
 }
 
 /** @param {string} name */
 function openForm(name) {
-  inTurn(() => {
+  awaitsWords = ["note", "merge"].includes(name);
+  const over = inTurn(() => {
     const section = byId(`do-${name}`);
     if (section?.hidden) toggle(name);
   });
+  void over.then(() => (awaitsWords = false));
 }
 
 /** @param {string} digit */
 function choose(digit) {
-  inTurn(() => {
-    const forms = [byId("do-assign"), byId("do-close")];
-    const list = document.querySelector("#bulk details[open]") ?? forms.find((each) => each?.offsetParent);
+  const press = (/** @type {Element | null | undefined} */ list) =>
     click(list?.querySelector(`[data-digit="${digit}"]:not([disabled])`));
-  });
+  const panel = document.querySelector("#bulk details[open]");
+  if (panel) return press(panel);
+  return inTurn(() => press([byId("do-assign"), byId("do-close")].find((each) => each?.offsetParent)));
 }
 
 function escape() {
+  awaitsWords = false;
   const inside = document.activeElement;
   if (selection.cancel() || selection.close()) return;
   const panel = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#choose[open], #filter[open]"));
@@ -231,6 +238,9 @@ const COMMANDS = {
   Escape: escape,
 };
 for (const digit of "123456789") COMMANDS[digit] = () => choose(digit);
+for (const [key, command] of Object.entries(COMMANDS)) {
+  if (key !== "Escape") COMMANDS[key] = (event) => awaitsWords || command(event);
+}
 
 async function drawMap() {
   const box = byId("map");
@@ -245,8 +255,7 @@ document.addEventListener("click", (event) => {
   const opener = /** @type {HTMLElement | null} */ (target?.closest("[data-do]"));
   if (opener) {
     event.preventDefault();
-    const { number } = drawer().dataset;
-    inTurn(() => toggle(opener.dataset.do), () => drawer().dataset.number === number);
+    inTurn(() => toggle(opener.dataset.do), drawer().dataset.number);
   }
   if (target?.closest("[data-close]")) {
     event.preventDefault();
@@ -254,16 +263,16 @@ document.addEventListener("click", (event) => {
   }
   if (target?.closest("[data-key=help]")) help();
 });
+document.body.addEventListener("htmx:configRequest", (event) => {
+  const { detail } = /** @type {CustomEvent} */ (event);
+  detail.isUnasked = detail.elt.matches("[data-unasked]");
+});
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   const { detail } = /** @type {CustomEvent} */ (event);
   if (detail.target.id !== "drawer") return;
   wasInside = drawer().contains(document.activeElement);
   // Shown anew without being asked: not over the words of whoever has begun to write since.
-  const { elt } = detail.requestConfig;
-  if (elt.matches("[data-unasked]") && drawer().querySelector(".doing:not([hidden])")) {
-    detail.shouldSwap = false;
-    delete elt.dataset.unasked;
-  }
+  if (detail.requestConfig.isUnasked && drawer().querySelector(".doing:not([hidden])")) detail.shouldSwap = false;
 });
 document.body.addEventListener("htmx:afterSettle", (event) => {
   const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
@@ -284,6 +293,7 @@ const keysOn = /** @type {HTMLInputElement} */ (byId("keys-on"));
 keysOn.checked = areOn();
 keysOn.addEventListener("change", () => turn(keysOn.checked));
 
+meant = drawer().dataset.number ?? "";
 const underWay = turns({
   drawer,
   chosen: mark,

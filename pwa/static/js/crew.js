@@ -36,8 +36,8 @@ let packing = false;
 let timer;
 /** When what is said at the bottom goes. @type {ReturnType<typeof setTimeout> | undefined} */
 let toastOver;
-/** What kind of work may be taken back there; "" for none. */
-let undoable = "";
+/** Whether Undo there brings a report back into its form. */
+let bringsReport = false;
 /** @type {Promise<boolean> | undefined} */
 let shell;
 
@@ -127,7 +127,7 @@ async function plan() {
  */
 async function draw(moved = true, body = true) {
   // One report at a time is begun here: bringing the last one back would take the next one's place.
-  if (undoable === "report" && parts(wanted())[0] === "report") part(document, "#undo").hidden = true;
+  if (bringsReport && parts(wanted())[0] === "report") part(document, "#undo").hidden = true;
   const view = await engine.view();
   await bar(view);
   // A map that is looked at stays: drawing it anew would move it under the finger.
@@ -202,7 +202,7 @@ async function bar(view) {
 function offerUndo(entry) {
   const button = /** @type {HTMLButtonElement} */ (part(document, "#undo [data-undo]"));
   toast(say("saved"), UNDO_MS - 200);
-  undoable = entry.op.t;
+  bringsReport = entry.op.t === "report";
   button.hidden = false;
   button.onclick = () => {
     button.hidden = true;
@@ -243,7 +243,7 @@ function announce(words) {
 function toast(words, ms) {
   const box = part(document, "#undo");
   clearTimeout(toastOver); // an older one's must not hide this
-  undoable = "";
+  bringsReport = false;
   part(box, "[data-undo]").hidden = true;
   fill(box, "said", words);
   box.hidden = false;

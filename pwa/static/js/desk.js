@@ -28,10 +28,12 @@ let held = "";
 let chosen = [];
 /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
 /** @type {AbortController | null} */ let asking = null;
+/** What was typed when the list was asked for that stands there. */
+let listed = "";
 /** Arrows chose the marked line: a list that comes late leaves it marked. */
 let arrowed = false;
-/** What follows from the fields, on its way. @type {XMLHttpRequest | null} */
-let renewing = null;
+/** What follows from the fields, on its way. @type {Set<XMLHttpRequest>} */
+const renewing = new Set();
 /** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
 let waiting = null;
 
@@ -139,6 +141,7 @@ async function look() {
     const place = document.getElementById("found-box");
     if (!place) return;
     const meant = arrowed ? whatIs(marked()) : "";
+    listed = typed;
     place.innerHTML = html; // our own server's lines; the page's policy lets no script in them run
     box().setAttribute("aria-expanded", String(lines().length > 0));
     const line = lines().find((each) => whatIs(each) === meant) ?? lines()[0];
@@ -233,7 +236,7 @@ function inBox(event) {
     mark(all[((at ? all.indexOf(at) : -1) + step + all.length) % all.length]);
   } else if (event.key === "Enter") {
     const act = event.altKey ? read : choose;
-    const isOfThese = arrowed || (!pause && !asking); // or the list is of fewer letters than stand there
+    const isOfThese = arrowed || listed === box().value.trim(); // or the list is of fewer letters than stand there
     if (at && !list().hidden && isOfThese) act(at);
     else if (box().value.trim()) {
       waiting = act;
@@ -309,7 +312,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   const { target } = /** @type {CustomEvent} */ (event).detail;
   if (target?.id !== "call") return;
-  renewing?.abort(); // or the last caller would be drawn into the next call
+  for (const xhr of renewing) xhr.abort(); // or the last caller would be drawn into the next call
   begin();
 });
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
@@ -348,8 +351,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 document.addEventListener("htmx:beforeSend", (event) => {
   const { elt, xhr } = /** @type {CustomEvent} */ (event).detail;
-  if (elt?.id === "call") tell("");
-  else renewing = xhr;
+  if (elt?.id === "call") return tell("");
+  renewing.add(xhr);
+  xhr.addEventListener("loadend", () => renewing.delete(xhr));
 });
 setInterval(showTimer, SECOND_MS);
 begin();
