@@ -39,6 +39,14 @@ ONE_MORE = """(button) => {
   });
   watch.observe(shots, { childList: true });
 }"""
+# The disk fails the next time that something is to go from it.
+HOLDS_ON = """() => {
+  const real = IDBObjectStore.prototype.delete;
+  IDBObjectStore.prototype.delete = function () {
+    IDBObjectStore.prototype.delete = real;
+    throw new DOMException("not now", "UnknownError");
+  };
+}"""
 TWICE = "(control) => { control.click(); control.click(); }"
 # Taps, and once more as the next screen is on its way.
 AS_IT_GOES = """(control) => {
@@ -200,6 +208,48 @@ def test_a_form_opened_again_waits_for_the_photo_it_was_left_with(
     [op] = kept(page).ops()
     assert [photo["id"] for photo in op["photos"]] == list(kept(page).hashes)
     assert page.evaluate(DRAFTS) == []
+
+
+def test_a_photo_removed_while_the_form_waits_for_another_stays_removed(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    photos = page.locator("[data-drop]")
+    photograph(page, tmp_path, "one")
+    expect(photos).to_have_count(1)
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "two")
+    page.locator("[data-back]").tap()
+    page.locator("[data-done]").tap()
+    expect(photos).to_have_count(1)
+    photos.tap()
+    page.locator(SAVE).tap()
+    page.evaluate("window.openPhotos()")
+    page.wait_for_selector("#main [data-list]")
+    [op] = kept(page).ops()
+    assert len(op["photos"]) == 1
+    assert [photo["id"] for photo in op["photos"]] == list(kept(page).hashes)
+
+
+def test_a_photo_that_the_disk_would_not_let_go_is_removed_by_the_next_tap(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    photograph(page, tmp_path, "one")
+    photos = page.locator("[data-drop]")
+    expect(photos).to_have_count(1)
+    page.evaluate(HOLDS_ON)
+    photos.tap()
+    page.wait_for_timeout(600)
+    expect(photos).to_have_count(1)
+    photos.tap()
+    expect(photos).to_have_count(0)
+    assert kept(page).hashes == {}
 
 
 def test_a_report_takes_its_photo_along_and_leaves_the_next_none(

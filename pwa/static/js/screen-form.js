@@ -27,6 +27,7 @@ let left = 0; // of it, to be done
  *   still stands then
  */
 export async function photoStrip(app, form, ref, shots, changed) {
+  const waits = left > 0; // a photo of this form as it stood here before is still on its way
   const camera = /** @type {HTMLInputElement} */ (part(form, "[data-camera]"));
   const settled = async () => {
     fill(form, "busy", say("keeping_photo"));
@@ -42,13 +43,17 @@ export async function photoStrip(app, form, ref, shots, changed) {
     part(form, ".evidence").classList.toggle("evidence--some", shots.length > 0);
   };
   let dropped = -TWICE_MS;
+  /** @type {Set<string>} */
+  const going = new Set(); // names of those whose cross was tapped, until they have gone
   /** @param {Shot} shot */
   const drop = (shot) => {
-    if (!shots.includes(shot) || performance.now() - dropped < TWICE_MS) return;
+    if (going.has(shot.id) || performance.now() - dropped < TWICE_MS) return;
     dropped = performance.now();
-    shots.splice(shots.indexOf(shot), 1);
+    going.add(shot.id);
     inTurn(async () => {
-      await engine.dropPhoto(shot.id);
+      await engine.dropPhoto(shot.id).finally(() => going.delete(shot.id));
+      // By its name, and now: what waited before may have read all photos anew.
+      shots.splice(0, shots.length, ...shots.filter(({ id }) => id !== shot.id));
       await show();
       dropped = performance.now();
       camera.focus();
@@ -80,8 +85,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
     inTurn(() => take(files));
   });
   await show();
-  // A photo of this form as it stood here before is still on its way.
-  if (left) {
+  if (waits) {
     inTurn(async () => {
       shots.splice(0, shots.length, ...(await engine.draftOf(ref)).shots);
       await show();
