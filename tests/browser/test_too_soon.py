@@ -252,6 +252,27 @@ def test_a_photo_that_the_disk_would_not_let_go_is_removed_by_the_next_tap(
     assert kept(page).hashes == {}
 
 
+def test_what_is_chosen_while_the_form_waits_for_a_photo_stays_chosen(
+    van: Van, site: Site, tmp_path: Path
+) -> None:
+    [ref] = ready(van, site)
+    page = van.page
+    go(page, f"#close/{ref}")
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.evaluate(SLOW)
+    photograph(page, tmp_path, "after")
+    page.locator("[data-back]").tap()
+    page.locator("[data-done]").tap()
+    page.locator('label:has(input[value="needs_parts"])').tap()
+    page.evaluate("window.openPhotos()")
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    page.wait_for_timeout(300)
+    page.locator("[data-back]").tap()
+    page.locator("[data-done]").tap()
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    expect(page.locator('input[value="needs_parts"]')).to_be_checked()
+
+
 def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
     van: Van, site: Site, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
     inTurn(async () => {
       shots.splice(0, shots.length, ...(await engine.draftOf(ref)).shots);
       await show();
-      await changed(false);
+      await changed(shots.length > 0); // the form that was left kept its older words with its photo
     });
   }
   return settled;
