@@ -65,14 +65,14 @@ export async function closeScreen(app, job, reporting = false) {
     // One tap chooses and opens the camera; the keyboard, which clicks as it passes, has its own button.
     if (/** @type {PointerEvent} */ (event).detail > 0 && !shots.length) camera.click();
   });
-  const settled = await photoStrip(app, form, job.ref, shots, async (added) => {
+  const photosKept = await photoStrip(app, form, job.ref, shots, async (added) => {
     if (added && !choice(form).ending && lead) lead.checked = true;
     if (added) await keep();
     summary();
   });
   summary();
   saveOnce(form, async () => {
-    if (!(await settled())) return false; // the crew went back instead, and finds all of it there
+    if (!(await photosKept())) return false; // the crew went back instead, and finds all of it there
     const chosen = choice(form);
     const wrong = !chosen.ending
       ? say("choose")

@@ -29,7 +29,7 @@ let left = 0; // of it, to be done
 export async function photoStrip(app, form, ref, shots, changed) {
   const waits = left > 0; // a photo of this form as it stood here before is still on its way
   const camera = /** @type {HTMLInputElement} */ (part(form, "[data-camera]"));
-  const settled = async () => {
+  const photosKept = async () => {
     fill(form, "busy", say("keeping_photo"));
     for (let last; last !== work; ) await (last = work);
     fill(form, "busy", "");
@@ -50,7 +50,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
     if (going.has(shot.id) || performance.now() - dropped < TWICE_MS) return;
     dropped = performance.now();
     going.add(shot.id);
-    inTurn(async () => {
+    queued(async () => {
       await engine.dropPhoto(shot.id).finally(() => going.delete(shot.id));
       // By its name, and now: what waited before may have read all photos anew.
       shots.splice(0, shots.length, ...shots.filter(({ id }) => id !== shot.id));
@@ -82,21 +82,21 @@ export async function photoStrip(app, form, ref, shots, changed) {
   camera.addEventListener("change", () => {
     const files = [...(camera.files ?? [])];
     camera.value = "";
-    inTurn(() => take(files));
+    queued(() => take(files));
   });
   await show();
   if (waits) {
-    inTurn(async () => {
+    queued(async () => {
       shots.splice(0, shots.length, ...(await engine.draftOf(ref)).shots);
       await show();
       await changed(shots.length > 0); // the form that was left kept its older words with its photo
     });
   }
-  return settled;
+  return photosKept;
 }
 
 /** @param {() => Promise<void>} what */
-function inTurn(what) {
+function queued(what) {
   left++;
   work = work.then(what).catch((failure) => console.error(failure)).finally(() => left--);
 }

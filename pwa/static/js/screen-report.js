@@ -52,9 +52,9 @@ export async function reportScreen(app) {
     if (event.key === "Enter") event.preventDefault(); // a phone's "Go" there sends nothing yet
   });
   const changed = async (/** @type {boolean} */ added) => void (added && (await keep()));
-  const settled = await photoStrip(app, form, FORM, shots, changed);
+  const photosKept = await photoStrip(app, form, FORM, shots, changed);
   saveOnce(form, async (pressed) => {
-    if (!(await settled())) return false; // the crew went back instead, and finds all of it there
+    if (!(await photosKept())) return false; // the crew went back instead, and finds all of it there
     const fields = fieldsOf(form);
     const data = { ...toldOnSite(fields, lang, last), urgent: inDanger(form) };
     const wrong = lacking(form, data, at);

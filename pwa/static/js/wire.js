@@ -10,8 +10,8 @@ export const LARGEST = 32_000;
 /** So much of a photo lies in one row on the phone, and goes in one request at most. */
 export const PIECE = 262_144;
 /** So much goes in the first request, and at least in any: a line of 5 kbit/s carries that before a request ends. */
-export const FIRST_PART = PIECE >> 2;
-export const LEAST_PART = PIECE >> 4;
+export const FIRST_PART = 65_536;
+export const LEAST_PART = 16_384;
 export const UNDO_MS = 10_000;
 /** Less than the city allows from arrival to arrival: what is offered on the phone still counts there. */
 export const WITHDRAW_MS = 600_000;
