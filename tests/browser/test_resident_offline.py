@@ -307,11 +307,60 @@ def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     page.locator("#send").tap()
     expect(page.locator("#send")).to_contain_text("Sending the photo")
     page.route("**/report", silence)
-    assert page.evaluate("htmx.config.timeout") == 60_000
-    page.evaluate("htmx.config.timeout = 500")  # the browser's own clock, which no test sets
+    with page.expect_request("**/report"):
+        page.clock.fast_forward(61_000)
     page.clock.fast_forward(61_000)
     expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
     wait_for(lambda: [count for _number, count in told(site)] == [1])
+
+
+def slowly(page: Page, bytes_a_second: int, *refused: str) -> None:
+    """From now on a slow line; addresses of which some are refused."""
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    line.send("Network.setBlockedURLs", {"urls": list(refused)})
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+    line.send("Network.emulateNetworkConditions", limits)
+
+
+def pass_minutes(page: Page, until: Callable[[], bool]) -> int:
+    """Forty seconds pass each second. Returns how many did."""
+    for passed in range(0, 2400, 40):
+        if until():
+            return passed
+        page.clock.fast_forward(40_000)
+        page.wait_for_timeout(1_000)
+    raise AssertionError("it took longer")
+
+
+def test_photos_go_ahead_for_minutes_while_something_of_them_arrives(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.clock.install()
+    page.goto(site.path("/report"))
+    slowly(page, 100_000)
+    page.locator("#more-photos").set_input_files([picture(tmp_path)] * 2)
+    rows = page.locator(".shot small")
+    expect(rows).to_have_text(["Uploading…"] * 2)
+    assert pass_minutes(page, lambda: page.locator(".shot[data-id]").count() == 2) > 120
+    expect(rows).to_contain_text(["Uploaded"] * 2)
+
+
+def test_send_takes_minutes_while_something_arrives(
+    site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.clock.install()
+    page.goto(site.path("/report"))
+    page.evaluate("htmx.config.timeout = 2000")  # the browser's own clock, which no test sets
+    fill_in(page)
+    slowly(page, 100_000, "*/report/photos")
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    page.locator("#send").tap()
+    assert pass_minutes(page, lambda: "/report" not in page.url) > 60
+    assert [count for _number, count in told(site)] == [1]
 
 
 def test_a_report_is_tried_at_once_where_the_page_had_looked_already_whether_anything_waits(

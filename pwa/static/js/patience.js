@@ -10,3 +10,18 @@ export function within(answer, ms) {
     answer.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
+
+/** So long a line may say nothing of what goes up or comes: then it is dead. A slow one may take any time. */
+const SILENCE_MS = 60_000;
+
+/** Aborts a request that was sent once its line is silent. @param {XMLHttpRequest} xhr */
+export function endSilent(xhr) {
+  let timer = 0;
+  const heard = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => xhr.abort(), SILENCE_MS);
+  };
+  for (const way of [xhr.upload, xhr]) way.addEventListener("progress", heard);
+  xhr.addEventListener("loadend", () => clearTimeout(timer));
+  heard();
+}

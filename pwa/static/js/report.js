@@ -1,7 +1,7 @@
 // <report-form>: what makes the form quick; it works without. What was begun is kept on the phone, and so is the
 // report until there is signal.
 
-import { within } from "./patience.js";
+import { endSilent, within } from "./patience.js";
 import { granted } from "./place.js";
 import { Shots } from "./shots.js";
 import { handed } from "./start.js";
@@ -39,11 +39,16 @@ class ReportForm extends HTMLElement {
     this.#form.addEventListener("keydown", (event) => this.#keyed(event));
     this.#form.addEventListener("htmx:confirm", (event) => void this.#holdForPhotos(event));
     this.#form.addEventListener("htmx:configRequest", (event) => {
-      const { formData, elt } = /** @type {CustomEvent} */ (event).detail;
-      for (const file of this.#shots.kept) formData.append("photo", file, file.name);
-      if (elt === this.#form) this.#putPressed(formData);
+      const { detail, target } = /** @type {CustomEvent} */ (event);
+      for (const file of this.#shots.kept) detail.formData.append("photo", file, file.name);
+      if (target !== this.#form) return;
+      detail.timeout = 0; // it counts all that goes up too: five photos on a slow line were cut off
+      this.#putPressed(detail.formData);
     });
-    for (const fault of ["htmx:sendError", "htmx:timeout"]) {
+    this.#form.addEventListener("htmx:beforeSend", (event) => {
+      if (event.target === this.#form) endSilent(/** @type {CustomEvent} */ (event).detail.xhr);
+    });
+    for (const fault of ["htmx:sendError", "htmx:sendAbort"]) {
       this.#form.addEventListener(fault, (event) => void this.#lost(event));
     }
     this.#form.addEventListener("htmx:responseError", (event) => {

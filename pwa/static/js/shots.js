@@ -1,10 +1,11 @@
-// The photos of one form: each is kept on the phone, then goes ahead; what could not goes along with Send.
+// The photos of one form: each is kept on the phone, then goes ahead, one after the other; what could not goes along
+// with Send.
 
-import { within } from "./patience.js";
+import { endSilent, Late, within } from "./patience.js";
 import { shrink } from "./photo.js";
 
-/** So long a photo has to get ahead: a line may be dead and say nothing. Then it goes along with Send. */
-const AHEAD_MS = 60_000;
+/** So long a phone may take to keep a photo before it goes ahead. */
+const KEEP_MS = 60_000;
 
 /**
  * One photo. `file` is held until the server has it; `preview` is what the page shows of it; `kept` is its name on
@@ -19,6 +20,9 @@ const known = new Map();
 
 export class Shots {
   /** @type {Shot[]} */ #shots;
+  /** @type {Promise<unknown>} ends with the photo that goes ahead: side by side each would be silent for longer */
+  #line = Promise.resolve();
+  #silences = 0; // how often that line was dead
 
   /**
    * @param {HTMLFormElement} form
@@ -113,7 +117,7 @@ export class Shots {
       this.#shots.splice(this.#shots.indexOf(shot), 1);
     }
     // Without network the server keeps it, and its form shows it again.
-    if (id) void this.#post(`/${id}/remove`, {}).catch(() => {});
+    if (id) void fetch(this.#address(`/${id}/remove`), { method: "POST", body: this.#body(), headers: this.#headers() }).catch(() => {});
     row.remove();
     this.#number();
     this.changed();
@@ -165,7 +169,7 @@ export class Shots {
     const going = new AbortController();
     shot.going = going;
     try {
-      const { id, url, words, fault } = await within(this.#ahead(shot, going.signal), AHEAD_MS);
+      const { id, url, words, fault } = await this.#ahead(shot, going.signal);
       Object.assign(shot, fault ? { state: "refused", words: fault } : { state: "there", id, words });
       if (fault) row.classList.add("shot--refused");
       else this.#name(row, id);
@@ -185,26 +189,35 @@ export class Shots {
 
   /** What the server says of a photo. Throws where it cannot go ahead. @param {Shot} shot @param {AbortSignal} signal */
   async #ahead(shot, signal) {
-    shot.file = await shot.small;
-    await shot.kept;
+    shot.file = await within(shot.small, KEEP_MS);
+    await within(shot.kept, KEEP_MS);
     if (!shot.ahead || this.form.dataset["kept"] !== undefined) throw new Error("it goes with Send");
-    const answer = await this.#post("", { photo: shot.file }, signal);
-    const isJson = answer.headers.get("Content-Type")?.includes("json");
-    if (!isJson) throw new Error(String(answer.status));
-    return answer.json();
+    const silences = this.#silences;
+    const answer = this.#line.then(() => {
+      if (signal.aborted || silences !== this.#silences) throw new Error("the line is dead");
+      return this.#send(shot.file, signal);
+    });
+    this.#line = answer.catch((fault) => void (fault instanceof Late && !signal.aborted && this.#silences++));
+    return answer;
   }
 
-  /**
-   * @param {string} path
-   * @param {Record<string, File>} files
-   * @param {AbortSignal} [signal]
-   */
-  #post(path, files, signal) {
-    const body = new FormData();
-    body.set("key", this.#hidden("key"));
-    for (const [name, file] of Object.entries(files)) body.set(name, file, file.name);
-    const headers = { "X-CSRFToken": this.#hidden("csrf_token") };
-    return fetch(`${this.form.action}/photos${path}`, { method: "POST", body, headers, signal: signal ?? null });
+  /** @param {File} photo @param {AbortSignal} signal @returns {Promise<any>} */
+  async #send(photo, signal) {
+    const xhr = new XMLHttpRequest(); // fetch does not tell how much has gone up
+    const ended = new Promise((resolve, reject) => {
+      xhr.onload = resolve;
+      xhr.onerror = () => reject(new Error("no signal"));
+      xhr.onabort = () => reject(new Late("silence"));
+    });
+    signal.addEventListener("abort", () => xhr.abort());
+    const body = this.#body();
+    body.set("photo", photo, photo.name);
+    xhr.open("POST", this.#address(""));
+    for (const [name, value] of Object.entries(this.#headers())) xhr.setRequestHeader(name, value);
+    endSilent(xhr);
+    xhr.send(body);
+    await ended;
+    return JSON.parse(xhr.responseText);
   }
 
   /**
@@ -215,6 +228,21 @@ export class Shots {
     for (const place of [row.querySelector("small"), this.form.querySelector("#photo-news")]) {
       if (place) place.textContent = words;
     }
+  }
+
+  /** @param {string} path */
+  #address(path) {
+    return `${this.form.action}/photos${path}`;
+  }
+
+  #body() {
+    const body = new FormData();
+    body.set("key", this.#hidden("key"));
+    return body;
+  }
+
+  #headers() {
+    return { "X-CSRFToken": this.#hidden("csrf_token") };
   }
 
   /** @param {string} name */
