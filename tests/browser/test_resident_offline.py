@@ -289,6 +289,22 @@ def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_wh
         page.wait_for_timeout(900)
 
 
+def test_where_i_am_asked_before_the_begun_report_was_read_keeps_its_old_place_away(
+    site: Site, open_context: Callable[..., BrowserContext]
+) -> None:
+    page = open_context(**PHONE, service_workers="block").new_page()
+    page.goto(site.path("/report"))
+    fill_in(page)
+    page.fill("#words", WORDS)
+    page.wait_for_timeout(600)
+    page.add_init_script(SLOW_DISK)
+    page.reload()
+    page.locator("[data-locate]").tap()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#words")).to_have_value(WORDS)
+    expect(page.locator("#place")).to_have_value("")
+
+
 def silence(_route: Route) -> None:
     """A line that is dead and does not say so."""
 

@@ -109,7 +109,10 @@ class ReportForm extends HTMLElement {
   #clicked(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.closest("[data-afresh]")) void this.#letGo().finally(() => location.reload());
-    if (target.closest("[data-locate]")) this.#placed((card) => card.locate());
+    if (target.closest("[data-locate]")) {
+      this.#touched.add("place"); // the place that was begun is not wanted any more
+      this.#placed((card) => card.locate());
+    }
     if (target.closest("[value=find]")) this.#find(event);
     const opens = /** @type {HTMLElement | null} */ (target.closest("[aria-controls=place-map]"));
     if (opens) this.#placed((card) => void card.map(opens));
