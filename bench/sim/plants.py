@@ -49,6 +49,8 @@ NONE = Plant("")
 # Small photos in small pieces: the same turns, in a thousandth of the bytes.
 SMALL = (
     Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
+    Change(JS + "wire.js", "export const FIRST_PART = 65_536;", "export const FIRST_PART = 175;"),
+    Change(JS + "wire.js", "export const LEAST_PART = 16_384;", "export const LEAST_PART = 43;"),
     Change(OUTBOX, "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"),
 )
 NEXT = Change(OUTBOX, "id, n: 0, t, v: 1, ...own", "id, n: 0, t, v: 2, ...own")
@@ -294,10 +296,10 @@ PLANTS = {
         "undo-lost": [
             (
                 OUTBOX,
-                """    await store.write("outbox", [
+                """    const back = [
       ["del", "ops", id],
 """,
-                """    await store.write("outbox", [
+                """    const back = [
 """,
             )
         ],
