@@ -376,7 +376,7 @@ def test_send_takes_minutes_while_something_arrives(
     expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
     page.locator("#send").tap()
     assert pass_minutes(page, lambda: "/report" not in page.url) > 60
-    assert [count for _number, count in told(site)] == [1]
+    wait_for(lambda: [count for _number, count in told(site)] == [1])
 
 
 def test_a_report_is_tried_at_once_where_the_page_had_looked_already_whether_anything_waits(
