@@ -99,8 +99,10 @@ async function undone(world, tab, id) {
   const { engine, phone } = tab;
   const known = world.ledger.get(id);
   if (!known) return false; // another tab is saving it just now
-  // The start of work on a report goes with it.
-  const all = [...world.ledger.values()].filter(({ op }) => op.id === id || (op.t === "start" && op.case === id));
+  // The start of work on a report goes with it, where that is on this phone: after a clone it may be on the other only.
+  const isHere = (/** @type {any} */ each) => each.cloned || each.phone === phone.name;
+  const goes = (/** @type {any} */ each) => each.op.t === "start" && each.op.case === id && isHere(each);
+  const all = [...world.ledger.values()].filter((each) => each.op.id === id || goes(each));
   const promised = all.filter(({ op }) => phone.promised.delete(op.id)); // from here until we are told, either is right
   for (const each of all) each.undoing = [...(each.undoing ?? []), tab];
   const gone = await engine.undo(id);
