@@ -117,6 +117,53 @@ def test_escape_ends_what_is_about_to_open(page: Page) -> None:
     expect(page.locator("#drawer")).to_be_hidden()
 
 
+def test_after_escape_in_mid_stride_the_next_case_takes_keys(page: Page) -> None:
+    second = number_of(page, 1)
+    page.keyboard.down("j")
+    page.keyboard.down("j")  # held: its case is fetched only when the keys rest
+    page.keyboard.press("Escape")
+    page.keyboard.up("j")
+    expect(page.locator("#drawer")).to_be_hidden()
+    page.locator(f"#case-{second} a").click()
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    page.keyboard.press("n")
+    expect(page.locator("#do-note")).to_be_visible()
+
+
+def test_a_case_beside_an_empty_list_is_closed_and_takes_keys(site: Site, page: Page) -> None:
+    page.goto(site.path(f"/dispatch/cases/{number_of(page, 0)}?words=zyxwvu"))
+    expect(page.locator(".empty")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.locator("#do-note")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
+
+
+def test_keys_follow_where_a_link_of_the_case_leads(site: Site, page: Page) -> None:
+    other = number_of(page, 3)
+    url = f"/dispatch/cases/{other}"
+    page.evaluate(
+        """(url) => {
+          const link = document.createElement("a");
+          link.href = url;
+          link.id = "leads";
+          link.textContent = url;
+          link.setAttribute("hx-get", url);
+          document.querySelector("#looking").after(link);
+          htmx.process(link);
+        }""",
+        url,
+    )
+    slow = Slow(page, f"**{url}*", "GET")
+    page.locator("#leads").click()
+    slow.wait()
+    page.keyboard.press("n")
+    slow.go()
+    expect(page.locator(".drawer")).to_have_attribute("data-number", other)
+    expect(page.locator("#do-note")).to_be_visible()
+
+
 def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
     first, second = number_of(page, 0), number_of(page, 1)
     verb = Slow(page, "**/assign**")

@@ -11,17 +11,21 @@ import { turns } from "./board-turns.js";
 import { areOn, listen, turn } from "./keys.js";
 
 const htmx = /** @type {any} */ (window).htmx;
+const WORDS_MS = 1_000; // so long nothing that is typed is a command, where the form for it did not come
 const HELD_MS = 150; // while j is held down, only the row it comes to rest on is fetched
 
 /** @type {Awaited<ReturnType<typeof boardMap>> | undefined} */
 let map;
 /** What was asked before: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
 let ready = Promise.resolve();
+/** The case that is about to be fetched; 0 where none is. */
 let timer = 0;
-/** The case that keys are meant for: the one that was chosen last, though it may not be here yet. */
-let meant = "";
-/** Whether a form for words is on its way: what is typed until it is here must not be taken for commands. */
-let awaitsWords = false;
+/** Grows whenever somebody chooses another case, or none. A key is meant for the choice that it was pressed after. */
+let choice = 0;
+/** The choice that the drawer shows, however often its own forms and links have drawn it anew. */
+let here = 0;
+/** A form for words is on its way: what is typed until it is here is no command. @type {object | null} */
+let awaitsWords = null;
 /** Whether the focus was in the drawer that is being replaced. */
 let wasInside = false;
 
@@ -43,7 +47,6 @@ function click(element) {
 
 /** @param {string} number */
 function mark(number) {
-  meant = number;
   for (const row of rows()) {
     if (row.dataset.number === number) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
@@ -67,16 +70,25 @@ function move(step, event) {
   fetchCase(link.href, event.repeat ? HELD_MS : 0);
 }
 
+/** Another case is chosen, or none: what was meant for the one before is not done any more. */
+function chooseAnew() {
+  clearTimeout(timer);
+  timer = 0;
+  choice += 1;
+  awaitsWords = null;
+  ready = Promise.resolve();
+}
+
 /**
  * Fetches a case into the drawer.
  * @param {string} url
  * @param {number} [wait] ms
  */
 function fetchCase(url, wait = 0) {
-  clearTimeout(timer);
-  awaitsWords = false;
+  chooseAnew();
   ready = new Promise((resolve) => {
     timer = setTimeout(() => {
+      timer = 0;
       const source = byId("rows") ?? document.body;
       htmx.ajax("GET", url, { source, target: "#drawer", swap: "outerHTML" }).then(resolve, resolve);
     }, wait);
@@ -95,7 +107,10 @@ function openCase(number) {
 function arrived() {
   const { number, url } = drawer().dataset;
   if (!number) return;
-  if (!underWay.isOpening()) mark(number); // or another has been chosen since
+  if (!timer && !underWay.isOpening()) { // or another has been chosen since
+    here = choice;
+    mark(number);
+  }
   if (url) history.replaceState(history.state, "", url);
   const box = /** @type {HTMLElement} */ (drawer().parentElement);
   box.dataset.open = "";
@@ -119,9 +134,10 @@ function openPin() {
 function closeDrawer() {
   const link = /** @type {HTMLAnchorElement | null} */ (drawer().querySelector("[data-close]"));
   if (!link) return;
-  meant = "";
-  clearTimeout(timer);
-  htmx.trigger(byId("rows"), "htmx:abort"); // what was about to open stays closed
+  chooseAnew();
+  here = choice;
+  const list = byId("rows");
+  if (list) htmx.trigger(list, "htmx:abort"); // what was about to open stays closed
   history.replaceState(history.state, "", link.href);
   const empty = document.createElement("aside");
   empty.className = "drawer";
@@ -155,25 +171,30 @@ function toggle(name) {
 }
 
 /**
- * Does it to the case that it is meant for, once that is open and what was pressed before is done; not to another.
+ * Does it to the case that was chosen, once that is here and what was pressed before is done; to no other.
  * @param {() => void} work
- * @param {string} [number] for a button that was seen: whose it is
  */
-function inTurn(work, number = meant) {
+function inTurn(work) {
+  const mine = choice;
   ready = ready.then(underWay.settled).then(() => {
-    if ((drawer().dataset.number ?? "") === number) work();
+    if (mine === choice && (here === choice || drawer().hidden)) work();
   });
   return ready;
 }
 
 /** @param {string} name */
 function openForm(name) {
-  awaitsWords = ["note", "merge"].includes(name);
+  const section = () => byId(`do-${name}`);
   const over = inTurn(() => {
-    const section = byId(`do-${name}`);
-    if (section?.hidden) toggle(name);
+    if (section()?.hidden) toggle(name);
   });
-  void over.then(() => (awaitsWords = false));
+  if (!["note", "merge"].includes(name)) return;
+  const mine = (awaitsWords = {});
+  void over.then(() => {
+    // Where the form did not come somebody may still be typing.
+    const isHere = section()?.hidden === false;
+    setTimeout(() => mine === awaitsWords && (awaitsWords = null), isHere ? 0 : WORDS_MS);
+  });
 }
 
 /** @param {string} digit */
@@ -186,7 +207,7 @@ function choose(digit) {
 }
 
 function escape() {
-  awaitsWords = false;
+  awaitsWords = null;
   const inside = document.activeElement;
   if (selection.cancel() || selection.close()) return;
   const panel = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#choose[open], #filter[open]"));
@@ -255,7 +276,8 @@ document.addEventListener("click", (event) => {
   const opener = /** @type {HTMLElement | null} */ (target?.closest("[data-do]"));
   if (opener) {
     event.preventDefault();
-    inTurn(() => toggle(opener.dataset.do), drawer().dataset.number);
+    const seen = here;
+    ready = ready.then(underWay.settled).then(() => here === seen && toggle(opener.dataset.do));
   }
   if (target?.closest("[data-close]")) {
     event.preventDefault();
@@ -293,10 +315,12 @@ const keysOn = /** @type {HTMLInputElement} */ (byId("keys-on"));
 keysOn.checked = areOn();
 keysOn.addEventListener("change", () => turn(keysOn.checked));
 
-meant = drawer().dataset.number ?? "";
 const underWay = turns({
   drawer,
-  chosen: mark,
+  chosen: (number) => {
+    chooseAnew();
+    mark(number);
+  },
   lost: (number) => document.dispatchEvent(new CustomEvent("board:lost", { detail: number })),
 });
 const selection = selecting({ current: () => drawer().dataset.number ?? currentRow()?.dataset.number ?? "" });
