@@ -48,7 +48,7 @@ class Desk(Portal):
 
     def __init__(self, city: str) -> None:
         self._changed = Condition()
-        self._page, self._step, self._told = "", b"", dict[int, Any]()
+        self._page, self._step, self._given, self._told = "", b"", b"", dict[int, Any]()
         self._count = 0
         super().__init__(city)
 
@@ -67,6 +67,7 @@ class Desk(Portal):
             self._count += 1
             mine = self._count
             call = f"({script})({json.dumps(given)})"
+            self._given = b""
             self._step = f"export const id = {mine};\nexport const step = () => {call};".encode()
             self._changed.notify_all()
             while mine not in self._told:
@@ -78,7 +79,7 @@ class Desk(Portal):
     def forget(self) -> None:
         """The page is gone; the next step waits for another."""
         with self._changed:
-            self._page, self._step = "", b""
+            self._page, self._step, self._given = "", b"", b""
             self._changed.notify_all()
 
     def answers_itself(self, to: BaseHTTPRequestHandler, body: bytes) -> bool:
@@ -89,6 +90,8 @@ class Desk(Portal):
             told = json.loads(body)
             with self._changed:
                 self._told[told["id"]] = told
+                if told["id"] == self._count:
+                    self._given = b""
                 self._changed.notify_all()
             say(to, 200, b"{}", "application/json")
         else:
@@ -104,12 +107,13 @@ class Desk(Portal):
     def _next(self, page: str, n: str) -> bytes:
         deadline = time.monotonic() + ASK_AGAIN
         with self._changed:
-            if n == "0":
-                self._page = page
+            if n == "0":  # a step that the page before took along as it went is asked of this one
+                self._page, self._step = page, self._step or self._given
             while not (self._step and page == self._page):
                 if not self._changed.wait(deadline - time.monotonic()):
                     return NOTHING
             step, self._step = self._step, b""
+            self._given = step
         return step
 
 
