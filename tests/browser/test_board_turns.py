@@ -32,19 +32,23 @@ def crew_of(site: Site, number: str) -> int | None:
         return s.scalars(select(Case.crew_id).where(Case.number == number)).one()
 
 
+def give(page: Page) -> None:
+    """Two keys give the open case to the first crew."""
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+
+
 def test_who_goes_on_before_the_answer_acts_on_the_next_case(site: Site, page: Page) -> None:
     first, second = number_of(page, 0), number_of(page, 1)
     verb = Slow(page, "**/assign**")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     verb.wait()
     opening = Slow(page, f"**/dispatch/cases/{second}*", "GET")
     page.keyboard.press("j")
     opening.wait()
     with page.expect_response("**/assign**"):
         verb.go()
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     opening.go()
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
     expect(page.locator("#rows [aria-current]")).to_have_attribute("data-number", second)
@@ -57,8 +61,7 @@ def test_where_the_next_case_does_not_come_no_key_acts_on_the_one_before(site: S
     first, second = number_of(page, 0), number_of(page, 1)
     page.route(f"**/dispatch/cases/{second}*", lambda route: route.abort())
     page.keyboard.press("j")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     expect(page.locator("#live")).to_contain_text("No answer from the city. Try it again")
     expect(page.locator("#do-assign")).to_be_hidden()
     assert crew_of(site, first) is None
@@ -67,8 +70,7 @@ def test_where_the_next_case_does_not_come_no_key_acts_on_the_one_before(site: S
 def test_a_key_for_a_case_that_was_left_is_not_done_to_the_next(site: Site, page: Page) -> None:
     second = number_of(page, 1)
     verb = Slow(page, "**/assign**")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     verb.wait()
     page.keyboard.press("a")  # once more, for which the answer is waited for
     page.keyboard.press("j")
@@ -96,8 +98,7 @@ def test_words_that_are_typed_before_their_form_is_here_are_no_commands(site: Si
 def test_a_verb_that_never_ends_holds_up_no_other_case(page: Page) -> None:
     second = number_of(page, 1)
     verb = Slow(page, "**/assign**")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     verb.wait()
     page.locator(".drawer [data-do=note]").click()
     page.locator(f"#case-{second} a").click()
@@ -167,8 +168,7 @@ def test_keys_follow_where_a_link_of_the_case_leads(site: Site, page: Page) -> N
 def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
     first, second = number_of(page, 0), number_of(page, 1)
     verb = Slow(page, "**/assign**")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     verb.wait()
     page.keyboard.press("j")
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
@@ -178,8 +178,7 @@ def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
 
 def test_a_note_is_not_begun_in_a_drawer_that_is_about_to_go(page: Page) -> None:
     verb = Slow(page, "**/assign**")
-    page.keyboard.press("a")
-    page.keyboard.press("1")
+    give(page)
     verb.wait()
     page.locator(".drawer [data-do=note]").click()
     expect(page.locator("#do-note")).to_be_hidden()

@@ -84,6 +84,16 @@ def at_the_desk(site: Site, open_context: Open, number: str) -> Hand:
     return Hand(page)
 
 
+def tag_all(hand: Hand) -> None:
+    """All twenty, by a word and Enter in its field."""
+    hand.press("r")
+    expect(hand.page.locator("#bulk-count")).to_have_text("20 selected")
+    hand.press("t")
+    hand.page.locator("#bulk-tag-word").fill("storm")
+    hand.page.keyboard.press("Enter")
+    expect(hand.page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+
+
 def held_by(site: Site, numbers: list[str]) -> set[int | None]:
     with db.reading(site.engine) as s:
         return set(s.scalars(select(Case.crew_id).where(Case.number.in_(numbers))))
@@ -190,12 +200,7 @@ def test_enter_in_a_field_does_what_stands_beside_it_and_the_open_case_shows_it(
 ) -> None:
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
-    hand.press("r")
-    expect(page.locator("#bulk-count")).to_have_text("20 selected")
-    hand.press("t")
-    page.locator("#bulk-tag-word").fill("storm")
-    page.keyboard.press("Enter")
-    expect(page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+    tag_all(hand)
     expect(page.locator("#case-title")).to_contain_text("storm")
     with db.reading(site.engine) as s:
         assert set(s.scalars(select(Case.crew_id).where(Case.number.in_(crowd)))) == {None}
@@ -246,11 +251,6 @@ def test_the_open_case_shows_a_batch_that_an_earlier_question_already_told_of(
     page.route("**/dispatch/changes**", lambda route: route.continue_() if asked else asked.append(route))
     with page.expect_request("**/dispatch/changes**"):
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    hand.press("r")
-    expect(page.locator("#bulk-count")).to_have_text("20 selected")
-    hand.press("t")
-    page.locator("#bulk-tag-word").fill("storm")
-    page.keyboard.press("Enter")
-    expect(page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+    tag_all(hand)
     asked[0].continue_()
     expect(page.locator("#case-title")).to_contain_text("storm")

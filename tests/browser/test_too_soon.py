@@ -152,13 +152,18 @@ def photograph(page: Page, folder: Path, *names: str) -> None:
         page.locator("[data-camera]").set_input_files(file)
 
 
-def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, tmp_path: Path) -> None:
+def closing_with_a_slow_photo(van: Van, site: Site, folder: Path) -> Page:
+    """The closing of a job that was made safe, its photo not made small before the test says so."""
     [ref] = ready(van, site)
-    page = van.page
-    go(page, f"#close/{ref}")
-    page.locator('label:has(input[value="make_safe"])').tap()
-    page.evaluate(SLOW)
-    photograph(page, tmp_path, "after")
+    go(van.page, f"#close/{ref}")
+    van.page.locator('label:has(input[value="make_safe"])').tap()
+    van.page.evaluate(SLOW)
+    photograph(van.page, folder, "after")
+    return van.page
+
+
+def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, tmp_path: Path) -> None:
+    page = closing_with_a_slow_photo(van, site, tmp_path)
     page.locator(SAVE).tap()
     expect(page.locator(".dock [role=status]")).to_have_text("Keeping the photo on this phone…")
     assert kept(page).ops() == []
@@ -173,12 +178,7 @@ def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, t
 def test_going_back_from_that_wait_saves_nothing_and_loses_nothing(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
-    [ref] = ready(van, site)
-    page = van.page
-    go(page, f"#close/{ref}")
-    page.locator('label:has(input[value="make_safe"])').tap()
-    page.evaluate(SLOW)
-    photograph(page, tmp_path, "after")
+    page = closing_with_a_slow_photo(van, site, tmp_path)
     page.locator(SAVE).tap()
     page.locator("[data-back]").tap()
     page.wait_for_selector("[data-done]")
@@ -193,12 +193,7 @@ def test_going_back_from_that_wait_saves_nothing_and_loses_nothing(
 def test_a_form_opened_again_waits_for_the_photo_it_was_left_with(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
-    [ref] = ready(van, site)
-    page = van.page
-    go(page, f"#close/{ref}")
-    page.locator('label:has(input[value="make_safe"])').tap()
-    page.evaluate(SLOW)
-    photograph(page, tmp_path, "after")
+    page = closing_with_a_slow_photo(van, site, tmp_path)
     page.locator("[data-back]").tap()
     page.locator("[data-done]").tap()
     expect(page.locator('input[value="make_safe"]')).to_be_checked()
@@ -255,12 +250,7 @@ def test_a_photo_that_the_disk_would_not_let_go_is_removed_by_the_next_tap(
 def test_what_is_chosen_while_the_form_waits_for_a_photo_stays_chosen(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
-    [ref] = ready(van, site)
-    page = van.page
-    go(page, f"#close/{ref}")
-    page.locator('label:has(input[value="make_safe"])').tap()
-    page.evaluate(SLOW)
-    photograph(page, tmp_path, "after")
+    page = closing_with_a_slow_photo(van, site, tmp_path)
     page.locator("[data-back]").tap()
     page.locator("[data-done]").tap()
     page.locator('label:has(input[value="needs_parts"])').tap()

@@ -60,9 +60,9 @@ export function turns({ drawer, chosen, lost }) {
     if (target.contains(document.activeElement)) held = target.id;
   });
   document.body.addEventListener("htmx:oobAfterSwap", () => {
-    if (!held || document.activeElement !== document.body) return;
-    document.getElementById(held)?.querySelector("a")?.focus({ preventScroll: true });
+    const row = held ? document.getElementById(held) : null;
     held = "";
+    if (document.activeElement === document.body) row?.querySelector("a")?.focus({ preventScroll: true });
   });
 
   /** Until nothing brings another drawer. A verb of a case that was left brings none. */
