@@ -17,6 +17,10 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
 }
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+# Where a test holds or loses what a page sends (page.route): once a worker has claimed the page, it is not
+# certain that this is seen on its way.
+PHONE_WITHOUT_WORKER = PHONE | {"service_workers": "block"}
+DESK_WITHOUT_WORKER = DESK | {"service_workers": "block"}
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from live import DESK, Site, log_in
+from live import DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,7 +23,7 @@ def desk(site: Site, open_context: Open) -> Callable[..., Page]:
     """Opens the board of somebody at a desk of their own."""
 
     def sit_down(email: str = "dispatcher@demo.test", to: str = "/dispatch") -> Page:
-        page = open_context(**DESK).new_page()
+        page = open_context(**DESK_WITHOUT_WORKER).new_page()
         log_in(page, site, email, "/dispatch")
         if to != "/dispatch":
             page.goto(site.path(to))

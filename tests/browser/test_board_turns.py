@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from live import DESK, Site, Slow, log_in
+from live import DESK_WITHOUT_WORKER, Site, Slow, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
@@ -16,7 +16,7 @@ Open = Callable[..., BrowserContext]
 @pytest.fixture
 def page(site: Site, open_context: Open) -> Page:
     """The queue of what no crew has, its first case open."""
-    page = open_context(**DESK).new_page()
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
     log_in(page, site, "dispatcher@demo.test", "/dispatch?crew=none")
     page.keyboard.press("j")
     expect(page.locator(".drawer")).to_have_attribute("data-number", number_of(page, 0))

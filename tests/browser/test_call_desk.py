@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from live import DESK, Site, Slow, log_in
+from live import DESK_WITHOUT_WORKER, Site, Slow, log_in
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
@@ -35,7 +35,7 @@ class Keys:
 
 @pytest.fixture
 def desk(site: Site, open_context: Open) -> Page:
-    page = open_context(**DESK).new_page()
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
     log_in(page, site, "desk@demo.test", "/desk")
     expect(page.locator("#phone")).to_be_focused()
     return page
@@ -81,7 +81,7 @@ def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) 
 
 
 def test_a_list_that_comes_late_leaves_the_mark_where_arrows_put_it(site: Site, open_context: Open) -> None:
-    page = open_context(**DESK).new_page()
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
     log_in(page, site, "desk@demo.test", "/desk")
     page.locator("#sought").focus()
     page.keyboard.type("tax")

@@ -70,13 +70,17 @@ def close(page: Page, number: str) -> None:
 
 
 def closings(site: Site, number: str) -> list[str]:
-    """What the city holds of the closing: its operations and its closures."""
+    """What the city holds of the closing: its operations, and how the case's present cycle ended.
+
+    A case of the demo may have been closed and reopened before, as the hour falls.
+    """
     with db.reading(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         told = [
             op.result["result"] for op in s.scalars(select(Operation).where(Operation.case_ref == number))
         ]
-        return [*told, *(c.outcome for c in s.scalars(select(Closure).where(Closure.case_id == case.id)))]
+        ended = select(Closure.outcome).where(Closure.case_id == case.id, Closure.cycle == case.cycle)
+        return [*told, *s.scalars(ended)]
 
 
 def wait_for(what: Callable[[], bool], within: float = 30) -> None:

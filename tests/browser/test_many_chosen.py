@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from live import DESK, Site, log_in
+from live import DESK, DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -75,7 +75,7 @@ def lonely(s: Session) -> Point:
 
 def at_the_desk(site: Site, open_context: Open, number: str) -> Hand:
     """The board of everything, with this case in the drawer and in the middle of the map."""
-    page = open_context(**DESK).new_page()
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
     log_in(page, site, "dispatcher@demo.test", "/dispatch")
     page.goto(site.path(f"/dispatch/cases/{number}"))
     expect(page.locator("#map .leaflet-marker-icon").first).to_be_visible()

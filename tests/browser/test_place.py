@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from live import PHONE, Site, Slow
+from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -37,7 +37,7 @@ def at(pole: Asset, accuracy: float, north: float = 3) -> Any:
 
 def begun(open_context: Open, site: Site, where: Any, path: str = "/report") -> Page:
     """The form with a streetlight chosen, on a phone that is `where`."""
-    context = open_context(**PHONE, geolocation=where, permissions=["geolocation"])
+    context = open_context(**PHONE_WITHOUT_WORKER, geolocation=where, permissions=["geolocation"])
     page = context.new_page()
     page.goto(site.path(path))
     page.locator("label.tile").first.tap()
@@ -114,7 +114,7 @@ def test_what_was_proposed_is_undone_with_one_tap(site: Site, open_context: Open
 def test_a_card_that_comes_late_leaves_the_box_to_who_types_in_it(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
-    context = open_context(**PHONE, geolocation=at(pole, 8), permissions=["geolocation"])
+    context = open_context(**PHONE_WITHOUT_WORKER, geolocation=at(pole, 8), permissions=["geolocation"])
     page = context.new_page()
     slow = Slow(page, "**/report/place**", "GET")
     page.goto(site.path("/report"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import PHONE, Site
+from live import PHONE_WITHOUT_WORKER, Site
 from phone import Van
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
@@ -183,7 +183,7 @@ def lost(route: Route) -> None:
 def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_nothing(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path, meets: Callable[[Route], None]
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
@@ -243,7 +243,7 @@ def slow(route: Route) -> None:
 def test_a_photo_arrives_on_a_line_that_is_too_slow_for_a_whole_piece_of_it(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     page.route("**/report/photos", lambda route: route.abort())
     page.route("**/report", lambda route: route.abort())
@@ -267,7 +267,7 @@ SLOW_DISK = """
 def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_what_was_begun(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
@@ -292,7 +292,7 @@ def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_wh
 def test_where_i_am_asked_before_the_begun_report_was_read_keeps_its_old_place_away(
     site: Site, open_context: Callable[..., BrowserContext]
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     fill_in(page)
     page.fill("#words", WORDS)
@@ -312,7 +312,7 @@ def silence(_route: Route) -> None:
 def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.clock.install()
     page.goto(site.path("/report"))
     page.route("**/report/photos", silence)
@@ -352,7 +352,7 @@ def pass_minutes(page: Page, until: Callable[[], bool]) -> int:
 def test_photos_go_ahead_for_minutes_while_something_of_them_arrives(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.clock.install()
     page.goto(site.path("/report"))
     slowly(page, 100_000)
@@ -366,7 +366,7 @@ def test_photos_go_ahead_for_minutes_while_something_of_them_arrives(
 def test_send_takes_minutes_while_something_arrives(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.clock.install()
     page.goto(site.path("/report"))
     page.evaluate("htmx.config.timeout = 2000")  # the browser's own clock, which no test sets
@@ -382,7 +382,7 @@ def test_send_takes_minutes_while_something_arrives(
 def test_a_report_is_tried_at_once_where_the_page_had_looked_already_whether_anything_waits(
     site: Site, open_context: Callable[..., BrowserContext]
 ) -> None:
-    page = open_context(**PHONE, service_workers="block").new_page()
+    page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     fill_in(page)
     page.wait_for_timeout(600)
