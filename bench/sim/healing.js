@@ -144,10 +144,13 @@ function sorted(value) {
   );
 }
 
-/** What was sent once is sent again, and nothing happens. @param {any} world @param {any} phone */
+/** What was sent once is sent again, and nothing happens; but of two clones' bodies the city took the other, maybe.
+ * @param {any} world @param {any} phone */
 function replayed(world, phone) {
   const device = phone.rows("outbox", "kv").get(`device:${phone.user}`);
-  const sent = [...phone.rows("outbox", "sent").values()].filter(({ user }) => user === phone.user).slice(0, 50);
+  const hasOneBody = (/** @type {any} */ known) => !known?.cloned || (known.prevs ?? []).length < 2;
+  const own = [...phone.rows("outbox", "sent").values()].filter(({ user }) => user === phone.user);
+  const sent = own.filter(({ op }) => hasOneBody(world.ledger.get(op.id))).slice(0, 50);
   if (!sent.length || !device) return;
   const before = call("version");
   const body = {

@@ -101,13 +101,13 @@ function ledger() {
       if (!known) {
         world.ledger.set(id, { user: entry.user, op: entry.op, phone: phone.name, undone: false });
       } else if (same(known.op, entry.op)) {
-        known.op = entry.op; // what it followed may have been undone
+        stands(known, entry.op);
       } else world.violation("1", `${id} was written over on phone ${phone.name}`);
       if (!mayGo(world.ledger.get(id))) phone.promised.add(id);
     }
     for (const [id, { op }] of phone.rows("outbox", "sent")) {
       const known = world.ledger.get(id);
-      if (known && same(known.op, op)) known.op = op; // that may have been undone, and this sent, since we looked
+      if (known && same(known.op, op)) stands(known, op); // and sent since we looked
     }
     for (const id of phone.promised) {
       const there = phone.rows("outbox", "ops").has(id) || phone.rows("outbox", "sent").has(id);
@@ -120,6 +120,13 @@ function ledger() {
       phone.promised.delete(id);
     }
   }
+}
+
+/** What it followed may have been undone: after a clone on one phone and not on the other.
+ * @param {any} known @param {any} op */
+function stands(known, op) {
+  known.prevs = [...new Set([...(known.prevs ?? []), known.op.prev, op.prev])];
+  known.op = op;
 }
 
 /** Nor is the start of work on a report promised while that is taken back. @param {any} known */
