@@ -22,6 +22,20 @@ DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE_WITHOUT_WORKER = PHONE | {"service_workers": "block"}
 DESK_WITHOUT_WORKER = DESK | {"service_workers": "block"}
 
+# The forms that were begun and stand on the phone's disk, as one text.
+BEGUN = """async () => {
+  if (!(await indexedDB.databases()).some(({ name }) => name === "outbox")) return "";
+  const base = await new Promise((done, failed) => {
+    const asked = indexedDB.open("outbox");
+    asked.onsuccess = () => done(asked.result);
+    asked.onerror = () => failed(asked.error);
+  });
+  const rows = base.transaction("drafts").objectStore("drafts").getAll();
+  const drafts = await new Promise((done) => (rows.onsuccess = () => done(rows.result)));
+  base.close();
+  return JSON.stringify(drafts);
+}"""
+
 
 @dataclass
 class Site:
@@ -45,6 +59,15 @@ def log_in(page: Page, site: Site, email: str, to: str) -> None:
     page.wait_for_selector("#demo-code")
     page.click("main form button")
     page.wait_for_url(re.compile(re.escape(site.path(to))))
+
+
+def wait_until_begun(page: Page, words: str) -> None:
+    """Until the phone's disk holds what was begun, with these words: some time after they were typed."""
+    for _ in range(500):
+        if words in page.evaluate(BEGUN):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{words} was never kept")
 
 
 class Slow:

@@ -275,7 +275,7 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
     desk.keyboard.press("Enter")
     answer = desk.locator('[name="answer-limb-down-blocked"]').first
     answer.check(force=True)
-    desk.locator('[name="reply_by"][value="email"]').check(force=True)
+    desk.locator('label:has([name="reply_by"][value="email"])').click()
     desk.fill("#email", "ana@mail.test")
     desk.reload()
     expect(desk.locator("#lost")).to_contain_text("is here again")

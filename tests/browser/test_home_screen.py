@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from closings import give_jobs
-from live import PHONE, Site, log_in
+from live import PHONE, Site, log_in, wait_until_begun
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
 
@@ -84,7 +84,7 @@ def test_it_comes_to_what_was_begun_and_goes_with_send(site: Site, open_context:
     installed(page, site, "/es/report")
     page.locator("label.tile").first.tap()
     page.fill("#words", "Se prende y se apaga.")
-    page.wait_for_timeout(800)  # until the form is kept
+    wait_until_begun(page, "Se prende y se apaga.")
     before = count(site, Photo), count(site, Report)
     share(page, "/es/share", [LAMP], "Calle Tansy")
     expect(page.locator("#words")).to_have_value("Se prende y se apaga.\nCalle Tansy")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from closings import CREW, LATER, kept, pictures, send_now, wait_for
-from live import Site, log_in
+from live import Site, log_in, wait_until_begun
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
@@ -76,7 +76,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     page.fill("#saw", "Flickers and hums.")
     page.fill("#place", "Behind the mill")
     page.locator("#place").blur()
-    page.wait_for_timeout(500)  # longer than typing is waited for
+    wait_until_begun(page, "Behind the mill")
     van.kill()
 
     van.start(signal=False)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow
+from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow, wait_until_begun
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -152,7 +152,7 @@ def test_a_number_that_was_chosen_is_there_again_when_the_form_is(
     number = page.locator("#things [name=asset]").nth(1).get_attribute("value") or ""
     page.locator("#things label").nth(1).tap()
     expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
-    page.wait_for_timeout(1000)  # until it is kept
+    wait_until_begun(page, number)
     page.reload()
     expect(page.locator("#begun")).to_be_visible()
     expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
@@ -167,7 +167,7 @@ def test_a_number_that_was_only_proposed_is_proposed_again(
     page = begun(open_context, site, at(pole, 8))
     expect(page.locator("#things [data-proposed]")).to_be_checked()
     page.fill("#words", "It hums.")
-    page.wait_for_timeout(1000)
+    wait_until_begun(page, "It hums.")
     page.reload()
     expect(page.locator("#begun")).to_be_visible()
     expect(page.locator("#things [data-proposed]")).to_be_checked()
@@ -179,7 +179,7 @@ def test_a_vague_place_that_was_confirmed_is_not_asked_about_again(
     page = begun(open_context, site, at(pole, 300))
     page.locator("label:has(#sure)").tap()
     expect(page.locator("#place-card[data-known]")).to_have_count(1)
-    page.wait_for_timeout(1000)
+    wait_until_begun(page, '"sure"')
     page.reload()
     expect(page.locator("#begun")).to_be_visible()
     expect(page.locator("#place-card[data-known]")).to_have_count(1)

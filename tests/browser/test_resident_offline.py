@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import PHONE_WITHOUT_WORKER, Site
+from live import PHONE_WITHOUT_WORKER, Site, wait_until_begun
 from phone import Van
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
@@ -129,7 +129,7 @@ def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Si
     fill_in(phone.page)
     phone.page.locator("#more-photos").set_input_files(picture(tmp_path))
     wait_for(lambda: phone.page.evaluate(CHUNKS) > 0)
-    phone.page.wait_for_timeout(600)
+    wait_until_begun(phone.page, WORDS)
     phone.kill()
 
     page = phone.start(signal=True, path="/report")
@@ -272,7 +272,7 @@ def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_wh
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     expect(page.locator(".shot small")).to_contain_text("Uploaded")
-    page.wait_for_timeout(600)
+    wait_until_begun(page, WORDS)
     page.add_init_script(SLOW_DISK)
     for opened in range(2):
         page.reload()
@@ -296,7 +296,7 @@ def test_where_i_am_asked_before_the_begun_report_was_read_keeps_its_old_place_a
     page.goto(site.path("/report"))
     fill_in(page)
     page.fill("#words", WORDS)
-    page.wait_for_timeout(600)
+    wait_until_begun(page, WORDS)
     page.add_init_script(SLOW_DISK)
     page.reload()
     page.locator("[data-locate]").tap()
@@ -385,7 +385,7 @@ def test_a_report_is_tried_at_once_where_the_page_had_looked_already_whether_any
     page = open_context(**PHONE_WITHOUT_WORKER).new_page()
     page.goto(site.path("/report"))
     fill_in(page)
-    page.wait_for_timeout(600)
+    wait_until_begun(page, WORDS)
     with page.expect_response("**/sync/v1/exchange"):  # what was begun is here: it looks whether more is
         page.reload()
     expect(page.locator("#begun")).to_be_visible()
