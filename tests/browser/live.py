@@ -1,5 +1,6 @@
 """A running Cityline and what every browser test does with it."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,18 +23,18 @@ DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE_WITHOUT_WORKER = PHONE | {"service_workers": "block"}
 DESK_WITHOUT_WORKER = DESK | {"service_workers": "block"}
 
-# The forms that were begun and stand on the phone's disk, as one text.
-BEGUN = """async () => {
-  if (!(await indexedDB.databases()).some(({ name }) => name === "outbox")) return "";
+OUTBOX = """async ([store, what]) => {
+  // Opened before the page did, it would be made without its stores.
+  if (!(await indexedDB.databases()).some(({ name }) => name === "outbox")) return [];
   const base = await new Promise((done, failed) => {
     const asked = indexedDB.open("outbox");
     asked.onsuccess = () => done(asked.result);
     asked.onerror = () => failed(asked.error);
   });
-  const rows = base.transaction("drafts").objectStore("drafts").getAll();
-  const drafts = await new Promise((done) => (rows.onsuccess = () => done(rows.result)));
+  const asked = base.transaction(store).objectStore(store)[what]();
+  const found = await new Promise((done) => (asked.onsuccess = () => done(asked.result)));
   base.close();
-  return JSON.stringify(drafts);
+  return found;
 }"""
 
 
@@ -61,10 +62,16 @@ def log_in(page: Page, site: Site, email: str, to: str) -> None:
     page.wait_for_url(re.compile(re.escape(site.path(to))))
 
 
+def outbox(page: Page, store: str, what: str = "getAll") -> list[Any]:
+    """What a store of the outbox on the phone's disk holds; with "getAllKeys" under which names."""
+    found: list[Any] = page.evaluate(OUTBOX, [store, what])
+    return found
+
+
 def wait_until_begun(page: Page, words: str) -> None:
     """Until the phone's disk holds what was begun, with these words: some time after they were typed."""
     for _ in range(500):
-        if words in page.evaluate(BEGUN):
+        if words in json.dumps(outbox(page, "drafts"), ensure_ascii=False):
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"{words} was never kept")

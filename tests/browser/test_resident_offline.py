@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import PHONE_WITHOUT_WORKER, Site, wait_until_begun
+from live import PHONE_WITHOUT_WORKER, Site, outbox, wait_until_begun
 from phone import Van
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
@@ -21,18 +21,6 @@ KEPT = """async () => {
     if (await (await caches.open(name)).match("/report")) return true;
   }
   return false;
-}"""
-CHUNKS = """async () => {
-  if (!(await indexedDB.databases()).some(({ name }) => name === "outbox")) return 0;
-  const base = await new Promise((done, failed) => {
-    const asked = indexedDB.open("outbox");
-    asked.onsuccess = () => done(asked.result);
-    asked.onerror = () => failed(asked.error);
-  });
-  const rows = base.transaction("chunks").objectStore("chunks").count();
-  const count = await new Promise((done) => (rows.onsuccess = () => done(rows.result)));
-  base.close();
-  return count;
 }"""
 WORDS = "Dark since Tuesday, by the school."
 
@@ -128,7 +116,7 @@ def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Si
     phone.page.goto(site.path("/report"))
     fill_in(phone.page)
     phone.page.locator("#more-photos").set_input_files(picture(tmp_path))
-    wait_for(lambda: phone.page.evaluate(CHUNKS) > 0)
+    wait_for(lambda: bool(outbox(phone.page, "chunks", "getAllKeys")))
     wait_until_begun(phone.page, WORDS)
     phone.kill()
 
@@ -319,7 +307,7 @@ def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     expect(page.locator(".shot small")).to_contain_text("Uploading")
-    wait_for(lambda: page.evaluate(CHUNKS) > 0)
+    wait_for(lambda: bool(outbox(page, "chunks", "getAllKeys")))
     page.locator("#send").tap()
     expect(page.locator("#send")).to_contain_text("Sending the photo")
     page.route("**/report", silence)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from closings import CREW, LATER, give_jobs, kept, pictures, wait_for
-from live import Site, log_in
+from live import Site, log_in, outbox
 from phone import Van
 from playwright.sync_api import Page, expect
 
@@ -96,13 +96,6 @@ FULL = """() => {
   IDBObjectStore.prototype.put = () => { throw new DOMException("full", "UnknownError"); };
 }"""
 # The names of what was begun and not saved yet.
-DRAFTS = """() => new Promise((resolve) => {
-  const open = indexedDB.open("outbox", 1);
-  open.onsuccess = () => {
-    const keys = open.result.transaction("drafts").objectStore("drafts").getAllKeys();
-    keys.onsuccess = () => { open.result.close(); resolve(keys.result); };
-  };
-})"""
 
 
 def ready(van: Van, site: Site, jobs: int = 1) -> list[str]:
@@ -172,7 +165,7 @@ def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, t
     page.wait_for_timeout(300)
     [op] = kept(page).ops()
     assert (op["t"], [photo["id"] for photo in op["photos"]]) == ("make_safe", list(kept(page).hashes))
-    assert page.evaluate(DRAFTS) == []
+    assert outbox(page, "drafts") == []
 
 
 def test_going_back_from_that_wait_saves_nothing_and_loses_nothing(
@@ -202,7 +195,7 @@ def test_a_form_opened_again_waits_for_the_photo_it_was_left_with(
     page.wait_for_selector("#main [data-list]")
     [op] = kept(page).ops()
     assert [photo["id"] for photo in op["photos"]] == list(kept(page).hashes)
-    assert page.evaluate(DRAFTS) == []
+    assert outbox(page, "drafts") == []
 
 
 def test_a_photo_removed_while_the_form_waits_for_another_stays_removed(
