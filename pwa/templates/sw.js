@@ -63,9 +63,10 @@ async function told({ data: { word, release }, ports: [port] }) {
   }
 }
 
-/** The shells come last: where one is, all that it loads is there. */
+/** The shells come last, one a language: where all are, all that they load is there. */
 async function keepCrew() {
-  if (await (await caches.open(CREW)).match(SHELLS[0])) return;
+  const cache = await caches.open(CREW);
+  if ((await Promise.all(SHELLS.map((shell) => cache.match(shell)))).every(Boolean)) return;
   await fill(CREW, FILES);
   await fill(CREW, SHELLS);
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nursery
 import pytest
-from live import Site
+from live import PATIENCE, Site
 from phone import Van
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from sqlalchemy import Engine
@@ -27,7 +27,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 STARTED_WITHIN = 60.0
-expect.set_options(timeout=15_000)  # as for everything else here: a busy machine is not a fault of the page
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -149,7 +149,10 @@ def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: object) -> BrowserContext:
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
+        if options.get("service_workers") == "block":
+            # The first route that is laid under a page that runs takes hold a moment after we are told so.
+            context.route("**/asked-by-nobody", lambda route: route.abort())
         contexts.append(context)
         return context
 

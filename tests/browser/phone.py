@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from live import PHONE, Site
+from live import PATIENCE, PHONE, Site
 from playwright.sync_api import BrowserContext, BrowserType, Error, Page
 
 ARGUMENTS = [
@@ -23,7 +23,9 @@ INSTALLED = """
 KEPT = """async () => {
   await navigator.serviceWorker.ready;
   for (const name of await caches.keys()) {
-    if (name.startsWith("cityline-crew-") && await (await caches.open(name)).match("/crew")) return true;
+    const cache = await caches.open(name);
+    const shells = await Promise.all(["/crew", "/es/crew"].map((shell) => cache.match(shell)));
+    if (name.startsWith("cityline-crew-") && shells.every(Boolean)) return true;
   }
   return false;
 }"""
@@ -47,7 +49,7 @@ class Van:
         self._folder, self._site = folder, site
         self.context = self._start()
         self.page: Page = self.context.pages[0]
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE)
 
     def kill(self) -> None:
         """As when a battery falls out: SIGKILL to the browser, which nobody asked first."""
@@ -70,7 +72,7 @@ class Van:
         self.context = self._start()
         self.context.set_offline(not signal)
         self.page = self.context.pages[0]
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE)
         if quota:
             told = {"origin": self._site.url, "quotaSize": quota}
             self.context.new_cdp_session(self.page).send("Storage.overrideQuotaForOrigin", told)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from live import DESK, PHONE, Site, log_in
+from live import DESK, PHONE, Site, log_in, send_without_script
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -79,9 +79,7 @@ def test_a_report_without_javascript(
     page.get_by_role("button", name="Continue").click()
     page.locator("label.tile", has_text="Streetlight").click()
     page.fill("#place", "214 Tansy Street")
-    page.click("#send")
-    if page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).count():
-        page.get_by_role("button", name=re.compile("another", re.IGNORECASE)).click()
+    send_without_script(page)
     number = number_on(page)
 
     desk = open_context(**DESK, java_script_enabled=False).new_page()

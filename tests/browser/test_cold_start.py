@@ -110,7 +110,7 @@ def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Si
     van.kill()
     page = van.start(signal=True)  # the answer may have been lost with the power: then it is sent again
     log_in(page, site, CREW, "/crew")
-    expect(page.locator("#sync")).to_contain_text("All sent", timeout=20_000)
+    expect(page.locator("#sync")).to_contain_text("All sent")
     assert closings(site, number) == ["applied", "fixed"]
     with db.reading(site.engine) as s:
         assert events.verify(s) == []
@@ -203,7 +203,7 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
     expect(page.locator("[data-check=jobs]")).to_contain_text("no map yet")
     van.install()
     page.reload()
-    expect(page.locator("[data-check=jobs]")).to_contain_text("map ready", timeout=20_000)
+    expect(page.locator("[data-check=jobs]")).to_contain_text("map ready")
     told = page.evaluate(PACKED)
     assert min(told["jobs"], told["photos"]) > 0
     assert told["photos"] == told["wanted"]
@@ -245,11 +245,11 @@ def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(va
     number = ready(van, site)
     page = van.page
     van.context.set_offline(True)
+    # The city hears nothing of it meanwhile: this is about what stays on the phone.
+    van.context.route("**/sync/v1/exchange", lambda route: route.abort())
     close(page, number)
     before = kept(page).ops()
     assert "close" in {op["t"] for op in before}
-    # The city hears nothing of it meanwhile: this is about what stays on the phone.
-    van.context.route("**/sync/v1/exchange", lambda route: route.abort())
     van.context.set_offline(False)
     page.goto(site.path("/me"))
     page.get_by_role("button", name="Log out").tap()
@@ -315,7 +315,7 @@ def test_an_address_that_a_hand_spoiled_opens_the_days_jobs(van: Van, site: Site
 def wait_for_another_release(page: Page, old: str) -> None:
     """Until another release is shown; while the page begins anew, none is."""
     body = page.locator(f"body[data-release]:not([data-release='{old}'])")
-    expect(body).to_have_count(1, timeout=10_000)
+    expect(body).to_have_count(1)
 
 
 def renew(site: Site) -> None:

@@ -46,7 +46,8 @@ def at_the_desk(site: Site, open_context: Open, number: str) -> Page:
     log_in(page, site, "dispatcher@demo.test", "/dispatch")
     page.keyboard.press("/")
     page.keyboard.type(number)
-    page.keyboard.press("Enter")
+    with page.expect_navigation():  # before its scripts are there no key is a command
+        page.keyboard.press("Enter")
     expect(page.locator(".drawer")).to_have_attribute("data-number", number)
     return page
 

@@ -14,7 +14,7 @@ import desktop
 import pushservice
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from live import PHONE, Site
+from live import PATIENCE, PHONE, Site
 from phone import ARGUMENTS
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
@@ -138,7 +138,7 @@ def with_profile(kind: BrowserType, program: str, folder: Path, bus: str) -> Ite
         folder, executable_path=program, headless=False, args=[*ARGUMENTS, "--headless=new"],
         env=os.environ | {"DBUS_SESSION_BUS_ADDRESS": bus}, **PHONE,
     )  # fmt: skip
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

@@ -91,7 +91,7 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
     expect(page.locator("h1")).to_contain_text("Kept on this phone")
 
     phone.context.set_offline(False)
-    expect(page.locator("h1")).to_contain_text("Sent.", timeout=20_000)
+    expect(page.locator("h1")).to_contain_text("Sent.")
     wait_for(lambda: [count for _number, count in told(site)] == [1])
     [(number, _photos)] = told(site)
     phone.kill()
@@ -185,7 +185,7 @@ def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_no
     assert len(told(site)) == (1 if meets is lost else 0)
     page.unroute("**/sync/**")
     page.locator("[data-now]").tap()
-    expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
+    expect(page.locator("main h1")).to_contain_text("Sent.")
     wait_for(lambda: [count for _number, count in told(site)] == [1])
 
 
@@ -216,7 +216,7 @@ def test_send_pressed_twice_without_signal_keeps_the_photos(phone: Van, site: Si
     expect(page.locator("main h1")).to_contain_text("Kept on this phone")
     page.wait_for_timeout(300)  # so that what the second press did has happened
     phone.context.set_offline(False)
-    expect(page.locator("main h1")).to_contain_text("Sent.", timeout=20_000)
+    expect(page.locator("main h1")).to_contain_text("Sent.")
     wait_for(lambda: [count for _number, count in told(site)] == [1])
 
 
@@ -240,8 +240,8 @@ def test_a_photo_arrives_on_a_line_that_is_too_slow_for_a_whole_piece_of_it(
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
     page.locator("#send").tap()
-    expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
-    expect(page.locator('main [data-if="photos"]')).to_be_hidden(timeout=20_000)
+    expect(page.locator('main [data-if="sent"]').first).to_be_visible()
+    expect(page.locator('main [data-if="photos"]')).to_be_hidden()
     assert [count for _number, count in told(site)] == [1]
 
 
@@ -314,7 +314,7 @@ def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     with page.expect_request("**/report"):
         page.clock.fast_forward(61_000)
     page.clock.fast_forward(61_000)
-    expect(page.locator('main [data-if="sent"]').first).to_be_visible(timeout=20_000)
+    expect(page.locator('main [data-if="sent"]').first).to_be_visible()
     wait_for(lambda: [count for _number, count in told(site)] == [1])
 
 

@@ -300,7 +300,7 @@ def test_the_next_report_does_not_take_the_last_one_s_place(van: Van, site: Site
     page.locator(SAVE).tap()
     expect(undo).to_be_visible()
     begin_report(page, "8 Anselm Street")
-    expect(undo).to_be_hidden(timeout=1_000)  # long before it would go by itself
+    expect(undo).to_be_hidden(timeout=3_000)  # long before it would go by itself
     page.locator(SAVE).tap()
     undo.tap()
     expect(page.locator("#place")).to_have_value("8 Anselm Street")
