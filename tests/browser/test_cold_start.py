@@ -160,6 +160,19 @@ def test_all_that_the_shell_loads_is_on_the_phone(van: Van, site: Site) -> None:
     assert {"/crew", "/es/crew"} <= kept
 
 
+def test_a_phone_that_died_between_two_languages_keeps_the_other_at_the_next_start(
+    van: Van, site: Site
+) -> None:
+    ready(van, site)
+    van.page.evaluate(
+        """async () => {
+          for (const name of await caches.keys()) await (await caches.open(name)).delete("/es/crew");
+        }"""
+    )
+    van.page.reload()
+    van.wait_until_kept()
+
+
 def test_a_new_release_waits_for_the_next_start_and_takes_the_queue_along(van: Van, site: Site) -> None:
     number = ready(van, site)
     van.context.set_offline(True)
