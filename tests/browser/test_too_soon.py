@@ -292,12 +292,26 @@ def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path
     expect(photos).to_have_count(1)
 
 
+def test_who_wants_the_next_form_before_the_last_has_gone_gets_a_new_one(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    begin_report(page, "214 Tansy Street")
+    page.evaluate("addEventListener('hashchange', () => { location.hash = '#report' }, { once: true })")
+    page.locator(SAVE).tap()
+    expect(page.locator("#place")).to_have_value("")
+    begin_report(page, "8 Anselm Street")
+    page.locator(SAVE).tap()
+    page.wait_for_selector("#main [data-list]")
+    assert sorted(op["data"]["address"] for op in kept(page).ops()) == ["214 Tansy Street", "8 Anselm Street"]
+
+
 def test_the_next_report_does_not_take_the_last_one_s_place(van: Van, site: Site) -> None:
     ready(van, site)
     page = van.page
     undo = page.locator("[data-undo]")
     begin_report(page, "214 Tansy Street")
     page.locator(SAVE).tap()
+    page.wait_for_selector("#main [data-list]")
     expect(undo).to_be_visible()
     begin_report(page, "8 Anselm Street")
     expect(undo).to_be_hidden(timeout=3_000)  # long before it would go by itself

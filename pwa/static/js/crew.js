@@ -99,11 +99,11 @@ async function packUp() {
 
 /**
  * A form that is being filled in stays as it is, for a photo may be on its way into it; the bar above changes. There
- * is none where the job is still to come.
+ * is none where the job is still to come, or where the form was saved and the crew wants the next one.
  */
 function filling() {
   const [name = ""] = parts(drawn);
-  return drawn === wanted() && FORMS.includes(name) && main.querySelector("form") !== null;
+  return drawn === wanted() && FORMS.includes(name) && main.querySelector("form:not([data-saved])") !== null;
 }
 
 /** What the crew wants to see; "Skip to content" only leads into it. */
@@ -154,7 +154,7 @@ async function draw(moved = true, body = true) {
   if (wanted() !== key) return draw(moved);
   // This form may have been drawn meanwhile for another reason, and a photo may be on its way into it.
   if (!screen || (drawn === key && filling())) return;
-  const again = key === drawn;
+  const again = key === drawn && !main.querySelector("[data-saved]");
   const focus = again ? focused() : "";
   const reached = again ? (main.querySelector(".scroller")?.scrollTop ?? 0) : 0;
   main.replaceChildren(screen);

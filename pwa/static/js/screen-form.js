@@ -131,7 +131,7 @@ async function thumb(shot, i, drop) {
 
 /**
  * Saves a form when it is submitted, and once: its buttons come back only where nothing was saved. A second tap that
- * came before the form had gone made a second piece of work.
+ * came before the form had gone made a second piece of work. A form that was saved says so, and is shown no more.
  * @param {HTMLFormElement} form
  * @param {(pressed: HTMLButtonElement) => Promise<boolean>} save whether it was
  */
@@ -149,7 +149,7 @@ export function saveOnce(form, save) {
     set(true);
     const pressed = /** @type {HTMLButtonElement} */ (event.submitter ?? part(form, ".button--act"));
     const saved = await save(pressed).catch((failure) => console.error(failure));
-    if (saved) return;
+    if (saved) return void (form.dataset["saved"] = "");
     set(false);
     if (document.activeElement === document.body) pressed.focus({ preventScroll: true });
   });
