@@ -95,7 +95,6 @@ SOON_OVER = """() => {
 FULL = """() => {
   IDBObjectStore.prototype.put = () => { throw new DOMException("full", "UnknownError"); };
 }"""
-# The names of what was begun and not saved yet.
 
 
 def ready(van: Van, site: Site, jobs: int = 1) -> list[str]:
@@ -314,7 +313,7 @@ def test_the_next_report_does_not_take_the_last_one_s_place(van: Van, site: Site
     page.wait_for_selector("#main [data-list]")
     expect(undo).to_be_visible()
     begin_report(page, "8 Anselm Street")
-    expect(undo).to_be_hidden(timeout=3_000)  # long before it would go by itself
+    expect(undo).to_be_hidden(timeout=1_000)  # long before it would go by itself
     page.locator(SAVE).tap()
     undo.tap()
     expect(page.locator("#place")).to_have_value("8 Anselm Street")
