@@ -116,7 +116,7 @@ def test_after_a_verb_the_pin_says_how_the_case_stands_now(site: Site, desk: Cal
     pin = page.locator(f'#map a.pin[data-number="{number}"]')
     expect(pin).to_be_visible()
     page.locator('.drawer [data-do="wait"]').click()
-    page.locator("#do-wait input[name=reason]").first.check(force=True)
+    page.locator("#do-wait label:has([name=reason])").first.click()
     page.locator("#do-wait .button").last.click()
     expect(pin).to_have_attribute("data-promise", "wait")
 

@@ -139,7 +139,7 @@ def test_same_problem_stays_ticked_when_a_late_answer_comes(desk: Page, address:
     join = desk.locator('#near [name="join"]').first
     join.wait_for()
     slow = Slow(desk, "**/desk/parts**")
-    desk.locator('[name="lang"][value="es"]').check(force=True)
+    desk.locator('label:has([name="lang"][value="es"])').click()
     slow.wait()
     keys.press("Alt+d")
     expect(join).to_be_checked()
@@ -273,17 +273,17 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
     desk.locator("#sought").fill("limb across")
     desk.wait_for_selector('#found [data-service="limb-down"]')
     desk.keyboard.press("Enter")
-    answer = desk.locator('[name="answer-limb-down-blocked"]').first
-    answer.check(force=True)
+    answer = '[name="answer-limb-down-blocked"]'
+    desk.locator(f"label:has({answer})").first.click()
     desk.locator('label:has([name="reply_by"][value="email"])').click()
     desk.fill("#email", "ana@mail.test")
     desk.reload()
     expect(desk.locator("#lost")).to_contain_text("is here again")
-    expect(desk.locator('[name="answer-limb-down-blocked"]').first).to_be_checked()
+    expect(desk.locator(answer).first).to_be_checked()
     expect(desk.locator("#email")).to_have_value("ana@mail.test")
     desk.reload()  # and what was kept meanwhile is whole too
     expect(desk.locator("#email")).to_have_value("ana@mail.test")
-    expect(desk.locator('[name="answer-limb-down-blocked"]').first).to_be_checked()
+    expect(desk.locator(answer).first).to_be_checked()
 
 
 def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, desk: Page) -> None:
