@@ -79,7 +79,7 @@ class PostgresServer:
     def stop(self) -> None:
         if self.process:
             self.process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
-            self.process.wait(10)
+            self.process.wait(60)
         shutil.rmtree(self.folder)
 
     def _step_down(self) -> None:
@@ -105,7 +105,7 @@ class PostgresServer:
 
     def _wait(self) -> None:
         assert self.process
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 self._connect().close()
             except psycopg.OperationalError:

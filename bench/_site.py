@@ -108,7 +108,7 @@ def running(var: Path, **settings: str) -> Iterator[Site]:
             for child in children:
                 child.terminate()
             for child in children:
-                child.wait(15)
+                child.wait(60)
 
 
 def fill(var: Path, cases: int, **settings: str) -> None:

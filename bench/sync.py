@@ -78,6 +78,7 @@ def main() -> int:
             fill(var, size.base, **base.settings)
             codes = _furnish(base, size)
             with running(var, **base.settings) as site:
+                site.settle()  # the worker's work of a day's beginning is no exchange
                 phones = {
                     name: [Phone(site.url, code) for code in of_crew] for name, of_crew in codes.items()
                 }

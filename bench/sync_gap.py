@@ -76,7 +76,7 @@ def main() -> int:
 
 def _measured(kind: str, count: int) -> dict[str, Any]:
     say(f"sync-gap: {count} cases on {kind}")
-    with database(kind, ROOT / "var" / "bench" / "sync-gap") as base:
+    with database(kind, ROOT / "var" / "bench" / f"sync-gap-{kind}") as base:
         engine = db.connect(base.url)
         try:
             crew_id, ids = _furnish(engine, count)
@@ -172,6 +172,7 @@ def _write_all(url: str, crew_id: int, ids: list[int]) -> None:
 def _prepare(together: Barrier) -> None:
     global barrier
     barrier = together
+    db.BUSY_SECONDS = 300  # SQLite lets one of many come again and again while others wait
 
 
 def _write(url: str, crew_id: int, ids: list[int]) -> None:

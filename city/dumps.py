@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from city.schema import Case, Person
 
 FILES = {"sqlite": "cityline.db", "postgresql": "cityline.dump"}
 SIDE_FILES = ("-wal", "-shm", "-journal")
+# A tenth of a second apart: PostgreSQL names whoever has left a moment longer.
+LOOKS = 50
 
 
 class DumpFailed(Exception):
@@ -66,12 +69,16 @@ def refuse_in_use(url: str) -> None:
     if kind(url) == "sqlite":
         _let_go(_file(url))
         return
-    engine = create_engine(url)
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as c:
-        others = c.exec_driver_sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND pid <> pg_backend_pid() AND usename IS NOT NULL"  # the server's own have no name
-        ).scalar_one()
+        for _ in range(LOOKS):
+            others = c.exec_driver_sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND usename IS NOT NULL"  # the server's own have no name
+            ).scalar_one()
+            if not others:
+                break
+            time.sleep(0.1)
     engine.dispose()
     if others:
         raise Refused("database_in_use", connections=others)

@@ -69,13 +69,13 @@ def _is_on_sqlite(item: pytest.Item) -> bool:
 
 @pytest.fixture
 def soon() -> Iterator[None]:
-    """For what must not be waited at: half a minute, and the test fails."""
+    """For what must not be waited at: two minutes, and the test fails."""
 
     def late(*_: object) -> None:
         pytest.fail("it still waits")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(30)
+    signal.alarm(120)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -251,7 +251,7 @@ def smtp() -> Iterator[Mailbox]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     box = Mailbox("127.0.0.1", port)
-    controller = Controller(box, hostname=box.host, port=box.port)
+    controller = Controller(box, hostname=box.host, port=box.port, ready_timeout=60)
     controller.start()
     yield box
     controller.stop()

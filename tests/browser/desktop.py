@@ -49,20 +49,22 @@ def running(folder: Path) -> Iterator[Desktop]:
     command = ["dbus-daemon", f"--config-file={config}", "--print-address", "--nofork"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bus:
         assert bus.stdout
-        desktop, stop = Desktop(bus.stdout.readline().strip()), threading.Event()
-        serving = threading.Thread(target=_serve, args=(desktop, stop))
+        desktop, ready, stop = Desktop(bus.stdout.readline().strip()), threading.Event(), threading.Event()
+        serving = threading.Thread(target=_serve, args=(desktop, ready, stop))
         serving.start()
         try:
+            assert ready.wait(60)
             yield desktop
         finally:
             stop.set()
-            serving.join(5)
+            serving.join(60)
             bus.terminate()
 
 
-def _serve(desktop: Desktop, stop: threading.Event) -> None:
+def _serve(desktop: Desktop, ready: threading.Event, stop: threading.Event) -> None:
     with open_dbus_connection(desktop.address) as line:
         line.send_and_get_reply(message_bus.RequestName(NAME))
+        ready.set()
         while not stop.is_set():
             while not desktop.presses.empty():
                 pressed = (desktop.presses.get(), "default")

@@ -16,7 +16,7 @@ from typing import Any
 
 from portal import REQUEST_LOST, Portal, say
 
-PATIENCE = 60.0  # seconds for one step
+PATIENCE = 120.0  # seconds for one step
 ASK_AGAIN = 2.0
 ASKS = b"""(async () => {
   const page = Math.random();

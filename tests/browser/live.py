@@ -67,7 +67,7 @@ def log_in(page: Page, site: Site, email: str, to: str) -> None:
 def send_without_script(page: Page) -> None:
     """Sends the report; where the city asks whether it is one that it knows, it is another."""
     page.click("#send")
-    another = page.get_by_role("button", name=re.compile("another", re.IGNORECASE))
+    another = page.locator(".same button[value=send]")
     expect(another.or_(page.locator(".verdict"))).to_be_visible()
     if another.is_visible():
         another.click()
@@ -81,7 +81,7 @@ def outbox(page: Page, store: str, what: str = "getAll") -> list[Any]:
 
 def wait_until_begun(page: Page, words: str) -> None:
     """Until the phone's disk holds what was begun, with these words: some time after they were typed."""
-    for _ in range(500):
+    for _ in range(3000):
         if words in json.dumps(outbox(page, "drafts"), ensure_ascii=False):
             return
         page.wait_for_timeout(20)
@@ -104,7 +104,7 @@ class Slow:
 
     def wait(self) -> None:
         """Until something is under way."""
-        for _ in range(500):
+        for _ in range(3000):
             if self._held:
                 return
             self._page.wait_for_timeout(20)

@@ -29,11 +29,11 @@ def end(children: Sequence[ForkServerProcess], log: Path) -> None:
     for child in children:
         child.terminate()
     for child in children:
-        child.join(15)
+        child.join(60)
     stuck = [child for child in children if child.exitcode is None]
     for child in stuck:
         os.kill(child.pid or 0, signal.SIGABRT)
-        child.join(15)
+        child.join(60)
     assert not stuck, log.read_text()[-3000:]
 
 

@@ -54,7 +54,8 @@ class Van:
     def kill(self) -> None:
         """As when a battery falls out: SIGKILL to the browser, which nobody asked first."""
         for pid in self._pids():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the others leave with the first
+                os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 10
         while self._pids() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -85,7 +86,7 @@ class Van:
 
     def wait_until_kept(self) -> None:
         """Until the next start needs no signal."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not self.page.evaluate(KEPT):
             assert time.monotonic() < deadline, "the worker never kept the shell"
             time.sleep(0.1)

@@ -18,6 +18,11 @@ HTML = b"<!doctype html><title>Guest Wi-Fi</title><h1>Welcome, please accept our
 REQUEST_LOST, ANSWER_LOST, CUT = "request lost", "answer lost", "cut"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a browser comes with a dozen at once
+
+
 class Portal:
     """`answer` is a name of ANSWERS, CUT, or "" for an honest road; `met` counts what became of requests."""
 
@@ -25,8 +30,7 @@ class Portal:
         self.answer, self.met = "", Counter[str]()
         self._loss, self._delay, self._random = 0.0, 0.0, random.Random()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, urlsplit(city).netloc))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self, urlsplit(city).netloc))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()

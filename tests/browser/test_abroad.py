@@ -119,8 +119,13 @@ def test_a_crew_s_day(abroad: Site, open_context: Open) -> None:
     page.wait_for_selector("a.job")
     said = page.locator("#sync, #tabs, h1").all_inner_texts()
     assert not re.search("[a-z]{2,}", " ".join(said)), said  # the phone puts these words together itself
-    for screen in ("today", f"job/{lamp}", f"close/{lamp}", f"wait/{lamp}", "outbox", "setup", "report"):
+    for screen, mark in (
+        ("today", "[data-list]"), (f"job/{lamp}", "[data-done]"), (f"close/{lamp}", "[data-camera]"),
+        (f"wait/{lamp}", 'input[value="utility"]'), ("outbox", "button[data-sync]"),
+        ("setup", "[data-check]"), ("report", "#place"),
+    ):  # fmt: skip
         page.goto(abroad.path(f"/ar/crew#{screen}"))
+        page.wait_for_selector(f"#main {mark}", state="attached")
         page.wait_for_timeout(300)
         looked_at(page, wrong)
     page.goto(abroad.path("/ar/crew#today"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from live import DESK_WITHOUT_WORKER, Site, Slow, log_in
@@ -58,6 +59,12 @@ def contacts(site: Site) -> list[Contact]:
         return list(s.scalars(select(Contact).where(Contact.origin == "live").order_by(Contact.id)))
 
 
+def suggested_for(url: str) -> str:
+    """For which words a list of places was asked; empty where it was something else."""
+    asked = urlsplit(url)
+    return parse_qs(asked.query).get("q", [""])[0] if asked.path.endswith("/suggest") else ""
+
+
 def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) -> None:
     keys = Keys(desk)
     keys.type(PHONE)
@@ -65,8 +72,10 @@ def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) 
     keys.type("light")
     keys.press("Enter")
     expect(desk.locator("#place")).to_be_focused()
-    keys.type(address.removesuffix(" Street"))
-    expect(desk.locator("#place-lines > li").first).to_be_visible()
+    typed = address.removesuffix(" Street")
+    with desk.expect_response(lambda answer: suggested_for(answer.url) == typed):
+        keys.type(typed)
+    expect(desk.locator("#place-lines > li").first).to_have_text(address)
     keys.press("ArrowDown")
     keys.press("Enter")
     keys.press("Control+Enter")
@@ -131,6 +140,7 @@ def test_same_problem_stays_ticked_when_a_late_answer_comes(desk: Page, address:
         keys.type("streetlight out")
         expect(desk.locator('#found [data-service="light-out"]')).to_be_visible()
         keys.press("Enter")
+        expect(desk.locator("#place")).to_be_focused()
         keys.type(address)
         keys.press("Enter")
         if call == 1:
@@ -158,6 +168,7 @@ def test_the_last_caller_is_not_drawn_into_the_next_call(desk: Page) -> None:
     keys.type("tax bill")
     expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()
     keys.press("Enter")
+    expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
     keys.press("Control+Enter")
     expect(desk.locator("#kept .said")).to_have_text("Kept: answered.")
     slow.go()
@@ -304,6 +315,27 @@ def test_a_call_whose_answer_was_lost_is_kept_once(site: Site, desk: Page) -> No
     desk.keyboard.press("Control+Enter")
     expect(desk.locator("#kept .said")).to_be_visible()
     assert len(contacts(site)) == 1
+
+
+def test_whoever_types_at_once_is_not_interrupted_by_an_older_draft(site: Site, desk: Page) -> None:
+    desk.fill("#note", "of before")
+    context = desk.context
+    desk.close()
+    page = context.new_page()
+    page.add_init_script("""(() => {
+      const query = navigator.locks.query.bind(navigator.locks);
+      navigator.locks.query = () => new Promise((done) => setTimeout(done, 800)).then(query);
+    })()""")
+    page.goto(site.path("/desk"))
+    page.keyboard.type(PHONE)
+    page.wait_for_timeout(1_500)
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#note")).to_have_value("")
+    expect(page.locator("#phone")).to_have_value(PHONE)
+    page.close()
+    third = context.new_page()
+    third.goto(site.path("/desk"))  # the newer one comes first, the older one is not lost
+    expect(third.locator("#phone")).to_have_value(PHONE)
 
 
 def test_two_tabs_keep_two_drafts(site: Site, desk: Page) -> None:

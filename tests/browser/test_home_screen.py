@@ -89,6 +89,7 @@ def test_it_comes_to_what_was_begun_and_goes_with_send(site: Site, open_context:
     share(page, "/es/share", [LAMP], "Calle Tansy")
     expect(page.locator("#words")).to_have_value("Se prende y se apaga.\nCalle Tansy")
     expect(page.locator(".shot")).to_have_count(1)
+    page.wait_for_url(re.compile("/report$"))  # by then it is kept
     page.locator("#send").tap()
     page.wait_for_selector("#errors")  # no place yet: nothing is lost, and nothing is there twice
     expect(page.locator(".shot")).to_have_count(1)
@@ -126,6 +127,7 @@ def test_a_page_elsewhere_puts_nothing_into_the_form(site: Site, open_context: O
     assert gone.value is not None
     assert gone.value.status == 403
     page.goto(site.path("/report#shared"))
+    page.wait_for_url(re.compile("/report$"))
     expect(page.locator("#words")).to_have_value("")
 
 
@@ -182,8 +184,8 @@ def test_chromium_asks_by_our_button_and_the_installed_app_not_at_all(site: Site
     expect(page.locator("install-hint")).to_be_hidden()  # no offer, no hint
     page.evaluate(OFFERED)
     page.locator("[data-install]").tap()
-    assert page.evaluate("() => globalThis.asked") == 1
     expect(page.locator("install-hint")).to_be_hidden()
+    assert page.evaluate("() => globalThis.asked") == 1
     there = open_context(**PHONE, user_agent=IPHONE).new_page()
     there.add_init_script("navigator.standalone = true")
     sent(there, site)
@@ -205,10 +207,11 @@ def test_the_crew_s_icon_counts_what_waits(site: Site, open_context: Open) -> No
     page.locator('label:has(input[value="fixed:dark"])').tap()
     page.locator("form .button--act").tap()
     page.wait_for_function("() => globalThis.told.at(-1) === 1")
+    page.wait_for_selector("#main [data-list]")
     expect(page.locator("install-hint")).to_have_count(0)  # nothing has arrived yet
     context.set_offline(False)
     page.evaluate("() => dispatchEvent(new Event('online'))")
-    page.wait_for_function("() => globalThis.told.at(-1) === 0")
+    page.wait_for_function("() => globalThis.told.at(-1) === 0", timeout=120_000)
     page.locator('#tabs a[href="#outbox"]').tap()
     page.locator('#tabs a[href="#today"]').tap()
     page.evaluate(OFFERED)

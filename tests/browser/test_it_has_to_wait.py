@@ -40,6 +40,7 @@ def test_a_job_waits_for_a_reason_and_goes_on(van: Van, site: Site) -> None:
     page.locator('label.tile:has(input[value="weather"])').tap()
     page.locator("form .button--act").tap()
     page.locator("[data-undo]").tap()
+    expect(page.locator("#undo")).to_be_hidden()
     expect(page.locator('input[value="weather"]')).to_be_checked()
     assert kept(page).ops() == []
     page.locator("form .button--act").tap()

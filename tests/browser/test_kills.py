@@ -56,11 +56,11 @@ def test_fifty_closings_survive_kills_while_saving_and_while_sending(van: Van, s
         page = van.start(signal=True)
         page.wait_for_selector("a.job")
         before = arrived(site, refs)
-        wait_for(lambda before=before: arrived(site, refs) > before or arrived(site, refs) == JOBS, page)
+        wait_for(lambda before=before: arrived(site, refs) > before or arrived(site, refs) == JOBS, page, 180)
         page.wait_for_timeout(moments.uniform(0, 300))
         van.kill()
         seen.add(arrived(site, refs))
     assert seen & set(range(1, JOBS)), "none of the kills came while something was under way"
     page = van.start(signal=True)
-    wait_for(lambda: arrived(site, refs) == JOBS and not kept(page).waiting, page)
+    wait_for(lambda: arrived(site, refs) == JOBS and not kept(page).waiting, page, 180)
     assert_once(site, ops)

@@ -33,7 +33,7 @@ class Visitor:
         """The status and the page that the answer led to. 409 and 422 are answers, worse is an error."""
         data = urllib.parse.urlencode(fields).encode()
         try:
-            with self._opener.open(self._site.path(path), data, timeout=60) as answer:
+            with self._opener.open(self._site.path(path), data, timeout=300) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             if refused.code not in (409, 422):

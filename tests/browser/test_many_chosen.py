@@ -134,6 +134,7 @@ def test_twenty_near_each_other_go_to_a_crew_by_a_line_around_them(
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
     page.locator(".pin[aria-current]").wait_for()
+    page.wait_for_function("!document.querySelector('#map .leaflet-pan-anim')")
     pin, box = page.locator(".pin[aria-current]").bounding_box(), page.locator("#map").bounding_box()
     assert pin
     assert box
@@ -249,8 +250,9 @@ def test_the_open_case_shows_a_batch_that_an_earlier_question_already_told_of(
     page = hand.page
     asked: list[Route] = []
     page.route("**/dispatch/changes**", lambda route: route.continue_() if asked else asked.append(route))
-    with page.expect_request("**/dispatch/changes**"):
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    while not asked:
+        page.wait_for_timeout(20)
     tag_all(hand)
     asked[0].continue_()
     expect(page.locator("#case-title")).to_contain_text("storm")

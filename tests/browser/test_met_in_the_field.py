@@ -42,6 +42,9 @@ def form(page: Page) -> Page:
     return page
 
 
+HERE = '[data-if="here"]:not([hidden])'  # the phone has said where it is
+
+
 def choose(page: Page, service: str) -> None:
     page.locator('label.tile:has(input[name="group"])').first.tap()
     page.locator(f'label.chip:has(input[value="{service}"])').tap()
@@ -107,7 +110,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     van.context.set_offline(False)
     log_in(page, site, CREW, "/crew")  # the session went with the power
     page.locator('#tabs a[href="#outbox"]').tap()
-    expect(page.locator("#sync")).to_contain_text("All sent", timeout=40_000)
+    expect(page.locator("#sync")).to_contain_text("All sent", timeout=90_000)
     case = met(site, page)
     [report], [closing] = case.reports, case.closures
     assert (case.state, case.outcome, case.service_code) == ("closed", "fixed", "light-flickering")
@@ -131,10 +134,13 @@ def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: 
     van.page.wait_for_selector("a.job")
     van.context.set_offline(True)
     page = form(stand(van))
+    page.wait_for_selector(HERE)
     choose(page, "wire-down")
+    expect(page.locator(".stop-back")).to_be_visible()
     expect(page.locator(".stop-back")).to_contain_text("Stay back. Call 911.")
     page.locator(ONLY).tap()
     page.locator("[data-undo]").tap()
+    expect(page.locator("#undo")).to_be_hidden()
     expect(page.locator('input[value="wire-down"]')).to_be_checked()
     assert kept(page).ops() == []
     page.fill("#saw", "Over the crossing.")
@@ -159,6 +165,9 @@ def test_going_back_from_the_closing_mends_the_report_and_keeps_both(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
     page = cold(van, site)
+    page.context.add_init_script("(at => { Date.now = () => at })(Date.now())")  # the time for Undo lasts
+    page.reload()
+    page.wait_for_selector(HERE)
     choose(page, "light-out")
     page.locator(AND_CLOSE).tap()
     page.wait_for_selector('input[value="fixed:photo"]')
@@ -182,7 +191,7 @@ def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> No
     choose(page, "light-out")
     expect(fault).to_be_hidden()
     page.locator("[data-elsewhere]").tap()
-    assert page.evaluate("document.activeElement.id") == "place"
+    expect(page.locator("#place")).to_be_focused()
     page.locator(ONLY).tap()
     expect(fault).to_contain_text("Say where it is")
     page.locator("[data-locate]").tap()

@@ -20,7 +20,8 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     keys = Keys(page)
     keys.type(PHONE)
     keys.press("Enter")
-    keys.type("tax call")
+    with page.expect_response("**/desk/found?q=tax+call*"):
+        keys.type("tax call")
     expect(page.locator('#found [data-service="tax-question"]')).to_be_visible()
     keys.press("ArrowUp")  # behind the answers
     keys.press("Enter")

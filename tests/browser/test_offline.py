@@ -16,7 +16,7 @@ def without_signal(page: Page, address: str) -> None:
     """Opens a page with the signal gone, once the worker keeps the page that says so."""
     page.evaluate("async () => { await navigator.serviceWorker.ready }")
     page.context.set_offline(True)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     page.goto(address)
     # Chromium tells a worker that has only just begun of the lost signal a moment late.
     while page.locator("h1").inner_text() not in HEADINGS and time.monotonic() < deadline:

@@ -53,6 +53,9 @@ CHOOSE = """theme => {
   return getComputedStyle(document.documentElement).colorScheme;
 }"""
 
+# Style and structure: what stands on the pages is tested on both elsewhere.
+pytestmark = pytest.mark.one_database
+
 Open = Callable[..., BrowserContext]
 Keep = Callable[[Page, str], None]
 
@@ -184,6 +187,7 @@ def test_what_dispatchers_see(site: Site, open_context: Open, keep: Keep, faults
         page.wait_for_selector(".drawer h2")
         looked_at(page, f"board-{lang}", keep)
         page.keyboard.press("c")
+        page.wait_for_selector("#do-close:not([hidden])")
         looked_at(page, f"board-close-{lang}", keep)
         page.goto(site.path(prefix(lang) + "/dispatch?words=nothing-like-it"))
         looked_at(page, f"board-empty-{lang}", keep)
@@ -447,9 +451,9 @@ def test_nothing_crews_see_hangs_over_the_side(site: Site, open_context: Open) -
         page.locator('label.tile:has(input[name="group"])').first.click()
         page.locator('label.chip:has(input[value="wire-down"])').click()
         found += hangs(page)
-        for view in ("outbox", "setup"):
+        for view, mark in (("outbox", "button[data-sync]"), ("setup", "[data-check]")):
             page.goto(site.path(f"{prefix(lang)}/crew#{view}"))
-            page.wait_for_selector("main h1")
+            page.wait_for_selector(f"#main {mark}", state="attached")
             found += hangs(page)
     assert found == []
 

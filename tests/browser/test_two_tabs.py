@@ -8,10 +8,25 @@ from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Browser, Request
 
-RUDE = "Object.defineProperty(navigator, 'locks', { value: undefined })"
+# And the first photo of one tab waits for that of the other, which may have been asked a moment later.
+RUDE = """
+  Object.defineProperty(navigator, "locks", { value: undefined });
+  const { fetch: real } = window, line = new BroadcastChannel("both");
+  const other = new Promise((come) => (line.onmessage = come));
+  window.fetch = async (url, ...more) => {
+    if (String(url).includes("/sync/v1/photos/")) {
+      const told = setInterval(() => line.postMessage("here"), 50);
+      await other;
+      setTimeout(() => clearInterval(told), 1000);
+    }
+    return real.call(window, url, ...more);
+  };
+"""
 
 
-@pytest.mark.parametrize("script", [LATER, f"{LATER};{RUDE}"], ids=["one after the other", "at once"])
+@pytest.mark.parametrize(
+    "script", [LATER, f"{LATER};(() => {{{RUDE}}})()"], ids=["one after the other", "at once"]
+)
 def test_two_tabs_with_one_outbox(
     browser: Browser, chromium: str, tmp_path: Path, site: Site, script: str
 ) -> None:

@@ -65,24 +65,24 @@ def test_phones_close_their_jobs_while_a_batch_holds_its_cases(
             batch = batches.act(s, numbers, "wait", {"reason": "weather"}, by=dana, at=clock(), sent="a form")
             done, worked = batch.done, time.monotonic() - began
             holds.set()
-            assert may_end.wait(60)
+            assert may_end.wait(300)
             ends = time.monotonic()
         return worked + time.monotonic() - ends, done
 
     with ThreadPoolExecutor(2) as pool:
         batch = pool.submit(act)
-        assert holds.wait(60)
+        assert holds.wait(300)
         phones = pool.submit(closed_by_phone, engine, luis, clock, jobs)
         if (
             engine.dialect.name == "sqlite"
         ):  # which has one writer: they wait, and no longer than the batch takes
             may_end.set()
-        waits = phones.result(60)
+        waits = phones.result(300)
         may_end.set()  # elsewhere nobody waits for it at all
-        own, done = batch.result(60)
+        own, done = batch.result(300)
     assert done == count
     if engine.dialect.name == "sqlite":
-        assert max(waits) < own + 5, "somebody waited longer than the batch took"
+        assert max(waits) < own + 30, "somebody waited longer than the batch took"
     with reading(engine) as s:
         kinds = dict(s.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
         assert (kinds["close"], kinds["wait"]) == (CLOSINGS, count)

@@ -31,11 +31,11 @@ def together_at(
 
     def first(_s: Session) -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     with ThreadPoolExecutor(COUNT + 2) as pool:  # the first, and one that fails
         pool.submit(together.do, engine, first, set())
-        assert begun.wait(20)
+        assert begun.wait(60)
         queue = together._queue_of(engine)
 
         def give(work: Callable[[Session], object], cases: set[str]) -> Future[object]:
@@ -133,7 +133,7 @@ def test_what_was_put_by_in_great_number_is_done_by_itself(engine: Engine) -> No
     with together_at(engine) as give:
         given = [give(much, set()), give(lambda s: told.append(("one", "room" in s.info)), set())]
     for each in given:
-        each.result(20)
+        each.result(60)
     assert sorted(told) == [("much", False), ("much", True), ("one", True)]
 
 
@@ -152,9 +152,9 @@ def test_who_has_the_clock_makes_nobody_do_their_work_again(
 
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(hold)
-        assert holds.wait(20)
+        assert holds.wait(60)
         together.do(engine, lambda s: runs.append(s) or work(s), {closings[0].case})  # type: ignore[func-returns-value]
-        holder.result(20)
+        holder.result(60)
     assert len(runs) == 1
 
 
@@ -168,20 +168,21 @@ def test_who_waits_for_a_case_keeps_nobody_else_waiting(
         with transaction(engine) as s:
             locks.lock(s, case_of(s, held.case))
             holds.set()
-            assert may_end.wait(20)
+            assert may_end.wait(60)
 
     with ThreadPoolExecutor(2) as pool:
         holder = pool.submit(hold)
-        assert holds.wait(20)
+        assert holds.wait(60)
         waits = pool.submit(together.do, engine, taking(engine, luis, held, clock), {held.case})
         if engine.dialect.name == "sqlite":  # it has one writer: all wait
             may_end.set()
         for op in others:
             together.do(engine, taking(engine, luis, op, clock), {op.case})
-        assert waits.done() == may_end.is_set()
+        if not may_end.is_set():
+            assert not waits.done()
         may_end.set()
-        holder.result(20)
-        assert waits.result(20).results[0]["result"] == "applied"
+        holder.result(60)
+        assert waits.result(60).results[0]["result"] == "applied"
     assert closed(engine) == COUNT
 
 

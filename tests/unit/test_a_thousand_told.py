@@ -29,7 +29,7 @@ from city.schema import Message, Subscription
 CLOSURES, AT_ONCE = 1000, 50
 KILLS = 12
 SPEED = 2000.0  # a second lasts half an hour: twelve hours of waiting are half a minute
-PATIENCE = 400.0  # seconds
+PATIENCE = 1200.0  # seconds
 MOST_REFUSALS = delivery.TRIES - 1  # of one letter: dice may fall eighteen times alike
 GONE = 20  # mailboxes and browsers that are none any more, as many of each
 
@@ -68,7 +68,7 @@ def mail_server() -> Iterator[tuple[Moody, str]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = Moody()
-    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller = Controller(server, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     yield server, f"smtp://127.0.0.1:{port}"
     controller.stop()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -574,7 +575,10 @@ def test_a_database_with_people_in_it_is_replaced_only_when_told(town: Town, to:
     assert_whole(town.settings)
 
 
-def test_nothing_is_put_under_a_server_that_still_runs(town: Town, to: Path) -> None:
+def test_nothing_is_put_under_a_server_that_still_runs(
+    town: Town, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dumps, "LOOKS", 3)
     lived_in(town)
     make(town, to)
     with town.looking() as scene:
@@ -678,6 +682,16 @@ def test_a_photo_that_nobody_has_any_more_is_named_and_hinders_nothing(
     assert len(put_back(elsewhere, to, town).lost) == 1
 
 
+def await_a_line_after(town: Town, seq: int) -> None:
+    until = time.monotonic() + 60
+    while True:
+        with town.looking() as scene:
+            if (scene.s.scalar(select(Clock.n)) or 0) > seq:
+                return
+        assert time.monotonic() < until, "nobody wrote meanwhile"
+        time.sleep(0.05)
+
+
 def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Settings) -> None:
     lived_in(town)
     over, faults = threading.Event(), list[BaseException]()
@@ -704,7 +718,10 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
     for writer in writers:
         writer.start()
     try:
-        made = [make(town, to, minutes=n)[1] for n in range(2)]
+        made = []
+        for n in range(2):
+            made.append(make(town, to, minutes=n)[1])
+            await_a_line_after(town, made[-1].seq)
     finally:
         over.set()
         for writer in writers:

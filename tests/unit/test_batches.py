@@ -338,20 +338,20 @@ def test_a_root_that_is_merged_while_the_batch_locks_deadlocks_nobody(
             by = scene.actor("dispatcher")
             cases.merge(scene.s, scene.case(root), scene.case(older), by=by, at=town.now)
         merged.set()
-        assert taken.wait(20)
+        assert taken.wait(60)
         return take(s, numbers)
 
     merged = threading.Event()
     monkeypatch.setattr(locks, "lock_numbered", merged_just_then)
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(acted, town, [member], "merge", into=root)
-        assert merged.wait(20)
+        assert merged.wait(60)
         with town.at_work() as scene:
             locks.lock(scene.s, scene.case(older))
             taken.set()
             town.await_waiting()
             locks.lock(scene.s, scene.case(root))
-        assert batch.result(20).what["into"] == older
+        assert batch.result(60).what["into"] == older
     assert everything(town, [member])[member]["into"] is not None
 
 

@@ -20,7 +20,8 @@ REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
 
 @pytest.mark.slow
-def test_fifty_reporters_and_five_dispatchers(town: Town) -> None:
+def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(town.engine.pool, "_timeout", 600)  # some fifty share some twenty connections
     over, quiet = threading.Event(), threading.Event()
 
     def report(who: int) -> None:
@@ -164,7 +165,7 @@ def together(town: Town, one: Callable[[Session], None], other: Callable[[Sessio
             one(scene.s)
             second = pool.submit(run)
             town.await_waiting()
-        second.result(20)
+        second.result(60)
 
 
 @pytest.mark.postgresql
@@ -184,7 +185,7 @@ def test_a_second_tap_that_asks_for_news_finds_what_the_first_has_kept(town: Tow
             ).id
             second = pool.submit(ask)
             town.await_waiting()
-        assert second.result(20) == first
+        assert second.result(60) == first
 
 
 def test_many_may_be_given_jobs_in_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

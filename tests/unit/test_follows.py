@@ -197,7 +197,7 @@ def test_two_taps_at_once_are_one_wish(town: Town) -> None:
             tap(scene)
             second = pool.submit(another)
             town.await_waiting()
-        second.result(10)
+        second.result(60)
     with town.looking() as scene:
         assert len(scene.s.scalars(select(Subscription)).all()) == 1
         assert len(scene.s.scalars(select(Event).where(Event.kind == "subscribe")).all()) == 1

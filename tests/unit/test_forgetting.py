@@ -198,7 +198,7 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
             scene.s.flush()
             thread.start()
             town.await_waiting()
-        thread.join(20)
+        thread.join(60)
         assert (faults, thread.is_alive()) == ([], False), first
     with town.looking() as scene:
         assert events.verify(scene.s) == []
@@ -225,7 +225,7 @@ def test_a_number_is_asked_to_be_forgotten_while_silent_ones_are(town: Town) -> 
             done = forgetting.forget(
                 scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
             )
-        assert (done, second.result(20)) == (Done(1, 0), 0)
+        assert (done, second.result(60)) == (Done(1, 0), 0)
 
 
 @pytest.mark.postgresql
@@ -241,5 +241,5 @@ def test_a_report_that_is_told_while_its_caller_is_about_to_be_forgotten_is_eras
             )
             second = pool.submit(forgotten, town)
             town.await_waiting()
-        assert second.result(20) == Done(2, 1)
+        assert second.result(60) == Done(2, 1)
     assert words(town) == ""

@@ -64,13 +64,13 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
             case = scene.case(number)
             locks.lock(scene.s, case)
             held.set()
-            waits.wait(10)
+            waits.wait(60)
             town.await_waiting()
             cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
 
     with ThreadPoolExecutor(1) as pool:
         giving = pool.submit(give)
-        assert held.wait(10)
+        assert held.wait(60)
         waits.set()
         with db.transaction(town.engine) as s:
             case = locks.lock_numbered(s, [number])[number]
@@ -114,7 +114,7 @@ def test_whoever_waits_for_a_case_that_is_being_merged_holds_its_new_root_too(to
             scene.s.flush()
             holding = pool.submit(hold)
             town.await_waiting()
-        assert holding.result(20) == {first, second}
+        assert holding.result(60) == {first, second}
 
 
 HOLDS: dict[str, Callable[[Scene, str], object]] = {

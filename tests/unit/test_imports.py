@@ -387,7 +387,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_runs_again(
 ) -> None:
     mapping = tmp_path / "rivertown.toml"
     mapping.write_text(MAPPING)
-    rows = imports.AT_ONCE + 500
+    rows = imports.AT_ONCE + 2000
     file = table(tmp_path, *({"ID": str(n)} for n in range(rows)))
     command = [str(Path(sys.executable).with_name("cityline")), "import", "requests", str(file)]
     environ = os.environ | {

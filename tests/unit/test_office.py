@@ -484,7 +484,7 @@ class TestTheCityFile:
 
         with ThreadPoolExecutor(1) as pool:
             opening = pool.submit(open_slowly)
-            assert opened.wait(10)
+            assert opened.wait(60)
             with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
                 policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
             opening.result()

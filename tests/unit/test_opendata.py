@@ -285,7 +285,7 @@ def test_the_worker_makes_them_a_little_at_a_time(
         for _ in range(8):
             scene.report()
     monkeypatch.setattr(exports, "PAGE", 2)
-    monkeypatch.setattr(worker, "AT_A_TIME", 0.000001)
+    monkeypatch.setattr(worker, "AT_A_TIME", 0.0)
     app = create_app(told.settings)
     files, root = worker.Files(app, tmp_path / "files"), tmp_path / "files"
     turns = 0

@@ -138,21 +138,19 @@ def test_an_answer_that_trickles_in_is_cut(
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def trickle() -> None:
-            there, _who = listener.accept()
-            with there:
-                there.sendall(begins)
-                for _ in range(100):
-                    try:
+            with suppress(OSError):  # whoever asked has gone
+                there, _who = listener.accept()
+                with there:
+                    there.sendall(begins)
+                    for _ in range(1000):
                         there.sendall(b"H" if not begins else b"x")
-                    except OSError:
-                        return
-                    time.sleep(0.1)
+                        time.sleep(0.1)
 
         threading.Thread(target=trickle, daemon=True).start()
         began = time.monotonic()
         with pytest.raises(requests.RequestException):
             Outward(loopback=True).post(f"http://127.0.0.1:{listener.getsockname()[1]}/x", data=b"x")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 @pytest.fixture

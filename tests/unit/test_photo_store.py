@@ -47,7 +47,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def start(folder: Path) -> "tuple[Path, subprocess.Popen[bytes], str]":
@@ -112,7 +112,7 @@ def wait_until_it_serves(url: str, server: "subprocess.Popen[bytes]") -> bool:
                     return False
                 time.sleep(0.25)
     server.kill()
-    server.wait(30)
+    server.wait(120)
     return False
 
 
@@ -248,7 +248,7 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         with pytest.raises(StoreDown):
             use()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize("name", ["", "../other/key", "a" * 63])

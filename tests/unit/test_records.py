@@ -566,14 +566,14 @@ class TestTheSchedule:
             )
             assert "all else is kept for ever, save numbers silent for 400 days" in last
         assert holding(town, "never@") == []
-        text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "1 year"\n'
+        text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "100 years"\n'
         with town.at_work() as scene:
             policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [
             "       1 case whose words and photos would go (kept 30 days)",
-            "       0 calls whose number and words would go (kept 1 year)",
+            "       0 calls whose number and words would go (kept 100 years)",
             "       0 addresses that follow something unconfirmed, or no more, which would go "
             "(whatever the city file says)",
         ]

@@ -24,7 +24,7 @@ class Slow:
 
     def send(self, _letter: Any) -> None:
         self.reached.set()
-        self.goes_on.wait(20)
+        self.goes_on.wait(120)
         self.taken += 1
 
 
@@ -50,7 +50,7 @@ def read_all(town: Town) -> bool:
 
 
 def await_(happens: Any) -> None:
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -64,7 +64,7 @@ def test_a_mail_server_that_hangs_holds_up_nothing_else_and_its_letter_is_finish
     at_work = threading.Thread(target=worker._work, args=(settings, stop))
     at_work.start()
     try:
-        assert slow.reached.wait(15)
+        assert slow.reached.wait(60)
         told(town)
         await_(lambda: read_all(town))
         assert slow.taken == 0, "it still hangs"
@@ -72,7 +72,7 @@ def test_a_mail_server_that_hangs_holds_up_nothing_else_and_its_letter_is_finish
         stop.set()
         time.sleep(0.2)
         slow.goes_on.set()
-        at_work.join(15)
+        at_work.join(60)
     assert not at_work.is_alive()
     assert slow.taken == 1, "no other letter is begun"
     with town.looking() as scene:
@@ -88,9 +88,11 @@ def test_who_stops_does_not_wait_for_a_server_for_ever(
     stop = threading.Event()
     at_work = threading.Thread(target=worker._work, args=(settings, stop))
     at_work.start()
-    assert slow.reached.wait(15)
-    began = time.monotonic()
-    stop.set()
-    at_work.join(10)
-    assert time.monotonic() - began < 5
-    slow.goes_on.set()
+    try:
+        assert slow.reached.wait(60)
+        stop.set()
+        at_work.join(60)  # the server is silent for twice as long
+        assert not at_work.is_alive()
+    finally:
+        slow.goes_on.set()
+        await_(lambda: slow.taken)  # nobody writes to a database that is gone

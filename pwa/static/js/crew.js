@@ -155,6 +155,7 @@ async function draw(moved = true, body = true) {
   // This form may have been drawn meanwhile for another reason, and a photo may be on its way into it.
   if (!screen || (drawn === key && filling())) return;
   const again = key === drawn && !main.querySelector("[data-saved]");
+  const went = moved || key !== drawn; // the end of an exchange may draw the screen that the crew went to
   const focus = again ? focused() : "";
   const reached = again ? (main.querySelector(".scroller")?.scrollTop ?? 0) : 0;
   main.replaceChildren(screen);
@@ -170,7 +171,7 @@ async function draw(moved = true, body = true) {
   if (focus) /** @type {HTMLElement | null} */ (main.querySelector(focus))?.focus();
   // What had the focus may be gone, or hidden: a job that was begun has no "Start" any more.
   const lost = focus && document.activeElement === document.body;
-  if (lost || (moved && !again && performance.now() > 3_000)) title?.focus({ preventScroll: true });
+  if (lost || (went && !again && performance.now() > 3_000)) title?.focus({ preventScroll: true });
 }
 
 /** The bar above everything: what waits, and how fresh the jobs are. @param {View} [view] */

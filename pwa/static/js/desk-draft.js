@@ -55,7 +55,9 @@ export function forget(person) {
  */
 export async function takeUp(form) {
   const open = await heldElsewhere();
-  const kept = trying(() => named(form.dataset["person"] ?? ""), [])
+  const names = trying(() => named(form.dataset["person"] ?? ""), []);
+  const typedMeanwhile = names.includes(nameOf(form)); // then nothing older comes over it
+  const kept = (typedMeanwhile ? [] : names)
     .filter((name) => !open.has(name))
     .map((name) => trying(() => JSON.parse(localStorage.getItem(name) ?? ""), null))
     .filter((each) => Array.isArray(each?.fields))
