@@ -297,6 +297,20 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
     expect(desk.locator(answer).first).to_be_checked()
 
 
+def test_a_draft_that_is_found_before_the_page_is_whole_comes_with_its_questions(
+    site: Site, desk: Page
+) -> None:
+    desk.locator("#sought").fill("limb across")
+    desk.wait_for_selector('#found [data-service="limb-down"]')
+    desk.keyboard.press("Enter")
+    question = desk.locator('label:has([name="answer-limb-down-blocked"])').first
+    expect(question).to_be_visible()
+    desk.add_init_script("navigator.locks.query = () => Promise.resolve({ held: [] })")
+    desk.reload()
+    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(question).to_be_visible()
+
+
 def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, desk: Page) -> None:
     answer_and_lose_the_answer(desk)
     desk.keyboard.press("Alt+4")

@@ -13,6 +13,7 @@ from city import delivery, notices, reports
 from city.schema import Event, Follower, Message
 from city.settings import Settings
 from pwa import worker
+from pwa.app import create_app
 
 
 class Slow:
@@ -83,6 +84,8 @@ def test_a_mail_server_that_hangs_holds_up_nothing_else_and_its_letter_is_finish
 def test_who_stops_does_not_wait_for_a_server_for_ever(
     town: Town, app: Flask, settings: Settings, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    apps, before = list[Flask](), set(threading.enumerate())
+    monkeypatch.setattr(worker, "create_app", lambda given: apps.append(create_app(given)) or apps[-1])
     monkeypatch.setattr(worker, "LAST_LETTER", 0.3)
     told(town)
     stop = threading.Event()
@@ -95,4 +98,7 @@ def test_who_stops_does_not_wait_for_a_server_for_ever(
         assert not at_work.is_alive()
     finally:
         slow.goes_on.set()
-        await_(lambda: slow.taken)  # nobody writes to a database that is gone
+        for left in set(threading.enumerate()) - before:  # nobody writes to a database that is gone
+            left.join(60)
+        for made in apps:
+            made.extensions["cityline"].engine.dispose()

@@ -46,6 +46,9 @@ const lines = () => /** @type {HTMLElement[]} */ ([...list().querySelectorAll('[
 const joins = () => /** @type {NodeListOf<HTMLInputElement>} */ (form().querySelectorAll('[name="join"]'));
 const marked = () => lines().find((line) => line.getAttribute("aria-selected") === "true");
 
+/** htmx takes a page up once it is whole; what is asked of it before that is lost. @type {Promise<unknown>} */
+const whole = new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
+
 /** Everything that follows from the fields is asked for anew. */
 const renew = () => htmx.trigger(document.body, "parts");
 
@@ -74,6 +77,7 @@ async function takeUpDraft() {
   if (!returning) return;
   before = Number(field("seconds").value) || 0; // not the time that the page was closed
   tell("back");
+  await whole;
   renew();
 }
 
