@@ -47,6 +47,14 @@ HOLDS_ON = """() => {
     throw new DOMException("not now", "UnknownError");
   };
 }"""
+# A disk that takes longer over it than the time in which a second tap counts as none.
+SLOW_TO_LET_GO = """() => {
+  const real = IDBObjectStore.prototype.delete;
+  IDBObjectStore.prototype.delete = function (...told) {
+    for (const until = performance.now() + 500; performance.now() < until; );
+    return real.apply(this, told);
+  };
+}"""
 TWICE = "(control) => { control.click(); control.click(); }"
 # Taps, and once more as the next screen is on its way.
 AS_IT_GOES = """(control) => {
@@ -275,13 +283,15 @@ def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
     expect(page.locator("[data-drop]")).to_have_count(0)
 
 
-def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("disk", ["() => {}", SLOW_TO_LET_GO], ids=["quick", "slow"])
+def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path, disk: str) -> None:
     [ref] = ready(van, site)
     page = van.page
     go(page, f"#close/{ref}")
     photograph(page, tmp_path, "one", "two", "three")
     photos = page.locator("[data-drop]")
     expect(photos).to_have_count(3)
+    page.evaluate(disk)
     photos.first.evaluate(ONE_MORE)
     photos.first.evaluate(TWICE)
     expect(photos).to_have_count(2)
@@ -359,6 +369,20 @@ def test_what_has_the_focus_keeps_it_as_the_screen_is_drawn_anew(van: Van, site:
     expect(title).to_be_focused()
     drawn_anew(page)
     expect(title).to_be_focused()
+
+
+def test_where_an_exchange_draws_the_screen_first_its_title_has_the_focus_too(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    go(page, "#outbox")
+    page.wait_for_timeout(3_000)  # a page that has just been opened keeps the focus where it is
+    page.evaluate(
+        "history.replaceState(null, '', '#today')"
+    )  # as between the tap and what the page hears of it
+    drawn_anew(page)
+    page.wait_for_selector("#main [data-list]")
+    page.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")
+    expect(page.locator("#main h1")).to_be_focused()
 
 
 def test_a_button_that_goes_as_it_is_pressed_leaves_the_focus_on_the_title(van: Van, site: Site) -> None:
