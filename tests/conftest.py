@@ -69,13 +69,13 @@ def _is_on_sqlite(item: pytest.Item) -> bool:
 
 @pytest.fixture
 def soon() -> Iterator[None]:
-    """For what must not be waited at: two minutes, and the test fails."""
+    """For what must not be waited at: half a minute, and the test fails."""
 
     def late(*_: object) -> None:
         pytest.fail("it still waits")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
+    signal.alarm(30)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -251,7 +251,9 @@ def test_the_open_case_shows_a_batch_that_an_earlier_question_already_told_of(
     asked: list[Route] = []
     page.route("**/dispatch/changes**", lambda route: route.continue_() if asked else asked.append(route))
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    while not asked:
+    for _ in range(3000):
+        if asked:
+            break
         page.wait_for_timeout(20)
     tag_all(hand)
     asked[0].continue_()

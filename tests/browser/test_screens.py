@@ -53,9 +53,6 @@ CHOOSE = """theme => {
   return getComputedStyle(document.documentElement).colorScheme;
 }"""
 
-# Style and structure: what stands on the pages is tested on both elsewhere.
-pytestmark = pytest.mark.one_database
-
 Open = Callable[..., BrowserContext]
 Keep = Callable[[Page, str], None]
 

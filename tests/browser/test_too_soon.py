@@ -35,7 +35,7 @@ ONE_MORE = """(button) => {
   const shots = button.closest("[data-shots]");
   const watch = new MutationObserver(() => {
     watch.disconnect();
-    shots.querySelector("[data-drop]").click();
+    setTimeout(() => shots.querySelector("[data-drop]").click()); // a finger comes between two tasks
   });
   watch.observe(shots, { childList: true });
 }"""

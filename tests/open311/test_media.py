@@ -142,7 +142,7 @@ def test_an_endless_body_and_one_that_trickles_are_cut(elsewhere: str) -> None:
     assert refused(f"{elsewhere}/endless.jpg") == "too_large"
     began = time.monotonic()
     assert refused(f"{elsewhere}/trickle.jpg", seconds=1.0) == "no_answer"
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -144,10 +144,10 @@ def test_a_slow_one_is_waited_for_a_little_and_then_left_alone(
     server.seconds, server.dripping = (0.0, True) if dripping else (30.0, False)
     began = time.monotonic()
     assert found(city, "12 Mapel St", f"nominatim:{server.url}") == ["12 Maple St"]
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 3
     for _ in range(20):
         assert found(city, "14 Mapel St", f"nominatim:{server.url}") == []
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 5
     assert len(server.asked) == 1
 
 

@@ -54,8 +54,8 @@ export async function photoStrip(app, form, ref, shots, changed) {
       await engine.dropPhoto(shot.id).finally(() => going.delete(shot.id));
       // By its name, and now: what waited before may have read all photos anew.
       shots.splice(0, shots.length, ...shots.filter(({ id }) => id !== shot.id));
-      dropped = performance.now(); // the next one is about to stand there
       await show();
+      dropped = performance.now();
       camera.focus();
       await changed(false);
     });
