@@ -134,7 +134,7 @@ def test_twenty_near_each_other_go_to_a_crew_by_a_line_around_them(
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
     page.locator(".pin[aria-current]").wait_for()
-    page.wait_for_function("!document.querySelector('#map .leaflet-pan-anim')")
+    expect(page.locator("#map .leaflet-pan-anim")).to_have_count(0)
     pin, box = page.locator(".pin[aria-current]").bounding_box(), page.locator("#map").bounding_box()
     assert pin
     assert box
