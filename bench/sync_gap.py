@@ -137,7 +137,8 @@ def _pulled(s: Session, crew_id: int, cursor: int) -> tuple[int, set[str]]:
     """As a phone of the crew: the numbers of its jobs."""
     scope = f"crew:{crew_id}"
     at = datetime.now(UTC)
-    told = pull.changes(s, [scope], {scope: cursor}, now=memory.read(s, at).log, limit=250, at=at)
+    reader = pull.Reader([scope], {scope: cursor}, limit=250)
+    (told,) = pull.changes(s, [reader], now=memory.read(s, at).log, at=at)
     news = told.get(scope)
     if news is None:
         return cursor, set()

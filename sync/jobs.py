@@ -4,7 +4,7 @@ Read as rows of the few columns that a job has, since every exchange asks for so
 with all that hangs on it, costs several times as much.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from city.lifecycle import CLOSED, WAITING
 from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
+
+_Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
 _IDS: Any = bindparam("ids", expanding=True)
 _CASES = (
@@ -36,69 +38,77 @@ _ASSIGNMENTS = (
     .where(Assignment.case_id.in_(_IDS))
     .order_by(Assignment.id)
 )
+# A row for each photo of a report, and one for a report without any.
 _REPORTS = (
-    select(Report.id, Report.case_id, Report.words, Report.lang, Report.answers, Report.danger)
+    select(
+        Report.id, Report.case_id, Report.words, Report.lang, Report.answers, Report.danger,
+        Photo.id.label("photo"),
+    )
+    .outerjoin(Photo, Photo.report_id == Report.id)
     .where(Report.case_id.in_(_IDS))
-    .order_by(Report.id)
-)
-_PHOTOS = select(Photo.report_id, Photo.id).where(Photo.report_id.in_(_IDS)).order_by(Photo.position)
+    .order_by(Report.id, Photo.position)
+)  # fmt: skip
 
 
-def read(s: Session, numbers: Sequence[str], crew_id: int) -> dict[str, dict[str, Any]]:
-    """The cases with these numbers, as this crew's phones keep them; what is empty is left out.
+def read(s: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], dict[str, Any]]:
+    """Of pairs of a crew's id and a case's number, each case as the phones of that crew keep it.
 
-    Times are seconds since 1970, UTC.
+    What is empty is left out. Times are seconds since 1970, UTC.
     """
-    if not numbers:
+    if not wanted:
         return {}
-    cases = s.execute(_CASES, {"numbers": numbers}).all()
+    cases = s.execute(_CASES, {"numbers": sorted({number for _, number in wanted})}).all()
     ids = [case.id for case in cases]
     services = {
         row.code: row
         for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in cases})})
     }
-    assignments = {
-        row.case_id: row.id for row in s.execute(_ASSIGNMENTS, {"ids": ids}) if row.crew_id == crew_id
+    assignments = {(row.case_id, row.crew_id): row.id for row in s.execute(_ASSIGNMENTS, {"ids": ids})}
+    reports: dict[int, dict[int, _Report]] = {case_id: {} for case_id in ids}
+    for row in s.execute(_REPORTS, {"ids": ids}):
+        _, photos = reports[row.case_id].setdefault(row.id, (row, []))
+        if row.photo:
+            photos.append(row.photo)
+    by_number = {case.number: case for case in cases}
+    return {
+        (crew_id, number): _job(
+            case,
+            assignments.get((case.id, crew_id)),
+            services[case.service_code],
+            list(reports[case.id].values()),
+        )
+        for crew_id, number in wanted
+        if (case := by_number.get(number))
     }
-    reports: dict[int, list[Any]] = {case_id: [] for case_id in ids}
-    photos: dict[int | None, list[str]] = {}
-    for report in s.execute(_REPORTS, {"ids": ids}):
-        reports[report.case_id].append(report)
-        photos[report.id] = []
-    for photo in s.execute(_PHOTOS, {"ids": list(photos)}):
-        photos[photo.report_id].append(photo.id)
-    found = {}
-    for case in cases:
-        service, told = services[case.service_code], reports[case.id]
-        job = {
-            "kind": "job",
-            "ref": case.number,
-            "title": service.names,
-            "group": service.group,
-            "address": case.address,
-            "lat": case.lat,
-            "lon": case.lon,
-            "asset": case.asset,
-            "state": case.state,
-            "assignment": assignments.get(case.id),
-            "cycle": case.cycle,
-            "version": case.version,
-            "opened": _seconds(case.opened_at),
-            "due": _seconds(case.due_at),
-            "risk": _seconds(case.risk_at),
-            "hourly": case.promise_hours is not None,
-            "urgent": case.urgent,
-            "hazard": service.hazard,
-            "danger": any(report.danger for report in told),
-            "wait": case.wait,
-            "reports": len(told),
-            "told": [one for report in told if (one := _telling(report, photos[report.id], service))],
-            "done": _done(case),
-        }
-        found[case.number] = {
-            name: value for name, value in job.items() if value not in (None, "", [], False)
-        }
-    return found
+
+
+def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_Report]) -> dict[str, Any]:
+    job = {
+        "kind": "job",
+        "ref": case.number,
+        "title": service.names,
+        "group": service.group,
+        "address": case.address,
+        "lat": case.lat,
+        "lon": case.lon,
+        "asset": case.asset,
+        "state": case.state,
+        "assignment": assignment,
+        "cycle": case.cycle,
+        "version": case.version,
+        "opened": _seconds(case.opened_at),
+        "due": _seconds(case.due_at),
+        "risk": _seconds(case.risk_at),
+        "hourly": case.promise_hours is not None,
+        "urgent": case.urgent,
+        "hazard": service.hazard,
+        "danger": any(report.danger for report, _ in told),
+        "wait": case.wait,
+        "reports": len(told),
+        "told": [one for report, photos in told if (one := _telling(report, photos, service))],
+        "done": _done(case),
+    }
+    return {name: value for name, value in job.items() if value not in (None, "", [], False)}
 
 
 def _telling(report: Row[Any], photos: list[str], service: Row[Any]) -> dict[str, Any]:

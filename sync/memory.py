@@ -43,25 +43,26 @@ def read(s: Session, at: datetime) -> Memory:
     return Memory(*s.execute(_MEMORY, days).one())
 
 
-def went_back(s: Session, *seen: tuple[str, int], epoch: str | None = None) -> list[int | None]:
+def epoch(s: Session) -> str:
+    """The newest start of whoever writes; "" where none was noted."""
+    newest = boots.newest(s)
+    return newest.id if newest else ""
+
+
+def went_back(s: Session, newest: str, *seen: tuple[str, int]) -> list[int | None]:
     """From which seq on the database lost what this phone has seen, as after a restore; None where nothing.
 
-    `epoch` is that of a Memory at hand.
-
-    Answers for each epoch with how far the log went in it. The epoch is unknown then (and nobody knows from
-    where on: 0), or the server that followed began to count below that.
+    `newest` is the epoch by now. Answers for each epoch with how far the log went in it. The epoch is unknown
+    then (and nobody knows from where on: 0), or the server that followed began to count below that.
     """
-    if epoch is None:
-        newest = boots.newest(s)
-        epoch = newest.id if newest else ""
-    return [_lost(s, epoch, *each) for each in seen]
+    return [_lost(s, newest, *each) for each in seen]
 
 
 def _lost(s: Session, newest: str, epoch: str, reached: int) -> int | None:
-    if not epoch:
-        return 0 if reached else None
     if epoch == newest:
         return None
+    if not epoch:
+        return 0 if reached else None
     known = s.get(Boot, epoch)
     if known is None:
         return 0

@@ -1,6 +1,7 @@
 """What changed for a phone: rows of the feed after its cursors, and the jobs that they name."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -20,39 +21,69 @@ def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
     return [*(f"crew:{crew_id}" for crew_id in sorted(crew_ids)), f"user:{person_id}"]
 
 
-def changes(
-    s: Session, scopes: Sequence[str], cursors: Mapping[str, int], *, now: int, limit: int, at: datetime
-) -> dict[str, Any]:
-    """For each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next cursor), `more`.
+@dataclass(frozen=True)
+class Reader:
+    """A phone that reads: its scopes, how far it has read each, and how many rows it wants at most."""
+
+    scopes: Sequence[str]
+    cursors: Mapping[str, int]
+    limit: int
+
+
+@dataclass(frozen=True)
+class _News:
+    """Rows of a scope that a reader hears of now; `first` where it had read none of it before."""
+
+    scope: str
+    rows: Sequence[FeedRow]
+    to: int
+    more: bool
+    first: bool
+
+    @property
+    def jobs(self) -> list[tuple[int, str]]:
+        """Those of the rows that are jobs: the id of the crew whose scope it is, and the case's number."""
+        refs = [row.ref for row in self.rows if row.present and row.kind == "job"]
+        return [(int(self.scope.removeprefix("crew:")), ref) for ref in refs]
+
+
+def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) -> list[dict[str, Any]]:
+    """Of each reader, for each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next
+    cursor), `more`.
 
     `now` is how far the log went before this: whatever was committed up to it is seen, so the cursor may go
     there even where nothing changed, and what came later is told next time. A phone without a cursor hears of
-    present things only.
+    present things only. The jobs of all readers are read together.
     """
-    found: dict[str, Any] = {}
-    rows = _rows(s, scopes, cursors, now, limit + 1)
-    for scope in scopes:
-        cursor, news = cursors.get(scope, 0), rows[scope]
-        more, news = len(news) > limit, news[:limit]
-        to = news[-1].seq if more else max(now, cursor)
-        limit -= len(news)
-        told = _told(s, scope, news, first=cursor == 0, at=at)
-        if told["set"] or told["gone"] or more or to > cursor:
-            found[scope] = {**told, "to": to, "more": more}
+    news = [_news(s, reader, now) for reader in readers]
+    found = jobs.read(s, {job for of_one in news for each in of_one for job in each.jobs})
+    old = (at - DONE_STAYS).timestamp()
+    return [{each.scope: _told(s, each, found, old) for each in of_one} for of_one in news]
+
+
+def _news(s: Session, reader: Reader, now: int) -> list[_News]:
+    """What is new of each scope that has news, in their order, up to the reader's limit."""
+    found, limit = [], reader.limit
+    rows = _rows(s, reader, now)
+    for scope in reader.scopes:
+        cursor, new = reader.cursors.get(scope, 0), rows[scope]
+        more, new = len(new) > limit, new[:limit]
+        to = new[-1].seq if more else max(now, cursor)
+        limit -= len(new)
+        if to > cursor:
+            found.append(_News(scope, new, to, more, first=cursor == 0))
         if limit <= 0:
             break
     return found
 
 
-def _rows(
-    s: Session, scopes: Sequence[str], cursors: Mapping[str, int], now: int, limit: int
-) -> dict[str, list[FeedRow]]:
-    """What is new for each scope, in its order; `limit` rows each at most."""
-    found: dict[str, list[FeedRow]] = {scope: [] for scope in scopes}
-    asked: dict[str, Any] = {"now": now, "limit": limit}
-    for n, scope in enumerate(scopes):
-        asked |= {f"scope{n}": scope, f"cursor{n}": cursors.get(scope, 0)}
-    for row in s.scalars(_of_scopes(len(scopes)), asked):
+def _rows(s: Session, reader: Reader, now: int) -> dict[str, list[FeedRow]]:
+    """What is new for each scope, in its order; one row each more than the reader wants, at most."""
+    found: dict[str, list[FeedRow]] = {scope: [] for scope in reader.scopes}
+    asked: dict[str, Any] = {"now": now, "limit": reader.limit + 1}
+    for n, scope in enumerate(reader.scopes):
+        asked |= {f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0)}
+    for row in s.scalars(_of_scopes(len(reader.scopes)), asked):
         found[row.scope].append(row)
     return found
 
@@ -74,17 +105,16 @@ def _of_scopes(count: int) -> Executable:
     return select(FeedRow).from_statement(rows.order_by("seq"))
 
 
-def _told(s: Session, scope: str, rows: Sequence[FeedRow], *, first: bool, at: datetime) -> dict[str, Any]:
-    present = [row.ref for row in rows if row.present and row.kind == "job"]
-    crew_id = int(scope.removeprefix("crew:")) if scope.startswith("crew:") else 0
-    found = jobs.read(s, present, crew_id)
-    if first:
-        old = (at - DONE_STAYS).timestamp()
-        found = {ref: told for ref, told in found.items() if not _past(told, old)}
-    gone = [{"kind": row.kind, "ref": row.ref, "why": row.why or "gone"} for row in rows if not row.present]
+def _told(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:
+    found = [read[job] for job in news.jobs if job in read]
+    if news.first:
+        found = [told for told in found if not _past(told, old)]
+    gone = [
+        {"kind": row.kind, "ref": row.ref, "why": row.why or "gone"} for row in news.rows if not row.present
+    ]
     # Also to a phone that begins anew: whose jobs were wiped kept its work, and waits to hear of it.
-    results = _results(s, [row.ref for row in rows if row.kind == "result"])
-    return {"set": [*(found[ref] for ref in present if ref in found), *results], "gone": gone}
+    results = _results(s, [row.ref for row in news.rows if row.kind == "result"])
+    return {"set": [*found, *results], "gone": gone, "to": news.to, "more": news.more}
 
 
 def _results(s: Session, ids: Sequence[str]) -> list[dict[str, Any]]:

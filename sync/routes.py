@@ -5,10 +5,11 @@ import binascii
 import json
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, cast
 
 from flask import (
@@ -144,15 +145,15 @@ def _exchange(visit: Visit) -> Response:
     with reading(here.engine) as s:
         # Whoever made their token up holds no case by naming it, and stands in nobody's way.
         if not asked.ops or not _is_one_of_ours(s, visit):
-            caller = _caller(s, visit)
+            (caller,) = _callers(s, [visit])
             if not _must_write(s, caller, visit):
-                told = {"results": _kept(asked)} | _told(s, caller, visit)
+                (told,) = _told(s, [visit], [caller])
+                told["results"] = _kept(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written = together.do(here.engine, lambda s: _written(s, visit), protocol.cases(asked.ops))  # 1 to 9
+    written = together.do(here.engine, _taking, visit, protocol.cases(asked.ops))  # 1 to 9
     if written.login:
         session["login"] = written.login
-    with reading(here.engine) as s:  # anew: who was shut out meanwhile hears no more
-        told = _told(s, _caller(s, visit), visit)
+    told = together.look(here.engine, _told_anew, visit)
     taken = written.taken
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
@@ -176,14 +177,23 @@ def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
     return says_new or caller.signs_in or devices.must_turn(device, visit.token)
 
 
-def _written(s: Session, visit: Visit) -> Written:
-    """Takes what a phone brings. Nobody shuts it out or signs it out before the transaction ends."""
+def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
+    """Finds out who brings work (2), and returns the work of each.
+
+    Nobody shuts them out or signs them out before the transaction ends.
+    """
+    epoch = memory.epoch(s)
+    callers = _callers(s, visits, alone=True)
+    return [partial(_written, s, *each, epoch) for each in zip(visits, callers, strict=True)]
+
+
+def _written(s: Session, visit: Visit, caller: Caller, epoch: str) -> Written:
+    """Takes what a phone brings."""
     asked, at = visit.asked, visit.at
-    caller = _caller(s, visit, alone=True)  # 2 who is it?
     if caller.sender is None:
         return Written(push.Taken(_kept(asked)))
     token, login = _next_token(caller, visit), _note(s, caller, visit)
-    _, back = _went_back(s, asked)
+    _, back = _went_back(s, asked, epoch)
     if asked.ops and asked.heard and back is not None:
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
         return Written(push.Taken([result(op.id, RETRY, "back") for op in asked.ops]), token, login)
@@ -200,7 +210,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
     with reading(here.engine) as s:
-        [back] = memory.went_back(s, asked.heard or ("", 0))
+        [back] = memory.went_back(s, memory.epoch(s), asked.heard or ("", 0))
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -367,18 +377,32 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
-def _caller(s: Session, visit: Visit, *, alone: bool = False) -> Caller:
-    """ "ok"; "login" where nobody is signed in; "disabled"; "revoked".
+def _callers(s: Session, visits: Sequence[Visit], *, alone: bool = False) -> list[Caller]:
+    """Who calls; where `alone`, nobody shuts their phones out or signs them out before the transaction ends.
 
-    Where `alone`, nobody shuts the phone out or signs it out before the transaction ends.
+    The phones first, then the sessions: as everywhere.
+    """
+    at = _latest(visits)
+    phones = devices.by_tokens(s, [visit.token for visit in visits], at, alone=alone)
+    sessions = logins.sessions_of(s, [visit.login for visit in visits], at, alone=alone)
+    return [
+        _caller(s, visit, phones.get(visit.token), *sessions.get(visit.login, (None, None)))
+        for visit in visits
+    ]
+
+
+def _caller(
+    s: Session, visit: Visit, device: Device | None, logged_in: Person | None, used_on: str | None
+) -> Caller:
+    """Who calls, by what their token and session say. `auth` is "ok", "disabled" or "revoked"; "login" where
+    nobody is signed in.
+
     Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
     in the cookie belongs to whoever signed in last, and neither helps somebody else who is logged in.
     """
     at, settings = visit.at, visit.settings
-    device = devices.by_token(s, visit.token, at, alone=alone)
     if device is None or device.person_id is None or device.id != visit.asked.device:
         return Caller("login")
-    logged_in, used_on = logins.session_of(s, visit.login, at, alone=alone)
     person = s.get_one(Person, device.person_id)
     by = people.actor(person)
     if device.revoked_at:
@@ -393,6 +417,11 @@ def _caller(s: Session, visit: Visit, *, alone: bool = False) -> Caller:
         return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, by, deposit))
+
+
+def _latest(visits: Sequence[Visit]) -> datetime:
+    """The moment at which several are asked about that came within milliseconds."""
+    return max(visit.at for visit in visits)
 
 
 def _kept(asked: Exchange) -> list[dict[str, Any]]:
@@ -421,11 +450,28 @@ def _note(s: Session, caller: Caller, visit: Visit) -> str | None:
     return None
 
 
-def _told(s: Session, caller: Caller, visit: Visit) -> dict[str, Any]:
-    """What the phone hears besides its results: missing photos, and what it may know."""
-    asked, city_memory = visit.asked, memory.read(s, visit.at)
+def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
+    """What they hear whose work was taken: who was shut out meanwhile hears no more."""
+    return _told(s, visits, _callers(s, visits))
+
+
+def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
+    """What each phone hears besides its results: missing photos, and what it may know."""
+    at = _latest(visits)
+    city_memory = memory.read(s, at)
+    told = [_told_one(s, *each, city_memory) for each in zip(visits, callers, strict=True)]
+    readers = [reader for _, reader in told if reader]
+    news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
+    return [of_one | {"changes": next(news)} if reader else of_one for of_one, reader in told]
+
+
+def _told_one(
+    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory
+) -> tuple[dict[str, Any], pull.Reader | None]:
+    """All of it but the changes, and who reads those: nobody where they may not be heard."""
+    asked = visit.asked
     if caller.sender is None or caller.device is None or caller.person is None:
-        return {"auth": caller.auth, "epoch": city_memory.epoch}
+        return {"auth": caller.auth, "epoch": city_memory.epoch}, None
     reset, back = _went_back(s, asked, city_memory.epoch)
     told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
@@ -433,19 +479,18 @@ def _told(s: Session, caller: Caller, visit: Visit) -> dict[str, Any]:
         "epoch": city_memory.epoch, "auth": caller.auth, "back": back,
     }  # fmt: skip
     if caller.auth != "ok":
-        return told
+        return told, None
     scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
     horizon = city_memory.horizon
     anew = [scope for scope in scopes if reset is not None or 0 < asked.cursors.get(scope, 0) < horizon]
     cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-    changes = pull.changes(s, scopes, cursors, now=city_memory.log, limit=asked.limit, at=visit.at)
-    return told | {"scopes": scopes, "changes": changes, "reset": anew}
+    return told | {"scopes": scopes, "reset": anew}, pull.Reader(scopes, cursors, asked.limit)
 
 
-def _went_back(s: Session, asked: Exchange, epoch: str | None = None) -> list[int | None]:
+def _went_back(s: Session, asked: Exchange, epoch: str) -> list[int | None]:
     """From where on the database lost what the phone has read of scopes, and what it heard of its work."""
     read = (asked.epoch, max(asked.cursors.values(), default=0))
-    return memory.went_back(s, read, asked.heard or read, epoch=epoch)
+    return memory.went_back(s, epoch, read, asked.heard or read)
 
 
 def _code() -> str:

@@ -1,15 +1,16 @@
-"""Work that waits for the same lock is done in one transaction.
+"""What waits for the same thing is done together: work in one transaction, questions at one moment.
 
-Every commit waits for the disk, and every transaction ends with steps that cost the same for one operation
-as for fifty: the clock, the log's heads, the counts, the index. When many phones come at once, whoever is
-first does the work of all who wait by then.
+Every commit waits for the disk, every transaction ends with steps that cost the same for one operation as
+for fifty (the clock, the log's heads, the counts, the index), and a statement about fifty phones costs little
+more than one about one. When many come at once, whoever is first does the work of all who wait by then.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection
-from contextlib import nullcontext
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext, suppress
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, text
@@ -17,10 +18,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from city import events, locks
-from city.db import transaction
+from city.db import reading, transaction
 from sync.protocol import MAX_OPERATIONS
 
+A = TypeVar("A")
 T = TypeVar("T")
+# Finds out in few statements what all who share need; returns of each, in their order, the work itself.
+Begin = Callable[[Session, Sequence[A]], Sequence[Callable[[], T]]]
+Ask = Callable[[Session, Sequence[A]], Sequence[T]]
 
 MOST = MAX_OPERATIONS  # cases a shared transaction: as many as one phone's operations may name
 TRIES = 3
@@ -38,19 +43,41 @@ class Busy(Exception):
     """The database would not let us finish, three times. The phone comes back later."""
 
 
-def do(engine: Engine, work: Callable[[Session], T], cases: Collection[str]) -> T:
-    """Does `work` in a transaction that it may share; the cases with these numbers are locked first.
+def do(engine: Engine, begin: Begin[A, T], asked: A, cases: Collection[str]) -> T:
+    """Does the work that `begin` makes of `asked`; the cases with these numbers are locked first.
 
-    Returns once that is committed.
+    The transaction is shared with whoever passes the same `begin` by then: a module's function, as a lambda
+    is another each time. Returns once that is committed.
 
-    `work` runs in whichever thread comes first, and runs again where a transaction had to be given up: it
-    must keep nothing but what it returns. Raises what it raised, or Busy.
+    The work runs in whichever thread leads, and runs again where a transaction had to be given up: it must
+    keep nothing but what it returns. Raises what it raised, or Busy.
     """
-    return cast(T, _queue_of(engine).do(engine, _Piece(work, cases)))
+    mine = _Piece(asked, cases)
+    if _queue(engine, begin, _Transactions).serve(engine, mine):
+        return cast(T, mine.found)
+
+    def work(s: Session) -> T:
+        (of_mine,) = begin(s, [asked])
+        return of_mine()
+
+    return alone(engine, work)
+
+
+def look(engine: Engine, ask: Ask[A, T], asked: A) -> T:
+    """What `ask` answers to `asked`, at a moment of the database that is shared as do() shares a transaction.
+
+    It sees whatever was committed before the call. Raises what `ask` raised.
+    """
+    mine = _Piece(asked)
+    if _queue(engine, ask, _Questions).serve(engine, mine):
+        return cast(T, mine.found)
+    with reading(engine) as s:
+        (found,) = ask(s, [asked])
+    return found
 
 
 def alone(engine: Engine, work: Callable[[Session], T]) -> T:
-    """The same in a transaction of its own."""
+    """Does `work` in a transaction of its own."""
     for _ in range(TRIES):
         try:
             with transaction(engine) as s:
@@ -72,65 +99,86 @@ def lengthen(s: Session) -> None:
     s.info["room"] = room - 1
 
 
-class _Piece(Generic[T]):
-    def __init__(self, work: Callable[[Session], T], cases: Collection[str]) -> None:
-        self.work, self.cases = work, cases
+class _Piece:
+    """What somebody waits for, and what became of it."""
+
+    def __init__(self, asked: Any, cases: Collection[str] = ()) -> None:
+        self.asked, self.cases = asked, cases
         self.is_taken, self.is_done = False, False
-        self.found: T | None = None
+        self.found: Any = None
 
 
-class _Queue:
-    """Those who wait for one database."""
+class _Queue(ABC):
+    """Those who wait for the same thing of one database. Whoever gets the turn leads, for all who came.
 
-    def __init__(self) -> None:
-        self._waiting: deque[_Piece[Any]] = deque()
+    All wait for a turn, also those who were served meanwhile: were they to go on at once, fewer would come
+    together, and each would cost more.
+    """
+
+    def __init__(self, answer: Callable[[Session, Sequence[Any]], Sequence[Any]]) -> None:
+        self._answer = answer
+        self._waiting: deque[_Piece] = deque()
         self._turn = threading.Lock()
 
-    def do(self, engine: Engine, piece: _Piece[Any]) -> Any:
+    def serve(self, engine: Engine, piece: _Piece) -> bool:
+        """True once the piece is done; False where it failed, and is to be tried by itself."""
         self._waiting.append(piece)
         with self._turn:
             while not piece.is_taken:
-                self._share(engine)
-        return piece.found if piece.is_done else alone(engine, piece.work)
+                taken: list[_Piece] = []
+                self._share(engine, taken)
+                if not taken:
+                    self._take(taken)  # or it would be tried for ever
+        return piece.is_done
 
-    def _share(self, engine: Engine) -> None:
-        pieces: list[_Piece[Any]] = []
-        try:
+    @abstractmethod
+    def _share(self, engine: Engine, taken: list[_Piece]) -> None:
+        """Takes some of those who wait, and does of it what can be done. Raises nothing."""
+
+    def _take(self, taken: list[_Piece]) -> None:
+        """The longest waiting, at least one; they are taken whatever becomes of them."""
+        room = MOST
+        while self._waiting and (not taken or room >= max(1, len(self._waiting[0].cases))):
+            piece = self._waiting.popleft()
+            piece.is_taken = True
+            taken.append(piece)
+            room -= max(1, len(piece.cases))
+
+
+class _Transactions(_Queue):
+    def _share(self, engine: Engine, taken: list[_Piece]) -> None:
+        with suppress(Exception):  # do() meets it again where it belongs to one alone
             with transaction(engine) as s:
                 if engine.dialect.name == "postgresql":
                     s.execute(_PATIENCE)
-                pieces = self._take()  # not before we have our turn: others come while we wait for it
+                self._take(taken)  # not before we have our turn: others come while we wait for it
                 s.info["room"] = MOST
-                locks.lock_numbered(s, {number for piece in pieces for number in piece.cases})
-                done = [piece for piece in pieces if _is_done(s, piece, shares=len(pieces) > 1)]
+                locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
+                works = zip(taken, self._answer(s, [piece.asked for piece in taken]), strict=True)
+                done = [piece for piece, work in works if _is_done(s, piece, work, shares=len(taken) > 1)]
                 if engine.dialect.name == "postgresql":
                     s.execute(_NO_HURRY)
-        except Exception:  # do() meets it again where it belongs to one alone
-            if not pieces:
-                self._take()  # or it would be tried for ever
-        else:
             for piece in done:
                 piece.is_done = True
 
-    def _take(self) -> list[_Piece[Any]]:
-        """The longest waiting, at least one; they are taken whatever becomes of them."""
-        taken = [self._waiting.popleft()]
-        room = MOST - len(taken[0].cases)
-        while self._waiting and (room := room - max(1, len(self._waiting[0].cases))) >= 0:
-            taken.append(self._waiting.popleft())
-        for piece in taken:
-            piece.is_taken = True
-        return taken
+
+class _Questions(_Queue):
+    def _share(self, engine: Engine, taken: list[_Piece]) -> None:
+        self._take(taken)
+        with suppress(Exception), reading(engine) as s:  # look() meets it again where it belongs to one alone
+            answers = self._answer(s, [piece.asked for piece in taken])
+            for piece, answer in list(zip(taken, answers, strict=True)):
+                piece.found, piece.is_done = answer, True
 
 
-def _is_done(s: Session, piece: _Piece[Any], *, shares: bool) -> bool:
+def _is_done(s: Session, piece: _Piece, work: Callable[[], Any], *, shares: bool) -> bool:
     """Does a piece; False where it fails and tries by itself. With whom it shares keep what they did.
 
     What had to wait too long, or is a deadlock, ends the transaction for all: each would wait as long.
     """
     try:
         with events.savepoint(s) if shares else nullcontext():
-            piece.found = piece.work(s)
+            piece.found = work()
     except OperationalError:
         raise
     except Exception:
@@ -140,10 +188,13 @@ def _is_done(s: Session, piece: _Piece[Any], *, shares: bool) -> bool:
     return True
 
 
-_queues: WeakKeyDictionary[Engine, _Queue] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[Engine, dict[Any, _Queue]] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def _queue_of(engine: Engine) -> _Queue:
+def _queue(engine: Engine, answer: Callable[..., Any], kind: type[_Queue]) -> _Queue:
     with _making:
-        return _queues.setdefault(engine, _Queue())
+        of_engine = _queues.setdefault(engine, {})
+        if answer not in of_engine:
+            of_engine[answer] = kind(answer)
+        return of_engine[answer]

@@ -476,7 +476,8 @@ class City:
         mine = city.crews.get(user, set())
         numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
         with reading(self.held.engine) as s:
-            told = {(n, c): _content(job) for c in mine for n, job in jobs.read(s, numbers, c).items()}
+            read = jobs.read(s, {(crew, number) for crew in mine for number in numbers})
+        told = {(number, crew): _content(job) for (crew, number), job in read.items()}
         done = dict(
             self._sql(
                 "SELECT c.number, x.done_at FROM cases c"

@@ -253,7 +253,7 @@ PLANTS = {
         "epoch-ignored": [
             (
                 "sync/routes.py",
-                "return memory.went_back(s, read, asked.heard or read, epoch=epoch)",
+                "return memory.went_back(s, epoch, read, asked.heard or read)",
                 "return [None, None]",
             )
         ],

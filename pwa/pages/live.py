@@ -51,8 +51,7 @@ def _followed(s: Session, known: Memory) -> int | None:
     seq, _dash, epoch = request.args.get("since", "").partition("-")
     if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
         return None
-    same = epoch == known.epoch  # nobody has started since: nothing to look up
-    return int(seq) if same or memory.went_back(s, (epoch, int(seq))) == [None] else None
+    return int(seq) if memory.went_back(s, known.epoch, (epoch, int(seq))) == [None] else None
 
 
 def _told(s: Session, changed: Changed) -> dict[str, Any]:

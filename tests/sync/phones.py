@@ -4,14 +4,16 @@ import base64
 import hashlib
 import io
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
 from city import cases, events, people
@@ -20,7 +22,9 @@ from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
 from city.schema import Case, Crew, Event, Person, Service, Session
+from sync import together
 
+T = TypeVar("T")
 OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
 
 
@@ -231,3 +235,13 @@ def person(engine: Engine, email: str) -> int:
         found = people.by_email(s, email)
         assert isinstance(found, Person)
         return found.id
+
+
+def share(engine: Engine, work: Callable[[Looking], T], cases: Collection[str]) -> T:
+    """Does work in a transaction that it shares with what else comes this way."""
+    return together.do(engine, each_by_itself, work, cases)
+
+
+def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[Callable[[], T]]:
+    """Nothing has to be found out for all at once."""
+    return [partial(work, s) for work in works]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from phones import Clock, Phone, actor, make_lamp
+from phones import Clock, Phone, actor, make_lamp, share
 from sqlalchemy import Engine, func, select
 
 from city import batches, cases, events, kept, people
@@ -38,7 +38,7 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
         while True:
             try:
                 work = partial(push.take, sender=sender, ops=[op], at=clock())
-                (told,) = together.do(engine, work, {op.case}).results
+                (told,) = share(engine, work, {op.case}).results
                 assert told["result"] == "applied"
                 return time.monotonic() - began
             except together.Busy:  # as the phone does: it comes back

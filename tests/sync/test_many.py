@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, story
+from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, share, story
 from sqlalchemy import Engine, func, select
 
 from city import events
@@ -38,7 +38,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
             while True:
                 try:
                     work = partial(push.take, sender=sender, ops=batch, at=clock())
-                    results += together.do(engine, work, protocol.cases(batch)).results
+                    results += share(engine, work, protocol.cases(batch)).results
                     break
                 except together.Busy:  # as the phone does: it comes back
                     continue

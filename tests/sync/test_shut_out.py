@@ -43,22 +43,22 @@ def log_out(engine: Engine, luis: Phone) -> Do:
 def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     """Lets something happen once, when an exchange that brings nothing has found out who calls, and writes
     nothing yet."""
-    look, left = routes._caller, [do]
+    look, left = routes._callers, [do]
 
-    def looked(*given: Any, **told: Any) -> routes.Caller:
+    def looked(*given: Any, **told: Any) -> list[routes.Caller]:
         found = look(*given, **told)
         if left:
             left.pop()()
         return found
 
-    monkeypatch.setattr(routes, "_caller", looked)
+    monkeypatch.setattr(routes, "_callers", looked)
 
 
 def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     """Lets something begin when an exchange has found out who brings work; it is over before the answer."""
-    look, take, other = routes._caller, together.do, threading.Thread(target=do)
+    look, take, other = routes._callers, together.do, threading.Thread(target=do)
 
-    def looked(*given: Any, alone: bool = False) -> routes.Caller:
+    def looked(*given: Any, alone: bool = False) -> list[routes.Caller]:
         found = look(*given, alone=alone)
         if alone:
             other.start()
@@ -70,7 +70,7 @@ def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
         other.join()
         return found
 
-    monkeypatch.setattr(routes, "_caller", looked)
+    monkeypatch.setattr(routes, "_callers", looked)
     monkeypatch.setattr(together, "do", taken)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from phones import Clock, Phone, actor, case_of, make_lamp
+from phones import Clock, Phone, actor, case_of, each_by_itself, make_lamp, share
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -34,13 +34,13 @@ def together_at(
         assert go_on.wait(60)
 
     with ThreadPoolExecutor(COUNT + 2) as pool:  # the first, and one that fails
-        pool.submit(together.do, engine, first, set())
+        pool.submit(share, engine, first, set())
         assert begun.wait(60)
-        queue = together._queue_of(engine)
+        queue = together._queues[engine][each_by_itself]
 
         def give(work: Callable[[Session], object], cases: set[str]) -> Future[object]:
             before = len(queue._waiting)
-            given = pool.submit(together.do, engine, work, cases)
+            given = pool.submit(share, engine, work, cases)
             while len(queue._waiting) == before:
                 time.sleep(0.001)
             return given
@@ -153,7 +153,7 @@ def test_who_has_the_clock_makes_nobody_do_their_work_again(
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(hold)
         assert holds.wait(60)
-        together.do(engine, lambda s: runs.append(s) or work(s), {closings[0].case})  # type: ignore[func-returns-value]
+        share(engine, lambda s: runs.append(s) or work(s), {closings[0].case})  # type: ignore[func-returns-value]
         holder.result(60)
     assert len(runs) == 1
 
@@ -173,11 +173,11 @@ def test_who_waits_for_a_case_keeps_nobody_else_waiting(
     with ThreadPoolExecutor(2) as pool:
         holder = pool.submit(hold)
         assert holds.wait(60)
-        waits = pool.submit(together.do, engine, taking(engine, luis, held, clock), {held.case})
+        waits = pool.submit(share, engine, taking(engine, luis, held, clock), {held.case})
         if engine.dialect.name == "sqlite":  # it has one writer: all wait
             may_end.set()
         for op in others:
-            together.do(engine, taking(engine, luis, op, clock), {op.case})
+            share(engine, taking(engine, luis, op, clock), {op.case})
         if not may_end.is_set():
             assert not waits.done()
         may_end.set()

@@ -87,9 +87,9 @@ def test_letters_and_the_crews_phone_have_the_hour(
         )
         scene.s.add(row)
         other = scene.report().case.number
-        told = jobs.read(scene.s, [basket, other], 1)
-        assert (told[basket]["hourly"], told[basket]["due"]) == (True, int(case.due_at.timestamp()))
-        assert "hourly" not in told[other]
+        told = jobs.read(scene.s, {(1, basket), (1, other)})
+        assert (told[1, basket]["hourly"], told[1, basket]["due"]) == (True, int(case.due_at.timestamp()))
+        assert "hourly" not in told[1, other]
     with town.looking() as scene, app.test_request_context():
         (sight,) = public(scene.s, now=now, number=basket)
         assert app.jinja_env.filters["promise"](sight) == f"By {WEDNESDAY}"

@@ -1,0 +1,204 @@
+"""Phones whose work was taken are told at one moment what changed: each its own, and nobody another's."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, person, story
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from city import cases
+from city.db import transaction
+from city.schema import Clock as ClockRow
+from city.schema import Device, Operation
+from city.settings import Settings
+from sync import devices, push, routes, together
+
+
+@contextmanager
+def waiting(
+    engine: Engine, ask: Any, count: int, kind: type[together._Queue] = together._Questions
+) -> Iterator[tuple[ThreadPoolExecutor, Callable[[], None]]]:
+    """While this is open whoever asks waits; at its end, once so many do, they are answered together.
+
+    Gives a pool to ask in, and what waits for those many.
+    """
+    queue = together._queue(engine, ask, kind)
+    with ThreadPoolExecutor(count) as pool, queue._turn:
+        yield pool, lambda: until_so_many_wait(queue, count)
+        until_so_many_wait(queue, count)
+
+
+def until_so_many_wait(queue: together._Queue, count: int) -> None:
+    end = time.monotonic() + 60
+    while len(queue._waiting) < count and time.monotonic() < end:
+        time.sleep(0.001)
+    assert len(queue._waiting) == count
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many phones were told at each moment."""
+    counts, told = [], routes._told
+
+    def counting(s: Session, visits: Sequence[routes.Visit], *given: Any) -> list[dict[str, Any]]:
+        counts.append(len(visits))
+        return told(s, visits, *given)
+
+    monkeypatch.setattr(routes, "_told", counting)
+    return counts
+
+
+def refs(answer: dict[str, Any]) -> dict[str, set[str]]:
+    return {scope: {job["ref"] for job in news["set"]} for scope, news in answer["changes"].items()}
+
+
+def test_each_hears_of_its_own(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock, asked: list[int]
+) -> None:
+    other = Phone(app, clock, person(engine, "luis@city.test"))
+    mine, his, moved = (make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1", "Lights 1"))
+    closings = {
+        phone: phone.op("close", phone.job(number), outcome="not found")
+        for phone, number in ((luis, mine), (toni, his))
+    }
+    for phone in (luis, toni, other):
+        phone.exchange()
+    dispatch(engine, moved, cases.assign, clock, crew="Lights 2")
+    note = other.op("note", other.job(mine), words="Behind the tree.")
+    here = app.extensions["cityline"].engine
+    del asked[:]
+    with waiting(here, routes._told_anew, 3) as (pool, _):
+        given = [pool.submit(phone.exchange, op) for phone, op in closings.items()]
+        given.append(pool.submit(other.exchange, note))
+    of_luis, of_toni, of_other = (each.result(60) for each in given)
+    assert asked == [3]
+    assert refs(of_luis) == {"crew:1": {mine, moved}, f"user:{person(engine, 'luis@city.test')}": set()}
+    assert refs(of_toni) == {"crew:2": {his}, f"user:{person(engine, 'toni@city.test')}": set()}
+    assert refs(of_other)["crew:1"] == {mine}  # it has heard of the other one already
+    assert [gone["ref"] for gone in of_toni["changes"]["crew:2"]["gone"]] == [moved]
+    again = luis.exchange(cursors={})["changes"]["crew:1"]["set"]
+    told = {job["ref"]: job for job in of_luis["changes"]["crew:1"]["set"]}
+    assert told == {job["ref"]: job for job in again}  # as one who asks alone is told
+
+
+def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, toni: Phone, clock: Clock, asked: list[int]
+) -> None:
+    numbers = [make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1")]
+    ops = [phone.op("start", phone.job(n)) for phone, n in zip((luis, toni), numbers, strict=True)]
+    here = app.extensions["cityline"].engine
+    del asked[:]
+    with waiting(here, routes._told_anew, 2) as (pool, all_wait):
+        given = [pool.submit(luis.exchange, ops[0]), pool.submit(toni.exchange, ops[1])]
+        all_wait()
+        with transaction(engine) as s:
+            devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock())
+    of_luis, of_toni = (each.result(60) for each in given)
+    assert asked == [2]
+    assert (of_luis["auth"], of_luis["changes"]) == ("revoked", {})
+    assert [of_luis["results"][0]["result"], of_toni["results"][0]["result"]] == ["applied", "applied"]
+    assert refs(of_toni)["crew:2"] == {numbers[1]}
+    with transaction(engine) as s:
+        assert case_of(s, numbers[0]).state == "underway"
+
+
+def test_a_question_that_fails_spoils_nobody_elses(engine: Engine) -> None:
+    def ask(_s: Session, asked: Sequence[str]) -> list[str]:
+        if "bad" in asked:
+            raise ValueError(asked)
+        return [word.upper() for word in asked]
+
+    given: list[Future[str]] = []
+    with waiting(engine, ask, 3) as (pool, _):
+        given += [pool.submit(together.look, engine, ask, word) for word in ("a", "bad", "b")]
+    assert [given[0].result(60), given[2].result(60)] == ["A", "B"]
+    with pytest.raises(ValueError, match="bad"):
+        given[1].result(60)
+
+
+def test_whoever_asks_sees_what_was_written_before(engine: Engine) -> None:
+    """Also where others were being answered when they came."""
+    looks, may_end = threading.Event(), threading.Event()
+
+    def ask(s: Session, asked: Sequence[str]) -> list[int]:
+        n = s.scalar(select(ClockRow.n)) or 0
+        if "slow" in asked:
+            looks.set()
+            assert may_end.wait(60)
+        return [n] * len(asked)
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(together.look, engine, ask, "slow")
+        assert looks.wait(60)
+        with transaction(engine) as s:
+            clock = s.get_one(ClockRow, 1, with_for_update=True)
+            clock.n = written = clock.n + 7
+        late = pool.submit(together.look, engine, ask, "late")
+        may_end.set()
+        assert slow.result(60) == written - 7
+        assert late.result(60) == written
+
+
+def test_no_more_are_answered_together_than_one_phone_may_bring(engine: Engine) -> None:
+    seen: list[int] = []
+
+    def ask(_s: Session, asked: Sequence[int]) -> Sequence[int]:
+        seen.append(len(asked))
+        return asked
+
+    many = range(together.MOST + 2)
+    with waiting(engine, ask, len(many)) as (pool, _):
+        given = [pool.submit(together.look, engine, ask, n) for n in many]
+    assert [each.result(60) for each in given] == list(many)
+    assert seen == [together.MOST, 2]
+
+
+def test_two_tabs_that_bring_the_same_work_in_one_transaction(
+    app: Flask, engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    """Also where one of them shows the phone's next token, and the other the one before."""
+    op = luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found")
+    clock.tick(days=devices.TURN_DAYS + 1)
+    tabs = [app.test_client(), luis.http]
+    tabs[0].set_cookie("cl_device", luis.http.get_cookie("cl_device", path="/sync").value, path="/sync")
+    luis.exchange()
+    assert (
+        luis.http.get_cookie("cl_device", path="/sync").value
+        != tabs[0].get_cookie("cl_device", path="/sync").value
+    )
+    here = app.extensions["cityline"].engine
+    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+        given = [pool.submit(tab.post, "/sync/v1/exchange", json=luis.body(op), headers=OURS) for tab in tabs]
+    answers = [each.result(60).json for each in given]
+    assert [answer["results"] for answer in answers] == [[{"id": op["id"], "result": "applied"}]] * 2
+    with transaction(engine) as s:
+        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+        assert [event.kind for event, _ in story(s, op["case"])].count("close") == 1
+    assert luis.exchange()["auth"] == "ok"
+
+
+def test_a_phone_that_is_refused_spoils_nothing_for_those_who_share_its_transaction(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1")]
+    ops = [
+        phone.op("close", phone.job(number), outcome="not found")
+        for phone, number in zip((luis, toni), numbers, strict=True)
+    ]
+    bad = luis.op("close", {"ref": "no number", "cycle": 1, "version": 1}, outcome="not found")
+    monkeypatch.setattr(push, "QUARANTINE_ROWS", 0)
+    other = Phone(app, clock, person(engine, "luis@city.test"))
+    here = app.extensions["cityline"].engine
+    with waiting(here, routes._taking, 3, together._Transactions) as (pool, _):
+        refused = pool.submit(other.post, other.body(ops[0] | {"id": bad["id"]}, bad | {"n": 9}))
+        taken = [pool.submit(luis.exchange, ops[0]), pool.submit(toni.exchange, ops[1])]
+    assert refused.result(60).status_code == 429
+    results = [each.result(60)["results"][0]["result"] for each in taken]
+    assert results == ["applied", "applied"]
