@@ -111,8 +111,7 @@ class _Piece:
 class _Queue(ABC):
     """Those who wait for the same thing of one database. Whoever gets the turn leads, for all who came.
 
-    All wait for a turn, also those who were served meanwhile: were they to go on at once, fewer would come
-    together, and each would cost more.
+    All wait for a turn, also those who were served meanwhile.
     """
 
     def __init__(self, answer: Callable[[Session, Sequence[Any]], Sequence[Any]]) -> None:
