@@ -67,9 +67,10 @@ def enrol(
     if known and known.person_id == person.id and known.revoked_at is None:
         known.seen_at = at
         return known, None
-    token = secrets.token_urlsafe(32)
+    device_id = str(uuid.uuid4())
+    token = _signed(secrets.token_urlsafe(32), device_id, secret)
     device = Device(
-        id=str(uuid.uuid4()), person_id=person.id, token_hash=_hashed(token), token_at=at, enrolled_at=at,
+        id=device_id, person_id=person.id, token_hash=_hashed(token), token_at=at, enrolled_at=at,
         seen_at=at,
     )  # fmt: skip
     device.next_hash = _hashed(_next(device, secret))
@@ -102,9 +103,19 @@ def by_tokens(
     return found
 
 
-def must_turn(device: Device, token: str | None) -> bool:
+def is_ours(token: str | None, device_id: str, secret: str) -> bool:
+    """Whether we made this token for that device: by our signature on it, which needs no database.
+
+    False for one that an earlier release made. Whether it still counts, by_token() says.
+    """
+    token = token or ""
+    made, _, _ = token.rpartition(".")
+    return hmac.compare_digest(_signed(made, device_id, secret).encode(), token.encode())
+
+
+def must_turn(device: Device, token: str | None, secret: str) -> bool:
     """Whether turn() has something to write."""
-    return device.next_hash is None or device.next_hash == _hashed(token or "")
+    return device.next_hash in (None, _hashed(token or "")) or not _knows_next(device, secret)
 
 
 def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
@@ -116,7 +127,7 @@ def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | 
     """
     if device.next_hash == _hashed(token or ""):
         device.token_hash, device.token_at, device.next_hash = device.next_hash, at, None
-    if device.next_hash is None:
+    if not _knows_next(device, secret):  # nor where the secret, or the way a token is made, is another by now
         device.token_at = device.token_at or at
         device.next_hash = _hashed(_next(device, secret))
     used_since = device.token_at or device.enrolled_at
@@ -188,7 +199,18 @@ def _moment(told: object) -> datetime | None:
 
 
 def _next(device: Device, secret: str) -> str:
-    told = f"token:{device.id}:{device.token_hash}"
+    return _signed(_mac(f"token:{device.id}:{device.token_hash}", secret), device.id, secret)
+
+
+def _knows_next(device: Device, secret: str) -> bool:
+    return device.next_hash == _hashed(_next(device, secret))
+
+
+def _signed(made: str, device_id: str, secret: str) -> str:
+    return f"{made}.{_mac(f'made for:{device_id}:{made}', secret)}"
+
+
+def _mac(told: str, secret: str) -> str:
     return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 

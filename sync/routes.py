@@ -142,9 +142,9 @@ def exchange() -> Response:
 def _exchange(visit: Visit) -> Response:
     """The exchange of a crew's phone; one that brings nothing and has nothing new to say writes nothing."""
     here, asked = _here(), visit.asked
-    with reading(here.engine) as s:
-        # Whoever made their token up holds no case by naming it, and stands in nobody's way.
-        if not asked.ops or not _is_one_of_ours(s, visit):
+    # Whoever made their token up holds no case by naming it, and stands in nobody's way.
+    if not asked.ops or not devices.is_ours(visit.token, asked.device, here.settings.secret_key):
+        with reading(here.engine) as s:
             (caller,) = _callers(s, [visit])
             if not _must_write(s, caller, visit):
                 (told,) = _told(s, [visit], [caller])
@@ -160,21 +160,17 @@ def _exchange(visit: Visit) -> Response:
     return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 10 answer
 
 
-def _is_one_of_ours(s: Session, visit: Visit) -> bool:
-    """Whether the phone whose outbox it is shows itself; whoever uses it is found out under its lock."""
-    device = devices.by_token(s, visit.token, visit.at)
-    return device is not None and device.id == visit.asked.device
-
-
 def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
-    """Whether a phone that brings nothing waits for work, or says of itself what is worth a write."""
+    """Whether a phone brings work, waits for work, or says of itself what is worth a write."""
     device, sender = caller.device, caller.sender
-    if device is None or sender is None or device.revoked_at:
+    if device is None or sender is None:
         return False
+    if visit.asked.ops or device.revoked_at:
+        return bool(visit.asked.ops)
     if caller.auth == "ok" and (not caller.in_browser or push.deposited_for_login(s, sender)):
         return True
     says_new = devices.says_new(device, visit.asked, visit.at)
-    return says_new or caller.signs_in or devices.must_turn(device, visit.token)
+    return says_new or caller.signs_in or devices.must_turn(device, visit.token, visit.settings.secret_key)
 
 
 def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:

@@ -93,7 +93,7 @@ def test_a_body_cut_in_half_is_refused_and_nothing_of_it_is_done(
         assert case_of(s, lamp).state == "assigned"
 
 
-@pytest.mark.parametrize("forge", ["cookie", "body", "both"])
+@pytest.mark.parametrize("forge", ["cookie", "signature", "body", "both"])
 def test_a_forged_device_hears_nothing_and_does_nothing(
     app: Flask,
     engine: Engine,
@@ -107,8 +107,9 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
     # It takes no lock by naming a case, and no turn among those who have work.
     monkeypatch.setattr(together, "do", lambda *_: pytest.fail("it stood in the queue"))
     if forge != "body":
-        toni.http.set_cookie("cl_device", "x" * 43, path="/sync")
-    if forge != "cookie":
+        made_up = "x" * 43 + ("." + "0" * 64 if forge == "signature" else "")
+        toni.http.set_cookie("cl_device", made_up, path="/sync")
+    if forge in ("body", "both"):
         toni.device = luis.device
     answer = toni.exchange(op)
     assert (answer["auth"], answer["scopes"], answer["changes"], answer["want"]) == ("login", [], {}, [])

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -466,6 +467,23 @@ def test_the_token_turns_and_the_old_one_works_until_the_new_one_is_used(luis: P
     assert luis.exchange()["auth"] == "ok"
     luis.http.set_cookie("cl_device", old, path="/sync")
     assert luis.exchange()["auth"] == "login"
+
+
+def test_a_token_made_before_tokens_were_signed_counts_until_it_turns(
+    luis: Phone, clock: Clock, engine: Engine, lamp: str
+) -> None:
+    """Or while the city's secret was another."""
+    luis.exchange()
+    with transaction(engine) as s:
+        device = s.get_one(Device, luis.device)
+        device.token_hash, device.next_hash = (sha256(made).hexdigest() for made in (b"old", b"after it"))
+    luis.http.set_cookie("cl_device", "old", path="/sync")
+    for t in ("start", "pause"):
+        assert results(luis.exchange(luis.op(t, luis.job(lamp)))) == [("applied", None)]
+    clock.tick(days=8)
+    luis.exchange()
+    assert token(luis) != "old"
+    assert results(luis.exchange(luis.op("start", luis.job(lamp)))) == [("applied", None)]
 
 
 def test_a_token_that_nobody_used_for_ninety_days_is_over(luis: Phone, clock: Clock, lamp: str) -> None:
