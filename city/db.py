@@ -28,12 +28,12 @@ def connect(url: str) -> Engine:
     if not url.startswith("sqlite"):
         # The last one used comes first: it knows our statements already.
         engine = create_engine(
-            url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_use_lifo=True, **as_json
+            url, pool_size=10, max_overflow=30, pool_pre_ping=True, pool_use_lifo=True, **as_json
         )
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
     patience = {"timeout": BUSY_SECONDS}
-    engine = create_engine(url, connect_args=patience, pool_size=10, max_overflow=20, **as_json)
+    engine = create_engine(url, connect_args=patience, pool_size=10, max_overflow=30, **as_json)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

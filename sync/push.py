@@ -37,8 +37,12 @@ TO_REVIEW = text("operations.review IS NOT NULL")
 _ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
 _WAITING_ALONE = _WAITING.with_for_update()
-_PUT_BY = select(Row.code, Row.device_id, Row.prev, Row.case_ref).where(
-    NOT_DONE, or_(Row.device_id == bindparam("device"), Row.person_id == bindparam("person"))
+_PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
+    NOT_DONE,
+    or_(
+        Row.device_id.in_(bindparam("devices", expanding=True)),
+        Row.person_id.in_(bindparam("persons", expanding=True)),
+    ),
 )
 _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
     TO_REVIEW,
@@ -88,27 +92,49 @@ class Taken:
     photos: list[str] = field(default_factory=list)
 
 
+Brought = tuple[Sender, Sequence[Operation | Malformed]]  # whose phone, and what it sends
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is here already of a phone's work.
+
+    Whether any of it is deposited, the ids that its person's held operations wait for (those too that came
+    from another phone of theirs), and by id the rows that its operations are, or follow on.
+    """
+
+    deposited: bool
+    awaited: set[str]
+    known: dict[str, Row]
+
+
 def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     """take() in a transaction of its own. Raises together.Busy as well."""
     return together.alone(engine, lambda s: take(s, sender, ops, at))
 
 
-def take(s: Session, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
+def take(
+    s: Session,
+    sender: Sender,
+    ops: Sequence[Operation | Malformed],
+    at: datetime,
+    before: Before | None = None,
+) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    Raises QuarantineFull, and together.Alone where much that was put by is done now.
+    `before` is what look() found for it. Raises QuarantineFull, and together.Alone where much that was put by
+    is done now.
     """
     taken = Taken()
     if ops and sender.put_by:
         _check_deposited(s, sender, at)
-    deposited, held = _put_by_before(s, sender)
-    if deposited and not sender.deposit:
+    before = before or _Found(s, [(sender, ops)]).of(sender, ops)
+    known, held = before.known, before.awaited
+    if before.deposited and not sender.deposit:
         for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
             taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
-        _, held = _put_by_before(s, sender)
-    ops = sorted(ops, key=lambda op: op.n)
-    known = _at_hand(s, ops)
-    for op in ops:
+        held = _Found(s, [(sender, ())]).of(sender, ()).awaited
+    for op in sorted(ops, key=lambda op: op.n):
         # A taking back was followed when it came first.
         over = {op.id} if op.id in known else _settled_by(op)
         told = _one(s, op, sender, at, taken, known)
@@ -121,6 +147,22 @@ def take(s: Session, sender: Sender, ops: Sequence[Operation | Malformed], at: d
                 taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
     taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
+
+
+def look(s: Session, brought: Sequence[Brought]) -> list[Before | None]:
+    """What is here already of the work of many phones: two statements for all, under the lock of their cases.
+
+    None where what another one brings before it matters, which is not here yet: where both are one person's,
+    or name the same operation.
+    """
+    found, before = _Found(s, brought), list[Before | None]()
+    persons, named = set[int | None](), set[str]()
+    for sender, ops in brought:
+        names = _names(ops)
+        before.append(None if sender.person_id in persons or names & named else found.of(sender, ops))
+        persons.add(sender.person_id)
+        named |= names
+    return before
 
 
 def deposited_for_login(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
@@ -165,10 +207,9 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         _set_aside(row, op.why)
     else:
         try:
-            with events.savepoint(s):
+            with together.part(s):
                 _settle(s, row, op, sender, at, taken)
-                s.flush()
-        except OperationalError:
+        except (OperationalError, together.Anew):
             raise
         except Refused as refused:
             _set_aside(row, refused.code)
@@ -178,33 +219,48 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
     tell(s, row)
 
 
-def _at_hand(s: Session, ops: Sequence[Operation | Malformed]) -> dict[str, Row]:
-    """Locks the cases of all operations, and reads the rows of those that came before, in few statements.
+class _Found:
+    """What is in the database of these phones' work.
 
-    In this order: whoever waited for a twin's case then finds what the twin stored.
+    The cases are locked first: whoever waited for a twin's case then finds what the twin stored.
     """
-    locks.lock_numbered(s, protocol.cases(ops))
-    ids = {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
-    return {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(ids)})}
+
+    def __init__(self, s: Session, brought: Sequence[Brought]) -> None:
+        locks.lock_numbered(s, {number for _, ops in brought for number in protocol.cases(ops)})
+        names = {name for _, ops in brought for name in _names(ops)}
+        self._rows = {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(names)})} if names else {}
+        crews = [
+            sender for sender, _ in brought if sender.person_id
+        ]  # a resident's reports follow on nothing
+        whose = {
+            "devices": [sender.device_id for sender in crews],
+            "persons": [sender.person_id for sender in crews],
+        }
+        self._put_by = s.execute(_PUT_BY, whose).all() if crews else []
+
+    def of(self, sender: Sender, ops: Sequence[Operation | Malformed]) -> Before:
+        """What of it is one phone's."""
+        theirs = [
+            row
+            for row in self._put_by
+            if sender.device_id == row.device_id or sender.person_id == row.person_id
+        ]
+        deposited = any(row.code == DEPOSITED and row.device_id == sender.device_id for row in theirs)
+        awaited = {name for row in theirs if row.code == HELD for name in (row.prev, row.case_ref) if name}
+        return Before(
+            deposited, awaited, {name: self._rows[name] for name in _names(ops) & self._rows.keys()}
+        )
+
+
+def _names(ops: Sequence[Operation | Malformed]) -> set[str]:
+    """The ids of operations, and of those that they follow on."""
+    return {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
 
 
 def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
     """What was held at its turn may have been done since, by what came after it."""
     row = s.get(Row, told["id"]) if told["result"] == HELD else None
     return dict(row.result) if row else told
-
-
-def _put_by_before(s: Session, sender: Sender) -> tuple[bool, set[str]]:
-    """Whether anything of this phone is deposited; and the ids that its person's held operations wait for.
-
-    Those too that came from another phone of theirs.
-    """
-    if sender.person_id is None:  # a resident's reports follow on nothing
-        return False, set()
-    found = s.execute(_PUT_BY, {"device": sender.device_id, "person": sender.person_id}).all()
-    deposited = any(row.code == DEPOSITED and row.device_id == sender.device_id for row in found)
-    awaited = [row for row in found if row.code == HELD]
-    return deposited, {name for row in awaited for name in (row.prev, row.case_ref) if name}
 
 
 def _settled_by(op: Operation | Malformed) -> set[str]:
@@ -234,7 +290,7 @@ def _one(
         return _replayed(s, op, known[op.id], sender, at)
     arrived = len(taken.photos)
     try:
-        with events.savepoint(s):  # 3 a savepoint, so that one bug spoils one operation
+        with together.part(s):  # 3 so that one bug spoils one operation
             row = _row(op, sender, at)
             _settle(s, row, op, sender, at, taken)  # 4, 5
             _store(s, row)  # 6; leaving here is 7
@@ -244,7 +300,7 @@ def _one(
             return _replayed(s, op, twin, sender, at)
         log.exception("operation %s of device %s", op.id, sender.device_id)
         return _quarantined(s, op, "fault", sender, at)
-    except OperationalError:
+    except (OperationalError, together.Anew):
         raise
     except Refused as refused:
         del taken.photos[arrived:]
@@ -266,13 +322,12 @@ def _row(op: Operation, sender: Sender, at: datetime) -> Row:
 
 
 def _store(s: Session, row: Row) -> None:
-    """Stores the row, and with it all that it did. That claims the id.
+    """Stores the row, and with it all that it did, as the part ends. That claims the id.
 
-    On PostgreSQL a twin waits here until the first is committed, then goes back to its savepoint.
+    On PostgreSQL a twin waits there until the first is committed, then goes back to its savepoint.
     """
     s.add(row)
     events.count(s)  # what is only put by moves nothing, and a restore that loses it must show
-    s.flush()
 
 
 def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, taken: Taken) -> None:
@@ -355,7 +410,8 @@ def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = F
     known = declared.of(s, row.id) if row.raw else []  # it was put by before
     if known or bare or not op.photos:
         return known
-    _store(s, row)  # its photos name it
+    _store(s, row)
+    s.flush()  # its photos name it
     return declared.declare(s, row.id, row.device_id, op.photos, at)
 
 

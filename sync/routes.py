@@ -180,11 +180,15 @@ def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
     """
     epoch = memory.epoch(s)
     callers = _callers(s, visits, alone=True)
-    return [partial(_written, s, *each, epoch) for each in zip(visits, callers, strict=True)]
+    pairs = list(zip(visits, callers, strict=True))
+    before = iter(push.look(s, [(who.sender, visit.asked.ops) for visit, who in pairs if who.sender]))
+    return [
+        partial(_written, s, visit, who, next(before) if who.sender else None, epoch) for visit, who in pairs
+    ]
 
 
-def _written(s: Session, visit: Visit, caller: Caller, epoch: str) -> Written:
-    """Takes what a phone brings."""
+def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | None, epoch: str) -> Written:
+    """Takes what a phone brings. `before` is what is known of it, where nothing before it can change that."""
     asked, at = visit.asked, visit.at
     if caller.sender is None:
         return Written(push.Taken(_kept(asked)))
@@ -193,7 +197,7 @@ def _written(s: Session, visit: Visit, caller: Caller, epoch: str) -> Written:
     if asked.ops and asked.heard and back is not None:
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
         return Written(push.Taken([result(op.id, RETRY, "back") for op in asked.ops]), token, login)
-    return Written(push.take(s, caller.sender, asked.ops, at), token, login)
+    return Written(push.take(s, caller.sender, asked.ops, at, before), token, login)
 
 
 def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
@@ -368,8 +372,10 @@ def photo_piece(photo_id: str) -> Response:
 
 def _resident(asked: Exchange, at: datetime) -> Device | None:
     """The resident's phone that asks, where it is the one that its body names."""
+    if not (token := request.cookies.get(_cookie("resident"))):
+        return None
     with reading(_here().engine) as s:
-        device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
+        device = residents.by_token(s, token, at)
     return device if device and device.id == asked.device else None
 
 

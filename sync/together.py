@@ -5,11 +5,12 @@ for fifty (the clock, the log's heads, the counts, the index), and a statement a
 more than one about one. When many come at once, whoever is first does the work of all who wait by then.
 """
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -33,10 +34,15 @@ TRIES = 3
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
 # Nobody who has the clock waits for us, and on a slow disk many have it before us.
 _NO_HURRY = text("SET LOCAL lock_timeout = 0")
+log = logging.getLogger(__name__)
 
 
 class Alone(Exception):
     """Work that would keep all who share waiting. It is done by itself."""
+
+
+class Anew(Exception):
+    """Something failed while nothing had a savepoint. All who share are done again, with savepoints."""
 
 
 class Busy(Exception):
@@ -85,6 +91,27 @@ def alone(engine: Engine, work: Callable[[Session], T]) -> T:
         except OperationalError:  # a deadlock or a lock that was waited for too long
             continue
     raise Busy
+
+
+@contextmanager
+def part(s: Session) -> Iterator[None]:
+    """A part of the work that may fail by itself.
+
+    Hardly any does, and a savepoint costs what some closings cost: two trips to the database, and rows that
+    are written one by one. So all who share are first done without. The first thing that fails then raises
+    Anew, and all is done again with a savepoint for each part.
+    """
+    if not s.info.get("at_once"):
+        with events.savepoint(s):
+            yield
+            s.flush()
+        return
+    try:
+        yield
+    except OperationalError:  # ends the transaction in any case
+        raise
+    except Exception as fault:
+        raise Anew from fault
 
 
 def lengthen(s: Session) -> None:
@@ -146,19 +173,30 @@ class _Queue(ABC):
 
 class _Transactions(_Queue):
     def _share(self, engine: Engine, taken: list[_Piece]) -> None:
-        with suppress(Exception):  # do() meets it again where it belongs to one alone
-            with transaction(engine) as s:
-                if engine.dialect.name == "postgresql":
-                    s.execute(_PATIENCE)
+        for at_once in (True, False):
+            try:
+                self._try(engine, taken, at_once=at_once)
+                return
+            except OperationalError:  # something had to be waited for: each would wait as long
+                return
+            except Exception:  # do() meets it again where it belongs to one alone
+                log.info("%s pieces of work are tried again", len(taken), exc_info=True)
+
+    def _try(self, engine: Engine, taken: list[_Piece], *, at_once: bool) -> None:
+        with transaction(engine) as s:
+            if engine.dialect.name == "postgresql":
+                s.execute(_PATIENCE)
+            if not taken:
                 self._take(taken)  # not before we have our turn: others come while we wait for it
-                s.info["room"] = MOST
-                locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
-                works = zip(taken, self._answer(s, [piece.asked for piece in taken]), strict=True)
-                done = [piece for piece, work in works if _is_done(s, piece, work, shares=len(taken) > 1)]
-                if engine.dialect.name == "postgresql":
-                    s.execute(_NO_HURRY)
-            for piece in done:
-                piece.is_done = True
+            s.info |= {"room": MOST, "at_once": at_once}
+            locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
+            works = zip(taken, self._answer(s, [piece.asked for piece in taken]), strict=True)
+            done = [piece for piece, work in works if _is_done(s, piece, work)]
+            if engine.dialect.name == "postgresql":
+                s.flush()
+                s.execute(_NO_HURRY)
+        for piece in done:
+            piece.is_done = True
 
 
 class _Questions(_Queue):
@@ -170,19 +208,14 @@ class _Questions(_Queue):
                 piece.found, piece.is_done = answer, True
 
 
-def _is_done(s: Session, piece: _Piece, work: Callable[[], Any], *, shares: bool) -> bool:
-    """Does a piece; False where it fails and tries by itself. With whom it shares keep what they did.
-
-    What had to wait too long, or is a deadlock, ends the transaction for all: each would wait as long.
-    """
+def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
+    """Does a piece; False where it fails and tries by itself. With whom it shares keep what they did."""
     try:
-        with events.savepoint(s) if shares else nullcontext():
+        with part(s):
             piece.found = work()
-    except OperationalError:
+    except (OperationalError, Anew):
         raise
     except Exception:
-        if not shares:
-            raise
         return False
     return True
 

@@ -847,7 +847,7 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
 
 
 def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone, clock: Clock) -> None:
-    """Nor does each further closing cost more than its own rows."""
+    """Nor does a further closing: the rows of all are written together."""
     jobs = [luis.job(make_lamp(engine, clock)) for _ in range(6)]
     closings = [luis.op("close", job, outcome="not found", words="Gone.") for job in jobs]
     luis.exchange()
@@ -866,7 +866,8 @@ def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone,
         again = {each for each in of_one if of_one.count(each) > 1}
         assert all("FROM devices" in each or "JOIN sessions" in each for each in again)
     wrote = [[each for each in sent if not each.startswith(("SELECT", "BEGIN"))] for sent in (one, five)]
-    assert len(wrote[1]) - len(wrote[0]) == 4 * 7  # five rows, between a savepoint and its release
+    # SQLite tells the ids that it gives to closures and pauses one row at a time.
+    assert len(wrote[1]) - len(wrote[0]) == (4 * 2 if engine.dialect.name == "sqlite" else 0)
 
 
 def test_what_follows_on_itself_or_takes_itself_back_is_set_aside(luis: Phone, lamp: str) -> None:

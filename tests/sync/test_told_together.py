@@ -13,12 +13,12 @@ from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, perso
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases
-from city.db import transaction
+from city import cases, events, kept
+from city.db import reading, transaction
+from city.schema import Case, Device, Operation
 from city.schema import Clock as ClockRow
-from city.schema import Device, Operation
 from city.settings import Settings
-from sync import devices, push, routes, together
+from sync import devices, push, routes, together, work
 
 
 @contextmanager
@@ -202,3 +202,75 @@ def test_a_phone_that_is_refused_spoils_nothing_for_those_who_share_its_transact
     assert refused.result(60).status_code == 429
     results = [each.result(60)["results"][0]["result"] for each in taken]
     assert results == ["applied", "applied"]
+
+
+@pytest.mark.parametrize("closing_first", [True, False])
+def test_two_phones_of_one_person_follow_on_each_other_in_one_transaction(
+    app: Flask, engine: Engine, luis: Phone, clock: Clock, closing_first: bool
+) -> None:
+    number, other = make_lamp(engine, clock), Phone(app, clock, person(engine, "luis@city.test"))
+    start = luis.op("start", luis.job(number))
+    close = other.op("close", other.job(number), outcome="not found", prev=start["id"])
+    both = [(luis, start), (other, close)]
+    here = app.extensions["cityline"].engine
+    queue = together._queue(here, routes._taking, together._Transactions)
+    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+        given = []
+        for count, (phone, op) in enumerate(reversed(both) if closing_first else both, 1):
+            given.append(pool.submit(phone.exchange, op))
+            until_so_many_wait(queue, count)
+    results = [each.result(60)["results"][0]["result"] for each in given]
+    assert results == (["held", "applied"] if closing_first else ["applied", "applied"])
+    with reading(engine) as s:
+        assert [event.kind for event, _ in story(s, number)][-2:] == ["start", "close"]
+        assert (events.verify(s), kept.differences(s)) == ([], [])
+
+
+def test_a_bug_spoils_one_operation_of_all_that_share(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    numbers = [make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1")]
+    closings = [
+        phone.op("close", phone.job(number), outcome="not found")
+        for phone, number in zip((luis, toni), numbers, strict=True)
+    ]
+    worse = make_lamp(engine, clock)
+    bad = luis.op("start", luis.job(worse))
+
+    def broken(s: Session, case: Case, **told: Any) -> bool:
+        cases.note(s, case, "half done", by=told["by"], at=told["at"])
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(work.cases, "start", broken)
+    here = app.extensions["cityline"].engine
+    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+        of_luis = pool.submit(luis.exchange, bad, closings[0])
+        of_toni = pool.submit(toni.exchange, closings[1])
+    told = [(each["result"], each.get("why")) for each in of_luis.result(60)["results"]]
+    assert told == [("applied", None), ("quarantined", "fault")]
+    assert of_toni.result(60)["results"][0]["result"] == "applied"
+    assert [record.levelname for record in caplog.records if record.name == "sync.push"] == ["ERROR"]
+    with reading(engine) as s:
+        assert s.get_one(Operation, bad["id"]).raw
+        assert [event.kind for event, _ in story(s, worse)].count("note") == 0
+        assert (events.verify(s), kept.differences(s)) == ([], [])
+
+
+def test_two_people_under_one_id_in_one_transaction(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    """As when a phone was copied and given to somebody else."""
+    numbers = [make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1")]
+    mine = luis.op("close", luis.job(numbers[0]), outcome="not found")
+    his = toni.op("close", toni.job(numbers[1]), outcome="not found") | {"id": mine["id"]}
+    here = app.extensions["cityline"].engine
+    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+        given = [pool.submit(luis.exchange, mine), pool.submit(toni.exchange, his)]
+    told = {
+        (each.result(60)["results"][0]["result"], each.result(60)["results"][0].get("why")) for each in given
+    }
+    assert told == {("applied", None), ("quarantined", "another_body")}
+    with reading(engine) as s:
+        assert sorted(case_of(s, number).state for number in numbers) == ["assigned", "closed"]
+        assert (events.verify(s), kept.differences(s)) == ([], [])
