@@ -18,22 +18,22 @@ from sqlalchemy.orm import Session
 from city.schema import Clock
 
 BUSY_SECONDS = 15
+CONNECTIONS = 40  # at most: more than there are requests at once, which hold one each while they need it
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
 
 
 def connect(url: str) -> Engine:
     """An engine for SQLite or PostgreSQL, set up so that a committed transaction survives a power cut."""
-    as_json: dict[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
+    how: dict[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
+    how |= {"pool_size": 10, "max_overflow": CONNECTIONS - 10}
     if not url.startswith("sqlite"):
         # The last one used comes first: it knows our statements already.
-        engine = create_engine(
-            url, pool_size=10, max_overflow=30, pool_pre_ping=True, pool_use_lifo=True, **as_json
-        )
+        engine = create_engine(url, pool_pre_ping=True, pool_use_lifo=True, **how)
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
     patience = {"timeout": BUSY_SECONDS}
-    engine = create_engine(url, connect_args=patience, pool_size=10, max_overflow=30, **as_json)
+    engine = create_engine(url, connect_args=patience, **how)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -59,7 +59,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         yield s
         _step(s, "settle", "index")
         s.flush()
-        _step(s, "seal")
+        _step(s, "written", "seal")
         for count in s.info.pop("counts", ()):
             count(s)
         s.commit()

@@ -92,7 +92,10 @@ def run(port: int, host: str, empty: bool) -> None:
 @cli.command()
 @click.option("--port", default=8311, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--threads", default=THREADS, show_default=True, help="Requests served at once.")
+@click.option(
+    "--threads", type=click.IntRange(1, db.CONNECTIONS), default=THREADS, show_default=True,
+    help="Requests served at once.",
+)  # fmt: skip
 def web(port: int, host: str, threads: int) -> None:
     """Runs the web server alone (granian; one process, as SQLite wants it)."""
     _refuse_taken(host, port)

@@ -106,7 +106,8 @@ def by_tokens(
 def is_ours(token: str | None, device_id: str, secret: str) -> bool:
     """Whether we made this token for that device: by our signature on it, which needs no database.
 
-    False for one that an earlier release made. Whether it still counts, by_token() says.
+    False for one that an earlier release made, or another secret. Whether it still counts, by_token() says:
+    one that was exchanged since, or is over, is ours too.
     """
     token = token or ""
     made, _, _ = token.rpartition(".")
@@ -127,7 +128,7 @@ def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | 
     """
     if device.next_hash == _hashed(token or ""):
         device.token_hash, device.token_at, device.next_hash = device.next_hash, at, None
-    if not _knows_next(device, secret):  # nor where the secret, or the way a token is made, is another by now
+    if not _knows_next(device, secret):  # none yet, or made by another secret or release
         device.token_at = device.token_at or at
         device.next_hash = _hashed(_next(device, secret))
     used_since = device.token_at or device.enrolled_at

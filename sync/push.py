@@ -9,13 +9,14 @@ that comes, and what nobody may do now is `deposited` until somebody signs in or
 import json
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, func, or_, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import events, locks
@@ -122,14 +123,14 @@ def take(
 ) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    `before` is what look() found for it. Raises QuarantineFull, and together.Alone where much that was put by
-    is done now.
+    `before` is what known_before() found for it. Raises QuarantineFull, together.Alone where much that was
+    put by is done now, and together.Anew where something fails and nothing has a savepoint.
     """
     taken = Taken()
     if ops and sender.put_by:
         _check_deposited(s, sender, at)
     before = before or _Found(s, [(sender, ops)]).of(sender, ops)
-    known, held = before.known, before.awaited
+    known, held = dict(before.known), set(before.awaited)
     if before.deposited and not sender.deposit:
         for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
             taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
@@ -149,18 +150,21 @@ def take(
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
 
 
-def look(s: Session, brought: Sequence[Brought]) -> list[Before | None]:
+def known_before(
+    s: Session, brought: Sequence[tuple[Sender | None, Sequence[Operation | Malformed]]]
+) -> list[Before | None]:
     """What is here already of the work of many phones: two statements for all, under the lock of their cases.
 
-    None where what another one brings before it matters, which is not here yet: where both are one person's,
-    or name the same operation.
+    None for a phone that has to be asked for again at its turn, since what another one brings before it
+    matters: where both are one person's, or name the same operation. And None for none.
     """
-    found, before = _Found(s, brought), list[Before | None]()
-    persons, named = set[int | None](), set[str]()
+    found = _Found(s, [(sender, ops) for sender, ops in brought if sender])
+    before, persons, named = list[Before | None](), set[int | None](), set[str]()
     for sender, ops in brought:
         names = _names(ops)
-        before.append(None if sender.person_id in persons or names & named else found.of(sender, ops))
-        persons.add(sender.person_id)
+        is_first = sender and sender.person_id not in persons and not names & named
+        before.append(found.of(sender, ops) if sender and is_first else None)
+        persons.add(sender.person_id if sender else None)
         named |= names
     return before
 
@@ -209,7 +213,7 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         try:
             with together.part(s):
                 _settle(s, row, op, sender, at, taken)
-        except (OperationalError, together.Anew):
+        except together.ENDS_ALL:
             raise
         except Refused as refused:
             _set_aside(row, refused.code)
@@ -220,32 +224,33 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
 
 
 class _Found:
-    """What is in the database of these phones' work.
+    """Locks the cases of these phones' work, and reads what is in the database of it.
 
-    The cases are locked first: whoever waited for a twin's case then finds what the twin stored.
+    In this order: whoever waited for a twin's case then finds what the twin stored.
     """
 
     def __init__(self, s: Session, brought: Sequence[Brought]) -> None:
         locks.lock_numbered(s, {number for _, ops in brought for number in protocol.cases(ops)})
         names = {name for _, ops in brought for name in _names(ops)}
         self._rows = {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(names)})} if names else {}
-        crews = [
-            sender for sender, _ in brought if sender.person_id
-        ]  # a resident's reports follow on nothing
+        # A resident's reports follow on nothing.
+        crews = [sender for sender, _ in brought if sender.person_id]
         whose = {
             "devices": [sender.device_id for sender in crews],
             "persons": [sender.person_id for sender in crews],
         }
-        self._put_by = s.execute(_PUT_BY, whose).all() if crews else []
+        self._of_device = defaultdict[str, list[Any]](list)
+        self._of_person = defaultdict[int, list[Any]](list)
+        for row in s.execute(_PUT_BY, whose) if crews else ():
+            self._of_device[row.device_id].append(row)
+            self._of_person[row.person_id].append(row)
 
     def of(self, sender: Sender, ops: Sequence[Operation | Malformed]) -> Before:
         """What of it is one phone's."""
-        theirs = [
-            row
-            for row in self._put_by
-            if sender.device_id == row.device_id or sender.person_id == row.person_id
-        ]
-        deposited = any(row.code == DEPOSITED and row.device_id == sender.device_id for row in theirs)
+        theirs = self._of_device[sender.device_id]
+        deposited = any(row.code == DEPOSITED for row in theirs)
+        if sender.person_id:
+            theirs = theirs + self._of_person[sender.person_id]
         awaited = {name for row in theirs if row.code == HELD for name in (row.prev, row.case_ref) if name}
         return Before(
             deposited, awaited, {name: self._rows[name] for name in _names(ops) & self._rows.keys()}
@@ -290,7 +295,7 @@ def _one(
         return _replayed(s, op, known[op.id], sender, at)
     arrived = len(taken.photos)
     try:
-        with together.part(s):  # 3 so that one bug spoils one operation
+        with together.part(s):  # 3: one bug spoils one operation
             row = _row(op, sender, at)
             _settle(s, row, op, sender, at, taken)  # 4, 5
             _store(s, row)  # 6; leaving here is 7
@@ -300,7 +305,7 @@ def _one(
             return _replayed(s, op, twin, sender, at)
         log.exception("operation %s of device %s", op.id, sender.device_id)
         return _quarantined(s, op, "fault", sender, at)
-    except (OperationalError, together.Anew):
+    except together.ENDS_ALL:
         raise
     except Refused as refused:
         del taken.photos[arrived:]
@@ -324,7 +329,7 @@ def _row(op: Operation, sender: Sender, at: datetime) -> Row:
 def _store(s: Session, row: Row) -> None:
     """Stores the row, and with it all that it did, as the part ends. That claims the id.
 
-    On PostgreSQL a twin waits there until the first is committed, then goes back to its savepoint.
+    On PostgreSQL a twin waits there until the first is committed, and then finds its row.
     """
     s.add(row)
     events.count(s)  # what is only put by moves nothing, and a restore that loses it must show

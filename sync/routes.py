@@ -165,8 +165,10 @@ def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
     device, sender = caller.device, caller.sender
     if device is None or sender is None:
         return False
-    if visit.asked.ops or device.revoked_at:
-        return bool(visit.asked.ops)
+    if visit.asked.ops:
+        return True
+    if device.revoked_at:
+        return False
     if caller.auth == "ok" and (not caller.in_browser or push.deposited_for_login(s, sender)):
         return True
     says_new = devices.says_new(device, visit.asked, visit.at)
@@ -180,15 +182,13 @@ def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
     """
     epoch = memory.epoch(s)
     callers = _callers(s, visits, alone=True)
-    pairs = list(zip(visits, callers, strict=True))
-    before = iter(push.look(s, [(who.sender, visit.asked.ops) for visit, who in pairs if who.sender]))
-    return [
-        partial(_written, s, visit, who, next(before) if who.sender else None, epoch) for visit, who in pairs
-    ]
+    brought = [(caller.sender, visit.asked.ops) for visit, caller in zip(visits, callers, strict=True)]
+    before = push.known_before(s, brought)
+    return [partial(_written, s, *each, epoch) for each in zip(visits, callers, before, strict=True)]
 
 
 def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | None, epoch: str) -> Written:
-    """Takes what a phone brings. `before` is what is known of it, where nothing before it can change that."""
+    """Takes what a phone brings. `before` is what is here of it already, where that was read for all."""
     asked, at = visit.asked, visit.at
     if caller.sender is None:
         return Written(push.Taken(_kept(asked)))

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from city import events, locks
 from city.db import reading, transaction
+from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS
 
 A = TypeVar("A")
@@ -47,6 +48,10 @@ class Anew(Exception):
 
 class Busy(Exception):
     """The database would not let us finish, three times. The phone comes back later."""
+
+
+# Whoever meets one of these in the middle of some work lets it pass: the whole transaction is given up.
+ENDS_ALL = (OperationalError, Anew)
 
 
 def do(engine: Engine, begin: Begin[A, T], asked: A, cases: Collection[str]) -> T:
@@ -95,23 +100,23 @@ def alone(engine: Engine, work: Callable[[Session], T]) -> T:
 
 @contextmanager
 def part(s: Session) -> Iterator[None]:
-    """A part of the work that may fail by itself.
+    """A part of the work that may fail by itself: what it wrote is written, or none of it.
 
-    Hardly any does, and a savepoint costs what some closings cost: two trips to the database, and rows that
+    Hardly any fails, and a savepoint costs what some closings cost: two trips to the database, and rows that
     are written one by one. So all who share are first done without. The first thing that fails then raises
     Anew, and all is done again with a savepoint for each part.
     """
-    if not s.info.get("at_once"):
+    if s.info.get("without_savepoints"):
+        try:
+            yield
+        except ENDS_ALL:
+            raise
+        except Exception as fault:
+            raise Anew from fault
+    else:
         with events.savepoint(s):
             yield
             s.flush()
-        return
-    try:
-        yield
-    except OperationalError:  # ends the transaction in any case
-        raise
-    except Exception as fault:
-        raise Anew from fault
 
 
 def lengthen(s: Session) -> None:
@@ -173,30 +178,34 @@ class _Queue(ABC):
 
 class _Transactions(_Queue):
     def _share(self, engine: Engine, taken: list[_Piece]) -> None:
-        for at_once in (True, False):
+        first: BaseException | None = None
+        for without_savepoints in (True, False):
             try:
-                self._try(engine, taken, at_once=at_once)
-                return
+                whole = self._try(engine, taken, without_savepoints=without_savepoints)
             except OperationalError:  # something had to be waited for: each would wait as long
                 return
-            except Exception:  # do() meets it again where it belongs to one alone
-                log.info("%s pieces of work are tried again", len(taken), exc_info=True)
+            except Exception as fault:  # the second time, do() meets it again where it belongs to one alone
+                first = first or fault.__cause__ or fault
+            else:
+                if whole and first and not isinstance(first, Refused):  # or nobody would ever see it
+                    log.warning("%d shared again, with savepoints: %s", len(taken), type(first).__name__)
+                return
 
-    def _try(self, engine: Engine, taken: list[_Piece], *, at_once: bool) -> None:
+    def _try(self, engine: Engine, taken: list[_Piece], *, without_savepoints: bool) -> bool:
+        """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
             if engine.dialect.name == "postgresql":
                 s.execute(_PATIENCE)
+                s.info["written"] = lambda s: s.execute(_NO_HURRY)  # who waits for a twin has waited by then
             if not taken:
                 self._take(taken)  # not before we have our turn: others come while we wait for it
-            s.info |= {"room": MOST, "at_once": at_once}
+            s.info |= {"room": MOST, "without_savepoints": without_savepoints}
             locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
             works = zip(taken, self._answer(s, [piece.asked for piece in taken]), strict=True)
             done = [piece for piece, work in works if _is_done(s, piece, work)]
-            if engine.dialect.name == "postgresql":
-                s.flush()
-                s.execute(_NO_HURRY)
         for piece in done:
             piece.is_done = True
+        return len(done) == len(taken)
 
 
 class _Questions(_Queue):
@@ -209,11 +218,11 @@ class _Questions(_Queue):
 
 
 def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
-    """Does a piece; False where it fails and tries by itself. With whom it shares keep what they did."""
+    """Does a piece. Where it fails: Anew without savepoints; with them False, and the others keep theirs."""
     try:
         with part(s):
             piece.found = work()
-    except (OperationalError, Anew):
+    except ENDS_ALL:
         raise
     except Exception:
         return False
