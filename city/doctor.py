@@ -278,10 +278,10 @@ def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
 
 
 def _span(span: timedelta) -> str:
-    """ "3 days", "5 hours" or "12 minutes": as exact as somebody needs who has to act on it."""
+    """ "3 days", "5 hours", "12 minutes" or "1 minute": as exact as somebody needs who has to act on it."""
     minutes = max(0, int(span.total_seconds() // 60))
     if minutes >= 48 * 60:
         return f"{minutes // 1440} days"
     if minutes >= 120:
         return f"{minutes // 60} hours"
-    return f"{minutes} minutes"
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"

@@ -145,10 +145,20 @@ def says_new(device: Device, asked: Exchange, at: datetime) -> bool:
     return _says(asked) != (device.release, device.waiting, device.pack) or at - device.seen_at >= SEEN_AGAIN
 
 
-def seen(device: Device, asked: Exchange, at: datetime) -> None:
-    """Notes that a phone was here and what it says of itself, where that is worth a write."""
-    if says_new(device, asked, at):
+def seen(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
+    """Notes that a phone was here and what it says of itself, where that is worth a write.
+
+    It counts what it sends among what waits; `arrived` of that wait no more. From a phone that is put away
+    after its last closing nobody would hear that.
+    """
+    if asked.ops or says_new(device, asked, at):
         device.seen_at, (device.release, device.waiting, device.pack) = at, _says(asked)
+        device.waiting = _without(device.waiting, "ops", arrived)
+
+
+def photo_arrived(device: Device) -> None:
+    """Notes that one photo less waits on a phone."""
+    device.waiting = _without(device.waiting, "photos", 1)
 
 
 def waits_since(device: Device) -> datetime | None:
@@ -187,7 +197,12 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
 
 
 def _says(asked: Exchange) -> tuple[str, dict[str, int], dict[str, int]]:
-    return asked.release, _whole(asked.waiting, WAITING), _whole(asked.pack, PACK)
+    return asked.release, _without(_whole(asked.waiting, WAITING), "ops", 0), _whole(asked.pack, PACK)
+
+
+def _without(waiting: Mapping[str, int], name: str, arrived: int) -> dict[str, int]:
+    left = {**waiting, name: max(0, waiting.get(name, 0) - arrived)}
+    return left if left.get("ops") or left.get("photos") else {}
 
 
 def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:

@@ -32,7 +32,8 @@ LOWEST: Final = dict.fromkeys(TYPES, 1)
 APPLIED, MERGED, RECORDED, HELD, DEPOSITED, QUARANTINED, RETRY = RESULTS = (
     "applied", "merged", "recorded", "held", "deposited", "quarantined", "retry",
 )  # fmt: skip
-# With HELD and RETRY the phone keeps the operation and sends it again; any other is the last word about it.
+# The phone keeps the operation and sends it again; any other is the last word about it.
+NOT_YET: Final = (HELD, RETRY)
 
 
 class Unreadable(Exception):

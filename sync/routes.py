@@ -49,7 +49,7 @@ from sync import (
     uploads,
 )
 from sync.merge import rules_of
-from sync.protocol import RETRY, Exchange, Unreadable, result
+from sync.protocol import NOT_YET, RETRY, Exchange, Unreadable, result
 from sync.reporting import key_of
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
@@ -192,12 +192,16 @@ def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | Non
     asked, at = visit.asked, visit.at
     if caller.sender is None:
         return Written(push.Taken(_kept(asked)))
-    token, login = _next_token(caller, visit), _note(s, caller, visit)
+    token, login = _next_token(caller, visit), _sign_in(s, caller, visit)
     _, back = _went_back(s, asked, epoch)
     if asked.ops and asked.heard and back is not None:
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
-        return Written(push.Taken([result(op.id, RETRY, "back") for op in asked.ops]), token, login)
-    return Written(push.take(s, caller.sender, asked.ops, at, before), token, login)
+        taken = push.Taken([result(op.id, RETRY, "back") for op in asked.ops])
+    else:
+        taken = push.take(s, caller.sender, asked.ops, at, before)
+    if caller.device and not caller.device.revoked_at:
+        devices.seen(caller.device, asked, at, arrived=sum(r["result"] not in NOT_YET for r in taken.results))
+    return Written(taken, token, login)
 
 
 def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
@@ -356,7 +360,9 @@ def photo_piece(photo_id: str) -> Response:
         if arrived == length:
             done = uploads.finish(
                 here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now(),
-                first=lambda s: _uploader(s, photo_id, alone=True),
+                first=lambda s: devices.photo_arrived(
+                    s.get_one(Device, _uploader(s, photo_id, alone=True)[0])
+                ),
             )  # fmt: skip
             photos.settle_all(here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id])
     except uploads.WrongOffset as wrong:
@@ -439,12 +445,11 @@ def _next_token(caller: Caller, visit: Visit) -> str | None:
     return devices.turn(device, visit.token, visit.settings.secret_key, visit.at)
 
 
-def _note(s: Session, caller: Caller, visit: Visit) -> str | None:
-    """Writes down that the phone was here; returns its new session, where it begins one."""
+def _sign_in(s: Session, caller: Caller, visit: Visit) -> str | None:
+    """Notes that somebody signs in on the phone; returns its new session, where it begins one."""
     device, at = caller.device, visit.at
     if device is None or caller.person is None or device.revoked_at:
         return None
-    devices.seen(device, visit.asked, at)
     if caller.signs_in:
         logins.sign_in(s, device, visit.login)
     if caller.auth == "ok" and not caller.in_browser:

@@ -497,3 +497,30 @@ def token(phone: Phone) -> str:
     cookie = phone.http.get_cookie("cl_device", path="/sync")
     assert cookie
     return cookie.value
+
+
+def waits(engine: Engine, phone: Phone) -> dict[str, int]:
+    with reading(engine) as s:
+        return s.get_one(Device, phone.device).waiting
+
+
+def test_what_came_waits_on_the_phone_no_more(engine: Engine, luis: Phone, clock: Clock) -> None:
+    """A phone may be put away after its last closing: nobody must look for work on it."""
+    jobs = [luis.job(make_lamp(engine, clock)) for _ in range(2)]
+    photo = declare(picture())
+    close = luis.op("close", jobs[0], outcome="fixed", photos=[photo])
+    start = luis.op("start", jobs[1])
+    held = luis.op("pause", jobs[1], prev=start["id"])
+    waiting = {"ops": 3, "photos": 1, "oldest": int(clock().timestamp())}
+    assert results(luis.exchange(close, held, waiting=waiting)) == [("applied", None), ("held", "prev")]
+    assert waits(engine, luis) == waiting | {"ops": 2}
+    luis.upload(picture(), photo["id"])
+    assert waits(engine, luis) == waiting | {"ops": 2, "photos": 0}
+    answer = luis.exchange(start, held, waiting=waiting | {"ops": 2, "photos": 0})
+    assert results(answer) == [("applied", None)] * 2
+    assert waits(engine, luis) == {}
+
+
+def test_work_that_the_phone_must_keep_waits_on_it_still(engine: Engine, luis: Phone, lamp: str) -> None:
+    luis.exchange(luis.op("start", luis.job(lamp)) | {"prev": str(uuid.uuid4())})
+    assert waits(engine, luis)["ops"] == 1
