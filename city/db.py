@@ -52,8 +52,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
     The order at the end matters: what is derived is settled and everything flushed first, then the clock is
     bumped and the log written, then the counts that all share, then commit, and no other code runs in
-    between. The clock's row lock so makes `seq` follow commit order on both databases, and nobody else
-    writes counts meanwhile.
+    between: `written` only says how long a lock is waited for from there on. The clock's row lock so makes
+    `seq` follow commit order on both databases, and nobody else writes counts meanwhile.
     """
     with _turn(engine), Session(engine.execution_options(write=True), expire_on_commit=False) as s:
         yield s
