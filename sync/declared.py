@@ -3,10 +3,11 @@
 At any time each of them is here, wanted, or in review.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
 
 from city import cases, developing, locks
@@ -23,15 +24,29 @@ LATE = "late"
 _this = aliased(Device)
 _PERSON = select(_this.person_id).where(_this.id == bindparam("device")).scalar_subquery()
 _NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.person_id == _PERSON))
-_WANTED = (
-    select(DeclaredPhoto.id)
-    .where(DeclaredPhoto.device_id.in_(_NAMES))
+# The like for many phones at once: each of them beside each of its names.
+_ASKED: Any = bindparam("devices", expanding=True)
+_ITS_NAMES = union(
+    select(Device.id.label("asked"), Device.id.label("name")).where(Device.id.in_(_ASKED)),
+    select(_this.id, Device.id).join(Device, Device.person_id == _this.person_id).where(_this.id.in_(_ASKED)),
+).subquery()
+_PLACE = func.row_number().over(
+    partition_by=_ITS_NAMES.c.asked,
+    order_by=(
+        DeclaredPhoto.device_id != _ITS_NAMES.c.asked, DeclaredPhoto.declared_at, DeclaredPhoto.position
+    ),
+)  # fmt: skip
+_MISSED = (
+    select(_ITS_NAMES.c.asked, DeclaredPhoto.id, _PLACE.label("place"))
+    .join(DeclaredPhoto, DeclaredPhoto.device_id == _ITS_NAMES.c.name)
     .where(DeclaredPhoto.photo_id.is_(None))
     .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
-    .order_by(
-        DeclaredPhoto.device_id != bindparam("device"), DeclaredPhoto.declared_at, DeclaredPhoto.position
-    )
-    .limit(MOST_WANTED)
+    .subquery()
+)
+_WANTED = (
+    select(_MISSED.c.asked, _MISSED.c.id)
+    .where(_MISSED.c.place <= MOST_WANTED)
+    .order_by(_MISSED.c.asked, _MISSED.c.place)
 )
 _EXPECTED = select(DeclaredPhoto).where(
     DeclaredPhoto.device_id.in_(_NAMES),
@@ -81,9 +96,12 @@ def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
     return [s.get_one(Photo, row.photo_id) for row in rows if row.photo_id]
 
 
-def wanted(s: Session, device_id: str) -> list[str]:
-    """What the city misses of this device, the oldest first; then of its person's other ones."""
-    return list(dict.fromkeys(s.scalars(_WANTED, {"device": device_id})))
+def wanted(s: Session, device_ids: Collection[str]) -> dict[str, list[str]]:
+    """What the city misses of each of these devices, the oldest first; then of its person's other ones."""
+    found: dict[str, dict[str, None]] = {device_id: {} for device_id in device_ids}
+    for device_id, photo_id in s.execute(_WANTED, {"devices": list(found)}) if found else ():
+        found[device_id][photo_id] = None
+    return {device_id: list(photos) for device_id, photos in found.items()}
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:

@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Executable, bindparam, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    Integer,
+    bindparam,
+    column,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from city.schema import FeedRow, Operation
@@ -14,6 +24,7 @@ from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
+AT_ONCE = 64  # scopes in one statement; a power of two
 
 
 def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
@@ -28,6 +39,11 @@ class Reader:
     scopes: Sequence[str]
     cursors: Mapping[str, int]
     limit: int
+
+
+# A reader, its rows, and of which scope they are to be.
+_Wanted = tuple[Reader, dict[str, list[FeedRow]], str]
+_NOTHING: _Wanted = (Reader((), {}, 0), {}, "")  # nobody's scope, where a statement has room for more
 
 
 @dataclass(frozen=True)
@@ -53,18 +69,18 @@ def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) ->
 
     `now` is how far the log went before this: whatever was committed up to it is seen, so the cursor may go
     there even where nothing changed, and what came later is told next time. A phone without a cursor hears of
-    present things only. The jobs of all readers are read together.
+    present things only. Rows and jobs are read for all readers at once.
     """
-    news = [_news(s, reader, now) for reader in readers]
+    rows = _rows(s, readers, now)
+    news = [_news(*each, now) for each in zip(readers, rows, strict=True)]
     found = jobs.read(s, {job for of_one in news for each in of_one for job in each.jobs})
     old = (at - DONE_STAYS).timestamp()
     return [{each.scope: _told(s, each, found, old) for each in of_one} for of_one in news]
 
 
-def _news(s: Session, reader: Reader, now: int) -> list[_News]:
+def _news(reader: Reader, rows: Mapping[str, Sequence[FeedRow]], now: int) -> list[_News]:
     """What is new of each scope that has news, in their order, up to the reader's limit."""
     found, limit = [], reader.limit
-    rows = _rows(s, reader, now)
     for scope in reader.scopes:
         cursor, new = reader.cursors.get(scope, 0), rows[scope]
         more, new = len(new) > limit, new[:limit]
@@ -77,32 +93,39 @@ def _news(s: Session, reader: Reader, now: int) -> list[_News]:
     return found
 
 
-def _rows(s: Session, reader: Reader, now: int) -> dict[str, list[FeedRow]]:
-    """What is new for each scope, in its order; one row each more than the reader wants, at most."""
-    found: dict[str, list[FeedRow]] = {scope: [] for scope in reader.scopes}
-    asked: dict[str, Any] = {"now": now, "limit": reader.limit + 1}
-    for n, scope in enumerate(reader.scopes):
-        asked |= {f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0)}
-    for row in s.scalars(_of_scopes(len(reader.scopes)), asked):
-        found[row.scope].append(row)
+def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[FeedRow]]]:
+    """What is new for each reader, by scope and in its order; one row more than it wants, at most."""
+    found: list[dict[str, list[FeedRow]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
+    wanted = [(reader, rows, scope) for reader, rows in zip(readers, found, strict=True) for scope in rows]
+    for start in range(0, len(wanted), AT_ONCE):
+        part = wanted[start : start + AT_ONCE]
+        count = 1 << (len(part) - 1).bit_length()  # few statements, as a long one takes a while to make
+        asked: dict[str, Any] = {"now": now}
+        for n, (reader, _, scope) in enumerate([*part, *[_NOTHING] * (count - len(part))]):
+            asked |= {
+                f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0), f"limit{n}": reader.limit + 1,
+            }  # fmt: skip
+        for row, n in s.execute(_of_scopes(count), asked):
+            _, rows, scope = part[n]
+            rows[scope].append(row)
     return found
 
 
 @cache
 def _of_scopes(count: int) -> Executable:
-    """Asks for so many scopes at once; asked at every exchange, so it is made once."""
+    """Asks for so many scopes at once: rows, and which of these each belongs to."""
     of_one = [
-        select(FeedRow.__table__)
+        select(FeedRow.__table__, literal_column(str(n)).label("n"))
         .where(FeedRow.scope == bindparam(f"scope{n}"), FeedRow.seq > bindparam(f"cursor{n}"))
         .where(FeedRow.seq <= bindparam("now"))
         .where(or_(FeedRow.present, bindparam(f"cursor{n}", type_=BigInteger) > 0))
         .order_by(FeedRow.seq)
-        .limit(bindparam("limit"))
+        .limit(bindparam(f"limit{n}"))
         .subquery()
         for n in range(count)
     ]
     rows = union_all(*(select(each) for each in of_one))
-    return select(FeedRow).from_statement(rows.order_by("seq"))
+    return select(FeedRow, column("n", Integer)).from_statement(rows.order_by("seq"))
 
 
 def _told(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import binascii
 import json
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -150,10 +150,9 @@ def _exchange(visit: Visit) -> Response:
                 (told,) = _told(s, [visit], [caller])
                 told["results"] = _kept(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written = together.do(here.engine, _taking, visit, protocol.cases(asked.ops))  # 1 to 9
+    written, told = together.do(here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops))  # 1 to 9
     if written.login:
         session["login"] = written.login
-    told = together.look(here.engine, _told_anew, visit)
     taken = written.taken
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
@@ -233,7 +232,7 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
-        city_memory, want = memory.read(s, at), declared.wanted(s, device.id)
+        city_memory, want = memory.read(s, at), declared.wanted(s, [device.id])[device.id]
     told = {
         "results": taken.results,
         "back": back,
@@ -462,18 +461,22 @@ def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
     return _told(s, visits, _callers(s, visits))
 
 
+TAKE_AND_TELL = together.How(_taking, _told_anew)
+
+
 def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
     """What each phone hears besides its results: missing photos, and what it may know."""
     at = _latest(visits)
     city_memory = memory.read(s, at)
-    told = [_told_one(s, *each, city_memory) for each in zip(visits, callers, strict=True)]
+    missed = declared.wanted(s, {caller.device.id for caller in callers if caller.sender and caller.device})
+    told = [_told_one(s, *each, city_memory, missed) for each in zip(visits, callers, strict=True)]
     readers = [reader for _, reader in told if reader]
     news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
     return [of_one | {"changes": next(news)} if reader else of_one for of_one, reader in told]
 
 
 def _told_one(
-    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory
+    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory, missed: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], pull.Reader | None]:
     """All of it but the changes, and who reads those: nobody where they may not be heard."""
     asked = visit.asked
@@ -482,7 +485,7 @@ def _told_one(
     reset, back = _went_back(s, asked, city_memory.epoch)
     told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
-        "want": declared.wanted(s, caller.device.id), "safe": city_memory.safe, "log": city_memory.log,
+        "want": missed[caller.device.id], "safe": city_memory.safe, "log": city_memory.log,
         "epoch": city_memory.epoch, "auth": caller.auth, "back": back,
     }  # fmt: skip
     if caller.auth != "ok":

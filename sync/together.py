@@ -1,17 +1,18 @@
-"""What waits for the same thing is done together: work in one transaction, questions at one moment.
+"""What waits for the same thing is done together: work in one transaction, then the telling at one moment.
 
 Every commit waits for the disk, every transaction ends with steps that cost the same for one operation as
 for fifty (the clock, the log's heads, the counts, the index), and a statement about fifty phones costs little
-more than one about one. When many come at once, whoever is first does the work of all who wait by then.
+more than one about one. When many come at once, whoever is first does the work of all who wait by then, and
+tells them all. Those who come meanwhile are the next to share.
 """
 
 import logging
 import threading
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, text
@@ -25,9 +26,20 @@ from sync.protocol import MAX_OPERATIONS
 
 A = TypeVar("A")
 T = TypeVar("T")
-# Finds out in few statements what all who share need; returns of each, in their order, the work itself.
-Begin = Callable[[Session, Sequence[A]], Sequence[Callable[[], T]]]
-Ask = Callable[[Session, Sequence[A]], Sequence[T]]
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class How(Generic[A, T, R]):
+    """What is done for all who share. Made once for a module, as whoever passes the same one shares.
+
+    `begin` finds out in few statements what all need; it returns of each, in their order, the work itself.
+    `tell` says what each hears, in their order, at one moment after all of that was committed.
+    """
+
+    begin: Callable[[Session, Sequence[A]], Sequence[Callable[[], T]]]
+    tell: Callable[[Session, Sequence[A]], Sequence[R]]
+
 
 MOST = MAX_OPERATIONS  # cases a shared transaction: as many as one phone's operations may name
 TRIES = 3
@@ -54,37 +66,28 @@ class Busy(Exception):
 ENDS_ALL = (OperationalError, Anew)
 
 
-def do(engine: Engine, begin: Begin[A, T], asked: A, cases: Collection[str]) -> T:
-    """Does the work that `begin` makes of `asked`; the cases with these numbers are locked first.
+def do(engine: Engine, how: How[A, T, R], asked: A, cases: Collection[str]) -> tuple[T, R]:
+    """Does the work for `asked`; returns what it returned, and what is told once that was committed.
 
-    The transaction is shared with whoever passes the same `begin` by then: a module's function, as a lambda
-    is another each time. Returns once that is committed.
+    The cases with these numbers are locked first. Transaction and telling are shared with whoever passes the
+    same `how` by then, and both see whatever was committed before the call.
 
     The work runs in whichever thread leads, and runs again where a transaction had to be given up: it must
-    keep nothing but what it returns. Raises what it raised, or Busy.
+    keep nothing but what it returns. Raises what it raised, or Busy. What telling raises comes through as
+    well: the work is done by then.
     """
-    mine = _Piece(asked, cases)
-    if _queue(engine, begin, _Transactions).serve(engine, mine):
-        return cast(T, mine.found)
+    piece = _Piece(asked, cases)
+    _queue(engine, how).serve(engine, piece)
 
     def work(s: Session) -> T:
-        (of_mine,) = begin(s, [asked])
+        (of_mine,) = how.begin(s, [asked])
         return of_mine()
 
-    return alone(engine, work)
-
-
-def look(engine: Engine, ask: Ask[A, T], asked: A) -> T:
-    """What `ask` answers to `asked`, at a moment of the database that is shared as do() shares a transaction.
-
-    It sees whatever was committed before the call. Raises what `ask` raised.
-    """
-    mine = _Piece(asked)
-    if _queue(engine, ask, _Questions).serve(engine, mine):
-        return cast(T, mine.found)
-    with reading(engine) as s:
-        (found,) = ask(s, [asked])
-    return found
+    done = piece.done if piece.is_done else alone(engine, work)
+    if not piece.is_told:
+        with reading(engine) as s:
+            (piece.told,) = how.tell(s, [asked])
+    return cast(T, done), cast(R, piece.told)
 
 
 def alone(engine: Engine, work: Callable[[Session], T]) -> T:
@@ -132,39 +135,53 @@ def lengthen(s: Session) -> None:
 
 
 class _Piece:
-    """What somebody waits for, and what became of it."""
+    """What somebody asked for, and what became of it."""
 
-    def __init__(self, asked: Any, cases: Collection[str] = ()) -> None:
+    def __init__(self, asked: Any, cases: Collection[str]) -> None:
         self.asked, self.cases = asked, cases
-        self.is_taken, self.is_done = False, False
-        self.found: Any = None
+        self.is_taken, self.is_done, self.is_told = False, False, False
+        self.done: Any = None
+        self.told: Any = None
+        self.ready = threading.Event()  # what is done together is done for it; or it is the one to lead
 
 
-class _Queue(ABC):
-    """Those who wait for the same thing of one database. Whoever gets the turn leads, for all who came.
+class _Queue:
+    """Those who wait for the same thing of one database. Whoever waits longest leads, for all who came."""
 
-    All wait for a turn, also those who were served meanwhile.
-    """
-
-    def __init__(self, answer: Callable[[Session, Sequence[Any]], Sequence[Any]]) -> None:
-        self._answer = answer
+    def __init__(self, how: How[Any, Any, Any]) -> None:
+        self._how = how
         self._waiting: deque[_Piece] = deque()
-        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._is_led = False
 
-    def serve(self, engine: Engine, piece: _Piece) -> bool:
-        """True once the piece is done; False where it failed, and is to be tried by itself."""
-        self._waiting.append(piece)
-        with self._turn:
-            while not piece.is_taken:
-                taken: list[_Piece] = []
-                self._share(engine, taken)
-                if not taken:
-                    self._take(taken)  # or it would be tried for ever
-        return piece.is_done
+    def serve(self, engine: Engine, piece: _Piece) -> None:
+        """Returns once the piece is done and told; what is not is to be tried by itself."""
+        with self._guard:
+            self._waiting.append(piece)
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            piece.ready.wait()
+        if not piece.is_taken:
+            self._lead(engine)
 
-    @abstractmethod
-    def _share(self, engine: Engine, taken: list[_Piece]) -> None:
-        """Takes some of those who wait, and does of it what can be done. Raises nothing."""
+    def _lead(self, engine: Engine) -> None:
+        taken: list[_Piece] = []
+        try:
+            self._share(engine, taken)
+            self._tell(engine, [piece for piece in taken if piece.is_done])
+        finally:
+            if not taken:
+                self._take(taken)  # or the same would be tried for ever
+            self._pass_on_lead()
+            for piece in taken:
+                piece.ready.set()
+
+    def _pass_on_lead(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting[0].ready.set()
+            else:
+                self._is_led = False
 
     def _take(self, taken: list[_Piece]) -> None:
         """The longest waiting, at least one; they are taken whatever becomes of them."""
@@ -175,9 +192,8 @@ class _Queue(ABC):
             taken.append(piece)
             room -= max(1, len(piece.cases))
 
-
-class _Transactions(_Queue):
     def _share(self, engine: Engine, taken: list[_Piece]) -> None:
+        """Takes some of those who wait, and does of it what can be done."""
         first: BaseException | None = None
         for without_savepoints in (True, False):
             try:
@@ -201,27 +217,26 @@ class _Transactions(_Queue):
                 self._take(taken)  # not before we have our turn: others come while we wait for it
             s.info |= {"room": MOST, "without_savepoints": without_savepoints}
             locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
-            works = zip(taken, self._answer(s, [piece.asked for piece in taken]), strict=True)
+            works = zip(taken, self._how.begin(s, [piece.asked for piece in taken]), strict=True)
             done = [piece for piece, work in works if _is_done(s, piece, work)]
         for piece in done:
             piece.is_done = True
         return len(done) == len(taken)
 
-
-class _Questions(_Queue):
-    def _share(self, engine: Engine, taken: list[_Piece]) -> None:
-        self._take(taken)
-        with suppress(Exception), reading(engine) as s:  # look() meets it again where it belongs to one alone
-            answers = self._answer(s, [piece.asked for piece in taken])
-            for piece, answer in list(zip(taken, answers, strict=True)):
-                piece.found, piece.is_done = answer, True
+    def _tell(self, engine: Engine, done: Sequence[_Piece]) -> None:
+        if not done:
+            return
+        with suppress(Exception), reading(engine) as s:  # do() meets it again where it belongs to one alone
+            told = self._how.tell(s, [piece.asked for piece in done])
+            for piece, answer in list(zip(done, told, strict=True)):
+                piece.told, piece.is_told = answer, True
 
 
 def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
     """Does a piece. Where it fails: Anew without savepoints; with them False, and the others keep theirs."""
     try:
         with part(s):
-            piece.found = work()
+            piece.done = work()
     except ENDS_ALL:
         raise
     except Exception:
@@ -233,9 +248,9 @@ _queues: WeakKeyDictionary[Engine, dict[Any, _Queue]] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def _queue(engine: Engine, answer: Callable[..., Any], kind: type[_Queue]) -> _Queue:
+def _queue(engine: Engine, how: How[Any, Any, Any]) -> _Queue:
     with _making:
         of_engine = _queues.setdefault(engine, {})
-        if answer not in of_engine:
-            of_engine[answer] = kind(answer)
-        return of_engine[answer]
+        if how not in of_engine:
+            of_engine[how] = _Queue(how)
+        return of_engine[how]

@@ -239,9 +239,13 @@ def person(engine: Engine, email: str) -> int:
 
 def share(engine: Engine, work: Callable[[Looking], T], cases: Collection[str]) -> T:
     """Does work in a transaction that it shares with what else comes this way."""
-    return together.do(engine, each_by_itself, work, cases)
+    done, _ = together.do(engine, EACH_BY_ITSELF, work, cases)
+    return done
 
 
 def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[Callable[[], T]]:
     """Nothing has to be found out for all at once."""
     return [partial(work, s) for work in works]
+
+
+EACH_BY_ITSELF = together.How(each_by_itself, lambda _s, works: works)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session as Looking
 
 from city import logins, people
 from city.db import reading, transaction
@@ -55,23 +56,20 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
 
 
 def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
-    """Lets something begin when an exchange has found out who brings work; it is over before the answer."""
-    look, take, other = routes._callers, together.do, threading.Thread(target=do)
+    """Lets something begin when an exchange has found out who brings work; it is over before the telling."""
+    how, other = routes.TAKE_AND_TELL, threading.Thread(target=do)
 
-    def looked(*given: Any, alone: bool = False) -> list[routes.Caller]:
-        found = look(*given, alone=alone)
-        if alone:
-            other.start()
-            other.join(0.5)
-        return found
+    def begin(s: Looking, visits: Sequence[routes.Visit]) -> list[Callable[[], routes.Written]]:
+        found = how.begin(s, visits)
+        other.start()
+        other.join(0.5)
+        return list(found)
 
-    def taken(*given: Any) -> Any:
-        found = take(*given)
+    def tell(s: Looking, visits: Sequence[routes.Visit]) -> list[dict[str, Any]]:
         other.join()
-        return found
+        return list(how.tell(s, visits))
 
-    monkeypatch.setattr(routes, "_callers", looked)
-    monkeypatch.setattr(together, "do", taken)
+    monkeypatch.setattr(routes, "TAKE_AND_TELL", together.How(begin, tell))
 
 
 def sessions(engine: Engine) -> int:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from phones import Clock, Phone, actor, case_of, each_by_itself, make_lamp, share
+from phones import EACH_BY_ITSELF, Clock, Phone, actor, case_of, make_lamp, share
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,7 @@ def together_at(
     with ThreadPoolExecutor(COUNT + 2) as pool:  # the first, and one that fails
         pool.submit(share, engine, first, set())
         assert begun.wait(60)
-        queue = together._queues[engine][each_by_itself]
+        queue = together._queues[engine][EACH_BY_ITSELF]
 
         def give(work: Callable[[Session], object], cases: set[str]) -> Future[object]:
             before = len(queue._waiting)

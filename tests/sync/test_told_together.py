@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,24 +16,29 @@ from sqlalchemy.orm import Session
 
 from city import cases, events, kept
 from city.db import reading, transaction
-from city.schema import Case, Device, Operation
+from city.schema import Case, Device, FeedRow, Operation
 from city.schema import Clock as ClockRow
 from city.settings import Settings
-from sync import devices, push, routes, together, work
+from sync import devices, pull, push, routes, together, work
 
 
 @contextmanager
 def waiting(
-    engine: Engine, ask: Any, count: int, kind: type[together._Queue] = together._Questions
-) -> Iterator[tuple[ThreadPoolExecutor, Callable[[], None]]]:
-    """While this is open whoever asks waits; at its end, once so many do, they are answered together.
+    engine: Engine, how: together.How[Any, Any, Any], count: int
+) -> Iterator[tuple[ThreadPoolExecutor, together._Queue]]:
+    """While this is open whoever comes waits; at its end, once so many do, they share.
 
-    Gives a pool to ask in, and what waits for those many.
+    Gives a pool to come from, and the queue.
     """
-    queue = together._queue(engine, ask, kind)
-    with ThreadPoolExecutor(count) as pool, queue._turn:
-        yield pool, lambda: until_so_many_wait(queue, count)
-        until_so_many_wait(queue, count)
+    queue = together._queue(engine, how)
+    assert not queue._is_led
+    queue._is_led = True
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield pool, queue
+            until_so_many_wait(queue, count)
+        finally:
+            queue._pass_on_lead()
 
 
 def until_so_many_wait(queue: together._Queue, count: int) -> None:
@@ -74,7 +80,7 @@ def test_each_hears_of_its_own(
     note = other.op("note", other.job(mine), words="Behind the tree.")
     here = app.extensions["cityline"].engine
     del asked[:]
-    with waiting(here, routes._told_anew, 3) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 3) as (pool, _):
         given = [pool.submit(phone.exchange, op) for phone, op in closings.items()]
         given.append(pool.submit(other.exchange, note))
     of_luis, of_toni, of_other = (each.result(60) for each in given)
@@ -88,18 +94,53 @@ def test_each_hears_of_its_own(
     assert told == {job["ref"]: job for job in again}  # as one who asks alone is told
 
 
-def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
-    app: Flask, engine: Engine, settings: Settings, luis: Phone, toni: Phone, clock: Clock, asked: list[int]
+@pytest.mark.parametrize("at_once", [1, 2, 4, 64])
+def test_many_are_told_what_each_alone_would_hear(
+    engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
+    """Of one scope each has read another part, and wants so many; some begin anew."""
+    monkeypatch.setattr(pull, "AT_ONCE", at_once)
+    numbers = {crew: [make_lamp(engine, clock, crew) for _ in range(4)] for crew in ("Lights 1", "Lights 2")}
+    dispatch(engine, numbers["Lights 2"][0], cases.assign, clock, crew="Lights 1")  # gone from the other
+    with reading(engine) as s:
+        seqs = list(s.scalars(select(FeedRow.seq).where(FeedRow.scope == "crew:1").order_by(FeedRow.seq)))
+        now = s.scalar(select(ClockRow.n)) or 0
+        readers = [
+            pull.Reader(
+                [*scopes, f"user:{person(engine, 'luis@city.test')}"],
+                {scope: cursor for scope in scopes if cursor},
+                limit,
+            )
+            for scopes in (["crew:1"], ["crew:2"], ["crew:1", "crew:2"], ["crew:2", "crew:9"])
+            for cursor, limit in ((0, 2), (0, 250), (seqs[0], 2), (seqs[1], 250), (now, 250))
+        ]
+        told = pull.changes(s, readers, now=now, at=clock())
+        assert told == [pull.changes(s, [reader], now=now, at=clock())[0] for reader in readers]
+        assert pull.changes(s, [], now=now, at=clock()) == []
+    heard = [news for of_one in told for news in of_one.values()]
+    assert {len(news["set"]) for news in heard} >= {0, 2, 5}
+    assert any(news["more"] for news in heard)
+    assert any(news["gone"] for news in heard)
+
+
+def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, toni: Phone, clock: Clock,
+    asked: list[int], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     numbers = [make_lamp(engine, clock, crew) for crew in ("Lights 2", "Lights 1")]
     ops = [phone.op("start", phone.job(n)) for phone, n in zip((luis, toni), numbers, strict=True)]
     here = app.extensions["cityline"].engine
+
+    def tell(s: Session, visits: Sequence[routes.Visit]) -> list[dict[str, Any]]:
+        with transaction(engine) as other:
+            devices.revoke(other, settings.var, other.get_one(Device, luis.device), by=DANA, at=clock())
+        return routes._told_anew(s, visits)
+
+    how = together.How(routes._taking, tell)
     del asked[:]
-    with waiting(here, routes._told_anew, 2) as (pool, all_wait):
+    with monkeypatch.context() as patched, waiting(here, how, 2) as (pool, _):
+        patched.setattr(routes, "TAKE_AND_TELL", how)
         given = [pool.submit(luis.exchange, ops[0]), pool.submit(toni.exchange, ops[1])]
-        all_wait()
-        with transaction(engine) as s:
-            devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock())
     of_luis, of_toni = (each.result(60) for each in given)
     assert asked == [2]
     assert (of_luis["auth"], of_luis["changes"]) == ("revoked", {})
@@ -109,55 +150,104 @@ def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
         assert case_of(s, numbers[0]).state == "underway"
 
 
-def test_a_question_that_fails_spoils_nobody_elses(engine: Engine) -> None:
-    def ask(_s: Session, asked: Sequence[str]) -> list[str]:
+def nothing(_s: Session, asked: Sequence[Any]) -> list[Callable[[], Any]]:
+    """The work of each is to give back what it asked."""
+    return [partial(lambda each: each, each) for each in asked]
+
+
+def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(engine: Engine) -> None:
+    done: list[str] = []
+
+    def begin(_s: Session, asked: Sequence[str]) -> list[Callable[[], None]]:
+        return [partial(done.append, word) for word in asked]
+
+    def tell(_s: Session, asked: Sequence[str]) -> list[str]:
         if "bad" in asked:
             raise ValueError(asked)
         return [word.upper() for word in asked]
 
-    given: list[Future[str]] = []
-    with waiting(engine, ask, 3) as (pool, _):
-        given += [pool.submit(together.look, engine, ask, word) for word in ("a", "bad", "b")]
-    assert [given[0].result(60), given[2].result(60)] == ["A", "B"]
+    how = together.How(begin, tell)
+    with waiting(engine, how, 3) as (pool, _):
+        given = [pool.submit(together.do, engine, how, word, ()) for word in ("a", "bad", "b")]
+    assert [given[0].result(60), given[2].result(60)] == [(None, "A"), (None, "B")]
     with pytest.raises(ValueError, match="bad"):
         given[1].result(60)
+    assert sorted(done) == ["a", "b", "bad"]
 
 
-def test_whoever_asks_sees_what_was_written_before(engine: Engine) -> None:
-    """Also where others were being answered when they came."""
-    looks, may_end = threading.Event(), threading.Event()
+def test_an_answer_for_some_only_is_none(engine: Engine) -> None:
+    """A telling that breaks off half-way: each is told by itself, of its own."""
 
-    def ask(s: Session, asked: Sequence[str]) -> list[int]:
+    def tell(_s: Session, asked: Sequence[int]) -> Iterator[int]:
+        for n in asked:
+            yield n
+            if len(asked) > 1:
+                raise ValueError(n)
+
+    how: together.How[int, int, int] = together.How(nothing, lambda s, asked: tell(s, asked))  # type: ignore[arg-type, return-value]
+    with waiting(engine, how, 3) as (pool, _):
+        given = [pool.submit(together.do, engine, how, n, ()) for n in range(3)]
+    assert [each.result(60) for each in given] == [(n, n) for n in range(3)]
+
+
+def test_whoever_comes_is_told_what_was_written_before(engine: Engine) -> None:
+    """Also where others were being told when they came."""
+    tells, may_end = threading.Event(), threading.Event()
+
+    def tell(s: Session, asked: Sequence[str]) -> list[int]:
         n = s.scalar(select(ClockRow.n)) or 0
         if "slow" in asked:
-            looks.set()
+            tells.set()
             assert may_end.wait(60)
         return [n] * len(asked)
 
+    how = together.How(nothing, tell)
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(together.look, engine, ask, "slow")
-        assert looks.wait(60)
+        slow = pool.submit(together.do, engine, how, "slow", ())
+        assert tells.wait(60)
         with transaction(engine) as s:
             clock = s.get_one(ClockRow, 1, with_for_update=True)
             clock.n = written = clock.n + 7
-        late = pool.submit(together.look, engine, ask, "late")
+        late = pool.submit(together.do, engine, how, "late", ())
         may_end.set()
-        assert slow.result(60) == written - 7
-        assert late.result(60) == written
+        assert slow.result(60) == ("slow", written - 7)
+        assert late.result(60) == ("late", written)
 
 
-def test_no_more_are_answered_together_than_one_phone_may_bring(engine: Engine) -> None:
+def test_no_more_share_than_one_phone_may_bring(engine: Engine) -> None:
     seen: list[int] = []
 
-    def ask(_s: Session, asked: Sequence[int]) -> Sequence[int]:
+    def tell(_s: Session, asked: Sequence[int]) -> Sequence[int]:
         seen.append(len(asked))
         return asked
 
-    many = range(together.MOST + 2)
-    with waiting(engine, ask, len(many)) as (pool, _):
-        given = [pool.submit(together.look, engine, ask, n) for n in many]
-    assert [each.result(60) for each in given] == list(many)
+    how, many = together.How(nothing, tell), range(together.MOST + 2)
+    with waiting(engine, how, len(many)) as (pool, _):
+        given = [pool.submit(together.do, engine, how, n, ()) for n in many]
+    assert [each.result(60) for each in given] == [(n, n) for n in many]
     assert seen == [together.MOST, 2]
+
+
+def test_whoever_comes_later_is_served_though_a_leader_ended_badly(engine: Engine) -> None:
+    """A server that is asked to stop may end a thread at any place."""
+
+    class Stop(BaseException):
+        pass
+
+    def tell(_s: Session, asked: Sequence[int]) -> Sequence[int]:
+        if 0 in asked:
+            raise Stop
+        return asked
+
+    how = together.How(nothing, tell)
+    with waiting(engine, how, 2) as (pool, queue):
+        first = pool.submit(together.do, engine, how, 0, ())
+        until_so_many_wait(queue, 1)
+        second = pool.submit(together.do, engine, how, 1, ())
+    with pytest.raises(Stop):
+        first.result(60)
+    assert second.result(60) == (1, 1)
+    assert together.do(engine, how, 2, ()) == (2, 2)
 
 
 def test_two_tabs_that_bring_the_same_work_in_one_transaction(
@@ -174,7 +264,7 @@ def test_two_tabs_that_bring_the_same_work_in_one_transaction(
         != tabs[0].get_cookie("cl_device", path="/sync").value
     )
     here = app.extensions["cityline"].engine
-    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, _):
         given = [pool.submit(tab.post, "/sync/v1/exchange", json=luis.body(op), headers=OURS) for tab in tabs]
     answers = [each.result(60).json for each in given]
     assert [answer["results"] for answer in answers] == [[{"id": op["id"], "result": "applied"}]] * 2
@@ -196,7 +286,7 @@ def test_a_phone_that_is_refused_spoils_nothing_for_those_who_share_its_transact
     monkeypatch.setattr(push, "QUARANTINE_ROWS", 0)
     other = Phone(app, clock, person(engine, "luis@city.test"))
     here = app.extensions["cityline"].engine
-    with waiting(here, routes._taking, 3, together._Transactions) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 3) as (pool, _):
         refused = pool.submit(other.post, other.body(ops[0] | {"id": bad["id"]}, bad | {"n": 9}))
         taken = [pool.submit(luis.exchange, ops[0]), pool.submit(toni.exchange, ops[1])]
     assert refused.result(60).status_code == 429
@@ -213,8 +303,7 @@ def test_two_phones_of_one_person_follow_on_each_other_in_one_transaction(
     close = other.op("close", other.job(number), outcome="not found", prev=start["id"])
     both = [(luis, start), (other, close)]
     here = app.extensions["cityline"].engine
-    queue = together._queue(here, routes._taking, together._Transactions)
-    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, queue):
         given = []
         for count, (phone, op) in enumerate(reversed(both) if closing_first else both, 1):
             given.append(pool.submit(phone.exchange, op))
@@ -244,7 +333,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
 
     monkeypatch.setattr(work.cases, "start", broken)
     here = app.extensions["cityline"].engine
-    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, _):
         of_luis = pool.submit(luis.exchange, bad, closings[0])
         of_toni = pool.submit(toni.exchange, closings[1])
     told = [(each["result"], each.get("why")) for each in of_luis.result(60)["results"]]
@@ -265,7 +354,7 @@ def test_two_people_under_one_id_in_one_transaction(
     mine = luis.op("close", luis.job(numbers[0]), outcome="not found")
     his = toni.op("close", toni.job(numbers[1]), outcome="not found") | {"id": mine["id"]}
     here = app.extensions["cityline"].engine
-    with waiting(here, routes._taking, 2, together._Transactions) as (pool, _):
+    with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, _):
         given = [pool.submit(luis.exchange, mine), pool.submit(toni.exchange, his)]
     told = {
         (each.result(60)["results"][0]["result"], each.result(60)["results"][0].get("why")) for each in given

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from flask import Flask
 from phones import DANA, OURS, Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture, story
 from sqlalchemy import Engine, select
 
@@ -68,7 +69,28 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
     luis.upload(picture(), photo["id"])
     with reading(engine) as s:
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
-        assert declared.wanted(s, was) == []
+        assert declared.wanted(s, [was]) == {was: []}
+
+
+def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its_own(
+    app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    """Its own first, the oldest first; then what its person's other phones declared. So many, at most."""
+    other = Phone(app, clock, person(engine, "luis@city.test"))
+    sent: dict[str, list[str]] = {}
+    for phone, crew in ((other, "Lights 2"), (luis, "Lights 2"), (toni, "Lights 1"), (luis, "Lights 2")):
+        clock.tick(minutes=1)
+        told = [declare(picture(n)) for n in (40, 80)]
+        phone.exchange(phone.op("photo", phone.job(make_lamp(engine, clock, crew)), photos=told))
+        sent.setdefault(phone.device, []).extend(photo["id"] for photo in told)
+    mine, others, his = (sent[phone.device] for phone in (luis, other, toni))
+    asked = [luis.device, toni.device, other.device]
+    with reading(engine) as s:
+        found = declared.wanted(s, asked)
+        assert found == {luis.device: mine + others, toni.device: his, other.device: others + mine}
+        assert {device: declared.wanted(s, [device])[device] for device in asked} == found
+        assert declared.wanted(s, []) == {}
+    assert luis.exchange()["want"] == mine + others
 
 
 def test_a_photo_under_somebody_elses_name_proves_nothing(
@@ -79,7 +101,7 @@ def test_a_photo_under_somebody_elses_name_proves_nothing(
     toni.upload(picture(), photo["id"])
     with reading(engine) as s:
         assert queries.evidence(s, case_of(s, lamp), 1) == []
-        assert declared.wanted(s, luis.device) == [photo["id"]]
+        assert declared.wanted(s, [luis.device, toni.device]) == {luis.device: [photo["id"]], toni.device: []}
 
 
 @pytest.mark.parametrize("meanwhile", ["reopened", "merged", "cancelled after reopening"])
