@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from city.schema import Clock
 
 BUSY_SECONDS = 15
-CONNECTIONS = 72  # at most: more than there are requests at once, which hold one each while they need it
+CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
 

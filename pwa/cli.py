@@ -30,7 +30,9 @@ from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import DEFAULT_CITY, Settings, WrongSetting, read
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
-THREADS = 64  # requests served at once; a slow sender holds one, so a proxy should gather bodies first
+# Requests served at once. More than may share a transaction (sync/together.py), so that the next one is full
+# when one ends. A slow sender holds one, so a proxy should gather bodies first.
+THREADS = 64
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."

@@ -24,29 +24,30 @@ LATE = "late"
 _this = aliased(Device)
 _PERSON = select(_this.person_id).where(_this.id == bindparam("device")).scalar_subquery()
 _NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.person_id == _PERSON))
-# The like for many phones at once: each of them beside each of its names.
+# For many phones at once: `asked` is a phone, `name` a device that it is or that its person has. The bound is
+# for each phone, so it is a rank and no LIMIT.
 _ASKED: Any = bindparam("devices", expanding=True)
 _ITS_NAMES = union(
     select(Device.id.label("asked"), Device.id.label("name")).where(Device.id.in_(_ASKED)),
     select(_this.id, Device.id).join(Device, Device.person_id == _this.person_id).where(_this.id.in_(_ASKED)),
 ).subquery()
-_PLACE = func.row_number().over(
+_RANK = func.row_number().over(
     partition_by=_ITS_NAMES.c.asked,
     order_by=(
         DeclaredPhoto.device_id != _ITS_NAMES.c.asked, DeclaredPhoto.declared_at, DeclaredPhoto.position
     ),
 )  # fmt: skip
-_MISSED = (
-    select(_ITS_NAMES.c.asked, DeclaredPhoto.id, _PLACE.label("place"))
+_RANKED = (
+    select(_ITS_NAMES.c.asked, DeclaredPhoto.id, _RANK.label("rank"))
     .join(DeclaredPhoto, DeclaredPhoto.device_id == _ITS_NAMES.c.name)
     .where(DeclaredPhoto.photo_id.is_(None))
     .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
     .subquery()
 )
 _WANTED = (
-    select(_MISSED.c.asked, _MISSED.c.id)
-    .where(_MISSED.c.place <= MOST_WANTED)
-    .order_by(_MISSED.c.asked, _MISSED.c.place)
+    select(_RANKED.c.asked, _RANKED.c.id)
+    .where(_RANKED.c.rank <= MOST_WANTED)
+    .order_by(_RANKED.c.asked, _RANKED.c.rank)
 )
 _EXPECTED = select(DeclaredPhoto).where(
     DeclaredPhoto.device_id.in_(_NAMES),
@@ -98,10 +99,13 @@ def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
 
 def wanted(s: Session, device_ids: Collection[str]) -> dict[str, list[str]]:
     """What the city misses of each of these devices, the oldest first; then of its person's other ones."""
-    found: dict[str, dict[str, None]] = {device_id: {} for device_id in device_ids}
-    for device_id, photo_id in s.execute(_WANTED, {"devices": list(found)}) if found else ():
-        found[device_id][photo_id] = None
-    return {device_id: list(photos) for device_id, photos in found.items()}
+    found: dict[str, list[str]] = {device_id: [] for device_id in device_ids}
+    if not found:
+        return {}
+    for device_id, photo_id in s.execute(_WANTED, {"devices": list(found)}):
+        if photo_id not in found[device_id]:  # two operations may have the same photo
+            found[device_id].append(photo_id)
+    return found
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:

@@ -24,7 +24,8 @@ from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
-AT_ONCE = 64  # scopes in one statement; a power of two
+# Scopes in one statement. A power of two, as _of_scopes() is made for those only: seven statements in all.
+AT_ONCE = 64
 
 
 def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
@@ -39,11 +40,6 @@ class Reader:
     scopes: Sequence[str]
     cursors: Mapping[str, int]
     limit: int
-
-
-# A reader, its rows, and of which scope they are to be.
-_Wanted = tuple[Reader, dict[str, list[FeedRow]], str]
-_NOTHING: _Wanted = (Reader((), {}, 0), {}, "")  # nobody's scope, where a statement has room for more
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) ->
     present things only. Rows and jobs are read for all readers at once.
     """
     rows = _rows(s, readers, now)
-    news = [_news(*each, now) for each in zip(readers, rows, strict=True)]
+    news = [_news(reader, of_one, now) for reader, of_one in zip(readers, rows, strict=True)]
     found = jobs.read(s, {job for of_one in news for each in of_one for job in each.jobs})
     old = (at - DONE_STAYS).timestamp()
     return [{each.scope: _told(s, each, found, old) for each in of_one} for of_one in news]
@@ -94,26 +90,29 @@ def _news(reader: Reader, rows: Mapping[str, Sequence[FeedRow]], now: int) -> li
 
 
 def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[FeedRow]]]:
-    """What is new for each reader, by scope and in its order; one row more than it wants, at most."""
+    """What is new for each reader, by scope and in its order; of each scope one row more than it wants, at
+    most."""
     found: list[dict[str, list[FeedRow]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
-    wanted = [(reader, rows, scope) for reader, rows in zip(readers, found, strict=True) for scope in rows]
+    wanted = [
+        (reader, scope, rows[scope]) for reader, rows in zip(readers, found, strict=True) for scope in rows
+    ]
     for start in range(0, len(wanted), AT_ONCE):
         part = wanted[start : start + AT_ONCE]
-        count = 1 << (len(part) - 1).bit_length()  # few statements, as a long one takes a while to make
+        count = 1 << (len(part) - 1).bit_length()
         asked: dict[str, Any] = {"now": now}
-        for n, (reader, _, scope) in enumerate([*part, *[_NOTHING] * (count - len(part))]):
-            asked |= {
-                f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0), f"limit{n}": reader.limit + 1,
-            }  # fmt: skip
+        for n in range(count):
+            reader, scope, _ = part[min(n, len(part) - 1)]
+            limit = reader.limit + 1 if n < len(part) else 0  # what is over asks for no row
+            asked |= {f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0), f"limit{n}": limit}
         for row, n in s.execute(_of_scopes(count), asked):
-            _, rows, scope = part[n]
-            rows[scope].append(row)
+            part[n][2].append(row)
     return found
 
 
 @cache
 def _of_scopes(count: int) -> Executable:
-    """Asks for so many scopes at once: rows, and which of these each belongs to."""
+    """Asks for so many scopes at once: rows, and which of these each belongs to. Making it takes longer than
+    asking, so it is kept."""
     of_one = [
         select(FeedRow.__table__, literal_column(str(n)).label("n"))
         .where(FeedRow.scope == bindparam(f"scope{n}"), FeedRow.seq > bindparam(f"cursor{n}"))

@@ -150,13 +150,14 @@ def _exchange(visit: Visit) -> Response:
                 (told,) = _told(s, [visit], [caller])
                 told["results"] = _kept(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written, told = together.do(here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops))  # 1 to 9
+    written, tell = together.do(here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops))  # 1 to 10
     if written.login:
         session["login"] = written.login
+    told = tell()
     taken = written.taken
     if taken.photos:
         photos.settle_all(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
-    return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 10 answer
+    return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 11 answer
 
 
 def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
@@ -461,22 +462,22 @@ def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
     return _told(s, visits, _callers(s, visits))
 
 
-TAKE_AND_TELL = together.How(_taking, _told_anew)
+TAKE_AND_TELL = together.Shared(_taking, _told_anew)  # of all who share a transaction
 
 
 def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
     """What each phone hears besides its results: missing photos, and what it may know."""
     at = _latest(visits)
     city_memory = memory.read(s, at)
-    missed = declared.wanted(s, {caller.device.id for caller in callers if caller.sender and caller.device})
-    told = [_told_one(s, *each, city_memory, missed) for each in zip(visits, callers, strict=True)]
+    want = declared.wanted(s, {caller.device.id for caller in callers if caller.sender and caller.device})
+    told = [_told_one(s, *each, city_memory, want) for each in zip(visits, callers, strict=True)]
     readers = [reader for _, reader in told if reader]
     news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
     return [of_one | {"changes": next(news)} if reader else of_one for of_one, reader in told]
 
 
 def _told_one(
-    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory, missed: Mapping[str, Sequence[str]]
+    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory, want: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], pull.Reader | None]:
     """All of it but the changes, and who reads those: nobody where they may not be heard."""
     asked = visit.asked
@@ -485,7 +486,7 @@ def _told_one(
     reset, back = _went_back(s, asked, city_memory.epoch)
     told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
-        "want": missed[caller.device.id], "safe": city_memory.safe, "log": city_memory.log,
+        "want": want[caller.device.id], "safe": city_memory.safe, "log": city_memory.log,
         "epoch": city_memory.epoch, "auth": caller.auth, "back": back,
     }  # fmt: skip
     if caller.auth != "ok":

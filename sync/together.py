@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -24,24 +24,26 @@ from city.db import reading, transaction
 from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS
 
-A = TypeVar("A")
-T = TypeVar("T")
-R = TypeVar("R")
+Asked = TypeVar("Asked")
+Done = TypeVar("Done")
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
-class How(Generic[A, T, R]):
-    """What is done for all who share. Made once for a module, as whoever passes the same one shares.
+class Shared(Generic[Asked, Done, Told]):
+    """What is done for all who wait together. Whoever passes an equal one shares: a module makes it once.
 
     `begin` finds out in few statements what all need; it returns of each, in their order, the work itself.
-    `tell` says what each hears, in their order, at one moment after all of that was committed.
+    `tell` says what each hears, in their order, at one moment after all of that was committed. Both run in
+    the thread of whoever leads, and may run again for one alone: they keep nothing but what they return.
     """
 
-    begin: Callable[[Session, Sequence[A]], Sequence[Callable[[], T]]]
-    tell: Callable[[Session, Sequence[A]], Sequence[R]]
+    begin: Callable[[Session, Sequence[Asked]], Sequence[Callable[[], Done]]]
+    tell: Callable[[Session, Sequence[Asked]], Sequence[Told]]
 
 
-MOST = MAX_OPERATIONS  # cases a shared transaction: as many as one phone's operations may name
+# Cases a shared transaction: as many as one phone's operations may name. Who names none counts as one.
+MOST = MAX_OPERATIONS
 TRIES = 3
 # Somebody else's long work must keep only those waiting who want the same cases.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
@@ -66,31 +68,35 @@ class Busy(Exception):
 ENDS_ALL = (OperationalError, Anew)
 
 
-def do(engine: Engine, how: How[A, T, R], asked: A, cases: Collection[str]) -> tuple[T, R]:
-    """Does the work for `asked`; returns what it returned, and what is told once that was committed.
+def do(
+    engine: Engine, shared: Shared[Asked, Done, Told], asked: Asked, cases: Collection[str]
+) -> tuple[Done, Callable[[], Told]]:
+    """Does the work for `asked`; returns what it returned, and what gives what is told after it.
 
-    The cases with these numbers are locked first. Transaction and telling are shared with whoever passes the
-    same `how` by then, and both see whatever was committed before the call.
+    The cases with these numbers are locked first. The transaction and the telling are shared with all who
+    wait at that moment with the same `shared`; both see whatever was committed before the call.
 
-    The work runs in whichever thread leads, and runs again where a transaction had to be given up: it must
-    keep nothing but what it returns. Raises what it raised, or Busy. What telling raises comes through as
-    well: the work is done by then.
+    The work runs again where a transaction had to be given up. Raises what the work raised, or Busy. What is
+    told comes by itself, as the work is done whether or not the telling fails.
     """
     piece = _Piece(asked, cases)
-    _queue(engine, how).serve(engine, piece)
+    _queue(engine, shared).serve(engine, piece)
 
-    def work(s: Session) -> T:
-        (of_mine,) = how.begin(s, [asked])
+    def work(s: Session) -> Done:
+        (of_mine,) = shared.begin(s, [asked])
         return of_mine()
 
-    done = piece.done if piece.is_done else alone(engine, work)
-    if not piece.is_told:
+    def told() -> Told:
+        if piece.is_told:
+            return cast(Told, piece.told)
         with reading(engine) as s:
-            (piece.told,) = how.tell(s, [asked])
-    return cast(T, done), cast(R, piece.told)
+            (of_mine,) = shared.tell(s, [asked])
+        return of_mine
+
+    return cast(Done, piece.done) if piece.is_done else alone(engine, work), told
 
 
-def alone(engine: Engine, work: Callable[[Session], T]) -> T:
+def alone(engine: Engine, work: Callable[[Session], Done]) -> Done:
     """Does `work` in a transaction of its own."""
     for _ in range(TRIES):
         try:
@@ -142,26 +148,28 @@ class _Piece:
         self.is_taken, self.is_done, self.is_told = False, False, False
         self.done: Any = None
         self.told: Any = None
-        self.ready = threading.Event()  # what is done together is done for it; or it is the one to lead
+        # Its owner waits for this: somebody is through with it, or, where it is not taken, it leads now.
+        self.ready = threading.Lock()
+        self.ready.acquire()
 
 
 class _Queue:
-    """Those who wait for the same thing of one database. Whoever waits longest leads, for all who came."""
+    """Those who wait for the same of one database. Whoever has waited longest leads, for all who came."""
 
-    def __init__(self, how: How[Any, Any, Any]) -> None:
-        self._how = how
+    def __init__(self, shared: Shared[Any, Any, Any]) -> None:
+        self._shared = shared
         self._waiting: deque[_Piece] = deque()
         self._guard = threading.Lock()
         self._is_led = False
 
     def serve(self, engine: Engine, piece: _Piece) -> None:
-        """Returns once the piece is done and told; what is not is to be tried by itself."""
+        """Returns once somebody is through with the piece. What is not done or told then, its owner does."""
         with self._guard:
             self._waiting.append(piece)
             leads, self._is_led = not self._is_led, True
         if not leads:
-            piece.ready.wait()
-        if not piece.is_taken:
+            piece.ready.acquire()
+        if not piece.is_taken:  # we lead; and as ours waits longest, it is among those that we take
             self._lead(engine)
 
     def _lead(self, engine: Engine) -> None:
@@ -170,21 +178,22 @@ class _Queue:
             self._share(engine, taken)
             self._tell(engine, [piece for piece in taken if piece.is_done])
         finally:
-            if not taken:
-                self._take(taken)  # or the same would be tried for ever
+            if not taken:  # no transaction began: ours would stay the first, and all behind it would wait
+                self._take(taken)
+            # Not before the telling: with two under way at once, each was half as full (decision 0013).
             self._pass_on_lead()
             for piece in taken:
-                piece.ready.set()
+                piece.ready.release()
 
     def _pass_on_lead(self) -> None:
         with self._guard:
             if self._waiting:
-                self._waiting[0].ready.set()
+                self._waiting[0].ready.release()
             else:
                 self._is_led = False
 
     def _take(self, taken: list[_Piece]) -> None:
-        """The longest waiting, at least one; they are taken whatever becomes of them."""
+        """The longest waiting, at least one; they are taken whatever becomes of them. For who leads alone."""
         room = MOST
         while self._waiting and (not taken or room >= max(1, len(self._waiting[0].cases))):
             piece = self._waiting.popleft()
@@ -193,7 +202,7 @@ class _Queue:
             room -= max(1, len(piece.cases))
 
     def _share(self, engine: Engine, taken: list[_Piece]) -> None:
-        """Takes some of those who wait, and does of it what can be done."""
+        """Takes some of those who wait, and does what can be done of theirs."""
         first: BaseException | None = None
         for without_savepoints in (True, False):
             try:
@@ -214,10 +223,10 @@ class _Queue:
                 s.execute(_PATIENCE)
                 s.info["written"] = lambda s: s.execute(_NO_HURRY)  # who waits for a twin has waited by then
             if not taken:
-                self._take(taken)  # not before we have our turn: others come while we wait for it
+                self._take(taken)  # not before the database lets us write: others come while we wait for that
             s.info |= {"room": MOST, "without_savepoints": without_savepoints}
             locks.lock_numbered(s, {number for piece in taken for number in piece.cases})
-            works = zip(taken, self._how.begin(s, [piece.asked for piece in taken]), strict=True)
+            works = zip(taken, self._shared.begin(s, [piece.asked for piece in taken]), strict=True)
             done = [piece for piece, work in works if _is_done(s, piece, work)]
         for piece in done:
             piece.is_done = True
@@ -226,10 +235,16 @@ class _Queue:
     def _tell(self, engine: Engine, done: Sequence[_Piece]) -> None:
         if not done:
             return
-        with suppress(Exception), reading(engine) as s:  # do() meets it again where it belongs to one alone
-            told = self._how.tell(s, [piece.asked for piece in done])
-            for piece, answer in list(zip(done, told, strict=True)):
-                piece.told, piece.is_told = answer, True
+        try:
+            with reading(engine) as s:
+                told = self._shared.tell(s, [piece.asked for piece in done])
+                # All or none: with one answer too few, somebody would be given another's.
+                answers = list(zip(done, told, strict=True))
+        except Exception as fault:  # do() meets it again where it belongs to one alone
+            log.warning("%d told each by itself: %s", len(done), type(fault).__name__)
+            return
+        for piece, answer in answers:
+            piece.told, piece.is_told = answer, True
 
 
 def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
@@ -248,9 +263,9 @@ _queues: WeakKeyDictionary[Engine, dict[Any, _Queue]] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def _queue(engine: Engine, how: How[Any, Any, Any]) -> _Queue:
+def _queue(engine: Engine, shared: Shared[Any, Any, Any]) -> _Queue:
     with _making:
         of_engine = _queues.setdefault(engine, {})
-        if how not in of_engine:
-            of_engine[how] = _Queue(how)
-        return of_engine[how]
+        if shared not in of_engine:
+            of_engine[shared] = _Queue(shared)
+        return of_engine[shared]

@@ -248,4 +248,4 @@ def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[
     return [partial(work, s) for work in works]
 
 
-EACH_BY_ITSELF = together.How(each_by_itself, lambda _s, works: works)
+EACH_BY_ITSELF = together.Shared(each_by_itself, lambda _s, works: works)  # what is told is thrown away

@@ -59,17 +59,17 @@ def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     """Lets something begin when an exchange has found out who brings work; it is over before the telling."""
     how, other = routes.TAKE_AND_TELL, threading.Thread(target=do)
 
-    def begin(s: Looking, visits: Sequence[routes.Visit]) -> list[Callable[[], routes.Written]]:
+    def begin(s: Looking, visits: Sequence[routes.Visit]) -> Sequence[Callable[[], routes.Written]]:
         found = how.begin(s, visits)
         other.start()
         other.join(0.5)
-        return list(found)
+        return found
 
-    def tell(s: Looking, visits: Sequence[routes.Visit]) -> list[dict[str, Any]]:
+    def tell(s: Looking, visits: Sequence[routes.Visit]) -> Sequence[dict[str, Any]]:
         other.join()
-        return list(how.tell(s, visits))
+        return how.tell(s, visits)
 
-    monkeypatch.setattr(routes, "TAKE_AND_TELL", together.How(begin, tell))
+    monkeypatch.setattr(routes, "TAKE_AND_TELL", together.Shared(begin, tell))
 
 
 def sessions(engine: Engine) -> int:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from factories import statements
 from flask import Flask
 from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, person, story
 from sqlalchemy import Engine, func, select
@@ -19,26 +20,33 @@ from city.db import reading, transaction
 from city.schema import Case, Device, FeedRow, Operation
 from city.schema import Clock as ClockRow
 from city.settings import Settings
-from sync import devices, pull, push, routes, together, work
+from sync import declared, devices, pull, push, routes, together, work
 
 
 @contextmanager
 def waiting(
-    engine: Engine, how: together.How[Any, Any, Any], count: int
+    engine: Engine, shared: together.Shared[Any, Any, Any], count: int
 ) -> Iterator[tuple[ThreadPoolExecutor, together._Queue]]:
     """While this is open whoever comes waits; at its end, once so many do, they share.
 
-    Gives a pool to come from, and the queue.
+    Gives a pool to come from, and the queue. Nobody waits for the pool: one who is never served fails a test.
     """
-    queue = together._queue(engine, how)
+    queue = together._queue(engine, shared)
     assert not queue._is_led
     queue._is_led = True
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            yield pool, queue
-            until_so_many_wait(queue, count)
-        finally:
-            queue._pass_on_lead()
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool, queue
+        until_so_many_wait(queue, count)
+    finally:
+        queue._pass_on_lead()
+        pool.shutdown(wait=False)
+
+
+def do(engine: Engine, shared: together.Shared[Any, Any, Any], asked: Any) -> tuple[Any, Any]:
+    """What was done and what is told of one who names no case."""
+    done, told = together.do(engine, shared, asked, ())
+    return done, told()
 
 
 def until_so_many_wait(queue: together._Queue, count: int) -> None:
@@ -98,7 +106,7 @@ def test_each_hears_of_its_own(
 def test_many_are_told_what_each_alone_would_hear(
     engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """Of one scope each has read another part, and wants so many; some begin anew."""
+    """Readers who have read different parts of the same scopes, with different limits; some begin anew."""
     monkeypatch.setattr(pull, "AT_ONCE", at_once)
     numbers = {crew: [make_lamp(engine, clock, crew) for _ in range(4)] for crew in ("Lights 1", "Lights 2")}
     dispatch(engine, numbers["Lights 2"][0], cases.assign, clock, crew="Lights 1")  # gone from the other
@@ -114,13 +122,22 @@ def test_many_are_told_what_each_alone_would_hear(
             for scopes in (["crew:1"], ["crew:2"], ["crew:1", "crew:2"], ["crew:2", "crew:9"])
             for cursor, limit in ((0, 2), (0, 250), (seqs[0], 2), (seqs[1], 250), (now, 250))
         ]
-        told = pull.changes(s, readers, now=now, at=clock())
+        scopes = sum(len(reader.scopes) for reader in readers)
+        with statements(engine) as sent:
+            told = pull.changes(s, readers, now=now, at=clock())
+        assert sum("feed" in each for each in sent) == -(-scopes // at_once)
         assert told == [pull.changes(s, [reader], now=now, at=clock())[0] for reader in readers]
-        assert pull.changes(s, [], now=now, at=clock()) == []
     heard = [news for of_one in told for news in of_one.values()]
     assert {len(news["set"]) for news in heard} >= {0, 2, 5}
     assert any(news["more"] for news in heard)
     assert any(news["gone"] for news in heard)
+
+
+def test_where_nobody_listens_nothing_is_read(engine: Engine, clock: Clock) -> None:
+    with reading(engine) as s, statements(engine) as sent:
+        assert pull.changes(s, [], now=0, at=clock()) == []
+        assert declared.wanted(s, []) == {}
+    assert not [each for each in sent if "feed" in each or "declared" in each]
 
 
 def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
@@ -132,14 +149,14 @@ def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
     here = app.extensions["cityline"].engine
 
     def tell(s: Session, visits: Sequence[routes.Visit]) -> list[dict[str, Any]]:
-        with transaction(engine) as other:
+        with transaction(engine) as other:  # `s` has read nothing yet: its moment comes after this
             devices.revoke(other, settings.var, other.get_one(Device, luis.device), by=DANA, at=clock())
         return routes._told_anew(s, visits)
 
-    how = together.How(routes._taking, tell)
+    shared = together.Shared(routes._taking, tell)
+    monkeypatch.setattr(routes, "TAKE_AND_TELL", shared)
     del asked[:]
-    with monkeypatch.context() as patched, waiting(here, how, 2) as (pool, _):
-        patched.setattr(routes, "TAKE_AND_TELL", how)
+    with waiting(here, shared, 2) as (pool, _):
         given = [pool.submit(luis.exchange, ops[0]), pool.submit(toni.exchange, ops[1])]
     of_luis, of_toni = (each.result(60) for each in given)
     assert asked == [2]
@@ -150,12 +167,14 @@ def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
         assert case_of(s, numbers[0]).state == "underway"
 
 
-def nothing(_s: Session, asked: Sequence[Any]) -> list[Callable[[], Any]]:
+def giving_back(_s: Session, asked: Sequence[Any]) -> list[Callable[[], Any]]:
     """The work of each is to give back what it asked."""
-    return [partial(lambda each: each, each) for each in asked]
+    return [partial(str, each) for each in asked]
 
 
-def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(engine: Engine) -> None:
+def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     done: list[str] = []
 
     def begin(_s: Session, asked: Sequence[str]) -> list[Callable[[], None]]:
@@ -166,28 +185,24 @@ def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(engi
             raise ValueError(asked)
         return [word.upper() for word in asked]
 
-    how = together.How(begin, tell)
-    with waiting(engine, how, 3) as (pool, _):
-        given = [pool.submit(together.do, engine, how, word, ()) for word in ("a", "bad", "b")]
+    shared = together.Shared(begin, tell)
+    with waiting(engine, shared, 3) as (pool, _):
+        given = [pool.submit(do, engine, shared, word) for word in ("a", "bad", "b")]
     assert [given[0].result(60), given[2].result(60)] == [(None, "A"), (None, "B")]
     with pytest.raises(ValueError, match="bad"):
         given[1].result(60)
     assert sorted(done) == ["a", "b", "bad"]
+    assert [record.getMessage() for record in caplog.records] == ["3 told each by itself: ValueError"]
 
 
-def test_an_answer_for_some_only_is_none(engine: Engine) -> None:
-    """A telling that breaks off half-way: each is told by itself, of its own."""
+def test_where_an_answer_is_missing_nobody_is_given_anothers(engine: Engine) -> None:
+    def tell(_s: Session, asked: Sequence[str]) -> Sequence[str]:
+        return asked[1:] if len(asked) > 1 else asked
 
-    def tell(_s: Session, asked: Sequence[int]) -> Iterator[int]:
-        for n in asked:
-            yield n
-            if len(asked) > 1:
-                raise ValueError(n)
-
-    how: together.How[int, int, int] = together.How(nothing, lambda s, asked: tell(s, asked))  # type: ignore[arg-type, return-value]
-    with waiting(engine, how, 3) as (pool, _):
-        given = [pool.submit(together.do, engine, how, n, ()) for n in range(3)]
-    assert [each.result(60) for each in given] == [(n, n) for n in range(3)]
+    shared = together.Shared(giving_back, tell)
+    with waiting(engine, shared, 3) as (pool, _):
+        given = [pool.submit(do, engine, shared, word) for word in "abc"]
+    assert [each.result(60) for each in given] == [(word, word) for word in "abc"]
 
 
 def test_whoever_comes_is_told_what_was_written_before(engine: Engine) -> None:
@@ -201,14 +216,15 @@ def test_whoever_comes_is_told_what_was_written_before(engine: Engine) -> None:
             assert may_end.wait(60)
         return [n] * len(asked)
 
-    how = together.How(nothing, tell)
+    shared = together.Shared(giving_back, tell)
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(together.do, engine, how, "slow", ())
+        slow = pool.submit(do, engine, shared, "slow")
         assert tells.wait(60)
         with transaction(engine) as s:
             clock = s.get_one(ClockRow, 1, with_for_update=True)
             clock.n = written = clock.n + 7
-        late = pool.submit(together.do, engine, how, "late", ())
+        late = pool.submit(do, engine, shared, "late")
+        until_so_many_wait(together._queue(engine, shared), 1)
         may_end.set()
         assert slow.result(60) == ("slow", written - 7)
         assert late.result(60) == ("late", written)
@@ -221,33 +237,74 @@ def test_no_more_share_than_one_phone_may_bring(engine: Engine) -> None:
         seen.append(len(asked))
         return asked
 
-    how, many = together.How(nothing, tell), range(together.MOST + 2)
-    with waiting(engine, how, len(many)) as (pool, _):
-        given = [pool.submit(together.do, engine, how, n, ()) for n in many]
-    assert [each.result(60) for each in given] == [(n, n) for n in many]
+    shared, many = together.Shared(giving_back, tell), range(together.MOST + 2)
+    with waiting(engine, shared, len(many)) as (pool, _):
+        given = [pool.submit(do, engine, shared, n) for n in many]
+    assert [each.result(60) for each in given] == [(str(n), n) for n in many]
     assert seen == [together.MOST, 2]
 
 
-def test_whoever_comes_later_is_served_though_a_leader_ended_badly(engine: Engine) -> None:
-    """A server that is asked to stop may end a thread at any place."""
+class Stop(BaseException):
+    """What is no Exception passes through everywhere."""
 
-    class Stop(BaseException):
-        pass
+
+@pytest.mark.parametrize("where", ["before any is taken", "while they begin", "while they are told"])
+def test_nobody_waits_for_ever_for_a_leader_who_ended_badly(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Those who shared with it and those who came after it are served."""
+    leads, may_end, transact = threading.Event(), threading.Event(), together.transaction
+
+    def stop(here: str) -> None:
+        if where == here and not leads.is_set():
+            leads.set()
+            assert may_end.wait(60)
+            raise Stop
+
+    def transacting(engine: Engine) -> Any:
+        stop("before any is taken")
+        return transact(engine)
+
+    def begin(s: Session, asked: Sequence[int]) -> list[Callable[[], Any]]:
+        stop("while they begin")
+        return giving_back(s, asked)
 
     def tell(_s: Session, asked: Sequence[int]) -> Sequence[int]:
-        if 0 in asked:
-            raise Stop
+        stop("while they are told")
         return asked
 
-    how = together.How(nothing, tell)
-    with waiting(engine, how, 2) as (pool, queue):
-        first = pool.submit(together.do, engine, how, 0, ())
+    monkeypatch.setattr(together, "transaction", transacting)
+    shared = together.Shared(begin, tell)
+    with waiting(engine, shared, 2) as (pool, queue):
+        first = pool.submit(do, engine, shared, 0)
         until_so_many_wait(queue, 1)
-        second = pool.submit(together.do, engine, how, 1, ())
+        second = pool.submit(do, engine, shared, 1)
+    assert leads.wait(60)
+    later = ThreadPoolExecutor(1).submit(do, engine, shared, 2)
+    until_so_many_wait(queue, 3 if where == "before any is taken" else 1)
+    may_end.set()
     with pytest.raises(Stop):
         first.result(60)
-    assert second.result(60) == (1, 1)
-    assert together.do(engine, how, 2, ()) == (2, 2)
+    assert [second.result(60), later.result(60)] == [("1", 1), ("2", 2)]
+    assert ThreadPoolExecutor(1).submit(do, engine, shared, 3).result(60) == ("3", 3)
+
+
+def test_who_signs_in_keeps_the_session_though_the_telling_fails(
+    engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work is done by then: the next try must not begin another session."""
+    job = luis.job(make_lamp(engine, clock))
+    with luis.http.session_transaction() as session:
+        session.pop("login")
+    with monkeypatch.context() as patched:
+        patched.setattr(routes, "_told", lambda *_given: 1 / 0)
+        luis.http.application.config["PROPAGATE_EXCEPTIONS"] = False
+        assert luis.post(luis.body(luis.op("start", job))).status_code == 500
+    with luis.http.session_transaction() as session:
+        login = session["login"]
+    assert luis.exchange()["auth"] == "ok"
+    with luis.http.session_transaction() as session:
+        assert session["login"] == login
 
 
 def test_two_tabs_that_bring_the_same_work_in_one_transaction(

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from factories import statements
 from flask import Flask
 from phones import DANA, OURS, Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture, story
 from sqlalchemy import Engine, select
@@ -75,7 +76,7 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
 def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its_own(
     app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock
 ) -> None:
-    """Its own first, the oldest first; then what its person's other phones declared. So many, at most."""
+    """Its own first, the oldest first; then what its person's other phones declared."""
     other = Phone(app, clock, person(engine, "luis@city.test"))
     sent: dict[str, list[str]] = {}
     for phone, crew in ((other, "Lights 2"), (luis, "Lights 2"), (toni, "Lights 1"), (luis, "Lights 2")):
@@ -86,11 +87,37 @@ def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its
     mine, others, his = (sent[phone.device] for phone in (luis, other, toni))
     asked = [luis.device, toni.device, other.device]
     with reading(engine) as s:
-        found = declared.wanted(s, asked)
+        with statements(engine) as asking:
+            found = declared.wanted(s, asked)
+        assert sum("declared_photos" in each for each in asking) == 1
         assert found == {luis.device: mine + others, toni.device: his, other.device: others + mine}
         assert {device: declared.wanted(s, [device])[device] for device in asked} == found
-        assert declared.wanted(s, []) == {}
     assert luis.exchange()["want"] == mine + others
+
+
+def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
+    engine: Engine, luis: Phone, toni: Phone, clock: Clock
+) -> None:
+    """The others are asked for once those are here; and nobody else is asked for fewer."""
+    photos = {}
+    for phone, crew in ((luis, "Lights 2"), (toni, "Lights 1")):
+        told = declare(picture())
+        phone.exchange(phone.op("photo", phone.job(make_lamp(engine, clock, crew)), photos=[told]))
+        photos[phone.device] = told["id"]
+    most = declared.MOST_WANTED
+    with transaction(engine) as s:
+        row = s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.device_id == luis.device)).one()
+        s.add_all(
+            DeclaredPhoto(
+                operation_id=row.operation_id, id=f"photo {n:04}", device_id=luis.device, sha256="0" * 64,
+                bytes=1, position=n, declared_at=row.declared_at,
+            )
+            for n in range(1, most + 1)
+        )  # fmt: skip
+    with reading(engine) as s:
+        found = declared.wanted(s, [luis.device, toni.device])
+    first = [photos[luis.device], *(f"photo {n:04}" for n in range(1, most))]
+    assert found == {luis.device: first, toni.device: [photos[toni.device]]}
 
 
 def test_a_photo_under_somebody_elses_name_proves_nothing(
