@@ -39,9 +39,9 @@ from city.db import transaction
 from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.events import Actor
-from city.lifecycle import CALL_TAKER, CREW, DISPATCHER
+from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.places import Place
-from city.schema import Address, Area, Asset, Crew, Person, Service
+from city.schema import Address, Area, Asset, Case, Crew, Person, Service
 from city.settings import Settings
 
 BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past
@@ -115,9 +115,10 @@ def tell(
         album.put(store)
         follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
         written = bulk.write(s, [*(tale.story for tale in tales), *follow_ups])
+        still_open = set(s.scalars(select(Case.number).where(Case.state.in_(OPEN))))
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
-                if tale.plot in OVER:  # what a phone put away long ago
+                if tale.plot in OVER and number not in still_open:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
         kept.recompute(s, at=now)  # how the promises stand today, and not when they were last looked at
 

@@ -73,9 +73,8 @@ def count(engine: Engine, store: Store, now: datetime) -> tuple[int, int]:
 
 def told(strays: int, names: int) -> str:
     """Words for what count() gives."""
-    if strays > FEW:
-        return f"No photo needs {strays} of {names} names in the store: is this the store's own database?"
-    return f"No photo needs {strays} of {names} names in the store"
+    words = f"Of {names} names in the store that are older than a day no photo needs {strays}"
+    return f"{words}: is this the store's own database?" if strays > FEW else f"{words}."
 
 
 def _among(engine: Engine, names: Iterable[str]) -> set[str]:

@@ -244,7 +244,10 @@ def device_list() -> None:
 
     with db.reading(_connect(_settings())) as s:
         for phone, person in devices.of_crews(s):
-            waits = f"{phone.waiting.get('ops') or 0} entries, {phone.waiting.get('photos') or 0} photos"
+            ops, photos = (phone.waiting.get(each) or 0 for each in ("ops", "photos"))
+            waits = (
+                f"{ops} {'entry' if ops == 1 else 'entries'}, {photos} {'photo' if photos == 1 else 'photos'}"
+            )
             state = "  revoked" if phone.revoked_at else ""
             seen = f"{phone.seen_at:%Y-%m-%d %H:%M} UTC"
             click.echo(f"{phone.id}  {person.email}  {seen}  {waits}  {phone.release or '-'}{state}")

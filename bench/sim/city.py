@@ -45,7 +45,7 @@ from city.schema import (
 )
 from pwa import newest
 from pwa.app import create_app
-from sync import devices, enrolment, jobs, merge, review, routes, work
+from sync import devices, enrolment, jobs, merge, review, routes, together, work
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
 SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
@@ -545,15 +545,18 @@ class City:
 
 
 class _Listener(logging.Handler):
-    """Nothing is logged where nothing was broken on purpose."""
+    """Nothing is logged where nothing was broken on purpose: no error, and nobody who shared begins again."""
 
     def __init__(self, complaints: list[list[str]]) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.complaints = complaints
 
     def emit(self, record: logging.LogRecord) -> None:
         fault = record.exc_info[1] if record.exc_info else None
-        if not isinstance(fault, (Poison, OperationalError)):
+        on_purpose = isinstance(fault, (Poison, OperationalError)) or record.getMessage().endswith(
+            (Poison.__name__, OperationalError.__name__)
+        )
+        if not on_purpose and (record.levelno >= logging.ERROR or record.name == together.__name__):
             self.complaints.append(["500", self.format(record)])
 
 

@@ -40,6 +40,7 @@ from city.schema import (
     Answer,
     Area,
     Asset,
+    Assignment,
     Base,
     Case,
     Closure,
@@ -302,6 +303,17 @@ def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
         done = s.scalars(select(Case).where(Case.number.in_(shown), Case.state == CLOSED)).all()
         assert 0 < len(shown) < 400
         assert all(case.closed_at and case.closed_at > NOW - timedelta(days=1) for case in done)
+
+
+def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> None:
+    """Also of those that came back after they were closed."""
+    with db.reading(years.engine) as s:
+        given = select(Assignment.crew_id, Case.number, Case.cycle).join(Case, Case.id == Assignment.case_id)
+        rows = s.execute(given.where(Assignment.ended_at.is_(None), Case.state.in_(OPEN)))
+        jobs = {(f"crew:{crew_id}", number, cycle) for crew_id, number, cycle in rows}
+        shown = {(row.scope, row.ref) for row in s.scalars(select(FeedRow).where(FeedRow.present))}
+        assert {job for job in jobs if job[:2] not in shown} == set()
+        assert any(cycle > 1 for _, _, cycle in jobs)
 
 
 def test_every_report_by_phone_has_its_conversation(years: City) -> None:

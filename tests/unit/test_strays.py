@@ -227,7 +227,10 @@ def test_the_doctor_counts_them(town: Town, store: Store) -> None:
     [young] = found(datetime.now(UTC), whole=True)
     assert young.mark == doctor.OK
     [old] = found(LATER, whole=True)
-    assert (old.mark, old.words) == (doctor.LOOK, f"No photo needs 1 of {len(names) + 1} names in the store")
+    assert (old.mark, old.words) == (
+        doctor.LOOK,
+        f"Of {len(names) + 1} names in the store that are older than a day no photo needs 1.",
+    )
 
 
 def test_bytes_found_from_a_killed_try_are_there_after_the_next_one(
