@@ -180,7 +180,7 @@ class _Queue:
         finally:
             if not taken:  # no transaction began: ours would stay the first, and all behind it would wait
                 self._take(taken)
-            # Not before the telling: with two under way at once, each was half as full (decision 0013).
+            # Not before the telling: with two under way at once, each was less full (decision 0013).
             self._pass_on_lead()
             for piece in taken:
                 piece.ready.release()
