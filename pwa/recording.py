@@ -104,9 +104,7 @@ def erase(person: str) -> None:
         raise click.ClickException(f"{fault}. Run it again when the photos can be reached.") from None
     click.echo(_what_went(gone))
     if gone.account_stays:
-        click.echo(
-            "The account stays while they work here: shut them out at /admin/people, and run it again."
-        )
+        click.echo("The account stays while they work here: shut them out at /admin, and run it again.")
     if gone.held:
         raise click.ClickException(
             f"On hold, so nothing of these went: {', '.join(gone.held)}. Run it again once they are lifted."

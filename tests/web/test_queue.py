@@ -250,6 +250,22 @@ def test_whatever_is_typed_is_looked_for_and_is_no_error(board: FlaskClient, tow
     assert "Nothing fits" in html_of(answer)
 
 
+@pytest.mark.parametrize(
+    ("asked", "offered"),
+    [
+        ({"words": "lamp"}, "/dispatch?words=lamp&amp;state=closed"),
+        ({"words": "lamp", "state": "merged"}, "/dispatch?words=lamp"),
+        ({"words": "lamp", "state": "closed"}, "/dispatch?words=lamp"),
+    ],
+)
+def test_where_nothing_fits_the_same_words_are_looked_for_among_the_others(
+    board: FlaskClient, asked: dict[str, str], offered: str
+) -> None:
+    page = html_of(board.get("/dispatch", query_string=asked))
+    assert "Nothing fits" in page
+    assert f'<a class="button" href="{offered}">' in page
+
+
 def test_an_empty_page_of_a_view_is_asked_with_as_many_queries_as_a_full_one(
     board: FlaskClient, town: Town, app: Flask
 ) -> None:
