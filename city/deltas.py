@@ -156,7 +156,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         origin="import",
     )
     cases.touched(s, case)
-    search.note(s, case.id)
+    search.forget(s, case.id)
     s.execute(update(Imported).where(Imported.case_id == case.id).values(digest=was["digest"]))
     s.delete(change)
 

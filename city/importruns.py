@@ -162,5 +162,6 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         )
     )  # fmt: skip
     s.execute(delete(Imported).where(Imported.run_id == number))
-    search.note(s, *(row.id for row in rows))
+    for row in rows:
+        search.forget(s, row.id)
     s.expire_all()
