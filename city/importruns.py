@@ -162,6 +162,5 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         )
     )  # fmt: skip
     s.execute(delete(Imported).where(Imported.run_id == number))
-    for row in rows:
-        search.forget(s, row.id)
+    search.forget(s, *(row.id for row in rows))
     s.expire_all()

@@ -96,9 +96,9 @@ def stand(s: Session, case_id: int) -> None:
     s.info["index"] = write
 
 
-def forget(s: Session, case_id: int) -> None:
+def forget(s: Session, *case_ids: int) -> None:
     """The same where words are to go for good: they leave the bytes of the index too."""
-    note(s, case_id)
+    note(s, *case_ids)
     s.info["forget"] = True
 
 
