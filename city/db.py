@@ -166,6 +166,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",  # what is erased is written over; not every build of SQLite does so by itself
         "cache_size=-65536",  # KiB; with SQLite's own 2 MB a large transaction writes its pages twice
         "recursive_triggers=ON",  # without it INSERT OR REPLACE slips past the log's delete trigger
         f"busy_timeout={BUSY_SECONDS * 1000}",

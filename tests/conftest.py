@@ -57,14 +57,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out on SQLite what bears the mark `postgresql`."""
-    there = [item for item in items if not (item.get_closest_marker("postgresql") and _is_on_sqlite(item))]
+    """Leaves out what bears the mark of the other database."""
+    there = [item for item in items if not item.get_closest_marker(_other(item))]
     config.hook.pytest_deselected(items=[item for item in items if item not in there])
     items[:] = there
 
 
-def _is_on_sqlite(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and item.callspec.params["database"] == "sqlite"
+def _other(item: pytest.Item) -> str:
+    """The database that a test is not run on; none where it needs no database."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return ""
+    return {"sqlite": "postgresql", "postgresql": "sqlite"}.get(item.callspec.params.get("database", ""), "")
 
 
 @pytest.fixture

@@ -185,6 +185,34 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
         assert kept(scene, CANARY) == []
 
 
+@pytest.mark.sqlite
+@pytest.mark.parametrize("old_sqlite", [False, True])
+def test_what_was_erased_is_gone_from_the_file(town: Town, old_sqlite: bool) -> None:
+    if old_sqlite:
+        delete_nothing_for_good(town)
+    file = Path(str(town.engine.url.database))
+    with town.at_work() as scene:
+        report = scene.report(words=f"{CANARY} here, at length: " + "a lamp that is out " * 150)
+        for n in range(20):
+            scene.report(words=f"number {n}")
+    written_back(town)
+    assert CANARY.encode() in file.read_bytes()
+    store = FolderStore(town.settings.var / "photos")
+    with town.at_work() as scene:
+        first, by = scene.s.get_one(Report, report.id), scene.actor("dispatcher")
+        reports.erase(scene.s, first, store, town.settings.var, by=by, at=town.now)
+    written_back(town)
+    assert CANARY[3:].encode() not in file.read_bytes()
+
+
+def written_back(town: Town) -> None:
+    """Has SQLite put what its write-ahead file holds into the file itself."""
+    with town.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        assert raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
 def test_an_index_that_shrank_forgets_as_well(town: Town) -> None:
     """Where FTS5 has put it in order at times and little is left, its `optimize` keeps what was deleted."""
     letters = Random(3)
@@ -252,6 +280,40 @@ def test_what_an_undone_import_brought_is_not_found(town: Town, tmp_path: Path, 
     with town.looking() as scene:
         assert found(scene, CANARY) == []
         assert scene.s.scalars(select(CaseWords)).all() == []
+        assert kept(scene, CANARY) == []
+
+
+@pytest.mark.parametrize("old_sqlite", [False, True])
+def test_what_an_undone_change_brought_is_not_found(town: Town, tmp_path: Path, old_sqlite: bool) -> None:
+    if old_sqlite:
+        delete_nothing_for_good(town)
+    put(town, tmp_path, {"STREET": "1 Old Road"})
+    put(town, tmp_path, {"STREET": f"2 {CANARY} Road"})
+    with town.at_work() as scene:
+        assert len(found(scene, CANARY)) == 1
+        importruns.undo(scene.s, 2, at=town.now)
+    with town.looking() as scene:
+        assert found(scene, CANARY) == []
+        assert len(found(scene, "1 old road")) == 1
+        assert kept(scene, CANARY) == []
+
+
+@pytest.mark.parametrize("old_sqlite", [False, True])
+def test_what_a_row_held_that_no_fact_says_leaves_with_the_recount(town: Town, old_sqlite: bool) -> None:
+    """A backup's row may hold what was erased since: after a restore all is counted anew."""
+    if old_sqlite:
+        delete_nothing_for_good(town)
+    with town.at_work() as scene:
+        case = scene.report(words="a lamp").case
+    with town.at_work() as scene:
+        row = scene.s.get_one(CaseWords, case.id)
+        row.words = f"{row.words} {CANARY}"
+    with town.at_work() as scene:
+        assert found(scene, CANARY) == [case.number]
+        assert search.recompute(scene.s) == 1
+    with town.looking() as scene:
+        assert found(scene, CANARY) == []
+        assert found(scene, "lamp") == [case.number]
         assert kept(scene, CANARY) == []
 
 
