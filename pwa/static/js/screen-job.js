@@ -37,14 +37,10 @@ export function jobScreen(app, job) {
   fill(screen, "reports", many("reports", job.reports ?? 0));
   fill(screen, "ref", job.own ? say("no_number") : job.ref);
   const open = !isDone(job);
-  const hazards = [
-    job.hazard ? named(job.hazard) : "",
-    job.danger ? say("danger_told") : "",
-    job.urgent ? say("urgent") : "",
-  ].filter(Boolean);
-  part(screen, "[data-hazards]").append(...hazards.map((words) => element("li", words)));
+  const dangers = hazards(job);
+  part(screen, "[data-hazards]").append(...dangers.map((words) => element("li", words)));
   when(screen, {
-    hazards: hazards.length > 0,
+    hazards: dangers.length > 0,
     asset: Boolean(job.asset),
     reports: (job.reports ?? 0) > 1,
     open,
@@ -63,6 +59,15 @@ export function jobScreen(app, job) {
     button.addEventListener("click", () => void act(app, button.dataset["act"] ?? "", job));
   }
   return screen;
+}
+
+/** What to beware of there, in words. @param {Job} job */
+export function hazards(job) {
+  return [
+    job.hazard ? named(job.hazard) : "",
+    job.danger ? say("danger_told") : "",
+    job.urgent ? say("urgent") : "",
+  ].filter(Boolean);
 }
 
 /** @param {ParentNode} screen @param {Job} job */
