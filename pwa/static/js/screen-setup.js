@@ -37,8 +37,9 @@ export async function setup(app, view) {
   const keep = part(screen, "[data-keep]");
   keep.hidden = persisted || !navigator.storage?.persist;
   keep.addEventListener("click", async () => {
-    await navigator.storage.persist();
+    const promised = await navigator.storage.persist();
     await app.draw(false);
+    if (!promised) fill(document, "refused", say("kept.refused"));
   });
   fill(screen, "name", who.name);
   fill(screen, "crews", crewNames());
