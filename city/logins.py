@@ -34,7 +34,7 @@ _WHOSE = (
     .options(joinedload(Person.roles), joinedload(Person.crews))
     .order_by(Row.token_hash)  # in one order, so nobody waits in a ring
 )
-_WHOSE_ALONE = _WHOSE.with_for_update(of=Row)
+_WHOSE_LOCKED = _WHOSE.with_for_update(of=Row)
 
 
 def ask_code(s: Session, email: str, at: datetime, *, browser: str, known: bool) -> str | None:
@@ -132,31 +132,31 @@ def person_of(s: Session, token: str | None, at: datetime) -> Person | None:
 
 
 def session_of(
-    s: Session, token: str | None, at: datetime, *, alone: bool = False
+    s: Session, token: str | None, at: datetime, *, locked: bool = False
 ) -> tuple[Person | None, str | None]:
     """person_of(), and the id of the phone that their session was used on: see sign_in().
 
-    Where `alone`, nobody can end the session before our transaction does.
+    Where `locked`, nobody can end the session before our transaction does.
     """
-    return sessions_of(s, [token], at, alone=alone).get(token, (None, None))
+    return sessions_of(s, [token], at, locked=locked).get(token, (None, None))
 
 
 def sessions_of(
-    s: Session, tokens: Collection[str | None], at: datetime, *, alone: bool = False
+    s: Session, tokens: Collection[str | None], at: datetime, *, locked: bool = False
 ) -> dict[str | None, tuple[Person, str | None]]:
     """The same for many tokens, in one statement: of each that is open its person and phone."""
     hashed = {_hashed(token): token for token in tokens if token}
     if not hashed:
         return {}
     asked = {"tokens": list(hashed), "at": at}
-    found = s.execute(_WHOSE_ALONE if alone else _WHOSE, asked).unique()
+    found = s.execute(_WHOSE_LOCKED if locked else _WHOSE, asked).unique()
     return {hashed[of]: (person, device_id) for of, person, device_id in found}
 
 
-def is_open(s: Session, token: str | None, at: datetime, *, alone: bool = False) -> bool:
-    """Whether the session has not ended; where `alone`, nobody can end it before our transaction does."""
+def is_open(s: Session, token: str | None, at: datetime, *, locked: bool = False) -> bool:
+    """Whether the session has not ended; where `locked`, nobody can end it before our transaction does."""
     mine = select(Row.person_id).where(Row.token_hash == _hashed(token or ""), Row.until > at)
-    return s.scalar(mine.with_for_update() if alone else mine) is not None
+    return s.scalar(mine.with_for_update() if locked else mine) is not None
 
 
 def sign_in(s: Session, device: Device, token: str | None) -> None:

@@ -3,14 +3,14 @@
 import hashlib
 import hmac
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
@@ -398,11 +398,28 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
     s.execute(delete(Wanted).where(Wanted.report_id == report.id))
-    _forget_operation(s, report)
+    # What a phone sent of it is kept as it came where a person has to look at it.
+    came = sent([report.key]) & Operation.raw.is_not(None)
+    forgotten = update(Operation).where(came).values(raw=None, review=None)
+    s.execute(forgotten.execution_options(synchronize_session=False))
     for photo in list(report.photos):
         gone += photos.drop(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
     return True
+
+
+def sent(keys: Iterable[str]) -> ColumnElement[bool]:
+    """Which operations brought the reports with these keys, or came under their ids and were set aside.
+
+    Another body under an id that is taken lies under an id of its own, and its result names the one that it
+    came by.
+    """
+    ids = []
+    for key in keys:
+        with suppress(ValueError):
+            ids.append(str(uuid.UUID(key)))
+    set_aside = and_(Operation.review.is_not(None), Operation.result["id"].as_string().in_(ids))
+    return or_(Operation.id.in_(ids), set_aside)
 
 
 def forget_subscriptions(s: Session, report_ids: Sequence[int], case_ids: Sequence[int] = ()) -> None:
@@ -542,13 +559,6 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     s.flush()
     search.note(s, case.id)
     return report
-
-
-def _forget_operation(s: Session, report: Report) -> None:
-    """What a phone sent of it is kept as it came where a person had to look at it."""
-    with suppress(ValueError):
-        came = Operation.id == str(uuid.UUID(report.key))
-        s.execute(update(Operation).where(came, Operation.raw.is_not(None)).values(raw=None, review=None))
 
 
 def _forget_details(s: Session, report: Report) -> list[int]:

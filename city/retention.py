@@ -360,7 +360,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     reports.forget_subscriptions(s, [row.id for row in told], ids)
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
-    _forget_operations(s, wanted)
+    _forget_operations(s, wanted, [row.key for row in told])
     seqs = _forget_words(s, ids, [row.id for row in told], at)
     s.add(Erasure(at=at, seqs=seqs, photos=names, gone_at=None if names else at))
     ground = areas.known(s)
@@ -429,13 +429,13 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
     return sorted(s.scalars(gone))
 
 
-def _forget_operations(s: Session, wanted: Sequence[Case]) -> None:
+def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) -> None:
     """What phones sent of them is kept as it came where a person must look at it, or where it still waits.
 
-    That has no case yet, but says which it means.
+    That has no case yet, but says which it means, or came under the id of one of their reports (`keys`).
     """
     named = Operation.case_ref.in_([case.number for case in wanted])
-    theirs = Operation.case_id.in_([case.id for case in wanted]) | named
+    theirs = Operation.case_id.in_([case.id for case in wanted]) | named | reports.sent(keys)
     is_whole = Operation.review.is_not(None) | _NOT_DONE
     change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
     s.execute(change.execution_options(synchronize_session=False))

@@ -214,8 +214,8 @@ def _capped(words: str) -> str:
 def _forget(s: Session) -> None:
     """Makes SQLite's indexes anew where its version, or the one that made them, cannot delete for good.
 
-    FTS5's own `optimize` would at times leave the word in the mark of its deletion (decision 0016). The words
-    of PostgreSQL's rows go as those of every other row do: with its next VACUUM.
+    FTS5's own `optimize` would at times leave the word in the mark of its deletion (decision 0016). The place
+    of PostgreSQL's rows is freed as that of every other row is: with its next VACUUM.
     """
     if s.get_bind().dialect.name == "postgresql":
         return

@@ -41,7 +41,7 @@ _BY_TOKEN = (
     .order_by(Device.id)  # in one order, so nobody waits in a ring
 )
 # "Key share": rows that name the phone are still written beside us.
-_BY_TOKEN_ALONE = _BY_TOKEN.with_for_update(key_share=True)
+_BY_TOKEN_LOCKED = _BY_TOKEN.with_for_update(key_share=True)
 _ALONE = select(Device).where(Device.id == bindparam("id")).with_for_update(key_share=True)
 
 
@@ -64,7 +64,7 @@ def enrol(
 
     A phone that somebody else used becomes another device: work is bound to the one it was done on.
     """
-    known = by_token(s, token, at, alone=True)
+    known = by_token(s, token, at, locked=True)
     if known and known.person_id == person.id and known.revoked_at is None:
         known.seen_at = at
         return known, None
@@ -81,24 +81,24 @@ def enrol(
     return device, token
 
 
-def by_token(s: Session, token: str | None, at: datetime, *, alone: bool = False) -> Device | None:
+def by_token(s: Session, token: str | None, at: datetime, *, locked: bool = False) -> Device | None:
     """The crew's device with this token or with the one that follows it, a revoked one too.
 
-    None once it is over, and for the token of a resident, which is residents.py's. Where `alone`, nobody can
+    None once it is over, and for the token of a resident, which is residents.py's. Where `locked`, nobody can
     shut it out or sign it out before our transaction ends.
     """
-    return by_tokens(s, [token], at, alone=alone).get(token)
+    return by_tokens(s, [token], at, locked=locked).get(token)
 
 
 def by_tokens(
-    s: Session, tokens: Collection[str | None], at: datetime, *, alone: bool = False
+    s: Session, tokens: Collection[str | None], at: datetime, *, locked: bool = False
 ) -> dict[str | None, Device]:
     """The same for many tokens, in one statement: each with its device, if it has one."""
     hashed = {_hashed(token): token for token in tokens if token}
     if not hashed:
         return {}
     found: dict[str | None, Device] = {}
-    for device in s.scalars(_BY_TOKEN_ALONE if alone else _BY_TOKEN, {"hashed": list(hashed)}):
+    for device in s.scalars(_BY_TOKEN_LOCKED if locked else _BY_TOKEN, {"hashed": list(hashed)}):
         if device.person_id is not None and at < device.seen_at + timedelta(days=TOKEN_DAYS):
             found |= {hashed[of]: device for of in (device.token_hash, device.next_hash) if of in hashed}
     return found

@@ -243,7 +243,8 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         raise ValueError("malformed")  # nothing follows on itself, or takes itself back
     if not isinstance(case, str) or not 1 <= len(case) <= 40:
         raise ValueError("malformed")
-    if len(told.get("photos") or []) > MAX_PHOTOS:
+    photos = tuple(_declared(photo) for photo in told.get("photos") or [])
+    if len({photo.id for photo in photos}) < len(photos) or len(photos) > MAX_PHOTOS:
         raise ValueError("malformed")
     if "\\u0000" in raw:  # PostgreSQL keeps no NUL
         raise ValueError("malformed")
@@ -264,7 +265,7 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         device_time=at,
         accuracy=float(told["accuracy"]) if told.get("accuracy") is not None else None,
         data=data,
-        photos=tuple(_declared(photo) for photo in told.get("photos") or []),
+        photos=photos,
         raw=raw,
         hash=hashed,
     )

@@ -1,7 +1,7 @@
 """What changed for a phone: rows of the feed after its cursors, and the jobs that they name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -75,17 +75,20 @@ def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) ->
 
 
 def _news(reader: Reader, rows: Mapping[str, Sequence[FeedRow]], now: int) -> list[_News]:
-    """What is new of each scope that has news, in their order, up to the reader's limit."""
-    found, limit = [], reader.limit
+    """What is new of each scope that has news, in their order, up to the reader's limit. Where that leaves
+    something of a later scope, the last one says that there is more."""
+    found: list[_News] = []
+    limit = reader.limit
     for scope in reader.scopes:
         cursor, new = reader.cursors.get(scope, 0), rows[scope]
+        if new and not limit:  # the phone asks again, however much of the one before it has
+            found[-1] = replace(found[-1], more=True)
+            break
         more, new = len(new) > limit, new[:limit]
         to = new[-1].seq if more else max(now, cursor)
         limit -= len(new)
         if to > cursor:
             found.append(_News(scope, new, to, more, first=cursor == 0))
-        if limit <= 0:
-            break
     return found
 
 

@@ -37,7 +37,7 @@ TO_REVIEW = text("operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
 _ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
-_WAITING_ALONE = _WAITING.with_for_update()
+_WAITING_LOCKED = _WAITING.with_for_update()
 _PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
     NOT_DONE,
     or_(
@@ -61,7 +61,8 @@ class QuarantineFull(Exception):
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose phone it is, and who they are. `deposit` ("login", "revoked") says why nothing is done now.
+    """Whose phone it is, and who they are. `deposit` ("login", "revoked", "author") says why nothing is done
+    now.
 
     `secret` is the city's, from which the links to residents' reports follow. `by_hand` is work that somebody
     of the city brings as a file, of which none is too much.
@@ -132,7 +133,7 @@ def take(
     before = before or _Found(s, [(sender, ops)]).of(sender, ops)
     known, held = dict(before.known), set(before.awaited)
     if before.deposited and not sender.deposit:
-        for row in deposited_for_login(s, sender, alone=True):  # two requests at once would do it twice
+        for row in deposited_for_login(s, sender, locked=True):  # two requests at once would do it twice
             taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
         held = _Found(s, [(sender, ())]).of(sender, ()).awaited
     for op in sorted(ops, key=lambda op: op.n):
@@ -169,9 +170,9 @@ def known_before(
     return before
 
 
-def deposited_for_login(s: Session, sender: Sender, *, alone: bool = False) -> list[Row]:
-    """What this phone was signed out for when it sent it, in its own order; locked where `alone`."""
-    found = s.scalars(_WAITING_ALONE if alone else _WAITING, {"device": sender.device_id})
+def deposited_for_login(s: Session, sender: Sender, *, locked: bool = False) -> list[Row]:
+    """What this phone was signed out for when it sent it, in its own order."""
+    found = s.scalars(_WAITING_LOCKED if locked else _WAITING, {"device": sender.device_id})
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
 
 

@@ -148,7 +148,7 @@ def _exchange(visit: Visit) -> Response:
             (caller,) = _callers(s, [visit])
             if not _must_write(s, caller, visit):
                 (told,) = _told(s, [visit], [caller])
-                told["results"] = _kept(asked)
+                told["results"] = _not_stored(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
     written, tell = together.do(here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops))  # 1 to 10
     if written.login:
@@ -181,7 +181,7 @@ def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
     Nobody shuts them out or signs them out before the transaction ends.
     """
     epoch = memory.epoch(s)
-    callers = _callers(s, visits, alone=True)
+    callers = _callers(s, visits, locked=True)
     brought = [(caller.sender, visit.asked.ops) for visit, caller in zip(visits, callers, strict=True)]
     before = push.known_before(s, brought)
     return [partial(_written, s, *each, epoch) for each in zip(visits, callers, before, strict=True)]
@@ -191,7 +191,7 @@ def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | Non
     """Takes what a phone brings. `before` is what is here of it already, where that was read for all."""
     asked, at = visit.asked, visit.at
     if caller.sender is None:
-        return Written(push.Taken(_kept(asked)))
+        return Written(push.Taken(_not_stored(asked)))
     token, login = _next_token(caller, visit), _sign_in(s, caller, visit)
     _, back = _went_back(s, asked, epoch)
     if asked.ops and asked.heard and back is not None:
@@ -280,8 +280,8 @@ def name_device() -> Response:
     """Gives the phone of whoever is logged in its name and, once, the token it shows from now on."""
     here, at = _here(), _here().now()
     with transaction(here.engine) as s:
-        devices.by_token(s, _token(), at, alone=True)  # the phone first, then the session: as everywhere
-        is_open = logins.is_open(s, session.get("login"), at, alone=True)
+        devices.by_token(s, _token(), at, locked=True)  # the phone first, then the session: as everywhere
+        is_open = logins.is_open(s, session.get("login"), at, locked=True)
         person = logins.person_of(s, session.get("login"), at) if is_open else None
         if person is None or CREW not in people.actor(person).roles:
             abort(401)
@@ -361,7 +361,7 @@ def photo_piece(photo_id: str) -> Response:
             done = uploads.finish(
                 here.engine, here.settings.var, device_id, photo_id, sha256, by=by, at=here.now(),
                 first=lambda s: devices.photo_arrived(
-                    s.get_one(Device, _uploader(s, photo_id, alone=True)[0])
+                    s.get_one(Device, _uploader(s, photo_id, locked=True)[0])
                 ),
             )  # fmt: skip
             photos.settle_all(here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id])
@@ -385,14 +385,14 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
-def _callers(s: Session, visits: Sequence[Visit], *, alone: bool = False) -> list[Caller]:
-    """Who calls; where `alone`, nobody shuts their phones out or signs them out before the transaction ends.
+def _callers(s: Session, visits: Sequence[Visit], *, locked: bool = False) -> list[Caller]:
+    """Who calls; where `locked`, nobody shuts their phones out or signs them out before the transaction ends.
 
     The phones first, then the sessions: as everywhere.
     """
     at = _latest(visits)
-    phones = devices.by_tokens(s, [visit.token for visit in visits], at, alone=alone)
-    sessions = logins.sessions_of(s, [visit.login for visit in visits], at, alone=alone)
+    phones = devices.by_tokens(s, [visit.token for visit in visits], at, locked=locked)
+    sessions = logins.sessions_of(s, [visit.login for visit in visits], at, locked=locked)
     return [
         _caller(s, visit, phones.get(visit.token), *sessions.get(visit.login, (None, None)))
         for visit in visits
@@ -432,7 +432,7 @@ def _latest(visits: Sequence[Visit]) -> datetime:
     return max(visit.at for visit in visits)
 
 
-def _kept(asked: Exchange) -> list[dict[str, Any]]:
+def _not_stored(asked: Exchange) -> list[dict[str, Any]]:
     """Nothing is stored and nothing is lost: the phone keeps its work until its own user signs in."""
     return [result(op.id, RETRY, "login") for op in asked.ops]
 
@@ -576,8 +576,8 @@ def _offset(status: int, here: int, complete: bool, fault: str = "") -> Response
     return response
 
 
-def _uploader(s: Session, photo_id: str, *, alone: bool = False) -> tuple[str, Actor]:
-    """The device that sends a photo, and as whom; where `alone`, that stays so until the transaction ends.
+def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, Actor]:
+    """The device that sends a photo, and as whom; where `locked`, that stays so until the transaction ends.
 
     A phone that may do nothing now, or that nobody is signed in on, may still send what an operation of it
     declared, and nothing else.
@@ -588,7 +588,7 @@ def _uploader(s: Session, photo_id: str, *, alone: bool = False) -> tuple[str, A
     resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
     if resident and _knows(s, resident, photo_id):
         return resident.id, people.A_RESIDENT
-    device = devices.by_token(s, _token(), at, alone=alone)
+    device = devices.by_token(s, _token(), at, locked=locked)
     if device is None:
         abort(401)
     by = people.actor(s.get_one(Person, device.person_id))

@@ -42,7 +42,8 @@ class Shared(Generic[Asked, Done, Told]):
     tell: Callable[[Session, Sequence[Asked]], Sequence[Told]]
 
 
-# Cases a shared transaction: as many as one phone's operations may name. Who names none counts as one.
+# Cases a shared transaction: as many as one phone's operations may name. Who names none counts as one. What
+# its work does beyond what was sent has as much room again (`lengthen`).
 MOST = MAX_OPERATIONS
 TRIES = 3
 # Somebody else's long work must keep only those waiting who want the same cases.
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 class Alone(Exception):
-    """Work that would keep all who share waiting. It is done by itself."""
+    """Work that would keep all who share waiting: they are done again without it, and it by itself."""
 
 
 class Anew(Exception):
@@ -249,12 +250,14 @@ class _Queue:
 
 def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
     """Does a piece. Where it fails: Anew without savepoints; with them False, and the others keep theirs."""
+    room = s.info["room"]
     try:
         with part(s):
             piece.done = work()
     except ENDS_ALL:
         raise
     except Exception:
+        s.info["room"] = room  # what it did beyond what was sent is undone
         return False
     return True
 

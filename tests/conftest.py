@@ -58,16 +58,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what bears the mark of the other database."""
-    there = [item for item in items if not item.get_closest_marker(_other(item))]
+    there = [item for item in items if not _is_left_out(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in there])
     items[:] = there
 
 
-def _other(item: pytest.Item) -> str:
-    """The database that a test is not run on; none where it needs no database."""
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-        return ""
-    return {"sqlite": "postgresql", "postgresql": "sqlite"}.get(item.callspec.params.get("database", ""), "")
+def _is_left_out(item: pytest.Item) -> bool:
+    marks = [database for database in DATABASES if item.get_closest_marker(database)]
+    return bool(marks) and isinstance(item, pytest.Function) and item.callspec.params["database"] not in marks
 
 
 @pytest.fixture

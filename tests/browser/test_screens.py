@@ -293,8 +293,9 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
         [lamp] = give_jobs(site, 1)  # the demo's own jobs may all wait
         log_in(page, site, "crew1@demo.test", prefix(lang) + "/crew")
         page.wait_for_selector("a.job")
-        expect(page.locator(f'a.job[href="#job/{danger}"] .warned')).to_be_visible()
-        expect(page.locator(f'a.job[href="#job/{lamp}"] .warned')).to_be_hidden()
+        expect(page.locator(f'a.job[href="#job/{danger}"] .hazard')).to_be_visible()
+        expect(page.locator(f'a.job[href="#job/{lamp}"]')).to_be_visible()
+        expect(page.locator(f'a.job[href="#job/{lamp}"] .hazard')).to_be_hidden()
         gloved(page, f"crew-today-{lang}", keep)
         page.goto(site.path(f"{prefix(lang)}/crew#job/{danger}"))
         expect(page.locator(".hazards")).to_contain_text("10 m")

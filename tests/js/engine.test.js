@@ -1165,6 +1165,20 @@ test("the city hears what is packed and since when, and a pack that stays the sa
   assert.equal(net.asked.at(-1).pack.at, 1_000_900 + 8 * 3600, "the next shift packs anew");
 });
 
+test("what one packed is not told of the next", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  await engine.pack.keepReceipt(1_000_000);
+  const other = phone({ store, net, user: 2 });
+  Object.assign(net, { person: 2, scopes: ["crew:7", "user:2"] });
+  await other.engine.sync();
+  await other.engine.sync();
+  assert.equal(net.asked.at(-1).pack, undefined);
+  await other.engine.pack.keepReceipt(1_000_600);
+  await other.engine.sync();
+  assert.equal(net.asked.at(-1).pack.at, 1_000_600);
+});
+
 test("all work can be carried to the city as a file", async () => {
   const { engine } = phone();
   const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array([1, 2, 3]).buffer, "image/jpeg");

@@ -586,6 +586,24 @@ def test_the_feed_comes_in_parts(engine: Engine, luis: Phone, clock: Clock) -> N
     assert got == numbers
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+def test_whoever_is_told_of_no_more_has_heard_of_all_crews(
+    engine: Engine, luis: Phone, clock: Clock, limit: int
+) -> None:
+    with transaction(engine) as s:
+        both = s.get_one(Person, person(engine, "luis@city.test"))
+        both.crews.append(crew_named(s, "Lights 1"))
+    numbers = {make_lamp(engine, clock, crew) for crew in ("Lights 1", "Lights 2") for _ in range(3)}
+    heard, more = set[str](), True
+    while more:
+        news = luis.exchange(limit=limit)["changes"].values()
+        told = [job["ref"] for each in news for job in each["set"]]
+        assert len(told) <= limit
+        heard |= set(told)
+        more = any(each["more"] for each in news)
+    assert heard == numbers
+
+
 def test_a_job_says_what_the_crew_needs_and_nobodys_name(luis: Phone, lamp: str) -> None:
     job = luis.job(lamp)
     assert {

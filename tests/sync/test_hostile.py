@@ -139,6 +139,13 @@ def test_a_disabled_persons_phone_does_not_fill_the_list(engine: Engine, luis: P
     assert full == [200] * 4 + [429]
 
 
+def test_a_photo_that_an_operation_names_twice_spoils_it_alone(luis: Phone, lamp: str) -> None:
+    job, shot = luis.job(lamp), declare(picture())
+    twice = luis.op("photo", job, photos=[shot, shot])
+    told = results(luis.exchange(twice, luis.op("note", job, words="Dry.")))
+    assert told == [("quarantined", "malformed"), ("applied", None)]
+
+
 def test_an_operation_has_twenty_photos_at_most(engine: Engine, luis: Phone, lamp: str) -> None:
     shot = declare(picture())
     many = [shot | {"id": str(uuid.uuid4())} for _ in range(21)]

@@ -557,6 +557,37 @@ def test_an_erased_report_takes_no_late_photo(
         assert s.scalars(select(Photo)).all() == []
 
 
+@pytest.mark.parametrize("cleared", [False, True])
+def test_other_words_under_the_same_id_go_with_the_report(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock, cleared: bool
+) -> None:
+    from phones import DANA
+
+    from city import reports, retention
+    from city.schedule import Period, Schedule
+
+    op = report(nia, words="A lamp is out")
+    unreadable = op | {"data": op["data"] | {"words": "canary " * 1000}}
+    assert [told["result"] for told in nia.exchange(op)["results"]] == ["applied"]
+    for other in (op | {"data": op["data"] | {"words": "canary"}}, unreadable):
+        assert [told["result"] for told in nia.exchange(other)["results"]] == ["quarantined"]
+    with reading(engine) as s:
+        assert sum("canary" in (raw or "") for raw in s.scalars(select(Operation.raw))) == 2
+    held = app.extensions["cityline"]
+    with transaction(engine) as s:
+        told = s.scalars(select(Report)).one()
+        if cleared:
+            cases.close(s, told.case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+        else:
+            reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+    if cleared:
+        at = clock.tick(hours=24 * 40)
+        retention.carry_out(engine, held.settings.var, Schedule(words=Period(days=30)), at)
+    with reading(engine) as s:
+        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
+        assert list(s.scalars(select(Operation.review))) == [None, None, None]
+
+
 def test_phones_that_send_nothing_are_forgotten(
     engine: Engine, nia: Resident, clock: Clock, app: Flask
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from factories import LAMP, Scene, Town
 from rivertown import put
 from sqlalchemy import select, text
+from sqlalchemy.event import listen
 
 from city import cases, events, importruns, reports, search
 from city.schema import Case, CaseWords, Report
@@ -188,6 +189,9 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
 @pytest.mark.sqlite
 @pytest.mark.parametrize("old_sqlite", [False, True])
 def test_what_was_erased_is_gone_from_the_file(town: Town, old_sqlite: bool) -> None:
+    # As a SQLite that does not do so by itself: first of all that a new connection meets.
+    town.engine.dispose()
+    listen(town.engine, "connect", lambda raw, _: raw.execute("PRAGMA secure_delete=OFF"), insert=True)
     if old_sqlite:
         delete_nothing_for_good(town)
     file = Path(str(town.engine.url.database))

@@ -76,9 +76,7 @@ export function createMirror({ store, user }) {
     for (const [id] of await store.all("mirror", "photos")) if (!wanted.has(id)) changes.push(["del", "photos", id]);
     changes.push(["put", "kv", "cursors", cursors], ["put", "kv", "epoch", answer.epoch]);
     changes.push(["put", "kv", "user", user]);
-    if (known["user"] !== user) {
-      changes.push(["del", "map", "area"]);
-    }
+    if (known["user"] !== user) changes.push(["del", "map", "area"], ["del", "kv", "packed"]);
     const from = JSON.stringify(known["cursors"]);
     await store.write("mirror", async (get) => {
       if ((await get("kv", "wiped")) !== known["wiped"]) return [];

@@ -24,7 +24,8 @@ const FULL = 0.8;
 export function createRound({ store, net, clock, random, user, release, fill }, { outbox, pictures, mirror, signIn }) {
   let batch = BATCH;
 
-  /** True where another round is worth it. `tried` counts how often each thing was sent in this run.
+  /** True where another round is worth it. `tried` counts how often each operation was answered "not yet"
+   * in this run, and has "login" once we signed in again.
    * @param {Map<string, number>} tried @param {() => boolean} over */
   async function round(tried, over) {
     if (!fill || (await fill()) < FULL) await outbox.stock();
@@ -69,9 +70,9 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       ["put", "kv", "updated", clock()], ["put", "kv", "problem", ""], ["put", "kv", "fails", 0],
       ["put", "kv", "next_try", 0],
     ]);
-    const sentOne = await sendPhotos(tried, over);
+    await sendPhotos(over);
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
-    return more || batched.length < ready.length || sentOne;
+    return more || batched.length < ready.length;
   }
 
   /** Nothing is told to this phone now. What it did may still be sent, photos too.
@@ -87,7 +88,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
         if (!(fault instanceof Stopped) || fault.problem !== "login") throw fault;
       }
     }
-    await sendPhotos(tried, over, log !== undefined); // without it the city does not know us at all
+    await sendPhotos(over, log !== undefined); // without it the city does not know us at all
     throw new Stopped(auth === "revoked" || auth === "disabled" ? auth : "login");
   }
 
@@ -178,17 +179,16 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
   }
 
   /**
-   * Photos of work that has gone out. True where some operation waits for one that has arrived now.
-   * @param {Map<string, number>} tried @param {() => boolean} over @param {boolean} [knownOnly] whether the city takes
+   * Photos of work that has gone out.
+   * @param {() => boolean} over @param {boolean} [knownOnly] whether the city takes
    * those only that it knows of: another one is left out, and holds up none
    */
-  async function sendPhotos(tried, over, knownOnly = false) {
+  async function sendPhotos(over, knownOnly = false) {
     const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry]));
-    let sentOne = false;
     let refused = false;
     for (const shot of await pictures.unsent()) {
       const entry = waiting.get(shot.op ?? "");
-      if (over()) return false;
+      if (over()) return;
       // Its operation goes first: the city could not say whose photo it cannot read.
       if (entry && (!entry.result || NOT_STORED.includes(entry.result.why ?? ""))) continue;
       if (refused && !(await pictures.mayGo(shot))) continue;
@@ -199,9 +199,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
         refused = true; // why is known already, and is another thing than nobody's being logged in
         continue;
       }
-      sentOne ||= Boolean(entry) && (tried.get(shot.op ?? "") ?? 0) < 2;
     }
-    return sentOne;
   }
 
   /** The answer, if the city itself gave it to this very request. @param {Reply} reply @param {string} nonce */

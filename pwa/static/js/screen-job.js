@@ -37,10 +37,10 @@ export function jobScreen(app, job) {
   fill(screen, "reports", many("reports", job.reports ?? 0));
   fill(screen, "ref", job.own ? say("no_number") : job.ref);
   const open = !isDone(job);
-  const dangers = hazards(job);
-  part(screen, "[data-hazards]").append(...dangers.map((words) => element("li", words)));
+  const hazards = hazardsOf(job);
+  part(screen, "[data-hazards]").append(...hazards.map((words) => element("li", words)));
   when(screen, {
-    hazards: dangers.length > 0,
+    hazards: hazards.length > 0,
     asset: Boolean(job.asset),
     reports: (job.reports ?? 0) > 1,
     open,
@@ -62,7 +62,7 @@ export function jobScreen(app, job) {
 }
 
 /** What to beware of there, in words. @param {Job} job */
-export function hazards(job) {
+export function hazardsOf(job) {
   return [
     job.hazard ? named(job.hazard) : "",
     job.danger ? say("danger_told") : "",

@@ -8,6 +8,8 @@ import { crewNames, engine, lang, many, moment, say, store, who } from "./phone.
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./phone.js").View} View */
 
+let refused = "";
+
 /** @param {App} app @param {View} view */
 export async function setup(app, view) {
   const screen = clone("t-setup");
@@ -35,11 +37,11 @@ export async function setup(app, view) {
   packs.hidden = !isInstalled;
   packs.addEventListener("click", () => void app.packUp());
   const keep = part(screen, "[data-keep]");
+  fill(screen, "refused", persisted ? "" : refused);
   keep.hidden = persisted || !navigator.storage?.persist;
   keep.addEventListener("click", async () => {
-    const promised = await navigator.storage.persist();
+    refused = (await navigator.storage.persist().catch(() => false)) ? "" : say("kept.refused");
     await app.draw(false);
-    if (!promised) fill(document, "refused", say("kept.refused"));
   });
   fill(screen, "name", who.name);
   fill(screen, "crews", crewNames());

@@ -4,7 +4,7 @@ import "./install.js";
 import { isDone, metres, ordered } from "./jobs.js";
 import { all, clone, fill, part, when } from "./page.js";
 import { crewNames, distance, many, named, place, say } from "./phone.js";
-import { hazards, promised } from "./screen-job.js";
+import { hazardsOf, promised } from "./screen-job.js";
 import { drawJobs } from "./screen-map.js";
 import { isBegun } from "./screen-report.js";
 
@@ -97,7 +97,7 @@ function row(job, current, now) {
   const far = here && order === "nearest" && !isDone(job) ? metres(job, here) : Infinity;
   fill(item, "place", place(job) + (far < Infinity ? ` ·\u00a0${distance(far)}` : ""));
   promised(item, job, now);
-  when(item, { danger: !isDone(job) && hazards(job).length > 0 });
+  when(item, { hazards: !isDone(job) && hazardsOf(job).length > 0 });
   return item;
 }
 
