@@ -89,6 +89,7 @@ class Malformed:
     raw: str
     hash: str
     why: str
+    prev: str | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,8 @@ def _operation(told: object) -> Operation | Malformed:
         return _checked(told, raw, hashed)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as fault:
         known = fault.args and fault.args[0] in ("too_large", "unknown_type", "too_old")
-        return Malformed(op_id, n, raw, hashed, str(fault.args[0]) if known else "malformed")
+        why = str(fault.args[0]) if known else "malformed"
+        return Malformed(op_id, n, raw, hashed, why, told["prev"] if is_id(told.get("prev")) else None)
 
 
 def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:

@@ -391,14 +391,16 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
 def _awaited(s: Session, prev: str | None) -> str | None:
     """The operation that has to be done before one that follows on `prev`; None where nothing has.
 
-    What was taken back before it was done passes the waiting on to what it followed itself; so does the
-    taking back.
+    What was taken back before it was done, or was set aside, passes the waiting on to what it followed
+    itself; so does the taking back.
     """
-    while prev:
+    passed: set[str] = set()  # what is nonsense may follow on itself
+    while prev and prev not in passed:
         row = s.get(Row, prev)
         if row is None or row.code in (HELD, DEPOSITED):
             return prev
-        passes = row.t == "withdraw" or row.result.get("why") == "withdrawn"
+        passed.add(prev)
+        passes = row.t == "withdraw" or row.code == QUARANTINED or row.result.get("why") == "withdrawn"
         prev = row.prev if passes else None
     return None
 
@@ -470,9 +472,9 @@ def _quarantined(
     s.add(
         Row(
             id=op.id if free else str(uuid.uuid4()), device_id=sender.device_id, person_id=sender.person_id,
-            n=op.n, t=op.t if isinstance(op, Operation) else "", body_hash=op.hash, result=answer,
+            n=op.n, t=op.t if isinstance(op, Operation) else "", prev=op.prev, body_hash=op.hash,
             case_ref=op.case if isinstance(op, Operation) else "", raw=_storable(op.raw), received_at=at,
-            code=QUARANTINED, review=QUARANTINED,
+            result=answer, code=QUARANTINED, review=QUARANTINED,
         )
     )  # fmt: skip
     events.count(s)

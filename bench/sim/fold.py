@@ -103,10 +103,11 @@ class City:
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:
-    """What it follows on; where that was taken back undone, or is the taking back, what that followed."""
+    """What it follows on; where that was taken back undone, was set aside, or is the taking back, what that
+    followed."""
     name: str | None = op["prev"]
     while (known := city.known.get(name or "")) and not known.waits:
-        if known.why != "withdrawn" and known.t != "withdraw":
+        if known.why != "withdrawn" and known.t != "withdraw" and known.result != "quarantined":
             break
         name = known.prev
     return name

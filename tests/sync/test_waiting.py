@@ -267,6 +267,31 @@ def test_what_followed_on_work_taken_back_still_waits_for_what_that_followed_on(
     assert {(closing["id"], "applied"), (note["id"], "applied")} <= set(changed(answer))
 
 
+@pytest.mark.parametrize("nonsense", [{"t": "dance"}, {"device_time": "yesterday"}])
+def test_what_followed_on_nonsense_waits_for_what_that_followed_on(
+    luis: Phone, lamp: str, nonsense: dict[str, Any]
+) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    pause = luis.op("pause", job, prev=start["id"])
+    odd = luis.op("close", job, prev=pause["id"]) | nonsense
+    closing = luis.op("close", job, outcome="not found", prev=odd["id"])
+    assert [result for result, _ in results(luis.exchange(pause, odd))] == ["held", "quarantined"]
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    told = changed(luis.exchange(start))
+    assert {(pause["id"], "applied"), (closing["id"], "applied")} <= set(told)
+
+
+def test_nonsense_that_follows_on_itself_holds_up_nothing(luis: Phone, lamp: str, soon: None) -> None:
+    job = luis.job(lamp)
+    one, other = (luis.op("dance", job) for _ in range(2))
+    one["prev"], other["prev"] = other["id"], one["id"]
+    note = luis.op("note", job, words="Ladder.", prev=other["id"])
+    assert [result for result, _ in results(luis.exchange(one, other, note))] == [
+        "quarantined", "quarantined", "applied",
+    ]  # fmt: skip
+
+
 def test_what_was_taken_back_in_time_is_not_done_for_having_waited(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
