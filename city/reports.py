@@ -414,12 +414,24 @@ def sent(keys: Iterable[str]) -> ColumnElement[bool]:
     Another body under an id that is taken lies under an id of its own, and its result names the one that it
     came by.
     """
+    ids = operation_ids(keys)
+    set_aside = and_(Operation.review.is_not(None), Operation.result["id"].as_string().in_(ids))
+    return or_(Operation.id.in_(ids), set_aside)
+
+
+def operation_ids(keys: Iterable[str]) -> list[str]:
+    """The ids of the operations that would bring the reports with these keys; a form's may be none."""
     ids = []
     for key in keys:
         with suppress(ValueError):
             ids.append(str(uuid.UUID(key)))
-    set_aside = and_(Operation.review.is_not(None), Operation.result["id"].as_string().in_(ids))
-    return or_(Operation.id.in_(ids), set_aside)
+    return ids
+
+
+def is_erased(s: Session, key: str) -> bool:
+    """Whether the report with this key was erased, also where a restore has lost it."""
+    report = s.scalars(select(Report).where(Report.key == key)).first()
+    return report.erased_at is not None if report else _was_erased(s, erasures.hashed(key))
 
 
 def forget_subscriptions(s: Session, report_ids: Sequence[int], case_ids: Sequence[int] = ()) -> None:

@@ -432,9 +432,10 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
 def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) -> None:
     """What phones sent of them is kept as it came where a person must look at it, or where it still waits.
 
-    That has no case yet, but says which it means, or came under the id of one of their reports (`keys`).
+    That has no case yet, but says which it means, by its number or by one of its reports (`keys`), or came
+    under the id of one of these.
     """
-    named = Operation.case_ref.in_([case.number for case in wanted])
+    named = Operation.case_ref.in_([case.number for case in wanted] + reports.operation_ids(keys))
     theirs = Operation.case_id.in_([case.id for case in wanted]) | named | reports.sent(keys)
     is_whole = Operation.review.is_not(None) | _NOT_DONE
     change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)

@@ -97,7 +97,7 @@ def stand(s: Session, case_id: int) -> None:
 
 
 def forget(s: Session, *case_ids: int) -> None:
-    """The same where words are to go for good: they leave the bytes of the index too."""
+    """As note(), where words are to go for good: they leave the bytes of the index too."""
     note(s, *case_ids)
     if case_ids:
         s.info["forget"] = True

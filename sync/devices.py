@@ -42,7 +42,6 @@ _BY_TOKEN = (
 )
 # "Key share": rows that name the phone are still written beside us.
 _BY_TOKEN_LOCKED = _BY_TOKEN.with_for_update(key_share=True)
-_ALONE = select(Device).where(Device.id == bindparam("id")).with_for_update(key_share=True)
 
 
 def of_crews(s: Session, limit: int | None = None) -> list[tuple[Device, Person]]:

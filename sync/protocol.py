@@ -90,6 +90,7 @@ class Malformed:
     hash: str
     why: str
     prev: str | None = None
+    case: str = ""  # where it says which, so that it is forgotten with that case
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,9 @@ def _operation(told: object) -> Operation | Malformed:
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as fault:
         known = fault.args and fault.args[0] in ("too_large", "unknown_type", "too_old")
         why = str(fault.args[0]) if known else "malformed"
-        return Malformed(op_id, n, raw, hashed, why, told["prev"] if is_id(told.get("prev")) else None)
+        prev = told["prev"] if is_id(told.get("prev")) else None
+        case = re.fullmatch(r"[0-9A-Za-z-]{1,40}", str(told.get("case")))
+        return Malformed(op_id, n, raw, hashed, why, prev, case[0] if case else "")
 
 
 def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, locks
+from city import events, locks, reports
 from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Case, DeclaredPhoto
@@ -147,7 +147,8 @@ def take(
         elif told["result"] != DEPOSITED and over & held:
             for row in _followers(s, over & held, sender):
                 taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
-    taken.results = [_latest(s, told) for told in taken.results] if held else taken.results
+            held = _Found(s, [(sender, ())]).of(sender, ()).awaited  # some may wait for another one now
+    taken.results = [_latest(s, told) for told in taken.results]
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
 
 
@@ -193,6 +194,17 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
         if row.code not in (HELD, DEPOSITED):
             rows = _followers(s, over, sender) + rows
     return taken.photos
+
+
+def pass_over(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
+    """Does what was held for this one, which will never be done.
+
+    Returns the photos that wait for the store.
+    """
+    photos = list[str]()
+    for follower in _followers(s, {row.id}, Sender(row.device_id, by, rules=rules)):
+        photos += again(s, follower, by=by, at=at, rules=rules)
+    return photos
 
 
 def is_put_by(s: Session, *names: str | None) -> bool:
@@ -391,8 +403,8 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
 def _awaited(s: Session, prev: str | None) -> str | None:
     """The operation that has to be done before one that follows on `prev`; None where nothing has.
 
-    What was taken back before it was done, or was set aside, passes the waiting on to what it followed
-    itself; so does the taking back.
+    What was taken back before it was done, was set aside, or was put away by a person, passes the waiting on
+    to what it followed itself; so does the taking back.
     """
     passed: set[str] = set()  # what is nonsense may follow on itself
     while prev and prev not in passed:
@@ -400,8 +412,8 @@ def _awaited(s: Session, prev: str | None) -> str | None:
         if row is None or row.code in (HELD, DEPOSITED):
             return prev
         passed.add(prev)
-        passes = row.t == "withdraw" or row.code == QUARANTINED or row.result.get("why") == "withdrawn"
-        prev = row.prev if passes else None
+        never = row.code == QUARANTINED or row.result.get("why") in ("withdrawn", "dismissed")
+        prev = row.prev if never or row.t == "withdraw" else None
     return None
 
 
@@ -443,6 +455,8 @@ def _replayed(s: Session, op: Operation, known: Row, sender: Sender, at: datetim
         if sender.person_id is None and known.person_id is None and known.device_id != sender.device_id:
             _adopt(s, known, sender)
         return dict(known.result)
+    if known.t == "report" and reports.is_erased(s, reporting.key_of(op.id)):
+        return result(op.id, QUARANTINED, "another_body")  # the erased words, or like them: nobody keeps it
     return _quarantined(s, op, "another_body", sender, at)
 
 
@@ -473,7 +487,7 @@ def _quarantined(
         Row(
             id=op.id if free else str(uuid.uuid4()), device_id=sender.device_id, person_id=sender.person_id,
             n=op.n, t=op.t if isinstance(op, Operation) else "", prev=op.prev, body_hash=op.hash,
-            case_ref=op.case if isinstance(op, Operation) else "", raw=_storable(op.raw), received_at=at,
+            case_ref=op.case, raw=_storable(op.raw), received_at=at,
             result=answer, code=QUARANTINED, review=QUARANTINED,
         )
     )  # fmt: skip

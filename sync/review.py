@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks
+from city import cases, events, locks, people
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from city.schema import Assignment, Case, DeclaredPhoto, Operation, Person
@@ -108,16 +108,23 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     return True
 
 
-def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
-    """Somebody has looked at it, and nothing more is done. The author hears of work that never was."""
+def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> bool:
+    """Somebody has looked at it, and nothing more is done: its words are not kept any longer.
+
+    The author hears of work that never was, and what was held for it goes on. False where somebody has
+    looked before.
+    """
     may("review", by.roles)
     if row.review is None:
         return False
     _told(s, row, "dismiss", by, at)
-    row.review = None
+    row.review = row.raw = None
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
         push.tell(s, row)
+        if row.person_id:  # what residents send follows on nothing
+            author = people.actor(s.get_one(Person, row.person_id))
+            push.pass_over(s, row, by=author, at=at, rules=rules)  # photos: with the worker's next round
     elif row.case_id:
         case = s.get_one(Case, row.case_id)
         for each in {case.id: case, (root := cases.root_of(s, case)).id: root}.values():

@@ -106,9 +106,11 @@ def _before(city: City, op: dict[str, Any]) -> str | None:
     """What it follows on; where that was taken back undone, was set aside, or is the taking back, what that
     followed."""
     name: str | None = op["prev"]
-    while (known := city.known.get(name or "")) and not known.waits:
+    passed: set[str | None] = set()
+    while (known := city.known.get(name or "")) and not known.waits and name not in passed:
         if known.why != "withdrawn" and known.t != "withdraw" and known.result != "quarantined":
             break
+        passed.add(name)
         name = known.prev
     return name
 

@@ -39,7 +39,7 @@ def count_as_done(operation_id: str) -> Response:
 @bp.post("/<operation_id>/dismissal")
 def dismiss(operation_id: str) -> Response:
     """Somebody has looked, and nothing more is done."""
-    return _do(operation_id, review.dismiss)
+    return _do(operation_id, partial(review.dismiss, rules=rules_of(access.here().settings)))
 
 
 def _do(operation_id: str, verb: Callable[..., object]) -> Response:

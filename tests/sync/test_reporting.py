@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from phones import (
+    DANA,
     Clock,
     Desk,
     Phone,
@@ -21,9 +22,10 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, queries
+from city import cases, events, people, queries, reports, retention
 from city.db import reading, transaction
 from city.lifecycle import DISPATCHER
+from city.schedule import Period, Schedule
 from city.schema import Address, Asset, Boot, Case, Crossing, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents
 
@@ -561,11 +563,6 @@ def test_an_erased_report_takes_no_late_photo(
 def test_other_words_under_the_same_id_go_with_the_report(
     app: Flask, engine: Engine, nia: Resident, clock: Clock, cleared: bool
 ) -> None:
-    from phones import DANA
-
-    from city import reports, retention
-    from city.schedule import Period, Schedule
-
     op = report(nia, words="A lamp is out")
     unreadable = op | {"data": op["data"] | {"words": "canary " * 1000}}
     assert [told["result"] for told in nia.exchange(op)["results"]] == ["applied"]
@@ -583,6 +580,30 @@ def test_other_words_under_the_same_id_go_with_the_report(
     if cleared:
         at = clock.tick(hours=24 * 40)
         retention.carry_out(engine, held.settings.var, Schedule(words=Period(days=30)), at)
+    with reading(engine) as s:
+        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
+        assert list(s.scalars(select(Operation.review))) == [None, None, None]
+    late = op | {"data": op["data"] | {"words": "canary again"}}
+    for _ in range(2):  # from the same phone, or from another that a restore made send again
+        [told] = nia.exchange(late)["results"]
+        assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", "another_body")
+    with reading(engine) as s:
+        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
+
+
+def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_when_the_case_is_cleared(
+    app: Flask, engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    op = report(luis)
+    told = luis.exchange(
+        op, on(luis, "note", op, words="canary " * 700), on(luis, "note", op) | {"device_time": "canary"}
+    )["results"]
+    assert [each["result"] for each in told] == ["applied", "quarantined", "quarantined"]
+    with transaction(engine) as s:
+        case = s.scalars(select(Report)).one().case
+        cases.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+    at = clock.tick(hours=24 * 40)
+    retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with reading(engine) as s:
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
         assert list(s.scalars(select(Operation.review))) == [None, None, None]

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 from factories import statements
 from flask import Flask
-from phones import DANA, OURS, Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture, story
+from phones import (
+    DANA,
+    OURS,
+    Clock,
+    Phone,
+    case_of,
+    crew_named,
+    declare,
+    dispatch,
+    make_lamp,
+    person,
+    picture,
+    story,
+)
 from sqlalchemy import Engine, select
 
 from city import cases, events, logins, people, photos, queries
@@ -280,6 +293,64 @@ def test_what_followed_on_nonsense_waits_for_what_that_followed_on(
     assert results(luis.exchange(closing)) == [("held", "prev")]
     told = changed(luis.exchange(start))
     assert {(pause["id"], "applied"), (closing["id"], "applied")} <= set(told)
+
+
+def test_what_waits_for_nonsense_that_came_too_early_is_done_with_what_that_followed_on(
+    luis: Phone, lamp: str
+) -> None:
+    """Nobody can read the number of the nonsense, so it has its turn before what it followed on."""
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    odd = luis.op("note", job, prev=start["id"]) | {"n": "two"}
+    closing = luis.op("close", job, outcome="not found", prev=odd["id"])
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    answer = luis.exchange(start, odd)
+    assert {told for told, _ in results(answer)} == {"applied", "quarantined"}
+    assert (closing["id"], "applied") in changed(answer)
+
+
+def test_what_followed_on_work_that_was_put_away_waits_for_what_that_followed_on(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    with reading(engine) as s:
+        crews = [crew.name for crew in s.get_one(Person, person(engine, "luis@city.test")).crews]
+    leave_crews(engine)
+    pause = luis.op("pause", job, reason="parts")
+    away = luis.op("start", job, prev=pause["id"])
+    assert results(luis.exchange(pause, away)) == [("deposited", "author")] * 2
+    with transaction(engine) as s:
+        luis_ = s.get_one(Person, person(engine, "luis@city.test"))
+        luis_.crews = [crew_named(s, name) for name in crews]
+    before = luis.op("note", job, words="Ladder.", prev=away["id"])
+    assert results(luis.exchange(before)) == [("held", "prev")]
+    with transaction(engine) as s:
+        assert review.dismiss(s, s.get_one(Operation, away["id"]), by=SARA, at=clock())
+    after = luis.op("close", job, outcome="not found", prev=away["id"])
+    answer = luis.exchange(after)
+    assert results(answer) == [("held", "prev")]
+    assert (before["id"], "held") in changed(answer)
+    with transaction(engine) as s:
+        review.release(s, s.get_one(Operation, pause["id"]), by=SARA, at=clock())
+    assert {(before["id"], "applied"), (after["id"], "applied")} <= set(changed(luis.exchange()))
+    with reading(engine) as s:
+        assert case_of(s, lamp).state == "closed"
+
+
+def test_what_was_held_for_work_that_is_put_away_goes_on(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    leave_crews(engine)
+    closing = luis.op("close", job, outcome="not found", words="canary")
+    note = luis.op("note", job | {"assignment": None}, words="Ladder.", prev=closing["id"])
+    assert results(luis.exchange(closing, note)) == [("deposited", "author"), ("held", "prev")]
+    with transaction(engine) as s:
+        assert review.dismiss(s, s.get_one(Operation, closing["id"]), by=SARA, at=clock())
+    told = changed(luis.exchange())
+    assert sorted(told) == sorted([(closing["id"], "recorded"), (note["id"], "applied")])
+    with reading(engine) as s:
+        assert list(s.scalars(select(Operation.raw))) == [None, None]
 
 
 def test_nonsense_that_follows_on_itself_holds_up_nothing(luis: Phone, lamp: str, soon: None) -> None:

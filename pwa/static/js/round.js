@@ -197,7 +197,6 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
       } catch (fault) {
         if (!knownOnly || !(fault instanceof Stopped) || fault.problem !== "login") throw fault;
         refused = true; // why is known already, and is another thing than nobody's being logged in
-        continue;
       }
     }
   }
