@@ -109,10 +109,10 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
 
 
 def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> bool:
-    """Somebody has looked at it, and nothing more is done: its words are not kept any longer.
+    """Somebody has looked at it, and nothing more is done. False where somebody has looked before.
 
-    The author hears of work that never was, and what was held for it goes on. False where somebody has
-    looked before.
+    The author, whose phone still shows it, hears of work that never was; its photos are not waited for, and
+    what was held for it goes on. Here its words go: with nobody to look at it, no erasure would find them.
     """
     may("review", by.roles)
     if row.review is None:
@@ -121,6 +121,7 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
     row.review = row.raw = None
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
+        declared.drop(s, row.id)
         push.tell(s, row)
         if row.person_id:  # what residents send follows on nothing
             author = people.actor(s.get_one(Person, row.person_id))

@@ -113,6 +113,8 @@ class City:
                 *(f"row {name}" for name in ROWS),
                 *(f"withdraw {each}" for each in WITHDRAWN),
                 "withdrawn while it waited",
+                "put away",
+                "put away, and followed",
                 "revoked and put by",
                 "report joined",
             ],
@@ -303,7 +305,7 @@ class City:
     def office(self, verb: str, a: int, b: int, c: int) -> str:
         """Something that the office does to cases and people chosen by lot."""
         if verb == "release":
-            return str(self._release(1))
+            return str(self._put_away() if c % 3 == 0 else self._release(1))
         try:
             with transaction(self.held.engine) as s:
                 return self._office(s, verb, a, b, c)
@@ -446,6 +448,20 @@ class City:
         self._release()
         with transaction(self.held.engine) as s:  # what was released may be held since
             review.overdue(s, self.now)
+
+    def _put_away(self) -> int:
+        with transaction(self.held.engine) as s:
+            waiting = (
+                select(Operation)
+                .where(Operation.code == "deposited", Operation.review.is_not(None))
+                .order_by(Operation.n, Operation.id)
+            )
+            row = s.scalars(waiting.limit(1)).first()
+            held = row and s.scalar(select(Operation.id).where(Operation.prev == row.id).limit(1))
+            if row and review.dismiss(s, row, by=SUPERVISING, at=self.now, rules=self.rules):
+                self.reached["put away"] += 1
+                self.reached["put away, and followed"] += bool(held)
+        return int(row is not None)
 
     def _release(self, most: int = 1_000) -> int:
         with transaction(self.held.engine) as s:

@@ -103,12 +103,15 @@ class City:
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:
-    """What it follows on; where that was taken back undone, was set aside, or is the taking back, what that
-    followed."""
+    """The name of what it follows on.
+
+    Where that was taken back undone, was set aside or put away, or is the taking back: of what that followed.
+    """
     name: str | None = op["prev"]
     passed: set[str | None] = set()
     while (known := city.known.get(name or "")) and not known.waits and name not in passed:
-        if known.why != "withdrawn" and known.t != "withdraw" and known.result != "quarantined":
+        never = known.why in ("withdrawn", "dismissed") or known.result == "quarantined"
+        if not never and known.t != "withdraw":
             break
         passed.add(name)
         name = known.prev

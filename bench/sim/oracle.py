@@ -10,6 +10,7 @@ from typing import Any
 
 MARK = re.compile(r"§\d+\.\d+§")
 FINAL = ("applied", "merged", "recorded", "quarantined")
+NEVER = ("erased", "withdrawn", "dismissed")  # it never counts, whatever was said in it
 
 
 def broken(
@@ -38,6 +39,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
     # Work may be saved in the moment in which another hand takes back the report that it is for.
     undone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
+    away = {id_ for id_, (_, _, result) in rows.items() if result.get("why") == "dismissed"}
     erased = _erased(db)
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
@@ -63,6 +65,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
             yield "3", f"{name} has the result {result}"
         bad = op["data"].get("bad")
         orphan = result.get("why") == "held" and op["case"] in undone
+        orphan |= result.get("why") == "unknown_case" and op["case"] in away
         excused = bad or op["data"].get("poison") or known["lost"] or orphan
         if result.get("result") == "quarantined" and not excused:
             yield "18", f"{name} was set aside: {result.get('why')}"
@@ -74,7 +77,7 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         marks = MARK.findall(op["data"].get("words", ""))
         if result.get("why") == "withdrawn" and op["id"] not in back:
             yield "2", f"{name} is withdrawn, and nobody took it back"
-        gone = result.get("result") == "quarantined" or result.get("why") in ("erased", "withdrawn")
+        gone = result.get("result") == "quarantined" or result.get("why") in NEVER
         gone = gone or op["id"] in erased
         due = 0 if gone else 1
         for mark in marks:
@@ -112,7 +115,7 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
         op, (result, why) = known["op"], results.get(known["op"]["id"], (None, None))
         if known["undone"] or known["undoing"] or result in (None, "quarantined"):
             continue
-        if why in ("erased", "withdrawn") or op["id"] in erased:
+        if why in NEVER or op["id"] in erased:
             continue
         for told in op["photos"]:
             name = f"photo {told['id']} of {op['t']} {op['id']}"
