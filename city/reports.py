@@ -429,8 +429,11 @@ def operation_ids(keys: Iterable[str]) -> list[str]:
 
 
 def is_erased(s: Session, key: str) -> bool:
-    """Whether the report with this key was erased, also where a restore has lost it."""
-    report = s.scalars(select(Report).where(Report.key == key)).first()
+    """Whether the report with this key was erased, also where a restore has lost it.
+
+    One that is not cannot be erased before the transaction ends.
+    """
+    report = s.scalars(select(Report).where(Report.key == key).with_for_update(read=True)).first()
     return report.erased_at is not None if report else _was_erased(s, erasures.hashed(key))
 
 

@@ -438,6 +438,11 @@ def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) 
     named = Operation.case_ref.in_([case.number for case in wanted] + reports.operation_ids(keys))
     theirs = Operation.case_id.in_([case.id for case in wanted]) | named | reports.sent(keys)
     is_whole = Operation.review.is_not(None) | _NOT_DONE
+    waiting = select(Operation.id).where(theirs, _NOT_DONE)
+    gone = delete(DeclaredPhoto).where(
+        DeclaredPhoto.operation_id.in_(waiting), DeclaredPhoto.case_id.is_(None)
+    )
+    s.execute(gone.execution_options(synchronize_session=False))
     change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
     s.execute(change.execution_options(synchronize_session=False))
 

@@ -334,7 +334,7 @@ def mark(code: str) -> str:
         "closed": _("A crew sent work after it was closed."),
         "step_back": _("A crew sent a step that no longer fits."),
         "not_your_job": _("A crew sent work that it had no job for."),
-        "reassigned": _("A crew sent work after another crew had the job."),
+        "reassigned": _("A crew sent work after it no longer had the job."),
         "unassigned": _("A crew sent work after the job was taken back."),
         "held": _("A crew sent work, and what it followed on never came."),
         "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),

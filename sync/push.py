@@ -385,7 +385,7 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
     if case is None:
         raise Refused("unknown_case")
     locks.lock(s, case)  # before the look at what it follows on, which another request may be doing
-    awaited = _awaited(s, op.prev)
+    awaited = _awaited(s, op)
     todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules, only_look=awaited is not None)
     if todo.decision.result == DEPOSITED:
         return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
@@ -400,15 +400,15 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
     return photos
 
 
-def _awaited(s: Session, prev: str | None) -> str | None:
-    """The operation that has to be done before one that follows on `prev`; None where nothing has.
+def _awaited(s: Session, op: Operation) -> str | None:
+    """The operation that has to be done before this one, by what it follows on; None where nothing has.
 
     What was taken back before it was done, was set aside, or was put away by a person, passes the waiting on
     to what it followed itself; so does the taking back.
     """
-    passed: set[str] = set()  # what is nonsense may follow on itself
+    prev, passed = op.prev, {op.id}  # what is nonsense may follow on itself
     while prev and prev not in passed:
-        row = s.get(Row, prev)
+        row = work.as_it_stands(s, prev)
         if row is None or row.code in (HELD, DEPOSITED):
             return prev
         passed.add(prev)
@@ -455,8 +455,6 @@ def _replayed(s: Session, op: Operation, known: Row, sender: Sender, at: datetim
         if sender.person_id is None and known.person_id is None and known.device_id != sender.device_id:
             _adopt(s, known, sender)
         return dict(known.result)
-    if known.t == "report" and reports.is_erased(s, reporting.key_of(op.id)):
-        return result(op.id, QUARANTINED, "another_body")  # the erased words, or like them: nobody keeps it
     return _quarantined(s, op, "another_body", sender, at)
 
 
@@ -481,6 +479,8 @@ def _quarantined(
     held = s.scalars(select(Row).where(own, Row.body_hash == op.hash).limit(1)).first()
     if held:
         return dict(held.result)
+    if op.id and reports.is_erased(s, reporting.key_of(op.id)):
+        return answer  # the words that were erased, or some like them: nobody keeps them again
     _check_quarantine(s, sender, at)
     free = op.id and s.get(Row, op.id) is None
     s.add(

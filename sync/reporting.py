@@ -33,7 +33,7 @@ def take(
     """Takes the report by the same door as every other, under the operation's id; its result and its case.
 
     `to` is the case's number, `report` the report's; `why` is `joined` where it joined a case that was there.
-    One that was erased before a restore lost it is `recorded` without anything of it, and has no case.
+    One that was erased, also where a restore lost it, is `recorded` without anything of it, and has no case.
     Raises Refused as reports.take() does, `too_many` for more photos than a report may have, or `malformed`.
     """
     if len(op.photos) > photos.MAX_PHOTOS:
@@ -43,8 +43,9 @@ def take(
     except Refused as refused:
         if refused.code != "erased":
             raise
-        declared.drop(s, op.id)
-        return result(op.id, RECORDED, "erased"), None
+        return _of_erased(s, op)
+    if report.erased_at:  # the form that it was written in came first
+        return _of_erased(s, op)
     case = report.case
     came_before = {photo.upload_sha256: photo.id for photo in report.photos}  # with the form itself
     for row in rows:
@@ -53,6 +54,11 @@ def take(
     declared.belong(missing, case_id=case.id, report_id=report.id)
     why = "joined" if len(case.reports) > 1 else None
     return result(op.id, APPLIED, why, to=case.number, report=report.number), case
+
+
+def _of_erased(s: Session, op: Operation) -> tuple[dict[str, Any], None]:
+    declared.drop(s, op.id)
+    return result(op.id, RECORDED, "erased"), None
 
 
 def _taken(s: Session, op: Operation, arrived: Sequence[Any], secret: str, by: Actor, at: datetime) -> Report:

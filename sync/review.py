@@ -59,6 +59,15 @@ def count(s: Session) -> int:
     return s.scalar(select(func.count()).select_from(Operation).where(push.TO_REVIEW)) or 0
 
 
+def locked(s: Session, operation_id: str) -> Operation | None:
+    """The operation for one of the verbs here, locked; its case before it, as phones do."""
+    row = s.get(Operation, operation_id)
+    case = work.find(s, row.case_ref) if row else None
+    if isinstance(case, Case):
+        locks.lock(s, case)
+    return s.get(Operation, operation_id, with_for_update=True, populate_existing=True)
+
+
 def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
     """Lets deposited work be done as if its author were in that crew now, under the same table as any other.
 
@@ -119,9 +128,10 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
         return False
     _told(s, row, "dismiss", by, at)
     row.review = row.raw = None
+    if row.code in (HELD, DEPOSITED, QUARANTINED):
+        declared.drop(s, row.id)
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
-        declared.drop(s, row.id)
         push.tell(s, row)
         if row.person_id:  # what residents send follows on nothing
             author = people.actor(s.get_one(Person, row.person_id))

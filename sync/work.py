@@ -134,10 +134,22 @@ def find(s: Session, ref: str) -> Case | str | None:
     """
     if not is_id(ref):
         return _in_the_field(locks.numbered(s, ref))
-    report = s.get(Row, ref)
+    report = as_it_stands(s, ref)
     if report is None or report.code in (HELD, DEPOSITED):
         return "case"
     return _in_the_field(s.get(Case, report.case_id)) if report.case_id and report.t == "report" else None
+
+
+def as_it_stands(s: Session, op_id: str) -> Row | None:
+    """An operation's row, locked and read anew where it waits.
+
+    Whoever sees to it at this moment is then through with it, or will find what we are about to hold for it.
+    """
+    row = s.get(Row, op_id)
+    if row and row.code in (HELD, DEPOSITED):
+        s.flush()  # it may be our own work of a moment ago
+        s.refresh(row, with_for_update={"read": True})
+    return row
 
 
 def _in_the_field(case: Case | None) -> Case | None:

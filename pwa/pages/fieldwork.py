@@ -7,7 +7,6 @@ from flask import Blueprint, Response, g, url_for
 
 from city import photos
 from city.lifecycle import Refused
-from city.schema import Operation
 from pwa import access, errors
 from pwa.fragments import go, render
 from sync import review
@@ -46,7 +45,7 @@ def _do(operation_id: str, verb: Callable[..., object]) -> Response:
     here, at = access.here(), access.now()
     try:
         with access.writing() as s:
-            row = access.or_404(s.get(Operation, operation_id, with_for_update=True))
+            row = access.or_404(review.locked(s, operation_id))
             waiting = verb(s, row, by=g.actor, at=at)
     except Refused as refused:
         return _page(refused)

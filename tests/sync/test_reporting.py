@@ -1,6 +1,7 @@
 """Reports by field sync: a crew's, with work on them before they have a number; and a resident's."""
 
 import io
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +26,11 @@ from sqlalchemy import Engine, func, select
 from city import cases, events, people, queries, reports, retention
 from city.db import reading, transaction
 from city.lifecycle import DISPATCHER
+from city.places import Place
 from city.schedule import Period, Schedule
 from city.schema import Address, Asset, Boot, Case, Crossing, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents, review
+from sync.reporting import key_of
 
 
 @pytest.fixture
@@ -586,29 +589,54 @@ def test_other_words_under_the_same_id_go_with_the_report(
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
         assert list(s.scalars(select(Operation.review))) == [None, None, None]
     late = op | {"data": op["data"] | {"words": "canary again"}}
-    for _ in range(2):  # from the same phone, or from another that a restore made send again
-        [told] = nia.exchange(late)["results"]
-        assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", "another_body")
+    unreadable = late | {"device_time": "yesterday"}
+    for other, why in ((late, "another_body"), (late, "another_body"), (unreadable, "malformed")):
+        [told] = nia.exchange(other)["results"]
+        assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", why)
     with reading(engine) as s:
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
+
+
+def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock
+) -> None:
+    op = report(nia, words="canary", photos=[declare(picture())])
+    form = reports.Telling(
+        key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
+        place=Place(39.6, -71.2, "pin", "Tansy Street"),
+    )  # fmt: skip
+    held = app.extensions["cityline"]
+    with transaction(engine) as s:
+        told = reports.take(s, form, at=clock(), token="t")
+        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+    answer = nia.exchange(op)
+    assert [(each["result"], each["why"]) for each in answer["results"]] == [("recorded", "erased")]
+    assert answer["want"] == []
+    with reading(engine) as s:
+        assert list(s.scalars(select(Operation.raw))) == [None]
+        assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
 
 def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_when_the_case_is_cleared(
     app: Flask, engine: Engine, luis: Phone, clock: Clock
 ) -> None:
     op = report(luis)
-    told = luis.exchange(
-        op, on(luis, "note", op, words="canary " * 700), on(luis, "note", op) | {"device_time": "canary"}
-    )["results"]
-    assert [each["result"] for each in told] == ["applied", "quarantined", "quarantined"]
+    shot = declare(picture())
+    long = on(luis, "note", op, words="canary " * 700)
+    odd = on(luis, "note", op) | {"device_time": "canary"}
+    waits = on(luis, "note", op, words="canary", prev=str(uuid.uuid4()), photos=[shot])
+    told = luis.exchange(op, long, odd, waits)["results"]
+    assert [each["result"] for each in told] == ["applied", "quarantined", "quarantined", "held"]
+    luis.upload(picture(), shot["id"])
     with transaction(engine) as s:
         case = s.scalars(select(Report)).one().case
         cases.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with reading(engine) as s:
-        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
-        assert list(s.scalars(select(Operation.review))) == [None, None, None]
+        assert list(s.scalars(select(Operation.raw))) == [None] * 4
+        assert list(s.scalars(select(Operation.review))) == [None] * 4
+        assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
 
 def test_phones_that_send_nothing_are_forgotten(

@@ -355,6 +355,39 @@ def test_what_was_held_for_work_that_is_put_away_goes_on(
         assert list(s.scalars(select(Operation.raw))) == [None, None]
 
 
+def test_nothing_waits_for_work_that_is_put_away_at_that_moment(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """Else the phone finds it waiting, and whoever puts it away does not find what the phone sends."""
+    job = luis.job(lamp)
+    leave_crews(engine)
+    closing = luis.op("close", job, outcome="not found")
+    luis.exchange(closing)
+    note = luis.op("note", job | {"assignment": None}, words="Ladder.", prev=closing["id"])
+    answers: list[dict[str, Any]] = []
+    phone = threading.Thread(target=lambda: answers.append(luis.exchange(note)))
+    with transaction(engine) as s:
+        row = s.get_one(Operation, closing["id"], with_for_update=True)
+        assert review.dismiss(s, row, by=SARA, at=clock())
+        s.flush()
+        phone.start()
+        phone.join(1)  # it waits for us, and goes as far as it may meanwhile
+    phone.join()
+    assert results(answers[0]) == [("applied", None)]
+
+
+def test_photos_of_what_was_set_aside_are_not_waited_for_once_a_person_has_seen_it(
+    engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    job = {"ref": str(uuid.uuid4()), "cycle": 1, "version": None}  # a report that never comes
+    answer = luis.exchange(luis.op("note", job, words="Ladder.", photos=[declare(picture())]))
+    assert (results(answer), len(answer["want"])) == ([("held", "case")], 1)
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=73)) == 1
+        assert review.dismiss(s, review.to_look_at(s, 1)[0].row, by=SARA, at=clock())
+    assert luis.exchange()["want"] == []
+
+
 def test_nonsense_that_follows_on_itself_holds_up_nothing(luis: Phone, lamp: str, soon: None) -> None:
     job = luis.job(lamp)
     one, other = (luis.op("dance", job) for _ in range(2))

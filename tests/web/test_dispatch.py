@@ -289,7 +289,7 @@ class TestWhatSomebodyMustLookAt:
     def test_the_drawer_says_why_and_once_looked_at_the_mark_is_gone(
         self, board: FlaskClient, town: Town, marked: str, post: Callable[..., TestResponse]
     ) -> None:
-        why = "A crew sent work after another crew had the job."
+        why = "A crew sent work after it no longer had the job."
         page = html_of(board.get(f"/dispatch/cases/{marked}"))
         assert f"<b>{why}</b>" in page
         url = re.search(r'action="([^"]*/review/end)"', page)
@@ -306,7 +306,7 @@ class TestWhatSomebodyMustLookAt:
         self, marked: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse], town: Town
     ) -> None:
         page = html_of(log_in("call-taker").get(f"/dispatch/cases/{marked}"))
-        assert "A crew sent work after another crew had the job." in page
+        assert "A crew sent work after it no longer had the job." in page
         assert "review/end" not in page
         assert post(f"/dispatch/cases/{marked}/review/end").status_code == 403
         with town.looking() as scene:
