@@ -433,7 +433,8 @@ def is_erased(s: Session, key: str) -> bool:
 
     One that is not cannot be erased before the transaction ends.
     """
-    report = s.scalars(select(Report).where(Report.key == key).with_for_update(read=True)).first()
+    asked = select(Report).where(Report.key == key).with_for_update(read=True)
+    report = s.scalars(asked.execution_options(populate_existing=True)).first()
     return report.erased_at is not None if report else _was_erased(s, erasures.hashed(key))
 
 

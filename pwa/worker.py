@@ -41,6 +41,7 @@ from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
+from sync.merge import Rules, rules_of
 
 EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
 # Of each second for the files of open data; and how long a fault in them waits, which may be a full disk.
@@ -136,7 +137,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
         partial(uploads.sweep, settings.var),
         partial(_watch_promises, app),
         partial(_mark_endings_without_photo, engine),
-        partial(_bring_before_a_person, engine),
+        partial(_bring_before_a_person, engine, rules_of(settings)),
         partial(_tidy_phones, engine),
         partial(_sweep_old_rows, engine),
         partial(_root, engine),
@@ -285,9 +286,9 @@ def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
         return cases.doubt(s, at=now, by=people.THE_SYSTEM)
 
 
-def _bring_before_a_person(engine: Engine, now: datetime) -> int:
+def _bring_before_a_person(engine: Engine, rules: Rules, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return declared.doubt(s, now) + review.overdue(s, now)
+        return declared.doubt(s, now) + review.overdue(s, now, rules)
 
 
 def _tidy_phones(engine: Engine, now: datetime) -> int:

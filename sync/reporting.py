@@ -44,7 +44,7 @@ def take(
         if refused.code != "erased":
             raise
         return _of_erased(s, op)
-    if report.erased_at:  # the form that it was written in came first
+    if reports.is_erased(s, key_of(op.id)):  # the form that it was written in came first
         return _of_erased(s, op)
     case = report.case
     came_before = {photo.upload_sha256: photo.id for photo in report.photos}  # with the form itself

@@ -64,8 +64,8 @@ def locked(s: Session, operation_id: str) -> Operation | None:
     row = s.get(Operation, operation_id)
     case = work.find(s, row.case_ref) if row else None
     if isinstance(case, Case):
-        locks.lock(s, case)
-    return s.get(Operation, operation_id, with_for_update=True, populate_existing=True)
+        locks.lock_to_roots(s, [case])
+    return work.locked(s, operation_id)
 
 
 def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
@@ -143,23 +143,31 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
     return True
 
 
-def overdue(s: Session, at: datetime) -> int:
+def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
     """Brings before a person what was held or deposited for three days. Returns how much; for the worker."""
     late = select(Operation).where(push.NOT_DONE, Operation.review.is_(None))
     brought = 0
-    for row in s.scalars(late.where(Operation.received_at <= at - WAITS).order_by(Operation.n)).all():
+    rows = s.scalars(late.where(Operation.received_at <= at - WAITS).order_by(Operation.n)).all()
+    locks.lock_numbered(s, {row.case_ref for row in rows})
+    for row in rows:
+        locked(s, row.id)
+        if row.code not in (HELD, DEPOSITED) or row.review:
+            continue  # somebody has seen to it since, or it went on with one before it
         if row.code == DEPOSITED:
             row.review = DEPOSITED
         elif push.is_put_by(s, row.prev, row.case_ref):
             continue  # whoever sees to that lets this go on too
         else:
-            _give_up_waiting(s, row, at)
+            _give_up_waiting(s, row, at, rules)
         brought += 1
     return brought
 
 
-def _give_up_waiting(s: Session, row: Operation, at: datetime) -> None:
-    """What held work follows on never came: it is kept as a fact, where its case is known."""
+def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> None:
+    """What held work follows on never came: it is kept as a fact, where its case is known.
+
+    What was held for it goes on.
+    """
     op = protocol.reread(row.raw or "")
     found = work.find(s, op.case) if isinstance(op, protocol.Operation) else None
     case = found if isinstance(found, Case) else None
@@ -176,6 +184,7 @@ def _give_up_waiting(s: Session, row: Operation, at: datetime) -> None:
             s.refresh(row)
             row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
     push.tell(s, row)
+    push.pass_over(s, row, by=people.actor(s.get_one(Person, row.person_id)), at=at, rules=rules)
 
 
 def _author(s: Session, row: Operation) -> Actor:

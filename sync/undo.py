@@ -30,7 +30,7 @@ def withdraw(
     named = work.text(op, "op")
     if not is_id(named):
         raise Refused("malformed")
-    row = s.get(Row, named, with_for_update=True)
+    row = work.locked(s, named)
     if row is None:
         return None
     if row.person_id != by.person_id:

@@ -140,6 +140,12 @@ def find(s: Session, ref: str) -> Case | str | None:
     return _in_the_field(s.get(Case, report.case_id)) if report.case_id and report.t == "report" else None
 
 
+def locked(s: Session, op_id: str) -> Row | None:
+    """An operation's row, locked and read anew: nobody else sees to it until the transaction ends."""
+    s.flush()  # it may be our own work of a moment ago
+    return s.get(Row, op_id, with_for_update=True, populate_existing=True)
+
+
 def as_it_stands(s: Session, op_id: str) -> Row | None:
     """An operation's row, locked and read anew where it waits.
 

@@ -444,10 +444,10 @@ class City:
     def late(self) -> None:
         """Three days on: what nobody released or followed goes to a person."""
         with transaction(self.held.engine) as s:
-            review.overdue(s, self.now)
+            review.overdue(s, self.now, self.rules)
         self._release()
         with transaction(self.held.engine) as s:  # what was released may be held since
-            review.overdue(s, self.now)
+            review.overdue(s, self.now, self.rules)
 
     def _put_away(self) -> int:
         with transaction(self.held.engine) as s:

@@ -1,6 +1,7 @@
 """Reports by field sync: a crew's, with work on them before they have a number; and a resident's."""
 
 import io
+import threading
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -597,19 +598,31 @@ def test_other_words_under_the_same_id_go_with_the_report(
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
 
 
+@pytest.mark.parametrize("at_that_moment", [False, True])
 def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
-    app: Flask, engine: Engine, nia: Resident, clock: Clock
+    app: Flask, engine: Engine, nia: Resident, clock: Clock, at_that_moment: bool
 ) -> None:
     op = report(nia, words="canary", photos=[declare(picture())])
     form = reports.Telling(
         key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
         place=Place(39.6, -71.2, "pin", "Tansy Street"),
     )  # fmt: skip
-    held = app.extensions["cityline"]
+    nia.exchange()  # the phone gets its name
+    held, answers = app.extensions["cityline"], list[dict[str, Any]]()
+    phone = threading.Thread(target=lambda: answers.append(nia.exchange(op)))
     with transaction(engine) as s:
-        told = reports.take(s, form, at=clock(), token="t")
+        reports.take(s, form, at=clock(), token="t")
+    with transaction(engine) as s:
+        told = s.scalars(select(Report)).one()
         reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
-    answer = nia.exchange(op)
+        s.flush()
+        if at_that_moment:
+            phone.start()
+            phone.join(1)  # it waits for us, and goes as far as it may meanwhile
+    if not at_that_moment:
+        phone.start()
+    phone.join()
+    [answer] = answers
     assert [(each["result"], each["why"]) for each in answer["results"]] == [("recorded", "erased")]
     assert answer["want"] == []
     with reading(engine) as s:

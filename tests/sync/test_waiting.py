@@ -1,5 +1,6 @@
 """What cannot be done at once is stored: photos on their way, held and deposited work, a token renewed."""
 
+import json
 import threading
 import uuid
 from hashlib import sha256
@@ -30,7 +31,7 @@ from city.events import Actor
 from city.lifecycle import SUPERVISOR
 from city.schema import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.settings import Settings
-from sync import declared, devices, push, review
+from sync import declared, devices, protocol, push, review
 
 SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
 
@@ -374,6 +375,47 @@ def test_nothing_waits_for_work_that_is_put_away_at_that_moment(
         phone.join(1)  # it waits for us, and goes as far as it may meanwhile
     phone.join()
     assert results(answers[0]) == [("applied", None)]
+
+
+def test_what_is_done_at_that_moment_is_not_given_up(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job)
+    closing = luis.op("close", job, outcome="not found", prev=start["id"])
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    at, brought = clock.tick(hours=73), list[int]()
+
+    def worker() -> None:
+        with transaction(engine) as other:
+            brought.append(review.overdue(other, at))
+
+    looks = threading.Thread(target=worker)
+    with transaction(engine) as s:
+        sender = push.Sender(luis.device, people.actor(s.get_one(Person, person(engine, "luis@city.test"))))
+        push.take(s, sender, [protocol.reread(json.dumps(start))], at)
+        s.flush()
+        looks.start()
+        looks.join(1)
+    looks.join()
+    assert brought == [0]
+    with reading(engine) as s:
+        row = s.get_one(Operation, closing["id"])
+        assert (row.code, row.review, case_of(s, lamp).state) == ("applied", None, "closed")
+
+
+def test_what_follows_on_work_that_was_given_up_goes_on(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    job = luis.job(lamp)
+    start = luis.op("start", job, prev=str(uuid.uuid4()))
+    luis.exchange(start)
+    clock.tick(hours=70)
+    note = luis.op("note", job, words="Ladder.", prev=start["id"])
+    assert results(luis.exchange(note)) == [("held", "prev")]
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=3)) == 1
+    assert set(changed(luis.exchange())) == {(start["id"], "recorded"), (note["id"], "applied")}
 
 
 def test_photos_of_what_was_set_aside_are_not_waited_for_once_a_person_has_seen_it(
