@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
@@ -62,7 +62,11 @@ class Commands(click.Group):
         except (OperationalError, ProgrammingError) as fault:
             if not re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):
                 raise
-            raise click.ClickException("The schema is not the newest: cityline migrate.") from fault
+            where = make_url(read().database_url).render_as_string(hide_password=True)
+            raise click.ClickException(
+                f"The schema of {where} is not the newest, or no city was ever there. "
+                "If it is the database that you mean: cityline migrate."
+            ) from fault
 
 
 @click.group(cls=Commands)

@@ -7,7 +7,7 @@ import pytest
 from closings import CREW, give_jobs, kept, pictures
 from live import Site, log_in
 from phone import Van
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.one_database
 IN_THE_CAMERA = 2  # the shutter, and "use this photo"
@@ -55,3 +55,25 @@ def test_closing_takes_four_taps_and_seven_with_a_photo(van: Van, site: Site, tm
     closed = {op["case"]: op for op in kept(page).ops()}
     assert set(closed) == set(refs)
     assert [len(closed[ref]["photos"]) for ref in refs] == [0, 1]
+
+
+def test_a_closing_that_lacks_something_says_what_and_leads_there(van: Van, site: Site) -> None:
+    [ref] = give_jobs(site, 1)
+    page = van.page
+    log_in(page, site, CREW, "/crew")
+    page.locator(f'a.job[href="#job/{ref}"]').tap()
+    page.locator("[data-done]").tap()
+    fault, save = page.locator(".dock .errors"), page.locator("form .button--act")
+    save.tap()
+    expect(fault).to_have_text("Choose how it ended")
+    assert page.evaluate("document.activeElement.value") == "fixed:photo"
+    with page.expect_file_chooser():  # and the crew takes no photo
+        page.locator('label:has(input[value="fixed:photo"])').tap()
+    expect(fault).to_be_hidden()
+    save.tap()
+    expect(fault).to_have_text("Add a photo, or say why there is none.")
+    assert page.evaluate("document.activeElement.hasAttribute('data-camera')")
+    page.locator('label:has(input[value="fixed:dark"])').tap()
+    expect(fault).to_be_hidden()
+    save.tap()
+    page.wait_for_selector("#undo:not([hidden])")

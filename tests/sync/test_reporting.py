@@ -630,6 +630,32 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
         assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
 
+def test_whether_a_report_was_erased_is_asked_of_what_it_is_now(
+    app: Flask, engine: Engine, clock: Clock
+) -> None:
+    """On PostgreSQL it is erased in the middle, on SQLite afterwards."""
+    held = app.extensions["cityline"]
+    form = reports.Telling(
+        key="k" * 32, service_code="light-out", channel="web", place=Place(39.6, -71.2, "pin", "Tansy Street")
+    )
+    with transaction(engine) as s:
+        reports.take(s, form, at=clock(), token="t")
+
+    def erase() -> None:
+        with transaction(engine) as other:
+            report = other.scalars(select(Report)).one()
+            reports.erase(other, report, held.store, held.settings.var, by=DANA, at=clock())
+
+    eraser, on_postgresql = threading.Thread(target=erase), engine.dialect.name == "postgresql"
+    with transaction(engine) as s:
+        read = s.scalars(select(Report)).one()
+        eraser.start()
+        eraser.join(60 if on_postgresql else 1)
+        assert read.erased_at is None
+        assert reports.is_erased(s, form.key) is on_postgresql
+    eraser.join()
+
+
 def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_when_the_case_is_cleared(
     app: Flask, engine: Engine, luis: Phone, clock: Clock
 ) -> None:

@@ -25,13 +25,13 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, events, logins, people, photos, queries
+from city import cases, events, locks, logins, people, photos, queries
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import SUPERVISOR
 from city.schema import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.settings import Settings
-from sync import declared, devices, protocol, push, review
+from sync import declared, devices, protocol, push, review, work
 
 SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
 
@@ -402,6 +402,52 @@ def test_what_is_done_at_that_moment_is_not_given_up(
     with reading(engine) as s:
         row = s.get_one(Operation, closing["id"])
         assert (row.code, row.review, case_of(s, lamp).state) == ("applied", None, "closed")
+
+
+def test_what_is_done_at_that_moment_is_taken_back_as_work_that_was_done(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """Else the case stays closed under a closing of which its phone hears that it never was."""
+    job, other = luis.job(lamp), luis.job(make_lamp(engine, clock))
+    start = luis.op("start", job)
+    closing = luis.op("close", job, outcome="not found", prev=start["id"])
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    takes_back = luis.op("withdraw", other, op=closing["id"])  # so the case is not what it waits for
+    answers: list[dict[str, Any]] = []
+    phone = threading.Thread(target=lambda: answers.append(luis.exchange(takes_back)))
+    with transaction(engine) as s:
+        sender = push.Sender(luis.device, people.actor(s.get_one(Person, person(engine, "luis@city.test"))))
+        push.take(s, sender, [protocol.reread(json.dumps(start))], clock())
+        s.flush()
+        phone.start()
+        phone.join(1)
+    phone.join()
+    assert results(answers[0]) == [("applied", None)]
+    with reading(engine) as s:
+        assert (s.get_one(Operation, closing["id"]).code, case_of(s, lamp).state) == ("applied", "underway")
+
+
+def test_who_sees_to_work_waits_for_its_case_first_as_phones_do(
+    engine: Engine, luis: Phone, lamp: str
+) -> None:
+    """Each with what the other waits for, PostgreSQL would end one of them."""
+    closing = luis.op("close", luis.job(lamp), outcome="not found", prev=str(uuid.uuid4()))
+    assert results(luis.exchange(closing)) == [("held", "prev")]
+    found: list[str] = []
+
+    def supervisor() -> None:
+        with transaction(engine) as other:
+            row = review.locked(other, closing["id"])
+            found.append(row.code if row else "none")
+
+    presses = threading.Thread(target=supervisor)
+    with transaction(engine) as s:
+        locks.lock(s, case_of(s, lamp))
+        presses.start()
+        presses.join(1)
+        assert work.locked(s, closing["id"])
+    presses.join()
+    assert found == ["held"]
 
 
 def test_what_follows_on_work_that_was_given_up_goes_on(

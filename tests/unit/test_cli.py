@@ -19,7 +19,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from factories import Town
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, make_url, select, text
 
 from city import cityfile, db, kept, people, policies, sources
 from city.lifecycle import Refused
@@ -93,7 +93,11 @@ def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
     engine.dispose()
     done = shell.invoke(cli, command)
     assert done.exit_code == 1
-    assert done.output == "Error: The schema is not the newest: cityline migrate.\n"
+    where = make_url(town.settings.database_url).render_as_string(hide_password=True)
+    assert done.output == (
+        f"Error: The schema of {where} is not the newest, or no city was ever there. "
+        "If it is the database that you mean: cityline migrate.\n"
+    )
 
 
 @pytest.mark.one_database

@@ -74,13 +74,12 @@ export async function closeScreen(app, job, reporting = false) {
   saveOnce(form, async () => {
     if (!(await photosKept())) return false; // the crew went back instead, and finds all of it there
     const chosen = choice(form);
-    const wrong = !chosen.ending
-      ? say("choose")
-      : chosen.ending === "fixed:photo" && !shots.length
-        ? say("need_photo")
-        : "";
-    if (wrong) {
-      fault(form, wrong);
+    if (!chosen.ending) {
+      fault(form, say("choose"), lead);
+      return false;
+    }
+    if (chosen.ending === "fixed:photo" && !shots.length) {
+      fault(form, say("need_photo"), camera);
       return false;
     }
     const { t, data } = told(chosen);

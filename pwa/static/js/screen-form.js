@@ -164,5 +164,5 @@ export function fault(form, words, field) {
   if (words && field) {
     field.focus({ preventScroll: true });
     field.scrollIntoView({ block: "center" });
-  } else if (words) box.scrollIntoView({ block: "nearest" });
+  }
 }
