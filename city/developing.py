@@ -107,8 +107,11 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB.
-_unpacking = threading.BoundedSemaphore(2)
+# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB. Each that
+# waits holds a thread of the web server, which has 64 for all that anybody asks.
+AT_ONCE, MOST_WAITING = 2, 16
+_unpacking = threading.BoundedSemaphore(AT_ONCE)
+_room = threading.BoundedSemaphore(AT_ONCE + MOST_WAITING)
 log = logging.getLogger(__name__)
 
 
@@ -122,6 +125,10 @@ class BadPhoto(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class Busy(Exception):
+    """Too many photos wait to be unpacked already. Nothing was looked at; the same photo may come again."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +166,18 @@ def develop(source: BinaryIO | bytes) -> Developed:
     Takes JPEG (of Ultra HDR and MPO the plain picture), HEIC, AVIF, PNG and WebP, told by content and never
     by name; of an animation the first picture. Where one ends too early (a JPEG or PNG also where it is
     damaged further down), the rows above are kept if they are most of it; of a HEIC the tiles that are
-    there, with grey beside them. Raises BadPhoto. Slow (a third of a second for 12 megapixels): call it
-    before the transaction and hand the result to photos.stage().
+    there, with grey beside them. Raises BadPhoto and Busy. Slow (a third of a second for 12 megapixels):
+    call it before the transaction and hand the result to photos.stage().
     """
     data = _received(source)
-    with _unpacking:
-        picture, cut = _unpacked(data)
-        return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
+    if not _room.acquire(blocking=False):
+        raise Busy
+    try:
+        with _unpacking:
+            picture, cut = _unpacked(data)
+            return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
+    finally:
+        _room.release()
 
 
 def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:

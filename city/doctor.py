@@ -85,7 +85,10 @@ def unready(engine: Engine, store: Store, now: datetime) -> dict[str, str]:
 def _schema(s: Session) -> Finding:
     if db.is_current(s):
         return Finding("migrations", OK, "The schema is the newest.")
-    return Finding("migrations", WRONG, "The schema is not the newest: cityline migrate.")
+    # Visitors may read this too, so it does not say where the database is.
+    return Finding(
+        "migrations", WRONG, "The schema is not the newest, or no city was ever there: cityline migrate."
+    )
 
 
 def _store(store: Store) -> Finding:

@@ -430,18 +430,16 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
 
 
 def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) -> None:
-    """What phones sent of them is kept as it came where a person must look at it, or where it still waits.
+    """What phones sent of them goes where it is kept as it came: a person must look at it, or it still waits.
 
-    That has no case yet, but says which it means, by its number or by one of its reports (`keys`), or came
-    under the id of one of these.
+    Such work may have no case yet: it says which it means, by its number or by one of its reports (`keys`),
+    or came under the id of one of these. Photos that it promised are not asked for any more.
     """
     named = Operation.case_ref.in_([case.number for case in wanted] + reports.operation_ids(keys))
     theirs = Operation.case_id.in_([case.id for case in wanted]) | named | reports.sent(keys)
     is_whole = Operation.review.is_not(None) | _NOT_DONE
-    waiting = select(Operation.id).where(theirs, _NOT_DONE)
-    gone = delete(DeclaredPhoto).where(
-        DeclaredPhoto.operation_id.in_(waiting), DeclaredPhoto.case_id.is_(None)
-    )
+    whole = select(Operation.id).where(theirs, is_whole)
+    gone = delete(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(whole), DeclaredPhoto.case_id.is_(None))
     s.execute(gone.execution_options(synchronize_session=False))
     change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
     s.execute(change.execution_options(synchronize_session=False))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
-from city.developing import BadPhoto
+from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
 from pwa.filters import call_outcome, metres, outcome, state
 from pwa.open311 import answering
@@ -26,7 +26,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(Refused, _refused)
-    for fault in (OperationalError, NoConnection):
+    for fault in (OperationalError, NoConnection, Busy):
         app.register_error_handler(fault, _busy)
     app.register_error_handler(Exception, _broken)
 
@@ -244,9 +244,12 @@ def _refused(refused: Refused) -> Response:
     return page(422, _("That cannot be done now"), words(refused))
 
 
-def _busy(fault: SQLAlchemyError) -> Response:
-    """The database let nobody write, cannot be reached, or all our connections to it are in use for long."""
-    log.warning("the database is busy: %s", fault)
+def _busy(fault: SQLAlchemyError | Busy) -> Response:
+    """The database let nobody write, cannot be reached, or all our connections to it are in use for long.
+
+    Or as many photos wait to be unpacked as may.
+    """
+    log.warning("busy: %s", fault or "photos wait to be unpacked")
     if request.path.startswith("/sync/"):
         response = make_response({"error": "later"}, 503)
     else:

@@ -365,7 +365,7 @@ def unsettled(why: str) -> str:
         "deposited": _(
             "Whoever sent it has not signed in on that phone for three days. A supervisor may let it count."
         ),
-        "quarantined": _("It could not be read, or was refused. It is kept as it came."),
+        "quarantined": _("It could not be read, or was refused. It stays here as it came."),
     }
     return words.get(why) or mark(why)
 

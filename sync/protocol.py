@@ -229,8 +229,9 @@ def _operation(told: object) -> Operation | Malformed:
         known = fault.args and fault.args[0] in ("too_large", "unknown_type", "too_old")
         why = str(fault.args[0]) if known else "malformed"
         prev = told["prev"] if is_id(told.get("prev")) else None
-        case = re.fullmatch(r"[0-9A-Za-z-]{1,40}", str(told.get("case")))
-        return Malformed(op_id, n, raw, hashed, why, prev, case[0] if case else "")
+        ref = told.get("case")
+        case = ref if isinstance(ref, str) and re.fullmatch(r"[0-9A-Za-z-]{1,40}", ref) else ""
+        return Malformed(op_id, n, raw, hashed, why, prev, case)
 
 
 def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:

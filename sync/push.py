@@ -19,10 +19,10 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, locks, reports
+from city import events, locks, people, reports
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Case, DeclaredPhoto
+from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
@@ -196,15 +196,13 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
     return taken.photos
 
 
-def pass_over(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
-    """Does what was held for this one, which will never be done.
-
-    Returns the photos that wait for the store.
-    """
-    photos = list[str]()
+def go_on_without(s: Session, row: Row, *, at: datetime, rules: Rules = RULES) -> None:
+    """Does what was held for this one, which never will be; the worker's next round stores its photos."""
+    if row.person_id is None:
+        return  # what residents send follows on nothing
+    by = people.actor(s.get_one(Person, row.person_id))
     for follower in _followers(s, {row.id}, Sender(row.device_id, by, rules=rules)):
-        photos += again(s, follower, by=by, at=at, rules=rules)
-    return photos
+        again(s, follower, by=by, at=at, rules=rules)
 
 
 def is_put_by(s: Session, *names: str | None) -> bool:
@@ -472,7 +470,8 @@ def _quarantined(
 ) -> dict[str, Any]:
     """Sets an operation aside with its raw body; the same body sent again finds the same row.
 
-    Also where the phone has another name by now, if only the operation can be told by an id.
+    Also where the phone has another name by now, if only the operation can be told by an id. Under the id of
+    a report that was erased nothing is kept.
     """
     answer = result(op.id, QUARANTINED, why)
     own = or_(Row.device_id == sender.device_id, Row.id == op.id)
@@ -480,7 +479,7 @@ def _quarantined(
     if held:
         return dict(held.result)
     if op.id and reports.is_erased(s, reporting.key_of(op.id)):
-        return answer  # the words that were erased, or some like them: nobody keeps them again
+        return answer  # the words that were erased, or some like them
     _check_quarantine(s, sender, at)
     free = op.id and s.get(Row, op.id) is None
     s.add(
@@ -493,6 +492,8 @@ def _quarantined(
     )  # fmt: skip
     events.count(s)
     s.flush()
+    if isinstance(op, Operation) and free:  # what is another's name may have another's photos too
+        declared.declare(s, op.id, sender.device_id, op.photos, at)
     return answer
 
 

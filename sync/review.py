@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks, people
+from city import cases, events, locks
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from city.schema import Assignment, Case, DeclaredPhoto, Operation, Person
@@ -33,7 +33,7 @@ class Sent:
     root: Case | None
     words: str = ""
     said: dict[str, Any] = field(default_factory=dict)
-    here: int = 0  # photos
+    photos: Sequence[str] = ()  # ids of those that are here
     missing: int = 0
 
     @property
@@ -57,15 +57,6 @@ def to_look_at(s: Session, limit: int) -> list[Sent]:
 def count(s: Session) -> int:
     """How much somebody must look at."""
     return s.scalar(select(func.count()).select_from(Operation).where(push.TO_REVIEW)) or 0
-
-
-def locked(s: Session, operation_id: str) -> Operation | None:
-    """The operation for one of the verbs here, locked; its case before it, as phones do."""
-    row = s.get(Operation, operation_id)
-    case = work.find(s, row.case_ref) if row else None
-    if isinstance(case, Case):
-        locks.lock_to_roots(s, [case])
-    return work.locked(s, operation_id)
 
 
 def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
@@ -133,9 +124,7 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
         push.tell(s, row)
-        if row.person_id:  # what residents send follows on nothing
-            author = people.actor(s.get_one(Person, row.person_id))
-            push.pass_over(s, row, by=author, at=at, rules=rules)  # photos: with the worker's next round
+        push.go_on_without(s, row, at=at, rules=rules)
     elif row.case_id:
         case = s.get_one(Case, row.case_id)
         for each in {case.id: case, (root := cases.root_of(s, case)).id: root}.values():
@@ -144,13 +133,16 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
 
 
 def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
-    """Brings before a person what was held or deposited for three days. Returns how much; for the worker."""
+    """Brings before a person what was held or deposited for three days, and does what was held for that.
+
+    Returns how much came before a person; for the worker.
+    """
     late = select(Operation).where(push.NOT_DONE, Operation.review.is_(None))
     brought = 0
     rows = s.scalars(late.where(Operation.received_at <= at - WAITS).order_by(Operation.n)).all()
-    locks.lock_numbered(s, {row.case_ref for row in rows})
+    work.lock_cases_of(s, rows)
     for row in rows:
-        locked(s, row.id)
+        work.locked(s, row.id)
         if row.code not in (HELD, DEPOSITED) or row.review:
             continue  # somebody has seen to it since, or it went on with one before it
         if row.code == DEPOSITED:
@@ -175,16 +167,16 @@ def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> 
     if case and isinstance(op, protocol.Operation):
         try:
             with events.savepoint(s):
-                photos = declared.of(s, row.id)
-                work.keep(s, op, case, photos, HELD, by=_author(s, row), at=at)
+                told = work.keep(s, op, case, declared.of(s, row.id), HELD, by=_author(s, row), at=at)
                 row.case_id = case.id
-                row.code, row.result = RECORDED, result(row.id, RECORDED, HELD)
+                row.code, row.result, row.review = RECORDED, told, told["why"]
+                row.raw = row.raw if told["why"] == HELD else None  # what was erased is not kept here either
                 s.flush()
         except Refused:  # it cannot be kept as it was meant, so it stays set aside
             s.refresh(row)
             row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
     push.tell(s, row)
-    push.pass_over(s, row, by=people.actor(s.get_one(Person, row.person_id)), at=at, rules=rules)
+    push.go_on_without(s, row, at=at, rules=rules)
 
 
 def _author(s: Session, row: Operation) -> Actor:
@@ -235,12 +227,11 @@ def _sent(
 ) -> Sent:
     root = cases.root_of(s, case) if case else None
     op = protocol.reread(row.raw or "")
-    here = sum(photo.photo_id is not None for photo in told)
+    here = [photo.photo_id for photo in told if photo.photo_id]
+    missing = len(told) - len(here)
     if isinstance(op, protocol.Malformed):
-        return Sent(row, person, case, root, here=here, missing=len(told) - here)
+        return Sent(row, person, case, root, photos=here, missing=missing)
     words = op.data.get("words")
     # What was refused may hold anything there, and must not hide the rest of the list.
     said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
-    return Sent(
-        row, person, case, root, words if isinstance(words, str) else "", said, here, len(told) - here
-    )
+    return Sent(row, person, case, root, words if isinstance(words, str) else "", said, here, missing)

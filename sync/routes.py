@@ -580,7 +580,7 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     """The device that sends a photo, and as whom; where `locked`, that stays so until the transaction ends.
 
     A phone that may do nothing now, or that nobody is signed in on, may still send what an operation of it
-    declared, and nothing else.
+    declared, and nothing else. 404 for a resident's phone that is known, with a photo that nobody waits for.
     """
     if not protocol.is_id(photo_id):
         abort(404)
@@ -590,7 +590,7 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
         return resident.id, people.A_RESIDENT
     device = devices.by_token(s, _token(), at, locked=locked)
     if device is None:
-        abort(401)
+        abort(_refused(404, "unknown") if resident else 401)
     by = people.actor(s.get_one(Person, device.person_id))
     signed_in = devices.is_signed_in(device, at, here.settings.crew_days)
     if not signed_in:

@@ -1,10 +1,11 @@
 """One operation on one case: what the table says of it, and the verb or the fact that it becomes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import cases, locks, promises
@@ -101,13 +102,15 @@ def keep(
     *,
     by: Actor,
     at: datetime,
-) -> None:
-    """Keeps an operation as a fact of its case that a person must look at, whatever the table would say."""
+) -> dict[str, Any]:
+    """Keeps an operation as a fact of its case that a person must look at, whatever the table would say.
+
+    Where the case's reports were erased, only that it came. Says what became of it.
+    """
     locks.lock(s, case)
-    root = cases.root_of(s, case)
-    work = Work(op, case, root, None, Decision(RECORDED, KEEP, why, None, True), by, at)
-    missing = [row for row in photos if row.photo_id is None]
-    _keep(s, work, words_of(op), declared.arrived(s, photos), missing)
+    bare = case.state not in OPEN and _is_erased(case)
+    decision = Decision(RECORDED, *((BARE, "erased") if bare else (KEEP, why)), None, True)
+    return carry_out(s, Work(op, case, cases.root_of(s, case), None, decision, by, at), photos)
 
 
 def words_of(op: Operation) -> str:
@@ -129,8 +132,9 @@ def text(op: Operation, name: str) -> str:
 def find(s: Session, ref: str) -> Case | str | None:
     """The case with that number, or the one that a `report` operation of that id came to.
 
-    "case" while that report is not here or not taken yet; None where there is no such case for a phone: an
-    office's is answered like a number that never was, so that nobody in the field learns of it.
+    "case" while that report is not here or not taken yet; its row is locked then. None where there is no such
+    case for a phone: an office's is answered like a number that never was, so that nobody in the field learns
+    of it.
     """
     if not is_id(ref):
         return _in_the_field(locks.numbered(s, ref))
@@ -141,9 +145,22 @@ def find(s: Session, ref: str) -> Case | str | None:
 
 
 def locked(s: Session, op_id: str) -> Row | None:
-    """An operation's row, locked and read anew: nobody else sees to it until the transaction ends."""
+    """An operation's row, locked and read anew: nobody else sees to it until the transaction ends.
+
+    Its case is locked before it, as when it came.
+    """
+    row = s.get(Row, op_id)
+    if row:
+        lock_cases_of(s, [row])
     s.flush()  # it may be our own work of a moment ago
     return s.get(Row, op_id, with_for_update=True, populate_existing=True)
+
+
+def lock_cases_of(s: Session, rows: Collection[Row]) -> None:
+    """Locks the cases that these operations name, by number or report, and all these were merged into."""
+    refs = {row.case_ref for row in rows}
+    reported = select(Row.case_id).where(Row.id.in_(refs), Row.t == "report")
+    locks.lock_to_roots(s, s.scalars(select(Case).where(Case.number.in_(refs) | Case.id.in_(reported))).all())
 
 
 def as_it_stands(s: Session, op_id: str) -> Row | None:

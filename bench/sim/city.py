@@ -166,6 +166,7 @@ class City:
             shutil.rmtree(self.room / name, ignore_errors=True)
         self.tokens: dict[str, int] = {}
         self.deposited: set[str] = set()
+        self.away: set[str] = set()  # what somebody put away
         self.restores = 0
         self.complaints.clear()
         self.broken = False
@@ -457,8 +458,10 @@ class City:
                 .order_by(Operation.n, Operation.id)
             )
             row = s.scalars(waiting.limit(1)).first()
-            held = row and s.scalar(select(Operation.id).where(Operation.prev == row.id).limit(1))
+            follows = (Operation.code == "held", Operation.prev == row.id) if row else ()
+            held = row and s.scalar(select(Operation.id).where(*follows).limit(1))
             if row and review.dismiss(s, row, by=SUPERVISING, at=self.now, rules=self.rules):
+                self.away.add(row.id)
                 self.reached["put away"] += 1
                 self.reached["put away, and followed"] += bool(held)
         return int(row is not None)
@@ -520,7 +523,7 @@ class City:
         """Every promise that was not kept, as [invariant, words]."""
         from bench.sim import oracle
 
-        return oracle.broken(self.raw, ledger, self.store_folder, self.deposited)
+        return oracle.broken(self.raw, ledger, self.store_folder, self.deposited, self.away)
 
     @property
     def raw(self) -> sqlite3.Connection:

@@ -14,13 +14,17 @@ NEVER = ("erased", "withdrawn", "dismissed")  # it never counts, whatever was sa
 
 
 def broken(
-    db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path, deposited: set[str]
+    db: sqlite3.Connection,
+    ledger: list[dict[str, Any]],
+    store: Path,
+    deposited: set[str],
+    away: set[str],
 ) -> list[list[str]]:
-    """Every promise that was not kept, as [invariant, words]."""
+    """Every promise that was not kept, as [invariant, words]. `away` is what somebody put away."""
     return [
         list(each)
         for each in (
-            *_operations(db, ledger),
+            *_operations(db, ledger, away),
             *_photos(db, ledger, store),
             *_closings(db),
             *_reports(db, ledger),
@@ -29,7 +33,9 @@ def broken(
     ]
 
 
-def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _operations(
+    db: sqlite3.Connection, ledger: list[dict[str, Any]], away: set[str]
+) -> Iterator[tuple[str, str]]:
     rows = {
         id_: (person, hash_, json.loads(result))
         for id_, person, hash_, result in db.execute(
@@ -39,7 +45,6 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
     # Work may be saved in the moment in which another hand takes back the report that it is for.
     undone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
-    away = {id_ for id_, (_, _, result) in rows.items() if result.get("why") == "dismissed"}
     erased = _erased(db)
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
@@ -77,6 +82,8 @@ def _operations(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterato
         marks = MARK.findall(op["data"].get("words", ""))
         if result.get("why") == "withdrawn" and op["id"] not in back:
             yield "2", f"{name} is withdrawn, and nobody took it back"
+        if result.get("why") == "dismissed" and op["id"] not in away:
+            yield "2", f"{name} is dismissed, and nobody put it away"
         gone = result.get("result") == "quarantined" or result.get("why") in NEVER
         gone = gone or op["id"] in erased
         due = 0 if gone else 1

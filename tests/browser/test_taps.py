@@ -1,6 +1,7 @@
 """In aeroplane mode, from Today: a job is closed by four taps, and by seven at most with a photo."""
 
 import base64
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ from closings import CREW, give_jobs, kept, pictures
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from city import db
+from city.people import THE_SYSTEM
+from city.schema import Device
+from sync import devices
 
 pytestmark = pytest.mark.one_database
 IN_THE_CAMERA = 2  # the shutter, and "use this photo"
@@ -70,6 +77,7 @@ def test_a_closing_that_lacks_something_says_what_and_leads_there(van: Van, site
     with page.expect_file_chooser():  # and the crew takes no photo
         page.locator('label:has(input[value="fixed:photo"])').tap()
     expect(fault).to_be_hidden()
+    expect(save).to_contain_text("Fixed, no photo yet")
     save.tap()
     expect(fault).to_have_text("Add a photo, or say why there is none.")
     assert page.evaluate("document.activeElement.hasAttribute('data-camera')")
@@ -77,3 +85,43 @@ def test_a_closing_that_lacks_something_says_what_and_leads_there(van: Van, site
     expect(fault).to_be_hidden()
     save.tap()
     page.wait_for_selector("#undo:not([hidden])")
+
+
+def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: Van, site: Site) -> None:
+    [ref] = give_jobs(site, 1)
+    page = van.page
+    log_in(page, site, CREW, "/crew")
+    page.wait_for_selector(f'a.job[href="#job/{ref}"]')
+    page.locator("[data-view=map]").tap()
+    page.locator(f'.crewmap a.pin[href="#job/{ref}"]').wait_for()
+    page.evaluate("document.querySelector('.leaflet-map-pane').looked = true")
+    [more] = give_jobs(site, 1)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.locator(f'.crewmap a.pin[href="#job/{more}"]').wait_for()
+    assert page.evaluate("document.querySelector('.leaflet-map-pane').looked")
+    before = page.locator("[data-fill=count]").inner_text()
+    with db.transaction(site.engine) as s:
+        for device in s.scalars(
+            select(Device).where(Device.person_id.is_not(None), Device.revoked_at.is_(None))
+        ):
+            devices.revoke(s, site.settings.var, device, by=THE_SYSTEM, at=datetime.now(UTC))
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator(".crewmap a.pin")).to_have_count(0)
+    assert page.locator("[data-fill=count]").inner_text() != before
+
+
+def test_what_was_made_safe_says_so_and_saved_stands_on_no_other_jobs_form(van: Van, site: Site) -> None:
+    safe, other = give_jobs(site, 2)
+    page = van.page
+    log_in(page, site, CREW, "/crew")
+    page.locator(f'a.job[href="#job/{safe}"]').tap()
+    van.context.set_offline(True)
+    page.locator("[data-done]").tap()
+    page.locator('label:has(input[value="make_safe"])').tap()
+    page.locator("form .button--act").tap()
+    page.wait_for_selector("#undo:not([hidden])")
+    expect(page.locator(f'a.job[href="#job/{safe}"]')).to_contain_text("Made safe, to send")
+    page.locator(f'a.job[href="#job/{other}"]').tap()
+    expect(page.locator("#undo")).to_be_visible()
+    page.locator("[data-done]").tap()
+    expect(page.locator("#undo")).to_be_hidden()

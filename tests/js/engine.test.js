@@ -795,6 +795,39 @@ test("413 halves the batch; one alone too large stays and is named", async () =>
   assert.deepEqual(view.outbox.map(({ op, too_large }) => [op.case, too_large]), [["26-000002", true]]);
 });
 
+test("429 sends fewer at once, until they pass or one alone must wait", async () => {
+  const { engine, net, time } = phone();
+  for (let i = 0; i < 12; i++) await engine.add("note", { ...LAMP, ref: `26-0000${10 + i}` }, { words: "x" });
+  let room = 10;
+  net.reply = ({ ops, ...body }) => {
+    if (ops.length > room) return { status: 429, json: null, retryAfter: 3600 };
+    room -= ops.length;
+    return { status: 200, json: net.answer({ ops, ...body }) };
+  };
+  await engine.sync();
+  assert.equal((await engine.view()).outbox.length, 2);
+  assert.ok((await engine.due()) >= time.now + 3_600_000);
+  room = 10;
+  await engine.sync();
+  assert.deepEqual([(await engine.view()).outbox, net.stored.size], [[], 12]);
+  assert.equal(net.asked.at(-1).ops.length, 2, "the next ones go together again");
+});
+
+test("a photo that nobody waits for holds up no other, and goes where the city asks for it after all", async () => {
+  const { engine, net } = phone();
+  const shots = await Promise.all([1, 2].map((n) => engine.keepPhoto(LAMP.ref, new Uint8Array([n]).buffer, "image/jpeg")));
+  await engine.add("close", LAMP, done, { photos: shots });
+  const piece = net.piece;
+  net.piece = (shot, ...told) => (shot.id === shots[0].id ? { status: 404, offset: 0, complete: false, fault: "unknown" } : piece(shot, ...told));
+  await engine.sync();
+  const view = await engine.view();
+  assert.equal(view.problem, "");
+  assert.deepEqual(view.shots.map(({ uploaded, refused }) => [uploaded, refused]), [[false, "unwanted"], [true, undefined]]);
+  Object.assign(net, { piece, want: [shots[0].id] });
+  await engine.sync();
+  assert.equal(net.photos.size, 2);
+});
+
 test("two tabs that keep the same report at once keep it once, and it follows nothing", async () => {
   const { engine, net } = phone();
   const more = { id: "00000000-0000-4000-8000-000000000311" };

@@ -23,6 +23,7 @@ test("pending work is replayed on a job without touching it", () => {
   assert.equal(fold(lamp, op("start")).state, "underway");
   assert.deepEqual(fold(lamp, op("close", { outcome: "fixed" })).done, { outcome: "fixed", at: 600 });
   assert.equal(isDone(fold(lamp, op("make_safe"))), true);
+  for (const t of ["make_safe", "needs_parts"]) assert.equal(fold(lamp, op(t)).ended, t, "the word of it is named so");
   assert.equal(isDone(fold(lamp, op("needs_parts"))), true);
   assert.equal(fold(lamp, op("wait", { reason: "utility" })).wait, "utility");
   assert.equal(isDone(fold(lamp, op("note"))), false);

@@ -155,6 +155,16 @@ def test_an_operation_has_twenty_photos_at_most(engine: Engine, luis: Phone, lam
         assert s.scalar(select(func.count()).select_from(DeclaredPhoto)) == 0
 
 
+@pytest.mark.parametrize("named", [None, True, 311, ["26-000001"]])
+def test_what_is_no_number_of_a_case_is_kept_as_none(
+    engine: Engine, luis: Phone, lamp: str, named: object
+) -> None:
+    op = luis.op("note", luis.job(lamp), words="Dry.") | {"case": named}
+    assert results(luis.exchange(op)) == [("quarantined", "malformed")]
+    with reading(engine) as s:
+        assert s.scalars(select(Operation.case_ref)).one() == ""
+
+
 def test_nobody_makes_a_code_for_somebody_who_may_more(engine: Engine, app: Flask, clock: Clock) -> None:
     with transaction(engine) as s:
         boss = people.add(s, "boss@city.test", "Boss", [CREW, ADMINISTRATOR])

@@ -3,6 +3,7 @@
 import io
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -509,7 +510,7 @@ def test_a_resident_may_do_nothing_else(engine: Engine, nia: Resident, luis: Pho
     answer = nia.exchange(*ops)
     assert [(r["result"], r["why"]) for r in answer["results"]] == [("quarantined", "not_allowed")] * 3
     assert answer["changes"] == {}
-    assert nia.piece(declare(picture()), 0, picture()).status_code == 401
+    assert nia.piece(declare(picture()), 0, picture()).status_code == 404
     with reading(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
@@ -558,9 +559,58 @@ def test_an_erased_report_takes_no_late_photo(
     with transaction(engine) as s:
         reports.erase(s, s.scalars(select(Report)).one(), held.store, held.settings.var, by=DANA, at=clock())
     assert nia.exchange()["want"] == []
-    assert nia.piece(op["photos"][0], 0, picture()).status_code == 401
+    assert nia.piece(op["photos"][0], 0, picture()).status_code == 404
     with reading(engine) as s:
         assert s.scalars(select(Photo)).all() == []
+
+
+@pytest.mark.parametrize("odd", [{"service": "gone"}, {"words": "x" * 5_000}])
+def test_the_photo_of_a_report_that_was_set_aside_waits_with_it(
+    engine: Engine, nia: Resident, odd: dict[str, Any]
+) -> None:
+    shot = declare(picture())
+    answer = nia.exchange(report(nia, photos=[shot], **odd))
+    assert (answer["results"][0]["result"], answer["want"]) == ("quarantined", [shot["id"]])
+    assert nia.piece(shot, 0, picture()).status_code == 200
+    with reading(engine) as s:
+        assert len(review.to_look_at(s, 9)[0].photos) == 1
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_a_photo_that_nobody_waits_for_is_no_reason_to_sign_in(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock, erased: bool
+) -> None:
+    """Its phone would take the city to have forgotten it, and send no other photo either."""
+    held, shot = app.extensions["cityline"], declare(picture())
+    op = report(nia, photos=[shot])
+    nia.exchange(op if erased else op | {"device_time": "yesterday"})
+    with transaction(engine) as s:
+        for told in s.scalars(select(Report)).all():
+            reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+    for data in (b"", picture()):
+        answer = nia.piece(shot, 0, data)
+        assert (answer.status_code, answer.json["error"]) == (404, "unknown")
+
+
+def test_work_that_is_given_up_brings_no_words_to_an_erased_case(
+    app: Flask, engine: Engine, luis: Phone, nia: Resident, clock: Clock
+) -> None:
+    held, shot = app.extensions["cityline"], declare(picture())
+    number = nia.exchange(report(nia, words="canary"))["results"][0]["to"]
+    dispatch(engine, number, cases.assign, clock, crew="Lights 2")
+    note = luis.op("note", luis.job(number), words="canary", prev=str(uuid.uuid4()), photos=[shot])
+    luis.exchange(note)
+    luis.exchange(luis.op("close", luis.job(number), outcome="not found"))
+    with transaction(engine) as s:
+        told = s.scalars(select(Report)).one()
+        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+    with transaction(engine) as s:
+        assert review.overdue(s, clock.tick(hours=73)) == 1
+    assert luis.exchange()["want"] == []
+    with reading(engine) as s:
+        row = s.get_one(Operation, note["id"])
+        assert (row.code, row.result["why"], row.review, row.raw) == ("recorded", "erased", "erased", None)
+        assert "canary" not in str(story(s, number))
 
 
 @pytest.mark.parametrize("cleared", [False, True])
@@ -630,10 +680,10 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
         assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
 
+@pytest.mark.postgresql  # SQLite lets nobody erase while another writes
 def test_whether_a_report_was_erased_is_asked_of_what_it_is_now(
     app: Flask, engine: Engine, clock: Clock
 ) -> None:
-    """On PostgreSQL it is erased in the middle, on SQLite afterwards."""
     held = app.extensions["cityline"]
     form = reports.Telling(
         key="k" * 32, service_code="light-out", channel="web", place=Place(39.6, -71.2, "pin", "Tansy Street")
@@ -646,26 +696,28 @@ def test_whether_a_report_was_erased_is_asked_of_what_it_is_now(
             report = other.scalars(select(Report)).one()
             reports.erase(other, report, held.store, held.settings.var, by=DANA, at=clock())
 
-    eraser, on_postgresql = threading.Thread(target=erase), engine.dialect.name == "postgresql"
     with transaction(engine) as s:
         read = s.scalars(select(Report)).one()
-        eraser.start()
-        eraser.join(60 if on_postgresql else 1)
+        with ThreadPoolExecutor(1) as eraser:
+            eraser.submit(erase).result()
         assert read.erased_at is None
-        assert reports.is_erased(s, form.key) is on_postgresql
-    eraser.join()
+        assert reports.is_erased(s, form.key)
 
 
 def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_when_the_case_is_cleared(
     app: Flask, engine: Engine, luis: Phone, clock: Clock
 ) -> None:
     op = report(luis)
-    shot = declare(picture())
+    shot, never = declare(picture()), declare(picture(200))
     long = on(luis, "note", op, words="canary " * 700)
     odd = on(luis, "note", op) | {"device_time": "canary"}
     waits = on(luis, "note", op, words="canary", prev=str(uuid.uuid4()), photos=[shot])
     told = luis.exchange(op, long, odd, waits)["results"]
     assert [each["result"] for each in told] == ["applied", "quarantined", "quarantined", "held"]
+    first = on(luis, "start", op)
+    refused = on(luis, "close", op, outcome="canary", prev=first["id"], photos=[never])
+    assert [each["result"] for each in luis.exchange(refused)["results"]] == ["held"]
+    assert luis.exchange(first)["want"] == [shot["id"], never["id"]]
     luis.upload(picture(), shot["id"])
     with transaction(engine) as s:
         case = s.scalars(select(Report)).one().case
@@ -673,8 +725,9 @@ def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_whe
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with reading(engine) as s:
-        assert list(s.scalars(select(Operation.raw))) == [None] * 4
-        assert list(s.scalars(select(Operation.review))) == [None] * 4
+        assert s.get_one(Operation, refused["id"]).code == "quarantined"
+        assert list(s.scalars(select(Operation.raw))) == [None] * 6
+        assert list(s.scalars(select(Operation.review))) == [None] * 6
         assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
 

@@ -437,7 +437,7 @@ def test_who_sees_to_work_waits_for_its_case_first_as_phones_do(
 
     def supervisor() -> None:
         with transaction(engine) as other:
-            row = review.locked(other, closing["id"])
+            row = work.locked(other, closing["id"])
             found.append(row.code if row else "none")
 
     presses = threading.Thread(target=supervisor)
@@ -474,6 +474,26 @@ def test_photos_of_what_was_set_aside_are_not_waited_for_once_a_person_has_seen_
         assert review.overdue(s, clock.tick(hours=73)) == 1
         assert review.dismiss(s, review.to_look_at(s, 1)[0].row, by=SARA, at=clock())
     assert luis.exchange()["want"] == []
+
+
+def test_photos_of_what_was_set_aside_are_kept_until_a_person_has_seen_it(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """A restore loses jobs, and what was done under one of these is set aside."""
+    job, shot = luis.job(lamp), declare(picture())
+    closing = luis.op("close", job | {"assignment": job["assignment"] + 5}, outcome="fixed", photos=[shot])
+    answer = luis.exchange(closing)
+    assert (results(answer), answer["want"]) == ([("quarantined", "unknown_assignment")], [shot["id"]])
+    luis.upload(picture(), shot["id"])
+    photos.sweep(engine, settings.var, clock.tick(hours=25))
+    with transaction(engine) as s:
+        [sent] = review.to_look_at(s, 9)
+        assert (len(sent.photos), sent.missing) == (1, 0)
+        assert review.dismiss(s, sent.row, by=SARA, at=clock())
+    assert luis.exchange()["want"] == []
+    photos.sweep(engine, settings.var, clock())
+    with reading(engine) as s:
+        assert s.scalars(select(Photo)).all() == []
 
 
 def test_nonsense_that_follows_on_itself_holds_up_nothing(luis: Phone, lamp: str, soon: None) -> None:

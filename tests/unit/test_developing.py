@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import tomllib
 import tracemalloc
 import zlib
@@ -497,3 +498,11 @@ def test_every_real_file_meets_the_fate_that_the_manifest_names(name: str) -> No
         assert [new.width, new.height] == fate["size"]
         for jpeg in new.jpegs.values():
             assert_clean(jpeg)
+
+
+def test_who_would_wait_behind_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that waits holds a thread of the web server: strangers' pictures could hold all of them."""
+    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
+    with developing._room, pytest.raises(developing.Busy):
+        developing.develop(encoded(quarters(), "JPEG"))
+    assert developing.develop(encoded(quarters(), "JPEG")).jpegs

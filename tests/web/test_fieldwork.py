@@ -92,7 +92,7 @@ def test_the_number_of_queries_does_not_grow_with_the_work(
         with counted(app) as statements:
             page = browser.get("/dispatch/field-work").text
         sent.append(len(statements))
-    assert page.count("Seen, nothing to do") == 15
+    assert page.count(">Seen, nothing to do<") == 15
     assert f"Close {other.number} too" in page
     assert sent[0] == sent[1] <= MOST_QUERIES
 

@@ -13,7 +13,7 @@ import { jobScreen } from "./screen-job.js";
 import { outbox } from "./screen-outbox.js";
 import { reportScreen } from "./screen-report.js";
 import { setup } from "./screen-setup.js";
-import { today } from "./screen-today.js";
+import { today, todayOnMap } from "./screen-today.js";
 import { mayWait, waitScreen } from "./screen-wait.js";
 import { keepShell, newer, restart } from "./worker.js";
 
@@ -36,8 +36,8 @@ let packing = false;
 let timer;
 /** When what is said at the bottom goes. @type {ReturnType<typeof setTimeout> | undefined} */
 let toastOver;
-/** Whether Undo there brings a report back into its form. */
-let bringsReport = false;
+/** The job that Undo there is about, by number or by the id of its report. @type {string | null} */
+let undoOf = null;
 /** @type {Promise<boolean> | undefined} */
 let shell;
 
@@ -126,13 +126,16 @@ async function plan() {
  * @param {boolean} [body]
  */
 async function draw(moved = true, body = true) {
-  // One report at a time is begun here: bringing the last one back would take the next one's place.
-  if (bringsReport && parts(wanted())[0] === "report") part(document, "#undo").hidden = true;
+  // On another job's form "Saved" would be read as said of that one; and one report at a time is begun here:
+  // bringing the last one back would take the next one's place.
+  const [form = "", its = ""] = parts(wanted());
+  if (undoOf !== null && FORMS.includes(form) && its !== undoOf) part(document, "#undo").hidden = true;
   const view = await engine.view();
   await bar(view);
-  // A map that is looked at stays: drawing it anew would move it under the finger.
+  // A map that is looked at stays where it is, with the jobs of now: drawn anew it would move under the finger.
   const onMap = drawn === wanted() && main.querySelector(".leaflet-container");
-  if (!body || (!moved && onMap)) return;
+  if (body && !moved && onMap) return todayOnMap(main, view);
+  if (!body) return;
   const key = wanted();
   const [asked = "today", ref = "", from] = parts(key);
   // A problem reported here goes by the number that the city gave it, once that is known.
@@ -203,7 +206,7 @@ async function bar(view) {
 function offerUndo(entry) {
   const button = /** @type {HTMLButtonElement} */ (part(document, "#undo [data-undo]"));
   toast(say("saved"), UNDO_MS - 200);
-  bringsReport = entry.op.t === "report";
+  undoOf = entry.op.t === "report" ? entry.op.id : entry.op.case;
   button.hidden = false;
   button.onclick = () => {
     button.hidden = true;
@@ -244,7 +247,7 @@ function announce(words) {
 function toast(words, ms) {
   const box = part(document, "#undo");
   clearTimeout(toastOver); // an older one's must not hide this
-  bringsReport = false;
+  undoOf = null;
   part(box, "[data-undo]").hidden = true;
   fill(box, "said", words);
   box.hidden = false;

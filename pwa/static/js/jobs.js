@@ -40,7 +40,7 @@ export function fold(job, op, before) {
     case "close":
       return { ...next, state: "closed", done: { outcome: String(op.data["outcome"]), at } };
     case "make_safe":
-      return { ...next, state: "accepted", ended: "made_safe" };
+      return { ...next, state: "accepted", ended: "make_safe" };
     case "needs_parts":
       return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
     case "withdraw":
@@ -77,6 +77,7 @@ export function isDone(job) {
  * How the promise stands: ok, risk, late, wait or done. The same rule as the city's own.
  * @param {Job} job
  * @param {number} now seconds
+ * @returns {"ok" | "risk" | "late" | "wait" | "done"}
  */
 export function standing(job, now) {
   if (isDone(job)) return "done";

@@ -100,6 +100,8 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       asks = false;
       const reply = await sendPart(shot, offset, piece.slice(offset - index * PIECE));
       if (reply.status === 401) throw new Stopped("login");
+      // Nobody waits for it: its report was erased, or could not be read.
+      else if (reply.status === 404 && reply.fault === "unknown") shot.refused = "unwanted";
       else if (reply.status === 409) offset = reply.offset;
       else if (reply.status === 422 && reply.fault && reply.fault !== "digest") shot.refused = reply.fault;
       else if (reply.status === 413 && reply.fault === "too_large") shot.refused = "too_large";

@@ -62,6 +62,9 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     };
     const reply = await reached(net.exchange(asked));
     if (reply.status === 413) return halved(batched);
+    // A phone may bring so many reports an hour: fewer of them may pass, and all together never would.
+    if (reply.status === 429 && batched.length > 1) return halved(batched);
+    if (reply.status === 429) batch = BATCH;
     const answer = sound(reply, nonce);
     await takeResults(answer, batched, tried);
     if (answer.auth !== "ok") return barred(answer, tried, over);

@@ -49,7 +49,7 @@ export async function closeScreen(app, job, reporting = false) {
     const { ending, notes: chosen } = choice(form);
     const told = [
       ending ? endingWords(ending) : say("choose"),
-      ...(shots.length ? [many("photos", shots.length)] : []),
+      ...(shots.length ? [many("photos", shots.length)] : ending === "fixed:photo" ? [say("no_photo_yet")] : []),
       ...(chosen.length ? [many("notes", chosen.length)] : []),
     ];
     fill(form, "summary", told.join(", "));

@@ -9,6 +9,7 @@ import { engine, named, place, say } from "./phone.js";
  * Draws into an empty box. Rejects where there is neither a map on this phone nor signal.
  * @param {HTMLElement} box
  * @param {Job[]} jobs
+ * @returns {Promise<(jobs: Job[]) => void>} shows other jobs on it; the map stays where it is
  */
 export async function drawJobs(box, jobs) {
   const { lat, lon, bounds, basemap } = document.body.dataset;
@@ -22,14 +23,28 @@ export async function drawJobs(box, jobs) {
     ...(area ? { basemapData: area.data } : { basemapUrl: "/basemap.pmtiles" }),
     words: { zoomIn: say("zoom_in"), zoomOut: say("zoom_out") },
   });
-  const now = Date.now() / 1000;
-  /** @type {[number, number][]} */
-  const points = [];
-  for (const job of jobs.filter((each) => !isDone(each))) {
-    if (job.lat === undefined || job.lon === undefined) continue;
-    points.push([job.lat, job.lon]);
-    const label = `${named(job.title)}, ${place(job)}`;
-    casePin(L, [job.lat, job.lon], { promise: standing(job, now), label, href: `#job/${job.ref}` }).addTo(map);
-  }
+  const pins = L.layerGroup().addTo(map);
+  let shown = "";
+  /** @param {Job[]} all */
+  const show = (all) => {
+    const found = placed(all);
+    if (shown === JSON.stringify(found)) return; // a pin that has the focus keeps it
+    shown = JSON.stringify(found);
+    pins.clearLayers();
+    for (const { at, ...told } of found) casePin(L, at, told).addTo(pins);
+  };
+  show(jobs);
+  const points = placed(jobs).map(({ at }) => at);
   if (points.length) map.fitBounds(L.latLngBounds(points), { padding: [40, 40], maxZoom: 16, animate: false });
+  return show;
+}
+
+/** The pins of what is to be done and has a place. @param {Job[]} jobs */
+function placed(jobs) {
+  const now = Date.now() / 1000;
+  return jobs.flatMap((job) => {
+    if (isDone(job) || job.lat === undefined || job.lon === undefined) return [];
+    const label = `${named(job.title)}, ${place(job)}`;
+    return [{ at: /** @type {[number, number]} */ ([job.lat, job.lon]), promise: standing(job, now), label, href: `#job/${job.ref}` }];
+  });
 }

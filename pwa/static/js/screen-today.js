@@ -22,15 +22,15 @@ let here = null;
 let hint = "";
 let earlier = false;
 let mapped = false;
+/** What puts other jobs on the map that is looked at. @type {(jobs: Job[]) => void} */
+let showPins = () => {};
 
 /** @param {App} app @param {View} view */
 export function today(app, view) {
   const screen = clone("t-today");
   const now = Date.now();
   const { done, open } = ordered(view.jobs, order, now / 1000, here);
-  const jobs = many("jobs", done.length + open.length);
-  fill(screen, "crews", crewNames());
-  fill(screen, "count", done.length ? say("jobs_done", { jobs, n: done.length }) : jobs);
+  counted(screen, done.length, open.length);
   fill(screen, "hint", hint);
   fill(screen, "report", say(isBegun(view) ? "report_begun" : "report_new"));
   for (const button of all(screen, "[data-order]")) {
@@ -53,7 +53,7 @@ export function today(app, view) {
   part(screen, "[data-orders]").hidden = mapped;
   if (mapped) {
     setTimeout(() => {
-      drawJobs(box, open).catch(() => {
+      drawJobs(box, open).then((show) => (showPins = show)).catch(() => {
         box.hidden = true;
         const told = box.nextElementSibling;
         if (told) told.textContent = say("no_map");
@@ -77,6 +77,20 @@ export function today(app, view) {
   grow(list, [...done, ...open], (job) => row(job, job === current, now), stands ? Infinity : AT_ONCE);
   if (!list.children.length) list.replaceWith(clone(view.empty ? "t-loading" : "t-empty"));
   return screen;
+}
+
+/** Today as it is now, while its map is looked at. @param {ParentNode} main @param {View} view */
+export function todayOnMap(main, view) {
+  const { done, open } = ordered(view.jobs, order, Date.now() / 1000, here);
+  counted(main, done.length, open.length);
+  showPins(open);
+}
+
+/** Whose jobs these are, and how many. @param {ParentNode} head @param {number} done @param {number} open */
+function counted(head, done, open) {
+  const jobs = many("jobs", done + open);
+  fill(head, "crews", crewNames());
+  fill(head, "count", done ? say("jobs_done", { jobs, n: done }) : jobs);
 }
 
 /** First what is in sight: nobody waits for hundreds of rows to see that their work is saved.
