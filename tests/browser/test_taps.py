@@ -108,6 +108,8 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
     page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(page.locator(".crewmap a.pin")).to_have_count(0)
     assert page.locator("[data-fill=count]").inner_text() != before
+    page.locator("[data-view=list]").tap()
+    expect(page.locator(".crewempty h2")).to_have_text("No jobs on this phone")
 
 
 def test_what_was_made_safe_says_so_and_saved_stands_on_no_other_jobs_form(van: Van, site: Site) -> None:

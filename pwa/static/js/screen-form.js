@@ -163,6 +163,6 @@ export function fault(form, words, field) {
   box.hidden = !words;
   if (words && field) {
     field.focus({ preventScroll: true });
-    field.scrollIntoView({ block: "center" });
+    (field.closest("label") ?? field).scrollIntoView({ block: "nearest" }); // what else could be chosen stays in sight
   }
 }

@@ -75,7 +75,8 @@ export function today(app, view) {
   const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
   const stands = document.querySelector("#main [data-list]"); // and may be scrolled
   grow(list, [...done, ...open], (job) => row(job, job === current, now), stands ? Infinity : AT_ONCE);
-  if (!list.children.length) list.replaceWith(clone(view.empty ? "t-loading" : "t-empty"));
+  const barred = view.problem === "revoked" || view.problem === "disabled";
+  if (!list.children.length) list.replaceWith(clone(barred ? "t-barred" : view.empty ? "t-loading" : "t-empty"));
   return screen;
 }
 
