@@ -83,10 +83,10 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     if len(wanted) <= AT_ONCE:
         ids = list(s.scalars(_LOCKED, {"numbers": wanted}))
     else:
-        ids = sorted(id_ for part in _parts(wanted) for id_ in s.scalars(_NUMBERED, {"numbers": part}))
-        for some in _parts(ids):
+        ids = sorted(id_ for part in parts(wanted) for id_ in s.scalars(_NUMBERED, {"numbers": part}))
+        for some in parts(ids):
             s.execute(_LOCKED_BY_ID, {"ids": some})
-    found = [case for some in _parts(ids) for case in s.scalars(_WHOLE, {"ids": some}).unique()]
+    found = [case for some in parts(ids) for case in s.scalars(_WHOLE, {"ids": some}).unique()]
     for case in found:
         _hold(s, case)
     return held | {case.number: case for case in found}
@@ -158,7 +158,8 @@ def attempt(s: Session) -> Iterator[None]:
                 s.info["held"][held.case.number] = held._replace(since=outer)
 
 
-def _parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+def parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+    """AT_ONCE of them at a time: a statement takes no more than some ten thousand values."""
     for start in range(0, len(all_), AT_ONCE):
         yield all_[start : start + AT_ONCE]
 

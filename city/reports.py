@@ -398,8 +398,10 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
     s.execute(delete(Wanted).where(Wanted.report_id == report.id))
-    # What a phone sent of it is kept as it came where a person has to look at it.
+    # What a phone sent of it is kept as it came where a person has to look at it, and its photos with it.
     came = sent([report.key]) & Operation.raw.is_not(None)
+    theirs = DeclaredPhoto.operation_id.in_(select(Operation.id).where(came))
+    s.execute(delete(DeclaredPhoto).where(theirs, DeclaredPhoto.case_id.is_(None)))
     forgotten = update(Operation).where(came).values(raw=None, review=None)
     s.execute(forgotten.execution_options(synchronize_session=False))
     for photo in list(report.photos):

@@ -113,6 +113,12 @@ def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
     return list(s.scalars(_EXPECTED, {"device": device_id, "photo": photo_id}))
 
 
+def is_awaited(s: Session, photo_id: str) -> bool:
+    """Whether anybody waits for a photo of that name, whichever phone declared it."""
+    asked = select(DeclaredPhoto.id).where(DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.id == photo_id)
+    return s.scalar(asked.limit(1)) is not None
+
+
 def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime) -> None:
     """Gives a photo to whatever waited for it. What its operation does not belong to yet, it waits with."""
     for row in expected(s, device_id, photo_id):

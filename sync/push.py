@@ -19,7 +19,7 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, locks, people, reports
+from city import events, locks, people, photos, reports
 from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.schema import Case, DeclaredPhoto, Person
@@ -492,9 +492,14 @@ def _quarantined(
     )  # fmt: skip
     events.count(s)
     s.flush()
-    if isinstance(op, Operation) and free:  # what is another's name may have another's photos too
+    if isinstance(op, Operation) and free and _may_have_photos(op, sender):
         declared.declare(s, op.id, sender.device_id, op.photos, at)
     return answer
+
+
+def _may_have_photos(op: Operation, sender: Sender) -> bool:
+    """Whether photos of what was set aside are kept: of residents, no more than a report may have."""
+    return sender.person_id is not None or (op.t == "report" and len(op.photos) <= photos.MAX_PHOTOS)
 
 
 def _check_deposited(s: Session, sender: Sender, at: datetime) -> None:

@@ -373,6 +373,8 @@ def photo_piece(photo_id: str) -> Response:
         return _offset(413, 0, False, fault="too_large")
     except developing.BadPhoto as bad:
         return _offset(422, 0, False, fault=bad.code)
+    except developing.Busy:
+        return _later(503, BUSY_SECONDS)
     return _offset(200, arrived, arrived == length)
 
 
@@ -580,7 +582,8 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     """The device that sends a photo, and as whom; where `locked`, that stays so until the transaction ends.
 
     A phone that may do nothing now, or that nobody is signed in on, may still send what an operation of it
-    declared, and nothing else. 404 for a resident's phone that is known, with a photo that nobody waits for.
+    declared, and nothing else. 404 for a resident's phone that is known, with a photo that nobody waits for:
+    one that another phone declared may be its own, from before it lost its token.
     """
     if not protocol.is_id(photo_id):
         abort(404)
@@ -588,9 +591,11 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
     if resident and _knows(s, resident, photo_id):
         return resident.id, people.A_RESIDENT
+    unwanted = resident and not declared.is_awaited(s, photo_id)
+    refusal = _refused(404, "unknown") if unwanted else 401
     device = devices.by_token(s, _token(), at, locked=locked)
     if device is None:
-        abort(_refused(404, "unknown") if resident else 401)
+        abort(refusal)
     by = people.actor(s.get_one(Person, device.person_id))
     signed_in = devices.is_signed_in(device, at, here.settings.crew_days)
     if not signed_in:
@@ -598,7 +603,7 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
         signed_in = logged_in is not None and logged_in.id == device.person_id
     may = signed_in and CREW in by.roles and not device.revoked_at
     if not may and not _knows(s, device, photo_id):
-        abort(401)
+        abort(refusal)
     return device.id, by
 
 

@@ -158,9 +158,11 @@ def locked(s: Session, op_id: str) -> Row | None:
 
 def lock_cases_of(s: Session, rows: Collection[Row]) -> None:
     """Locks the cases that these operations name, by number or report, and all these were merged into."""
-    refs = {row.case_ref for row in rows}
-    reported = select(Row.case_id).where(Row.id.in_(refs), Row.t == "report")
-    locks.lock_to_roots(s, s.scalars(select(Case).where(Case.number.in_(refs) | Case.id.in_(reported))).all())
+    named = list[Case]()
+    for refs in locks.parts(sorted({row.case_ref for row in rows})):
+        reported = select(Row.case_id).where(Row.id.in_(refs), Row.t == "report")
+        named += s.scalars(select(Case).where(Case.number.in_(refs) | Case.id.in_(reported)))
+    locks.lock_to_roots(s, named)
 
 
 def as_it_stands(s: Session, op_id: str) -> Row | None:

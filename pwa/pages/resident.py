@@ -33,7 +33,7 @@ from city import (
     webpush,
 )
 from city.cityfile import Service
-from city.developing import BadPhoto
+from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
@@ -320,6 +320,10 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
             new = developing.develop(cast(BinaryIO, file.stream))
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
+        except Busy:
+            faults.append(
+                ("photos", _("Too many photos arrive just now. Yours is not added yet: send again."))
+            )
         except BadPhoto as bad:
             which = _("Photo %(name)s was not taken.", name=(file.filename or "")[-60:])
             told = errors.words(bad)

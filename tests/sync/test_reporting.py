@@ -25,7 +25,7 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, queries, reports, retention
+from city import cases, events, people, photos, queries, reports, retention
 from city.db import reading, transaction
 from city.lifecycle import DISPATCHER
 from city.places import Place
@@ -590,6 +590,69 @@ def test_a_photo_that_nobody_waits_for_is_no_reason_to_sign_in(
     for data in (b"", picture()):
         answer = nia.piece(shot, 0, data)
         assert (answer.status_code, answer.json["error"]) == (404, "unknown")
+
+
+def test_a_photo_that_was_declared_under_a_lost_token_is_a_reason_to_sign_in(
+    app: Flask, nia: Resident, clock: Clock
+) -> None:
+    """Its phone then sends the report again, by which the city knows whose photo it is."""
+    op = report(nia, photos=[declare(picture())])
+    nia.exchange(op)
+    again = Resident(app, clock)
+    assert again.piece(op["photos"][0], 0, b"").status_code == 401
+    again.exchange(op)
+    assert again.piece(op["photos"][0], 0, picture()).status_code == 200
+
+
+@pytest.mark.parametrize("shut_out", [True, False])
+def test_a_crews_phone_that_may_not_send_holds_up_no_residents_photo(
+    engine: Engine, nia: Resident, luis: Phone, lamp: str, clock: Clock, shut_out: bool
+) -> None:
+    """Somebody of a crew may report with that phone, and of both only what was declared is taken."""
+    wanted, odd = declare(picture(9)), declare(picture())
+    luis.exchange(luis.op("photo", luis.job(lamp), photos=[wanted]))
+    nia.exchange(report(nia, photos=[odd]) | {"device_time": "yesterday"})
+    [token] = [each for each in luis.http._cookies.values() if each.key.endswith("device")]
+    nia.http.set_cookie(token.key, token.value, path="/sync")
+    if shut_out:
+        with transaction(engine) as s:
+            s.get_one(Device, luis.device).revoked_at = clock()
+    clock.tick(hours=24 * 31)
+    assert nia.piece(odd, 0, b"").status_code == 404
+    assert nia.piece(wanted, 0, b"").status_code == 200
+
+
+@pytest.mark.parametrize("form_first", [True, False])
+def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
+    app: Flask, engine: Engine, nia: Resident, clock: Clock, form_first: bool
+) -> None:
+    held, shot = app.extensions["cityline"], declare(picture())
+    op = report(nia, photos=[shot], words="x" * 5_000)
+    form = reports.Telling(
+        key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
+        place=Place(39.6, -71.2, "pin", "Tansy Street"),
+    )  # fmt: skip
+    if not form_first:
+        nia.exchange(op)
+        nia.upload(picture(), shot["id"])
+    with transaction(engine) as s:
+        reports.take(s, form, at=clock(), token="t")
+    nia.exchange(op)
+    with transaction(engine) as s:
+        told = s.scalars(select(Report)).one()
+        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+    assert nia.exchange()["want"] == []
+    assert nia.piece(shot, 0, b"").status_code == (404 if form_first else 200)
+    photos.sweep(engine, held.settings.var, clock.tick(hours=25))
+    with reading(engine) as s:
+        assert (s.scalars(select(Photo.id)).all(), s.scalars(select(DeclaredPhoto.id)).all()) == ([], [])
+
+
+@pytest.mark.parametrize(("t", "many"), [("report", 6), ("note", 1)])
+def test_a_resident_fills_no_disk_with_photos_of_what_is_set_aside(nia: Resident, t: str, many: int) -> None:
+    op = report(nia, photos=[declare(picture(n)) for n in range(many)]) | {"t": t, "case": str(uuid.uuid4())}
+    answer = nia.exchange(op)
+    assert (answer["results"][0]["result"], answer["want"]) == ("quarantined", [])
 
 
 def test_work_that_is_given_up_brings_no_words_to_an_erased_case(

@@ -25,7 +25,7 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, events, locks, logins, people, photos, queries
+from city import cases, developing, events, locks, logins, people, photos, queries
 from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import SUPERVISOR
@@ -531,6 +531,19 @@ def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: 
         assert s.scalars(select(DeclaredPhoto.fault)).one() == "not_a_photo"
         assert case_of(s, lamp).review == "photo"
     assert luis.exchange()["want"] == []
+
+
+def test_where_too_many_photos_arrive_one_comes_again(
+    luis: Phone, lamp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shot = declare(picture())
+    luis.exchange(luis.op("photo", luis.job(lamp), photos=[shot]))
+    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
+    with developing._room:
+        answer = luis.piece(shot, 0, picture())
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    again = luis.piece(shot, len(picture()), b"")
+    assert (again.status_code, again.headers["Upload-Complete"]) == (200, "?1")
 
 
 def test_other_bytes_than_declared_are_refused_and_stay_wanted(luis: Phone, lamp: str) -> None:

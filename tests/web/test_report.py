@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from city import photos
+from city import developing, photos
 from city.schema import Address, Asset, Case, Event, Photo, Report, Try
 
 
@@ -151,6 +152,21 @@ def test_a_photo_goes_ahead_and_is_sent_with_the_report(
     post()
     report = the_report(town)
     assert [p.id for p in report.photos] == [told["id"]]
+
+
+def test_where_too_many_photos_arrive_nothing_of_a_report_is_lost(
+    town: Town, client: FlaskClient, token: Callable[[], str], post: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
+    with developing._room:
+        answer = client.post("/report/photos", data={"key": KEY, "photo": photo(), "csrf_token": token()})
+        assert (answer.status_code, int(answer.headers["Retry-After"])) == (503, 60)
+        page = post(photo=photo(), words="Dark corner")
+    assert page.status_code == 422
+    assert "Too many photos arrive just now." in page.text
+    assert "Dark corner" in page.text
+    assert post(photo=photo(), words="Dark corner").status_code == 303
+    assert len(the_report(town).photos) == 1
 
 
 def test_a_photos_address_in_the_form_is_for_its_reporter_only_once_it_is_sent(
