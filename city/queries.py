@@ -20,6 +20,7 @@ from city.schema import (
     Closure,
     Crew,
     Event,
+    FeedRow,
     Hold,
     Imported,
     Pause,
@@ -231,6 +232,15 @@ def is_public(report: Report, case: Case, publish: str) -> bool:
     if publish == "at_once" or (publish == "on_accept" and _was_accepted(case)):
         return True
     return report.shown_at is not None
+
+
+def is_job_of(s: Session, case: Case, crew_ids: Collection[int]) -> bool:
+    """Whether the phones of one of these crews have the case as a job now."""
+    asked = select(FeedRow.ref).where(
+        FeedRow.scope.in_([f"crew:{crew_id}" for crew_id in crew_ids]), FeedRow.kind == "job",
+        FeedRow.ref == case.number, FeedRow.present,
+    )  # fmt: skip
+    return s.scalar(asked.limit(1)) is not None
 
 
 def _was_accepted(case: Case) -> bool:

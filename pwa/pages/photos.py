@@ -4,6 +4,7 @@ from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
 from city import cases, developing, people, photos, queries
+from city.lifecycle import CREW
 from city.schema import Case, Photo
 from pwa import access
 
@@ -44,11 +45,15 @@ def _is_public(s: Session, photo: Photo) -> bool:
 
 
 def _may_see(s: Session, photo: Photo) -> bool:
-    if access.actor(s).roles.intersection(people.STAFF):
+    by = access.actor(s)
+    if by.roles.intersection(people.STAFF) - {CREW}:
         return True
     if photo.case_id is None:
         return False
-    own = access.own_report(s, s.get_one(Case, photo.case_id))
+    case = s.get_one(Case, photo.case_id)
+    if CREW in by.roles and queries.is_job_of(s, case, by.crew_ids):
+        return True
+    own = access.own_report(s, case)
     if own is None:
-        own = access.own_report(s, cases.root_of(s, s.get_one(Case, photo.case_id)))
+        own = access.own_report(s, cases.root_of(s, case))
     return own is not None and photo.report_id in (None, own.id)

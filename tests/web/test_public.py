@@ -186,6 +186,19 @@ def test_the_reporter_sees_the_own_words_and_photo_at_once(
     assert client.get(f"/photos/{told.photo}/full.jpg").status_code == 200
 
 
+def test_a_crew_sees_the_photos_of_its_own_jobs_alone(
+    town: Town, log_in: Callable[[str], FlaskClient], told: Told
+) -> None:
+    rosa, address = log_in("rosa"), f"/photos/{told.photo}/page.jpg"
+    assert rosa.get(address).status_code == 404
+    for crew, status in (("trees", 404), ("lights", 200), ("trees", 404)):
+        with town.at_work() as scene:
+            case = scene.s.get_one(Report, told.report_id).case
+            cases.assign(scene.s, case, scene.crew(crew), by=scene.actor("dispatcher"), at=town.now)
+        assert rosa.get(address).status_code == status, crew
+    assert log_in("call-taker").get(address).status_code == 200
+
+
 def test_staff_see_the_words_in_the_drawer(log_in: Callable[[str], FlaskClient], told: Told) -> None:
     drawer = log_in("dispatcher").get(f"/dispatch/cases/{told.number}").get_data(as_text=True)
     assert WORDS in drawer
