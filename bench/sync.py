@@ -116,6 +116,7 @@ def _furnish(base: Database, size: Size) -> dict[str, list[str]]:
         return codes
     finally:
         engine.dispose()
+        db.analyze(base.owner_url or base.url)  # a city has more than a minute
 
 
 def _pulled(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:

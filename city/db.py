@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, bindparam, create_engine, event, make_url, text, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from city.schema import Clock
@@ -41,9 +42,23 @@ def connect(url: str) -> Engine:
 
 def reading(engine: Engine) -> Session:
     """A session, for `with`, that sees one moment of the database and is thrown away."""
-    if engine.dialect.name == "postgresql":  # by itself it sees another moment with every statement
-        engine = engine.execution_options(isolation_level="REPEATABLE READ")
-    return Session(engine, expire_on_commit=False)
+    if engine.dialect.name != "postgresql":
+        return Session(engine, expire_on_commit=False)
+    # By itself it sees another moment with every statement.
+    moment = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return _Reading(moment, expire_on_commit=False)
+
+
+class _Reading(Session):
+    """It can write nothing, and is committed all the same: at ROLLBACK psycopg lets go of all statements that
+    it has prepared, and PostgreSQL plans each anew."""
+
+    def close(self) -> None:
+        if self.in_transaction():
+            self.expunge_all()
+            with suppress(SQLAlchemyError):  # nothing is lost by it, and closing is what tidies up
+                self.commit()
+        super().close()
 
 
 @contextmanager
@@ -100,6 +115,18 @@ def migrate(url: str, app_url: str = "", to: str = "head") -> None:
         role = make_url(app_url).username if app_url else None
         if engine.dialect.name == "postgresql" and role and role != engine.url.username:
             _grant(connection, role)
+    engine.dispose()
+
+
+def analyze(url: str) -> None:
+    """For after many rows came at once: PostgreSQL plans as for empty tables until it has looked at them.
+
+    It does so by itself, but a minute later. `url` is the owner's: it lets nobody else.
+    """
+    engine = connect(url)
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
     engine.dispose()
 
 

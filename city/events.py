@@ -10,10 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Date, Select, bindparam, func, insert, literal, select, tuple_
+from sqlalchemy import Date, Select, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from city import db, inserts, tallies
+from city.lists import one_of
 from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
@@ -24,9 +25,7 @@ CHAINED = (
 )  # fmt: skip
 
 # Columns: a Head that was read before may be old.
-_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(
-    Head.subject.in_(bindparam("names", expanding=True))
-)
+_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(one_of(Head.subject, "names"))
 
 
 @dataclass(frozen=True)

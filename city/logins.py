@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import events, people
 from city.lifecycle import Refused
+from city.lists import one_of
 from city.schema import Device, LoginCode, Person
 from city.schema import Session as Row
 
@@ -30,7 +31,7 @@ SESSION_HOURS = 12
 _WHOSE = (
     select(Row.token_hash, Person, Row.device_id)
     .join(Row, Row.person_id == Person.id)
-    .where(Row.token_hash.in_(bindparam("tokens", expanding=True)), Row.until > bindparam("at"))
+    .where(one_of(Row.token_hash, "tokens"), Row.until > bindparam("at"))
     .options(joinedload(Person.roles), joinedload(Person.crews))
     .order_by(Row.token_hash)  # in one order, so nobody waits in a ring
 )
@@ -107,7 +108,7 @@ def by_link(s: Session, token: str, at: datetime) -> Person | None:
 
 def use_link(s: Session, token: str, at: datetime) -> Person:
     """The person of an unused link; raises Refused `wrong_link`. A link works once."""
-    row = _link(s, token, at)
+    row = _link(s, token, at, locked=True)
     if row is None:
         raise Refused("wrong_link")
     return _used(s, row, at, "wrong_link")
@@ -219,13 +220,13 @@ def sweep(s: Session, at: datetime) -> int:
     return sum(int(getattr(result, "rowcount", 0)) for result in gone)
 
 
-def _link(s: Session, token: str, at: datetime) -> LoginCode | None:
-    return s.scalars(
+def _link(s: Session, token: str, at: datetime, *, locked: bool = False) -> LoginCode | None:
+    unused = (
         select(LoginCode)
         .where(LoginCode.asked_by == LINK, LoginCode.code_hash == _hashed(LINK, token))
         .where(LoginCode.used_at.is_(None), LoginCode.made_at > at - timedelta(hours=LINK_HOURS))
-        .with_for_update()
-    ).first()
+    )
+    return s.scalars(unused.with_for_update() if locked else unused).first()
 
 
 def _used(s: Session, row: LoginCode, at: datetime, fault: str) -> Person:

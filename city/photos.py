@@ -258,7 +258,7 @@ def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
     Nobody has to wait meanwhile: a photo that comes to need them in this very moment, and found them there
     when it was to put its own, gets them back.
     """
-    with reading(engine) as s:
+    with transaction(engine) as s:
         unneeded = _unneeded(s, names)
     removed: dict[str, bytes] = {}
     try:
@@ -267,7 +267,7 @@ def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
                 removed[name] = store.get(name)
             store.delete(name)
     finally:
-        with reading(engine) as s:
+        with transaction(engine) as s:
             needed = removed.keys() - _unneeded(s, removed)
         for name in needed:
             store.put(name, removed[name])

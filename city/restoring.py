@@ -94,6 +94,7 @@ def restore(
     erasures.keep(settings.var, erased)
     dumps.put_back(folder / dumps.FILES[manifest.database], owner, settings.postgres_bin)
     db.migrate(owner, settings.database_url)
+    db.analyze(owner)  # all phones are about to come back at once
     engine = db.connect(settings.database_url)
     try:
         boots.boot(engine, at)  # before anything is written: phones tell by it that lines were lost

@@ -3,15 +3,15 @@
 A page has a hundred of them and is asked all day, so no case is built for it, with its reports and crews.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, Select, String, and_, bindparam, func, literal, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from city.lifecycle import OPEN
+from city.lists import one_of
 from city.schema import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
 
 _Key = TypeVar("_Key", int, str)
@@ -48,8 +48,7 @@ class Row(NamedTuple):
 
 def of_ids(s: Session, ids: Sequence[int]) -> list[Row]:
     """The rows of these cases, in this order."""
-    kind = s.get_bind().dialect.name
-    found = _read(s, _BY_IDS[kind], {"ids": _packed(kind, ids)})
+    found = _read(s, _BY_IDS, {"ids": ids})
     return _in_order(ids, found, lambda row: row.id)
 
 
@@ -57,25 +56,6 @@ def of_numbers(s: Session, numbers: Collection[str]) -> list[Row]:
     """The same of cases by their numbers; what is no number is passed over."""
     found = _read(s, _SHOWN.where(Case.number.in_(numbers)), {})
     return _in_order(numbers, found, lambda row: row.number)
-
-
-def among(s: Session, ids: Sequence[int]) -> Any:
-    """Whether a case is one of these, in one parameter however many they are."""
-    kind = s.get_bind().dialect.name
-    return _among(kind, literal(_packed(kind, ids), _PACKED[kind]))
-
-
-_PACKED: Final[dict[str, Any]] = {"postgresql": ARRAY(BigInteger), "sqlite": String}
-
-
-def _packed(kind: str, ids: Sequence[int]) -> Any:
-    return list(ids) if kind == "postgresql" else json.dumps(list(ids))
-
-
-def _among(kind: str, packed: Any) -> Any:
-    if kind == "postgresql":
-        return Case.id == func.any(packed)
-    return Case.id.in_(select(func.json_each(packed).table_valued("value").c.value))
 
 
 def _read(s: Session, asked: Select[Any], values: dict[str, Any]) -> Iterable[Row]:
@@ -118,6 +98,4 @@ def _shown() -> Select[Any]:
 
 # Asked for every page, so they are made once.
 _SHOWN: Final = _shown()
-_BY_IDS: Final = {
-    kind: _SHOWN.where(_among(kind, bindparam("ids", type_=type_))) for kind, type_ in _PACKED.items()
-}
+_BY_IDS: Final = _SHOWN.where(one_of(Case.id, "ids"))

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     Select,
     and_,
-    bindparam,
     cast,
     column,
     delete,
@@ -29,6 +28,7 @@ from sqlalchemy.orm import Session, aliased
 from city import inserts, streets
 from city.folding import LONGEST, folded
 from city.lifecycle import OPEN, UNDONE
+from city.lists import one_of
 from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
 
 MOST_TERMS = 8  # of what somebody types
@@ -257,6 +257,6 @@ def _may_begin(word: str) -> bool:
 _ROWS: Any = CaseWords.__table__
 _STAND = (
     update(_ROWS)
-    .where(_ROWS.c.case_id.in_(bindparam("ids", expanding=True)))
+    .where(one_of(_ROWS.c.case_id, "ids"))
     .values(open=select(Case.state.in_(OPEN)).where(Case.id == _ROWS.c.case_id).scalar_subquery())
 )

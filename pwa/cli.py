@@ -624,6 +624,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
     engine = _connect(settings)
     demo.fill(engine, settings, count, seed)
     engine.dispose()
+    db.analyze(settings.database_owner_url or settings.database_url)
     _draw_basemap(settings)
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 

@@ -5,7 +5,6 @@ At any time each of them is here, wanted, or in review.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from city import cases, developing, locks
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
+from city.lists import one_of
 from city.people import THE_SYSTEM
 from city.schema import Case, DeclaredPhoto, Device, Photo
 from sync.protocol import Declared
@@ -26,10 +26,11 @@ _PERSON = select(_this.person_id).where(_this.id == bindparam("device")).scalar_
 _NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.person_id == _PERSON))
 # For many phones at once: `asked` is a phone, `name` a device that it is or that its person has. The bound is
 # for each phone, so it is a rank and no LIMIT.
-_ASKED: Any = bindparam("devices", expanding=True)
 _ITS_NAMES = union(
-    select(Device.id.label("asked"), Device.id.label("name")).where(Device.id.in_(_ASKED)),
-    select(_this.id, Device.id).join(Device, Device.person_id == _this.person_id).where(_this.id.in_(_ASKED)),
+    select(Device.id.label("asked"), Device.id.label("name")).where(one_of(Device.id, "devices")),
+    select(_this.id, Device.id)
+    .join(Device, Device.person_id == _this.person_id)
+    .where(one_of(_this.id, "devices")),
 ).subquery()
 _RANK = func.row_number().over(
     partition_by=_ITS_NAMES.c.asked,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from itsdangerous import Signer
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from city import events, logins, people
 from city.events import Actor
+from city.lists import one_of
 from city.schema import Device, Person
 from sync import uploads
 from sync.protocol import Exchange
@@ -34,10 +35,9 @@ SEEN_AGAIN = timedelta(minutes=5)
 
 
 # Asked at every exchange, so it is made once.
-_HASHED: Any = bindparam("hashed", expanding=True)
 _BY_TOKEN = (
     select(Device)
-    .where(or_(Device.token_hash.in_(_HASHED), Device.next_hash.in_(_HASHED)))
+    .where(or_(one_of(Device.token_hash, "hashed"), one_of(Device.next_hash, "hashed")))
     .order_by(Device.id)  # in one order, so nobody waits in a ring
 )
 # "Key share": rows that name the phone are still written beside us.

@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, select
+from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
 from city.lifecycle import CLOSED, WAITING
+from city.lists import one_of
 from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
-_IDS: Any = bindparam("ids", expanding=True)
 _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
@@ -27,15 +27,15 @@ _CASES = (
     .outerjoin(Asset, Asset.id == Case.asset_id)
     .outerjoin(Pause, and_(Pause.case_id == Case.id, Pause.ended_at.is_(None), Case.state == WAITING))
     .outerjoin(Closure, and_(Closure.case_id == Case.id, Closure.cycle == Case.cycle, Case.state == CLOSED))
-    .where(Case.number.in_(bindparam("numbers", expanding=True)))
+    .where(one_of(Case.number, "numbers"))
 )  # fmt: skip
 _SERVICES = select(
     Service.code, Service.names, Service.group, Service.hazard, Service.questions
-).where(Service.code.in_(bindparam("codes", expanding=True)))  # fmt: skip
+).where(one_of(Service.code, "codes"))  # fmt: skip
 # Of all crews: by its crew SQLite would read every job that the crew ever had.
 _ASSIGNMENTS = (
     select(Assignment.case_id, Assignment.crew_id, Assignment.id)
-    .where(Assignment.case_id.in_(_IDS))
+    .where(one_of(Assignment.case_id, "ids"))
     .order_by(Assignment.id)
 )
 # A row for each photo of a report, and one for a report without any.
@@ -45,7 +45,7 @@ _REPORTS = (
         Photo.id.label("photo"),
     )
     .outerjoin(Photo, Photo.report_id == Report.id)
-    .where(Report.case_id.in_(_IDS))
+    .where(one_of(Report.case_id, "ids"))
     .order_by(Report.id, Photo.position)
 )  # fmt: skip
 

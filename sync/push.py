@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from city import events, locks, people, photos, reports
 from city.events import Actor
 from city.lifecycle import CREW, Refused
+from city.lists import one_of
 from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
 from sync import declared, protocol, reporting, together, undo, work
@@ -35,14 +36,14 @@ MOST_DEPOSITED = 4_000
 NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
-_ROWS = select(Row).where(Row.id.in_(bindparam("ids", expanding=True)))
+_ROWS = select(Row).where(one_of(Row.id, "ids"))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
 _WAITING_LOCKED = _WAITING.with_for_update()
 _PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
     NOT_DONE,
     or_(
-        Row.device_id.in_(bindparam("devices", expanding=True)),
-        Row.person_id.in_(bindparam("persons", expanding=True)),
+        one_of(Row.device_id, "devices"),
+        one_of(Row.person_id, "persons"),
     ),
 )
 _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(

@@ -144,10 +144,11 @@ def test_two_verbs_on_one_case_come_one_after_the_other(town: Town, hold: str, o
         number = scene.report().case.number
     with town.at_work() as scene:
         HOLDS[hold](scene, number)
-        with town.looking() as other:
+        with town.at_work() as other:
             other.s.execute(AT_ONCE)
             with pytest.raises(OperationalError, match="lock timeout"):
                 HOLDS[other_hold](other, number)
+            other.s.rollback()
 
 
 def _asked(town: Town) -> list[str]:

@@ -203,7 +203,7 @@ def test_staged_photos_come_in_order_and_attached_ones_not_at_all(engine: Engine
     sent = attached_photo(engine, var, plain(WHITE))
     second = staged_photo(engine, var, plain(RED), at=NOW + HOUR)
     first = staged_photo(engine, var, plain(BLUE))
-    with db.reading(engine) as s:
+    with db.transaction(engine) as s:
         assert [photo.id for photo in photos.staged(s, "form:a")] == [first.id, second.id]
         with pytest.raises(Refused, match="photo_attached"):
             photos.unstage(s, var, s.get_one(Photo, sent.id))
@@ -432,8 +432,9 @@ def test_the_sweep_takes_what_nobody_sent_for_a_day(engine: Engine, var: Path) -
 
 
 def test_the_sweep_takes_folders_of_failed_requests_once_they_are_old(engine: Engine, var: Path) -> None:
-    with db.reading(engine) as s:  # nothing is committed
+    with db.transaction(engine) as s:
         photos.stage(s, var, plain(), staged_for="form:a", at=NOW)
+        s.rollback()
     assert rows(engine) == []
     assert len(folders(var)) == 1
     kept = staged_photo(engine, var, plain(BLUE), at=datetime.now(UTC))
