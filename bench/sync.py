@@ -113,10 +113,10 @@ def _furnish(base: Database, size: Size) -> dict[str, list[str]]:
         for n in range(crews):
             with db.transaction(engine) as s:
                 codes["trickle"] += _crews.add(s, f"Crew {n}", a_crew, size.phones // crews, seed=10 + n)
+        db.analyze(base.owner_url or base.url)  # in a real city PostgreSQL did that long ago
         return codes
     finally:
         engine.dispose()
-        db.analyze(base.owner_url or base.url)  # a city has more than a minute
 
 
 def _pulled(site: Site, phones: dict[str, list[Phone]], size: Size) -> dict[str, Any]:

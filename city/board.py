@@ -17,7 +17,7 @@ from city import rows, search
 from city.areas import KINDS
 from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE
 from city.lifecycle import CLOSED, OPEN, STATES
-from city.lists import one_of
+from city.lists import is_in
 from city.rows import Row
 from city.schema import (
     Area,
@@ -347,7 +347,7 @@ class _Found:
     def condition(self, *, in_order: bool) -> Any:
         """What a case of them meets; `in_order` where the first of an order are asked for, of very many."""
         if self.few is not None:
-            return one_of(Case.id, self.few)
+            return is_in(Case.id, self.few)
         if in_order or self.live is None:
             return search.says(self.sought)
         return Case.id.in_(search.ids(self.s, self.sought, live=self.live))

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, bindparam, create_engine, event, make_url, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -41,24 +42,38 @@ def connect(url: str) -> Engine:
 
 
 def reading(engine: Engine) -> Session:
-    """A session, for `with`, that sees one moment of the database and is thrown away."""
-    if engine.dialect.name != "postgresql":
-        return Session(engine, expire_on_commit=False)
-    # By itself it sees another moment with every statement.
-    moment = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return _Reading(moment, expire_on_commit=False)
+    """A session, for `with`, that sees one moment of the database and writes nothing.
+
+    On PostgreSQL whatever writes or locks in it raises InternalError; on SQLite it passes and is thrown away.
+    """
+    if engine.dialect.name == "postgresql":
+        return _Reading(engine)
+    return Session(engine, expire_on_commit=False)
 
 
 class _Reading(Session):
     """It can write nothing, and is committed all the same: at ROLLBACK psycopg lets go of all statements that
     it has prepared, and PostgreSQL plans each anew."""
 
+    def __init__(self, engine: Engine) -> None:
+        # By itself PostgreSQL sees another moment with every statement.
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        super().__init__(engine.execution_options(**options), expire_on_commit=False)
+
     def close(self) -> None:
-        if self.in_transaction():
-            self.expunge_all()
-            with suppress(SQLAlchemyError):  # nothing is lost by it, and closing is what tidies up
+        try:
+            if self.in_transaction() and self._is_sound():
+                self.expunge_all()  # what was changed on an object would be written first, and fail
                 self.commit()
-        super().close()
+        except SQLAlchemyError:
+            pass  # the connection broke: nothing is lost by it, and closing tidies up
+        finally:
+            super().close()
+
+    def _is_sound(self) -> bool:
+        """Whether no statement failed: where one did, ROLLBACK lets go of what was prepared and went bad."""
+        driver: Any = self.connection().connection.driver_connection
+        return bool(driver.info.transaction_status == TransactionStatus.INTRANS)
 
 
 @contextmanager
@@ -119,9 +134,10 @@ def migrate(url: str, app_url: str = "", to: str = "head") -> None:
 
 
 def analyze(url: str) -> None:
-    """For after many rows came at once: PostgreSQL plans as for empty tables until it has looked at them.
+    """For where tables have just been filled: PostgreSQL plans as for empty ones until it has looked at them.
 
-    It does so by itself, but a minute later. `url` is the owner's: it lets nobody else.
+    It does so by itself, but a minute later. An import comes to tables that it knows. `url` is the owner's:
+    anybody else's is passed over.
     """
     engine = connect(url)
     if engine.dialect.name == "postgresql":

@@ -14,7 +14,7 @@ from sqlalchemy import Date, Select, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from city import db, inserts, tallies
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
@@ -25,7 +25,7 @@ CHAINED = (
 )  # fmt: skip
 
 # Columns: a Head that was read before may be old.
-_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(one_of(Head.subject, "names"))
+_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(is_in(Head.subject, "names"))
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
 from city import events, kept
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Case, Service
 
 T = TypeVar("T")
 
-AT_ONCE = 1000  # cases a statement: each is a bound parameter, and databases take some ten thousand
+AT_ONCE = 1000  # cases that are read at a time
 
-_NUMBERED = select(Case.id).where(one_of(Case.number, "numbers")).order_by(Case.id)
-_LOCKED = _NUMBERED.with_for_update(key_share=True)
-_LOCKED_BY_ID = (
-    select(Case.id).where(one_of(Case.id, "ids")).order_by(Case.id).with_for_update(key_share=True)
+_LOCKED = (
+    select(Case.id).where(is_in(Case.number, "numbers")).order_by(Case.id).with_for_update(key_share=True)
 )
 # Few rows each: joined they cost a fifth of a statement each.
 _WHOLE = (
     select(Case)
-    .where(one_of(Case.id, "ids"))
+    .where(is_in(Case.id, "ids"))
     .options(
         joinedload(Case.service).joinedload(Service.department),
         joinedload(Case.calendar),
@@ -71,19 +69,13 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
 
     What this transaction holds already is up to date: nobody else can have touched it.
     Two statements: what is joined to a row that had to be waited for would be older than the row itself.
-    More than AT_ONCE are taken in parts, each after the one before in the order of ids.
     """
     held = {number: case for number in numbers if (case := _held(s, number))}
     wanted = sorted(set(numbers).difference(held))
     if not wanted:
         return held
     s.flush()
-    if len(wanted) <= AT_ONCE:
-        ids = list(s.scalars(_LOCKED, {"numbers": wanted}))
-    else:
-        ids = sorted(id_ for part in parts(wanted) for id_ in s.scalars(_NUMBERED, {"numbers": part}))
-        for some in parts(ids):
-            s.execute(_LOCKED_BY_ID, {"ids": some})
+    ids = list(s.scalars(_LOCKED, {"numbers": wanted}))
     found = [case for some in parts(ids) for case in s.scalars(_WHOLE, {"ids": some}).unique()]
     for case in found:
         _hold(s, case)
@@ -157,7 +149,7 @@ def attempt(s: Session) -> Iterator[None]:
 
 
 def parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:
-    """AT_ONCE of them at a time: a statement takes no more than some ten thousand values."""
+    """AT_ONCE of them at a time."""
     for start in range(0, len(all_), AT_ONCE):
         yield all_[start : start + AT_ONCE]
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import events, people
 from city.lifecycle import Refused
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Device, LoginCode, Person
 from city.schema import Session as Row
 
@@ -31,7 +31,7 @@ SESSION_HOURS = 12
 _WHOSE = (
     select(Row.token_hash, Person, Row.device_id)
     .join(Row, Row.person_id == Person.id)
-    .where(one_of(Row.token_hash, "tokens"), Row.until > bindparam("at"))
+    .where(is_in(Row.token_hash, "tokens"), Row.until > bindparam("at"))
     .options(joinedload(Person.roles), joinedload(Person.crews))
     .order_by(Row.token_hash)  # in one order, so nobody waits in a ring
 )

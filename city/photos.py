@@ -5,7 +5,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -258,7 +258,7 @@ def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
     Nobody has to wait meanwhile: a photo that comes to need them in this very moment, and found them there
     when it was to put its own, gets them back.
     """
-    with transaction(engine) as s:
+    with _waiting(engine) as s:
         unneeded = _unneeded(s, names)
     removed: dict[str, bytes] = {}
     try:
@@ -267,7 +267,7 @@ def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
                 removed[name] = store.get(name)
             store.delete(name)
     finally:
-        with transaction(engine) as s:
+        with _waiting(engine) as s:
             needed = removed.keys() - _unneeded(s, removed)
         for name in needed:
             store.put(name, removed[name])
@@ -277,6 +277,12 @@ def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:
     """Removes what waits in staging under these ids."""
     for photo_id in photo_ids:
         shutil.rmtree(_folder(var, photo_id), ignore_errors=True)
+
+
+def _waiting(engine: Engine) -> AbstractContextManager[Session]:
+    """A session that can wait for whoever is about to attach a photo. On SQLite nobody holds a row, and who
+    writes would hold up everybody."""
+    return transaction(engine) if engine.dialect.name == "postgresql" else reading(engine)
 
 
 def forget(engine: Engine, store: Store, now: datetime) -> int:
@@ -414,7 +420,7 @@ def _unneeded(s: Session, names: Iterable[str], but: str = "") -> list[str]:
         select(Photo)
         .where(Photo.id != but)
         .where(or_(*(Photo.sizes[size].as_string().in_(names) for size in SIZES)))
-        .with_for_update()  # none of them may be attached and settled while bytes are being removed
+        .with_for_update()  # whoever is about to attach or settle one of them comes first, or waits for us
     )
     needed = {name for other in s.scalars(sharing) if other.case_id for name in other.sizes.values()}
     return sorted(names - needed)

@@ -76,7 +76,7 @@ def restore(
     """
     folder = backup.find(source)
     manifest = backup.read(folder)
-    owner = settings.database_owner_url or settings.database_url
+    owner = settings.owner_url
     if manifest.database != dumps.kind(owner):
         raise Refused("other_database", backup=manifest.database, here=dumps.kind(owner))
     if dumps.FILES[manifest.database] not in manifest.files:

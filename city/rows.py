@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from city.lifecycle import OPEN
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
 
 _Key = TypeVar("_Key", int, str)
@@ -54,7 +54,7 @@ def of_ids(s: Session, ids: Sequence[int]) -> list[Row]:
 
 def of_numbers(s: Session, numbers: Collection[str]) -> list[Row]:
     """The same of cases by their numbers; what is no number is passed over."""
-    found = _read(s, _SHOWN.where(Case.number.in_(numbers)), {})
+    found = _read(s, _BY_NUMBERS, {"numbers": numbers})
     return _in_order(numbers, found, lambda row: row.number)
 
 
@@ -98,4 +98,5 @@ def _shown() -> Select[Any]:
 
 # Asked for every page, so they are made once.
 _SHOWN: Final = _shown()
-_BY_IDS: Final = _SHOWN.where(one_of(Case.id, "ids"))
+_BY_IDS: Final = _SHOWN.where(is_in(Case.id, "ids"))
+_BY_NUMBERS: Final = _SHOWN.where(is_in(Case.number, "numbers"))

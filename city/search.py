@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session, aliased
 from city import inserts, streets
 from city.folding import LONGEST, folded
 from city.lifecycle import OPEN, UNDONE
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
 
 MOST_TERMS = 8  # of what somebody types
@@ -108,8 +108,8 @@ def write(s: Session) -> None:
     s.flush()
     noted = _with_roots(s, sorted(s.info.pop("to_find", ())))
     moved = sorted(s.info.pop("to_stand", set()).difference(noted))
-    for start in range(0, len(moved), AT_ONCE):
-        s.connection().execute(_STAND, {"ids": moved[start : start + AT_ONCE]})
+    if moved:
+        s.connection().execute(_STAND, {"ids": moved})
     for start in range(0, len(noted), AT_ONCE):
         _write(s, noted[start : start + AT_ONCE])
     if s.info.pop("forget", False):
@@ -134,7 +134,7 @@ def _with_roots(s: Session, case_ids: Sequence[int]) -> list[int]:
     for start in range(0, len(case_ids), AT_ONCE):
         merged = Case.merged_into_id.is_not(None)
         into = select(Case.merged_into_id.label("id")).where(
-            Case.id.in_(case_ids[start : start + AT_ONCE]), merged
+            is_in(Case.id, case_ids[start : start + AT_ONCE]), merged
         )
         above = into.cte("above", recursive=True)
         further = select(Case.merged_into_id).join(above, above.c.id == Case.id).where(merged)
@@ -144,7 +144,7 @@ def _with_roots(s: Session, case_ids: Sequence[int]) -> list[int]:
 
 def _write(s: Session, case_ids: Sequence[int]) -> int:
     # Two who tell of one case at once: the second reads what the first has written. Ascending, as all locks.
-    held = select(CaseWords.__table__).where(CaseWords.case_id.in_(case_ids))
+    held = select(CaseWords.__table__).where(is_in(CaseWords.case_id, case_ids))
     rows = s.execute(held.order_by(CaseWords.case_id).with_for_update()).mappings()
     there = {row["case_id"]: dict(row) for row in rows}
     wanted = _wanted(s, case_ids)
@@ -152,7 +152,7 @@ def _write(s: Session, case_ids: Sequence[int]) -> int:
     new = [row for case_id, row in wanted.items() if there.get(case_id) != row]
     inserts.put(s, CaseWords, new, over=True)
     if gone:
-        s.execute(delete(CaseWords).where(CaseWords.case_id.in_(gone)))
+        s.execute(delete(CaseWords).where(is_in(CaseWords.case_id, gone)))
     return len(gone) + len(new)
 
 
@@ -199,7 +199,7 @@ def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 def _family(case_ids: Sequence[int]) -> Any:
     """These cases and all that lie merged into them, each as `id` with the one `of` which it is."""
-    itself = select(Case.id.label("of"), Case.id.label("id")).where(Case.id.in_(case_ids))
+    itself = select(Case.id.label("of"), Case.id.label("id")).where(is_in(Case.id, case_ids))
     family = itself.cte("family", recursive=True)
     merged = select(family.c.of, Case.id).join(family, family.c.id == Case.merged_into_id)
     return family.union_all(merged.where(Case.state != UNDONE))
@@ -257,6 +257,6 @@ def _may_begin(word: str) -> bool:
 _ROWS: Any = CaseWords.__table__
 _STAND = (
     update(_ROWS)
-    .where(one_of(_ROWS.c.case_id, "ids"))
+    .where(is_in(_ROWS.c.case_id, "ids"))
     .values(open=select(Case.state.in_(OPEN)).where(Case.id == _ROWS.c.case_id).scalar_subquery())
 )

@@ -59,6 +59,11 @@ class Settings:
     postgres_bin: str  # folder of pg_dump and pg_restore; empty: those on PATH
 
     @property
+    def owner_url(self) -> str:
+        """The database as whoever owns its tables opens it."""
+        return self.database_owner_url or self.database_url
+
+    @property
     def basemap(self) -> Path:
         """The city's own map, one file of vector tiles."""
         return self.var / "basemap.pmtiles"

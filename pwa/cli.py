@@ -577,13 +577,13 @@ def _connect(settings: Settings) -> Engine:
 def _ready() -> Settings:
     """The settings, over a database of the newest schema; its version of the city file stays what it is."""
     settings = _settings()
-    db.migrate(settings.database_owner_url or settings.database_url, settings.database_url)
+    db.migrate(settings.owner_url, settings.database_url)
     return settings
 
 
 def _prepare(settings: Settings, *, fill: bool) -> None:
     """Schema, city file and, where wanted, fit and nobody is there yet, the demo city."""
-    owner = settings.database_owner_url or settings.database_url
+    owner = settings.owner_url
     db.migrate(owner, settings.database_url)
     engine = _engine(settings)
     with db.transaction(engine) as s:
@@ -624,7 +624,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
     engine = _connect(settings)
     demo.fill(engine, settings, count, seed)
     engine.dispose()
-    db.analyze(settings.database_owner_url or settings.database_url)
+    db.analyze(settings.owner_url)
     _draw_basemap(settings)
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from city import cases, developing, locks
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
-from city.lists import one_of
+from city.lists import is_in
 from city.people import THE_SYSTEM
 from city.schema import Case, DeclaredPhoto, Device, Photo
 from sync.protocol import Declared
@@ -27,10 +27,10 @@ _NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.pe
 # For many phones at once: `asked` is a phone, `name` a device that it is or that its person has. The bound is
 # for each phone, so it is a rank and no LIMIT.
 _ITS_NAMES = union(
-    select(Device.id.label("asked"), Device.id.label("name")).where(one_of(Device.id, "devices")),
+    select(Device.id.label("asked"), Device.id.label("name")).where(is_in(Device.id, "devices")),
     select(_this.id, Device.id)
     .join(Device, Device.person_id == _this.person_id)
-    .where(one_of(_this.id, "devices")),
+    .where(is_in(_this.id, "devices")),
 ).subquery()
 _RANK = func.row_number().over(
     partition_by=_ITS_NAMES.c.asked,

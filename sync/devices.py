@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from city import events, logins, people
 from city.events import Actor
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Device, Person
 from sync import uploads
 from sync.protocol import Exchange
@@ -37,7 +37,7 @@ SEEN_AGAIN = timedelta(minutes=5)
 # Asked at every exchange, so it is made once.
 _BY_TOKEN = (
     select(Device)
-    .where(or_(one_of(Device.token_hash, "hashed"), one_of(Device.next_hash, "hashed")))
+    .where(or_(is_in(Device.token_hash, "hashed"), is_in(Device.next_hash, "hashed")))
     .order_by(Device.id)  # in one order, so nobody waits in a ring
 )
 # "Key share": rows that name the phone are still written beside us.

@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
 from city.lifecycle import CLOSED, WAITING
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
@@ -27,15 +27,15 @@ _CASES = (
     .outerjoin(Asset, Asset.id == Case.asset_id)
     .outerjoin(Pause, and_(Pause.case_id == Case.id, Pause.ended_at.is_(None), Case.state == WAITING))
     .outerjoin(Closure, and_(Closure.case_id == Case.id, Closure.cycle == Case.cycle, Case.state == CLOSED))
-    .where(one_of(Case.number, "numbers"))
+    .where(is_in(Case.number, "numbers"))
 )  # fmt: skip
 _SERVICES = select(
     Service.code, Service.names, Service.group, Service.hazard, Service.questions
-).where(one_of(Service.code, "codes"))  # fmt: skip
+).where(is_in(Service.code, "codes"))  # fmt: skip
 # Of all crews: by its crew SQLite would read every job that the crew ever had.
 _ASSIGNMENTS = (
     select(Assignment.case_id, Assignment.crew_id, Assignment.id)
-    .where(one_of(Assignment.case_id, "ids"))
+    .where(is_in(Assignment.case_id, "ids"))
     .order_by(Assignment.id)
 )
 # A row for each photo of a report, and one for a report without any.
@@ -45,7 +45,7 @@ _REPORTS = (
         Photo.id.label("photo"),
     )
     .outerjoin(Photo, Photo.report_id == Report.id)
-    .where(one_of(Report.case_id, "ids"))
+    .where(is_in(Report.case_id, "ids"))
     .order_by(Report.id, Photo.position)
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from city.lists import is_in
 from city.schema import FeedRow, Operation
 from sync import jobs
 
@@ -146,7 +147,7 @@ def _results(s: Session, ids: Sequence[str]) -> list[dict[str, Any]]:
     """What became of operations after they were answered."""
     if not ids:
         return []
-    found = s.scalars(select(Operation).where(Operation.id.in_(ids)))
+    found = s.scalars(select(Operation).where(is_in(Operation.id, ids)))
     return [{"kind": "result", "ref": row.id, **row.result} for row in found]
 
 

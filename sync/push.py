@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from city import events, locks, people, photos, reports
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.lists import one_of
+from city.lists import is_in
 from city.schema import Case, DeclaredPhoto, Person
 from city.schema import Operation as Row
 from sync import declared, protocol, reporting, together, undo, work
@@ -36,14 +36,14 @@ MOST_DEPOSITED = 4_000
 NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
-_ROWS = select(Row).where(one_of(Row.id, "ids"))
+_ROWS = select(Row).where(is_in(Row.id, "ids"))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
 _WAITING_LOCKED = _WAITING.with_for_update()
 _PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
     NOT_DONE,
     or_(
-        one_of(Row.device_id, "devices"),
-        one_of(Row.person_id, "persons"),
+        is_in(Row.device_id, "devices"),
+        is_in(Row.person_id, "persons"),
     ),
 )
 _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
@@ -208,7 +208,7 @@ def go_on_without(s: Session, row: Row, *, at: datetime, rules: Rules = RULES) -
 
 def is_put_by(s: Session, *names: str | None) -> bool:
     """Whether one of these operations is here and still to be done."""
-    asked = select(Row.id).where(NOT_DONE, Row.id.in_([name for name in names if name]))
+    asked = select(Row.id).where(NOT_DONE, is_in(Row.id, [name for name in names if name]))
     return s.scalar(asked.limit(1)) is not None
 
 
@@ -289,7 +289,7 @@ def _settled_by(op: Operation | Malformed) -> set[str]:
 def _followers(s: Session, over: set[str], sender: Sender) -> list[Row]:
     """What was held until now for those operations, locked: the person's other phone may come as well."""
     held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
-    held = held.where(or_(Row.prev.in_(over), Row.case_ref.in_(over))).order_by(Row.n)
+    held = held.where(or_(is_in(Row.prev, over), is_in(Row.case_ref, over))).order_by(Row.n)
     return list(s.scalars(held.with_for_update()))
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from city.lists import is_in
 from city.schema import Device, Operation
 from sync import tries
 from sync.devices import TOKEN_DAYS
@@ -88,7 +89,7 @@ def new_ones(s: Session, device: Device, hashes: list[str]) -> int:
     """How many of these operations are not here yet: a replay costs nothing, another body under a known id
     does."""
     known = select(func.count(Operation.body_hash.distinct()))
-    known = known.where(Operation.device_id == device.id, Operation.body_hash.in_(hashes))
+    known = known.where(Operation.device_id == device.id, is_in(Operation.body_hash, hashes))
     return len(set(hashes)) - (s.scalar(known) or 0)
 
 

@@ -148,7 +148,7 @@ def test_two_verbs_on_one_case_come_one_after_the_other(town: Town, hold: str, o
             other.s.execute(AT_ONCE)
             with pytest.raises(OperationalError, match="lock timeout"):
                 HOLDS[other_hold](other, number)
-            other.s.rollback()
+            other.s.rollback()  # nothing can be committed after that
 
 
 def _asked(town: Town) -> list[str]:

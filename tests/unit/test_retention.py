@@ -162,7 +162,7 @@ def test_a_tombstone_is_left_and_nothing_that_anybody_told(town: Town) -> None:
         for word in ("canary", "noted"):
             assert scene.s.scalars(search.ids(scene.s, search.terms(word), live=False)).all() == []
         assert [line.kind for line, _words in events.of(scene.s, cases.subject(case))][-1] == "clear"
-    with town.at_work() as scene:
+    with town.at_work() as scene:  # whoever only looks may not lock
         assert search.recompute(scene.s) == 0
     assert go(town) == {"words": 0}
 
@@ -527,7 +527,7 @@ def test_addresses_numbers_messages_and_phones_each_have_their_time(town: Town) 
             assert scene.s.scalars(select(table)).all() == []
         assert scene.case(number).reports[0].words == WORDS
         assert events.verify(scene.s) == []
-    with town.at_work() as scene:
+    with town.at_work() as scene:  # whoever only looks may not lock
         assert search.recompute(scene.s) == 0
     assert holding(town, MAIL) == holding(town, "canary call") == holding(town, "canary release") == []
 

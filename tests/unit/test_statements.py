@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import pytest
-from factories import Town
-from sqlalchemy import Engine, event, func, literal, select, text
-from sqlalchemy.exc import InternalError
+from factories import Town, statements
+from sqlalchemy import Engine, String, func, literal, or_, select, text
+from sqlalchemy.exc import DBAPIError, InternalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import db
-from city.lists import one_of
+from city import db, locks
+from city.lists import is_in
 from city.schema import Case, Clock, Service
 
 PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM services%'")
+SEEN = text("SELECT count(*) FROM pg_stats WHERE tablename = 'services'")
 OFTEN = 6  # psycopg prepares what comes a sixth time
 ODD = ["a,b", '"', "'", "{}", "\\", "NULL", "", "é", "%s", ":ids", "x" * 40]
 
@@ -43,41 +43,69 @@ def test_a_page_that_fails_leaves_it_too(engine: Engine) -> None:
 
 
 @pytest.mark.postgresql
-def test_whoever_only_looks_can_write_nothing(engine: Engine) -> None:
-    with db.reading(engine) as s, pytest.raises(InternalError, match="read-only"):
-        s.execute(text("DELETE FROM clock"))
-    with db.transaction(engine) as s:  # and whoever has the connection next can
-        s.execute(text("DELETE FROM clock"))
-
-
-def test_what_was_changed_on_an_object_that_was_looked_at_is_written_nowhere(engine: Engine) -> None:
+@pytest.mark.parametrize("after", ["ALTER TABLE odd ALTER n TYPE bigint", "DEALLOCATE ALL"])
+def test_a_statement_that_went_bad_heals_with_the_next_page(engine: Engine, town: Town, after: str) -> None:
+    asked = text("SELECT n FROM odd")
+    owner = db.connect(town.settings.owner_url)
+    with owner.begin() as connection:
+        connection.execute(text("CREATE TABLE odd (n smallint)"))
+        connection.execute(text("GRANT SELECT ON odd TO cityline_app"))
     with db.reading(engine) as s:
-        before = s.scalars(select(Clock)).one()
-        n, before.n = before.n, 311
+        for _ in range(OFTEN):
+            s.execute(asked).all()
+    if after.startswith("ALTER"):
+        with owner.begin() as connection:
+            connection.execute(text(after))
+    else:
+        with engine.connect() as connection:  # as a pooler does
+            connection.connection.driver_connection.pgconn.exec_(after.encode())
+    with suppress(DBAPIError), db.reading(engine) as s:
+        s.execute(asked).all()
     with db.reading(engine) as s:
-        assert s.scalars(select(Clock.n)).one() == n
+        assert s.execute(asked).all() == []
+    owner.dispose()
 
 
 @pytest.mark.postgresql
-def test_a_connection_that_broke_meanwhile_hinders_no_page(engine: Engine, town: Town) -> None:
+def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine) -> None:
+    with db.reading(engine) as s:
+        _look(s)
+        clock = s.scalars(select(Clock)).one()
+        n, clock.n = clock.n, 311
+    with db.reading(engine) as s:
+        assert s.scalars(select(Clock.n)).one() == n
+        assert s.scalar(PREPARED) == 1
+
+
+@pytest.mark.postgresql
+def test_whoever_only_looks_can_neither_write_nor_lock(town: Town) -> None:
+    with town.at_work() as scene:
+        number = scene.report().case.number
+    with town.looking() as scene, pytest.raises(InternalError, match="read-only"):
+        scene.s.execute(text("DELETE FROM clock"))
+    with town.looking() as scene, pytest.raises(InternalError, match="read-only"):
+        locks.lock_numbered(scene.s, [number])
+    with town.at_work() as scene:  # and whoever has the connection next can
+        assert list(locks.lock_numbered(scene.s, [number])) == [number]
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_broke_meanwhile_hinders_no_page(engine: Engine) -> None:
     with db.reading(engine) as s:
         who = s.scalar(text("SELECT pg_backend_pid()"))
-        with db.transaction(town.engine) as other:
-            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": who})
+        with db.transaction(engine) as other:
+            assert other.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": who})
     with db.reading(engine) as s:
         assert s.scalar(select(func.count()).select_from(Clock)) == 1
 
 
 @pytest.mark.parametrize("given", ["values", "name"])
-def test_one_of_finds_what_is_in_the_list_whatever_its_letters(engine: Engine, given: str) -> None:
+def test_a_list_holds_what_is_in_it_whatever_its_letters(engine: Engine, given: str) -> None:
     def found(letters: str, these: Sequence[str]) -> bool:
         value = literal(letters)
-        asked, values = (
-            (select(one_of(value, these)), {})
-            if given == "values"
-            else (select(one_of(value, "these")), {"these": these})
-        )
-        return bool(s.scalar(asked, values))
+        if given == "values":
+            return bool(s.scalar(select(is_in(value, these))))
+        return bool(s.scalar(select(is_in(value, "these")), {"these": these}))
 
     with db.reading(engine) as s:
         for letters in ODD:
@@ -87,16 +115,46 @@ def test_one_of_finds_what_is_in_the_list_whatever_its_letters(engine: Engine, g
             assert not found(letters, [])
 
 
+def test_lists_of_numbers_go_with_other_conditions(town: Town) -> None:
+    with town.at_work() as scene:
+        one, two, three = (scene.report().case for _ in range(3))
+        numbers = [case.number for case in (one, two, three)]
+        ids = [case.id for case in (one, two, three)]
+    with town.looking() as scene:
+        asked = select(Case.number).order_by(Case.id)
+        both = or_(is_in(Case.id, {ids[0]}), is_in(Case.number, (numbers[2],)))
+        assert scene.s.scalars(asked.where(both)).all() == [numbers[0], numbers[2]]
+        assert scene.s.scalars(asked.where(~is_in(Case.id, ids[:2]))).all() == numbers[2:]
+        assert (
+            scene.s.scalars(asked.where(is_in(Case.id, ids[1:]))).all() == numbers[1:]
+        )  # one text, other ids
+
+
+def test_nothing_is_found_by_its_beginning(town: Town) -> None:
+    with town.at_work() as scene:
+        service = scene.s.scalars(select(Service)).first()
+        assert service
+        column = func.coalesce(Service.code, "", type_=String(len(service.code)))
+        longer = [f"{service.code}s"]
+        assert scene.s.scalars(select(Service.code).where(is_in(column, longer))).all() == []
+
+
 def test_a_statement_is_one_text_however_long_its_list_is(engine: Engine) -> None:
-    texts = set[str]()
-
-    def heard(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement != "BEGIN":
-            texts.add(statement)
-
-    event.listen(engine, "before_cursor_execute", heard)
-    asked = select(Case.id).where(one_of(Case.id, "ids"))
-    with db.reading(engine) as s:
-        for many in (0, 1, 3, 100_000):  # more than either database takes as parameters
+    asked = select(Case.id).where(is_in(Case.id, "ids"))
+    with statements(engine) as sent, db.reading(engine) as s:
+        for many in (0, 1, 3, 300_000):  # more than any database takes as parameters
             assert s.scalars(asked, {"ids": range(many)}).all() == []
-    assert len(texts) == 1
+    assert len(set(sent) - {"BEGIN"}) == 1
+
+
+@pytest.mark.postgresql
+def test_tables_are_looked_at_by_whoever_owns_them(town: Town) -> None:
+    with town.looking() as scene:
+        assert scene.s.scalar(SEEN) == 0
+    with suppress(ProgrammingError):
+        db.analyze(town.settings.database_url)
+    with town.looking() as scene:
+        assert scene.s.scalar(SEEN) == 0
+    db.analyze(town.settings.owner_url)
+    with town.looking() as scene:
+        assert scene.s.scalar(SEEN)
