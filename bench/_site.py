@@ -27,6 +27,7 @@ BROWSER_ARGUMENTS = (
 PROGRAM = str(Path(sys.executable).with_name("cityline"))
 STARTED_WITHIN = 60.0
 SETTLED = 5.0  # seconds in which the worker computes next to nothing
+SETTLED_WITHIN = 60.0  # on a machine that is shared its rounds of every second may be more than that
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Site:
         return _computed(self.web)
 
     def settle(self) -> None:
-        """Waits until the worker has done what it found at its start, which it does only once."""
-        before = _computed(self.worker)
-        while True:
+        """Waits until the worker has done what it found at its start, which it does only once; a minute at
+        most."""
+        before, deadline = _computed(self.worker), time.monotonic() + SETTLED_WITHIN
+        while time.monotonic() < deadline:
             time.sleep(SETTLED)
             now = _computed(self.worker)
             if now - before < SETTLED / 10:
