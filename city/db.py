@@ -38,17 +38,19 @@ def connect(url: str) -> Engine:
     engine = create_engine(url, connect_args=patience, **how)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "checkin", _end_look)
     return engine
 
 
 def reading(engine: Engine) -> Session:
     """A session, for `with`, that sees one moment of the database and writes nothing.
 
-    On PostgreSQL whatever writes or locks in it raises InternalError; on SQLite it passes and is thrown away.
+    Whatever writes in it raises: InternalError on PostgreSQL, which refuses locks too, OperationalError on
+    SQLite, which has none.
     """
     if engine.dialect.name == "postgresql":
         return _Reading(engine)
-    return Session(engine, expire_on_commit=False)
+    return Session(engine.execution_options(looks=True), expire_on_commit=False)
 
 
 class _Reading(Session):
@@ -224,9 +226,18 @@ def _let_tables_be_rebuilt(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("looks"):
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA query_only=ON")
     # A deferred BEGIN that later writes fails at once with BUSY; an immediate one waits its turn.
-    write = connection.get_execution_options().get("write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+
+
+def _end_look(connection: Any, _record: object) -> None:
+    # For whoever takes it from here without saying what for; None is one that broke.
+    if connection is not None:
+        connection.execute("PRAGMA query_only=OFF")
 
 
 def _grant(connection: Connection, role: str) -> None:

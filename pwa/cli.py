@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,17 @@ THREADS = 64
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."
+# What became of carried work, by its result, and why a file is none of a phone's.
+BECAME = {
+    "applied": "done", "merged": "added to what was done already", "recorded": "kept as a note",
+    "held": "waiting for a step before", "deposited": "waiting for a supervisor",
+    "quarantined": "set aside for a person to read", "retry": "not taken",
+}  # fmt: skip
+NO_OUTBOX = {
+    "not_json": "it is cut off, or no JSON at all",
+    "not_an_outbox": "something is missing in it, or it was changed",
+    "protocol": "it was written for another release of Cityline",
+}
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
@@ -289,16 +301,40 @@ def device_import(file: Path) -> None:
     except OSError as fault:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
     except protocol.Unreadable as fault:
-        raise click.ClickException(f"{file} is no work of a phone: {fault.code}") from fault
+        why = NO_OUTBOX.get(fault.code, fault.code)
+        raise click.ClickException(f"{file} is no work of a phone: {why}") from fault
     except Refused as refused:
-        raise click.ClickException(f"the phone in {file} is not known here") from refused
+        raise click.ClickException(
+            f"the phone that wrote {file} is not known here, or is somebody else's by now"
+        ) from refused
     except together.Busy as busy:
         raise click.ClickException(f"the database is busy: take {file} again") from busy
     finally:
         engine.dispose()
-    click.echo(
-        ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in sorted(counted.items())) or "nothing in it"
-    )
+    for line in _carried(counted):
+        click.echo(line)
+
+
+def _carried(counted: Mapping[str, int]) -> Iterator[str]:
+    """What became of a file's work, in words."""
+    results = {code: counted[code] for code in BECAME if counted.get(code)}
+    if not counted:
+        yield "Nothing is in it."
+    if results:
+        yield f"Entries: {', '.join(f'{n} {BECAME[code]}' for code, n in results.items())}."
+    if known := counted.get("known"):
+        every = known == sum(results.values())
+        yield (
+            "All of them were here before."
+            if every
+            else f"Of these, {known} {'was' if known == 1 else 'were'} here before."
+        )
+    if photos := counted.get("photos"):
+        yield f"Photos: {photos}."
+    if refused := counted.get("photos_refused"):
+        yield f"Photos that cannot be read: {refused}. They are still on the phone."
+    if results.keys() - {"applied", "merged"}:
+        yield 'Look under "Field work" on the board: what waits for something comes there after three days.'
 
 
 @cli.group()

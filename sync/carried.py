@@ -8,17 +8,18 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from city import developing, people, photos, stores
 from city.db import reading
 from city.events import Actor
 from city.lifecycle import Refused
-from city.schema import Device, Person
+from city.lists import is_in
+from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import protocol, push, uploads
 from sync.merge import rules_of
@@ -29,7 +30,8 @@ MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third lo
 
 
 def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
-    """Takes all that is in `file`. Returns how often each result was given, with `photos`, `photos_refused`.
+    """Takes all that is in `file`. Returns how often each result was given, with `known` (how many operations
+    were here before), `photos`, `photos_refused`; none of them is 0.
 
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
     or somebody else's, and push.Busy. Taking the same file again changes nothing.
@@ -51,6 +53,8 @@ def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, a
             "ops": ops,
         }
         asked = protocol.parse(json.dumps(body).encode())
+        if known := _known(engine, asked.ops):
+            counted["known"] += known
         taken = push.push(engine, sender, asked.ops, at)
         counted.update(result["result"] for result in taken.results)
         photos.settle_all(engine, store, settings.var, at, only=taken.photos)
@@ -97,6 +101,13 @@ def _batches(ops: list[Any]) -> Iterator[list[Any]]:
         size += bytes_
     if batch:
         yield batch
+
+
+def _known(engine: Engine, ops: Sequence[protocol.Operation | protocol.Malformed]) -> int:
+    with reading(engine) as s:
+        ids = {op.id for op in ops if protocol.is_id(op.id)}  # what is none may be anything
+        here = select(func.count()).where(is_in(Operation.id, ids))
+        return s.scalar(here) or 0
 
 
 def _photo(

@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Executable,
-    Integer,
+    Row,
     bindparam,
-    column,
     literal_column,
     or_,
     select,
@@ -48,7 +47,7 @@ class _News:
     """Rows of a scope that a reader hears of now; `first` where it had read none of it before."""
 
     scope: str
-    rows: Sequence[FeedRow]
+    rows: Sequence[Row[Any]]
     to: int
     more: bool
     first: bool
@@ -75,7 +74,7 @@ def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) ->
     return [{each.scope: _told(s, each, found, old) for each in of_one} for of_one in news]
 
 
-def _news(reader: Reader, rows: Mapping[str, Sequence[FeedRow]], now: int) -> list[_News]:
+def _news(reader: Reader, rows: Mapping[str, Sequence[Row[Any]]], now: int) -> list[_News]:
     """What is new of each scope that has news, in their order, up to the reader's limit. Where that leaves
     something of a later scope, the last one says that there is more."""
     found: list[_News] = []
@@ -93,10 +92,10 @@ def _news(reader: Reader, rows: Mapping[str, Sequence[FeedRow]], now: int) -> li
     return found
 
 
-def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[FeedRow]]]:
+def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[Row[Any]]]]:
     """What is new for each reader, by scope and in its order; of each scope one row more than it wants, at
     most."""
-    found: list[dict[str, list[FeedRow]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
+    found: list[dict[str, list[Row[Any]]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
     wanted = [
         (reader, scope, rows[scope]) for reader, rows in zip(readers, found, strict=True) for scope in rows
     ]
@@ -108,8 +107,8 @@ def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, lis
             reader, scope, _ = part[min(n, len(part) - 1)]
             limit = reader.limit + 1 if n < len(part) else 0  # what is over asks for no row
             asked |= {f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0), f"limit{n}": limit}
-        for row, n in s.execute(_of_scopes(count), asked):
-            part[n][2].append(row)
+        for row in s.execute(_of_scopes(count), asked):
+            part[row.n][2].append(row)
     return found
 
 
@@ -127,8 +126,7 @@ def _of_scopes(count: int) -> Executable:
         .subquery()
         for n in range(count)
     ]
-    rows = union_all(*(select(each) for each in of_one))
-    return select(FeedRow, column("n", Integer)).from_statement(rows.order_by("seq"))
+    return union_all(*(select(each) for each in of_one)).order_by("seq")
 
 
 def _told(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:

@@ -4,18 +4,19 @@ Verbs for supervisors and dispatchers, and what the worker does by itself when n
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from city import cases, events, locks
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
-from city.schema import Assignment, Case, DeclaredPhoto, Operation, Person
+from city.lists import is_in
+from city.schema import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
 from sync import declared, protocol, push, work
 from sync.merge import RULES, Rules
 from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result
@@ -25,7 +26,10 @@ WAITS = timedelta(hours=72)
 
 @dataclass(frozen=True)
 class Sent:
-    """One operation with what belongs to it. `said` holds its choices, `root` what its case is now."""
+    """One operation with what belongs to it. `said` holds its choices, `root` what its case is now.
+
+    `crew` is whose job it says it was, and `entered_at` when it was done, by the phone's clock.
+    """
 
     row: Operation
     person: Person | None
@@ -35,6 +39,8 @@ class Sent:
     said: dict[str, Any] = field(default_factory=dict)
     photos: Sequence[str] = ()  # ids of those that are here
     missing: int = 0
+    crew: str = ""
+    entered_at: datetime | None = None
 
     @property
     def may_count(self) -> bool:
@@ -202,31 +208,47 @@ def _whole(s: Session, rows: Sequence[Operation]) -> list[Sent]:
     photos_of: dict[str, list[DeclaredPhoto]] = defaultdict(list)
     for photo in s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(r.id for r in rows))):
         photos_of[photo.operation_id].append(photo)
+    ops = {row.id: protocol.reread(row.raw or "") for row in rows}
+    crews = _crews(s, [op for op in ops.values() if isinstance(op, protocol.Operation)])
     return [
         _sent(
-            s, row, names.get(row.person_id or 0), known.get(row.case_id or row.case_ref), photos_of[row.id]
+            s, row, ops[row.id], names.get(row.person_id or 0), known.get(row.case_id or row.case_ref),
+            photos_of[row.id], crews,
         )
         for row in rows
-    ]
+    ]  # fmt: skip
+
+
+def _crews(s: Session, ops: Sequence[protocol.Operation]) -> dict[int, str]:
+    """The names of the crews whose jobs these say they were, by the job's id."""
+    named = {op.assignment for op in ops if op.assignment}
+    asked = select(Assignment.id, Crew.name).join(Crew, Crew.id == Assignment.crew_id)
+    return {row.id: row.name for row in s.execute(asked.where(is_in(Assignment.id, named)))}
 
 
 def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
     """The rows' cases by id and by number, those too that they were merged into."""
     ids, numbers = {row.case_id for row in rows} - {None}, {row.case_ref for row in rows}
-    asked = select(Case).where(or_(Case.id.in_(ids), Case.number.in_(numbers)))
+    whole = select(Case).options(joinedload(Case.service))
+    asked = whole.where(or_(Case.id.in_(ids), Case.number.in_(numbers)))
     found: dict[int | str, Case] = {}
     while level := list(s.scalars(asked)):
         for case in level:
             found[case.id] = found[case.number] = case
-        asked = select(Case).where(Case.id.in_({case.merged_into_id for case in level} - {None, *found}))
+        asked = whole.where(Case.id.in_({case.merged_into_id for case in level} - {None, *found}))
     return found
 
 
 def _sent(
-    s: Session, row: Operation, person: Person | None, case: Case | None, told: Sequence[DeclaredPhoto]
+    s: Session,
+    row: Operation,
+    op: protocol.Operation | protocol.Malformed,
+    person: Person | None,
+    case: Case | None,
+    told: Sequence[DeclaredPhoto],
+    crews: Mapping[int, str],
 ) -> Sent:
     root = cases.root_of(s, case) if case else None
-    op = protocol.reread(row.raw or "")
     here = [photo.photo_id for photo in told if photo.photo_id]
     missing = len(told) - len(here)
     if isinstance(op, protocol.Malformed):
@@ -234,4 +256,7 @@ def _sent(
     words = op.data.get("words")
     # What was refused may hold anything there, and must not hide the rest of the list.
     said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
-    return Sent(row, person, case, root, words if isinstance(words, str) else "", said, here, missing)
+    return Sent(
+        row, person, case, root, words if isinstance(words, str) else "", said, here, missing,
+        crews.get(op.assignment or 0, ""), op.device_time,
+    )  # fmt: skip

@@ -47,9 +47,9 @@ def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
-    for _ in range(2):
+    for before in ("", "All of them were here before.\n"):
         done = runner.invoke(cli, ["device", "import", str(path)])
-        assert (done.exit_code, done.output) == (0, "1 applied, 1 photos\n")
+        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos: 1.\n")
     with reading(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, len(case.closures)) == ("closed", 1)
@@ -106,6 +106,39 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
     assert carried.take(engine, stores.open_store(settings), settings, told, clock()) == {"deposited": 7}
+
+
+def test_what_became_of_a_file_is_told_in_words(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, tmp_path: Path, runner: CliRunner
+) -> None:
+    job = luis.job(lamp)
+    note, odd = luis.op("note", job, words="Two bolts."), {"id": "\x00", "t": "close"}
+    path, whose = tmp_path / "outbox.json", person(engine, "luis@city.test")
+    path.write_bytes(file_of(luis, [note], {}, whose))
+    runner.invoke(cli, ["device", "import", str(path)])
+    path.write_bytes(
+        file_of(luis, [note, luis.op("close", job, outcome="fixed", no_photo="dark"), odd], {}, whose)
+    )
+    done = runner.invoke(cli, ["device", "import", str(path)])
+    assert done.output == (
+        "Entries: 2 done, 1 set aside for a person to read.\nOf these, 1 was here before.\n"
+        'Look under "Field work" on the board: what waits for something comes there after three days.\n'
+    )
+    path.write_bytes(file_of(luis, [], {}, whose))
+    assert runner.invoke(cli, ["device", "import", str(path)]).output == "Nothing is in it.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"a', "cut off"), ("{}", "something is missing"), ('{"cityline": "outbox"}', "missing")],
+)
+def test_why_a_file_is_not_taken_is_told_in_words(
+    tmp_path: Path, runner: CliRunner, engine: Engine, text: str, said: str
+) -> None:
+    path = tmp_path / "outbox.json"
+    path.write_text(text)
+    done = runner.invoke(cli, ["device", "import", str(path)])
+    assert (done.exit_code, said in done.output) == (1, True)
 
 
 def test_a_busy_database_is_said_and_the_file_can_be_taken_again(

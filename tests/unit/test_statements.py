@@ -1,7 +1,7 @@
 """What a connection made of a statement stays with it, and is found by its text."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from factories import Town, statements
@@ -77,15 +77,32 @@ def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine)
         assert s.scalar(PREPARED) == 1
 
 
+def test_whoever_only_looks_can_write_nothing(town: Town) -> None:
+    with town.looking() as scene, pytest.raises(DBAPIError, match=r"read-?only"):
+        scene.s.execute(text("DELETE FROM clock"))
+    with town.looking() as scene:
+        scene.s.scalars(select(Clock)).one().n = 311
+        with pytest.raises(DBAPIError, match=r"read-?only"):
+            scene.s.flush()
+    with town.at_work() as scene:  # and whoever has the connection next can
+        scene.report()
+
+
+@pytest.mark.sqlite
+def test_whoever_takes_a_connection_after_a_look_may_write(engine: Engine) -> None:
+    with db.reading(engine) as s:
+        s.execute(select(Clock))
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("DELETE FROM clock")
+
+
 @pytest.mark.postgresql
-def test_whoever_only_looks_can_neither_write_nor_lock(town: Town) -> None:
+def test_whoever_only_looks_can_lock_nothing(town: Town) -> None:
     with town.at_work() as scene:
         number = scene.report().case.number
     with town.looking() as scene, pytest.raises(InternalError, match="read-only"):
-        scene.s.execute(text("DELETE FROM clock"))
-    with town.looking() as scene, pytest.raises(InternalError, match="read-only"):
         locks.lock_numbered(scene.s, [number])
-    with town.at_work() as scene:  # and whoever has the connection next can
+    with town.at_work() as scene:
         assert list(locks.lock_numbered(scene.s, [number])) == [number]
 
 

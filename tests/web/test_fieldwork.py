@@ -30,6 +30,7 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     assert all(
         told in page for told in ("Rosa", number, "Count as done", "New lamp.", "It could not be read")
     )
+    assert [told for told in ("lights", "Streetlight out", "On the phone: ") if told not in page] == []
     assert "Let it count" not in page
     form = {"csrf_token": token()}
     done = browser.post(f"/dispatch/field-work/{ids['closing']}/done", data=form)
