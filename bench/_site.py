@@ -27,7 +27,7 @@ BROWSER_ARGUMENTS = (
 PROGRAM = str(Path(sys.executable).with_name("cityline"))
 STARTED_WITHIN = 60.0
 SETTLED = 5.0  # seconds in which the worker computes next to nothing
-SETTLED_WITHIN = 60.0  # on a machine that is shared its rounds of every second may be more than that
+SETTLED_WITHIN = 60.0  # where others share the machine, its idle rounds alone may cost more than that
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Site:
         return _computed(self.web)
 
     def settle(self) -> None:
-        """Waits until the worker has done what it found at its start, which it does only once; a minute at
-        most."""
+        """Waits until the worker has done what it found at its start, which it does only once.
+
+        After about a minute it says that this is not so, and lets the bench begin.
+        """
         before, deadline = _computed(self.worker), time.monotonic() + SETTLED_WITHIN
         while time.monotonic() < deadline:
             time.sleep(SETTLED)
@@ -53,6 +55,7 @@ class Site:
             if now - before < SETTLED / 10:
                 return
             before = now
+        say("The worker does not come to rest: what follows is measured beside it.")
 
 
 def _computed(process: int) -> float:

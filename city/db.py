@@ -38,15 +38,15 @@ def connect(url: str) -> Engine:
     engine = create_engine(url, connect_args=patience, **how)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    event.listen(engine, "checkin", _end_look)
+    event.listen(engine, "checkin", _let_write_again)
     return engine
 
 
 def reading(engine: Engine) -> Session:
     """A session, for `with`, that sees one moment of the database and writes nothing.
 
-    Whatever writes in it raises: InternalError on PostgreSQL, which refuses locks too, OperationalError on
-    SQLite, which has none.
+    Whatever writes in it raises: InternalError on PostgreSQL, OperationalError on SQLite. PostgreSQL refuses
+    locks of rows as well; SQLite has none.
     """
     if engine.dialect.name == "postgresql":
         return _Reading(engine)
@@ -234,8 +234,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
 
 
-def _end_look(connection: Any, _record: object) -> None:
-    # For whoever takes it from here without saying what for; None is one that broke.
+def _let_write_again(connection: Any, _record: object) -> None:
+    # Whoever has it next may write, also by raw_connection(), which sends no BEGIN. None is one that broke.
     if connection is not None:
         connection.execute("PRAGMA query_only=OFF")
 

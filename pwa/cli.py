@@ -37,15 +37,18 @@ THREADS = 64
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."
-# What became of carried work, by its result, and why a file is none of a phone's.
+# What became of carried work, as sync/carried.py counts it; and why a file is refused, by Unreadable's code.
 BECAME = {
-    "applied": "done", "merged": "added to what was done already", "recorded": "kept as a note",
-    "held": "waiting for a step before", "deposited": "waiting for a supervisor",
-    "quarantined": "set aside for a person to read", "retry": "not taken",
+    "applied": "done", "merged": "added to what was done already", "withdrawn": "taken back",
+    "dismissed": "looked at and put away", "erased": "not kept, as its case was erased",
+    "recorded": "kept as a note", "deposited": "waiting for a supervisor",
+    "quarantined": "set aside for a person to read", "held": "waiting for a step before",
+    "too_large": "too large to be taken",
 }  # fmt: skip
+LOOKED_AT, WAITS = ("recorded", "deposited", "quarantined"), "held"
 NO_OUTBOX = {
     "not_json": "it is cut off, or no JSON at all",
-    "not_an_outbox": "something is missing in it, or it was changed",
+    "not_an_outbox": "it is another kind of file, or something is missing in it",
     "protocol": "it was written for another release of Cityline",
 }
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
@@ -330,11 +333,13 @@ def _carried(counted: Mapping[str, int]) -> Iterator[str]:
             else f"Of these, {known} {'was' if known == 1 else 'were'} here before."
         )
     if photos := counted.get("photos"):
-        yield f"Photos: {photos}."
+        yield f"Photos here now: {photos}."
     if refused := counted.get("photos_refused"):
-        yield f"Photos that cannot be read: {refused}. They are still on the phone."
-    if results.keys() - {"applied", "merged"}:
-        yield 'Look under "Field work" on the board: what waits for something comes there after three days.'
+        yield f"Photos that cannot be read: {refused}. If the phone still works, they are on it."
+    if any(code in results for code in LOOKED_AT):
+        yield 'What somebody must look at stands under "Field work" on the board.'
+    if WAITS in results:
+        yield 'What waits for a step before comes to "Field work" after three days.'
 
 
 @cli.group()

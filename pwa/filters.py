@@ -84,8 +84,11 @@ def lang() -> str:
 
 
 def local(at: datetime) -> datetime:
-    """The instant on the city's own clocks."""
-    return at.astimezone(access.here().city.time_zone)
+    """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone may be."""
+    try:
+        return at.astimezone(access.here().city.time_zone)
+    except OverflowError:
+        return at
 
 
 def day(at: datetime) -> str:

@@ -5,14 +5,13 @@ their bytes. It goes the same way as an exchange, so what the city has already i
 """
 
 import base64
-import binascii
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from city import developing, people, photos, stores
 from city.db import reading
@@ -21,20 +20,24 @@ from city.lifecycle import Refused
 from city.lists import is_in
 from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import protocol, push, uploads
+from sync import declared, protocol, push, uploads
 from sync.merge import rules_of
-from sync.protocol import Unreadable
+from sync.protocol import RECORDED, Unreadable
 
+ENDED = ("withdrawn", "dismissed", "erased")  # recorded, and nobody looks at it any more
 BATCH_BYTES = 200_000
 MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third longer in letters
 
 
 def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
-    """Takes all that is in `file`. Returns how often each result was given, with `known` (how many operations
-    were here before), `photos`, `photos_refused`; none of them is 0.
+    """Takes all that is in `file`. Returns how often each result was given, none of them 0.
+
+    Where nobody has to look at it, its `why` stands for the result (ENDED). Besides: `known`, operations that
+    were here before, `too_large`, those that no exchange takes, `photos` that are here now, and
+    `photos_refused`.
 
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
-    or somebody else's, and push.Busy. Taking the same file again changes nothing.
+    or somebody else's, and together.Busy. Taking the same file again changes nothing.
     """
     told = _read(file)
     with reading(engine) as s:
@@ -52,17 +55,21 @@ def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, a
             "device": sender.device_id,
             "ops": ops,
         }
-        asked = protocol.parse(json.dumps(body).encode())
-        if known := _known(engine, asked.ops):
+        try:
+            asked = protocol.parse(json.dumps(body).encode())
+        except Unreadable:  # one entry is larger than an exchange; the others are none the worse for it
+            counted["too_large"] += len(ops)
+            continue
+        if known := _known(engine, sender, asked.ops):
             counted["known"] += known
         taken = push.push(engine, sender, asked.ops, at)
-        counted.update(result["result"] for result in taken.results)
+        counted.update(_became(result) for result in taken.results)
         photos.settle_all(engine, store, settings.var, at, only=taken.photos)
     for photo in told["photos"]:
         try:
             _photo(engine, store, settings, sender.device_id, photo, by, at)
             counted["photos"] += 1
-        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, binascii.Error):
+        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, Unreadable):
             counted["photos_refused"] += 1
     return counted
 
@@ -77,7 +84,9 @@ def _read(file: bytes) -> dict[str, Any]:
         not isinstance(told.get(name), kind) for name, kind in shape.items()
     ):
         raise Unreadable("not_an_outbox")
-    if told["cityline"] != "outbox" or told.get("protocol") != protocol.PROTOCOL:
+    if told["cityline"] != "outbox":
+        raise Unreadable("not_an_outbox")
+    if told.get("protocol") != protocol.PROTOCOL:
         raise Unreadable("protocol")
     keys = {"id": str, "sha256": str, "data": str}
     for photo in told["photos"]:
@@ -85,6 +94,8 @@ def _read(file: bytes) -> dict[str, Any]:
             raise Unreadable("not_an_outbox")
         if not protocol.is_id(photo["id"]):  # it becomes a file's name
             raise Unreadable("not_an_outbox")
+    if not protocol.is_id(told["device"]):
+        raise Unreadable("not_an_outbox")
     return told
 
 
@@ -103,11 +114,21 @@ def _batches(ops: list[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def _known(engine: Engine, ops: Sequence[protocol.Operation | protocol.Malformed]) -> int:
+def _became(told: Mapping[str, Any]) -> str:
+    why = told.get("why")
+    return str(why if told["result"] == RECORDED and why in ENDED else told["result"])
+
+
+def _known(
+    engine: Engine, sender: push.Sender, ops: Sequence[protocol.Operation | protocol.Malformed]
+) -> int:
+    """How many of these very bodies the phone sent before: as push finds out, which never takes one twice."""
+    asked = select(Operation.body_hash).where(
+        Operation.device_id == sender.device_id, is_in(Operation.body_hash, {op.hash for op in ops})
+    )
     with reading(engine) as s:
-        ids = {op.id for op in ops if protocol.is_id(op.id)}  # what is none may be anything
-        here = select(func.count()).where(is_in(Operation.id, ids))
-        return s.scalar(here) or 0
+        here = set(s.scalars(asked))
+    return sum(op.hash in here for op in ops)
 
 
 def _photo(
@@ -121,7 +142,13 @@ def _photo(
 ) -> None:
     with reading(engine) as s:
         here, complete = uploads.offset(s, settings.var, device_id, photo["id"])
-    data = base64.b64decode(photo["data"], validate=True)
+        waits = declared.expected(s, device_id, photo["id"])
+    if waits and photo["sha256"] not in {row.sha256 for row in waits}:
+        raise uploads.WrongBytes
+    try:
+        data = base64.b64decode(photo["data"], validate=True)
+    except ValueError:  # letters that are none of base64's, or none of ASCII's
+        raise Unreadable("photo") from None
     if complete or not data:  # an empty one had arrived before the phone let its bytes go
         return
     uploads.append(settings.var, device_id, photo["id"], here, data[here:], len(data))

@@ -28,7 +28,8 @@ WAITS = timedelta(hours=72)
 class Sent:
     """One operation with what belongs to it. `said` holds its choices, `root` what its case is now.
 
-    `crew` is whose job it says it was, and `entered_at` when it was done, by the phone's clock.
+    `crew` is the name of the crew whose job it names, where a person sent it and it is a job of that case.
+    `entered_at` is when the phone wrote it down, by its own clock; None where nobody can read it.
     """
 
     row: Operation
@@ -209,21 +210,21 @@ def _whole(s: Session, rows: Sequence[Operation]) -> list[Sent]:
     for photo in s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(r.id for r in rows))):
         photos_of[photo.operation_id].append(photo)
     ops = {row.id: protocol.reread(row.raw or "") for row in rows}
-    crews = _crews(s, [op for op in ops.values() if isinstance(op, protocol.Operation)])
+    jobs = _jobs(s, [op for op in ops.values() if isinstance(op, protocol.Operation)])
     return [
         _sent(
             s, row, ops[row.id], names.get(row.person_id or 0), known.get(row.case_id or row.case_ref),
-            photos_of[row.id], crews,
+            photos_of[row.id], jobs,
         )
         for row in rows
     ]  # fmt: skip
 
 
-def _crews(s: Session, ops: Sequence[protocol.Operation]) -> dict[int, str]:
-    """The names of the crews whose jobs these say they were, by the job's id."""
+def _jobs(s: Session, ops: Sequence[protocol.Operation]) -> dict[tuple[int, int], str]:
+    """The name of the crew of each job that these operations name, by the ids of job and case."""
     named = {op.assignment for op in ops if op.assignment}
-    asked = select(Assignment.id, Crew.name).join(Crew, Crew.id == Assignment.crew_id)
-    return {row.id: row.name for row in s.execute(asked.where(is_in(Assignment.id, named)))}
+    asked = select(Assignment.id, Assignment.case_id, Crew.name).join(Crew, Crew.id == Assignment.crew_id)
+    return {(row.id, row.case_id): row.name for row in s.execute(asked.where(is_in(Assignment.id, named)))}
 
 
 def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
@@ -246,7 +247,7 @@ def _sent(
     person: Person | None,
     case: Case | None,
     told: Sequence[DeclaredPhoto],
-    crews: Mapping[int, str],
+    jobs: Mapping[tuple[int, int], str],
 ) -> Sent:
     root = cases.root_of(s, case) if case else None
     here = [photo.photo_id for photo in told if photo.photo_id]
@@ -256,7 +257,9 @@ def _sent(
     words = op.data.get("words")
     # What was refused may hold anything there, and must not hide the rest of the list.
     said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
+    # Anybody may name anything: only what fits together is said.
+    crew = jobs.get((op.assignment or 0, case.id), "") if case and person else ""
     return Sent(
-        row, person, case, root, words if isinstance(words, str) else "", said, here, missing,
-        crews.get(op.assignment or 0, ""), op.device_time,
+        row, person, case, root, words if isinstance(words, str) else "", said, here, missing, crew,
+        op.device_time,
     )  # fmt: skip

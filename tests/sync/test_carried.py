@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from sqlalchemy import Engine, select
 
 from city import queries, stores
 from city.db import reading, transaction
-from city.lifecycle import Refused
-from city.schema import Device, Photo
+from city.events import Actor
+from city.lifecycle import DISPATCHER, Refused
+from city.schema import Device, Operation, Photo
 from city.settings import Settings
-from pwa.cli import cli
-from sync import carried, protocol, push, together
+from pwa.cli import BECAME, cli
+from sync import carried, protocol, push, review, together
 from sync.protocol import Unreadable
 
 PHOTO = "6f1c7a52-6a0e-4c0b-9b64-0d8b2f6a1c11"
+EMPTY = {"cityline": "outbox", "protocol": 1, "device": PHOTO, "person": 1, "ops": [], "photos": []}
 
 
 def file_of(phone: Phone, ops: list[dict[str, Any]], shots: dict[str, bytes], person: int) -> bytes:
@@ -49,7 +52,7 @@ def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
     path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
     for before in ("", "All of them were here before.\n"):
         done = runner.invoke(cli, ["device", "import", str(path)])
-        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos: 1.\n")
+        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos here now: 1.\n")
     with reading(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, len(case.closures)) == ("closed", 1)
@@ -82,6 +85,17 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     assert counted == {"applied": 1, "photos_refused": 1}
 
 
+def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    data, other = picture(), str(uuid.uuid4())
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
+    told = json.loads(file_of(luis, [closing], {other: b"", PHOTO: data}, person(engine, "luis@city.test")))
+    told["photos"][0]["data"] = "é"
+    counted = carried.take(engine, stores.open_store(settings), settings, json.dumps(told).encode(), clock())
+    assert counted == {"applied": 1, "photos": 1, "photos_refused": 1}
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
 def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
     with pytest.raises(Unreadable):
@@ -111,26 +125,64 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
 def test_what_became_of_a_file_is_told_in_words(
     engine: Engine, luis: Phone, lamp: str, clock: Clock, tmp_path: Path, runner: CliRunner
 ) -> None:
-    job = luis.job(lamp)
-    note, odd = luis.op("note", job, words="Two bolts."), {"id": "\x00", "t": "close"}
-    path, whose = tmp_path / "outbox.json", person(engine, "luis@city.test")
-    path.write_bytes(file_of(luis, [note], {}, whose))
+    path, whose, job = tmp_path / "outbox.json", person(engine, "luis@city.test"), luis.job(lamp)
+    note, late = luis.op("note", job, words="Two bolts."), luis.op("note", job) | {"prev": str(uuid.uuid4())}
+    odd, data = {"id": "\x00", "t": "close"}, picture()
+    declared = declare(data, PHOTO)
+    close = luis.op("close", job, outcome="fixed", photos=[declared | {"sha256": "0" * 64}])
+    large = luis.op("note", job, words="x" * (protocol.MAX_BODY + 1))
+    said = 'What somebody must look at stands under "Field work" on the board.\n'
+
+    def taken(*ops: dict[str, Any], shots: dict[str, bytes] | None = None) -> str:
+        path.write_bytes(file_of(luis, list(ops), shots or {}, whose))
+        done = runner.invoke(cli, ["device", "import", str(path)])
+        assert done.exit_code == 0
+        return done.output
+
+    assert taken() == "Nothing is in it.\n"
+    assert taken(note) == "Entries: 1 done.\n"
+    once = "Entries: 1 done, 1 set aside for a person to read, 1 waiting for a step before.\n"
+    waits = 'What waits for a step before comes to "Field work" after three days.\n'
+    assert taken(note, late, odd) == f"{once}Of these, 1 was here before.\n{said}{waits}"
+    assert taken(note, late, odd) == f"{once}All of them were here before.\n{said}{waits}"
+    assert taken(large, close, shots={PHOTO: data}) == (
+        "Entries: 1 done, 1 too large to be taken.\n"
+        "Photos that cannot be read: 1. If the phone still works, they are on it.\n"
+    )
+    with transaction(engine) as s:
+        s.get_one(Device, luis.device).revoked_at = clock()
+    assert taken(luis.op("note", job)) == f"Entries: 1 waiting for a supervisor.\n{said}"
+
+
+def test_what_was_seen_to_already_sends_nobody_to_the_board(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, tmp_path: Path, runner: CliRunner
+) -> None:
+    late = luis.op("note", luis.job(lamp)) | {"prev": str(uuid.uuid4())}
+    path = tmp_path / "outbox.json"
+    path.write_bytes(file_of(luis, [late], {}, person(engine, "luis@city.test")))
     runner.invoke(cli, ["device", "import", str(path)])
-    path.write_bytes(
-        file_of(luis, [note, luis.op("close", job, outcome="fixed", no_photo="dark"), odd], {}, whose)
-    )
+    with transaction(engine) as s:
+        row = s.get_one(Operation, late["id"])
+        row.review = "held"
+        review.dismiss(s, row, by=Actor("test", frozenset({DISPATCHER})), at=clock())
     done = runner.invoke(cli, ["device", "import", str(path)])
-    assert done.output == (
-        "Entries: 2 done, 1 set aside for a person to read.\nOf these, 1 was here before.\n"
-        'Look under "Field work" on the board: what waits for something comes there after three days.\n'
-    )
-    path.write_bytes(file_of(luis, [], {}, whose))
-    assert runner.invoke(cli, ["device", "import", str(path)]).output == "Nothing is in it.\n"
+    assert done.output == "Entries: 1 looked at and put away.\nAll of them were here before.\n"
+
+
+def test_there_are_words_for_all_that_becomes_of_carried_work() -> None:
+    assert {*protocol.RESULTS, *carried.ENDED, "too_large"} - BECAME.keys() == {protocol.RETRY}
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [('{"a', "cut off"), ("{}", "something is missing"), ('{"cityline": "outbox"}', "missing")],
+    [
+        ('{"a', "it is cut off"),
+        ("{}", "another kind of file"),
+        (json.dumps(EMPTY | {"cityline": "inbox"}), "another kind of file"),
+        (json.dumps(EMPTY | {"device": "\0"}), "another kind of file"),
+        (json.dumps(EMPTY | {"protocol": 7}), "another release"),
+        (json.dumps(EMPTY), "is not known here"),
+    ],
 )
 def test_why_a_file_is_not_taken_is_told_in_words(
     tmp_path: Path, runner: CliRunner, engine: Engine, text: str, said: str

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 import pytest
 from factories import Town, statements
 from sqlalchemy import Engine, String, func, literal, or_, select, text
-from sqlalchemy.exc import DBAPIError, InternalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from city import db, locks
@@ -15,6 +15,7 @@ from city.schema import Case, Clock, Service
 
 PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM services%'")
 SEEN = text("SELECT count(*) FROM pg_stats WHERE tablename = 'services'")
+READ_ONLY = r"read-?only"  # as PostgreSQL and SQLite spell it
 OFTEN = 6  # psycopg prepares what comes a sixth time
 ODD = ["a,b", '"', "'", "{}", "\\", "NULL", "", "é", "%s", ":ids", "x" * 40]
 
@@ -66,7 +67,6 @@ def test_a_statement_that_went_bad_heals_with_the_next_page(engine: Engine, town
     owner.dispose()
 
 
-@pytest.mark.postgresql
 def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine) -> None:
     with db.reading(engine) as s:
         _look(s)
@@ -74,18 +74,20 @@ def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine)
         n, clock.n = clock.n, 311
     with db.reading(engine) as s:
         assert s.scalars(select(Clock.n)).one() == n
-        assert s.scalar(PREPARED) == 1
+        if engine.dialect.name == "postgresql":
+            assert s.scalar(PREPARED) == 1
 
 
-def test_whoever_only_looks_can_write_nothing(town: Town) -> None:
-    with town.looking() as scene, pytest.raises(DBAPIError, match=r"read-?only"):
+def test_whoever_only_looks_can_write_nothing(engine: Engine, town: Town) -> None:
+    refused = InternalError if engine.dialect.name == "postgresql" else OperationalError
+    with town.looking() as scene, pytest.raises(refused, match=READ_ONLY):
         scene.s.execute(text("DELETE FROM clock"))
     with town.looking() as scene:
         scene.s.scalars(select(Clock)).one().n = 311
-        with pytest.raises(DBAPIError, match=r"read-?only"):
+        with pytest.raises(refused, match=READ_ONLY):
             scene.s.flush()
     with town.at_work() as scene:  # and whoever has the connection next can
-        scene.report()
+        assert scene.report().case.id
 
 
 @pytest.mark.sqlite
@@ -93,7 +95,8 @@ def test_whoever_takes_a_connection_after_a_look_may_write(engine: Engine) -> No
     with db.reading(engine) as s:
         s.execute(select(Clock))
     with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("DELETE FROM clock")
+        written = connection.cursor().execute("UPDATE clock SET n = n")
+        assert written.rowcount == 1
 
 
 @pytest.mark.postgresql

@@ -30,7 +30,16 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     assert all(
         told in page for told in ("Rosa", number, "Count as done", "New lamp.", "It could not be read")
     )
-    assert [told for told in ("lights", "Streetlight out", "On the phone: ") if told not in page] == []
+    rows = page.split("<tr>")[2:]
+    (closing,) = (row for row in rows if "New lamp." in row)
+    (junk,) = (row for row in rows if "It could not be read" in row)
+    assert "Rosa · lights" in closing
+    assert all(
+        told in closing
+        for told in ("Streetlight out", "214 Tansy Street", "Today, 9:30\xa0am, by the phone's clock")
+    )
+    assert "Rosa · <span" in junk
+    assert "clock" not in junk
     assert "Let it count" not in page
     form = {"csrf_token": token()}
     done = browser.post(f"/dispatch/field-work/{ids['closing']}/done", data=form)
@@ -50,6 +59,19 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     assert "It could not be read" not in page
 
 
+def test_whose_job_it_was_is_said_only_where_it_is_a_job_of_that_case(
+    town: Town, log_in: Callable[[str], FlaskClient]
+) -> None:
+    with town.at_work() as scene:
+        case, other = scene.assigned(), scene.assigned(crew="trees")
+        number, job = case.number, other.assignments[-1].id
+        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+    sent_by_rosa(town, number, job)
+    page = log_in("dispatcher").get("/dispatch/field-work").text
+    assert "Rosa · <span" in page
+    assert "trees" not in page
+
+
 def sent_by_rosa(town: Town, number: str, job: int) -> dict[str, str]:
     """A closing after the case was cancelled, a deposited start, and something unreadable."""
     rosa, device = town.ids["rosa"], str(uuid.uuid4())
@@ -63,7 +85,8 @@ def sent_by_rosa(town: Town, number: str, job: int) -> dict[str, str]:
     said = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp."}
     told = {
         "closing": op | {"id": str(uuid.uuid4()), "t": "close", "data": said},
-        "start": op | {"id": str(uuid.uuid4()), "t": "start"},
+        # By a clock that the city's own zone has no time for.
+        "start": op | {"id": str(uuid.uuid4()), "t": "start", "device_time": "0001-01-01T00:30:00Z"},
         "junk": {"id": str(uuid.uuid4()), "t": "explode"},
     }
     for name, each in told.items():

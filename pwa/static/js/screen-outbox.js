@@ -104,8 +104,9 @@ async function saveToFile() {
   const told = photos.map(({ data, thumb: _thumb, ...shot }) => ({ ...shot, data: base64(data) }));
   const file = { cityline: "outbox", protocol: PROTOCOL, device, person: who.person, ops, photos: told };
   const url = URL.createObjectURL(new Blob([JSON.stringify(file)], { type: "application/json" }));
-  // Several phones' files may come to lie in one folder.
-  const name = `cityline-outbox-${device.slice(0, 8)}-${new Date().toISOString().slice(0, 10)}.json`;
+  // Several phones' files may come to lie in one folder; field work calls a phone by the same eight letters.
+  const today = new Intl.DateTimeFormat("en-CA").format(); // 2026-11-29, on this phone's own clock
+  const name = `cityline-outbox-${device.slice(0, 8)}-${today}.json`;
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
