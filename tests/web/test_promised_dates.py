@@ -110,3 +110,19 @@ def test_staff_read_the_hour_and_when_a_phones_time_was_bounded(
         )  # fmt: skip
     drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
     assert "The phone's time cannot be right. It counts as done Today, 9:30\u00a0am." in drawer
+
+
+@pytest.mark.parametrize(("minutes", "is_said"), [(2, False), (90, True)])
+def test_staff_read_when_a_closing_was_done_that_arrived_later(
+    town: Town, basket: str, log_in: Callable[..., FlaskClient], now: datetime, minutes: int, is_said: bool
+) -> None:
+    with town.at_work() as scene:
+        case = scene.case(basket)
+        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
+        cases.close(
+            scene.s, case, by=scene.actor("rosa"), at=now + timedelta(hours=2),
+            at_device=now + timedelta(hours=2, minutes=-minutes), outcome="not found",
+        )  # fmt: skip
+    drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
+    assert ("Done Today, 10\u00a0am, by the phone's clock" in drawer) is is_said
+    assert ("by the phone's clock" in drawer) is is_said
