@@ -262,7 +262,10 @@ def device_list() -> None:
     from sync import devices
 
     with db.reading(_connect(_settings())) as s:
-        for phone, person in devices.of_crews(s):
+        known = devices.of_crews(s)
+        if not known:
+            click.echo("No crew has a phone here yet.")
+        for phone, person in known:
             ops, photos = (phone.waiting.get(each) or 0 for each in ("ops", "photos"))
             waits = (
                 f"{ops} {'entry' if ops == 1 else 'entries'}, {photos} {'photo' if photos == 1 else 'photos'}"
@@ -305,7 +308,7 @@ def device_import(file: Path) -> None:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
     except protocol.Unreadable as fault:
         why = NO_OUTBOX.get(fault.code, fault.code)
-        raise click.ClickException(f"{file} is no work of a phone: {why}") from fault
+        raise click.ClickException(f"{file} is not a file that a phone saved: {why}") from fault
     except Refused as refused:
         raise click.ClickException(
             f"the phone that wrote {file} is not known here, or is somebody else's by now"

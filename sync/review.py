@@ -256,7 +256,9 @@ def _sent(
         return Sent(row, person, case, root, photos=here, missing=missing)
     words = op.data.get("words")
     # What was refused may hold anything there, and must not hide the rest of the list.
-    said = {name: said for name in ("outcome", "reason") if isinstance(said := op.data.get(name), str)}
+    said = {
+        name: said for name in ("outcome", "reason", "no_photo") if isinstance(said := op.data.get(name), str)
+    }
     # Anybody may name anything: only what fits together is said.
     crew = jobs.get((op.assignment or 0, case.id), "") if case and person else ""
     return Sent(

@@ -36,7 +36,12 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     assert "Rosa · lights" in closing
     assert all(
         told in closing
-        for told in ("Streetlight out", "214 Tansy Street", "Today, 9:30\xa0am, by the phone's clock")
+        for told in (
+            "Streetlight out",
+            "214 Tansy Street",
+            "No photo: ",
+            "By the phone's clock: Today, 9:30\xa0am",
+        )
     )
     assert "Rosa · <span" in junk
     assert "clock" not in junk

@@ -124,5 +124,5 @@ def test_staff_read_when_a_closing_was_done_that_arrived_later(
             at_device=now + timedelta(hours=2, minutes=-minutes), outcome="not found",
         )  # fmt: skip
     drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
-    assert ("Done Today, 10\u00a0am, by the phone's clock" in drawer) is is_said
+    assert ("Done, by the phone's clock: Today, 10\u00a0am" in drawer) is is_said
     assert ("by the phone's clock" in drawer) is is_said
