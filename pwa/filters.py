@@ -84,7 +84,7 @@ def lang() -> str:
 
 
 def local(at: datetime) -> datetime:
-    """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone may be."""
+    """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone's may be."""
     try:
         return at.astimezone(access.here().city.time_zone)
     except OverflowError:

@@ -117,7 +117,7 @@ def _of_scopes(count: int) -> Executable:
     """Asks for so many scopes at once: rows, and which of these each belongs to. Making it takes longer than
     asking, so it is kept.
 
-    Plain rows: nobody changes them, and FeedRow objects would cost half of the reading.
+    Plain rows: nobody changes them, and an object would be made and kept for each.
     """
     of_one = [
         select(FeedRow.__table__, literal_column(str(n)).label("n"))
