@@ -1,28 +1,48 @@
 """The engine, transactions and the clock row. No table's meaning is known here."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, make_url, text, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    make_url,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from city.schema import Clock
 
 BUSY_SECONDS = 15
+RESTED_SECONDS = 1.0  # a connection that lay in the pool for so long is asked whether it still is one
 CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
+# Whoever has the clock waits for nothing but the disk: however little patience we had before, our turn comes.
+# PostgreSQL finds the row first, and so does this; then it waits for it.
+_BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
 
 
 def connect(url: str) -> Engine:
@@ -31,8 +51,10 @@ def connect(url: str) -> Engine:
     how |= {"pool_size": 10, "max_overflow": CONNECTIONS - 10}
     if not url.startswith("sqlite"):
         # The last one used comes first: it knows our statements already.
-        engine = create_engine(url, pool_pre_ping=True, pool_use_lifo=True, **how)
+        engine = create_engine(url, pool_use_lifo=True, **how)
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkout", partial(_ask_the_rested, engine.dialect))
         return engine
     patience = {"timeout": BUSY_SECONDS}
     engine = create_engine(url, connect_args=patience, **how)
@@ -83,18 +105,44 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """A session whose work is committed whole, or not at all.
 
     The order at the end matters: what is derived is settled and everything flushed first, then the clock is
-    bumped and the log written, then the counts that all share, then commit, and no other code runs in
-    between: `written` only says how long a lock is waited for from there on. The clock's row lock so makes
-    `seq` follow commit order on both databases, and nobody else writes counts meanwhile.
+    bumped, then the log and the counts that all share are written (or counted anew), then commit, and no
+    other code runs in between. The clock's row lock so makes `seq` follow commit order on both databases, and
+    nobody else writes counts meanwhile.
     """
     with _turn(engine), Session(engine.execution_options(write=True), expire_on_commit=False) as s:
         yield s
         _step(s, "settle", "index")
         s.flush()
-        _step(s, "written", "seal")
-        for count in s.info.pop("counts", ()):
-            count(s)
+        _step(s, "seal")
+        if last := s.info.pop("last", ()):
+            with in_one_go(s):
+                for step in last:
+                    step(s)
+        _step(s, "recount")
         s.commit()
+
+
+def at_last(s: Session, step: Callable[[Session], object]) -> None:
+    """Lets `step` write behind the clock, as the very last thing. It must not ask for anything."""
+    s.info.setdefault("last", []).append(step)
+
+
+@contextmanager
+def in_one_go(s: Session) -> Iterator[None]:
+    """What is only written meanwhile goes to PostgreSQL together: we wait for one answer, not for each.
+
+    Nothing can be asked here. What fails is raised as everywhere, but perhaps at the end.
+    """
+    connection = s.connection()
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.pipeline():
+            yield
+    except psycopg.Error as fault:
+        raise DBAPIError.instance(None, None, fault, psycopg.Error, dialect=connection.dialect) from fault
 
 
 def _step(s: Session, *names: str) -> None:
@@ -107,7 +155,8 @@ def _step(s: Session, *names: str) -> None:
 
 def bump(s: Session, rows: int) -> int:
     """Takes `rows` numbers from the clock and returns the first. Only the last step may call it."""
-    last = s.execute(_BUMP, {"rows": rows}).scalar_one()
+    bump = _BUMP_PATIENTLY if s.get_bind().dialect.name == "postgresql" else _BUMP
+    last = s.execute(bump, {"rows": rows}).scalar_one()
     return int(last) - rows + 1
 
 
@@ -203,6 +252,25 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = True
     connection.execute("SET jit = off")
     connection.autocommit = False
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _ask_the_rested(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """A database that was started anew knows nothing of what lies in our pool, and whoever takes that must
+    not meet it: the pool throws all away that it has then, and connects.
+
+    What was in use a moment ago is not asked: that takes a trip, and no database comes back so soon.
+    """
+    rests_since = record.info.get("rests_since")
+    if rests_since is None or time.monotonic() - rests_since < RESTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except psycopg.Error as fault:
+        raise InvalidatePoolError from fault
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -273,16 +273,16 @@ def _seal(s: Session) -> None:
         row["hash"] = _hash(_in_row(row))
         heads[line.subject] = (n + 1, row["hash"], seq)
         lines.append(row)
-    inserts.put(s, Event, lines)
-    inserts.put(s, EventDetail, details)
     tops = [{"subject": name, "n": n, "hash": hash_, "seq": seq} for name, (n, hash_, seq) in heads.items()]
-    inserts.put(s, Head, tops, over=True)
     told = enumerate(pending.feed.items(), first + len(lines))
     feed = [
         {"scope": scope, "kind": kind, "ref": ref, "seq": seq, "present": present, "why": why}
         for seq, ((scope, kind, ref), (present, why)) in told
     ]
-    inserts.put(s, FeedRow, feed, over=True)
+    inserts.put_last(s, Event, lines)
+    inserts.put_last(s, EventDetail, details)
+    inserts.put_last(s, Head, tops, over=True)
+    inserts.put_last(s, FeedRow, feed, over=True)
     tallies.add(s, pending.lines)
 
 

@@ -6,14 +6,14 @@ that was locked, opened or written in bulk during it; and anew for all cases by 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import areas, events, inserts, promises, tallies
+from city import areas, db, events, inserts, promises, tallies
 from city.areas import Areas
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
@@ -63,7 +63,8 @@ def settle(s: Session) -> None:
             derive(each, held, area_of(s, each))
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
-        _at_last(s, lambda s: inserts.put(s, CellCount, rows, sums=True))
+        events.count(s)  # the clock goes on: the maps and lists that others look at are out of date
+        inserts.put_last(s, CellCount, rows, sums=True)
 
 
 def derive(case: Case, crew_id: int | None, area_id: int | None) -> None:
@@ -139,14 +140,16 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
         s.execute(delete(CellCount))
         inserts.put(s, CellCount, counts)
 
-    _at_last(s, anew)
+    events.count(s)
+    db.at_last(s, anew)
     s.expire_all()
     return wrong
 
 
 def recount(s: Session) -> None:
     """Counts anew, from the log, what the figures are added up from."""
-    _at_last(s, tallies.anew)
+    events.count(s)
+    s.info["recount"] = tallies.anew
 
 
 def differences(s: Session) -> list[str]:
@@ -211,12 +214,6 @@ def _area(ground: Areas, row: Any) -> int | None:
 
 def _millionths(degrees: float) -> int:
     return round(degrees * 1_000_000)
-
-
-def _at_last(s: Session, step: Callable[[Session], None]) -> None:
-    """Does so behind the clock, which goes on: the maps and lists that others look at are out of date."""
-    events.count(s)
-    s.info.setdefault("counts", []).append(step)
 
 
 def _unsettled(s: Session) -> list[Any]:

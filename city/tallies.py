@@ -50,7 +50,7 @@ def add(s: Session, lines: Iterable[Any]) -> None:
         sums = Counter[Key]()
         for line in wanted:
             _count(sums, line, zone)
-        inserts.put(s, Tally, _rows(sums), sums=True)
+        inserts.put_last(s, Tally, _rows(sums), sums=True)
 
 
 def anew(s: Session) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, cast
 
+import orjson
 from flask import (
     Blueprint,
     Flask,
@@ -550,10 +551,16 @@ def _answer(asked: Exchange, at: datetime, **told: Any) -> dict[str, Any]:
 
 
 def _json(told: dict[str, Any]) -> Response:
-    body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    response = Response(body, mimetype="application/json")
+    response = Response(_dumped(told), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _dumped(told: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(told)
+    except TypeError:  # half a character, which orjson refuses, is told as a question mark
+        return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _refused(status: int, fault: str) -> Response:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from city import events, locks
-from city.db import reading, transaction
+from city.db import in_one_go, reading, transaction
 from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS
 
@@ -46,10 +46,9 @@ class Shared(Generic[Asked, Done, Told]):
 # its work does beyond what was sent has as much room again (`lengthen`).
 MOST = MAX_OPERATIONS
 TRIES = 3
-# Somebody else's long work must keep only those waiting who want the same cases.
+# Somebody else's long work must keep only those waiting who want the same cases. Who waits for the clock, and
+# that is all that is waited for in the end, has time again.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
-# Nobody who has the clock waits for us, and on a slow disk many have it before us.
-_NO_HURRY = text("SET LOCAL lock_timeout = 0")
 log = logging.getLogger(__name__)
 
 
@@ -221,8 +220,8 @@ class _Queue:
         """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
             if engine.dialect.name == "postgresql":
-                s.execute(_PATIENCE)
-                s.info["written"] = lambda s: s.execute(_NO_HURRY)  # who waits for a twin has waited by then
+                with in_one_go(s):  # with the beginning
+                    s.execute(_PATIENCE)
             if not taken:
                 self._take(taken)  # not before the database lets us write: others come while we wait for that
             s.info |= {"room": MOST, "without_savepoints": without_savepoints}
