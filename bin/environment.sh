@@ -5,23 +5,31 @@ cd -P "$(dirname "$0")/.."
 
 die() { printf '%s\n' "$@" >&2; exit 1; }
 
-# 3.13 first: it answers sooner than those before it, and all tests run with it. One that needs nothing else
-# for an environment comes before one that does; yours, where you name one, before all.
+# 3.13 first: Debian's answered a crew's phone sooner than an older one; then the machine's own. One that can make
+# an environment by itself, or uv, comes before one for which a package is missing. PYTHON= names the only one.
 find_python() {
-  set -- python3.13 python3.12 python3.11 python3.14 python3 /usr/bin/python3
-  if [ "${PYTHON:-}" ]; then set -- "$PYTHON"; fi
-  for needs in 'import ensurepip.__main__' pass; do
-    for python in "$@"; do
-      if "$python" -c "import sys; assert sys.version_info >= (3, 11); $needs" 2>/dev/null; then return; fi
+  if [ "${PYTHON:-}" ]; then
+    python=$PYTHON
+    is_new_enough || die "PYTHON=$PYTHON is no Python 3.11 or newer, or does not start."
+    return
+  fi
+  for needs in can_make_venv is_new_enough; do
+    for python in python3.13 python3 /usr/bin/python3 python3.14 python3.12 python3.11; do
+      if is_new_enough && $needs; then return; fi
     done
   done
   die "Cityline needs Python 3.11 or newer, and none was found." \
     "Install it (Debian, Ubuntu: apt-get install python3 python3-venv) or name one: PYTHON=/path/to/python $0"
 }
 
+is_new_enough() { "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+can_make_venv() { "$python" -c 'import ensurepip.__main__' 2>/dev/null || uv --version >/dev/null 2>&1; }
+
 # Debian ships Python without the part that puts pip into a new environment.
 make_venv() {
   find_python
+  echo "Making .venv with $("$python" --version)" >&2
   rm -rf .venv
   if "$python" -c 'import ensurepip.__main__' 2>/dev/null; then "$python" -m venv .venv; return; fi
   if uv venv --quiet --python "$python" .venv 2>/dev/null; then return; fi

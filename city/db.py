@@ -40,8 +40,8 @@ RESTED_SECONDS = 1.0  # a connection that lay in the pool for so long is asked w
 CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
-# Whoever has the clock waits for nothing but the disk: however little patience we had before, our turn comes.
-# PostgreSQL finds the row first, and so does this; then it waits for it.
+# Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
+# turn comes. The condition always holds; PostgreSQL looks at it as it finds the row, before it waits.
 _BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
 
 
@@ -105,9 +105,9 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """A session whose work is committed whole, or not at all.
 
     The order at the end matters: what is derived is settled and everything flushed first, then the clock is
-    bumped, then the log and the counts that all share are written (or counted anew), then commit, and no
-    other code runs in between. The clock's row lock so makes `seq` follow commit order on both databases, and
-    nobody else writes counts meanwhile.
+    bumped, then the log, the feed and the counts that all share are written, then commit, and no other code
+    runs in between. The clock's row lock so makes `seq` follow commit order on both databases, and nobody
+    else writes counts meanwhile.
     """
     with _turn(engine), Session(engine.execution_options(write=True), expire_on_commit=False) as s:
         yield s
@@ -118,20 +118,30 @@ def transaction(engine: Engine) -> Iterator[Session]:
             with in_one_go(s):
                 for step in last:
                     step(s)
-        _step(s, "recount")
+        for step in s.info.pop("afterwards", ()):
+            step(s)
         s.commit()
 
 
 def at_last(s: Session, step: Callable[[Session], object]) -> None:
-    """Lets `step` write behind the clock, as the very last thing. It must not ask for anything."""
+    """Lets `step` write behind the clock: first noted, first written. See in_one_go() for what it may not do.
+
+    It is not taken back with a savepoint, and it needs a clock that goes on: see events.count().
+    """
     s.info.setdefault("last", []).append(step)
+
+
+def afterwards(s: Session, step: Callable[[Session], object]) -> None:
+    """Lets `step` run after all that, before the commit: it sees this transaction's lines, and may ask."""
+    s.info.setdefault("afterwards", []).append(step)
 
 
 @contextmanager
 def in_one_go(s: Session) -> Iterator[None]:
     """What is only written meanwhile goes to PostgreSQL together: we wait for one answer, not for each.
 
-    Nothing can be asked here. What fails is raised as everywhere, but perhaps at the end.
+    Nothing may be read here: PostgreSQL has no rows to give yet (SQLite would have). What fails may be raised
+    by a later statement, or at the end without any.
     """
     connection = s.connection()
     if connection.dialect.name != "postgresql":
@@ -154,9 +164,9 @@ def _step(s: Session, *names: str) -> None:
 
 
 def bump(s: Session, rows: int) -> int:
-    """Takes `rows` numbers from the clock and returns the first. Only the last step may call it."""
-    bump = _BUMP_PATIENTLY if s.get_bind().dialect.name == "postgresql" else _BUMP
-    last = s.execute(bump, {"rows": rows}).scalar_one()
+    """Takes `rows` numbers from the clock and returns the first. Only the log may call it, at the end."""
+    statement = _BUMP_PATIENTLY if s.get_bind().dialect.name == "postgresql" else _BUMP
+    last = s.execute(statement, {"rows": rows}).scalar_one()
     return int(last) - rows + 1
 
 
@@ -259,12 +269,13 @@ def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
 
 
 def _ask_the_rested(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """A database that was started anew knows nothing of what lies in our pool, and whoever takes that must
-    not meet it: the pool throws all away that it has then, and connects.
+    """After a new start of PostgreSQL all connections in the pool are dead. The first that is found so
+    empties the pool, and all connect anew.
 
-    What was in use a moment ago is not asked: that takes a trip, and no database comes back so soon.
+    What was in use a moment ago is not asked, as that takes a trip. Where one died since, whoever takes it
+    fails, and that empties the pool too.
     """
-    rests_since = record.info.get("rests_since")
+    rests_since = record.info.get("rests_since")  # None: it was just opened
     if rests_since is None or time.monotonic() - rests_since < RESTED_SECONDS:
         return
     try:

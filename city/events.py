@@ -252,7 +252,8 @@ def _pending(s: Session) -> _Pending:
 
 
 def _seal(s: Session) -> None:
-    """The last step of a transaction: numbers from the clock, then the lines and feed rows with them."""
+    """At the end of a transaction: takes numbers from the clock, and leaves the lines and feed rows with them
+    to be written."""
     pending: _Pending = s.info.pop("pending")
     first = db.bump(s, max(1, len(pending.lines) + len(pending.feed)))
     heads = _heads_of(s, {line.subject for line in pending.lines})

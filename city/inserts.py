@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city import db
 from city.schema import Base, UtcDateTime
 
-BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as parameters
+BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as what is sent
 IDS_AT_ONCE = 1000
 IDS_A_MILLISECOND: Final = 2048  # so that an id of today has 52 bits: JavaScript counts to 53
 
@@ -28,20 +28,74 @@ def put(
     """Adds rows past the session's own bookkeeping, which costs more than the rows where they are many.
 
     Each row has every column; with `over`, one that is there under the same key is brought up to date, with
-    `sums` its numbers are added to those that are there. No two rows have one key then.
+    `sums` its numbers are added to those that are there. With either no two rows have one key: PostgreSQL
+    refuses to touch a row twice in one statement.
     """
     connection, table = s.connection(), _table(kind)
     name = connection.dialect.name
     for start in range(0, len(rows), BATCH):
-        given = _GIVEN[name](table, rows[start : start + BATCH], connection.dialect)
+        given = _parameters(table, rows[start : start + BATCH], connection.dialect)
         connection.exec_driver_sql(_adding(table, name, over, sums), given)
 
 
 def put_last(
     s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False, sums: bool = False
 ) -> None:
-    """The same as the very last thing of the transaction, behind the clock."""
-    db.at_last(s, partial(put, kind=kind, rows=rows, over=over, sums=sums))
+    """The same behind the clock: see db.at_last()."""
+    if rows:
+        db.at_last(s, partial(put, kind=kind, rows=rows, over=over, sums=sums))
+
+
+def _parameters(table: Table, rows: Sequence[dict[str, Any]], dialect: Dialect) -> Any:
+    """What _adding() is given. SQLite has a tuple a row, turned column by column: SQLAlchemy's own way, one
+    row after the other, takes half as long again.
+
+    PostgreSQL has all rows as one JSON text, which it takes apart itself: 64 rows of counts take 0.6 ms of
+    our time so and not 1.3, five thousand 12 and not 51. NaN would become NULL.
+    """
+    if dialect.name == "sqlite":
+        steps = [(c.name, c.type.dialect_impl(dialect).bind_processor(dialect)) for c in table.columns]
+        columns = ([step(row[name]) if step else row[name] for row in rows] for name, step in steps)
+        return list(zip(*columns, strict=True))
+    checks = [(c.name, _refuses_naive(c.type, dialect)) for c in table.columns]
+    told = [{name: check(row[name]) if check else row[name] for name, check in checks} for row in rows]
+    return (orjson.dumps(told, default=_bytes).decode(),)
+
+
+def _refuses_naive(kind: Any, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+    """Of our own types the one there is; JSON tells all others as PostgreSQL reads them."""
+    return kind.bind_processor(dialect) if isinstance(kind, UtcDateTime) else None
+
+
+def _bytes(value: Any) -> str:
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    raise TypeError
+
+
+# `?` is SQLite's own; psycopg reads `%s`.
+_BY_POSITION: dict[str, Dialect] = {
+    "sqlite": SQLiteDialect(paramstyle="qmark"),
+    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+
+
+@cache
+def _adding(table: Table, database: str, over: bool, sums: bool) -> str:
+    """The statement with its parameters by position."""
+    adding = sqlite_insert(table) if database == "sqlite" else _from_json(table)
+    if over or sums:
+        given = {c: adding.excluded[c.name] for c in table.columns if not c.primary_key}
+        new = {c.name: c + value if sums else value for c, value in given.items()}
+        adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+    return str(adding.compile(dialect=_BY_POSITION[database]))
+
+
+def _from_json(table: Table) -> Any:
+    columns = [column(c.name, c.type) for c in table.columns]
+    told = func.json_to_recordset(bindparam("rows", type_=JSON)).table_valued(*columns)
+    rows = select(told.render_derived(name="told", with_types=True))
+    return postgresql_insert(table).from_select([c.name for c in table.columns], rows)
 
 
 def dated_id(s: Session, kind: type[Base], at: datetime) -> int:
@@ -94,61 +148,6 @@ def _first_of(at: datetime) -> int:
 
 def _last(s: Session, table: Table) -> int:
     return s.scalar(select(func.max(table.c.id))) or 0
-
-
-def _as_rows(table: Table, rows: Sequence[dict[str, Any]], dialect: Dialect) -> list[tuple[Any, ...]]:
-    """Turned column by column: SQLAlchemy's own way, one row after the other, takes half as long again."""
-    steps = [(c.name, c.type.dialect_impl(dialect).bind_processor(dialect)) for c in table.columns]
-    columns = ([step(row[name]) if step else row[name] for row in rows] for name, step in steps)
-    return list(zip(*columns, strict=True))
-
-
-def _as_one(table: Table, rows: Sequence[dict[str, Any]], dialect: Dialect) -> tuple[str]:
-    """All rows as one JSON text, which PostgreSQL takes apart itself: to send them one by one, each with its
-    parameters and an answer, took the tenth part of what a phone's closing costs us."""
-    steps = [(c.name, _instant(c.type, dialect)) for c in table.columns]
-    told = [{name: step(row[name]) if step else row[name] for name, step in steps} for row in rows]
-    return (orjson.dumps(told, default=_in_json).decode(),)
-
-
-def _instant(kind: Any, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
-    """What refuses a time without a zone: JSON knows all other types, or PostgreSQL reads them in it."""
-    return kind.bind_processor(dialect) if isinstance(kind, UtcDateTime) else None
-
-
-def _in_json(value: Any) -> str:
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    raise TypeError(f"no column has a {type(value).__name__}")
-
-
-_GIVEN: dict[str, Callable[[Table, Sequence[dict[str, Any]], Dialect], Any]] = {
-    "sqlite": _as_rows,
-    "postgresql": _as_one,
-}
-# `?` is SQLite's own; psycopg reads `%s`.
-_BY_POSITION: dict[str, Dialect] = {
-    "sqlite": SQLiteDialect(paramstyle="qmark"),
-    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
-}
-
-
-@cache
-def _adding(table: Table, database: str, over: bool, sums: bool) -> str:
-    """The statement with its parameters by position."""
-    adding: Any
-    if database == "sqlite":
-        adding = sqlite_insert(table)
-    else:
-        columns = [column(c.name, c.type) for c in table.columns]
-        told = func.json_to_recordset(bindparam("rows", type_=JSON)).table_valued(*columns, name="given")
-        names = [c.name for c in table.columns]
-        adding = postgresql_insert(table).from_select(names, select(told.render_derived(with_types=True)))
-    if over or sums:
-        given = {c: adding.excluded[c.name] for c in table.columns if not c.primary_key}
-        new = {c.name: c + value if sums else value for c, value in given.items()}
-        adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
-    return str(adding.compile(dialect=_BY_POSITION[database]))
 
 
 def _next_of(table: Table) -> Any:

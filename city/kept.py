@@ -147,9 +147,9 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
 
 
 def recount(s: Session) -> None:
-    """Counts anew, from the log, what the figures are added up from."""
+    """Counts anew, from the log, what the figures are added up from: this transaction's lines too."""
     events.count(s)
-    s.info["recount"] = tallies.anew
+    db.afterwards(s, tallies.anew)
 
 
 def differences(s: Session) -> list[str]:

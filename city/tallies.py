@@ -44,7 +44,7 @@ def of(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
 
 
 def add(s: Session, lines: Iterable[Any]) -> None:
-    """Counts these lines of this transaction; only the last step of one may call it."""
+    """Leaves what these lines of this transaction count for to be added. Only the log may call it."""
     wanted = [line for line in lines if line.kind == "log" or "opened" in line.facts]
     if wanted and (zone := _zone(s)):
         sums = Counter[Key]()

@@ -559,7 +559,7 @@ def _json(told: dict[str, Any]) -> Response:
 def _dumped(told: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(told)
-    except TypeError:  # half a character, which orjson refuses, is told as a question mark
+    except TypeError:  # of half a character, which is told as a question mark, or a number beyond 64 bits
         return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 

@@ -46,8 +46,8 @@ class Shared(Generic[Asked, Done, Told]):
 # its work does beyond what was sent has as much room again (`lengthen`).
 MOST = MAX_OPERATIONS
 TRIES = 3
-# Somebody else's long work must keep only those waiting who want the same cases. Who waits for the clock, and
-# that is all that is waited for in the end, has time again.
+# Somebody else's long work must keep only those waiting who want the same cases. db.bump() takes this back:
+# the clock is waited for as long as that takes.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ class _Queue:
         """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
             if engine.dialect.name == "postgresql":
-                with in_one_go(s):  # with the beginning
+                with in_one_go(s):  # in one trip with BEGIN
                     s.execute(_PATIENCE)
             if not taken:
                 self._take(taken)  # not before the database lets us write: others come while we wait for that

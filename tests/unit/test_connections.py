@@ -14,7 +14,7 @@ CUT = text(
 )
 
 
-def put_last(engine: Engine, *codes: str) -> None:
+def departments(engine: Engine, *codes: str) -> None:
     with transaction(engine) as s:
         for code in codes:
             row = {"code": code, "names": {"en": code}, "time_zone": "America/New_York"}
@@ -22,8 +22,8 @@ def put_last(engine: Engine, *codes: str) -> None:
 
 
 def cut_all_of(engine: Engine) -> None:
-    """Ends all of its connections at the server, as a new start of that does."""
-    other = db.connect(str(engine.url))
+    """Ends all connections to its database at the server, as a new start of that does."""
+    other = db.connect(engine.url.render_as_string(hide_password=False))
     with other.begin() as c:
         c.execute(CUT)
     other.dispose()
@@ -60,10 +60,10 @@ def test_a_connection_that_breaks_in_use_takes_the_others_of_the_pool_with_it(en
 
 
 def test_what_is_written_in_one_go_is_written_or_none_of_it(engine: Engine) -> None:
-    put_last(engine, "first", "second")
+    departments(engine, "first", "second")
     with pytest.raises(IntegrityError):
-        put_last(engine, "third", "first", "fourth")
-    put_last(engine, "fifth")  # the connection is as good as new
+        departments(engine, "third", "first", "fourth")
+    departments(engine, "fifth")  # the connection is as good as new
     with reading(engine) as s:
         found = set(s.scalars(select(Department.code)))
     assert {"first", "second", "fifth"} <= found
