@@ -1,5 +1,6 @@
 """The engine, transactions and the clock row. No table's meaning is known here."""
 
+import select
 import threading
 import time
 from collections import deque
@@ -272,16 +273,23 @@ def _ask_the_rested(dialect: Dialect, connection: Any, record: ConnectionPoolEnt
     """After a new start of PostgreSQL all connections in the pool are dead. The first that is found so
     empties the pool, and all connect anew.
 
-    What was in use a moment ago is not asked, as that takes a trip. Where one died since, whoever takes it
-    fails, and that empties the pool too.
+    What was in use a moment ago is not asked, as that takes a trip: one that was cut has its end to be read.
     """
     rests_since = record.info.get("rests_since")  # None: it was just opened
-    if rests_since is None or time.monotonic() - rests_since < RESTED_SECONDS:
+    if rests_since is None:
+        return
+    if time.monotonic() - rests_since < RESTED_SECONDS and not _has_news(connection):
         return
     try:
         dialect.do_ping(connection)
     except psycopg.Error as fault:
         raise InvalidatePoolError from fault
+
+
+def _has_news(connection: Any) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

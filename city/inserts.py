@@ -51,7 +51,8 @@ def _parameters(table: Table, rows: Sequence[dict[str, Any]], dialect: Dialect) 
     row after the other, takes half as long again.
 
     PostgreSQL has all rows as one JSON text, which it takes apart itself: 64 rows of counts take 0.6 ms of
-    our time so and not 1.3, five thousand 12 and not 51. NaN would become NULL.
+    our time so and not 1.3, five thousand 12 and not 51. NaN would become NULL, and no
+    JSON may hold a NUL.
     """
     if dialect.name == "sqlite":
         steps = [(c.name, c.type.dialect_impl(dialect).bind_processor(dialect)) for c in table.columns]

@@ -37,10 +37,11 @@ def rest(engine: Engine, several: int) -> None:
 
 
 @pytest.mark.postgresql
+@pytest.mark.parametrize("rested", [0, 3600])  # all are asked, or those alone that were cut
 def test_who_comes_after_a_new_start_of_the_server_does_not_meet_it(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, rested: int
 ) -> None:
-    monkeypatch.setattr(db, "RESTED_SECONDS", 0)
+    monkeypatch.setattr(db, "RESTED_SECONDS", rested)
     rest(engine, 3)
     cut_all_of(engine)
     for _ in range(3):
@@ -49,11 +50,28 @@ def test_who_comes_after_a_new_start_of_the_server_does_not_meet_it(
 
 
 @pytest.mark.postgresql
+def test_what_was_in_use_a_moment_ago_is_not_asked_for_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    rest(engine, 1)
+    monkeypatch.setattr(engine.dialect, "do_ping", asked.append)
+    rest(engine, 1)
+    assert not asked
+    monkeypatch.setattr(db, "RESTED_SECONDS", 0)
+    rest(engine, 1)
+    assert len(asked) == 1
+
+
+@pytest.mark.postgresql
 def test_a_connection_that_breaks_in_use_takes_the_others_of_the_pool_with_it(engine: Engine) -> None:
     rest(engine, 3)
-    cut_all_of(engine)
-    with pytest.raises(OperationalError), transaction(engine) as s, in_one_go(s):
-        s.execute(text("SET LOCAL lock_timeout = '1s'"))
+    with transaction(engine) as s:
+        s.connection()
+        cut_all_of(engine)
+        with pytest.raises(OperationalError), in_one_go(s):
+            s.execute(text("SET LOCAL lock_timeout = '1s'"))
+        s.rollback()
     for _ in range(3):
         with transaction(engine) as s:
             assert s.scalar(select(1)) == 1
