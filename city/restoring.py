@@ -70,9 +70,10 @@ def restore(
 ) -> Restored:
     """Puts back the backup at `source`, or the newest one in it; `lists` are more lists of erasures.
 
-    Looks at every byte before it touches anything. Raises Damaged; Refused `no_backup`, `backup_unreadable`,
-    `backup_too_new`, `other_database`, `database_not_empty` (unless `over`) or `database_in_use`; DumpFailed,
-    StoreDown. Ended half-way, it is run again.
+    Looks at every byte before it touches anything: `told` hears how many photos were looked at, and then how
+    many were put back. Raises Damaged; Refused `no_backup`, `backup_unreadable`, `backup_too_new`,
+    `other_database`, `database_not_empty` (unless `over`) or `database_in_use`; DumpFailed, StoreDown. Ended
+    half-way, it is run again.
     """
     folder = backup.find(source)
     manifest = backup.read(folder)
@@ -81,13 +82,13 @@ def restore(
         raise Refused("other_database", backup=manifest.database, here=dumps.kind(owner))
     if dumps.FILES[manifest.database] not in manifest.files:
         raise Refused("backup_unreadable", folder=str(folder), fault="its database is not among its files")
+    mark = settings.var / MARK
+    if not over and not mark.exists() and not dumps.is_empty(owner):
+        raise Refused("database_not_empty")
     if found := backup.faults(folder, manifest, told=told):
         raise Damaged(folder, found)
     secret, city = (_text(folder, name) for name in (backup.SECRET, backup.CITY))
     erased = erasures.read([folder.parent / erasures.NAME, *lists, settings.var / erasures.NAME])
-    mark = settings.var / MARK
-    if not over and not mark.exists() and not dumps.is_empty(owner):
-        raise Refused("database_not_empty")
     dumps.refuse_in_use(owner)
 
     mark.write_text(f"{folder}\n")

@@ -120,7 +120,7 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     """Puts back the backup FROM, or the newest one in the folder FROM. Stop web server and worker first."""
     settings = read()
     try:
-        with closing(Progress("photos")) as told:
+        with closing(Progress("photos looked at, then put back")) as told:
             done = restoring.restore(
                 settings, source, stores.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
                 told=told,
@@ -133,7 +133,8 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
         raise click.ClickException(f"{fault}. Mend that and run it again.") from None
     manifest = done.manifest
     click.echo(f"{done.folder} is back: the city as it was at {manifest.made_at}, line {manifest.seq}.")
-    click.echo(f"{done.erased_again} erasures made since were carried out again.")
+    if done.erased_again:
+        click.echo(f"Erasures made since that were carried out again: {done.erased_again}.")
     if done.held_again:
         click.echo(
             f"Holds placed or lifted again, as they were since: {done.held_again}. See /admin/records."

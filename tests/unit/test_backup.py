@@ -569,8 +569,10 @@ def test_a_database_with_people_in_it_is_replaced_only_when_told(town: Town, to:
     with town.at_work() as scene:
         scene.report(words="after the backup")
     town.engine.dispose()
+    looked: list[int] = []
     with pytest.raises(Refused, match="database_not_empty"):
-        put_back(town.settings, to, town)
+        put_back(town.settings, to, town, told=lambda *each: looked.append(each))
+    assert not looked  # said at once, not after an hour of photos
     put_back(town.settings, to, town, over=True)
     with town.looking() as scene:
         assert scene.s.scalar(select(func.count()).select_from(Report)) == 3
