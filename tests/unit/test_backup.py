@@ -569,7 +569,7 @@ def test_a_database_with_people_in_it_is_replaced_only_when_told(town: Town, to:
     with town.at_work() as scene:
         scene.report(words="after the backup")
     town.engine.dispose()
-    looked: list[int] = []
+    looked: list[object] = []
     with pytest.raises(Refused, match="database_not_empty"):
         put_back(town.settings, to, town, told=lambda *each: looked.append(each))
     assert not looked  # said at once, not after an hour of photos
