@@ -99,6 +99,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     held.looked_at = held.now()
     app.extensions["cityline"] = held
     app.url_map.converters["natural"] = Natural
+    # No view of ours is a coroutine, and no request has to ask so of a dozen functions.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))

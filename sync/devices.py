@@ -138,20 +138,20 @@ def is_signed_in(device: Device, at: datetime, days: int) -> bool:
     return device.signed_in_at is not None and at < device.signed_in_at + timedelta(days=days)
 
 
-def says_new(device: Device, asked: Exchange, at: datetime) -> bool:
-    """Whether a phone says of itself what is worth a write."""
-    return _says(asked) != (device.release, device.waiting, device.pack) or at - device.seen_at >= SEEN_AGAIN
-
-
-def seen(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
-    """Notes that a phone was here and what it says of itself, where that is worth a write.
+def says_new(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> bool:
+    """Whether a phone says of itself what is worth a write.
 
     It counts what it sends among what waits; `arrived` of that wait no more. From a phone that is put away
     after its last closing nobody would hear that.
     """
-    if asked.ops or says_new(device, asked, at):
-        device.seen_at, (device.release, device.waiting, device.pack) = at, _says(asked)
-        device.waiting = _without(device.waiting, "ops", arrived)
+    known = (device.release, device.waiting, device.pack)
+    return _says(asked, arrived) != known or at - device.seen_at >= SEEN_AGAIN
+
+
+def seen(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
+    """Notes that a phone was here and what it says of itself, where says_new() finds that worth a write."""
+    if says_new(device, asked, at, arrived=arrived):
+        device.seen_at, (device.release, device.waiting, device.pack) = at, _says(asked, arrived)
 
 
 def photo_arrived(device: Device) -> None:
@@ -194,8 +194,8 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     return True
 
 
-def _says(asked: Exchange) -> tuple[str, dict[str, int], dict[str, int]]:
-    return asked.release, _without(_whole(asked.waiting, WAITING), "ops", 0), _whole(asked.pack, PACK)
+def _says(asked: Exchange, arrived: int) -> tuple[str, dict[str, int], dict[str, int]]:
+    return asked.release, _without(_whole(asked.waiting, WAITING), "ops", arrived), _whole(asked.pack, PACK)
 
 
 def _without(waiting: Mapping[str, int], name: str, arrived: int) -> dict[str, int]:

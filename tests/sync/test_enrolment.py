@@ -132,6 +132,23 @@ def test_a_phone_says_what_waits_on_it(engine: Engine, luis: Phone, clock: Clock
         assert row.pack == {name: n for name, n in pack.items() if name != "of"}
 
 
+def test_sending_again_within_minutes_writes_of_the_phone_what_is_new(
+    engine: Engine, luis: Phone, clock: Clock, lamp: str
+) -> None:
+    job = luis.job(lamp)
+    luis.exchange(luis.op("note", job, words="Dry."))
+    first = clock()
+    clock.tick(minutes=1)
+    luis.exchange(luis.op("note", job, words="Still dry."))  # the one that waited has arrived
+    with reading(engine) as s:
+        row = s.get_one(Device, luis.device)
+        assert (row.seen_at, row.waiting) == (first, {})
+    luis.exchange(luis.op("note", job, words="Wet."), waiting={"ops": 3})
+    with reading(engine) as s:
+        row = s.get_one(Device, luis.device)
+        assert (row.seen_at, row.waiting) == (clock(), {"ops": 2})
+
+
 def test_asking_for_news_costs_no_write(engine: Engine, luis: Phone, clock: Clock) -> None:
     luis.exchange()
     first = clock()
