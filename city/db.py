@@ -40,7 +40,8 @@ BUSY_SECONDS = 15
 RESTED_SECONDS = 1.0  # a connection that lay in the pool for so long is asked whether it still is one
 CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
-_BUMP = update(Clock).where(Clock.id == 1).values(n=Clock.n + bindparam("rows")).returning(Clock.n)
+_CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
+_BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)
 # Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
 # turn comes. The condition always holds; PostgreSQL looks at it as it finds the row, before it waits.
 _BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
@@ -167,7 +168,7 @@ def _step(s: Session, *names: str) -> None:
 def bump(s: Session, rows: int) -> int:
     """Takes `rows` numbers from the clock and returns the first. Only the log may call it, at the end."""
     statement = _BUMP_PATIENTLY if s.get_bind().dialect.name == "postgresql" else _BUMP
-    last = s.execute(statement, {"rows": rows}).scalar_one()
+    last = s.connection().execute(statement, {"rows": rows}).scalar_one()
     return int(last) - rows + 1
 
 

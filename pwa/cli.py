@@ -34,6 +34,7 @@ from pwa import exporting, hooking, keeping, reckoning, recording, trying
 # Requests served at once. More than may share a transaction (sync/together.py), so that the next one is full
 # when one ends. A slow sender holds one, so a proxy should gather bodies first.
 THREADS = 64
+WEB_ENDS = 10  # seconds that the web server gives its own process; one that still starts does not hear it
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."
@@ -594,7 +595,7 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
         str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:serve",
         "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
         "--log-level", "error",
-        "--workers-kill-timeout", "10",  # one that is asked to stop while it starts does not hear it
+        "--workers-kill-timeout", str(WEB_ENDS),
     ]  # fmt: skip
 
 
@@ -739,7 +740,7 @@ def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> in
             child.terminate()
     for child in children:
         try:
-            child.wait(10)
+            child.wait(2 * WEB_ENDS)  # ended before it has ended its own, it would leave that behind
         except subprocess.TimeoutExpired:
             child.kill()
     return 0 if asked.is_set() else 1

@@ -291,6 +291,40 @@ def test_a_polite_kill_does_not_wait_for_what_it_interrupts() -> None:
     assert asked.wait(60)
 
 
+def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    program = str(Path(sys.executable).with_name("cityline"))
+    environment = {name: told for name, told in os.environ.items() if not name.startswith("CITYLINE_")}
+    running = subprocess.Popen(
+        [program, "run", "--port", port, "--empty"], env=environment | {"CITYLINE_VAR": str(tmp_path)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while len(servers_at(port)) < 2:  # its own process is there, and loads our code
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running.terminate()
+        assert running.wait(60) == 0
+        assert servers_at(port) == []
+    finally:
+        running.kill()
+        for server in servers_at(port):
+            os.kill(server, signal.SIGKILL)
+
+
+def servers_at(port: str) -> list[int]:
+    """The processes of the web server for that port."""
+    found = []
+    for told in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            words = told.read_bytes().decode(errors="replace").split("\0")
+            if any(word.endswith("/granian") for word in words) and port in words:
+                found.append(int(told.parent.name))
+    return found
+
+
 def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
     made = shell.invoke(cli, ["key", "add", "Works", "--scope", "update", "--hourly", "50"]).output.strip()
     with town.looking() as scene:
