@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import SEEK_END
 from typing import Any, BinaryIO, cast
 
@@ -37,7 +37,7 @@ from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
-from city.queries import Sight
+from city.queries import Sight, Step
 from city.schema import Case, Photo, Report
 from pwa import access, errors, filters, forms, own, shell, spots
 from pwa.forms import ReportForm
@@ -53,6 +53,7 @@ ROWS_OF_MINE = 50
 ANOTHER_METRES = 50.0  # a form that comes again from further away than phones err tells of something else
 SENT = "form sent"  # noted with what the sender is known again by
 
+LATE = timedelta(minutes=5)  # a closing that takes so long to the city was made without signal
 Fault = tuple[str, str]  # the field's id, and what to do in words
 
 
@@ -569,6 +570,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     number = mine.number if mine else ""
     stops: list[Stop] = []
     joined = 0
+    last = next((step for step in reversed(sight.steps) if step.kind == "close"), None)
     for step in sight.steps:
         if step.kind == "clear":  # the page itself says so
             continue
@@ -577,7 +579,8 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
             joined += 1
             continue
         title = _title(step.kind, step.facts, told_by_me, office=sight.service.office)
-        stops.append(Stop(title, step.at, _more(step.kind, sight)))
+        more = _of_closing(step, sight, is_last=step is last) if step.kind == "close" else ""
+        stops.append(Stop(title, step.at, more))
     if stops:
         first = stops[0]
         mine_first = bool(mine) and number == f"{sight.number}-A"
@@ -601,7 +604,12 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool) 
     return filters.step(kind, office=office)
 
 
-def _more(kind: str, sight: Sight) -> str:
-    if kind != "close" or sight.proof is None:
-        return ""
-    return _("with photo") if sight.proof.photos else ""
+def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:
+    """When the crew was done, where the city heard of it later; and whether a photo shows it."""
+    told, facts = list[str](), step.facts
+    done = datetime.fromisoformat(facts["done_at"]) if "done_at" in facts else step.at
+    if step.at - done > LATE and not facts.get("bounded"):
+        told.append(_("The crew was done: %(moment)s", moment=filters.moment(done)))
+    if is_last and sight.proof and sight.proof.photos:
+        told.append(_("with photo"))
+    return " · ".join(told)

@@ -130,6 +130,20 @@ def test_fixed_shows_how_the_promise_was_kept(town: Town, settings: Settings, op
     assert "One tap sends it back, until Tue\u00a026\u00a0May." in page
 
 
+@pytest.mark.parametrize(
+    ("later", "by_the_phone", "said"),
+    [(4, 0, False), (3000, 0, True), (3000, -90_000, False)],  # the last one's clock cannot be right
+)
+def test_a_closing_that_came_late_says_when_the_crew_was_done(
+    town: Town, settings: Settings, opened: Opened, later: int, by_the_phone: int, said: bool
+) -> None:
+    browser, done = opened(told(town, settings)), town.now + timedelta(days=1)
+    at_device = done + timedelta(minutes=by_the_phone)
+    closed(town, "26-000001", done + timedelta(minutes=later), at_device=at_device)
+    assert ("The crew was done: Wed" in browser.get("/case/26-000001").text) == said
+    assert ("La cuadrilla terminó: mié" in browser.get("/es/case/26-000001").text) == said
+
+
 def test_not_fixed_opens_the_case_again_once(
     town: Town, settings: Settings, opened: Opened, token: Callable[[], str]
 ) -> None:
