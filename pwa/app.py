@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     held.looked_at = held.now()
     app.extensions["cityline"] = held
     app.url_map.converters["natural"] = Natural
-    # No view of ours is a coroutine, and no request has to ask so of a dozen functions.
+    # Nothing of ours is a coroutine (a test looks), and Flask would ask a dozen functions a request.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

@@ -738,9 +738,11 @@ def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> in
     for child in children:
         if child.poll() is None:
             child.terminate()
+    # A server that is killed before it has ended its own process leaves that behind.
+    patience = time.monotonic() + 2 * WEB_ENDS
     for child in children:
         try:
-            child.wait(2 * WEB_ENDS)  # ended before it has ended its own, it would leave that behind
+            child.wait(max(0.1, patience - time.monotonic()))
         except subprocess.TimeoutExpired:
             child.kill()
     return 0 if asked.is_set() else 1

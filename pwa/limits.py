@@ -44,7 +44,7 @@ def init(app: Flask, reports_an_hour: int) -> None:
         limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
         limits["resident.share"] = limits["resident.send"]
         limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
-    # Or it would look for limits of a page, its blueprint and the whole app at each request, and find none.
+    # All limits there are stand here: for others of a page, its blueprint or the whole app it need not look.
     limiter.request_filter(lambda: request.endpoint not in limits)
     for page, often in limits.items():
         free = _is_logged_in if page in AT_DESKS else None

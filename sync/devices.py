@@ -30,7 +30,7 @@ PACK = ("at", "jobs", "photos", "of", "map")
 # A phone with work on it that says nothing for so long, half a shift, lies in a drawer, or worse.
 SILENT = timedelta(hours=4)
 MOST = 2**40  # a larger number is none, and JSON columns keep none above 2**64
-# A phone that only asks for news is written down this often: asking must not cost a write.
+# A phone that says nothing new of itself is written down this often: asking must not cost a write.
 SEEN_AGAIN = timedelta(minutes=5)
 
 
@@ -145,7 +145,8 @@ def says_new(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0)
     after its last closing nobody would hear that.
     """
     known = (device.release, device.waiting, device.pack)
-    return _says(asked, arrived) != known or at - device.seen_at >= SEEN_AGAIN
+    # Also where our clock ran ahead once, and what it wrote lies before us.
+    return _says(asked, arrived) != known or abs(at - device.seen_at) >= SEEN_AGAIN
 
 
 def seen(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:

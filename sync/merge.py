@@ -72,7 +72,7 @@ class Seen:
     author_may: bool = True  # still in that crew, and not disabled
     erased: bool = False
     root: str | None = None  # the number of the case that this one was merged into
-    closed_by_us: bool = False  # this cycle was closed by the same crew
+    closed_by_us: bool = False  # this cycle was closed by somebody of the same crew
     job_ended: str | None = None  # why the assignment is not live any more
     rules: Rules = RULES
     waits_otherwise: bool = False  # it asks to wait, and the case waits for something else

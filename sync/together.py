@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -49,9 +49,9 @@ TRIES = 3
 # Somebody else's long work must keep only those waiting who want the same cases. db.bump() takes this back:
 # the clock is waited for as long as that takes.
 _PATIENCE = text("SET LOCAL lock_timeout = '100ms'")
-# What is asked here names rows by their keys: PostgreSQL may do it as it did it the last time. By itself it
-# weighs anew for each list what its length would be worth, which takes longer than reading the rows.
-_AS_BEFORE = text("SET LOCAL plan_cache_mode = force_generic_plan")
+# Nearly all that is asked here names rows by their keys, so one plan serves lists of any length. By itself
+# PostgreSQL plans anew for each short one, which takes longer than reading its rows.
+_ONE_PLAN = text("SET LOCAL plan_cache_mode = force_generic_plan")
 log = logging.getLogger(__name__)
 
 
@@ -222,7 +222,10 @@ class _Queue:
     def _try(self, engine: Engine, taken: list[_Piece], *, without_savepoints: bool) -> bool:
         """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
-            _set(s, _PATIENCE, _AS_BEFORE)
+            if engine.dialect.name == "postgresql":
+                with in_one_go(s):  # BEGIN takes a trip, and these take one together
+                    s.execute(_PATIENCE)
+                    s.execute(_ONE_PLAN)
             if not taken:
                 self._take(taken)  # not before the database lets us write: others come while we wait for that
             s.info |= {"room": MOST, "without_savepoints": without_savepoints}
@@ -238,7 +241,6 @@ class _Queue:
             return
         try:
             with reading(engine) as s:
-                _set(s, _AS_BEFORE)
                 told = self._shared.tell(s, [piece.asked for piece in done])
                 # All or none: with one answer too few, somebody would be given another's.
                 answers = list(zip(done, told, strict=True))
@@ -247,14 +249,6 @@ class _Queue:
             return
         for piece, answer in answers:
             piece.told, piece.is_told = answer, True
-
-
-def _set(s: Session, *settings: TextClause) -> None:
-    """Of a transaction on PostgreSQL that begins here: in one trip with its BEGIN."""
-    if s.get_bind().dialect.name == "postgresql":
-        with in_one_go(s):
-            for setting in settings:
-                s.execute(setting)
 
 
 def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:

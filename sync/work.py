@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, promises
+from city import cases, locks, people, promises
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -24,7 +24,7 @@ from city.lifecycle import (
     Refused,
 )
 from city.people import THE_SYSTEM
-from city.schema import Assignment, Case, DeclaredPhoto, Photo
+from city.schema import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
 from city.schema import Operation as Row
 from sync import declared, merge
 from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
@@ -66,7 +66,7 @@ def decide(
     """
     job = _job(s, op, case, by, at, takes_on=not only_look)
     root = cases.root_of(s, case)
-    return Work(op, case, root, job, merge.decide(_seen(op, case, job, root, by, rules)), by, at)
+    return Work(op, case, root, job, merge.decide(_seen(s, op, case, job, root, by, rules)), by, at)
 
 
 def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[str, Any]:
@@ -203,7 +203,9 @@ def _job(
     return held if held and held.crew_id in by.crew_ids else None
 
 
-def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor, rules: Rules) -> Seen:
+def _seen(
+    s: Session, op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor, rules: Rules
+) -> Seen:
     live = cases.live(case)
     ours = {job.crew_id} if job else set(by.crew_ids)
     closure = case.closures[-1] if case.closures and case.state == CLOSED else None
@@ -222,11 +224,19 @@ def _seen(op: Operation, case: Case, job: Assignment | None, root: Case, by: Act
         erased=case.state not in OPEN and _is_erased(case),
         root=root.number if root.id != case.id else None,
         job_ended=job.ended_why if job else None,
-        closed_by_us=closure is not None and closure.crew_id in ours,
+        closed_by_us=closure is not None and closure.crew_id in ours and _is_the_crew_s(s, closure),
         waits_otherwise=(
             op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
         ),
     )
+
+
+def _is_the_crew_s(s: Session, closure: Closure) -> bool:
+    """Whether somebody of its crew made the closing. A dispatcher's counts for the crew whose job it was, and
+    may say another thing than what the crew found."""
+    closer = s.get(Person, closure.person_id) if closure.person_id else None
+    by = people.actor(closer) if closer else None
+    return by is not None and CREW in by.roles and closure.crew_id in by.crew_ids
 
 
 def _is_erased(case: Case) -> bool:

@@ -54,6 +54,7 @@ class Case:
     wait: str | None = None
     jobs: dict[int, Job] = field(default_factory=dict)
     closings: dict[int, tuple[int | None, str]] = field(default_factory=dict)
+    closers: dict[int, int | None] = field(default_factory=dict)  # who made them
 
     @property
     def live(self) -> Job | None:
@@ -152,8 +153,11 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
         "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why FROM assignments ORDER BY id"
     ):
         cases[numbers[case_id]].jobs[id_] = Job(id_, crew, cycle, bool(started), ended)
-    for case_id, cycle, crew, outcome in db.execute("SELECT case_id, cycle, crew_id, outcome FROM closures"):
+    for case_id, cycle, crew, outcome, person in db.execute(
+        "SELECT case_id, cycle, crew_id, outcome, person_id FROM closures"
+    ):
         cases[numbers[case_id]].closings[cycle] = (crew, outcome)
+        cases[numbers[case_id]].closers[cycle] = person
     for case_id, why, over in db.execute(
         "SELECT case_id, why, ended_at IS NOT NULL FROM pauses WHERE why <> 'closed' ORDER BY id"
     ):
@@ -293,6 +297,8 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
     was = case.state
     told = _moved(city, case, job, mine, op)
     case.was = was if case.state != was else case.was
+    if case.state == "closed" != was:
+        case.closers[case.cycle] = known.person
     if told[0] != "applied" or case.state != was or data.get("words") or op["photos"]:
         _touch(city, case)
     return told
@@ -388,6 +394,7 @@ def _moved(
     if case.state == "closed":
         closer = case.closings[case.cycle][0]
         ours = closer is not None and closer in ({job.crew} if job else mine)
+        ours = ours and closer in city.crews.get(case.closers[case.cycle] or 0, ())  # no dispatcher's
         same = (t == "close" and ours) or (ended_so and job and job.ended == ended_so)
         return ("merged" if same else "recorded"), "closed"
     if job and ended_so and job.ended == ended_so:

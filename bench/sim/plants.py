@@ -396,6 +396,7 @@ PLANTS = {
         "stale-cycle-closes": [
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")
         ],
+        "desk-is-crew": [("sync/work.py", " and _is_the_crew_s(s, closure)", "")],
         "reassign-keeps-data": [
             (MIRROR, "      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);\n", "")
         ],

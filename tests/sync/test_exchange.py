@@ -294,6 +294,19 @@ def test_work_on_a_cancelled_case_is_kept(engine: Engine, luis: Phone, lamp: str
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("cancelled", "cancelled")
 
 
+def test_a_closing_after_the_dispatcher_s_is_looked_at(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])
+    dispatch(engine, lamp, cases.close, clock, outcome="no action", words="Double entry, closed at the desk.")
+    [told] = luis.exchange(op)["results"]
+    assert (told["result"], told["why"]) == ("recorded", "closed")
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        assert (case.state, case.outcome, case.review) == ("closed", "no action", "closed")
+        assert s.get_one(Operation, op["id"]).review == "closed"
+
+
 def test_work_on_a_merged_case_goes_to_its_root(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     root = make_lamp(engine, clock)
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])

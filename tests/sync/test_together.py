@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 from phones import EACH_BY_ITSELF, Clock, Phone, actor, case_of, make_lamp, share
@@ -205,14 +204,10 @@ def test_a_shared_transaction_is_no_larger_than_what_one_phone_may_send(engine: 
 
 
 @pytest.mark.postgresql
-def test_plans_for_any_values_serve_those_who_share_and_nobody_else(engine: Engine) -> None:
+def test_one_plan_for_any_list_serves_those_who_share_and_nobody_else(engine: Engine) -> None:
     def plans(s: Session) -> str:
         return str(s.execute(text("SHOW plan_cache_mode")).scalar_one())
 
-    shared = together.Shared(
-        lambda s, works: [partial(work, s) for work in works], lambda s, works: [plans(s) for _ in works]
-    )
-    done, told = together.do(engine, shared, plans, set())
-    assert (done, told()) == ("force_generic_plan", "force_generic_plan")
+    assert share(engine, plans, set()) == "force_generic_plan"
     with transaction(engine) as s, reading(engine) as look:
         assert (plans(s), plans(look)) == ("auto", "auto")
