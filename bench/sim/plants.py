@@ -406,7 +406,8 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "bad-blocks-rest": 9, "clear-on-500": 1, "clear-on-portal": 1, "epoch-ignored": 1, "expire-unsent": 3,
+    "bad-blocks-rest": 9, "clear-on-500": 1, "clear-on-portal": 1, "desk-is-crew": 4, "epoch-ignored": 1,
+    "expire-unsent": 3,
     "photo-unchecked": 21, "report-photo-astray": 1, "revoked-photo-first": 31, "revoked-photo-refused": 4,
     "revoked-trusted": 4, "stale-cycle-closes": 2, "stale-memory": 3, "undone-report-begun": 1,
     "unreadable-for-ever": 1, "withdraw-forgets": 1, "withdrawn-late": 10, "withdrawn-untold": 1,
