@@ -276,7 +276,7 @@ def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(va
     page.wait_for_url(site.path("/"))
     assert page.evaluate(f"({ROWS})('jobs')") == []
     page.goto(site.path("/crew"))
-    page.wait_for_selector("[data-fill=said]")
+    page.wait_for_selector("#code")
     expect(page.locator("a.job")).to_have_count(0)
     assert kept(page).ops() == before
 
@@ -381,4 +381,5 @@ def test_the_jobs_go_with_a_log_out_whose_answer_is_lost(van: Van, site: Site) -
     van.context.unroute("**/sync/v1/exchange")
     page.goto(site.path("/crew"))
     expect(page.locator("#code")).to_be_visible()
+    expect(page.locator("#sync")).to_be_hidden()  # nothing waits here, and nothing can be sent
     assert page.evaluate(f"({ROWS})('jobs')") == []

@@ -55,7 +55,9 @@ export function crewNames() {
 function welcome() {
   const screen = clone("t-welcome");
   main.replaceChildren(screen);
-  fill(document, "said", say("nobody"));
+  // It says what becomes of work, and leads to it: here is none yet.
+  const bar = part(document, "#sync");
+  bar.hidden = true;
   return new Promise((resolve) => {
     /** @param {string} [code] */
     const look = async (code) => {
@@ -64,6 +66,7 @@ function welcome() {
         const { who } = await introduce({ store, net }, code);
         // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
         void navigator.storage?.persist?.();
+        bar.hidden = false;
         resolve(who);
       } catch (fault) {
         const problem = String(/** @type {Error} */ (fault).message);
