@@ -41,4 +41,4 @@ def test_no_world_breaks_a_promise_and_everything_is_met() -> None:
 def test_every_planted_bug_is_caught() -> None:
     _code, told, prose = simulated("--seeds=0")
     assert [name for name, seed in told["plants"].items() if seed is None] == [], prose
-    assert len(told["plants"]) == 38
+    assert len(told["plants"]) == 39
