@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
 
-from city import boxes
+from city import boxes, processors
 from city.av1 import coded_sizes
 
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
@@ -173,7 +173,7 @@ def develop(source: BinaryIO | bytes) -> Developed:
     if not _room.acquire(blocking=False):
         raise Busy
     try:
-        with _unpacking:
+        with _unpacking, processors.on_any():
             picture, cut = _unpacked(data)
             return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
     finally:
@@ -185,12 +185,13 @@ def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
 
     Nothing below a box is in any of them: the paint comes before the packing.
     """
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
-        picture = file.convert("RGB")
-    pen = ImageDraw.Draw(picture)
-    for box in boxes:
-        pen.rectangle(box.pixels(picture.width, picture.height), fill=PAINT)
-    return _sized(picture, upload_sha256, cut=False)
+    with processors.on_any():
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
+            picture = file.convert("RGB")
+        pen = ImageDraw.Draw(picture)
+        for box in boxes:
+            pen.rectangle(box.pixels(picture.width, picture.height), fill=PAINT)
+        return _sized(picture, upload_sha256, cut=False)
 
 
 def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:

@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from city import db, developing, restoring, stores
+from city import db, developing, processors, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, newest, shell
 from pwa.open311 import routes as open311_routes
@@ -164,7 +164,10 @@ def serve() -> Flask:
 
     What is there by now stays: Python's collector need not walk through all of it in the middle of a request.
     """
-    app = create_app()
+    settings = read()
+    if settings.database_url.startswith("postgresql"):  # SQLite computes in this process, beside Python
+        processors.keep_to_one()
+    app = create_app(settings)
     gc.collect()
     gc.freeze()
     # Nearly all that a request leaves behind goes by itself: looking for circles as often cost a twentieth.

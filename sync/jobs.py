@@ -17,27 +17,25 @@ from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, 
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
+# A row for each time that the case was given to a crew, and one for a case that never was. Of all crews: by
+# its crew SQLite would read every job that the crew ever had.
 _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
         Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
         Case.risk_at, Case.promise_hours, Case.urgent, Pause.why.label("wait"), Closure.outcome,
-        Closure.done_at,
+        Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
     )
+    .outerjoin(Assignment, Assignment.case_id == Case.id)
     .outerjoin(Asset, Asset.id == Case.asset_id)
     .outerjoin(Pause, and_(Pause.case_id == Case.id, Pause.ended_at.is_(None), Case.state == WAITING))
     .outerjoin(Closure, and_(Closure.case_id == Case.id, Closure.cycle == Case.cycle, Case.state == CLOSED))
     .where(is_in(Case.number, "numbers"))
+    .order_by(Assignment.id)
 )  # fmt: skip
 _SERVICES = select(
     Service.code, Service.names, Service.group, Service.hazard, Service.questions
 ).where(is_in(Service.code, "codes"))  # fmt: skip
-# Of all crews: by its crew SQLite would read every job that the crew ever had.
-_ASSIGNMENTS = (
-    select(Assignment.case_id, Assignment.crew_id, Assignment.id)
-    .where(is_in(Assignment.case_id, "ids"))
-    .order_by(Assignment.id)
-)
 # A row for each photo of a report, and one for a report without any.
 _REPORTS = (
     select(
@@ -57,19 +55,18 @@ def read(s: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str
     """
     if not wanted:
         return {}
-    cases = s.execute(_CASES, {"numbers": sorted({number for _, number in wanted})}).all()
-    ids = [case.id for case in cases]
+    rows = s.execute(_CASES, {"numbers": sorted({number for _, number in wanted})}).all()
+    by_number = {row.number: row for row in rows}
+    assignments = {(row.id, row.crew_id): row.assignment for row in rows}
+    ids = [case.id for case in by_number.values()]
     services = {
-        row.code: row
-        for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in cases})})
+        row.code: row for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in rows})})
     }
-    assignments = {(row.case_id, row.crew_id): row.id for row in s.execute(_ASSIGNMENTS, {"ids": ids})}
     reports: dict[int, dict[int, _Report]] = {case_id: {} for case_id in ids}
     for row in s.execute(_REPORTS, {"ids": ids}):
         _, photos = reports[row.case_id].setdefault(row.id, (row, []))
         if row.photo:
             photos.append(row.photo)
-    by_number = {case.number: case for case in cases}
     return {
         (crew_id, number): _job(
             case,
