@@ -173,7 +173,7 @@ def develop(source: BinaryIO | bytes) -> Developed:
     if not _room.acquire(blocking=False):
         raise Busy
     try:
-        with _unpacking, processors.on_any():
+        with _unpacking, processors.on_others():
             picture, cut = _unpacked(data)
             return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
     finally:
@@ -185,7 +185,7 @@ def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
 
     Nothing below a box is in any of them: the paint comes before the packing.
     """
-    with processors.on_any():
+    with processors.on_others():
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
             picture = file.convert("RGB")
         pen = ImageDraw.Draw(picture)

@@ -1,37 +1,49 @@
-"""Which processors a thread may run on. On Linux alone; elsewhere nothing happens.
+"""Which processors a thread may run on, where the system lets us choose: Linux does.
 
-Only one of a process's threads computes in Python at a time. Where the next one has to be woken on another
-processor, nobody computes until that has happened: 0.1 ms on a rented machine, 0.005 on the same processor.
+Only one of a process's threads computes in Python at a time. Where they wake each other on one processor that
+takes 0.005 ms there and back, and on two of a rented machine 0.1, in which nobody computes. See
+docs/decisions/0018-one-processor-for-python.md.
 """
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
 
-_others: set[int] | None = None  # all that were ours before; None where nothing was kept
+_others: Set[int] = frozenset()  # those that long work may have; none where nothing was kept
 
 
 def keep_to_one() -> None:
     """Keeps this thread on one processor from now on, and all threads that it starts.
 
     For a process that does little but Python. By chance which one, as there may be several such processes.
+    Where the system refuses, all stays as it is.
     """
     global _others
-    if hasattr(os, "sched_setaffinity"):
-        _others = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {random.choice(sorted(_others))})
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    ours = os.sched_getaffinity(0)
+    one = {random.choice(sorted(ours))}
+    with suppress(OSError):
+        os.sched_setaffinity(0, one)
+        _others = ours - one or one
 
 
 @contextmanager
-def on_any() -> Iterator[None]:
-    """Meanwhile this thread may run on all again: for long work that leaves Python to the other threads."""
-    if _others is None:
+def on_others() -> Iterator[None]:
+    """Meanwhile this thread runs on the other processors: for long work that leaves Python to the rest."""
+    if not _others:
         yield
         return
     kept = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, _others)
+    _run_on(_others)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, kept)
+        _run_on(kept)
+
+
+def _run_on(processors: Set[int]) -> None:
+    """Where they were taken from us since then, as from a container, this thread runs where it may."""
+    with suppress(OSError):
+        os.sched_setaffinity(0, processors)

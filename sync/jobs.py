@@ -17,8 +17,8 @@ from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, 
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
-# A row for each time that the case was given to a crew, and one for a case that never was. Of all crews: by
-# its crew SQLite would read every job that the crew ever had.
+# A row for each time that the case was given to any crew, and one for a case that never was: asked by its
+# crew, SQLite would read every job that the crew ever had. In their order, as a crew's last time counts.
 _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
@@ -60,7 +60,8 @@ def read(s: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str
     assignments = {(row.id, row.crew_id): row.assignment for row in rows}
     ids = [case.id for case in by_number.values()]
     services = {
-        row.code: row for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in rows})})
+        row.code: row
+        for row in s.execute(_SERVICES, {"codes": sorted({case.service_code for case in by_number.values()})})
     }
     reports: dict[int, dict[int, _Report]] = {case_id: {} for case_id in ids}
     for row in s.execute(_REPORTS, {"ids": ids}):

@@ -46,11 +46,11 @@ class Shared(Generic[Asked, Done, Told]):
 # its work does beyond what was sent has as much room again (`lengthen`).
 MOST = MAX_OPERATIONS
 TRIES = 3
-# Somebody else's long work must keep only those waiting who want the same cases; db.bump() takes that back,
-# as the clock is waited for as long as that takes. And nearly all that is asked here names rows by keys, so
-# one plan serves lists of any length: by itself PostgreSQL plans anew for each short one, which takes longer
-# than reading its rows. One statement, as that takes half of two.
-_ITS_WAY = text(
+# Somebody else's long work must keep only those waiting who want the same cases. db.bump() takes this timeout
+# back: the clock is waited for as long as that takes. And nearly all that is asked here names rows by keys,
+# so one plan serves lists of any length: by itself PostgreSQL plans anew for each short one, which takes
+# longer than reading its rows.
+_PATIENCE_AND_PLAN = text(
     "SELECT set_config('lock_timeout', '100ms', true),"
     " set_config('plan_cache_mode', 'force_generic_plan', true)"
 )
@@ -225,8 +225,8 @@ class _Queue:
         """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
             if engine.dialect.name == "postgresql":
-                with in_one_go(s):  # BEGIN goes in the same trip
-                    s.execute(_ITS_WAY)
+                with in_one_go(s):  # BEGIN goes in the same trip; nobody asks for the row
+                    s.execute(_PATIENCE_AND_PLAN)
             if not taken:
                 self._take(taken)  # not before the database lets us write: others come while we wait for that
             s.info |= {"room": MOST, "without_savepoints": without_savepoints}

@@ -133,6 +133,17 @@ def test_many_are_told_what_each_alone_would_hear(
     assert any(news["gone"] for news in heard)
 
 
+def test_a_job_that_came_back_to_its_crew_bears_the_newest_assignment(
+    engine: Engine, luis: Phone, clock: Clock
+) -> None:
+    number = make_lamp(engine, clock, "Lights 2")
+    for crew in ("Lights 1", "Lights 2"):
+        dispatch(engine, number, cases.assign, clock, crew=crew)
+    with reading(engine) as s:
+        *_, last = sorted(job.id for job in case_of(s, number).assignments)
+    assert luis.job(number)["assignment"] == last
+
+
 def test_where_nobody_listens_nothing_is_read(engine: Engine, clock: Clock) -> None:
     with reading(engine) as s, statements(engine) as sent:
         assert pull.changes(s, [], now=0, at=clock()) == []

@@ -19,6 +19,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from factories import Town
+from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
 from city import cityfile, db, kept, people, policies, sources
@@ -312,17 +313,6 @@ def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -
         running.kill()
         for server in servers_at(port):
             os.kill(server, signal.SIGKILL)
-
-
-def servers_at(port: str) -> list[int]:
-    """The processes of the web server for that port."""
-    found = []
-    for told in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it has ended
-            words = told.read_bytes().decode(errors="replace").split("\0")
-            if any(word.endswith("/granian") for word in words) and port in words:
-                found.append(int(told.parent.name))
-    return found
 
 
 def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
