@@ -98,7 +98,7 @@ def test_all_threads_that_answer_are_kept_to_the_same_processor(environment: dic
         for _ in range(5):
             assert urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60).status == 200
         (server,) = children_of(servers_at(port))
-        threads = [where_it_may_run(task) for task in Path(f"/proc/{server}/task").iterdir()]
+        threads = where_its_threads_may_run(server)
     kept = {allowed for allowed in threads if allowed.isdigit()}
     elsewhere = [allowed for allowed in threads if not allowed.isdigit()]
     assert len(kept) == 1
@@ -131,7 +131,11 @@ def children_of(processes: list[int]) -> list[int]:
     return [pid for pid, parent in parents.items() if int(parent) in processes]
 
 
-def where_it_may_run(task: Path) -> str:
-    """As Linux writes it: "0" or "0-1"."""
-    lines = (task / "status").read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("Cpus_allowed_list:"))
+def where_its_threads_may_run(process: int) -> list[str]:
+    """Of each of its threads as Linux writes it: "0" or "0-1"."""
+    found = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # it has ended
+            lines = (task / "status").read_text().splitlines()
+            found += [line.split()[1] for line in lines if line.startswith("Cpus_allowed_list:")]
+    return found
