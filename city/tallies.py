@@ -30,6 +30,7 @@ from city.lifecycle import CANCELLED, MERGED, NEW, OPEN
 from city.schema import Department, Event, Tally
 
 AT_ONCE = 5000
+_ZONE = select(Department.time_zone).order_by(Department.code).limit(1)
 TENTHS: Final = 100  # from so many tenths of a day on, age is told in whole days
 
 Key = tuple[str, str, str, str]  # facet, month, what, value
@@ -157,5 +158,5 @@ def _rows(sums: Counter[Key]) -> list[dict[str, Any]]:
 
 def _zone(s: Session) -> ZoneInfo | None:
     """The city's time zone, asked anew since a city file may change it; None before one was applied."""
-    name = s.scalar(select(Department.time_zone).order_by(Department.code).limit(1))
+    name = s.scalar(_ZONE)
     return ZoneInfo(name) if name else None

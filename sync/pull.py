@@ -1,31 +1,44 @@
 """What changed for a phone: rows of the feed after its cursors, and the jobs that they name."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Executable,
-    Row,
-    bindparam,
-    literal_column,
-    or_,
-    select,
-    union_all,
-)
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from city.lists import is_in
-from city.schema import FeedRow, Operation
+from city.schema import Operation
 from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
-# Scopes in one statement. A power of two, as _of_scopes() is made for those only: seven statements in all.
-AT_ONCE = 64
+# What is asked for goes as one parameter, so this is one text, and one plan, for any number of phones. The
+# bound of each scope is found first, and once: the row behind those that are wanted, or `now`.
+_NEWS_OF = """WITH wanted AS MATERIALIZED (
+  SELECT asked.n, asked.scope, asked.cursor, coalesce((
+    SELECT feed.seq FROM feed
+    WHERE feed.scope = asked.scope AND feed.seq > asked.cursor AND feed.seq <= :now
+      AND (feed.present OR asked.cursor > 0)
+    ORDER BY feed.seq LIMIT 1 OFFSET :most
+  ), :now) AS bound
+  FROM {asked}
+)
+SELECT wanted.n, feed.kind, feed.ref, feed.seq, feed.present, feed.why
+FROM wanted CROSS JOIN feed
+WHERE feed.scope = wanted.scope AND feed.seq > wanted.cursor AND feed.seq <= wanted.bound
+  AND (feed.present OR wanted.cursor > 0)
+ORDER BY feed.seq
+"""
+_ASKED = {
+    "postgresql": "json_to_recordset(CAST(:wanted AS json))"
+    " AS asked(n integer, scope varchar, cursor bigint)",
+    "sqlite": "(SELECT json_extract(value, '$.n') AS n, json_extract(value, '$.scope') AS scope,"
+    " json_extract(value, '$.cursor') AS cursor FROM json_each(:wanted)) AS asked",
+}
+_NEWS = {name: text(_NEWS_OF.format(asked=asked)) for name, asked in _ASKED.items()}
 
 
 def scopes_of(crew_ids: Sequence[int], person_id: int) -> list[str]:
@@ -94,42 +107,21 @@ def _news(reader: Reader, rows: Mapping[str, Sequence[Row[Any]]], now: int) -> l
 
 def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[Row[Any]]]]:
     """What is new for each reader, by scope and in its order; of each scope one row more than it wants, at
-    most."""
+    least, where there are so many."""
     found: list[dict[str, list[Row[Any]]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
+    places = [(reader, scope, rows) for reader, rows in zip(readers, found, strict=True) for scope in rows]
     wanted = [
-        (reader, scope, rows[scope]) for reader, rows in zip(readers, found, strict=True) for scope in rows
+        {"n": n, "scope": scope, "cursor": reader.cursors.get(scope, 0)}
+        for n, (reader, scope, _) in enumerate(places)
     ]
-    for start in range(0, len(wanted), AT_ONCE):
-        part = wanted[start : start + AT_ONCE]
-        count = 1 << (len(part) - 1).bit_length()
-        asked: dict[str, Any] = {"now": now}
-        for n in range(count):
-            reader, scope, _ = part[min(n, len(part) - 1)]
-            limit = reader.limit + 1 if n < len(part) else 0  # what is over asks for no row
-            asked |= {f"scope{n}": scope, f"cursor{n}": reader.cursors.get(scope, 0), f"limit{n}": limit}
-        for row in s.execute(_of_scopes(count), asked):
-            part[row.n][2].append(row)
+    if not wanted:
+        return found
+    most = max(reader.limit for reader in readers)
+    asked = {"wanted": json.dumps(wanted), "most": most, "now": now}
+    for row in s.execute(_NEWS[s.get_bind().dialect.name], asked):
+        _, scope, rows = places[row.n]
+        rows[scope].append(row)
     return found
-
-
-@cache
-def _of_scopes(count: int) -> Executable:
-    """Asks for so many scopes at once: rows, and which of these each belongs to. Making it takes longer than
-    asking, so it is kept.
-
-    Plain rows: nobody changes them, and an object would be made and kept for each.
-    """
-    of_one = [
-        select(FeedRow.__table__, literal_column(str(n)).label("n"))
-        .where(FeedRow.scope == bindparam(f"scope{n}"), FeedRow.seq > bindparam(f"cursor{n}"))
-        .where(FeedRow.seq <= bindparam("now"))
-        .where(or_(FeedRow.present, bindparam(f"cursor{n}", type_=BigInteger) > 0))
-        .order_by(FeedRow.seq)
-        .limit(bindparam(f"limit{n}"))
-        .subquery()
-        for n in range(count)
-    ]
-    return union_all(*(select(each) for each in of_one)).order_by("seq")
 
 
 def _told(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:
