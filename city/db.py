@@ -142,8 +142,8 @@ def afterwards(s: Session, step: Callable[[Session], object]) -> None:
 def in_one_go(s: Session) -> Iterator[None]:
     """What is only written meanwhile goes to PostgreSQL together: we wait for one answer, not for each.
 
-    Nothing may be read here: PostgreSQL has no rows to give yet (SQLite would have). What fails may be raised
-    by a later statement, or at the end without any.
+    Nothing may be read here, and nobody takes the rows of a SELECT: PostgreSQL has none to give yet (SQLite
+    would have). What fails may be raised by a later statement, or at the end without any.
     """
     connection = s.connection()
     if connection.dialect.name != "postgresql":

@@ -22,9 +22,9 @@ def keep_to_one() -> None:
     global _others
     if not hasattr(os, "sched_setaffinity"):
         return
-    ours = os.sched_getaffinity(0)
-    one = {random.choice(sorted(ours))}
     with suppress(OSError):
+        ours = os.sched_getaffinity(0)
+        one = {random.choice(sorted(ours))}
         os.sched_setaffinity(0, one)
         _others = ours - one or one
 

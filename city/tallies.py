@@ -30,6 +30,7 @@ from city.lifecycle import CANCELLED, MERGED, NEW, OPEN
 from city.schema import Department, Event, Tally
 
 AT_ONCE = 5000
+# Asked at every closing, so it is made once.
 _ZONE = select(Department.time_zone).order_by(Department.code).limit(1)
 TENTHS: Final = 100  # from so many tenths of a day on, age is told in whole days
 

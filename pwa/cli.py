@@ -594,7 +594,7 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
         str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:serve",
         "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
-        "--runtime-mode", "st",  # for one worker; the figures stand in decision 0018
+        "--runtime-mode", "st",  # granian itself would choose "mt"; see decision 0018
         "--log-level", "error",
         "--workers-kill-timeout", str(WEB_ENDS),
     ]  # fmt: skip

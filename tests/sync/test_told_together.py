@@ -12,7 +12,7 @@ import pytest
 from factories import statements
 from flask import Flask
 from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, person, story
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from city import cases, events, kept
@@ -126,6 +126,52 @@ def test_many_are_told_what_each_alone_would_hear(engine: Engine, luis: Phone, c
     assert {len(news["set"]) for news in heard} >= {0, 2, 5}
     assert any(news["more"] for news in heard)
     assert any(news["gone"] for news in heard)
+
+
+def feed(s: Session, rows: int, scopes: int) -> list[FeedRow]:
+    """Rows of `crew:0` and on by turns, every third of a scope for what is there no more."""
+    made = [
+        FeedRow(scope=f"crew:{n % scopes}", kind="job", ref=f"X-{n}", seq=n + 1, present=n // scopes % 3 != 0)
+        for n in range(rows)
+    ]
+    s.add_all(made)
+    s.flush()
+    return made
+
+
+@pytest.mark.parametrize("limits", [(1, 1), (1, 2), (3, 2), (4, 40)])
+def test_of_each_scope_the_first_rows_are_read(engine: Engine, limits: tuple[int, int]) -> None:
+    with transaction(engine) as s:
+        rows = feed(s, 40, 4)
+        readers = [
+            pull.Reader(["crew:0", "crew:3"], {"crew:0": 9}, limits[0]),
+            pull.Reader(["crew:1", "crew:3", "crew:9"], {"crew:1": 38, "crew:3": 12, "crew:9": 1}, limits[1]),
+        ]
+        found = pull._rows(s, readers, 36)
+    for reader, of_one in zip(readers, found, strict=True):
+        assert list(of_one) == list(reader.scopes)
+        for scope, told in of_one.items():
+            cursor = reader.cursors.get(scope, 0)
+            wanted = [
+                (row.seq, row.kind, row.ref, row.present, row.why)
+                for row in rows
+                if row.scope == scope and cursor < row.seq <= 36 and (row.present or cursor)
+            ]
+            assert [(row.seq, row.kind, row.ref, bool(row.present), row.why) for row in told] == wanted[
+                : max(limits) + 1
+            ]
+
+
+def test_the_feed_is_read_by_its_index_however_long_it_is(engine: Engine) -> None:
+    with transaction(engine) as s:
+        feed(s, 3000, 30)
+        asked = {"asked": '[{"n": 0, "scope": "crew:1", "cursor": 2900}]', "most": 251, "now": 3000}
+        explain = "EXPLAIN " if engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        plan = str(s.execute(text(explain + str(pull._NEWS[engine.dialect.name])), asked).all())
+    assert "ix_feed_scope_seq" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN feed" not in plan
+    assert "SCAN news" not in plan
 
 
 def test_a_job_that_came_back_to_its_crew_bears_the_newest_assignment(
