@@ -149,7 +149,8 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     if done.other_city:
         click.echo(f"{settings.city} is not the city file that was in use. The next start applies it;")
         click.echo(f"the one that was in use is {done.folder / backup.CITY}.")
-    click.echo("Start web server and worker. Phones notice, and send again what they did since.")
+    click.echo("Now cityline migrate, which draws a map where there is none, then web server and worker.")
+    click.echo("Phones notice, and send again what they did since.")
 
 
 @click.command("doctor")
