@@ -28,13 +28,17 @@ ENROL = """(code) => {
   document.querySelector("#code").form.requestSubmit();
 }"""
 LOG_IN = """(email) => {
-  if (!document.querySelector("#email")) return; // the step came twice: the page went with its answer
+  if (!document.querySelector("#email")) return; // the step came twice
   document.querySelector("#email").value = email;
   setTimeout(() => document.querySelector("#email").form.requestSubmit(), 300);
 }"""
-# A page that goes at once takes its answer to the test along.
-USE_CODE = "() => { setTimeout(() => document.querySelector('#code').form.requestSubmit(), 300); }"
-LEAVE = "() => { setTimeout(() => location.reload(), 300); }"
+# A page that goes at once takes its answer to the test along. On a busy machine one that waits does too:
+# then the step comes twice.
+USE_CODE = "() => { setTimeout(() => document.querySelector('#code')?.form.requestSubmit(), 300); }"
+LEAVE = """() => {
+  if (performance.getEntriesByType("navigation")[0].type === "reload") return;
+  setTimeout(() => location.reload(), 300);
+}"""
 # What a hand does in a field, as the page hears it: letters, and a key.
 TYPE = """([id, words]) => {
   const field = document.getElementById(id);
@@ -146,16 +150,12 @@ def test_a_call_is_found_logged_and_outlives_its_page(
     def press(key: str, *, ctrl: bool = False) -> None:
         desk.evaluate(PRESS, [key, ctrl])
 
-    def go_on(script: str, given: str = "") -> None:
-        desk.evaluate(script, given)
-        desk.forget()  # what is asked next is asked of the page that comes
-
     try:
         machine.start("/login?next=/desk")
         assert until(lambda: desk.evaluate("() => document.querySelector('#email') !== null"))
-        go_on(LOG_IN, "desk@demo.test")
+        desk.evaluate(LOG_IN, "desk@demo.test")
         assert until(lambda: desk.evaluate("() => document.querySelector('#demo-code') !== null"))
-        go_on(USE_CODE)
+        desk.evaluate(USE_CODE)
         assert until(lambda: desk.evaluate(FOCUSED) == "phone")
 
         desk.evaluate(TYPE, ["phone", "5550142"])
@@ -164,7 +164,7 @@ def test_a_call_is_found_logged_and_outlives_its_page(
         desk.evaluate(TYPE, ["sought", "tax bill"])
         press("Enter")  # before the list is there
         assert until(lambda: "bill" in desk.evaluate(STANDS, "say")), desk.evaluate(SEEN)
-        go_on(LEAVE)
+        desk.evaluate(LEAVE)
         assert until(lambda: "is here again" in desk.evaluate(STANDS, "lost")), desk.evaluate(SEEN)
         assert desk.evaluate(VALUE, "phone") == "5550142"
         press("Enter", ctrl=True)
