@@ -57,14 +57,17 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
     page = van.start(signal=False, quota=usage + 200_000)
     page.wait_for_selector("a.job")
     page.evaluate(STUFF)
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/sync/v1/exchange")):
+        page.evaluate("dispatchEvent(new Event('online'))")
     photo = tmp_path / "after.jpg"
     photo.write_bytes(base64.b64decode(pictures(refs)[refs[0]]))
     page.evaluate(f"location.hash = '#close/{refs[1]}'")
-    page.locator("[data-camera]").set_input_files(photo)
-    expect(page.locator("[data-fill=fault]")).to_contain_text("could not keep it")
+    refuse(page, photo)
+    assert page.evaluate(RESERVED) == 1, "neither a photo nor a try that failed gives it up"
     save_dark(page)
     page.evaluate(f"location.hash = '#close/{refs[2]}'")
     page.wait_for_selector(f'a[data-back][href="#job/{refs[2]}"]')
+    refuse(page, photo)  # what the first words have set free is for words
     save_dark(page)
     here = kept(page)
     assert here.closed() == dict.fromkeys(refs, 1)
@@ -81,6 +84,11 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
     with db.reading(site.engine) as s:
         sent = s.scalars(select(Operation.case_ref).where(Operation.case_ref.in_(refs)))
         assert sorted(sent) == sorted(refs)
+
+
+def refuse(page: Page, photo: Path) -> None:
+    page.locator("[data-camera]").set_input_files(photo)
+    expect(page.locator("[data-fill=fault]")).to_contain_text("could not keep it")
 
 
 def save_dark(page: Page) -> None:

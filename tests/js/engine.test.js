@@ -5,6 +5,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
 import { recall } from "../../pwa/static/js/recall.js";
+import { RESERVE } from "../../pwa/static/js/reserve.js";
 
 const LAMP = {
   kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",
@@ -13,13 +14,15 @@ const LAMP = {
 
 const ROSA = { name: "Rosa", lang: "es", crews: [{ id: 7, name: "Lights 2" }] };
 
-/** Text keys, whole writes one after the other, like the browser's. `breaks` makes the next write fail. */
+/** Text keys, whole writes one after the other, like the browser's. `breaks` makes the next write fail; one that puts
+ * more than `room` bytes does not fit. */
 function memory() {
   const bases = { outbox: new Map(), mirror: new Map() };
   const rows = (base, store) => bases[base].get(store) ?? bases[base].set(store, new Map()).get(store);
   let turn = Promise.resolve();
   return {
     breaks: 0,
+    room: Infinity,
     async get(base, store, key) {
       return structuredClone(rows(base, store).get(key));
     },
@@ -35,6 +38,9 @@ function memory() {
     async written(base, changes) {
       if (this.breaks && this.breaks-- === 1) throw new Error("disk");
       const decided = typeof changes === "function" ? await changes((store, key) => this.get(base, store, key)) : changes;
+      const size = (value) => value.byteLength ?? JSON.stringify(value).length;
+      const bytes = decided.reduce((sum, [what, , , value]) => sum + (what === "put" ? size(value) : 0), 0);
+      if (bytes > this.room) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
       for (const [what, store, key, value] of decided) {
         if (what === "put") rows(base, store).set(key, structuredClone(value));
         else rows(base, store).delete(key);
@@ -1122,6 +1128,49 @@ test("words fit where nothing else does: the reserve is given up for them", asyn
   assert.equal((await engine.view()).outbox.length, 1);
   await engine.sync();
   assert.equal(net.stored.size, 1);
+});
+
+test("what the reserve set free is for words: no photo and no pack goes there", async () => {
+  const { engine, store, net } = phone();
+  net.jobs = [{ ...LAMP, told: [{ photos: ["p"] }] }];
+  await engine.sync();
+  await store.write("outbox", [["del", "chunks", "reserve"]]);
+  store.room = RESERVE - 1;
+  await assert.rejects(engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg"));
+  await assert.rejects(engine.pack.keepPhoto("p", new ArrayBuffer(9)));
+  await assert.rejects(engine.pack.keepMap({ tag: "here", data: new ArrayBuffer(9) }));
+  await engine.add("close", LAMP, done);
+  assert.deepEqual([(await engine.view()).outbox.length, (await engine.view()).shots], [1, []]);
+  assert.deepEqual([await store.all("outbox", "chunks"), await engine.pack.missing()], [[], ["p"]]);
+  store.room = 2 * RESERVE;
+  await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  assert.equal((await store.get("outbox", "chunks", "reserve")).byteLength, RESERVE);
+});
+
+test("a try on a full phone gives up no reserve, and what came of it is shown all the same", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, done);
+  store.room = 0;
+  net.reply = () => ({ status: 503, json: null, retryAfter: 600 });
+  await engine.sync();
+  const { problem, outbox } = await engine.view();
+  assert.deepEqual([problem, outbox.length, net.asked.length], ["busy", 1, 2]);
+  assert.ok((await engine.due()) >= time.now + 600_000);
+  await engine.wake();
+  assert.equal(net.asked.length, 2);
+  assert.ok(await store.get("outbox", "chunks", "reserve"));
+  net.reply = () => {
+    throw new TypeError("no network");
+  };
+  for (let i = 0; i < 5; i++) await engine.sync();
+  assert.equal((await engine.view()).problem, "offline");
+  assert.ok((await engine.due()) > time.now + 1_000);
+  assert.ok(await store.get("outbox", "chunks", "reserve"));
+  store.room = Infinity;
+  net.reply = null;
+  await engine.sync();
+  assert.deepEqual([(await engine.view()).problem, net.stored.size], ["", 1]);
 });
 
 test("on a phone that is nearly full bytes that arrived go, and thumbnails and unsent photos stay", async () => {

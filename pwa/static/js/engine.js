@@ -1,8 +1,8 @@
 // A crew's phone: what was done on it, what the city holds, and how the two meet. No page, no network, no clock
 // of its own: store, net, clock, random and lock are handed in. `docs/sync.md` is the contract.
 //
-// outbox.js keeps intentions, pictures.js photos and their bytes, mirror.js what the city said, round.js is one
-// exchange. Here they are put together, with the view that screens show and the times at which to try again.
+// outbox.js keeps intentions, pictures.js photos and their bytes, reserve.js room for words, mirror.js what the city
+// said, round.js is one exchange. Here they are put together, with the view that screens show and the times at which to try again.
 
 import { createMirror } from "./mirror.js";
 import { createOutbox } from "./outbox.js";
@@ -100,11 +100,11 @@ export function createEngine(parts) {
     return device;
   };
   const signIn = parts.signIn ?? ownSignIn;
-  const round = createRound(parts, { outbox, pictures, mirror, signIn });
+  const round = createRound(parts, { outbox, pictures, mirror, signIn, note });
   /** @type {Promise<void> | null} */
   let going = null;
-  /** Stands in for `next_try` where the disk keeps nothing any more. */
-  let resting = 0;
+  /** How exchanges went, where the disk keeps nothing any more: the reserve is not for that. */
+  let unkept = /** @type {Record<string, any>} */ ({});
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
   async function view() {
@@ -112,7 +112,7 @@ export function createEngine(parts) {
     const [sent, shots, kv, drafts] = await Promise.all([
       outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"), outbox.drafts(),
     ]);
-    const known = Object.fromEntries(kv.filter(([key]) => key !== "reserve"));
+    const known = { ...Object.fromEntries(kv), ...unkept };
     const { jobs, names, empty } = await mirror.replayed(ops, sent);
     return {
       jobs,
@@ -134,14 +134,12 @@ export function createEngine(parts) {
     const acknowledged = new Set((await outbox.mine("sent")).map(({ op }) => op.id));
     if ((await pictures.unsent()).some((shot) => acknowledged.has(shot.op ?? ""))) moments.push(0);
     if (!moments.length) return null;
-    const next = Math.max((await store.get("outbox", "kv", "next_try")) ?? 0, resting);
-    return Math.max(Math.min(...moments), soon(next, LONGEST_WAIT, clock()));
+    return Math.max(Math.min(...moments), soon(await noted("next_try"), LONGEST_WAIT, clock()));
   }
 
   /** Sends what may go and takes in what changed, unless the city asked to wait. Never throws. */
   async function wake() {
-    const until = (await store.get("outbox", "kv", "wait_until")) ?? 0;
-    if (clock() >= soon(until, LONGEST_WAIT, clock())) await sync();
+    if (clock() >= soon(await noted("wait_until"), LONGEST_WAIT, clock())) await sync();
   }
 
   /** The same at once. What went wrong stands in view().problem. */
@@ -159,11 +157,10 @@ export function createEngine(parts) {
       try {
         for (let i = 0; i < ROUNDS && !over() && (await round(tried, over)); i++);
         const waiting = (await outbox.mine("ops")).some((entry) => entry.result);
-        resting = waiting ? clock() + AGAIN : 0;
-        await remember({ problem: "", fails: 0, next_try: resting, wait_until: 0 });
+        await note({ problem: "", fails: 0, next_try: waiting ? clock() + AGAIN : 0, wait_until: 0 });
       } catch (fault) {
         if (!(fault instanceof Stopped)) console.error(fault);
-        await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((full) => console.error(full));
+        await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((dead) => console.error(dead));
       }
     });
   }
@@ -171,17 +168,29 @@ export function createEngine(parts) {
   /** Later and later, at a random moment: a fleet that comes back at once must not arrive at once.
    * @param {Stopped} stopped */
   async function failed({ problem, retryAfter }) {
-    const fails = ((await store.get("outbox", "kv", "fails")) ?? 0) + 1;
+    const fails = (await noted("fails")) + 1;
     const cap = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(fails, 10));
     const asked = Math.min((retryAfter ?? 0) * 1_000, LONGEST_WAIT - LONGEST_DELAY);
-    resting = clock() + asked + 1_000 + random.fraction() * cap;
-    await remember({ problem, fails, next_try: resting, wait_until: asked ? clock() + asked : 0 });
+    const next = clock() + asked + 1_000 + random.fraction() * cap;
+    await note({ problem, fails, next_try: next, wait_until: asked ? clock() + asked : 0 });
   }
 
-  /** @param {Record<string, unknown>} values */
-  async function remember(values) {
+  /** Notes how an exchange went: on the disk, or where that is full for as long as this page lives. Never throws.
+   * @param {Record<string, unknown>} values */
+  async function note(values) {
     const rows = Object.entries(values);
-    await outbox.firm(rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
+    try {
+      await store.write("outbox", rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
+      unkept = {};
+    } catch (fault) {
+      console.error(fault);
+      unkept = { ...unkept, ...values };
+    }
+  }
+
+  /** @param {"fails" | "next_try" | "wait_until"} name @returns {Promise<number>} */
+  async function noted(name) {
+    return unkept[name] ?? (await store.get("outbox", "kv", name)) ?? 0;
   }
 
   const { add, report, undo, withdraw, mayWithdraw, dismiss, keepDraft, draftOf, saved } = outbox;

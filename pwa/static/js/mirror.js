@@ -2,6 +2,7 @@
 // nothing stays of a case that is in no scope of this person's any more.
 
 import { fold, reported } from "./jobs.js";
+import { reserved } from "./reserve.js";
 
 /**
  * @typedef {import("./engine.js").Parts} Parts
@@ -103,8 +104,10 @@ export function createMirror({ store, user }) {
     if (changes.length) await store.write("mirror", changes);
   }
 
-  /** Writes something of the pack, as long as the mirror is ours. @param {Change} change */
+  /** Writes something of the pack, as long as the mirror is ours and it takes no room kept for words.
+   * @param {Change} change */
   async function pack(change) {
+    await store.write("outbox", reserved);
     await store.write("mirror", async (get) => ((await get("kv", "user")) === user ? [change] : []));
   }
 

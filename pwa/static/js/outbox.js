@@ -1,6 +1,7 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
 // by user: another neither sees nor sends it.
 
+import { released, reserved } from "./reserve.js";
 import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 
 /**
@@ -15,8 +16,6 @@ import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
  * @typedef {ReturnType<typeof createOutbox>} Outbox
  */
 
-// Freed when the disk is full, so that words still fit.
-export const RESERVE = 2_000_000;
 const MOVES = ["close", "make_safe", "needs_parts"];
 
 /** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
@@ -226,23 +225,23 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     return { ops: ops.sort((a, b) => a.n - b.n), photos, device: await store.get("outbox", "kv", `device:${user}`) };
   }
 
-  /** A write that must not fail for want of space: the reserve is given up for it.
+  /** A write that must not fail for want of space, for what the crew did and what the city answered: the reserve is
+   * given up for it.
    * @param {Change[] | import("./engine.js").Decide} changes */
   async function firm(changes) {
     try {
       await store.write("outbox", changes);
     } catch (fault) {
       if (/** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
-      await store.write("outbox", [["del", "chunks", "reserve"]]);
+      await store.write("outbox", [released]);
       await store.write("outbox", changes);
     }
   }
 
   /** Puts the reserve (back) where there is room. Failing is no harm. */
   async function stock() {
-    if (await store.get("outbox", "chunks", "reserve")) return;
     try {
-      await store.write("outbox", [["put", "chunks", "reserve", incompressible(RESERVE)]]);
+      await store.write("outbox", reserved);
     } catch {
       // The phone is full now; the next time there may be room.
     }
@@ -259,20 +258,4 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 /** @param {Entry} entry */
 function before({ before }) {
   return before ? { before } : {};
-}
-
-/**
- * Bytes in no order (xorshift). A browser packs what it stores: of 2 MB of zeros 90 KB would lie on the disk, and so
- * much would come free.
- * @param {number} bytes a multiple of 4 @returns {ArrayBuffer}
- */
-function incompressible(bytes) {
-  const words = new Uint32Array(bytes / 4);
-  for (let i = 0, x = 311; i < words.length; i++) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    words[i] = x;
-  }
-  return words.buffer;
 }

@@ -1,5 +1,6 @@
 // Photos on their way to the city: their rows, their bytes in pieces, and how they are sent.
 
+import { reserved } from "./reserve.js";
 import { FIRST_PART, LEAST_PART, PIECE, reached, Stopped } from "./wire.js";
 
 /**
@@ -21,7 +22,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
   let part = FIRST_PART;
 
   /**
-   * Keeps a photo for a job, before anything is decided about it.
+   * Keeps a photo for a job, before anything is decided about it. Refused where it would take the room kept for words.
    * @param {string} ref
    * @param {ArrayBuffer} data
    * @param {string} type
@@ -48,7 +49,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     for (let i = 0; i < shot.pieces; i++) {
       changes.push(["put", "chunks", chunkKey(shot.id, i), data.slice(i * PIECE, (i + 1) * PIECE)]);
     }
-    await store.write("outbox", changes);
+    await store.write("outbox", async (get) => [...(await reserved(get)), ...changes]);
     return shot;
   }
 

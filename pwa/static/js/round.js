@@ -11,7 +11,8 @@ import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.
  * @typedef {import("./engine.js").Reply} Reply
  * @typedef {import("./engine.js").Change} Change
  * @typedef {{ outbox: import("./outbox.js").Outbox, pictures: import("./pictures.js").Pictures,
- *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string> }} Whole
+ *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string>,
+ *   note: (values: Record<string, unknown>) => Promise<void> }} Whole
  */
 
 // With these the work is not done yet: the phone keeps it and asks again.
@@ -21,7 +22,8 @@ const NOT_STORED = ["back", "login"];
 const FULL = 0.8;
 
 /** @param {Parts} parts @param {Whole} whole */
-export function createRound({ store, net, clock, random, user, release, fill }, { outbox, pictures, mirror, signIn }) {
+export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
+  const { store, net, clock, random, user, release, fill } = parts;
   let batch = BATCH;
 
   /** True where another round is worth it. `tried` counts how often each operation was answered "not yet"
@@ -69,10 +71,7 @@ export function createRound({ store, net, clock, random, user, release, fill }, 
     await takeResults(answer, batched, tried);
     if (answer.auth !== "ok") return barred(answer, tried, over);
     await mirror.take(answer, known);
-    await outbox.firm([
-      ["put", "kv", "updated", clock()], ["put", "kv", "problem", ""], ["put", "kv", "fails", 0],
-      ["put", "kv", "next_try", 0],
-    ]);
+    await note({ updated: clock(), problem: "", fails: 0, next_try: 0 });
     await sendPhotos(over);
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
     return more || batched.length < ready.length;
