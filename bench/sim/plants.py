@@ -283,7 +283,7 @@ PLANTS = {
         "upgrade-drops": [
             (
                 ROUND,
-                "    if (!fill || (await fill()) < FULL) await outbox.stock();\n",
+                "    if (!fill || (await fill()) < FULL) await restock(store).catch(() => {});\n",
                 """    const before = await store.get("outbox", "kv", "release");
     if (before !== release) {
       const rows = before === undefined ? [] : await store.all("outbox", "ops");

@@ -65,6 +65,7 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
     refuse(page, photo)
     assert page.evaluate(RESERVED) == 1, "neither a photo nor a try that failed gives it up"
     save_dark(page)
+    assert page.evaluate(RESERVED) == 0, "the words took its place"
     page.evaluate(f"location.hash = '#close/{refs[2]}'")
     page.wait_for_selector(f'a[data-back][href="#job/{refs[2]}"]')
     refuse(page, photo)  # what the first words have set free is for words

@@ -27,14 +27,17 @@ ENROL = """(code) => {
   document.querySelector("#code").value = code;
   document.querySelector("#code").form.requestSubmit();
 }"""
+# A page that goes takes its answer along: so it waits a moment. Where the answer is lost all the same, the
+# next page is asked for this step again, and does nothing.
 LOG_IN = """(email) => {
-  if (!document.querySelector("#email")) return; // the step came twice
+  if (!document.querySelector("#email")) return;
   document.querySelector("#email").value = email;
   setTimeout(() => document.querySelector("#email").form.requestSubmit(), 300);
 }"""
-# A page that goes at once takes its answer to the test along. On a busy machine one that waits does too:
-# then the step comes twice.
-USE_CODE = "() => { setTimeout(() => document.querySelector('#code')?.form.requestSubmit(), 300); }"
+USE_CODE = """() => {
+  if (!document.querySelector("#code")) return;
+  setTimeout(() => document.querySelector("#code").form.requestSubmit(), 300);
+}"""
 LEAVE = """() => {
   if (performance.getEntriesByType("navigation")[0].type === "reload") return;
   setTimeout(() => location.reload(), 300);

@@ -15,14 +15,19 @@ const LAMP = {
 const ROSA = { name: "Rosa", lang: "es", crews: [{ id: 7, name: "Lights 2" }] };
 
 /** Text keys, whole writes one after the other, like the browser's. `breaks` makes the next write fail; one that puts
- * more than `room` bytes does not fit. */
+ * anything does not fit where more than `room` bytes would lie here then. */
 function memory() {
   const bases = { outbox: new Map(), mirror: new Map() };
   const rows = (base, store) => bases[base].get(store) ?? bases[base].set(store, new Map()).get(store);
+  const size = (value) => value?.byteLength ?? JSON.stringify(value)?.length ?? 0;
   let turn = Promise.resolve();
   return {
     breaks: 0,
     room: Infinity,
+    bytes() {
+      const all = Object.values(bases).flatMap((base) => [...base.values()].flatMap((store) => [...store.values()]));
+      return all.reduce((sum, value) => sum + size(value), 0);
+    },
     async get(base, store, key) {
       return structuredClone(rows(base, store).get(key));
     },
@@ -38,9 +43,9 @@ function memory() {
     async written(base, changes) {
       if (this.breaks && this.breaks-- === 1) throw new Error("disk");
       const decided = typeof changes === "function" ? await changes((store, key) => this.get(base, store, key)) : changes;
-      const size = (value) => value.byteLength ?? JSON.stringify(value).length;
-      const bytes = decided.reduce((sum, [what, , , value]) => sum + (what === "put" ? size(value) : 0), 0);
-      if (bytes > this.room) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
+      const more = decided.map(([what, , , value]) => (what === "put" ? size(value) : 0)).reduce((a, b) => a + b, 0);
+      // As a browser does it: what a write frees is free for the next one.
+      if (more && this.bytes() + more > this.room) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
       for (const [what, store, key, value] of decided) {
         if (what === "put") rows(base, store).set(key, structuredClone(value));
         else rows(base, store).delete(key);
@@ -1134,24 +1139,39 @@ test("what the reserve set free is for words: no photo and no pack goes there", 
   const { engine, store, net } = phone();
   net.jobs = [{ ...LAMP, told: [{ photos: ["p"] }] }];
   await engine.sync();
-  await store.write("outbox", [["del", "chunks", "reserve"]]);
-  store.room = RESERVE - 1;
-  await assert.rejects(engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg"));
-  await assert.rejects(engine.pack.keepPhoto("p", new ArrayBuffer(9)));
-  await assert.rejects(engine.pack.keepMap({ tag: "here", data: new ArrayBuffer(9) }));
+  store.room = store.bytes(); // not a byte more
   await engine.add("close", LAMP, done);
-  assert.deepEqual([(await engine.view()).outbox.length, (await engine.view()).shots], [1, []]);
-  assert.deepEqual([await store.all("outbox", "chunks"), await engine.pack.missing()], [[], ["p"]]);
-  store.room = 2 * RESERVE;
+  assert.deepEqual([(await engine.view()).outbox.length, await store.all("outbox", "chunks")], [1, []]);
+  await assert.rejects(engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg"), { name: "QuotaExceededError" });
+  await assert.rejects(engine.pack.keepPhoto("p", new ArrayBuffer(9)), { name: "QuotaExceededError" });
+  await assert.rejects(engine.pack.keepMap({ tag: "here", data: new ArrayBuffer(9) }), { name: "QuotaExceededError" });
+  assert.deepEqual([(await engine.view()).shots, await engine.pack.missing(), await engine.pack.map()], [[], ["p"], undefined]);
+  await engine.pack.keepReceipt(1); // a few words too
+  await engine.keepDraft(LAMP.ref, { ending: "fixed:photo", notes: [] });
+  store.room = Infinity;
   await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
   assert.equal((await store.get("outbox", "chunks", "reserve")).byteLength, RESERVE);
 });
 
+test("on a full phone what was done is taken back, and what was read is put away", async () => {
+  const { engine, store, net } = phone();
+  const { op } = await engine.add("close", LAMP, done);
+  net.results[op.id] = { result: "recorded", why: "closed" };
+  await engine.sync();
+  const later = await engine.add("close", LAMP, done, { undo: UNDO_MS, draft: { ending: "fixed:dark", notes: [] } });
+  store.room = store.bytes();
+  await engine.dismiss(op.id);
+  assert.equal((await engine.view()).sent[0].seen, true);
+  assert.equal(await engine.undo(later.op.id), true);
+  assert.equal((await engine.draftOf(LAMP.ref)).draft.ending, "fixed:dark");
+});
+
 test("a try on a full phone gives up no reserve, and what came of it is shown all the same", async () => {
   const { engine, store, net, time } = phone();
+  await engine.add("close", LAMP, done);
   await engine.sync();
   await engine.add("close", LAMP, done);
-  store.room = 0;
+  store.room = store.bytes();
   net.reply = () => ({ status: 503, json: null, retryAfter: 600 });
   await engine.sync();
   const { problem, outbox } = await engine.view();
@@ -1159,18 +1179,35 @@ test("a try on a full phone gives up no reserve, and what came of it is shown al
   assert.ok((await engine.due()) >= time.now + 600_000);
   await engine.wake();
   assert.equal(net.asked.length, 2);
-  assert.ok(await store.get("outbox", "chunks", "reserve"));
   net.reply = () => {
     throw new TypeError("no network");
   };
-  for (let i = 0; i < 5; i++) await engine.sync();
+  const waits = [];
+  for (let i = 0; i < 5; i++) {
+    await engine.sync();
+    waits.push((await engine.due()) - time.now);
+  }
+  assert.ok(waits.every((wait, i) => i === 0 || wait > waits[i - 1]), `later and later: ${waits}`);
   assert.equal((await engine.view()).problem, "offline");
-  assert.ok((await engine.due()) > time.now + 1_000);
   assert.ok(await store.get("outbox", "chunks", "reserve"));
-  store.room = Infinity;
-  net.reply = null;
+});
+
+test("a full phone sends its work, hears the answer and news, and forgets what went wrong before", async () => {
+  const { engine, store, net, time } = phone();
   await engine.sync();
-  assert.deepEqual([(await engine.view()).problem, net.stored.size], ["", 1]);
+  await engine.add("close", LAMP, done);
+  store.room = store.bytes();
+  net.reply = () => {
+    throw new TypeError("no network");
+  };
+  await engine.sync();
+  net.reply = null;
+  Object.assign(net, { seq: 2, jobs: [LAMP, { ...LAMP, ref: "26-000008" }] });
+  time.now += 3_600_000;
+  await engine.sync();
+  const { problem, updated, outbox, sent, jobs } = await engine.view();
+  assert.deepEqual([problem, updated, outbox.length, sent.length, jobs.length], ["", time.now, 0, 1, 2]);
+  assert.equal(await engine.due(), null);
 });
 
 test("on a phone that is nearly full bytes that arrived go, and thumbnails and unsent photos stay", async () => {

@@ -2,7 +2,8 @@
 // of its own: store, net, clock, random and lock are handed in. `docs/sync.md` is the contract.
 //
 // outbox.js keeps intentions, pictures.js photos and their bytes, reserve.js room for words, mirror.js what the city
-// said, round.js is one exchange. Here they are put together, with the view that screens show and the times at which to try again.
+// said, round.js is one exchange. Here they are put together, with the view that screens show and the times at which
+// to try again.
 
 import { createMirror } from "./mirror.js";
 import { createOutbox } from "./outbox.js";
@@ -100,10 +101,11 @@ export function createEngine(parts) {
     return device;
   };
   const signIn = parts.signIn ?? ownSignIn;
-  const round = createRound(parts, { outbox, pictures, mirror, signIn, note });
+  const round = createRound(parts, { outbox, pictures, mirror, signIn, remember });
   /** @type {Promise<void> | null} */
   let going = null;
-  /** How exchanges went, where the disk keeps nothing any more: the reserve is not for that. */
+  /** How exchanges went, as far as it could not be written: the reserve is not spent on it. Only this page knows it, and
+   * knows of no later one that another tab wrote until its own next try. */
   let unkept = /** @type {Record<string, any>} */ ({});
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
@@ -134,12 +136,12 @@ export function createEngine(parts) {
     const acknowledged = new Set((await outbox.mine("sent")).map(({ op }) => op.id));
     if ((await pictures.unsent()).some((shot) => acknowledged.has(shot.op ?? ""))) moments.push(0);
     if (!moments.length) return null;
-    return Math.max(Math.min(...moments), soon(await noted("next_try"), LONGEST_WAIT, clock()));
+    return Math.max(Math.min(...moments), soon(await remembered("next_try"), LONGEST_WAIT, clock()));
   }
 
   /** Sends what may go and takes in what changed, unless the city asked to wait. Never throws. */
   async function wake() {
-    if (clock() >= soon(await noted("wait_until"), LONGEST_WAIT, clock())) await sync();
+    if (clock() >= soon(await remembered("wait_until"), LONGEST_WAIT, clock())) await sync();
   }
 
   /** The same at once. What went wrong stands in view().problem. */
@@ -157,10 +159,10 @@ export function createEngine(parts) {
       try {
         for (let i = 0; i < ROUNDS && !over() && (await round(tried, over)); i++);
         const waiting = (await outbox.mine("ops")).some((entry) => entry.result);
-        await note({ problem: "", fails: 0, next_try: waiting ? clock() + AGAIN : 0, wait_until: 0 });
+        await remember({ problem: "", fails: 0, next_try: waiting ? clock() + AGAIN : 0, wait_until: 0 });
       } catch (fault) {
         if (!(fault instanceof Stopped)) console.error(fault);
-        await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((dead) => console.error(dead));
+        await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((unread) => console.error(unread));
       }
     });
   }
@@ -168,28 +170,28 @@ export function createEngine(parts) {
   /** Later and later, at a random moment: a fleet that comes back at once must not arrive at once.
    * @param {Stopped} stopped */
   async function failed({ problem, retryAfter }) {
-    const fails = (await noted("fails")) + 1;
+    const fails = (await remembered("fails")) + 1;
     const cap = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(fails, 10));
     const asked = Math.min((retryAfter ?? 0) * 1_000, LONGEST_WAIT - LONGEST_DELAY);
     const next = clock() + asked + 1_000 + random.fraction() * cap;
-    await note({ problem, fails, next_try: next, wait_until: asked ? clock() + asked : 0 });
+    await remember({ problem, fails, next_try: next, wait_until: asked ? clock() + asked : 0 });
   }
 
-  /** Notes how an exchange went: on the disk, or where that is full for as long as this page lives. Never throws.
+  /** Remembers how an exchange went: on the disk, or where that takes nothing as long as this page lives. Never throws.
    * @param {Record<string, unknown>} values */
-  async function note(values) {
-    const rows = Object.entries(values);
+  async function remember(values) {
+    unkept = { ...unkept, ...values };
+    const rows = Object.entries(unkept);
     try {
       await store.write("outbox", rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
       unkept = {};
     } catch (fault) {
       console.error(fault);
-      unkept = { ...unkept, ...values };
     }
   }
 
   /** @param {"fails" | "next_try" | "wait_until"} name @returns {Promise<number>} */
-  async function noted(name) {
+  async function remembered(name) {
     return unkept[name] ?? (await store.get("outbox", "kv", name)) ?? 0;
   }
 

@@ -2,7 +2,7 @@
 // nothing stays of a case that is in no scope of this person's any more.
 
 import { fold, reported } from "./jobs.js";
-import { reserved } from "./reserve.js";
+import { restock } from "./reserve.js";
 
 /**
  * @typedef {import("./engine.js").Parts} Parts
@@ -104,10 +104,8 @@ export function createMirror({ store, user }) {
     if (changes.length) await store.write("mirror", changes);
   }
 
-  /** Writes something of the pack, as long as the mirror is ours and it takes no room kept for words.
-   * @param {Change} change */
+  /** Writes something of the pack, as long as the mirror is ours. @param {Change} change */
   async function pack(change) {
-    await store.write("outbox", reserved);
     await store.write("mirror", async (get) => ((await get("kv", "user")) === user ? [change] : []));
   }
 
@@ -125,8 +123,9 @@ export function createMirror({ store, user }) {
     return [...wanted];
   }
 
-  /** @param {string} id @param {ArrayBuffer} data */
+  /** Throws QuotaExceededError where it does not fit beside the reserve. @param {string} id @param {ArrayBuffer} data */
   async function keepPhoto(id, data) {
+    await restock(store); // or else it would take the room that was given up for words
     await pack(["put", "photos", id, data]);
   }
 
@@ -135,8 +134,9 @@ export function createMirror({ store, user }) {
     return store.get("mirror", "photos", id);
   }
 
-  /** The crew's part of the base map as one file. @param {{ tag: string, data: ArrayBuffer }} area */
+  /** The crew's part of the base map as one file. Throws as a photo does. @param {{ tag: string, data: ArrayBuffer }} area */
   async function keepMap(area) {
+    await restock(store);
     await pack(["put", "map", "area", area]);
   }
 

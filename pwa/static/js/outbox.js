@@ -1,7 +1,7 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
 // by user: another neither sees nor sends it.
 
-import { released, reserved } from "./reserve.js";
+import { firm } from "./reserve.js";
 import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 
 /**
@@ -74,7 +74,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ...(before ? { before } : {}),
     };
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
-    await firm(async (get) => {
+    await firm(store, async (get) => {
       if (more.id && ((await get("ops", id)) || (await get("sent", id)))) return []; // another tab kept the same form
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
@@ -116,7 +116,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
     ];
     let undone = false;
-    await store.write("outbox", async (get) => {
+    await firm(store, async (get) => {
       undone = Boolean(await get("ops", id)) && clock() < readyAt(entry); // reading took its time: it may be on its way
       return undone ? back : [];
     });
@@ -144,7 +144,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** @param {string} ref @param {Draft} draft */
   async function keepDraft(ref, draft) {
-    await firm([["put", "drafts", draftKey(ref), draft]]);
+    await firm(store, [["put", "drafts", draftKey(ref), draft]]);
   }
 
   /** What was begun for a job and not saved yet.
@@ -171,7 +171,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** A result was read. @param {string} id */
   async function dismiss(id) {
-    await store.write("outbox", async (get) => {
+    await firm(store, async (get) => {
       const entry = await get("sent", id); // as it is now: a photo's answer may just have come
       return entry ? [["put", "sent", id, { ...entry, seen: true }]] : [];
     });
@@ -225,33 +225,11 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     return { ops: ops.sort((a, b) => a.n - b.n), photos, device: await store.get("outbox", "kv", `device:${user}`) };
   }
 
-  /** A write that must not fail for want of space, for what the crew did and what the city answered: the reserve is
-   * given up for it.
-   * @param {Change[] | import("./engine.js").Decide} changes */
-  async function firm(changes) {
-    try {
-      await store.write("outbox", changes);
-    } catch (fault) {
-      if (/** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
-      await store.write("outbox", [released]);
-      await store.write("outbox", changes);
-    }
-  }
-
-  /** Puts the reserve (back) where there is room. Failing is no harm. */
-  async function stock() {
-    try {
-      await store.write("outbox", reserved);
-    } catch {
-      // The phone is full now; the next time there may be room.
-    }
-  }
-
   /** @param {string} ref */
   const draftKey = (ref) => `${user}:${ref}`;
 
   return {
-    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, mine, saved, firm, stock,
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, mine, saved,
   };
 }
 

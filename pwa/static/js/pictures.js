@@ -1,6 +1,6 @@
 // Photos on their way to the city: their rows, their bytes in pieces, and how they are sent.
 
-import { reserved } from "./reserve.js";
+import { firm, putBack } from "./reserve.js";
 import { FIRST_PART, LEAST_PART, PIECE, reached, Stopped } from "./wire.js";
 
 /**
@@ -22,7 +22,8 @@ export function createPictures({ store, net, clock, random, digest, user }) {
   let part = FIRST_PART;
 
   /**
-   * Keeps a photo for a job, before anything is decided about it. Refused where it would take the room kept for words.
+   * Keeps a photo for a job, before anything is decided about it. Throws QuotaExceededError where it does not fit
+   * beside the reserve.
    * @param {string} ref
    * @param {ArrayBuffer} data
    * @param {string} type
@@ -49,7 +50,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     for (let i = 0; i < shot.pieces; i++) {
       changes.push(["put", "chunks", chunkKey(shot.id, i), data.slice(i * PIECE, (i + 1) * PIECE)]);
     }
-    await store.write("outbox", async (get) => [...(await reserved(get)), ...changes]);
+    await store.write("outbox", async (get) => [...(await putBack(get)), ...changes]);
     return shot;
   }
 
@@ -113,7 +114,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       else offset = reply.offset;
     }
     if (!shot.uploaded && !shot.refused) throw new Stopped("server");
-    await store.write("outbox", async (get) => {
+    await firm(store, async (get) => {
       // One that the city cannot read is something to look at, and both are known at once or neither.
       const entry = shot.refused ? await get("sent", shot.op ?? "") : undefined;
       return [

@@ -1,21 +1,42 @@
 // The reserve: room on the phone's disk that is given up so that words still fit where nothing else does.
 
+/** @typedef {import("./engine.js").Store} Store */
 /** @typedef {import("./engine.js").Change} Change */
+/** @typedef {import("./engine.js").Decide} Decide */
 
 export const RESERVE = 2_000_000; // bytes
 
 /**
- * What goes beside a photo in its own write, or alone: the reserve, where it is not there. A write fits whole or not at
- * all, so no photo takes the room that words have been given.
- * @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change[]>}
+ * Writes to the outbox what must not fail for want of space: what was done here and what the city answered. The
+ * reserve is given up for it.
+ * @param {Store} store @param {Change[] | Decide} changes
  */
-export async function reserved(get) {
+export async function firm(store, changes) {
+  try {
+    await store.write("outbox", changes);
+  } catch (fault) {
+    if (/** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
+    await store.write("outbox", [["del", "chunks", "reserve"]]);
+    await store.write("outbox", changes);
+  }
+}
+
+/** Puts the reserve back where it was given up. Throws QuotaExceededError where there is no room for it.
+ * @param {Store} store */
+export async function restock(store) {
+  if (await store.get("outbox", "chunks", "reserve")) return;
+  await store.write("outbox", putBack);
+}
+
+/**
+ * The change that puts the reserve back; none where it is there. A photo is kept in one write with it, which fits whole
+ * or not at all: so no photo takes the room that was given up for words.
+ * @type {Decide}
+ */
+export async function putBack(get) {
   if (await get("chunks", "reserve")) return [];
   return [["put", "chunks", "reserve", incompressible(RESERVE)]];
 }
-
-/** @type {Change} */
-export const released = ["del", "chunks", "reserve"];
 
 /**
  * Bytes in no order (xorshift). A browser packs what it stores: of 2 MB of zeros 90 KB would lie on the disk, and so

@@ -2,6 +2,7 @@
 // is harmless.
 
 import { allGone, bytesGone } from "./pictures.js";
+import { firm, restock } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
 
 /**
@@ -12,7 +13,7 @@ import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.
  * @typedef {import("./engine.js").Change} Change
  * @typedef {{ outbox: import("./outbox.js").Outbox, pictures: import("./pictures.js").Pictures,
  *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string>,
- *   note: (values: Record<string, unknown>) => Promise<void> }} Whole
+ *   remember: (values: Record<string, unknown>) => Promise<void> }} Whole
  */
 
 // With these the work is not done yet: the phone keeps it and asks again.
@@ -22,7 +23,7 @@ const NOT_STORED = ["back", "login"];
 const FULL = 0.8;
 
 /** @param {Parts} parts @param {Whole} whole */
-export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
+export function createRound(parts, { outbox, pictures, mirror, signIn, remember }) {
   const { store, net, clock, random, user, release, fill } = parts;
   let batch = BATCH;
 
@@ -30,7 +31,8 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
    * in this run, and has "login" once we signed in again.
    * @param {Map<string, number>} tried @param {() => boolean} over */
   async function round(tried, over) {
-    if (!fill || (await fill()) < FULL) await outbox.stock();
+    // One that is nearly full is asked for no more room than what is done on it takes.
+    if (!fill || (await fill()) < FULL) await restock(store).catch(() => {});
     const device = (await store.get("outbox", "kv", `device:${user}`)) ?? (await signIn());
     const all = await outbox.mine("ops");
     const at = outbox.starts(all);
@@ -71,7 +73,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
     await takeResults(answer, batched, tried);
     if (answer.auth !== "ok") return barred(answer, tried, over);
     await mirror.take(answer, known);
-    await note({ updated: clock(), problem: "", fails: 0, next_try: 0 });
+    await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
     await sendPhotos(over);
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
     return more || batched.length < ready.length;
@@ -142,7 +144,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
     }
     // Where the city does not know us it says neither, and may not have looked whether its memory went back.
     if (upto !== undefined) changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
-    if (changes.length) await outbox.firm(changes);
+    if (changes.length) await firm(store, changes);
   }
 
   /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @param {boolean} refused whether
@@ -221,7 +223,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, note }) {
     if (batched.length > 1) batch = Math.ceil(batched.length / 2);
     // One that is small was refused by something between us and the city, and may pass elsewhere.
     else if (!only || JSON.stringify(only.op).length <= LARGEST) throw new Stopped("portal");
-    else await store.write("outbox", [["put", "ops", only.op.id, { ...only, too_large: true }]]);
+    else await firm(store, [["put", "ops", only.op.id, { ...only, too_large: true }]]);
     return true;
   }
 
