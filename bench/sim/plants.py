@@ -406,12 +406,11 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "401-ages": 17, "clear-on-401": 1, "clear-on-500": 1, "clear-on-portal": 1, "desk-is-crew": 15,
-    "epoch-ignored": 1, "expire-unsent": 3, "old-name-forgotten": 1, "photo-unchecked": 24,
-    "report-photo-astray": 1, "revocation-clears": 3, "revoked-photo-first": 66, "revoked-photo-refused": 4,
-    "revoked-trusted": 4, "stale-cycle-closes": 7, "stale-memory": 3, "two-tabs": 1, "undone-report-begun": 3,
-    "unreadable-untold": 2, "upgrade-drops": 1, "withdraw-forgets": 1, "withdrawn-late": 3,
-    "withdrawn-untold": 1,
+    "401-ages": 15, "bad-blocks-rest": 4, "clear-on-500": 1, "clear-on-portal": 1, "desk-is-crew": 2,
+    "epoch-ignored": 1, "expire-unsent": 3, "old-name-forgotten": 1, "photo-unchecked": 37,
+    "report-photo-astray": 1, "revoked-photo-refused": 4, "revoked-trusted": 4, "stale-memory": 6,
+    "undone-report-begun": 3, "unreadable-untold": 2, "upgrade-drops": 1, "withdraw-forgets": 1,
+    "withdrawn-late": 2,
 }  # fmt: skip
 
 

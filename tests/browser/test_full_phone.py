@@ -89,7 +89,7 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
 
 def refuse(page: Page, photo: Path) -> None:
     page.locator("[data-camera]").set_input_files(photo)
-    expect(page.locator("[data-fill=fault]")).to_contain_text("could not keep it")
+    expect(page.locator("[data-fill=fault]")).to_contain_text("could not keep the photo")
 
 
 def save_dark(page: Page) -> None:

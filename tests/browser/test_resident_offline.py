@@ -196,6 +196,27 @@ def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_no
     wait_for(lambda: [count for _number, count in told(site)] == [1])
 
 
+@pytest.mark.one_database
+def test_a_phone_without_room_for_the_photo_says_so_and_sends_no_report_without_it(
+    phone: Van, site: Site, tmp_path: Path
+) -> None:
+    visited(phone, site)
+    usage = int(phone.page.evaluate("async () => (await navigator.storage.estimate()).usage"))
+    phone.context.close()
+    page = phone.start(signal=False, path="/report", quota=usage + 1_500_000)
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    fill_in(page)
+    page.locator("#send").tap()
+    expect(page.locator("#trouble")).to_contain_text("no room for the photo")
+    expect(page.locator(".shot")).to_have_count(1)
+    assert outbox(page, "ops") == []
+    page.locator(".shot button").tap()
+    page.locator("#send").tap()
+    expect(page.locator("h1")).to_contain_text("Kept on this phone")
+    phone.context.set_offline(False)
+    wait_for(lambda: [count for _number, count in told(site)] == [0])
+
+
 SENT_AGAIN = """
   // A thumb that is not sure: Send once more in the moment in which the report is on the phone.
   const put = IDBObjectStore.prototype.put;

@@ -392,6 +392,14 @@ def test_a_button_that_goes_as_it_is_pressed_leaves_the_focus_on_the_title(van: 
     page.locator("[data-act=start]").press("Enter")
     expect(page.locator("[data-act=pause]")).to_be_visible()
     expect(page.locator("#main h1")).to_be_focused()
+    go(page, "#today")
+    row = page.locator(f'a.job[href="#job/{ref}"]')
+    expect(row).to_contain_text("Started")
+    row.tap()
+    page.locator("[data-act=pause]").tap()
+    expect(page.locator("[data-act=start]")).to_be_visible()
+    go(page, "#today")
+    expect(row.get_by_text("Started")).to_be_hidden()
 
 
 def test_taking_back_twice_asks_the_city_once(van: Van, site: Site) -> None:

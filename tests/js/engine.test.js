@@ -1210,6 +1210,54 @@ test("a full phone sends its work, hears the answer and news, and forgets what w
   assert.equal(await engine.due(), null);
 });
 
+test("on a full phone each answer of the city's is taken, if need be in the reserve's room", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  await engine.add("close", LAMP, { outcome: "fixed", words: "x".repeat(40_000) });
+  const shot = await engine.keepPhoto("26-000008", new ArrayBuffer(9), "image/jpeg", new ArrayBuffer(8_000));
+  await engine.add("close", { ...LAMP, ref: "26-000008" }, done, { photos: [shot] });
+  const news = Array.from({ length: 99 }, (_, i) => ({ ...LAMP, ref: `26-0001${i}` }));
+  Object.assign(net, { seq: 2, jobs: [LAMP, ...news] });
+  net.reply = (body) => {
+    const bad = JSON.stringify(body.ops).length > LARGEST;
+    return bad ? { status: 413, json: { error: "too_large" } } : { status: 200, json: net.answer(body) };
+  };
+  store.room = store.bytes() + 1_000; // more than the small writes before each large one
+  for (let i = 0; i < 4; i++) await engine.sync();
+  const { problem, outbox, shots, jobs } = await engine.view();
+  assert.deepEqual([problem, outbox.map(({ too_large }) => too_large), jobs.length], ["", [true], 100]);
+  assert.deepEqual(shots.map(({ uploaded }) => uploaded), [true]);
+});
+
+test("a full phone changes hands", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  store.room = store.bytes();
+  net.person = 4;
+  await introduce({ store, net });
+  assert.equal((await whoIs(store)).person, 4);
+});
+
+test("what a full phone's page remembers gives way to how another tab fared since", async () => {
+  const one = phone();
+  await one.engine.sync();
+  await one.engine.add("close", LAMP, done);
+  one.store.room = one.store.bytes();
+  one.net.reply = () => ({ status: 503, json: null, retryAfter: 10_000 });
+  await one.engine.sync();
+  assert.equal((await one.engine.view()).problem, "busy");
+  one.store.room = Infinity;
+  one.net.reply = null;
+  const other = phone({ store: one.store, net: one.net });
+  other.time.now = one.time.now += 1_000;
+  await other.engine.sync();
+  assert.equal((await one.engine.view()).problem, "");
+  await one.engine.add("close", LAMP, done);
+  one.time.now += 1_000;
+  await one.engine.wake();
+  assert.equal((await one.engine.view()).outbox.length, 0);
+});
+
 test("on a phone that is nearly full bytes that arrived go, and thumbnails and unsent photos stay", async () => {
   const { engine, net } = phone({ fill: async () => 0.81 });
   await engine.sync();

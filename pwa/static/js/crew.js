@@ -256,15 +256,16 @@ function toast(words, ms) {
 
 /**
  * Something put on the disk, or the crew is told that it was not.
- * @template T @param {() => Promise<T>} keep @param {Element} [form] @returns {Promise<T | null>}
+ * @template T @param {() => Promise<T>} keep @param {Element} [form] @param {string} [words] what it is told then
+ * @returns {Promise<T | null>}
  */
-async function kept(keep, form) {
+async function kept(keep, form, words = say("not_kept")) {
   try {
     return await keep();
   } catch (failure) {
     console.error(failure);
-    if (form) fault(form, say("not_kept"));
-    else announce(say("not_kept"));
+    if (form) fault(form, words);
+    else announce(words);
     return null;
   }
 }

@@ -8,6 +8,7 @@
 import { createMirror } from "./mirror.js";
 import { createOutbox } from "./outbox.js";
 import { createPictures } from "./pictures.js";
+import { firm } from "./reserve.js";
 import { createRound } from "./round.js";
 import { reached, soon, Stopped } from "./wire.js";
 
@@ -71,7 +72,7 @@ export async function introduce({ store, net }, code) {
   if (status !== 200 || !json?.device || !json.person) throw new Stopped(status >= 500 ? "server" : "portal");
   /** @type {Who} */
   const who = { person: json.person, name: json.name ?? "", lang: json.lang ?? "", crews: json.crews ?? [] };
-  await store.write("outbox", [["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device]]);
+  await firm(store, [["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device]]);
   return { device: json.device, who };
 }
 
@@ -104,17 +105,16 @@ export function createEngine(parts) {
   const round = createRound(parts, { outbox, pictures, mirror, signIn, remember });
   /** @type {Promise<void> | null} */
   let going = null;
-  /** How exchanges went, as far as it could not be written: the reserve is not spent on it. Only this page knows it, and
-   * knows of no later one that another tab wrote until its own next try. */
+  /** How exchanges went, as far as it could not be written: the reserve is not spent on it. Only this page knows it,
+   * until another tab writes how a later one went. */
   let unkept = /** @type {Record<string, any>} */ ({});
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
   async function view() {
     const ops = await outbox.mine("ops"); // first: another tab moves them to `sent`
-    const [sent, shots, kv, drafts] = await Promise.all([
-      outbox.mine("sent"), pictures.mine(), store.all("outbox", "kv"), outbox.drafts(),
+    const [sent, shots, known, drafts] = await Promise.all([
+      outbox.mine("sent"), pictures.mine(), remembered(), outbox.drafts(),
     ]);
-    const known = { ...Object.fromEntries(kv), ...unkept };
     const { jobs, names, empty } = await mirror.replayed(ops, sent);
     return {
       jobs,
@@ -136,12 +136,12 @@ export function createEngine(parts) {
     const acknowledged = new Set((await outbox.mine("sent")).map(({ op }) => op.id));
     if ((await pictures.unsent()).some((shot) => acknowledged.has(shot.op ?? ""))) moments.push(0);
     if (!moments.length) return null;
-    return Math.max(Math.min(...moments), soon(await remembered("next_try"), LONGEST_WAIT, clock()));
+    return Math.max(Math.min(...moments), soon((await remembered())["next_try"] ?? 0, LONGEST_WAIT, clock()));
   }
 
   /** Sends what may go and takes in what changed, unless the city asked to wait. Never throws. */
   async function wake() {
-    if (clock() >= soon(await remembered("wait_until"), LONGEST_WAIT, clock())) await sync();
+    if (clock() >= soon((await remembered())["wait_until"] ?? 0, LONGEST_WAIT, clock())) await sync();
   }
 
   /** The same at once. What went wrong stands in view().problem. */
@@ -170,7 +170,7 @@ export function createEngine(parts) {
   /** Later and later, at a random moment: a fleet that comes back at once must not arrive at once.
    * @param {Stopped} stopped */
   async function failed({ problem, retryAfter }) {
-    const fails = (await remembered("fails")) + 1;
+    const fails = ((await remembered())["fails"] ?? 0) + 1;
     const cap = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.min(fails, 10));
     const asked = Math.min((retryAfter ?? 0) * 1_000, LONGEST_WAIT - LONGEST_DELAY);
     const next = clock() + asked + 1_000 + random.fraction() * cap;
@@ -180,7 +180,7 @@ export function createEngine(parts) {
   /** Remembers how an exchange went: on the disk, or where that takes nothing as long as this page lives. Never throws.
    * @param {Record<string, unknown>} values */
   async function remember(values) {
-    unkept = { ...unkept, ...values };
+    unkept = { ...unkept, ...values, tried: clock() };
     const rows = Object.entries(unkept);
     try {
       await store.write("outbox", rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
@@ -190,9 +190,11 @@ export function createEngine(parts) {
     }
   }
 
-  /** @param {"fails" | "next_try" | "wait_until"} name @returns {Promise<number>} */
-  async function remembered(name) {
-    return unkept[name] ?? (await store.get("outbox", "kv", name)) ?? 0;
+  /** How exchanges went. @returns {Promise<Record<string, any>>} */
+  async function remembered() {
+    const kv = Object.fromEntries(await store.all("outbox", "kv"));
+    if ((kv["tried"] ?? 0) > unkept["tried"]) unkept = {}; // another tab tried since
+    return { ...kv, ...unkept };
   }
 
   const { add, report, undo, withdraw, mayWithdraw, dismiss, keepDraft, draftOf, saved } = outbox;

@@ -5,6 +5,7 @@ import { createEngine } from "./engine.js";
 import { beginResident, net } from "./exchange.js";
 import { oneTab } from "./lock.js";
 import { dashed, digest, randomId } from "./random.js";
+import { firm } from "./reserve.js";
 import { openStore } from "./store.js";
 import { reached, Stopped } from "./wire.js";
 
@@ -175,7 +176,7 @@ async function lostToken() {
   const again = problem === "login" ? entries.filter(({ at, op }) => at !== undefined && photosLeft.has(op.id)) : [];
   for (const entry of again) {
     const { result: _result, at: _at, ...waits } = entry;
-    await store.write("outbox", [["del", "sent", entry.op.id], ["put", "ops", entry.op.id, waits]]);
+    await firm(store, [["del", "sent", entry.op.id], ["put", "ops", entry.op.id, waits]]);
   }
   return again.length > 0;
 }
@@ -200,6 +201,6 @@ async function signIn() {
   const { status, json, retryAfter } = await reached(beginResident());
   if (status === 429 || status === 503) throw new Stopped("busy", retryAfter);
   if (status !== 200 || !json?.device) throw new Stopped(status >= 500 ? "server" : "portal");
-  await store.write("outbox", [["put", "kv", `device:${RESIDENT}`, json.device]]);
+  await firm(store, [["put", "kv", `device:${RESIDENT}`, json.device]]);
   return json.device;
 }

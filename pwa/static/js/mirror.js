@@ -2,7 +2,7 @@
 // nothing stays of a case that is in no scope of this person's any more.
 
 import { fold, reported } from "./jobs.js";
-import { restock } from "./reserve.js";
+import { firm, restock } from "./reserve.js";
 
 /**
  * @typedef {import("./engine.js").Parts} Parts
@@ -79,11 +79,13 @@ export function createMirror({ store, user }) {
     changes.push(["put", "kv", "user", user]);
     if (known["user"] !== user) changes.push(["del", "map", "area"], ["del", "kv", "packed"]);
     const from = JSON.stringify(known["cursors"]);
-    await store.write("mirror", async (get) => {
+    /** @type {import("./engine.js").Decide} */
+    const decide = async (get) => {
       if ((await get("kv", "wiped")) !== known["wiped"]) return [];
       const ours = (await get("kv", "user")) === user;
       return from === JSON.stringify(ours ? await get("kv", "cursors") : undefined) ? changes : [];
-    });
+    };
+    await firm(store, decide, "mirror");
   }
 
   /** Nothing of the city's stays readable here, nor comes back with an answer that is on its way to another tab. */
@@ -168,8 +170,9 @@ export function createMirror({ store, user }) {
     if (!same || at - before.at >= SHIFT) await pack(["put", "kv", "packed", receipt]);
   }
 
+  const ready = () => restock(store);
   return {
-    known, replayed, take, wipe, lighten, pack: { missing, keepPhoto, photo, keepMap, map, keepReceipt }, packed,
+    known, replayed, take, wipe, lighten, pack: { ready, missing, keepPhoto, photo, keepMap, map, keepReceipt }, packed,
   };
 }
 

@@ -21,13 +21,16 @@ export function installed() {
  */
 export async function pack(jobs, basemap, step) {
   try {
-    for (const id of await engine.pack.missing()) {
+    const missing = await engine.pack.missing();
+    const tag = basemap && around(jobs);
+    const away = Boolean(tag) && (await engine.pack.map())?.tag !== tag;
+    if (missing.length || away) await engine.pack.ready(); // nothing is fetched that cannot be kept
+    for (const id of missing) {
       const data = await fetched(`/photos/${id}/page.jpg`, "image/jpeg");
       if (data) await engine.pack.keepPhoto(id, data);
       step(await engine.packed());
     }
-    const tag = basemap && around(jobs);
-    if (tag && (await engine.pack.map())?.tag !== tag) {
+    if (away) {
       const data = await fetched(`${basemap}?box=${tag}`, "application/octet-stream");
       if (data) await engine.pack.keepMap({ tag, data });
       step(await engine.packed());

@@ -18,7 +18,7 @@ import { takeWaiting } from "./worker.js";
  * @property {() => Promise<void>} packUp
  * @property {(entry: import("./engine.js").Entry) => void} offerUndo
  * @property {(words: string) => void} announce
- * @property {<T>(keep: () => Promise<T>, form?: Element) => Promise<T | null>} kept
+ * @property {<T>(keep: () => Promise<T>, form?: Element, words?: string) => Promise<T | null>} kept
  */
 
 const page = document.body.dataset;

@@ -263,7 +263,10 @@ class ReportForm extends HTMLElement {
     this.#label("");
     try {
       const { take } = await keeping();
-      const lacks = await take(this.#form, this.#pressed, await this.#shots.names());
+      const names = await this.#shots.names();
+      const kept = names.filter((name) => name !== null);
+      if (kept.length < names.length) return this.#failed("noRoom"); // it would go without that photo, unsaid
+      const lacks = await take(this.#form, this.#pressed, kept);
       if (lacks === "danger") this.#warn();
       if (lacks) this.#ask(lacks);
     } catch {
@@ -333,7 +336,8 @@ class ReportForm extends HTMLElement {
     }
   }
 
-  /** @param {"lost" | "broken" | "noKind" | "noPlace" | "noAnswer" | "notShared" | "noPicture" | "tooMany" | "tooLarge"} why */
+  /** @param {"lost" | "broken" | "noKind" | "noPlace" | "noAnswer" | "noRoom" | "notShared" | "noPicture" | "tooMany" |
+   *   "tooLarge"} why */
   #failed(why) {
     this.#label("");
     const trouble = this.#one("#trouble");

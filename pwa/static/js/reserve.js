@@ -6,18 +6,21 @@
 
 export const RESERVE = 2_000_000; // bytes
 
+const TRIES = 3; // another tab may put the reserve back before this one has written
+
 /**
- * Writes to the outbox what must not fail for want of space: what was done here and what the city answered. The
- * reserve is given up for it.
- * @param {Store} store @param {Change[] | Decide} changes
+ * Writes what must not fail for want of space: what was done here and what the city answered. The reserve is given up
+ * for it: before the write, since a browser counts what that puts and not what it frees.
+ * @param {Store} store @param {Change[] | Decide} changes @param {"outbox" | "mirror"} [base]
  */
-export async function firm(store, changes) {
-  try {
-    await store.write("outbox", changes);
-  } catch (fault) {
-    if (/** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
-    await store.write("outbox", [["del", "chunks", "reserve"]]);
-    await store.write("outbox", changes);
+export async function firm(store, changes, base = "outbox") {
+  for (let tries = TRIES; ; tries--) {
+    try {
+      return await store.write(base, changes);
+    } catch (fault) {
+      if (!tries || /** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
+      await store.write("outbox", [["del", "chunks", "reserve"]]);
+    }
   }
 }
 

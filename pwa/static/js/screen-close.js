@@ -44,7 +44,7 @@ export async function closeScreen(app, job, reporting = false) {
   }
 
   let saved = false; // from then on nothing may bring the draft back
-  const keep = async () => saved || (await engine.keepDraft(job.ref, choice(form)));
+  const keep = async () => saved || (await app.kept(() => engine.keepDraft(job.ref, choice(form)), form));
   const summary = () => {
     const { ending, notes: chosen } = choice(form);
     const told = [

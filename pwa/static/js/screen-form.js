@@ -64,7 +64,8 @@ export async function photoStrip(app, form, ref, shots, changed) {
   const add = async (file) => {
     const photo = await made(file);
     if (!photo) return fault(form, say("bad_photo"));
-    const shot = await app.kept(() => engine.keepPhoto(ref, photo.data, photo.type, photo.tiny), form);
+    const keep = () => engine.keepPhoto(ref, photo.data, photo.type, photo.tiny);
+    const shot = await app.kept(keep, form, say("photo_not_kept"));
     if (!shot) return;
     shots.push(shot);
     await changed(true);

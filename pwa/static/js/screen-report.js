@@ -30,7 +30,7 @@ export async function reportScreen(app) {
   const last = tiles[tiles.length - 1]?.value ?? "";
   putIn(form, draft?.fields ?? []);
   let saved = false; // from then on nothing may bring the draft back
-  const keep = async () => saved || (await engine.keepDraft(FORM, { id, fields: fieldsOf(form) }));
+  const keep = async () => saved || (await app.kept(() => engine.keepDraft(FORM, { id, fields: fieldsOf(form) }), form));
   const at = located(form, keep);
   const look = () => {
     kinds(form);

@@ -112,7 +112,7 @@ function row(job, current, now) {
   const far = here && order === "nearest" && !isDone(job) ? metres(job, here) : Infinity;
   fill(item, "place", place(job) + (far < Infinity ? ` ·\u00a0${distance(far)}` : ""));
   promised(item, job, now);
-  when(item, { hazards: !isDone(job) && hazardsOf(job).length > 0 });
+  when(item, { hazards: !isDone(job) && hazardsOf(job).length > 0, begun: job.state === "underway" });
   return item;
 }
 

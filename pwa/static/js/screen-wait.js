@@ -29,7 +29,7 @@ export async function waitScreen(app, job) {
   form.addEventListener("change", () => {
     fault(form, "");
     summary();
-    void engine.keepDraft(own, { ending: chosen() });
+    void app.kept(() => engine.keepDraft(own, { ending: chosen() }), form);
   });
   saveOnce(form, async () => {
     const reason = chosen();

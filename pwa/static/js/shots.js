@@ -49,10 +49,9 @@ export class Shots {
     return this.#shots.filter((shot) => shot.state === "kept").map((shot) => shot.file);
   }
 
-  /** Their names on this phone. @returns {Promise<string[]>} */
-  async names() {
-    const wanted = this.#shots.filter((shot) => shot.state !== "refused");
-    return (await Promise.all(wanted.map((shot) => shot.kept))).filter((name) => name !== null);
+  /** Their names on this phone; null for one that it would not keep. */
+  names() {
+    return Promise.all(this.#shots.filter((shot) => shot.state !== "refused").map((shot) => shot.kept));
   }
 
   /** Photos that this phone kept for a form that was begun earlier. @param {{ id: string, file: File }[]} photos */
