@@ -207,7 +207,7 @@ def test_a_phone_without_room_for_the_photo_says_so_and_sends_no_report_without_
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     fill_in(page)
     page.locator("#send").tap()
-    expect(page.locator("#trouble")).to_contain_text("no room for the photo")
+    expect(page.locator("#trouble")).to_contain_text("no room for a photo")
     expect(page.locator(".shot")).to_have_count(1)
     assert outbox(page, "ops") == []
     page.locator(".shot button").tap()

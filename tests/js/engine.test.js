@@ -1229,6 +1229,55 @@ test("on a full phone each answer of the city's is taken, if need be in the rese
   assert.deepEqual(shots.map(({ uploaded }) => uploaded), [true]);
 });
 
+test("an answer with nothing new gives up no reserve, and shows when it came", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  store.room = store.bytes();
+  const answer = net.answer;
+  net.answer = (body) => ({ ...answer(body), log: 99 }); // others do something all the time
+  time.now += 3_600_000;
+  await engine.sync();
+  assert.ok(await store.get("outbox", "chunks", "reserve"));
+  const { problem, updated } = await engine.view();
+  assert.deepEqual([problem, updated], ["", time.now]);
+});
+
+test("where not even the reserve has room for the news, photos go out all the same", async () => {
+  const { engine, store, net } = phone();
+  await engine.sync();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  await engine.add("close", LAMP, done, { photos: [shot] });
+  Object.assign(net, { seq: 2, jobs: [LAMP, { ...LAMP, ref: "26-000008", address: "x".repeat(2 * RESERVE) }] });
+  store.room = store.bytes();
+  await engine.sync();
+  assert.deepEqual([(await engine.view()).problem, net.photos.get(shot.id).length], ["full", 9]);
+});
+
+test("on a phone that is nearly full and takes nothing, bytes that arrived go first", async () => {
+  const { engine, store, net } = phone({ fill: async () => 0.9 });
+  await engine.sync();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9_000), "image/jpeg", new ArrayBuffer(3));
+  await engine.add("close", LAMP, done, { photos: [shot] });
+  await engine.sync();
+  await store.write("outbox", [["del", "chunks", "reserve"]]);
+  store.room = store.bytes();
+  net.seq = 2;
+  await engine.sync();
+  assert.deepEqual([await engine.bytesOf(shot), (await engine.view()).problem], [[], ""]);
+});
+
+test("a clock that was put right does not make a full phone ask without end", async () => {
+  const { engine, store, net, time } = phone();
+  time.now += 10 * 365 * 86_400_000;
+  await engine.sync();
+  time.now -= 10 * 365 * 86_400_000;
+  await engine.add("close", LAMP, done);
+  store.room = store.bytes();
+  net.reply = () => ({ status: 503, json: null, retryAfter: 600 });
+  for (let i = 0; i < 9; i++) await engine.wake();
+  assert.deepEqual([net.asked.length, (await engine.view()).problem], [2, "busy"]);
+});
+
 test("a full phone changes hands", async () => {
   const { engine, store, net } = phone();
   await engine.sync();

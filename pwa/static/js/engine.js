@@ -8,7 +8,7 @@
 import { createMirror } from "./mirror.js";
 import { createOutbox } from "./outbox.js";
 import { createPictures } from "./pictures.js";
-import { firm } from "./reserve.js";
+import { firm, isFull } from "./reserve.js";
 import { createRound } from "./round.js";
 import { reached, soon, Stopped } from "./wire.js";
 
@@ -45,8 +45,8 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{ store: Store, net: Net, clock: () => number, random: { id(): string, fraction(): number },
  *   digest: (data: ArrayBuffer) => Promise<string>, user: number, release: string, lock?: Lock, fill?: Fill,
  *   signIn?: () => Promise<string> }} Parts `signIn` names the phone where no person is behind it
- * @typedef {"" | "offline" | "portal" | "login" | "code" | "switched" | "revoked" | "disabled" | "server" | "busy"}
- *   Problem
+ * @typedef {"" | "offline" | "portal" | "login" | "code" | "switched" | "revoked" | "disabled" | "server" | "busy" |
+ *   "full"} Problem
  * @typedef {{ person: number, name: string, lang: string, crews: { id: number, name: string }[] }} Who
  */
 
@@ -105,9 +105,10 @@ export function createEngine(parts) {
   const round = createRound(parts, { outbox, pictures, mirror, signIn, remember });
   /** @type {Promise<void> | null} */
   let going = null;
-  /** How exchanges went, as far as it could not be written: the reserve is not spent on it. Only this page knows it,
-   * until another tab writes how a later one went. */
-  let unkept = /** @type {Record<string, any>} */ ({});
+  /** How exchanges went, as far as it could not be written: the reserve is not spent on it. Only this page knows it, and
+   * only until another tab writes how a later one went: then the disk counts another number of tries than `on`.
+   * @type {{ on: number, values: Record<string, any> } | null} */
+  let unkept = null;
 
   /** What the screen shows: the mirror with everything pending replayed on it, and the outbox. */
   async function view() {
@@ -162,7 +163,8 @@ export function createEngine(parts) {
         await remember({ problem: "", fails: 0, next_try: waiting ? clock() + AGAIN : 0, wait_until: 0 });
       } catch (fault) {
         if (!(fault instanceof Stopped)) console.error(fault);
-        await failed(fault instanceof Stopped ? fault : new Stopped("server")).catch((unread) => console.error(unread));
+        const stopped = fault instanceof Stopped ? fault : new Stopped(isFull(fault) ? "full" : "server");
+        await failed(stopped).catch((unread) => console.error(unread));
       }
     });
   }
@@ -180,21 +182,22 @@ export function createEngine(parts) {
   /** Remembers how an exchange went: on the disk, or where that takes nothing as long as this page lives. Never throws.
    * @param {Record<string, unknown>} values */
   async function remember(values) {
-    unkept = { ...unkept, ...values, tried: clock() };
-    const rows = Object.entries(unkept);
     try {
+      const on = (await remembered())["tries"] ?? 0;
+      unkept = { on, values: { ...unkept?.values, ...values } };
+      const rows = Object.entries({ ...unkept.values, tries: on + 1 });
       await store.write("outbox", rows.map(([key, value]) => /** @type {Change} */ (["put", "kv", key, value])));
-      unkept = {};
+      unkept = null;
     } catch (fault) {
       console.error(fault);
     }
   }
 
-  /** How exchanges went. @returns {Promise<Record<string, any>>} */
+  /** How exchanges went, and how many did. @returns {Promise<Record<string, any>>} */
   async function remembered() {
     const kv = Object.fromEntries(await store.all("outbox", "kv"));
-    if ((kv["tried"] ?? 0) > unkept["tried"]) unkept = {}; // another tab tried since
-    return { ...kv, ...unkept };
+    if (unkept && unkept.on !== (kv["tries"] ?? 0)) unkept = null;
+    return { ...kv, ...unkept?.values };
   }
 
   const { add, report, undo, withdraw, mayWithdraw, dismiss, keepDraft, draftOf, saved } = outbox;

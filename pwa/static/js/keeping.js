@@ -45,10 +45,10 @@ export function refill(form, fields, touched) {
 
 /**
  * Keeps the report until there is signal and shows its receipt; or says what only its author can mend, as the id of a
- * field, "danger" where they must read "Stay back" first.
+ * field, "danger" where they must read "Stay back" first, "photos" where it would go without one of them.
  * @param {HTMLFormElement} form
  * @param {HTMLButtonElement | null} pressed
- * @param {string[]} photos their names on this phone
+ * @param {(string | null)[]} photos their names on this phone, null for one that it would not keep
  * @returns {Promise<string>} "" where it is kept
  */
 export async function take(form, pressed, photos) {
@@ -60,7 +60,9 @@ export async function take(form, pressed, photos) {
   if (lacks) return lacks;
   const chip = form.querySelector(`:checked[value="${CSS.escape(data.service)}"][data-urgent]`);
   if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";
-  const { op } = await keepReport(keyOf(form), data, photos);
+  const names = photos.filter((name) => name !== null);
+  if (names.length < photos.length) return "photos";
+  const { op } = await keepReport(keyOf(form), data, names);
   location.assign(`${location.pathname}#${op.id}`);
   await show(op.id);
   return "";

@@ -75,10 +75,12 @@ export function createMirror({ store, user }) {
     for (const [key] of rows) if (!stays.has(key)) changes.push(["del", "jobs", key]);
     const wanted = new Set([...stays.values()].flatMap(({ job }) => photosOf(job)));
     for (const [id] of await store.all("mirror", "photos")) if (!wanted.has(id)) changes.push(["del", "photos", id]);
+    const from = JSON.stringify(known["cursors"]);
+    const same = known["user"] === user && known["epoch"] === answer.epoch && from === JSON.stringify(cursors);
+    if (same && !changes.length) return; // nothing new takes no room
     changes.push(["put", "kv", "cursors", cursors], ["put", "kv", "epoch", answer.epoch]);
     changes.push(["put", "kv", "user", user]);
     if (known["user"] !== user) changes.push(["del", "map", "area"], ["del", "kv", "packed"]);
-    const from = JSON.stringify(known["cursors"]);
     /** @type {import("./engine.js").Decide} */
     const decide = async (get) => {
       if ((await get("kv", "wiped")) !== known["wiped"]) return [];

@@ -2,15 +2,20 @@
 
 import { within } from "./patience.js";
 import { engine } from "./phone.js";
+import { isFull } from "./reserve.js";
 
 /** So long nothing may come: then the line is dead. A map may take longer on a slow one that is not. */
 const SILENCE_MS = 30_000;
+/** So long a full phone is spared what it could not keep: fetched in vain, each time again. */
+const FULL_MS = 3_600_000;
 const MARGIN = 0.01; // degrees around the jobs, about a kilometre
 
 /** Whether this is the installed app. A tab's storage goes after a week without a visit, so nothing is packed there. */
 export function installed() {
   return matchMedia("(display-mode: standalone)").matches;
 }
+
+let again = 0;
 
 /**
  * Fetches what is missing; stops without complaint where signal ends, and goes on the next time.
@@ -20,11 +25,12 @@ export function installed() {
  * @returns {Promise<boolean>} whether all is there now
  */
 export async function pack(jobs, basemap, step) {
+  if (Date.now() < again) return false;
   try {
     const missing = await engine.pack.missing();
     const tag = basemap && around(jobs);
     const away = Boolean(tag) && (await engine.pack.map())?.tag !== tag;
-    if (missing.length || away) await engine.pack.ready(); // nothing is fetched that cannot be kept
+    if (missing.length || away) await engine.pack.ready();
     for (const id of missing) {
       const data = await fetched(`/photos/${id}/page.jpg`, "image/jpeg");
       if (data) await engine.pack.keepPhoto(id, data);
@@ -37,7 +43,8 @@ export async function pack(jobs, basemap, step) {
     }
     await engine.pack.keepReceipt(Math.floor(Date.now() / 1000));
     return true;
-  } catch {
+  } catch (fault) {
+    if (isFull(fault)) again = Date.now() + FULL_MS;
     return false;
   }
 }

@@ -263,10 +263,9 @@ class ReportForm extends HTMLElement {
     this.#label("");
     try {
       const { take } = await keeping();
-      const names = await this.#shots.names();
-      const kept = names.filter((name) => name !== null);
-      if (kept.length < names.length) return this.#failed("noRoom"); // it would go without that photo, unsaid
-      const lacks = await take(this.#form, this.#pressed, kept);
+      const lacks = await take(this.#form, this.#pressed, await this.#shots.names());
+      // With signal a form of the city's brings photos that this phone has no room for; the phone's own never does.
+      if (lacks === "photos") return this.#failed(this.#form.dataset["kept"] === undefined ? "lost" : "noRoom");
       if (lacks === "danger") this.#warn();
       if (lacks) this.#ask(lacks);
     } catch {

@@ -18,10 +18,15 @@ export async function firm(store, changes, base = "outbox") {
     try {
       return await store.write(base, changes);
     } catch (fault) {
-      if (!tries || /** @type {Error} */ (fault).name !== "QuotaExceededError") throw fault;
+      if (!tries || !isFull(fault)) throw fault;
       await store.write("outbox", [["del", "chunks", "reserve"]]);
     }
   }
+}
+
+/** Whether it says that the phone has no room. @param {unknown} fault */
+export function isFull(fault) {
+  return /** @type {Error | undefined} */ (fault)?.name === "QuotaExceededError";
 }
 
 /** Puts the reserve back where it was given up. Throws QuotaExceededError where there is no room for it.

@@ -2,7 +2,7 @@
 // is harmless.
 
 import { allGone, bytesGone } from "./pictures.js";
-import { firm, restock } from "./reserve.js";
+import { firm, isFull, restock } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
 
 /**
@@ -31,7 +31,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
    * in this run, and has "login" once we signed in again.
    * @param {Map<string, number>} tried @param {() => boolean} over */
   async function round(tried, over) {
-    // One that is nearly full is asked for no more room than what is done on it takes.
+    // One that is nearly full is asked for it with a photo or a pack only, which want room anyway.
     if (!fill || (await fill()) < FULL) await restock(store).catch(() => {});
     const device = (await store.get("outbox", "kv", `device:${user}`)) ?? (await signIn());
     const all = await outbox.mine("ops");
@@ -72,9 +72,10 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     const answer = sound(reply, nonce);
     await takeResults(answer, batched, tried);
     if (answer.auth !== "ok") return barred(answer, tried, over);
-    await mirror.take(answer, known);
-    await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
-    await sendPhotos(over);
+    const full = await mirror.take(answer, known).then(() => null, unlessFull);
+    if (!full) await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
+    await sendPhotos(over); // when the city has them, there is room
+    if (full) throw full;
     const more = Object.values(answer.changes).some((/** @type {any} */ news) => news.more);
     return more || batched.length < ready.length;
   }
@@ -143,8 +144,11 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       changes.push(...(await forgotten(sent, shots, answer.safe)));
     }
     // Where the city does not know us it says neither, and may not have looked whether its memory went back.
-    if (upto !== undefined) changes.push(["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]);
-    if (changes.length) await firm(store, changes);
+    /** @type {Change[]} */
+    const heard = upto === undefined ? [] : [["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]];
+    if (changes.length) await firm(store, [...changes, ...heard]);
+    // It is about work that it comes with: of an answer to none an older one says enough.
+    else if (heard.length) await store.write("outbox", heard).catch(unlessFull);
   }
 
   /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @param {boolean} refused whether
@@ -177,7 +181,8 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       await mirror.lighten();
       const arrived = new Set(sent.map(({ op }) => op.id));
       const own = shots.filter((shot) => shot.uploaded && shot.thumb && arrived.has(shot.op ?? ""));
-      changes.push(...own.flatMap(bytesGone));
+      // By itself: a browser counts what a write puts and not what it frees, and this one always fits.
+      if (own.length) await store.write("outbox", own.flatMap(bytesGone));
     }
     return changes;
   }
@@ -256,6 +261,12 @@ function heardOf(shot, { want, log, back }) {
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
+}
+
+/** @param {unknown} fault */
+function unlessFull(fault) {
+  if (!isFull(fault)) throw fault;
+  return fault;
 }
 
 /** @param {Result | undefined} a @param {Result} b */

@@ -49,9 +49,14 @@ export class Shots {
     return this.#shots.filter((shot) => shot.state === "kept").map((shot) => shot.file);
   }
 
-  /** Their names on this phone; null for one that it would not keep. */
-  names() {
-    return Promise.all(this.#shots.filter((shot) => shot.state !== "refused").map((shot) => shot.kept));
+  /** Their names on this phone; null for one that it does not keep, though it was asked to once more. */
+  async names() {
+    const names = [];
+    for (const shot of this.#shots.filter(({ state }) => state !== "refused")) {
+      if ((await shot.kept) === null) shot.kept = shot.small.then(keep).catch(() => null); // there may be room now
+      names.push(await shot.kept);
+    }
+    return names;
   }
 
   /** Photos that this phone kept for a form that was begun earlier. @param {{ id: string, file: File }[]} photos */
