@@ -21,6 +21,7 @@ from itsdangerous import TimestampSigner
 from PIL import Image
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
@@ -452,18 +453,18 @@ class City:
 
     def _put_away(self) -> int:
         with transaction(self.held.engine) as s:
+            after = aliased(Operation)
+            held = select(after.id).where(after.code == "held", after.prev == Operation.id).exists()
             waiting = (
-                select(Operation)
+                select(Operation, held)
                 .where(Operation.code == "deposited", Operation.review.is_not(None))
-                .order_by(Operation.n, Operation.id)
+                .order_by(held.desc(), Operation.n, Operation.id)  # few are followed
             )
-            row = s.scalars(waiting.limit(1)).first()
-            follows = (Operation.code == "held", Operation.prev == row.id) if row else ()
-            held = row and s.scalar(select(Operation.id).where(*follows).limit(1))
+            row, followed = s.execute(waiting.limit(1)).first() or (None, False)
             if row and review.dismiss(s, row, by=SUPERVISING, at=self.now, rules=self.rules):
                 self.away.add(row.id)
                 self.reached["put away"] += 1
-                self.reached["put away, and followed"] += bool(held)
+                self.reached["put away, and followed"] += followed
         return int(row is not None)
 
     def _release(self, most: int = 1_000) -> int:
