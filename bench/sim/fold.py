@@ -239,7 +239,8 @@ def _follow(city: City, id_: str, person: int | None) -> None:
         return held and known.op is not None and id_ in (known.prev, known.op["case"])
 
     for next_ in _in_order(city, waited):
-        _again(city, next_)
+        if waited(city.known[next_]):  # or it was done with one before it, which it followed
+            _again(city, next_)
 
 
 def _judged(city: City, known: Known) -> tuple[str, str | None]:
