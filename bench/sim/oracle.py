@@ -77,7 +77,9 @@ def _operations(
         for photo in known["unread"]:
             yield "3", f"{name}: nobody was told that photo {photo} cannot be read"
         for heard in known["heard"]:
-            if heard.get("result") != result.get("result"):
+            # The other of the two phones hears that the city has another body of it.
+            other = heard.get("why") == "another_body" and len(prevs) > 1
+            if heard.get("result") != result.get("result") and not other:
                 yield "3", f"{name} is {result}, and its author reads {heard}"
         marks = MARK.findall(op["data"].get("words", ""))
         if result.get("why") == "withdrawn" and op["id"] not in back:

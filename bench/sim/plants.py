@@ -406,11 +406,11 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "401-ages": 15, "bad-blocks-rest": 4, "clear-on-500": 1, "clear-on-portal": 1, "desk-is-crew": 2,
-    "epoch-ignored": 1, "expire-unsent": 3, "old-name-forgotten": 1, "photo-unchecked": 37,
-    "report-photo-astray": 1, "revoked-photo-refused": 4, "revoked-trusted": 4, "stale-memory": 6,
-    "undone-report-begun": 3, "unreadable-untold": 2, "upgrade-drops": 1, "withdraw-forgets": 1,
-    "withdrawn-late": 2,
+    "401-ages": 13, "bad-blocks-rest": 3, "clear-on-401": 1, "clear-on-portal": 1, "desk-is-crew": 5,
+    "epoch-ignored": 4, "old-name-forgotten": 3, "photo-unchecked": 27, "report-photo-astray": 1,
+    "revocation-clears": 2, "revoked-photo-first": 26, "revoked-photo-refused": 2, "revoked-trusted": 2,
+    "stale-cycle-closes": 3, "stale-memory": 6, "two-tabs": 1, "undo-lost": 1, "undone-report-begun": 3,
+    "unreadable-untold": 2, "withdraw-forgets": 1, "withdrawn-late": 2, "wrong-user-queue": 1,
 }  # fmt: skip
 
 

@@ -290,10 +290,10 @@ export const STEPS = {
         const { sent, shots } = await tab.engine.view();
         const news = sent.filter((/** @type {any} */ entry) => !entry.seen);
         if (!news.length) return;
-        const { id } = world.luck.pick(news).op;
-        const read = shots.filter((/** @type {any} */ shot) => shot.op === id && shot.refused);
+        const entry = world.luck.pick(news);
+        const read = shots.filter((/** @type {any} */ shot) => shot.op === entry.op.id && shot.refused);
         for (const shot of read) tab.phone.readOf.add(shot.id);
-        await tab.engine.dismiss(id);
+        await tab.engine.dismiss(entry, shots);
       });
       return name(world, tab);
     },
@@ -442,7 +442,7 @@ export const STEPS = {
     weight: 2,
     act(world) {
       const phone = world.luck.pick(world.phones);
-      phone.offset = world.luck.pick([0, 0, YEARS, -YEARS, 3_600_000, -60_000]);
+      phone.offset = world.luck.pick([0, 0, YEARS, -YEARS, 3_600_000, -60_000, -5_000]);
       if (phone.offset >= YEARS) world.count("clock_forward");
       if (phone.offset <= -YEARS) world.count("clock_back");
       return `${phone.name} ${phone.offset}`;

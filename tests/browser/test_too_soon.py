@@ -1,6 +1,7 @@
 """Taps that come sooner than a crew's phone is ready for: twice, or while a photo is still made small."""
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,9 @@ SOON_OVER = """() => {
   window.setTimeout = (what, ms, ...given) => real(what, ms > 9000 && ms < 10000 ? 3000 : ms, ...given);
 }"""
 FULL = """() => {
+  const real = IDBObjectStore.prototype.put;
   IDBObjectStore.prototype.put = () => { throw new DOMException("full", "UnknownError"); };
+  window.free = () => { IDBObjectStore.prototype.put = real; };
 }"""
 
 
@@ -456,6 +459,30 @@ def test_a_page_that_was_not_kept_is_kept_after_the_next_exchange(van: Van, site
     wait_for(lambda: bool(van.page.evaluate("window.refused")), van.page)
     van.page.evaluate("window.dispatchEvent(new Event('online'))")
     van.wait_until_kept()
+
+
+def test_what_could_not_be_kept_so_far_is_said_until_it_is(van: Van, site: Site) -> None:
+    ready(van, site)
+    page = van.page
+    go(page, "#report")
+    faults = page.locator("form .errors")
+    page.evaluate(FULL)
+    page.locator('label.tile:has(input[name="group"])').first.tap()
+    expect(faults).to_have_text(re.compile("It is lost if this page closes before you save"))
+    page.locator(SAVE).tap()
+    expect(faults).to_have_text(re.compile("Say where it is"))
+    page.fill("#place", "Behind the school")  # kept as it is typed, and what else is wrong stays to be read
+    page.wait_for_timeout(700)
+    expect(faults).to_have_text(re.compile("Say where it is"))
+    page.locator('label.chip:has(input[value="light-out"])').tap()
+    expect(faults).to_have_text(re.compile("It is lost"))
+    page.evaluate("window.free()")
+    page.fill("#place", "Behind the old school")
+    expect(faults).to_be_hidden()
+    go(page, "#today")
+    page.wait_for_selector("#main [data-list]")
+    go(page, "#report")
+    expect(page.locator("#place")).to_have_value("Behind the old school")
 
 
 def test_what_went_wrong_stays_to_be_read_under_an_older_saved(van: Van, site: Site) -> None:

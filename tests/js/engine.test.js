@@ -106,6 +106,9 @@ function phone({ store = memory(), net = city(), user = 1, ...more } = {}) {
 
 const done = { outcome: "fixed", no_photo: "dark" };
 
+/** What somebody sees who reads that this came of it. */
+const shown = ({ sent, shots }, id) => [sent.find(({ op }) => op.id === id), shots];
+
 test("a saved closing shows at once, and the mirror stays as it was", async () => {
   const { engine, store } = phone();
   await engine.sync();
@@ -234,7 +237,7 @@ test("a result that is not plain applied is shown until it was seen", async () =
   net.results[op.id] = { result: "recorded", why: "reassigned" };
   await engine.sync();
   assert.equal((await engine.view()).sent[0].seen, false);
-  await engine.dismiss(op.id);
+  await engine.dismiss(...shown(await engine.view(), op.id));
   assert.equal((await engine.view()).sent[0].seen, true);
 });
 
@@ -340,11 +343,95 @@ test("an answer that comes as an older one is read stays to be read", async () =
   const { op } = await engine.add("close", LAMP, done);
   await engine.sync();
   const entry = await store.get("outbox", "sent", op.id);
-  const read = engine.dismiss(op.id);
+  const read = engine.dismiss(...shown(await engine.view(), op.id));
   const answered = store.write("outbox", [["put", "sent", op.id, { ...entry, seen: false, result: { id: op.id, result: "recorded" } }]]);
   await Promise.all([read, answered]);
   const [now] = (await engine.view()).sent;
   assert.deepEqual([now.seen, now.result.result], [false, "recorded"]);
+});
+
+test("what came since it was shown stays to be read", async () => {
+  const { engine, store, net } = phone();
+  const shots = [];
+  for (let i = 0; i < 2; i++) shots.push(await engine.keepPhoto(LAMP.ref, new ArrayBuffer(8 + i), "image/jpeg"));
+  const { op } = await engine.add("close", LAMP, done, { photos: shots });
+  net.results[op.id] = { result: "recorded", why: "closed" };
+  await engine.sync();
+  const before = shown(await engine.view(), op.id);
+  await store.write("outbox", [["put", "photos", shots[1].id, { ...shots[1], op: op.id, refused: "not_a_photo" }]]);
+  await engine.dismiss(...before);
+  assert.equal((await engine.view()).sent[0].seen, false);
+  await engine.dismiss({ ...before[0], result: { ...before[0].result, why: "reassigned" } }, (await engine.view()).shots);
+  assert.equal((await engine.view()).sent[0].seen, false);
+  await engine.dismiss(...shown(await engine.view(), op.id));
+  assert.equal((await engine.view()).sent[0].seen, true);
+});
+
+for (const turned of [UNDO_MS + 50_000, UNDO_MS / 2]) {
+  test(`what may have been sent is not undone by a clock that is set back ${turned / 1000} s`, async () => {
+    const { engine, net, time } = phone();
+    const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+    // A minute back, the ten seconds lie so far ahead that no hand can have meant them: it goes. Half of them back, it
+    // went when it should have.
+    time.now += turned > UNDO_MS ? -turned : UNDO_MS;
+    net.reply = () => ({ status: 502, json: null }); // the city has it, and we do not hear so
+    await engine.sync();
+    assert.deepEqual(net.asked.at(-1).ops.map(({ id }) => id), [op.id]);
+    time.now += turned > UNDO_MS ? turned + 1_000 : -turned;
+    assert.equal(await engine.undo(op.id), false);
+    const [entry] = (await engine.view()).outbox;
+    assert.ok(engine.mayWithdraw(entry, [entry]));
+  });
+}
+
+test("what another tab takes back as it is about to go does not go", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  const first = await engine.add("start", LAMP, {}, { undo: UNDO_MS });
+  const { op } = await engine.add("close", LAMP, done);
+  time.now += UNDO_MS;
+  const { all } = store;
+  store.all = async (base, name, prefix) => {
+    const rows = await all.call(store, base, name, prefix);
+    if (name === "ops") await store.write("outbox", [["del", "ops", first.op.id]]);
+    return rows;
+  };
+  await engine.sync();
+  assert.deepEqual(net.asked.flatMap(({ ops }) => ops.map(({ id }) => id)), [op.id]);
+});
+
+test("what followed two that two tabs take back at once follows neither", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  const first = await engine.add("start", LAMP, {}, { undo: UNDO_MS });
+  const second = await engine.add("wait", LAMP, { reason: "parts" }, { undo: UNDO_MS });
+  await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  const { all } = store;
+  store.all = async (base, name, prefix) => {
+    const rows = await all.call(store, base, name, prefix);
+    if (name !== "ops") return rows;
+    store.all = all;
+    assert.equal(await engine.undo(first.op.id), true);
+    return rows;
+  };
+  assert.equal(await engine.undo(second.op.id), true);
+  assert.deepEqual((await engine.view()).outbox.map(({ op }) => [op.t, op.prev]), [["close", null]]);
+});
+
+test("taking one back brings back none that another tab took back", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  const first = await engine.add("start", LAMP, {}, { undo: UNDO_MS });
+  const next = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  const { all } = store;
+  store.all = async (base, name, prefix) => {
+    const rows = await all.call(store, base, name, prefix);
+    if (name === "ops") await store.write("outbox", [["del", "ops", next.op.id]]);
+    return rows;
+  };
+  assert.equal(await engine.undo(first.op.id), true);
+  store.all = all;
+  assert.deepEqual((await engine.view()).outbox, []);
 });
 
 test("after ten seconds it is too late to undo", async () => {
@@ -893,7 +980,7 @@ test("deposited work still shows on its job, and what became of it is told later
   let view = await engine.view();
   assert.deepEqual([view.problem, view.sent[0].result.result, view.sent[0].seen], ["login", "deposited", false]);
   assert.equal(view.jobs[0].state, "closed");
-  await engine.dismiss(op.id);
+  await engine.dismiss(...shown(await engine.view(), op.id));
   Object.assign(net, { auth: "ok", scopes: ["crew:7", "user:1"], enrol, safe: 99, seq: 2 });
   net.jobs = [LAMP, { kind: "result", ref: op.id, id: op.id, result: "recorded", why: "cancelled" }];
   await engine.sync();
@@ -1160,7 +1247,7 @@ test("on a full phone what was done is taken back, and what was read is put away
   await engine.sync();
   const later = await engine.add("close", LAMP, done, { undo: UNDO_MS, draft: { ending: "fixed:dark", notes: [] } });
   store.room = store.bytes();
-  await engine.dismiss(op.id);
+  await engine.dismiss(...shown(await engine.view(), op.id));
   assert.equal((await engine.view()).sent[0].seen, true);
   assert.equal(await engine.undo(later.op.id), true);
   assert.equal((await engine.draftOf(LAMP.ref)).draft.ending, "fixed:dark");

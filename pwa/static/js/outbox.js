@@ -1,7 +1,7 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
 // by user: another neither sees nor sends it.
 
-import { firm } from "./reserve.js";
+import { firm, unlessFull } from "./reserve.js";
 import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 
 /**
@@ -10,6 +10,7 @@ import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
  * @typedef {import("./engine.js").Op} Op
  * @typedef {import("./engine.js").Entry} Entry
  * @typedef {import("./engine.js").Shot} Shot
+ * @typedef {import("./engine.js").Result} Result
  * @typedef {import("./engine.js").Draft} Draft
  * @typedef {import("./engine.js").Label} Label
  * @typedef {import("./engine.js").Change} Change
@@ -108,19 +109,43 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ["del", "ops", id],
       .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
       .../** @type {Change[]} */ (
-        after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
-      ),
-      .../** @type {Change[]} */ (
         entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
       ),
       .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
     ];
     let undone = false;
     await firm(store, async (get) => {
-      undone = Boolean(await get("ops", id)) && clock() < readyAt(entry); // reading took its time: it may be on its way
-      return undone ? back : [];
+      /** @type {Entry | undefined} */
+      const now = await get("ops", id); // reading took its time: it may be on its way
+      undone = now !== undefined && clock() < readyAt(now);
+      /** @type {Change[]} */
+      const rest = [];
+      for (const { op } of undone ? after : []) {
+        const next = await get("ops", op.id); // another tab may have taken that one back
+        if (next) rest.push(["put", "ops", op.id, { ...next, op: { ...next.op, prev: now?.op.prev } }]);
+      }
+      return undone ? [...back, ...rest] : [];
     });
     return undone;
+  }
+
+  /**
+   * Writes down that these are on their way, before they are: whatever its clock says later, Undo comes too late for
+   * what the city may have. Where the phone is full they go all the same: the reserve is for other words. Returns them
+   * as they are now, without those that another tab has taken back meanwhile.
+   * @param {Entry[]} entries
+   */
+  async function leaving(entries) {
+    if (!entries.some((entry) => entry.not_before)) return entries;
+    /** @type {Entry[]} */
+    let there = entries;
+    const noted = store.write("outbox", async (get) => {
+      const now = await Promise.all(entries.map(({ op }) => get("ops", op.id)));
+      there = now.filter(Boolean).map((entry) => ({ ...entry, not_before: 0 }));
+      return there.map((entry) => ["put", "ops", entry.op.id, entry]);
+    });
+    await noted.catch(unlessFull);
+    return there;
   }
 
   /** Whether the crew may still take back what it sent. @param {Entry} entry @param {Entry[]} all */
@@ -169,11 +194,20 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     return [ref, ...told.map(({ op }) => op.id)];
   }
 
-  /** A result was read. @param {string} id */
-  async function dismiss(id) {
+  /**
+   * A result was read. What came since it was shown, of it or of its photos, is still to be read.
+   * @param {Entry} shown @param {Shot[]} shots as they were shown with it
+   */
+  async function dismiss({ op, result }, shots) {
+    const refused = new Set(shots.filter((shot) => shot.refused).map(({ id }) => id));
     await firm(store, async (get) => {
-      const entry = await get("sent", id); // as it is now: a photo's answer may just have come
-      return entry ? [["put", "sent", id, { ...entry, seen: true }]] : [];
+      /** @type {Entry | undefined} */
+      const entry = await get("sent", op.id);
+      /** @type {(Shot | undefined)[]} */
+      const own = await Promise.all(op.photos.map(({ id }) => get("photos", id)));
+      const isNew = own.some((shot) => shot?.refused && !refused.has(shot.id));
+      if (!entry || isNew || !same(entry.result, result)) return [];
+      return [["put", "sent", op.id, { ...entry, seen: true }]];
     });
   }
 
@@ -229,8 +263,13 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   const draftKey = (ref) => `${user}:${ref}`;
 
   return {
-    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, mine, saved,
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, leaving, mine, saved,
   };
+}
+
+/** @param {Result | undefined} a @param {Result | undefined} b */
+export function same(a, b) {
+  return a?.result === b?.result && (a?.why ?? "") === (b?.why ?? "");
 }
 
 /** @param {Entry} entry */

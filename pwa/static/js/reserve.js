@@ -10,7 +10,8 @@ const TRIES = 3; // another tab may put the reserve back before this one has wri
 
 /**
  * Writes what must not fail for want of space: what was done here and what the city answered. The reserve is given up
- * for it: before the write, since a browser counts what that puts and not what it frees.
+ * for it: before the write, since a browser counts what that puts and not what it frees. That makes room for the mirror
+ * too: a page's databases share one allowance.
  * @param {Store} store @param {Change[] | Decide} changes @param {"outbox" | "mirror"} [base]
  */
 export async function firm(store, changes, base = "outbox") {
@@ -27,6 +28,12 @@ export async function firm(store, changes, base = "outbox") {
 /** Whether it says that the phone has no room. @param {unknown} fault */
 export function isFull(fault) {
   return /** @type {Error | undefined} */ (fault)?.name === "QuotaExceededError";
+}
+
+/** Throws it unless it says that. @param {unknown} fault */
+export function unlessFull(fault) {
+  if (!isFull(fault)) throw fault;
+  return fault;
 }
 
 /** Puts the reserve back where it was given up. Throws QuotaExceededError where there is no room for it.

@@ -1,8 +1,9 @@
 // One exchange with the city: work goes out, results and news come in, then photos. A kill between any two steps
 // is harmless.
 
+import { same } from "./outbox.js";
 import { allGone, bytesGone } from "./pictures.js";
-import { firm, isFull, restock } from "./reserve.js";
+import { firm, restock, unlessFull } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
 
 /**
@@ -39,7 +40,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     const ready = all.filter(
       (entry, i) => (at[i] ?? 0) <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
     );
-    const batched = fitting(ready);
+    const batched = await outbox.leaving(fitting(ready));
     const known = await mirror.known();
     // The mirror may lag behind, be another's by now, gone, or closed to us. What work of ours the city has taken
     // is known without it, and only by that does the city see that a restore lost it.
@@ -261,15 +262,4 @@ function heardOf(shot, { want, log, back }) {
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
-}
-
-/** @param {unknown} fault */
-function unlessFull(fault) {
-  if (!isFull(fault)) throw fault;
-  return fault;
-}
-
-/** @param {Result | undefined} a @param {Result} b */
-function same(a, b) {
-  return a?.result === b.result && (a.why ?? "") === (b.why ?? "");
 }

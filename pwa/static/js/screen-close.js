@@ -3,7 +3,7 @@
 import { UNDO_MS } from "./engine.js";
 import { clone, fill, inputs, part } from "./page.js";
 import { engine, many, say } from "./phone.js";
-import { fault, photoStrip, saveOnce } from "./screen-form.js";
+import { fault, keepFilled, photoStrip, saveOnce } from "./screen-form.js";
 import { heading } from "./screen-job.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -44,7 +44,7 @@ export async function closeScreen(app, job, reporting = false) {
   }
 
   let saved = false; // from then on nothing may bring the draft back
-  const keep = async () => saved || (await app.kept(() => engine.keepDraft(job.ref, choice(form)), form));
+  const keep = async () => saved || (await keepFilled(form, () => engine.keepDraft(job.ref, choice(form))));
   const summary = () => {
     const { ending, notes: chosen } = choice(form);
     const told = [

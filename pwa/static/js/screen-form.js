@@ -156,6 +156,23 @@ export function saveOnce(form, save) {
   });
 }
 
+/**
+ * Keeps what is filled in so far. Where the phone does not take it the form says so, until it does or has something
+ * else to say.
+ * @param {Element} form @param {() => Promise<void>} keep
+ */
+export async function keepFilled(form, keep) {
+  const box = part(form, "[data-fill=fault]");
+  const words = say("draft_not_kept");
+  try {
+    await keep();
+    if (box.textContent === words) fault(form, "");
+  } catch (failure) {
+    console.error(failure);
+    if (box.hidden) fault(form, words);
+  }
+}
+
 /** Says what is wrong, and leads to where it is mended. @param {Element} form @param {string} words
  * @param {HTMLElement | null} [field] */
 export function fault(form, words, field) {

@@ -62,7 +62,7 @@ function item(app, entry, view) {
   const seen = part(row, "[data-dismiss]");
   seen.hidden = !arrived || Boolean(entry.seen);
   seen.addEventListener("click", async () => {
-    await engine.dismiss(op.id);
+    await engine.dismiss(entry, view.shots);
     await app.draw(false);
   });
   return row;

@@ -6,7 +6,7 @@ import { all, clone, fieldsOf, fill, part, putIn, when } from "./page.js";
 import { distance, engine, lang, say } from "./phone.js";
 import { granted } from "./place.js";
 import { randomId } from "./random.js";
-import { fault, photoStrip, saveOnce } from "./screen-form.js";
+import { fault, keepFilled, photoStrip, saveOnce } from "./screen-form.js";
 import { missing, toldOnSite } from "./telling.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -30,7 +30,8 @@ export async function reportScreen(app) {
   const last = tiles[tiles.length - 1]?.value ?? "";
   putIn(form, draft?.fields ?? []);
   let saved = false; // from then on nothing may bring the draft back
-  const keep = async () => saved || (await app.kept(() => engine.keepDraft(FORM, { id, fields: fieldsOf(form) }), form));
+  const draftNow = () => ({ id, fields: fieldsOf(form) });
+  const keep = async () => saved || (await keepFilled(form, () => engine.keepDraft(FORM, draftNow())));
   const at = located(form, keep);
   const look = () => {
     kinds(form);

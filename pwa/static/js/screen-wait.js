@@ -3,7 +3,7 @@
 import { UNDO_MS } from "./engine.js";
 import { clone, fill, inputs, part } from "./page.js";
 import { engine, say } from "./phone.js";
-import { fault, saveOnce } from "./screen-form.js";
+import { fault, keepFilled, saveOnce } from "./screen-form.js";
 import { heading } from "./screen-job.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -29,7 +29,7 @@ export async function waitScreen(app, job) {
   form.addEventListener("change", () => {
     fault(form, "");
     summary();
-    void app.kept(() => engine.keepDraft(own, { ending: chosen() }), form);
+    void keepFilled(form, () => engine.keepDraft(own, { ending: chosen() }));
   });
   saveOnce(form, async () => {
     const reason = chosen();
