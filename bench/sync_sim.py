@@ -34,9 +34,9 @@ FAULTS = (
     "no_signal", "lost_request", "lost_response", "duplicate", "late_duplicate", "reordered",
     "truncated_request", "truncated_answer", "portal", "portal_json", "stale_answer", "redirect",
     "s401", "s413", "s429", "s500", "s507", "corrupt_piece", "busy", "serialization", "crash",
-    "clock_forward", "clock_back", "quota", "dead_handle", "kill", "reboot", "reboot_lost_write",
-    "two_tabs", "upgrade", "user_switch", "session_lost", "server_restart", "backup", "restore", "clone",
-    "withdraw", "report", "report_photo", "report_and_close", "report_undone",
+    "clock_forward", "clock_back", "clock_to_undo", "quota", "dead_handle", "kill", "reboot",
+    "reboot_lost_write", "two_tabs", "upgrade", "user_switch", "session_lost", "server_restart", "backup",
+    "restore", "clone", "withdraw", "report", "report_photo", "report_and_close", "report_undone",
     "photo_refused", "revoke", "enrol", "revoked and put by", "revoked to the end",
     "mirror_compared", "held for its report",
 )  # fmt: skip

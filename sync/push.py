@@ -37,7 +37,7 @@ NOT_DONE = text("operations.code IN ('held', 'deposited')")
 TO_REVIEW = text("operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
 _ROWS = select(Row).where(is_in(Row.id, "ids"))
-_WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n)
+_WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n, Row.id)
 _WAITING_LOCKED = _WAITING.with_for_update()
 _PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
     NOT_DONE,
@@ -289,7 +289,7 @@ def _settled_by(op: Operation | Malformed) -> set[str]:
 def _followers(s: Session, over: set[str], sender: Sender) -> list[Row]:
     """What was held until now for those operations, locked: the person's other phone may come as well."""
     held = select(Row).where(NOT_DONE, Row.person_id == sender.person_id, Row.code == HELD)
-    held = held.where(or_(is_in(Row.prev, over), is_in(Row.case_ref, over))).order_by(Row.n)
+    held = held.where(or_(is_in(Row.prev, over), is_in(Row.case_ref, over))).order_by(Row.n, Row.id)
     return list(s.scalars(held.with_for_update()))
 
 

@@ -146,7 +146,9 @@ def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
     """
     late = select(Operation).where(push.NOT_DONE, Operation.review.is_(None))
     brought = 0
-    rows = s.scalars(late.where(Operation.received_at <= at - WAITS).order_by(Operation.n)).all()
+    rows = s.scalars(
+        late.where(Operation.received_at <= at - WAITS).order_by(Operation.n, Operation.id)
+    ).all()
     work.lock_cases_of(s, rows)
     for row in rows:
         work.locked(s, row.id)

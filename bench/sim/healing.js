@@ -186,7 +186,10 @@ function told(world) {
       unread: holders.flatMap((/** @type {any} */ phone) => untold(world, phone, known.op.id)),
       // Whoever drops a photo in one tab may do so in the moment in which another tab saves it with an operation.
       dropped: known.op.photos.some((/** @type {any} */ photo) => world.thrownAway.has(photo.id)),
-      heard: holders.map((/** @type {any} */ phone) => phone.rows("outbox", "sent").get(known.op.id).result),
+      heard: holders.map((/** @type {any} */ phone) => {
+        const { op, result } = phone.rows("outbox", "sent").get(known.op.id);
+        return { op, result };
+      }),
     };
   });
 }

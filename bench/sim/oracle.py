@@ -45,6 +45,7 @@ def _operations(
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
     # Work may be saved in the moment in which another hand takes back the report that it is for.
     undone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
+    by_id = {known["op"]["id"]: known for known in ledger}
     erased = _erased(db)
     told: dict[str, int] = {}
     for (text,) in db.execute("SELECT text FROM event_details"):
@@ -76,11 +77,16 @@ def _operations(
             yield "18", f"{name} was set aside: {result.get('why')}"
         for photo in known["unread"]:
             yield "3", f"{name}: nobody was told that photo {photo} cannot be read"
-        for heard in known["heard"]:
-            # The other of the two phones hears that the city has another body of it.
-            other = heard.get("why") == "another_body" and len(prevs) > 1
+        for each in known["heard"]:
+            heard = each["result"]
+            # Of two phones, one a copy of the other, one may hold another body than the city has:
+            # what it followed was undone on the other. It is told so, and nothing else.
+            other = heard.get("why") == "another_body" and bool(prevs) and _hashed(each["op"]) != hash_
             if heard.get("result") != result.get("result") and not other:
                 yield "3", f"{name} is {result}, and its author reads {heard}"
+        before = by_id.get(op["prev"])
+        if before and before["undone"] and not (known.get("cloned") or before.get("cloned")):
+            yield "9", f"{name} follows {op['prev']}, which was taken back"
         marks = MARK.findall(op["data"].get("words", ""))
         if result.get("why") == "withdrawn" and op["id"] not in back:
             yield "2", f"{name} is withdrawn, and nobody took it back"

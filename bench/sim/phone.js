@@ -142,8 +142,10 @@ export function createPhone(world, name) {
         return schedule.park(async () => {
           handle();
           if (phone.full && luck.chance(0.5)) throw Object.assign(new Injected("full"), { name: "QuotaExceededError" });
-          const decided = await decide(async (/** @type {string} */ store, /** @type {string} */ key) =>
-            structuredClone(rows(base, store).get(key)));
+          const decided = await decide(
+            async (/** @type {string} */ store, /** @type {string} */ key) => structuredClone(rows(base, store).get(key)),
+            async (/** @type {string} */ store) => structuredClone([...rows(base, store).values()]),
+          );
           written(task, base, structuredClone(decided)); // what is put is what it was when it was put
         });
       },

@@ -163,9 +163,21 @@ async function takeBack(world, tab) {
   promised(world, tab, entry);
 }
 
+/** Somebody reads what came of their work, and puts it away. @param {any} world @param {any} tab */
+async function dismiss(world, tab) {
+  const { sent, shots } = await tab.engine.view();
+  const news = sent.filter((/** @type {any} */ entry) => !entry.seen);
+  if (!news.length) return;
+  const entry = world.luck.pick(news);
+  const read = shots.filter((/** @type {any} */ shot) => shot.op === entry.op.id && shot.refused);
+  for (const shot of read) tab.phone.readOf.add(shot.id);
+  await tab.engine.dismiss(entry, shots);
+}
+
 /** The phone's own timer or a trigger. @param {any} world @param {any} tab */
 export function sync(world, tab) {
   world.schedule.start(tab, "sync", async () => {
+    if (world.luck.chance(0.1)) world.schedule.start(tab, "dismiss", () => dismiss(world, tab));
     await tab.engine.sync();
     world.schedule.start(tab, "look", () => looked(world, tab));
   });
@@ -178,6 +190,13 @@ async function looked(world, tab) {
   if (problem === "revoked" && world.luck.chance(0.6)) return void enrol(world, tab.phone);
   const waits = all.some((entry) => waitsThere(entry) && tab.engine.mayWithdraw(entry, all));
   if (waits && world.luck.chance(0.9)) world.schedule.start(tab, "undo", () => takeBack(world, tab));
+  // Its clock is put to when that was saved, and whoever did it thinks again: the city may have it.
+  if (outbox.length && world.luck.chance(0.05)) {
+    const { op } = world.luck.pick(outbox);
+    tab.phone.offset += Date.parse(op.device_time) + world.luck.below(UNDO) - tab.phone.clock();
+    world.count("clock_to_undo");
+    world.schedule.start(tab, "undo", () => undone(world, tab, op.id));
+  }
   const due = await tab.engine.due();
   const left = outbox.filter((/** @type {any} */ { op }) => tab.phone.rows("outbox", "ops").has(op.id));
   if (left.length && (due === null || !Number.isFinite(due))) {
@@ -286,15 +305,7 @@ export const STEPS = {
     act(world) {
       const tab = anyTab(world);
       if (!tab) return false;
-      world.schedule.start(tab, "dismiss", async () => {
-        const { sent, shots } = await tab.engine.view();
-        const news = sent.filter((/** @type {any} */ entry) => !entry.seen);
-        if (!news.length) return;
-        const entry = world.luck.pick(news);
-        const read = shots.filter((/** @type {any} */ shot) => shot.op === entry.op.id && shot.refused);
-        for (const shot of read) tab.phone.readOf.add(shot.id);
-        await tab.engine.dismiss(entry, shots);
-      });
+      world.schedule.start(tab, "dismiss", () => dismiss(world, tab));
       return name(world, tab);
     },
   },
@@ -442,7 +453,7 @@ export const STEPS = {
     weight: 2,
     act(world) {
       const phone = world.luck.pick(world.phones);
-      phone.offset = world.luck.pick([0, 0, YEARS, -YEARS, 3_600_000, -60_000, -5_000]);
+      phone.offset = world.luck.pick([0, 0, YEARS, -YEARS, 3_600_000, -60_000]);
       if (phone.offset >= YEARS) world.count("clock_forward");
       if (phone.offset <= -YEARS) world.count("clock_back");
       return `${phone.name} ${phone.offset}`;

@@ -25,7 +25,9 @@ function memory() {
         .map(([key, value]) => [key, structuredClone(value)]);
     },
     async write(base, changes) {
-      const decided = typeof changes === "function" ? await changes((store, key) => this.get(base, store, key)) : changes;
+      const get = (store, key) => this.get(base, store, key);
+      const all = async (store) => (await this.all(base, store)).map(([, value]) => value);
+      const decided = typeof changes === "function" ? await changes(get, all) : changes;
       for (const [what, store, key, value] of decided) {
         if (what === "put") rows(base, store).set(key, structuredClone(value));
         else rows(base, store).delete(key);

@@ -21,7 +21,9 @@ function disk() {
       return own.sort().map(([key, value]) => [key.split("/")[2] ?? "", structuredClone(value)]);
     },
     write: async (base, changes) => {
-      const decided = typeof changes === "function" ? await changes((name, key) => here.get(base, name, key)) : changes;
+      const get = (name, key) => here.get(base, name, key);
+      const all = async (name) => (await here.all(base, name)).map(([, value]) => value);
+      const decided = typeof changes === "function" ? await changes(get, all) : changes;
       if (here.full && decided.some(([what]) => what === "put")) throw new Error("full");
       for (const [what, name, key, value] of decided) {
         if (what === "put") rows.set(`${base}/${name}/${key}`, structuredClone(value));

@@ -63,7 +63,8 @@ test("a resident's waits and counts are not the crew's, and the crew's mirror is
       [...rows].filter(([key]) => key.startsWith(`${base}/${name}/${prefix}`)).map(([key, value]) => [key.split("/")[2] ?? "", value]),
     write: async (base, changes) => {
       const get = async (name, key) => rows.get(`${base}/${name}/${key}`);
-      for (const [what, name, key, value] of typeof changes === "function" ? await changes(get) : changes) {
+      const all = async () => [...rows.values()];
+      for (const [what, name, key, value] of typeof changes === "function" ? await changes(get, all) : changes) {
         if (what === "put") rows.set(`${base}/${name}/${key}`, value);
         else rows.delete(`${base}/${name}/${key}`);
       }

@@ -645,6 +645,23 @@ def test_work_of_a_phone_that_is_signed_out_is_done_when_its_user_signs_in(
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
 
 
+def test_what_a_phone_and_its_copy_count_alike_is_done_in_one_order_on_every_database(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    """That of their ids, whichever came first: the closing, and so not the start."""
+    job = luis.job(lamp)
+    clock.tick(days=40)
+    start, closing = luis.op("start", job), luis.op("close", job, outcome="not found")
+    start["n"] = closing["n"]
+    closing["id"], start["id"] = sorted((closing["id"], start["id"]))
+    for op in (start, closing):
+        assert results(luis.exchange(op)) == [("deposited", "login")]
+    luis.sign_in(person(engine, "luis@city.test"))
+    luis.exchange()
+    with reading(engine) as s:
+        assert [s.get_one(Operation, op["id"]).code for op in (closing, start)] == ["applied", "recorded"]
+
+
 def test_somebody_elses_sign_in_does_nobodys_deposits(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:

@@ -29,8 +29,8 @@ export function apart(store) {
       if (base === "mirror") return;
       /** @type {Decide} */
       const decide = typeof changes === "function" ? changes : async () => changes;
-      await store.write(base, async (get) =>
-        (await decide((name, key) => get(name, named(name, key)))).map((change) => {
+      await store.write(base, async (get, all) =>
+        (await decide((name, key) => get(name, named(name, key)), all)).map((change) => {
           const [what, name, key] = change;
           return /** @type {Change} */ (what === "put" ? [what, name, named(name, key), change[3]] : [what, name, named(name, key)]);
         }),

@@ -99,19 +99,15 @@ export async function wasSent(key) {
 
 /**
  * Keeps a report until there is signal, under the key of the form it was written in: should that have arrived after
- * all, the city has it once. One that is kept or went already, from another tab say, stays as it is: it would lose its
- * photos, which are no draft's any more, and follow itself.
+ * all, the city has it once. What is kept or went already, from another tab say, is kept once too.
  * @param {string} key
  * @param {Record<string, unknown>} data
  * @param {string[]} photos their names here
  */
 export async function keepReport(key, data, photos) {
-  const id = dashed(key);
-  const known = (await reports()).entries.find(({ op }) => op.id === id);
-  if (known) return known;
   const { shots } = await engine.draftOf(FORM);
   const entry = await engine.report(data, { title: {}, address: String(data["address"] ?? "") }, {
-    id,
+    id: dashed(key),
     photos: shots.filter(({ id }) => photos.includes(id)),
     draftOf: FORM,
   });

@@ -1,7 +1,7 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
 // by user: another neither sees nor sends it.
 
-import { firm, unlessFull } from "./reserve.js";
+import { firm } from "./reserve.js";
 import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 
 /**
@@ -21,6 +21,9 @@ const MOVES = ["close", "make_safe", "needs_parts"];
 
 /** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
 export function createOutbox({ store, clock, random, user }, pictures) {
+  /** What went without a note on the disk that it did. @type {Set<string>} */
+  const unnoted = new Set();
+
   /**
    * Keeps an intention. When this returns, it is on the disk and was read back.
    * @param {string} t
@@ -42,7 +45,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * @param {Record<string, unknown>} data service, words, lat, lon, accuracy, address, asset
    * @param {Label} label
    * @param {{ photos?: Shot[], undo?: number, draft?: Draft, draftOf?: string, id?: string }} [more] `id` where it is
-   *   chosen already
+   *   chosen already; where another report was kept under it, this one gets another
    */
   async function report(data, label, more = {}) {
     const own = { case: "", assignment: null, cycle: null, base: null };
@@ -58,7 +61,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    *   before?: import("./engine.js").Before, id?: string }} more
    */
   async function keep(t, own, data, label, more) {
-    const { undo = 0, accuracy = null, draft, draftOf, before, id = random.id() } = more;
+    const { undo = 0, accuracy = null, draft, draftOf, before } = more;
+    let { id = random.id() } = more;
     const photos = [...(more.photos ?? [])]; // those of now: the form may get another while the disk is read
     const now = clock();
     const ref = own.case || id;
@@ -66,7 +70,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const sent = await mine("sent");
     /** @type {Op} */
     const op = {
-      id, n: 0, t, v: 1, ...own, case: ref, prev: last(ref, [...ops, ...sent]), device_time: new Date(now).toISOString(), accuracy,
+      id, n: 0, t, v: 1, ...own, case: ref, prev: null, device_time: new Date(now).toISOString(), accuracy,
       data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
     };
     /** @type {Entry} */
@@ -74,13 +78,19 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       user, op, not_before: now + undo, label, ...(draft ? { draft } : {}), ...(draftOf ? { draftOf } : {}),
       ...(before ? { before } : {}),
     };
+    const earlier = done(ref, [...ops, ...sent]);
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
     await firm(store, async (get) => {
-      if (more.id && ((await get("ops", id)) || (await get("sent", id)))) return []; // another tab kept the same form
+      const gone = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
+      const kept = more.id && ((await get("ops", id)) ?? (await get("sent", id)));
+      if (kept && alike(kept.op, op)) return gone; // another tab kept the same form
+      // The same form with other words, kept under a name of its own: that one has gone with what it said.
+      if (kept) op.id = op.case = id = random.id();
+      op.prev = kept ? null : await newest(get, earlier);
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
-        .../** @type {Change[]} */ (used.map((each) => ["del", "drafts", draftKey(each)])),
+        ...gone,
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
       ];
     });
@@ -95,56 +105,53 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * @param {string} id
    */
   async function undo(id) {
-    /** @type {Entry | undefined} */
-    const entry = await store.get("outbox", "ops", id);
-    if (!entry || entry.user !== user || clock() >= readyAt(entry)) return false;
-    const shots = (await pictures.mine()).filter((shot) => shot.op === id);
-    // What was done after it on that case waits for it no longer: it has not been sent either.
-    const all = await mine("ops");
-    const own = entry.op.t === "report" ? all.filter(({ op }) => op.case === id && op.id !== id) : [];
-    if (own.some(({ op }) => op.t !== "start")) return false;
-    const after = all.filter((next) => next.op.prev === id && !own.includes(next));
-    /** @type {Change[]} */
-    const back = [
-      ["del", "ops", id],
-      .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
-      .../** @type {Change[]} */ (
-        entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
-      ),
-      .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
-    ];
     let undone = false;
-    await firm(store, async (get) => {
-      /** @type {Entry | undefined} */
-      const now = await get("ops", id); // reading took its time: it may be on its way
-      undone = now !== undefined && clock() < readyAt(now);
-      /** @type {Change[]} */
-      const rest = [];
-      for (const { op } of undone ? after : []) {
-        const next = await get("ops", op.id); // another tab may have taken that one back
-        if (next) rest.push(["put", "ops", op.id, { ...next, op: { ...next.op, prev: now?.op.prev } }]);
-      }
-      return undone ? [...back, ...rest] : [];
+    await firm(store, async (_get, all) => {
+      undone = false;
+      /** @type {Entry[]} */
+      const ops = (await all("ops")).filter((each) => each.user === user);
+      const entry = ops.find(({ op }) => op.id === id);
+      if (!entry || unnoted.has(id) || clock() >= readyAt(entry)) return [];
+      const own = entry.op.t === "report" ? ops.filter(({ op }) => op.case === id && op.id !== id) : [];
+      if (own.some(({ op }) => op.t !== "start")) return [];
+      // What was done after it on that case waits for it no longer: it has not been sent either.
+      const after = ops.filter((next) => next.op.prev === id && !own.includes(next));
+      /** @type {Shot[]} */
+      const shots = (await all("photos")).filter((shot) => shot.op === id);
+      undone = true;
+      return [
+        ["del", "ops", id],
+        .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
+        .../** @type {Change[]} */ (
+          after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
+        ),
+        .../** @type {Change[]} */ (
+          entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
+        ),
+        .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
+      ];
     });
     return undone;
   }
 
   /**
-   * Writes down that these are on their way, before they are: whatever its clock says later, Undo comes too late for
-   * what the city may have. Where the phone is full they go all the same: the reserve is for other words. Returns them
+   * Notes that these are on their way, before they are: whatever its clock says later, Undo comes too late for what the
+   * city may have. Where the disk does not take the note they go all the same, and this page alone knows. Returns them
    * as they are now, without those that another tab has taken back meanwhile.
    * @param {Entry[]} entries
    */
   async function leaving(entries) {
-    if (!entries.some((entry) => entry.not_before)) return entries;
-    /** @type {Entry[]} */
+    if (entries.every(({ not_before }) => not_before === 0)) return entries;
     let there = entries;
     const noted = store.write("outbox", async (get) => {
       const now = await Promise.all(entries.map(({ op }) => get("ops", op.id)));
       there = now.filter(Boolean).map((entry) => ({ ...entry, not_before: 0 }));
       return there.map((entry) => ["put", "ops", entry.op.id, entry]);
     });
-    await noted.catch(unlessFull);
+    await noted.catch((fault) => {
+      console.error(fault);
+      for (const { op } of there) unnoted.add(op.id);
+    });
     return there;
   }
 
@@ -229,15 +236,24 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   const readyAt = ({ not_before }) => soon(not_before, UNDO_MS, clock());
 
   /**
-   * The operation that the next one on this case follows. One that the city takes only once its author may
+   * What the next operation on this case may follow, the newest first. One that the city takes only once its author may
    * act again is none: new work under a new job must not wait for it.
    * @param {string} ref @param {Entry[]} all
    */
-  function last(ref, all) {
+  function done(ref, all) {
     const told = all.filter(
       ({ op, result }) => (op.case === ref || result?.to === ref) && result?.why !== "author",
     );
-    return told.sort((a, b) => b.op.n - a.op.n)[0]?.op.id ?? null;
+    return told.sort((a, b) => b.op.n - a.op.n).map(({ op }) => op.id);
+  }
+
+  /**
+   * The newest that still stands: another hand may just have taken one back.
+   * @param {(store: string, key: string) => Promise<any>} get @param {string[]} ids @returns {Promise<string | null>}
+   */
+  async function newest(get, ids) {
+    for (const id of ids) if ((await get("ops", id)) ?? (await get("sent", id))) return id;
+    return null;
   }
 
   /** What this user did, in order.
@@ -267,9 +283,15 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   };
 }
 
-/** @param {Result | undefined} a @param {Result | undefined} b */
+/** Whether they say the same of the work. @param {Result | undefined} a @param {Result | undefined} b */
 export function same(a, b) {
   return a?.result === b?.result && (a?.why ?? "") === (b?.why ?? "");
+}
+
+/** Whether nothing is in one that is not in the other. @param {Op} kept @param {Op} op */
+function alike(kept, op) {
+  const known = new Set(kept.photos.map(({ id }) => id));
+  return JSON.stringify(kept.data) === JSON.stringify(op.data) && op.photos.every(({ id }) => known.has(id));
 }
 
 /** @param {Entry} entry */

@@ -12,6 +12,27 @@ export function all(root, selector) {
   return /** @type {HTMLElement[]} */ ([...root.querySelectorAll(selector)]);
 }
 
+/** So soon after one tap the next means no other thing, which has taken its place under the finger. */
+export const TWICE_MS = 400;
+let tapped = -TWICE_MS;
+let busy = false;
+
+/**
+ * Does what a tap asks for, unless another one is just being done or was: the screen may have been drawn anew under the
+ * finger.
+ * @param {() => Promise<void>} what
+ */
+export async function once(what) {
+  if (busy || performance.now() - tapped < TWICE_MS) return;
+  busy = true;
+  try {
+    await what();
+  } finally {
+    busy = false;
+    tapped = performance.now();
+  }
+}
+
 /** @param {HTMLFormElement} form */
 export function inputs(form) {
   return /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input")]);

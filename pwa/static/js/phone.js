@@ -3,7 +3,7 @@
 import { createEngine, introduce, whoIs } from "./engine.js";
 import { net } from "./exchange.js";
 import { oneTab } from "./lock.js";
-import { clone, fill, part, template } from "./page.js";
+import { clone, part, template } from "./page.js";
 import { digest, randomId } from "./random.js";
 import { speaker } from "./say.js";
 import { openStore } from "./store.js";
@@ -58,12 +58,15 @@ function welcome() {
   // It says what becomes of work, and leads to it: here is none yet.
   const bar = part(document, "#sync");
   bar.hidden = true;
+  const box = part(main, "[data-fill=welcome]");
+  const field = /** @type {HTMLInputElement} */ (part(main, "#code"));
+  const known = new AbortController(); // whose it is
   return new Promise((resolve) => {
     /** @param {string} [code] */
     const look = async (code) => {
-      const box = part(main, "[data-fill=welcome]");
       try {
         const { who } = await introduce({ store, net }, code);
+        known.abort();
         // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
         void navigator.storage?.persist?.();
         bar.hidden = false;
@@ -71,15 +74,15 @@ function welcome() {
       } catch (fault) {
         const problem = String(/** @type {Error} */ (fault).message);
         box.hidden = code === undefined && problem === "login";
-        fill(main, "welcome", say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`));
-        if (code !== undefined) part(main, "#code").focus();
+        box.textContent = say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`);
+        if (code !== undefined) field.focus();
       }
     };
     part(main, "form").addEventListener("submit", (event) => {
       event.preventDefault();
-      void look(/** @type {HTMLInputElement} */ (part(main, "#code")).value);
+      void look(field.value);
     });
-    window.addEventListener("online", () => void look());
+    window.addEventListener("online", () => void look(), { signal: known.signal });
     void look();
   });
 }

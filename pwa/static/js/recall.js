@@ -44,9 +44,9 @@ export function recall(store, mark) {
       let last = "";
       /** @type {Change[]} */
       let done = [];
-      await store.write(base, async (get) => {
+      await store.write(base, async (get, all) => {
         [last, done] = await Promise.all([
-          get("kv", "mark"), typeof changes === "function" ? changes(get) : changes,
+          get("kv", "mark"), typeof changes === "function" ? changes(get, all) : changes,
         ]);
         return [...done, ...marked(base, done, next)];
       });

@@ -25,15 +25,11 @@ export async function firm(store, changes, base = "outbox") {
   }
 }
 
-/** Whether it says that the phone has no room. @param {unknown} fault */
+/** Whether it says that the phone has no room: what a page may have is used up, or, as Chromium says it, the disk.
+ * @param {unknown} fault */
 export function isFull(fault) {
-  return /** @type {Error | undefined} */ (fault)?.name === "QuotaExceededError";
-}
-
-/** Throws it unless it says that. @param {unknown} fault */
-export function unlessFull(fault) {
-  if (!isFull(fault)) throw fault;
-  return fault;
+  const { name, message } = /** @type {Error | undefined} */ (fault) ?? {};
+  return name === "QuotaExceededError" || (name === "UnknownError" && /NO_SPACE/.test(message ?? ""));
 }
 
 /** Puts the reserve back where it was given up. Throws QuotaExceededError where there is no room for it.
@@ -46,7 +42,7 @@ export async function restock(store) {
 /**
  * The change that puts the reserve back; none where it is there. A photo is kept in one write with it, which fits whole
  * or not at all: so no photo takes the room that was given up for words.
- * @type {Decide}
+ * @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change[]>}
  */
 export async function putBack(get) {
   if (await get("chunks", "reserve")) return [];

@@ -3,7 +3,7 @@
 
 import { same } from "./outbox.js";
 import { allGone, bytesGone } from "./pictures.js";
-import { firm, restock, unlessFull } from "./reserve.js";
+import { firm, isFull, restock } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
 
 /**
@@ -40,12 +40,14 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     const ready = all.filter(
       (entry, i) => (at[i] ?? 0) <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
     );
-    const batched = await outbox.leaving(fitting(ready));
     const known = await mirror.known();
     // The mirror may lag behind, be another's by now, gone, or closed to us. What work of ours the city has taken
     // is known without it, and only by that does the city see that a restore lost it.
     /** @type {{ epoch: string, upto: number } | undefined} */
     const heard = await store.get("outbox", "kv", `heard:${user}`);
+    const unsent = (await pictures.unsent()).length;
+    // The last before it goes: a disk that refuses this may then be read no more.
+    const batched = await outbox.leaving(fitting(ready));
     const nonce = random.id();
     const asked = {
       protocol: PROTOCOL,
@@ -59,7 +61,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       limit: 250,
       waiting: {
         ops: all.length,
-        photos: (await pictures.unsent()).length,
+        photos: unsent,
         oldest: all[0] ? Math.floor(Date.parse(all[0].op.device_time) / 1000) : null,
       },
       ...(known["packed"] ? { pack: known["packed"] } : {}),
@@ -106,7 +108,6 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
   async function takeResults(answer, batched, tried) {
     /** How far the log went after it took our work. @type {number | undefined} */
     const upto = answer.log;
-    const refused = new Set((await pictures.mine()).filter((shot) => shot.refused).map(({ op }) => op));
     /** @type {Change[]} */
     const changes = [];
     for (const result of /** @type {Result[]} */ (answer.results)) {
@@ -116,7 +117,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
         tried.set(result.id, (tried.get(result.id) ?? 0) + 1);
         changes.push(["put", "ops", result.id, { ...entry, result }]);
       } else {
-        changes.push(...answered(entry, result, upto, refused.has(result.id)));
+        changes.push(...answered(entry, result, upto));
       }
     }
     // What was held or deposited is done later, and the city tells in its user's scope.
@@ -125,7 +126,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       if (kind !== "result" || NOT_YET.includes(result)) continue;
       const entry = (await store.get("outbox", "ops", ref)) ?? (await store.get("outbox", "sent", ref));
       const told = { id: ref, result, ...(why ? { why } : {}), ...(to ? { to } : {}) };
-      if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto, refused.has(ref)));
+      if (entry?.user === user && !same(entry.result, told)) changes.push(...answered(entry, told, upto));
     }
     const shots = [];
     for (const shot of await pictures.mine()) {
@@ -142,22 +143,37 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
         changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
       }
     } else if (answer.auth === "ok") {
-      changes.push(...(await forgotten(sent, shots, answer.safe)));
+      const told = new Set(changes.map(([, , key]) => key)); // just now, and not read yet
+      changes.push(...(await forgotten(sent.filter(({ op }) => !told.has(op.id)), shots, answer.safe)));
     }
     // Where the city does not know us it says neither, and may not have looked whether its memory went back.
     /** @type {Change[]} */
     const heard = upto === undefined ? [] : [["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]];
-    if (changes.length) await firm(store, [...changes, ...heard]);
+    /** @type {import("./engine.js").Decide} */
+    const decide = async (get) => [...(await Promise.all(changes.map((change) => unread(change, get)))), ...heard];
+    if (changes.length) await firm(store, decide);
     // It is about work that it comes with: of an answer to none an older one says enough.
     else if (heard.length) await store.write("outbox", heard).catch(unlessFull);
   }
 
-  /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @param {boolean} refused whether
-   * the city could not read one of its photos @returns {Change[]} */
-  function answered(entry, result, upto, refused) {
-    const seen = result.result === "applied" && !result.why && !refused;
+  /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @returns {Change[]} */
+  function answered(entry, result, upto) {
     const { id } = entry.op;
+    const seen = result.result === "applied" && !result.why;
     return [["del", "ops", id], ["put", "sent", id, { ...entry, result, at: clock(), upto, seen }]];
+  }
+
+  /**
+   * An answer that says nothing but that it was done need not be read, unless the city could not read one of its photos:
+   * as that is known in the write itself, for another tab may just have heard so.
+   * @param {Change} change @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change>}
+   */
+  async function unread(change, get) {
+    const [what, name, key] = change;
+    if (what !== "put" || name !== "sent") return change;
+    const entry = /** @type {Entry} */ (change[3]);
+    const shots = await Promise.all(entry.op.photos.map(({ id }) => get("photos", id)));
+    return shots.some((shot) => shot?.refused) ? [what, name, key, { ...entry, seen: false }] : change;
   }
 
   /**
@@ -262,4 +278,10 @@ function heardOf(shot, { want, log, back }) {
   if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
+}
+
+/** Throws any other fault. @param {unknown} fault */
+function unlessFull(fault) {
+  if (!isFull(fault)) throw fault;
+  return fault;
 }

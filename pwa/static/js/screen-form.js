@@ -1,6 +1,6 @@
 // What the forms of a crew's phone have in common: their photos, and how they say what is wrong.
 
-import { all, clone, fill, part, when } from "./page.js";
+import { all, clone, fill, part, TWICE_MS, when } from "./page.js";
 import { engine, many, say } from "./phone.js";
 import { isHeic, shrink, thumbnail } from "./photo.js";
 
@@ -8,8 +8,6 @@ import { isHeic, shrink, thumbnail } from "./photo.js";
 /** @typedef {import("./engine.js").Shot} Shot */
 
 const MOST_PHOTOS = 5;
-/** So soon after one photo was removed no tap means the next, which has taken its place. */
-const TWICE_MS = 400;
 
 /** What is done with photos, one thing after the other: a form that is opened again waits for what it was left with. */
 let work = Promise.resolve();
@@ -157,8 +155,8 @@ export function saveOnce(form, save) {
 }
 
 /**
- * Keeps what is filled in so far. Where the phone does not take it the form says so, until it does or has something
- * else to say.
+ * Keeps what is filled in so far. Where the phone does not take it the form says so until the phone does; what else the
+ * form has to say goes before.
  * @param {Element} form @param {() => Promise<void>} keep
  */
 export async function keepFilled(form, keep) {

@@ -1,7 +1,7 @@
 // Job: what people told of it, and what the crew may do.
 
 import { isDone, standing } from "./jobs.js";
-import { all, clone, element, fill, part, when } from "./page.js";
+import { all, clone, element, fill, once, part, when } from "./page.js";
 import { engine, many, named, place, promise, say } from "./phone.js";
 import { mayWait } from "./screen-wait.js";
 
@@ -56,7 +56,7 @@ export function jobScreen(app, job) {
   part(screen, "[data-wait]").setAttribute("href", `#wait/${job.ref}`);
   part(screen, "[data-done]").setAttribute("href", `#close/${job.ref}`);
   for (const button of all(screen, "[data-act]")) {
-    button.addEventListener("click", () => void act(app, button.dataset["act"] ?? "", job));
+    button.addEventListener("click", () => void once(() => act(app, button.dataset["act"] ?? "", job)));
   }
   return screen;
 }

@@ -2,7 +2,7 @@
 
 import { PROTOCOL } from "./engine.js";
 import { endingOf } from "./jobs.js";
-import { clone, fill, part, when } from "./page.js";
+import { clone, fill, once, part, when } from "./page.js";
 import { engine, many, moment, named, say, who } from "./phone.js";
 import { endingWords } from "./screen-close.js";
 
@@ -47,55 +47,60 @@ function item(app, entry, view) {
   fill(row, "label", [named(label.title), label.address].filter(Boolean).join(" · "));
   const arrived = entry.at !== undefined;
   const settled = result?.result === "applied" || result?.result === "merged" || result?.why === "withdrawn";
-  const mark = !arrived ? "wait" : settled ? "done" : "risk";
+  const lacks = view.shots.some((shot) => shot.op === op.id && shot.refused);
+  const mark = !arrived ? "wait" : settled && !lacks ? "done" : "risk";
   part(row, ".promise").dataset["promise"] = mark;
   part(row, ".promise use").setAttribute("href", `#m-${mark}`);
   fill(row, "state", arrived ? answer(entry, view) : waitingState(entry, view));
   const back = part(row, "[data-withdraw]");
   back.hidden = !engine.mayWithdraw(entry, all);
   const takeBack = async () => {
-    await app.kept(async () => (await engine.undo(op.id)) || engine.withdraw(op.id));
+    const back = await app.kept(async () => (await engine.undo(op.id)) || (await engine.withdraw(op.id)) || "late");
+    if (back === "late") app.announce(say("too_late"));
     await app.draw(false);
     void app.send();
   };
   back.addEventListener("click", takeBack, { once: true }); // a second tap would ask the city twice
   const seen = part(row, "[data-dismiss]");
   seen.hidden = !arrived || Boolean(entry.seen);
-  seen.addEventListener("click", async () => {
-    await engine.dismiss(entry, view.shots);
+  const putAway = async () => {
+    await app.kept(() => engine.dismiss(entry, view.shots));
     await app.draw(false);
-  });
+  };
+  seen.addEventListener("click", () => void once(putAway));
   return row;
 }
 
 /** @param {Entry} entry @param {View} view */
 function answer({ op, result, at }, { shots }) {
   const own = shots.filter((shot) => shot.op === op.id);
-  const refused = own.find((shot) => shot.refused);
-  if (refused) return refusal(refused);
   const exact = result?.why ? say(`state.${result.result}.${result.why}`, { to: result.to ?? "" }) : "";
   const kind = result?.result === "applied" && result.to ? "reported" : result?.result;
   const said = exact || say(`state.${kind}`, { time: moment(at ?? 0, Date.now()), to: result?.to ?? "" });
-  const left = own.filter((shot) => !shot.uploaded).length;
-  return left ? `${said} ${many("photos_left", left)}` : said;
+  const left = own.filter((shot) => !shot.uploaded && !shot.refused).length;
+  return [said, ...refusals(own), ...(left ? [many("photos_left", left)] : [])].join(" ");
 }
 
 /** @param {Entry} entry @param {View} view */
-function waitingState({ op, result, too_large }, { jobs, shots }) {
-  const own = shots.filter((shot) => shot.op === op.id);
-  const refused = own.find((shot) => shot.refused);
-  if (refused) return refusal(refused);
+function waitingState(entry, { jobs, shots }) {
+  const own = shots.filter((shot) => shot.op === entry.op.id);
+  return [waitsFor(entry, jobs, own), ...refusals(own)].join(" ");
+}
+
+/** @param {Entry} entry @param {View["jobs"]} jobs @param {View["shots"]} own */
+function waitsFor({ op, result, too_large }, jobs, own) {
   if (too_large) return say("state.too_large");
   const exact = result?.why ? say(`state.${result.result}.${result.why}`) : "";
   if (exact) return exact;
   if (!jobs.some((job) => job.ref === op.case)) return say("state.no_job");
   if (result) return say(`state.${result.result}`);
-  return own.some((shot) => !shot.uploaded) ? say("state.photos") : say("state.waiting");
+  return own.some((shot) => !shot.uploaded && !shot.refused) ? say("state.photos") : say("state.waiting");
 }
 
-/** Why the city did not take a photo. @param {import("./engine.js").Shot} shot */
-function refusal({ refused }) {
-  return say(`refused.${refused}`) || say("state.refused");
+/** Why the city did not take photos, each reason once. @param {View["shots"]} own */
+function refusals(own) {
+  const refused = own.filter((shot) => shot.refused);
+  return new Set(refused.map((shot) => say(`refused.${shot.refused}`) || say("state.refused")));
 }
 
 /** All work on this phone as one file, should it never find signal again: `cityline device import` reads it. */

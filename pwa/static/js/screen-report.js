@@ -70,10 +70,10 @@ export async function reportScreen(app) {
     saved = Boolean(entry);
     if (!entry) return false;
     if (pressed.value === "close") {
-      const job = (await engine.view()).jobs.find(({ ref }) => ref === id);
+      const job = (await engine.view()).jobs.find(({ ref }) => ref === entry.op.id);
       // Whoever closes has begun: so it stays this crew's job, also where the closing takes its time.
       if (job) await app.kept(() => engine.add("start", job, {}));
-      location.hash = `#close/${id}/${FORM}`;
+      location.hash = `#close/${entry.op.id}/${FORM}`;
     } else {
       location.hash = "#today";
       app.offerUndo(entry);

@@ -79,8 +79,9 @@ export function openStore() {
 
 /** @param {IDBTransaction} tx @param {Change[] | import("./engine.js").Decide} changes */
 async function put(tx, changes) {
-  const decided =
-    typeof changes === "function" ? await changes((store, key) => asked(tx.objectStore(store).get(key))) : changes;
+  const get = (/** @type {string} */ store, /** @type {string} */ key) => asked(tx.objectStore(store).get(key));
+  const all = (/** @type {string} */ store) => asked(tx.objectStore(store).getAll());
+  const decided = typeof changes === "function" ? await changes(get, all) : changes;
   for (const [what, store, key, value] of decided) {
     if (what === "put") tx.objectStore(store).put(value, key);
     else tx.objectStore(store).delete(key);
