@@ -304,7 +304,6 @@ PLANTS = {
             )
         ],
         "sent-unnoted": [(ROUND, "await outbox.leaving(fitting(ready))", "fitting(ready)")],
-        "read-unseen": [(OUTBOX, "if (!entry || isNew || !same(entry.result, result))", "if (!entry)")],
         "undone-followed": [(OUTBOX, "await newest(get, earlier)", "earlier[0] ?? null")],
         # What is taken back.
         "withdrawn-late": [
@@ -409,10 +408,12 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "401-ages": 3, "bad-blocks-rest": 5, "clear-on-401": 3, "desk-is-crew": 3, "expire-unsent": 1,
-    "photo-unchecked": 5, "read-unseen": 59, "report-photo-astray": 1, "revoked-trusted": 2,
-    "sent-unnoted": 1, "stale-cycle-closes": 5, "stale-memory": 6, "undo-lost": 1, "unreadable-untold": 2,
-    "upgrade-drops": 1, "withdrawn-late": 2, "wrong-user-queue": 1,
+    "401-ages": 28, "bad-blocks-rest": 3, "clear-on-portal": 1, "desk-is-crew": 13, "epoch-ignored": 1,
+    "photo-unchecked": 13, "report-photo-astray": 1, "revocation-clears": 2, "revoked-photo-first": 81,
+    "revoked-photo-refused": 2, "revoked-trusted": 2, "sent-unnoted": 25, "stale-cycle-closes": 6,
+    "stale-memory": 17, "two-tabs": 1, "undo-lost": 1, "undone-followed": 58, "unreadable-for-ever": 2,
+    "unreadable-untold": 2, "upgrade-drops": 1, "withdrawn-late": 4, "withdrawn-untold": 5,
+    "wrong-user-queue": 1,
 }  # fmt: skip
 
 
