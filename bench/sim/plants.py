@@ -408,11 +408,11 @@ PLANTS = {
 
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 SHOWN = {
-    "401-ages": 28, "bad-blocks-rest": 3, "clear-on-portal": 1, "desk-is-crew": 13, "epoch-ignored": 1,
-    "photo-unchecked": 13, "report-photo-astray": 1, "revocation-clears": 2, "revoked-photo-first": 81,
-    "revoked-photo-refused": 2, "revoked-trusted": 2, "sent-unnoted": 25, "stale-cycle-closes": 6,
-    "stale-memory": 17, "two-tabs": 1, "undo-lost": 1, "undone-followed": 58, "unreadable-for-ever": 2,
-    "unreadable-untold": 2, "upgrade-drops": 1, "withdrawn-late": 4, "withdrawn-untold": 5,
+    "401-ages": 1, "bad-blocks-rest": 3, "clear-on-500": 1, "clear-on-portal": 1, "desk-is-crew": 11,
+    "epoch-ignored": 3, "photo-unchecked": 12, "reassign-keeps-data": 1, "report-photo-astray": 1,
+    "revocation-clears": 1, "revoked-photo-first": 110, "revoked-photo-refused": 3, "sent-unnoted": 25,
+    "stale-cycle-closes": 6, "stale-memory": 17, "two-tabs": 1, "undo-lost": 1, "undone-followed": 19,
+    "unreadable-for-ever": 2, "upgrade-drops": 1, "withdrawn-late": 6, "withdrawn-untold": 5,
     "wrong-user-queue": 1,
 }  # fmt: skip
 

@@ -22,7 +22,6 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } fr
  * @typedef {{ state: string, wait?: string | undefined }} Before how a job stood, should the work be taken back
  * @typedef {{ user: number, op: Op, not_before: number, label: Label, before?: Before, draft?: Draft, draftOf?: string,
  *   result?: Result, at?: number, upto?: number, seen?: boolean, too_large?: boolean }} Entry
- *   `not_before`, in ms since 1970, is 0 once it may have been sent
  * @typedef {{ id: string, user: number, case: string, op: string | null, sha256: string, bytes: number,
  *   type: string, pieces: number, uploaded: boolean, upto?: number, refused?: string, at: number,
  *   thumb?: ArrayBuffer }} Shot

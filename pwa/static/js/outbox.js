@@ -1,7 +1,8 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
 // by user: another neither sees nor sends it.
 
-import { firm } from "./reserve.js";
+import { Late } from "./patience.js";
+import { firm, isFull } from "./reserve.js";
 import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 
 /**
@@ -17,12 +18,13 @@ import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
  * @typedef {ReturnType<typeof createOutbox>} Outbox
  */
 
+const TRIES = 3;
 const MOVES = ["close", "make_safe", "needs_parts"];
 
 /** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
 export function createOutbox({ store, clock, random, user }, pictures) {
-  /** What went without a note on the disk that it did. @type {Set<string>} */
-  const unnoted = new Set();
+  /** What this page has let go. @type {Set<string>} */
+  const gone = new Set();
 
   /**
    * Keeps an intention. When this returns, it is on the disk and was read back.
@@ -81,16 +83,17 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const earlier = done(ref, [...ops, ...sent]);
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
     await firm(store, async (get) => {
-      const gone = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
+      const drafts = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
       const kept = more.id && ((await get("ops", id)) ?? (await get("sent", id)));
-      if (kept && alike(kept.op, op)) return gone; // another tab kept the same form
+      if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
       // The same form with other words, kept under a name of its own: that one has gone with what it said.
       if (kept) op.id = op.case = id = random.id();
       op.prev = kept ? null : await newest(get, earlier);
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
-        ...gone,
+        ...drafts,
+        .../** @type {Change[]} */ (undo ? [["put", "drafts", undoKey(id), undo]] : []),
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
       ];
     });
@@ -106,12 +109,12 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    */
   async function undo(id) {
     let undone = false;
-    await firm(store, async (_get, all) => {
+    await firm(store, async (get, all) => {
       undone = false;
       /** @type {Entry[]} */
       const ops = (await all("ops")).filter((each) => each.user === user);
       const entry = ops.find(({ op }) => op.id === id);
-      if (!entry || unnoted.has(id) || clock() >= readyAt(entry)) return [];
+      if (!entry || gone.has(id) || !(await get("drafts", undoKey(id))) || clock() >= readyAt(entry)) return [];
       const own = entry.op.t === "report" ? ops.filter(({ op }) => op.case === id && op.id !== id) : [];
       if (own.some(({ op }) => op.t !== "start")) return [];
       // What was done after it on that case waits for it no longer: it has not been sent either.
@@ -121,7 +124,9 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       undone = true;
       return [
         ["del", "ops", id],
+        ["del", "drafts", undoKey(id)],
         .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
+        .../** @type {Change[]} */ (own.map(({ op }) => ["del", "drafts", undoKey(op.id)])),
         .../** @type {Change[]} */ (
           after.map((next) => ["put", "ops", next.op.id, { ...next, op: { ...next.op, prev: entry.op.prev } }])
         ),
@@ -135,23 +140,32 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   }
 
   /**
-   * Notes that these are on their way, before they are: whatever its clock says later, Undo comes too late for what the
-   * city may have. Where the disk does not take the note they go all the same, and this page alone knows. Returns them
-   * as they are now, without those that another tab has taken back meanwhile.
+   * Takes Undo away from what is about to go: whatever the clock says later, it comes too late for what the city may
+   * have. That needs no room. A disk that refuses even so is asked again, for it may have been opened anew by then;
+   * should it take nothing at all, they go, and this page alone knows. Returns them as they are now, without those that
+   * another tab has taken back meanwhile.
    * @param {Entry[]} entries
    */
   async function leaving(entries) {
-    if (entries.every(({ not_before }) => not_before === 0)) return entries;
+    const open = entries.filter(({ op, not_before }) => !gone.has(op.id) && not_before > Date.parse(op.device_time));
+    if (!open.length) return entries;
     let there = entries;
-    const noted = store.write("outbox", async (get) => {
-      const now = await Promise.all(entries.map(({ op }) => get("ops", op.id)));
-      there = now.filter(Boolean).map((entry) => ({ ...entry, not_before: 0 }));
-      return there.map((entry) => ["put", "ops", entry.op.id, entry]);
-    });
-    await noted.catch((fault) => {
-      console.error(fault);
-      for (const { op } of there) unnoted.add(op.id);
-    });
+    for (let tries = TRIES; tries; tries--) {
+      try {
+        await firm(store, async (get) => {
+          there = (await Promise.all(entries.map(({ op }) => get("ops", op.id)))).filter(Boolean);
+          return open.map(({ op }) => ["del", "drafts", undoKey(op.id)]);
+        });
+        break;
+      } catch (fault) {
+        if (isFull(fault)) throw fault; // it will have room, once it sees that nothing was put
+        if (tries === 1 || fault instanceof Late) {
+          console.error(fault);
+          break;
+        }
+      }
+    }
+    for (const { op } of open) gone.add(op.id);
     return there;
   }
 
@@ -277,6 +291,9 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** @param {string} ref */
   const draftKey = (ref) => `${user}:${ref}`;
+
+  /** Lies there as long as it may be undone. @param {string} id */
+  const undoKey = (id) => `undo:${id}`;
 
   return {
     add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, leaving, mine, saved,

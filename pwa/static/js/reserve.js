@@ -25,11 +25,9 @@ export async function firm(store, changes, base = "outbox") {
   }
 }
 
-/** Whether it says that the phone has no room: what a page may have is used up, or, as Chromium says it, the disk.
- * @param {unknown} fault */
+/** Whether it says that the phone has no room. @param {unknown} fault */
 export function isFull(fault) {
-  const { name, message } = /** @type {Error | undefined} */ (fault) ?? {};
-  return name === "QuotaExceededError" || (name === "UnknownError" && /NO_SPACE/.test(message ?? ""));
+  return /** @type {Error | undefined} */ (fault)?.name === "QuotaExceededError";
 }
 
 /** Puts the reserve back where it was given up. Throws QuotaExceededError where there is no room for it.
