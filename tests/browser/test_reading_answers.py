@@ -119,6 +119,7 @@ def test_too_late_to_take_back_is_said(van: Van, site: Site) -> None:
     page = van.page
     close(page, ref)
     answered(van, 1)
+    van.context.set_offline(True)  # an exchange would draw the screen anew
     go(page, "#outbox")
     back = page.locator("[data-withdraw]:visible")
     expect(back).to_have_count(1)
