@@ -55,8 +55,8 @@ function item(app, entry, view) {
   const back = part(row, "[data-withdraw]");
   back.hidden = !engine.mayWithdraw(entry, all);
   const takeBack = async () => {
-    const back = await app.kept(async () => (await engine.undo(op.id)) || (await engine.withdraw(op.id)) || "late");
-    if (back === "late") app.announce(say("too_late"));
+    const came = await app.kept(async () => (await engine.undo(op.id)) || (await engine.withdraw(op.id)) || "late");
+    if (came === "late") app.announce(say("too_late"));
     await app.draw(false);
     void app.send();
   };
