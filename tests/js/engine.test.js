@@ -409,6 +409,64 @@ for (const [name, breaks] of Object.entries(DISKS)) {
   });
 }
 
+test("a disk that calls itself full even where nothing is put holds work back for three rounds", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  time.now += UNDO_MS;
+  net.reply = () => ({ status: 502, json: null });
+  const { written } = store;
+  store.written = async () => { throw new DOMException("full", "QuotaExceededError"); };
+  const sent = () => net.asked.flatMap(({ ops }) => ops.map(({ id }) => id));
+  for (let round = 0; round < 3; round++, time.now += 3_600_000) await engine.sync();
+  assert.deepEqual(sent(), []);
+  await engine.sync();
+  assert.deepEqual(sent(), [op.id]);
+  store.written = written;
+  await engine.sync();
+  assert.equal(await store.get("outbox", "drafts", `undo:${op.id}`), undefined, "the disk is told once it listens");
+  const later = await engine.add("note", LAMP, { words: "x" }, { undo: UNDO_MS });
+  time.now += UNDO_MS;
+  store.written = async () => { throw new DOMException("full", "QuotaExceededError"); };
+  await engine.sync();
+  assert.equal(sent().includes(later.op.id), false, "a disk that had room is waited for anew");
+});
+
+test("on a disk that takes nothing what another tab took back is not sent", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  time.now += UNDO_MS;
+  const { written } = store;
+  store.written = async () => {
+    await written.call(store, "outbox", [["del", "ops", op.id]]);
+    return BROKEN();
+  };
+  await engine.sync();
+  assert.deepEqual(net.asked.flatMap(({ ops }) => ops), []);
+});
+
+test("a report that another tab took back as it was about to go, and that is saved again, can be undone", async () => {
+  const { engine, store, time } = phone();
+  await engine.sync();
+  const more = { id: "own", undo: UNDO_MS, draft: { id: "own", fields: [] }, draftOf: "report" };
+  await engine.report({ service: "light-out" }, SPARKS, more);
+  const tab = phone({ store });
+  const { all } = store;
+  store.all = async (...args) => {
+    const rows = await all.apply(store, args);
+    if (args[1] === "photos") {
+      store.all = all;
+      assert.equal(await tab.engine.undo("own"), true);
+    }
+    return rows;
+  };
+  time.now += UNDO_MS;
+  await engine.sync();
+  await engine.report({ service: "light-out", words: "Sparks" }, SPARKS, more);
+  assert.equal(await engine.undo("own"), true);
+});
+
 test("where the disk is full no tab undoes what went, nor one whose handle was taken away", async () => {
   for (const breaks of [(store) => (store.room = store.bytes()), (store) => (store.breaks = 1)]) {
     const { engine, store, net, time } = phone();
@@ -1274,6 +1332,24 @@ test("a report that is undone takes the start of its work along and comes back a
   assert.deepEqual([begun.draft, begun.shots.map(({ id }) => id)], [draft, [shot.id]]);
 });
 
+test("a photo of a form that two tabs saved stays with the one that is not undone", async () => {
+  for (const isSent of [false, true]) {
+    const { engine, net, time } = phone();
+    const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+    const more = { photos: [shot], undo: UNDO_MS };
+    const one = await engine.add("close", LAMP, done, more);
+    time.now += UNDO_MS / 2;
+    const other = await engine.add("close", LAMP, done, more);
+    time.now += UNDO_MS / 2;
+    net.want = isSent ? [shot.id] : [];
+    if (isSent) await engine.sync();
+    assert.equal(await engine.undo(other.op.id), true);
+    await engine.sync();
+    assert.equal(net.photos.has(shot.id), true);
+    assert.deepEqual(net.asked.flatMap(({ ops }) => ops.map(({ id }) => id)), [one.op.id]);
+  }
+});
+
 test("a report is not undone under a closing of it, which would have no case", async () => {
   const { engine } = phone();
   const { op } = await engine.report({ service: "light-out" }, SPARKS, { undo: UNDO_MS });
@@ -1588,6 +1664,27 @@ test("all work can be carried to the city as a file", async () => {
   const { ops, photos } = await engine.saved();
   assert.deepEqual(ops, [op]);
   assert.deepEqual([photos[0].id, [...new Uint8Array(photos[0].data[0])]], [shot.id, [1, 2, 3]]);
+});
+
+test("what went into a file is not undone: the file may come to the city", async () => {
+  const { engine } = phone();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  assert.deepEqual((await engine.saved()).ops, [op]);
+  assert.equal(await engine.undo(op.id), false);
+  const [entry] = (await engine.view()).outbox;
+  assert.ok(engine.mayWithdraw(entry, [entry]));
+});
+
+test("work that another tab sent before this one read it back is kept", async () => {
+  const { engine, store } = phone();
+  const { written } = store;
+  store.written = async (base, changes) => {
+    await written.call(store, base, changes);
+    const [[id, entry] = []] = await store.all("outbox", "ops");
+    if (id) await written.call(store, base, [["del", "ops", id], ["put", "sent", id, entry]]);
+  };
+  const { op } = await engine.add("close", LAMP, done);
+  assert.deepEqual((await engine.view()).sent.map((each) => each.op.id), [op.id]);
 });
 
 test("two tabs that save at the same moment count on, one after the other", async () => {

@@ -19,12 +19,14 @@ import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
  */
 
 const TRIES = 3;
+const WAITS = 3; // rounds
 const MOVES = ["close", "make_safe", "needs_parts"];
 
 /** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
 export function createOutbox({ store, clock, random, user }, pictures) {
-  /** What this page has let go. @type {Set<string>} */
-  const gone = new Set();
+  /** What this page has let go, and whether the disk knows. @type {Map<string, boolean>} */
+  const gone = new Map();
+  let waited = 0;
 
   /**
    * Keeps an intention. When this returns, it is on the disk and was read back.
@@ -97,7 +99,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
       ];
     });
-    const there = (await store.get("outbox", "ops", id)) ?? (more.id && (await store.get("outbox", "sent", id)));
+    const there = (await store.get("outbox", "ops", id)) ?? (await store.get("outbox", "sent", id));
     if (!there) throw new Error("not kept");
     return there;
   }
@@ -121,6 +123,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       const after = ops.filter((next) => next.op.prev === id && !own.includes(next));
       /** @type {Shot[]} */
       const shots = (await all("photos")).filter((shot) => shot.op === id);
+      /** @type {Entry[]} */
+      const others = [...ops, ...(await all("sent"))].filter((each) => each !== entry && !own.includes(each));
       undone = true;
       return [
         ["del", "ops", id],
@@ -133,7 +137,9 @@ export function createOutbox({ store, clock, random, user }, pictures) {
         .../** @type {Change[]} */ (
           entry.draft ? [["put", "drafts", draftKey(entry.draftOf ?? entry.op.case), entry.draft]] : []
         ),
-        .../** @type {Change[]} */ (shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: null }])),
+        .../** @type {Change[]} */ (
+          shots.map((shot) => ["put", "photos", shot.id, { ...shot, op: heir(shot, others) }])
+        ),
       ];
     });
     return undone;
@@ -141,31 +147,34 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /**
    * Takes Undo away from what is about to go: whatever the clock says later, it comes too late for what the city may
-   * have. That needs no room. A disk that refuses even so is asked again, for it may have been opened anew by then;
-   * should it take nothing at all, they go, and this page alone knows. Returns them as they are now, without those that
-   * another tab has taken back meanwhile.
+   * have. That needs no room, and a disk that refuses even so is asked again, for it may have been opened anew by then.
+   * One that calls itself full will see that nothing was put, and is waited for some rounds. Should it take nothing at
+   * all, they go, and this page alone knows. Returns them as they are now, without those that another tab has taken
+   * back meanwhile.
    * @param {Entry[]} entries
    */
   async function leaving(entries) {
-    const open = entries.filter(({ op, not_before }) => !gone.has(op.id) && not_before > Date.parse(op.device_time));
+    const open = entries.filter(({ op, not_before }) => !gone.get(op.id) && not_before > Date.parse(op.device_time));
     if (!open.length) return entries;
     let there = entries;
-    for (let tries = TRIES; tries; tries--) {
+    let isNoted = false;
+    for (let tries = TRIES; tries && !isNoted; tries--) {
       try {
         await firm(store, async (get) => {
-          there = (await Promise.all(entries.map(({ op }) => get("ops", op.id)))).filter(Boolean);
+          there = await still(entries, get);
           return open.map(({ op }) => ["del", "drafts", undoKey(op.id)]);
         });
-        break;
+        isNoted = true;
       } catch (fault) {
-        if (isFull(fault)) throw fault; // it will have room, once it sees that nothing was put
-        if (tries === 1 || fault instanceof Late) {
-          console.error(fault);
-          break;
-        }
+        if (tries > 1 && !(fault instanceof Late)) continue;
+        if (isFull(fault) && waited++ < WAITS) throw fault;
+        console.error(fault);
+        there = await still(entries, (name, key) => store.get("outbox", name, key)).catch(() => entries);
+        break;
       }
     }
-    for (const { op } of open) gone.add(op.id);
+    if (isNoted) waited = 0;
+    for (const { op } of there) if (!gone.get(op.id)) gone.set(op.id, isNoted);
     return there;
   }
 
@@ -261,6 +270,12 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     return told.sort((a, b) => b.op.n - a.op.n).map(({ op }) => op.id);
   }
 
+  /** As they are now, without those that are gone.
+   * @param {Entry[]} entries @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Entry[]>} */
+  async function still(entries, get) {
+    return (await Promise.all(entries.map(({ op }) => get("ops", op.id)))).filter(Boolean);
+  }
+
   /**
    * The newest that still stands: another hand may just have taken one back.
    * @param {(store: string, key: string) => Promise<any>} get @param {string[]} ids @returns {Promise<string | null>}
@@ -279,10 +294,11 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /**
    * All work of this user that the city may not have, to carry to it as a file: operations as they would be
-   * sent, and photos with their bytes.
+   * sent, and photos with their bytes. What is in a file can be undone no more than what was sent.
    */
   async function saved() {
-    const ops = [...(await mine("ops")), ...(await mine("sent"))].map(({ op }) => op);
+    const waiting = await mine("ops");
+    const ops = [...(await leaving(waiting).catch(() => waiting)), ...(await mine("sent"))].map(({ op }) => op);
     const shots = (await pictures.mine()).filter((shot) => shot.op);
     const photos = [];
     for (const shot of shots) photos.push({ ...shot, data: await pictures.bytesOf(shot) });
@@ -303,6 +319,12 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 /** Whether they say the same of the work. @param {Result | undefined} a @param {Result | undefined} b */
 export function same(a, b) {
   return a?.result === b?.result && (a?.why ?? "") === (b?.why ?? "");
+}
+
+/** What else waits for this photo: one form that two tabs saved names it twice.
+ * @param {Shot} shot @param {Entry[]} others */
+function heir(shot, others) {
+  return others.find(({ op }) => op.photos.some(({ id }) => id === shot.id))?.op.id ?? null;
 }
 
 /** Whether nothing is in one that is not in the other. @param {Op} kept @param {Op} op */

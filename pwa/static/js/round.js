@@ -37,8 +37,9 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     const device = (await store.get("outbox", "kv", `device:${user}`)) ?? (await signIn());
     const all = await outbox.mine("ops");
     const at = outbox.starts(all);
+    const now = clock(); // for all: what follows goes no moment earlier
     const ready = all.filter(
-      (entry, i) => (at[i] ?? 0) <= clock() && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
+      (entry, i) => (at[i] ?? 0) <= now && !entry.too_large && (tried.get(entry.op.id) ?? 0) < 2,
     );
     const known = await mirror.known();
     // The mirror may lag behind, be another's by now, gone, or closed to us. What work of ours the city has taken
@@ -210,9 +211,10 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
    * those only that it knows of: another one is left out, and holds up none
    */
   async function sendPhotos(over, knownOnly = false) {
+    const unsent = await pictures.unsent(); // before: one whose work is saved meanwhile waits for it
     const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry]));
     let refused = false;
-    for (const shot of await pictures.unsent()) {
+    for (const shot of unsent) {
       const entry = waiting.get(shot.op ?? "");
       if (over()) return;
       // Its operation goes first: the city could not say whose photo it cannot read.
