@@ -317,12 +317,7 @@ PLANTS = {
             )
         ],
         "withdraw-forgets": [
-            (
-                OUTBOX,
-                '    return keep("withdraw", { case',
-                """    await store.write("outbox", [["del", "ops", id]]);
-    return keep("withdraw", { case""",
-            )
+            (OUTBOX, '[["del", "drafts", undoKey(back)]]', '[["del", "ops", back]]'),
         ],
         # A photo that is none.
         "unreadable-untold": [

@@ -1293,6 +1293,29 @@ test("what may have been sent is taken back by the city, not by forgetting it", 
   assert.deepEqual(net.asked.at(-1).ops.map(({ t }) => t), ["close", "withdraw"]);
 });
 
+test("what the city is asked to take back is not undone, whatever the clock says later", async () => {
+  const { engine, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  time.now += UNDO_MS; // without signal
+  assert.equal(await engine.undo(op.id), false);
+  const back = await engine.withdraw(op.id);
+  time.now -= UNDO_MS / 2;
+  assert.equal(await engine.undo(op.id), false);
+  assert.deepEqual((await engine.view()).outbox.map((each) => each.op.id), [op.id, back.op.id]);
+});
+
+test("what two hands take back at once is taken back once", async () => {
+  for (const other of ["withdraw", "undo"]) {
+    const { engine } = phone();
+    await engine.sync();
+    const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+    const [first, second] = await Promise.all([engine[other](op.id), engine.withdraw(op.id)]);
+    assert.ok(first);
+    assert.equal(second, null);
+  }
+});
+
 test("a problem met in the field is a job at once, and is closed before the city has heard of it", async () => {
   const { engine, net } = phone();
   await engine.sync();

@@ -40,7 +40,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const { ref, assignment = null, state, wait } = job;
     const own = { case: ref, assignment, cycle: job.own ? null : job.cycle, base: job.own ? null : job.version };
     const label = { title: job.title, address: job.address ?? "" };
-    return keep(t, own, data, label, { ...more, before: { state, wait } });
+    return /** @type {Promise<Entry>} */ (keep(t, own, data, label, { ...more, before: { state, wait } }));
   }
 
   /**
@@ -53,7 +53,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    */
   async function report(data, label, more = {}) {
     const own = { case: "", assignment: null, cycle: null, base: null };
-    return keep("report", own, data, label, more);
+    return /** @type {Promise<Entry>} */ (keep("report", own, data, label, more));
   }
 
   /**
@@ -62,10 +62,11 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * @param {Record<string, unknown>} data
    * @param {Label} label
    * @param {{ photos?: Shot[], undo?: number, accuracy?: number | null, draft?: Draft, draftOf?: string,
-   *   before?: import("./engine.js").Before, id?: string }} more
+   *   before?: import("./engine.js").Before, id?: string, back?: string }} more `back` what is taken back with it
+   * @returns {Promise<Entry | null>} null where another hand has taken that back meanwhile
    */
   async function keep(t, own, data, label, more) {
-    const { undo = 0, accuracy = null, draft, draftOf, before } = more;
+    const { undo = 0, accuracy = null, draft, draftOf, before, back } = more;
     let { id = random.id() } = more;
     const photos = [...(more.photos ?? [])]; // those of now: the form may get another while the disk is read
     const now = clock();
@@ -84,7 +85,10 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     };
     const earlier = done(ref, [...ops, ...sent]);
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
-    await firm(store, async (get) => {
+    let isLate = false;
+    await firm(store, async (get, all) => {
+      isLate = Boolean(back) && !(await stands(String(back), get, all));
+      if (isLate) return [];
       const drafts = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
       const kept = more.id && ((await get("ops", id)) ?? (await get("sent", id)));
       if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
@@ -95,10 +99,12 @@ export function createOutbox({ store, clock, random, user }, pictures) {
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
         ...drafts,
+        .../** @type {Change[]} */ (back ? [["del", "drafts", undoKey(back)]] : []), // the city is asked by now
         .../** @type {Change[]} */ (undo ? [["put", "drafts", undoKey(id), undo]] : []),
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
       ];
     });
+    if (isLate) return null;
     const there = (await store.get("outbox", "ops", id)) ?? (await store.get("outbox", "sent", id));
     if (!there) throw new Error("not kept");
     return there;
@@ -194,7 +200,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const entry = all.find(({ op }) => op.id === id);
     if (!entry || !mayWithdraw(entry, all)) return null;
     const { case: ref, assignment, cycle, base } = entry.op;
-    return keep("withdraw", { case: ref, assignment, cycle, base }, { op: id }, entry.label, before(entry));
+    const own = { case: ref, assignment, cycle, base };
+    return keep("withdraw", own, { op: id }, entry.label, { ...before(entry), back: id });
   }
 
   /** @param {string} ref @param {Draft} draft */
@@ -268,6 +275,16 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ({ op, result }) => (op.case === ref || result?.to === ref) && result?.why !== "author",
     );
     return told.sort((a, b) => b.op.n - a.op.n).map(({ op }) => op.id);
+  }
+
+  /**
+   * Whether it is there, and nobody has asked the city yet to take it back.
+   * @param {string} id @param {(store: string, key: string) => Promise<any>} get
+   * @param {(store: string) => Promise<any[]>} all
+   */
+  async function stands(id, get, all) {
+    const asked = [...(await all("ops")), ...(await all("sent"))].some(({ op }) => op.data["op"] === id);
+    return !asked && (await newest(get, [id])) !== null;
   }
 
   /** As they are now, without those that are gone.
