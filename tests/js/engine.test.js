@@ -1355,6 +1355,31 @@ test("a report that is undone takes the start of its work along and comes back a
   assert.deepEqual([begun.draft, begun.shots.map(({ id }) => id)], [draft, [shot.id]]);
 });
 
+test("a photo of what is undone as photos begin to go does not go, and stays with its draft", async () => {
+  for (const name of ["photos", "ops"]) {
+    const { engine, store, net } = phone();
+    await engine.sync();
+    const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+    const { op } = await engine.add("close", LAMP, done, { photos: [shot], undo: UNDO_MS });
+    const { all } = store;
+    let remembered = false;
+    store.all = async (...args) => {
+      const rows = await all.apply(store, args);
+      if (args[0] === "outbox" && args[1] === "kv") remembered = true; // the last thing before photos go
+      else if (remembered && args[1] === name) {
+        store.all = all;
+        await engine.undo(op.id);
+      }
+      return rows;
+    };
+    await engine.sync();
+    assert.equal(store.all, all, "it was in between");
+    assert.equal(net.photos.size, 0);
+    const [row] = (await engine.view()).shots;
+    assert.deepEqual([row.op, row.refused], [null, undefined]);
+  }
+});
+
 test("a photo of a form that two tabs saved stays with the one that is not undone", async () => {
   for (const isSent of [false, true]) {
     const { engine, net, time } = phone();

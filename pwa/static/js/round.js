@@ -211,10 +211,9 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
    * those only that it knows of: another one is left out, and holds up none
    */
   async function sendPhotos(over, knownOnly = false) {
-    const unsent = await pictures.unsent(); // before: one whose work is saved meanwhile waits for it
-    const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry]));
+    const waiting = new Map((await outbox.mine("ops")).map((entry) => [entry.op.id, entry])); // first: Undo gives photos back
     let refused = false;
-    for (const shot of unsent) {
+    for (const shot of await pictures.unsent()) {
       const entry = waiting.get(shot.op ?? "");
       if (over()) return;
       // Its operation goes first: the city could not say whose photo it cannot read.
