@@ -27,6 +27,7 @@ STATUSES: Final = {
     "make safe": "action_scheduled",
     "reopen": "open",
     "not fixed": "open",
+    "take back": "action_scheduled",
     "fixed confirmed": "fixed",
     "cancel": "closed",
     "merge": "duplicate",

@@ -42,6 +42,15 @@ def form(page: Page) -> Page:
     return page
 
 
+# What was written stands, and cannot be read back once.
+UNREAD = """() => {
+  const { get } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.get = function (key) {
+    if (this.name !== "ops" || this.transaction.mode !== "readonly") return get.call(this, key);
+    IDBObjectStore.prototype.get = get;
+    throw new DOMException("broken", "UnknownError");
+  };
+}"""
 HERE = '[data-if="here"]:not([hidden])'  # the phone has said where it is
 
 
@@ -126,6 +135,44 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     )
     page.locator('#tabs a[href="#today"]').tap()
     expect(page.locator(f'a.job[href="#job/{case.number}"]')).to_contain_text("Fixed")
+
+
+def test_a_report_that_the_phone_calls_not_kept_is_saved_again_as_the_same(van: Van, site: Site) -> None:
+    page = cold(van, site, accuracy=60)
+    page.wait_for_selector(HERE)
+    choose(page, "light-out")
+    page.evaluate(UNREAD)
+    page.locator(ONLY).tap()
+    expect(page.locator("[data-fill=fault]")).to_be_visible()
+    stand(van, accuracy=9)
+    page.wait_for_timeout(1_000)
+    page.locator(ONLY).tap()
+    page.wait_for_selector("#main [data-list]")
+    assert [(op["t"], op["data"]["accuracy"]) for op in kept(page).ops()] == [("report", 60)]
+
+
+def test_a_form_says_where_it_was_begun_and_one_only_looked_at_is_none(van: Van, site: Site) -> None:
+    page = cold(van, site)
+    lat = page.locator("form [name=lat]")
+    now, then = page.get_by_text("Where you are now"), page.get_by_text("Where you began this report")
+    expect(lat).to_have_value("39.5975")
+    page.locator(".jobhead a").tap()
+    expect(page.locator('a[href="#report"]')).not_to_contain_text("Unfinished")
+    form(stand(van, latitude=39.6, accuracy=8))
+    expect(lat).to_have_value("39.6")
+    expect(now).to_be_visible()
+    choose(page, "light-out")
+    wait_until_begun(page, "light-out")
+    page.locator(".jobhead a").tap()
+    expect(page.locator('a[href="#report"]')).to_contain_text("Unfinished")
+    form(stand(van, latitude=39.61, accuracy=7))
+    expect(then).to_be_visible()
+    expect(now).to_be_hidden()
+    assert lat.input_value() == "39.6"
+    page.locator("[data-locate]").tap()
+    expect(lat).to_have_value("39.61")
+    expect(now).to_be_visible()
+    expect(page.locator("[data-locate]")).to_be_hidden()
 
 
 def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: Site) -> None:

@@ -28,6 +28,16 @@ FORGET = """() => new Promise((done) => {
   };
 })"""
 
+# As another tab undoes it, of which this one has not heard.
+UNDONE = """() => new Promise((done) => {
+  indexedDB.open("outbox").onsuccess = ({ target: { result: base } }) => {
+    const tx = base.transaction(["ops", "kv"], "readwrite");
+    tx.oncomplete = () => (base.close(), done());
+    tx.objectStore("ops").clear();
+    tx.objectStore("kv").delete("mark");
+  };
+})"""
+
 
 def cancelled(site: Site, refs: list[str]) -> None:
     with db.transaction(site.engine) as s:
@@ -130,7 +140,19 @@ def test_too_late_to_take_back_is_said(van: Van, site: Site) -> None:
     expect(back).to_have_count(1)
     page.evaluate("window.later(601)")
     back.tap()
-    expect(page.locator("#undo")).to_contain_text("Already sent. Tell a dispatcher.")
+    expect(page.locator("#undo")).to_contain_text("Too late to undo. Tell a dispatcher.")
+
+
+def test_what_another_tab_has_undone_is_not_too_late(van: Van, site: Site) -> None:
+    [ref] = ready(van, site)
+    van.context.set_offline(True)
+    page = van.page
+    close(page, ref)
+    go(page, "#outbox")
+    page.evaluate(UNDONE)
+    page.locator("[data-withdraw]:visible").tap()
+    expect(page.locator(".entry")).to_have_count(0)
+    expect(page.locator("#undo")).not_to_contain_text("Too late")
 
 
 def test_one_form_in_two_tabs_loses_nothing_that_was_called_saved(van: Van, site: Site) -> None:

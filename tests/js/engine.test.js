@@ -922,6 +922,18 @@ test("what a restore lost is sent again although another backup was made before 
   assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [sent[1]]);
 });
 
+test("what is sent again after a restore waits like any other work", async () => {
+  const { engine, net } = phone();
+  net.results = { "id-1-1": { result: "recorded", why: "closed" } };
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  Object.assign(net, { back: 0, stored: new Map(), results: { [op.id]: { result: "retry", why: "back" } } });
+  await engine.sync();
+  const [entry] = (await engine.view()).outbox;
+  assert.deepEqual([entry.op.id, entry.at], [op.id, undefined]);
+  assert.ok(engine.mayWithdraw(entry, [entry]));
+});
+
 test("whoever the city does not know is not told how far its log goes, and has heard no more than before", async () => {
   const { engine, net } = phone();
   net.seq = 5;
@@ -1061,6 +1073,46 @@ test("a form that was kept in another tab is no draft any more", async () => {
   await engine.report({ service: "light-out" }, SPARKS, more);
   assert.equal((await engine.draftOf("report")).draft, null);
   assert.equal((await engine.view()).outbox.length, 1);
+});
+
+test("what is kept beside another tab's form goes on under its own name when it is taken back", async () => {
+  const { engine } = phone();
+  const draft = { id: "own", fields: [] };
+  const more = { id: "own", draft, draftOf: "report", undo: UNDO_MS };
+  await engine.report({ service: "light-out" }, SPARKS, more);
+  const again = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, more);
+  await engine.keepDraft(again.op.id, { ending: "fixed:dark" }); // its closing
+  assert.equal(await engine.undo(again.op.id), true);
+  assert.equal((await engine.draftOf("report")).draft.id, again.op.id);
+});
+
+test("a form with other words is kept once, and follows nothing, also where the disk had to be asked twice", async () => {
+  const { engine, store } = phone();
+  const more = { id: "own" };
+  await engine.sync();
+  await engine.report({ service: "light-out" }, SPARKS, more);
+  const { written } = store;
+  store.written = async (base, changes) => {
+    store.written = written;
+    if (typeof changes === "function") await changes((name, key) => store.get(base, name, key), async () => []);
+    throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
+  };
+  const { op } = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, more);
+  assert.deepEqual([op.id === "own", op.case, op.prev], [false, op.id, null]);
+  assert.equal((await engine.view()).outbox.length, 2);
+});
+
+test("a report is not forgotten while a form goes by its name", async () => {
+  for (const begin of [(engine) => engine.keepDraft("report", { id: "own" }), (engine) => engine.keepDraft("own", {})]) {
+    const { engine, net } = phone();
+    await engine.report({ service: "light-out" }, SPARKS, { id: "own" });
+    await begin(engine); // in another tab
+    await engine.sync();
+    net.safe = 1e9;
+    await engine.sync();
+    const again = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, { id: "own", draftOf: "report" });
+    assert.notEqual(again.op.id, "own", "the city knows that name with other words");
+  }
 });
 
 test("news of work that was read stay where the city holds that safely by now", async () => {
@@ -1398,6 +1450,66 @@ test("a photo of a form that two tabs saved stays with the one that is not undon
   }
 });
 
+test("a photo of what is undone as the photo goes is the form's again, and not taken for sent", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  const { op } = await engine.add("close", LAMP, done, { photos: [shot], undo: UNDO_MS });
+  const [[, saved]] = await store.all("outbox", "ops");
+  await store.write("outbox", [["del", "ops", op.id]]); // as a tab saw it that read `ops` a moment before the photos
+  const { piece } = net;
+  net.piece = async (...told) => {
+    net.piece = piece;
+    await store.write("outbox", [["put", "ops", op.id, saved]]);
+    assert.equal(await engine.undo(op.id), true);
+    return piece(...told);
+  };
+  await engine.sync();
+  const [row] = (await engine.draftOf(LAMP.ref)).shots;
+  assert.deepEqual([row.id, row.op, row.uploaded], [shot.id, null, false]);
+  await engine.add("close", LAMP, done, { photos: [row] });
+  time.now += UNDO_MS;
+  await engine.sync();
+  assert.equal((await engine.view()).shots[0].uploaded, true);
+});
+
+test("an answer about a photo that another tab took away brings no photo back, and leaves one where it is", async () => {
+  for (const isGone of [true, false]) {
+    const { engine, store, net } = phone();
+    const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+    await engine.add("close", LAMP, done, { photos: [shot] });
+    await engine.sync();
+    const [row] = (await engine.view()).shots;
+    net.want = [shot.id];
+    const { write } = store;
+    store.write = async (base, changes) => {
+      if (typeof changes === "function" && net.asked.length > 1) {
+        store.write = write;
+        const other = isGone ? ["del", "photos", shot.id] : ["put", "photos", shot.id, { ...row, op: "another" }];
+        await write.call(store, "outbox", [other]);
+      }
+      return write.call(store, base, changes);
+    };
+    await engine.sync();
+    assert.equal(store.write, write, "it was in between");
+    assert.deepEqual((await engine.view()).shots.map(({ op }) => op), isGone ? [] : ["another"]);
+  }
+});
+
+test("a photo whose bytes went, since the city has them, is not called gone", async () => {
+  const { engine, store, net } = phone();
+  const big = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(3 * PIECE), "image/jpeg"); // the line shows that it is quick
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  await engine.add("close", LAMP, done, { photos: [big] });
+  await engine.sync();
+  net.photos.set(shot.id, Buffer.alloc(9));
+  await store.write("outbox", [["del", "chunks", `${shot.id}:0000`]]);
+  await engine.add("close", LAMP, done, { photos: [shot] });
+  await engine.sync();
+  const row = (await engine.view()).shots.find(({ id }) => id === shot.id);
+  assert.deepEqual([row.uploaded, row.refused], [true, undefined]);
+});
+
 test("a report is not undone under a closing of it, which would have no case", async () => {
   const { engine } = phone();
   const { op } = await engine.report({ service: "light-out" }, SPARKS, { undo: UNDO_MS });
@@ -1721,6 +1833,22 @@ test("what went into a file is not undone: the file may come to the city", async
   assert.equal(await engine.undo(op.id), false);
   const [entry] = (await engine.view()).outbox;
   assert.ok(engine.mayWithdraw(entry, [entry]));
+});
+
+test("what went into a file is not undone either where the disk calls itself full meanwhile", async () => {
+  const { engine, store, net, time } = phone();
+  await engine.sync();
+  const { op } = await engine.add("close", LAMP, done, { undo: UNDO_MS });
+  const { written } = store;
+  store.written = async () => { throw new DOMException("full", "QuotaExceededError"); };
+  assert.deepEqual((await engine.saved()).ops, [op]);
+  store.written = written;
+  assert.equal(await engine.undo(op.id), false);
+  assert.ok(await store.get("outbox", "drafts", `undo:${op.id}`), "no disk was there to be told");
+  time.now += UNDO_MS;
+  await engine.sync();
+  assert.equal(net.asked.at(-1).ops.length, 1);
+  assert.equal(await store.get("outbox", "drafts", `undo:${op.id}`), undefined);
 });
 
 test("work that another tab sent before this one read it back is kept", async () => {

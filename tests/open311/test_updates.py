@@ -95,6 +95,18 @@ def test_updates_tell_each_step_with_statuses_in_small_letters(town: Town, get: 
     assert datetime.fromisoformat(inside[0]["updated_datetime"]) == at - timedelta(hours=2)
 
 
+def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) -> None:
+    with town.at_work() as scene:
+        case, rosa, at = scene.assigned(), scene.actor("rosa"), town.now
+        cases.close(scene.s, case, by=rosa, at=at, outcome="fixed", no_photo="dark")
+        cases.take_back(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
+    told = get("/v2/servicerequestupdates", end_date=(at + timedelta(hours=1)).isoformat())
+    assert [each["status"] for each in told][-2:] == ["fixed", "action_scheduled"]
+    [request] = get(f"/v2/requests/{told[0]['service_request_id']}")
+    assert request["status"] == "open"
+    assert datetime.fromisoformat(request["updated_datetime"]) == at + timedelta(minutes=1)
+
+
 def test_a_program_hears_of_its_own_report_under_the_number_it_knows(
     town: Town, get: Send, send: Send
 ) -> None:

@@ -144,6 +144,16 @@ def test_a_closing_that_came_late_says_when_the_crew_was_done(
     assert ("La cuadrilla terminó: mié" in browser.get("/es/case/26-000001").text) == said
 
 
+def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        case, rosa = scene.assigned(), scene.actor("rosa")
+        cases.close(scene.s, case, by=rosa, at=town.now, outcome="fixed", no_photo="dark")
+        cases.take_back(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
+        number = case.number
+    page = client.get(f"/case/{number}").text
+    assert page.index("The crew took its last step back") < page.index("Fixed")
+
+
 def test_not_fixed_opens_the_case_again_once(
     town: Town, settings: Settings, opened: Opened, token: Callable[[], str]
 ) -> None:

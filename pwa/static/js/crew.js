@@ -6,7 +6,7 @@ import { UNDO_MS } from "./engine.js";
 import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
 import { clone, fill, part, parts } from "./page.js";
-import { engine, moment, say } from "./phone.js";
+import { engine, moment, say, takeBack } from "./phone.js";
 import { closeScreen } from "./screen-close.js";
 import { fault } from "./screen-form.js";
 import { jobScreen } from "./screen-job.js";
@@ -210,13 +210,14 @@ function offerUndo(entry) {
   button.hidden = false;
   button.onclick = () => {
     button.hidden = true;
-    void kept(() => takeBack(entry));
+    void kept(() => undo(entry));
   };
 }
 
 /** Within a few seconds, or else the city is asked to. @param {Entry} entry */
-async function takeBack({ op }) {
-  if (await engine.undo(op.id)) {
+async function undo({ op }) {
+  const came = await takeBack(op.id);
+  if (came === "undone") {
     part(document, "#undo").hidden = true;
     // Back to the form with all that was chosen, which says enough; drawn anew also where the crew is there already.
     const form = op.t === "report" ? "#report" : `#${op.t === "wait" ? op.t : "close"}/${op.case}`;
@@ -225,9 +226,8 @@ async function takeBack({ op }) {
     else location.hash = form;
     return;
   }
-  const back = await engine.withdraw(op.id);
-  toast(say(back ? "taken_back" : "too_late"), 4_000);
-  if (back) void send();
+  toast(say(came === "late" ? "too_late" : "taken_back"), 4_000);
+  if (came === "asked") void send();
   await draw(false);
 }
 

@@ -86,15 +86,17 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     const earlier = done(ref, [...ops, ...sent]);
     const used = draftOf ? [draftOf] : refsOf(ref, sent);
     let isLate = false;
+    let renamed = "";
     await firm(store, async (get, all) => {
       isLate = Boolean(back) && !(await stands(String(back), get, all));
       if (isLate) return [];
       const drafts = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
-      const kept = more.id && ((await get("ops", id)) ?? (await get("sent", id)));
+      const kept = more.id && ((await get("ops", more.id)) ?? (await get("sent", more.id)));
       if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
       // The same form with other words, kept under a name of its own: that one has gone with what it said.
-      if (kept) op.id = op.case = id = random.id();
-      op.prev = kept ? null : await newest(get, earlier);
+      if (kept) op.id = op.case = id = renamed ||= random.id();
+      if (kept && draft) entry.draft = { ...draft, id }; // what is taken back goes on under this name
+      op.prev = own.case ? await newest(get, earlier) : null;
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
@@ -152,14 +154,13 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   }
 
   /**
-   * Takes Undo away from what is about to go: whatever the clock says later, it comes too late for what the city may
-   * have. That needs no room, and a disk that refuses even so is asked again, for it may have been opened anew by then.
-   * One that calls itself full will see that nothing was put, and is waited for some rounds. Should it take nothing at
-   * all, they go, and this page alone knows. Returns them as they are now, without those that another tab has taken
-   * back meanwhile.
-   * @param {Entry[]} entries
+   * Takes Undo away from what is about to go: the city may have it then, and a clock that is set back must not bring
+   * Undo back. To delete needs no room. A disk that refuses even so is asked again, for it may have been opened anew by
+   * then; one that calls itself full is waited for some rounds. After those, and where it takes nothing at all, work
+   * goes, and this page alone knows. Returns it as it is now, without what another tab has taken back meanwhile.
+   * @param {Entry[]} entries @param {boolean} [mayWait] whether they can go another time; throws where they should
    */
-  async function leaving(entries) {
+  async function leaving(entries, mayWait = true) {
     const open = entries.filter(({ op, not_before }) => !gone.get(op.id) && not_before > Date.parse(op.device_time));
     if (!open.length) return entries;
     let there = entries;
@@ -173,7 +174,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
         isNoted = true;
       } catch (fault) {
         if (tries > 1 && !(fault instanceof Late)) continue;
-        if (isFull(fault) && waited++ < WAITS) throw fault;
+        if (mayWait && isFull(fault) && waited++ < WAITS) throw fault;
         console.error(fault);
         there = await still(entries, (name, key) => store.get("outbox", name, key)).catch(() => entries);
         break;
@@ -220,8 +221,18 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** What has a draft. @returns {Promise<string[]>} */
   async function drafts() {
+    return (await rows()).map(([ref]) => ref);
+  }
+
+  /** The names by which forms that were begun find their work again. @returns {Promise<Set<string | undefined>>} */
+  async function begun() {
+    return new Set((await rows()).flatMap(([ref, draft]) => [ref, draft.id]));
+  }
+
+  /** This user's drafts, and for what each is. @returns {Promise<[string, Draft][]>} */
+  async function rows() {
     const own = draftKey("");
-    return (await store.all("outbox", "drafts", own)).map(([key]) => key.slice(own.length));
+    return (await store.all("outbox", "drafts", own)).map(([key, draft]) => [key.slice(own.length), draft]);
   }
 
   /** A case's number, and the ids of the reports made here by which it was known before.
@@ -314,8 +325,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
    * sent, and photos with their bytes. What is in a file can be undone no more than what was sent.
    */
   async function saved() {
-    const waiting = await mine("ops");
-    const ops = [...(await leaving(waiting).catch(() => waiting)), ...(await mine("sent"))].map(({ op }) => op);
+    const ops = [...(await leaving(await mine("ops"), false)), ...(await mine("sent"))].map(({ op }) => op);
     const shots = (await pictures.mine()).filter((shot) => shot.op);
     const photos = [];
     for (const shot of shots) photos.push({ ...shot, data: await pictures.bytesOf(shot) });
@@ -325,12 +335,14 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   /** @param {string} ref */
   const draftKey = (ref) => `${user}:${ref}`;
 
-  /** Lies there as long as it may be undone. @param {string} id */
-  const undoKey = (id) => `undo:${id}`;
-
   return {
-    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, leaving, mine, saved,
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, begun, dismiss, starts, leaving, mine, saved,
   };
+}
+
+/** The row beside the drafts that lies there as long as this may be undone. @param {string} id */
+export function undoKey(id) {
+  return `undo:${id}`;
 }
 
 /** Whether they say the same of the work. @param {Result | undefined} a @param {Result | undefined} b */
@@ -344,7 +356,7 @@ function heir(shot, others) {
   return others.find(({ op }) => op.photos.some(({ id }) => id === shot.id))?.op.id ?? null;
 }
 
-/** Whether nothing is in one that is not in the other. @param {Op} kept @param {Op} op */
+/** Whether what is kept says the same, and has every photo that this one has. @param {Op} kept @param {Op} op */
 function alike(kept, op) {
   const known = new Set(kept.photos.map(({ id }) => id));
   return JSON.stringify(kept.data) === JSON.stringify(op.data) && op.photos.every(({ id }) => known.has(id));

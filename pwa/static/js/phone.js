@@ -46,6 +46,18 @@ export const engine = createEngine({
   release: page["release"] ?? "",
 });
 
+/**
+ * Takes something back: here within its ten seconds, else the city is asked to. "gone" where another tab has done so.
+ * @param {string} id @returns {Promise<"undone" | "asked" | "late" | "gone">}
+ */
+export async function takeBack(id) {
+  if (await engine.undo(id)) return "undone";
+  if (await engine.withdraw(id)) return "asked";
+  const { outbox, sent } = await engine.view();
+  const all = [...outbox, ...sent];
+  return all.some(({ op }) => op.id === id) && !all.some(({ op }) => op.data["op"] === id) ? "late" : "gone";
+}
+
 export function crewNames() {
   return who.crews.map(({ name }) => name).join(", ");
 }

@@ -90,16 +90,19 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     let offset = 0;
     // On a slow line a part that the city has already would take all of a run's time, in every run.
     let asks = part <= FIRST_PART;
+    let told = false;
     for (let i = 0; i < most && !shot.uploaded && !shot.refused; i++) {
       if (over()) return shot;
       const index = Math.floor(offset / PIECE);
       /** @type {ArrayBuffer | undefined} */
       const piece = !asks && offset < shot.bytes ? await store.get("outbox", "chunks", chunkKey(shot.id, index)) : NOTHING;
-      if (!piece) {
+      if (!piece && told) {
         shot.refused = "gone";
         break;
       }
-      asks = false;
+      asks = !piece; // the city may have what is here no more
+      if (!piece) continue;
+      told = true;
       const reply = await sendPart(shot, offset, piece.slice(offset - index * PIECE));
       if (reply.status === 401) throw new Stopped("login");
       // Nobody waits for it: its report was erased, or could not be read.
@@ -115,10 +118,14 @@ export function createPictures({ store, net, clock, random, digest, user }) {
     }
     if (!shot.uploaded && !shot.refused) throw new Stopped("server");
     await firm(store, async (get) => {
+      const { uploaded, refused } = shot;
+      /** @type {Shot | undefined} */
+      const now = await get("photos", shot.id);
+      if (!now?.op) return []; // gone, or a form's again: it goes with what that will say
       // One that the city cannot read is something to look at, and both are known at once or neither.
-      const entry = shot.refused ? await get("sent", shot.op ?? "") : undefined;
+      const entry = refused ? await get("sent", now.op) : undefined;
       return [
-        ["put", "photos", shot.id, shot],
+        ["put", "photos", shot.id, { ...now, uploaded, ...(refused ? { refused } : {}) }],
         .../** @type {Change[]} */ (entry ? [["put", "sent", entry.op.id, { ...entry, seen: false }]] : []),
       ];
     });

@@ -1,7 +1,7 @@
 // One exchange with the city: work goes out, results and news come in, then photos. A kill between any two steps
 // is harmless.
 
-import { same } from "./outbox.js";
+import { same, undoKey } from "./outbox.js";
 import { allGone, bytesGone } from "./pictures.js";
 import { firm, isFull, restock } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
@@ -140,7 +140,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       // The city's memory went back: what it may have forgotten is sent again. A replay changes nothing. `safe` says
       // nothing here: it counts on from where the memory went back to, and may have passed what was lost.
       for (const entry of sent.filter(({ upto }) => upto === undefined || upto >= answer.back)) {
-        const { result: _result, ...again } = entry;
+        const { result: _result, at: _at, ...again } = entry;
         changes.push(["del", "sent", entry.op.id], ["put", "ops", entry.op.id, again]);
       }
     } else if (answer.auth === "ok") {
@@ -151,7 +151,10 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     /** @type {Change[]} */
     const heard = upto === undefined ? [] : [["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]];
     /** @type {import("./engine.js").Decide} */
-    const decide = async (get) => [...(await Promise.all(changes.map((change) => unread(change, get)))), ...heard];
+    const decide = async (get) => {
+      const now = await Promise.all(changes.map((change) => current(change, get, answer)));
+      return [...now.flat(), ...heard];
+    };
     if (changes.length) await firm(store, decide);
     // It is about work that it comes with: of an answer to none an older one says enough.
     else if (heard.length) await store.write("outbox", heard).catch(unlessFull);
@@ -161,20 +164,30 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
   function answered(entry, result, upto) {
     const { id } = entry.op;
     const seen = result.result === "applied" && !result.why;
-    return [["del", "ops", id], ["put", "sent", id, { ...entry, result, at: clock(), upto, seen }]];
+    return [
+      ["del", "ops", id],
+      ["put", "sent", id, { ...entry, result, at: clock(), upto, seen }],
+      ["del", "drafts", undoKey(id)], // a disk that did not take that as it left may do so now
+    ];
   }
 
   /**
-   * An answer that says nothing but that it was done need not be read, unless the city could not read one of its photos:
-   * as that is known in the write itself, for another tab may just have heard so.
-   * @param {Change} change @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change>}
+   * A change as it is right in the write itself, where another tab may have been meanwhile. A photo may have become
+   * another's, or be gone. An answer that says nothing but that it was done need not be read, unless the city could not
+   * read one of its photos.
+   * @param {Change} change @param {(store: string, key: string) => Promise<any>} get @param {any} answer
+   * @returns {Promise<Change[]>}
    */
-  async function unread(change, get) {
+  async function current(change, get, answer) {
     const [what, name, key] = change;
-    if (what !== "put" || name !== "sent") return change;
+    if (what === "put" && name === "photos") {
+      const shot = await get("photos", key);
+      return shot ? [[what, name, key, heardOf(shot, answer)]] : [];
+    }
+    if (what !== "put" || name !== "sent") return [change];
     const entry = /** @type {Entry} */ (change[3]);
     const shots = await Promise.all(entry.op.photos.map(({ id }) => get("photos", id)));
-    return shots.some((shot) => shot?.refused) ? [what, name, key, { ...entry, seen: false }] : change;
+    return [shots.some((shot) => shot?.refused) ? [what, name, key, { ...entry, seen: false }] : change];
   }
 
   /**
@@ -186,13 +199,15 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
   async function forgotten(sent, shots, safe) {
     /** @type {Change[]} */
     const changes = [];
+    const begun = await outbox.begun();
     for (const { op, seen, upto, result } of sent) {
       const own = shots.filter((shot) => shot.op === op.id);
       // A photo that came after its operation may be missing in a backup that holds the operation.
       const whole = own.every((shot) => shot.refused || (shot.uploaded && (shot.upto ?? safe) < safe));
-      // A closing that was begun before the report had a number is still found by it.
-      const begun = shots.some((shot) => shot.op === null && shot.case === op.id);
-      if (!seen || !whole || begun || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
+      // A closing that was begun before the report had a number is still found by it; and the report's own form, begun in
+      // two tabs, must not go once more under the name that the city knows.
+      const used = begun.has(op.id) || shots.some((shot) => shot.op === null && shot.case === op.id);
+      if (!seen || !whole || used || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
       changes.push(["del", "sent", op.id], ...own.flatMap(allGone));
     }
     if (fill && (await fill()) > FULL) {

@@ -3,7 +3,7 @@
 import { PROTOCOL } from "./engine.js";
 import { endingOf } from "./jobs.js";
 import { clone, fill, once, part, when } from "./page.js";
-import { engine, many, moment, named, say, who } from "./phone.js";
+import { engine, many, moment, named, say, takeBack, who } from "./phone.js";
 import { endingWords } from "./screen-close.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -51,16 +51,16 @@ function item(app, entry, view) {
   const mark = !arrived ? "wait" : settled && !lacks ? "done" : "risk";
   part(row, ".promise").dataset["promise"] = mark;
   part(row, ".promise use").setAttribute("href", `#m-${mark}`);
-  fill(row, "state", arrived ? answer(entry, view) : waitingState(entry, view));
+  const asked = all.some((each) => each.op.data["op"] === op.id); // to be taken back
+  fill(row, "state", arrived ? answer(entry, view) : asked ? say("state.asked") : waitingState(entry, view));
   const back = part(row, "[data-withdraw]");
   back.hidden = !engine.mayWithdraw(entry, all);
-  const takeBack = async () => {
-    const came = await app.kept(async () => (await engine.undo(op.id)) || (await engine.withdraw(op.id)) || "late");
-    if (came === "late") app.announce(say("too_late"));
+  const tapped = async () => {
+    if ((await app.kept(() => takeBack(op.id))) === "late") app.announce(say("too_late"));
     await app.draw(false);
     void app.send();
   };
-  back.addEventListener("click", takeBack, { once: true }); // a second tap would ask the city twice
+  back.addEventListener("click", tapped, { once: true }); // a second tap would ask the city twice
   const seen = part(row, "[data-dismiss]");
   seen.hidden = !arrived || Boolean(entry.seen);
   const putAway = async () => {

@@ -17,6 +17,8 @@ export const FORM = "report";
 /** A phone that knows no better than this may be streets away: then words must say where. */
 const SURE_METRES = 100;
 const TYPED_MS = 300;
+/** What the phone fills in by itself. */
+const FIX = ["lat", "lon", "accuracy"];
 
 /** @param {App} app */
 export async function reportScreen(app) {
@@ -31,7 +33,13 @@ export async function reportScreen(app) {
   putIn(form, draft?.fields ?? []);
   let saved = false; // from then on nothing may bring the draft back
   const draftNow = () => ({ id, fields: fieldsOf(form) });
-  const keep = async () => saved || (await keepFilled(form, () => engine.keepDraft(FORM, draftNow())));
+  let begun = Boolean(draft); // a form that was only looked at is no draft
+  const said = () => JSON.stringify(fieldsOf(form).filter(([name]) => !FIX.includes(name)));
+  const unsaid = said();
+  const keep = async () => {
+    begun ||= shots.length > 0 || said() !== unsaid;
+    if (begun && !saved) await keepFilled(form, () => engine.keepDraft(FORM, draftNow()));
+  };
   const at = located(form, keep);
   const look = () => {
     kinds(form);
@@ -63,6 +71,7 @@ export async function reportScreen(app) {
       fault(form, wrong.words, wrong.field);
       return false;
     }
+    at.stop(); // what may have been kept, though the phone says no, is the same when it is saved again
     const label = { title: { [lang]: say(`service.${data.service}`) }, address: data.address ?? "" };
     const more = { id, photos: shots, undo: UNDO_MS, draft: { id, fields }, draftOf: FORM };
     saved = true;
@@ -93,16 +102,19 @@ export function isBegun({ drafts, shots }) {
 /**
  * Where the phone is, in the form's hidden fields and in words. Listens at once where that needs no question.
  * @param {HTMLFormElement} form @param {() => Promise<unknown>} keep
- * @returns {() => number | null} how wrong the phone may be, in metres; null where it does not say where it is
+ * @returns {{ metres: () => number | null, stop: () => void }} how wrong the phone may be, null where it does not say
+ *   where it is; and what ends its listening
  */
 function located(form, keep) {
   let stop = () => {};
+  let isOld = true; // what a draft says; the crew may have gone on since
   const value = (/** @type {Hidden} */ name) => inputsOf(form, name)[0]?.value ?? "";
   /** @param {Partial<Record<Hidden, string | number>>} values */
   const set = (values) => {
     for (const [name, each] of Object.entries(values)) {
       for (const input of inputsOf(form, name)) input.value = String(each);
     }
+    isOld = false;
     show("");
     void keep();
   };
@@ -110,7 +122,7 @@ function located(form, keep) {
   const show = (news) => {
     const known = value("lat") !== "";
     const metres = Number(value("accuracy"));
-    when(form, { here: known, nowhere: !known, unsure: known && metres > SURE_METRES });
+    when(form, { here: known, now: !isOld, then: isOld, nowhere: !known || isOld, unsure: known && metres > SURE_METRES });
     fill(form, "within", say("within", { distance: distance(metres) }));
     fill(form, "where", news);
   };
@@ -131,16 +143,16 @@ function located(form, keep) {
   window.addEventListener("hashchange", () => stop(), { once: true });
   show("");
   if (!value("lat") && !value("away")) void granted().then((yes) => yes && seek());
-  return () => (value("lat") ? Number(value("accuracy")) : null);
+  return { metres: () => (value("lat") ? Number(value("accuracy")) : null), stop: () => stop() };
 }
 
 /**
  * What must be mended before the report can be saved, and in which field.
- * @param {HTMLFormElement} form @param {ReturnType<typeof toldOnSite>} data @param {() => number | null} at
+ * @param {HTMLFormElement} form @param {ReturnType<typeof toldOnSite>} data @param {ReturnType<typeof located>} at
  */
 function lacking(form, data, at) {
   const [lacks] = missing(data, all(form, "[data-required]").map(({ id }) => id));
-  const unsure = (at() ?? 0) > SURE_METRES && !data.address;
+  const unsure = (at.metres() ?? 0) > SURE_METRES && !data.address;
   if (!lacks && !unsure) return null;
   const box = part(form, `#${CSS.escape(lacks ?? "place")}`);
   const field = /** @type {HTMLElement | null} */ (box.matches("input") ? box : box.querySelector("input"));
