@@ -42,12 +42,13 @@ def form(page: Page) -> Page:
     return page
 
 
-# What was written stands, and cannot be read back once.
+# What was written stands, and cannot be read back, nor once more.
 UNREAD = """() => {
   const { get } = IDBObjectStore.prototype;
+  let times = 2;
   IDBObjectStore.prototype.get = function (key) {
     if (this.name !== "ops" || this.transaction.mode !== "readonly") return get.call(this, key);
-    IDBObjectStore.prototype.get = get;
+    if (!--times) IDBObjectStore.prototype.get = get;
     throw new DOMException("broken", "UnknownError");
   };
 }"""

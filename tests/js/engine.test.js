@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, whoIs } from "../../pwa/static/js/engine.js";
+import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, Undone, whoIs } from "../../pwa/static/js/engine.js";
 import { recall } from "../../pwa/static/js/recall.js";
 import { RESERVE } from "../../pwa/static/js/reserve.js";
 
@@ -1102,17 +1102,110 @@ test("a form with other words is kept once, and follows nothing, also where the 
   assert.equal((await engine.view()).outbox.length, 2);
 });
 
-test("a report is not forgotten while a form goes by its name", async () => {
-  for (const begin of [(engine) => engine.keepDraft("report", { id: "own" }), (engine) => engine.keepDraft("own", {})]) {
+test("the name of a report that the phone has forgotten is not given to another", async () => {
+  const { engine, net } = phone();
+  const more = { id: "own", draftOf: "report" };
+  await engine.report({ service: "light-out" }, SPARKS, more); // in another tab
+  await engine.sync();
+  net.safe = 1e9;
+  await engine.sync();
+  assert.deepEqual((await engine.view()).sent, []);
+  const again = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, more);
+  assert.notEqual(again.op.id, "own", "the city knows that name with other words");
+  assert.equal(again.op.case, again.op.id);
+});
+
+test("a report stays as long as work goes by its id: its draft, its photo, its undone closing", async () => {
+  for (const begun of ["draft", "photo", "closing", "nothing yet"]) {
     const { engine, net } = phone();
-    await engine.report({ service: "light-out" }, SPARKS, { id: "own" });
-    await begin(engine); // in another tab
+    const { op } = await engine.report({ service: "light-out" }, SPARKS);
+    const [own] = (await engine.view()).jobs;
+    net.results[op.id] = { result: "applied", to: "26-000099" };
+    const isJob = begun === "nothing yet";
+    if (isJob) net.jobs = [{ ...LAMP, ref: "26-000099" }];
+    if (begun === "draft") await engine.keepDraft(op.id, { ending: "fixed:dark" });
+    const shot = begun === "draft" || isJob ? null : await engine.keepPhoto(op.id, new ArrayBuffer(9), "image/jpeg");
     await engine.sync();
+    let close;
+    if (begun === "closing") {
+      close = await engine.add("close", own, done, { photos: [shot], undo: UNDO_MS, draft: { ending: "fixed:photo" } });
+    }
     net.safe = 1e9;
     await engine.sync();
-    const again = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, { id: "own", draftOf: "report" });
-    assert.notEqual(again.op.id, "own", "the city knows that name with other words");
+    await engine.sync();
+    if (close) assert.equal(await engine.undo(close.op.id), true);
+    if (isJob) await engine.keepDraft(op.id, { ending: "fixed:dark" });
+    const { draft, shots } = await engine.draftOf("26-000099");
+    assert.deepEqual([Boolean(draft), shots.length], [begun !== "photo", shot ? 1 : 0], begun);
   }
+});
+
+test("work on a report that is undone at that moment is not called kept", async () => {
+  const { engine } = phone();
+  const more = { id: "own", undo: UNDO_MS };
+  const { op } = await engine.report({ service: "light-out" }, SPARKS, more);
+  const [own] = (await engine.view()).jobs;
+  assert.equal(await engine.undo(op.id), true);
+  await assert.rejects(engine.add("close", own, done), Undone);
+  await assert.rejects(engine.add("start", own, {}), Undone);
+  await engine.report({ service: "light-out" }, SPARKS, more);
+  await engine.add("close", own, done);
+  assert.deepEqual((await engine.view()).outbox.map((each) => each.op.t), ["report", "close"]);
+});
+
+test("work whose photo another tab's form has taken stays until the photo has arrived", async () => {
+  const { engine, store, net, time } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(9), "image/jpeg");
+  const one = await engine.add("close", LAMP, done, { photos: [shot] });
+  const { piece } = net;
+  net.piece = async () => ({ status: 503, offset: 0, complete: false, fault: "" });
+  await engine.sync();
+  const other = await engine.add("close", LAMP, done, { photos: [shot], undo: UNDO_MS });
+  net.safe = 1e9;
+  await engine.sync();
+  assert.equal(await engine.undo(other.op.id), true);
+  assert.equal((await store.get("outbox", "photos", shot.id)).op, one.op.id);
+  net.piece = piece;
+  time.now += 3_600_000;
+  await engine.sync();
+  assert.equal(net.photos.has(shot.id), true);
+});
+
+test("a photo that another tab sent to its end, and whose bytes it freed, is not called gone", async () => {
+  const { engine, store, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new ArrayBuffer(2 * PIECE), "image/jpeg");
+  await engine.add("close", LAMP, done, { photos: [shot] });
+  const { piece } = net;
+  net.piece = async (...told) => {
+    const reply = await piece(...told);
+    const row = await store.get("outbox", "photos", shot.id);
+    await store.write("outbox", [
+      ["put", "photos", shot.id, { ...row, uploaded: true }], ["del", "chunks", `${shot.id}:0000`], ["del", "chunks", `${shot.id}:0001`],
+    ]);
+    return reply;
+  };
+  await engine.sync();
+  const [row] = (await engine.view()).shots;
+  assert.deepEqual([row.uploaded, row.refused], [true, undefined]);
+});
+
+test("what cannot be read back is looked for once more before it is called not kept", async () => {
+  const { engine, store } = phone();
+  await engine.sync();
+  const { get } = store;
+  store.get = async (base, name, key) => {
+    if (name !== "ops") return get.call(store, base, name, key);
+    store.get = get;
+    throw new DOMException("broken", "UnknownError");
+  };
+  const { written } = store;
+  store.written = (base, changes) => {
+    const reading = store.get;
+    store.get = get; // within the write
+    return written.call(store, base, changes).finally(() => (store.get = reading));
+  };
+  await engine.add("close", LAMP, done);
+  assert.equal((await engine.view()).outbox.length, 1);
 });
 
 test("news of work that was read stay where the city holds that safely by now", async () => {

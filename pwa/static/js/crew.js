@@ -2,7 +2,7 @@
 // the network; engine.js keeps and sends.
 
 import { badge } from "./badge.js";
-import { UNDO_MS } from "./engine.js";
+import { UNDO_MS, Undone } from "./engine.js";
 import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
 import { clone, fill, part, parts } from "./page.js";
@@ -226,7 +226,7 @@ async function undo({ op }) {
     else location.hash = form;
     return;
   }
-  toast(say(came === "late" ? "too_late" : "taken_back"), 4_000);
+  if (came !== "gone") toast(say(came === "late" ? "too_late" : "taken_back"), 4_000);
   if (came === "asked") void send();
   await draw(false);
 }
@@ -264,8 +264,9 @@ async function kept(keep, form, words = say("not_kept")) {
     return await keep();
   } catch (failure) {
     console.error(failure);
-    if (form) fault(form, words);
-    else announce(words);
+    const told = failure instanceof Undone ? say("undone") : words;
+    if (form) fault(form, told);
+    else announce(told);
     return null;
   }
 }

@@ -12,7 +12,7 @@ import { firm, isFull } from "./reserve.js";
 import { createRound } from "./round.js";
 import { reached, soon, Stopped } from "./wire.js";
 
-export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, WITHDRAW_MS } from "./wire.js";
+export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, Undone, WITHDRAW_MS } from "./wire.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job

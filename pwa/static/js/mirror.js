@@ -108,6 +108,11 @@ export function createMirror({ store, user }) {
     if (changes.length) await store.write("mirror", changes);
   }
 
+  /** The numbers of the cases that are this phone's jobs. @returns {Promise<Set<string | undefined>>} */
+  async function refs() {
+    return new Set((await store.all("mirror", "jobs")).map(([, { job }]) => job.ref));
+  }
+
   /** Writes something of the pack, as long as the mirror is ours. @param {Change} change */
   async function pack(change) {
     await store.write("mirror", async (get) => ((await get("kv", "user")) === user ? [change] : []));
@@ -174,7 +179,7 @@ export function createMirror({ store, user }) {
 
   const ready = () => restock(store);
   return {
-    known, replayed, take, wipe, lighten, pack: { ready, missing, keepPhoto, photo, keepMap, map, keepReceipt }, packed,
+    known, replayed, refs, take, wipe, lighten, pack: { ready, missing, keepPhoto, photo, keepMap, map, keepReceipt }, packed,
   };
 }
 

@@ -3,7 +3,7 @@
 
 import { Late } from "./patience.js";
 import { firm, isFull } from "./reserve.js";
-import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
+import { soon, UNDO_MS, Undone, WITHDRAW_MS } from "./wire.js";
 
 /**
  * @typedef {import("./engine.js").Parts} Parts
@@ -21,6 +21,9 @@ import { soon, UNDO_MS, WITHDRAW_MS } from "./wire.js";
 const TRIES = 3;
 const WAITS = 3; // rounds
 const MOVES = ["close", "make_safe", "needs_parts"];
+// What became of a report's name that stands in neither `ops` nor `sent`: it is free again, or the city knows it.
+const FREE = "free";
+const TAKEN = "taken";
 
 /** @param {Parts} parts @param {import("./pictures.js").Pictures} pictures */
 export function createOutbox({ store, clock, random, user }, pictures) {
@@ -29,7 +32,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   let waited = 0;
 
   /**
-   * Keeps an intention. When this returns, it is on the disk and was read back.
+   * Keeps an intention. When this returns, it is on the disk and was read back. Throws Undone for work on a report that
+   * was undone meanwhile.
    * @param {string} t
    * @param {Job} job
    * @param {Record<string, unknown>} data
@@ -91,23 +95,29 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       isLate = Boolean(back) && !(await stands(String(back), get, all));
       if (isLate) return [];
       const drafts = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
+      const isOnReport = own.case && own.cycle === null;
+      const name = isOnReport || more.id ? await get("drafts", nameKey(ref)) : undefined;
+      if (isOnReport && name === FREE) throw new Undone("its report was taken back");
       const kept = more.id && ((await get("ops", more.id)) ?? (await get("sent", more.id)));
       if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
       // The same form with other words, kept under a name of its own: that one has gone with what it said.
-      if (kept) op.id = op.case = id = renamed ||= random.id();
-      if (kept && draft) entry.draft = { ...draft, id }; // what is taken back goes on under this name
+      const isNew = kept || name === TAKEN;
+      if (isNew) op.id = op.case = id = renamed ||= random.id();
+      if (isNew && draft) entry.draft = { ...draft, id }; // what is taken back goes on under this name
       op.prev = own.case ? await newest(get, earlier) : null;
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
         ...drafts,
+        .../** @type {Change[]} */ (name === FREE ? [["del", "drafts", nameKey(id)]] : []),
         .../** @type {Change[]} */ (back ? [["del", "drafts", undoKey(back)]] : []), // the city is asked by now
         .../** @type {Change[]} */ (undo ? [["put", "drafts", undoKey(id), undo]] : []),
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
       ];
     });
     if (isLate) return null;
-    const there = (await store.get("outbox", "ops", id)) ?? (await store.get("outbox", "sent", id));
+    const read = async () => (await store.get("outbox", "ops", id)) ?? (await store.get("outbox", "sent", id));
+    const there = await read().catch(read); // a disk that the browser took away is opened anew
     if (!there) throw new Error("not kept");
     return there;
   }
@@ -137,6 +147,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       return [
         ["del", "ops", id],
         ["del", "drafts", undoKey(id)],
+        .../** @type {Change[]} */ (entry.op.t === "report" ? [["put", "drafts", nameKey(id), FREE]] : []),
         .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),
         .../** @type {Change[]} */ (own.map(({ op }) => ["del", "drafts", undoKey(op.id)])),
         .../** @type {Change[]} */ (
@@ -221,18 +232,8 @@ export function createOutbox({ store, clock, random, user }, pictures) {
 
   /** What has a draft. @returns {Promise<string[]>} */
   async function drafts() {
-    return (await rows()).map(([ref]) => ref);
-  }
-
-  /** The names by which forms that were begun find their work again. @returns {Promise<Set<string | undefined>>} */
-  async function begun() {
-    return new Set((await rows()).flatMap(([ref, draft]) => [ref, draft.id]));
-  }
-
-  /** This user's drafts, and for what each is. @returns {Promise<[string, Draft][]>} */
-  async function rows() {
     const own = draftKey("");
-    return (await store.all("outbox", "drafts", own)).map(([key, draft]) => [key.slice(own.length), draft]);
+    return (await store.all("outbox", "drafts", own)).map(([key]) => key.slice(own.length));
   }
 
   /** A case's number, and the ids of the reports made here by which it was known before.
@@ -336,9 +337,18 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   const draftKey = (ref) => `${user}:${ref}`;
 
   return {
-    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, begun, dismiss, starts, leaving, mine, saved,
+    add, report, undo, withdraw, mayWithdraw, keepDraft, draftOf, drafts, dismiss, starts, leaving, mine, saved,
   };
 }
+
+/** What a report leaves that goes for good: the city knows its name, and no other must bear that.
+ * @param {Op} op @returns {Change[]} */
+export function nameTaken({ t, id }) {
+  return t === "report" ? [["put", "drafts", nameKey(id), TAKEN]] : [];
+}
+
+/** The row beside the drafts that says so. @param {string} id */
+const nameKey = (id) => `name:${id}`;
 
 /** The row beside the drafts that lies there as long as this may be undone. @param {string} id */
 export function undoKey(id) {

@@ -121,7 +121,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       const { uploaded, refused } = shot;
       /** @type {Shot | undefined} */
       const now = await get("photos", shot.id);
-      if (!now?.op) return []; // gone, or a form's again: it goes with what that will say
+      if (!now?.op || now.uploaded) return []; // gone, or a form's again, with which it goes; or another tab was there
       // One that the city cannot read is something to look at, and both are known at once or neither.
       const entry = refused ? await get("sent", now.op) : undefined;
       return [

@@ -1,7 +1,7 @@
 // One exchange with the city: work goes out, results and news come in, then photos. A kill between any two steps
 // is harmless.
 
-import { same, undoKey } from "./outbox.js";
+import { nameTaken, same, undoKey } from "./outbox.js";
 import { allGone, bytesGone } from "./pictures.js";
 import { firm, isFull, restock } from "./reserve.js";
 import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.js";
@@ -199,16 +199,21 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
   async function forgotten(sent, shots, safe) {
     /** @type {Change[]} */
     const changes = [];
-    const begun = await outbox.begun();
-    for (const { op, seen, upto, result } of sent) {
+    const [jobs, drafts, waiting] = await Promise.all([mirror.refs(), outbox.drafts(), outbox.mine("ops")]);
+    /** Whether work goes by this id, or may: a job that was reported here is known by it as well. @param {Entry} entry */
+    const isUsed = ({ op: { id }, result }) =>
+      jobs.has(result?.to) || drafts.includes(id) || waiting.some(({ op }) => op.case === id) ||
+      shots.some((shot) => shot.case === id && shot.op !== id);
+    for (const entry of sent) {
+      const { op, seen, upto, result } = entry;
       const own = shots.filter((shot) => shot.op === op.id);
+      // One form that two tabs saved names its photos twice.
+      const named = shots.filter((shot) => shot.op === op.id || op.photos.some(({ id }) => id === shot.id));
       // A photo that came after its operation may be missing in a backup that holds the operation.
-      const whole = own.every((shot) => shot.refused || (shot.uploaded && (shot.upto ?? safe) < safe));
-      // A closing that was begun before the report had a number is still found by it; and the report's own form, begun in
-      // two tabs, must not go once more under the name that the city knows.
-      const used = begun.has(op.id) || shots.some((shot) => shot.op === null && shot.case === op.id);
-      if (!seen || !whole || used || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
-      changes.push(["del", "sent", op.id], ...own.flatMap(allGone));
+      const whole = named.every((shot) => shot.refused || (shot.uploaded && (shot.upto ?? safe) < safe));
+      if (!seen || !whole || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
+      if (op.t === "report" && isUsed(entry)) continue;
+      changes.push(["del", "sent", op.id], ...nameTaken(op), ...own.flatMap(allGone));
     }
     if (fill && (await fill()) > FULL) {
       await mirror.lighten();

@@ -56,7 +56,8 @@ function item(app, entry, view) {
   const back = part(row, "[data-withdraw]");
   back.hidden = !engine.mayWithdraw(entry, all);
   const tapped = async () => {
-    if ((await app.kept(() => takeBack(op.id))) === "late") app.announce(say("too_late"));
+    const came = await app.kept(() => takeBack(op.id));
+    if (came === "late" || (came === "gone" && arrived)) app.announce(say("too_late"));
     await app.draw(false);
     void app.send();
   };

@@ -143,7 +143,7 @@ function located(form, keep) {
   window.addEventListener("hashchange", () => stop(), { once: true });
   show("");
   if (!value("lat") && !value("away")) void granted().then((yes) => yes && seek());
-  return { metres: () => (value("lat") ? Number(value("accuracy")) : null), stop: () => stop() };
+  return { metres: () => (value("lat") ? Number(value("accuracy")) : null), stop: () => (stop(), show("")) };
 }
 
 /**

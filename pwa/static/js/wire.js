@@ -17,6 +17,9 @@ export const UNDO_MS = 10_000;
 export const WITHDRAW_MS = 600_000;
 
 /** Ends a round without having lost anything. */
+/** Work on a report that was taken back meanwhile: it has no case any more. */
+export class Undone extends Error {}
+
 export class Stopped extends Error {
   /** @param {Problem} problem @param {number} [retryAfter] seconds */
   constructor(problem, retryAfter) {
