@@ -37,7 +37,7 @@ FAULTS = (
     "clock_forward", "clock_back", "clock_to_undo", "quota", "dead_handle", "kill", "reboot",
     "reboot_lost_write", "two_tabs", "upgrade", "user_switch", "session_lost", "server_restart", "backup",
     "restore", "clone", "withdraw", "report", "report_photo", "report_and_close", "report_undone",
-    "photo_refused", "revoke", "enrol", "revoked and put by", "revoked to the end",
+    "its report undone", "photo_refused", "revoke", "enrol", "revoked and put by", "revoked to the end",
     "mirror_compared", "held for its report",
 )  # fmt: skip
 RESULTS = ("applied", "merged", "recorded", "held", "deposited", "quarantined", "retry")

@@ -307,7 +307,7 @@ class City:
     def office(self, verb: str, a: int, b: int, c: int) -> str:
         """Something that the office does to cases and people chosen by lot."""
         if verb == "release":
-            return str(self._put_away() if c % 3 == 0 else self._release(1))
+            return str(self._put_away() if c % 2 == 0 else self._release(1))
         try:
             with transaction(self.held.engine) as s:
                 return self._office(s, verb, a, b, c)

@@ -404,11 +404,11 @@ PLANTS = {
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 # It is one of those that are tried anyhow.
 SHOWN = {
-    "401-ages": 9, "clear-on-401": 1, "clear-on-500": 10, "clear-on-portal": 1, "desk-is-crew": 3,
-    "epoch-ignored": 1, "photo-unchecked": 3, "report-photo-astray": 1, "revoked-photo-first": 42,
-    "revoked-photo-refused": 3, "sent-unnoted": 23, "stale-cycle-closes": 8, "stale-memory": 7, "two-tabs": 1,
-    "undo-lost": 1, "undone-followed": 35, "undone-report-begun": 1, "unreadable-untold": 5,
-    "upgrade-drops": 1, "withdrawn-late": 6, "withdrawn-untold": 1, "wrong-user-queue": 1,
+    "401-ages": 2, "clear-on-401": 3, "clear-on-500": 10, "clear-on-portal": 2, "desk-is-crew": 6,
+    "old-name-forgotten": 1, "photo-unchecked": 7, "report-photo-astray": 1, "revocation-clears": 2,
+    "revoked-photo-first": 61, "revoked-photo-refused": 3, "sent-unnoted": 8, "stale-cycle-closes": 3,
+    "stale-memory": 2, "undo-lost": 1, "undone-followed": 35, "unreadable-untold": 5, "upgrade-drops": 1,
+    "withdrawn-late": 2, "withdrawn-untold": 20, "wrong-user-queue": 1,
 }  # fmt: skip
 
 

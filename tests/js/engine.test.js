@@ -934,6 +934,31 @@ test("what is sent again after a restore waits like any other work", async () =>
   assert.ok(engine.mayWithdraw(entry, [entry]));
 });
 
+test("of what two tabs hear at once nothing is lost, in either order, also where a restore came between", async () => {
+  for (const epoch of ["one", "two"]) {
+    for (const isLast of [false, true]) {
+      const { engine, store, net } = phone();
+      net.seq = 3;
+      await engine.sync();
+      const tab = phone({ store });
+      await engine.add("close", LAMP, done);
+      net.seq = 4; // the city has it there
+      Object.assign(tab.net, { epoch, seq: 3 }); // that was before, or it has forgotten
+      tab.net.reply = (body) => ({ status: 200, json: tab.net.answer({ ...body, ops: [] }) });
+      const [first, second] = isLast ? [engine, tab.engine] : [tab.engine, engine];
+      const [one, two] = isLast ? [net, tab.net] : [tab.net, net];
+      const exchanges = [one.exchange, two.exchange];
+      let asked, heard;
+      const both = new Promise((done) => (asked = done));
+      one.exchange = async (body) => (await both, exchanges[0](body));
+      two.exchange = async (body) => (asked(), await heard, exchanges[1](body));
+      heard = first.sync();
+      await second.sync();
+      assert.deepEqual(await store.get("outbox", "kv", "heard:1"), { epoch: "one", upto: 4 }, `${epoch} ${isLast}`);
+    }
+  }
+});
+
 test("whoever the city does not know is not told how far its log goes, and has heard no more than before", async () => {
   const { engine, net } = phone();
   net.seq = 5;
@@ -960,6 +985,23 @@ test("a photo that came after its operation is kept until the city says that the
   net.safe = 9;
   await engine.sync();
   assert.equal((await engine.bytesOf(shot)).length, 0);
+});
+
+test("so it is for a photo that the city could not read: a restore may forget that it could not", async () => {
+  const { engine, store, net } = phone();
+  const shot = await engine.keepPhoto(LAMP.ref, new Uint8Array(9).buffer, "image/jpeg");
+  const { op } = await engine.add("close", LAMP, { outcome: "fixed" }, { photos: [shot] });
+  net.piece = async () => ({ status: 422, offset: 0, complete: false, fault: "not_a_photo" });
+  net.seq = 5;
+  await engine.sync(); // the operation at 5, what became of its photo after that
+  await engine.dismiss(...shown(await engine.view(), op.id));
+  Object.assign(net, { seq: 8, safe: 7 });
+  await engine.sync();
+  await engine.sync();
+  assert.equal((await engine.view()).sent.length, 1);
+  net.safe = 9;
+  await engine.sync();
+  assert.deepEqual([await store.all("outbox", "photos"), (await engine.view()).sent], [[], []]);
 });
 
 test("work is kept until the city says that it is safe", async () => {
@@ -1113,6 +1155,9 @@ test("the name of a report that the phone has forgotten is not given to another"
   const again = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, more);
   assert.notEqual(again.op.id, "own", "the city knows that name with other words");
   assert.equal(again.op.case, again.op.id);
+  const own = { ...LAMP, ref: "own", own: true, assignment: null };
+  const close = await engine.add("close", own, done); // on a screen that still has it so: the city knows which case it is
+  assert.deepEqual([close.op.case, close.op.id === "own"], ["own", false]);
 });
 
 test("a report stays as long as work goes by its id: its draft, its photo, its undone closing", async () => {

@@ -97,11 +97,11 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       const drafts = used.map((each) => /** @type {Change} */ (["del", "drafts", draftKey(each)]));
       const isOnReport = own.case && own.cycle === null;
       const name = isOnReport || more.id ? await get("drafts", nameKey(ref)) : undefined;
-      if (isOnReport && name === FREE) throw new Undone("its report was taken back");
+      if (isOnReport && name === FREE) throw new Undone();
       const kept = more.id && ((await get("ops", more.id)) ?? (await get("sent", more.id)));
       if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
       // The same form with other words, kept under a name of its own: that one has gone with what it said.
-      const isNew = kept || name === TAKEN;
+      const isNew = kept || (more.id && name === TAKEN);
       if (isNew) op.id = op.case = id = renamed ||= random.id();
       if (isNew && draft) entry.draft = { ...draft, id }; // what is taken back goes on under this name
       op.prev = own.case ? await newest(get, earlier) : null;

@@ -12,6 +12,7 @@ import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.
  * @typedef {import("./engine.js").Result} Result
  * @typedef {import("./engine.js").Reply} Reply
  * @typedef {import("./engine.js").Change} Change
+ * @typedef {{ epoch: string, upto: number }} Heard
  * @typedef {{ outbox: import("./outbox.js").Outbox, pictures: import("./pictures.js").Pictures,
  *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string>,
  *   remember: (values: Record<string, unknown>) => Promise<void> }} Whole
@@ -44,7 +45,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     const known = await mirror.known();
     // The mirror may lag behind, be another's by now, gone, or closed to us. What work of ours the city has taken
     // is known without it, and only by that does the city see that a restore lost it.
-    /** @type {{ epoch: string, upto: number } | undefined} */
+    /** @type {Heard | undefined} */
     const heard = await store.get("outbox", "kv", `heard:${user}`);
     const unsent = (await pictures.unsent()).length;
     // The last before it goes: a disk that refuses this may then be read no more.
@@ -74,7 +75,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     if (reply.status === 429 && batched.length > 1) return halved(batched);
     if (reply.status === 429) batch = BATCH;
     const answer = sound(reply, nonce);
-    await takeResults(answer, batched, tried);
+    await takeResults(answer, batched, tried, heard);
     if (answer.auth !== "ok") return barred(answer, tried, over);
     const full = await mirror.take(answer, known).then(() => null, unlessFull);
     if (!full) await remember({ updated: clock(), problem: "", fails: 0, next_try: 0 });
@@ -105,8 +106,9 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
    * A result takes its operation out of the outbox in the transaction that stores the result, and nothing
    * else ever does.
    * @param {any} answer @param {Entry[]} batched @param {Map<string, number>} tried
+   * @param {Heard | undefined} asked what we told the city that we had heard
    */
-  async function takeResults(answer, batched, tried) {
+  async function takeResults(answer, batched, tried, asked) {
     /** How far the log went after it took our work. @type {number | undefined} */
     const upto = answer.log;
     /** @type {Change[]} */
@@ -147,17 +149,25 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       const told = new Set(changes.map(([, , key]) => key)); // just now, and not read yet
       changes.push(...(await forgotten(sent.filter(({ op }) => !told.has(op.id)), shots, answer.safe)));
     }
-    // Where the city does not know us it says neither, and may not have looked whether its memory went back.
-    /** @type {Change[]} */
-    const heard = upto === undefined ? [] : [["put", "kv", `heard:${user}`, { epoch: answer.epoch, upto }]];
+    // Where the city does not know us it says neither, and may not have looked whether its memory went back. Another tab
+    // may have heard meanwhile: of one memory the most counts, of two the older, so that we are told from where it went.
+    /** @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change[]>} */
+    const heard = async (get) => {
+      if (upto === undefined) return [];
+      const { epoch } = answer;
+      const now = await get("kv", `heard:${user}`);
+      const isOurs = now?.epoch === asked?.epoch && now?.upto === asked?.upto;
+      if (now?.epoch !== epoch && !isOurs && epoch !== asked?.epoch) return [];
+      return [["put", "kv", `heard:${user}`, { epoch, upto: now?.epoch === epoch ? Math.max(now.upto, upto) : upto }]];
+    };
     /** @type {import("./engine.js").Decide} */
     const decide = async (get) => {
       const now = await Promise.all(changes.map((change) => current(change, get, answer)));
-      return [...now.flat(), ...heard];
+      return [...now.flat(), ...(await heard(get))];
     };
     if (changes.length) await firm(store, decide);
     // It is about work that it comes with: of an answer to none an older one says enough.
-    else if (heard.length) await store.write("outbox", heard).catch(unlessFull);
+    else if (upto !== undefined) await store.write("outbox", heard).catch(unlessFull);
   }
 
   /** @param {Entry} entry @param {Result} result @param {number | undefined} upto @returns {Change[]} */
@@ -209,8 +219,10 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
       const own = shots.filter((shot) => shot.op === op.id);
       // One form that two tabs saved names its photos twice.
       const named = shots.filter((shot) => shot.op === op.id || op.photos.some(({ id }) => id === shot.id));
-      // A photo that came after its operation may be missing in a backup that holds the operation.
-      const whole = named.every((shot) => shot.refused || (shot.uploaded && (shot.upto ?? safe) < safe));
+      // What came of a photo after its operation may be missing in a backup that holds the operation.
+      const whole = named.every(({ uploaded, refused, upto }) =>
+        refused === "gone" || ((uploaded || refused) && (upto ?? safe) < safe),
+      );
       if (!seen || !whole || result?.result === "deposited" || upto === undefined || upto >= safe) continue;
       if (op.t === "report" && isUsed(entry)) continue;
       changes.push(["del", "sent", op.id], ...nameTaken(op), ...own.flatMap(allGone));
@@ -286,8 +298,8 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
 }
 
 /**
- * A photo after an answer: one that is missed is sent again, and of one that arrived we know how far the log went
- * then at most.
+ * A photo after an answer: one that is missed is sent again, and of one that arrived, or that the city could not take,
+ * we know how far the log went then at most.
  * @param {import("./engine.js").Shot} shot @param {any} answer @returns {import("./engine.js").Shot}
  */
 function heardOf(shot, { want, log, back }) {
@@ -296,7 +308,7 @@ function heardOf(shot, { want, log, back }) {
   // and would miss it for ever.
   const lost = back !== undefined || (refused !== "too_large" && want.includes(shot.id));
   const rest = refused && (refused === "gone" || !lost) ? { ...others, refused } : others;
-  if (!shot.uploaded || want.includes(shot.id)) return { ...rest, uploaded: false };
+  if ((!shot.uploaded && !("refused" in rest)) || want.includes(shot.id)) return { ...rest, uploaded: false };
   const now = back === undefined ? (upto ?? log) : log;
   return now === undefined ? rest : { ...rest, upto: now };
 }

@@ -18,7 +18,12 @@ export const WITHDRAW_MS = 600_000;
 
 /** Ends a round without having lost anything. */
 /** Work on a report that was taken back meanwhile: it has no case any more. */
-export class Undone extends Error {}
+export class Undone extends Error {
+  constructor() {
+    super("its report was taken back");
+    this.name = "Undone";
+  }
+}
 
 export class Stopped extends Error {
   /** @param {Problem} problem @param {number} [retryAfter] seconds */
