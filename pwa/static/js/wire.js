@@ -16,7 +16,6 @@ export const UNDO_MS = 10_000;
 /** Less than the city allows from arrival to arrival: what is offered on the phone still counts there. */
 export const WITHDRAW_MS = 600_000;
 
-/** Ends a round without having lost anything. */
 /** Work on a report that was taken back meanwhile: it has no case any more. */
 export class Undone extends Error {
   constructor() {
@@ -25,6 +24,7 @@ export class Undone extends Error {
   }
 }
 
+/** Ends a round without having lost anything. */
 export class Stopped extends Error {
   /** @param {Problem} problem @param {number} [retryAfter] seconds */
   constructor(problem, retryAfter) {
