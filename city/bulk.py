@@ -15,11 +15,10 @@ from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, events, geo, inserts, kept, people, photos, promises, reports, search
+from city import areas, events, geo, inserts, kept, numbers, people, photos, promises, reports, search
 from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
@@ -57,7 +56,6 @@ from city.schema import (
     Case,
     Claim,
     Closure,
-    Counter,
     NotFixed,
     Pause,
     Photo,
@@ -316,7 +314,7 @@ class _Writer:
         for story in self.stories:
             year = self._year(story, story.reports[0])
             needed[year] = needed.get(year, 0) + 1
-        return {year: _next_numbers(self.s, year, needed[year]) for year in sorted(needed)}
+        return {year: iter(numbers.take(self.s, year, needed[year])) for year in sorted(needed)}
 
     def _year(self, story: Story, first: Told) -> int:
         if story.service not in self.services:
@@ -379,7 +377,7 @@ class _Writer:
         urgent = told.danger or service.urgent
         year = self._year(story, told)
         case = _plain(
-            Case, id=next(self.ids[Case]), number=f"{year % 100:02d}-{next(self.numbers[year]):06d}",
+            Case, id=next(self.ids[Case]), number=numbers.named(year, next(self.numbers[year])),
             service=service, service_code=service.code, state=NEW, cycle=1, version=1,
             lat=place.lat if place else None, lon=place.lon if place else None,
             accuracy_m=place.accuracy_m if place else None,
@@ -791,17 +789,3 @@ def _take_after_family(life: _Life | None, at: datetime) -> None:
 def _one_of(value: str, choices: Sequence[str], name: str) -> None:
     if value not in choices:
         raise Refused("unknown_value", name=name, value=value)
-
-
-def _next_numbers(s: Session, year: int, count: int) -> Iterator[int]:
-    """`count` case numbers of a year, after those given already."""
-    taken = update(Counter).where(Counter.year == year).values(n=Counter.n + count).returning(Counter.n)
-    last = s.execute(taken).scalar()
-    if last is None:
-        try:
-            with s.begin_nested():
-                s.execute(insert(Counter).values(year=year, n=count))
-            last = count
-        except IntegrityError:  # somebody else opened the year in the same moment
-            return _next_numbers(s, year, count)
-    return iter(range(last - count + 1, last + 1))

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from city import (
@@ -22,6 +21,7 @@ from city import (
     inserts,
     kept,
     locks,
+    numbers,
     photos,
     promises,
     search,
@@ -62,7 +62,6 @@ from city.schema import (
     Assignment,
     Case,
     Closure,
-    Counter,
     Crew,
     DeclaredPhoto,
     Message,
@@ -93,8 +92,9 @@ def open_case(
     """
     hurried = urgent or service.urgent
     place = None if service.office else place
+    year = at.astimezone(promises.zone_of(service)).year
     case = Case(
-        number=_next_number(s, at.astimezone(promises.zone_of(service)).year),
+        number=numbers.named(year, numbers.take(s, year)[0]),
         service=service,
         state=NEW,
         lat=place.lat if place else None,
@@ -376,7 +376,7 @@ def close(
     facts = {
         "outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id,
         "done_at": done_at.astimezone(UTC).isoformat(),
-        "bounded": at_device is not None and at_device != done_at,
+        "bounded": at_device is not None and at_device != done_at and not _fits(case, at_device, at),
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
@@ -386,6 +386,12 @@ def close(
         s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
         origin=origin,
     )  # fmt: skip
+
+
+def _fits(case: Case, at_device: datetime, at: datetime) -> bool:
+    """Whether a crew may have closed it then, before it was a job: its own report came with the closing."""
+    met = [report.at_device for report in case.reports if report.channel == "crew" and report.at_device]
+    return bool(met) and max(min(met), at - timedelta(hours=EVIDENCE_HOURS)) <= at_device <= at
 
 
 def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live") -> bool:
@@ -829,20 +835,6 @@ def live(case: Case) -> Assignment | None:
 def subject(case: Case) -> str:
     """The case's name in the log."""
     return events.of_case(case.id)
-
-
-def _next_number(s: Session, year: int) -> str:
-    n = s.execute(
-        update(Counter).where(Counter.year == year).values(n=Counter.n + 1).returning(Counter.n)
-    ).scalar()
-    if n is None:
-        try:
-            with s.begin_nested():
-                s.execute(insert(Counter).values(year=year, n=1))
-            n = 1
-        except IntegrityError:  # somebody else opened the year in the same moment
-            return _next_number(s, year)
-    return f"{year % 100:02d}-{n:06d}"
 
 
 def _check(move: str, case: Case, by: Actor) -> None:

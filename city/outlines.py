@@ -82,6 +82,7 @@ class Change(NamedTuple):
     number: str
     kind: str
     at: datetime
+    state: str | None  # in which it left the case, where it moved it
     facts: Mapping[str, Any]
 
 
@@ -174,7 +175,7 @@ def changes(
         .order_by(Event.at, Event.seq)
         .offset(offset)
         .limit(limit)
-        .with_only_columns(Event.seq, Case.id, Case.number, Event.kind, Event.at, Event.facts)
+        .with_only_columns(Event.seq, Case.id, Case.number, Event.kind, Event.at, Event.now, Event.facts)
     ).all()
     sent: dict[int, list[str]] = {}
     for row in s.execute(
@@ -184,7 +185,7 @@ def changes(
     ):
         sent.setdefault(row.case_id, []).append(row.number)
     return [
-        Change(row.seq, number, row.kind, row.at, row.facts)
+        Change(row.seq, number, row.kind, row.at, row.now, row.facts)
         for row in rows
         for number in (row.number, *sent.get(row.id, ()))
     ]

@@ -21,6 +21,7 @@ from city import (
     forgetting,
     holds,
     notices,
+    numbers,
     photos,
     redactions,
     reports,
@@ -100,6 +101,7 @@ def restore(
     try:
         boots.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
+            numbers.leap(s, _made(manifest), at)
             notices.forget_seen(s)
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)

@@ -27,7 +27,7 @@ from city.schema import Event, Webhook
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)  # how long a secret may be (Standard Webhooks)
 # Of what the log tells; the rest changes nothing that strangers see.
-TOLD: Final = (*PUBLIC_STEPS, "merge", "unmerge", "undo batch")
+TOLD: Final = (*PUBLIC_STEPS, "merge", "unmerge")
 LINES, AT_ONCE = 5_000, 50  # read, and told, in one round of one webhook
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=4)
 DEAD_AFTER = timedelta(days=5)  # without one answer: nobody is there any more

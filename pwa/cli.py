@@ -293,7 +293,8 @@ def device_revoke(device_id: str) -> None:
 
 @device.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-def device_import(file: Path) -> None:
+@click.option("--person", "email", default="", help="Whose phone it was, where a restore has lost it: EMAIL.")
+def device_import(file: Path, email: str) -> None:
     """Takes the work in FILE, which a phone without signal wrote. Taking it again changes nothing."""
     from city import stores
     from sync import carried, protocol, together
@@ -303,7 +304,7 @@ def device_import(file: Path) -> None:
     try:
         store = stores.open_store(settings)
         counted = carried.take(
-            engine, store, settings, disk.read(file, carried.MOST_BYTES), datetime.now(UTC)
+            engine, store, settings, disk.read(file, carried.MOST_BYTES), datetime.now(UTC), owner=email
         )
     except OSError as fault:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
@@ -312,7 +313,10 @@ def device_import(file: Path) -> None:
         raise click.ClickException(f"{file} is not a file that a phone saved: {why}") from fault
     except Refused as refused:
         raise click.ClickException(
-            f"the phone that wrote {file} is not known here, or is somebody else's by now"
+            f"nobody here has the address {email}"
+            if refused.code == "unknown_person"
+            else f"the phone that wrote {file} is not known here, or is somebody else's. "
+            "If a restore has lost it, say with --person whose it was"
         ) from refused
     except together.Busy as busy:
         raise click.ClickException(f"the database is busy: take {file} again") from busy
@@ -338,6 +342,8 @@ def _carried(counted: Mapping[str, int]) -> Iterator[str]:
         )
     if photos := counted.get("photos"):
         yield f"Photos here now: {photos}."
+    if gone := counted.get("photos_gone"):
+        yield f"Photos that are neither here nor in the file: {gone}."
     if refused := counted.get("photos_refused"):
         yield f"Photos that cannot be read: {refused}. If the phone still works, they are on it."
     if any(code in results for code in LOOKED_AT):

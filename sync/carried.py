@@ -14,13 +14,13 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from city import developing, people, photos, stores
-from city.db import reading
+from city.db import reading, transaction
 from city.events import Actor
 from city.lifecycle import Refused
 from city.lists import is_in
 from city.schema import Device, Operation, Person
 from city.settings import Settings
-from sync import declared, protocol, push, uploads
+from sync import declared, devices, protocol, push, uploads
 from sync.merge import rules_of
 from sync.protocol import RECORDED, Unreadable
 
@@ -29,20 +29,24 @@ BATCH_BYTES = 200_000
 MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third longer in letters
 
 
-def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime) -> Counter[str]:
+def take(
+    engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime, *, owner: str = ""
+) -> Counter[str]:
     """Takes all that is in `file`. Returns how often each result was given, none of them 0.
 
     Where nobody has to look at it, its `why` stands for the result (ENDED). Besides: `known`, operations that
-    were here before, `too_large`, those that no exchange takes, `photos` that are here now, and
-    `photos_refused`.
+    were here before, `too_large`, those that no exchange takes, `photos` that are here now,
+    `photos_gone` whose bytes are neither here nor in the file, and `photos_refused`.
 
+    `owner` is the address of whoever had the phone, where a restore has lost it.
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
-    or somebody else's, and together.Busy. Taking the same file again changes nothing.
+    or somebody else's, `unknown_person`, and together.Busy. Taking the same file again changes nothing.
     """
     told = _read(file)
+    person_id = _owned(engine, told["device"], owner, at) if owner else told["person"]
     with reading(engine) as s:
         device = s.get(Device, told["device"])
-        if device is None or device.person_id != told["person"]:
+        if device is None or device.person_id != person_id:
             raise Refused("unknown_device")
         by = people.actor(s.get_one(Person, device.person_id))
         deposit = "revoked" if device.revoked_at else ""
@@ -67,11 +71,20 @@ def take(engine: Engine, store: stores.Store, settings: Settings, file: bytes, a
         photos.settle_all(engine, store, settings.var, at, only=taken.photos)
     for photo in told["photos"]:
         try:
-            _photo(engine, store, settings, sender.device_id, photo, by, at)
-            counted["photos"] += 1
+            counted[_photo(engine, store, settings, sender.device_id, photo, by, at)] += 1
         except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, Unreadable):
             counted["photos_refused"] += 1
     return counted
+
+
+def _owned(engine: Engine, device_id: str, owner: str, at: datetime) -> int:
+    with transaction(engine) as s:
+        person = people.by_email(s, owner)
+        if person is None:
+            raise Refused("unknown_person")
+        if s.get(Device, device_id) is None:
+            devices.lost(s, device_id, person, at)
+        return person.id
 
 
 def _read(file: bytes) -> dict[str, Any]:
@@ -139,7 +152,7 @@ def _photo(
     photo: dict[str, str],
     by: Actor,
     at: datetime,
-) -> None:
+) -> str:
     with reading(engine) as s:
         here, complete = uploads.offset(s, settings.var, device_id, photo["id"])
         waits = declared.expected(s, device_id, photo["id"])
@@ -149,8 +162,11 @@ def _photo(
         data = base64.b64decode(photo["data"], validate=True)
     except ValueError:  # letters that are none of base64's, or none of ASCII's
         raise Unreadable("photo") from None
-    if complete or not data:  # an empty one had arrived before the phone let its bytes go
-        return
+    if complete:
+        return "photos"
+    if not data:  # the phone let its bytes go, and what had arrived was lost here; or they were lost to it
+        return "photos_gone"
     uploads.append(settings.var, device_id, photo["id"], here, data[here:], len(data))
     done = uploads.finish(engine, settings.var, device_id, photo["id"], photo["sha256"], by=by, at=at)
     photos.settle_all(engine, store, settings.var, at, only=[done] if done else [])
+    return "photos"

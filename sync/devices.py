@@ -80,6 +80,19 @@ def enrol(
     return device, token
 
 
+def lost(s: Session, device_id: str, person: Person, at: datetime) -> Device:
+    """A phone of this person that a restore has lost. It is shut out: its work waits for a supervisor."""
+    device = Device(
+        id=device_id, person_id=person.id, token_hash=_hashed(secrets.token_urlsafe(32)), enrolled_at=at,
+        seen_at=at, revoked_at=at,
+    )  # fmt: skip
+    s.add(device)
+    s.flush()
+    for kind in ("enrol device", "revoke device"):
+        events.record(s, f"device:{device.id}", kind, by=people.THE_SYSTEM, at=at)
+    return device
+
+
 def by_token(s: Session, token: str | None, at: datetime, *, locked: bool = False) -> Device | None:
     """The crew's device with this token or with the one that follows it, a revoked one too.
 

@@ -27,7 +27,6 @@ STATUSES: Final = {
     "make safe": "action_scheduled",
     "reopen": "open",
     "not fixed": "open",
-    "take back": "action_scheduled",
     "fixed confirmed": "fixed",
     "cancel": "closed",
     "merge": "duplicate",
@@ -39,6 +38,8 @@ ENDINGS: Final = {
     "no action": "no_further_action",
 }
 _STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
+# These put a case back to where it was, and mean what led there.
+_BACK: Final = ("take back", "undo batch", "restore")
 
 
 def discovery(city: CityFile, changed: datetime, *, invented: bool) -> dict[str, Any]:
@@ -230,9 +231,7 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
     """What has become of requests, step by step. A step that changes nothing for a copy is left out."""
     found = []
     for change in changes:
-        outcome = change.facts.get("outcome")
-        status = ENDINGS.get(outcome or "", "closed") if change.kind == "close" else STATUSES.get(change.kind)
-        if status:
+        if status := _status(change):
             found.append(
                 {
                     "update_id": f"u{change.seq}-{change.number}",
@@ -244,6 +243,12 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def _status(change: Change) -> str | None:
+    if change.kind == "close":
+        return ENDINGS.get(change.facts.get("outcome") or "", "closed")
+    return STATUSES.get(_STAGES.get(change.state or "", "open") if change.kind in _BACK else change.kind)
 
 
 def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:

@@ -1144,6 +1144,56 @@ test("a form with other words is kept once, and follows nothing, also where the 
   assert.equal((await engine.view()).outbox.length, 2);
 });
 
+test("a photo of a report that was kept under two names stays with the first", async () => {
+  for (const isSent of [false, true]) {
+    const { engine, net } = phone();
+    const shots = [await engine.keepPhoto("report", new ArrayBuffer(9), "image/jpeg")];
+    const more = { id: "own", draftOf: "report" };
+    await engine.report({ service: "light-out" }, SPARKS, { ...more, photos: shots }); // in another tab
+    if (isSent) await engine.sync();
+    const later = await engine.keepPhoto("report", new ArrayBuffer(8), "image/jpeg");
+    const photos = [...shots, later];
+    const { op } = await engine.report({ service: "light-out", words: "It hums." }, SPARKS, { ...more, photos });
+    assert.deepEqual(op.photos.map(({ id }) => id), [later.id], "the city takes no photo for two cases");
+    await engine.sync();
+    const rows = (await engine.view()).shots;
+    assert.deepEqual(new Map(rows.map((shot) => [shot.id, shot.op])), new Map([[shots[0].id, "own"], [later.id, op.id]]));
+  }
+});
+
+test("work that no form saved leaves the closing that was begun for its job", async () => {
+  const { engine } = phone();
+  await engine.keepDraft(LAMP.ref, { ending: "fixed:dark", notes: ["New lamp"] });
+  await engine.add("start", LAMP, {});
+  await engine.add("pause", LAMP, {});
+  assert.equal((await engine.draftOf(LAMP.ref)).draft.ending, "fixed:dark");
+  await engine.add("close", LAMP, done, { draft: { ending: "fixed:dark", notes: [] } });
+  assert.equal((await engine.draftOf(LAMP.ref)).draft, null);
+});
+
+test("a photo that was damaged on the phone holds up no later one, one that was damaged on its way goes again", async () => {
+  const { engine, store, net } = phone();
+  const shots = [];
+  for (const size of [9, 8, 7]) shots.push(await engine.keepPhoto(LAMP.ref, new ArrayBuffer(size), "image/jpeg"));
+  await store.write("outbox", [["put", "chunks", `${shots[0].id}:0000`, new Uint8Array(9).fill(1).buffer]]);
+  const { piece } = net;
+  let isNoisy = true;
+  net.piece = async (shot, offset, data) => {
+    const reply = await piece(shot, offset, data);
+    const whole = createHash("sha256").update(net.photos.get(shot.id)).digest("hex");
+    if (!reply.complete || (whole === shot.sha256 && !(isNoisy && shot.id === shots[1].id))) return reply;
+    isNoisy = false;
+    net.photos.delete(shot.id);
+    return { status: 422, offset: 0, complete: false, fault: "digest" };
+  };
+  await engine.add("close", LAMP, { outcome: "fixed" }, { photos: shots });
+  await engine.sync();
+  const { shots: rows, sent } = await engine.view();
+  const became = rows.sort((a, b) => b.bytes - a.bytes).map(({ uploaded, refused }) => refused ?? uploaded);
+  assert.deepEqual(became, ["spoilt", true, true]);
+  assert.equal(sent[0].seen, false, "it is something to look at");
+});
+
 test("the name of a report that the phone has forgotten is not given to another", async () => {
   const { engine, net } = phone();
   const more = { id: "own", draftOf: "report" };
@@ -1673,7 +1723,7 @@ test("a closing begun before the report had a number is found by that number", a
   const job = jobs.find(({ ref }) => ref === names.get(op.id));
   const begun = await engine.draftOf(job.ref);
   assert.deepEqual([begun.draft.ending, begun.shots[0].id], ["fixed:photo", shot.id]);
-  const { op: close } = await engine.add("close", job, { outcome: "fixed" }, { photos: begun.shots });
+  const { op: close } = await engine.add("close", job, { outcome: "fixed" }, { photos: begun.shots, draft: begun.draft });
   assert.deepEqual([close.case, close.assignment, close.photos[0].id], ["26-000099", 5, shot.id]);
   assert.deepEqual(await engine.draftOf(op.id), { draft: null, shots: [] });
 });

@@ -107,6 +107,21 @@ def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) 
     assert datetime.fromisoformat(request["updated_datetime"]) == at + timedelta(minutes=1)
 
 
+def test_what_puts_a_case_back_says_how_it_stands_then(town: Town, get: Send) -> None:
+    with town.at_work() as scene:
+        case, rosa, by, at = scene.assigned(), scene.actor("rosa"), scene.actor("dispatcher"), town.now
+        cases.start(scene.s, case, by=rosa, at=at)
+        was = cases.as_it_is(case)
+        cases.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark")
+        cases.undo_batch(scene.s, case, "close", was, by=by, at=at, batch=1)
+        cases.cancel(scene.s, case, "test", by=by, at=at)
+        cases.restore(scene.s, case, by=by, at=at)
+    told = get("/v2/servicerequestupdates")
+    assert [each["status"] for each in told][-5:] == [
+        "in_progress", "fixed", "in_progress", "closed", "investigating",
+    ]  # fmt: skip
+
+
 def test_a_program_hears_of_its_own_report_under_the_number_it_knows(
     town: Town, get: Send, send: Send
 ) -> None:

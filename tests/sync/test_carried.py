@@ -13,10 +13,10 @@ from flask import Flask
 from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
-from city import queries, stores
+from city import events, queries, stores
 from city.db import reading, transaction
 from city.events import Actor
-from city.lifecycle import DISPATCHER, Refused
+from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.schema import Device, Operation, Photo
 from city.settings import Settings
 from pwa.cli import BECAME, cli
@@ -85,6 +85,20 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     assert counted == {"applied": 1, "photos_refused": 1}
 
 
+def test_a_photo_without_bytes_is_here_only_where_it_had_arrived(
+    engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    data, store = picture(), stores.open_store(settings)
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
+    whole = file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test"))
+    told = json.loads(whole)
+    told["photos"][0]["data"] = ""
+    empty = json.dumps(told).encode()
+    assert carried.take(engine, store, settings, empty, clock()) == {"applied": 1, "photos_gone": 1}
+    for file in (whole, empty):
+        assert carried.take(engine, store, settings, file, clock()) == {"applied": 1, "known": 1, "photos": 1}
+
+
 def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
     engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
 ) -> None:
@@ -108,6 +122,39 @@ def test_a_file_of_somebody_elses_phone_is_refused(
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
         carried.take(engine, stores.open_store(settings), settings, told, clock())
+
+
+def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_names(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock, tmp_path: Path, runner: CliRunner
+) -> None:
+    data, path = picture(), tmp_path / "outbox.json"
+    closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
+    luis.device = str(uuid.uuid4())
+    path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
+
+    def taken(*more: str) -> tuple[int, str]:
+        done = runner.invoke(cli, ["device", "import", str(path), *more])
+        return done.exit_code, done.output
+
+    assert taken()[0] == 1
+    assert "say with --person whose it was" in taken()[1]
+    assert taken("--person", "nobody@city.test") == (
+        1,
+        "Error: nobody here has the address nobody@city.test\n",
+    )
+    for before in ("", "All of them were here before.\n"):
+        assert taken("--person", "luis@city.test") == (
+            0,
+            f"Entries: 1 waiting for a supervisor.\n{before}Photos here now: 1.\n"
+            'What somebody must look at stands under "Field work" on the board.\n',
+        )
+    assert taken("--person", "toni@city.test")[0] == 1, "it has an owner now"
+    with transaction(engine) as s:
+        [row] = s.scalars(select(Operation).where(Operation.device_id == luis.device))
+        review.release(s, row, by=Actor("person:9", frozenset({SUPERVISOR})), at=clock())
+        assert case_of(s, lamp).state == "closed"
+    with reading(engine) as s:
+        assert events.verify(s) == []
 
 
 def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_holds(

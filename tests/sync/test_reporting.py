@@ -5,6 +5,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -94,6 +95,21 @@ def test_a_crew_reports_and_closes_before_it_knows_the_number(engine: Engine, lu
         assert [event.kind for event, _ in story(s, case.number)] == ["open", "report", "take on", "close"]
         closing = case.closures[-1]
         assert case.assignments[-1].given_at <= closing.done_at <= closing.closed_at
+
+
+@pytest.mark.parametrize(("hours", "is_doubted"), [(0, False), (6, False), (80, True), (-80, True)])
+def test_nobody_doubts_the_clock_of_a_crew_whose_report_came_later_with_its_closing(
+    engine: Engine, luis: Phone, clock: Clock, hours: int, is_doubted: bool
+) -> None:
+    op = report(luis)
+    done = on(luis, "close", op, outcome="not found")
+    for each in (op, done):
+        each["device_time"] = (clock() - timedelta(hours=hours)).isoformat()
+    [told, _] = luis.exchange(op, done)["results"]
+    with reading(engine) as s:
+        facts = story(s, told["to"])[-1][0].facts
+        assert facts["bounded"] is is_doubted
+        assert case_of(s, told["to"]).closures[-1].done_at == clock(), "not before it was a case"
 
 
 def test_a_reports_photo_that_came_after_it_reaches_the_crew(

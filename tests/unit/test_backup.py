@@ -31,6 +31,7 @@ from city import (
     erasures,
     events,
     notices,
+    numbers,
     photos,
     policies,
     reports,
@@ -114,14 +115,14 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
         text_of_city = town.settings.city.read_text()
         policies.apply(scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now)
     folder, manifest = make(town, to)
-    before = everything(town.engine, "backups", "boots")
+    before = everything(town.engine, "backups", "boots", "counters")
 
     done = put_back(elsewhere, to, town)
 
     assert (done.folder, done.lost, done.erased_again) == (folder, [], 0)
     assert (done.own_secret, done.other_city) == (False, False)
     restored = db.connect(elsewhere.database_url)
-    assert everything(restored, "backups", "boots") == before
+    assert everything(restored, "backups", "boots", "counters") == before
     if restored.dialect.name == "postgresql":  # it plans for what came back
         with db.reading(restored) as s:
             assert s.scalar(text("SELECT count(*) FROM pg_stats WHERE tablename = 'reports'"))
@@ -131,6 +132,39 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     assert (folder / "city.toml").read_text() == text_of_city
     assert manifest.counts["photos"] == 3
     assert not (elsewhere.var / restoring.MARK).exists()
+
+
+@pytest.mark.parametrize("days", [1, 400])
+def test_no_number_that_was_given_since_the_backup_is_given_again(town: Town, to: Path, days: int) -> None:
+    with town.at_work() as scene:
+        for n in range(3):
+            scene.report(words=f"here {n}")
+    make(town, to)
+    later = town.now + timedelta(days=days)
+    with town.at_work() as scene:
+        for at in (town.now, later):
+            given = numbers.take(scene.s, at.year, 400)
+    town.engine.dispose()
+    put_back(town.settings, to, town, over=True, at=later)
+    with town.at_work() as scene:
+        number = scene.report(words="new", at=later).case.number
+        assert int(number[3:]) > given[-1]
+        assert number == numbers.named(later.year, 1001), "a round number, that anybody can tell apart"
+        assert scene.report(words="next", at=later).case.number == numbers.named(later.year, 1002)
+
+
+@pytest.mark.parametrize(("cases", "first"), [(987, 1001), (988, 2001)])
+def test_as_many_numbers_are_left_out_as_a_city_of_its_size_may_have_given(
+    town: Town, cases: int, first: int
+) -> None:
+    with town.at_work() as scene:
+        at = town.now
+        for n in range(4):
+            scene.report(words=f"here {n}", at=at - timedelta(days=n))
+        s = scene.s
+        numbers.take(s, at.year, cases)
+        numbers.leap(s, at - timedelta(hours=1), at)
+        assert numbers.take(s, at.year)[0] == first
 
 
 def test_photos_younger_than_the_backup_that_is_put_back_stay_in_the_store(town: Town, to: Path) -> None:

@@ -154,6 +154,17 @@ def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, clien
     assert page.index("The crew took its last step back") < page.index("Fixed")
 
 
+def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, client: FlaskClient) -> None:
+    with town.at_work() as scene:
+        case, by = scene.assigned(), scene.actor("dispatcher")
+        was = cases.as_it_is(case)
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        cases.undo_batch(scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1)
+        number = case.number
+    page = client.get(f"/case/{number}").text
+    assert page.index("What was done to several at once was undone") < page.index("Fixed")
+
+
 def test_not_fixed_opens_the_case_again_once(
     town: Town, settings: Settings, opened: Opened, token: Callable[[], str]
 ) -> None:

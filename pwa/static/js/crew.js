@@ -226,7 +226,8 @@ async function undo({ op }) {
     else location.hash = form;
     return;
   }
-  if (came !== "gone") toast(say(came === "late" ? "too_late" : "taken_back"), 4_000);
+  if (came === "gone") part(document, "#undo").hidden = true; // another tab took it back: it is not saved any more
+  else toast(say(came === "late" ? "too_late" : "taken_back"), 4_000);
   if (came === "asked") void send();
   await draw(false);
 }

@@ -72,7 +72,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
   async function keep(t, own, data, label, more) {
     const { undo = 0, accuracy = null, draft, draftOf, before, back } = more;
     let { id = random.id() } = more;
-    const photos = [...(more.photos ?? [])]; // those of now: the form may get another while the disk is read
+    let photos = [...(more.photos ?? [])]; // those of now: the form may get another while the disk is read
     const now = clock();
     const ref = own.case || id;
     const ops = await mine("ops"); // before `sent`: another tab moves them there, and one seen in neither is lost to `prev`
@@ -80,7 +80,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     /** @type {Op} */
     const op = {
       id, n: 0, t, v: 1, ...own, case: ref, prev: null, device_time: new Date(now).toISOString(), accuracy,
-      data, photos: photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type })),
+      data, photos: declared(photos),
     };
     /** @type {Entry} */
     const entry = {
@@ -88,7 +88,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       ...(before ? { before } : {}),
     };
     const earlier = done(ref, [...ops, ...sent]);
-    const used = draftOf ? [draftOf] : refsOf(ref, sent);
+    const used = draftOf ? [draftOf] : draft ? refsOf(ref, sent) : []; // what no form saved leaves what was begun
     let isLate = false;
     let renamed = "";
     await firm(store, async (get, all) => {
@@ -100,16 +100,18 @@ export function createOutbox({ store, clock, random, user }, pictures) {
       if (isOnReport && name === FREE) throw new Undone();
       const kept = more.id && ((await get("ops", more.id)) ?? (await get("sent", more.id)));
       if (kept && alike(kept.op, op)) return drafts; // another tab kept the same form
-      // The same form with other words, kept under a name of its own: that one has gone with what it said.
+      // The same form with other words, kept under a name of its own: that one has gone with what it said, and with
+      // its photos. The city takes no photo for two cases.
       const isNew = kept || (more.id && name === TAKEN);
       if (isNew) op.id = op.case = id = renamed ||= random.id();
+      if (isNew) op.photos = declared((photos = await unclaimed(photos, get)));
       if (isNew && draft) entry.draft = { ...draft, id }; // what is taken back goes on under this name
       op.prev = own.case ? await newest(get, earlier) : null;
       return [
         ["put", "kv", "n", (op.n = ((await get("kv", "n")) ?? 0) + 1)], // in the write itself: another tab counts too
         ["put", "ops", id, entry],
         ...drafts,
-        .../** @type {Change[]} */ (name === FREE ? [["del", "drafts", nameKey(id)]] : []),
+        .../** @type {Change[]} */ (name === FREE ? [["del", "drafts", nameKey(ref)]] : []),
         .../** @type {Change[]} */ (back ? [["del", "drafts", undoKey(back)]] : []), // the city is asked by now
         .../** @type {Change[]} */ (undo ? [["put", "drafts", undoKey(id), undo]] : []),
         .../** @type {Change[]} */ (photos.map((shot) => ["put", "photos", shot.id, { ...shot, op: id }])),
@@ -358,6 +360,18 @@ export function undoKey(id) {
 /** Whether they say the same of the work. @param {Result | undefined} a @param {Result | undefined} b */
 export function same(a, b) {
   return a?.result === b?.result && (a?.why ?? "") === (b?.why ?? "");
+}
+
+/** As the city is told of them. @param {Shot[]} photos */
+function declared(photos) {
+  return photos.map(({ id, sha256, bytes, type }) => ({ id, sha256, bytes, type }));
+}
+
+/** Those that are kept here and belong to no work yet.
+ * @param {Shot[]} photos @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Shot[]>} */
+async function unclaimed(photos, get) {
+  const rows = await Promise.all(photos.map(({ id }) => get("photos", id)));
+  return photos.filter((_, i) => rows[i]?.op === null);
 }
 
 /** What else waits for this photo: one form that two tabs saved names it twice.

@@ -110,6 +110,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       else if (reply.status === 409) offset = reply.offset;
       else if (reply.status === 422 && reply.fault && reply.fault !== "digest") shot.refused = reply.fault;
       else if (reply.status === 413 && reply.fault === "too_large") shot.refused = "too_large";
+      else if (reply.status === 422 && (await isSpoilt(shot))) shot.refused = "spoilt"; // no other waits for it
       else if (reply.status === 422) offset = 0;
       else if (reply.status === 429 || reply.status === 503) throw new Stopped("busy", reply.retryAfter);
       else if (reply.status !== 200) throw new Stopped(reply.status >= 500 ? "server" : "portal");
@@ -130,6 +131,12 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       ];
     });
     return shot;
+  }
+
+  /** Whether the bytes on this phone are no longer those that were kept. @param {Shot} shot */
+  async function isSpoilt(shot) {
+    const whole = await new Blob(await bytesOf(shot)).arrayBuffer();
+    return (await digest(whole)) !== shot.sha256;
   }
 
   /** As much of `rest` as this line carries in time. @param {Shot} shot @param {number} offset @param {ArrayBuffer} rest */

@@ -83,17 +83,18 @@ function answer({ op, result, at }, { shots }) {
 }
 
 /** @param {Entry} entry @param {View} view */
-function waitingState(entry, { jobs, shots }) {
+function waitingState(entry, { jobs, names, shots }) {
   const own = shots.filter((shot) => shot.op === entry.op.id);
-  return [waitsFor(entry, jobs, own), ...refusals(own)].join(" ");
+  const job = jobs.find(({ ref }) => ref === (names.get(entry.op.case) ?? entry.op.case));
+  return [waitsFor(entry, job, own), ...refusals(own)].join(" ");
 }
 
-/** @param {Entry} entry @param {View["jobs"]} jobs @param {View["shots"]} own */
-function waitsFor({ op, result, too_large }, jobs, own) {
+/** @param {Entry} entry @param {View["jobs"][number] | undefined} job @param {View["shots"]} own */
+function waitsFor({ result, too_large }, job, own) {
   if (too_large) return say("state.too_large");
   const exact = result?.why ? say(`state.${result.result}.${result.why}`) : "";
   if (exact) return exact;
-  if (!jobs.some((job) => job.ref === op.case)) return say("state.no_job");
+  if (!job) return say("state.no_job");
   if (result) return say(`state.${result.result}`);
   return own.some((shot) => !shot.uploaded && !shot.refused) ? say("state.photos") : say("state.waiting");
 }
