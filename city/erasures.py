@@ -1,5 +1,5 @@
-"""The list of what was erased, covered, cleared and forgotten, beside the database: it outlives its loss, so
-that none of it comes back. And of what was put on hold, so that none of that goes."""
+"""The list of what was erased, covered, cleared, forgotten and shut out, beside the database: it outlives its
+loss, so that none of it comes back. And of what was put on hold, so that none of that goes."""
 
 import hashlib
 import json
@@ -112,7 +112,15 @@ class Unfollowed:
         return slowly_hashed(address, self.salt) == self.key
 
 
-Line = Erased | Redacted | Forgotten | Cleared | Held | Left | Unfollowed
+@dataclass(frozen=True)
+class ShutOut:
+    """One line: a phone that may do nothing any more. Its id is never given anew."""
+
+    device: str
+    at: str
+
+
+Line = Erased | Redacted | Forgotten | Cleared | Held | Left | Unfollowed | ShutOut
 
 
 def note(var: Path, report: Report, at: datetime) -> None:
@@ -185,6 +193,8 @@ def _name(line: Line) -> tuple[str, str]:
         return (f"person {line.person}", line.key)
     if isinstance(line, Unfollowed):
         return ("wishes", line.key)
+    if isinstance(line, ShutOut):
+        return ("device", line.device)
     return (line.report, line.key) if isinstance(line, Erased) else (line.photo, line.became)
 
 
@@ -218,6 +228,8 @@ def _line(told: Any) -> Line:
         return Unfollowed(tuple(_id(each) for each in told["wishes"]), salt, key, at)
     if "hold" in told:
         return Held(_text(told["hold"]), _digits(told["key"], 64), _truth(told["placed"]), at)
+    if "device" in told:
+        return ShutOut(_text(told["device"]), at)
     if "case" in told:
         return Cleared(_text(told["case"]), _digits(told["key"], 64), _text(told["places"]), at)
     return Erased(_text(told["report"]), _digits(told["key"], 64), at)

@@ -8,11 +8,14 @@ import hmac
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from city import events, people
+from city import erasures, events, people
+from city.erasures import ShutOut
+from city.events import Actor
 from city.lifecycle import Refused
 from city.lists import is_in
 from city.schema import Device, LoginCode, Person
@@ -208,6 +211,31 @@ def end_all(s: Session, person: Person) -> None:
     s.execute(signed_in.values(signed_in_at=None))
     s.execute(delete(Row).where(Row.person_id == person.id))
     s.execute(signed_in.values(signed_in_at=None))
+
+
+def shut_out(s: Session, device: Device, var: Path, *, by: Actor, at: datetime) -> bool:
+    """A phone opens nothing any more. False where that was so already.
+
+    Its person is logged out everywhere: the session on it would enrol it anew. It is in the list of erasures
+    before it is committed: no older database lets it in again.
+    """
+    if device.person_id:  # their other phones are signed out too
+        hold_phones(s, device.person_id)
+    s.refresh(device, with_for_update={"key_share": True})
+    if device.revoked_at:
+        return False
+    erasures.append(var, ShutOut(device.id, at.isoformat()))
+    device.revoked_at = at
+    if device.person_id:
+        end_all(s, s.get_one(Person, device.person_id))
+    events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
+    return True
+
+
+def shut_out_again(s: Session, line: ShutOut, var: Path, *, at: datetime) -> int:
+    """Does what a line of the list says, after a restore. Returns how many phones it was."""
+    device = s.get(Device, line.device)
+    return int(bool(device and shut_out(s, device, var, by=people.THE_SYSTEM, at=at)))
 
 
 def sweep(s: Session, at: datetime) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from city import (
     backup,
@@ -20,6 +20,7 @@ from city import (
     erasures,
     forgetting,
     holds,
+    logins,
     notices,
     numbers,
     photos,
@@ -29,9 +30,9 @@ from city import (
     strays,
 )
 from city.backup import Manifest, Told
-from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted, Unfollowed
+from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.lifecycle import Refused
-from city.schema import Backup, Photo
+from city.schema import Backup, EnrolCode, Photo
 from city.settings import Settings
 from city.stores import Store
 
@@ -55,6 +56,7 @@ class Restored:
     lost: list[str]
     erased_again: int
     held_again: int  # holds that were placed or lifted since the backup
+    shut_out_again: int  # phones that were revoked since
     own_secret: bool  # CITYLINE_SECRET_KEY is set and is another one than the backup's
     other_city: bool  # the city file on this machine says something else than the one applied last
 
@@ -108,12 +110,13 @@ def restore(
         own_secret = _put_secret(settings, secret)
         again = _forget_again(engine, settings.var, store, erased, at)
         held = _hold_again(engine, settings.var, erased, at)
+        shut_out = _shut_out_again(engine, settings.var, erased, at)
     finally:
         engine.dispose()
     strays.hold(settings.var)
     mark.unlink()
     other_city = _says(settings.city) != city
-    return Restored(folder, manifest, lost, again, held, own_secret, other_city)
+    return Restored(folder, manifest, lost, again, held, shut_out, own_secret, other_city)
 
 
 def refuse_unfinished(var: Path) -> None:
@@ -166,7 +169,7 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
     with db.transaction(engine) as s:
         again += forgetting.forget_again(s, [line for line in lines if isinstance(line, Forgotten)], at=at)
     for line in lines:
-        if isinstance(line, Forgotten | Cleared | Held):
+        if isinstance(line, Forgotten | Cleared | Held | ShutOut):
             continue
         if isinstance(line, Redacted):
             again += redactions.redact_again(engine, store, var, line, at=at)
@@ -192,6 +195,13 @@ def _hold_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) 
         with db.transaction(engine) as s:
             again += holds.again(s, line, var, at=at)
     return again
+
+
+def _shut_out_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) -> int:
+    with db.transaction(engine) as s:
+        s.execute(delete(EnrolCode).where(EnrolCode.used_at.is_(None)))  # it may have been used since
+        told = [line for line in lines if isinstance(line, ShutOut)]
+        return sum(logins.shut_out_again(s, line, var, at=at) for line in told)
 
 
 def _text(folder: Path, name: str) -> str:

@@ -58,6 +58,7 @@ CONTENT_SECURITY_POLICY = (
 )
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
 MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 MAX_FORM = 1_000_000  # bytes of one without files; five thousand numbers of cases are a tenth of that
 
 
@@ -199,7 +200,7 @@ def _bound_forms() -> None:
 
     Werkzeug's own bound for forms holds for parts only.
     """
-    if request.mimetype == "application/x-www-form-urlencoded":
+    if request.mimetype == FORMS[0]:
         request.max_content_length = min(MAX_FORM, request.max_content_length or MAX_FORM)
 
 
@@ -210,7 +211,9 @@ def _refuse_odd() -> None:
     """
     if "\0" in request.path:
         abort(404)
-    pairs = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    pairs = [*request.args.items(multi=True)]
+    if request.mimetype in FORMS:  # of any other body a page says how large it may be before it reads it
+        pairs += request.form.items(multi=True)
     if any(name is None or "\0" in f"{name}{value}" for name, value in pairs):
         abort(400)
 

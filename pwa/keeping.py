@@ -139,6 +139,8 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
         click.echo(
             f"Holds placed or lifted again, as they were since: {done.held_again}. See /admin/records."
         )
+    if done.shut_out_again:
+        click.echo(f"Phones that were revoked since were shut out again: {done.shut_out_again}.")
     for photo in done.lost:
         click.echo(f"missing: photo {photo} was not in the backup", err=True)
     if done.own_secret:

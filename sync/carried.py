@@ -72,7 +72,7 @@ def take(
     for photo in told["photos"]:
         try:
             counted[_photo(engine, store, settings, sender.device_id, photo, by, at)] += 1
-        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, Unreadable):
+        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, uploads.Crowded, Unreadable):
             counted["photos_refused"] += 1
     return counted
 

@@ -192,18 +192,11 @@ def is_silent(device: Device, at: datetime) -> bool:
 def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) -> bool:
     """Shuts a phone out: its token opens nothing, and its person is logged out everywhere.
 
-    Otherwise the session on the phone would enrol it anew. What it had begun to upload is thrown away. An
-    exchange that is under way ends first, and what it renewed ends here. False where it was shut out already.
+    What it had begun to upload is thrown away. An exchange that is under way ends first, and what it renewed
+    ends here. False where it was shut out already.
     """
-    if device.person_id:  # their other phones are signed out too
-        logins.hold_phones(s, device.person_id)
-    s.refresh(device, with_for_update={"key_share": True})
-    if device.revoked_at:
+    if not logins.shut_out(s, device, var, by=by, at=at):
         return False
-    device.revoked_at = at
-    if device.person_id:
-        logins.end_all(s, s.get_one(Person, device.person_id))
-    events.record(s, f"device:{device.id}", "revoke device", by=by, at=at)
     uploads.forget(var, device.id)
     return True
 

@@ -372,6 +372,8 @@ def photo_piece(photo_id: str) -> Response:
         return _offset(422, 0, False, fault="digest")
     except uploads.TooMuch:
         return _offset(413, 0, False, fault="too_large")
+    except uploads.Crowded:
+        return _later(429, FULL_SECONDS)
     except developing.BadPhoto as bad:
         return _offset(422, 0, False, fault=bad.code)
     except developing.Busy:

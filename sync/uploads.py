@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,15 +36,18 @@ class WrongBytes(Exception):
 
 
 class TooMuch(Exception):
-    """One photo, or all unfinished ones of this phone, are too large."""
+    """A photo is too large."""
+
+
+class Crowded(Exception):
+    """All unfinished photos of this phone are too large together; it may send this one later."""
 
 
 def offset(s: Session, var: Path, device_id: str, photo_id: str) -> tuple[int, bool]:
     """How many bytes of a photo are here, and whether it is complete."""
     if declared.sent(s, device_id, photo_id):
         return 0, True
-    part = _part(var, device_id, photo_id)
-    return (part.stat().st_size if part.exists() else 0), False
+    return _size(_part(var, device_id, photo_id)), False
 
 
 def append(
@@ -56,7 +60,7 @@ def append(
     *,
     most: int = MAX_UNFINISHED,
 ) -> int:
-    """Adds a piece and returns how many bytes are here. Raises WrongOffset or TooMuch.
+    """Adds a piece and returns how many bytes are here. Raises WrongOffset, TooMuch or Crowded.
 
     `most` bounds all unfinished photos of the device together.
 
@@ -65,9 +69,13 @@ def append(
     part = _part(var, device_id, photo_id)
     if length > developing.MAX_UPLOAD or at_byte + len(data) > length:
         raise TooMuch
+    if (here := _size(part)) != at_byte:
+        raise WrongOffset(here)
+    if length and not data:  # a question; it leaves no file
+        return here
     part.parent.mkdir(parents=True, exist_ok=True)
     if _unfinished(part.parent) + len(data) > most:
-        raise TooMuch
+        raise Crowded
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         here = file.seek(0, os.SEEK_END)
@@ -123,11 +131,13 @@ def finish(
 
 def sweep(var: Path, now: datetime) -> int:
     """Removes pieces that nobody continued for a week. Returns how many."""
-    old = now.timestamp() - UNFINISHED_LIFE.total_seconds()
-    parts = [part for part in (var / "incoming").glob("*/*.part") if part.stat().st_mtime < old]
-    for part in parts:
-        part.unlink(missing_ok=True)
-    return len(parts)
+    old, swept = now.timestamp() - UNFINISHED_LIFE.total_seconds(), 0
+    for part in (var / "incoming").glob("*/*.part"):
+        with suppress(FileNotFoundError):  # it has just become whole
+            if part.stat().st_mtime < old:
+                part.unlink()
+                swept += 1
+    return swept
 
 
 def forget(var: Path, device_id: str) -> None:
@@ -140,4 +150,11 @@ def _part(var: Path, device_id: str, photo_id: str) -> Path:
 
 
 def _unfinished(folder: Path) -> int:
-    return sum(part.stat().st_size for part in folder.glob("*.part"))
+    return sum(map(_size, folder.glob("*.part")))
+
+
+def _size(part: Path) -> int:
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:  # nothing came yet, or it has just become whole
+        return 0

@@ -1,10 +1,12 @@
 """Many at once, and what nobody should send: each intention once, a named result or a clear refusal."""
 
 import gzip
+import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy import Engine, func, select
 from city import events
 from city.db import reading
 from city.schema import DeclaredPhoto, Event, Operation, Photo
+from city.settings import Settings
 from sync import declared, protocol, push, together, uploads
 
 THREADS, WORK, BATCH = 16, 500, 50
@@ -69,6 +72,32 @@ def test_ten_thousand_operations_at_once_are_refused_whole(engine: Engine, luis:
     with reading(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
     assert luis.exchange(*many[:50])["results"][0]["result"] == "applied"
+
+
+@pytest.mark.parametrize("path", ["exchange", "enrol", "photos/00000000-0000-4000-8000-000000000311"])
+def test_what_is_too_large_is_refused_before_it_is_read(luis: Phone, path: str) -> None:
+    body = io.BytesIO(b"0" * 3_000_000)
+    photo = {"Upload-Offset": "0", "Upload-Length": "3000000", "Repr-Digest": f"sha-256=:{'A' * 43}=:"}
+    refused = luis.http.open(
+        f"/sync/v1/{path}", method="PATCH" if "photos" in path else "POST", input_stream=body,
+        headers=OURS | {"Content-Length": "3000000", "Content-Type": "application/json"} | photo,
+    )  # fmt: skip
+    assert refused.status_code == 413
+    assert body.tell() == 0
+
+
+def test_a_photo_that_becomes_whole_just_now_is_in_nobodys_way(luis: Phone, settings: Settings) -> None:
+    whole = settings.var / "incoming" / luis.device / "whole.part"
+    luis.piece(declare(picture()), 0, picture()[:9])
+    whole.symlink_to("nowhere")  # it was listed, and cannot be looked at
+    assert luis.upload(picture())
+    assert uploads.sweep(settings.var, datetime.now(UTC) + timedelta(days=8)) == 1
+
+
+def test_a_question_leaves_no_file(luis: Phone, settings: Settings) -> None:
+    assert luis.piece(declare(picture()), 0, b"").status_code == 200
+    assert luis.piece(declare(picture()), 9, picture()[9:]).status_code == 409
+    assert list(settings.var.glob("incoming/*/*")) == []
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(luis: Phone) -> None:

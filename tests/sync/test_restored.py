@@ -12,11 +12,11 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, db, dumps, events, photos, reports, restoring, stores
-from city.schema import Operation, Photo, Report
+from city import backup, db, dumps, events, people, photos, reports, restoring, stores
+from city.schema import Device, EnrolCode, Operation, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
-from sync import review
+from sync import devices, enrolment, review
 
 CASES = 20  # of each crew's; five operations a case
 
@@ -104,6 +104,30 @@ def test_a_hundred_operations_since_the_backup_come_back(
             assert photo.case_id is not None
             for size, name in photo.sizes.items():
                 assert hashlib.sha256(photos.read(store, settings.var, photo, size)).hexdigest() == name
+    again.extensions["cityline"].engine.dispose()
+
+
+def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
+    app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock, tmp_path: Path
+) -> None:
+    store = stores.open_store(settings)
+    with db.transaction(engine) as s:
+        luis_himself = people.by_email(s, "luis@city.test")
+        assert luis_himself
+        enrolment.make_code(s, luis_himself, by=DANA, at=clock())
+    backup.make(engine, settings, store, tmp_path / "backups", at=clock.tick(minutes=1))
+    with db.transaction(engine) as s:
+        devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock.tick(minutes=1))
+    app.extensions["cityline"].engine.dispose()
+    engine.dispose()
+    done = restoring.restore(settings, tmp_path / "backups", store, over=True, at=clock.tick(minutes=1))
+    assert done.shut_out_again == 1
+    again = create_app(settings, now=clock)
+    luis.http = moved(luis, again)
+    assert luis.exchange()["auth"] == "revoked"
+    with db.reading(engine) as s:
+        assert events.verify(s) == []
+        assert s.scalars(select(EnrolCode)).all() == [], "it may have been used since"
     again.extensions["cityline"].engine.dispose()
 
 
