@@ -201,9 +201,10 @@ function untold(world, phone, id) {
   return own.filter((shot) => !shot.refused || (seen && !phone.readOf.has(shot.id))).map((shot) => shot.id);
 }
 
-/** The report opened no case: nobody could read it, or it was undone in another tab just before. @param {any} op @param {any} report */
+/** The report opened no case: nobody could read it, or it was undone on a copy of this phone.
+ * @param {any} op @param {any} report */
 const nowhere = (op, report) =>
-  Boolean(report && (report.op.data.bad || (op.t !== "start" && (report.undone || report.undoing?.length))));
+  Boolean(report && (report.op.data.bad || (report.cloned && op.t !== "start" && (report.undone || report.undoing?.length))));
 
 /** Runs something in a tab to its end. @param {any} world @param {any} tab @param {string} kind @param {() => Promise<any>} act */
 async function asked(world, tab, kind, act) {

@@ -43,8 +43,10 @@ def _operations(
         )
     }
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
-    # Work may be saved in the moment in which another hand takes back the report that it is for.
-    undone = {known["op"]["id"] for known in ledger if known["undone"] or known["undoing"]}
+    # Of two phones with the same outbox one may save work on a report that is taken back on the other.
+    undone = {
+        known["op"]["id"] for known in ledger if known.get("cloned") and (known["undone"] or known["undoing"])
+    }
     by_id = {known["op"]["id"]: known for known in ledger}
     erased = _erased(db)
     told: dict[str, int] = {}
