@@ -256,7 +256,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "tell apart": _("Told apart from a case that looks alike"),
         "one again": _("May be one with a case that looks alike"),
         "cancel": _("Withdrawn"),
-        "undo batch": _("What was done to several at once was undone"),
+        "undo batch": _("Undone: a step taken for several cases at once"),
         "raise priority": _("Goes before others"),
         "lower priority": _("Waits for its turn again"),
         "tag": _("Tag put on"),

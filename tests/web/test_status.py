@@ -162,7 +162,7 @@ def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, c
         cases.undo_batch(scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1)
         number = case.number
     page = client.get(f"/case/{number}").text
-    assert page.index("What was done to several at once was undone") < page.index("Fixed")
+    assert page.index("Undone: a step taken for several cases at once") < page.index("Fixed")
 
 
 def test_not_fixed_opens_the_case_again_once(
