@@ -26,17 +26,17 @@ from city.lifecycle import Refused
 from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 
 MOST_BYTES: Final = 64_000_000
-SAVE: Final = "Save it as UTF-8; what Windows wrote becomes that by iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+SAVE: Final = "Save it as UTF-8. To convert a Windows file: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 KEYS: Final = ("department", "topic", "review_on", "services")
 PARTS: Final = ("title", "body", "script")
 EXAMPLE: Final = 'department = "finance"'
 # In words what publish() and revise() refuse.
 FAULTS: Final = {
-    "bad_slug": "the name takes small letters, figures and single hyphens",
+    "bad_slug": "names can only have lowercase letters, numbers, and single hyphens",
     "unknown_department": "there is no department {department!r} in the city file",
     "unknown_topic": "there is no topic {topic!r} in the city file",
     "unknown_service": "there is no service {service!r} in the city file",
-    "unknown_value": "{value!r} is no code of a language",
+    "unknown_value": "{value!r} isn't a language code",
     "empty_text": "title, body and script are needed in each language, and one language at least",
     "markup": "the {lang} words have HTML in them or a link that is a program: {found}",
     "words_too_long": "the {lang} words are too long: {most} letters at most",

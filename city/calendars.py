@@ -29,7 +29,7 @@ def calendars_of(top: Table, zone: ZoneInfo) -> Iterator[tuple[str, Calendar]]:
         free.refuse_rest()
         row.refuse_rest()
         if not any(week):
-            raise row.wrong("hours", "it is never open", 'monday = "08:00-17:00"')
+            raise row.wrong("hours", "it's never open", 'monday = "08:00-17:00"')
         yield code, Calendar(zone, week, country, state, worked, own)
 
 
@@ -79,11 +79,11 @@ def _spans(hours: Table, day: str) -> Iterator[Span]:
     for n, words in enumerate(value if isinstance(value, list) else [value]):
         found = _SPAN.fullmatch(words) if isinstance(words, str) else None
         if found is None:
-            raise hours.wrong(day, f"{words!r} is not from one time to another", example)
+            raise hours.wrong(day, f"{words!r} isn't a time range", example)
         begin, end = time(int(found[1]), int(found[2])), time(int(found[3] or 0), int(found[4] or 0))
         if (end <= begin and end != time()) or (n and (begin < reached or reached == time())):
             # Two lines are plainer than a night that belongs to two weekdays.
-            raise hours.wrong(day, f"{words!r} is not in order; a night ends at 24:00", example)
+            raise hours.wrong(day, f"{words!r} isn't in order. A night ends at 24:00", example)
         yield begin, end
         reached = end
 
@@ -94,12 +94,12 @@ def _holidays(free: Table) -> tuple[str, str, frozenset[str]]:
     country = free.text("country", 'country = "US"')
     states = worktime.states_of(country)
     if states is None:
-        raise free.wrong("country", f"no holidays are known of {country!r}", 'country = "US"')
+        raise free.wrong("country", f"there are no known holidays for {country!r}", 'country = "US"')
     state = free.one_of("state", states) if free.has("state") else ""
     worked = free.texts("worked", 'worked = ["Columbus Day"]') if free.has("worked") else []
     known = worktime.names_of(country, state)
     if odd := [name for name in worked if name not in known]:
-        fault = f"{odd[0]!r} is none of its holidays, which are {', '.join(sorted(known))}"
+        fault = f"{odd[0]!r} isn't one of its holidays: {', '.join(sorted(known))}"
         raise free.wrong("worked", fault, f'worked = ["{min(known)}"]')
     return country, state, frozenset(worked)
 

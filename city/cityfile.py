@@ -31,12 +31,12 @@ MOST_BYTES = 10_000_000  # of a city file or a logo
 WORK = ("field", "office")
 # What a service says of a problem that lies somewhere, and why an office's does not.
 OF_THE_FIELD = {
-    "default": "the default is a tile of the report form",
-    "chips": "chips stand on the report form",
-    "asset_kind": "a pole, tree or basket is mended in the field",
-    "precision_m": "a place is shown so exactly",
+    "default": "the default is a category on the report form",
+    "chips": "chips appear on the report form",
+    "asset_kind": "a pole, tree, or trash can is fixed in the field",
+    "precision_m": "this sets how exact a location is shown",
     "urgent": "danger needs a crew",
-    "hazard": "a crew reads it on the spot",
+    "hazard": "crews read it on site",
 }
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
@@ -211,7 +211,7 @@ def whole(path: Path) -> str:
         return text
     logo = wanted.text("logo", LOGO)
     if Path(logo).name != logo:
-        raise wanted.wrong("logo", f"{logo!r} does not lie beside the city file", LOGO)
+        raise wanted.wrong("logo", f"{logo!r} isn't next to the city file", LOGO)
     try:
         svg = disk.text(path.parent / logo, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
@@ -283,7 +283,7 @@ def _languages(top: Table) -> tuple[str, ...]:
     example = 'languages = ["en", "es"]'
     found = top.texts("languages", example)
     if odd := [code for code in found if not re.fullmatch("[a-z]{2,3}", code) or found.count(code) > 1]:
-        raise top.wrong("languages", f"{odd[0]!r} is no language, or stands there twice", example)
+        raise top.wrong("languages", f"{odd[0]!r} isn't a language, or is listed twice", example)
     return tuple(found)
 
 
@@ -291,7 +291,7 @@ def _region(top: Table) -> str:
     example = 'region = "US"'
     region = top.text("region", example, "US")
     if region not in SUPPORTED_REGIONS:
-        raise top.wrong("region", f"{region!r} is no country's code of two letters", example)
+        raise top.wrong("region", f"{region!r} isn't a two-letter country code", example)
     return region
 
 
@@ -299,7 +299,7 @@ def _area_code(top: Table) -> str:
     example = 'area_code = "555"'
     code = top.text("area_code", example, "")
     if code and not re.fullmatch("[0-9]{1,6}", code):
-        raise top.wrong("area_code", f"{code!r} is not one to six figures", example)
+        raise top.wrong("area_code", f"{code!r} must have one to six digits", example)
     return code
 
 
@@ -391,7 +391,7 @@ def _promise(service: Table) -> tuple[int, int | None]:
     if hours is None:
         return service.number("promise_days", 1, 365), None
     if service.has("promise_days"):
-        fault = "promise_days stands there too, and a service promises one of them"
+        fault = "promise_days is set too. A service can have only one of them"
         raise service.wrong("promise_hours", fault, "promise_hours = 16")
     return 0, hours
 
@@ -442,10 +442,10 @@ def _owners(top: Table) -> Iterator[Owner]:
         known = row.texts("known_as", 'known_as = ["HECO"]') if row.has("known_as") else []
         names = frozenset(words.casefold() for words in (code, name, *known))
         if twice := seen & names:
-            raise row.wrong("name", f"{min(twice)!r} is another owner already", 'name = "Harbor Electric"')
+            raise row.wrong("name", f"{min(twice)!r} is already another owner", 'name = "Harbor Electric"')
         web = row.text("web", WEB, "")
         if web and not re.fullmatch(r"https?://\S+", web):
-            raise row.wrong("web", f"{web!r} is no address of a page", WEB)
+            raise row.wrong("web", f"{web!r} isn't a web address", WEB)
         yield Owner(code, name, names, row.text("phone", 'phone = "1-800-555-0100"', ""), web)
         row.refuse_rest()
         seen |= names
@@ -463,7 +463,7 @@ def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
     words = row.text("quiet", example, "")
     found = quiet.parse(words, zone) if words else None
     if words and found is None:
-        raise row.wrong("quiet", f"{words!r} is no span of a day", example)
+        raise row.wrong("quiet", f"{words!r} isn't a time range", example)
     row.refuse_rest()
     return found
 
@@ -489,7 +489,7 @@ def _rules(
     last: Table | None = None
     for row in top.rows("routing"):
         if last is not None:
-            fault = "every case fits it, so the rules below it are never reached"
+            fault = "every case matches it, so the rules below it are never used"
             raise last.wrong("department", fault, 'group = "streetlight" in the same rule')
         rule = Rule(
             department=row.one_of("department", {d.code for d in departments}),
@@ -532,9 +532,7 @@ def _check_promises(top: Table, city: CityFile) -> None:
     for service in city.services:
         hours = service.promise_hours or 0
         if not worktime.holds(city.working(service), timedelta(hours=hours)):
-            fault = (
-                f"its calendar is not open for {hours} hours within {worktime.LOOK_AHEAD_YEARS // 2} years"
-            )
+            fault = f"its calendar isn't open for {hours} hours within {worktime.LOOK_AHEAD_YEARS // 2} years"
             raise top.wrong(f"services.{service.code}.promise_hours", fault, "promise_hours = 16")
 
 
@@ -543,11 +541,9 @@ def _ground(top: Table) -> tuple[Box, Point]:
     bounds = Box(*top.numbers("bounds", 4, example))
     in_order = -90 <= bounds.south < bounds.north <= 90 and -180 <= bounds.west < bounds.east <= 180
     if not in_order:
-        raise top.wrong("bounds", "is not south, west, north, east", example)
+        raise top.wrong("bounds", "must be south, west, north, east", example)
     middle = [(bounds.south + bounds.north) / 2, (bounds.west + bounds.east) / 2]
     centre = Point(*(top.numbers("centre", 2, "centre = [39.6, -71.2]") if top.has("centre") else middle))
     if not (bounds.south <= centre.lat <= bounds.north and bounds.west <= centre.lon <= bounds.east):
-        raise top.wrong(
-            "centre", "lies outside bounds, or is not latitude, longitude", "centre = [39.6, -71.2]"
-        )
+        raise top.wrong("centre", "is outside bounds, or isn't latitude, longitude", "centre = [39.6, -71.2]")
     return bounds, centre

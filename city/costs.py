@@ -91,7 +91,7 @@ def costs_of(top: Table, languages: tuple[str, ...], departments: set[str]) -> C
     starts = row.number("year_starts", 1, 12) if row.has("year_starts") else 1
     currency = row.text("currency", 'currency = "USD"', "USD")
     if not re.fullmatch("[A-Z]{3}", currency):
-        raise row.wrong("currency", f"{currency!r} is no code of three capitals", 'currency = "USD"')
+        raise row.wrong("currency", f"{currency!r} isn't a three-letter currency code", 'currency = "USD"')
     desk = _desk(row, Desk(MINUTES, HOURLY))
     costs = Costs(
         currency=currency,
@@ -117,7 +117,7 @@ def _desks(costs: Table, otherwise: Desk, departments: set[str]) -> Iterator[tup
         return
     for code, row in costs.tables("departments", "[costs.departments.finance]"):
         if code not in departments:
-            fault = f"{code!r} is none of {', '.join(sorted(departments))}"
+            fault = f"{code!r} isn't one of {', '.join(sorted(departments))}"
             raise costs.wrong(f"departments.{code}", fault, f"[costs.departments.{min(departments)}]")
         yield code, _desk(row, otherwise)
         row.refuse_rest()
@@ -130,11 +130,11 @@ def _years(costs: Table, languages: tuple[str, ...], starts: int) -> Iterator[Ye
     for code, row in costs.tables("years", "[costs.years.2026]"):
         found = YEAR.fullmatch(code)
         if not found:
-            raise costs.wrong(f"years.{code}", f"{code!r} is no year", "[costs.years.fy2026]")
+            raise costs.wrong(f"years.{code}", f"{code!r} isn't a year", "[costs.years.fy2026]")
         year = Year(code, first_month(code, starts), tuple(_parts(row, languages)))
         row.refuse_rest()
         if twice := [month for month in year.months() if month in seen]:
-            fault = f"{twice[0]} belongs to {seen[twice[0]]} already"
+            fault = f"{twice[0]} already belongs to {seen[twice[0]]}"
             raise costs.wrong(f"years.{code}", fault, "[costs.years.fy2026]")
         seen |= dict.fromkeys(year.months(), code)
         yield year

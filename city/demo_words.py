@@ -8,7 +8,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "en": (
             "Dark since Sunday. I walk my daughter home here.",
             "The one outside our door is out again.",
-            "Whole corner is black after six.",
+            "The whole corner is dark after six.",
             "Out for two nights now.",
         ),
         "es": (
@@ -46,7 +46,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("Cada semana se inclina más.",),
     },
     "roots-sidewalk": {
-        "en": ("My mother tripped here.", "Slab stands up about two inches."),
+        "en": ("My mother tripped here.", "Slab sticks up about two inches."),
         "es": ("Mi mamá se tropezó aquí.",),
     },
     "stump": {
@@ -74,11 +74,11 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("No pasaron por este lado.",),
     },
     "dumping": {
-        "en": ("Paint cans and tiles behind the wall.", "Somebody leaves bags here at night."),
+        "en": ("Paint cans and tiles behind the wall.", "Someone leaves bags here at night."),
         "es": ("Dejan bolsas aquí de noche.",),
     },
     "basket-damaged": {
-        "en": ("The door is off and it rolls about.",),
+        "en": ("The door is off and it rolls around.",),
         "es": ("Se le cayó la puerta.",),
     },
     "pothole": {
@@ -86,7 +86,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("Muy hondo, justo en el carril de bicis.",),
     },
     "sidewalk-broken": {
-        "en": ("Wheelchairs cannot pass.",),
+        "en": ("Wheelchairs can't get by.",),
         "es": ("No se puede pasar con silla de ruedas.",),
     },
     "sign-damaged": {
@@ -98,11 +98,11 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("En la pared, junto a las escaleras.",),
     },
     "home-nuisance": {
-        "en": ("Machines run there until two at night.",),
+        "en": ("Machines run there until two in the morning.",),
         "es": ("Hay máquinas encendidas hasta las dos de la noche.",),
     },
     "something-else": {
-        "en": ("The drinking fountain does not stop.",),
+        "en": ("The drinking fountain won't turn off.",),
         "es": ("La fuente de agua no se cierra.",),
     },
 }
@@ -111,28 +111,28 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "lights": ("New lamp put in. It is on again.", "Changed the sensor.", "New fuse. All three are on."),
     "trees": (
         "Cut up and taken away.",
-        "Made the crown lighter and tied it up.",
+        "Trimmed the crown and braced it.",
         "Ground it out and filled the hole.",
     ),
-    "clean": ("Emptied and swept round it.", "Picked up.", "Cleared and washed down."),
-    "streets": ("Filled and rolled.", "Put straight and bolted down."),
+    "clean": ("Emptied it and swept around it.", "Picked up.", "Cleared and washed down."),
+    "streets": ("Filled and rolled.", "Straightened and bolted down."),
     "homes": ("Spoke with the owner.",),
 }
 
 ELSE: Final[dict[str, tuple[str, ...]]] = {
-    "not found": ("We looked along the whole block and found nothing of the kind.",),
-    "not ours": ("This belongs to the power company. We have told them.",),
-    "no action": ("This is on private ground, where the city may not work.",),
+    "not found": ("We checked the whole block and didn't find it.",),
+    "not ours": ("This belongs to the power company. We've let them know.",),
+    "no action": ("This is on private property, where the city can't work.",),
 }
 
 NOT_FIXED: Final[dict[str, tuple[str, ...]]] = {
-    "en": ("It went out again the same night.", "Only half of it was taken."),
+    "en": ("It went out again the same night.", "They only took half of it."),
     "es": ("Se volvió a apagar esa misma noche.", "Solo se llevaron la mitad."),
 }
 
 NOTES: Final = (
     "Caller will meet the crew after four.",
     "Bucket truck needed.",
-    "Gate code with the janitor.",
+    "Get the gate code from the janitor.",
     "Same block as last month: check the feeder.",
 )

@@ -65,7 +65,7 @@ def examine(
                     *([_strays(engine, store, now)] if whole else []),
                 ]
     except SQLAlchemyError as fault:
-        found.append(Finding("database", WRONG, f"It does not answer: {type(fault).__name__}."))
+        found.append(Finding("database", WRONG, f"The database isn't answering: {type(fault).__name__}."))
     return found
 
 
@@ -84,10 +84,10 @@ def unready(engine: Engine, store: Store, now: datetime) -> dict[str, str]:
 
 def _schema(s: Session) -> Finding:
     if db.is_current(s):
-        return Finding("migrations", OK, "The schema is the newest.")
+        return Finding("migrations", OK, "The schema is up to date.")
     # Visitors may read this too, so it does not say where the database is.
     return Finding(
-        "migrations", WRONG, "The schema is not the newest, or no city was ever there: cityline migrate."
+        "migrations", WRONG, "The schema is out of date, or there's no city yet. Run cityline migrate."
     )
 
 
@@ -95,8 +95,8 @@ def _store(store: Store) -> Finding:
     try:
         store.check()
     except Exception as fault:  # any fault of a store, whatever its kind, means that photos cannot be kept
-        return Finding("store", WRONG, f"Photos cannot be kept: {type(fault).__name__}.")
-    return Finding("store", OK, "Photos can be kept.")
+        return Finding("store", WRONG, f"Photos can't be stored: {type(fault).__name__}.")
+    return Finding("store", OK, "Photo storage works.")
 
 
 def _disk(var: Path) -> Finding:
@@ -109,23 +109,23 @@ def _disk(var: Path) -> Finding:
 def _files(settings: Settings, now: datetime) -> Finding:
     edition = opendata.current(opendata.place(settings))
     if edition is None:
-        return Finding("open data", OK, "The worker has made no files yet.")
-    words = f"The files were made {_span(now - edition.made_at)} ago."
+        return Finding("open data", OK, "No files yet.")
+    words = f"Files updated {_span(now - edition.made_at)} ago."
     return Finding("open data", LOOK if now - edition.made_at > FILES_OLD else OK, words)
 
 
 def _alive(s: Session, now: datetime) -> Finding:
     worker = s.get(Follower, notices.NAME)
     if worker is None:
-        return Finding("worker", WRONG, "It never ran: cityline work.")
+        return Finding("worker", WRONG, "It has never run. Start it: cityline work.")
     if worker.seen_at == notices.NEVER:
-        return Finding("worker", WRONG, "It has not been seen since the restore: cityline work.")
+        return Finding("worker", WRONG, "It hasn't run since the restore. Start it: cityline work.")
     if now - worker.seen_at > WORKER_LATE:
-        return Finding("worker", WRONG, f"It has not been seen for {_span(now - worker.seen_at)}.")
+        return Finding("worker", WRONG, f"It hasn't run for {_span(now - worker.seen_at)}.")
     last = boots.newest(s)
     if last and worker.seen_at < last.at < now - WORKER_STARTS:
         return Finding(
-            "worker", WRONG, "It has not been seen since the last start or restore: cityline work."
+            "worker", WRONG, "It hasn't run since the last start or restore. Start it: cityline work."
         )
     return Finding("worker", OK, "It is running.")
 
@@ -135,28 +135,28 @@ def _worker(s: Session, now: datetime) -> Finding:
     read = worker.seq if worker else 0
     behind = s.scalar(select(func.count()).where(Event.seq > read)) or 0
     mark = LOOK if alive.mark == OK and behind > LINES_BEHIND else alive.mark
-    return Finding("worker", mark, f"{alive.words} It has {behind} lines of the log to read.")
+    return Finding("worker", mark, f"{alive.words} It's {behind} log lines behind.")
 
 
 def _backup(s: Session, now: datetime) -> Finding:
     last = s.scalars(select(Backup).order_by(Backup.id.desc()).limit(1)).first()
     if last is None:
-        return Finding("backup", WRONG, "There is none: cityline backup TO.")
+        return Finding("backup", WRONG, "There's no backup. Make one: cityline backup TO.")
     age, here = now - last.made_at, Path(last.folder)
-    words = f"The last one is {_span(age)} old: {last.folder}."
+    words = f"Last backup {_span(age)} ago: {last.folder}."
     if age > BACKUP_OLD:
         return Finding("backup", WRONG, words)
     if not here.parent.is_dir():  # made on another machine, or its disk is not mounted all day
         return Finding("backup", OK, words)
     if not (here / MANIFEST).exists():
-        return Finding("backup", WRONG, f"{words} But it is not there any more.")
+        return Finding("backup", WRONG, f"{words} But it's no longer there.")
     bad = backup.damaged(here.parent)
     if here in bad:
-        return Finding("backup", WRONG, f"{words} But it is damaged: {bad[here]}.")
+        return Finding("backup", WRONG, f"{words} But it's damaged: {bad[here]}.")
     if bad:
         folder, fault = next(iter(bad.items()))
         return Finding(
-            "backup", LOOK, f"{words} Of those beside it {len(bad)} are damaged: {folder}, {fault}."
+            "backup", LOOK, f"{words} {len(bad)} others in that folder are damaged: {folder}, {fault}."
         )
     return Finding("backup", OK, words)
 
@@ -166,9 +166,9 @@ def _phones(s: Session, now: datetime) -> Finding:
     live = live.where(Device.revoked_at.is_(None), Person.disabled_at.is_(None))
     phones = list(s.execute(live.order_by(Device.seen_at)))
     if not phones:
-        return Finding("phones", OK, "No phone is enrolled.")
+        return Finding("phones", OK, "No phones yet.")
     away, name = now - phones[0][0].seen_at, phones[0][1]
-    words = f"{len(phones)} enrolled. Longest away is {name}'s, last here {_span(away)} ago."
+    words = f"{len(phones)} enrolled. Longest without sync: {name}'s, {_span(away)} ago."
     unsent = [
         (since, device, name) for device, name in phones if (since := _unsent_since(device)) is not None
     ]
@@ -199,24 +199,24 @@ def _unsent_since(device: Device) -> datetime | None:
 def _letters(s: Session, now: datetime) -> Finding:
     """Letters and texts; a text that waits for the end of quiet hours is not late."""
     mine = Subscription.channel != "push"
-    said = [f"{dead} letters were given up."] if (dead := _given_up(s, mine)) else []
+    said = [f"{dead} messages failed."] if (dead := _given_up(s, mine)) else []
     late = Message.next_try_at < now - LETTER_LATE
     if waiting := _messages(s, Subscription.channel == "email", late):
-        said.append(f"{waiting} should have gone out half an hour ago, and nobody has tried.")
+        said.append(f"{waiting} are more than half an hour late and haven't been tried.")
     if tried := _messages(s, mine, Message.next_try_at.is_not(None), Message.tries >= LONG_TRIED):
-        said.append(f"{tried} were tried in vain for {LONG_TRIED} times and more.")
+        said.append(f"{tried} failed {LONG_TRIED} or more times.")
     if said:
-        return Finding("mail", LOOK, f"{' '.join(said)} They are at /admin/mail.")
-    return Finding("mail", OK, "No letter was given up, and none waits for long.")
+        return Finding("mail", LOOK, f"{' '.join(said)} See /admin/mail.")
+    return Finding("mail", OK, "No failed or delayed messages.")
 
 
 def _notifications(s: Session) -> Finding:
     """A browser that is gone ends its wish by itself; of others the push service says something else."""
     wanted = select(func.count()).select_from(Subscription).where(Subscription.channel == "push")
     live = s.scalar(wanted.where(Subscription.stopped_at.is_(None))) or 0
-    words = f"{live} browsers hear of something."
+    words = f"{live} browsers get notifications."
     if dead := _given_up(s, Subscription.channel == "push"):
-        return Finding("push", LOOK, f"{words} {dead} notifications were given up. They are at /admin/mail.")
+        return Finding("push", LOOK, f"{words} {dead} notifications failed. See /admin/mail.")
     return Finding("push", OK, words)
 
 
@@ -228,11 +228,11 @@ def _webhooks(s: Session, now: datetime) -> Finding:
         for row in rows
         if not row.dead_at and row.failing_since and now - row.failing_since > HOOK_LATE
     ]
-    said = [f"Given up: {', '.join(dead)}."] if dead else []
-    said += [f"Without an answer for a day: {', '.join(failing)}."] if failing else []
+    said = [f"Stopped: {', '.join(dead)}."] if dead else []
+    said += [f"No answer for a day: {', '.join(failing)}."] if failing else []
     if said:
-        return Finding("webhooks", LOOK, f"{' '.join(said)} They are at /admin/webhooks.")
-    return Finding("webhooks", OK, f"{len(rows)} other systems hear of what happens here.")
+        return Finding("webhooks", LOOK, f"{' '.join(said)} See /admin/webhooks.")
+    return Finding("webhooks", OK, f"{len(rows)} webhooks working.")
 
 
 def _given_up(s: Session, whose: Any) -> int:
@@ -247,10 +247,10 @@ def _messages(s: Session, *which: Any) -> int:
 
 def _log(s: Session, whole: bool) -> Finding:
     faults = events.verify(s) if whole else events.verify_newest(s, SUBJECTS)
-    looked = "The whole log" if whole else f"The log of what moved last ({SUBJECTS} at most)"
+    looked = "The whole log" if whole else f"The most recent part of the log (up to {SUBJECTS} subjects)"
     if faults:
-        return Finding("log", WRONG, f"{looked} has {len(faults)} faults, the first: {faults[0]}.")
-    return Finding("log", OK, f"{looked} is unbroken.")
+        return Finding("log", WRONG, f"{looked} has {len(faults)} problems. First: {faults[0]}.")
+    return Finding("log", OK, f"{looked} is intact.")
 
 
 def _photos(s: Session, store: Store, whole: bool) -> Finding:
@@ -259,11 +259,11 @@ def _photos(s: Session, store: Store, whole: bool) -> Finding:
     try:
         missing = list(_missing(rows, store, whole))
     except stores.StoreDown as fault:
-        return Finding("photos", WRONG, f"They cannot be looked at: {fault}.")
+        return Finding("photos", WRONG, f"Photos can't be checked: {fault}.")
     if missing:
-        words = f"{len(missing)} of {len(rows)} are not in the store, the first: {missing[0]}."
+        words = f"{len(missing)} of {len(rows)} are missing from photo storage. First: {missing[0]}."
         return Finding("photos", WRONG, words)
-    return Finding("photos", OK, f"{'All' if whole else 'The newest'} {len(rows)} are in the store.")
+    return Finding("photos", OK, f"{'All' if whole else 'The newest'} {len(rows)} photos are in storage.")
 
 
 def _missing(rows: list[Photo], store: Store, whole: bool) -> Iterator[str]:
@@ -276,7 +276,7 @@ def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
     try:
         found, names = strays.count(engine, store, now)
     except stores.StoreDown as fault:
-        return Finding("strays", WRONG, f"The store's names cannot be read: {fault}.")
+        return Finding("strays", WRONG, f"Can't list photo storage: {fault}.")
     return Finding("strays", LOOK if found else OK, strays.told(found, names))
 
 

@@ -199,8 +199,8 @@ def _run(programs: str, name: str, *arguments: str, password: str) -> None:
         done = subprocess.run([program, *arguments], capture_output=True, text=True, env=environ)
     except FileNotFoundError:
         raise DumpFailed(
-            f"{name} was not found. Install PostgreSQL's client programs, of the server's version or newer, "
-            "or name their folder in CITYLINE_POSTGRES_BIN"
+            f"{name} wasn't found. Install the PostgreSQL client programs (the server's version or newer), "
+            "or set CITYLINE_POSTGRES_BIN to their folder"
         ) from None
     if done.returncode:
         raise DumpFailed(f"{name}: {done.stderr.strip()}")

@@ -61,7 +61,7 @@ def take(
     zone = how.time_zone or city.time_zone
     with _opened(path) as source:
         if source.unit == "feature":
-            raise Unusable(path.name, "is a layer; requests come as a CSV or an Open311 list")
+            raise Unusable(path.name, "is a map layer. Requests must be a CSV or an Open311 list")
         how.check(source)
         side = _Aloud(path, source.unit, outcome) if dry_run else _side_file(path, source)
         rows = Reading(
@@ -71,7 +71,7 @@ def take(
         try:
             rows.read(told)
             if not outcome.read:
-                raise Unusable(path.name, "is empty: it has a head and no rows")
+                raise Unusable(path.name, "is empty: it has a header but no rows")
             _put(s, how, zone, rows, at=at, secret=secret, told=told)
         finally:
             outcome.side_file = side.close()
@@ -152,13 +152,13 @@ def _tell_changes(brought: deltas.Brought, outcome: Outcome, side: SideFile) -> 
     if brought.left:
         outcome.more["touched"] = len(brought.left)
         for n, (request, number) in enumerate(brought.left):
-            why = "was changed over there; people here have touched it, so it stays."
+            why = "changed in the other system, but people here have edited it, so it wasn't updated."
             if request.row:
                 side.leave(request.row, f"{number} {why}")
             if n < MOST_SAID:
                 outcome.said.append(f"{number} ({shown(request.ref)}) {why}")
         if (more := len(brought.left) - MOST_SAID) > 0:
-            outcome.said.append(f"So do {more} more.")
+            outcome.said.append(f"The same goes for {more} more.")
 
 
 def _crews(s: Session, how: Mapping) -> dict[str, int]:
@@ -174,8 +174,8 @@ def _tell_crews(rows: Iterable[Request], outcome: Outcome) -> None:
         return
     outcome.more["without_crew"] = unknown.total()
     outcome.said += [
-        f"There is no crew {name!r} here; {count} open cases of it come without one. "
-        "Add it, or name yours under [crews], and import again."
+        f"There's no crew {name!r} here, so {count} of its open cases were imported without one. "
+        "Add the crew, or map it under [crews], and import again."
         for name, count in unknown.most_common(MOST_SAID)
     ]
 
@@ -194,12 +194,12 @@ def _flag_outside(s: Session, how: Mapping, rows: Sequence[Request], outcome: Ou
     lon, lat = [row.lon for row in located], [row.lat for row in located]
     inside = shapely.intersects_xy(city, lon, lat)
     if 2 * np.count_nonzero(~inside & shapely.intersects_xy(city, lat, lon)) > len(located):
-        fault = "most rows lie in the city only with latitude and longitude swapped"
+        fault = "most rows are in the city only if latitude and longitude are swapped"
         raise how.table.wrong("columns.lat", fault, 'lat = "LATITUDE"')
     outcome.more["outside"] = int(np.count_nonzero(~inside))
     for row, within in zip(located, inside.tolist(), strict=True):
         if not within:
-            row.notes.append("Lies outside the city's boundary.")
+            row.notes.append("Outside the city boundary.")
 
 
 def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Request]) -> None:

@@ -116,9 +116,9 @@ def _numbers(layer: Run, row: Row) -> dict[str, int | None] | str:
             try:
                 number = int(float(text))
             except (ValueError, OverflowError):
-                return f"{column} is {shown(text)}, no house number"
+                return f"{column} is {shown(text)}, which isn't a house number"
             if number > HIGHEST_NUMBER:
-                return f"{column} is {shown(text)}, no house number"
+                return f"{column} is {shown(text)}, which isn't a house number"
             found[f"{side}_{end}"] = number if number > 0 else None
     return found
 
@@ -173,7 +173,7 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             continue
         owner = layer.text(one.row, order.owner) if order.owner else order.owner_name
         if len(owner) > 80:
-            layer.reject(one.row, f"the owner {shown(owner)} has more than 80 letters")
+            layer.reject(one.row, f"the owner {shown(owner)} has more than 80 characters")
             continue
         position = _position(one.ground)
         near = whereabouts.tell(atlas, Point(position["lat"], position["lon"]))
@@ -184,7 +184,7 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             continue
         if key in rows and rows[key] != row:
             twin = f"{layer.source.unit} {layer.seen[key]}"
-            layer.reject(one.row, f"the number {shown(bare)} stands for another one already ({twin})")
+            layer.reject(one.row, f"the number {shown(bare)} is already used ({twin})")
             continue
         taken.append(key)
         if layer.once(key, one.row):
@@ -216,13 +216,13 @@ def _write_areas(layer: Run, located: list[Located]) -> None:
     kind = layer.order.area_kind.strip().lower()
     kind = SAME_AREA.get(kind, kind) or "area"
     if kind == "boundary":
-        raise Unusable("--area-kind", "the boundary has an import of its own: --kind boundary")
+        raise Unusable("--area-kind", "import the boundary separately with --kind boundary")
     rows: dict[Any, dict[str, Any]] = {}
     came_to: list[list[Any]] = []
     for one in located:
         ground = one.ground if kind in LINES else layer.surface(one.ground)
         if ground is None:
-            layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not an area")
             continue
         row = {"kind": kind, "name": layer.text(one.row, layer.order.name), "geometry": _geojson(ground)}
         if not layer.identified(one.row, row):
@@ -238,11 +238,11 @@ def _write_boundary(layer: Run, located: list[Located]) -> None:
     for one in located:
         surface = layer.surface(one.ground)
         if surface is None:
-            layer.reject(one.row, f"is a {one.ground.geom_type}, not a surface")
+            layer.reject(one.row, f"is a {one.ground.geom_type}, not an area")
         else:
             surfaces.append((one.row, surface))
     if not surfaces:
-        raise Unusable(layer.source.path.name, "has no surface that could be the city's boundary")
+        raise Unusable(layer.source.path.name, "has no area that could be the city boundary")
     names = [layer.text(row, layer.order.name) for row, _ in surfaces]
     whole = surface_of(shapely.union_all([surface for _, surface in surfaces]))
     assert whole is not None  # noqa: S101 a union of surfaces is one
@@ -269,7 +269,7 @@ def _mind_shrinking(layer: Run, there: int, left: int, taken: int) -> None:
     if not may:
         raise Unusable(
             layer.source.path.name,
-            f"would leave {left} of the {there} {layer.order.kind} that are here. If that is meant: --shrink",
+            f"would leave {left} of the {there} {layer.order.kind} here now. If you want that, add --shrink",
         )
 
 

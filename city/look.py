@@ -79,21 +79,21 @@ def fault_of_logo(svg: str) -> str | None:
     try:
         root = ElementTree.fromstring(svg)  # noqa: S314 no entities are left in it
     except ElementTree.ParseError as error:
-        return f"is no SVG ({error})"
+        return f"isn't an SVG ({error})"
     if root.tag != f"{_SVG}svg":
-        return "is no SVG"
+        return "isn't an SVG"
     # A copy of something that holds copies may be drawn billions of times.
     copied = {value.removeprefix("#") for used in root.iter(f"{_SVG}use") for value in used.attrib.values()}
     if any(
         element.get("id") in copied and element.find(f".//{_SVG}use") is not None for element in root.iter()
     ):
-        return "has a <use> of something that holds a <use>"
+        return "has a <use> inside a <use>"
     return next((fault for element in root.iter() if (fault := _fault_of_element(element))), None)
 
 
 def _unreadable(colour: str, grounds: tuple[str, ...], name: str) -> str | None:
     if not is_colour(colour):
-        return f"{colour!r} is not a colour of six hexadecimal digits in small letters"
+        return f"{colour!r} isn't a color with six lowercase hexadecimal digits"
     worst = min(contrast(colour, ground) for ground in grounds)
     if worst >= READABLE:
         return None
@@ -114,15 +114,15 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 def _fault_of_element(element: ElementTree.Element) -> str | None:
     tag = element.tag.removeprefix(_SVG)
     if tag not in _DRAWN:
-        return f"has <{tag.rpartition('}')[2]}>, which is no drawing"
+        return f"has <{tag.rpartition('}')[2]}>, which isn't part of a drawing"
     if tag == "style" and _reaches_out("".join(element.itertext())):
-        return "has a style that reaches out of the file"
+        return "has a style that points outside the file"
     for name, value in element.attrib.items():
         bare = name.rpartition("}")[2].lower()
         if bare.startswith("on"):
             return f"has a handler, {bare}"
         if (bare == "href" and not value.startswith("#")) or _reaches_out(value):
-            return f"refers to something outside of the file, {bare}"
+            return f"points to something outside the file, {bare}"
     return None
 
 

@@ -85,8 +85,8 @@ def load(name: str) -> Mapping:
         text = disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
-        fault = f"there is no mapping {name!r} that can be read ({error})"
-        raise Unusable("--map", f"{fault}; there are {known}, or name a .toml file") from error
+        fault = f"can't read a mapping called {name!r} ({error})"
+        raise Unusable("--map", f"{fault}. Use one of {known}, or a .toml file") from error
     return _mapping(tomlfile.read(text, path.name, 'name = "boston"'))
 
 
@@ -95,7 +95,9 @@ def _mapping(top: tomlfile.Table) -> Mapping:
     services, outcomes = top.table("services"), top.table("outcomes")
     source = top.text("name", 'name = "boston"')
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", source):
-        raise top.wrong("name", f"{source!r} is not up to 20 small letters, digits and -", 'name = "boston"')
+        raise top.wrong(
+            "name", f"{source!r} must be up to 20 lowercase letters, digits, and hyphens", 'name = "boston"'
+        )
     found = Mapping(
         source=source,
         time_zone=top.zone("time_zone") if top.has("time_zone") else None,

@@ -120,7 +120,7 @@ class Reading:
             self.outcome.read += 1
             if self.outcome.read > MOST_ROWS:
                 raise Unusable(
-                    self.source.path.name, f"has more than {MOST_ROWS} rows; split it, by month perhaps"
+                    self.source.path.name, f"has more than {MOST_ROWS} rows. Split it, for example by month"
                 )
             try:
                 self._take(row)
@@ -149,7 +149,7 @@ class Reading:
             self.outcome.unchanged += 1
         elif line:
             place = f"on line {line}" if self.source.unit == "line" else f"in {self.source.unit} {line}"
-            raise _Wrong(f"the number {shown(ref)} stands {place} already, and differs")
+            raise _Wrong(f"the number {shown(ref)} is already {place}, with different data")
         else:
             request = self._read(row, ref, digest)
             self._seen[ref] = row.line, digest
@@ -168,7 +168,7 @@ class Reading:
             raise _Wrong(f"the service {shown(service)} has more than {LONGEST_SERVICE} letters")
         opened = self._time(row, "opened")
         if opened is None:
-            raise _Wrong("does not say when it was opened")
+            raise _Wrong("has no opened date")
         if opened > self.now:
             raise _Wrong("was opened in the future")
         state = self._known(self._first(row, "state"), how.states, "states")
@@ -188,7 +188,7 @@ class Reading:
             consented=self._first(row, "consent") in how.consent, staff_notes=self._all(row, "notes"),
         )  # fmt: skip
         if self.erased and hashlib.sha256(request.key(how.source).encode()).hexdigest() in self.erased:
-            raise _Wrong("its report was erased here, and may not come back")
+            raise _Wrong("its report was erased here and can't be imported again")
         self._times(row, request)
         return request
 
@@ -207,12 +207,12 @@ class Reading:
         if closed and closed < opened:
             self._count("closed_before_opened")
             request.notes.append(
-                f"Closed before it was opened, says the source: {self._first(row, 'closed')}"
+                f"The source says it was closed before it was opened: {self._first(row, 'closed')}"
             )
             closed = opened
         if request.state == CLOSED:
             if closed is None:
-                raise _Wrong("is closed, and does not say when")
+                raise _Wrong("is closed but has no closed date")
             request.closed = closed
         elif request.state == CANCELLED:
             request.cancelled = closed or opened
@@ -224,7 +224,7 @@ class Reading:
             request.accepted = opened
         for moment in (request.closed, request.accepted, request.reopened, request.cancelled):
             if moment and moment > self.now:
-                raise _Wrong("tells of the future")
+                raise _Wrong("has a date in the future")
 
     def _point(self, row: Row) -> tuple[float, float] | tuple[None, None]:
         words = self._first(row, "lat"), self._first(row, "lon")
@@ -233,11 +233,11 @@ class Reading:
         try:
             lat, lon = float(words[0]), float(words[1])
         except ValueError:
-            raise _Wrong(f"{shown(', '.join(words))} are no coordinates") from None
+            raise _Wrong(f"{shown(', '.join(words))} aren't coordinates") from None
         if not (math.isfinite(lat) and math.isfinite(lon) and abs(lat) <= 180 and abs(lon) <= 180):
-            raise _Wrong(f"{shown(', '.join(words))} are no degrees: WGS 84 is needed")
+            raise _Wrong(f"{shown(', '.join(words))} aren't degrees. Use WGS 84")
         if abs(lat) > 90:
-            raise _Wrong(f"latitude {words[0]} lies beyond 90: are latitude and longitude swapped?")
+            raise _Wrong(f"latitude {words[0]} is over 90. Are latitude and longitude swapped?")
         for here, there in self.how.default_points:
             if abs(lat - here) <= SAME_POINT and abs(lon - there) <= SAME_POINT:
                 return None, None
@@ -252,13 +252,13 @@ class Reading:
         except (ValueError, OverflowError) as error:  # the year 9999, which stands for never, has no UTC
             raise _Wrong(f"{name}: {error}") from None
         if not FIRST_YEAR <= found.year <= self.now.year + YEARS_AHEAD:
-            raise _Wrong(f"{name}: the year {found.year} cannot be")
+            raise _Wrong(f"{name}: the year {found.year} can't be right")
         return found
 
     def _known(self, value: str, choices: dict[str, str], part: str) -> str:
         found = choices.get(value) or choices.get(ANYTHING)
         if found is None:
-            raise _Wrong(f"{shown(value)} is not among the mapping's {part}")
+            raise _Wrong(f"{shown(value)} isn't in the mapping's {part}")
         return found
 
     def _first(self, row: Row, name: str) -> str:
@@ -312,7 +312,7 @@ def instant(words: str, formats: Sequence[str], zone: ZoneInfo, *, after: dateti
         return at
     example = datetime(2026, 5, 31, 14, 30)  # noqa: DTZ001
     said = example.isoformat() if formats[0] == ISO else example.strftime(formats[0])
-    raise ValueError(f"{shown(words)} is no time like {said!r}")
+    raise ValueError(f"{shown(words)} isn't a time like {said!r}")
 
 
 # What tables write times with; a pattern reads them ten times as fast as strptime does.

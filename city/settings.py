@@ -125,7 +125,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
 def _database(url: str, name: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")) and (url or name == "DATABASE_URL"):
         raise WrongSetting(
-            name, f"{url!r} is neither SQLite nor PostgreSQL", "postgresql+psycopg://app:word@host/city"
+            name, f"{url!r} must be SQLite or PostgreSQL", "postgresql+psycopg://app:word@host/city"
         )
     return url
 
@@ -134,14 +134,14 @@ def _photo_store(url: str) -> str:
     if url.startswith("file:/") or (url.startswith("s3://") and urlsplit(url).netloc):
         return url
     raise WrongSetting(
-        "PHOTO_STORE", f"{url!r} is neither a folder nor a bucket", "s3://photos?endpoint=https://s3.example"
+        "PHOTO_STORE", f"{url!r} must be a folder or a bucket", "s3://photos?endpoint=https://s3.example"
     )
 
 
 def _secret(given: str, var: Path) -> str:
     if given:
         if len(given) < 32:
-            raise WrongSetting("SECRET_KEY", "shorter than 32 characters", secrets.token_hex(16) + "…")
+            raise WrongSetting("SECRET_KEY", "must have at least 32 characters", secrets.token_hex(16) + "…")
         return given
     kept = var / "secret_key"
     try:
@@ -164,7 +164,7 @@ def _vapid_key(given: str) -> str:
 def _sms_url(url: str, body: str) -> str:
     example = "https://gateway.example/send?to={to}&text={text}"
     if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc):
-        raise WrongSetting("SMS_URL", f"{url!r} is not a web address", example)
+        raise WrongSetting("SMS_URL", f"{url!r} isn't a web address", example)
     if url and not all(gap in url + body for gap in ("{to}", "{text}")):
         raise WrongSetting("SMS_URL", "neither it nor CITYLINE_SMS_BODY has {to} and {text}", example)
     return url
@@ -176,13 +176,13 @@ def _own_subject(mail_from: str) -> str:
 
 def _base_url(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-        raise WrongSetting("BASE_URL", f"{url!r} is not a web address", "https://311.example.gov")
+        raise WrongSetting("BASE_URL", f"{url!r} isn't a web address", "https://311.example.gov")
     return url.rstrip("/")
 
 
 def _file(path: str, name: str, example: str) -> Path:
     if not Path(path).is_file():
-        raise WrongSetting(name, f"there is no file {path!r}", example)
+        raise WrongSetting(name, f"can't find the file {path!r}", example)
     return Path(path).absolute()
 
 
@@ -203,9 +203,9 @@ def _geocoder(value: str) -> str:
     kind, _, url = value.partition(":")
     example = "nominatim:https://geo.example"
     if value != "local" and kind not in GEOCODERS:
-        raise WrongSetting("GEOCODER", f"{value!r} is none of local, {', '.join(GEOCODERS)}", example)
+        raise WrongSetting("GEOCODER", f"{value!r} must be one of local, {', '.join(GEOCODERS)}", example)
     if value != "local" and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc):
-        raise WrongSetting("GEOCODER", f"{url!r} is not a web address", example)
+        raise WrongSetting("GEOCODER", f"{url!r} isn't a web address", example)
     return value
 
 
@@ -219,17 +219,17 @@ def _tiles(url: str) -> str:
 
 def _prefixed(value: str, name: str, prefixes: tuple[str, ...], example: str) -> str:
     if not value.startswith(prefixes):
-        raise WrongSetting(name, f"{value!r} begins with none of {', '.join(prefixes)}", example)
+        raise WrongSetting(name, f"{value!r} must start with one of {', '.join(prefixes)}", example)
     return value
 
 
 def _one_of(value: str, name: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise WrongSetting(name, f"{value!r} is none of {', '.join(choices)}", choices[0])
+        raise WrongSetting(name, f"{value!r} must be one of {', '.join(choices)}", choices[0])
     return value
 
 
 def _number(value: str, name: str, low: int, high: int) -> int:
     if not value.isdecimal() or not low <= int(value) <= high:
-        raise WrongSetting(name, f"{value!r} is not a whole number from {low} to {high}", str(low))
+        raise WrongSetting(name, f"{value!r} must be a whole number from {low} to {high}", str(low))
     return int(value)

@@ -66,7 +66,9 @@ def open_source(path: Path) -> Source:
     """
     parts = _zipped(path) if _is_zip(path) else _beside(path)
     if ".dbf" not in parts:
-        raise Unusable(path.name, "has no .dbf beside it, which holds the columns; copy all parts together")
+        raise Unusable(
+            path.name, "has no .dbf next to it (the .dbf has the columns). Copy all the files together"
+        )
     crs = _text(parts.get(".prj", b""), f"{path.name}: its .prj")
     rows = list(_rows(path, parts[".shp"], parts[".dbf"], _encoding(path, parts)))
     if not rows:
@@ -116,7 +118,7 @@ def _zipped(path: Path) -> dict[str, bytes]:
             shapes = [each for each, _info in ours if each.suffix.lower() == ".shp"]
             if len(shapes) != 1:
                 names = ", ".join(shown(str(each)) for each in shapes[:5]) or "none"
-                raise Unusable(path.name, f"must hold one .shp, and holds: {names}")
+                raise Unusable(path.name, f"must contain one .shp. It contains: {names}")
             own = [
                 (each.suffix.lower(), info)
                 for each, info in ours
@@ -130,7 +132,7 @@ def _zipped(path: Path) -> dict[str, bytes]:
                     found[end] = _read(where, end, info.file_size, file.read, found)
             return found
     except _BROKEN_ZIP as error:
-        raise Unusable(path.name, f"is a .zip that cannot be read ({error})") from error
+        raise Unusable(path.name, f"is a .zip that can't be read ({error})") from error
 
 
 def _check_one_of_each(path: Path, parts: Sequence[tuple[str, str]]) -> None:
@@ -139,7 +141,7 @@ def _check_one_of_each(path: Path, parts: Sequence[tuple[str, str]]) -> None:
     for end, name in parts:
         if end in names:
             both = f"{shown(names[end])} and {shown(name)}"
-            raise Unusable(path.name, f"has two parts {end}: {both}; leave only the right one")
+            raise Unusable(path.name, f"has two parts {end}: {both}; keep only the right one")
         names[end] = name
 
 
@@ -166,7 +168,7 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise Unusable(where, f"is no text (byte {error.start + 1})") from error
+        raise Unusable(where, f"isn't text (byte {error.start + 1})") from error
 
 
 def _encoding(path: Path, parts: dict[str, bytes]) -> str:
@@ -178,7 +180,9 @@ def _encoding(path: Path, parts: dict[str, bytes]) -> str:
                 return codecs.lookup(name).name
             except (LookupError, ValueError):  # a NUL is no name at all
                 continue
-        raise Unusable(f"{path.name}: its .cpg", f"names the encoding {shown(said)}, which is not known")
+        raise Unusable(
+            f"{path.name}: its .cpg", f"names the encoding {shown(said)}, which isn't a known encoding"
+        )
     dbf = parts[".dbf"]
     return _LANGUAGES.get(dbf[29], "utf-8") if len(dbf) > 29 else "utf-8"
 
@@ -202,7 +206,7 @@ def _rows(path: Path, shp: bytes, dbf: bytes, encoding: str) -> Iterator[Row]:
                 yield Row(n, values, geometry)
     except _BROKEN as error:
         if isinstance(error.__cause__ or error.__context__, UnicodeDecodeError) or "decode" in str(error):
-            fault = f"its letters are not {encoding}; write the right encoding into a .cpg beside it"
+            fault = f"its text isn't {encoding}. Put the right encoding in a .cpg file next to it"
             raise Unusable(f"{path.name} feature {n + 1}", fault) from error
         fault = f"is a broken Shapefile ({shown(str(error) or type(error).__name__)})"
         raise Unusable(f"{path.name} feature {n + 1}", fault) from error

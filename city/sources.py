@@ -87,7 +87,7 @@ class SideFile:
             self.path.unlink(missing_ok=True)
             return self.path.open("x", encoding="utf-8", newline="")
         except OSError as error:
-            raise Unusable(self.path.name, f"cannot be written ({error.strerror})") from error
+            raise Unusable(self.path.name, f"can't be written ({error.strerror})") from error
 
     def close(self) -> str | None:
         """The side file's path, or None where every row was taken."""
@@ -141,7 +141,7 @@ def open_source(path: Path, *, whole: bool = False) -> Iterator[Source]:
         raise Unusable(
             path.name,
             f"has {size // 1_000_000} MB, and at most {MOST_BYTES // 1_000_000} MB can be read; "
-            "cut it to the city's own bounds, or split it",
+            "crop it to the city, or split it",
         )
     with ExitStack() as files:
         yield _open_json(path, size) if is_json else _open_csv(path, size, MOST_BYTES if whole else 0, files)
@@ -176,12 +176,12 @@ def _start(path: Path) -> bytes:
     if path.is_dir():
         raise Unusable(path.name, "is a folder")
     if path.exists() and not path.is_file():
-        raise Unusable(path.name, "is no file, but a pipe or a device; write it into a file first")
+        raise Unusable(path.name, "is a pipe or a device. Save it to a file first")
     try:
         with path.open("rb") as file:
             return file.read(4096)
     except OSError as error:
-        raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+        raise Unusable(path.name, f"can't be read ({error.strerror})") from error
 
 
 def _check_text(path: Path, start: bytes) -> None:
@@ -189,7 +189,7 @@ def _check_text(path: Path, start: bytes) -> None:
         raise Unusable(path.name, "is empty")
     if b"\x00" in start:
         at = start.index(b"\x00")
-        raise Unusable(path.name, f"is no text: byte {at + 1} is zero. CSV, JSON or XML in UTF-8 is needed")
+        raise Unusable(path.name, f"isn't text (byte {at + 1} is zero). Use CSV, JSON, or XML in UTF-8")
 
 
 def _open_csv(path: Path, size: int, most: int, files: ExitStack) -> Source:
@@ -222,7 +222,7 @@ def _counted(path: Path, file: TextIO, most: int) -> Iterator[str]:
         if len(line) == LONGEST_LINE:
             raise Unusable(f"{path.name} line {n}", f"is longer than {LONGEST_LINE // 1_000_000} MB")
         if "\0" in line:
-            raise Unusable(f"{path.name} line {n}", "holds a zero byte; text in UTF-8 is needed")
+            raise Unusable(f"{path.name} line {n}", "contains a zero byte. Use UTF-8 text")
         total += len(line)
         if most and total > most:
             raise Unusable(path.name, f"unpacks to more than {most // 1_000_000} MB")
@@ -254,17 +254,17 @@ class _reading:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         where = f"{self._path.name} line {max(self._line(), 1)}"
         if isinstance(error, UnicodeDecodeError):  # text is decoded some lines ahead
-            raise Unusable(f"{where} or after it", "is not UTF-8; save the file as UTF-8") from error
+            raise Unusable(f"{where} or after it", "isn't UTF-8. Save the file as UTF-8") from error
         if isinstance(error, csv.Error):
-            raise Unusable(where, f"is no CSV ({error}); a quote may be missing before") from error
+            raise Unusable(where, f"isn't valid CSV ({error}). A quote may be missing earlier") from error
         if isinstance(error, OSError | EOFError | zlib.error):
-            raise Unusable(where, f"cannot be read ({error})") from error
+            raise Unusable(where, f"can't be read ({error})") from error
 
 
 def _open_json(path: Path, size: int) -> Source:
     top = parsed(path)
     if not isinstance(top, dict):
-        raise Unusable(path.name, "is JSON, but a list; a FeatureCollection is needed")
+        raise Unusable(path.name, "is a JSON list. Use a FeatureCollection")
     if top.get("type") == "Topology":
         try:
             features = list(topojson.features(top))
@@ -274,7 +274,7 @@ def _open_json(path: Path, size: int) -> Source:
         features = top["features"]
     else:
         found = shown(str(top.get("type")))
-        raise Unusable(path.name, f"is JSON of type {found}; a FeatureCollection or Topology is needed")
+        raise Unusable(path.name, f"is JSON of type {found}. Use a FeatureCollection or Topology")
     if not features:
         raise Unusable(path.name, "is empty: it has no features")
     rows = [_feature(n, feature) for n, feature in enumerate(features, start=1)]
@@ -287,7 +287,7 @@ def parsed(path: Path) -> Any:
     try:
         text = _unzipped(path).decode("utf-8-sig")
         if "\\u0000" in text:
-            raise Unusable(path.name, "holds a zero byte (\\u0000) in its words")
+            raise Unusable(path.name, "contains a zero byte (\\u0000) in its words")
         found = json.loads(text, parse_constant=_refuse_constant)
         if "\\ud" in text.lower():  # half a character may stand there, which no database keeps
             json.dumps(found, ensure_ascii=False).encode()
@@ -315,7 +315,7 @@ def _unzipped(path: Path) -> bytes:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} isn't a number")
 
 
 def _crs(top: dict[str, Any]) -> str:
@@ -329,7 +329,7 @@ def _crs(top: dict[str, Any]) -> str:
 
 def _feature(n: int, feature: Any) -> Row:
     if not isinstance(feature, dict):
-        return Row(n, {}, None, "is no feature")
+        return Row(n, {}, None, "isn't a feature")
     properties = feature.get("properties") or {}
     if not isinstance(properties, dict):
         return Row(n, {}, None, "has no properties")

@@ -33,7 +33,7 @@ def read(text: str, name: str, example: str) -> "Table":
         line = int(found[1]) if found else max(1, len(text.splitlines()))
         raise CityFileError(name, line, "this line", fault or str(error), example) from error
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
-        raise CityFileError(name, 1, "the file", f"cannot be read ({error})", example) from error
+        raise CityFileError(name, 1, "the file", f"can't be read ({error})", example) from error
     return Table(name, "", values, cache(partial(lines, text)))  # only a fault asks for them
 
 
@@ -76,20 +76,20 @@ class Table:
         try:
             return ZoneInfo(words)
         except (OSError, ValueError, KeyError) as error:  # an unknown zone is a kind of missing file
-            raise self.wrong(name, f"{words!r} is no time zone", example) from error
+            raise self.wrong(name, f"{words!r} isn't a time zone", example) from error
 
     def text(self, name: str, example: str, default: str | None = None) -> str:
         if default is not None and not self.has(name):
             return default
         value = self.take(name, example)
         if not isinstance(value, str) or not value.strip():
-            raise self.wrong(name, f"{value!r} is not words in quotes", example)
+            raise self.wrong(name, f"{value!r} isn't text in quotes", example)
         return value.strip()
 
     def texts(self, name: str, example: str) -> list[str]:
         value = self.take(name, example)
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise self.wrong(name, f"{value!r} is not a list of words", example)
+            raise self.wrong(name, f"{value!r} isn't a list of texts", example)
         return value
 
     def words(self, name: str, languages: tuple[str, ...], default: Words | None = None) -> Words:
@@ -98,7 +98,7 @@ class Table:
         example = f"{name} = {{ " + ", ".join(f'{language} = "…"' for language in languages) + " }"
         value = self.take(name, example)
         if not isinstance(value, dict):
-            raise self.wrong(name, f"{value!r} is not words by language", example)
+            raise self.wrong(name, f"{value!r} isn't text by language", example)
         table = self._below(name, value)
         words = {language: table.text(language, example) for language in languages}
         table.refuse_rest()
@@ -109,7 +109,7 @@ class Table:
             return False
         value = self.take(name, "")
         if not isinstance(value, bool):
-            raise self.wrong(name, f"{value!r} is neither true nor false", f"{name} = true")
+            raise self.wrong(name, f"{value!r} isn't true or false", f"{name} = true")
         return value
 
     def number(self, name: str, low: int, high: int) -> int:
@@ -130,7 +130,7 @@ class Table:
         try:
             return [float(n) for n in value]
         except OverflowError as error:
-            raise self.wrong(name, "has a number that is too large", example) from error
+            raise self.wrong(name, "has a number that's too large", example) from error
 
     def dates(self, name: str) -> list[date]:
         """Days, written without quotes; none where the key is missing."""
@@ -142,14 +142,14 @@ class Table:
         if not isinstance(value, list) or not all(
             isinstance(day, date) and not isinstance(day, datetime) for day in value
         ):
-            raise self.wrong(name, "is not a list of days without quotes", example)
+            raise self.wrong(name, "isn't a list of dates without quotes", example)
         return value
 
     def day(self, name: str, example: str) -> date:
         """One day, written without quotes."""
         value = self.take(name, example)
         if not isinstance(value, date) or isinstance(value, datetime):
-            raise self.wrong(name, f"{value!r} is not a day without quotes", example)
+            raise self.wrong(name, f"{value!r} isn't a date without quotes", example)
         return value
 
     def one_of(self, name: str, choices: set[str] | tuple[str, ...]) -> str:
@@ -157,7 +157,7 @@ class Table:
         example = f'{name} = "{listed[0]}"' if listed else f'{name} = "…"'
         value = self.take(name, example)
         if value not in listed:
-            raise self.wrong(name, f"{value!r} is none of {', '.join(listed) or 'nothing'}", example)
+            raise self.wrong(name, f"{value!r} isn't one of {', '.join(listed) or 'nothing'}", example)
         return str(value)
 
     def tables(self, name: str, example: str) -> Iterator[tuple[str, "Table"]]:
@@ -167,7 +167,7 @@ class Table:
             raise self.wrong(name, "is not a group of tables", example)
         for code, row in value.items():
             if not code or len(code) > 40:
-                raise self.wrong(name, f"the code {code!r} has not 1 to 40 characters", example)
+                raise self.wrong(name, f"the code {code!r} must have 1 to 40 characters", example)
             yield code, self._below(f"{name}.{code}", row)
 
     def table(self, name: str) -> "Table":
@@ -192,7 +192,7 @@ class Table:
         """Raises for the first key that nobody asked for: it is most likely misspelt."""
         for name in self.values:
             if name not in self.known:
-                raise self.wrong(name, "is not a key known here", f"one of {', '.join(sorted(self.known))}")
+                raise self.wrong(name, "isn't a known key", f"one of {', '.join(sorted(self.known))}")
 
     def take(self, name: str, example: str) -> Any:
         """The bare value; raises where it is missing."""

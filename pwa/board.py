@@ -171,7 +171,7 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
         "standing_choices": [(name, filters.standing(name)) for name in STANDINGS],
         "state_choices": [(name, filters.state(name)) for name in STATES],
         "service_choices": [(service.code, filters.said(service.names)) for service in ground.services],
-        "crew_choices": [("none", _("Nobody")), *((str(crew.id), crew.name) for crew in ground.crews)],
+        "crew_choices": [("none", _("None")), *((str(crew.id), crew.name) for crew in ground.crews)],
         "area_choices": list(ground.areas.items()),
         "tag_choices": [(word, word) for word in ground.tags],
         "age_choices": [(str(n), ngettext("%(num)d day", "%(num)d days", n)) for n in AGES],
@@ -203,24 +203,24 @@ def _shown(page: board.Page, first: int, total: Total) -> str:
     last = page.first + len(page.rows) - 1
     facts = {"first": filters.figure(first), "last": filters.figure(last)}
     if not page.rows:
-        return _("Nothing shown")
+        return _("0 cases")
     num = filters.figure(max(total.n, last))
     if total.more and page.next:  # on the last page they have been counted
-        return _("%(first)s–%(last)s of more than %(num)s", num=num, **facts)
+        return _("%(first)s–%(last)s of over %(num)s", num=num, **facts)
     return _("%(first)s–%(last)s of %(num)s", num=num, **facts)
 
 
 def _sorts(view: View) -> list[tuple[str, str]]:
     """The orders that are offered, each with its words; the first is the view's own."""
     words = {
-        "pressing": _("Most pressing first"),
+        "pressing": _("Most urgent first"),
         "newest": _("Newest first"),
         "oldest": _("Oldest first"),
-        "number": _("By number"),
+        "number": _("By case number"),
         "street": _("By street"),
     }
     if view.live is False:
-        own = _("Last closed first") if view.state == CLOSED else _("Newest first")
+        own = _("Recently closed first") if view.state == CLOSED else _("Newest first")
         return [("", own), *((name, words[name]) for name in SORTS if name != "pressing")]
     return [("" if name == "pressing" else name, words[name]) for name in SORTS]
 
@@ -241,10 +241,10 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
     follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
     in_city = [
         counted(_("All open"), "layers"),
-        Saved(_("To look at"), {"review": "yes"}, marked, icon="eye"),
+        Saved(_("Needs review"), {"review": "yes"}, marked, icon="eye"),
         counted(_("Unassigned"), "inbox", crew="none"),
         *groups,
-        counted(_("No known place"), "map-pin", place="none"),
+        counted(_("No location"), "map-pin", place="none"),
         *follow_ups,
     ]
     by_crew = [counted(crew.name, "users", crew=str(crew.id)) for crew in ground.crews]
@@ -254,7 +254,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
     ]
     return [
         *([(_("Saved"), own)] if own else []),
-        (_("By promise"), by_promise), (_("City"), in_city), (_("Crews"), by_crew), (_("Ended"), ended),
+        (_("By due date"), by_promise), (_("City"), in_city), (_("Crews"), by_crew), (_("Finished"), ended),
     ]  # fmt: skip
 
 
@@ -272,17 +272,17 @@ def _title(view: View, ground: Ground) -> str:
     services = {service.code: filters.said(service.names) for service in ground.services}
     days = int(view.age or 0)
     parts = [
-        _("To look at") if view.review else "",
+        _("Needs review") if view.review else "",
         filters.standing(view.standing),
         filters.state(view.state),
         groups.get(view.group, ""),
         services.get(view.service, ""),
         names.get(view.crew, ""),
         ground.areas.get(view.area, ""),
-        _("No known place") if view.place else "",
+        _("No location") if view.place else "",
         _("Office work") if view.work else "",
         _("tagged “%(word)s”", word=view.tag) if view.tag else "",
-        ngettext("At least %(num)d day old", "At least %(num)d days old", days) if days else "",
+        ngettext("Open %(num)d day or more", "Open %(num)d days or more", days) if days else "",
         _("“%(words)s”", words=view.words) if view.words else "",
     ]
     return " · ".join(part for part in parts if part) or _("All open")
@@ -292,12 +292,12 @@ def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
     if case.state == WAITING:
         why = promises.waits_for(case)
-        return _("Waiting: %(reason)s", reason=filters.reason(why)) if why else _("Waiting")
+        return _("On hold: %(reason)s", reason=filters.reason(why)) if why else _("On hold")
     if case.state == CLOSED:
         return filters.promise(case)
     if case.state not in OPEN:
         return filters.state(case.state)
     facts = {"day": filters.day(case.due_at), "time": filters.clock(case.due_at)}
     if case.due_at < access.now():
-        return _("%(late)s, was due %(day)s, %(time)s", late=filters.left(case), **facts)
-    return _("Due %(day)s, %(time)s", **facts)
+        return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
+    return _("Due %(day)s at %(time)s", **facts)

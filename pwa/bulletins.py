@@ -42,7 +42,7 @@ def _bulletin(s: Session, message: Message) -> Bulletin | None:
     """None where nothing of it is public any more."""
     if message.kind == "receipt":
         words = filters.followed(message.subscription)
-        return Bulletin(_("Do you want news of %(what)s?", what=words), links=_links(message.subscription))
+        return Bulletin(_("Confirm to follow %(what)s", what=words), links=_links(message.subscription))
     return _digest(s, message) if message.kind == "digest" else _case(s, message)
 
 
@@ -75,9 +75,9 @@ def _text(s: Session, message: Message) -> Text | None:
         return None
     links = told.links
     words = (
-        _("Confirm here: %(link)s", link=links["confirm"])
+        _("Tap to confirm: %(link)s", link=links["confirm"])
         if message.kind == "receipt"
-        else _("See: %(link)s", link=links["see"])
+        else _("See details: %(link)s", link=links["see"])
     )
     return envelopes.text(message, f"{told.subject}. {words}", stop=links["stop"])
 
@@ -99,10 +99,10 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     if sight.proof:
         stands = filters.outcome(sight.proof.outcome, office=sight.service.office)
     elif message.kind == "reopened":
-        stands = _("open again")
+        stands = _("reopened")
     else:
         stands = filters.stage(sight.state) or filters.promise(sight)
-    subject = _("%(number)s: %(outcome)s, %(what)s", number=sight.number, outcome=stands, what=what)
+    subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     links = _links(message.subscription) | {"see": _link("resident.case", number=sight.number)}
     return Bulletin(subject, sight=sight, links=links)
 

@@ -37,20 +37,20 @@ THREADS = 64
 WEB_ENDS = 10  # seconds that the web server gives its own process; one that still starts does not hear it
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
-NO_DEMO = "{} is another city's file, and the demo is Larkhaven's."
+NO_DEMO = "{} is for another city. The demo only works with Larkhaven's file."
 # What became of carried work, as sync/carried.py counts it; and why a file is refused, by Unreadable's code.
 BECAME = {
-    "applied": "done", "merged": "added to what was done already", "withdrawn": "taken back",
-    "dismissed": "looked at and put away", "erased": "not kept, as its case was erased",
+    "applied": "done", "merged": "added to work already done", "withdrawn": "taken back",
+    "dismissed": "reviewed and dismissed", "erased": "not kept, because the case was erased",
     "recorded": "kept as a note", "deposited": "waiting for a supervisor",
-    "quarantined": "set aside for a person to read", "held": "waiting for a step before",
-    "too_large": "too large to be taken",
+    "quarantined": "set aside for review", "held": "waiting for an earlier step",
+    "too_large": "too large",
 }  # fmt: skip
 LOOKED_AT, WAITS = ("recorded", "deposited", "quarantined"), "held"
 NO_OUTBOX = {
-    "not_json": "it is cut off, or no JSON at all",
-    "not_an_outbox": "it is another kind of file, or something is missing in it",
-    "protocol": "it was written for another release of Cityline",
+    "not_json": "it's incomplete or isn't JSON",
+    "not_an_outbox": "it's a different kind of file, or part of it is missing",
+    "protocol": "it's from a different Cityline release",
 }
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
@@ -80,8 +80,8 @@ class Commands(click.Group):
                 raise
             where = make_url(read().database_url).render_as_string(hide_password=True)
             raise click.ClickException(
-                f"The schema of {where} is not the newest, or no city was ever there. "
-                "If it is the database that you mean: cityline migrate."
+                f"The database schema at {where} is out of date, or there's no city yet. "
+                "If this is the right database, run cityline migrate."
             ) from fault
 
 
@@ -95,9 +95,9 @@ def cli() -> None:
 @cli.command()
 @click.option("--port", default=8311, show_default=True, help="Where to listen, on loopback.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--empty", is_flag=True, help="No demo city: only what the city file says.")
+@click.option("--empty", is_flag=True, help="Start without the demo city.")
 def run(port: int, host: str, empty: bool) -> None:
-    """Prepares the database, then runs web server and worker until Ctrl-C."""
+    """Prepare the database, then run the web server and worker until you press Ctrl-C."""
     asked = _asked_to_stop()
     _refuse_taken(host, port)
     os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
@@ -116,26 +116,26 @@ def run(port: int, host: str, empty: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
     "--threads", type=click.IntRange(1, db.CONNECTIONS), default=THREADS, show_default=True,
-    help="Requests served at once.",
+    help="Requests served at the same time.",
 )  # fmt: skip
 def web(port: int, host: str, threads: int) -> None:
-    """Runs the web server alone (granian; one process, as SQLite wants it)."""
+    """Run only the web server (granian, one process)."""
     _refuse_taken(host, port)
     command = _web_command(host, port, threads)
-    click.echo(f"Cityline listens at http://{host}:{port}")
+    click.echo(f"Cityline is running at http://{host}:{port}")
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
 
 
 @cli.command()
-@click.option("--beside", type=int, metavar="PID", help="End with this process, which must be the parent.")
+@click.option("--beside", type=int, metavar="PID", help="Stop when this parent process stops.")
 def work(beside: int | None) -> None:
-    """Runs the worker: queues and sends messages, settles photos, tidies, takes the daily root."""
+    """Run the worker: sends messages, stores photos, cleans up, and seals each day's log."""
     from pwa import worker
 
     if beside is not None and beside != os.getppid():
         raise click.ClickException(
-            f"--beside {beside}: what started this worker is {os.getppid()}. Name that one, or none."
+            f"--beside {beside}: the parent process is {os.getppid()}. Use it, or omit --beside."
         )
     asked = _asked_to_stop()
     if beside:  # our parent, `cityline run`, may be killed without a word
@@ -145,14 +145,14 @@ def work(beside: int | None) -> None:
         worker.run(settings, asked)
     except worker.NoLock as fault:
         raise click.ClickException(
-            f"No file can be locked in {settings.var} ({fault}), so two workers could send a letter twice. "
-            "Let CITYLINE_VAR name a folder that this user may write to, on a disk of this machine."
+            f"Can't lock files in {settings.var} ({fault}), so two workers could send the same email twice. "
+            "Set CITYLINE_VAR to a folder on this machine that this user can write to."
         ) from fault
 
 
 @cli.command()
 def migrate() -> None:
-    """Brings the database to the newest schema and applies the city file."""
+    """Update the database schema and apply the city file."""
     _prepare(_settings(), fill=False)
     click.echo("The database is up to date.")
 
@@ -161,10 +161,10 @@ def migrate() -> None:
 @click.option("--seed", default=311, show_default=True)
 @click.option("--cases", "count", default=DEMO_CASES, show_default=True)
 def demo_city(seed: int, count: int) -> None:
-    """Fills an empty database with the invented city of Larkhaven."""
+    """Fill an empty database with the demo city of Larkhaven."""
     settings = _ready()
     if not _is_demo_file(settings):
-        raise click.ClickException(f"{NO_DEMO.format(settings.city)} Leave CITYLINE_CITY out.")
+        raise click.ClickException(f"{NO_DEMO.format(settings.city)} Unset CITYLINE_CITY and try again.")
     with db.reading(_engine(settings)) as s:
         if not _is_new(s):
             raise Refused("not_empty")
@@ -179,9 +179,9 @@ def config() -> None:
 
 @config.command("apply")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only shows what would change.")
+@click.option("--dry-run", is_flag=True, help="Show what would change without changing it.")
 def config_apply(file: Path, dry_run: bool) -> None:
-    """Shows what FILE changes and makes it the city's newest version."""
+    """Show what FILE changes and apply it."""
     text = cityfile.whole(file)
     cityfile.parse(text, file.name)
     settings = _settings()
@@ -196,18 +196,20 @@ def config_apply(file: Path, dry_run: bool) -> None:
             applied = policies.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
     engine.dispose()
     if applied:
-        click.echo(f"Version {applied.number} of the city file is applied.")
+        click.echo(f"Applied version {applied.number} of the city file.")
         if file.resolve() != settings.city.resolve():
-            click.echo(f"The next start applies {settings.city} again: name yours in CITYLINE_CITY.")
+            click.echo(
+                f"The next start will apply {settings.city} again. To keep this one, set CITYLINE_CITY to it."
+            )
     elif dry_run:
-        click.echo("Nothing was applied: --dry-run." if changes else "Nothing differs.")
+        click.echo("Dry run: nothing was applied." if changes else "No differences.")
     else:
-        click.echo(f"Version {last.number if last else 0} is this very file: nothing to apply.")
+        click.echo(f"Version {last.number if last else 0} already matches this file. Nothing to apply.")
 
 
 @cli.group()
 def user() -> None:
-    """People who work for the city."""
+    """Manage city staff."""
 
 
 @user.command("add")
@@ -215,19 +217,19 @@ def user() -> None:
 @click.option("--name", default="")
 @click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(people.STAFF))
 def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
-    """Adds a person and prints a link that logs them in once; later by a code sent to EMAIL."""
+    """Add a person and print a one-time login link. After that they log in with a code sent to EMAIL."""
     settings, now = _settings(), datetime.now(UTC)
     with db.transaction(_engine(settings)) as s:
         person = people.add(s, email, name or email.partition("@")[0], roles, at=now)
         token = logins.make_link(s, person, now)
-    click.echo(f"{email} can log in with this link, once and within a day:")
+    click.echo(f"{email} can log in once with this link. It works for one day:")
     click.echo(f"  {settings.base_url}/login/link/{token}")
 
 
 @user.command("link")
 @click.argument("email")
 def user_link(email: str) -> None:
-    """Prints a new link that logs EMAIL in once."""
+    """Print a new one-time login link for EMAIL."""
     settings = _settings()
     with db.transaction(_engine(settings)) as s:
         person = people.by_email(s, email)
@@ -239,33 +241,33 @@ def user_link(email: str) -> None:
 
 @cli.group()
 def crew() -> None:
-    """Teams that get jobs."""
+    """Manage crews."""
 
 
 @crew.command("add")
 @click.argument("name")
-@click.option("--member", "members", multiple=True, help="E-mail of somebody who can log in already.")
+@click.option("--member", "members", multiple=True, help="Email of someone who can already log in.")
 def crew_add(name: str, members: tuple[str, ...]) -> None:
-    """Adds a crew called NAME; its members become crew."""
+    """Add a crew called NAME and give its members the crew role."""
     with db.transaction(_engine(_settings())) as s:
         people.add_crew(s, name, members, at=datetime.now(UTC))
-    click.echo(f"{name} can be given jobs now.")
+    click.echo(f"You can now assign jobs to {name}.")
 
 
 @cli.group()
 def device() -> None:
-    """The crews' phones."""
+    """Manage crew phones."""
 
 
 @device.command("list")
 def device_list() -> None:
-    """Lists the phones: id, person, last exchange, what waits on it, release of the app, whether revoked."""
+    """List phones: ID, person, last sync, unsent work, app version, and whether it's revoked."""
     from sync import devices
 
     with db.reading(_connect(_settings())) as s:
         known = devices.of_crews(s)
         if not known:
-            click.echo("No crew has a phone here yet.")
+            click.echo("No crew phones yet.")
         for phone, person in known:
             ops, photos = (phone.waiting.get(each) or 0 for each in ("ops", "photos"))
             waits = (
@@ -279,7 +281,7 @@ def device_list() -> None:
 @device.command("revoke")
 @click.argument("device_id")
 def device_revoke(device_id: str) -> None:
-    """Shuts the phone DEVICE_ID out and logs its person out everywhere. Unsent work stays on the phone."""
+    """Revoke phone DEVICE_ID and log its user out everywhere. Unsent work stays on the phone."""
     from sync import devices
 
     settings = _settings()
@@ -288,14 +290,14 @@ def device_revoke(device_id: str) -> None:
         if found is None:
             raise click.ClickException(f"there is no phone {device_id}")
         done = devices.revoke(s, settings.var, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
-    click.echo("It gets nothing any more." if done else "It was shut out before.")
+    click.echo("Phone revoked." if done else "This phone was already revoked.")
 
 
 @device.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--person", "email", default="", help="Whose phone it was, where a restore has lost it: EMAIL.")
+@click.option("--person", "email", default="", help="EMAIL of the phone's user, if a restore lost it.")
 def device_import(file: Path, email: str) -> None:
-    """Takes the work in FILE, which a phone without signal wrote. Taking it again changes nothing."""
+    """Import the work a phone saved to FILE. Safe to run more than once."""
     from city import stores
     from sync import carried, protocol, together
 
@@ -310,16 +312,16 @@ def device_import(file: Path, email: str) -> None:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
     except protocol.Unreadable as fault:
         why = NO_OUTBOX.get(fault.code, fault.code)
-        raise click.ClickException(f"{file} is not a file that a phone saved: {why}") from fault
+        raise click.ClickException(f"{file} isn't a file saved by a phone: {why}") from fault
     except Refused as refused:
         raise click.ClickException(
-            f"nobody here has the address {email}"
+            f"no one here has the email address {email}"
             if refused.code == "unknown_person"
-            else f"the phone that wrote {file} is not known here, or is somebody else's. "
-            "If a restore has lost it, say with --person whose it was"
+            else f"the phone that saved {file} isn't known here, or belongs to someone else. "
+            "If a restore lost it, add --person with the user's email"
         ) from refused
     except together.Busy as busy:
-        raise click.ClickException(f"the database is busy: take {file} again") from busy
+        raise click.ClickException(f"the database is busy. Import {file} again") from busy
     finally:
         engine.dispose()
     for line in _carried(counted):
@@ -330,39 +332,39 @@ def _carried(counted: Mapping[str, int]) -> Iterator[str]:
     """What became of a file's work, in words."""
     results = {code: counted[code] for code in BECAME if counted.get(code)}
     if not counted:
-        yield "Nothing is in it."
+        yield "The file is empty."
     if results:
         yield f"Entries: {', '.join(f'{n} {BECAME[code]}' for code, n in results.items())}."
     if known := counted.get("known"):
         every = known == sum(results.values())
         yield (
-            "All of them were here before."
+            "All of them were already here."
             if every
-            else f"Of these, {known} {'was' if known == 1 else 'were'} here before."
+            else f"{known} of these {'was' if known == 1 else 'were'} already here."
         )
     if photos := counted.get("photos"):
-        yield f"Photos here now: {photos}."
+        yield f"Photos imported: {photos}."
     if gone := counted.get("photos_gone"):
-        yield f"Photos that are neither here nor in the file: {gone}."
+        yield f"Missing photos (not here and not in the file): {gone}."
     if refused := counted.get("photos_refused"):
-        yield f"Photos that cannot be read: {refused}. If the phone still works, they are on it."
+        yield f"Unreadable photos: {refused}. If the phone still works, they're on it."
     if any(code in results for code in LOOKED_AT):
-        yield 'What somebody must look at stands under "Field work" on the board.'
+        yield 'Anything that needs review is under "Field work" on the board.'
     if WAITS in results:
-        yield 'What waits for a step before comes to "Field work" after three days.'
+        yield 'Work waiting for an earlier step moves to "Field work" after three days.'
 
 
 @cli.group()
 def key() -> None:
-    """Keys of other programs."""
+    """Manage API keys."""
 
 
 @key.command("add")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=[people.REPORT], type=click.Choice(people.SCOPES))
-@click.option("--hourly", default=people.HOURLY, show_default=True, help="How often an hour it may write.")
+@click.option("--hourly", default=people.HOURLY, show_default=True, help="Writes allowed per hour.")
 def key_add(name: str, scopes: tuple[str, ...], hourly: int) -> None:
-    """Makes a key for NAME, another program, and prints it this once."""
+    """Create an API key for the program NAME and print it. It's shown only once."""
     made = secrets.token_urlsafe(24)
     with db.transaction(_engine(_settings())) as s:
         people.make_key(
@@ -373,7 +375,7 @@ def key_add(name: str, scopes: tuple[str, ...], hourly: int) -> None:
 
 @key.command("list")
 def key_list() -> None:
-    """Lists the keys: number, name, what each opens, how often an hour, since when, whether revoked."""
+    """List API keys: number, name, scopes, writes per hour, date created, and whether it's revoked."""
     with db.reading(_connect(_settings())) as s:
         for row in s.scalars(select(ApiKey).order_by(ApiKey.id)):
             state = "  revoked" if row.revoked_at else ""
@@ -384,18 +386,18 @@ def key_list() -> None:
 @key.command("revoke")
 @click.argument("number", type=int)
 def key_revoke(number: int) -> None:
-    """Ends what the key NUMBER opens, as `key list` numbers it."""
+    """Revoke the key with this NUMBER (see `key list`)."""
     with db.transaction(_engine(_settings())) as s:
         found = s.get(ApiKey, number)
         if found is None:
             raise click.ClickException(f"there is no key {number}")
         done = people.revoke_key(s, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
-    click.echo("It opens nothing any more." if done else "It was revoked before.")
+    click.echo("Key revoked." if done else "This key was already revoked.")
 
 
 @cli.group("import")
 def imports() -> None:
-    """Real data from files: layers of the ground, requests of another system, answers."""
+    """Import data from files: map layers, requests from another system, answers."""
 
 
 @imports.command("layer")
@@ -423,8 +425,10 @@ def imports() -> None:
 @click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")
 @click.option("--places", type=click.Path(path_type=Path), help="A file of shapes: the rows' places.")
 @click.option("--key", default="=", help="COLUMN=COLUMN: by which a row finds its place in --places.")
-@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
-@click.option("--shrink", is_flag=True, help="It is meant that most of what is here goes.")
+@click.option(
+    "--max-rejected", type=click.IntRange(0), help="Cancel the import if more rows than this are rejected."
+)
+@click.option("--shrink", is_flag=True, help="Allow an import that removes most of the current rows.")
 def import_layer(
     file: Path,
     max_rejected: int | None,
@@ -437,7 +441,7 @@ def import_layer(
     key: str,
     **columns: str,
 ) -> None:
-    """Replaces the city's streets, addresses, assets, landmarks or areas by the rows of FILE.
+    """Replace the city's streets, addresses, assets, landmarks, or areas with the rows in FILE.
 
     GeoJSON, TopoJSON, Shapefile (.shp or .zip) or CSV, in any coordinate system.
     """
@@ -461,12 +465,14 @@ def import_layer(
 @click.option(
     "--map", "mapping", required=True, help="boston, open311 …, or a mapping of your own: PATH.toml"
 )
-@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more rows are rejected.")
-@click.option("--dry-run", is_flag=True, help="Only says what would happen.")
+@click.option(
+    "--max-rejected", type=click.IntRange(0), help="Cancel the import if more rows than this are rejected."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen without importing.")
 def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run: bool) -> None:
-    """Takes the requests of another system over from FILE, a CSV or Open311 list (also .gz).
+    """Import requests from another system. FILE is a CSV or Open311 list (.gz is fine).
 
-    Safe to run twice: a newer FILE brings what changed over there.
+    Safe to run again: a newer FILE updates what changed in the other system.
     """
     from pwa import importing
 
@@ -478,7 +484,7 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more answers are rejected.")
 def import_answers(file: Path, max_rejected: int | None) -> None:
-    """Publishes the answers in FILE (TOML), and revises those that it says otherwise."""
+    """Publish the answers in FILE (TOML) and update the ones that changed."""
     from pwa import importing
 
     sys.exit(importing.answers(_engine(_ready()), file, max_rejected))
@@ -486,7 +492,7 @@ def import_answers(file: Path, max_rejected: int | None) -> None:
 
 @imports.command("runs")
 def import_runs() -> None:
-    """Lists what was imported: run, mapping, when, counts, whether undone."""
+    """List imports: run, mapping, date, counts, and whether it was undone."""
     from pwa import importing
 
     settings = _ready()
@@ -496,7 +502,7 @@ def import_runs() -> None:
 @imports.command("undo")
 @click.argument("run", type=int)
 def import_undo(run: int) -> None:
-    """Removes what RUN brought and puts back what it changed, as long as nobody here has touched it."""
+    """Undo import RUN, as long as no one has changed its cases since."""
     from pwa import importing
 
     sys.exit(importing.undo(_engine(_ready()), run))
@@ -504,17 +510,19 @@ def import_undo(run: int) -> None:
 
 @cli.group()
 def basemap() -> None:
-    """The city's own map."""
+    """Manage the city's map."""
 
 
 @basemap.command("build")
 def basemap_build() -> None:
-    """Draws the map anew from the streets and areas that the city has."""
+    """Redraw the map from the city's streets and areas."""
     settings = _settings()
     began = time.monotonic()
     tiles = _draw_basemap(settings)
     if not tiles:
-        click.echo("There are no streets or areas to draw: cityline import layer …", err=True)
+        click.echo(
+            "There are no streets or areas to draw. Import some first: cityline import layer …", err=True
+        )
         sys.exit(1)
     size = settings.basemap.stat().st_size // 1000
     click.echo(f"{settings.basemap}: {tiles} tiles, {size} kB, in {time.monotonic() - began:.1f} s.")
@@ -522,12 +530,12 @@ def basemap_build() -> None:
 
 @cli.group()
 def audit() -> None:
-    """The log and its proofs."""
+    """Check the log."""
 
 
 @audit.command("root")
 def audit_root() -> None:
-    """Prints what to keep elsewhere: the newest root and the last line of every subject."""
+    """Print what to store somewhere else: the newest root and the last line of every subject."""
     with db.reading(_connect(_settings())) as s:
         for line in events.root_file(s):
             click.echo(line)
@@ -538,11 +546,11 @@ def audit_root() -> None:
     "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit root`."
 )
 def audit_verify(kept: str | None) -> None:
-    """Checks every line of the log, and every sum of the figures; prints each fault and ends with 1."""
+    """Check every line of the log and every figure. Prints each problem; exits with 1 if there are any."""
     try:
         lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
-        raise click.ClickException(f"{kept} cannot be read: {unread}") from unread
+        raise click.ClickException(f"Can't read {kept}: {unread}") from unread
     with db.reading(_connect(_settings())) as s:
         faults = events.verify(s, lines) + tallies.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
@@ -554,7 +562,7 @@ def audit_verify(kept: str | None) -> None:
 
 @cli.group("export")
 def exports() -> None:
-    """What the city knows, for others."""
+    """Export city data."""
 
 
 config.add_command(trying.rehearse)
@@ -591,8 +599,8 @@ def _refuse_taken(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as fault:
             raise click.ClickException(
-                f"Nothing can listen at {host}:{port} ({fault.strerror}). Stop what uses it, "
-                f"or choose another: --port {port + 1}."
+                f"Port {port} on {host} isn't available ({fault.strerror}). Stop the program that uses it, "
+                f"or choose another port: --port {port + 1}."
             ) from fault
 
 
@@ -645,12 +653,12 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
         )
     engine.dispose()
     if applied and applied.number > 1:
-        click.echo(f"The city file {settings.city} is in use now, as version {applied.number}.")
+        click.echo(f"Now using city file {settings.city}, version {applied.number}.")
     if fill and is_new and _is_demo_file(settings):
         _fill(settings, 311, DEMO_CASES)
         return
     if fill and is_new:
-        click.echo(f"{NO_DEMO.format(settings.city)} It starts empty, as with --empty.")
+        click.echo(f"{NO_DEMO.format(settings.city)} Starting without the demo.")
     if not settings.basemap.exists():
         _draw_basemap(settings)
 
@@ -706,17 +714,19 @@ def _announce(settings: Settings, address: str) -> None:
         services = s.scalar(select(Service.code).limit(1))
     click.echo(f"\nCityline is at {address}  (board: {address}/dispatch, crew: {address}/crew)")
     if invented:
-        click.echo("Demo log-ins; the code is shown on the page:")
+        click.echo("Demo logins (the code appears on the page):")
         click.echo("\n".join(lines))
-        click.echo(f"For other programs: {address}/open311/discovery.json, with the key demo-key")
+        click.echo(f"API: {address}/open311/discovery.json (key: demo-key)")
     elif services:
-        click.echo("Nobody can log in yet? In another terminal, with the same CITYLINE_ settings:")
+        click.echo("To add the first login, run this in another terminal with the same CITYLINE_ settings:")
         click.echo(f"  export CITYLINE_BASE_URL={settings.base_url}")
         click.echo("  .venv/bin/cityline user add you@example.gov --role administrator --role dispatcher")
         click.echo('  .venv/bin/cityline crew add "Lights 1" --member you@example.gov')
     if not invented and settings.smtp_url.startswith("file:"):
-        click.echo(f"No mail server is set: log-in codes are letters in {settings.smtp_url[5:]}/new")
-    click.echo("Ctrl-C stops it.\n")
+        click.echo(
+            f"No mail server is set up. Login codes are saved as emails in {settings.smtp_url[5:]}/new"
+        )
+    click.echo("Press Ctrl-C to stop.\n")
 
 
 def _asked_to_stop() -> threading.Event:

@@ -88,12 +88,12 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
     outcome = filters.outcome(told("outcome"), office=case.service.office)
     return {
         "accept": _("accept it"),
-        "assign": _("give it to %(crew)s", crew=crews.get(int(crew), "") if crews else ""),
-        "unassign": _("take it back from its crew"),
-        "wait": _("let it wait: %(reason)s", reason=reason),
-        "resume": _("end the wait"),
+        "assign": _("assign it to %(crew)s", crew=crews.get(int(crew), "") if crews else ""),
+        "unassign": _("unassign it"),
+        "wait": _("put it on hold: %(reason)s", reason=reason),
+        "resume": _("resume it"),
         "close": _("close it: %(outcome)s", outcome=outcome),
-        "reopen": _("open it again"),
+        "reopen": _("reopen it"),
         "merge": _("merge it into %(number)s", number=told("into", "")),
         "unmerge": _("separate it again"),
         "cancel": _("cancel it: %(reason)s", reason=reason),

@@ -28,21 +28,21 @@ FOR_STAFF: Final = (302, 403)  # to the log-in; not for this role
 FORM: Final = (400, 403, 413)  # no token of a form, another site's page, too large
 # How each status reads for whoever programs against it.
 STATUSES: Final = {
-    200: "The answer.",
+    200: "OK.",
     204: "Done.",
-    302: "To the log-in.",
-    303: "To the page.",
-    304: "As you have it.",
-    400: "Not understood, or without a form's token.",
-    401: "Nobody is logged in, or this phone is nobody's.",
-    403: "Not for this account, or sent by another site's page.",
-    404: "No such thing, or none that is public.",
-    409: "The photo has come further, or less far: `Upload-Offset` says how far.",
+    302: "Redirects to login.",
+    303: "Redirects to the page.",
+    304: "Not modified.",
+    400: "Bad request, or the form token is missing.",
+    401: "Not logged in, or this phone has no user.",
+    403: "This account doesn't have access, or the request came from another site.",
+    404: "Not found, or not public.",
+    409: "Wrong offset. `Upload-Offset` has the right one.",
     413: "Too large.",
-    415: "Not that kind of body.",
-    422: "Refused, in words.",
-    429: "Too often: `Retry-After` says when again.",
-    503: "Not now: `Retry-After` says when again.",
+    415: "Unsupported content type.",
+    422: "Refused. The body says why.",
+    429: "Too many requests. See `Retry-After`.",
+    503: "Busy. See `Retry-After`.",
 }
 
 
@@ -54,8 +54,8 @@ def describe(base: str) -> dict[str, Any]:
         "info": {
             "title": "Cityline 311",
             "version": "1",
-            "description": "What answers JSON. Other programs use Open311; the rest serves Cityline's own "
-            "pages and phones, and may change with them.",
+            "description": "JSON endpoints. Other programs should use Open311. The rest serves our own "
+            "pages and phones, and can change at any time.",
         },
         "servers": [{"url": base}],
         "paths": _pages() | _board() | _phones() | theirs,

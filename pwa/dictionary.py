@@ -44,23 +44,23 @@ def tables() -> dict[str, Table]:
 @lru_cache
 def _tables(_locale: Locale | None) -> dict[str, Table]:
     all_of_them = (
-        Table("cases", _("Cases"), _("Every case that is no private matter, a line each."), _cases(), PLACES),
+        Table("cases", _("Cases"), _("Every public case, one per line."), _cases(), PLACES),
         Table(
             "requests",
-            _("Cases, for programs of other cities"),
-            _("The same in the columns of Open311's GeoReport Bulk, without what was merged."),
+            _("Cases in Open311 format"),
+            _("The same cases in Open311 GeoReport Bulk columns, without merged cases."),
             _requests(),
         ),
         Table(
             "contacts",
             _("Contacts"),
-            _("How many people called or came, by month, channel, outcome and topic."),
+            _("How many people contacted us, by month, channel, outcome, and topic."),
             _contacts(),
         ),
         Table(
             "measures",
             _("Published figures"),
-            _("The figures of every month, as they were published in the log."),
+            _("Each month's figures, as published in the log."),
             _measures(),
         ),
         *(Table(kind, *_layer(kind), ("geometry",)) for kind in LAYERS),
@@ -73,111 +73,120 @@ PLACES = ("latitude", "longitude")
 
 def _cases() -> list[Column]:
     return [
-        Column("number", "text", _("The case's number. Text, not a figure."), "open"),
-        Column("service_code", "text", _("Which kind of problem, as the city file calls it."), "open"),
-        Column("service", "text", _("The same in words of the city's first language."), _("city file")),
-        Column("group", "text", _("The tile of the report form that the kind belongs to."), _("city file")),
-        Column("department", "text", _("Who is responsible."), _("city file")),
+        Column("number", "text", _("Case number. It's text, not a number to calculate with."), "open"),
+        Column("service_code", "text", _("Type of problem, as named in the city file."), "open"),
+        Column("service", "text", _("The service name in the city's main language."), _("city file")),
+        Column("group", "text", _("Category on the report form."), _("city file")),
+        Column("department", "text", _("Department responsible."), _("city file")),
         Column(
             "state",
             "text",
-            _("How far it was when the file was made."),
-            _("every move"),
+            _("Status when the file was made."),
+            _("every status change"),
             lifecycle.STATES,
         ),
-        Column("outcome", "text", _("How it ended. Empty while it is open."), "close", lifecycle.OUTCOMES),
-        Column("opened_at", "time", _("When somebody first told of it."), "open"),
+        Column(
+            "outcome", "text", _("How it ended. Empty while the case is open."), "close", lifecycle.OUTCOMES
+        ),
+        Column("opened_at", "time", _("When it was first reported."), "open"),
         Column(
             "updated_at",
             "time",
-            _("When the last thing happened to it that everybody may know."),
-            _("every move"),
+            _("When the public part of the case last changed."),
+            _("every status change"),
         ),
         Column(
             "due_at",
             "time",
-            _("Until when it is promised, waiting times added."),
+            _("Due date, including time on hold."),
             "open, wait, resume, reopen",
         ),
-        Column("closed_at", "time", _("When it was closed. Empty where it is not."), "close"),
+        Column("closed_at", "time", _("When the case was closed. Empty while it's open."), "close"),
         Column(
             "address",
             "text",
-            _("Where it is. Without the house number where the kind's place is told only roughly."),
+            _("Location. No house number where the exact location is private."),
             "open",
         ),
-        Column("area", "text", _("The neighborhood in which that place lies."), _("layer areas")),
+        Column("area", "text", _("Neighborhood of that location."), _("areas layer")),
         Column(
             "latitude",
             "number",
-            _("Degrees north, WGS 84. Moved to the middle of a square where told only roughly."),
+            _(
+                "Latitude in degrees, WGS 84. Moved to the center of a square where the exact location is "
+                "private."
+            ),
             "open",
         ),
-        Column("longitude", "number", _("Degrees east, moved in the same way."), "open"),
-        Column("reports", "number", _("How many people's reports it has of its own."), "open, join"),
+        Column("longitude", "number", _("Longitude in degrees. Adjusted the same way."), "open"),
         Column(
-            "reopenings", "number", _("How often it was opened again after it had been closed."), "reopen"
+            "reports",
+            "number",
+            _("How many people's reports this case has, not counting merged cases."),
+            "open, join",
         ),
-        Column(
-            "merged_into", "text", _("The number of the case that goes on in its place."), "merge, unmerge"
-        ),
+        Column("reopenings", "number", _("How many times the case was reopened."), "reopen"),
+        Column("merged_into", "text", _("Number of the case it was merged into."), "merge, unmerge"),
     ]
 
 
 def _requests() -> list[Column]:
-    nothing = _("Always empty here.")
+    nothing = _("Always empty.")
     return [
-        Column("service_request_id", "text", _("The case's number. Text, not a figure."), "open"),
-        Column("requested_datetime", "time", _("When somebody first told of it."), "open"),
+        Column(
+            "service_request_id", "text", _("Case number. It's text, not a number to calculate with."), "open"
+        ),
+        Column("requested_datetime", "time", _("When it was first reported."), "open"),
         Column(
             "updated_datetime",
             "time",
-            _("When the last thing happened to it that everybody may know."),
-            _("every move"),
+            _("When the public part of the case last changed."),
+            _("every status change"),
         ),
-        Column("closed_date", "time", _("When it was closed. Empty where it is not."), "close"),
+        Column("closed_date", "time", _("When the case was closed. Empty while it's open."), "close"),
         Column(
             "status_description",
             "text",
-            _("Whether it is still open. Cancelled ones count as closed."),
-            _("every move"),
+            _("Whether it's still open. Canceled cases count as closed."),
+            _("every status change"),
             ("open", "closed"),
         ),
         Column("status_notes", "text", nothing, ""),
         Column("source", "text", nothing, ""),
-        Column(
-            "service_name", "text", _("The kind of problem in the city's first language."), _("city file")
-        ),
+        Column("service_name", "text", _("Type of problem in the city's main language."), _("city file")),
         Column("service_subtype", "text", nothing, ""),
         Column("description", "text", nothing, ""),
-        Column("agency_responsible", "text", _("Who is responsible."), _("city file")),
+        Column("agency_responsible", "text", _("Department responsible."), _("city file")),
         Column(
             "address",
             "text",
-            _("Where it is. Without the house number where the kind's place is told only roughly."),
+            _("Location. No house number where the exact location is private."),
             "open",
         ),
         Column(
             "lat",
             "number",
-            _("Degrees north, WGS 84. Moved to the middle of a square where told only roughly."),
+            _(
+                "Latitude in degrees, WGS 84. Moved to the center of a square where the exact location is "
+                "private."
+            ),
             "open",
         ),
-        Column("long", "number", _("Degrees east, moved in the same way."), "open"),
+        Column("long", "number", _("Longitude in degrees. Adjusted the same way."), "open"),
     ]
 
 
 def _contacts() -> list[Column]:
     return [
-        Column("month", "month", _("The month in which it began, on the city's own clocks."), "log"),
-        Column("channel", "text", _("How people came."), "log", contacts.CHANNELS),
+        Column("month", "month", _("Month the contact began, in the city's time zone."), "log"),
+        Column("channel", "text", _("How people contacted us."), "log", contacts.CHANNELS),
         Column("outcome", "text", _("How the conversation ended."), "log", contacts.OUTCOMES),
-        Column("topic", "text", _("What it was about, as the city file calls it."), "log"),
-        Column("contacts", "number", _("How many there were. Empty where that is hidden."), "log"),
+        Column("topic", "text", _("Topic of the contact, as named in the city file."), "log"),
+        Column("contacts", "number", _("Number of contacts. Empty when the number is hidden."), "log"),
         Column(
             "hidden",
             "text",
-            _("Says that there were some, and that so small a number is not told, or would tell another."),
+            _("There were some, but the number is too small to show or would reveal another."),
             "",
             ("true",),
         ),
@@ -186,59 +195,60 @@ def _contacts() -> list[Column]:
 
 def _measures() -> list[Column]:
     return [
-        Column("month", "month", _("The month that the figure is about."), "publish"),
-        Column(
-            "version", "number", _("Which version of the month's figures this is: the newest."), "publish"
-        ),
-        Column("published_at", "time", _("When that version was written into the log."), "publish"),
+        Column("month", "month", _("Month the figure covers."), "publish"),
+        Column("version", "number", _("Version of the month's figures. Always the newest."), "publish"),
+        Column("published_at", "time", _("When that version was published in the log."), "publish"),
         Column(
             "figure",
             "text",
-            _("Its name: table, row and what is counted, as on the pages of figures and in their files."),
+            _(
+                "Name of the figure: table, row, and what is counted, as on the figures pages and in their "
+                "files."
+            ),
             "publish",
         ),
         Column(
             "value",
             "number",
-            _("The figure. Shares lie between 0 and 1. What is hidden has no line."),
+            _("The figure. Shares run from 0 to 1. Hidden figures have no line."),
             "publish",
         ),
     ]
 
 
 def _layer(kind: str) -> tuple[str, str, list[Column]]:
-    own = Column("id", "text", _("What the register that it came from calls it."), "import")
-    address = Column("address", "text", _("The nearest address or street."), "import")
+    own = Column("id", "text", _("ID in the original register."), "import")
+    address = Column("address", "text", _("Nearest address or street."), "import")
     return {
         "areas": (
             _("Neighborhoods and other areas"),
-            _("The shapes that the city divides itself by, its parks and waters, and its boundary."),
+            _("City boundary, neighborhoods and other areas, parks, and water."),
             [
                 own,
-                Column("kind", "text", _("What it is: area, ward, park, water, boundary …"), "import"),
-                Column("name", "text", _("What it is called."), "import"),
-                Column("geometry", "shape", _("Its shape, WGS 84."), "import"),
+                Column("kind", "text", _("Type of area: area, ward, park, water, boundary …"), "import"),
+                Column("name", "text", _("Name."), "import"),
+                Column("geometry", "shape", _("Shape on the map, WGS 84."), "import"),
             ],
         ),
         "assets": (
-            _("Light poles, trees and baskets"),
-            _("The things that reports are about, without those that are gone."),
+            _("Light poles, trees, and trash cans"),
+            _("The assets that reports are about, not including ones that are gone."),
             [
-                Column("kind", "text", _("What it is."), "import", ASSET_KINDS),
-                Column("number", "text", _("The number that stands on it."), "import"),
-                Column("owner", "text", _("Whose it is. Empty where it is the city's."), "import"),
+                Column("kind", "text", _("Type of asset."), "import", ASSET_KINDS),
+                Column("number", "text", _("Number on the asset."), "import"),
+                Column("owner", "text", _("Owner. Empty if it's the city's."), "import"),
                 address,
-                Column("geometry", "shape", _("Where it stands, WGS 84."), "import"),
+                Column("geometry", "shape", _("Location on the map, WGS 84."), "import"),
             ],
         ),
         "streets": (
             _("Streets"),
-            _("The pieces of the city's streets."),
+            _("Segments of the city's streets."),
             [
                 own,
-                Column("kind", "text", _("How large it is."), "import", ("street", "avenue", "lane")),
-                Column("name", "text", _("What it is called."), "import"),
-                Column("geometry", "shape", _("Its line, WGS 84."), "import"),
+                Column("kind", "text", _("Size of the street."), "import", ("street", "avenue", "lane")),
+                Column("name", "text", _("Name."), "import"),
+                Column("geometry", "shape", _("Line on the map, WGS 84."), "import"),
             ],
         ),
     }[kind]

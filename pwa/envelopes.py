@@ -42,7 +42,7 @@ def note(message: Message, title: str, body: str, link: str, *, urgent: bool) ->
 def text(message: Message, words: str, *, stop: str) -> Text:
     """A text; how to stop stands in each but the one that asks whether there are to be any."""
     if message.kind != "receipt":
-        words += "\n" + _("No more texts: %(link)s", link=stop)
+        words += "\n" + _("Stop texts: %(link)s", link=stop)
     return Text(
         message.subscription.address, words, delivery.name_of(access.here().settings.secret_key, message)
     )

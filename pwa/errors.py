@@ -35,168 +35,185 @@ def words(refused: Refused | BadPhoto) -> str:
     """What went wrong and what to do, in the visitor's language."""
     facts: dict[str, Any] = getattr(refused, "facts", {})
     told = {
-        "not_allowed": _("You are not allowed to do this."),
+        "not_allowed": _("You don't have permission to do this."),
         "wrong_state": _(
-            "This case is %(state)s now, so that cannot be done.", state=_lower(facts.get("state"))
+            "This case is %(state)s now, so you can't do that.", state=_lower(facts.get("state"))
         ),
-        "not_your_job": _("This job is not with your crew any more."),
-        "unknown_reply": _("The city file has no such ready reply any more. Choose another, or write it."),
-        "reply_misfits": _("That ready reply is for another outcome or service. Choose one that fits."),
-        "not_that_closing": _("Something happened to this case meanwhile. Look at how it is now."),
-        "evidence_missing": _("Add a photo, or say why there is none."),
-        "choose_crew": _("Two crews are at work. Choose the one that goes on."),
-        "merge_cycle": _("These two are the same case already."),
-        "merge_private": _("The other case is private: whoever reported this one would read it."),
-        "merge_office": _("One of the two is office work, the other work in the field."),
+        "not_your_job": _("This job is no longer with your crew."),
+        "unknown_reply": _("That saved reply no longer exists. Choose another one or write your own."),
+        "reply_misfits": _("That saved reply is for a different outcome or service. Choose another one."),
+        "not_that_closing": _("This case changed while you were working. Check the latest version first."),
+        "evidence_missing": _("Add a photo or choose why there isn't one."),
+        "choose_crew": _("Two crews are working on this. Choose which one continues."),
+        "merge_cycle": _("These are already the same case."),
+        "merge_private": _(
+            "The other case is private. If you merge them, the person who reported this one could read it."
+        ),
+        "merge_office": _("One of these is office work and the other is field work."),
         "merge_caller": _(
-            "Office work is merged only where one caller asked the same kind of question twice."
+            "You can merge office work only when the same caller asked the same question twice."
         ),
-        "no_crew": _("This is office work: no crew goes there."),
-        "outcome_misfits": _("A case of this kind cannot end so. Choose another outcome."),
-        "told_missing": _("Say what was told: choose a ready reply, or write it."),
+        "no_crew": _("This is office work, so there's no crew."),
+        "outcome_misfits": _("This type of case can't be closed that way. Choose another outcome."),
+        "told_missing": _("Add an answer: choose a saved reply or write one."),
         "way_back_missing": _(
-            "Ask how to reach them: type their number, or choose “E-mail” or “Calls again”."
+            "Ask how to reach them. Enter their number, or choose “Email” or “They'll call back.”"
         ),
-        "others_joined": _("Others have joined this report, so it cannot be withdrawn."),
-        "empty_note": _("Write the note first."),
-        "view_unnamed": _("Give the view a name first."),
+        "others_joined": _("Other people have joined this report, so you can't cancel it."),
+        "empty_note": _("Write a note first."),
+        "view_unnamed": _("Name this view first."),
         "view_name_long": _(
-            "That name is too long. Keep it under %(most)s letters.", most=facts.get("most", 0)
+            "That name is too long. Keep it under %(most)s characters.", most=facts.get("most", 0)
         ),
         "too_many_views": _(
-            "You have saved %(most)s views already. Remove one first.", most=facts.get("most", 0)
+            "You've already saved %(most)s views, the limit. Remove one first.", most=facts.get("most", 0)
         ),
         "too_many_shared": _(
-            "%(most)s views are shared already. A supervisor can remove one.", most=facts.get("most", 0)
+            "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
+            most=facts.get("most", 0),
         ),
-        "unknown_value": _("Choose one of the answers on the page."),
-        "unknown_number": _("There is no case with that number."),
-        "nothing_chosen": _("Select cases first."),
+        "unknown_value": _("Choose one of the options on the page."),
+        "unknown_number": _("There's no case with that number."),
+        "nothing_chosen": _("Select at least one case first."),
         "too_many_cases": _(
-            "That is %(asked)s cases. %(most)s can be changed at once: choose fewer by a view or on the map.",
+            "You selected %(asked)s cases. You can change up to %(most)s at a time. Narrow it with a view "
+            "or the map.",
             asked=_many(facts.get("asked")),
             most=_many(facts.get("most")),
         ),
         "too_many_to_merge": _(
-            "That is %(asked)s cases. %(most)s can be merged at once: choose fewer by a view or on the map.",
+            "You selected %(asked)s cases. You can merge up to %(most)s at a time. Narrow it with a view "
+            "or the map.",
             asked=_many(facts.get("asked")),
             most=_many(facts.get("most")),
         ),
-        "batch_refused": _("Nothing was done, because these cannot be changed so:"),
-        "unknown_batch": _("That is forgotten by now: it was done more than a day ago."),
-        "undone_already": _("That was undone already. Nothing has changed."),
-        "too_late_to_undo": _("That can be undone for half an hour. It was longer ago."),
-        "bad_shape": _("That is no shape on the map. Draw it again, around the cases."),
-        "no_place": _("Nobody knows where that case is, so nothing is near it."),
-        "no_area": _("That case lies in no neighborhood that the city has a map of."),
-        "bad_tag": _("A tag has 1 to %(most)s letters.", most=facts.get("most", 40)),
-        "too_many_tags": _("This case has %(most)s tags already.", most=facts.get("most", 20)),
-        "unknown_service": _("Choose what it is."),
-        "unknown_case": _("That case cannot be joined any more. Send yours as a new one."),
-        "erased": _("This report was erased, so it is not taken again."),
-        "on_hold": _("This case is on hold, so nothing of it may be removed or covered."),
-        "hold_unnamed": _("Say who wants it kept, and why."),
-        "hold_too_long": _("That is too long. Keep it under %(most)s letters.", most=facts.get("most", 500)),
+        "batch_refused": _("No changes made, because these cases can't be changed that way:"),
+        "unknown_batch": _("It's too late to see or undo this. It was done more than a day ago."),
+        "undone_already": _("This was already undone. Nothing changed."),
+        "too_late_to_undo": _("It's too late to undo this. You have half an hour."),
+        "bad_shape": _("That isn't a shape we can use. Draw around the cases again."),
+        "no_place": _("That case has no location, so we can't find anything nearby."),
+        "no_area": _("That case isn't in a neighborhood on the city's map."),
+        "bad_tag": _("Tags can have 1 to %(most)s characters.", most=facts.get("most", 40)),
+        "too_many_tags": _("This case already has %(most)s tags, the limit.", most=facts.get("most", 20)),
+        "unknown_service": _("Choose the type of problem."),
+        "unknown_case": _("You can't join that report anymore. Send yours as a new one."),
+        "erased": _("This report was erased, so we can't accept it again."),
+        "on_hold": _("This case is under a legal hold, so nothing in it can be removed or covered."),
+        "hold_unnamed": _("Enter who asked for the legal hold and why."),
+        "hold_too_long": _(
+            "That's too long. Keep it under %(most)s characters.", most=facts.get("most", 500)
+        ),
         "words_too_long": _(
-            "That is too long. Keep it under %(most)s letters.", most=facts.get("most", 4000)
+            "That's too long. Keep it under %(most)s characters.", most=facts.get("most", 4000)
         ),
         "outside_city": _(
-            "This place lies outside the city, so we cannot send a crew. Ask the town it belongs to."
+            "This place is outside the city, so we can't send a crew. Contact the town it's in."
         ),
         "answer_missing": _("Answer the question marked below."),
-        "answer_unknown": _("Choose one of the answers on the page."),
-        "place_missing": _("Say where it is: an address, a cross-street or the number on a pole."),
+        "answer_unknown": _("Choose one of the options on the page."),
+        "place_missing": _("Enter where it is: an address, a cross street, or the number on a pole."),
         "place_unknown": _(
-            "We do not know that place. Try the street and number, two streets, or a pole number."
+            "We couldn't find that place. Try a street and number, two cross streets, or a pole number."
         ),
-        "place_unclear": _("There is more than one. Choose the right one."),
-        "place_vague": _("That is a whole street or neighborhood. Type a house number or a corner."),
+        "place_unclear": _("We found more than one. Choose the right one."),
+        "place_vague": _("That's a whole street or neighborhood. Enter a house number or a corner."),
         "fix_unsure": _(
-            "Your phone may be %(distance)s off, and the day may be another one there. Type your address.",
+            "Your location may be off by %(distance)s, where the pickup day can be different. Enter your "
+            "address.",
             distance=metres(facts.get("metres", 0)),
         ),
-        "fix_unsaid": _("Your phone does not say how sure it is. Type your address."),
+        "fix_unsaid": _("We can't tell how exact your location is. Enter your address."),
         "house_unsure": _(
-            "This house is not on our map. It may be %(distance)s from where we looked, and the day may be "
-            "another one there. Type a corner near it.",
+            "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can "
+            "be different. Enter a corner near you.",
             distance=metres(facts.get("metres", 0)),
         ),
         "place_unsure": _(
-            "We are not sure where that is. Say that it is here, or type a house number or a corner."
+            "We're not sure where this is. Confirm the spot, or enter a house number or corner."
         ),
-        "bad_phone": _("That is no phone number. Leave it empty where nobody knows it."),
+        "bad_phone": _("That isn't a valid phone number. Leave it empty if you don't know it."),
         "kept_already": _(
-            "The first time it was kept already: %(outcome)s. Save again to keep this as a call of its own.",
+            "This call was already saved as: %(outcome)s. Save again to log it as a separate call.",
             outcome=call_outcome(facts.get("outcome")),
         ),
-        "phone_missing": _("Type the caller's number, or choose another way to hear of it."),
-        "unknown_office": _("Choose one of the answers on the page."),
-        "bad_email": _("That is not an e-mail address. It looks like name@example.com."),
-        "too_many_addresses": _("Three addresses are enough for one report."),
+        "phone_missing": _("Enter the caller's phone number, or choose another way to send updates."),
+        "unknown_office": _("Choose one of the options on the page."),
+        "bad_email": _("Enter an email address like name@example.com."),
+        "too_many_addresses": _("You can add up to three addresses to a report."),
         "too_many_browsers": _(
-            "Three phones hear of this report already. Stop the news on one of them first."
+            "Three devices already get updates on this report. Turn them off on one of them first."
         ),
         "asked_too_often": _(
-            "That address was asked several times just now. Look in its mailbox, or come back later."
+            "We've already sent several messages to that address. Check your inbox, or try again later."
         ),
         "too_many_follows": _(
-            "That address follows %(most)s things already. End one of them first.", most=facts.get("most", 30)
+            "That address already follows %(most)s things, the limit. Stop following one first.",
+            most=facts.get("most", 30),
         ),
-        "unknown_place_to_follow": _("We know no such area or street. Type its whole name, like Elm Street."),
-        "bad_push": _("This browser gave no address for notifications. Leave an e-mail address instead."),
-        "wrong_code": _("That code does not fit. Ask for a new one if it is older than ten minutes."),
-        "nothing_to_count": _("This was no closing, so there is nothing to count as done."),
-        "not_crew": _("A phone needs somebody who belongs to a crew."),
-        "wrong_link": _("This link was used already, or is older than a day. Ask for a new one."),
-        "known_email": _("Somebody with this address is on the list already."),
-        "unknown_role": _("Choose one of the answers on the page."),
-        "unknown_person": _("Nobody with that address is on the list."),
-        "long_name": _("That name is too long. Keep it under 100 letters."),
-        "bad_slug": _("The address takes small letters, figures and single hyphens: pay-property-tax."),
-        "known_slug": _("There is an answer at that address already. Choose another."),
-        "unknown_department": _("Choose the department that keeps this true."),
+        "unknown_place_to_follow": _(
+            "We couldn't find that neighborhood or street. Enter the full name, like Elm Street."
+        ),
+        "bad_push": _("Notifications don't work in this browser. Leave your email address instead."),
+        "wrong_code": _("That code isn't right. If it's more than 10 minutes old, get a new one."),
+        "nothing_to_count": _("This update didn't close a case, so there's nothing to count as done."),
+        "not_crew": _("Choose someone who's on a crew."),
+        "wrong_link": _("This link has been used, or it's more than a day old. Ask for a new one."),
+        "known_email": _("Someone with this email is already on the list."),
+        "unknown_role": _("Choose one of the options on the page."),
+        "unknown_person": _("No one on the list has that email address."),
+        "long_name": _("That name is too long. Keep it under 100 characters."),
+        "bad_slug": _("Use lowercase letters, numbers, and single hyphens: pay-property-tax."),
+        "known_slug": _("There's already an answer at that address. Choose another."),
+        "unknown_department": _("Choose the department that keeps this answer up to date."),
         "unknown_topic": _("Choose a topic."),
-        "empty_text": _("Title, text and words to read aloud are needed in each language you write."),
+        "empty_text": _("Each language needs a title, text, and a script to read aloud."),
         "markup": _(
-            "This is no plain Markdown: %(found)s. Take it out; HTML and scripts are not shown.",
+            "This isn't plain Markdown: %(found)s. Remove it. HTML and scripts aren't shown.",
             found=facts.get("found", ""),
         ),
-        "bad_day": _("Say on which day it must be looked at again."),
-        "no_scope": _("Say what the key may do."),
-        "bad_hourly": _("A number from 1 to %(most)s, please.", most=_many(facts.get("most"))),
+        "bad_day": _("Choose a date for the next review."),
+        "no_scope": _("Choose what this key can do."),
+        "bad_hourly": _("Enter a number from 1 to %(most)s.", most=_many(facts.get("most"))),
         "changed_meanwhile": _(
-            "Somebody else changed this meanwhile. Look at what it is now, and save again."
+            "Someone else changed this while you were working. Check the new version, then save again."
         ),
-        "overtaken": _("Nothing was done: this case changed while you had it open."),
-        "shut_out": _("Let this person in again first."),
-        "empty_name": _("Write a name first."),
-        "known_crew": _("There is a crew of that name already."),
-        "last_administrator": _("Somebody must be able to let others in. Name another administrator first."),
-        "too_many_codes": _("Too many codes were asked for. Try again in an hour."),
+        "overtaken": _("No changes made. This case changed while you had it open."),
+        "shut_out": _("Restore this person's access first."),
+        "empty_name": _("Enter a name first."),
+        "known_crew": _("There's already a crew with that name."),
+        "last_administrator": _(
+            "At least one person has to be an administrator. Add another administrator first."
+        ),
+        "too_many_codes": _("You've asked for too many codes. Try again in an hour."),
         "not_a_photo": _(
-            "That file is not a photo we can read. Choose a JPEG, HEIC, AVIF, PNG or WebP picture."
+            "We can't read that file as a photo. Choose a JPEG, HEIC, AVIF, PNG, or WebP image."
         ),
-        "broken": _(
-            "That photo is damaged and cannot be read. Take it again, or choose another; all else is kept."
-        ),
+        "broken": _("That photo is damaged. Take it again or choose another one. Everything else is saved."),
         "too_large": _("That photo is larger than 20 MB. Choose a smaller one."),
-        "too_many_pixels": _("That picture is too large to open safely. Choose a smaller one."),
-        "photo_attached": _("That photo belongs to a report already."),
-        "no_boxes": _("Say which part of the photo is to be covered."),
+        "too_many_pixels": _("That image is too large to open safely. Choose a smaller one."),
+        "photo_attached": _("That photo is already part of another report."),
+        "no_boxes": _("Choose which part of the photo to cover."),
         "bad_box": _(
-            "Part %(nth)s does not lie within the picture. It needs four numbers from 0 to 100. Left and "
-            "width make 100 at most, top and height too.",
+            "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width "
+            "can't be more than 100, and neither can top plus height.",
             nth=facts.get("nth", 1),
         ),
-        "too_many_boxes": _("That is too many parts. Cover %(most)s at once.", most=facts.get("most", 20)),
-        "store_down": _(
-            "Photos cannot be reached right now. Nothing was covered. Try again in a few minutes."
+        "too_many_boxes": _(
+            "That's too many areas. You can cover up to %(most)s at a time.", most=facts.get("most", 20)
         ),
-        "photo_gone": _("That photo is no longer here: somebody covered parts of it or erased it meanwhile."),
-        "too_many": _("Five photos are enough. Remove one first."),
-        "no_room": _("We cannot take more photos right now. Send the report without, or try in an hour."),
+        "store_down": _(
+            "We can't reach the photos right now. Nothing was covered. Try again in a few minutes."
+        ),
+        "photo_gone": _(
+            "That photo is gone. Someone erased it or covered part of it while you were working."
+        ),
+        "too_many": _("You can add up to five photos. Remove one first."),
+        "no_room": _(
+            "We can't take more photos right now. Send your report without them, or try again in an hour."
+        ),
     }
-    return str(told.get(refused.code, _("That cannot be done now.")))
+    return str(told.get(refused.code, _("That can't be done right now.")))
 
 
 def page(status: int, title: str, text: str) -> Response:
@@ -212,17 +229,20 @@ def _http(fault: HTTPException) -> Response:
         response = make_response({"error": fault.name, "status": fault.code}, fault.code or 500)
         return _with_headers(response, fault)
     told = {
-        401: (_("You are logged out"), _("Log in again, then repeat what you did.")),
-        403: (_("Not for this account"), _("Your account may not see this page.")),
-        404: (_("There is no such page"), _("The address may be mistyped, or the case is not public.")),
-        405: (_("That does not work here"), _("Go back and use the buttons on the page.")),
-        429: (
-            _("That was often in a short time"),
-            _("Nothing is lost. Wait a few minutes, go back and send it again. In a hurry, call 311."),
+        401: (_("You've been logged out"), _("Log in again, then try once more.")),
+        403: (
+            _("You don't have access"),
+            _("Your account can't see this page. Ask an administrator for access."),
         ),
-        413: (_("That is too large to send"), _("Send fewer or smaller photos.")),
+        404: (_("Page not found"), _("The address may be mistyped, or the report may not be public.")),
+        405: (_("That doesn't work here"), _("Go back and use the buttons on the page.")),
+        429: (
+            _("Too many tries in a short time"),
+            _("Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call 311."),
+        ),
+        413: (_("That's too large to send"), _("Send fewer or smaller photos.")),
     }
-    title, text = told.get(fault.code or 500, (_("Something is wrong"), _("Go back and try again.")))
+    title, text = told.get(fault.code or 500, (_("Something went wrong"), _("Go back and try again.")))
     return _with_headers(page(fault.code or 500, title, text), fault)
 
 
@@ -235,13 +255,11 @@ def _with_headers(response: Response, fault: HTTPException) -> Response:
 
 
 def _stale(_fault: CSRFError) -> Response:
-    return page(
-        400, _("This page was open for too long"), _("Go back, load the page again and repeat what you did.")
-    )
+    return page(400, _("This page was open too long"), _("Go back, reload the page, and try again."))
 
 
 def _refused(refused: Refused) -> Response:
-    return page(422, _("That cannot be done now"), words(refused))
+    return page(422, _("That can't be done right now"), words(refused))
 
 
 def _busy(fault: SQLAlchemyError | Busy) -> Response:
@@ -254,8 +272,8 @@ def _busy(fault: SQLAlchemyError | Busy) -> Response:
         response = make_response({"error": "later"}, 503)
     else:
         response = page(
-            503, _("That takes too long just now"),
-            _("Nothing was written. Wait a minute, go back and send it again. In a hurry, call 311."),
+            503, _("This is taking too long"),
+            _("Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call 311."),
         )  # fmt: skip
     g.retry_after = BUSY_SECONDS
     return response
@@ -266,7 +284,7 @@ def _broken(fault: Exception) -> Response:
     if request.path.startswith("/sync/"):
         return make_response({"error": "broken"}, 500)
     return page(
-        500, _("Something broke on our side"), _("Nothing was lost. Try again in a minute, or call 311.")
+        500, _("Something went wrong on our end"), _("Nothing is lost. Try again in a minute, or call 311.")
     )
 
 

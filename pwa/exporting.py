@@ -24,15 +24,15 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--until", type=DAY, metavar="DAY", help="Only cases opened on this day or earlier.")
 @click.option(
     "-o", "--output", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to; without it to standard output.",
+    help="Output file. Default: standard output.",
 )  # fmt: skip
 def requests(form: str, since: datetime | None, until: datetime | None, file: Path | None) -> None:
-    """Writes every public case, without anything of the people who told.
+    """Export every public case, with nothing about the people who reported.
 
     Days are the city's own. `bulk` are the columns of Open311's GeoReport Bulk.
     """
     if since and until and since > until:
-        raise click.BadParameter(f"{until:%Y-%m-%d} lies before {since:%Y-%m-%d}", param_hint="--until")
+        raise click.BadParameter(f"{until:%Y-%m-%d} is before {since:%Y-%m-%d}", param_hint="--until")
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
@@ -48,12 +48,12 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
             told(read_so_far, of)
         out.write(how.foot)
     if file:
-        click.echo(f"{written} cases are in {file}.")
+        click.echo(f"Wrote {written} cases to {file}.")
 
 
 @click.command("edition")
 def edition() -> None:
-    """Makes the files at /data anew, as the worker does each night."""
+    """Rebuild the open data files at /data, as the worker does every night."""
     settings = read()
     restoring.refuse_unfinished(settings.var)
     engine, root, now = db.connect(settings.database_url), opendata.place(settings), datetime.now(UTC)
@@ -65,7 +65,9 @@ def edition() -> None:
         for _page in opendata.make(engine, root, city, now):
             pass
     except BlockingIOError:
-        raise click.ClickException("The worker makes them just now: they are at /data in a moment.") from None
+        raise click.ClickException(
+            "The worker is building them right now. They'll be at /data in a moment."
+        ) from None
     except OSError as fault:
         raise click.ClickException(f"{root}: {fault.strerror}.") from fault
     made = opendata.current(root)
@@ -83,7 +85,7 @@ def _opened(file: Path | None) -> Iterator[BinaryIO]:
         with disk.whole(file) as out:
             yield out
     except OSError as fault:
-        raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
+        raise click.ClickException(f"Can't write {file}: {fault.strerror}") from fault
 
 
 def _midnight(day: datetime | None, zone: ZoneInfo, after: int = 0) -> datetime | None:

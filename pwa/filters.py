@@ -116,7 +116,7 @@ def moment(at: datetime) -> str:
     """ "Today, 5:12 pm" or "Sun 22 Nov, 6:41 pm"."""
     days = (local(access.now()).date() - local(at).date()).days
     named = {0: _("Today"), 1: _("Yesterday")}.get(days) or day(at)
-    return _("%(day)s, %(time)s", day=named, time=clock(at))
+    return _("%(day)s at %(time)s", day=named, time=clock(at))
 
 
 def promise(case: Any) -> str:
@@ -127,7 +127,7 @@ def promise(case: Any) -> str:
     if case.state == MERGED:
         return _("Same problem as another report")
     if case.state == CANCELLED:
-        return _("Withdrawn")
+        return _("Canceled")
     if case.state == WAITING:
         return waits_for(_wait_reason(case), _owner_of(case))
     at = access.now()
@@ -135,8 +135,8 @@ def promise(case: Any) -> str:
         late = at - case.due_at
         if late < timedelta(days=1):
             hours = max(1, int(late.total_seconds() // 3600))
-            return ngettext("Late by %(num)d hour", "Late by %(num)d hours", hours)
-        return ngettext("Late by %(num)d day", "Late by %(num)d days", late.days)
+            return ngettext("%(num)d hour late", "%(num)d hours late", hours)
+        return ngettext("%(num)d day late", "%(num)d days late", late.days)
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
     return _("By %(day)s", day=by(case))
@@ -145,7 +145,7 @@ def promise(case: Any) -> str:
 def by(case: Any) -> str:
     """The day that is promised: "Thu 26 Nov"; with its hour where working hours are."""
     due = case.due_at
-    return _("%(day)s, %(time)s", day=day(due), time=clock(due)) if _is_hourly(case) else day(due)
+    return _("%(day)s at %(time)s", day=day(due), time=clock(due)) if _is_hourly(case) else day(due)
 
 
 def first_promised(case: Any) -> str:
@@ -154,7 +154,7 @@ def first_promised(case: Any) -> str:
     moved = case.due_at - was >= timedelta(minutes=1) if _is_hourly(case) else day(was) != day(case.due_at)
     if not moved:
         return ""
-    return _("%(day)s, %(time)s", day=day(was), time=clock(was)) if _is_hourly(case) else day(was)
+    return _("%(day)s at %(time)s", day=day(was), time=clock(was)) if _is_hourly(case) else day(was)
 
 
 def owner(case: Any) -> Owner | None:
@@ -173,7 +173,7 @@ def waits_for(code: str | None, owner: str = "") -> str:
     whose = access.here().city.owner(owner) if code == "utility" and owner else None
     if whose:
         return _("Waiting for %(name)s", name=whose.name)
-    return _waits().get(code or "", ("", _("Waiting")))[1]
+    return _waits().get(code or "", ("", _("On hold")))[1]
 
 
 def outcome(code: str | None, *, office: bool = False) -> str:
@@ -185,17 +185,17 @@ def outcome(code: str | None, *, office: bool = False) -> str:
 def left(case: Any) -> str:
     """A short form for the queue: "1 day late", "2 h left", "Thu 26 Nov", "Utility"."""
     if case.state == WAITING:
-        return reason(_wait_reason(case) or "") or _("Waiting")
+        return reason(_wait_reason(case) or "") or _("On hold")
     if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
     span = case.due_at - access.now()
     hours = int(abs(span).total_seconds() // 3600)
     if span < timedelta():
         if hours < 24:
-            return ngettext("%(num)d h late", "%(num)d h late", max(hours, 1))
+            return ngettext("%(num)d hr late", "%(num)d hr late", max(hours, 1))
         return ngettext("%(num)d day late", "%(num)d days late", hours // 24)
     if hours < 24:
-        return ngettext("%(num)d h left", "%(num)d h left", max(hours, 1))
+        return ngettext("%(num)d hr left", "%(num)d hr left", max(hours, 1))
     return day(case.due_at)
 
 
@@ -204,13 +204,13 @@ def early(seconds: float) -> str:
     hours, days = int(abs(seconds) // 3600), int(abs(seconds) // 86400)
     if seconds >= 0:
         if days:
-            return ngettext("Promise kept, %(num)d day early", "Promise kept, %(num)d days early", days)
+            return ngettext("Done %(num)d day early", "Done %(num)d days early", days)
         if hours:
-            return ngettext("Promise kept, %(num)d hour early", "Promise kept, %(num)d hours early", hours)
-        return _("Promise kept")
+            return ngettext("Done %(num)d hour early", "Done %(num)d hours early", hours)
+        return _("Done on time")
     if days:
-        return ngettext("%(num)d day later than promised", "%(num)d days later than promised", days)
-    return ngettext("%(num)d hour later than promised", "%(num)d hours later than promised", max(hours, 1))
+        return ngettext("Done %(num)d day late", "Done %(num)d days late", days)
+    return ngettext("Done %(num)d hour late", "Done %(num)d hours late", max(hours, 1))
 
 
 def state(code: str) -> str:
@@ -221,67 +221,67 @@ def state(code: str) -> str:
 def step(kind: str, *, office: bool = False) -> str:
     """A stop of a case's story in words, the same for residents and staff; of an office's case in its own."""
     answered = {
-        "not fixed": _("A resident says: not answered"),
-        "fixed confirmed": _("A resident says: answered"),
+        "not fixed": _("A resident says it isn't answered"),
+        "fixed confirmed": _("A resident confirmed it's answered"),
     }
     words = {
         "open": _("Reported"),
-        "report": _("Report taken"),
-        "join": _("A neighbor joined"),
-        "accept": _("The city has read it"),
+        "report": _("Report received"),
+        "join": _("A neighbor reported this too"),
+        "accept": _("The city reviewed the report"),
         "assign": _("Crew assigned"),
-        "unassign": _("Taken back from the crew"),
-        "take on": _("A crew took it on"),
-        "take back": _("The crew took its last step back"),
-        "restore": _("No longer cancelled"),
+        "unassign": _("Crew unassigned"),
+        "take on": _("A crew took the job"),
+        "take back": _("The crew undid its last step"),
+        "restore": _("No longer canceled"),
         "start": _("Crew on site"),
         "pause": _("Crew paused"),
-        "wait": _("Waiting"),
-        "resume": _("Waiting is over"),
+        "wait": _("On hold"),
+        "resume": _("No longer on hold"),
         "make safe": _("Made safe for now"),
-        "needs parts": _("Parts ordered"),
+        "needs parts": _("Waiting for parts"),
         "close": _("Closed"),
-        "reopen": _("Opened again"),
-        "not fixed": _("A resident says: not fixed"),
-        "fixed confirmed": _("A resident says: fixed"),
-        "at risk": _("Little of the promise is left"),
-        "late": _("The promise was not kept"),
-        "escalate": _("Late for too long: a supervisor is asked to look"),
-        "review": _("A supervisor looks at it"),
-        "reviewed": _("Looked at"),
+        "reopen": _("Reopened"),
+        "not fixed": _("A resident says it isn't fixed"),
+        "fixed confirmed": _("A resident confirmed it's fixed"),
+        "at risk": _("Due soon"),
+        "late": _("The due date passed"),
+        "escalate": _("Well past due: a supervisor needs to review it"),
+        "review": _("A supervisor is reviewing this"),
+        "reviewed": _("Reviewed"),
         "merge": _("Merged into another case"),
         "merged in": _("Another case was merged into this one"),
-        "unmerge": _("Separated again"),
+        "unmerge": _("Separated"),
         "merged out": _("A merged case was separated"),
-        "tell apart": _("Told apart from a case that looks alike"),
-        "one again": _("May be one with a case that looks alike"),
-        "cancel": _("Withdrawn"),
-        "undo batch": _("Undone: a step taken for several cases at once"),
-        "raise priority": _("Goes before others"),
-        "lower priority": _("Waits for its turn again"),
-        "tag": _("Tag put on"),
-        "untag": _("Tag taken off"),
+        "tell apart": _("Marked as not a duplicate"),
+        "one again": _("Possible duplicate of a similar case"),
+        "cancel": _("Canceled"),
+        "undo batch": _("Bulk change undone"),
+        "raise priority": _("Set to high priority"),
+        "lower priority": _("Set to normal priority"),
+        "tag": _("Tag added"),
+        "untag": _("Tag removed"),
         "note": _("Note"),
-        "show": _("Words and photos made public"),
-        "hide": _("Words and photos hidden again"),
-        "subscribe": _("Left an e-mail address"),
-        "confirm news": _("Confirmed the news"),
-        "stop news": _("Stopped the news"),
+        "show": _("Description and photos made public"),
+        "hide": _("Description and photos hidden"),
+        "subscribe": _("Added contact info for updates"),
+        "confirm news": _("Confirmed updates"),
+        "stop news": _("Stopped updates"),
         "erase": _("A report was erased"),
-        "redact": _("Parts of a photo were covered for good"),
-        "hold": _("Put on hold: nothing of it may be removed"),
-        "lift hold": _("The hold was lifted"),
-        "clear": _("Words, photos and addresses were removed under the retention rule"),
-        "forget addresses": _("Addresses for news were removed under the retention rule"),
-        "export record": _("A copy of all that is held of it was made"),
-        "recorded": _("A crew's word was kept"),
+        "redact": _("Part of a photo was covered permanently"),
+        "hold": _("Legal hold placed: nothing in this case can be removed"),
+        "lift hold": _("Legal hold lifted"),
+        "clear": _("Description, photos, and addresses removed under the retention schedule"),
+        "forget addresses": _("Contact info for updates was removed under the retention schedule"),
+        "export record": _("Record exported"),
+        "recorded": _("Crew update saved as a note"),
         "no evidence": _("The photo never arrived"),
         "photo came": _("A photo arrived"),
-        "photo failed": _("A photo did not arrive, or is none"),
-        "promise": _("Another day was promised in the old system"),
-        "place": _("The old system has another place for it now"),
-        "service": _("The old system has another kind of problem for it now"),
-        "undo": _("What an import had changed was undone"),
+        "photo failed": _("A photo didn't arrive or can't be read"),
+        "promise": _("Due date changed in the old system"),
+        "place": _("The old system changed the location"),
+        "service": _("The old system changed the type of problem"),
+        "undo": _("An import change was undone"),
     } | (answered if office else {})
     return str(words.get(kind, kind))
 
@@ -289,17 +289,17 @@ def step(kind: str, *, office: bool = False) -> str:
 def photo_fault(code: str) -> str:
     """Why a photo is not here that a crew took or another program named, for staff."""
     words = {
-        "late": _("Not here after three days. It is still asked for."),
-        "not_a_photo": _("The file is no photo."),
-        "broken": _("It arrived damaged and cannot be read."),
-        "too_large": _("It is larger than 20 MB."),
-        "too_many_pixels": _("The picture is too large to open safely."),
-        "photo_attached": _("It belongs to another case already."),
-        "too_many": _("The report has five photos already."),
-        "bad_url": _("That is no address of a picture."),
-        "private_address": _("Its address lies inside a network, so it was not opened."),
-        "no_answer": _("Nothing answered at its address."),
-        "too_many_redirects": _("Its address led on and on."),
+        "late": _("Not received after three days. We're still asking for it."),
+        "not_a_photo": _("The file isn't a photo."),
+        "broken": _("The file is damaged and can't be read."),
+        "too_large": _("The file is larger than 20 MB."),
+        "too_many_pixels": _("The image is too large to open safely."),
+        "photo_attached": _("It already belongs to another case."),
+        "too_many": _("The report already has five photos."),
+        "bad_url": _("The link doesn't lead to a photo."),
+        "private_address": _("The address points inside a private network, so we didn't open it."),
+        "no_answer": _("No answer from the address."),
+        "too_many_redirects": _("The address redirects too many times."),
     }
     return words.get(code, "")
 
@@ -311,15 +311,15 @@ def standing(code: str) -> str:
 
 def without_place(count: str) -> str:
     """How many cases of a view have no place."""
-    return _("%(num)s without a place", num=count)
+    return _("%(num)s with no location", num=count)
 
 
 def map_words() -> dict[str, str]:
     """What a map calls its pins, by standing; of the others the script fills in NUMBER and WORST."""
     words = {name: standing(name) for name in ("late", "risk", "ok", "wait")} | {"done": _("Closed")}
     words["unlocated"] = without_place("NUMBER")
-    words["hidden"] = _("%(num)s more are not on the map. Ask for less to see them.", num="NUMBER")
-    return words | {"several": _("%(num)s cases, worst: %(standing)s", num="NUMBER", standing="WORST")}
+    words["hidden"] = _("%(num)s more aren't on the map. Narrow your filters to see them.", num="NUMBER")
+    return words | {"several": _("%(num)s cases, most urgent: %(standing)s", num="NUMBER", standing="WORST")}
 
 
 def reason(code: str) -> str:
@@ -330,45 +330,48 @@ def reason(code: str) -> str:
 def mark(code: str) -> str:
     """Why somebody must look at a case, for staff. What a crew sent meanwhile stands in its history."""
     words = {
-        "sent back": _("Sent back by residents again. Somebody decides what happens."),
-        "reopened": _("A crew sent work from before it was opened again."),
-        "cancelled": _("A crew sent work after it was cancelled."),
-        "merged": _("A crew sent work on a case that is merged into this one."),
-        "closed": _("A crew sent work after it was closed."),
-        "step_back": _("A crew sent a step that no longer fits."),
-        "not_your_job": _("A crew sent work that it had no job for."),
-        "reassigned": _("A crew sent work after it no longer had the job."),
-        "unassigned": _("A crew sent work after the job was taken back."),
-        "held": _("A crew sent work, and what it followed on never came."),
-        "photo": _("A photo that was promised did not arrive within three days, or cannot be read."),
-        "too_late": _("A crew wants to take back what it sent, and the case has moved on."),
-        "erased": _("This came after the reports were erased. Its words and photos were not kept."),
-        "late": _("It has been late for days. Somebody decides what happens."),
-        "no evidence": _("The photo of its closing did not arrive within three days. It counts as none."),
+        "sent back": _("Residents say this still isn't fixed. Decide what happens next."),
+        "reopened": _("A crew sent an update from before the case was reopened."),
+        "cancelled": _("A crew sent an update after the case was canceled."),
+        "merged": _("A crew sent an update for a case that was merged into this one."),
+        "closed": _("A crew sent an update after the case was closed."),
+        "step_back": _("A crew's update no longer matches this case."),
+        "not_your_job": _("A crew sent an update for a job it wasn't assigned."),
+        "reassigned": _("A crew sent an update after the job went to another crew."),
+        "unassigned": _("A crew sent an update after the job was unassigned."),
+        "held": _("A crew's update depends on an earlier one that never arrived."),
+        "photo": _("A photo from the crew didn't arrive within three days or can't be read."),
+        "too_late": _("A crew wants to undo an update, but the case has moved on."),
+        "erased": _(
+            "This arrived after the reports were erased, so we didn't keep its description or photos."
+        ),
+        "late": _("This case is well past its due date. Decide what happens next."),
+        "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
-    return words.get(code, _("Somebody has to look at this case."))
+    return words.get(code, _("This case needs review."))
 
 
 def deed(t: str) -> str:
     """What a phone's operation asks, for staff."""
     words = {
-        "start": _("Start"), "pause": _("Pause"), "resume": _("Go on"), "wait": _("Wait"),
+        "start": _("Start"), "pause": _("Pause"), "resume": _("Resume"), "wait": _("Put on hold"),
         "close": _("Close"), "make_safe": _("Made safe"), "needs_parts": _("Needs parts"),
-        "note": _("Note"), "photo": _("Photo"), "time": _("Time"), "report": _("Report"),
-        "withdraw": _("Take back"),
+        "note": _("Note"), "photo": _("Photo"), "time": _("Time spent"), "report": _("Report"),
+        "withdraw": _("Undo"),
     }  # fmt: skip
-    return words.get(t, _("Something unreadable"))
+    return words.get(t, _("Unreadable update"))
 
 
 def unsettled(why: str) -> str:
     """Why what a phone sent was not done, for staff; mark() where it is a case's mark too."""
     words = {
-        "author": _("Whoever sent it was not in that crew. A supervisor may let it count."),
-        "revoked": _("It came from a phone that was revoked. A supervisor may let it count."),
+        "author": _("The person who sent this wasn't on that crew. A supervisor can approve it."),
+        "revoked": _("This came from a revoked phone. A supervisor can approve it."),
         "deposited": _(
-            "Whoever sent it has not signed in on that phone for three days. A supervisor may let it count."
+            "The person who sent this hasn't logged in on that phone for three days. A supervisor can "
+            "approve it."
         ),
-        "quarantined": _("It could not be read, or was refused. It stays here as it came."),
+        "quarantined": _("We couldn't read it, or it was rejected. It's kept here exactly as received."),
     }
     return words.get(why) or mark(why)
 
@@ -376,18 +379,18 @@ def unsettled(why: str) -> str:
 def refusal(why: str) -> str:
     """What was wrong with work that was set aside, for staff."""
     words = {
-        "malformed": _("It is no entry that can be read."),
-        "unknown_type": _("It is of a kind that is not known here."),
-        "too_old": _("The app that wrote it is too old."),
-        "too_large": _("It is too large."),
-        "another_body": _("Another entry came under the same name before."),
-        "unknown_case": _("It names a case that is not known."),
-        "unknown_assignment": _("It names a job of another case."),
-        "unknown_value": _("It chose something that is not offered."),
-        "evidence_missing": _("It closes as fixed, with no photo and no reason why."),
-        "words_too_long": _("Its words are too long."),
-        "no_crew": _("It is about office work: no crew goes there."),
-        "fault": _("Cityline itself failed on it. Tell whoever looks after it."),
+        "malformed": _("It can't be read."),
+        "unknown_type": _("It's a type we don't recognize."),
+        "too_old": _("The app version that sent it is too old."),
+        "too_large": _("It's too large."),
+        "another_body": _("A different update with the same ID came in earlier."),
+        "unknown_case": _("It refers to a case we don't have."),
+        "unknown_assignment": _("It refers to a job from a different case."),
+        "unknown_value": _("It contains a choice that isn't offered."),
+        "evidence_missing": _("It's marked fixed, but has no photo and no reason why."),
+        "words_too_long": _("The text is too long."),
+        "no_crew": _("This is office work. Crews don't handle it."),
+        "fault": _("Cityline couldn't process it. Tell your system administrator."),
     }
     return words.get(why) or mark(why)
 
@@ -398,7 +401,7 @@ def channel(code: str) -> str:
         "web": _("on the web"),
         "phone": _("by phone"),
         "voicemail": _("by voicemail"),
-        "counter": _("at the counter"),
+        "counter": _("in person"),
         "crew": _("by a crew"),
         "api": _("by another app"),
     }
@@ -412,7 +415,7 @@ def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
 
 def scope(code: str) -> str:
     """What a key of another program may do."""
-    return {"report": _("send reports"), "update": _("tell what became of them")}.get(code, code)
+    return {"report": _("send reports"), "update": _("update their status")}.get(code, code)
 
 
 def call_outcome(code: str | None) -> str:
@@ -431,7 +434,7 @@ def asset(found: Any) -> str:
     words = {
         "pole": _("Pole %(number)s", number=found.number),
         "tree": _("Tree %(number)s", number=found.number),
-        "basket": _("Basket %(number)s", number=found.number),
+        "basket": _("Trash can %(number)s", number=found.number),
     }
     return str(words.get(found.kind, found.number))
 
@@ -502,17 +505,17 @@ def _states() -> dict[str, str]:
         "new": _("New"),
         "accepted": _("Accepted"),
         "assigned": _("Assigned"),
-        "underway": _("Underway"),
-        "waiting": _("Waiting"),
+        "underway": _("In progress"),
+        "waiting": _("On hold"),
         "closed": _("Closed"),
         "merged": _("Merged"),
-        "cancelled": _("Cancelled"),
+        "cancelled": _("Canceled"),
     }
 
 
 @_once
 def _standings() -> dict[str, str]:
-    return {"late": _("Late"), "risk": _("At risk"), "ok": _("On time"), "wait": _("Waiting")}
+    return {"late": _("Late"), "risk": _("Due soon"), "ok": _("On time"), "wait": _("On hold")}
 
 
 @_once
@@ -521,16 +524,16 @@ def _outcomes() -> dict[str, str]:
     return {
         "answered": _("Answered"),
         "fixed": _("Fixed"),
-        "not found": _("Looked, nothing found"),
-        "not ours": _("Not the city's to fix"),
-        "no action": _("Closed without work"),
+        "not found": _("We checked and found nothing"),
+        "not ours": _("Not the city's responsibility"),
+        "no action": _("Closed with no action"),
         "": _("Closed"),
     }
 
 
 @_once
 def _office_outcomes() -> dict[str, str]:
-    return {"not ours": _("Not the city's to answer"), "no action": _("Closed without an answer")}
+    return {"not ours": _("Not a city question"), "no action": _("Closed without an answer")}
 
 
 @_once
@@ -538,10 +541,10 @@ def _reasons() -> dict[str, str]:
     return {
         "unsafe": _("Unsafe"),
         "dark": _("Too dark"),
-        "nothing to see": _("Nothing to see"),
-        "withdrawn": _("Withdrawn"),
+        "nothing to see": _("Nothing to show"),
+        "withdrawn": _("Withdrawn by the resident"),
         "spam": _("Not a real report"),
-        "test": _("A test"),
+        "test": _("Test"),
     } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
 
 
@@ -559,14 +562,14 @@ def _waits() -> dict[str, tuple[str, str]]:
 @_once
 def _hook_answers() -> dict[str, str]:
     return {
-        "401": _("It does not let us in (%(status)s)."),
-        "403": _("It does not let us in (%(status)s)."),
-        "404": _("There is nothing at that address any more (%(status)s)."),
-        "410": _("There is nothing at that address any more (%(status)s)."),
-        "429": _("It is asked too often (%(status)s)."),
-        "3xx": _("It leads to another address (%(status)s). Add that one instead."),
-        "4xx": _("It does not understand us (%(status)s)."),
-        "5xx": _("It is broken or overloaded (%(status)s)."),
+        "401": _("The other system refused access (%(status)s)."),
+        "403": _("The other system refused access (%(status)s)."),
+        "404": _("Nothing is at that address anymore (%(status)s)."),
+        "410": _("Nothing is at that address anymore (%(status)s)."),
+        "429": _("The other system is getting too many requests (%(status)s)."),
+        "3xx": _("The address redirects somewhere else (%(status)s). Add the new address instead."),
+        "4xx": _("The other system couldn't read our request (%(status)s)."),
+        "5xx": _("The other system is down or overloaded (%(status)s)."),
     }
 
 
@@ -611,12 +614,12 @@ def role(code: str) -> str:
 def role_does(code: str) -> str:
     """What that role is for, in one line."""
     words = {
-        "crew": _("does the jobs, on a phone"),
-        "supervisor": _("assigns, and looks at what was sent back"),
-        "dispatcher": _("works the board"),
+        "crew": _("does jobs in the field, on a phone"),
+        "supervisor": _("assigns work and reviews reopened cases"),
+        "dispatcher": _("runs the dispatch board"),
         "call-taker": _("answers calls and takes reports"),
-        "manager": _("looks at everything, and places and lifts holds"),
-        "administrator": _("lets people, phones and programs in"),
+        "manager": _("sees everything and manages legal holds"),
+        "administrator": _("gives people, phones, and programs access"),
     }
     return words.get(code, "")
 
@@ -624,8 +627,8 @@ def role_does(code: str) -> str:
 def letter(kind: str) -> str:
     """What a message was about."""
     words = {
-        "receipt": _("Receipt"), "closed": _("Closed"), "reopened": _("Opened again"),
-        "changed": _("State changed"), "digest": _("Digest of an area or street"),
+        "receipt": _("Confirmation"), "closed": _("Closed"), "reopened": _("Reopened"),
+        "changed": _("Status changed"), "digest": _("Neighborhood or street summary"),
     }  # fmt: skip
     return words.get(kind, kind)
 
@@ -635,30 +638,30 @@ def hook_fault(fault: str) -> str:
     status = fault.removeprefix("it answered ")
     if status != fault:
         known = _hook_answers().get(status) or _hook_answers().get(f"{status[:1]}xx")
-        return (known or _("It answered %(status)s.")) % {"status": status}
+        return (known or _("The other system answered %(status)s.")) % {"status": status}
     kind = fault.rpartition(" ")[2]
     if "Timeout" in kind:
-        return _("It took too long to answer.")
+        return _("The other system took too long to answer.")
     return {
-        "NotPublic": _("Its name leads into somebody's own network, so it was not asked."),
-        "SSLError": _("Its certificate is not valid for its name."),
-    }.get(kind, _("Nothing answers at its address."))
+        "NotPublic": _("The name points inside a private network, so we didn't send to it."),
+        "SSLError": _("The certificate doesn't match its name."),
+    }.get(kind, _("The other system isn't answering."))
 
 
 def followed(row: Subscription) -> str:
     """What a wish is about: "case 26-004821", "report 26-004821-A", or the name of an area or street."""
     if row.report:
         return _("report %(number)s", number=row.report.number)
-    return _("case %(number)s", number=row.case.number) if row.case else row.place_name
+    return _("report %(number)s", number=row.case.number) if row.case else row.place_name
 
 
 def stage(state: str) -> str:
     """How far an open case is, as a neighbor says it."""
     words = {
         "new": _("just reported"),
-        "accepted": _("the city has read it"),
+        "accepted": _("reviewed by the city"),
         "assigned": _("crew assigned"),
         "underway": _("crew on site"),
-        "waiting": _("waiting"),
+        "waiting": _("on hold"),
     }
     return words.get(state, "")

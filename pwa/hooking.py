@@ -12,14 +12,16 @@ from city.settings import OUTWARD, Settings, read
 
 @click.group()
 def webhook() -> None:
-    """Other systems that hear of what happens."""
+    """Manage webhooks: other systems that get every public update."""
 
 
 @webhook.command("add")
 @click.argument("url")
-@click.option("--secret", default="", help="whsec_ and 24 to 64 bytes in base64; without it one is made.")
+@click.option(
+    "--secret", default="", help="whsec_ followed by 24 to 64 bytes in base64. Leave out to create one."
+)
 def add(url: str, secret: str) -> None:
-    """Tells URL of every public change from now on, and prints the secret that signs it."""
+    """Send every public update to URL from now on, and print the signing secret."""
     settings, engine = _opened()
     with db.transaction(engine) as s:
         row = webhooks.add(
@@ -36,23 +38,23 @@ def add(url: str, secret: str) -> None:
 
 @webhook.command("list")
 def listed() -> None:
-    """Lists them: number, address, up to which line of the log they heard, what is wrong."""
+    """List webhooks: number, address, last log line sent, and any problem."""
     _settings, engine = _opened()
     with db.reading(engine) as s:
         for row in s.scalars(select(Webhook).order_by(Webhook.id)):
-            state = "given up" if row.dead_at else "failing" if row.fault else "well"
+            state = "stopped" if row.dead_at else "failing" if row.fault else "ok"
             click.echo(f"{row.id} {row.url} up to {row.seq}, {state}{f': {row.fault}' if row.fault else ''}")
 
 
 @webhook.command("remove")
 @click.argument("number", type=int)
 def remove(number: int) -> None:
-    """Tells it nothing more."""
+    """Stop sending to this webhook."""
     _settings, engine = _opened()
     with db.transaction(engine) as s:
         row = s.get(Webhook, number)
         if row is None:
-            raise click.ClickException(f"There is no webhook {number}. `cityline webhook list` has them all.")
+            raise click.ClickException(f"There's no webhook {number}. See `cityline webhook list`.")
         webhooks.remove(s, row, by=people.THE_SYSTEM, at=datetime.now(UTC))
 
 

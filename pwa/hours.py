@@ -28,7 +28,7 @@ def told() -> Line | None:
         return None
     if until := worktime.closing(calendar, at):
         if until - at > timedelta(days=1):
-            return Line(True, _("Open now, day and night."))
+            return Line(True, _("Open now, 24 hours a day."))
         return Line(True, _("Open now until %(time)s.", time=filters.clock(until)))
     opens = worktime.next_opening(calendar, at)
     return Line(False, _closed(opens, at)) if opens else None
@@ -38,9 +38,9 @@ def _closed(opens: datetime, at: datetime) -> str:
     day, time = filters.local(opens).date(), filters.clock(opens)
     days = day - filters.local(at).date()
     if not days:
-        return _("The line is closed. It opens today at %(time)s.", time=time)
+        return _("Our phone line is closed. It opens today at %(time)s.", time=time)
     if days == timedelta(days=1):
-        return _("The line is closed. It opens tomorrow at %(time)s.", time=time)
+        return _("Our phone line is closed. It opens tomorrow at %(time)s.", time=time)
     pattern = "EEEE" if days <= WEEK else "EEEE d MMMM"
     named = format_date(day, pattern, locale=get_locale())
-    return _("The line is closed. It opens %(day)s at %(time)s.", day=named, time=time)
+    return _("Our phone line is closed. It opens %(day)s at %(time)s.", day=named, time=time)

@@ -20,10 +20,10 @@ from pwa.progress import Progress
 UNUSABLE, TOO_MANY, REFUSED = 2, 1, 1
 MOST_RUNS = 200
 REFUSALS = {
-    "unknown_run": "There is no run {run}; `cityline import runs` lists them.",
-    "run_undone": "Run {run} is undone already.",
-    "run_touched": "People here have worked on these cases since:",
-    "run_built_on": "Run {run} has changed what it brought: undo that one first.",
+    "unknown_run": "There's no run {run}. See `cityline import runs`.",
+    "run_undone": "Run {run} was already undone.",
+    "run_touched": "These cases have been changed here since:",
+    "run_built_on": "Run {run} changed these cases later. Undo that run first.",
 }
 
 
@@ -46,11 +46,13 @@ def layer(
             kept.recompute(s)  # cases are counted by the neighborhood in which they lie
     for owner, count in owners.items():
         if city.owner(owner) is None:
-            click.echo(f"{count} belong to {owner!r}, whom the city file does not name: treated as ours.")
+            click.echo(
+                f"{count} belong to {owner!r}, which isn't in the city file, so they count as the city's."
+            )
     if outcome.unlocated:
-        click.echo(f"{outcome.unlocated} rows have no place and were left out.")
+        click.echo(f"{outcome.unlocated} rows have no location and were left out.")
     if outcome.imported and order.kind in ("streets", "areas", "boundary"):
-        click.echo("Now draw the map anew: cityline basemap build")
+        click.echo("Next, redraw the map: cityline basemap build")
     report({"import": "layer", "kind": order.kind}, outcome)
     return 0
 
@@ -89,15 +91,18 @@ def requests(
     for line in outcome.said:
         click.echo(line)
     for words, count in (
-        ("have no place, and are cases without one", outcome.unlocated),
-        ("lie outside the city's boundary; that is noted on each", outcome.more.get("outside", 0)),
-        ("were closed before they were opened; noted", outcome.more.get("closed_before_opened", 0)),
-        ("were changed over there, and are brought up to date here", outcome.more.get("updated", 0)),
+        ("have no location; imported without one", outcome.unlocated),
+        ("are outside the city boundary (noted on each case)", outcome.more.get("outside", 0)),
+        (
+            "were closed before they were opened (noted on each case)",
+            outcome.more.get("closed_before_opened", 0),
+        ),
+        ("changed in the other system and were updated here", outcome.more.get("updated", 0)),
     ):
         if count:
             click.echo(f"{count} {words}.")
     if dry_run:
-        click.echo("Nothing was written: --dry-run.")
+        click.echo("Dry run: nothing was saved.")
     report(what, outcome)
     return 0
 
@@ -112,7 +117,7 @@ def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
     except (Unusable, TooManyRejected) as fault:
         return failed(fault, {"import": "answers"})
     if updated := outcome.more.get("updated"):
-        click.echo(f"{updated} said something else here, and say now what the file says.")
+        click.echo(f"{updated} answers were updated from the file.")
     report({"import": "answers"}, outcome)
     return 0
 
@@ -132,7 +137,7 @@ def undo(engine: Engine, number: int) -> int:
             json.dumps({**what, "removed": 0, "put_back": 0, "error": refused.code, "touched": touched})
         )
         return REFUSED
-    click.echo(f"{undone.removed} cases are gone, {undone.put_back} are as they were before run {number}.")
+    click.echo(f"{undone.removed} cases were removed, {undone.put_back} put back to before run {number}.")
     click.echo(json.dumps({**what, "removed": undone.removed, "put_back": undone.put_back}))
     return 0
 
@@ -162,7 +167,7 @@ class _KeepNothing(Exception):
 def report(what: dict[str, Any], outcome: Outcome) -> None:
     """The last lines: where to find what was rejected, then the figures as JSON."""
     if outcome.side_file:
-        click.echo(f"Rows that were not taken, with reasons: {outcome.side_file}")
+        click.echo(f"Rejected rows, with reasons: {outcome.side_file}")
     click.echo(json.dumps({**what, **outcome.counts(), "side_file": outcome.side_file}))
 
 
@@ -170,7 +175,7 @@ def failed(fault: Exception, what: dict[str, Any]) -> int:
     """Says why nothing was kept, and returns the exit code."""
     if isinstance(fault, TooManyRejected):
         outcome = fault.outcome
-        click.echo(f"More than {outcome.rejected - 1} rows were rejected: nothing was kept.", err=True)
+        click.echo(f"More than {outcome.rejected - 1} rows were rejected, so nothing was imported.", err=True)
         outcome.imported = outcome.unchanged = outcome.unlocated = 0
         outcome.more.clear()
         report(what, outcome)

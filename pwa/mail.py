@@ -80,8 +80,8 @@ def _note(s: Session, message: Message) -> Note:
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     said = {
-        "closed": _("Tap to see what was done."),
-        "reopened": _("This case is open again, and a crew will come back."),
+        "closed": _("Tap to see the result."),
+        "reopened": _("This report is open again, and a crew will come back."),
     }[message.kind]
     body = f"{filters.place(sight.address)}\n{said}".strip()
     link = _link("resident.case", number=sight.number)
@@ -94,9 +94,9 @@ def _text(s: Session, message: Message) -> Text:
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links = _links(report, row)
     words = {
-        "receipt": _("Shall we text you when there is news? Confirm here: %(link)s", link=links["confirm"]),
-        "closed": _("See it and say whether it is fixed: %(link)s", link=links["case"]),
-        "reopened": _("A crew will come back: %(link)s", link=links["case"]),
+        "receipt": _("Want text updates? Confirm here: %(link)s", link=links["confirm"]),
+        "closed": _("See it and tell us if it's fixed: %(link)s", link=links["case"]),
+        "reopened": _("A crew will come back. Details: %(link)s", link=links["case"]),
     }[message.kind]
     return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])
 
@@ -121,11 +121,11 @@ def _link(endpoint: str, **values: object) -> str:
 def _subject(kind: str, sight: Sight) -> str:
     what = filters.said(sight.service.names)
     if kind == "receipt":
-        return _("%(number)s: we have your report", number=sight.number)
+        return _("We got your report (%(number)s)", number=sight.number)
     if kind == "reopened":
-        return _("%(number)s: open again, %(what)s", number=sight.number, what=what)
+        return _("%(what)s: reopened (%(number)s)", number=sight.number, what=what)
     ended = filters.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
-    return _("%(number)s: %(outcome)s, %(what)s", number=sight.number, outcome=ended, what=what)
+    return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
 
 _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text]]] = {

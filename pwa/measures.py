@@ -81,7 +81,7 @@ def span(period: Period) -> str:
 def told(cell: Cell, *, before: bool = False) -> str:
     """The figure as people write it; "–" where there is none or, of the year before, it is not told."""
     if cell.hidden and not before:
-        return _("not told")
+        return _("hidden")
     return number(cell.before if before else cell.value, meaning(cell.what).unit)
 
 
@@ -110,26 +110,26 @@ def change(cell: Cell) -> str:
         return _change_of_share(round(100 * (cell.value - cell.before)))
     percent = round(100 * (cell.value - cell.before) / cell.before)
     if percent > 0:
-        return _("%(percent)d%% more than a year before.", percent=percent)
+        return _("%(percent)d%% more than a year earlier.", percent=percent)
     if percent < 0:
-        return _("%(percent)d%% less than a year before.", percent=-percent)
-    return _("About as much as a year before.")
+        return _("%(percent)d%% less than a year earlier.", percent=-percent)
+    return _("About the same as a year earlier.")
 
 
 def _change_of_share(points: int) -> str:
     if points > 0:
         return ngettext(
-            "%(num)d percentage point more than a year before.",
-            "%(num)d percentage points more than a year before.",
+            "%(num)d percentage point higher than a year earlier.",
+            "%(num)d percentage points higher than a year earlier.",
             points,
         )
     if points < 0:
         return ngettext(
-            "%(num)d percentage point less than a year before.",
-            "%(num)d percentage points less than a year before.",
+            "%(num)d percentage point lower than a year earlier.",
+            "%(num)d percentage points lower than a year earlier.",
             -points,
         )
-    return _("About as much as a year before.")
+    return _("About the same as a year earlier.")
 
 
 def table(code: str) -> str:
@@ -139,7 +139,7 @@ def table(code: str) -> str:
         "topic": _("By topic"),
         "channel": _("By channel"),
         "lang": _("By language"),
-        "office": _("Without the line"),
+        "office": _("Without the call center"),
         "department": _("By department"),
         "service": _("By service"),
         "area": _("By neighborhood"),
@@ -199,7 +199,7 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
         return f"{format_decimal(round(amount), locale=locale)}{filters.NBSP}h"
     if unit == "seconds":
         minutes, seconds = divmod(round(amount), 60)
-        return _("%(minutes)d min %(seconds)d s", minutes=minutes, seconds=seconds)
+        return _("%(minutes)d min %(seconds)d sec", minutes=minutes, seconds=seconds)
     if unit == "n":
         return filters.figure(int(amount))
     return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
@@ -231,13 +231,13 @@ def _starts() -> int:
 
 def _offices() -> dict[str, str]:
     return {
-        "911": "911", "police": _("Police"), "utility": _("A utility"), "county": _("The county"),
-        "state": _("The state"),
+        "911": "911", "police": _("Police"), "utility": _("Utility company"), "county": _("County"),
+        "state": _("State"),
     }  # fmt: skip
 
 
 def _channels() -> dict[str, str]:
-    return {"phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("At the counter")}
+    return {"phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("In person")}
 
 
 @lru_cache
@@ -245,135 +245,135 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
     return {
         "contacts": Meaning(
             _("Contacts"),
-            _("Conversations with the line that began in the period, by phone, voicemail or at the counter."),
+            _("Phone calls, voicemails, and in-person visits that began in the period."),
             "n",
         ),
         "answered": Meaning(
             _("Answered"),
-            _("Contacts that ended with an answer: no case, not passed on."),
+            _("Contacts answered on the spot, with no case and no transfer."),
             "n",
         ),
         "case": Meaning(
             _("Became a case"),
-            _("Contacts that ended with a case for a department."),
+            _("Contacts that became a case for a department."),
             "n",
         ),
         "transferred": Meaning(
-            _("Passed on"),
-            _("Contacts that were handed to another office."),
+            _("Transfers"),
+            _("Contacts transferred to another office."),
             "n",
         ),
         "dropped": Meaning(
-            _("Broke off"),
-            _("Contacts that ended before anything could be done."),
+            _("Dropped calls"),
+            _("Contacts that ended before we could help."),
             "n",
         ),
         "first_contact": Meaning(
-            _("Answered at first contact"),
-            _("Answered contacts, of all contacts."),
+            _("Answered on first contact"),
+            _("Share of all contacts that were answered on the spot."),
             "share",
         ),
         "follow_up": Meaning(
             _("Follow-up rate"),
-            _("Contacts that became a case, of all contacts."),
+            _("Share of all contacts that became a case."),
             "share",
         ),
         "seconds": Meaning(
-            _("Length of a contact"),
-            _("From its beginning to its end, the mean of all contacts."),
+            _("Time per contact"),
+            _("Average time from start to end, across all contacts."),
             "seconds",
         ),
         "cost": Meaning(
-            _("Cost of the line"),
-            _("What the city file says that the line costs: a twelfth of its year for each month."),
+            _("Cost of the call center"),
+            _("Cost of the call center from the city file: one-twelfth of the year's cost for each month."),
             "money",
         ),
         "cost_per_contact": Meaning(
             _("Cost per contact"),
-            _("The cost of the line, divided by its contacts."),
+            _("Cost of the call center divided by its contacts."),
             "money",
         ),
         "per_paid_hour": Meaning(
             _("Contacts per paid hour"),
-            _("Contacts, divided by the hours that the line's staff is paid for."),
+            _("Contacts divided by the paid hours of call center staff."),
             "rate",
         ),
         "per_open_hour": Meaning(
             _("Contacts per open hour"),
-            _("Contacts, divided by the hours in which the line is open, holidays left out."),
+            _("Contacts divided by the hours the call center is open, not counting holidays."),
             "rate",
         ),
         "spared_hours": Meaning(
-            _("Hours spared"),
-            _("Answered contacts, times the minutes that one would have taken the department."),
+            _("Hours saved"),
+            _("Answered contacts times the minutes each would have taken the department."),
             "hours",
         ),
         "spared_money": Meaning(
-            _("Money spared"),
-            _("The hours spared, times what an hour costs there."),
+            _("Money saved"),
+            _("Hours saved times the hourly cost in that department."),
             "money",
         ),
         "asked": Meaning(
             _("Questions"),
-            _("Contacts about the department's topics, but for those that broke off."),
+            _("Contacts about the department's topics, not counting dropped calls."),
             "n",
         ),
         "opened": Meaning(
-            _("Opened"),
-            _("Cases that were opened in the period."),
+            _("Cases opened"),
+            _("Cases opened in the period."),
             "n",
         ),
         "closed": Meaning(
-            _("Closings"),
-            _("Closings in the period. A case that was reopened can be closed again."),
+            _("Cases closed"),
+            _("Cases closed in the period. A reopened case can be closed more than once."),
             "n",
         ),
         "on_time": Meaning(
             _("On time"),
-            _("Closings whose work was done by the day that was promised, of all closings."),
+            _("Share of closed cases where the work was done by the due date."),
             "share",
         ),
         "median_days": Meaning(
-            _("Half within"),
+            _("Half done within"),
             _(
-                "Half of what was closed was done within so many days of its report. Tenths of a day, "
-                "from ten days on whole days, rounded up."
+                "Half of the closed cases were done within this many days of the report. Shown in tenths "
+                "of a day up to ten days, then in whole days, rounded up."
             ),
             "days",
         ),
         "p90_days": Meaning(
-            _("Nine in ten within"),
-            _("Nine in ten of what was closed were done within so many days. Rounded in the same way."),
+            _("Nine in ten done within"),
+            _("Nine in ten closed cases were done within this many days. Rounded the same way."),
             "days",
         ),
         "reopened": Meaning(
             _("Reopenings"),
-            _("Reopenings in the period, for each closing in it."),
+            _("Share of closed cases that were reopened in the period."),
             "share",
         ),
         "reasoned": Meaning(
             _("Fixed, no photo"),
-            _("Closed as fixed with a reason instead of a photo, such as the dark; of field closings."),
+            _("Share of field closings marked fixed with a reason instead of a photo, such as darkness."),
             "share",
         ),
         "unproven": Meaning(
-            _("Without evidence"),
-            _("Closed as fixed with a photo that never came, and no reason for it; of field closings."),
+            _("Missing photo"),
+            _("Share of field closings marked fixed with a photo that never arrived and no reason given."),
             "share",
         ),
         "merged": Meaning(
             _("Duplicates"),
-            _("Cases merged into another that tells of the same thing, less those separated again."),
+            _("Cases merged into another case about the same problem, not counting any later separated."),
             "n",
         ),
         "cancelled": Meaning(
-            _("Withdrawn or cancelled"),
-            _("Cases withdrawn by whoever told of them or cancelled by staff."),
+            _("Canceled by resident or staff"),
+            _("Cases canceled by the resident who reported them or by staff."),
             "n",
         ),
         "open": Meaning(
             _("Still open"),
-            _("Cases opened in that year that are open now."),
+            _("Cases opened that year that are still open."),
             "n",
         ),
     }

@@ -57,13 +57,15 @@ def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
 def said(led_to: str, *, office: bool) -> str:
     """What a "not fixed" led to, in words; of an office's case what a "not answered" did."""
     answered = {
-        "reopened": _("Thank you. Your question is open again, and somebody gets back to you."),
-        "new-case": _("Thank you. The answer was some time ago, so this is a new case with its own promise."),
+        "reopened": _("Thank you. We reopened your question, and someone will get back to you."),
+        "new-case": _(
+            "Thank you. We answered this a while ago, so we opened a new report with its own date."
+        ),
     }
     words = {
-        "reopened": _("Thank you. The case is open again, and a crew will come back."),
-        "joined": _("Thank you. The case is open again already. We added your word to it."),
-        "review": _("Thank you. This was sent back before, so a supervisor looks at it now."),
-        "new-case": _("Thank you. The repair was some time ago, so this is a new case with its own promise."),
+        "reopened": _("Thank you. We reopened your report, and a crew will come back."),
+        "joined": _("Thank you. This report was already open again. We added your comment."),
+        "review": _("Thank you. This has come back before, so a supervisor is looking into it."),
+        "new-case": _("Thank you. We fixed this a while ago, so we opened a new report with its own date."),
     } | (answered if office else {})
     return words.get(led_to, "")

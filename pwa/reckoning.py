@@ -19,7 +19,7 @@ from city.settings import read
 )
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def reckon(code: str, file: Path | None) -> None:
-    """Prints the figures of a period as JSON, each with the query that asks the log; or writes a CSV FILE."""
+    """Print a period's figures as JSON, each with its query, or write them to a CSV FILE."""
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
@@ -30,7 +30,7 @@ def reckon(code: str, file: Path | None) -> None:
             period = periods.period(code, today, city.costs.starts)
         except periods.NoPeriod as fault:
             raise click.ClickException(
-                f"{code!r} is no period that is over. Examples: 2026-10, 2026, fy2026, 12m."
+                f"{code!r} isn't a finished period. Examples: 2026-10, 2026, fy2026, 12m."
             ) from fault
         both = {
             "value": insights.value(s, city, period),
@@ -43,7 +43,7 @@ def reckon(code: str, file: Path | None) -> None:
     try:
         _write(file, both)
     except OSError as fault:
-        raise click.ClickException(f"{file} cannot be written: {fault.strerror}") from fault
+        raise click.ClickException(f"Can't write {file}: {fault.strerror}") from fault
     click.echo(f"{sum(len(figures.cells) for figures in both.values())} figures are in {file}.")
 
 

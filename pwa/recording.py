@@ -41,28 +41,28 @@ from pwa import access, filters
 from pwa.progress import Progress
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)
-WHO = "Known are an e-mail address, a phone number, a report's number (26-000007-A) and person:7."
+WHO = "Use an email address, a phone number, a report number (26-000007-A), or person:7."
 # Of one, and of none or several.
 WHAT = {
-    "contacts": ("case whose addresses for news {go}", "cases whose addresses for news {go}"),
-    "words": ("case whose words and photos {go}", "cases whose words and photos {go}"),
-    "private": ("private case whose words and photos {go}", "private cases whose words and photos {go}"),
-    "calls": ("call whose number and words {go}", "calls whose number and words {go}"),
+    "contacts": ("case whose contact info {go}", "cases whose contact info {go}"),
+    "words": ("case whose text and photos {go}", "cases whose text and photos {go}"),
+    "private": ("private case whose text and photos {go}", "private cases whose text and photos {go}"),
+    "calls": ("call whose number and notes {go}", "calls whose number and notes {go}"),
     "messages": (
-        "message that was sent or given up, which {go}", "messages that were sent or given up, which {go}",
+        "sent or failed message that {go}", "sent or failed messages that {go}",
     ),
-    "phones": ("phone not seen any more, which {go}", "phones not seen any more, which {go}"),
+    "phones": ("phone that stopped syncing and {go}", "phones that stopped syncing and {go}"),
     "followers": (
-        "address that follows something unconfirmed, or no more, which {go}",
-        "addresses that follow something unconfirmed, or no more, which {go}",
+        "unconfirmed or unsubscribed follower address that {go}",
+        "unconfirmed or unsubscribed follower addresses that {go}",
     ),
 }  # fmt: skip
 
 
 @click.command("retention")
-@click.option("--dry-run", is_flag=True, help="Only say how much would go.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed without removing it.")
 def keep_to_schedule(dry_run: bool) -> None:
-    """Removes what the records schedule says is over, and what goes anyway; the worker does so each day."""
+    """Remove what's past its retention date. The worker does this every day."""
     settings, engine, city = _opened()
     now = datetime.now(UTC)
     if dry_run:
@@ -75,15 +75,17 @@ def keep_to_schedule(dry_run: bool) -> None:
         try:
             photos.forget(engine, store, now)
         except stores.StoreDown as fault:
-            raise click.ClickException(f"{fault}. The bytes of the photos go with the worker.") from None
+            raise click.ClickException(f"{fault}. The worker will delete the photo files later.") from None
     periods = {name: f"kept {_period(period)}" for name, period in city.retention.classes()}
     for name, count in counts.items():
         one, several = WHAT[name]
-        what = (one if count == 1 else several).format(go="would go" if dry_run else "went")
-        click.echo(f"{count:8} {what} ({periods.get(name, 'whatever the city file says')})")
+        what = (one if count == 1 else several).format(
+            go="would be removed" if dry_run else "was removed" if count == 1 else "were removed"
+        )
+        click.echo(f"{count:8} {what} ({periods.get(name, 'regardless of the city file')})")
     if not periods:
         click.echo(
-            "The city file has no [retention]: all else is kept for ever, save numbers silent for "
+            "The city file has no [retention]. Everything else is kept forever, except numbers after "
             f"{callers.FORGET_AFTER.days} days."
         )
 
@@ -91,39 +93,40 @@ def keep_to_schedule(dry_run: bool) -> None:
 @click.command("erase")
 @click.argument("person")
 def erase(person: str) -> None:
-    """Erases what the city holds of PERSON: reports, calls, addresses, an account that was disabled."""
+    """Erase what the city has about PERSON: reports, calls, addresses, and a disabled account."""
     settings, engine, city = _opened()
     store, at = stores.open_store(settings), datetime.now(UTC)
     try:
         with db.transaction(engine) as s:
             if not subjects.is_name(person) and queries.by_number(s, person.strip()):
-                raise click.ClickException(f"{person} is a case, and what is erased is a person's. {WHO}")
+                raise click.ClickException(f"{person} is a case. This command erases a person's data. {WHO}")
             found = _found(s, person, city)
             gone = erasing.erase(s, found, store, settings.var, by=people.THE_SYSTEM, at=at)
     except stores.StoreDown as fault:
-        raise click.ClickException(f"{fault}. Run it again when the photos can be reached.") from None
+        raise click.ClickException(f"{fault}. Run it again when photo storage is available.") from None
     click.echo(_what_went(gone))
     if gone.account_stays:
-        click.echo("The account stays while they work here: shut them out at /admin, and run it again.")
+        click.echo(
+            "The account stays while they work here. Remove their access at /admin, then run this again."
+        )
     if gone.held:
         raise click.ClickException(
-            f"On hold, so nothing of these went: {', '.join(gone.held)}. Run it again once they are lifted."
+            f"Legal hold, nothing removed: {', '.join(gone.held)}. Run this again after it's lifted."
         )
 
 
 @click.command("record")
 @click.argument("what", metavar="CASE|PERSON")
-@click.option("-o", "--output", "to", type=A_ZIP, help="The zip to write; record-….zip where none is named.")
-@click.option("--lang", help="The page's language; the city's first where none is named.")
-@click.option("--public", "is_public", is_flag=True, help="Of a case only what everybody may know.")
+@click.option("-o", "--output", "to", type=A_ZIP, help="Zip file to write. Default: record-….zip")
+@click.option("--lang", help="Language of the page. Default: the city's main language.")
+@click.option("--public", "is_public", is_flag=True, help="For a case: only public information.")
 @click.option(
-    "--unconfirmed", is_flag=True, help="Of a person also reports under which nobody confirmed the address."
+    "--unconfirmed", is_flag=True, help="For a person: include reports whose address wasn't confirmed."
 )
 def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconfirmed: bool) -> None:
-    """Writes all that the city holds on a case or a person into a zip: a page, its JSON, and the photos.
+    """Export everything the city has about a case or a person to a zip: a page, JSON, and photos.
 
-    Of a person come the reports under which they confirmed their address, or told in calls from their number:
-    anybody may leave another person's address.
+    For a person: reports with their confirmed address, and reports from their calls.
     """
     from pwa.app import create_app
 
@@ -132,7 +135,7 @@ def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconf
         raise click.ClickException(f"--lang is one of {', '.join(city.languages)}.")
     now = datetime.now(UTC)
     if to and to.exists():
-        raise click.ClickException(f"{to} is there already. Name another one with -o.")
+        raise click.ClickException(f"{to} already exists. Choose another file name with -o.")
     publish = (settings.publish or city.publish) if is_public else None
     with db.transaction(engine) as s:
         record = _record(s, what, city, publish=publish, unconfirmed=unconfirmed, now=now)
@@ -147,7 +150,7 @@ def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconf
     finally:
         app.extensions["cityline"].engine.dispose()
     for name in missing:
-        click.echo(f"missing: {name} is in the database and in no store", err=True)
+        click.echo(f"missing: {name} is in the database but not in photo storage", err=True)
     counts = ", ".join(f"{name}: {len(rows)}" for name, rows in record.sections.items() if rows)
     click.echo(f"{file} ({counts}). {_what_it_holds(record)}")
 
@@ -175,7 +178,7 @@ def page(app: Flask, record: Record, lang: str) -> str:
     with app.test_request_context(environ_overrides={"cityline.lang": lang}):
         sections = [(_titles()[name], rows) for name, rows in record.sections.items() if rows]
         title = (
-            _("Record of case %(number)s", number=record.name) if record.is_case else _("Record of a person")
+            _("Record for case %(number)s", number=record.name) if record.is_case else _("Personal record")
         )
         return render_template(
             "records/record.html", title=title, record=record, sections=sections, said=_said(lang),
@@ -194,11 +197,11 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
 
 def _what_went(gone: Gone) -> str:
     if gone.is_nothing:
-        return "Nothing was erased." if gone.held or gone.account_stays else "Nothing was found to erase."
+        return "Nothing was erased." if gone.held or gone.account_stays else "There was nothing to erase."
     counts = {
         "Reports": gone.reports,
-        "calls without number and words": gone.calls,
-        "addresses for news, with what they followed": gone.wishes,
+        "calls kept without number and notes": gone.calls,
+        "contact info for updates, with what they followed": gone.wishes,
         "account": int(gone.account),
     }
     return f"Erased. {'; '.join(f'{name}: {count}' for name, count in counts.items())}."
@@ -210,7 +213,9 @@ def _record(
     """What is asked for; `publish` is the setting of that name where it is only what everybody may know."""
     case = None if subjects.is_name(what) else queries.named(s, what)
     if case and unconfirmed:
-        raise click.ClickException("--unconfirmed goes with a person: of a case all its reports come.")
+        raise click.ClickException(
+            "--unconfirmed only works for a person. A case always includes all its reports."
+        )
     if publish is not None:
         return _public(s, what, case, publish, now)
     if case:
@@ -221,12 +226,10 @@ def _record(
 
 def _public(s: Session, words: str, case: Case | None, publish: str, now: datetime) -> Record:
     if case is None:
-        raise click.ClickException(f"--public goes with the number of a case, and {words!r} is none.")
+        raise click.ClickException(f"--public needs a case number, and {words!r} isn't one.")
     record = records.for_anybody(s, case, publish=publish, at=now)
     if record is None:
-        raise click.ClickException(
-            f"Case {case.number} is private: there is nothing that everybody may know."
-        )
+        raise click.ClickException(f"Case {case.number} is private. None of it is public.")
     return record
 
 
@@ -234,20 +237,24 @@ def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
     try:
         found = subjects.find(s, words, city)
     except Refused:
-        raise click.ClickException(f"Nothing here goes by {words!r}. {WHO}") from None
+        raise click.ClickException(f"Can't find {words!r}. {WHO}") from None
     if not found.is_known:
-        raise click.ClickException(f"Nothing is held of {words!r}. {WHO}")
+        raise click.ClickException(f"The city has nothing about {words!r}. {WHO}")
     return found
 
 
 def _what_it_holds(record: Record) -> str:
     if record.is_public:
-        return "It holds what everybody may know of the case."
-    words = "It holds personal data: look through it before you hand it out."
+        return "It contains only public information about the case."
+    words = "It contains personal data. Review it before you share it."
     if not record.unconfirmed:
         return words
-    left = "They are in it." if record.has_unconfirmed else "They are not in it: --unconfirmed takes them in."
-    return f"{words}\nReports under this address that nobody confirmed: {record.unconfirmed}. {left}"
+    left = (
+        "They're included."
+        if record.has_unconfirmed
+        else "They're not included. To include them, add --unconfirmed."
+    )
+    return f"{words}\nReports with this address, unconfirmed: {record.unconfirmed}. {left}"
 
 
 def _as_json(record: Record) -> dict[str, Any]:
@@ -272,17 +279,17 @@ def _titles() -> dict[str, str]:
     return {
         "cases": _("Case"),
         "reports": _("Reports"),
-        "addresses": _("Addresses for news"),
+        "addresses": _("Contact info for updates"),
         "closings": _("How it ended"),
-        "objections": _("Said to be not fixed"),
+        "objections": _("Reported as not fixed"),
         "calls": _("Calls"),
         "messages": _("Messages"),
         "story": _("History"),
         "account": _("Account"),
-        "logins": _("Log-ins"),
+        "logins": _("Logins"),
         "phones": _("Phones"),
         "views": _("Saved views"),
-        "deeds": _("What this person did here"),
+        "deeds": _("This person's activity"),
     }
 
 
@@ -293,14 +300,14 @@ def _labels() -> dict[str, str]:
         "accuracy_m": _("Accuracy in meters"),
         "address": _("Address"),
         "answers": _("Answers"),
-        "args": _("What it asks"),
-        "asked_at": _("Asked for"),
-        "asset": _("Pole, tree or basket"),
+        "args": _("Requested change"),
+        "asked_at": _("Requested on"),
+        "asset": _("Pole, tree, or trash can"),
         "at": _("When"),
-        "began_at": _("Began"),
+        "began_at": _("Began on"),
         "case": _("Case"),
         "channel": _("Channel"),
-        "cleared_at": _("Cleared by the retention rule"),
+        "cleared_at": _("Removed under the retention schedule"),
         "closed_at": _("Closed"),
         "confirmed_at": _("Confirmed"),
         "crew": _("Crew"),
@@ -308,62 +315,62 @@ def _labels() -> dict[str, str]:
         "cycle": _("Cycle"),
         "danger": _("Danger"),
         "department": _("Department"),
-        "disabled_at": _("Shut out"),
+        "disabled_at": _("No access"),
         "done_at": _("Done"),
-        "due_at": _("Promised for"),
-        "email": _("E-mail"),
+        "due_at": _("Due on"),
+        "email": _("Email"),
         "enrolled_at": _("Since"),
-        "erased": _("Words erased"),
-        "ended_at": _("Ended"),
-        "ended_why": _("Why it ended"),
+        "erased": _("Text erased"),
+        "ended_at": _("Finished"),
+        "ended_why": _("Reason it ended"),
         "erased_at": _("Erased"),
-        "facts": _("Facts"),
-        "fault": _("What the other end said"),
-        "given_at": _("Given"),
-        "kind": _("Kind"),
+        "facts": _("Details"),
+        "fault": _("Response from the other system"),
+        "given_at": _("Issued"),
+        "kind": _("Type"),
         "lang": _("Language"),
         "lat": _("Latitude"),
-        "led_to": _("Led to"),
+        "led_to": _("Resulted in"),
         "lon": _("Longitude"),
         "merged_into": _("Merged into"),
         "n": _("Line"),
         "name": _("Name"),
-        "no_photo": _("Why no photo"),
-        "now": _("State after"),
+        "no_photo": _("Reason for no photo"),
+        "now": _("Status after"),
         "number": _("Number"),
-        "old_number": _("Number in the system before"),
-        "on_hold": _("On hold"),
+        "old_number": _("Number in the old system"),
+        "on_hold": _("Under legal hold"),
         "opened_at": _("Opened on"),
         "outcome": _("Outcome"),
         "phone": _("Phone"),
         "reason": _("Reason"),
-        "release": _("Version of the app"),
-        "reply": _("Ready reply"),
-        "reply_by": _("Wants to hear by"),
+        "release": _("App version"),
+        "reply": _("Saved reply"),
+        "reply_by": _("Prefers updates by"),
         "report": _("Report"),
         "revoked_at": _("Revoked"),
         "roles": _("Roles"),
-        "said_at": _("Said"),
+        "said_at": _("Said on"),
         "seconds": _("Seconds"),
         "seen_at": _("Last seen"),
         "sent_at": _("Sent"),
         "service": _("Service"),
         "shared": _("Shared"),
         "shown_at": _("Made public"),
-        "started_at": _("Begun"),
-        "state": _("State"),
-        "stopped_at": _("Stopped"),
+        "started_at": _("Started on"),
+        "state": _("Status"),
+        "stopped_at": _("Unsubscribed on"),
         "subject": _("About"),
         "tags": _("Tags"),
-        "taken_at": _("Taken"),
+        "taken_at": _("Received on"),
         "topic": _("Topic"),
         "until": _("Until"),
         "urgent": _("Danger"),
-        "waits": _("Waiting"),
-        "was": _("State before"),
+        "waits": _("On hold"),
+        "was": _("Status before"),
         "what": _("What"),
         "who": _("Who"),
-        "words": _("Words"),
+        "words": _("Text"),
     }
 
 
@@ -389,7 +396,7 @@ def _said(lang: str) -> Any:
             return _("Yes")
         if isinstance(value, datetime):
             day = filters.date_of(filters.local(value).date())
-            return _("%(day)s, %(time)s", day=day, time=filters.clock(value))
+            return _("%(day)s at %(time)s", day=day, time=filters.clock(value))
         if isinstance(value, dict):
             if lang in value and all(isinstance(each, str) for each in value.values()):
                 return str(value[lang])  # words of the city, in every language

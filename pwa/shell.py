@@ -207,7 +207,7 @@ def manifest() -> Response:
     response = jsonify(
         name=_("Cityline %(city)s", city=city.name),
         short_name=city.name,
-        description=_("Report a problem in %(city)s and see it fixed.", city=city.name),
+        description=_("Report a problem in %(city)s and follow the fix.", city=city.name),
         lang=filters.lang(),
         dir=_direction(),
         id=start,

@@ -25,10 +25,12 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     facts: dict[str, Any] = {"n": format_decimal(n)}
     if batch.act == "assign":
         facts["crew"] = crews.get(what.get("crew", 0), "")
-        return ngettext("%(n)s case given to %(crew)s", "%(n)s cases given to %(crew)s", n, **facts)
+        return ngettext("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", n, **facts)
     if batch.act == "wait":
         facts["reason"] = filters.reason(what.get("reason", ""))
-        return ngettext("%(n)s case waits: %(reason)s", "%(n)s cases wait: %(reason)s", n, **facts)
+        return ngettext(
+            "%(n)s case put on hold: %(reason)s", "%(n)s cases put on hold: %(reason)s", n, **facts
+        )
     if batch.act == "close":
         facts["outcome"] = filters.outcome(what.get("outcome"), office=office)
         return ngettext("%(n)s case closed: %(outcome)s", "%(n)s cases closed: %(outcome)s", n, **facts)
@@ -37,7 +39,7 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
         if batch.act == "tag":
             return ngettext("%(n)s case tagged “%(tag)s”", "%(n)s cases tagged “%(tag)s”", n, **facts)
         return ngettext(
-            "Tag “%(tag)s” taken off %(n)s case", "Tag “%(tag)s” taken off %(n)s cases", n, **facts
+            "Tag “%(tag)s” removed from %(n)s case", "Tag “%(tag)s” removed from %(n)s cases", n, **facts
         )
     if batch.act == "merge":
         facts["number"] = what.get("into", "")
@@ -45,8 +47,8 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     if batch.act == "accept":
         return ngettext("%(n)s case accepted", "%(n)s cases accepted", n, **facts)
     if batch.act == "raise":
-        return ngettext("%(n)s case goes before others", "%(n)s cases go before others", n, **facts)
-    return ngettext("%(n)s case waits for its turn", "%(n)s cases wait for their turn", n, **facts)
+        return ngettext("%(n)s case set to high priority", "%(n)s cases set to high priority", n, **facts)
+    return ngettext("%(n)s case set to normal priority", "%(n)s cases set to normal priority", n, **facts)
 
 
 def offered(s: Session) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def offered(s: Session) -> dict[str, Any]:
 def same(batch: Batch) -> str:
     """How many were so before; empty where none was."""
     n = batch.same
-    words = ngettext("%(n)s was so already", "%(n)s were so already", n, n=format_decimal(n))
+    words = ngettext("%(n)s needed no change", "%(n)s needed no change", n, n=format_decimal(n))
     return words if n else ""
 
 
@@ -81,11 +83,13 @@ def undone(batch: Batch) -> str:
     n = batches.put_back(batch)
     facts = {"n": format_decimal(n)}
     if not n:
-        return _("Nothing was put back")
-    return ngettext("%(n)s case is as it was before", "%(n)s cases are as they were before", n, **facts)
+        return _("Nothing was undone")
+    return ngettext(
+        "%(n)s case put back the way it was", "%(n)s cases put back the way they were", n, **facts
+    )
 
 
 def left(batch: Batch) -> list[tuple[str, list[str]]]:
     """What an undoing could not put back, as refused() says it."""
-    why = _("Something else happened meanwhile, so this was left as it is.")
+    why = _("We didn't undo this, because something changed in the meantime.")
     return [(why, list(batch.left))] if batch.left else []

@@ -13,32 +13,34 @@ from city.settings import read
 A_DAY = click.DateTime(formats=["%Y-%m-%d"])
 # Why a verdict changed, as rehearsal.Line has it.
 WHY = {
-    "word": "another system had promised a day of its own",
-    "kind": "calendar days and working hours changed places",
-    "days": "other calendar days",
-    "hours": "other working hours",
-    "calendar": "another calendar",
-    "other": "its service or its danger changed after it was opened",
+    "word": "the old system had its own due date",
+    "kind": "switched between calendar days and working hours",
+    "days": "different number of calendar days",
+    "hours": "different number of working hours",
+    "calendar": "different calendar",
+    "other": "its service or danger changed after it was opened",
 }
 
 
 @click.command("try")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--from", "since", type=A_DAY, required=True, help="First day of the period: 2026-01-01.")
-@click.option("--to", "until", type=A_DAY, required=True, help="Its last day: 2026-03-31.")
+@click.option("--to", "until", type=A_DAY, required=True, help="Last day of the period: 2026-03-31.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> None:
-    """Says what the promises of FILE would have meant for the cases of a past period; changes nothing."""
+    """Show how the due dates in FILE would have worked for past cases. Changes nothing."""
     city = cityfile.load(file)
     if until < since:
-        raise click.UsageError("--to lies before --from. Example: --from 2026-01-01 --to 2026-03-31")
+        raise click.UsageError("--to is before --from. Example: --from 2026-01-01 --to 2026-03-31")
     engine = db.connect(read().database_url)
     with db.reading(engine) as s:
         found = rehearsal.rehearse(s, city, since.date(), until.date(), datetime.now(UTC))
     engine.dispose()
     period = f"from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
     if not found.total.cases and not found.unknown:
-        raise click.ClickException(f"No case was opened {period}: there is nothing to try {file.name} on.")
+        raise click.ClickException(
+            f"No cases were opened {period}, so there's nothing to test {file.name} on."
+        )
     if as_json:
         told = {
             "file": file.name,
@@ -50,19 +52,21 @@ def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> Non
         }
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    click.echo(f"{file.name}, tried on the cases opened {period}. Nothing was changed.")
+    click.echo(f"{file.name}, tested on cases opened {period}. Nothing was changed.")
     click.echo(
         f"{'service':32}{'cases':>8}{'then':>8}{'now':>8}{'better':>8}{'worse':>8}{'median':>9}{'p90':>9}"
     )
     for line in [*found.services, found.total]:
         click.echo(_row(line))
     for why, count in found.total.why.most_common():
-        click.echo(f"{count} {'verdict changes' if count == 1 else 'verdicts change'}: {WHY[why]}.")
+        click.echo(f"{count} {'result changes' if count == 1 else 'results change'}: {WHY[why]}.")
     if found.unknown:
         click.echo(
-            f"{found.unknown.total()} cases are of services that {file.name} does not have, and do not count."
+            f"{found.unknown.total()} cases use services missing from {file.name}, so they aren't counted."
         )
-    click.echo("then, now: share on time as promised then, and under the file. median, p90: working hours.")
+    click.echo(
+        "then, now: on-time share with the old due dates and with this file. median, p90: working hours."
+    )
 
 
 def _row(line: Line) -> str:

@@ -32,24 +32,24 @@ def describe(base: str) -> dict[str, Any]:
 
 def paths() -> dict[str, Any]:
     """What each address below /open311 takes and answers."""
-    jurisdiction = _query("jurisdiction_id", "The city's host name, or nothing.")
+    jurisdiction = _query("jurisdiction_id", "The city's host name. Optional.")
     window = [
-        _query("start_date", "From when on it was told.", _MOMENT),
-        _query("end_date", "Until when it was told; 90 days at most.", _MOMENT),
+        _query("start_date", "Reported on or after.", _MOMENT),
+        _query("end_date", "Reported on or before. The range can be up to 90 days.", _MOMENT),
     ]
     pages = [
         _query("page", "From 1.", {"type": "integer", "minimum": 0, "maximum": 999_999_999}),
-        _query("page_size", "How many.", {"type": "integer", "minimum": 0, "maximum": MOST}),
+        _query("page_size", "Results per page.", {"type": "integer", "minimum": 0, "maximum": MOST}),
     ]
-    extensions = _query("extensions", "More members.", _one_of("true", "false"))
+    extensions = _query("extensions", "Include extra fields.", _one_of("true", "false"))
     listing = [
         jurisdiction,
-        _query("service_request_id", "Numbers, joined by commas; they override all else."),
-        _query("service_code", "Codes, joined by commas."),
-        _query("status", "One, or both joined by a comma.", _one_of(*STATUSES, "open,closed")),
+        _query("service_request_id", "Request numbers, separated by commas. Overrides all other filters."),
+        _query("service_code", "Service codes, separated by commas."),
+        _query("status", "One status, or both separated by a comma.", _one_of(*STATUSES, "open,closed")),
         *window,
-        _query("updated_after", "Changed since.", _MOMENT),
-        _query("updated_before", "Changed until.", _MOMENT),
+        _query("updated_after", "Changed on or after.", _MOMENT),
+        _query("updated_before", "Changed on or before.", _MOMENT),
         *pages,
         extensions,
     ]  # fmt: skip
@@ -99,9 +99,9 @@ def _answers(schema: str, *faults: int) -> dict[str, Any]:
     def told(name: str) -> dict[str, Any]:
         return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
-    found: dict[str, Any] = {"200": {"description": "The answer.", "content": told(schema)}}
+    found: dict[str, Any] = {"200": {"description": "OK.", "content": told(schema)}}
     for status in faults:
-        found[str(status)] = {"description": "What is wrong.", "content": told("Errors")}
+        found[str(status)] = {"description": "Error details.", "content": told("Errors")}
     return found
 
 

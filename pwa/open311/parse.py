@@ -99,14 +99,14 @@ def wish(values: MultiDict[str, str], codes: Collection[str], now: datetime) -> 
     extended = wants_extensions(values)
     if numbers := tuple(_several(values, "service_request_id")):
         if len(numbers) > MOST:
-            raise Malformed(Fault(_("At most %(most)s requests at once.", most=MOST)))
+            raise Malformed(Fault(_("No more than %(most)s requests at a time.", most=MOST)))
         return Wish(Asked(), numbers, extended)
     faults: list[Fault] = []
     services = _several(values, "service_code")
     faults += [_unknown_service(code) for code in services if code not in codes]
     states = [state.lower() for state in _several(values, "status")]
     faults += [
-        Fault(_("status is open or closed, not %(status)s.", status=state[:MOST_OF_A_LINE]))
+        Fault(_("status must be open or closed, not %(status)s.", status=state[:MOST_OF_A_LINE]))
         for state in states
         if state not in STATUSES
     ]
@@ -167,18 +167,18 @@ def sent(values: MultiDict[str, str], services: Iterable[Service]) -> Sent:
     address = _line(values, "address_string", faults)
     address_id = _line(values, "address_id", faults)
     if not faults and point is None and not address and not address_id:
-        faults.append(Fault(_("lat and long, address_string or address_id is required.")))
+        faults.append(Fault(_("lat and long, address_string, or address_id is required.")))
     words = _words(values, "description", faults)
     email = _email(values, faults)
     media = tuple(_several(values, "media_url", commas=False))
     faults += [
-        Fault(_("media_url is no address of a picture: it begins with http:// or https://."))
+        Fault(_("media_url must be a link to a photo that starts with http:// or https://."))
         for url in media
         if not _is_url(url)
     ]
     token = _one(values, "token")
     if token and not TOKEN.fullmatch(token):
-        faults.append(Fault(_("token has 16 to 64 letters, digits, - or _, which nobody else would choose.")))
+        faults.append(Fault(_("token must have 16 to 64 letters, digits, - or _, and be hard to guess.")))
     if faults:
         raise Malformed(*faults)
     return Sent(service, point, address, address_id, words, answers, email, media, token)
@@ -258,7 +258,7 @@ def _email(values: MultiDict[str, str], faults: list[Fault]) -> str:
     try:
         return people.address(email)
     except Refused:
-        faults.append(Fault(_("email is no e-mail address. It looks like name@example.com.")))
+        faults.append(Fault(_("email must be an email address like name@example.com.")))
         return ""
 
 
@@ -301,17 +301,17 @@ def _apart(question: Mapping[str, Any], chosen: list[str]) -> list[str]:
 def _fault_of(question: Mapping[str, Any], chosen: list[str]) -> Fault | None:
     code, datatype = question["code"], question["datatype"]
     if datatype != "multivaluelist" and len(chosen) > 1:
-        return Fault(_("attribute[%(code)s] takes one value.", code=code))
+        return Fault(_("attribute[%(code)s] takes only one value.", code=code))
     if sum(len(each) for each in chosen) > MOST_OF_AN_ANSWER:
         return _too_long(f"attribute[{code}]", MOST_OF_AN_ANSWER)
     if datatype.endswith("list"):
         keys = [value["code"] for value in question["values"]]
         if any(each not in keys for each in chosen):
-            return Fault(_("attribute[%(code)s] is one of: %(keys)s.", code=code, keys=", ".join(keys)))
+            return Fault(_("attribute[%(code)s] must be one of: %(keys)s.", code=code, keys=", ".join(keys)))
     if datatype == "number" and _number(chosen[0]) is None:
-        return Fault(_("attribute[%(code)s] is a number.", code=code))
+        return Fault(_("attribute[%(code)s] must be a number.", code=code))
     if datatype == "datetime" and _instant(chosen[0]) is None:
-        return Fault(_("attribute[%(code)s] is a date and time, as 2026-05-12T13:30:00Z.", code=code))
+        return Fault(_("attribute[%(code)s] must be a date and time, like 2026-05-12T13:30:00Z.", code=code))
     return None
 
 
@@ -320,7 +320,7 @@ def _window(
 ) -> tuple[datetime | None, datetime | None]:
     since, until = _moment(values, first, faults), _moment(values, last, faults)
     if since and until and since > until:
-        faults.append(Fault(_("%(first)s lies after %(last)s.", first=first, last=last)))
+        faults.append(Fault(_("%(first)s must be before %(last)s.", first=first, last=last)))
     return since, until
 
 
@@ -337,7 +337,7 @@ def _moment(values: MultiDict[str, str], name: str, faults: list[Fault]) -> date
         return None
     moment = _instant(written)
     if moment is None:
-        faults.append(Fault(_("%(name)s is no date and time, as 2026-05-12T13:30:00Z.", name=name)))
+        faults.append(Fault(_("%(name)s must be a date and time, like 2026-05-12T13:30:00Z.", name=name)))
     return moment
 
 
@@ -364,7 +364,7 @@ def _count(values: MultiDict[str, str], name: str, default: int, most: int, faul
     if not written:
         return default
     if not re.fullmatch("[0-9]{1,9}", written):
-        faults.append(Fault(_("%(name)s is a whole number.", name=name)))
+        faults.append(Fault(_("%(name)s must be a whole number.", name=name)))
         return default
     return min(int(written), most) or default
 
@@ -374,4 +374,4 @@ def _unknown_service(code: str) -> Fault:
 
 
 def _too_long(name: str, most: int) -> Fault:
-    return Fault(_("%(name)s is too long. Keep it under %(most)s letters.", name=name, most=most))
+    return Fault(_("%(name)s is too long. Keep it under %(most)s characters.", name=name, most=most))

@@ -42,7 +42,7 @@ def malformed(wrong: Malformed) -> Response:
 @bp.errorhandler(taking.TooOften)
 def too_often(wrong: taking.TooOften) -> Response:
     """The key must wait."""
-    response = answering.faults([Fault(_("This api_key has written too often within the hour."), 429)])
+    response = answering.faults([Fault(_("This api_key has made too many requests this hour."), 429)])
     response.headers["Retry-After"] = str(wrong.wait)
     return response
 
@@ -196,7 +196,7 @@ def description() -> Response:
 
 def _check_form() -> None:
     if request.mimetype and request.mimetype not in FORMS:
-        said = _("What is sent comes as a form: application/x-www-form-urlencoded or multipart/form-data.")
+        said = _("Send data as a form: application/x-www-form-urlencoded or multipart/form-data.")
         raise Malformed(Fault(said, 415))
 
 

@@ -52,9 +52,9 @@ def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
     """The live key that opens `scope`. Raises Malformed 403, TooOften."""
     row = people.by_key(s, key) if key else None
     if row is None:
-        raise Malformed(Fault(_("api_key is missing or not valid."), 403))
+        raise Malformed(Fault(_("api_key is missing or isn't valid."), 403))
     if scope not in row.scopes:
-        raise Malformed(Fault(_("This api_key may not do that."), 403))
+        raise Malformed(Fault(_("This api_key isn't allowed to do that."), 403))
     if tries.counted(s, WRITTEN, people.of_key(row), now) >= row.hourly:
         raise TooOften(tries.wait(s, WRITTEN, people.of_key(row), now))
     return row
@@ -114,7 +114,7 @@ def _key(kept: str) -> str:
 def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
     """The pictures that came along; with `others` to be fetched five at most. Raises Malformed."""
     if len(files) + others > photos.MAX_PHOTOS:
-        raise Malformed(Fault(_("At most %(most)s pictures.", most=photos.MAX_PHOTOS)))
+        raise Malformed(Fault(_("No more than %(most)s photos.", most=photos.MAX_PHOTOS)))
     faults, good = [], []
     for file in files:
         try:
@@ -197,10 +197,13 @@ def _told(report: Report) -> Taken:
     notices = []
     if case.reports[0].id != report.id:
         notices.append(
-            _("The city knows of this already. Your report joined case %(number)s.", number=case.number)
+            _(
+                "This problem was already reported. We added your report to case %(number)s.",
+                number=case.number,
+            )
         )
     if report.service.urgent:
-        notices.append(_("If somebody is in danger, call %(emergency)s now.", emergency=city.emergency))
+        notices.append(_("If anyone is in danger, call %(emergency)s now.", emergency=city.emergency))
     return Taken(report.number, " ".join(notices))
 
 
@@ -230,7 +233,7 @@ def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
         hashlib.sha256(f"{row.id}:{told.update_id}".encode()).hexdigest()[:24],
     )
     if all(line.facts.get("update") != ours for line, _words in events.of(s, subject)):
-        said = _("%(name)s says: %(status)s.", name=row.name, status=told.status)
+        said = _("%(name)s update: %(status)s.", name=row.name, status=told.status)
         by = Actor(people.of_key(row), people.THE_SYSTEM.roles)
         events.record(
             s, subject, "note", by=by, at=now, at_device=told.at, facts={"update": ours},

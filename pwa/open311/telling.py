@@ -62,7 +62,7 @@ def discovery(city: CityFile, changed: datetime, *, invented: bool) -> dict[str,
         "changeset": when,
         "contact": f"{city.name}, {city.phone}",
         "key_service": _(
-            "Ask an administrator of %(city)s for a key: %(phone)s", city=city.name, phone=city.phone
+            "To get a key, call the administrator for %(city)s: %(phone)s", city=city.name, phone=city.phone
         ),
         "endpoints": endpoints,
     }
@@ -109,11 +109,11 @@ def _attribute(question: Mapping[str, Any], order: int) -> dict[str, Any]:
 def _hint(datatype: str) -> str:
     words = {
         "number": _("A number."),
-        "datetime": _("A date and time, as 2026-05-12T13:30:00Z."),
+        "datetime": _("A date and time, like 2026-05-12T13:30:00Z."),
         "singlevaluelist": _("One of the choices."),
         "multivaluelist": _("One or more of the choices."),
     }
-    return words.get(datatype, _("A few words."))
+    return words.get(datatype, _("A short text."))
 
 
 def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def _stage(state: str, outcome: str | None) -> str:
     if state == CLOSED:
         return filters.outcome(outcome)
     if state == CANCELLED:
-        return _("Cancelled")
+        return _("Canceled")
     return filters.step(_STAGES[state]) if state in _STAGES else ""
 
 

@@ -66,7 +66,7 @@ def link(token: str) -> Response:
     with access.reading() as s:
         person = logins.by_link(s, token, access.now())
     if person is None:
-        return errors.page(404, _("This link is over"), errors.words(Refused("wrong_link")))
+        return errors.page(404, _("This link has expired"), errors.words(Refused("wrong_link")))
     return render("account/link.html", person=person, token=token)
 
 
@@ -127,7 +127,7 @@ def _mail_code(email: str, code: str) -> None:
     letter = EmailMessage()
     letter["From"], letter["To"] = settings.mail_from, email
     letter["Subject"] = _("%(code)s is your Cityline code", code=code)
-    letter.set_content(_("Your code is %(code)s. It works once, for ten minutes.", code=code))
+    letter.set_content(_("Your code is %(code)s. It works once, for 10 minutes.", code=code))
     try:
         mailers.open_mailer(settings.smtp_url).send(letter)
     except (OSError, SMTPException, Undeliverable):  # a stranger's address gives no fault either

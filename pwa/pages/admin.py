@@ -236,9 +236,9 @@ def begin_webhook_again(number: int) -> Response:
 def _came_of(run: ImportRun) -> list[str]:
     """What a run did to cases, in words; the rest of its counts stands in the log."""
     words = {
-        "imported": _("New: %(num)s"), "updated": _("Brought up to date: %(num)s"),
-        "unchanged": _("As before: %(num)s"), "touched": _("Touched here and left alone: %(num)s"),
-        "rejected": _("Rejected: %(num)s"), "without_crew": _("Without their crew: %(num)s"),
+        "imported": _("New: %(num)s"), "updated": _("Updated: %(num)s"),
+        "unchanged": _("Unchanged: %(num)s"), "touched": _("Changed here, so left alone: %(num)s"),
+        "rejected": _("Rejected: %(num)s"), "without_crew": _("Without a crew: %(num)s"),
     }  # fmt: skip
     counts = {name: run.counts[name] for name in words if run.counts.get(name)}
     return [words[name] % {"num": format_decimal(count)} for name, count in counts.items()]

@@ -235,7 +235,7 @@ def _told(s: Session, batch: Batch) -> dict[str, Any]:
         return context | {"told": [told.undone(batch)], "refused": told.left(batch)}
     lines = [told.done(batch, crews, office=batches.is_office(s, batch)), told.same(batch)]
     return context | {
-        "told": [line for line in lines if line] or [_("Nothing was changed")],
+        "told": [line for line in lines if line] or [_("No changes made")],
         "refused": told.refused(batch.refused),
         "undo": batch.id if batches.may_undo(batch, g.actor, access.now()) else None,
     }

@@ -94,7 +94,7 @@ def feed() -> Response:
     """
     here, asked = access.here(), _asked(request.args)
     if asked.unknown:
-        return errors.page(422, _("That is no kind of problem here"), unknown_kind(asked.unknown))
+        return errors.page(422, _("We don't have that type of problem"), unknown_kind(asked.unknown))
     with access.reading() as s:
         found = outlines.latest(
             s, outlines.kinds(s), closed=asked.closed, group=asked.group, publish=here.publish, limit=ENTRIES
@@ -115,13 +115,17 @@ def feed() -> Response:
 @bp.app_template_filter()
 def unknown_kind(code: str) -> str:
     """What to do about an address that asks for a kind of problem that there is not."""
-    return _("We know no kind of problem called “%(code)s”. The list of all cases has every kind.", code=code)
+    return _("We don't have a type of problem called “%(code)s.” See all reports for every type.", code=code)
 
 
 def _titled(asked: Asked) -> str:
     """ "Open in Larkhaven: Streetlight"."""
     city = access.here().city
-    which = _("Closed in %(city)s", city=city.name) if asked.closed else _("Open in %(city)s", city=city.name)
+    which = (
+        _("Closed reports in %(city)s", city=city.name)
+        if asked.closed
+        else _("Open reports in %(city)s", city=city.name)
+    )
     names = next((group.names for group in city.groups if group.code == asked.group), None)
     return f"{which}: {filters.said(names)}" if names else which
 

@@ -90,12 +90,12 @@ def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
     what, days = _what(stream.what), _weekdays(stream.round.days)
     if first and place.label:
         at = {"place": place.label, "what": what, "days": days}
-        weekly = _("At %(place)s %(what)s is collected on %(days)s.", **at)
-        other = _("At %(place)s %(what)s is collected every other week, on %(days)s.", **at)
+        weekly = _("At %(place)s, %(what)s pickup is on %(days)s.", **at)
+        other = _("At %(place)s, %(what)s pickup is every other week, on %(days)s.", **at)
     else:
         named = {"what": what[:1].upper() + what[1:], "days": days}
-        weekly = _("%(what)s is collected on %(days)s.", **named)
-        other = _("%(what)s is collected every other week, on %(days)s.", **named)
+        weekly = _("%(what)s pickup is on %(days)s.", **named)
+        other = _("%(what)s pickup is every other week, on %(days)s.", **named)
     words = weekly if stream.round.weeks == 1 else other
     return Said(stream.what, words, _coming(stream.next, today))
 
@@ -103,9 +103,9 @@ def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
 def _coming(coming: Coming, today: date) -> str:
     when = _when(coming.day, today)
     if coming.holiday is None:
-        return _("It comes %(when)s.", when=when)
+        return _("The next pickup is %(when)s.", when=when)
     return _(
-        "Because of %(holiday)s it comes %(when)s, not on %(usual)s.",
+        "Because of %(holiday)s, the next pickup is %(when)s instead of %(usual)s.",
         holiday=_holiday(coming.holiday), when=when,
         usual=format_date(coming.usual, "EEEE", locale=get_locale()),
     )  # fmt: skip

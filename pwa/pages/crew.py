@@ -36,7 +36,7 @@ def _ready_made() -> dict[str, tuple[str, ...]]:
         "streetlight": (
             _("New lamp"), _("New driver"), _("Checked after dark"), _("Cable repaired"), _("Pole secured"),
         ),
-        "tree": (_("Cut and cleared"), _("Limb removed"), _("Tree secured"), _("Stump ground down")),
-        "trash": (_("Emptied"), _("Cleared and swept"), _("Basket replaced")),
+        "tree": (_("Cut and removed"), _("Branch removed"), _("Tree secured"), _("Stump ground down")),
+        "trash": (_("Emptied"), _("Cleared and swept"), _("Trash can replaced")),
         "other": (_("Repaired"), _("Cleaned"), _("Barrier put up"), _("Replaced")),
     }  # fmt: skip

@@ -113,7 +113,7 @@ def end() -> Response:
     if do == "take":
         return _page(_taken(form, what))
     if do == "find" or not form.report.key:
-        told = _("This page was open for a long time. Look it over and save again.")
+        told = _("This page was open for a while. Check it, then save again.")
         return _page(_keyed(form), [] if do == "find" else [("save", told)])
     return _kept(form)
 
@@ -323,7 +323,10 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
         return Said()
     first = ""  # for the call-taker's own eyes, so in their language
     if service.urgent:
-        first = _("Keep the caller back, and transfer to %(number)s.", number=access.here().city.emergency)
+        first = _(
+            "Keep the caller at a safe distance and transfer to %(number)s.",
+            number=access.here().city.emergency,
+        )
     with force_locale(lang):
         return Said(_asked(s, service, spot, form), first, filters.said(service.names))
 
@@ -335,19 +338,22 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:
         answered = (
-            _("You have an answer by %(day)s. How do we reach you?", day=filters.day(due)) if due else ""
+            _("You'll have an answer by %(day)s. How can we reach you?", day=filters.day(due)) if due else ""
         )
         return [*questions, answered]
     place = filters.place(spot.place.label) if spot.place and spot.known else ""
     where = (
-        _("Thank you. I have the place: %(place)s.", place=place)
+        _("Thank you. I have the location as %(place)s.", place=place)
         if place
-        else _("Where is it? A street and number, a corner, or the number on the pole.")
+        else _("Where is it? A street and number, a corner, or the number on the pole works.")
     )
     promised = []
     if due is not None:
         promised = [
-            _("We take care of it by %(day)s. Would you like to hear when it is done?", day=filters.day(due))
+            _(
+                "We'll take care of it by %(day)s. Would you like to know when it's done?",
+                day=filters.day(due),
+            )
         ]
     return [where, *questions, *promised]
 
@@ -356,21 +362,21 @@ def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
     """What must be mended before the call can be kept."""
     told: list[Fault] = [("phone", known.fault)] if known.fault else []
     if form.ends not in OUTCOMES:
-        told.append(("ends", _("Say how the call ended.")))
+        told.append(("ends", _("Choose how the call ended.")))
     if form.ends == CASE:
         if form.report.service is None:
-            told.append(("sought", _("Say what it is: choose a line of the list.")))
+            told.append(("sought", _("Choose a problem or answer from the list.")))
         elif form.report.service.office:
             if _reply_by(form, known) == REPLIES_BY[0]:
                 told.append(("way-back", errors.words(Refused("way_back_missing"))))
         elif fault := _fault_of_place(spot):
             told.append(fault)
     if form.ends == TRANSFERRED and not form.to:
-        told.append(("to", _("Say to whom the call went.")))
+        told.append(("to", _("Choose where you transferred the call.")))
     if len(form.report.words) > MAX_WORDS:
         told.append(("note", errors.words(Refused("words_too_long", most=MAX_WORDS))))
     if not _topic(form):
-        told.append(("topic", _("Say what it was about.")))
+        told.append(("topic", _("Choose what the call was about.")))
     return told
 
 
@@ -444,8 +450,8 @@ def _offices() -> list[tuple[str, str]]:
     """To whom a call may be transferred, with their words: who helps at once first, then the departments."""
     city = access.here().city
     outside = {
-        "911": city.emergency, "police": _("Police"), "utility": _("The utility"), "county": _("The county"),
-        "state": _("The state"),
+        "911": city.emergency, "police": _("Police"), "utility": _("Utility company"), "county": _("County"),
+        "state": _("State"),
     }  # fmt: skip
     return [
         *((code, outside[code]) for code in ELSEWHERE),

@@ -132,13 +132,13 @@ def assign(number: str) -> Response:
             raise Refused("unknown_value")
         return cases.assign(s, c, crew, by=g.actor, at=access.now())
 
-    return _do(number, verb, _("%(crew)s has it.", crew=crew.name if crew else ""), doing="assign")
+    return _do(number, verb, _("Assigned to %(crew)s.", crew=crew.name if crew else ""), doing="assign")
 
 
 @bp.post("/cases/<number>/assignment/end")
 def unassign(number: str) -> Response:
     """Takes the case back from its crew."""
-    said = _("Taken back. Nobody has it now.")
+    said = _("Unassigned. No crew has this case now.")
     return _do(number, lambda s, c: cases.unassign(s, c, by=g.actor, at=access.now()), said)
 
 
@@ -146,14 +146,14 @@ def unassign(number: str) -> Response:
 def wait(number: str) -> Response:
     """The case waits for somebody else."""
     reason = request.form.get("reason", "")
-    said = _("Waiting. The promise clock stands still.")
+    said = _("On hold. The clock has stopped.")
     return _do(number, lambda s, c: cases.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait")
 
 
 @bp.post("/cases/<number>/resume")
 def resume(number: str) -> Response:
     """The wait is over."""
-    said = _("The wait is over. The promise clock runs.")
+    said = _("Resumed. The clock is running again.")
     return _do(number, lambda s, c: cases.resume(s, c, by=g.actor, at=access.now()), said)
 
 
@@ -182,7 +182,9 @@ def close(number: str) -> Response:
         pictures = [developing.develop(f.stream) for f in _uploads()]
     except BadPhoto as fault:
         return _opened(number, doing="close", fault=fault)
-    answer = _do(number, verb, _("Closed. Whoever asked for news will hear."), doing="close")
+    answer = _do(
+        number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close"
+    )
     if taken and answer.status_code < 400:
         photos.settle_all(here.engine, here.store, here.settings.var, at, only=[p.id for p in taken])
     return answer
@@ -192,7 +194,7 @@ def close(number: str) -> Response:
 def reopen(number: str) -> Response:
     """A closed case lives again."""
     words = forms.text(request.form, "words")
-    said = _("Open again. The promise clock runs.")
+    said = _("Reopened. The clock is running again.")
     return _do(
         number,
         lambda s, c: cases.reopen(s, c, by=g.actor, at=access.now(), words=words),
@@ -214,28 +216,28 @@ def merge(number: str) -> Response:
         keep_crew = int(keep) if is_id(keep) else None
         return cases.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
 
-    said = _("%(number)s is merged into this case.", number=number)
+    said = _("Merged %(number)s into this case.", number=number)
     return _do(number, verb, said, doing="merge", shown=into, also=[into])
 
 
 @bp.post("/cases/<number>/unmerge")
 def unmerge(number: str) -> Response:
     """Separates a merged case again."""
-    said = _("%(number)s is a case of its own again.", number=number)
+    said = _("%(number)s is a separate case again.", number=number)
     return _do(number, lambda s, c: cases.unmerge(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/apart")
 def tell_apart(number: str) -> Response:
     """The case and the one in `other` look alike and are two problems."""
-    said = _("They are two cases now, whatever they look like.")
+    said = _("Marked as not duplicates.")
     return _pair(number, twins.tell_apart, said)
 
 
 @bp.post("/cases/<number>/one-again")
 def one_again(number: str) -> Response:
     """The case and the one in `other` may be one problem after all."""
-    return _pair(number, twins.one_again, _("They may be one problem again."))
+    return _pair(number, twins.one_again, _("These may be duplicates again."))
 
 
 @bp.post("/cases/<number>/cancellation")
@@ -245,7 +247,7 @@ def cancel(number: str) -> Response:
     return _do(
         number,
         lambda s, c: cases.cancel(s, c, reason, by=g.actor, at=access.now()),
-        _("Cancelled."),
+        _("Case canceled."),
         doing="cancel",
     )
 
@@ -253,7 +255,7 @@ def cancel(number: str) -> Response:
 @bp.post("/cases/<number>/review/end")
 def end_review(number: str) -> Response:
     """Somebody has looked at what the case was marked for."""
-    said = _("Looked at. The mark is gone.")
+    said = _("Marked as reviewed.")
     return _do(number, lambda s, c: cases.reviewed(s, c, by=g.actor, at=access.now()), said)
 
 
@@ -264,7 +266,7 @@ def note(number: str) -> Response:
     return _do(
         number,
         lambda s, c: cases.note(s, c, words, by=g.actor, at=access.now()),
-        _("Note kept. Only staff read it."),
+        _("Note saved. Only staff can see it."),
         doing="note",
     )
 
@@ -276,7 +278,7 @@ def hold(number: str) -> Response:
     return _do(
         number,
         lambda s, c: holds.place(s, c, reason, access.here().settings.var, by=g.actor, at=access.now()),
-        _("On hold. Nothing of it is removed until the hold is lifted."),
+        _("Legal hold placed. Nothing will be removed from this case until you lift it."),
         doing="hold",
     )
 
@@ -284,7 +286,7 @@ def hold(number: str) -> Response:
 @bp.post("/cases/<number>/hold/end")
 def lift_hold(number: str) -> Response:
     """The retention rule counts again."""
-    said = _("The hold is lifted. What the retention rule no longer keeps is removed within a day.")
+    said = _("Legal hold lifted. Anything past its retention date will be removed within a day.")
     return _do(
         number, lambda s, c: holds.lift(s, c, access.here().settings.var, by=g.actor, at=access.now()), said
     )
@@ -300,8 +302,8 @@ def show(number: str) -> Response:
             (reports.show if wanted else reports.hide)(s, report, by=g.actor, at=access.now())
 
     public, hidden = (
-        _("Public now: anyone sees the words and photos."),
-        _("Hidden again: only staff and the reporter see the words and photos."),
+        _("Public now. Anyone can see the description and photos."),
+        _("Hidden. Only staff and the person who reported it can see the description and photos."),
     )
     return _do(number, verb, public if wanted else hidden)
 
@@ -324,7 +326,7 @@ def erase(number: str) -> Response:
         report = access.or_404(_report(c, wanted))
         reports.erase(s, report, here.store, here.settings.var, by=g.actor, at=access.now())
 
-    return _do(number, verb, _("Report %(number)s is erased.", number=wanted))
+    return _do(number, verb, _("Report %(number)s was erased.", number=wanted))
 
 
 def _pair(number: str, verb: Callable[..., bool], said: str) -> Response:
@@ -444,12 +446,12 @@ def _wish(report: Report, how: str, phone: str) -> Wish:
     number = callers.spoken(phone, access.here().city.region) if phone else ""
     if how == "email":
         confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
-        return Wish("send", _("E-mail") if confirmed else _("E-mail, not confirmed yet"), not confirmed)
+        return Wish("send", _("Email") if confirmed else _("Email, not confirmed yet"), not confirmed)
     if how == "again":
-        return Wish("phone", f"{_('Calls again')}: {number}" if number else _("Calls again"))
+        return Wish("phone", f"{_('Calls again')}: {number}" if number else _("They'll call back"))
     if how == "sms":
         return Wish("phone", _("Wants a text: %(number)s", number=number))
-    return Wish("phone", _("Wants to be called: %(number)s", number=number))
+    return Wish("phone", _("Wants a call: %(number)s", number=number))
 
 
 def _route(s: Session, found: Case, place: Point | None) -> Route:

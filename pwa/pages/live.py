@@ -76,7 +76,7 @@ def _why(line: Event | None, names: dict[str, str], crews: dict[int, str]) -> st
         return _("no longer in this list")
     facts, who = line.facts, names.get(line.actor, "")
     if line.kind in ("assign", "take on") and facts.get("crew") in crews:
-        return _("given to %(crew)s", crew=crews[facts["crew"]])
+        return _("assigned to %(crew)s", crew=crews[facts["crew"]])
     if line.kind == "close" and who:
         return _("closed by %(name)s", name=who)
     if line.kind == "merge" and facts.get("into"):

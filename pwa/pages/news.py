@@ -49,7 +49,7 @@ def decide_news(subscription: int, code: str) -> Response:
         row = _subscription(s, subscription, code)
         (reports.stop if stop else reports.confirm)(s, row, at=access.now())
     if by_itself:
-        return Response(_("Stopped."), mimetype="text/plain")
+        return Response(_("Updates stopped."), mimetype="text/plain")
     done = "stop" if stop else "confirm"
     return go(url_for("news.news", subscription=subscription, code=code, done=done))
 

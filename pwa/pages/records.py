@@ -30,19 +30,19 @@ def _classes(schedule: Schedule) -> list[tuple[str, str, str]]:
     """What the records schedule names: what it is, since when it counts, and how long it is kept."""
     words = {
         "contacts": (
-            _("Addresses left for news"),
-            _("since the case ended; since they stopped, of those who followed a neighborhood or a street"),
+            _("Contact info left for updates"),
+            _("since the case ended, or since they unfollowed a neighborhood or street"),
         ),
-        "words": (_("Words, answers, photos, notes and tags of cases"), _("since the case ended")),
-        "private": (_("The same of private cases"), _("since the case ended")),
-        "calls": (_("Numbers and words of calls"), _("since the call")),
-        "messages": (_("Messages that were sent or given up"), _("since what they told of happened")),
-        "phones": (_("Phones that were not seen any more"), _("since their last exchange")),
+        "words": (_("Descriptions, answers, photos, notes, and tags of cases"), _("since the case ended")),
+        "private": (_("The same for private cases"), _("since the case ended")),
+        "calls": (_("Phone numbers and notes from calls"), _("since the call")),
+        "messages": (_("Messages sent or given up on"), _("since the reported event")),
+        "phones": (_("Phones that stopped syncing"), _("since the last sync")),
     }
     found = []
     for name in CLASSES:
         period = getattr(schedule, name)
-        kept = _("for ever")
+        kept = _("forever")
         if period and period.years:
             kept = ngettext("%(num)d year", "%(num)d years", period.years)
         elif period:

@@ -53,9 +53,9 @@ def redact(number: str, photo_id: str) -> Response:
     except StoreDown:
         if _is_here(photo_id):
             return _form(number, photo_id, rows, Refused("store_down"))
-        flash(_("Covered. The photo as it was is destroyed as soon as the store of photos can be reached."))
+        flash(_("Covered. We'll delete the original as soon as photo storage is available."))
     else:
-        flash(_("Covered for good. The photo as it was no longer exists here."))
+        flash(_("Covered permanently. The original photo is gone."))
     return go(url_for("dispatch.case", number=number))
 
 

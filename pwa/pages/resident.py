@@ -113,7 +113,7 @@ def send() -> Response:
 def _sent_form() -> Response:
     form = forms.report(request.form, access.here().city)
     if not form.key or not _fresh_token():
-        told = _("This page was open for a long time. Look it over and press Send again.")
+        told = _("This page was open for a while. Check it, then press Send again.")
         return _form(replace(form, key=form.key or _new_key()), [("send", told), *_gone(form)])
     do, _space, photo_id = request.form.get("do", "send").partition(" ")
     faults = _gone(form, but=photo_id) + _stage(request.files.getlist("photo"), form.key)
@@ -173,7 +173,11 @@ def add_photo() -> tuple[Response, int]:
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
     size = uploaded(upload.seek(0, SEEK_END))
-    words = _("%(size)s. A part of it was damaged and is left out.", size=size) if new.cut else size
+    words = (
+        _("%(size)s. Part of the photo was damaged, so we left that part out.", size=size)
+        if new.cut
+        else size
+    )
     return jsonify(id=photo.id, url=url, words=words), 200
 
 
@@ -323,10 +327,13 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except Busy:
             faults.append(
-                ("photos", _("Too many photos arrive just now. Yours is not added yet: send again."))
+                (
+                    "photos",
+                    _("We're getting a lot of photos right now, so yours isn't added yet. Send it again."),
+                )
             )
         except BadPhoto as bad:
-            which = _("Photo %(name)s was not taken.", name=(file.filename or "")[-60:])
+            which = _("We couldn't add photo %(name)s.", name=(file.filename or "")[-60:])
             told = errors.words(bad)
             faults.append(("photos", f"{which} {told}" if len(given) > 1 else told))
     return faults
@@ -338,7 +345,7 @@ def _gone(form: ReportForm, but: str = "") -> list[Fault]:
         shown = form.staged[: photos.MAX_PHOTOS]
         if all(name == but or _held(s, name, form.key) for name in shown):
             return []
-    return [("photos", _("These photos are gone. Add them again."))]
+    return [("photos", _("Your photos are gone. Add them again."))]
 
 
 def _unstage(photo_id: str, key: str) -> None:
@@ -430,7 +437,7 @@ def _begin_another(form: ReportForm, number: str) -> Response:
     with access.writing() as s:
         for photo in photos.staged(s, _staged_for(form.key)):
             photo.staged_for = _staged_for(another.key)
-    told = _("Your first report is sent: %(number)s. Press Send to send this one too.", number=number)
+    told = _("Your first report was sent: %(number)s. Press Send to send this one too.", number=number)
     return _form(another, [("send", told)])
 
 
@@ -585,7 +592,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
         first = stops[0]
         mine_first = bool(mine) and number == f"{sight.number}-A"
         title = _("You reported it") if mine_first else _("Reported")
-        told = ngettext("one neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
+        told = ngettext("1 neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
         stops[0] = Stop(title, first.at, told)
     return stops[::-1]
 
@@ -594,11 +601,11 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool) 
     if kind == "close":
         return filters.outcome(facts.get("outcome"), office=office)
     if kind == "join":
-        return _("You joined")
+        return _("You joined this report")
     if kind == "not fixed" and told_by_me:
-        return _("You said: not answered") if office else _("You said: not fixed")
+        return _("You said it isn't answered") if office else _("You said it isn't fixed")
     if kind == "fixed confirmed" and told_by_me:
-        return _("You said: answered") if office else _("You said: fixed")
+        return _("You said it's answered") if office else _("You said it's fixed")
     if kind == "wait":
         return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
     return filters.step(kind, office=office)
@@ -609,7 +616,7 @@ def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:
     told, facts = list[str](), step.facts
     done = datetime.fromisoformat(facts["done_at"]) if "done_at" in facts else step.at
     if step.at - done > LATE and not facts.get("bounded"):
-        told.append(_("The crew was done: %(moment)s", moment=filters.moment(done)))
+        told.append(_("Crew finished: %(moment)s", moment=filters.moment(done)))
     if is_last and sight.proof and sight.proof.photos:
         told.append(_("with photo"))
     return " · ".join(told)

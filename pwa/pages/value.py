@@ -120,7 +120,7 @@ def _number(found: Assumed, name: str, otherwise: int) -> int:
     if typed.isascii() and typed.isdecimal() and low <= int(typed) <= high:
         return int(typed)
     found.faults[name] = _(
-        "“%(typed)s” is not a whole number from %(low)s to %(high)s.",
+        "“%(typed)s” isn't a whole number from %(low)s to %(high)s.",
         typed=typed, low=measures.number(low, "n"), high=measures.number(high, "n"),
     )  # fmt: skip
     return otherwise

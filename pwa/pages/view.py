@@ -50,7 +50,7 @@ def name_view() -> Response:
             saved_views.save(s, g.person.id, name, args_of(view), shared=_shared(), at=access.now())
     except Refused as fault:
         return _unnamed(view, fault)
-    return _done(view, _("Saved among your views."))
+    return _done(view, _("View saved."))
 
 
 @bp.post("/views/<natural:view_id>")
@@ -63,7 +63,7 @@ def rename_view(view_id: int) -> Response:
             saved_views.rename(s, own, request.form.get("name", ""), shared=_shared())
     except Refused as fault:
         return _unnamed(view, fault)
-    return _done(view, _("Saved among your views."))
+    return _done(view, _("View saved."))
 
 
 @bp.post("/views/<natural:view_id>/removal")
@@ -72,7 +72,7 @@ def remove_view(view_id: int) -> Response:
     with access.writing() as s:
         found = saved_views.removable(s, g.actor, g.person.id, view_id)
         saved_views.remove(s, access.or_404(found))
-    return _done(view_asked().whole, _("Removed from your views. Its cases stay as they are."))
+    return _done(view_asked().whole, _("View removed. Its cases haven't changed."))
 
 
 def _shared() -> bool:
