@@ -448,7 +448,8 @@ def _wish(report: Report, how: str, phone: str) -> Wish:
         confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
         return Wish("send", _("Email") if confirmed else _("Email, not confirmed yet"), not confirmed)
     if how == "again":
-        return Wish("phone", f"{_('Calls again')}: {number}" if number else _("They'll call back"))
+        said = _("They'll call back (%(number)s)", number=number) if number else _("They'll call back")
+        return Wish("phone", said)
     if how == "sms":
         return Wish("phone", _("Wants a text: %(number)s", number=number))
     return Wish("phone", _("Wants a call: %(number)s", number=number))

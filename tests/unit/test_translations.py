@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,19 @@ SAME_AS_ENGLISH = {"es": {"Cityline", "No", "Cityline 311"}}
 pytestmark = pytest.mark.xdist_group("sentences")  # they share one reading of all the code
 
 
-@pytest.fixture(scope="module")
-def asked() -> set[str]:
+@cache
+def sentences() -> set[str]:
     """The English of all sentences in code and templates; of a plural its singular."""
     mappings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
     found = extract_from_dir(
         ROOT / "pwa", [(each["pattern"], each["method"]) for each in mappings], keywords=KEYWORDS
     )
     return {_english(message) for _, _, message, _, _ in found}
+
+
+@pytest.fixture
+def asked() -> set[str]:
+    return sentences()
 
 
 @pytest.fixture(params=LANGUAGES)

@@ -1,0 +1,33 @@
+"""What tests look for is what the product says."""
+
+import re
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pytest
+import wording
+from test_translations import sentences
+from wording import Plural, Sentence
+
+NAMES = sorted(found.name for found in iter_modules(wording.__path__))
+
+
+def entries(name: str) -> dict[str, Sentence | Plural]:
+    module = import_module(f"wording.{name}")
+    return {key: value for key, value in vars(module).items() if isinstance(value, Sentence | Plural)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sentence_that_tests_look_for_is_one_that_the_product_says(name: str) -> None:
+    said = sentences()
+    english = {key: each.one if isinstance(each, Plural) else each for key, each in entries(name).items()}
+    assert {key: words for key, words in english.items() if words not in said} == {}
+
+
+def test_a_sentence_has_one_name() -> None:
+    names: dict[str, list[str]] = {}
+    for name in NAMES:
+        for key, each in entries(name).items():
+            assert re.fullmatch(r"[A-Z][A-Z0-9_]*", key), key
+            names.setdefault(each.one if isinstance(each, Plural) else each, []).append(f"{name}.{key}")
+    assert [several for several in names.values() if len(several) > 1] == []

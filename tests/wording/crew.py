@@ -1,0 +1,3 @@
+"""The crew app."""
+
+from wording import Plural, Sentence

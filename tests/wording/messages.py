@@ -1,0 +1,3 @@
+"""Emails, texts and notifications."""
+
+from wording import Plural, Sentence

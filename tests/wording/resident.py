@@ -1,0 +1,3 @@
+"""Resident pages: report, case, updates, answers, figures, log-in."""
+
+from wording import Plural, Sentence

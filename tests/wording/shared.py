@@ -1,0 +1,3 @@
+"""What several audiences read: states, outcomes, promises, errors, layout."""
+
+from wording import Plural, Sentence

@@ -1,0 +1,3 @@
+"""Staff pages: board, call desk, administration, editor, records."""
+
+from wording import Plural, Sentence
