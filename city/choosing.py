@@ -20,6 +20,7 @@ from city.locks import AT_ONCE
 from city.schema import Case
 
 MOST_METRES: Final = 5_000.0
+NEAR_METRES: Final = 200  # of what lies near a case, where a page asks for no other distance
 MOST_CORNERS: Final = 500  # a hand draws no more that mean anything
 
 

@@ -132,7 +132,7 @@ class CityFile:
     languages: tuple[str, ...]
     phone: str
     emergency: str
-    region: str  # the country that a phone number without a code lies in
+    region: str  # the country: how days, clocks and lengths are written, where a number without a code lies
     area_code: str  # and the area of one that a town's people say without it; "" where there is none
     centre: Point
     bounds: Box

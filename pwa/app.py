@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
-from flask_babel import Babel
 from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -16,7 +15,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from city import db, developing, processors, restoring, stores
 from city.settings import Settings, read
-from pwa import access, errors, filters, fragments, limits, newest, shell
+from pwa import access, errors, filters, fragments, limits, localization, newest, shell
 from pwa.open311 import routes as open311_routes
 from pwa.pages import (
     account,
@@ -104,7 +103,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    Babel(app, locale_selector=lambda: request.environ.get("cityline.lang", city.languages[0]))
+    localization.init(app, city.languages[0])
     app.before_request(_bound_forms)  # before anything reads one
     app.before_request(_refuse_odd)  # before the token is looked for, which takes every field to have a name
     csrf.init_app(app)

@@ -28,7 +28,7 @@ from city.lifecycle import (
 )
 from city.replies import Reply
 from city.schema import Case, Crew, Service
-from pwa import access, filters, told
+from pwa import access, filters, localization, told
 from pwa.fragments import is_fragment
 from pwa.views import args_of, is_id, new_key, revision, row_facts, strayed, view_of
 from sync import review
@@ -170,7 +170,7 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
     return {
         "standing_choices": [(name, filters.standing(name)) for name in STANDINGS],
         "state_choices": [(name, filters.state(name)) for name in STATES],
-        "service_choices": [(service.code, filters.said(service.names)) for service in ground.services],
+        "service_choices": [(service.code, localization.said(service.names)) for service in ground.services],
         "crew_choices": [("none", _("None")), *((str(crew.id), crew.name) for crew in ground.crews)],
         "area_choices": list(ground.areas.items()),
         "tag_choices": [(word, word) for word in ground.tags],
@@ -188,7 +188,7 @@ def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
         name = list(folded(said))
         return all(any(part.startswith(word) for part in name) for word in sought)
 
-    named = [(service.code, filters.said(service.names)) for service in ground.services]
+    named = [(service.code, localization.said(service.names)) for service in ground.services]
     return [(code, said) for code, said in named if names_it(said)][:MOST_MEANT]
 
 
@@ -201,10 +201,10 @@ def _first(page: board.Page) -> int:
 def _shown(page: board.Page, first: int, total: Total) -> str:
     """Which of how many cases are shown."""
     last = page.first + len(page.rows) - 1
-    facts = {"first": filters.figure(first), "last": filters.figure(last)}
+    facts = {"first": localization.figure(first), "last": localization.figure(last)}
     if not page.rows:
         return _("0 cases")
-    num = filters.figure(max(total.n, last))
+    num = localization.figure(max(total.n, last))
     if total.more and page.next:  # on the last page they have been counted
         return _("%(first)s–%(last)s of over %(num)s", num=num, **facts)
     return _("%(first)s–%(last)s of %(num)s", num=num, **facts)
@@ -234,7 +234,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
 
     by_promise = [counted(filters.standing(name), standing=name) for name in STANDINGS]
     groups = [
-        counted(filters.said(group.names), group.icon, group=group.code)
+        counted(localization.said(group.names), group.icon, group=group.code)
         for group in access.here().city.groups_for_residents
     ]
     has_offices = any(service.office for service in ground.services)
@@ -267,9 +267,9 @@ def _shared_here(own: list[Saved], args: dict[str, Any]) -> Saved | None:
 
 def _title(view: View, ground: Ground) -> str:
     """What a view is called: the names of its parts."""
-    groups = {group.code: filters.said(group.names) for group in access.here().city.groups}
+    groups = {group.code: localization.said(group.names) for group in access.here().city.groups}
     names = {str(crew.id): crew.name for crew in ground.crews} | {"none": _("Unassigned")}
-    services = {service.code: filters.said(service.names) for service in ground.services}
+    services = {service.code: localization.said(service.names) for service in ground.services}
     days = int(view.age or 0)
     parts = [
         _("Needs review") if view.review else "",
@@ -297,7 +297,7 @@ def _promised(case: Case) -> str:
         return filters.promise(case)
     if case.state not in OPEN:
         return filters.state(case.state)
-    facts = {"day": filters.day(case.due_at), "time": filters.clock(case.due_at)}
+    facts = {"day": localization.day(case.due_at), "time": localization.clock(case.due_at)}
     if case.due_at < access.now():
         return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
     return _("Due %(day)s at %(time)s", **facts)

@@ -16,7 +16,7 @@ from city.queries import Sight
 from city.schema import Message, Subscription
 from city.texts import Text
 from city.webpush import Note
-from pwa import access, envelopes, filters
+from pwa import access, envelopes, filters, localization
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
 
@@ -95,7 +95,7 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     if not sights:
         return None
     sight = sights[0]
-    what = filters.said(sight.service.names)
+    what = localization.said(sight.service.names)
     if sight.proof:
         stands = filters.outcome(sight.proof.outcome, office=sight.service.office)
     elif message.kind == "reopened":
@@ -137,7 +137,7 @@ def _public(s: Session, ids: Sequence[int]) -> list[Sight]:
 
 
 def _line(sight: Sight) -> str:
-    what, where = filters.said(sight.service.names), filters.place(sight.address)
+    what, where = localization.said(sight.service.names), filters.place(sight.address)
     return f"{what}, {where}" if where else what
 
 

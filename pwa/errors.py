@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, g, make_response, render_template, request
-from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -13,7 +12,8 @@ from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
-from pwa.filters import call_outcome, metres, outcome, state
+from pwa.filters import call_outcome, outcome, state
+from pwa.localization import distance
 from pwa.open311 import answering
 from pwa.open311.parse import Fault
 
@@ -78,14 +78,14 @@ def words(refused: Refused | BadPhoto) -> str:
         "too_many_cases": _(
             "You selected %(asked)s cases. You can change up to %(most)s at a time. Narrow it with a view "
             "or the map.",
-            asked=_many(facts.get("asked")),
-            most=_many(facts.get("most")),
+            asked=facts.get("asked", 0),
+            most=facts.get("most", 0),
         ),
         "too_many_to_merge": _(
             "You selected %(asked)s cases. You can merge up to %(most)s at a time. Narrow it with a view "
             "or the map.",
-            asked=_many(facts.get("asked")),
-            most=_many(facts.get("most")),
+            asked=facts.get("asked", 0),
+            most=facts.get("most", 0),
         ),
         "batch_refused": _("No changes made, because these cases can't be changed that way:"),
         "unknown_batch": _("It's too late to see or undo this. It was done more than a day ago."),
@@ -121,13 +121,13 @@ def words(refused: Refused | BadPhoto) -> str:
         "fix_unsure": _(
             "Your location may be off by %(distance)s, where the pickup day can be different. Enter your "
             "address.",
-            distance=metres(facts.get("metres", 0)),
+            distance=distance(facts.get("metres", 0)),
         ),
         "fix_unsaid": _("We can't tell how exact your location is. Enter your address."),
         "house_unsure": _(
             "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can "
             "be different. Enter a corner near you.",
-            distance=metres(facts.get("metres", 0)),
+            distance=distance(facts.get("metres", 0)),
         ),
         "place_unsure": _(
             "We're not sure where this is. Confirm the spot, or enter a house number or corner."
@@ -174,7 +174,7 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "bad_day": _("Choose a date for the next review."),
         "no_scope": _("Choose what this key can do."),
-        "bad_hourly": _("Enter a number from 1 to %(most)s.", most=_many(facts.get("most"))),
+        "bad_hourly": _("Enter a number from 1 to %(most)s.", most=facts.get("most", 0)),
         "changed_meanwhile": _(
             "Someone else changed this while you were working. Check the new version, then save again."
         ),
@@ -286,10 +286,6 @@ def _broken(fault: Exception) -> Response:
     return page(
         500, _("Something went wrong on our end"), _("Nothing is lost. Try again in a minute, or call 311.")
     )
-
-
-def _many(number: object) -> str:
-    return format_decimal(number) if isinstance(number, int) else ""
 
 
 def _lower(code: str | None) -> str:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Tree
 from flask import url_for
 
 from city.outlines import Outline
-from pwa import access, filters
+from pwa import access, filters, localization
 from pwa.open311.render import clean, moment
 from pwa.open311.telling import Said
 
@@ -33,7 +33,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
 
     The permanent address of a list is its id, and that of a case the id of its entry, in whichever language.
     """
-    root = Tree.Element(f"{{{_ATOM}}}feed", {"xml:lang": filters.lang()})
+    root = Tree.Element(f"{{{_ATOM}}}feed", {"xml:lang": localization.lang()})
     changed = max((each.updated_at for each in outlines), default=None)
     city = access.here().city
     _add(root, "id", feed.own)

@@ -1,122 +1,40 @@
-"""How times, promises and names read in the visitor's language and the city's time zone."""
+"""What pages say for the codes of the city: states, promises, outcomes, reasons, roles.
+
+How dates, distances and numbers are written is in localization.py.
+"""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from functools import cache, lru_cache, wraps
+from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any, TypeVar
 
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-from babel.numbers import format_decimal
 from flask import Flask
-from flask_babel import get_locale, get_translations, ngettext
+from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
-from jinja2 import pass_eval_context
-from jinja2.nodes import EvalContext
-from markupsafe import Markup
 
 from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.schema import Subscription
 from pwa import access
+from pwa.localization import apart, clock, day, distance, local, long_day
 
-NBSP = "\u00a0"
-SOURCE = "en"  # the language in which the sentences of code and templates are written
 _Words = TypeVar("_Words")
 
 
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
-        t=said, day=day, date=date_of, clock=clock, moment=moment, promise=promise, by=by,
-        first_promised=first_promised, outcome=outcome, metres=metres,
+        promise=promise, by=by, first_promised=first_promised, outcome=outcome,
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
         channel=channel, scope=scope, chosen=chosen,
-        tongue=tongue, asset=asset, owner=owner, belongs=belongs, role=role,
+        asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
-        role_does=role_does, letter=letter, figure=figure, followed=followed, stage=stage,
+        role_does=role_does, letter=letter, followed=followed, stage=stage,
         hook_fault=hook_fault,
     )  # fmt: skip
-    app.jinja_env.globals["_"] = _gettext
-
-
-@pass_eval_context
-def _gettext(page: EvalContext, text: str, /, **facts: Any) -> str:
-    """gettext() for templates, which say some hundred words a page: each is looked up once a language."""
-    locale = get_locale()
-    if facts and _is_leftward(locale):
-        facts = {name: apart(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-    return _words(text, locale, page.autoescape) % facts
-
-
-@cache
-def _words(text: str, _locale: Locale | None, escapes: bool) -> str:
-    told = get_translations().ugettext(text)
-    return Markup(told) if escapes else told  # noqa: S704 translators are ours
-
-
-def apart(text: str) -> str:
-    """A name, number or place that keeps its own direction in a language from right to left. Links need none.
-
-    By Unicode's isolates, which work in titles and attributes too: "214 Elm St" would read "Elm St 214".
-    """
-    if not text or "://" in text or not _is_leftward(get_locale()):
-        return text
-    return type(text)(f"\u2068{text}\u2069")  # Markup stays what it is
-
-
-def _is_leftward(locale: Locale | None) -> bool:
-    return locale is not None and locale.text_direction == "rtl"
-
-
-def said(names: dict[str, str]) -> str:
-    """The words for the visitor's language; the city's first language where there are none."""
-    return names.get(lang()) or next(iter(names.values()), "")
-
-
-def lang() -> str:
-    """The visitor's language: "en", "es"."""
-    locale = get_locale()
-    return str(locale.language) if locale else SOURCE
-
-
-def local(at: datetime) -> datetime:
-    """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone's may be."""
-    try:
-        return at.astimezone(access.here().city.time_zone)
-    except OverflowError:
-        return at
-
-
-def day(at: datetime) -> str:
-    """ "Thu 26 Nov", with the year when it is another one."""
-    here, today = local(at), local(access.now())
-    pattern = "EEE d MMM" if here.year == today.year else "d MMM y"
-    return format_date(here.date(), pattern, locale=get_locale()).replace(" ", NBSP)
-
-
-def date_of(on: date) -> str:
-    """ "26 Nov 2026": a day that no hour belongs to."""
-    return format_date(on, "d MMM y", locale=get_locale()).replace(" ", NBSP)
-
-
-def clock(at: datetime) -> str:
-    """ "5:12 pm", "8 pm"; "17:12" where the language's own short form counts to 24, as Spanish."""
-    here, locale = local(at), get_locale() or Locale(SOURCE)
-    if "a" not in locale.time_formats["short"].pattern:
-        return format_time(here, "H:mm", locale=locale)
-    words = format_time(here, "h a" if here.minute == 0 else "h:mm a", locale=locale)
-    return words.replace("\u202f", NBSP).replace(" ", NBSP).lower()
-
-
-def moment(at: datetime) -> str:
-    """ "Today, 5:12 pm" or "Sun 22 Nov, 6:41 pm"."""
-    days = (local(access.now()).date() - local(at).date()).days
-    named = {0: _("Today"), 1: _("Yesterday")}.get(days) or day(at)
-    return _("%(day)s at %(time)s", day=named, time=clock(at))
 
 
 def promise(case: Any) -> str:
@@ -139,22 +57,23 @@ def promise(case: Any) -> str:
         return ngettext("%(num)d day late", "%(num)d days late", late.days)
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
-    return _("By %(day)s", day=by(case))
+    return _("By %(day)s", day=_due(case, case.due_at, day))
 
 
 def by(case: Any) -> str:
-    """The day that is promised: "Thu 26 Nov"; with its hour where working hours are."""
-    due = case.due_at
-    return _("%(day)s at %(time)s", day=day(due), time=clock(due)) if _is_hourly(case) else day(due)
+    """The promised day for a sentence: "Friday, December 4"; with its hour where working hours count."""
+    return _due(case, case.due_at, long_day)
 
 
-def first_promised(case: Any) -> str:
+def _due(case: Any, at: datetime, written: Callable[[datetime], str]) -> str:
+    return _("%(day)s at %(time)s", day=written(at), time=clock(at)) if _is_hourly(case) else written(at)
+
+
+def first_promised(case: Any, *, sentence: bool = False) -> str:
     """The day that was promised at first, where it moved since because the clock stood; otherwise empty."""
     was = case.first_due or case.due_at if hasattr(case, "first_due") else promises.first_due(case)
     moved = case.due_at - was >= timedelta(minutes=1) if _is_hourly(case) else day(was) != day(case.due_at)
-    if not moved:
-        return ""
-    return _("%(day)s at %(time)s", day=day(was), time=clock(was)) if _is_hourly(case) else day(was)
+    return _due(case, was, long_day if sentence else day) if moved else ""
 
 
 def owner(case: Any) -> Owner | None:
@@ -183,7 +102,7 @@ def outcome(code: str | None, *, office: bool = False) -> str:
 
 
 def left(case: Any) -> str:
-    """A short form for the queue: "1 day late", "2 h left", "Thu 26 Nov", "Utility"."""
+    """A short form for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility"."""
     if case.state == WAITING:
         return reason(_wait_reason(case) or "") or _("On hold")
     if case.state in (CLOSED, MERGED, CANCELLED):
@@ -446,7 +365,7 @@ def place(words: str | None) -> str:
     if told.other:
         return _("%(street)s at %(other)s", street=name, other=apart(told.other))
     if told.metres > whereabouts.BESIDE_METRES:
-        return _("about %(distance)s from %(place)s", distance=metres(told.metres), place=name)
+        return _("about %(distance)s from %(place)s", distance=distance(told.metres), place=name)
     return name if told.exact else _("near %(place)s", place=name)
 
 
@@ -457,32 +376,6 @@ def around(words: str) -> str:
         return _("Near %(address)s", address=apart(told.name))
     title = place(words)
     return title[:1].upper() + title[1:]
-
-
-def tongue(code: str, *, heading: bool = False) -> str:
-    """A language's name in the visitor's own, which writes it small except where it heads something."""
-    try:
-        name = str(Locale.parse(code).get_language_name(get_locale()) or code)
-    except (ValueError, UnknownLocaleError):
-        return code
-    return name[:1].upper() + name[1:] if heading else name
-
-
-def figure(n: int) -> str:
-    """ "100,000", as the language writes it."""
-    return _figure(n, get_locale())
-
-
-@lru_cache(maxsize=10_000)  # the board says some fifty, and mostly the same
-def _figure(n: int, locale: Locale | None) -> str:
-    return format_decimal(n, locale=locale)
-
-
-def metres(value: float) -> str:
-    """ "40 m", "1.2 km": rounded as people say it."""
-    if value >= 1000:
-        return apart(f"{value / 1000:.1f}{NBSP}km")
-    return apart(f"{round(value, -1) if value >= 100 else round(value):.0f}{NBSP}m")
 
 
 def _once(words: Callable[[], dict[str, _Words]]) -> Callable[[], dict[str, _Words]]:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from babel.dates import format_date
-from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from city import worktime
-from pwa import access, filters
+from pwa import access, localization
 
 WEEK = timedelta(days=6)  # longer than that, a weekday's name could mean two days
 
@@ -29,18 +27,17 @@ def told() -> Line | None:
     if until := worktime.closing(calendar, at):
         if until - at > timedelta(days=1):
             return Line(True, _("Open now, 24 hours a day."))
-        return Line(True, _("Open now until %(time)s.", time=filters.clock(until)))
+        return Line(True, _("Open now until %(time)s.", time=localization.clock(until)))
     opens = worktime.next_opening(calendar, at)
     return Line(False, _closed(opens, at)) if opens else None
 
 
 def _closed(opens: datetime, at: datetime) -> str:
-    day, time = filters.local(opens).date(), filters.clock(opens)
-    days = day - filters.local(at).date()
+    day, time = localization.local(opens).date(), localization.clock(opens)
+    days = day - localization.local(at).date()
     if not days:
         return _("Our phone line is closed. It opens today at %(time)s.", time=time)
     if days == timedelta(days=1):
         return _("Our phone line is closed. It opens tomorrow at %(time)s.", time=time)
-    pattern = "EEEE" if days <= WEEK else "EEEE d MMMM"
-    named = format_date(day, pattern, locale=get_locale())
+    named = localization.weekday(day) if days <= WEEK else localization.long_date(day)
     return _("Our phone line is closed. It opens %(day)s at %(time)s.", day=named, time=time)

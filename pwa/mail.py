@@ -19,7 +19,7 @@ from city.queries import Sight
 from city.schema import Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
-from pwa import access, bulletins, envelopes, filters
+from pwa import access, bulletins, envelopes, filters, localization
 
 
 def render(app: Flask) -> Render:
@@ -119,7 +119,7 @@ def _link(endpoint: str, **values: object) -> str:
 
 
 def _subject(kind: str, sight: Sight) -> str:
-    what = filters.said(sight.service.names)
+    what = localization.said(sight.service.names)
     if kind == "receipt":
         return _("We got your report (%(number)s)", number=sight.number)
     if kind == "reopened":

@@ -20,7 +20,7 @@ from city import answers, areas, periods
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
 from city.spreadsheets import in_a_table
-from pwa import access, filters
+from pwa import access, localization
 
 CHOSEN = "period"  # the address's word
 
@@ -63,7 +63,7 @@ def named(code: str) -> str:
     return month(code) if "-" in code else code
 
 
-def month(code: str, pattern: str = "MMMM y") -> str:
+def month(code: str, pattern: str = "") -> str:
     """ "October 2026"; by `pattern` "Oct". As it stands alone: with a capital, whatever the language."""
     words = _in_sentence(code, pattern)
     return words[:1].upper() + words[1:]
@@ -74,7 +74,7 @@ def span(period: Period) -> str:
     if period.first == period.last:
         return month(period.first)
     same = period.first[:4] == period.last[:4]
-    first = _in_sentence(period.first, "MMMM" if same else "MMMM y")
+    first = _in_sentence(period.first, "MMMM" if same else "")
     return _("%(first)s to %(last)s", first=first, last=_in_sentence(period.last))
 
 
@@ -151,17 +151,17 @@ def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     """What the rows of a table are called."""
     city = access.here().city
     if table == "topic":
-        names = {code: filters.said(words) for code, words in answers.all_topics(s).items()}
+        names = {code: localization.said(words) for code, words in answers.all_topics(s).items()}
     elif table == "service":
-        names = {code: filters.said(words) for code, words in answers.all_services(s).items()}
+        names = {code: localization.said(words) for code, words in answers.all_services(s).items()}
     elif table in ("department", "office"):
-        names = _offices() | {each.code: filters.said(each.names) for each in city.departments}
+        names = _offices() | {each.code: localization.said(each.names) for each in city.departments}
     elif table == "area":
         names = areas.names(s)
     elif table == "channel":
         names = _channels()
     elif table == "lang":
-        names = {row: filters.tongue(row) for row in rows}
+        names = {row: localization.language_name(row) for row in rows}
     elif table == "month":
         names = {row: month(row) for row in rows}
     else:
@@ -196,12 +196,12 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
     if unit == "share":
         return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
     if unit == "hours":
-        return f"{format_decimal(round(amount), locale=locale)}{filters.NBSP}h"
+        return f"{format_decimal(round(amount), locale=locale)}{localization.NBSP}h"
     if unit == "seconds":
         minutes, seconds = divmod(round(amount), 60)
         return _("%(minutes)d min %(seconds)d sec", minutes=minutes, seconds=seconds)
     if unit == "n":
-        return filters.figure(int(amount))
+        return localization.figure(int(amount))
     return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
 
 
@@ -216,13 +216,14 @@ def plain(value: Value) -> str:
     )
 
 
-def _in_sentence(code: str, pattern: str = "MMMM y") -> str:
-    """With a capital only where the language writes months so."""
-    return str(format_date(date(int(code[:4]), int(code[5:]), 1), pattern, locale=get_locale()))
+def _in_sentence(code: str, pattern: str = "") -> str:
+    """With a capital only where the language writes months so; with its year without a pattern."""
+    first = date(int(code[:4]), int(code[5:]), 1)
+    return str(format_date(first, pattern, locale=get_locale())) if pattern else localization.month(first)
 
 
 def _today() -> date:
-    return filters.local(access.now()).date()
+    return localization.local(access.now()).date()
 
 
 def _starts() -> int:

@@ -37,7 +37,7 @@ from city.schedule import Period
 from city.schema import Case
 from city.settings import Settings, read
 from city.stores import Store
-from pwa import access, filters
+from pwa import access, filters, localization
 from pwa.progress import Progress
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)
@@ -379,7 +379,7 @@ def _said(lang: str) -> Any:
     labels = _labels()
     codes: dict[str, Callable[[str], str]] = {
         "channel": filters.channel,
-        "lang": filters.tongue,
+        "lang": localization.language_name,
         "no_photo": filters.reason,
         "now": filters.state,
         "outcome": filters.outcome,
@@ -395,8 +395,8 @@ def _said(lang: str) -> Any:
         if value is True:
             return _("Yes")
         if isinstance(value, datetime):
-            day = filters.date_of(filters.local(value).date())
-            return _("%(day)s at %(time)s", day=day, time=filters.clock(value))
+            day = localization.short_date(localization.local(value).date())
+            return _("%(day)s at %(time)s", day=day, time=localization.clock(value))
         if isinstance(value, dict):
             if lang in value and all(isinstance(each, str) for each in value.values()):
                 return str(value[lang])  # words of the city, in every language

@@ -30,7 +30,7 @@ from werkzeug.security import safe_join
 from city import basemap, doctor
 from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.settings import Settings
-from pwa import access, described, filters, hours
+from pwa import access, described, hours, localization
 
 STATIC, TEMPLATES, TRANSLATIONS = (
     Path(__file__).parent / name for name in ("static", "templates", "translations")
@@ -208,7 +208,7 @@ def manifest() -> Response:
         name=_("Cityline %(city)s", city=city.name),
         short_name=city.name,
         description=_("Report a problem in %(city)s and follow the fix.", city=city.name),
-        lang=filters.lang(),
+        lang=localization.lang(),
         dir=_direction(),
         id=start,
         start_url=start,
@@ -269,7 +269,7 @@ def _share_target() -> dict[str, Any]:
 
 def _pictures() -> list[dict[str, str]]:
     """What a browser shows before it installs: the form, in a language that it was photographed in."""
-    path = f"icons/form-{filters.lang()}.png"
+    path = f"icons/form-{localization.lang()}.png"
     if not (STATIC / path).is_file():
         return []
     return [{"src": asset(path), "form_factor": "narrow", "label": _("Your report")} | _png(720, 1480)]
@@ -441,7 +441,8 @@ def context() -> dict[str, Any]:
         "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
         "may_open": access.may_open,
-        "lang": filters.lang,
+        "lang": localization.lang,
+        "locale_tag": localization.tag,
         "text_direction": _direction,
         "plural_forms": _plural_forms,
         "other_languages": _other_languages,
@@ -455,7 +456,7 @@ def _direction() -> str:
 
 def _plural_forms() -> list[tuple[str, int]]:
     """What the language's numbers are told apart by, as CLDR names it, each with the first number of it."""
-    rule = (get_locale() or Locale(filters.SOURCE)).plural_form
+    rule = (get_locale() or Locale(localization.SOURCE)).plural_form
     found: dict[str, int] = {}
     for n in (*range(1, 200), 0, 1_000_000):
         found.setdefault(rule(n), n)
@@ -474,5 +475,5 @@ def _other_languages() -> list[tuple[str, str, str]]:
             path if code == first else f"/{code}{path}",
         )
         for code in access.here().city.languages
-        if code != filters.lang()
+        if code != localization.lang()
     ]

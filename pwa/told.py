@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import g
-from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city import batches, queries
@@ -22,7 +22,7 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     n, what = batch.done, batch.what
     if not n:
         return ""
-    facts: dict[str, Any] = {"n": format_decimal(n)}
+    facts: dict[str, Any] = {"n": n}
     if batch.act == "assign":
         facts["crew"] = crews.get(what.get("crew", 0), "")
         return ngettext("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", n, **facts)
@@ -63,7 +63,7 @@ def offered(s: Session) -> dict[str, Any]:
 def same(batch: Batch) -> str:
     """How many were so before; empty where none was."""
     n = batch.same
-    words = ngettext("%(n)s needed no change", "%(n)s needed no change", n, n=format_decimal(n))
+    words = ngettext("%(n)s needed no change", "%(n)s needed no change", n, n=n)
     return words if n else ""
 
 
@@ -81,7 +81,7 @@ def refused(rows: list[Any]) -> list[tuple[str, list[str]]]:
 def undone(batch: Batch) -> str:
     """One line of what was put back."""
     n = batches.put_back(batch)
-    facts = {"n": format_decimal(n)}
+    facts = {"n": n}
     if not n:
         return _("Nothing was undone")
     return ngettext(

@@ -9,7 +9,7 @@ from uuid import uuid4
 from flask import g, request
 from sqlalchemy.orm import Session
 
-from city import batches, cases
+from city import batches, cases, choosing
 from city.board import SORTS, STANDINGS, View
 from city.lifecycle import OPEN, STATES
 from city.tags import MOST_LETTERS
@@ -55,6 +55,7 @@ def row_facts(view: View) -> dict[str, Any]:
         "args": args_of(view),
         "live": cases.live,
         "may_choose": bool(batches.acts_of(g.actor)),
+        "near_metres": choosing.NEAR_METRES,
         "open_states": OPEN,
     }
 

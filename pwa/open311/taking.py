@@ -21,7 +21,7 @@ from city.lifecycle import Refused
 from city.outlines import API
 from city.places import Place
 from city.schema import ApiKey, Case, Photo, Report
-from pwa import access, errors, filters
+from pwa import access, errors, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from sync import tries
 
@@ -150,7 +150,7 @@ def take(
     """Takes the report; a near duplicate joins its case. Raises Malformed."""
     here, now = access.here(), access.now()
     telling = reports.Telling(
-        key=key, service_code=sent.service.code, channel=API, lang=filters.lang(), words=sent.words,
+        key=key, service_code=sent.service.code, channel=API, lang=localization.lang(), words=sent.words,
         place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
     )  # fmt: skip
     try:
@@ -160,7 +160,7 @@ def take(
         ]
         report = _taken(s, telling, taken, now)
         if sent.email:
-            reports.subscribe(s, report, sent.email, lang=filters.lang(), at=now)
+            reports.subscribe(s, report, sent.email, lang=localization.lang(), at=now)
     except (BadPhoto, Refused) as refused:
         raise Malformed(Fault(errors.words(refused))) from refused
     for url in sent.media:

@@ -11,7 +11,7 @@ from city.cityfile import CityFile, Service
 from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
 from city.outlines import Change, Outline, Stop
-from pwa import access, filters
+from pwa import access, filters, localization
 from pwa.open311.render import JSON, XML, moment
 
 SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"  # by these very letters clients know it
@@ -74,12 +74,12 @@ def service(of: Service, city: CityFile) -> dict[str, Any]:
     called = {word for names in (of.names, of.chips, group.names) for word in names.values()}
     return {
         "service_code": of.code,
-        "service_name": filters.said(of.names),
-        "description": filters.said(of.names),
+        "service_name": localization.said(of.names),
+        "description": localization.said(of.names),
         "metadata": bool(of.questions),
         "type": "realtime",
         "keywords": ", ".join(sorted(word.replace(",", "").lower() for word in called)),
-        "group": filters.said(group.names),
+        "group": localization.said(group.names),
     }
 
 
@@ -99,9 +99,9 @@ def _attribute(question: Mapping[str, Any], order: int) -> dict[str, Any]:
         "required": bool(question["required"]),
         "datatype_description": _hint(question["datatype"]),
         "order": order,
-        "description": filters.said(question["words"]),
+        "description": localization.said(question["words"]),
         "values": [
-            {"key": value["code"], "name": filters.said(value["words"])} for value in question["values"]
+            {"key": value["code"], "name": localization.said(value["words"])} for value in question["values"]
         ],
     }
 
@@ -134,7 +134,7 @@ class Said:
         """Of the service and its department."""
         if each.kind.code not in self._names:
             self._names[each.kind.code] = (
-                filters.said(each.kind.names), filters.said(each.kind.department)
+                localization.said(each.kind.names), localization.said(each.kind.department)
             )  # fmt: skip
         return self._names[each.kind.code]
 
@@ -157,7 +157,7 @@ def _stage(state: str, outcome: str | None) -> str:
 def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, Any]:
     name, department = said.names(each)
     running = each.state in OPEN
-    ready = filters.said(each.reply) if each.reply else ""
+    ready = localization.said(each.reply) if each.reply else ""
     notes = ". ".join(filter(None, (said.note(each), " ".join(filter(None, (ready, each.closing))))))
     told: dict[str, Any] = {"service_request_id": each.number, "status": "open" if running else "closed"}
     if notes:
@@ -197,7 +197,7 @@ def _more(each: Outline, base: str) -> dict[str, Any]:
         "attributes": [
             {
                 "code": question["code"],
-                "label": filters.said(question["words"]),
+                "label": localization.said(question["words"]),
                 "value": answers[question["code"]],
             }
             for question in each.kind.questions

@@ -12,7 +12,7 @@ from city import logins, mailers, people
 from city.channels import Undeliverable
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.schema import Person
-from pwa import access, errors, filters
+from pwa import access, errors, localization
 from pwa.fragments import go, render
 
 log = logging.getLogger("cityline.account")
@@ -100,7 +100,7 @@ def change_mornings() -> Response:
         person = s.get_one(Person, g.person.id)
         person.wants_late = request.form.get("wanted") == "yes"
         if person.wants_late:
-            person.lang = filters.lang()
+            person.lang = localization.lang()
     return go(url_for("account.me"))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, Response, g, request, url_for
-from flask_babel import format_decimal
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from city import delivery, importruns, logins, people, queries, reports, webhooks
 from city.lifecycle import Refused
 from city.schema import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
-from pwa import access, errors, forms
+from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
@@ -241,7 +240,7 @@ def _came_of(run: ImportRun) -> list[str]:
         "rejected": _("Rejected: %(num)s"), "without_crew": _("Without a crew: %(num)s"),
     }  # fmt: skip
     counts = {name: run.counts[name] for name in words if run.counts.get(name)}
-    return [words[name] % {"num": format_decimal(count)} for name, count in counts.items()]
+    return [words[name] % {"num": localization.figure(count)} for name, count in counts.items()]
 
 
 def _people(refused: Refused | None = None) -> Response:

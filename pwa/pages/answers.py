@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city import answers, finding, unanswered
 from city.schema import Answer, Service
-from pwa import access, article, filters
+from pwa import access, article, localization
 from pwa.fragments import go, is_fragment, render
 
 bp = Blueprint("answers", __name__, url_prefix="/answers")
@@ -25,7 +25,7 @@ def listed() -> Response:
     """What fits ?q; with ?topic its answers; otherwise the topics, and what is asked most."""
     asked = _question(request.args.get("q", ""))
     topic = request.args.get("topic", "")
-    lang, base = filters.lang(), access.here().settings.base_url
+    lang, base = localization.lang(), access.here().settings.base_url
     g.personal = bool(asked)
     with access.reading() as s:
         found = finding.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
@@ -52,7 +52,7 @@ def none_helps() -> Response:
     asked = _question(request.form.get("q", ""))
     if asked:
         with access.writing() as s:
-            unanswered.keep(s, asked, filters.lang(), access.now())
+            unanswered.keep(s, asked, localization.lang(), access.now())
     if is_fragment():
         return render("resident/_heard.html")
     return go(url_for(".listed", q=asked or None, thanked=1 if asked else None))
@@ -61,7 +61,7 @@ def none_helps() -> Response:
 @bp.get("/<slug>")
 def read(slug: str) -> Response:
     """One answer; ?q is what it was found by."""
-    lang = filters.lang()
+    lang = localization.lang()
     with access.reading() as s:
         answer = _published(s, slug)
         told = answers.texts(s, answer)
@@ -88,7 +88,7 @@ def vote(slug: str) -> Response:
         if is_new:
             answers.vote(s, answer, answer.version, helpful=helpful)
             if asked and not helpful:
-                unanswered.keep(s, asked, filters.lang(), access.now(), answer)
+                unanswered.keep(s, asked, localization.lang(), access.now(), answer)
     response = go(url_for(".read", slug=slug, q=asked or None, _anchor="helpful"))
     if is_new:
         _remember(response, said | {ballot: helpful})

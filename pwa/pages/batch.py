@@ -15,7 +15,7 @@ from city.board import View
 from city.geo import Box, Point
 from city.lifecycle import Refused
 from city.schema import Batch, Case
-from pwa import access, errors, filters, forms, told
+from pwa import access, errors, filters, forms, localization, told
 from pwa.fragments import go, is_fragment, render
 from pwa.views import args_of, is_id, new_key, row_facts, view_asked
 
@@ -165,7 +165,7 @@ def _chosen(s: Session, view: View, args: MultiDict[str, str]) -> tuple[list[str
     if "box" in args:
         return choosing.within(s, view, Box(*_numbers(args["box"], 4)), now=now)
     if "near" in args:
-        (metres,) = _numbers(args.get("metres", "200"), 1)
+        (metres,) = _numbers(args.get("metres", str(choosing.NEAR_METRES)), 1)
         return choosing.near(s, view, args["near"], metres, now=now)
     if "beside" in args:
         return choosing.same_area(s, view, args["beside"], now=now)
@@ -186,7 +186,7 @@ def _numbers(text: str, count: int) -> list[float]:
 def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Response:
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
     known = access.here().city.services
-    names = {service.code: filters.said(service.names) for service in known}
+    names = {service.code: localization.said(service.names) for service in known}
     services = choosing.services(s, numbers)
     context: dict[str, Any] = {
         "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from city import outlines, queries
 from city.lifecycle import CLOSED, OPEN
-from pwa import access, errors, filters
+from pwa import access, errors, filters, localization
 from pwa import feed as atom
 from pwa.feed import Feed
 from pwa.fragments import go, render
@@ -83,7 +83,7 @@ def points() -> Response:
         return make_response(jsonify(error=unknown_kind(asked.unknown)), 422)
     with access.reading() as s:
         pins = queries.public_pins(s, now=access.now(), states=asked.states, group=asked.group, limit=PINS)
-    return jsonify(points=[[p.number, p.lat, p.lon, p.standing, filters.said(p.names)] for p in pins])
+    return jsonify(points=[[p.number, p.lat, p.lon, p.standing, localization.said(p.names)] for p in pins])
 
 
 @bp.get("/cases.atom")
@@ -127,7 +127,7 @@ def _titled(asked: Asked) -> str:
         else _("Open reports in %(city)s", city=city.name)
     )
     names = next((group.names for group in city.groups if group.code == asked.group), None)
-    return f"{which}: {filters.said(names)}" if names else which
+    return f"{which}: {localization.said(names)}" if names else which
 
 
 def _asked(args: Mapping[str, str]) -> Asked:

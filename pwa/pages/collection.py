@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from babel.dates import format_date
 from babel.lists import format_list
 from flask import Blueprint, Response, abort, g, request
 from flask_babel import get_locale
@@ -15,7 +14,7 @@ from city.collection import Stream
 from city.lifecycle import Refused
 from city.places import Place
 from city.rounds import Coming
-from pwa import access, errors, filters, forms
+from pwa import access, errors, forms, localization
 from pwa.fragments import render
 
 bp = Blueprint("collection", __name__)
@@ -40,7 +39,7 @@ def trash_day() -> Response:
     fix = forms.fix(request.args)
     asked = bool(words or fix)
     g.personal = asked
-    today = filters.local(access.now()).date()
+    today = localization.local(access.now()).date()
     with access.reading() as s:
         told = _places(s, words, fix)
         # A street, a long block and all that a poor fix may mean can lie in several zones.
@@ -107,29 +106,23 @@ def _coming(coming: Coming, today: date) -> str:
     return _(
         "Because of %(holiday)s, the next pickup is %(when)s instead of %(usual)s.",
         holiday=_holiday(coming.holiday), when=when,
-        usual=format_date(coming.usual, "EEEE", locale=get_locale()),
+        usual=localization.weekday(coming.usual),
     )  # fmt: skip
 
 
 def _when(day: date, today: date) -> str:
     if day == today:
-        return _("today, %(day)s", day=_date(day))
+        return _("today, %(day)s", day=localization.long_date(day))
     if day == today + timedelta(days=1):
-        return _("tomorrow, %(day)s", day=_date(day))
-    return _("on %(day)s", day=_date(day))
+        return _("tomorrow, %(day)s", day=localization.long_date(day))
+    return _("on %(day)s", day=localization.long_date(day))
 
 
 def _holiday(day: date) -> str:
     """By its name, where that is known in the visitor's language; otherwise by its day."""
     calendar = access.here().city.collection.calendar
-    name = worktime.name_of(calendar, day, filters.lang()) if calendar else ""
-    return name or _("the holiday on %(day)s", day=_date(day))
-
-
-def _date(day: date) -> str:
-    """ "Friday, November 27"; in Spanish "viernes 27 de noviembre"."""
-    # A pattern of Babel's: each language has its own order and its own small words.
-    return format_date(day, _("EEEE, MMMM d"), locale=get_locale())
+    name = worktime.name_of(calendar, day, localization.lang()) if calendar else ""
+    return name or _("the holiday on %(day)s", day=localization.long_date(day))
 
 
 def _what(stream: str) -> str:

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from pwa import access
+from pwa import access, localization
 from pwa.forms import ReportForm
 from pwa.fragments import render
 from pwa.shell import of_release, release
@@ -18,14 +18,21 @@ def shell() -> Response:
 
     Who uses the phone and what there is to do comes from the phone's own copy, kept up to date by field sync.
     """
-    page = render("crew/shell.html", release=release(), notes=_notes(), form=ReportForm(""), faults={})
+    page = render(
+        "crew/shell.html",
+        release=release(),
+        notes=_notes(),
+        form=ReportForm(""),
+        faults={},
+        formats=localization.for_scripts(),
+    )
     return of_release(page)
 
 
 def _notes() -> dict[str, list[tuple[str, str]]]:
     """By group: what the crew reads, and what residents are told, in the city's own language."""
     read = _ready_made()
-    with force_locale(access.here().city.languages[0]):
+    with force_locale(localization.locale_of(access.here().city.languages[0])):
         told = _ready_made()
     return {group: list(zip(read[group], told[group], strict=True)) for group in read}
 

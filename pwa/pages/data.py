@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 
 from city import events, opendata, spreadsheets
 from city.opendata import MANIFEST, PACKED, Edition, File
-from pwa import access, dictionary, filters
+from pwa import access, dictionary, localization
 from pwa.fragments import render
 
 bp = Blueprint("data", __name__)
@@ -87,8 +87,8 @@ def data_type(code: str) -> str:
 def heavy(size: int) -> str:
     """ "212 KB", "2.1 MB"."""
     if size < 1_000_000:
-        return f"{filters.figure(max(1, round(size / 1000)))}{filters.NBSP}KB"
-    return f"{format_decimal(size / 1_000_000, '#,##0.0', locale=get_locale())}{filters.NBSP}MB"
+        return f"{localization.figure(max(1, round(size / 1000)))}{localization.NBSP}KB"
+    return f"{format_decimal(size / 1_000_000, '#,##0.0', locale=get_locale())}{localization.NBSP}MB"
 
 
 def _edition() -> Edition | None:

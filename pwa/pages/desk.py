@@ -37,7 +37,7 @@ from city.lifecycle import MAX_WORDS, OPEN, Refused
 from city.reports import Telling
 from city.rows import Row
 from city.schema import Caller
-from pwa import access, errors, filters, forms, spots
+from pwa import access, errors, filters, forms, localization, spots
 from pwa.forms import CallForm, ReportForm
 from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
@@ -122,7 +122,7 @@ def end() -> Response:
 def topic(code: str) -> str:
     """What a call was about, in words; one that left the city file by its code."""
     names = next((each.names for each in access.here().city.topics if each.code == code), None)
-    return filters.said(names) if names else code
+    return localization.said(names) if names else code
 
 
 @bp.app_template_filter()
@@ -327,18 +327,20 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
             "Keep the caller at a safe distance and transfer to %(number)s.",
             number=access.here().city.emergency,
         )
-    with force_locale(lang):
-        return Said(_asked(s, service, spot, form), first, filters.said(service.names))
+    with force_locale(localization.locale_of(lang)):
+        return Said(_asked(s, service, spot, form), first, localization.said(service.names))
 
 
 def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
     """What is said of a problem: the place, what else must be known, the day that is promised."""
-    questions = [filters.said(each["words"]) for each in service.questions]
+    questions = [localization.said(each["words"]) for each in service.questions]
     row = s.get(schema.Service, service.code)
     due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:
         answered = (
-            _("You'll have an answer by %(day)s. How can we reach you?", day=filters.day(due)) if due else ""
+            _("You'll have an answer by %(day)s. How can we reach you?", day=localization.long_day(due))
+            if due
+            else ""
         )
         return [*questions, answered]
     place = filters.place(spot.place.label) if spot.place and spot.known else ""
@@ -352,7 +354,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
         promised = [
             _(
                 "We'll take care of it by %(day)s. Would you like to know when it's done?",
-                day=filters.day(due),
+                day=localization.long_day(due),
             )
         ]
     return [where, *questions, *promised]
@@ -455,5 +457,5 @@ def _offices() -> list[tuple[str, str]]:
     }  # fmt: skip
     return [
         *((code, outside[code]) for code in ELSEWHERE),
-        *((department.code, filters.said(department.names)) for department in city.departments),
+        *((department.code, localization.said(department.names)) for department in city.departments),
     ]

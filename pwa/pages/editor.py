@@ -15,7 +15,7 @@ from city import answers, finding, people, unanswered
 from city.answers import Draft, Heading, Text, Version
 from city.lifecycle import Refused
 from city.schema import Answer
-from pwa import access, article, errors, filters, forms
+from pwa import access, article, errors, forms, localization
 from pwa.fragments import go, render
 
 bp = Blueprint("editor", __name__, url_prefix="/answers/edit")
@@ -77,12 +77,14 @@ def listed() -> Response:
             rows = _fitting(s, words)
             total = len(rows)
         else:
-            rows, total = answers.headings(s, filters.lang(), department=known, retired=retired, limit=MOST)
+            rows, total = answers.headings(
+                s, localization.lang(), department=known, retired=retired, limit=MOST
+            )
         questions, asked = unanswered.open_ones(s, known)
         return render(
             "editor/answers.html", rows=rows, total=total, departments=departments, department=known,
             retired=retired, questions=questions, asked=asked, votes=answers.votes(s),
-            today=filters.local(access.now()).date(), words=words,
+            today=localization.local(access.now()).date(), words=words,
         )  # fmt: skip
 
 
@@ -101,7 +103,7 @@ def new() -> Response:
     words = forms.text(request.args, "words")[: answers.MOST["title"]]
     lang = request.args.get("lang", "")
     texts = {each: Text(words if each == lang else "", "", "") for each in _languages()}
-    day = filters.local(access.now()).date() + timedelta(days=REVIEW_DAYS)
+    day = localization.local(access.now()).date() + timedelta(days=REVIEW_DAYS)
     return _form(None, Typed("", "", "", day.isoformat(), (), texts))
 
 
@@ -172,8 +174,8 @@ def history(slug: str) -> Response:
 
 def _fitting(s: Session, words: str) -> list[Heading]:
     """The published answers that fit, the best first."""
-    order = [found.answer_id for found in finding.find(s, words, lang=filters.lang(), limit=MOST_FOUND)]
-    rows, _total = answers.headings(s, filters.lang(), only=order, limit=MOST_FOUND)
+    order = [found.answer_id for found in finding.find(s, words, lang=localization.lang(), limit=MOST_FOUND)]
+    rows, _total = answers.headings(s, localization.lang(), only=order, limit=MOST_FOUND)
     return sorted(rows, key=lambda row: order.index(row.answer.id))
 
 

@@ -10,7 +10,7 @@ from city.follows import About
 from city.lifecycle import Refused
 from city.schema import Subscription
 from city.settings import OUTWARD
-from pwa import access, errors, filters, forms
+from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
 bp = Blueprint("follow", __name__)
@@ -57,7 +57,7 @@ def ask(kind: str, name: str) -> Response:
         with access.writing() as s:
             what = access.or_404(_named(s, kind, name))
             follows.follow(
-                s, what, address, channel=channel, lang=filters.lang(), weekly=weekly, at=access.now()
+                s, what, address, channel=channel, lang=localization.lang(), weekly=weekly, at=access.now()
             )
     except Refused as refused:
         typed = {"email": email, "phone": phone, "often": "week" if weekly else ""}
@@ -78,7 +78,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
         with access.writing() as s:
             follows.follow(
                 s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
-                lang=filters.lang(), weekly=weekly, at=access.now(),
+                lang=localization.lang(), weekly=weekly, at=access.now(),
             )  # fmt: skip
     except Refused as refused:
         return jsonify(fault=errors.words(refused)), 422

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from city import changes, presence, queries, rows
 from city.changes import Changed
 from city.schema import Event
-from pwa import access, filters
+from pwa import access, filters, localization
 from pwa.views import row_facts, view_asked
 from sync import memory
 from sync.memory import Memory
@@ -31,7 +31,7 @@ def news() -> Response:
     with access.reading() as s:
         known = memory.read(s, at)
         seq = _followed(s, known)
-        told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": filters.clock(at)}
+        told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": localization.clock(at)}
         if seq is None or not known.log - changes.STALE <= seq <= known.log:
             return jsonify(told | {"reset": True})
         found = presence.lookers(s, number, at=at) if number else []

@@ -11,7 +11,7 @@ from city import follows, reports, webpush
 from city.lifecycle import Refused
 from city.schema import Subscription
 from city.settings import OUTWARD
-from pwa import access, errors, filters, own
+from pwa import access, errors, localization, own
 from pwa.fragments import go, render
 
 bp = Blueprint("news", __name__)
@@ -65,7 +65,7 @@ def notify(number: str) -> tuple[Response, int]:
             access.told_by_script(), loopback=access.here().settings.outward == OUTWARD[1]
         )
         with access.writing() as s:
-            reports.notify(s, own.sent(s, number), endpoint, keys, lang=filters.lang(), at=access.now())
+            reports.notify(s, own.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now())
     except Refused as refused:
         return jsonify(fault=errors.words(refused)), 422
     return jsonify(), 200

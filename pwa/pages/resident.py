@@ -39,7 +39,7 @@ from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
 from city.queries import Sight, Step
 from city.schema import Case, Photo, Report
-from pwa import access, errors, filters, forms, own, shell, spots
+from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
@@ -242,7 +242,7 @@ def ask_news(number: str) -> Response:
         address = callers.normal(typed, access.here().city.region) if channel == "sms" else typed
         with access.writing() as s:
             reports.subscribe(
-                s, own.sent(s, number), address, channel=channel, lang=filters.lang(), at=access.now()
+                s, own.sent(s, number), address, channel=channel, lang=localization.lang(), at=access.now()
             )
     except Refused as refused:
         return _sent(number, {channel: typed}, refused)
@@ -454,7 +454,7 @@ def _unasked(form: ReportForm) -> bool:
 def _telling(form: ReportForm, spot: Spot) -> reports.Telling:
     return reports.Telling(
         key=form.key, service_code=form.service.code if form.service else "", channel="web",
-        lang=filters.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
+        lang=localization.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
         danger=form.danger, join=form.join,
     )  # fmt: skip
 
@@ -616,7 +616,7 @@ def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:
     told, facts = list[str](), step.facts
     done = datetime.fromisoformat(facts["done_at"]) if "done_at" in facts else step.at
     if step.at - done > LATE and not facts.get("bounded"):
-        told.append(_("Crew finished: %(moment)s", moment=filters.moment(done)))
+        told.append(_("Crew finished: %(moment)s", moment=localization.moment(done)))
     if is_last and sight.proof and sight.proof.photos:
         told.append(_("with photo"))
     return " · ".join(told)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city import tiles
 from city.tiles import Tile
-from pwa import access, filters
+from pwa import access, localization
 from pwa.views import revision, view_asked
 
 bp = Blueprint("tiles", __name__, url_prefix="/tiles/cases")
@@ -52,7 +52,13 @@ def _told(found: Tile) -> dict[str, Any]:
     return {
         "clusters": [list(cluster) for cluster in found.clusters],
         "points": [
-            [spot.number, round(spot.lat, 6), round(spot.lon, 6), spot.standing, filters.said(spot.names)]
+            [
+                spot.number,
+                round(spot.lat, 6),
+                round(spot.lon, 6),
+                spot.standing,
+                localization.said(spot.names),
+            ]
             for spot in found.points
         ],
         "total": found.placed,
@@ -68,7 +74,7 @@ def _unless_known(read: Callable[[Session], dict[str, Any]]) -> Response:
     g.personal = False  # the browser may keep it, and asks every time
     with access.reading() as s:
         until = f"{access.now():%Y-%m-%dT%H:%M}" if view_asked().age else ""
-        tag = f"{revision(s)}-{filters.lang()}-{until}"
+        tag = f"{revision(s)}-{localization.lang()}-{until}"
         known = request.if_none_match.contains_weak(tag)
         response = Response(status=304) if known else jsonify(read(s))
     response.set_etag(tag, weak=True)

@@ -11,7 +11,7 @@ from city import board, db, saved_views, spreadsheets
 from city.board import View
 from city.lifecycle import Refused
 from city.rows import Row
-from pwa import access, errors, filters
+from pwa import access, errors, localization
 from pwa import board as around
 from pwa.fragments import go, render
 from pwa.views import args_of, view_asked
@@ -37,7 +37,9 @@ def table() -> Response:
                 yield spreadsheets.lines(_row(row) for row in rows)
 
     answer = Response(stream_with_context(lines()), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = f'attachment; filename="cases-{filters.local(now):%Y-%m-%d}.csv"'
+    answer.headers["Content-Disposition"] = (
+        f'attachment; filename="cases-{localization.local(now):%Y-%m-%d}.csv"'
+    )
     return answer
 
 
@@ -92,12 +94,13 @@ def _unnamed(view: View, fault: Refused) -> Response:
 
 def _row(row: Row) -> list[Any]:
     return [
-        row.number, row.service_code, filters.said(row.service), row.state, row.standing, int(row.urgent),
-        row.address, row.lat, row.lon, row.asset, row.crew, _moment(row.opened_at), _moment(row.due_at),
-        _moment(row.closed_at), row.outcome, row.reports, int(row.raised), "; ".join(row.tags),
+        row.number, row.service_code, localization.said(row.service), row.state, row.standing,
+        int(row.urgent), row.address, row.lat, row.lon, row.asset, row.crew, _moment(row.opened_at),
+        _moment(row.due_at), _moment(row.closed_at), row.outcome, row.reports, int(row.raised),
+        "; ".join(row.tags),
     ]  # fmt: skip
 
 
 def _moment(at: datetime | None) -> str:
     """On the city's own clocks, with how far they are from UTC."""
-    return filters.local(at).isoformat(timespec="seconds") if at else ""
+    return localization.local(at).isoformat(timespec="seconds") if at else ""

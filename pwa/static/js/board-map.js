@@ -7,7 +7,7 @@
  */
 
 import { showMap } from "./map.js";
-import { latin } from "./page.js";
+import { locale } from "./page.js";
 import { pinLayer } from "./pins.js";
 
 /** @typedef {import("./pins.js").Pin} Pin */
@@ -76,7 +76,7 @@ function say(whole, words) {
   ])) {
     const line = document.getElementById(id);
     if (!line) continue;
-    line.textContent = (told ?? "").replace("NUMBER", count.toLocaleString(latin(document.documentElement.lang)));
+    line.textContent = (told ?? "").replace("NUMBER", count.toLocaleString(locale()));
     line.hidden = !count;
   }
 }

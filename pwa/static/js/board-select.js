@@ -4,9 +4,8 @@
  */
 
 import { isTyping } from "./keys.js";
-import { latin } from "./page.js";
+import { locale } from "./page.js";
 
-const NEAR_METRES = 200;
 const MOST_CORNERS = 200; // of a shape on its way to the server
 const KEPT = "cityline.chosen"; // of this tab, so that the selection outlives "Show more" and a reload
 const LEAST_STEP = 4; // px between two corners of a line that is being drawn
@@ -16,7 +15,7 @@ const LEAST_STEP = 4; // px between two corners of a line that is being drawn
 /** @param {string} id */
 const byId = (id) => document.getElementById(id);
 /** A number as the page's language writes it. @param {number} n */
-const figure = (n) => n.toLocaleString(latin(document.documentElement.lang));
+const figure = (n) => n.toLocaleString(locale());
 const boxes = () => /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#rows input[name=case]"));
 
 /**
@@ -159,7 +158,7 @@ export function selecting({ current }) {
   }
 
   function near() {
-    if (current()) void choose({ near: current(), metres: String(NEAR_METRES) });
+    if (current()) void choose({ near: current() });
     else say(byId("choose")?.dataset["first"] ?? "");
   }
 

@@ -99,8 +99,9 @@ export function parts(hash) {
   }
 }
 
-/** The language with the digits in which the server writes numbers: a page never mixes two kinds.
- * @param {string} lang */
-export function latin(lang) {
-  return `${lang}-u-nu-latn`;
+/** The reader's language in the city's region, with the digits in which the server writes numbers: a page never mixes
+ * two kinds. */
+export function locale() {
+  const { dataset, lang } = document.documentElement;
+  return `${dataset["locale"] ?? lang}-u-nu-latn`;
 }

@@ -1,7 +1,7 @@
 // What became of reports that this phone keeps: the receipt of one, and the list at home.
 
 import { drain, reports } from "./kept.js";
-import { clone, element, fill, latin, part, when } from "./page.js";
+import { clone, element, fill, locale, part, when } from "./page.js";
 
 /** @typedef {import("./engine.js").Entry} Entry */
 
@@ -107,7 +107,7 @@ function inTab() {
 
 /** "25 minutes ago". @param {number} at ms */
 function ago(at) {
-  const words = new Intl.RelativeTimeFormat(latin(document.documentElement.lang), { numeric: "auto" });
+  const words = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
   const minutes = Math.round((at - Date.now()) / 60_000);
   if (minutes > -60) return words.format(minutes, "minute");
   return minutes > -1440 ? words.format(Math.round(minutes / 60), "hour") : words.format(Math.round(minutes / 1440), "day");

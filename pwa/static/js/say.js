@@ -1,11 +1,14 @@
 // Puts the page's own sentences together: words from the template, dates on the city's clocks.
 
 import { isDone } from "./jobs.js";
-import { latin } from "./page.js";
+import { localized } from "./localized.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
-/** @param {HTMLTemplateElement} template @param {string} lang @param {string} zone */
+/**
+ * @param {HTMLTemplateElement} template the sentences, and how the city's region writes @param {string} lang
+ * @param {string} zone
+ */
 export function speaker(template, lang, zone) {
   /** @type {Map<string, string>} */
   const words = new Map();
@@ -13,11 +16,7 @@ export function speaker(template, lang, zone) {
     words.set(each.getAttribute("data-word") ?? "", each.textContent ?? "");
   }
   const plural = new Intl.PluralRules(lang);
-  const tongue = latin(lang);
-  const days = new Intl.DateTimeFormat(tongue, { weekday: "short", day: "numeric", month: "short", timeZone: zone });
-  const times = new Intl.DateTimeFormat(tongue, { hour: "numeric", minute: "2-digit", timeZone: zone });
-  const { hour12 } = times.resolvedOptions();
-  const dates = new Intl.DateTimeFormat("en-CA", { timeZone: zone });
+  const { day, clock, distance: length, isSameDay } = localized(JSON.parse(template.dataset["formats"] ?? ""), zone);
 
   /** @param {string} key @param {Record<string, string | number>} [values] */
   function say(key, values = {}) {
@@ -31,23 +30,9 @@ export function speaker(template, lang, zone) {
     return say(words.has(form) ? form : `${key}.other`, { n });
   }
 
-  /** "Thu 26 Nov", never broken. @param {number} ms */
-  function day(ms) {
-    const parts = Object.fromEntries(days.formatToParts(ms).map(({ type, value }) => [type, value]));
-    return `${parts["weekday"]}\u00a0${parts["day"]}\u00a0${parts["month"]}`;
-  }
-
-  /** "5:12 pm", "8 pm"; "17:12" where the language counts to 24. @param {number} ms */
-  function clock(ms) {
-    const parts = Object.fromEntries(times.formatToParts(ms).map(({ type, value }) => [type, value]));
-    if (!hour12) return `${Number(parts["hour"])}:${parts["minute"]}`;
-    const minute = parts["minute"] === "00" ? "" : `:${parts["minute"]}`;
-    return `${parts["hour"]}${minute}\u00a0${parts["dayPeriod"]?.toLowerCase()}`;
-  }
-
   /** The clock today, the day before that. @param {number} ms @param {number} now */
   function moment(ms, now) {
-    return dates.format(ms) === dates.format(now) ? clock(ms) : day(ms);
+    return isSameDay(ms, now) ? clock(ms) : day(ms, now);
   }
 
   /** The promise in words: never a status code. @param {Job} job @param {number} now ms */
@@ -63,8 +48,8 @@ export function speaker(template, lang, zone) {
     if (late > 86_400) return many("late_days", Math.floor(late / 86_400));
     if (late > 0) return many("late_hours", Math.max(1, Math.floor(late / 3600)));
     const due = job.due * 1000;
-    if (dates.format(due) === dates.format(now)) return say("by_time", { time: clock(due) });
-    return job.hourly ? say("by_hour", { day: day(due), time: clock(due) }) : say("by_day", { day: day(due) });
+    if (isSameDay(due, now)) return say("by_time", { time: clock(due) });
+    return job.hourly ? say("by_hour", { day: day(due, now), time: clock(due) }) : say("by_day", { day: day(due, now) });
   }
 
   /** Where to go: address and the asset's number. @param {Job} job */
@@ -89,13 +74,12 @@ export function speaker(template, lang, zone) {
     return typeof named === "string" ? named : (named[lang] ?? Object.values(named)[0] ?? "");
   }
 
-  /** "40 m", "1.2 km" @param {number} metres */
+  /** "130 ft", "0.4 mi" @param {number} metres */
   function distance(metres) {
-    if (metres >= 1000) return apart(`${(metres / 1000).toLocaleString(tongue, { maximumFractionDigits: 1 })}\u00a0km`);
-    return apart(`${metres >= 100 ? Math.round(metres / 10) * 10 : Math.round(metres)}\u00a0m`);
+    return apart(length(metres));
   }
 
-  return { say, many, day, clock, moment, promise, place, named, distance };
+  return { say, many, moment, promise, place, named, distance };
 }
 
 /** A name or number that keeps its own direction in a page from right to left, as `apart` in filters.py has it.

@@ -2,7 +2,7 @@
 
 import { leave } from "./engine.js";
 import { installed } from "./pack.js";
-import { all, clone, fill, latin, part } from "./page.js";
+import { all, clone, fill, locale, part } from "./page.js";
 import { crewNames, engine, lang, many, moment, say, store, who } from "./phone.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -28,7 +28,7 @@ export async function setup(app, view) {
     jobs: many("jobs", jobs),
     photos: photos < of ? say("some_photos", { n: photos, of }) : many("photos", photos),
     map: say(map ? "map.yes" : "map.no"),
-    size: `${Math.max(0.1, bytes / 1_000_000).toLocaleString(latin(lang), { maximumFractionDigits: 1 })}\u00a0MB`,
+    size: `${Math.max(0.1, bytes / 1_000_000).toLocaleString(locale(), { maximumFractionDigits: 1 })}\u00a0MB`,
     time: view.updated === null ? "" : moment(view.updated, Date.now()),
   });
   check(screen, "jobs", !view.empty && photos === of && (map || !document.body.dataset["basemap"]), view.empty ? say("never") : receipt);

@@ -1,0 +1,327 @@
+"""Sentences, dates, clocks, distances and numbers in the reader's language and the city's region.
+
+The region is the city file's and not the language's: Spanish in the US reads "vie, 4 de dic" and "5:12 p.m.".
+The patterns are those of the CLDR, as Babel has them. Crews' phones write by the same ones, see
+`for_scripts`. What goes to programs (CSV, JSON, Open311) is ISO and does not come from here.
+"""
+
+import re
+from datetime import date, datetime
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time
+from babel.languages import get_official_languages
+from babel.numbers import format_decimal
+from babel.units import format_unit
+from flask import Flask, request
+from flask_babel import Babel, Domain, get_locale
+from flask_babel import get_translations as _catalogue
+from flask_babel import gettext as _
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
+
+from pwa import access
+
+NBSP: Final = "\u00a0"
+SOURCE: Final = "en"  # the language in which the sentences of code and templates are written
+# The regions that the CLDR's measurementData counts to the US system, and the territories of the US.
+FEET: Final = frozenset({"US", "LR", "PR", "GU", "VI", "AS", "MP"})
+FOOT: Final = 0.3048  # meters
+MILE: Final = 1609.344
+# Lengths are rounded as people say them: from so many on, to so many.
+STEPS_FEET: Final = ((500, 50), (30, 10))
+STEPS_METERS: Final = ((100, 10),)
+MOST_SMALL: Final = 1000  # feet or meters; from there on people say miles or kilometers
+_COUNT: Final = re.compile(r"%\((\w+)\)d")
+# Date patterns by how much they say; the first that the CLDR has is taken, widened as UTS 35 says.
+_ROW: Final = ("MMMEd",)
+_SENTENCE: Final = ("MMMMEEEEd", "MMMMEd", "MMMEd")
+_OTHER_YEAR: Final = ("yMMMd",)
+
+
+def init(app: Flask, first: str) -> None:
+    """Sentences and filters for code and templates; `first` is the language of addresses without a prefix."""
+    Babel(app, locale_selector=lambda: locale_of(request.environ.get("cityline.lang", first)))
+    app.extensions["babel"].instance.domain_instance = _Sentences()  # type: ignore[no-untyped-call]
+    app.jinja_env.filters.update(
+        t=said, day=day, long_day=long_day, date=short_date, clock=clock, moment=moment, distance=distance,
+        figure=figure, tongue=language_name,
+    )  # fmt: skip
+    app.jinja_env.globals |= {"_": _gettext, "ngettext": _ngettext}
+
+
+def locale_of(lang: str) -> Locale:
+    """The language as the city's region writes it; as anywhere where the CLDR does not have the two."""
+    return _locale(lang, access.here().city.region)
+
+
+@cache
+def _locale(lang: str, region: str) -> Locale:
+    try:
+        return Locale.parse(f"{lang}_{region}")
+    except UnknownLocaleError:
+        return Locale.parse(lang)
+
+
+def locale() -> Locale:
+    """The reader's locale."""
+    return get_locale() or Locale(SOURCE)
+
+
+def lang() -> str:
+    """The reader's language: "en", "es"."""
+    return str(locale().language)
+
+
+def tag() -> str:
+    """The reader's language and the city's region as browsers name both: "es-US"."""
+    return f"{lang()}-{access.here().city.region}"
+
+
+# Sentences
+
+
+class _Sentences(Domain):
+    """gettext and ngettext for code: a count in a sentence is grouped as on the rest of the page."""
+
+    def gettext(self, string: str, **facts: Any) -> str:
+        text = _catalogue().ugettext(string)
+        return _by_name(text) % _told(facts) if facts else text
+
+    def ngettext(self, singular: str, plural: str, num: int, **facts: Any) -> str:
+        text = _catalogue().ungettext(singular, plural, num)
+        return _by_name(text) % _told({"num": num} | facts)
+
+
+@pass_eval_context
+def _gettext(page: EvalContext, text: str, /, **facts: Any) -> str:
+    """gettext() for templates, which say some hundred sentences a page: each is looked up once a language."""
+    return _looked_up(text, get_locale(), page.autoescape) % _apart(facts)
+
+
+@pass_eval_context
+def _ngettext(page: EvalContext, one: str, many: str, num: int, /, **facts: Any) -> str:
+    text = _by_name(_catalogue().ungettext(one, many, num))
+    return (Markup(text) if page.autoescape else text) % _apart({"num": num} | facts)  # noqa: S704
+
+
+@cache
+def _looked_up(text: str, _locale: Locale | None, escapes: bool) -> str:
+    found = _by_name(_catalogue().ugettext(text))
+    return Markup(found) if escapes else found  # noqa: S704 translators are ours
+
+
+@lru_cache(maxsize=4_000)
+def _by_name(text: str) -> str:
+    """The sentence with its counts as text, which _told() has grouped."""
+    return _COUNT.sub(r"%(\1)s", text)
+
+
+def _told(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: figure(fact) if type(fact) is int else fact for name, fact in facts.items()}
+
+
+def _apart(facts: dict[str, Any]) -> dict[str, Any]:
+    told = _told(facts)
+    if not _is_leftward(get_locale()):
+        return told
+    return {name: apart(fact) if isinstance(fact, str) else fact for name, fact in told.items()}
+
+
+def apart(text: str) -> str:
+    """A name, number or place that keeps its own direction in a language from right to left. Links need none.
+
+    By Unicode's isolates, which work in titles and attributes too: "214 Elm St" would read "Elm St 214".
+    """
+    if not text or "://" in text or not _is_leftward(get_locale()):
+        return text
+    return type(text)(f"\u2068{text}\u2069")  # Markup stays what it is
+
+
+def _is_leftward(locale: Locale | None) -> bool:
+    return locale is not None and locale.text_direction == "rtl"
+
+
+def said(names: dict[str, str]) -> str:
+    """The city's own words for the reader's language; those of its first language where there are none."""
+    return names.get(lang()) or next(iter(names.values()), "")
+
+
+def language_name(code: str, *, heading: bool = False) -> str:
+    """A language's name in the reader's own, which writes it small except where it heads something."""
+    try:
+        name = str(Locale.parse(code).get_language_name(get_locale()) or code)
+    except (ValueError, UnknownLocaleError):
+        return code
+    return name[:1].upper() + name[1:] if heading else name
+
+
+# Days and clocks
+
+
+def local(at: datetime) -> datetime:
+    """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone's may be."""
+    try:
+        return at.astimezone(access.here().city.time_zone)
+    except OverflowError:
+        return at
+
+
+def today() -> date:
+    """The day it is in the city."""
+    return local(access.now()).date()
+
+
+def day(at: datetime) -> str:
+    """For rows: "Fri, Dec 4"; "Dec 4, 2025" where it is another year. Never broken."""
+    return short_day(local(at).date())
+
+
+def short_day(on: date) -> str:
+    """The same for a day that no hour belongs to."""
+    return _unbroken(format_date(on, _pattern(_ROW if on.year == today().year else _OTHER_YEAR), locale()))
+
+
+def short_date(on: date) -> str:
+    """For rows, always with its year: "Dec 4, 2026"."""
+    return _unbroken(format_date(on, _pattern(_OTHER_YEAR), locale()))
+
+
+def long_day(at: datetime) -> str:
+    """For sentences: "Friday, December 4"; "Friday, December 4, 2025" where it is another year."""
+    return long_date(local(at).date())
+
+
+def long_date(on: date) -> str:
+    """The same for a day that no hour belongs to. It breaks after a comma only."""
+    pattern: Any = _pattern(_SENTENCE) if on.year == today().year else locale().date_formats["full"]
+    return re.sub(r"(?<!,) ", NBSP, str(format_date(on, pattern, locale())))
+
+
+def weekday(on: date) -> str:
+    """ "Friday"."""
+    return str(format_date(on, "EEEE", locale()))
+
+
+def month(on: date) -> str:
+    """ "December 2026"."""
+    return str(format_date(on, locale().datetime_skeletons["yMMMM"].pattern, locale()))
+
+
+def clock(at: datetime) -> str:
+    """ "5:12 pm", "8 pm"; "17:12" in a region that counts hours to 24."""
+    here = local(at)
+    minutes, hours = _clocks(locale(), access.here().city.region)
+    words = format_time(here, hours if here.minute == 0 else minutes, locale=locale())
+    return _unbroken(words).lower()
+
+
+def moment(at: datetime) -> str:
+    """For rows: "Today at 5:12 pm" or "Sun, Nov 22 at 6:41 pm"."""
+    days = (today() - local(at).date()).days
+    named = {0: _("Today"), 1: _("Yesterday")}.get(days) or day(at)
+    return _("%(day)s at %(time)s", day=named, time=clock(at))
+
+
+def _pattern(skeletons: tuple[str, ...]) -> str:
+    return _widened(locale(), skeletons)
+
+
+@cache
+def _widened(locale: Locale, skeletons: tuple[str, ...]) -> str:
+    """The pattern of the first skeleton that the locale has, its fields as wide as the first of all asks."""
+    known = locale.datetime_skeletons
+    has = next(skeleton for skeleton in skeletons if skeleton in known)
+    pattern = str(known[has].pattern)
+    for wide, narrow in (("EEEE", r"(?<![Ec])(?:E{1,3}|ccc)(?![Ec])"), ("MMMM", r"(?<!M)MMM(?!M)")):
+        if wide in skeletons[0] and wide not in has:
+            pattern = re.sub(narrow, wide, pattern)
+    return pattern
+
+
+@cache
+def _clocks(locale: Locale, region: str) -> tuple[str, str]:
+    """Patterns of a clock: with its minutes, and on the hour."""
+    spoken = get_official_languages(region, de_facto=True)
+    own = _locale(spoken[0], region) if spoken else locale
+    skeletons = ("hm", "h") if "a" in own.time_formats["short"].pattern else ("Hm", "Hm")
+    minutes, hours = (str(locale.datetime_skeletons[name].pattern) for name in skeletons)
+    return minutes, hours
+
+
+def _unbroken(words: object) -> str:
+    return str(words).replace("\u202f", NBSP).replace(" ", NBSP)
+
+
+# Numbers and distances
+
+
+def figure(n: int) -> str:
+    """ "100,000", as the reader's language and region group it."""
+    return str(n) if -1000 < n < 1000 else _figure(n, get_locale())
+
+
+@lru_cache(maxsize=10_000)  # the board says some fifty, and mostly the same
+def _figure(n: int, locale: Locale | None) -> str:
+    return format_decimal(n, locale=locale)
+
+
+def distance(meters: float) -> str:
+    """ "130 ft", "0.4 mi"; "40 m", "1.2 km" outside the US. Rounded as people say it."""
+    return apart(_distance(meters, locale(), access.here().city.region in FEET))
+
+
+@lru_cache(maxsize=2_000)
+def _distance(meters: float, locale: Locale, in_feet: bool) -> str:
+    if in_feet:
+        small, unit = _rounded(meters / FOOT, STEPS_FEET), "length-foot"
+        large, large_unit = meters / MILE, "length-mile"
+    else:
+        small, unit = _rounded(meters, STEPS_METERS), "length-meter"
+        large, large_unit = meters / 1000, "length-kilometer"
+    told, unit = (small, unit) if small < MOST_SMALL else (round(large, 1), large_unit)
+    return _unbroken(format_unit(told, unit, "short", locale=locale))
+
+
+def _rounded(length: float, steps: tuple[tuple[int, int], ...]) -> int:
+    """To the step of the first entry whose bound is reached."""
+    step = next((step for bound, step in steps if length >= bound), 1)
+    return round(length / step) * step
+
+
+# What scripts write by themselves
+
+
+def for_scripts() -> dict[str, Any]:
+    """The patterns and names by which a crew's phone writes days, clocks and distances without the city."""
+    told, region = locale(), access.here().city.region
+    minutes, hours = _clocks(told, region)
+    return {
+        "tag": tag(),
+        "row": _pattern(_ROW),
+        "otherYear": _pattern(_OTHER_YEAR),
+        "clock": minutes,
+        "hour": hours,
+        "weekdays": [told.days["format"]["abbreviated"][(n - 1) % 7] for n in range(7)],  # from Sunday
+        "months": list(told.months["format"]["abbreviated"].values()),
+        "periods": [told.day_periods["format"]["abbreviated"][half].lower() for half in ("am", "pm")],
+        "units": _units(told, region in FEET),
+        "mostSmall": MOST_SMALL,
+    }
+
+
+def _units(locale: Locale, in_feet: bool) -> list[dict[str, Any]]:
+    """A short and a long unit of length: its meters, how it is rounded, how a number of it is written."""
+    feet = (("foot", FOOT, STEPS_FEET), ("mile", MILE, None))
+    meters = (("meter", 1.0, STEPS_METERS), ("kilometer", 1000.0, None))
+    return [
+        {
+            "meters": length,
+            "steps": steps,
+            "words": _unbroken(format_unit("{n}", f"length-{name}", "short", locale=locale)),
+        }
+        for name, length, steps in (feet if in_feet else meters)
+    ]
