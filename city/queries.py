@@ -97,6 +97,7 @@ class Sight:
     tellings: list[Telling]
     proof: Proof | None
     steps: list[Step]
+    mine: bool = False  # seen by one of its reporters
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
     hourly: bool = False  # working hours were promised, so the hour counts
@@ -480,6 +481,7 @@ def _sight(
         point=seen,
         reports=len(case.reports),
         tellings=tellings,
+        mine=mine is not None,
         proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
         steps=[Step(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),

@@ -87,14 +87,14 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
     reason = filters.reason(told("reason", ""))
     outcome = filters.outcome(told("outcome"), office=case.service.office)
     return {
-        "accept": _("accept it"),
-        "assign": _("assign it to %(crew)s", crew=crews.get(int(crew), "") if crews else ""),
-        "unassign": _("unassign it"),
-        "wait": _("put it on hold: %(reason)s", reason=reason),
-        "resume": _("resume it"),
-        "close": _("close it: %(outcome)s", outcome=outcome),
-        "reopen": _("reopen it"),
-        "merge": _("merge it into %(number)s", number=told("into", "")),
-        "unmerge": _("separate it again"),
-        "cancel": _("cancel it: %(reason)s", reason=reason),
+        "accept": _("You wanted to accept it."),
+        "assign": _("You wanted to assign it to %(crew)s.", crew=crews.get(int(crew), "") if crews else ""),
+        "unassign": _("You wanted to unassign it."),
+        "wait": _("You wanted to put it on hold (%(reason)s).", reason=reason),
+        "resume": _("You wanted to resume it."),
+        "close": _("You wanted to close it as “%(outcome)s”.", outcome=outcome),
+        "reopen": _("You wanted to reopen it."),
+        "merge": _("You wanted to merge it into %(number)s.", number=told("into", "")),
+        "unmerge": _("You wanted to separate it again."),
+        "cancel": _("You wanted to cancel it (%(reason)s).", reason=reason),
     }.get(verb, "")

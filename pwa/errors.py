@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
+from pwa import access
 from pwa.filters import call_outcome, outcome, state
 from pwa.localization import distance
 from pwa.open311 import answering
@@ -238,7 +239,11 @@ def _http(fault: HTTPException) -> Response:
         405: (_("That doesn't work here"), _("Go back and use the buttons on the page.")),
         429: (
             _("Too many tries in a short time"),
-            _("Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call 311."),
+            _(
+                "Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call "
+                "%(number)s.",
+                number=access.here().city.phone,
+            ),
         ),
         413: (_("That's too large to send"), _("Send fewer or smaller photos.")),
     }
@@ -273,7 +278,11 @@ def _busy(fault: SQLAlchemyError | Busy) -> Response:
     else:
         response = page(
             503, _("This is taking too long"),
-            _("Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call 311."),
+            _(
+                "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call "
+                "%(number)s.",
+                number=access.here().city.phone,
+            ),
         )  # fmt: skip
     g.retry_after = BUSY_SECONDS
     return response
@@ -284,7 +293,9 @@ def _broken(fault: Exception) -> Response:
     if request.path.startswith("/sync/"):
         return make_response({"error": "broken"}, 500)
     return page(
-        500, _("Something went wrong on our end"), _("Nothing is lost. Try again in a minute, or call 311.")
+        500,
+        _("Something went wrong on our end"),
+        _("Nothing is lost. Try again in a minute, or call %(number)s.", number=access.here().city.phone),
     )
 
 

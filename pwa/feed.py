@@ -44,7 +44,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
         _add(root, "rights", city.licence)
     _link(root, "self", feed.own, MIMETYPE)
     _link(root, "alternate", feed.page, "text/html")
-    said, reported = Said(), filters.step("open")
+    said, reported = Said(), filters.public_step("open")
     for each in outlines:
         _entry(root, each, said.names(each)[0], said.note(each) or reported)
     return Tree.tostring(root, encoding="utf-8", xml_declaration=True)

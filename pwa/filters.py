@@ -47,7 +47,7 @@ def promise(case: Any) -> str:
     if case.state == CANCELLED:
         return _("Canceled")
     if case.state == WAITING:
-        return waits_for(_wait_reason(case), _owner_of(case))
+        return waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
     at = access.now()
     if case.due_at < at:
         late = at - case.due_at
@@ -87,8 +87,13 @@ def belongs(thing: Any) -> Owner | None:
     return access.here().city.owner(thing.owner)
 
 
-def waits_for(code: str | None, owner: str = "") -> str:
-    """What a case waits for, as residents read it; a utility by its name where the city file has it."""
+def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
+    """What a case waits for, as residents read it; a utility by its name where the city file has it.
+
+    `mine` says that its reporter reads it: whose answer is waited for is "you" to nobody else.
+    """
+    if code == "resident" and mine:
+        return _("Waiting for your answer")
     whose = access.here().city.owner(owner) if code == "utility" and owner else None
     if whose:
         return _("Waiting for %(name)s", name=whose.name)
@@ -137,17 +142,47 @@ def state(code: str) -> str:
     return _states().get(code, code)
 
 
-def step(kind: str, *, office: bool = False) -> str:
-    """A stop of a case's story in words, the same for residents and staff; of an office's case in its own."""
+def public_step(kind: str, *, office: bool = False) -> str:
+    """A stop of a case's story as residents and other programs read it: one of queries.PUBLIC_STEPS."""
     answered = {
+        "accept": _("The city reviewed the question"),
         "not fixed": _("A resident says it isn't answered"),
         "fixed confirmed": _("A resident confirmed it's answered"),
     }
     words = {
         "open": _("Reported"),
-        "report": _("Report received"),
         "join": _("A neighbor reported this too"),
         "accept": _("The city reviewed the report"),
+        "assign": _("Crew assigned"),
+        "start": _("Crew on site"),
+        "wait": _("On hold"),
+        "resume": _("No longer on hold"),
+        "make safe": _("Made safe for now"),
+        "needs parts": _("Waiting for parts"),
+        "close": _("Closed"),
+        "take back": _("The crew corrected its last update"),
+        "undo batch": _("The city corrected its last update"),
+        "restore": _("No longer canceled"),
+        "reopen": _("Reopened"),
+        "not fixed": _("A resident says it isn't fixed"),
+        "fixed confirmed": _("A resident confirmed it's fixed"),
+        "cancel": _("Canceled"),
+        "clear": _("Description and photos removed under the retention schedule"),
+    } | (answered if office else {})
+    return str(words.get(kind, kind))
+
+
+def step(kind: str, *, office: bool = False) -> str:
+    """A stop of a case's story as staff read it; of an office's case in its own words."""
+    answered = {
+        "not fixed": _("A resident says it isn't answered"),
+        "fixed confirmed": _("A resident confirmed it's answered"),
+    }
+    words = {
+        "open": _("Case opened"),
+        "report": _("Report received"),
+        "join": _("Another resident reported this"),
+        "accept": _("Accepted"),
         "assign": _("Crew assigned"),
         "unassign": _("Crew unassigned"),
         "take on": _("A crew took the job"),
@@ -165,7 +200,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "fixed confirmed": _("A resident confirmed it's fixed"),
         "at risk": _("Due soon"),
         "late": _("The due date passed"),
-        "escalate": _("Well past due: a supervisor needs to review it"),
+        "escalate": _("Well past due. A supervisor needs to review it."),
         "review": _("A supervisor is reviewing this"),
         "reviewed": _("Reviewed"),
         "merge": _("Merged into another case"),
@@ -448,7 +483,7 @@ def _waits() -> dict[str, tuple[str, str]]:
         "utility": (_("Utility"), _("Waiting for the utility")),
         "parts": (_("Parts"), _("Waiting for parts")),
         "weather": (_("Weather"), _("Waiting for the weather")),
-        "resident": (_("Resident"), _("Waiting for your answer")),
+        "resident": (_("Resident"), _("Waiting for the resident")),
     }
 
 
@@ -542,9 +577,9 @@ def hook_fault(fault: str) -> str:
 
 
 def followed(row: Subscription) -> str:
-    """What a wish is about: "case 26-004821", "report 26-004821-A", or the name of an area or street."""
+    """What a wish is about: "report 26-004821", or the name of an area or street."""
     if row.report:
-        return _("report %(number)s", number=row.report.number)
+        return _("report %(number)s", number=row.report.case.number)
     return _("report %(number)s", number=row.case.number) if row.case else row.place_name
 
 

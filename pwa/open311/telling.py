@@ -151,7 +151,7 @@ def _stage(state: str, outcome: str | None) -> str:
         return filters.outcome(outcome)
     if state == CANCELLED:
         return _("Canceled")
-    return filters.step(_STAGES[state]) if state in _STAGES else ""
+    return filters.public_step(_STAGES[state]) if state in _STAGES else ""
 
 
 def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def summary(kind: str, facts: Mapping[str, Any]) -> str:
         return filters.outcome(facts.get("outcome"))
     if kind == "wait":
         return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
-    return filters.step(kind)
+    return filters.public_step(kind)
 
 
 def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:

@@ -576,7 +576,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     """What happened, newest first; neighbors who joined stand together, at the telling they joined."""
     number = mine.number if mine else ""
     stops: list[Stop] = []
-    joined = 0
+    joined, assigned = 0, False
     last = next((step for step in reversed(sight.steps) if step.kind == "close"), None)
     for step in sight.steps:
         if step.kind == "clear":  # the page itself says so
@@ -585,7 +585,10 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
         if step.kind == "join" and not told_by_me:
             joined += 1
             continue
-        title = _title(step.kind, step.facts, told_by_me, office=sight.service.office)
+        title = _title(step.kind, step.facts, told_by_me, office=sight.service.office, mine=sight.mine)
+        if step.kind == "assign" and assigned:
+            title = _("Another crew assigned")
+        assigned = step.kind == "assign" or (assigned and step.kind not in ("reopen", "make safe"))
         more = _of_closing(step, sight, is_last=step is last) if step.kind == "close" else ""
         stops.append(Stop(title, step.at, more))
     if stops:
@@ -597,7 +600,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     return stops[::-1]
 
 
-def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool) -> str:
+def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, mine: bool) -> str:
     if kind == "close":
         return filters.outcome(facts.get("outcome"), office=office)
     if kind == "join":
@@ -607,8 +610,8 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool) 
     if kind == "fixed confirmed" and told_by_me:
         return _("You said it's answered") if office else _("You said it's fixed")
     if kind == "wait":
-        return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
-    return filters.step(kind, office=office)
+        return filters.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
+    return filters.public_step(kind, office=office)
 
 
 def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:

@@ -79,7 +79,8 @@ def test_another_year_is_named(reader: Reader) -> None:
     [
         ("US", ["10 ft", "40 ft", "130 ft", "600 ft", "650 ft", "950 ft", "0.2 mi", "0.2 mi", "0.4 mi",
                 "0.8 mi", "24.9 mi"]),
-        ("GB", ["3 m", "12 m", "40 m", "180 m", "200 m", "290 m", "300 m", "300 m", "650 m", "1.2 km", "40 km"]),
+        ("GB", ["3 m", "12 m", "40 m", "180 m", "200 m", "290 m", "300 m", "300 m", "650 m",
+                "1.2 km", "40 km"]),
     ],
 )  # fmt: skip
 def test_lengths_are_feet_and_miles_in_the_us(reader: Reader, region: str, told: list[str]) -> None:
@@ -115,13 +116,14 @@ def test_a_crews_phone_writes_what_a_page_writes(app: Flask, reader: Reader, lan
         wanted += [localization.distance(meters) for meters in METERS]
         zone = app.extensions["cityline"].city.time_zone.key
         today = localization.access.now()
+    days = [at.timestamp() for at in (AT, NOON, LAST_YEAR)]
     script = f"""
         import {{ localized }} from {json.dumps(JS.as_uri())};
         const {{ day, clock, distance }} = localized({json.dumps(formats)}, {json.dumps(zone)});
         const ms = (at) => at * 1000;
         console.log(JSON.stringify([
-          ...{[at.timestamp() for at in (AT, NOON, LAST_YEAR)]}.map((at) => day(ms(at), ms({today.timestamp()}))),
-          ...{[at.timestamp() for at in (AT, NOON)]}.map((at) => clock(ms(at))),
+          ...{days}.map((at) => day(ms(at), ms({today.timestamp()}))),
+          ...{days[:2]}.map((at) => clock(ms(at))),
           ...{list(METERS)}.map(distance),
         ]));
     """

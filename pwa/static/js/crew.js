@@ -6,7 +6,7 @@ import { UNDO_MS, Undone } from "./engine.js";
 import { isDone } from "./jobs.js";
 import { installed, pack } from "./pack.js";
 import { clone, fill, part, parts } from "./page.js";
-import { engine, moment, say, takeBack } from "./phone.js";
+import { engine, many, moment, say, takeBack } from "./phone.js";
 import { closeScreen } from "./screen-close.js";
 import { fault } from "./screen-form.js";
 import { jobScreen } from "./screen-job.js";
@@ -190,7 +190,7 @@ async function bar(view) {
   else if (problem === "login") said = n ? say("login_some", { n }) : say("login");
   else if (problem === "revoked" || problem === "disabled") said = say("barred", { n });
   else if (sending && n) said = say("sending");
-  else if (answered) said = say("look", { n: answered });
+  else if (answered) said = many("look", answered);
   box.classList.toggle("sync--offline", away || problem !== "");
   const mark = away ? "wifi-off" : n || problem ? "send" : answered ? "triangle-alert" : "check";
   part(box, ".sync__mark use").setAttribute("href", `#i-${mark}`);

@@ -24,10 +24,10 @@ export function speaker(template, lang, zone) {
     return said.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
   }
 
-  /** @param {string} key @param {number} n */
-  function many(key, n) {
+  /** @param {string} key @param {number} n @param {Record<string, string | number>} [values] */
+  function many(key, n, values = {}) {
     const form = `${key}.${plural.select(n)}`;
-    return say(words.has(form) ? form : `${key}.other`, { n });
+    return say(words.has(form) ? form : `${key}.other`, { ...values, n });
   }
 
   /** The clock today, the day before that. @param {number} ms @param {number} now */
@@ -82,7 +82,7 @@ export function speaker(template, lang, zone) {
   return { say, many, moment, promise, place, named, distance };
 }
 
-/** A name or number that keeps its own direction in a page from right to left, as `apart` in filters.py has it.
+/** A name or number that keeps its own direction in a page from right to left, as `apart` in localization.py has it.
  * @param {string} text */
 function apart(text) {
   return globalThis.document?.dir === "rtl" ? `\u2068${text}\u2069` : text;

@@ -91,7 +91,7 @@ export function todayOnMap(main, view) {
 function counted(head, done, open) {
   const jobs = many("jobs", done + open);
   fill(head, "crews", crewNames());
-  fill(head, "count", done ? say("jobs_done", { jobs, n: done }) : jobs);
+  fill(head, "count", done ? many("jobs_done", done, { jobs }) : jobs);
 }
 
 /** First what is in sight: nobody waits for hundreds of rows to see that their work is saved.
