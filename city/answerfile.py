@@ -85,7 +85,7 @@ def _read(path: Path) -> tomlfile.Table:
             raise Unusable(f"{path.name}, line {_line(text, text.index(chr(0)))}", f"has a NUL in it. {SAVE}")
         return tomlfile.read(text, path.name, EXAMPLE)
     except OSError as error:
-        raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+        raise Unusable(path.name, f"can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
         raise Unusable(f"{path.name}, line {line}", f"is no UTF-8 (byte {byte:#04x}). {SAVE}") from error

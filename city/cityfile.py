@@ -215,7 +215,7 @@ def whole(path: Path) -> str:
     try:
         svg = disk.text(path.parent / logo, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise wanted.wrong("logo", f"{logo!r} cannot be read ({error})", LOGO) from error
+        raise wanted.wrong("logo", f"{logo!r} can't be read ({error})", LOGO) from error
     # JSON's strings are TOML's, but for one letter that no drawing needs.
     written = json.dumps(svg, ensure_ascii=False).replace("\x7f", "")
     return f"{text.rstrip()}\n\n[files]\n{json.dumps(logo, ensure_ascii=False)} = {written}\n"
@@ -273,7 +273,7 @@ def _words_of(path: Path) -> str:
         return disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise CityFileError(
-            path.name, None, "the file", f"cannot be read ({error})", "CITYLINE_CITY=/etc/city.toml"
+            path.name, None, "the file", f"can't be read ({error})", "CITYLINE_CITY=/etc/city.toml"
         ) from error
 
 

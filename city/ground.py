@@ -81,7 +81,7 @@ class Run:
         if column and not self.outcome.read:
             raise Unusable("--where", f"no row has {wanted!r} in {column}")
         if not self.outcome.read:
-            raise Unusable(self.source.path.name, "is empty: it has a head and no rows")
+            raise Unusable(self.source.path.name, "is empty: it has a header but no rows")
         return found
 
     def _leave(self, row: Row, reason: str) -> None:
@@ -99,7 +99,7 @@ class Run:
             try:
                 return ShapelyPoint(float(given[1]), float(given[0]))
             except ValueError:
-                return f"{shown(', '.join(given))} are no coordinates"
+                return f"{shown(', '.join(given))} aren't coordinates"
         ground = _shaped(row.geometry)
         if ground is None and self.order.kind not in ("addresses", "assets", "landmarks"):
             return "has no shape"
@@ -168,7 +168,7 @@ class Run:
         line, before = self.ids.setdefault(own, (row.line, told))
         if before != told:
             twin = f"{self.source.unit} {line}"
-            self.reject(row, f"the id {shown(own)} stands for another one already ({twin})")
+            self.reject(row, f"the id {shown(own)} is already used ({twin})")
         return bool(before == told)
 
     def once(self, key: Any, row: Row) -> bool:

@@ -50,7 +50,7 @@ def read(path: Path) -> Source:
         raise Unusable(path.name, f"lists no requests: none has a {FIELDS[0]}; the first has {there}")
     empty = dict.fromkeys(columns, "")
     rows = [
-        Row(n, empty | (values or {}), fault="" if values is not None else "is no request")
+        Row(n, empty | (values or {}), fault="" if values is not None else "isn't a request")
         for n, values in enumerate(found, start=1)
     ]
     return Source(path, columns, "request", iter(rows), size, lambda: size)
@@ -98,7 +98,7 @@ def _of_xml(path: Path) -> Iterator[dict[str, str]]:
             fault = "declares a document type or entities; a list of requests has none, and a bomb has"
             raise Unusable(path.name, fault) from error
         except (OSError, EOFError, ValueError, LookupError, zlib.error) as error:
-            raise Unusable(path.name, f"cannot be read ({error})") from error
+            raise Unusable(path.name, f"can't be read ({error})") from error
 
 
 def _check_level(path: Path, open_: list[Element]) -> None:

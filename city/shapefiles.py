@@ -96,7 +96,7 @@ def _beside(path: Path) -> dict[str, bytes]:
             with part.open("rb") as file:
                 found[end] = _read(part.name, end, part.stat().st_size, file.read, found)
     except OSError as error:
-        raise Unusable(path.name, f"cannot be read ({error.strerror})") from error
+        raise Unusable(path.name, f"can't be read ({error.strerror})") from error
     return found
 
 

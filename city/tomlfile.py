@@ -116,7 +116,7 @@ class Table:
         example = f"{name} = {max(low, 3)}"
         value = self.take(name, example)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.wrong(name, f"{value!r} is not a whole number from {low} to {high}", example)
+            raise self.wrong(name, f"{value!r} isn't a whole number from {low} to {high}", example)
         return value
 
     def numbers(self, name: str, count: int, example: str) -> list[float]:
@@ -126,7 +126,7 @@ class Table:
             or len(value) != count
             or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
         ):
-            raise self.wrong(name, f"{value!r} is not a list of {count} numbers", example)
+            raise self.wrong(name, f"{value!r} isn't a list of {count} numbers", example)
         try:
             return [float(n) for n in value]
         except OverflowError as error:
@@ -164,7 +164,7 @@ class Table:
         """The named tables below `name`, in the order of the file."""
         value = self.take(name, example)
         if not isinstance(value, dict) or not all(isinstance(row, dict) for row in value.values()):
-            raise self.wrong(name, "is not a group of tables", example)
+            raise self.wrong(name, "isn't a group of tables", example)
         for code, row in value.items():
             if not code or len(code) > 40:
                 raise self.wrong(name, f"the code {code!r} must have 1 to 40 characters", example)
@@ -175,7 +175,7 @@ class Table:
         value = self.values.get(name, {})
         self.known.add(name)
         if not isinstance(value, dict):
-            raise self.wrong(name, f"{value!r} is not a table", f"[{self.key}{name}]")
+            raise self.wrong(name, f"{value!r} isn't a table", f"[{self.key}{name}]")
         return self._below(name, value)
 
     def rows(self, name: str) -> Iterator["Table"]:
@@ -184,7 +184,7 @@ class Table:
             return
         value = self.take(name, "")
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            raise self.wrong(name, "is not a list of tables", f"[[{self.key}{name}]]")
+            raise self.wrong(name, "isn't a list of tables", f"[[{self.key}{name}]]")
         for n, row in enumerate(value, start=1):
             yield self._below(f"{name}[{n}]", row)
 

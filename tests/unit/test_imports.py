@@ -196,7 +196,7 @@ def test_outcomes_and_states_follow_the_mapping(town: Town, tmp_path: Path) -> N
         ({"STATE": "Closed", "CLOSED": "12/31/9999 11:59:59 PM"}, "closed: "),
         ({"STATE": "Lost"}, "'Lost' is not among the mapping's states"),
         ({"STATE": "Closed"}, "is closed, and does not say when"),
-        ({"LAT": "north"}, "'north, -71.2' are no coordinates"),
+        ({"LAT": "north"}, "'north, -71.2' aren't coordinates"),
         (
             {"LAT": "-171.2", "LON": "39.6"},
             "latitude -171.2 lies beyond 90: are latitude and longitude swapped?",
@@ -242,7 +242,7 @@ def test_a_packed_file_is_read_as_well(town: Town, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "is empty"),
-        (",".join(ROW), "is empty: it has a head and no rows"),
+        (",".join(ROW), "is empty: it has a header but no rows"),
         ("\x00\x00", "is no text"),
         (
             '{"type": "FeatureCollection", "features": [{}]}',

@@ -225,7 +225,7 @@ def test_one_id_for_two_things_is_rejected_with_its_place(town: Town, tmp_path: 
     file = geojson(tmp_path, pole(7, "1", 39.6), pole(7, "2", 39.61), pole("", "3", 39.61))
     assert put(town, file, replace(POLES, id="KEY")).rejected == 2
     assert side_lines(file) == [
-        ("2", "the id '7' stands for another one already (feature 1)"),
+        ("2", "the id '7' is already used (feature 1)"),
         ("3", "has no KEY"),
     ]
     with pytest.raises(Unusable, match="--id: addresses have none"):
@@ -442,7 +442,7 @@ def test_one_wrong_row_among_right_ones_is_rejected_alone(town: Town, tmp_path: 
     assert (outcome.imported, outcome.rejected) == (2, 2)
     (_, far), (_, words) = sorted(side_lines(file))
     assert "swapped" in far
-    assert words == "'north, -71.2' are no coordinates"
+    assert words == "'north, -71.2' aren't coordinates"
 
 
 def test_another_coordinate_system_is_named(town: Town, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_what_a_request_lacks_is_told_with_its_place(town: Town, tmp_path: Path)
         said[1:],
         [
             "2,has no service",
-            "3,is no request",
+            "3,isn't a request",
             "4,'lost' is not among",
             "5,the number '638344' stands in request 1 already",
         ],
