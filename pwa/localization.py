@@ -48,7 +48,7 @@ def init(app: Flask, first: str) -> None:
     app.extensions["babel"].instance.domain_instance = _Sentences()  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(
         t=said, day=day, long_day=long_day, date=short_date, clock=clock, moment=moment, distance=distance,
-        figure=figure, tongue=language_name,
+        figure=figure, tongue=language_name, stopped=stopped,
     )  # fmt: skip
     app.jinja_env.globals |= {"_": _gettext, "ngettext": _ngettext}
 
@@ -89,23 +89,23 @@ class _Sentences(Domain):
 
     def gettext(self, string: str, **facts: Any) -> str:
         text = _catalogue().ugettext(string)
-        return _by_name(text) % _told(facts) if facts else text
+        return _filled(_by_name(text), _told(facts)) if facts else text
 
     def ngettext(self, singular: str, plural: str, num: int, **facts: Any) -> str:
         text = _catalogue().ungettext(singular, plural, num)
-        return _by_name(text) % _told({"num": num} | facts)
+        return _filled(_by_name(text), _told({"num": num} | facts))
 
 
 @pass_eval_context
 def _gettext(page: EvalContext, text: str, /, **facts: Any) -> str:
     """gettext() for templates, which say some hundred sentences a page: each is looked up once a language."""
-    return _looked_up(text, get_locale(), page.autoescape) % _apart(facts)
+    return _filled(_looked_up(text, get_locale(), page.autoescape), _apart(facts))
 
 
 @pass_eval_context
 def _ngettext(page: EvalContext, one: str, many: str, num: int, /, **facts: Any) -> str:
     text = _by_name(_catalogue().ungettext(one, many, num))
-    return (Markup(text) if page.autoescape else text) % _apart({"num": num} | facts)  # noqa: S704
+    return _filled(Markup(text) if page.autoescape else text, _apart({"num": num} | facts))  # noqa: S704
 
 
 @cache
@@ -118,6 +118,19 @@ def _looked_up(text: str, _locale: Locale | None, escapes: bool) -> str:
 def _by_name(text: str) -> str:
     """The sentence with its counts as text, which _told() has grouped."""
     return _COUNT.sub(r"%(\1)s", text)
+
+
+def _filled(text: str, facts: dict[str, Any]) -> str:
+    """The sentence with its facts in it. One that ends with a point, as "5 p.m.", ends the sentence by itself."""
+    for name, fact in facts.items():
+        if isinstance(fact, str) and fact.endswith(".") and f"%({name})s." in text:
+            text = text.replace(f"%({name})s.", f"%({name})s")
+    return text % facts
+
+
+def stopped(words: str) -> str:
+    """The words as a sentence of their own, with the point at its end."""
+    return words if words.endswith((".", "…", "?", "!")) else f"{words}."
 
 
 def _told(facts: dict[str, Any]) -> dict[str, Any]:

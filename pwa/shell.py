@@ -42,6 +42,7 @@ IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"\./([\w-]+\.j
 # A map up to this size (bytes) is given whole: cutting it would spare little.
 SMALL_MAP = 4_000_000
 WIDEST = 2.0  # degrees
+FONT = "fonts/public-sans.woff2"
 # What map.js attaches to the page by itself.
 MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
@@ -76,7 +77,13 @@ bp = Blueprint("shell", __name__)
 def init(app: Flask) -> None:
     """Gives asset(), css(), logo(), the icons and what a photo may be to every template."""
     app.jinja_env.globals.update(
-        asset=asset, css=css, logo=logo, own_logo=own_logo, sprite=_sprite(), photo_formats=PHOTO_FORMATS
+        asset=asset,
+        css=css,
+        font=FONT,
+        logo=logo,
+        own_logo=own_logo,
+        sprite=_sprite(),
+        photo_formats=PHOTO_FORMATS,
     )
 
 
@@ -119,14 +126,20 @@ def to_keep() -> bool:
 def crew_files() -> list[str]:
     """The addresses of all that the crew's shell loads, now or when the map is asked for."""
     scripts = _loaded("js/theme.js", "js/app.js", "js/crew.js")
-    return [css("crew"), logo(), *(asset(path) for path in (*scripts, *MAP_FILES))]
+    return [css("crew"), asset(FONT), logo(), *(asset(path) for path in (*scripts, *MAP_FILES))]
 
 
 def resident_files() -> list[str]:
     """The addresses of all that home and the report load without signal: a map needs it."""
     loaded = _loaded("js/app.js", "js/start.js", "js/report.js")
     scripts = [path for path in loaded if path not in MAP_SCRIPTS]
-    return [css("public"), logo(), asset("vendor/htmx.min.js"), *(asset(path) for path in scripts)]
+    return [
+        css("public"),
+        asset(FONT),
+        logo(),
+        asset("vendor/htmx.min.js"),
+        *(asset(path) for path in scripts),
+    ]
 
 
 def own_logo() -> bool:

@@ -95,6 +95,20 @@ def test_a_long_day_breaks_after_its_comma_only(reader: Reader) -> None:
         assert localization.long_date(date(2026, 12, 4)) == "viernes, 4\u00a0de\u00a0diciembre"
 
 
+def test_a_clock_that_ends_with_a_point_ends_its_sentence(app: Flask, reader: Reader) -> None:
+    with reader("es", "US"):
+        said = gettext("Open now until %(time)s.", time=localization.clock(NOON))
+        assert plain(said) == "Abierto ahora hasta las 8 p.m."
+        page = app.jinja_env.from_string('{{ _("Open now until %(time)s.", time=at|clock) }}').render(at=NOON)
+        assert page == said
+        assert localization.stopped(localization.clock(NOON)) == localization.clock(NOON)
+    with reader("en", "US"):
+        assert (
+            plain(gettext("Open now until %(time)s.", time=localization.clock(NOON)))
+            == "Open now until 8 pm."
+        )
+
+
 def test_a_count_in_a_sentence_is_grouped(app: Flask, reader: Reader) -> None:
     with reader("en", "US"):
         assert gettext("Version %(number)d", number=1234) == "Version 1,234"
