@@ -214,7 +214,20 @@ def words(refused: Refused | BadPhoto) -> str:
             "We can't take more photos right now. Send your report without them, or try again in an hour."
         ),
     }
+    if getattr(g, "person", None) is None:
+        told |= _for_residents(facts)
     return str(told.get(refused.code, _("That can't be done right now.")))
+
+
+def _for_residents(facts: dict[str, Any]) -> dict[str, str]:
+    """What reads otherwise where nobody of the staff is logged in: to residents a case is a report."""
+    return {
+        "wrong_state": _(
+            "This report is %(state)s now, so you can't do that.", state=_lower(facts.get("state"))
+        ),
+        "not_that_closing": _("This report changed in the meantime. Check the latest first."),
+        "unknown_number": _("There's no report with that number."),
+    }
 
 
 def page(status: int, title: str, text: str) -> Response:

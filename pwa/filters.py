@@ -145,6 +145,7 @@ def state(code: str) -> str:
 def public_step(kind: str, *, office: bool = False) -> str:
     """A stop of a case's story as residents and other programs read it: one of queries.PUBLIC_STEPS."""
     answered = {
+        "open": _("Asked"),
         "accept": _("The city reviewed the question"),
         "not fixed": _("A resident says it isn't answered"),
         "fixed confirmed": _("A resident confirmed it's answered"),

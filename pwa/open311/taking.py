@@ -198,7 +198,7 @@ def _told(report: Report) -> Taken:
     if case.reports[0].id != report.id:
         notices.append(
             _(
-                "This problem was already reported. We added your report to case %(number)s.",
+                "This problem was already reported. We added your report to %(number)s.",
                 number=case.number,
             )
         )

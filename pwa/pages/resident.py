@@ -594,7 +594,10 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
     if stops:
         first = stops[0]
         mine_first = bool(mine) and number == f"{sight.number}-A"
-        title = _("You reported it") if mine_first else _("Reported")
+        if sight.service.office:
+            title = _("You asked") if mine_first else first.title
+        else:
+            title = _("You reported it") if mine_first else first.title
         told = ngettext("1 neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
         stops[0] = Stop(title, first.at, told)
     return stops[::-1]
