@@ -9,6 +9,7 @@ import pytest
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import shared
 
 from city.schema import Service
 
@@ -145,7 +146,7 @@ def test_a_body_of_another_kind_is_415_and_one_too_large_413(app: Flask, client:
     assert fault["code"] == "415"
     assert "multipart/form-data" in fault["description"]
     xml = client.post("/es/open311/v2/requests.xml", data="<a/>", content_type="text/xml")
-    assert "Lo que se envía viene como formulario" in xml.get_data(as_text=True)
+    assert shared.SEND_AS_FORM.es in xml.get_data(as_text=True)
     app.config["MAX_CONTENT_LENGTH"] = 100
     response = client.post("/open311/v2/requests.json", data={"description": "x" * 200})
     assert (response.status_code, response.get_json()[0]["code"]) == (413, "413")

@@ -11,6 +11,7 @@ import pytest
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import shared
 
 from city import cases, outlines, queries, reports
 from city.places import Place
@@ -61,7 +62,7 @@ def test_empty_members_are_left_out_or_null_as_each_is_meant(told: dict[str, str
     for member in ("status_notes", "service_notice"):
         assert member not in fresh
     assert "expected_datetime" not in closed
-    assert closed["status_notes"] == "Fixed"
+    assert closed["status_notes"] == shared.FIXED
     assert (fresh["media_url"], fresh["zipcode"], fresh["address_id"]) == (None, None, None)
 
 
@@ -72,7 +73,10 @@ def test_how_it_ended_and_what_was_said_of_it_are_sentences_of_their_own(
         closed = scene.case(told["closed"])
         closed.closures[-1].reply = {"code": "lit", "words": {"en": "It is lit again."}}
         reports.show(scene.s, closed.reports[0], by=scene.actor("dispatcher"), at=town.now)
-    assert get(f"/v2/requests/{told['closed']}")[0]["status_notes"] == "Fixed. It is lit again. A new lamp."
+    assert (
+        get(f"/v2/requests/{told['closed']}")[0]["status_notes"]
+        == f"{shared.FIXED}. It is lit again. A new lamp."
+    )
 
 
 def test_times_have_a_zone_and_updated_is_always_filled(told: dict[str, str], get: Get, town: Town) -> None:
@@ -215,7 +219,7 @@ def test_what_was_merged_is_listed_once_and_answers_with_the_state_of_the_other(
     for number in asked:
         [found] = get(f"/v2/requests/{number}")
         assert (found["service_request_id"], found["status"]) == (number, "open")
-        assert found["status_notes"] == "The city has read it"
+        assert found["status_notes"] == shared.STEP_ACCEPTED
 
 
 def test_ids_cannot_be_mistaken_for_numbers(told: dict[str, str], get: Get) -> None:

@@ -10,6 +10,7 @@ import pytest
 from factories import Town
 from flask.testing import FlaskClient
 from sender import HERE
+from wording import shared
 
 from city import cases, events, people
 from city.schema import Report
@@ -160,7 +161,7 @@ def test_an_update_from_elsewhere_is_kept_once_for_a_person_to_read(
             for event, words in events.of(scene.s, events.of_case(case_id))
             if event.kind == "note"
         ]
-        assert notes == ["Works says: FIXED. A new lamp."]
+        assert notes == [f"{shared.UPDATE_FROM(name='Works', status='FIXED')} A new lamp."]
         assert scene.s.get_one(Report, report.id).case.state == state
 
 

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
+from wording import resident, shared, shown, staff
 
 from city import events, people, reports
 from city.schema import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
@@ -60,7 +61,7 @@ def test_somebody_new_gets_a_link_that_logs_in_once(
     assert found
     hers = app.test_client()
     form = hers.get(found[1])
-    assert "Log in as Nia" in form.text
+    assert resident.LOG_IN_AS(name="Nia") in form.text
     csrf = form.text.partition('name="csrf_token" value="')[2].partition('"')[0]
     assert hers.post(found[1], data={"csrf_token": csrf}).headers["Location"] == "/crew"
     assert hers.get("/me").status_code == 200
@@ -70,9 +71,9 @@ def test_somebody_new_gets_a_link_that_logs_in_once(
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"email": "no address"}, "not an e-mail address"),
-        ({"email": "rosa@town.test"}, "on the list already"),
-        ({"email": "x@town.test", "role": "king"}, "Choose one of the answers"),
+        ({"email": "no address"}, shared.BAD_EMAIL),
+        ({"email": "rosa@town.test"}, shared.KNOWN_EMAIL),
+        ({"email": "x@town.test", "role": "king"}, shared.UNKNOWN_VALUE),
     ],
 )
 def test_what_cannot_be_added_is_told_and_kept(send: Send, fields: dict[str, str], words: str) -> None:
@@ -117,7 +118,7 @@ def test_the_last_administrator_can_neither_leave_nor_be_shut_out(town: Town, se
         send(f"/people/{number}/disabled", disabled="yes"),
     ):
         assert answer.status_code == 422
-        assert "Name another administrator first" in answer.text
+        assert shared.LAST_ADMINISTRATOR in answer.text
 
 
 def test_a_crew_is_made_and_manned(town: Town, send: Send, office: FlaskClient) -> None:
@@ -151,7 +152,7 @@ def test_the_number_of_queries_does_not_grow_with_the_phones(
         with counted(app) as statements:
             page = office.get("/admin/phones").text
         sent.append(len(statements))
-    assert "6 shown, 0 hidden" in page
+    assert staff.SHOWING(shown=6, hidden=0) in page
     assert sent[0] == sent[1] <= MOST_QUERIES_OF_PHONES
 
 
@@ -164,7 +165,10 @@ def test_a_lost_phone_is_shut_out(town: Town, send: Send, office: FlaskClient) -
             )
         )  # fmt: skip
     page = office.get("/admin/phones").text
-    assert all(told in page for told in ("Rosa", "3 entries, 1 photo", "a1b2", "since"))
+    assert all(
+        told in page
+        for told in ("Rosa", f"{staff.UPDATES(3)}, {staff.PHOTOS(1)}", "a1b2", staff.SINCE(moment=""))
+    )
     assert send(f"/phones/{'0f' * 18}/revoked").headers["Location"] == "/admin/phones?said=revoked"
     with town.looking() as scene:
         assert scene.s.get_one(Device, "0f" * 18).revoked_at == town.now
@@ -189,8 +193,8 @@ def test_a_key_says_what_it_may_do_and_how_often(town: Town, send: Send, office:
     assert not re.search('name="update"[^>]*checked', office.get("/admin/keys").text), "more is asked for"
     send("/keys", name="Works", update="1", hourly="20")
     page = office.get("/admin/keys").text
-    assert "send reports, tell what became of them" in page
-    assert "20 times an hour" in page
+    assert f"{shared.MAY_SEND_REPORTS}, {shared.MAY_UPDATE_STATUS}" in page
+    assert staff.TIMES_PER_HOUR(20) in page
     again = send("/keys", name="Another", hourly="many")
     assert again.status_code == 422
     assert 'value="Another"' in again.text, "nothing is lost"
@@ -199,7 +203,7 @@ def test_a_key_says_what_it_may_do_and_how_often(town: Town, send: Send, office:
 
 
 def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: FlaskClient) -> None:
-    assert "Every message went out." in office.get("/admin/mail").text
+    assert staff.ALL_SENT in office.get("/admin/mail").text
     with town.at_work() as scene:
         report: Report = scene.report()
         wish = reports.subscribe(scene.s, report, "gone@town.test", lang="en", at=town.now)
@@ -211,7 +215,7 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
     page = office.get("/admin/mail").text
     assert "gone@town.test" in page
     assert "550 no such box" in page
-    assert "given up" in page
+    assert f"<small>{staff.FAILED}</small>" in page
     with town.looking() as scene:
         number = scene.s.scalars(select(Message.id)).one()
     send(f"/mail/{number}/again")
@@ -223,13 +227,13 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("it answered 503", "Está averiado o sobrecargado (503)."),
-        ("it answered 404", "Ya no hay nada en esa dirección (404)."),
-        ("it answered 302", "Lleva a otra dirección (302)."),
-        ("it answered 418", "No nos entiende (418)."),
-        ("it gives no answer: ReadTimeout", "Tardó demasiado en contestar."),
-        ("it gives no answer: NotPublic", "Su nombre lleva a una red ajena"),
-        ("it gives no answer: ConnectionError", "Nadie contesta en su dirección."),
+        ("it answered 503", shared.HOOK_OVERLOADED.es(status=503)),
+        ("it answered 404", shared.HOOK_GONE.es(status=404)),
+        ("it answered 302", shared.HOOK_REDIRECTS.es(status=302)),
+        ("it answered 418", shared.HOOK_NOT_UNDERSTOOD.es(status=418)),
+        ("it gives no answer: ReadTimeout", shared.HOOK_TOO_SLOW.es),
+        ("it gives no answer: NotPublic", shared.HOOK_PRIVATE.es),
+        ("it gives no answer: ConnectionError", shared.HOOK_SILENT.es),
     ],
 )
 def test_what_another_system_said_is_a_sentence_with_the_raw_words_behind_it(
@@ -258,12 +262,12 @@ def test_all_that_was_given_up_can_be_sent_again_at_once(town: Town, send: Send,
                     next_try_at=waits,
                 )
             )  # fmt: skip
-    assert "Send again all that were given up" in office.get("/admin/mail").text
+    assert staff.RESEND_ALL_BUTTON in office.get("/admin/mail").text
     send("/mail/again")
     with town.looking() as scene:
         tries = scene.s.scalars(select(Message.next_try_at).order_by(Message.id)).all()
     assert tries == [town.now, town.now, later]
-    assert "Send again all" not in office.get("/admin/mail").text
+    assert staff.RESEND_ALL_BUTTON not in office.get("/admin/mail").text
 
 
 @pytest.mark.parametrize("path", ["/people/999", "/crews/999", "/people/99999999999", "/people/x"])
@@ -292,7 +296,7 @@ def test_two_tabs_lose_no_change(town: Town, send: Send, office: FlaskClient) ->
     send(path, name="Rosa", lang="en", role=["crew", "manager"])
     late = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=old)
     assert late.status_code == 422
-    assert "Somebody else changed this meanwhile" in late.text
+    assert shared.CHANGED_MEANWHILE in late.text
     assert "manager" in people.actor(person(town, "rosa@town.test")).roles
     again = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=seen_on(late.text))
     assert again.status_code == 303
@@ -304,7 +308,7 @@ def test_two_tabs_lose_no_change_of_a_crew(town: Town, send: Send, office: Flask
     send(path, name="Lights", department="works", member=[town.ids["rosa"], town.ids["tom"]])
     late = send(path, name="Lights 9", department="works", member=[town.ids["rosa"]], seen=old)
     assert late.status_code == 422
-    assert "Somebody else changed this meanwhile" in late.text
+    assert shared.CHANGED_MEANWHILE in late.text
     assert 'value="Lights 9"' in late.text, "what was typed stays"
     with town.looking() as scene:
         assert scene.s.get_one(Crew, town.ids["lights"]).name == "Lights"
@@ -359,7 +363,7 @@ def test_somebody_shut_out_gets_no_link(town: Town, send: Send) -> None:
     send(f"/people/{town.ids['rosa']}/disabled", disabled="yes")
     answer = send(f"/people/{town.ids['rosa']}/link")
     assert answer.status_code == 422
-    assert "Let this person in again first." in answer.text
+    assert shared.SHUT_OUT in shown(answer)
 
 
 @pytest.mark.parametrize("name", ["administrator", "dispatcher", "supervisor"])

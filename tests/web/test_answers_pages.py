@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from html import unescape
 
 import pytest
 from factories import Town
@@ -11,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
+from wording import resident, shown
 
 from city import answers
 from city.answers import Draft, Text
@@ -69,7 +69,7 @@ def test_an_answer_is_found_read_and_leads_to_the_report(client: FlaskClient) ->
     page = client.get("/answers/trash-day?q=trahs+day").text
     assert "<em>ask</em>" in page
     assert 'href="/report?service=missed-collection"' in page
-    assert "Last checked" in page
+    assert resident.LAST_CHECKED(day="Tue\u00a012\u00a0May") in page
     assert 'action="/trash-day"' in page
     assert re.search(r'name="service-trash"[^>]*value="missed-collection"[^>]*checked', client.get(
         "/report?service=missed-collection").text)  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_spanish_page_shows_spanish_words_and_says_where_there_are_none(client
     assert "Licencia para su perro" in client.get("/es/answers?q=dog").text
     page = client.get("/es/answers/nasty").text
     assert '<article class="article stack" lang="en">' in page
-    assert "todavía" in page
+    assert resident.NOT_IN_YOUR_LANGUAGE.es(number=311) in page
 
 
 @pytest.mark.usefixtures("knowing")
@@ -117,11 +117,11 @@ def test_a_question_without_an_answer_is_counted_as_its_page_is_shown(
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[2]))
         assert "<noscript><button" in form[2], "or somebody does, where no script runs"
         answer = client.post(form[1], data=fields, headers={"HX-Request": "true"})
-        assert (answer.status_code, "Somebody looks at what is asked" in answer.text) == (200, True)
+        assert (answer.status_code, resident.THANKS_UNANSWERED in shown(answer)) == (200, True)
     assert heard(knowing) == [("zeppelin moorings", 2, None), ("zeppelin moorings call …", 1, None)]
     sent = client.post("/answers/unanswered", data=fields)
-    thanked = client.get(sent.headers["Location"]).text
-    assert "Somebody looks at what is asked" in thanked
+    thanked = shown(client.get(sent.headers["Location"]))
+    assert resident.THANKS_UNANSWERED in shown(thanked)
     assert 'hx-trigger="load"' not in thanked, "what was said once is not said again"
 
 
@@ -132,7 +132,7 @@ def test_no_look_at_a_question_counts_it_and_no_letter_of_one(knowing: Town, cli
         client.get("/answers?q=zeppelin", headers=ahead)
     half = client.get("/answers?q=zepp", headers={"HX-Request": "true"}).text
     assert "hx-trigger" not in half
-    assert "Tell the city that this is missing" in half
+    assert resident.MISSING_BUTTON in half
     assert heard(knowing) == []
 
 
@@ -145,7 +145,7 @@ def test_what_does_not_help_is_counted_once_a_browser_and_version(
         return browser.post("/answers/dog-license/helpful", data=form)
 
     assert say(client, "no").headers["Location"] == "/answers/dog-license?q=dog+tags#helpful"
-    assert "looks at this answer again" in unescape(client.get("/answers/dog-license").text)
+    assert resident.THANKS_NOT_HELPFUL in shown(client.get("/answers/dog-license"))
     say(client, "yes")
     say(app.test_client(), "yes")
     with knowing.looking() as scene:
@@ -161,7 +161,7 @@ def test_none_of_these_helps_is_kept_and_thanked_for(
     answer = client.post("/answers/unanswered", data={"csrf_token": token(), "q": "dog swimming"})
     assert answer.status_code == 303
     assert heard(knowing) == [("dog swimming", 1, None)]
-    assert "Somebody looks at what is asked" in client.get("/answers?q=dog&thanked=1").text
+    assert resident.THANKS_UNANSWERED in shown(client.get("/answers?q=dog&thanked=1"))
 
 
 @pytest.mark.usefixtures("knowing")

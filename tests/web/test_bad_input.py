@@ -17,6 +17,7 @@ from pictures import assert_clean, encoded, is_upright, quarters
 from PIL import Image
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
+from wording import resident, shared, shown
 
 from city import developing, photos, stores
 from city.schema import Address, Case, Photo, Report
@@ -53,15 +54,15 @@ def bomb() -> bytes:
 SMALL = encoded(Image.new("RGB", (96, 96)), "HEIF")
 BOMB = SMALL.replace(struct.pack(">II", 96, 96), struct.pack(">II", 9000, 9000))
 BAD_PHOTOS = {
-    "text": (b"I am not a picture", "not a photo"),
-    "gif": (b"GIF89a\1\0\1\0\0\0\0;", "not a photo"),
-    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "Choose a JPEG, HEIC, AVIF, PNG or WebP"),
-    "pdf": (b"%PDF-1.7", "not a photo"),
-    "heic": (SMALL[:-20], "damaged"),
-    "heic bomb": (BOMB, "too large to open"),
-    "truncated": (jpeg(size=(1600, 1200))[:900], "damaged"),
-    "bomb": (bomb(), "too large to open"),
-    "large": (b"\xff\xd8\xff" + b"\0" * 300_000, "larger than 20 MB"),
+    "text": (b"I am not a picture", shared.NOT_A_PHOTO),
+    "gif": (b"GIF89a\1\0\1\0\0\0\0;", shared.NOT_A_PHOTO),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", shared.NOT_A_PHOTO),
+    "pdf": (b"%PDF-1.7", shared.NOT_A_PHOTO),
+    "heic": (SMALL[:-20], shared.PHOTO_DAMAGED),
+    "heic bomb": (BOMB, shared.PHOTO_TOO_MANY_PIXELS),
+    "truncated": (jpeg(size=(1600, 1200))[:900], shared.PHOTO_DAMAGED),
+    "bomb": (bomb(), shared.PHOTO_TOO_MANY_PIXELS),
+    "large": (b"\xff\xd8\xff" + b"\0" * 300_000, shared.PHOTO_TOO_LARGE),
 }
 
 
@@ -93,7 +94,7 @@ def test_a_bad_photo_is_told_and_the_form_kept(town: Town, post: Fill, what: str
     data, told = BAD_PHOTOS[what]
     answer = post(photo=(io.BytesIO(data), "holiday.jpg"))
     is_kept(answer)
-    assert told in answer.get_data(as_text=True)
+    assert told in shown(answer)
     assert written(town) == 0
 
 
@@ -105,7 +106,7 @@ def test_a_bad_photo_sent_ahead_is_told_as_json(
     upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(data), "holiday.jpg")}
     answer = client.post("/report/photos", data=upload)
     assert answer.status_code == 422
-    assert told in answer.get_json()["fault"]
+    assert answer.get_json()["fault"] == told
     assert written(town) == 0
 
 
@@ -132,7 +133,9 @@ def test_whoever_sends_a_damaged_photo_ahead_hears_that_a_part_is_left_out(
     upload = {"key": KEY, "csrf_token": token(), "photo": (io.BytesIO(sent[: len(sent) * 4 // 5]), "a.jpg")}
     answer = client.post("/report/photos", data=upload)
     assert answer.status_code == 200
-    assert "A part of it was damaged" in answer.get_json()["words"]
+    assert re.fullmatch(
+        resident.PART_DAMAGED(size=resident.UPLOADED(size=r"\d+")), answer.get_json()["words"]
+    )
 
 
 def test_a_good_photo_beside_a_bad_one_is_kept(town: Town, post: Fill) -> None:
@@ -152,38 +155,38 @@ def test_a_sixth_photo_is_one_too_many(town: Town, post: Fill) -> None:
     colours = ("red", "green", "blue", "gold", "navy", "white")
     answer = post(photo=[(io.BytesIO(jpeg(colour)), f"{colour}.jpg") for colour in colours])
     is_kept(answer)
-    assert "Five photos are enough" in answer.get_data(as_text=True)
+    assert shared.FIVE_PHOTOS in answer.get_data(as_text=True)
     assert written(town) == 5
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"lat": "40.9", "lon": "-74.0"}, "outside the city"),
-        ({"lat": None, "lon": None}, "Say where it is"),
-        ({"lat": "north", "lon": "west"}, "Say where it is"),
-        ({"lat": "nan", "lon": "inf"}, "Say where it is"),
-        ({"lat": "91", "lon": "0"}, "Say where it is"),
-        ({"place": "Nowhere Lane 7"}, "We do not know that place"),
-        ({"place": "x" * 100_000}, "We do not know that place"),
-        ({"accuracy": "5000"}, "not sure where that is"),
-        ({"accuracy": ""}, "not sure where that is"),
-        ({"service-tree": "unicorn"}, "Choose what it is"),
-        ({"answer-limb-down-blocked": "perhaps"}, "Choose one of the answers"),
+        ({"lat": "40.9", "lon": "-74.0"}, shared.OUTSIDE_CITY),
+        ({"lat": None, "lon": None}, shared.PLACE_MISSING),
+        ({"lat": "north", "lon": "west"}, shared.PLACE_MISSING),
+        ({"lat": "nan", "lon": "inf"}, shared.PLACE_MISSING),
+        ({"lat": "91", "lon": "0"}, shared.PLACE_MISSING),
+        ({"place": "Nowhere Lane 7"}, shared.PLACE_UNKNOWN),
+        ({"place": "x" * 100_000}, shared.PLACE_UNKNOWN),
+        ({"accuracy": "5000"}, shared.PLACE_UNSURE),
+        ({"accuracy": ""}, shared.PLACE_UNSURE),
+        ({"service-tree": "unicorn"}, shared.CHOOSE_TYPE),
+        ({"answer-limb-down-blocked": "perhaps"}, shared.UNKNOWN_VALUE),
     ],
 )
 def test_what_cannot_be_right_is_told(town: Town, post: Fill, changes: dict[str, Any], told: str) -> None:
     answer = post(**changes)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert told in page
+    assert told in shown(page)
     assert "dark since Sunday" in page
     assert written(town) == 0
 
 
 def test_an_unknown_tile_and_no_place_are_two_things_to_mend(town: Town, post: Fill) -> None:
     page = post(group="unicorn", lat="", lon="").get_data(as_text=True)
-    assert "2 things to mend" in page
+    assert shared.PROBLEMS(2) in page
     assert 'href="#kind"' in page
     assert 'href="#place"' in page
 
@@ -223,7 +226,7 @@ def test_a_key_that_we_did_not_make_gets_a_new_one(town: Town, post: Fill, key: 
     answer = post(key=key, photo=(io.BytesIO(jpeg()), "a.jpg"))
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert "open for a long time" in page
+    assert resident.PAGE_OPEN_A_WHILE in page
     assert "dark since Sunday" in page
     assert written(town) == 0
 
@@ -232,7 +235,7 @@ def test_a_key_that_we_did_not_make_gets_a_new_one(town: Town, post: Fill, key: 
 def test_a_stale_token_keeps_the_form_and_writes_nothing(town: Town, post: Fill, csrf: str | None) -> None:
     answer = post(csrf_token=csrf, photo=(io.BytesIO(jpeg()), "a.jpg"))
     is_kept(answer)
-    assert "This page was open for a long time. Look it over and press Send again." in answer.text
+    assert resident.PAGE_OPEN_A_WHILE in answer.text
     assert written(town) == 0
 
 
@@ -249,7 +252,7 @@ def test_a_million_fields_are_not_even_read(client: FlaskClient) -> None:
 def test_every_other_form_wants_a_token_too(town: Town, client: FlaskClient, address: str) -> None:
     answer = client.post(address, data={"key": KEY, "photo": (io.BytesIO(jpeg()), "a.jpg")})
     assert answer.status_code == 400
-    assert "open for too long" in answer.get_data(as_text=True)
+    assert shared.PAGE_STALE_TITLE in answer.get_data(as_text=True)
     assert written(town) == 0
 
 
@@ -257,7 +260,7 @@ def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient,
     app.config["MAX_CONTENT_LENGTH"] = 1000
     answer = post(photo=(io.BytesIO(jpeg()), "a.jpg"))
     assert answer.status_code == 413
-    assert "Send fewer or smaller photos" in answer.get_data(as_text=True)
+    assert shared.SEND_FEWER_PHOTOS in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +304,7 @@ def test_who_gets_no_connection_in_time_is_told_that_nothing_was_written(
     held = [pool.connect() for _ in range(pool.size() + pool._max_overflow)]
     answer = post()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    assert "Nothing was written" in answer.get_data(as_text=True)
+    assert shared.NOTHING_SAVED in shown(answer)
     for connection in held:
         connection.close()
     assert post().status_code == 303

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
+from wording import shared, shown, staff
 
 from city import batches, cases, tags
 from city.schema import Area, Batch, Event
@@ -41,7 +42,7 @@ def post(
 
 
 def html_of(response: TestResponse) -> str:
-    return response.get_data(as_text=True)
+    return shown(response)
 
 
 def states(town: Town, numbers: list[str]) -> list[str]:
@@ -66,8 +67,8 @@ def test_why_cases_were_left_out_is_put_in_words_once_a_reason(
         left_out = told.refused(rows)
     assert sorted(asked) == ["unknown_number", "wrong_state"]
     assert left_out == [
-        ("There is no case with that number.", ["x"]),
-        ("This case is closed now, so that cannot be done.", [f"26-{n:06d}" for n in range(1, 51)]),
+        (shared.UNKNOWN_NUMBER, ["x"]),
+        (shared.WRONG_STATE(state="closed"), [f"26-{n:06d}" for n in range(1, 51)]),
     ]
 
 
@@ -79,15 +80,15 @@ def test_the_selected_go_to_a_crew_and_the_answer_says_so_with_its_undo(
         shown=" ".join(three),
     )  # fmt: skip
     page = html_of(answer)
-    assert "3 cases given to lights" in page
+    assert shared.CASES_ASSIGNED(3, crew="lights") in page
     assert page.count("<template>") == 3
     assert states(town, three) == ["assigned"] * 3
     undo = re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
     page = html_of(post(undo, shown=" ".join(three)))
-    assert "3 cases are as they were before" in page
+    assert shared.CASES_PUT_BACK(3) in page
     assert page.count("<template>") == 3
     assert states(town, three) == ["new"] * 3
-    assert "That was undone already. Nothing has changed." in html_of(post(undo))
+    assert shared.UNDONE_ALREADY in html_of(post(undo))
     assert count_of(town, "undo batch") == 3
 
 
@@ -99,20 +100,20 @@ def test_those_that_may_not_move_are_named_with_the_reason(
     asked = {"crew": town.ids["lights"], "cases": " ".join([*three, "26-999999"])}
     answer = post("/dispatch/batch", key="all", mode="all", **asked)
     assert answer.status_code == 422
-    assert "Nothing was done, because these cannot be changed so:" in html_of(answer)
+    assert shared.BATCH_REFUSED in html_of(answer)
     assert three[1] in html_of(answer)
     assert states(town, three) == ["new", "cancelled", "new"]
     page = html_of(post("/dispatch/batch", key="rest", **asked))
-    assert "2 cases given to lights" in page
-    assert f'This case is cancelled now, so that cannot be done. <span class="num">{three[1]}</span>' in page
-    assert 'There is no case with that number. <span class="num">26-999999</span>' in page
+    assert shared.CASES_ASSIGNED(2, crew="lights") in page
+    assert f'{shared.WRONG_STATE(state="canceled")} <span class="num">{three[1]}</span>' in page
+    assert f'{shared.UNKNOWN_NUMBER} <span class="num">26-999999</span>' in page
     assert states(town, three) == ["assigned", "cancelled", "assigned"]
 
 
 def test_two_clicks_are_one_batch(town: Town, three: list[str], post: Callable[..., TestResponse]) -> None:
     for _ in range(2):
         page = html_of(post("/dispatch/batch", key="k", act="accept", cases=" ".join(three)))
-        assert "3 cases accepted" in page
+        assert shared.CASES_ACCEPTED(3) in page
     assert count_of(town, "accept") == 3
 
 
@@ -121,7 +122,7 @@ def test_somebody_elses_form_key_leads_to_nothing_of_theirs(
 ) -> None:
     post("/dispatch/batch", key="k", act="accept", cases=three[0])
     page = html_of(post("/dispatch/batch", by="call-taker", key="k", act="accept", cases=three[0]))
-    assert "1 was so already" in page
+    assert shared.NEEDED_NO_CHANGE(1) in page
     assert "/undo" not in page
 
 
@@ -136,12 +137,12 @@ def test_closing_is_asked_once_with_the_services(
         "cases": " ".join(three),
     }
     page = html_of(post("/dispatch/batch", **asked))
-    assert "Close 3 cases as “Looked, nothing found”?" in page
+    assert staff.CLOSE_CASES(3, outcome=shared.NOT_FOUND) in page
     assert re.search(r"<b class=\"num\">2</b>.*<b class=\"num\">1</b>", page, re.S)
     assert states(town, three) == ["new"] * 3
     fields = dict(re.findall(r'name="(key|act|outcome|words|cases|mode|sure)" value="([^"]*)"', page))
     page = html_of(post("/dispatch/batch", **fields))
-    assert "3 cases closed: Looked, nothing found" in page
+    assert shared.CASES_CLOSED(3, outcome=shared.NOT_FOUND) in page
     assert states(town, three) == ["closed"] * 3
     with town.looking() as scene:
         assert {scene.case(number).closures[0].words for number in three} == {"Nobody there."}
@@ -151,7 +152,7 @@ def test_fixed_needs_the_reason_why_there_is_no_photo(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     answer = post("/dispatch/batch", key="k", act="close", outcome="fixed", cases=" ".join(three), sure="3")
-    assert "Add a photo, or say why there is none." in html_of(answer)
+    assert shared.EVIDENCE_MISSING in html_of(answer)
     assert states(town, three) == ["new"] * 3
 
 
@@ -159,22 +160,22 @@ def test_merging_goes_into_the_oldest_or_into_the_one_named(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     asked = html_of(post("/dispatch/batch", key="q", act="merge oldest", cases=" ".join(three[:2])))
-    assert f"Merge 2 cases into {three[0]}?" in asked
+    assert staff.MERGE_CASES(2, number=three[0]) in asked
     page = html_of(post("/dispatch/batch", key="k", act="merge oldest", cases=" ".join(three[:2]), sure="2"))
-    assert f"1 case merged into {three[0]}" in page
+    assert shared.CASES_MERGED(1, number=three[0]) in page
     page = html_of(post("/dispatch/batch", key="k", act="merge", into=three[0], cases=three[2], sure="1"))
-    assert f"1 case merged into {three[0]}" in page
+    assert shared.CASES_MERGED(1, number=three[0]) in page
     assert states(town, three) == ["new", "merged", "merged"]
     answer = post("/dispatch/batch", key="k", act="merge", into="", cases=three[2], sure="1")
-    assert "There is no case with that number." in html_of(answer)
+    assert shared.UNKNOWN_NUMBER in html_of(answer)
 
 
 @pytest.mark.parametrize(
     ("fields", "said", "after"),
     [
-        ({"act": "wait weather"}, "3 cases wait: Weather", "waiting"),
-        ({"act": "raise"}, "3 cases go before others", "new"),
-        ({"act": "tag", "tag": "Storm May"}, "3 cases tagged “storm may”", "new"),
+        ({"act": "wait weather"}, shared.CASES_ON_HOLD(3, reason=shared.WEATHER), "waiting"),
+        ({"act": "raise"}, shared.CASES_RAISED(3), "new"),
+        ({"act": "tag", "tag": "Storm May"}, shared.CASES_TAGGED(3, tag="storm may"), "new"),
     ],
 )
 def test_waiting_priority_and_tags(
@@ -193,28 +194,30 @@ def test_all_of_a_view_is_done_unless_it_holds_another_number_by_now(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     page = html_of(post("/dispatch/batch?crew=none", key="k", act="accept", all="2"))
-    assert "The view holds 3 cases by now" in page
+    assert staff.VIEW_CHANGED(3) in page
     assert states(town, three) == ["new"] * 3
-    assert "3 cases accepted" in html_of(
+    assert shared.CASES_ACCEPTED(3) in html_of(
         post("/dispatch/batch?crew=none", key="k", act="accept", all="2", sure="3")
     )
-    assert "3 were so already" in html_of(post("/dispatch/batch?crew=none", key="k2", act="accept", all="3"))
+    assert shared.NEEDED_NO_CHANGE(3) in html_of(
+        post("/dispatch/batch?crew=none", key="k2", act="accept", all="3")
+    )
 
 
 def test_more_than_five_thousand_are_too_many(post: Callable[..., TestResponse], town: Town) -> None:
     numbers = " ".join(f"26-{n:06d}" for n in range(batches.MOST + 1))
     answer = post("/dispatch/batch", key="k", act="accept", cases=numbers)
-    assert "That is 5,001 cases. 5,000 can be changed at once" in html_of(answer)
+    assert shared.TOO_MANY_CASES(asked="5,001", most="5,000") in html_of(answer)
     assert count_of(town, "accept") == 0
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"act": "accept"}, "Select cases first."),
-        ({"act": "dance", "cases": "26-000001"}, "Choose one of the answers on the page."),
-        ({"crew": "x", "cases": "26-000001"}, "Choose one of the answers on the page."),
-        ({"act": "tag", "tag": "x" * 41, "cases": "26-000001"}, "A tag has 1 to 40 letters."),
+        ({"act": "accept"}, shared.NOTHING_CHOSEN),
+        ({"act": "dance", "cases": "26-000001"}, shared.UNKNOWN_VALUE),
+        ({"crew": "x", "cases": "26-000001"}, shared.UNKNOWN_VALUE),
+        ({"act": "tag", "tag": "x" * 41, "cases": "26-000001"}, shared.BAD_TAG(most=40)),
     ],
 )
 def test_nonsense_is_said_in_words(
@@ -232,19 +235,19 @@ def test_an_id_that_no_row_can_have_is_of_no_page(post: Callable[..., TestRespon
 
 def test_spanish_says_it_too(three: list[str], post: Callable[..., TestResponse]) -> None:
     page = html_of(post("/es/dispatch/batch", key="k", act="accept", cases=" ".join(three)))
-    assert "3 casos aceptados" in page
+    assert shared.CASES_ACCEPTED.es(3) in page
 
 
 def test_whoever_may_not_do_it_reads_why(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     answer = post("/dispatch/batch", by="call-taker", key="k", crew=town.ids["lights"], cases=three[0])
-    assert "You are not allowed to do this." in html_of(answer)
+    assert shared.NOT_ALLOWED in html_of(answer)
     post("/dispatch/batch", key="k", crew=town.ids["lights"], cases=three[0])
     with town.looking() as scene:
         batch = scene.s.scalars(select(Batch)).one()
     answer = post(f"/dispatch/batch/{batch.id}/undo", by="call-taker")
-    assert "You are not allowed to do this." in html_of(answer)
+    assert shared.NOT_ALLOWED in html_of(answer)
     assert states(town, three)[0] == "assigned"
 
 
@@ -254,13 +257,13 @@ def test_without_javascript_a_page_says_it_and_the_board_offers_the_undo(
     answer = post("/dispatch/batch?crew=none", fragment=False, crew=town.ids["lights"], case=three)
     assert answer.status_code == 303
     page = html_of(client.get(answer.location))
-    assert "3 cases given to lights" in page
+    assert shared.CASES_ASSIGNED(3, crew="lights") in page
     assert '"/dispatch?crew=none"' in page
     page = html_of(client.get("/dispatch"))
-    assert "3 cases given to lights" in page
+    assert shared.CASES_ASSIGNED(3, crew="lights") in page
     undo = re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
     assert post(undo, fragment=False).status_code == 303
-    assert "3 cases given to lights" not in html_of(client.get("/dispatch"))
+    assert shared.CASES_ASSIGNED(3, crew="lights") not in html_of(client.get("/dispatch"))
     assert states(town, three) == ["new"] * 3
 
 
@@ -315,7 +318,7 @@ class TestChoosing:
     def test_the_neighborhood_of_a_case(self, board: FlaskClient, town: Town, spread: list[str]) -> None:
         answer = board.get(f"/dispatch/choose?beside={spread[0]}")
         assert answer.status_code == 422
-        assert "no neighborhood" in answer.get_json()["error"]
+        assert answer.get_json()["error"] == shared.NO_AREA
         with town.at_work() as scene:
             area = Area(
                 kind="neighborhood", name="North End", geometry={"type": "Polygon", "coordinates": []}
@@ -347,7 +350,7 @@ class TestChoosing:
 
     def test_nothing_is_near_what_lies_nowhere(self, board: FlaskClient, spread: list[str]) -> None:
         answer = board.get(f"/dispatch/choose?near={spread[3]}")
-        assert "Nobody knows where that case is" in answer.get_json()["error"]
+        assert answer.get_json()["error"] == shared.NO_PLACE
 
     def test_only_open_ones_are_chosen(self, board: FlaskClient, town: Town, spread: list[str]) -> None:
         with town.at_work() as scene:

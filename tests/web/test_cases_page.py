@@ -7,6 +7,7 @@ import pytest
 from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import resident
 
 from city import cases, queries, reports
 from city.geo import Point, distance
@@ -64,7 +65,7 @@ def test_a_kind_of_problem_that_is_not_there_is_said_above_all_others(
     open_cases(town, 2)
     wrong = client.get("/es/cases?group=nope")
     assert (wrong.status_code, len(numbers(wrong.text))) == (422, 2)
-    assert "ningún tipo de problema llamado «nope»" in wrong.text
+    assert resident.UNKNOWN_TYPE.es(code="nope") in wrong.text
     assert "nope" not in client.get("/cases?group=tree").text
 
 

@@ -11,6 +11,7 @@ from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from wording import resident, shared
 
 from city import cityfile, db, people, policies
 from city.schema import Area, Crew, Service
@@ -49,49 +50,51 @@ def at(app: Flask, words: str) -> None:
 
 class TestHours:
     @pytest.mark.parametrize(
-        ("when", "says"),
+        ("when", "says", "is_open"),
         [
-            ("2026-05-12 09:30", "Open now until 7 pm."),
-            ("2026-05-16 13:59", "Open now until 2 pm."),
-            ("2026-05-12 05:00", "The line is closed. It opens today at 7 am."),
-            ("2026-05-12 19:00", "The line is closed. It opens tomorrow at 7 am."),
-            ("2026-05-16 14:00", "The line is closed. It opens Monday at 7 am."),
-            ("2026-05-24 12:00", "The line is closed. It opens Tuesday at 7 am."),  # Monday: Memorial Day
+            ("2026-05-12 09:30", shared.OPEN_UNTIL(time="7 pm"), True),
+            ("2026-05-16 13:59", shared.OPEN_UNTIL(time="2 pm"), True),
+            ("2026-05-12 05:00", shared.LINE_OPENS_TODAY(time="7 am"), False),
+            ("2026-05-12 19:00", shared.LINE_OPENS_TOMORROW(time="7 am"), False),
+            ("2026-05-16 14:00", shared.LINE_OPENS_ON(day="Monday", time="7 am"), False),
+            # Monday is Memorial Day.
+            ("2026-05-24 12:00", shared.LINE_OPENS_ON(day="Tuesday", time="7 am"), False),
         ],
     )
     def test_every_public_page_says_whether_somebody_answers(
-        self, app: Flask, client: FlaskClient, when: str, says: str
+        self, app: Flask, client: FlaskClient, when: str, says: str, is_open: bool
     ) -> None:
         at(app, when)
         for address in PUBLIC:
             foot = words_of(client, address, "footer")
             assert says in foot, address
-            assert ("In an emergency call 911." in foot) is ("closed" in says)
+            assert (shared.IN_AN_EMERGENCY(number=911) in foot) is not is_open
 
     def test_the_home_page_says_by_night_that_it_does_not_sleep(
         self, app: Flask, client: FlaskClient
     ) -> None:
         at(app, "2026-05-16 14:00")
         main = words_of(client, "/", "main")
-        assert "It opens Monday at 7 am. You can report here at any hour. In an emergency call 911." in main
+        closed = shared.LINE_OPENS_ON(day="Monday", time="7 am")
+        assert f"{closed} {resident.REPORT_ANY_TIME(number=911)}" in main
         assert client.get("/report").status_code == 200
         at(app, "2026-05-12 09:30")
-        assert "at any hour" not in words_of(client, "/", "main")
+        assert resident.REPORT_ANY_TIME(number=911) not in words_of(client, "/", "main")
 
     def test_spanish_pages_name_the_day_in_spanish(self, app: Flask, client: FlaskClient) -> None:
         at(app, "2026-05-16 14:00")
         assert "lunes" in words_of(client, "/es/", "footer")
 
     def test_a_copy_that_is_kept_on_the_phone_has_no_hours(self, app: Flask, client: FlaskClient) -> None:
-        assert "Open now" not in words_of(client, "/offline", "footer")
+        assert shared.OPEN_UNTIL(time="7 pm") not in words_of(client, "/offline", "footer")
 
     def test_a_city_without_hours_says_nothing_of_them(
         self, client: FlaskClient, apply: Callable[[str], None]
     ) -> None:
         apply(re.sub(r"\[calendars\.line\.hours\].*?(?=\n# Who)", "", TEXT, flags=re.DOTALL))
         foot = words_of(client, "/", "footer")
-        assert "Call 311" in foot
-        assert "Open now" not in foot
+        assert shared.CALL(number=311) in foot
+        assert shared.OPEN_UNTIL(time="7 pm") not in foot
 
     def test_a_line_that_never_closes_says_so(
         self, client: FlaskClient, apply: Callable[[str], None]
@@ -99,7 +102,7 @@ class TestHours:
         week = "".join(f'{day} = "00:00-24:00"\n' for day in ("monday", "tuesday", "wednesday", "thursday",
                                                              "friday", "saturday", "sunday"))  # fmt: skip
         apply(re.sub(r"(\[calendars\.line\.hours\]\n).*?(?=\n# Who)", rf"\1{week}", TEXT, flags=re.DOTALL))
-        assert "Open now, day and night." in words_of(client, "/", "footer")
+        assert shared.OPEN_ALWAYS in words_of(client, "/", "footer")
 
 
 class TestVersions:

@@ -10,6 +10,7 @@ import pytest
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import shown, staff
 
 from city import cases
 from city.schema import Device
@@ -33,7 +34,7 @@ def has_phone(town: Town, name: str, **says: Any) -> None:
 
 
 def words_of(browser: FlaskClient, path: str = "/dispatch/crews") -> str:
-    page = browser.get(path).get_data(as_text=True)
+    page = shown(browser.get(path))
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page[page.index("<main") :]))
 
 
@@ -43,9 +44,9 @@ def test_each_crew_says_what_it_holds_and_leads_to_it(board: FlaskClient, town: 
         waits = scene.assigned()
         cases.wait(scene.s, waits, "weather", by=scene.actor("dispatcher"), at=town.now)
     page = board.get("/dispatch/crews").get_data(as_text=True)
-    assert "2 jobs" in page
+    assert staff.JOBS(2) in page
     assert f'href="/dispatch?crew={town.ids["lights"]}&amp;standing=wait"' in page
-    assert "No job now." in page
+    assert staff.NO_JOB_NOW in page
 
 
 def test_a_phone_says_when_it_was_heard_what_waits_on_it_and_what_is_packed(
@@ -57,10 +58,12 @@ def test_a_phone_says_when_it_was_heard_what_waits_on_it_and_what_is_packed(
         pack={"at": at - 3600, "jobs": 12, "photos": 30, "of": 31, "map": 1},
     )  # fmt: skip
     page = words_of(board)
-    for told in ("Rosa", "2 entries, 1 photo", "12 jobs, 30 of 31 photos, map", "5.1", "Tom", "No phone"):
+    waits = f"{staff.UPDATES(2)}, {staff.PHOTOS(1)}"
+    packed = f"{staff.JOBS(12)}, {staff.PHOTOS_PACKED(here=30, all=31)}, {staff.MAP_PACKED}"
+    for told in ("Rosa", waits, packed, "5.1", "Tom", staff.NO_PHONE):
         assert told in page
-    assert "silent" not in page.lower()
-    assert "12 trabajos" in words_of(board, "/es/dispatch/crews")
+    assert staff.NOT_SYNCING not in page
+    assert staff.JOBS.es(12) in words_of(board, "/es/dispatch/crews")
 
 
 @pytest.mark.parametrize(("waiting", "hours", "warns"), [(1, 4, True), (1, 3, False), (0, 48, False)])
@@ -69,8 +72,8 @@ def test_only_a_phone_with_work_on_it_that_says_nothing_for_hours_is_warned_of(
 ) -> None:
     has_phone(town, "rosa", waiting={"ops": waiting}, seen_at=town.now - timedelta(hours=hours))
     page = words_of(board)
-    assert ("1 phone with work on it has said nothing for hours." in page) is warns
-    assert ("Silent, with work on it" in page) is warns
+    assert (staff.PHONES_NOT_SYNCED(1) in shown(page)) is warns
+    assert (staff.NOT_SYNCING in page) is warns
 
 
 def test_a_phone_that_was_shut_out_is_nobodys(board: FlaskClient, town: Town) -> None:
@@ -81,7 +84,7 @@ def test_a_phone_that_was_shut_out_is_nobodys(board: FlaskClient, town: Town) ->
 @pytest.mark.parametrize("pack", [{}, {"at": 0}, {"at": 2**39}, {"jobs": 3}])
 def test_a_receipt_that_makes_no_sense_is_none(board: FlaskClient, town: Town, pack: dict[str, Any]) -> None:
     has_phone(town, "rosa", pack=pack)
-    assert "Never said" in words_of(board)
+    assert staff.NO_PHONE_INFO in words_of(board)
 
 
 def test_a_crew_does_not_open_it(log_in: Callable[[str], FlaskClient]) -> None:

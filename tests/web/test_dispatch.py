@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
+from wording import city, shared, shown, staff
 
 from city import cases, deadlines, logins, people, queries
 from city.board import ROWS
@@ -56,7 +57,7 @@ def state_of(town: Town, number: str) -> str:
 
 
 def html_of(response: TestResponse) -> str:
-    return response.get_data(as_text=True)
+    return shown(response)
 
 
 class TestWhoMayLook:
@@ -108,7 +109,7 @@ class TestWhoMayLook:
         log_in("manager")
         answer = post(f"/dispatch/cases/{lamp}/acceptance")
         assert answer.status_code == 403
-        assert "Not for this account" in html_of(answer)
+        assert shared.NO_ACCESS_TITLE in html_of(answer)
         assert state_of(town, lamp) == "new"
 
     def test_an_unknown_case_is_not_found(self, board: FlaskClient) -> None:
@@ -160,14 +161,14 @@ class TestTheQueue:
             assert answer.location == f"/dispatch/cases/{lamp}"
 
     def test_an_empty_view_says_what_to_do(self, board: FlaskClient) -> None:
-        assert "No open cases." in html_of(board.get("/dispatch"))
-        assert "Nothing fits" in html_of(board.get("/dispatch?words=nowhere"))
+        assert staff.NO_OPEN_CASES in html_of(board.get("/dispatch"))
+        assert staff.NO_MATCHES_FOR(words="nowhere") in html_of(board.get("/dispatch?words=nowhere"))
 
     def test_words_that_name_a_service_lead_to_all_of_its_cases(self, board: FlaskClient) -> None:
         page = html_of(board.get("/dispatch?words=Flicker"))
-        assert 'href="/dispatch?service=light-flickering">Streetlight flickering</a>' in page
-        page = html_of(board.get("/es/dispatch?words=farol+parpadea"))
-        assert 'href="/es/dispatch?service=light-flickering">Farol que parpadea</a>' in page
+        assert 'href="/dispatch?service=light-flickering">Flickering streetlight</a>' in page
+        page = html_of(board.get("/es/dispatch?words=luz+parpadea"))
+        assert 'href="/es/dispatch?service=light-flickering">Luz de la calle que parpadea</a>' in page
         for words in ("", "nowhere", "a", "street+x"):
             assert 'class="meant"' not in html_of(board.get(f"/dispatch?words={words}"))
 
@@ -199,12 +200,12 @@ class TestTheQueue:
         assert all(f'id="case-{number}"' in page for number in numbers)
         assert f'id="case-{lamp}"' not in page
         for url in ("/dispatch", "/dispatch?review=other"):
-            assert re.search(r'To look at<data value="2">', html_of(board.get(url)))
+            assert re.search(rf'{staff.NEEDS_REVIEW}<data value="2">', html_of(board.get(url)))
         assert f'id="case-{numbers[0]}"' not in html_of(board.get("/dispatch?review=other"))
 
     def test_it_is_there_in_spanish_too(self, board: FlaskClient, lamp: str) -> None:
         page = html_of(board.get("/es/dispatch"))
-        assert "Farol apagado" in page
+        assert city.STREETLIGHT_OUT_ES in page
         assert f'href="/es/dispatch/cases/{lamp}"' in page
 
 
@@ -214,7 +215,7 @@ class TestTheMap:
     ) -> None:
         with town.at_work() as scene:
             lost = scene.report(place=None).case.number
-        assert "1 without a place" in html_of(board.get("/dispatch"))
+        assert shared.WITH_NO_LOCATION(num=1) in html_of(board.get("/dispatch"))
         page = html_of(board.get("/dispatch?place=none"))
         assert lost in page
         assert "map-unlocated" not in page, "it is what they are looking at"
@@ -228,7 +229,7 @@ class TestTheDrawer:
         assert "HX-Request" in part.headers["Vary"]
         assert "<table" in html_of(page)
         assert "<table" not in html_of(part)
-        for words in ("Dark since Sunday", 'id="do-close"', "only staff and the reporter see", "History"):
+        for words in ("Dark since Sunday", 'id="do-close"', staff.PRIVATE_NOTE, staff.HISTORY):
             assert words in html_of(page)
             assert words in html_of(part)
 
@@ -239,13 +240,13 @@ class TestTheDrawer:
             report = scene.case(lamp).reports[0]
             reports.subscribe(scene.s, report, "neighbor@town.test", lang="en", at=town.now)
         page = html_of(board.get(f"/dispatch/cases/{lamp}"))
-        assert "asked for news" in page
+        assert staff.WANTS_UPDATES in page
         assert "neighbor@town.test" not in page
 
     def test_words_of_residents_are_text(self, board: FlaskClient, town: Town) -> None:
         with town.at_work() as scene:
             number = scene.report(words="<script>alert(1)</script>").case.number
-        assert "<script>alert(1)" not in html_of(board.get(f"/dispatch/cases/{number}"))
+        assert "<script>alert(1)" not in board.get(f"/dispatch/cases/{number}").text
 
     def test_a_form_can_be_asked_for_by_address(self, board: FlaskClient, lamp: str) -> None:
         page = html_of(board.get(f"/dispatch/cases/{lamp}?do=close"))
@@ -272,9 +273,9 @@ class TestTheDrawer:
             with counted(app) as statements:
                 page = html_of(board.get(f"/dispatch/cases/{lamp}", headers=FRAGMENT))
             sent.append(len(statements))
-        assert "5 reports" in page
-        assert "4 cases merged into this one" in page
-        assert "Maybe 3 more of the same" in page
+        assert staff.REPORTS(5) in page
+        assert staff.MERGED_HERE(4) in page
+        assert staff.POSSIBLE_DUPLICATES(3) in page
         assert sent[0] == sent[1] <= MOST_QUERIES_OF_A_CASE
 
 
@@ -289,16 +290,16 @@ class TestWhatSomebodyMustLookAt:
     def test_the_drawer_says_why_and_once_looked_at_the_mark_is_gone(
         self, board: FlaskClient, town: Town, marked: str, post: Callable[..., TestResponse]
     ) -> None:
-        why = "A crew sent work after it no longer had the job."
+        why = shared.MARK_REASSIGNED
         page = html_of(board.get(f"/dispatch/cases/{marked}"))
         assert f"<b>{why}</b>" in page
         url = re.search(r'action="([^"]*/review/end)"', page)
         assert url
         answer = html_of(post(url[1], fragment=True))
-        assert "Looked at. The mark is gone." in answer
+        assert staff.MARKED_REVIEWED in answer
         assert f"<b>{why}</b>" not in answer
         assert f"<small>{why}</small>" in answer
-        assert re.search(r'To look at<data value="0">', answer)
+        assert re.search(rf'{staff.NEEDS_REVIEW}<data value="0">', answer)
         with town.looking() as scene:
             assert scene.case(marked).review is None
 
@@ -306,7 +307,7 @@ class TestWhatSomebodyMustLookAt:
         self, marked: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse], town: Town
     ) -> None:
         page = html_of(log_in("call-taker").get(f"/dispatch/cases/{marked}"))
-        assert "A crew sent work after it no longer had the job." in page
+        assert shared.MARK_REASSIGNED in page
         assert "review/end" not in page
         assert post(f"/dispatch/cases/{marked}/review/end").status_code == 403
         with town.looking() as scene:
@@ -352,8 +353,8 @@ class TestTheVerbs:
             assert post(f"/dispatch/cases/{lamp}/closure", **close).status_code == 303
             assert post(f"/dispatch/cases/{lamp}/reopening").status_code == 303
             said.append(html_of(board.get(f"/dispatch/cases/{lamp}")))
-        assert [page.count(">Reopened<") for page in said] == [2, 0]
-        assert said[1].count(">Reopened 2 times<") == 2
+        assert [page.count(f'class="many">{shared.REOPENED}<') for page in said] == [2, 0]
+        assert said[1].count(f'class="many">{staff.REOPENED_TIMES(n=2)}<') == 2
 
     def test_assigning_answers_with_drawer_row_and_counts(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -361,7 +362,7 @@ class TestTheVerbs:
         answer = post(f"/dispatch/cases/{lamp}/assignment", fragment=True, crew=town.ids["lights"])
         page = html_of(answer)
         assert answer.status_code == 200
-        assert "lights has it." in page
+        assert staff.ASSIGNED_TO(crew="lights") in page
         assert re.search(rf'<template>\s*<tr id="case-{lamp}"[^>]*hx-swap-oob="true"', page)
         assert re.search(r'<nav class="views" id="views"[^>]*hx-swap-oob="true"', page)
         assert state_of(town, lamp) == "assigned"
@@ -371,7 +372,7 @@ class TestTheVerbs:
     ) -> None:
         answer = post(f"/dispatch/cases/{lamp}/assignment", crew=town.ids["lights"])
         assert answer.status_code == 303
-        assert "lights has it." in html_of(board.get(answer.location))
+        assert staff.ASSIGNED_TO(crew="lights") in html_of(board.get(answer.location))
 
     def test_a_crew_that_does_not_exist_is_refused(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -401,11 +402,11 @@ class TestTheVerbs:
         for words in (
             "New lamp",
             "Off again",
-            "Waiting for the utility",
-            "Too dark",
-            "A test",
+            shared.WAITING_FOR_UTILITY,
+            shared.TOO_DARK,
+            shared.CANCEL_REASON_TEST,
             "trees",
-            "Dispatcher",
+            shared.DISPATCHER,
         ):
             assert words in page
 
@@ -415,7 +416,7 @@ class TestTheVerbs:
         answer = post(f"/dispatch/cases/{lamp}/closure", fragment=True, outcome="fixed", words="Almost lost")
         page = html_of(answer)
         assert answer.status_code == 422
-        assert "Add a photo, or say why there is none." in page
+        assert shared.EVIDENCE_MISSING in page
         assert "Almost lost</textarea>" in page
         assert re.search(r'id="do-close">', page)
         assert re.search(r'value="fixed" checked', page)
@@ -437,7 +438,7 @@ class TestTheVerbs:
     ) -> None:
         answer = post(f"/dispatch/cases/{lamp}/{verb}", **more, **{field: TOO_LONG})
         assert answer.status_code == 422
-        assert "Keep it under 4000 letters." in html_of(answer)
+        assert shared.TOO_LONG(most=4000) in html_of(answer)
         assert f"{TOO_LONG}</textarea>" in html_of(answer)
         assert state_of(town, lamp) == "new"
 
@@ -457,13 +458,13 @@ class TestTheVerbs:
         assert answer.status_code == 303
         with town.looking() as scene:
             case = scene.case(lamp)
-            shown = queries.evidence(scene.s, case, case.cycle)
+            proof = queries.evidence(scene.s, case, case.cycle)
             stored = scene.s.scalars(select(Photo.stored_at)).all()
-        assert len(shown) == 2
+        assert len(proof) == 2
         assert all(stored)
         page = html_of(board.get(answer.location))
-        assert all(f"/photos/{photo}/thumb.jpg" in page for photo in shown)
-        assert board.get(f"/photos/{shown[0]}/full.jpg").mimetype == "image/jpeg"
+        assert all(f"/photos/{photo}/thumb.jpg" in page for photo in proof)
+        assert board.get(f"/photos/{proof[0]}/full.jpg").mimetype == "image/jpeg"
 
     def test_the_same_photo_may_prove_two_cases_and_two_cycles(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -488,7 +489,7 @@ class TestTheVerbs:
             f"/dispatch/cases/{lamp}/closure", outcome="fixed", photos=(io.BytesIO(b"%PDF-1.7"), "a.jpg")
         )
         assert answer.status_code == 422
-        assert "That file is not a photo we can read" in html_of(answer)
+        assert shared.NOT_A_PHOTO in html_of(answer)
         assert state_of(town, lamp) == "new"
 
     def test_a_note_is_kept_and_an_empty_one_is_not(
@@ -504,7 +505,7 @@ class TestTheVerbs:
     ) -> None:
         with town.at_work() as scene:
             scene.report(join=lamp, words="Me too")
-        assert "Public now" in html_of(post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes"))
+        assert staff.PUBLIC_NOW in html_of(post(f"/dispatch/cases/{lamp}/shown", fragment=True, shown="yes"))
         with town.looking() as scene:
             assert all(report.shown_at for report in scene.case(lamp).reports)
         post(f"/dispatch/cases/{lamp}/shown", shown="no")
@@ -519,15 +520,15 @@ class TestMerging:
         with town.at_work() as scene:
             twin = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.0001)).case.number
         page = html_of(board.get(f"/dispatch/cases/{lamp}"))
-        assert "Maybe 1 more of the same" in page
+        assert staff.POSSIBLE_DUPLICATES(1) in page
         assert f'action="/dispatch/cases/{twin}/merge"' in page
         answer = html_of(post(f"/dispatch/cases/{twin}/merge", fragment=True, into=lamp, open=lamp))
         assert f'data-number="{lamp}"' in answer
-        assert "1 case merged into this one" in answer
+        assert staff.MERGED_HERE(1) in answer
         assert f'<tr id="case-{twin}"' in answer
         assert state_of(town, twin) == "merged"
         answer = html_of(post(f"/dispatch/cases/{twin}/unmerge", fragment=True, open=lamp))
-        assert f"{twin} is a case of its own again." in answer
+        assert staff.SEPARATE_AGAIN(number=twin) in answer
         assert state_of(town, twin) == "new"
 
     def test_what_is_probably_one_problem_is_said_in_queue_and_drawer_until_it_is_merged(
@@ -536,13 +537,13 @@ class TestMerging:
         with town.at_work() as scene:
             place = scene.pole()
             first, later = (scene.report(place=place).case.number for _ in range(2))
-        said = f'Probably one with <span class="num">{first}</span>'
+        said = staff.LIKELY_DUPLICATE_OF(number=f'<span class="num">{first}</span>')
         with counted(app) as statements:
             assert html_of(board.get("/dispatch")).count(said) == 1
         assert len(statements) <= MOST_QUERIES
         for number in (first, later):
             page = html_of(board.get(f"/dispatch/cases/{number}", headers=FRAGMENT))
-            assert "Probably one problem" in page
+            assert staff.LIKELY_DUPLICATES in page
             assert f'action="/dispatch/cases/{later}/merge"' in page
         answer = html_of(post(f"/dispatch/cases/{later}/merge", fragment=True, into=first, open=later))
         assert f'data-number="{first}"' in answer
@@ -555,17 +556,17 @@ class TestMerging:
             place = scene.pole()
             first, later = (scene.report(place=place).case.number for _ in range(2))
         answer = html_of(post(f"/dispatch/cases/{later}/apart", fragment=True, other=first, open=later))
-        assert "They are two cases now" in answer
+        assert staff.MARKED_APART in answer
         assert f'<tr id="case-{first}"' in answer
-        assert "Probably one with" not in html_of(board.get("/dispatch"))
+        assert staff.LIKELY_DUPLICATE_OF(number="") not in html_of(board.get("/dispatch"))
         for number in (first, later):
             page = html_of(board.get(f"/dispatch/cases/{number}"))
-            assert "Probably one problem" not in page
-            assert "Looks the same, is not" in page
-            assert "Told apart from a case that looks alike" in page
+            assert staff.LIKELY_DUPLICATES not in page
+            assert staff.LOOKS_SIMILAR in page
+            assert shared.STEP_TOLD_APART in page
         post(f"/dispatch/cases/{first}/one-again", other=later)
-        assert "Probably one with" in html_of(board.get("/dispatch"))
-        assert "Looks the same, is not" not in html_of(board.get(f"/dispatch/cases/{later}"))
+        assert staff.LIKELY_DUPLICATE_OF(number="") in html_of(board.get("/dispatch"))
+        assert staff.LOOKS_SIMILAR not in html_of(board.get(f"/dispatch/cases/{later}"))
 
     @pytest.mark.usefixtures("board")
     @pytest.mark.parametrize("other", ["", "26-999999", "itself"])
@@ -585,12 +586,12 @@ class TestMerging:
         answer = post(f"/dispatch/cases/{one}/merge", fragment=True, into=other, open=other)
         page = html_of(answer)
         assert answer.status_code == 422
-        assert "lights goes on" in page
-        assert "trees goes on" in page
+        assert staff.KEEP_CREW(crew="lights") in page
+        assert staff.KEEP_CREW(crew="trees") in page
         nobody = post(
             f"/dispatch/cases/{one}/merge", fragment=True, into=other, open=other, keep_crew="9" * 5000
         )
-        assert (nobody.status_code, "trees goes on" in html_of(nobody)) == (422, True)
+        assert (nobody.status_code, staff.KEEP_CREW(crew="trees") in html_of(nobody)) == (422, True)
         keep = town.ids["lights"]
         assert post(f"/dispatch/cases/{one}/merge", into=other, open=other, keep_crew=keep).status_code == 303
         with town.looking() as scene:
@@ -603,7 +604,7 @@ class TestMerging:
     ) -> None:
         answer = post(f"/dispatch/cases/{lamp}/merge", into="26-777777")
         assert answer.status_code == 422
-        assert "There is no case with that number." in html_of(answer)
+        assert shared.UNKNOWN_NUMBER in html_of(answer)
         assert 'value="26-777777"' in html_of(answer)
 
     def test_a_case_is_not_merged_into_itself(
@@ -619,12 +620,12 @@ class TestErasing:
         url = f"/dispatch/cases/{lamp}/erasure"
         asked = board.get(url, query_string={"report": f"{lamp}-A"})
         assert "Dark since Sunday" in html_of(asked)
-        assert "This cannot be undone" in html_of(asked)
+        assert staff.CANNOT_UNDO in html_of(asked)
         answer = post(url, report=f"{lamp}-A")
         assert answer.status_code == 303
         page = html_of(board.get(answer.location))
         assert "Dark since Sunday" not in page
-        assert "is erased." in page
+        assert staff.REPORT_ERASED(number=f"{lamp}-A") in page
 
     def test_a_report_of_another_case_is_not_found(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from html import unescape
 
 import pytest
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from wording import shared, shown, staff
 
 from city import answers, unanswered
 from city.answers import Draft, Text
@@ -60,7 +60,7 @@ def test_an_answer_is_written_read_revised_and_retired(
     story = office.get("/answers/edit/dog-license/history").text
     assert "<ins>and cat </ins>" in story
     assert "Call-Taker" in story
-    assert story.index("Version 2") < story.index("Version 1")
+    assert story.index(staff.VERSION(number=2)) < story.index(staff.VERSION(number=1))
     send("/dog-license/retire")
     assert texts(town)[:2] == (2, "retired")
     assert "License your dog" not in office.get("/answers/edit").text
@@ -72,17 +72,17 @@ def test_an_answer_is_written_read_revised_and_retired(
 @pytest.mark.parametrize(
     ("changes", "words", "field"),
     [
-        ({"slug": "Dog License"}, "small letters, figures", "slug"),
-        ({"slug": "edit"}, "small letters, figures", "slug"),
-        ({"department": ""}, "Choose the department", "department"),
-        ({"topic": "nonsense"}, "Choose a topic", "topic"),
-        ({"review_on": "soon"}, "on which day", "review_on"),
-        ({"script-es": ""}, "needed in each language", "script-es"),
-        ({"title-en": "x" * 201}, "too long", "title-en"),
-        ({"body-es": "a <script>alert(1)</script>"}, "no plain Markdown: <script>", "body-es"),
-        ({"body-en": "[press](javascript:alert(1))"}, "no plain Markdown: javascript:", "body-en"),
-        ({"services": "nonsense"}, "Choose what it is", "services"),
-        ({name: "" for name in WORDS if "-e" in name}, "needed in each language", "title-en"),
+        ({"slug": "Dog License"}, shared.BAD_SLUG, "slug"),
+        ({"slug": "edit"}, shared.BAD_SLUG, "slug"),
+        ({"department": ""}, shared.UNKNOWN_DEPARTMENT, "department"),
+        ({"topic": "nonsense"}, shared.UNKNOWN_TOPIC, "topic"),
+        ({"review_on": "soon"}, shared.BAD_REVIEW_DAY, "review_on"),
+        ({"script-es": ""}, shared.EMPTY_TEXT, "script-es"),
+        ({"title-en": "x" * 201}, shared.TOO_LONG(most=200), "title-en"),
+        ({"body-es": "a <script>alert(1)</script>"}, shared.NOT_MARKDOWN(found="<script>"), "body-es"),
+        ({"body-en": "[press](javascript:alert(1))"}, shared.NOT_MARKDOWN(found="javascript:"), "body-en"),
+        ({"services": "nonsense"}, shared.CHOOSE_TYPE, "services"),
+        ({name: "" for name in WORDS if "-e" in name}, shared.EMPTY_TEXT, "title-en"),
     ],
 )
 def test_what_cannot_be_published_is_told_and_nothing_is_lost(
@@ -90,7 +90,7 @@ def test_what_cannot_be_published_is_told_and_nothing_is_lost(
 ) -> None:
     answer = written(send, **changes)
     assert answer.status_code == 422
-    page = unescape(answer.text)
+    page = shown(answer)
     assert words in page
     assert f'href="#{field}"' in page
     for name, value in (WORDS | changes).items():
@@ -114,7 +114,7 @@ def test_a_slug_is_given_once(send: Send) -> None:
     written(send)
     answer = written(send)
     assert answer.status_code == 422
-    assert "at that address already" in answer.text
+    assert shared.KNOWN_SLUG in shown(answer)
 
 
 def test_who_writes_while_somebody_else_does_sees_both_and_may_save_again(town: Town, send: Send) -> None:
@@ -123,8 +123,8 @@ def test_who_writes_while_somebody_else_does_sees_both_and_may_save_again(town: 
     mine = WORDS | {"title-en": "My own title"}
     answer = send("/dog-license", **mine, seen="1", do="save")
     assert answer.status_code == 422
-    page = unescape(answer.text)
-    assert "What somebody else changed meanwhile" in page
+    page = shown(answer)
+    assert staff.WHAT_SOMEONE_CHANGED in page
     assert "Theirs, told by somebody else." in page
     assert 'value="My own title"' in page
     assert 'name="seen" value="2"' in page
@@ -151,13 +151,13 @@ def test_due_answers_come_first_and_questions_are_put_away(
         unanswered.keep(scene.s, "zeppelin moorings", "en", town.now)
     page = office.get("/answers/edit?department=clerk").text
     assert page.index("Number 1") < page.index("Number 2") < page.index("Number 0")
-    assert "Was due" in page
+    assert staff.WAS_DUE(day="DAY?") in page
     assert "zeppelin moorings" in page
     assert "Number 1" not in office.get("/answers/edit?department=works").text
     found = office.get("/answers/edit?q=numbre+2").text
     assert "Number 2" in found
-    assert "No answers here yet" not in found
-    assert "found no answer" in office.get("/answers/edit?q=zeppelin").text
+    assert staff.NO_ANSWERS_YET not in found
+    assert staff.NO_ANSWER_FOUND in shown(office.get("/answers/edit?q=zeppelin"))
     with town.looking() as scene:
         number = unanswered.open_ones(scene.s)[0][0].id
     assert send(f"/questions/{number}").status_code == 303

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import city, shared, shown, staff
 
 from city import cases, events
 from city.schema import Device
@@ -25,27 +26,27 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
         cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     ids = sent_by_rosa(town, number, job)
     browser = log_in("dispatcher")
-    assert "Sent, and not done" in browser.get("/dispatch").text
-    page = browser.get("/dispatch/field-work").text
+    assert staff.FIELD_WORK_TITLE in browser.get("/dispatch").text
+    page = shown(browser.get("/dispatch/field-work"))
     assert all(
-        told in page for told in ("Rosa", number, "Count as done", "New lamp.", "It could not be read")
+        told in page for told in ("Rosa", number, staff.MARK_DONE_BUTTON, "New lamp.", shared.QUARANTINED)
     )
     rows = page.split("<tr>")[2:]
     (closing,) = (row for row in rows if "New lamp." in row)
-    (junk,) = (row for row in rows if "It could not be read" in row)
+    (junk,) = (row for row in rows if shared.QUARANTINED in shown(row))
     assert "Rosa · lights" in closing
     assert all(
         told in closing
         for told in (
-            "Streetlight out",
+            city.STREETLIGHT_OUT,
             "214 Tansy Street",
-            "No photo: ",
-            "By the phone's clock: Today, 9:30\xa0am",
+            staff.NO_PHOTO_REASON(reason=shared.TOO_DARK),
+            staff.PHONE_CLOCK(time="Today at 9:30\xa0am"),
         )
     )
     assert "Rosa · <span" in junk
-    assert "clock" not in junk
-    assert "Let it count" not in page
+    assert staff.PHONE_CLOCK(time="") not in junk
+    assert staff.APPROVE_BUTTON not in page
     form = {"csrf_token": token()}
     done = browser.post(f"/dispatch/field-work/{ids['closing']}/done", data=form)
     assert done.headers["Location"] == "/dispatch/field-work?said=done"
@@ -59,9 +60,9 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     form = {"csrf_token": token()}
     assert supervisor.post(f"/dispatch/field-work/{ids['start']}/release", data=form).status_code == 303
     assert supervisor.post(f"/dispatch/field-work/{ids['junk']}/dismissal", data=form).status_code == 303
-    page = supervisor.get("/dispatch/field-work").text
-    assert "A crew sent work after it was closed" in page
-    assert "It could not be read" not in page
+    page = shown(supervisor.get("/dispatch/field-work"))
+    assert shared.MARK_CLOSED in page
+    assert shared.QUARANTINED not in shown(page)
 
 
 def test_whose_job_it_was_is_said_only_where_it_is_a_job_of_that_case(
@@ -119,10 +120,10 @@ def test_the_number_of_queries_does_not_grow_with_the_work(
                 )
             sent_by_rosa(town, number, job)
         with counted(app) as statements:
-            page = browser.get("/dispatch/field-work").text
+            page = shown(browser.get("/dispatch/field-work"))
         sent.append(len(statements))
-    assert page.count(">Seen, nothing to do<") == 15
-    assert f"Close {other.number} too" in page
+    assert page.count(f">{staff.DISMISS_BUTTON}<") == 15
+    assert staff.CLOSE_TOO_BUTTON(number=other.number) in page
     assert sent[0] == sent[1] <= MOST_QUERIES
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import resident, shown
 
 from city import contacts, events, people, published
 from city.contacts import Conversation
@@ -48,11 +49,11 @@ def rows(client: FlaskClient, address: str) -> dict[str, dict[str, str]]:
 def test_the_source_stands_on_the_page(client: FlaskClient) -> None:
     told = page(client, f"/value?period={YEAR}")
     assert '<data value="1000">1,000</data>' in told
-    assert "6% more than a year before" in told
+    assert resident.MORE_THAN_A_YEAR_EARLIER(percent=6) in told
     assert "$2.00</data>" in told
-    assert "$2,000 in all" in told
+    assert resident.PER_CONTACT(money="$2,000") in told
     assert 'data value="0.105"' in told
-    assert "Taxes: that is what people ask most, 32% of all contacts." in told
+    assert resident.TOP_TOPIC(topic="Taxes", share="32%") in told
 
 
 def test_the_source_stands_in_the_file(client: FlaskClient) -> None:
@@ -66,9 +67,9 @@ def test_the_source_stands_in_the_file(client: FlaskClient) -> None:
 
 
 def test_pages_say_what_they_do_not_know(client: FlaskClient) -> None:
-    assert "The city file does not say what the line costs" in page(client, f"/value?period={YEAR - 1}")
-    assert "Nobody asked the line in this time" in page(client, "/value?period=2011")
-    assert "Nothing was opened or closed in this time" in page(client, "/performance?period=2011")
+    assert resident.COST_UNKNOWN in shown(page(client, f"/value?period={YEAR - 1}"))
+    assert resident.NO_CONTACTS in page(client, "/value?period=2011")
+    assert resident.NO_CASES_IN_PERIOD in page(client, "/performance?period=2011")
 
 
 @pytest.mark.parametrize("address", ["/value", "/performance", "/value.csv", "/performance.csv"])
@@ -90,9 +91,9 @@ def test_what_is_assumed_can_be_changed_and_what_is_no_number_is_said(client: Fl
         'name="minutes-finance" value="-3" inputmode="numeric" autocomplete="off" aria-invalid="true"'
         in wrong
     )
-    assert "“lots” is not a whole number from 0 to 100." in wrong
+    assert resident.NOT_A_WHOLE_NUMBER(typed="lots", low=0, high=100) in shown(wrong)
     assert 'name="full_time" value="1750"' in wrong
-    assert "Something that is assumed is no number" in wrong
+    assert resident.ASSUMPTION_NOT_VALID in shown(wrong)
     page(client, f"/value?share={'9' * 500}&minutes-finance=<b>", 422)
 
 
@@ -110,8 +111,8 @@ def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, cl
 
 
 def test_both_pages_stand_in_spanish(client: FlaskClient) -> None:
-    assert "Lo que vale la línea" in page(client, f"/es/value?period={YEAR}")
-    assert "Cómo cumple la ciudad" in page(client, f"/es/performance?period={YEAR + 1}-01")
+    assert resident.VALUE_TITLE.es in page(client, f"/es/value?period={YEAR}")
+    assert resident.PERFORMANCE_TITLE.es in page(client, f"/es/performance?period={YEAR + 1}-01")
 
 
 def test_the_command_prints_what_the_pages_show(
@@ -147,18 +148,19 @@ def test_a_page_says_what_was_published_and_what_has_changed_since(
     at = datetime(YEAR + 1, 1, 1, 15, tzinfo=UTC)
     city = app.extensions["cityline"].city
     published.publish_due(town.engine, city, at, by=people.THE_SYSTEM)
-    assert "December 2025: version 1, Thu 1 Jan" in " ".join(page(client, f"/value?period={YEAR}").split())
+    first = f"December 2025: {resident.PUBLISHED_VERSION(number=1, day='Thu 1 Jan')}"
+    assert first in " ".join(page(client, f"/value?period={YEAR}").split())
     told = Conversation("late", "phone", datetime(YEAR, 12, 30, 15, tzinfo=UTC), 60, "taxes", "answered")
     with town.at_work() as scene:
         contacts.log(scene.s, told, by=sourcecity.TAKER, at=at)
     published.publish_due(town.engine, city, at + timedelta(days=1), by=people.THE_SYSTEM)
-    shown = page(client, f"/value?period={YEAR}-12")
-    assert "version 2, Fri" in shown
-    assert "<code>topic.taxes.contacts</code>" in shown
+    later = page(client, f"/value?period={YEAR}-12")
+    assert resident.PUBLISHED_VERSION(number=2, day="Fri") in later
+    assert "<code>topic.taxes.contacts</code>" in later
 
 
 def test_the_daily_roots_are_public(client: FlaskClient, town: Town) -> None:
-    assert "The first day is not over yet." in page(client, "/data")
+    assert resident.FIRST_DAY_NOT_OVER in shown(page(client, "/data"))
     with town.at_work() as scene:
         root = events.take_root(scene.s, date(YEAR + 1, 2, 2))
         assert root is not None

@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
+from wording import messages, resident, shared, shown, staff
 
 from city import reports
 from city.schema import Case, Closure, Contact, Message, Report, Subscription
@@ -26,7 +27,7 @@ FRAGMENT = {"HX-Request": "true"}
 
 
 def html_of(response: TestResponse) -> str:
-    return response.get_data(as_text=True)
+    return shown(response)
 
 
 @pytest.fixture
@@ -82,26 +83,31 @@ class TestTheDesk:
         assert '<fieldset id="way-back" tabindex="-1"' in html_of(answer)
         assert 'aria-describedby="way-back-e"' in html_of(answer)
         assert 'id="way-back-e"' in html_of(answer)
-        assert "Ask how to reach them" in html_of(answer)
+        assert shared.WAY_BACK_MISSING in html_of(answer)
         assert WORDS in html_of(answer)
         assert send(phone="", reply_by="again").status_code == 303
         with town.looking() as scene:
             assert scene.s.scalars(select(Contact.reply_by)).one() == "again"
 
     @pytest.mark.parametrize(
-        ("way", "fault"), [("call", "Type the caller"), ("sms", "Type the caller"), ("email", "no e-mail")]
+        ("way", "fault"),
+        [
+            ("call", shared.CALLER_PHONE_MISSING),
+            ("sms", shared.CALLER_PHONE_MISSING),
+            ("email", shared.BAD_EMAIL),
+        ],
     )
     def test_a_way_without_its_address_is_said(
         self, send: Callable[..., TestResponse], way: str, fault: str
     ) -> None:
         answer = send(phone="", reply_by=way, email="")
         assert answer.status_code == 422
-        assert fault in html_of(answer).replace("not an e-mail", "no e-mail")
+        assert fault in html_of(answer)
 
     @pytest.mark.parametrize(
         ("path", "words", "name"),
         [
-            ("/desk", "tax call", "Tax question to call back"),
+            ("/desk", "tax call", "Tax question (call back)"),
             ("/es/desk", "consulta impuestos", "Consulta de impuestos"),
             ("/es/desk", "acta nacimiento", "Copia de un acta de nacimiento"),
         ],
@@ -123,10 +129,10 @@ class TestTheDesk:
         }  # fmt: skip
         page = html_of(desk.post("/desk/parts", data=data, headers=FRAGMENT))
         assert "¿Cuándo podemos devolverle la llamada?" in page
-        assert "Tendrá respuesta a más tardar el" in page
+        assert staff.ANSWER_BY.es(day="mié\u00a013\u00a0may") in page
         assert re.search(r'value="call" checked', page)
         assert 'value="none"' not in page
-        assert "Near and alike" not in page
+        assert staff.SIMILAR_NEARBY not in page
 
 
 class TestTheBoard:
@@ -137,7 +143,7 @@ class TestTheBoard:
             page = html_of(client.get("/dispatch?work=office"))
         assert number in page
         assert "Taxes and payments" in page
-        assert "<title>Office work" in page
+        assert f"<title>{staff.OFFICE_WORK}" in page
         assert len(sent) <= 12
         assert number not in html_of(client.get("/dispatch?place=none"))
         assert number not in html_of(client.get("/dispatch?crew=none"))
@@ -146,14 +152,20 @@ class TestTheBoard:
         self, client: FlaskClient, number: str
     ) -> None:
         page = html_of(client.get(f"/dispatch/cases/{number}"))
-        for words in ("Wants to be called: (555) 010-0142", WORDS, "After five", "Told by phone", "Answered"):
+        for words in (
+            staff.WANTS_CALL(number="(555) 010-0142"),
+            WORDS,
+            "After five",
+            "Answered by phone",
+            shared.ANSWERED,
+        ):
             assert words in page, words
         for words in (
-            "Which crew goes?",
-            "No photo, because",
+            staff.WHICH_CREW,
+            staff.NO_PHOTO_BECAUSE,
             "close-photos",
             'id="public"',
-            "Looked, nothing",
+            shared.NOT_FOUND,
         ):
             assert words not in page, words
 
@@ -163,7 +175,7 @@ class TestTheBoard:
         assert act("resume").status_code == 200
         refused = act("closure", outcome="answered")
         assert refused.status_code == 422
-        assert "Say what was told" in html_of(refused)
+        assert shared.ANSWER_NEEDED in html_of(refused)
         assert act("closure", reply="tax-told").status_code == 200
         with town.looking() as scene:
             assert scene.s.scalars(select(Case.outcome)).one() == "answered"
@@ -195,7 +207,7 @@ class TestTheBoard:
             answer = act("closure", **sent | other)
             assert answer.status_code == 409
             assert (sent | other)["words"] in html_of(answer)
-            assert "When you opened it" in html_of(answer)
+            assert staff.WHEN_YOU_OPENED_IT in html_of(answer)
         with town.looking() as scene:
             assert [done.words for done in scene.case(number).closures] == ["You owe 100."]
 
@@ -220,9 +232,11 @@ class TestTheBoard:
             new = scene.s.scalars(select(Case.number).order_by(Case.id.desc())).first()
         assert new != number
         drawer = html_of(log_in("call-taker", later).get(f"/dispatch/cases/{new}"))
-        assert f"Wants to be called: {PHONE}" in drawer
+        assert staff.WANTS_CALL(number=PHONE) in drawer
         assert "After five" in drawer
-        assert re.search(rf'href="/dispatch/cases/{number}[^"]*">follows {number}</a>', drawer)
+        assert re.search(
+            rf'href="/dispatch/cases/{number}[^"]*">{staff.FOLLOW_UP_TO(number=number)}</a>', drawer
+        )
 
     def test_a_batch_names_it_as_not_possible(
         self, number: str, log_in: Callable[[str], FlaskClient], token: Callable[[], str], town: Town
@@ -236,7 +250,7 @@ class TestTheBoard:
         }  # fmt: skip
         page = html_of(board.post("/dispatch/batch", data=data, headers=FRAGMENT))
         assert number in page
-        assert "no crew goes there" in page
+        assert shared.NO_CREW_FOR_OFFICE in page
 
 
 class TestTheWayBack:
@@ -244,14 +258,14 @@ class TestTheWayBack:
         self, send: Callable[..., TestResponse], client: FlaskClient, town: Town
     ) -> None:
         send(reply_by="email", email="ana@mail.test")
-        unreached = "no letter reaches them yet"
+        unreached = staff.EMAIL_UNREACHED
         page = html_of(client.get("/dispatch/cases/26-000001"))
-        assert "E-mail, not confirmed yet" in page
+        assert staff.EMAIL_UNCONFIRMED in page
         assert unreached in page
         with town.at_work() as scene:
             reports.confirm(scene.s, scene.s.scalars(select(Subscription)).one(), at=town.now)
         page = html_of(client.get("/dispatch/cases/26-000001"))
-        assert "not confirmed" not in page
+        assert staff.EMAIL_UNCONFIRMED not in page
         assert unreached not in page
 
     def test_the_wish_of_a_merged_case_stands_at_the_one_that_goes_on(
@@ -268,10 +282,10 @@ class TestTheWayBack:
         assert client.post(f"/dispatch/cases/{again}/merge", data=data, headers=FRAGMENT).status_code == 200
         refused = client.post(f"/dispatch/cases/{other}/merge", data=data, headers=FRAGMENT)
         assert refused.status_code == 422
-        assert "only where one caller asked the same" in html_of(refused)
+        assert shared.MERGE_CALLER in html_of(refused)
         page = html_of(client.get(f"/dispatch/cases/{number}"))
-        assert "Wants to be called: (555) 010-0142" in page
-        assert f"{again}-A</span> <b>Wants a text: (555) 010-0142" in page
+        assert staff.WANTS_CALL(number="(555) 010-0142") in page
+        assert f"{again}-A</span> <b>{staff.WANTS_TEXT(number='(555) 010-0142')}" in page
 
 
 class TestTheEnd:
@@ -281,8 +295,8 @@ class TestTheEnd:
         assert act("closure", outcome="not ours").status_code == 200
         for page in ("/dispatch?state=closed", f"/dispatch/cases/{number}"):
             html = html_of(client.get(page))
-            assert "Not the city&#39;s to answer" in html, page
-            assert "Not the city&#39;s to fix" not in html.partition('id="bulk"')[0], page
+            assert shared.NOT_A_CITY_QUESTION in html, page
+            assert shared.NOT_OURS not in shown(html.partition('id="bulk"')[0]), page
 
     def test_whoever_took_the_call_opens_it_again(self, act: Callable[..., TestResponse], town: Town) -> None:
         act("closure", reply="tax-told")
@@ -296,12 +310,12 @@ class TestTheEnd:
         board = log_in("dispatcher")
         bar = html_of(board.get("/dispatch?work=office")).partition('id="bulk"')[2].partition("</form>")[0]
         assert 'value="tax-told"' in bar
-        assert "needed without a ready reply" in bar
+        assert staff.REQUIRED_WITHOUT_REPLY in bar
         for foreign in (
             'value="new-lamp"',
-            "Fixed, and no photo",
+            staff.FIXED_NO_PHOTO_BECAUSE,
             'name="no_photo"',
-            "to fix",
+            shared.NOT_OURS,
             "bulk-assign",
         ):
             assert foreign not in bar, foreign
@@ -312,9 +326,9 @@ class TestTheEnd:
             "csrf_token": token(), "key": "b" * 32, "act": "close", "cases": number, "outcome": "no action",
         }  # fmt: skip
         asked = html_of(board.post("/dispatch/batch?work=office", data=data, headers=FRAGMENT))
-        assert "Closed without an answer" in asked
+        assert shared.CLOSED_WITHOUT_ANSWER in asked
         done = html_of(board.post("/dispatch/batch?work=office", data=data | {"sure": "1"}, headers=FRAGMENT))
-        assert "1 case closed: Closed without an answer" in done
+        assert shared.CASES_CLOSED(1, outcome=shared.CLOSED_WITHOUT_ANSWER) in done
 
 
 class TestWhoAsked:
@@ -341,12 +355,12 @@ class TestWhoAsked:
         self, page: Callable[..., str], act: Callable[..., TestResponse]
     ) -> None:
         act("closure", reply="tax-told")
-        assert "Your question is open again" in page("/not-fixed", press=True)
-        assert "You said: not answered" in page()
+        assert resident.QUESTION_REOPENED in page("/not-fixed", press=True)
+        assert resident.SAID_NOT_ANSWERED in shown(page())
         act("closure", outcome="no action")
-        assert "Closed without an answer" in page("/fixed")
-        assert "You told us that it is answered" in page("/fixed", press=True)
-        assert "You said: answered" in page()
+        assert shared.CLOSED_WITHOUT_ANSWER in page("/fixed")
+        assert resident.THANKS_ANSWERED in shown(page("/fixed", press=True))
+        assert resident.SAID_ANSWERED in shown(page())
 
     def test_long_after_it_is_a_new_case(
         self, page: Callable[..., str], act: Callable[..., TestResponse], town: Town
@@ -354,10 +368,10 @@ class TestWhoAsked:
         act("closure", reply="tax-told")
         with town.at_work() as scene:
             scene.s.execute(update(Closure).values(closed_at=town.now - timedelta(days=40)))
-        assert "The answer was some time ago" in page("/not-fixed", press=True)
+        assert resident.NEW_QUESTION_OPENED in page("/not-fixed", press=True)
 
     @pytest.mark.parametrize(
-        ("lang", "words"), [("en", "somebody gets back to you"), ("es", "alguien le responderá")]
+        ("lang", "words"), [("en", messages.QUESTION_REOPENED), ("es", messages.QUESTION_REOPENED.es)]
     )
     def test_the_letter_says_so_too(
         self, number: str, act: Callable[..., TestResponse], town: Town, app: Flask, lang: str, words: str
@@ -415,9 +429,9 @@ class TestStrangers:
         act("closure", reply="tax-told")
         app.config["NOW"] = datetime(2026, 6, 3, 15, tzinfo=UTC)
         page = html_of(stranger.get("/performance?period=2026-05"))
-        for row in ("Tax question to call back", "Taxes and payments"):
+        for row in ("Tax question (call back)", "Taxes and payments"):
             told = re.findall("<td>([^<]*)</td>", page.partition(f'<th scope="row">{row}</th>')[2])[:5]
-            assert told == ["not told"] * 5, row
+            assert told == [resident.FIGURE_HIDDEN] * 5, row
         file = csv.DictReader(io.StringIO(html_of(stranger.get("/performance.csv?period=2026-05"))))
         lines = {line["figure"]: line for line in file}
         for row in ("service.tax-question", "department.finance"):
@@ -442,11 +456,11 @@ class TestStrangers:
         secret = app.extensions["cityline"].settings.secret_key
         stranger.get(f"/s/{reports.token_for(secret, KEY)}")
         page = html_of(stranger.get(f"/case/{number}"))
-        assert "You have an answer by" in page
+        assert resident.ANSWER_BY(day="Wed\u00a013\u00a0May at 1:30\u00a0pm") in page
         assert WORDS in page
         act("closure", reply="tax-told")
         page = html_of(stranger.get(f"/case/{number}"))
-        assert "Answered." in page
+        assert f"{shared.ANSWERED}." in page
         assert "We called you" in page
-        assert "Not answered?" in page
+        assert resident.NOT_ANSWERED_ASK in page
         assert SECRET not in page

@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pushservice import PushService
 from sqlalchemy import select
+from wording import Sentence, city, messages, resident, shared, shown
 
 from city import cases, digests, notices, reports
 from city.schema import Area, Case, Message, Street, Subscription
@@ -82,7 +83,7 @@ def test_a_case_is_followed_from_its_page_and_nothing_that_was_not_shown_is_told
     assert "Old Mill" in page
     assert "canary" not in page
     asked = ask(f"/es{where}", email="Ana@town.test")
-    assert "Mire su correo" in client.get(asked.headers["Location"]).text
+    assert shared.CHECK_EMAIL.es in client.get(asked.headers["Location"]).text
     assert tell() == 1
     (receipt,) = smtp.messages
     assert case.number in receipt["Subject"]
@@ -97,7 +98,7 @@ def test_a_case_is_followed_from_its_page_and_nothing_that_was_not_shown_is_told
     close(town, case)
     assert tell() == 1
     told = smtp.messages[-1]
-    assert "Farol apagado" in told.get_content()
+    assert city.STREETLIGHT_OUT_ES in told.get_content()
     assert other.get(link(told, "/case/")).status_code == 200
     whole = told.as_string() + receipt.as_string()
     assert "canary" not in whole
@@ -117,8 +118,8 @@ def test_a_step_is_told_as_it_stands_when_it_has_settled(
     assert tell() == 1  # the receipt
     assert tell(SETTLED) == 1
     told = smtp.messages[-1]
-    assert "crew assigned" in told["Subject"]
-    assert "crew assigned" in told.get_content()
+    assert shared.STAGE_ASSIGNED in told["Subject"]
+    assert shared.STAGE_ASSIGNED in told.get_content()
 
 
 def test_one_letter_a_morning_names_what_is_new_and_what_was_closed(
@@ -134,11 +135,12 @@ def test_one_letter_a_morning_names_what_is_new_and_what_was_closed(
     digests.queue_due(town.engine, later, held.city.time_zone)
     assert tell(timedelta(days=1)) == 1
     letter = smtp.messages[-1]
-    assert letter["Subject"] == "Old Mill: 1 nuevo, 1 cerrado"
+    counts = f"{messages.DIGEST_NEW.es(1)}, {messages.DIGEST_CLOSED.es(1)}"
+    assert letter["Subject"] == messages.DIGEST_SUBJECT.es(place="Old Mill", counts=counts)
     words = letter.get_content()
     assert f"/es/case/{new}" in words
     assert f"/es/case/{case.number}" in words
-    assert "Farol apagado, 214 Tansy Street" in words
+    assert f"{city.STREETLIGHT_OUT_ES}, 214 Tansy Street" in words
     assert "canary" not in words
 
 
@@ -176,12 +178,12 @@ def test_a_mail_program_ends_one_of_them_by_itself_and_a_page_ends_the_others(
     page = client.get(mine)
     assert page.headers["Cache-Control"] == "no-store"
     assert "Tansy Street" in page.text
-    assert f"case {case.number}" not in page.text
+    assert shared.FOLLOWED_REPORT(number=case.number) not in page.text
     first = re.search(r'name="end" value="(\d+)"', page.text)
     assert first
     client.post(mine, data={"csrf_token": token(), "end": first[1]})
     client.post(mine, data={"csrf_token": token(), "end": "all"})
-    assert "Nothing is sent" in client.get(mine).text
+    assert resident.FOLLOWING_NOTHING in shown(client.get(mine))
     with town.looking() as scene:
         assert all(each.stopped_at for each in scene.s.scalars(select(Subscription)))
     assert client.get(mine[:-1] + ("0" if mine[-1] != "0" else "1")).status_code == 404
@@ -258,20 +260,23 @@ def test_of_an_address_its_street_is_offered(client: FlaskClient, typed: str) ->
 
 
 @pytest.mark.parametrize(
-    ("often", "said"), [("day", "in the morning, when there is news"), ("week", "on Mondays, when there is")]
+    ("often", "asks", "says"),
+    [
+        ("day", resident.ASK_MORNINGS, resident.CONFIRMED_MORNINGS),
+        ("week", resident.ASK_MONDAYS, resident.CONFIRMED_MONDAYS),
+    ],
 )
 def test_who_confirms_reads_how_often_we_write(
-    town: Town, client: FlaskClient, ask: Callable[..., Any], often: str, said: str
+    town: Town, client: FlaskClient, ask: Callable[..., Any], often: str, asks: Sentence, says: Sentence
 ) -> None:
     asked = ask(TANSY, email="ana@town.test", often=often)
-    assert "on a morning with news" in client.get(asked.headers["Location"]).text
+    assert shared.CLICK_LINK_MORNINGS in shown(client.get(asked.headers["Location"]))
     with town.looking() as scene:
         row = scene.s.scalars(select(Subscription)).one()
         address = f"/news/{row.id}/{reports.news_code(town.settings.secret_key, row)}"
-    assert f"Shall we write to ana@town.test {said}" in client.get(address).text
-    assert (
-        f"We write to ana@town.test {said}"
-        in client.post(address, data={"do": "confirm"}, follow_redirects=True).text
+    assert asks(email="ana@town.test") in shown(client.get(address))
+    assert says(email="ana@town.test") in shown(
+        client.post(address, data={"do": "confirm"}, follow_redirects=True)
     )
 
 
@@ -294,10 +299,10 @@ def test_a_browser_follows_without_an_address_and_ends_it(
     digests.queue_due(town.engine, town.now + timedelta(days=1), app.extensions["cityline"].city.time_zone)
     assert tell(timedelta(days=1)) == 1
     ((_path, _headers, body),) = service.taken
-    shown = phone.opens(body)["notification"]
-    assert shown["title"] == "Tansy Street: 1 new"
-    assert "214 Tansy Street" in shown["body"]
-    assert shown["navigate"].endswith(f"/case/{number}")
+    note = phone.opens(body)["notification"]
+    assert note["title"] == messages.DIGEST_SUBJECT(place="Tansy Street", counts=messages.DIGEST_NEW(1))
+    assert "214 Tansy Street" in note["body"]
+    assert note["navigate"].endswith(f"/case/{number}")
     stopped = client.post(
         f"{TANSY}/notifications/stopped", json={"endpoint": phone.endpoint}, headers=headers
     )

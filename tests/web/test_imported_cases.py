@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from rivertown import MAPPING, put
 from sqlalchemy import select, update
+from wording import resident, shared, shown, staff
 
 from city import cases, importruns, notices, reports
 from city.schema import Message, SecretLink
@@ -31,8 +32,8 @@ def test_the_old_number_leads_to_the_case_and_stands_on_its_page(
     answer = client.get(f"/case/{old}")
     assert (answer.status_code, answer.location) == (303, f"/case/26-00000{1 if old != '7' else 2}")
     page = client.get(answer.location).text
-    assert f"formerly {old}" in page
-    assert f"antes {old}" in client.get(f"/es{answer.location}").text
+    assert shared.OLD_NUMBER(number=old) in page
+    assert shared.OLD_NUMBER.es(number=old) in client.get(f"/es{answer.location}").text
 
 
 def test_an_old_number_may_have_a_slash_in_it(town: Town, client: FlaskClient, tmp_path: Path) -> None:
@@ -65,7 +66,10 @@ def test_the_old_number_of_a_case_whose_place_is_coarse_is_its_reporters_alone(
     client.get(f"/s/{link}")
     page = client.get(f"/case/{imported}")
     assert page.status_code == 200
-    assert (client.get(f"/case/{OLD['ID']}").status_code, f"formerly {OLD['ID']}" in page.text) == led
+    assert (
+        client.get(f"/case/{OLD['ID']}").status_code,
+        shared.OLD_NUMBER(number=OLD["ID"]) in page.text,
+    ) == led
 
 
 def test_a_number_of_two_systems_leads_nowhere(
@@ -89,19 +93,19 @@ def test_residents_see_nothing_of_what_an_undone_run_had_told(
     client: FlaskClient, town: Town, tmp_path: Path, imported: str
 ) -> None:
     put(town, tmp_path, OLD | {"STATE": "Closed", "CLOSED": "2026-05-01"})
-    assert "Fixed." in client.get(f"/case/{imported}").text
+    assert resident.FIXED_TITLE in shown(client.get(f"/case/{imported}"))
     with town.at_work() as scene:
         importruns.undo(scene.s, 2, at=town.now)
     page = client.get(f"/case/{imported}").text
-    assert "Crew assigned" in page
-    assert "Closed" not in page
+    assert shared.STEP_ASSIGNED in page
+    assert shared.CLOSED not in page
 
 
 def test_the_board_finds_and_shows_the_old_number(log_in: Callable[..., FlaskClient], imported: str) -> None:
     board = log_in("dispatcher")
     found = board.get("/dispatch?words=r1-55012")
     assert found.location == f"/dispatch/cases/{imported}"
-    assert "formerly r1-55012" in board.get(found.location).text
+    assert shared.OLD_NUMBER(number="r1-55012") in board.get(found.location).text
     assert "26-000002" in board.get("/dispatch?words=7").text, "also one as short as a house number"
 
 
@@ -110,8 +114,8 @@ def test_the_board_says_that_somebody_asked_for_news_only_where_they_did(
 ) -> None:
     put(town, tmp_path, OLD, OLD | {"ID": "102", "NEWS": ""})
     board = log_in("dispatcher")
-    assert "asked for news" in board.get("/dispatch/cases/26-000001").text
-    assert "asked for news" not in board.get("/dispatch/cases/26-000002").text
+    assert staff.WANTS_UPDATES in board.get("/dispatch/cases/26-000001").text
+    assert staff.WANTS_UPDATES not in board.get("/dispatch/cases/26-000002").text
 
 
 def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
@@ -129,7 +133,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         letter = mail.render(app)(scene.s, message)
     assert letter is not None
     text = letter.get_content()
-    assert (letter["To"], "formerly r1-55012" in text) == ("ann@town.test", True)
+    assert (letter["To"], shared.OLD_NUMBER(number="r1-55012") in text) == ("ann@town.test", True)
     assert f"/s/{token}" in text
     assert client.get(f"/s/{token}").status_code == 303
 
@@ -141,17 +145,18 @@ def test_runs_are_listed_for_administrators(
     office = log_in("administrator")
     with counted(app) as before:
         page = office.get("/admin/imports").text
-    assert "New: 3" in page
-    assert "New: 1 · Brought up to date: 1 · Rejected: 1" in page
-    assert "Undone" not in page
+    assert staff.IMPORT_NEW(num=3) in page
+    parts = (staff.IMPORT_NEW, staff.IMPORT_UPDATED, staff.IMPORT_REJECTED)
+    assert " · ".join(part(num=1) for part in parts) in page
+    assert staff.IMPORT_UNDONE(time="") not in page
     with town.at_work() as scene:
         importruns.undo(scene.s, 2, at=town.now)
     with counted(app) as after:
-        assert "Undone" in office.get("/admin/imports").text
+        assert staff.IMPORT_UNDONE(time="") in office.get("/admin/imports").text
     assert len(before) == len(after) <= 5
-    assert "Nuevos: 3" in office.get("/es/admin/imports").text
+    assert staff.IMPORT_NEW.es(num=3) in office.get("/es/admin/imports").text
     assert log_in("dispatcher").get("/admin/imports").status_code == 403
 
 
 def test_without_a_run_the_list_says_so(log_in: Callable[..., FlaskClient]) -> None:
-    assert "Nothing was imported yet." in log_in("administrator").get("/admin/imports").text
+    assert staff.NO_IMPORTS in log_in("administrator").get("/admin/imports").text

@@ -12,6 +12,7 @@ from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from wording import shared, shown, staff
 
 from city import boots, cases, changes, events, presence
 
@@ -101,9 +102,9 @@ def test_a_case_that_changed_within_the_view_comes_as_the_row_that_the_list_show
     assert told["fresh"] == []
     assert told["gone"] == {}
     page = here.browser.get("/dispatch").get_data(as_text=True)
-    shown = re.search(rf'<tr id="case-{lamp}".*?</tr>', page, re.S)
-    assert shown
-    assert str(told["rows"]).strip() == shown[0]
+    row = re.search(rf'<tr id="case-{lamp}".*?</tr>', page, re.S)
+    assert row
+    assert str(told["rows"]).strip() == row[0]
 
 
 def test_what_left_the_view_is_gone_and_says_why(
@@ -119,9 +120,9 @@ def test_what_left_the_view_is_gone_and_says_why(
         cases.close(scene.s, scene.case(second), by=by, at=town.now, outcome="not found")
         cases.merge(scene.s, scene.case(third), scene.case(lamp), by=by, at=town.now)
     assert unassigned.hear()["gone"] == {
-        lamp: "given to trees",
-        second: "closed by Dispatcher",
-        third: f"merged into {lamp}",
+        lamp: staff.GONE_ASSIGNED(crew="trees"),
+        second: staff.GONE_CLOSED(name="Dispatcher"),
+        third: staff.GONE_MERGED(number=lamp),
     }
     told = late.hear()
     assert (told["fresh"], told["rows"]) == ([], "")
@@ -224,7 +225,7 @@ def test_the_number_of_queries_does_not_grow_with_what_changed(
 
 def test_the_counts_of_the_saved_views_can_be_asked_alone(board: FlaskClient, lamp: str) -> None:
     page = board.get("/dispatch/views").get_data(as_text=True)
-    assert re.search(r'Unassigned<data value="1">', page)
+    assert re.search(rf'{staff.UNASSIGNED_VIEW}<data value="1">', page)
     assert "<table" not in page
 
 
@@ -234,7 +235,7 @@ def test_it_is_told_in_spanish_on_the_spanish_board(board: FlaskClient, town: To
         by = scene.actor("dispatcher")
         cases.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
     told = board.get(f"/es/dispatch/changes?since={here.since}").get_json()
-    assert told["gone"] == {lamp: "cerrado por Dispatcher"}
+    assert told["gone"] == {lamp: staff.GONE_CLOSED.es(name="Dispatcher")}
 
 
 class TestAConflict:
@@ -277,11 +278,12 @@ class TestAConflict:
         page = re.sub(r"\s+", " ", answer.get_data(as_text=True))
         assert answer.status_code == 409
         assert self.crew_of(town, lamp) == "trees"
-        assert "Nothing was done: this case changed while you had it open." in page
-        assert re.search(r"When you opened it</dt><dd>New<br>Nobody has it</dd>", page)
-        assert re.search(r"Now</dt><dd>[^<]+<br>trees</dd>", page)
-        assert re.search(r"<li><b>Crew assigned</b> trees <small>[^<]* · Supervisor</small>", page)
-        assert "You were about to: give it to lights" in page
+        assert shared.OVERTAKEN in page
+        was = f"{staff.WHEN_YOU_OPENED_IT}</dt><dd>{shared.NEW}<br>{staff.NOT_ASSIGNED}</dd>"
+        assert was in page
+        assert re.search(rf"{staff.NOW}</dt><dd>[^<]+<br>trees</dd>", page)
+        assert re.search(rf"<li><b>{shared.STEP_ASSIGNED}</b> trees <small>[^<]* · Supervisor</small>", page)
+        assert staff.YOU_WANTED_TO(what=staff.ASSIGN_IT_TO(crew="lights")) in page
 
     def test_all_the_same_does_it_unless_the_case_changed_again(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -289,7 +291,7 @@ class TestAConflict:
         old = self.seen(board, lamp)
         self.given(town, lamp)
         page = post(lamp, "assignment", seen=old, crew=town.ids["lights"]).get_data(as_text=True)
-        form = page[page.index('id="errors"') : page.index("Do it all the same")]
+        form = page[page.index('id="errors"') : page.index(staff.DO_IT_ANYWAY_BUTTON)]
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
         fields.pop("csrf_token")
         assert fields["crew"] == str(town.ids["lights"])
@@ -321,9 +323,9 @@ class TestAConflict:
         page = post(lamp, "closure", seen=seen, outcome="not found", words="Nothing there").get_data(
             as_text=True
         )
-        assert "This cannot be done any more." in page
-        assert "You had written: “Nothing there”" in page
-        assert "Do it all the same" not in page
+        assert staff.CANNOT_BE_DONE in shown(page)
+        assert staff.YOU_WROTE(words="Nothing there") in page
+        assert staff.DO_IT_ANYWAY_BUTTON not in page
 
     def test_what_is_only_added_stops_nobody_and_a_note_never_conflicts(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
@@ -378,7 +380,7 @@ class TestAConflict:
         answer = post(later, "merge", seen=seen, open=lamp, into=lamp)
         assert answer.status_code == 409
         page = answer.get_data(as_text=True)
-        assert f"merge it into {lamp}" in page
+        assert staff.MERGE_IT_INTO(number=lamp) in page
         assert f'action="/dispatch/cases/{later}/merge"' in page[page.index('id="errors"') :]
         fields = {"seen": self.seen(board, lamp), "open": lamp, "into": lamp}
         assert post(later, "merge", **fields).status_code == 303

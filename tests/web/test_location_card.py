@@ -7,6 +7,7 @@ from factories import Town
 from filled import Fill, picks
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from wording import resident, shared, shown
 
 from city import geo
 from city.geo import METRES_A_DEGREE, Point
@@ -44,6 +45,11 @@ def card(client: FlaskClient, prefix: str = "", **asked: str) -> str:
     return client.get(f"{prefix}/report/place", query_string=HERE | LAMP | asked).get_data(as_text=True)
 
 
+def heading(words: str) -> str:
+    """Words as the card's title has them."""
+    return words[:1].upper() + words[1:]
+
+
 def offered(page: str) -> list[str]:
     """The numbers on the card, in their order."""
     return [
@@ -65,7 +71,7 @@ def checked(page: str) -> str | None:
 def test_the_three_nearest_are_offered_by_the_number_on_them(poles: Town, client: FlaskClient) -> None:
     page = card(client, accuracy="60")
     assert offered(page) == [*NUMBERS[:3], ""]
-    assert "Which pole is it?" in page
+    assert resident.WHICH_POLE in page
     assert "<b>20-118</b> <small>4\u00a0m" in page
     assert offered(card(client, group="tree", accuracy="60")) == ["T-7", ""]
     assert offered(card(client, group="other", accuracy="60")) == []
@@ -75,8 +81,8 @@ def test_the_three_nearest_are_offered_by_the_number_on_them(poles: Town, client
 def test_a_good_fix_proposes_the_one_it_means_and_a_worse_one_none(poles: Town, client: FlaskClient) -> None:
     near = card(client, accuracy="8")
     assert checked(near) == "20-118"
-    assert "Pole 20-118" in near
-    assert "Nearest to you: 214 Tansy Street" in near
+    assert shared.POLE(number="20-118") in near
+    assert resident.NEAREST_ADDRESS(address="214 Tansy Street") in near
     assert "data-proposed" in near
     for accuracy in ("20", "31", "80", ""):
         page = card(client, accuracy=accuracy)
@@ -87,23 +93,25 @@ def test_a_good_fix_proposes_the_one_it_means_and_a_worse_one_none(poles: Town, 
 def test_what_was_proposed_can_be_undone(poles: Town, client: FlaskClient) -> None:
     page = card(client, accuracy="8", asset="")
     assert checked(page) == ""
-    assert "Near 214 Tansy Street" in page
+    assert shared.NEAR(address="214 Tansy Street") in page
 
 
 def test_a_point_is_told_in_the_visitors_language(poles: Town, client: FlaskClient) -> None:
     off = {"lat": str(39.6 - 40 / METRES_A_DEGREE), "accuracy": "20", "group": "other"}
-    assert "About 40\u00a0m from 214 Tansy Street" in card(client, **off)
-    assert "A unos 40\u00a0m de 214 Tansy Street" in card(client, "/es", **off)
+    assert heading(shared.ABOUT_FROM(distance="40\u00a0m", place="214 Tansy Street")) in card(client, **off)
+    assert heading(shared.ABOUT_FROM.es(distance="40\u00a0m", place="214 Tansy Street")) in card(
+        client, "/es", **off
+    )
     beside = off | {"lat": str(39.6 - 20 / METRES_A_DEGREE)}
-    assert "Cerca de 214 Tansy Street" in card(client, "/es", **beside)
+    assert shared.NEAR.es(address="214 Tansy Street") in card(client, "/es", **beside)
 
 
 def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
     with poles.at_work() as scene:
         scene.s.add(Street(name="Tansy Street", line=[[-71.21, 39.6], [-71.19, 39.6]]))
     page = card(client, place="tansy street", group="other")
-    assert "Is it here?" in page
-    assert "A house number or a corner says more." in page
+    assert resident.RIGHT_SPOT in page
+    assert resident.LARGE_PLACE in shown(page)
     assert offered(card(client, place="tansy street")) == [], (
         "the middle of a street says nothing of its poles"
     )
@@ -121,8 +129,8 @@ def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
         ends = {"left_from": 1, "left_to": 999, "right_from": None, "right_to": None}
         scene.s.add(Street(name="Mill Road", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
     page = card(client, place="401 mill road", group="other")
-    assert "Is it here?" in page
-    assert "This house is not on our map. It may be 870\u00a0m from here." in page
+    assert resident.RIGHT_SPOT in page
+    assert resident.HOUSE_NOT_ON_MAP(distance="870\u00a0m") in shown(page)
     assert "data-known" not in page
     assert post(place="401 mill road").status_code == 422
     assert post(place="401 mill road", sure="1").status_code == 303
@@ -140,7 +148,7 @@ def test_a_typed_number_means_a_thing_of_the_services_kind(
         _stand(scene.s, "tree", NUMBERS[1], 39.61)
     page = card(client, place=NUMBERS[1], lat="", lon="")
     assert f'data-lat="{39.6 + 39 / METRES_A_DEGREE}"' in page
-    assert "Which one?" not in page
+    assert shared.WHICH_ONE not in page
 
 
 def test_of_two_poles_with_one_number_the_phone_says_which_and_without_it_one_is_asked(
@@ -148,10 +156,12 @@ def test_of_two_poles_with_one_number_the_phone_says_which_and_without_it_one_is
 ) -> None:
     with poles.at_work() as scene:
         _stand(scene.s, "pole", NUMBERS[0], 39.62, owner="Harbor Electric")
-    assert "Which one?" in card(client, place=NUMBERS[0], lat="", lon="")
-    assert "Which one?" in card(client, place=NUMBERS[0], accuracy="3000")
-    assert "Which one?" in card(client, place=NUMBERS[0], lat="39.61", accuracy="8"), "neither stands there"
-    assert "Which one?" not in card(client, place=NUMBERS[0], lat="39.6201", accuracy="8")
+    assert shared.WHICH_ONE in card(client, place=NUMBERS[0], lat="", lon="")
+    assert shared.WHICH_ONE in card(client, place=NUMBERS[0], accuracy="3000")
+    assert shared.WHICH_ONE in card(client, place=NUMBERS[0], lat="39.61", accuracy="8"), (
+        "neither stands there"
+    )
+    assert shared.WHICH_ONE not in card(client, place=NUMBERS[0], lat="39.6201", accuracy="8")
     assert post(place=NUMBERS[0], lat="39.6201", lon="-71.2", accuracy="8").status_code == 303
     asset = the_asset(poles)
     assert (asset.owner, asset.number) == ("Harbor Electric", NUMBERS[0])
@@ -193,11 +203,11 @@ def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
     with poles.at_work() as scene:
         scene.s.add(_address("12 Wintergreen Avenue", 39.61))
     page = card(client, place="12 Wint Ave", group="other")
-    assert "We do not know that place." in page
-    assert "Is it one of these?" in page
+    assert shared.PLACE_UNKNOWN in shown(page)
+    assert resident.ONE_OF_THESE in page
     assert page.count('name="pick"') == 1
     assert "data-known" not in page
-    assert "¿Es uno de estos?" in card(client, "/es", place="12 Wint Ave")
+    assert resident.ONE_OF_THESE.es in card(client, "/es", place="12 Wint Ave")
     assert 'name="pick"' not in card(client, place="12 Wonder Ave")
     assert 'name="pick"' not in card(client, place="20-11"), "a number that is cut short is no pole"
     assert post(place="12 Wint Ave").status_code == 422
@@ -208,7 +218,7 @@ def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
 
 def test_a_pole_is_suggested_by_its_number_with_what_it_is(poles: Town, client: FlaskClient) -> None:
     told = client.get("/es/report/suggest", query_string={"q": "20-119"}).json
-    words = "Poste 20-119, 214 Tansy Street"
+    words = f"{shared.POLE.es(number='20-119')}, 214 Tansy Street"
     assert told == {"places": [{"words": words, "place": "20-119", "vague": False}]}
 
 
@@ -217,7 +227,7 @@ def test_a_choice_is_the_place_however_vague_the_phone_is(
 ) -> None:
     page = card(client, accuracy="140", asset="20-119")
     assert checked(page) == "20-119"
-    assert "Is it here?" not in page
+    assert resident.RIGHT_SPOT not in page
     assert f'data-lat="{39.6 + 39 / METRES_A_DEGREE}"' in page
     assert post(**HERE, accuracy="140", asset="20-119").status_code == 303
     case = the_case(poles)
@@ -257,19 +267,19 @@ def test_without_script_the_place_is_found_by_a_button_and_a_number_chosen(poles
 
 
 def test_the_button_says_what_is_wrong_with_the_place(poles: Town, post: Fill) -> None:
-    for place, told in (("nowhere 1", "We do not know that place"), ("", "Say where it is")):
+    for place, told in (("nowhere 1", shared.PLACE_UNKNOWN), ("", shared.PLACE_MISSING)):
         found = post(do="find", place=place, lat=None, lon=None, accuracy=None)
         assert found.status_code == 422
-        assert told in found.get_data(as_text=True)
+        assert told in shown(found)
 
 
 def test_a_vague_fix_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
     page = card(client, accuracy="300")
-    assert "Is it here?" in page
-    assert "Your phone may be 300\u00a0m off." in page
+    assert resident.RIGHT_SPOT in page
+    assert resident.LOCATION_OFF_BY(distance="300\u00a0m") in page
     assert "data-known" not in page
     assert "data-known" in card(client, accuracy="300", sure="1")
-    assert "Is it here?" not in card(client, accuracy="100")
+    assert resident.RIGHT_SPOT not in card(client, accuracy="100")
     asked = post(**HERE, accuracy="300")
     assert asked.status_code == 422
     assert 'href="#sure"' in asked.get_data(as_text=True)
@@ -278,16 +288,16 @@ def test_a_vague_fix_is_asked_about_before_it_counts(poles: Town, client: FlaskC
 
 def test_a_phone_outside_the_city_is_told_whom_to_ask(poles: Town, client: FlaskClient, post: Fill) -> None:
     page = card(client, lat="41.76", lon="-72.67", accuracy="8")
-    assert "This place lies outside the city" in page
+    assert shared.OUTSIDE_CITY in shown(page)
     assert "data-known" not in page
     assert post(lat="41.76", lon="-72.67", accuracy="8").status_code == 422
 
 
 def test_the_card_speaks_spanish(poles: Town, client: FlaskClient) -> None:
     page = card(client, "/es", accuracy="8")
-    assert "Poste 20-118" in page
-    assert "¿Qué poste es?" in page
-    assert "Ninguno de estos" in page
+    assert shared.POLE.es(number="20-118") in page
+    assert resident.WHICH_POLE.es in page
+    assert resident.NONE_OF_THESE.es in page
 
 
 @pytest.mark.parametrize("extra", [0, 40])

@@ -8,6 +8,7 @@ import pytest
 from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import messages, resident
 
 from city.schema import Person
 from pwa import worker
@@ -41,9 +42,9 @@ def asked(town: Town, log_in: Callable[..., FlaskClient], token: Callable[[], st
             case = scene.report(words=words).case
             case.standing = "late"
     browser = log_in("dispatcher")
-    assert "Send it to me" in browser.get("/me").text
+    assert resident.EMAIL_ME_BUTTON in browser.get("/me").text
     browser.post("/me/mornings", data={"csrf_token": token(), "wanted": "yes"})
-    assert "End it" in browser.get("/me").text
+    assert resident.STOP_EMAILS_BUTTON in browser.get("/me").text
     return browser
 
 
@@ -66,7 +67,7 @@ def test_it_comes_once_a_working_morning(app: Flask, asked: FlaskClient, box: Bo
 def test_it_comes_in_the_language_in_which_it_was_asked_for(
     app: Flask, asked: FlaskClient, box: Box, token: Callable[[], str]
 ) -> None:
-    for language, told in (("/es", "2 casos van con retraso"), ("", "2 cases are late")):
+    for language, told in (("/es", messages.CASES_LATE.es(2)), ("", messages.CASES_LATE(2))):
         for wanted in ("no", "yes"):
             asked.post(f"{language}/me/mornings", data={"csrf_token": token(), "wanted": wanted})
         day = TUESDAY + timedelta(days=len(box.letters))
@@ -82,7 +83,7 @@ def test_it_names_the_cases_and_nothing_that_residents_wrote(
     morning(app, box)
     (letter,) = box.letters
     text = letter.get_content()
-    assert letter["Subject"] == "2 casos van con retraso"
+    assert letter["Subject"] == messages.CASES_LATE.es(2)
     assert "26-000001" in text
     assert "26-000002" in text
     assert "/es/dispatch/cases/26-000001" in text

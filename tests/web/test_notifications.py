@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pushservice import PushService
 from sqlalchemy import select
+from wording import city, messages, shared
 
 from city import cases, reports, webpush
 from city.schema import Case, Message, Report, Subscription
@@ -69,11 +70,11 @@ def test_a_browser_is_told_of_the_closing_in_its_language(
     assert webpush.public_key(settings) in headers["authorization"]
     read = phone.opens(body)
     assert read["web_push"] == 8030
-    shown = read["notification"]
-    assert shown["title"].startswith("26-000001: ")
-    assert "Farol apagado" in shown["title"]
-    assert shown["navigate"] == "http://127.0.0.1:8311/es/case/26-000001"
-    assert (shown["lang"], shown["dir"], shown["tag"]) == ("es", "ltr", headers["topic"])
+    note = read["notification"]
+    about = {"what": city.STREETLIGHT_OUT_ES, "outcome": shared.FIXED.es, "number": "26-000001"}
+    assert note["title"] == messages.OUTCOME_SUBJECT.es(**about)
+    assert note["navigate"] == "http://127.0.0.1:8311/es/case/26-000001"
+    assert (note["lang"], note["dir"], note["tag"]) == ("es", "ltr", headers["topic"])
     assert "/s/" not in json.dumps(read), "no secret leaves by somebody else's server"
 
 
@@ -142,7 +143,7 @@ KEYS = {"p256dh": "B" * 87, "auth": "A" * 22}
 def test_what_is_no_browser_is_told_so(town: Town, ask: Callable[..., Any], told: object) -> None:
     answer = ask(told)
     assert answer.status_code == 422
-    assert "Leave an e-mail address instead" in answer.json["fault"]
+    assert answer.json["fault"] == shared.BAD_PUSH
 
 
 @pytest.mark.parametrize("host", ["10.0.0.7", "192.168.1.1", "intranet", "[fd00::1]"])

@@ -13,6 +13,7 @@ import pytest
 from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import resident
 
 from city import events, opendata
 from city.opendata import Edition
@@ -44,8 +45,8 @@ def make(app: Flask, town: Town) -> Edition:
 
 
 def test_before_the_first_night_the_page_says_so_and_no_file_is_there(client: FlaskClient) -> None:
-    assert "The first files are on their way." in client.get("/data").get_data(as_text=True)
-    assert "en camino" in client.get("/es/data").get_data(as_text=True)
+    assert resident.FIRST_FILES_COMING in client.get("/data").get_data(as_text=True)
+    assert resident.FIRST_FILES_COMING.es in client.get("/es/data").get_data(as_text=True)
     assert client.get("/data/files/manifest.json").status_code == 404
 
 
@@ -201,5 +202,6 @@ def test_it_names_only_verbs_that_the_log_knows(app: Flask, town: Town) -> None:
         sources = {c.source for table in dictionary.tables().values() for c in table.columns}
     words = {word for source in sources for word in source.split(", ")}
     code = "".join(path.read_text("utf-8") for path in (Path(events.__file__).parent).glob("*.py"))
-    for word in words - {"", "city file", "layer areas", "every move"}:
+    told = {resident.SOURCE_CITY_FILE, resident.SOURCE_AREAS, resident.SOURCE_EVERY_CHANGE}
+    for word in words - {"", *told}:
         assert re.search(rf'"{re.escape(word)}"', code), word

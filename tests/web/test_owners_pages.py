@@ -8,14 +8,18 @@ import pytest
 from factories import LAMP, SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import resident, shared, shown, staff
 
 from city import cases, reports
 from city.schema import Asset, Message, Report, Subscription
 from pwa import mail
 
 NAMED = {
-    "": ("This belongs to Harbor Electric, not to the city.", "Waiting for Harbor Electric"),
-    "/es": ("Esto es de Harbor Electric, no de la ciudad.", "En espera de Harbor Electric"),
+    "": (resident.BELONGS_TO_OWNER(name="Harbor Electric"), shared.WAITING_FOR(name="Harbor Electric")),
+    "/es": (
+        resident.BELONGS_TO_OWNER.es(name="Harbor Electric"),
+        shared.WAITING_FOR.es(name="Harbor Electric"),
+    ),
 }
 
 
@@ -33,7 +37,7 @@ def test_the_resident_is_told_who_mends_it_and_how_to_reach_them(
         assert waiting in words
         assert 'href="tel:1-800-555-0100"' in words
         assert "https://harbor-electric.example/outages" in words
-    assert "Done by" not in client.get(f"/sent/{number}").get_data(as_text=True)
+    assert resident.FIX_AND_PHOTO_BY(day="") not in shown(client.get(f"/sent/{number}"))
 
 
 @pytest.mark.parametrize(("lang", "prefix"), [("en", ""), ("es", "/es")])
@@ -55,18 +59,18 @@ def test_the_receipt_says_it_too(town: Town, app: Flask, lang: str, prefix: str)
 def test_the_dispatcher_sees_whose_it_is(town: Town, log_in: Callable[[str], FlaskClient]) -> None:
     number, _key = told(town)
     page = log_in("dispatcher").get(f"/dispatch/cases/{number[:-2]}").get_data(as_text=True)
-    assert "Belongs to Harbor Electric" in page
+    assert staff.BELONGS_TO(name="Harbor Electric") in page
     other, _key = told(town, owner="Nobody Known", number="U-2")
     page = log_in("dispatcher").get(f"/dispatch/cases/{other[:-2]}").get_data(as_text=True)
-    assert "Belongs to Nobody Known" in page
-    assert "not in the city file" in page
+    assert staff.BELONGS_TO(name="Nobody Known") in page
+    assert staff.OWNER_UNKNOWN in shown(page)
 
 
 @pytest.mark.parametrize(
     ("owner", "english", "spanish"),
     [
-        ("HECO", "Waiting for Harbor Electric", "En espera de Harbor Electric"),
-        ("Nobody Known", "Waiting for the utility", "A la espera de la eléctrica"),
+        ("HECO", NAMED[""][1], NAMED["/es"][1]),
+        ("Nobody Known", shared.WAITING_FOR_UTILITY, shared.WAITING_FOR_UTILITY.es),
     ],
 )
 def test_the_history_names_whom_it_waited_for(

@@ -14,6 +14,7 @@ from factories import LAMP, Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from wording import shared, shown, staff
 
 from city import board as city_board
 from city import cases, priorities, promises, reports, saved_views, tags
@@ -45,7 +46,7 @@ def numbers(page: str) -> list[str]:
 
 
 def html_of(answer: TestResponse) -> str:
-    return answer.get_data(as_text=True)
+    return shown(answer)
 
 
 def link(page: str, rel: str) -> str:
@@ -102,9 +103,9 @@ def test_pages_lead_through_all_cases_once_and_back_again(
     assert sorted(seen) == sorted(made)
     assert len(seen) == len(set(seen))
     assert [len(numbers(page)) for page in pages] == [3, 3, 3, 1]
-    first = "1–3 of more than 3" if words else "1–3 of 10"
+    first = staff.ROWS_OF_OVER(first=1, last=3, num=3) if words else staff.ROWS_OF(first=1, last=3, num=10)
     assert first in pages[0]
-    assert "10–10 of 10" in pages[-1]
+    assert staff.ROWS_OF(first=10, last=10, num=10) in pages[-1]
     back = list(walk(board, link(pages[-1], "prev"), "prev"))
     assert [numbers(page) for page in back] == [numbers(page) for page in pages[-2::-1]]
     assert first in back[-1]
@@ -141,7 +142,7 @@ def test_show_more_puts_the_next_rows_behind_those_that_are_there(board: FlaskCl
     assert 'hx-swap-oob="beforeend:#rows"' in more
     assert len(numbers(more)) == 3
     assert not set(numbers(more)) & set(numbers(first))
-    assert "1–6 of 10" in again
+    assert staff.ROWS_OF(first=1, last=6, num=10) in again
     assert all("after=" not in url for url in re.findall(r'hx-get="(/dispatch/cases/[^"]*)"', more))
 
 
@@ -168,7 +169,7 @@ def test_a_place_that_is_none_is_the_beginning_and_said_once(
     page = html_of(board.get(f"/dispatch?after={after}"))
     _after, _sep, sort = after.partition("&")
     assert numbers(page) == numbers(html_of(board.get(f"/dispatch?{sort}")))
-    assert page.count("One part of this address is not known and was left out.") == 1
+    assert page.count(staff.LINK_PART_UNKNOWN) == 1
 
 
 @pytest.mark.parametrize(
@@ -192,9 +193,9 @@ def test_nonsense_in_an_address_is_left_out_and_said_once(
     made = fill(town)
     page = html_of(board.get(f"/dispatch?{nonsense}"))
     assert sorted(numbers(page)) == sorted(made)
-    assert page.count("One part of this address is not known and was left out.") == 1
-    assert "Una parte de esta dirección" in html_of(board.get(f"/es/dispatch?{nonsense}"))
-    assert "address is not known" not in html_of(board.get("/dispatch?state=new"))
+    assert page.count(staff.LINK_PART_UNKNOWN) == 1
+    assert staff.LINK_PART_UNKNOWN.es in html_of(board.get(f"/es/dispatch?{nonsense}"))
+    assert staff.LINK_PART_UNKNOWN not in html_of(board.get("/dispatch?state=new"))
 
 
 def test_fields_that_a_form_leaves_empty_do_not_stand_in_the_address(board: FlaskClient) -> None:
@@ -221,7 +222,7 @@ def test_filters_narrow_the_queue_and_its_number(board: FlaskClient, town: Town)
     }.items():  # fmt: skip
         page = html_of(board.get(f"/dispatch?{asked}"))
         assert numbers(page) == found, asked
-        assert (f"1–{len(found)} of {len(found)}" in page) is bool(found), asked
+        assert (staff.ROWS_OF(first=1, last=len(found), num=len(found)) in page) is bool(found), asked
 
 
 @pytest.mark.usefixtures("few")
@@ -236,7 +237,7 @@ def test_words_are_found_among_few_and_many_open_and_ended(board: FlaskClient, t
         there = [scene.case(number) for number in made]
     fine = [case for case in there if "Elm" in case.address and case.standing == "ok"]
     page = html_of(board.get("/dispatch?words=elm+str&standing=ok"))
-    assert f"–{min(len(fine), 3)} of {len(fine)}" in page
+    assert staff.ROWS_OF(first=1, last=min(len(fine), 3), num=len(fine)) in page
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_whatever_is_typed_is_looked_for_and_is_no_error(board: FlaskClient, tow
     answer = board.get("/dispatch", query_string={"words": words})
     assert answer.status_code == 200
     assert numbers(html_of(answer)) == []
-    assert "Nothing fits" in html_of(answer)
+    assert staff.NO_MATCHES_FOR(words=words) in html_of(answer)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,7 @@ def test_where_nothing_fits_the_same_words_are_looked_for_among_the_others(
     board: FlaskClient, asked: dict[str, str], offered: str
 ) -> None:
     page = html_of(board.get("/dispatch", query_string=asked))
-    assert "Nothing fits" in page
+    assert staff.NO_MATCHES_FOR(words="lamp") in page
     assert f'<a class="button" href="{offered}">' in page
 
 
@@ -332,7 +333,7 @@ class TestSavedViews:
         post("/dispatch/views?state=waiting", name="Ours", shared="yes")
         other = log_in("supervisor")
         page = html_of(other.get("/dispatch?state=waiting"))
-        assert "Remove the shared view “Ours”" in page
+        assert staff.REMOVE_SHARED_VIEW(name="Ours") in page
         removal = re.search(r'action="([^"]+/views/\d+/removal)', page)
         assert removal
         assert post("/dispatch/views/1/removal").status_code == 404
@@ -348,7 +349,7 @@ class TestSavedViews:
             assert post(f"/dispatch/views?words=w{n}", name=f"View {n}", shared="yes").status_code == 303
         answer = post("/dispatch/views?state=new", name="One more", shared="yes")
         assert answer.status_code == 422
-        assert "20 views are shared already." in html_of(answer)
+        assert shared.TOO_MANY_SHARED_VIEWS(most=20) in html_of(answer)
         assert post("/dispatch/views?state=new", name="One more").status_code == 303
 
     @pytest.mark.parametrize("name", ["", "   ", "x" * 61])
@@ -367,7 +368,7 @@ class TestSavedViews:
             assert post(f"/dispatch/views?words=w{n}", name=f"View {n}").status_code == 303
         answer = post("/dispatch/views?state=new", name="One more")
         assert answer.status_code == 422
-        assert "You have saved 20 views already." in html_of(answer)
+        assert shared.TOO_MANY_VIEWS(most=20) in html_of(answer)
 
     def test_many_shared_ones_take_no_more_statements_than_one(
         self, board: FlaskClient, town: Town, app: Flask
@@ -484,8 +485,8 @@ def test_what_the_kept_counts_say_is_what_the_cases_say(town: Town) -> None:
             View(crew="none", standing="wait", place="none"),
         ]  # fmt: skip
         for view in asked:
-            shown = city_board.queue(s, view, now=town.now, limit=500).rows
-            assert kept.of(view) == len(shown), view
+            rows = city_board.queue(s, view, now=town.now, limit=500).rows
+            assert kept.of(view) == len(rows), view
         for view in [View(state=state) for state in STATES if state not in OPEN]:
             assert kept.of(view) is None
 
@@ -516,9 +517,9 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
     with town.looking() as scene:
         s = scene.s
         views = [View(), View(state="closed"), View(state="merged")]
-        shown = [row for view in views for row in city_board.queue(s, view, now=town.now).rows]
-        assert len(shown) == 12 + 3
-        for row in shown:
+        rows = [row for view in views for row in city_board.queue(s, view, now=town.now).rows]
+        assert len(rows) == 12 + 3
+        for row in rows:
             case, last = s.get_one(Case, row.id), None
             for job in case.assignments:
                 last = job
@@ -531,8 +532,8 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
             assert row.wait_reason == promises.waits_for(case)
             assert row.twin is None  # one of the two has ended
             assert row.standing == case.standing
-        assert {len(row.tags) for row in shown} == {0, 2}
-        assert {row.reports for row in shown} == {1, 2}
+        assert {len(row.tags) for row in rows} == {0, 2}
+        assert {row.reports for row in rows} == {1, 2}
 
 
 @pytest.mark.parametrize("told", ["07", "-1", "١", "1234567890", ""])

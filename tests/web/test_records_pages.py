@@ -8,6 +8,7 @@ from factories import Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from wording import resident, shared, shown, staff
 
 from city import cases, holds, retention
 from city.schedule import Period, Schedule
@@ -31,7 +32,7 @@ def post(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestRes
 
 
 def html_of(response: TestResponse) -> str:
-    return response.get_data(as_text=True)
+    return shown(response)
 
 
 def hold(town: Town, number: str) -> None:
@@ -48,7 +49,7 @@ def test_a_hold_of_after_a_restore_says_that_its_reason_was_lost(
         scene.s.add(Hold(case_id=scene.case(lamp).id, reason="", placed_at=town.now))
     browser = log_in("manager")
     for url in ("/admin/records", f"/dispatch/cases/{lamp}"):
-        assert "Who wanted it kept was lost with the database." in html_of(browser.get(url))
+        assert staff.HOLD_REASON_LOST in html_of(browser.get(url))
 
 
 @pytest.mark.parametrize("role", ["manager", "administrator"])
@@ -59,22 +60,22 @@ def test_a_case_is_put_on_hold_and_the_hold_is_lifted(
     assert 'id="do-hold"' in html_of(browser.get(f"/dispatch/cases/{lamp}?do=hold"))
     assert post(f"/dispatch/cases/{lamp}/hold", hold=REASON).status_code == 303
     page = html_of(browser.get(f"/dispatch/cases/{lamp}"))
-    assert "On hold: nothing of it may be removed." in page
+    assert staff.LEGAL_HOLD in page
     assert page.count(REASON) == 2  # above the case and in its history
     assert "i-lock" in page
     assert "/erasure" not in page
     assert "/redaction" not in page
     assert post(f"/dispatch/cases/{lamp}/hold/end").status_code == 303
     page = html_of(browser.get(f"/dispatch/cases/{lamp}"))
-    assert "On hold: nothing of it may be removed." not in page
-    assert "The hold was lifted" in page
+    assert staff.LEGAL_HOLD not in page
+    assert shared.STEP_HOLD_LIFTED in page
 
 
 def test_a_hold_without_a_reason_is_asked_again(
     lamp: str, log_in: Callable[[str], FlaskClient], post: Callable[..., TestResponse]
 ) -> None:
     log_in("manager")
-    for reason, words in (("", "Say who wants it kept, and why."), ("x" * 501, "under 500 letters")):
+    for reason, words in (("", shared.HOLD_UNNAMED), ("x" * 501, shared.TOO_LONG(most=500))):
         answer = post(f"/dispatch/cases/{lamp}/hold", hold=reason)
         assert answer.status_code == 422
         assert words in html_of(answer)
@@ -88,12 +89,12 @@ def test_a_dispatcher_sees_the_hold_and_may_neither_lift_nor_erase(
     browser = log_in("dispatcher")
     page = html_of(browser.get(f"/dispatch/cases/{lamp}"))
     assert REASON in page
-    assert "Lift the hold" not in page
+    assert staff.LIFT_HOLD_BUTTON not in page
     assert 'id="do-hold"' not in page
     assert post(f"/dispatch/cases/{lamp}/hold/end").status_code == 403
     answer = post(f"/dispatch/cases/{lamp}/erasure", report=f"{lamp}-A")
     assert answer.status_code == 422
-    assert "This case is on hold" in html_of(answer)
+    assert shared.ON_LEGAL_HOLD in html_of(answer)
 
 
 def test_what_is_merged_into_a_case_on_hold_says_so(
@@ -105,7 +106,7 @@ def test_what_is_merged_into_a_case_on_hold_says_so(
         cases.merge(scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
         number = twin.number
     page = html_of(log_in("dispatcher").get(f"/dispatch/cases/{number}"))
-    assert f"On hold with {lamp}, which it is merged into." in page
+    assert staff.UNDER_HOLD_OF(number=lamp) in page
     assert "/erasure" not in page
 
 
@@ -114,16 +115,16 @@ def test_the_page_lists_holds_and_how_long_what_is_kept(
 ) -> None:
     held = app.extensions["cityline"]
     browser = log_in("manager")
-    assert "No case is on hold." in html_of(browser.get("/admin/records"))
+    assert staff.NO_HOLDS in html_of(browser.get("/admin/records"))
     held.city = replace(held.city, retention=Schedule(words=Period(years=3), calls=Period(days=90)))
     hold(town, lamp)
     page = html_of(browser.get("/admin/records"))
     assert REASON in page
     assert f"/dispatch/cases/{lamp}" in page
-    for kept in ("3 years", "90 days", "for ever", "as long as other cases"):
+    for kept in (staff.YEARS(3), staff.DAYS(90), staff.FOREVER, staff.AS_LONG_AS_OTHERS):
         assert kept in page
-    assert "En espera" not in page
-    assert "Nadie" not in page
+    assert staff.UNDER_LEGAL_HOLD.es not in page
+    assert shared.NONE.es not in page
     assert browser.get("/es/admin/records").status_code == 200
 
 
@@ -159,12 +160,12 @@ def test_everybody_reads_that_it_was_removed(
     assert f"/follow/case/{lamp}" in html_of(client.get(f"/case/{lamp}"))
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(years=3)), at)
     page = html_of(client.get(f"/case/{lamp}"))
-    assert "was removed on" in page
+    assert resident.DETAILS_REMOVED(day="DAY?") in page
     assert "/follow/" not in page
     assert client.get(f"/follow/case/{lamp}").status_code == 404
     assert "New lamp" not in page
-    assert "se retiró" in html_of(client.get(f"/es/case/{lamp}"))
+    assert resident.DETAILS_REMOVED.es(day="DAY?") in html_of(client.get(f"/es/case/{lamp}"))
     drawer = html_of(log_in("dispatcher").get(f"/dispatch/cases/{lamp}"))
-    assert "Removed under the retention rule" in drawer
-    assert "Words, photos and addresses were removed under the retention rule" in drawer
+    assert staff.REMOVED_ON(day="DAY?") in drawer
+    assert shared.STEP_CLEARED in drawer
     assert "Dark since Sunday" not in drawer

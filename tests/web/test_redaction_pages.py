@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from pictures import BLUE, about, encoded, opened, quarters
 from sqlalchemy import select
 from werkzeug.test import TestResponse
+from wording import shared, shown, staff
 
 from city import photos, reports, stores
 from city.schema import Photo
@@ -50,7 +51,7 @@ def cover(
 
 
 def html_of(response: TestResponse) -> str:
-    return response.get_data(as_text=True)
+    return shown(response)
 
 
 def test_the_drawer_leads_to_the_form_and_the_form_says_what_happens(
@@ -62,7 +63,7 @@ def test_the_drawer_leads_to_the_form_and_the_form_says_what_happens(
     assert url in html_of(board.get(f"/dispatch/cases/{number}"))
     page = html_of(board.get(url))
     assert f"/photos/{photo_id}/page.jpg" in page
-    assert "This cannot be undone" in page
+    assert staff.CANNOT_UNDO in page
     assert page.count('name="left"') == 3
     assert "<rect x=" not in page
 
@@ -88,17 +89,17 @@ def test_covered_is_what_everybody_sees_and_the_old_address_leads_nowhere(
 
     assert answer.status_code == 303
     page = html_of(client.get(answer.location))
-    assert "Covered for good." in page
-    assert "Parts of a photo were covered for good" in page
+    assert staff.COVERED in page
+    assert shared.STEP_COVERED in page
     with town.looking() as scene:
         new = scene.s.scalars(select(Photo.id)).one()
     client.get("/logout")
     with client.session_transaction() as session:
         session.clear()
     public, own = client.get(f"/case/{number}"), client.get(f"/s/{secret}", follow_redirects=True)
-    for shown in (public, own):
-        assert old not in html_of(shown)
-        assert f"/photos/{new}/" in html_of(shown)
+    for seen in (public, own):
+        assert old not in html_of(seen)
+        assert f"/photos/{new}/" in html_of(seen)
     for size in ("full", "page", "thumb"):
         assert client.get(f"/photos/{old}/{size}.jpg").status_code == 404
     assert about(opened(client.get(f"/photos/{new}/page.jpg").data).getpixel((100, 350)), PAINT, 4)
@@ -107,13 +108,13 @@ def test_covered_is_what_everybody_sees_and_the_old_address_leads_nowhere(
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({}, "Say which part of the photo"),
-        (BLUE_QUARTER | {"width": ""}, "Part 1 does not lie within the picture"),
-        (BLUE_QUARTER | {"width": "all"}, "Part 1 does not lie within the picture"),
-        (BLUE_QUARTER | {"left": "60"}, "Part 1 does not lie within the picture"),
-        (BLUE_QUARTER | {"left": "nan"}, "Part 1 does not lie within the picture"),
-        (BLUE_QUARTER | {"left": f"{0:016}50"}, "Part 1 does not lie within the picture"),
-        ({name: [value] * 25 for name, value in BLUE_QUARTER.items()}, "Cover 20 at once"),
+        ({}, shared.NO_BOXES),
+        (BLUE_QUARTER | {"width": ""}, shared.BAD_BOX(nth=1)),
+        (BLUE_QUARTER | {"width": "all"}, shared.BAD_BOX(nth=1)),
+        (BLUE_QUARTER | {"left": "60"}, shared.BAD_BOX(nth=1)),
+        (BLUE_QUARTER | {"left": "nan"}, shared.BAD_BOX(nth=1)),
+        (BLUE_QUARTER | {"left": f"{0:016}50"}, shared.BAD_BOX(nth=1)),
+        ({name: [value] * 25 for name, value in BLUE_QUARTER.items()}, shared.TOO_MANY_BOXES(most=20)),
     ],
 )
 def test_numbers_that_are_none_are_told_and_kept_and_nothing_is_covered(
@@ -129,14 +130,12 @@ def test_numbers_that_are_none_are_told_and_kept_and_nothing_is_covered(
 
 
 def test_a_fault_is_told_in_spanish(cover: Callable[..., TestResponse]) -> None:
-    assert "La parte 1 no está dentro de la imagen" in html_of(
-        cover("/es", do="cover", **BLUE_QUARTER | {"left": "60"})
-    )
+    assert shared.BAD_BOX.es(nth=1) in html_of(cover("/es", do="cover", **BLUE_QUARTER | {"left": "60"}))
 
 
 @pytest.mark.parametrize(
     ("method", "told", "is_left"),
-    [("put", "Nothing was covered", True), ("delete", "destroyed as soon as the store", False)],
+    [("put", shared.STORE_DOWN, True), ("delete", staff.COVERED_DELETE_LATER, False)],
 )
 def test_while_the_store_is_down_it_says_what_was_done(
     cover: Callable[..., TestResponse],
@@ -167,7 +166,7 @@ def test_who_covers_what_somebody_covered_a_moment_before_is_led_to_the_photo_as
     assert second.location == f"/dispatch/cases/{case[0]}"
     client.get(first.location)
     cover(do="cover", **BLUE_QUARTER)
-    assert "That photo is no longer here" in html_of(client.get(second.location))
+    assert shared.PHOTO_GONE in html_of(client.get(second.location))
 
 
 def test_a_photo_of_another_case_is_not_found(
@@ -199,5 +198,5 @@ def test_the_form_needs_as_many_queries_for_ten_twins_as_for_none(
         with counted(app) as statements:
             page = html_of(board.get(url))
         sent.append(len(statements))
-    assert "was sent 10 more times" in page
+    assert staff.SAME_PHOTO_SENT(10) in page
     assert sent[0] == sent[1]

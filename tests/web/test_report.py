@@ -15,6 +15,7 @@ from filled import FAR, HERE, KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from wording import resident, shared, shown
 
 from city import developing, photos
 from city.schema import Address, Asset, Case, Event, Photo, Report, Try
@@ -56,7 +57,7 @@ def test_the_receipt_tells_number_promise_and_link(client: FlaskClient, post: Fi
     text = page.get_data(as_text=True)
     assert page.headers["Cache-Control"] == "no-store"
     assert "26-000001-A" in text
-    assert "We fix it by Fri\u00a015\u00a0May." in text
+    assert resident.FIX_BY(day="Fri\u00a015\u00a0May") in shown(text)
     link = re.search(r'value="http[^"]*(/s/[0-9a-f]{32})"', text)
     assert link
     assert client.get(link[1]).headers["Location"] == "/case/26-000001"
@@ -108,7 +109,7 @@ def test_a_browser_that_lost_the_answer_is_still_led_to_its_receipt(
     with town.at_work() as scene:
         scene.s.query(Try).delete()  # an hour later
     later = post()
-    assert (later.status_code, "Your first report is sent: 26-000001-A." in later.text) == (422, True)
+    assert (later.status_code, resident.FIRST_REPORT_SENT(number="26-000001-A") in later.text) == (422, True)
     assert count(town, Report) == 1
 
 
@@ -123,7 +124,7 @@ def test_a_form_that_comes_back_with_something_else_is_a_second_report(
         changes = {"photo": photo(colour=changes["photo"])}
     answer = post(**changes)
     assert answer.status_code == 422
-    assert "Your first report is sent: 26-000001-A." in answer.text
+    assert resident.FIRST_REPORT_SENT(number="26-000001-A") in answer.text
     again = post(**(changes | {"key": value_of(answer.text, "key"), "photo": None, "seen": ""}))
     assert again.headers["Location"] == "/sent/26-000002-A"
     with town.looking() as scene:
@@ -144,7 +145,7 @@ def test_a_photo_goes_ahead_and_is_sent_with_the_report(
     answer = client.post("/report/photos", data=upload)
     told = answer.get_json()
     assert answer.status_code == 200
-    assert told["words"].startswith("Uploaded, ")
+    assert re.fullmatch(resident.UPLOADED(size=r"\d+"), told["words"])
     assert client.get(told["url"]).mimetype == "image/jpeg"
     assert KEY not in told["url"]  # which stands in the logs of whatever is between us
     assert client.get(told["url"].partition("?")[0] + "?form=" + "f" * 32).status_code == 404
@@ -163,7 +164,7 @@ def test_where_too_many_photos_arrive_nothing_of_a_report_is_lost(
         assert (answer.status_code, int(answer.headers["Retry-After"])) == (503, 60)
         page = post(photo=photo(), words="Dark corner")
     assert page.status_code == 422
-    assert "Too many photos arrive just now." in page.text
+    assert resident.TOO_MANY_PHOTOS in shown(page)
     assert "Dark corner" in page.text
     assert post(photo=photo(), words="Dark corner").status_code == 303
     assert len(the_report(town).photos) == 1
@@ -186,13 +187,13 @@ def test_a_photos_address_in_the_form_is_for_its_reporter_only_once_it_is_sent(
 def test_a_form_whose_photos_were_swept_says_so_and_keeps_the_rest(
     town: Town, post: Fill, stale: bool
 ) -> None:
-    shown = post(do="start", photo=photo(), words="It hums.").text
-    assert value_of(shown, "staged") != ""
+    drawn = post(do="start", photo=photo(), words="It hums.").text
+    assert value_of(drawn, "staged") != ""
     photos.sweep(town.engine, town.settings.var, town.now + timedelta(hours=25))
-    told = {"words": "It hums.", "staged": value_of(shown, "staged")}
+    told = {"words": "It hums.", "staged": value_of(drawn, "staged")}
     answer = post(**told, **({"csrf_token": "old"} if stale else {}))
     assert answer.status_code == 422
-    assert "These photos are gone. Add them again." in answer.text
+    assert resident.PHOTOS_GONE in answer.text
     assert "It hums." in answer.text
     assert count(town, Report) == 0
     assert 'name="staged"' not in answer.text.partition("<template")[0]
@@ -203,9 +204,9 @@ def test_a_form_whose_photos_were_swept_says_so_and_keeps_the_rest(
 def test_photos_that_are_sent_or_just_taken_off_are_not_missed(
     client: FlaskClient, town: Town, post: Fill
 ) -> None:
-    shown = post(do="start", photo=photo()).text
-    name = value_of(shown, "staged")
-    assert "gone" not in post(do=f"remove {name}", staged=name).text
+    drawn = post(do="start", photo=photo()).text
+    name = value_of(drawn, "staged")
+    assert resident.PHOTOS_GONE not in post(do=f"remove {name}", staged=name).text
     name = value_of(post(do="start", photo=photo()).text, "staged")
     first = post(staged=name)
     assert (first.status_code, post(staged=name).headers["Location"]) == (303, first.headers["Location"])
@@ -217,7 +218,7 @@ def test_photos_swept_while_a_near_case_is_asked_about_are_missed(town: Town, po
     asked = post(**HERE, photo=photo()).text
     photos.sweep(town.engine, town.settings.var, town.now + timedelta(hours=25))
     again = post(**HERE, seen=value_of(asked, "seen"), staged=value_of(asked, "staged"))
-    assert (again.status_code, "These photos are gone." in again.text) == (422, True)
+    assert (again.status_code, resident.PHOTOS_GONE in again.text) == (422, True)
 
 
 def test_a_photo_taken_off_is_not_sent(
@@ -238,7 +239,7 @@ def test_without_script_home_leads_to_the_form_with_its_photo(town: Town, client
     start = {"csrf_token": value_of(home, "csrf_token"), "key": value_of(home, "key"), "do": "start"}
     page = client.post("/report", data=start | {"photo": photo()})
     assert page.status_code == 200
-    assert 'alt="Your photo"' in page.get_data(as_text=True).partition("<template")[0]
+    assert f'alt="{resident.YOUR_PHOTO}"' in page.get_data(as_text=True).partition("<template")[0]
     filled = start | {"do": "send", "group": "streetlight", "place": "Pole 20-118"}
     with town.at_work() as scene:
         scene.s.add(
@@ -256,7 +257,7 @@ def test_without_script_a_near_case_is_asked_about_once(town: Town, post: Fill) 
     asked = post(**HERE, photo=photo())
     page = asked.get_data(as_text=True)
     assert asked.status_code == 200
-    assert "Same problem, add me" in page
+    assert resident.SAME_PROBLEM_BUTTON in page
     assert count(town, Report) == 1
     assert post(**HERE, seen=value_of(page, "seen")).headers["Location"] == "/sent/26-000002-A"
 
@@ -277,7 +278,7 @@ def test_the_same_problem_joins_the_case(town: Town, client: FlaskClient, post: 
     sent = post(**HERE, join="26-000001")
     assert sent.headers["Location"] == "/sent/26-000001-B"
     assert count(town, Case) == 1
-    assert "You are added" in client.get(sent.headers["Location"]).get_data(as_text=True)
+    assert resident.ADDED_TO_REPORT in client.get(sent.headers["Location"]).get_data(as_text=True)
 
 
 def test_the_lamp_beside_the_chosen_one_is_another_case(town: Town, client: FlaskClient) -> None:
@@ -315,18 +316,18 @@ def test_the_location_card_says_where_one_is(town: Town, client: FlaskClient) ->
     with town.at_work() as scene:
         scene.s.add(Address(label="214 Tansy Street", lat=39.6, lon=-71.2, cell="x"))
     card = client.get("/report/place", query_string=HERE).get_data(as_text=True)
-    assert "Near 214 Tansy Street" in card
-    assert "Within 12\u00a0m, from your phone" in card
+    assert shared.NEAR(address="214 Tansy Street") in card
+    assert resident.WITHIN_FROM_PHONE(distance="12\u00a0m") in shown(card)
     card = client.get("/report/place", query_string={"q": "214 tansy st"}).get_data(as_text=True)
     assert 'data-lat="39.6"' in card
     card = client.get("/report/place", query_string=HERE | {"accuracy": "300"}).get_data(as_text=True)
-    assert "Yes, it is here" in card
+    assert resident.YES_THIS_SPOT in card
 
 
 def test_a_vague_fix_wants_a_yes(town: Town, post: Fill) -> None:
     asked = post(accuracy="300")
     assert asked.status_code == 422
-    assert "Yes, it is here" in asked.get_data(as_text=True)
+    assert resident.YES_THIS_SPOT in asked.get_data(as_text=True)
     assert post(accuracy="300", sure="1").status_code == 303
 
 
@@ -345,9 +346,9 @@ def test_an_urgent_report_is_not_held_up_by_what_is_near(town: Town, post: Fill)
 
 def test_a_wire_asks_to_call_first_and_keeps_everything(town: Town, post: Fill) -> None:
     warned = post(**{"service-streetlight": "wire-down", "words": "it sparks", "photo": photo()})
-    page = warned.get_data(as_text=True)
+    page = shown(warned)
     assert warned.status_code == 200
-    assert page.index("Call 911</a>") < page.index("I have called: send it to the city too")
+    assert page.index(f"{shared.CALL(number=911)}</a>") < page.index(resident.CALLED_SEND_TOO)
     assert "it sparks" in page
     assert count(town, Report) == 0
     assert (
@@ -373,13 +374,13 @@ def test_htmx_is_sent_on_by_a_header(client: FlaskClient, token: Callable[[], st
 def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         scene.report(place=LAMP)
-    assert "Latest reports in Larkhaven" in client.get("/").get_data(as_text=True)
+    assert resident.RECENT_REPORTS(city="Larkhaven") in client.get("/").get_data(as_text=True)
     whole = client.get("/", query_string=HERE).get_data(as_text=True)
     part = client.get("/", query_string=HERE, headers={"HX-Request": "true"})
-    assert "What needs fixing?" in whole
-    assert "What needs fixing?" not in part.get_data(as_text=True)
+    assert resident.HOME_TITLE in whole
+    assert resident.HOME_TITLE not in part.get_data(as_text=True)
     for page in (whole, part.get_data(as_text=True)):
-        assert "Already reported near you" in page
+        assert resident.ALREADY_NEAR_YOU in page
         assert "1\u00a0m" in page
     assert "HX-Request" in part.headers["Vary"]
 

@@ -19,6 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
+from wording import resident
 
 from city import answers, cases, contacts, delivery, notices, photos, reports, stores
 from city import settings as city_settings
@@ -172,7 +173,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
 def test_the_folder_alone_makes_the_language(client: FlaskClient, translations: str) -> None:
     page = client.get("/ar/").text
     assert '<html lang="ar" dir="rtl"' in page
-    assert pseudo.words("What needs fixing?") in page
+    assert pseudo.words(resident.HOME_TITLE) in page
     for code, path in (("en", "/"), ("es", "/es/")):
         assert f'href="{path}" lang="{code}" hreflang="{code}"' in page
     assert 'href="/ar/" lang="ar" hreflang="ar"' in client.get("/").text

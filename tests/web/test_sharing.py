@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
+from wording import resident, shared, shown
 
 from city.schema import Photo
 
@@ -62,7 +63,7 @@ def test_what_is_no_photo_is_told_and_the_good_one_stays(share: Share, town: Tow
     response = share([("notes.pdf", b"%PDF-1.7 no picture"), ("lamp.jpg", jpeg())], text="Dark")
     page = response.get_data(as_text=True)
     assert response.status_code == 422
-    assert "Photo notes.pdf was not taken." in page
+    assert resident.PHOTO_NOT_ADDED(name="notes.pdf") in shown(page)
     assert (staged(town), ">Dark</textarea>" in page) == (1, True)
 
 
@@ -104,7 +105,7 @@ def test_the_address_alone_leads_to_the_form(client: FlaskClient) -> None:
 
 class TestMine:
     def test_it_lists_what_this_browser_reported(self, client: FlaskClient, post: Fill) -> None:
-        assert "None in this browser" in client.get("/mine").get_data(as_text=True)
+        assert resident.NO_REPORTS_HERE in client.get("/mine").get_data(as_text=True)
         post()
         response = client.get("/mine")
         assert response.get_data(as_text=True).count('<a class="row" href="/case/') == 1
@@ -112,7 +113,7 @@ class TestMine:
 
     def test_a_stranger_sees_none(self, app: Flask, client: FlaskClient, post: Fill) -> None:
         post()
-        assert "None in this browser" in app.test_client().get("/mine").get_data(as_text=True)
+        assert resident.NO_REPORTS_HERE in app.test_client().get("/mine").get_data(as_text=True)
 
     def test_more_reports_ask_no_more_questions(self, app: Flask, client: FlaskClient, post: Fill) -> None:
         sent = []
@@ -135,11 +136,9 @@ class TestManifest:
     ) -> None:
         told = self.manifest(client, f"{prefix}/manifest.webmanifest")
         assert (told["lang"], told["dir"]) == (lang, "ltr")
-        names = {
-            "en": ["Report a problem", "My reports", "Answers"],
-            "es": ["Avisar de un problema", "Mis avisos", "Respuestas"],
-        }
-        assert [each["name"] for each in told["shortcuts"]] == names[lang]
+        names = [shared.REPORT_A_PROBLEM, resident.MY_REPORTS, shared.ANSWERS]
+        spoken = {"en": names, "es": [name.es for name in names]}
+        assert [each["name"] for each in told["shortcuts"]] == spoken[lang]
         for each in told["shortcuts"]:
             assert each["url"].startswith(f"{prefix}/")
             assert client.get(each["url"]).status_code == 200

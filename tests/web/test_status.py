@@ -10,6 +10,7 @@ from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from wording import city, messages, resident, shared, shown
 
 from city import cases, delivery, notices, reports, verdicts
 from city.schema import Case, Event, Report, Subscription
@@ -68,9 +69,9 @@ def test_a_stranger_sees_the_promise_and_not_the_words(
 ) -> None:
     told(town, settings)
     page = client.get("/case/26-000001").get_data(as_text=True)
-    assert "We fix it by Fri\u00a015\u00a0May." in page
+    assert resident.FIX_BY(day="Fri\u00a015\u00a0May") in shown(page)
     assert "dark since Sunday" not in page
-    assert "Withdraw" not in page
+    assert resident.CANCEL_REPORT_BUTTON not in page
 
 
 def test_the_reporter_sees_the_own_words_and_may_withdraw(
@@ -79,11 +80,11 @@ def test_the_reporter_sees_the_own_words_and_may_withdraw(
     browser = opened(told(town, settings))
     page = browser.get("/case/26-000001")
     assert "dark since Sunday" in page.text
-    assert "You reported it" in page.text
+    assert resident.YOU_REPORTED in page.text
     assert page.headers["Cache-Control"] == "no-store"
     answer = browser.post("/case/26-000001/withdraw", data={"csrf_token": token()})
     assert answer.headers["Location"] == "/case/26-000001"
-    assert "Withdrawn." in browser.get("/case/26-000001").text
+    assert resident.CANCELED_TITLE in browser.get("/case/26-000001").text
 
 
 def test_nobody_else_may_withdraw_or_say_not_fixed(
@@ -123,11 +124,11 @@ def test_fixed_shows_how_the_promise_was_kept(town: Town, settings: Settings, op
     browser = opened(told(town, settings))
     closed(town, "26-000001", town.now + timedelta(hours=3))
     page = browser.get("/case/26-000001").text
-    assert "Fixed." in page
-    assert "Promise kept, 3 days early" in page
+    assert resident.FIXED_TITLE in shown(page)
+    assert shared.DAYS_EARLY(3) in page
     assert "New lamp put in." in page
-    assert "No photo: it was too dark." in page
-    assert "One tap sends it back, until Tue\u00a026\u00a0May." in page
+    assert resident.NO_PHOTO_DARK in page
+    assert resident.REOPEN_UNTIL(day="Tue\u00a026\u00a0May") in page
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,8 @@ def test_a_closing_that_came_late_says_when_the_crew_was_done(
     browser, done = opened(told(town, settings)), town.now + timedelta(days=1)
     at_device = done + timedelta(minutes=by_the_phone)
     closed(town, "26-000001", done + timedelta(minutes=later), at_device=at_device)
-    assert ("The crew was done: Wed" in browser.get("/case/26-000001").text) == said
-    assert ("La cuadrilla terminó: mié" in browser.get("/es/case/26-000001").text) == said
+    assert (resident.CREW_FINISHED(moment="Wed") in browser.get("/case/26-000001").text) == said
+    assert (resident.CREW_FINISHED.es(moment="mié") in browser.get("/es/case/26-000001").text) == said
 
 
 def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, client: FlaskClient) -> None:
@@ -151,7 +152,7 @@ def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, clien
         cases.take_back(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
         number = case.number
     page = client.get(f"/case/{number}").text
-    assert page.index("The crew took its last step back") < page.index("Fixed")
+    assert page.index(shared.STEP_TAKEN_BACK) < page.index(shared.FIXED)
 
 
 def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, client: FlaskClient) -> None:
@@ -162,7 +163,7 @@ def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, c
         cases.undo_batch(scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1)
         number = case.number
     page = client.get(f"/case/{number}").text
-    assert page.index("Undone: a step taken for several cases at once") < page.index("Fixed")
+    assert page.index(shared.STEP_BATCH_UNDONE) < page.index(shared.FIXED)
 
 
 def test_not_fixed_opens_the_case_again_once(
@@ -176,8 +177,8 @@ def test_not_fixed_opens_the_case_again_once(
         answer = browser.post("/case/26-000001/not-fixed", data=form)
         assert answer.headers["Location"] == "/case/26-000001?said=reopened"
     page = browser.get(answer.headers["Location"]).text
-    assert "The case is open again, and a crew will come back." in page
-    assert "You said: not fixed" in page
+    assert resident.REPORT_REOPENED in page
+    assert resident.SAID_NOT_FIXED in shown(page)
     assert kinds(town, "26-000001") == ["open", "report", "close", "not fixed", "reopen"]
 
 
@@ -204,11 +205,11 @@ def test_after_two_weeks_not_fixed_is_a_new_case(
     closed(town, "26-000001", town.now)
     app.config["NOW"] = town.now + timedelta(days=15)
     form = sent_back(town, token())
-    assert "this opens a new case" in browser.get("/case/26-000001").text
+    assert resident.OPENS_NEW_REPORT in shown(browser.get("/case/26-000001"))
     for _tap in (1, 2):
         answer = browser.post("/case/26-000001/not-fixed", data=form)
         assert answer.headers["Location"] == "/case/26-000002?said=new-case"
-    assert "You reported it" in browser.get(answer.headers["Location"]).text
+    assert resident.YOU_REPORTED in browser.get(answer.headers["Location"]).text
     with town.looking() as scene:
         assert len(scene.s.scalars(select(Case)).all()) == 2
 
@@ -222,10 +223,10 @@ def test_a_merged_case_says_which_one_carries_on(
         by = scene.actor("dispatcher")
         cases.merge(scene.s, scene.case("26-000002"), scene.case("26-000001"), by=by, at=town.now)
     stranger = app.test_client().get("/case/26-000002").text
-    assert "Case 26-000001 carries on" in stranger
+    assert resident.GO_TO_REPORT(number="26-000001") in stranger
     mine = opened(second).get("/case/26-000002").text
-    assert "Your report 26-000002-A was about the same problem." in mine
-    assert "We fix it by" in mine
+    assert resident.COMBINED_WITH_ANOTHER(number="26-000002-A") in mine
+    assert resident.FIX_BY(day="Fri\u00a015\u00a0May") in shown(mine)
 
 
 def test_neighbors_who_joined_are_counted_in_one_line(town: Town, settings: Settings, opened: Opened) -> None:
@@ -233,8 +234,8 @@ def test_neighbors_who_joined_are_counted_in_one_line(town: Town, settings: Sett
     for _neighbor in range(2):
         told(town, settings, join="26-000001")
     page = opened(report).get("/case/26-000001").text
-    assert "2 neighbors joined" in page
-    assert "Withdraw" not in page  # it is not the reporter's alone any more
+    assert resident.NEIGHBORS_JOINED(2) in page
+    assert resident.CANCEL_REPORT_BUTTON not in page  # it is not the reporter's alone any more
 
 
 @pytest.mark.parametrize("state", ["accepted", "assigned", "waiting", "cancelled"])
@@ -280,7 +281,7 @@ def test_news_are_confirmed_before_a_second_letter(
     report = told(town, settings)
     browser = opened(report)
     asked = browser.post("/sent/26-000001-A/news", data={"csrf_token": token(), "email": "Ana@Example.com"})
-    assert "Look in your mailbox" in browser.get(asked.headers["Location"]).text
+    assert shared.CHECK_EMAIL in browser.get(asked.headers["Location"]).text
 
     (receipt,) = letters(town, app, settings)
     assert receipt["To"] == "ana@example.com"
@@ -293,7 +294,7 @@ def test_news_are_confirmed_before_a_second_letter(
     assert letters(town, app, settings) == []  # not confirmed: nothing more
 
     confirm = link_in(receipt, "/news/")
-    assert "Yes, send me news" in client.get(confirm).text
+    assert resident.CONFIRM_UPDATES_BUTTON in client.get(confirm).text
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).one().confirmed_at is None  # looking changes nothing
     client.post(confirm, data={"do": "confirm"})
@@ -301,12 +302,12 @@ def test_news_are_confirmed_before_a_second_letter(
     (reopened,) = letters(town, app, settings)
     closed(town, "26-000001", town.now)
     (done,) = letters(town, app, settings)
-    assert "open again" in reopened["Subject"]
+    assert reopened["Subject"] == messages.REOPENED_SUBJECT(what=city.STREETLIGHT_OUT, number="26-000001")
     assert "New lamp put in." in done.get_content()
     assert client.get(link_in(done, "/s/")).status_code == 303
 
     stop = done["List-Unsubscribe"].strip("<>").partition("8311")[2]
-    assert "Stop these e-mails" in client.get(stop).text
+    assert resident.STOP_EMAILS_BUTTON in client.get(stop).text
     assert client.post(stop, data={"List-Unsubscribe": "One-Click"}).status_code == 200, (
         "RFC 8058: no redirect"
     )
@@ -322,7 +323,7 @@ def test_letters_speak_the_reader_s_language(
     browser.post("/es/sent/26-000001-A/news", data={"csrf_token": token(), "email": "ana@example.com"})
     (receipt,) = letters(town, app, settings)
     assert link_in(receipt, "/news/").startswith("/es/news/")
-    assert "Farol apagado" in receipt.get_content()
+    assert city.STREETLIGHT_OUT_ES in receipt.get_content()
 
 
 @pytest.mark.parametrize("email", ["", "ana", "ana@", "a@b@c", "x" * 300 + "@example.com"])
@@ -332,7 +333,7 @@ def test_an_address_that_is_none_is_told(
     browser = opened(told(town, settings))
     answer = browser.post("/sent/26-000001-A/news", data={"csrf_token": token(), "email": email})
     assert answer.status_code == 422
-    assert "That is not an e-mail address" in answer.text
+    assert shared.BAD_EMAIL in answer.text
 
 
 def test_a_guessed_code_confirms_nothing(

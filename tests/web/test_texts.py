@@ -15,6 +15,7 @@ from filled import Tell
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from wording import city, messages, resident, shared
 
 from city import cases
 from city import settings as city_settings
@@ -82,7 +83,7 @@ def test_a_number_is_confirmed_before_a_second_text(
     token: Callable[[], str],
 ) -> None:
     asked = browser.post(f"/es{WHERE}", data={"csrf_token": token(), "phone": "(202) 555-0142"})
-    assert "Mire sus mensajes de texto" in browser.get(asked.headers["Location"]).text
+    assert shared.CHECK_TEXTS.es in browser.get(asked.headers["Location"]).text
     assert tell() == 1
     ((to, text),) = told(gateway)
     assert to == "+12025550142"
@@ -103,10 +104,10 @@ def test_a_number_is_confirmed_before_a_second_text(
     close()
     assert tell() == 1
     _to, done = told(gateway)[-1]
-    assert "Farol apagado" in done
+    assert city.STREETLIGHT_OUT_ES in done
     assert app.test_client().get(link_in(done, "/s/")).status_code == 303
     stop = link_in(done, "stop=1")
-    assert "No recibir más estos mensajes" in app.test_client().get(stop).text
+    assert resident.STOP_TEXTS_BUTTON.es in app.test_client().get(stop).text
 
 
 def test_a_case_is_followed_by_text_too(
@@ -115,7 +116,7 @@ def test_a_case_is_followed_by_text_too(
     with town.at_work() as scene:
         number = scene.report(words="canary").case.number
     where = f"/es/follow/case/{number}"
-    assert "Su número de móvil" in client.get(where).text
+    assert resident.CELL_PHONE.es in client.get(where).text
     wrong = client.post(where, data={"csrf_token": token(), "phone": "12", "by": "sms"})
     assert wrong.status_code == 422
     assert 'href="#phone"' in wrong.text
@@ -130,7 +131,8 @@ def test_a_case_is_followed_by_text_too(
         cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
     assert tell() == 1
     _to, done = told(gateway)[-1]
-    assert done.startswith(f"{number}: Arreglado, Farol apagado.")
+    about = {"what": city.STREETLIGHT_OUT_ES, "outcome": shared.FIXED.es, "number": number}
+    assert done.startswith(f"{messages.OUTCOME_SUBJECT.es(**about)}.")
     assert client.get(link_in(done, f"/es/case/{number}")).status_code == 200
     assert "canary" not in done
 
@@ -167,10 +169,10 @@ def test_a_number_that_is_none_is_told(
 def test_a_city_without_a_gateway_offers_no_texts(
     app: Flask, browser: FlaskClient, token: Callable[[], str]
 ) -> None:
-    assert "Text me news" in browser.get("/sent/26-000001-A").text
+    assert resident.TEXT_ME_BUTTON in browser.get("/sent/26-000001-A").text
     held = app.extensions["cityline"]
     held.settings = replace(held.settings, sms_url="")
-    assert "Text me news" not in browser.get("/sent/26-000001-A").text
+    assert resident.TEXT_ME_BUTTON not in browser.get("/sent/26-000001-A").text
     assert browser.post(WHERE, data={"csrf_token": token(), "phone": "202 555 0142"}).status_code == 422
 
 

@@ -7,6 +7,7 @@ import pytest
 from factories import LAMP, Town, counted
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import city
 
 from city import boots, cases, geo
 from pwa import access
@@ -31,9 +32,9 @@ def test_a_tile_has_the_cases_of_the_view(board: FlaskClient, town: Town) -> Non
     with town.at_work() as scene:
         lamp = scene.report().case.number
         scene.report(service_code="limb-down", place=None)
-    point = [lamp, LAMP.lat, LAMP.lon, "ok", "Streetlight out"]
+    point = [lamp, LAMP.lat, LAMP.lon, "ok", city.STREETLIGHT_OUT]
     assert board.get(TILE).get_json() == {"clusters": [], "points": [point], "total": 1, "placed": 1}
-    assert board.get(f"/es{TILE}").get_json()["points"][0][4] == "Farol apagado"
+    assert board.get(f"/es{TILE}").get_json()["points"][0][4] == city.STREETLIGHT_OUT_ES
     assert board.get(f"{TILE}?group=tree").get_json()["points"] == []
     told = board.get("/tiles/cases/count").get_json()
     assert told == {"total": 2, "unlocated": 1, "hidden": 0, "box": [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon]}

@@ -8,6 +8,7 @@ import pytest
 from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
+from wording import resident, shared, shown
 
 from city.rounds import Collection
 from city.schema import Address, Area, Street
@@ -31,27 +32,30 @@ def zone(town: Town, app: Flask) -> None:
 @pytest.mark.usefixtures("zone")
 def test_an_address_is_answered_in_sentences(client: FlaskClient) -> None:
     page = words(client, "/trash-day?place=12+elm+street")
-    assert (
-        "At 12 Elm Street trash is collected on Thursdays. Because of Thanksgiving Day it comes on Friday, "
-        "November 27, not on Thursday."
-    ) in page
-    assert "Recycling is collected every other week, on Thursdays. " in page
-    assert "Yard waste is collected on Fridays. Because of Thanksgiving Day it comes on Saturday" in page
+    trash = resident.PICKUP_AT(place="12 Elm Street", what=resident.TRASH, days=resident.THURSDAYS)
+    yard = resident.PICKUP(what=resident.YARD_WASTE.capitalize(), days=resident.FRIDAYS)
+    recycling = {"what": resident.RECYCLING.capitalize(), "days": resident.THURSDAYS}
+    assert f"{trash} {shifted('Friday, November 27', 'Thursday')}" in page
+    assert f"{resident.PICKUP_EVERY_OTHER_WEEK(**recycling)} " in page
+    assert f"{yard} {shifted('Saturday, November 28', 'Friday')}" in page
 
 
 @pytest.mark.usefixtures("zone")
 def test_it_says_so_in_spanish(client: FlaskClient) -> None:
     page = words(client, "/es/trash-day?place=12+elm+street")
-    assert (
-        "En 12 Elm Street la basura se recoge los jueves. Por el día festivo del jueves 26 de noviembre pasa "
-        "el viernes 27 de noviembre y no el jueves."
-    ) in page
+    trash = {"place": "12 Elm Street", "what": resident.TRASH.es, "days": resident.THURSDAYS.es}
+    moved = {
+        "holiday": resident.HOLIDAY_ON.es(day="jueves 26 de noviembre"),
+        "when": resident.PICKUP_ON.es(day="viernes 27 de noviembre"),
+        "usual": "jueves",
+    }
+    assert f"{resident.PICKUP_AT.es(**trash)} {resident.NEXT_PICKUP_HOLIDAY.es(**moved)}" in page
 
 
 @pytest.mark.usefixtures("zone")
 def test_a_phone_is_answered_where_it_is_and_nothing_is_kept(client: FlaskClient) -> None:
     answer = client.get("/trash-day", query_string=HERE)
-    assert "Trash is collected on Thursdays." in answer.get_data(as_text=True)
+    assert resident.PICKUP(what="Trash", days=resident.THURSDAYS) in answer.get_data(as_text=True)
     assert answer.headers["Cache-Control"] == "no-store"
 
 
@@ -60,16 +64,14 @@ def test_a_phone_that_may_be_streets_away_is_asked_for_the_address(client: Flask
     answer = client.get("/trash-day", query_string=HERE | {"accuracy": "3000"})
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert (
-        "Your phone may be 3.0\u00a0km off, and the day may be another one there. Type your address." in page
-    )
-    assert "Thursdays" not in page
+    assert shared.FIX_UNSURE(distance="3.0\u00a0km") in page
+    assert resident.THURSDAYS not in page
     spanish = client.get("/es/trash-day", query_string=HERE | {"accuracy": "101"}).get_data(as_text=True)
-    assert "Escriba su dirección." in spanish
+    assert shared.FIX_UNSURE.es(distance="100\u00a0m") in spanish
     for unsaid in ("", "-5", "nan", "1e308"):
         answer = client.get("/trash-day", query_string=HERE | {"accuracy": unsaid})
-        assert "Your phone does not say how sure it is. Type your address." in answer.get_data(as_text=True)
-    assert "Thursdays" in words(client, f"/trash-day?lat={LAMP.lat}&lon={LAMP.lon}&accuracy=100")
+        assert shared.FIX_UNSAID in shown(answer)
+    assert resident.THURSDAYS in words(client, f"/trash-day?lat={LAMP.lat}&lon={LAMP.lon}&accuracy=100")
 
 
 @pytest.mark.usefixtures("zone")
@@ -83,34 +85,42 @@ def test_a_number_that_is_only_somewhere_on_a_long_block_is_given_no_day(
     answer = client.get("/trash-day?place=401+mill+road")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert "This house is not on our map. It may be " in page
-    assert "Type a corner near it." in page
-    assert "Thursdays" not in page
+    assert shared.HOUSE_UNSURE(distance="DIST?") in shown(answer)
+    assert resident.THURSDAYS not in page
     spanish = client.get("/es/trash-day?place=401+mill+road").get_data(as_text=True)
-    assert "Escriba una esquina cercana." in spanish
-    assert "Thursdays" in words(client, "/trash-day?place=401+short+road")
+    assert shared.HOUSE_UNSURE.es(distance="DIST?") in spanish
+    assert resident.THURSDAYS in words(client, "/trash-day?place=401+short+road")
 
 
 @pytest.mark.parametrize(
-    ("now", "says"),
+    ("now", "when"),
     [
-        (datetime(2026, 12, 3, 17, tzinfo=UTC), "It comes today, Thursday, December 3."),
-        (datetime(2026, 12, 3, 4, 30, tzinfo=UTC), "It comes tomorrow, Thursday, December 3."),
-        (datetime(2026, 12, 4, 17, tzinfo=UTC), "It comes on Thursday, December 10."),
+        (
+            datetime(2026, 12, 3, 17, tzinfo=UTC),
+            resident.PICKUP_TODAY(day="Thursday, December 3"),
+        ),
+        (
+            datetime(2026, 12, 3, 4, 30, tzinfo=UTC),
+            resident.PICKUP_TOMORROW(day="Thursday, December 3"),
+        ),
+        (
+            datetime(2026, 12, 4, 17, tzinfo=UTC),
+            resident.PICKUP_ON(day="Thursday, December 10"),
+        ),
     ],
 )
 @pytest.mark.usefixtures("zone")
-def test_today_is_the_citys_own_day(app: Flask, client: FlaskClient, now: datetime, says: str) -> None:
+def test_today_is_the_citys_own_day(app: Flask, client: FlaskClient, now: datetime, when: str) -> None:
     app.config["NOW"] = now
-    assert says in words(client, "/trash-day?place=12+elm+street")
+    assert resident.NEXT_PICKUP(when=when) in words(client, "/trash-day?place=12+elm+street")
 
 
 @pytest.mark.usefixtures("zone")
 def test_where_nobody_knows_it_says_what_to_do(client: FlaskClient) -> None:
     page = words(client, "/trash-day?place=9+far+street")
-    assert "The city does not collect trash here" in page
-    assert "Call 311" in page
-    assert "This place lies outside Larkhaven." in words(client, "/trash-day?lat=41&lon=-72&accuracy=8")
+    assert resident.NO_PICKUP_HERE in page
+    assert resident.PRIVATE_HAULER(number=311) in page
+    assert resident.PLACE_OUTSIDE(city="Larkhaven") in words(client, "/trash-day?lat=41&lon=-72&accuracy=8")
 
 
 @pytest.mark.usefixtures("zone")
@@ -127,11 +137,11 @@ def test_of_several_places_one_is_picked(town: Town, client: FlaskClient) -> Non
     with town.at_work() as scene:
         scene.s.add(Address(label="12 Elm Street", lat=39.6, lon=-71.12, cell="x"))
     page = words(client, "/trash-day?place=12+elm+street")
-    assert "Which one?" in page
-    assert "Thursdays" not in page
+    assert shared.WHICH_ONE in page
+    assert resident.THURSDAYS not in page
     answers = [words(client, f"/trash-day?place=12+elm+street&pick={n}") for n in (0, 1)]
-    assert sum("Thursdays" in answer for answer in answers) == 1
-    assert "Which one?" in words(client, "/trash-day?place=12+elm+street&pick=7")
+    assert sum(resident.THURSDAYS in answer for answer in answers) == 1
+    assert shared.WHICH_ONE in words(client, "/trash-day?place=12+elm+street&pick=7")
 
 
 def test_home_and_the_trash_tile_lead_there(client: FlaskClient) -> None:
@@ -156,4 +166,10 @@ def test_an_answer_costs_few_questions(client: FlaskClient, asked: list[str]) ->
 
 def words(client: FlaskClient, path: str) -> str:
     """What is read on a page."""
-    return re.sub(r"</?b>", "", client.get(path).get_data(as_text=True))
+    return re.sub(r"</?b>", "", shown(client.get(path)))
+
+
+def shifted(day: str, usual: str) -> str:
+    """What is said of a pickup that Thanksgiving puts off to another day."""
+    when = resident.PICKUP_ON(day=day)
+    return resident.NEXT_PICKUP_HOLIDAY(holiday="Thanksgiving Day", when=when, usual=usual)

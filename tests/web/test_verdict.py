@@ -10,6 +10,7 @@ from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from wording import messages, resident, shared, shown
 
 from city import batches, cases, delivery, notices, people, reports, verdicts
 from city.schema import Event, Report, SecretLink
@@ -101,7 +102,7 @@ def press(client: FlaskClient, address: str, **typed: str) -> object:
 
 
 def closing(letters: Callable[..., list[EmailMessage]], days: float = 0) -> EmailMessage:
-    return next(letter for letter in letters(days) if "See what was done" in letter.get_content())
+    return next(letter for letter in letters(days) if messages.SEE_WHAT_WAS_DONE in letter.get_content())
 
 
 def test_one_button_says_that_it_is_fixed_once(town: Town, client: FlaskClient, told, letters) -> None:
@@ -110,16 +111,16 @@ def test_one_button_says_that_it_is_fixed_once(town: Town, client: FlaskClient, 
     yes, _no = links(closing(letters))
     page = asked(client, yes)
     assert page == "/case/26-000001-A/fixed", "no secret stays in the address"
-    assert "Yes, it is fixed</button>" in client.get(page).text
+    assert f"{resident.YES_FIXED_BUTTON}</button>" in shown(client.get(page))
     assert kinds(town) == ["close"], "opening it says nothing"
     first = client.get(page).text
     for _ in range(2):  # the second from another tab, which shows the page as it was
-        csrf, shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', first)
-        answer = client.post(page, data={"csrf_token": csrf, "closing": shown})
+        csrf, closing_shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', first)
+        answer = client.post(page, data={"csrf_token": csrf, "closing": closing_shown})
         assert answer.headers["Location"] == page
-    assert "Thank you. You told us that it is fixed." in client.get(page).text
+    assert resident.THANKS_FIXED in shown(client.get(page))
     assert kinds(town) == ["close", "fixed confirmed"]
-    assert "You said: fixed" in client.get("/case/26-000001").text
+    assert resident.SAID_FIXED in shown(client.get("/case/26-000001"))
 
 
 def test_one_button_sends_it_back(town: Town, client: FlaskClient, told, letters) -> None:
@@ -128,13 +129,13 @@ def test_one_button_sends_it_back(town: Town, client: FlaskClient, told, letters
     _yes, no = links(closing(letters))
     page = asked(client, no)
     assert page == "/case/26-000001-A/not-fixed"
-    assert "No, it is not fixed</button>" in client.get(page).text
+    assert f"{resident.NO_NOT_FIXED_BUTTON}</button>" in shown(client.get(page))
     assert kinds(town) == ["close"]
     answer = press(client, page, words="still dark")
     assert answer.headers["Location"] == "/case/26-000001?said=reopened"
     assert kinds(town) == ["close", "not fixed", "reopen"]
     again = client.get(page).text
-    assert "The case is open again, and a crew will come back." in again
+    assert resident.REPORT_REOPENED in again
     assert "<button" not in again.partition("<main")[2].partition("</main>")[0]
 
 
@@ -144,8 +145,8 @@ def test_the_links_are_in_the_reader_s_language(town: Town, client: FlaskClient,
     (letter,) = (each for each in letters() if "/fixed" in each.get_content())
     yes, no = links(letter)
     assert yes.startswith("/es/s/")
-    assert "Sí, está arreglado</button>" in client.get(asked(client, yes)).text
-    assert "No, no está arreglado</button>" in client.get(asked(client, no)).text
+    assert f"{resident.YES_FIXED_BUTTON.es}</button>" in client.get(asked(client, yes)).text
+    assert f"{resident.NO_NOT_FIXED_BUTTON.es}</button>" in client.get(asked(client, no)).text
 
 
 def test_a_scanner_that_keeps_no_cookie_is_led_to_the_public_page(
@@ -198,16 +199,16 @@ def test_nobody_confirms_a_closing_they_did_not_see(town: Town, client: FlaskCli
     told()
     close(town)
     page = asked(client, links(closing(letters))[0])
-    csrf, shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', client.get(page).text)
+    csrf, closing_shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', client.get(page).text)
     reopen(town)
     for _ in range(2):
-        answer = client.post(page, data={"csrf_token": csrf, "closing": shown})
+        answer = client.post(page, data={"csrf_token": csrf, "closing": closing_shown})
         assert answer.status_code == 422
-        assert "Something happened to this case meanwhile." in answer.text
+        assert shared.CASE_CHANGED in answer.text
         if "fixed confirmed" not in kinds(town):
             close(town)
     assert "fixed confirmed" not in kinds(town)
-    assert "There is nothing to answer now" not in client.get(page).text
+    assert resident.NOTHING_TO_CONFIRM not in shown(client.get(page))
 
 
 def test_nobody_sends_back_a_closing_they_did_not_see(town: Town, client: FlaskClient, told, letters) -> None:
@@ -226,7 +227,7 @@ def test_nobody_sends_back_a_closing_they_did_not_see(town: Town, client: FlaskC
     stale = form | {"closing": form["closing"].replace("1 ", "2 ", 1), "words": "dark again"}
     answer = client.post(page, data=stale)
     assert answer.status_code == 422
-    assert "Something happened to this case meanwhile." in answer.text
+    assert shared.CASE_CHANGED in answer.text
     assert "dark again" in answer.text
     assert kinds(town)[-2:] == ["reopen", "close"]
     assert press(client, page).headers["Location"].endswith("?said=review")
@@ -267,11 +268,13 @@ def test_what_was_said_of_a_closing_that_staff_took_back_is_not_said_of_the_next
     seen: list[str] = []
     closed_by_batch(1, undo=True)
     closed_by_batch(2, undo=False)
-    assert "Thank you. You told us that it is fixed." not in client.get(page).text
-    csrf, shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', seen[0])
-    assert client.post(page, data={"csrf_token": csrf, "closing": shown}).status_code == 422, "another one"
+    assert resident.THANKS_FIXED not in shown(client.get(page))
+    csrf, closing_shown = re.findall(r'name="(?:csrf_token|closing)" value="([^"]*)"', seen[0])
+    assert client.post(page, data={"csrf_token": csrf, "closing": closing_shown}).status_code == 422, (
+        "another one"
+    )
     press(client, page)
-    assert "Thank you. You told us that it is fixed." in client.get(page).text
+    assert resident.THANKS_FIXED in shown(client.get(page))
     assert kinds(town).count("fixed confirmed") == 2
 
 
@@ -282,7 +285,7 @@ def test_a_case_opened_again_meanwhile_takes_one_more_word(
     close(town)
     page = asked(client, links(closing(letters))[1])
     reopen(town)
-    assert "It is open again already. Your word is added to it." in client.get(page).text
+    assert resident.OPEN_AGAIN_ALREADY in shown(client.get(page))
     assert press(client, page, words="still dark").headers["Location"] == "/case/26-000001?said=joined"
     assert kinds(town) == ["close", "reopen", "not fixed"]
 
@@ -295,7 +298,7 @@ def test_who_was_told_of_the_own_closing_still_speaks_after_a_merge_into_an_open
     close(town, "26-000001")
     yes, no = links(closing(letters))
     merge(town, "26-000001", "26-000002")
-    assert "There is nothing to answer now" in client.get(asked(client, yes)).text
+    assert resident.NOTHING_TO_CONFIRM in shown(client.get(asked(client, yes)))
     answer = press(client, asked(client, no), words="still dark")
     assert answer.headers["Location"] == "/case/26-000001?said=joined"
     assert kinds(town, "26-000002") == ["merged in", "not fixed"]
@@ -323,7 +326,7 @@ def test_fourteen_days_count_from_that_person_s_letter(
     _yes, no = links(closing(letters, days=5))  # the mail server was down
     app.config["NOW"] = town.now + timedelta(days=18)
     page = asked(client, no)
-    assert "One tap sends it back, until" in client.get(page).text
+    assert resident.REOPEN_UNTIL(day="Sun\u00a031\u00a0May") in client.get(page).text
     assert press(client, page).headers["Location"].endswith("said=reopened")
 
 
@@ -335,7 +338,7 @@ def test_a_letter_of_fifteen_days_ago_opens_a_new_case(
     _yes, no = links(closing(letters))
     app.config["NOW"] = town.now + timedelta(days=15)
     page = asked(client, no)
-    assert "this opens a new case" in client.get(page).text
+    assert resident.OPENS_NEW_REPORT in shown(client.get(page))
     assert press(client, page).headers["Location"] == "/case/26-000002?said=new-case"
 
 
@@ -384,10 +387,10 @@ def test_staff_read_who_confirmed(
     close(town)
     with town.at_work() as scene:
         mine = scene.s.get_one(Report, report.id)
-        by, shown = people.reporter(mine.id), verdicts.closing_of(mine.case)
-        assert verdicts.fixed(scene.s, mine, shown, by=by, at=town.now)
-    page = log_in("dispatcher").get("/dispatch/cases/26-000001").text
-    assert re.search(r"A resident says: fixed</b>\s*<span class=\"num\">26-000001-A", page)
+        by, ended = people.reporter(mine.id), verdicts.closing_of(mine.case)
+        assert verdicts.fixed(scene.s, mine, ended, by=by, at=town.now)
+    page = shown(log_in("dispatcher").get("/dispatch/cases/26-000001"))
+    assert re.search(rf"{shared.STEP_FIXED_CONFIRMED}</b>\s*<span class=\"num\">26-000001-A", page)
 
 
 def test_everybody_reads_a_ready_reply_in_the_own_language(
@@ -401,17 +404,17 @@ def test_everybody_reads_a_ready_reply_in_the_own_language(
     assert "New lamp" in board.get("/dispatch/cases/26-000001?do=close").text
     assert board.post("/dispatch/cases/26-000001/closure", data=form).status_code == 303
     said = {letter["To"]: " ".join(letter.get_content().split()) for letter in letters()}
-    assert "We put in a new lamp, and it lights. Pole 20-118." in said["ana@example.com"]
-    assert "Pusimos una lámpara nueva y alumbra. Pole 20-118." in said["bea@example.com"]
+    assert "We put in a new lamp, and the light is working again. Pole 20-118." in said["ana@example.com"]
+    assert "Pusimos una lámpara nueva y la luz ya funciona. Pole 20-118." in said["bea@example.com"]
     assert "We put in a new lamp" in board.get("/dispatch/cases/26-000001").text
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ({"reply": "no such"}, "The city file has no such ready reply any more."),
-        ({"reply": "new-lamp", "outcome": "not ours"}, "That ready reply is for another outcome"),
-        ({"reply": "private-tree"}, "That ready reply is for another outcome or service."),
+        ({"reply": "no such"}, shared.UNKNOWN_REPLY),
+        ({"reply": "new-lamp", "outcome": "not ours"}, shared.REPLY_MISFITS),
+        ({"reply": "private-tree"}, shared.REPLY_MISFITS),
     ],
 )
 def test_a_reply_that_does_not_fit_is_told_and_what_was_typed_is_kept(

@@ -1,3 +1,1 @@
 """The crew app."""
-
-from wording import Plural, Sentence
