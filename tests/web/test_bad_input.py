@@ -142,9 +142,8 @@ def test_a_good_photo_beside_a_bad_one_is_kept(town: Town, post: Fill) -> None:
     bad, good = (io.BytesIO(b"text"), "a.jpg"), (io.BytesIO(jpeg()), "b.jpg")
     answer = post(photo=[bad, good])
     is_kept(answer)
-    assert "Photo a.jpg was not taken. That file is not a photo" in answer.get_data(
-        as_text=True
-    )  # of several, which one
+    which = resident.PHOTO_NOT_ADDED(name="a.jpg")
+    assert f"{which} {shared.NOT_A_PHOTO}" in shown(answer)  # of several, which one
     assert written(town) == 1  # the good one, staged
     assert post().status_code == 303
     with town.looking() as scene:

@@ -406,7 +406,7 @@ class TestTheVerbs:
             shared.TOO_DARK,
             shared.CANCEL_REASON_TEST,
             "trees",
-            shared.DISPATCHER,
+            "Dispatcher",
         ):
             assert words in page
 

@@ -33,7 +33,7 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     )
     rows = page.split("<tr>")[2:]
     (closing,) = (row for row in rows if "New lamp." in row)
-    (junk,) = (row for row in rows if shared.QUARANTINED in shown(row))
+    (junk,) = (row for row in rows if shared.QUARANTINED in row)
     assert "Rosa · lights" in closing
     assert all(
         told in closing
@@ -62,7 +62,7 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     assert supervisor.post(f"/dispatch/field-work/{ids['junk']}/dismissal", data=form).status_code == 303
     page = shown(supervisor.get("/dispatch/field-work"))
     assert shared.MARK_CLOSED in page
-    assert shared.QUARANTINED not in shown(page)
+    assert shared.QUARANTINED not in page
 
 
 def test_whose_job_it_was_is_said_only_where_it_is_a_job_of_that_case(

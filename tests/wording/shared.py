@@ -46,7 +46,6 @@ CLICK_LINK_MORNINGS = Sentence(
 CLOSED = Sentence("Closed")
 CLOSED_WITHOUT_ANSWER = Sentence("Closed without an answer")
 DAYS_EARLY = Plural("Done %(num)d day early", "Done %(num)d days early")
-DISPATCHER = Sentence("Dispatcher")
 EMPTY_TEXT = Sentence("Each language needs a title, text, and a script to read aloud.")
 EVIDENCE_MISSING = Sentence("Add a photo or choose why there isn't one.")
 FIVE_PHOTOS = Sentence("You can add up to five photos. Remove one first.")
