@@ -50,9 +50,9 @@ def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
-    for before in ("", "All of them were here before.\n"):
+    for before in ("", "All of them were already here.\n"):
         done = runner.invoke(cli, ["device", "import", str(path)])
-        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos here now: 1.\n")
+        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos imported: 1.\n")
     with reading(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, len(case.closures)) == ("closed", 1)
@@ -137,16 +137,16 @@ def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_na
         return done.exit_code, done.output
 
     assert taken()[0] == 1
-    assert "say with --person whose it was" in taken()[1]
+    assert "add --person with the user's email" in taken()[1]
     assert taken("--person", "nobody@city.test") == (
         1,
-        "Error: nobody here has the address nobody@city.test\n",
+        "Error: no one here has the email address nobody@city.test\n",
     )
-    for before in ("", "All of them were here before.\n"):
+    for before in ("", "All of them were already here.\n"):
         assert taken("--person", "luis@city.test") == (
             0,
-            f"Entries: 1 waiting for a supervisor.\n{before}Photos here now: 1.\n"
-            'What somebody must look at stands under "Field work" on the board.\n',
+            f"Entries: 1 waiting for a supervisor.\n{before}Photos imported: 1.\n"
+            'Anything that needs review is under "Field work" on the board.\n',
         )
     assert taken("--person", "toni@city.test")[0] == 1, "it has an owner now"
     with transaction(engine) as s:
@@ -178,7 +178,7 @@ def test_what_became_of_a_file_is_told_in_words(
     declared = declare(data, PHOTO)
     close = luis.op("close", job, outcome="fixed", photos=[declared | {"sha256": "0" * 64}])
     large = luis.op("note", job, words="x" * (protocol.MAX_BODY + 1))
-    said = 'What somebody must look at stands under "Field work" on the board.\n'
+    said = 'Anything that needs review is under "Field work" on the board.\n'
 
     def taken(*ops: dict[str, Any], shots: dict[str, bytes] | None = None) -> str:
         path.write_bytes(file_of(luis, list(ops), shots or {}, whose))
@@ -186,15 +186,14 @@ def test_what_became_of_a_file_is_told_in_words(
         assert done.exit_code == 0
         return done.output
 
-    assert taken() == "Nothing is in it.\n"
+    assert taken() == "The file is empty.\n"
     assert taken(note) == "Entries: 1 done.\n"
-    once = "Entries: 1 done, 1 set aside for a person to read, 1 waiting for a step before.\n"
-    waits = 'What waits for a step before comes to "Field work" after three days.\n'
-    assert taken(note, late, odd) == f"{once}Of these, 1 was here before.\n{said}{waits}"
-    assert taken(note, late, odd) == f"{once}All of them were here before.\n{said}{waits}"
+    once = "Entries: 1 done, 1 set aside for review, 1 waiting for an earlier step.\n"
+    waits = 'Work waiting for an earlier step moves to "Field work" after three days.\n'
+    assert taken(note, late, odd) == f"{once}1 of these was already here.\n{said}{waits}"
+    assert taken(note, late, odd) == f"{once}All of them were already here.\n{said}{waits}"
     assert taken(large, close, shots={PHOTO: data}) == (
-        "Entries: 1 done, 1 too large to be taken.\n"
-        "Photos that cannot be read: 1. If the phone still works, they are on it.\n"
+        "Entries: 1 done, 1 too large.\nUnreadable photos: 1. If the phone still works, they're on it.\n"
     )
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
@@ -213,7 +212,7 @@ def test_what_was_seen_to_already_sends_nobody_to_the_board(
         row.review = "held"
         review.dismiss(s, row, by=Actor("test", frozenset({DISPATCHER})), at=clock())
     done = runner.invoke(cli, ["device", "import", str(path)])
-    assert done.output == "Entries: 1 looked at and put away.\nAll of them were here before.\n"
+    assert done.output == "Entries: 1 reviewed and dismissed.\nAll of them were already here.\n"
 
 
 def test_there_are_words_for_all_that_becomes_of_carried_work() -> None:
@@ -223,12 +222,12 @@ def test_there_are_words_for_all_that_becomes_of_carried_work() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a', "it is cut off"),
-        ("{}", "another kind of file"),
-        (json.dumps(EMPTY | {"cityline": "inbox"}), "another kind of file"),
-        (json.dumps(EMPTY | {"device": "\0"}), "another kind of file"),
-        (json.dumps(EMPTY | {"protocol": 7}), "another release"),
-        (json.dumps(EMPTY), "is not known here"),
+        ('{"a', "it's incomplete"),
+        ("{}", "a different kind of file"),
+        (json.dumps(EMPTY | {"cityline": "inbox"}), "a different kind of file"),
+        (json.dumps(EMPTY | {"device": "\0"}), "a different kind of file"),
+        (json.dumps(EMPTY | {"protocol": 7}), "a different Cityline release"),
+        (json.dumps(EMPTY), "isn't known here"),
     ],
 )
 def test_why_a_file_is_not_taken_is_told_in_words(
@@ -250,4 +249,7 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [], {}, person(engine, "luis@city.test")))
     done = runner.invoke(cli, ["device", "import", str(path)])
-    assert (done.exit_code, "take" in done.output and "again" in done.output) == (1, True)
+    assert (done.exit_code, "the database is busy. Import " in done.output and "again" in done.output) == (
+        1,
+        True,
+    )

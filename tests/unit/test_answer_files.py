@@ -95,7 +95,7 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
-        (f"[Bad_Name]\n{HEAD}{DAY}{TEXT}", "small letters"),
+        (f"[Bad_Name]\n{HEAD}{DAY}{TEXT}", "lowercase letters"),
         (f'[x]\ndepartment = "none"\ntopic = "dogs"\n{DAY}{TEXT}', "no department 'none'"),
         (f'[x]\ndepartment = "clerk"\ntopic = "none"\n{DAY}{TEXT}', "no topic 'none'"),
         (f'[x]\n{HEAD}{DAY}services = ["none"]\n{TEXT}', "no service 'none'"),
@@ -103,7 +103,7 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
         (f"[x]\n{HEAD}{TEXT}", "review_on must be a day"),
         (f'[x]\n{HEAD}review_on = "soon"\n{TEXT}', "review_on must be a day"),
         (f"[x]\n{HEAD}{DAY}", "one language at least"),
-        (f'[x]\n{HEAD}{DAY}klingon2 = {{ title = "x", body = "x", script = "x" }}', "no code of a language"),
+        (f'[x]\n{HEAD}{DAY}klingon2 = {{ title = "x", body = "x", script = "x" }}', "isn't a language code"),
         (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = "x" }}', "title, body and script"),
         (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = 3, script = "x" }}', "words in quotes"),
         (

@@ -585,7 +585,7 @@ def test_the_command_says_what_is_wrong_with_a_backup(
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(elsewhere, name)))
     said = CliRunner().invoke(click.Command("cityline", callback=main), [])
     assert said.exit_code == 1
-    assert f"The backup {folder} cannot be read (schema is no str)" in said.output
+    assert f"Can't read the backup {folder} (schema is no str)" in said.output
 
 
 def test_a_link_in_the_place_of_the_list_is_not_followed(tmp_path: Path) -> None:
@@ -684,7 +684,7 @@ def test_a_worker_that_the_backup_saw_is_not_there_after_a_restore(
     engine = db.connect(elsewhere.database_url)
     faults = doctor.unready(engine, store_of(elsewhere), town.now)
     engine.dispose()
-    assert faults == {"worker": "It has not been seen since the restore: cityline work."}
+    assert faults == {"worker": "It hasn't run since the restore. Start it: cityline work."}
 
 
 def test_a_bad_photo_in_the_store_is_healed(town: Town, to: Path) -> None:

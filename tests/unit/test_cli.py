@@ -44,7 +44,7 @@ def taken() -> Iterator[int]:
 def test_no_two_cities_share_a_port(taken: int, command: str) -> None:
     done = CliRunner().invoke(cli, [command, "--port", str(taken)])
     assert done.exit_code == 1
-    assert f"127.0.0.1:{taken}" in done.output
+    assert f"Port {taken} on 127.0.0.1 isn't available" in done.output
     assert f"--port {taken + 1}" in done.output
 
 
@@ -67,7 +67,7 @@ def test_the_demo_is_for_its_own_city_file_alone(
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.setenv("CITYLINE_CITY", str(ours))
     done = CliRunner().invoke(cli, ["demo", "--cases", "20"])
-    assert (done.exit_code, "tinyville.toml is another city's file" in done.output) == (1, True)
+    assert (done.exit_code, "tinyville.toml is for another city." in done.output) == (1, True)
     with click.Context(cli):
         _prepare(replace(settings, city=ours), fill=True)
     with db.reading(engine) as s:
@@ -96,8 +96,8 @@ def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
     assert done.exit_code == 1
     where = make_url(town.settings.database_url).render_as_string(hide_password=True)
     assert done.output == (
-        f"Error: The schema of {where} is not the newest, or no city was ever there. "
-        "If it is the database that you mean: cityline migrate.\n"
+        f"Error: The database schema at {where} is out of date, or there's no city yet. "
+        "If this is the right database, run cityline migrate.\n"
     )
 
 
@@ -123,7 +123,7 @@ def test_a_pipe_that_is_named_as_a_file_is_refused_and_not_waited_at(
     done = shell.invoke(cli, [word.replace("PIPE", str(pipe)) for word in command])
     assert done.exit_code in (1, 2)
     said = str(done.exception) if isinstance(done.exception, cityfile.CityFileError) else done.output
-    assert "but a pipe" in said
+    assert "is a pipe" in said
     assert isinstance(done.exception, SystemExit | cityfile.CityFileError)
 
 
@@ -159,7 +159,7 @@ def test_rejected_rows_are_not_written_through_a_link_that_lies_in_their_place(t
 def test_a_folder_that_takes_no_side_file_is_named_in_words(tmp_path: Path) -> None:
     (tmp_path / "city.csv.rejected.csv").mkdir()
     side = sources.SideFile(tmp_path / "city.csv.rejected.csv", "line")
-    with pytest.raises(sources.Unusable, match=r"city.csv.rejected.csv: cannot be written"):
+    with pytest.raises(sources.Unusable, match=r"city.csv.rejected.csv: can't be written"):
         side.write(sources.Row(2, {"id": "7"}), "has no place")
 
 
@@ -211,14 +211,14 @@ def test_a_folder_without_locks_is_named_with_what_to_do(
     monkeypatch.setattr("pwa.cli._asked_to_stop", threading.Event)
     done = shell.invoke(cli, ["work"])
     assert done.exit_code == 1
-    assert f"No file can be locked in {town.settings.var} (No locks available)" in done.output
+    assert f"Can't lock files in {town.settings.var} (No locks available)" in done.output
     assert "CITYLINE_VAR" in done.output
 
 
 def test_a_worker_beside_a_process_that_is_not_its_parent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "run", lambda *_given: pytest.fail("it works all the same"))
     done = CliRunner().invoke(cli, ["work", "--beside", str(os.getpid())])
-    assert (done.exit_code, f"what started this worker is {os.getppid()}" in done.output) == (1, True)
+    assert (done.exit_code, f"the parent process is {os.getppid()}" in done.output) == (1, True)
 
 
 @pytest.mark.slow
@@ -268,7 +268,7 @@ def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> No
         connection.exec_driver_sql("UPDATE case_words SET words = 'nothing'")
     told = shell.invoke(cli, ["recount"])
     assert told.exit_code == 0
-    assert told.output.endswith("something was kept wrong: 1; found by wrong words: 1\n")
+    assert told.output.endswith("Cases corrected: 1; search entries corrected: 1\n")
     assert shell.invoke(cli, ["recount"]).exit_code == 0
     with town.looking() as scene:
         assert kept.differences(scene.s) == []
@@ -323,7 +323,7 @@ def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
         assert (row.name, row.scopes, row.hourly) == ("Works", ["update"], 50)
     listed = shell.invoke(cli, ["key", "list"]).output
     assert listed == f"{row.id}  Works  update  50  {row.made_at:%Y-%m-%d}\n"
-    assert shell.invoke(cli, ["key", "revoke", str(row.id)]).output == "It opens nothing any more.\n"
+    assert shell.invoke(cli, ["key", "revoke", str(row.id)]).output == "Key revoked.\n"
     assert shell.invoke(cli, ["key", "list"]).output.endswith("  revoked\n")
     assert shell.invoke(cli, ["key", "revoke", "99"]).exit_code == 1
 

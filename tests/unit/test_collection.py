@@ -84,14 +84,14 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
         ('["thursday"], weeks', '["thorsday"], weeks', "recycling.days: 'thorsday' is no day of the week"),
         ("weeks = 2, from = 2026-01-08", "weeks = 2", "recycling.from: is missing"),
         ("weeks = 2, from = 2026-01-08", "weeks = 3", "recycling.weeks: 3 isn't a whole number from 1 to 2"),
-        ("from = 2026-01-08", 'from = "soon"', "recycling.from: 'soon' is not a day without quotes"),
+        ("from = 2026-01-08", 'from = "soon"', "recycling.from: 'soon' isn't a date without quotes"),
         ('area = "East bank"', 'area = "west bank"', "east.area: 'west bank' is another zone already"),
-        ('group = "trash"\n\n[coll', 'group = "bins"\n\n[coll', "collection.group: 'bins' is none of"),
-        ('calendar = "collection"', 'calendar = "none"', "collection.calendar: 'none' is none of"),
+        ('group = "trash"\n\n[coll', 'group = "bins"\n\n[coll', "collection.group: 'bins' isn't one of"),
+        ('calendar = "collection"', 'calendar = "none"', "collection.calendar: 'none' isn't one of"),
         (
             'yard = { days = ["friday"] }',
             'glass = { days = ["friday"] }',
-            "west.glass: is not a key known",
+            "west.glass: isn't a known key",
         ),
         (
             '[collection.zones.east]\narea = "East bank"',

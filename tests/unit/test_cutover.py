@@ -139,7 +139,9 @@ def test_a_crew_that_is_not_here_is_told_and_comes_with_the_next_run(town: Town,
     rows = OPEN | {"TEAM": "Ladders"}, {"ID": "102", "TEAM": "Ladders"}, {"ID": "103", "TEAM": "L", **DONE}
     outcome = put(town, tmp_path, *rows)
     assert outcome.more["without_crew"] == 2
-    assert outcome.said[0].startswith("There is no crew 'Ladders' here; 2 open cases of it come without one.")
+    assert outcome.said[0].startswith(
+        "There's no crew 'Ladders' here, so 2 of its open cases were imported without one."
+    )
     with town.at_work() as scene:
         assert scene.case("26-000001").state == "accepted"
     text = MAPPING.replace('Bulbs = "lights"', 'Ladders = "lights"')
@@ -376,13 +378,10 @@ def test_what_people_here_have_touched_is_left_alone_and_told(
     for _ in range(2):
         outcome = put(town, tmp_path, *later, at=LATER)
         assert (outcome.unchanged, outcome.more["touched"], "updated" in outcome.more) == (1, 1, False)
-        assert outcome.said == [
-            "26-000001 ('101') was changed over there; people here have touched it, so it stays."
-        ]
+        edited = "changed in the other system, but people here have edited it, so it wasn't updated."
+        assert outcome.said == [f"26-000001 ('101') {edited}"]
         side = Path(str(outcome.side_file)).read_text().splitlines()
-        assert side[1].startswith(
-            '2,"26-000001 was changed over there; people here have touched it, so it stays.",'
-        )
+        assert side[1].startswith(f'2,"26-000001 {edited}",')
         assert len(side) == 2
     assert rows_of(town) == before
     with town.at_work() as scene, pytest.raises(Refused) as refused:

@@ -116,7 +116,7 @@ def test_a_supervisor_is_asked_once_a_cycle_about_what_is_late_for_too_long(town
     assert stands(due + timedelta(days=3)) == (None, 0)
     assert stands(due + timedelta(days=3, seconds=1)) == ("late", 1)
     with town.at_work() as scene:
-        assert count(scene.s, View(review="yes"), now=due) == 1, "it is under To look at"
+        assert count(scene.s, View(review="yes"), now=due) == 1, "it is under Needs review"
         cases.reviewed(scene.s, scene.case(number), by=scene.actor("supervisor"), at=due)
     assert stands(due + timedelta(days=8)) == (None, 1), "somebody has looked"
     with town.at_work() as scene:

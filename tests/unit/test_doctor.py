@@ -54,7 +54,7 @@ def test_a_backup_is_wrong_after_a_day_and_where_it_is_gone(
     assert marks(found()) == {"backup": doctor.WRONG}
     with town.at_work() as scene:
         scene.s.delete(scene.s.get_one(Backup, row.id))
-    assert found()["backup"].words == "There is none: cityline backup TO."
+    assert found()["backup"].words == "There's no backup. Make one: cityline backup TO."
 
 
 def test_files_of_open_data_that_are_not_made_any_more_are_told(
@@ -77,7 +77,10 @@ def test_a_backup_that_cannot_be_read_is_wrong_and_an_older_one_is_looked_at(
     newer, _ = backup.make(town.engine, town.settings, store, older.parent, at=town.now + timedelta(hours=1))
     (older / backup.PHOTOS).unlink()
     told = found(hours=2)["backup"]
-    assert (told.mark, f"1 are damaged: {older}, photos.txt: missing." in told.words) == (doctor.LOOK, True)
+    assert (
+        told.mark,
+        f"1 others in that folder are damaged: {older}, photos.txt: missing." in told.words,
+    ) == (doctor.LOOK, True)
     (newer / backup.MANIFEST).write_text("{}")
     told = found(hours=2)["backup"]
     assert (told.mark, "damaged: format is no int." in told.words) == (doctor.WRONG, True)
@@ -105,7 +108,7 @@ def test_after_a_restore_the_worker_is_not_there_until_it_runs(
 ) -> None:
     with town.at_work() as scene:
         notices.forget_seen(scene.s)
-    assert found()["worker"].words.startswith("It has not been seen since the restore: cityline work.")
+    assert found()["worker"].words.startswith("It hasn't run since the restore. Start it: cityline work.")
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
     assert marks(found()) == {}
@@ -175,9 +178,9 @@ def test_what_nobody_sends_and_what_is_tried_in_vain_is_looked_at(
         due = {"subscription_id": wish.id, "kind": "closed", "next_try_at": town.now + timedelta(hours=5)}
         scene.s.add(Message(event_seq=1, tries=12, fault="no", **due))
         scene.s.add(Message(event_seq=2, **due))
-    assert "1 were tried in vain" in found()["mail"].words
-    assert "half an hour ago" not in found(hours=5.4)["mail"].words
-    assert "2 should have gone out half an hour ago" in found(hours=6)["mail"].words
+    assert "1 failed 10 or more times." in found()["mail"].words
+    assert "half an hour late" not in found(hours=5.4)["mail"].words
+    assert "2 are more than half an hour late" in found(hours=6)["mail"].words
 
 
 def test_notifications_and_systems_that_nobody_takes_any_more_are_looked_at(
@@ -201,7 +204,7 @@ def test_notifications_and_systems_that_nobody_takes_any_more_are_looked_at(
     assert marks(found()) == {"push": doctor.LOOK, "webhooks": doctor.LOOK}
     assert "x.example/2" not in found()["webhooks"].words
     later = found(hours=25)["webhooks"].words
-    assert "Given up: https://x.example/1. Without an answer for a day: https://x.example/2." in later
+    assert "Stopped: https://x.example/1. No answer for a day: https://x.example/2." in later
 
 
 def test_the_command_ends_with_one_where_something_is_wrong(
@@ -211,6 +214,6 @@ def test_the_command_ends_with_one_where_something_is_wrong(
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(settings, name)))
     told = CliRunner().invoke(cli, ["doctor"])
     assert told.exit_code == 1
-    assert "wrong  backup      There is none: cityline backup TO." in told.output
+    assert "wrong  backup      There's no backup. Make one: cityline backup TO." in told.output
     assert "ok     migrations" in told.output
     assert "\x1b" not in told.output

@@ -284,12 +284,12 @@ def test_in_january_this_year_is_the_last() -> None:
         ("cost = 42_000", 'cost = "much"', "'much' isn't a whole number"),
         ("hours = 1750", "hours = 9000", "9000 isn't a whole number from 0 to 8784"),
         ("minutes = 7", "minutes = -7", "-7 isn't a whole number from 0 to 480"),
-        ("[costs.departments.finance]", "[costs.departments.taxes]", "'taxes' is none of "),
-        ("[costs.years.fy2026]", "[costs.years.2025]", "belongs to fy2025 already"),
-        ("[costs.years.fy2026]", "[costs.years.next]", "'next' is no year"),
-        ('currency = "USD"', 'currency = "dollars"', "is no code of three capitals"),
+        ("[costs.departments.finance]", "[costs.departments.taxes]", "'taxes' isn't one of "),
+        ("[costs.years.fy2026]", "[costs.years.2025]", "already belongs to fy2025"),
+        ("[costs.years.fy2026]", "[costs.years.next]", "'next' isn't a year"),
+        ('currency = "USD"', 'currency = "dollars"', "isn't a three-letter currency code"),
         ("year_starts = 7", "year_starts = 13", "13 isn't a whole number from 1 to 12"),
-        ("full_time = 1750", "fulltime = 1750", "is not a key known here"),
+        ("full_time = 1750", "fulltime = 1750", "isn't a known key"),
     ],
 )
 def test_wrong_costs_are_refused_where_they_stand(old: str, new: str, says: str) -> None:

@@ -115,10 +115,12 @@ def test_letters_of_a_shapefile_are_read_as_it_says(
 
 def test_letters_that_cannot_be_read_are_told(town: Town, tmp_path: Path) -> None:
     old = shapes(tmp_path, PORT, names=["Cañón"], encoding="latin-1")
-    with pytest.raises(Unusable, match=r"city.shp feature 1: its letters are not utf-8; write .* a .cpg"):
+    with pytest.raises(Unusable, match=r"city.shp feature 1: its text isn't utf-8. Put .* a .cpg"):
         put(town, old, WARDS)
     odd = shapes(tmp_path, PORT, cpg="Klingon")
-    with pytest.raises(Unusable, match=r"its .cpg: names the encoding 'Klingon', which is not known"):
+    with pytest.raises(
+        Unusable, match=r"its .cpg: names the encoding 'Klingon', which isn't a known encoding"
+    ):
         put(town, odd, WARDS)
     with pytest.raises(Unusable, match=r"its .cpg: names the encoding"):
         put(town, shapes(tmp_path, PORT, cpg="UTF-8\0"), WARDS)
@@ -127,16 +129,16 @@ def test_letters_that_cannot_be_read_are_told(town: Town, tmp_path: Path) -> Non
 def test_parts_of_a_shapefile_that_are_missing_are_named(town: Town, tmp_path: Path) -> None:
     file = shapes(tmp_path, PORT, HILL)
     whole, dbf = file.read_bytes(), file.with_suffix(".dbf")
-    with pytest.raises(Unusable, match=r"city.zip: has no .dbf beside it"):
+    with pytest.raises(Unusable, match=r"city.zip: has no .dbf next to it"):
         put(town, packed(file, ".shp"), WARDS)
-    with pytest.raises(Unusable, match=r"city.zip: must hold one .shp, and holds: none"):
+    with pytest.raises(Unusable, match=r"city.zip: must contain one .shp. It contains: none"):
         put(town, packed(file, ".dbf"), WARDS)
     shapes(tmp_path, PORT)
     file.write_bytes(whole)
     with pytest.raises(Unusable, match=r"city.shp feature 2: the .dbf ends before the .shp does"):
         put(town, file, WARDS)
     dbf.unlink()
-    with pytest.raises(Unusable, match=r"city.shp: has no .dbf beside it"):
+    with pytest.raises(Unusable, match=r"city.shp: has no .dbf next to it"):
         put(town, file, WARDS)
     assert names(town, Area.name) == ["Town"]
 
@@ -170,7 +172,7 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
     for name in ("more.shp", "again/more.shp"):
         with zipfile.ZipFile(file, "a") as out:
             out.writestr(name, b"x")
-    with pytest.raises(Unusable, match=r"must hold one .shp, and holds: 'city.shp', 'more.shp'"):
+    with pytest.raises(Unusable, match=r"must contain one .shp. It contains: 'city.shp', 'more.shp'"):
         put(town, file, WARDS)
     monkeypatch.setattr(sources, "MOST_BYTES", 50_000)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
@@ -183,7 +185,7 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
         out.writestr("city.shp", b"\0" * 1_000)
     for broken in (cut, file.read_bytes().replace(b"BZh", b"BZx")):
         file.write_bytes(broken)
-        with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
+        with pytest.raises(Unusable, match=r"is a .zip that can't be read"):
             put(town, file, WARDS)
 
 
@@ -195,9 +197,7 @@ def test_of_two_parts_of_one_kind_none_is_guessed(town: Town, tmp_path: Path, en
     upper.write_bytes(file.with_suffix(end).read_bytes())
     if zipped:
         file = packed(file, ".shp", *sorted({".dbf", end}), end.upper())
-    with pytest.raises(
-        Unusable, match=rf"has two parts {end}: 'city.* and 'city.*; leave only the right one"
-    ):
+    with pytest.raises(Unusable, match=rf"has two parts {end}: 'city.* and 'city.*; keep only the right one"):
         put(town, file, WARDS)
 
 
@@ -239,7 +239,7 @@ def test_a_zip_with_a_damaged_part_or_name_is_refused(
         file.write_bytes(
             whole[: start + 9] + b"\x08" + whole[start + 10 : start + 46] + b"\xff" + whole[start + 47 :]
         )
-    with pytest.raises(Unusable, match=r"is a .zip that cannot be read"):
+    with pytest.raises(Unusable, match=r"is a .zip that can't be read"):
         put(town, file, WARDS)
 
 

@@ -74,9 +74,9 @@ def test_a_house_number_that_is_none_is_told_with_its_column(town: Town, tmp_pat
     )
     assert put(town, file, NUMBERED).rejected == 3
     assert side_lines(file) == [
-        ("1", "LF is '1A', no house number"),
-        ("2", "LT is '1e400', no house number"),
-        ("3", "RT is '12345678', no house number"),
+        ("1", "LF is '1A', which isn't a house number"),
+        ("2", "LT is '1e400', which isn't a house number"),
+        ("3", "RT is '12345678', which isn't a house number"),
     ]
     with pytest.raises(Unusable, match="--left"):
         put(town, file, replace(NUMBERED, left=("LF", "NOWHERE")))
@@ -283,7 +283,7 @@ def test_a_file_that_would_empty_a_register_is_asked_about_first(town: Town, tmp
     row = {f"L-{n}": (39.6, -71.2 + n / 1000) for n in range(layers.FEW)}
     put(town, geojson(tmp_path, *(point(number, *at) for number, at in row.items())), POLES)
     few = geojson(tmp_path, *(point(number, *at) for number, at in list(row.items())[:5]))
-    with pytest.raises(Unusable, match="would leave 5 of the 20 assets that are here"):
+    with pytest.raises(Unusable, match="would leave 5 of the 20 assets here now"):
         put(town, few, POLES)
     assert len(numbered(town)) == len(row)
     assert put(town, few, replace(POLES, shrink=True)).more["retired"] == 15
@@ -294,7 +294,7 @@ def test_a_file_of_another_kind_empties_no_small_layer_either(town: Town, tmp_pa
     streets = Order("streets", name="NAME")
     line = feature("LineString", [[-71.2, 39.6], [-71.2, 39.601]], NAME="Heron Street")
     put(town, geojson(tmp_path, line), streets)
-    with pytest.raises(Unusable, match="would leave 0 of the 1 streets that are here"):
+    with pytest.raises(Unusable, match="would leave 0 of the 1 streets here now"):
         put(town, geojson(tmp_path, square("Old Port")), streets)
     another = feature("LineString", [[-71.21, 39.6], [-71.21, 39.601]], NAME="Pell Street")
     assert put(town, geojson(tmp_path, another), streets).more["removed"] == 1
@@ -340,11 +340,11 @@ def test_the_log_says_what_was_imported(town: Town, tmp_path: Path) -> None:
         (" \n\n", "is empty"),
         ('{"type": "FeatureCollection", "features": []}', "has no features"),
         ('{"type": "FeatureCollection",\n "features": [}', "line 2, column 15: is broken JSON"),
-        ('{"type": "FeatureCollection", "features": [NaN]}', "is broken JSON (NaN is no number)"),
+        ('{"type": "FeatureCollection", "features": [NaN]}', "is broken JSON (NaN isn't a number)"),
         ('{"type": "Point"}', "is JSON of type 'Point'"),
-        ("[1, 2]", "is JSON, but a list"),
+        ("[1, 2]", "is a JSON list"),
         ('{"type": "Topology", "arcs": [[1]], "objects": {}}', "is a broken TopoJSON"),
-        ("\x00\x01PNG", "is no text: byte 1 is zero"),
+        ("\x00\x01PNG", "isn't text (byte 1 is zero)"),
         ("NAME;LAT;LON\nElm;1;2\n", "has one column"),
         ("A,B,A\n1,2,3\n", "has the column 'A' twice"),
         ("[" * 100_000, "nested too deeply"),
@@ -362,7 +362,7 @@ def test_a_file_that_cannot_be_read_is_refused(town: Town, tmp_path: Path, text:
 def test_text_in_another_encoding_is_refused(town: Town, tmp_path: Path) -> None:
     file = tmp_path / "old.csv"
     file.write_bytes("ADDRESS,LAT,LON\n1 Café St,39.6,-71.2\n".encode("latin-1"))
-    with pytest.raises(Unusable, match="is not UTF-8"):
+    with pytest.raises(Unusable, match="isn't UTF-8"):
         put(town, file, ADDRESSES)
 
 
@@ -464,7 +464,7 @@ def test_a_number_that_stands_for_two_things_is_rejected_the_second_time(town: T
     outcome = put(town, file, POLES)
     assert (outcome.imported, outcome.rejected) == (2, 2)
     assert side_lines(file) == [
-        ("3", "the number '7' stands for another one already (feature 1)"),
+        ("3", "the number '7' is already used (feature 1)"),
         ("4", "has no number"),
     ]
 
@@ -555,7 +555,7 @@ TOPOLOGY = {
     ("geometry", "said"),
     [
         ('{"type": "Point", "coordinates": [1e999, 2]}', "coordinates that are no numbers"),
-        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\u0000"', "holds a zero byte"),
+        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\u0000"', "contains a zero byte"),
         ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\ud800"', "holds half a character"),
     ],
 )

@@ -432,12 +432,12 @@ class TestTheCityFile:
     @pytest.mark.parametrize(
         ("line", "fault"),
         [
-            ("default = true", "tile of the report form"),
+            ("default = true", "category on the report form"),
             ('chips = { en = "x", es = "x" }', "report form"),
-            ('asset_kind = "pole"', "mended in the field"),
-            ("precision_m = 10", "a place is shown"),
+            ('asset_kind = "pole"', "fixed in the field"),
+            ("precision_m = 10", "how exact a location is shown"),
             ("urgent = true", "needs a crew"),
-            ('hazard = { en = "x", es = "x" }', "a crew reads it"),
+            ('hazard = { en = "x", es = "x" }', "crews read it"),
             ("private = false", "always true"),
         ],
     )
@@ -448,7 +448,7 @@ class TestTheCityFile:
     @pytest.mark.parametrize(
         ("change", "fault"),
         [
-            (('work = "office"', 'work = "desk"'), "none of field, office"),
+            (('work = "office"', 'work = "desk"'), "isn't one of field, office"),
             (('service = "tree-on-wire"', 'service = "tax-question"'), "goes to no crew"),
             (('service = "tree-on-wire"', 'group = "office"'), "go to no crew"),
             ((ANSWERED_TAX, ANSWERED_TAX.replace("answered", "fixed")), "no end of"),

@@ -64,8 +64,8 @@ def test_what_a_request_lacks_is_told_with_its_place(town: Town, tmp_path: Path)
         [
             "2,has no service",
             "3,isn't a request",
-            "4,'lost' is not among",
-            "5,the number '638344' stands in request 1 already",
+            "4,'lost' isn't in the mapping's states",
+            "5,the number '638344' is already in request 1",
         ],
         strict=True,
     ):

@@ -85,7 +85,7 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
     order = Order("assets", asset="pole", number="N", owner="OWNER")
     assert importing.layer(town.engine, town.settings, geojson(tmp_path, *lights), order, None) == 0
     told = capsys.readouterr().out
-    assert "2 belong to 'Park Trust', whom the city file does not name: treated as ours." in told
+    assert "2 belong to 'Park Trust', which isn't in the city file, so they count as the city's." in told
     assert "HECO" not in told
     trees = replace(order, asset="tree")
     assert importing.layer(town.engine, town.settings, geojson(tmp_path, lights[0]), trees, None) == 0
@@ -95,9 +95,9 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ('web = "nowhere"', "owners.b.web: 'nowhere' is no address of a page"),
-        ('known_as = ["A Light"]', "owners.b.name: 'a light' is another owner already"),
-        ("fon = 1", "owners.b.fon: is not a key known here"),
+        ('web = "nowhere"', "owners.b.web: 'nowhere' isn't a web address"),
+        ('known_as = ["A Light"]', "owners.b.name: 'a light' is already another owner"),
+        ("fon = 1", "owners.b.fon: isn't a known key"),
     ],
 )
 def test_a_wrong_owner_in_the_city_file_is_told(change: str, fault: str) -> None:

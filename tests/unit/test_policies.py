@@ -64,7 +64,7 @@ def test_departments_and_services_are_written_as_the_file_has_them(engine: Engin
         services = {service.code: service for service in s.scalars(select(Service))}
         assert len(services) == 24
         assert services["light-out"].promise_days == 6
-        assert services["light-out"].chips == {"en": "Out", "es": "Apagado"}
+        assert services["light-out"].chips == {"en": "Out", "es": "Apagada"}
         assert services["pole-damaged"].questions[0]["code"] == "blocked"
         lights = s.get_one(Department, "lights")
         assert (lights.names["es"], lights.time_zone) == ("Alumbrado público", "America/New_York")
@@ -133,22 +133,22 @@ class TestTheCommand:
     ) -> None:
         runner.invoke(cli, ["config", "apply", str(file)])
         done = runner.invoke(cli, ["config", "apply", str(file), "--dry-run"])
-        assert done.output == "Nothing differs.\n"
+        assert done.output == "No differences.\n"
 
     def test_it_shows_the_difference_and_says_the_number(self, runner: CliRunner, file: Path) -> None:
         first = runner.invoke(cli, ["config", "apply", str(file)])
         assert '+ name = "Larkhaven"' in first.output
-        assert "Version 1 of the city file is applied.\nThe next start applies " in first.output
-        assert first.output.endswith("larkhaven.toml again: name yours in CITYLINE_CITY.\n")
+        assert "Applied version 1 of the city file.\nThe next start will apply " in first.output
+        assert first.output.endswith("larkhaven.toml again. To keep this one, set CITYLINE_CITY to it.\n")
         file.write_text(LONGER.replace('phone = "311"', "", 1), "utf-8")
         second = runner.invoke(cli, ["config", "apply", str(file)])
         assert second.output.splitlines()[:-1] == [
             "~ services.light-out.promise_days = 3 → 6",
             '- phone = "311"',
-            "Version 2 of the city file is applied.",
+            "Applied version 2 of the city file.",
         ]
         again = runner.invoke(cli, ["config", "apply", str(file)])
-        assert again.output == "Version 2 is this very file: nothing to apply.\n"
+        assert again.output == "Version 2 already matches this file. Nothing to apply.\n"
 
     def test_on_a_terminal_it_is_coloured_as_well(self, runner: CliRunner, file: Path) -> None:
         shown = runner.invoke(cli, ["config", "apply", str(file), "--dry-run"], color=True)
@@ -157,7 +157,7 @@ class TestTheCommand:
     def test_a_dry_run_only_shows(self, runner: CliRunner, file: Path, engine: Engine) -> None:
         shown = runner.invoke(cli, ["config", "apply", str(file), "--dry-run"])
         assert '+ name = "Larkhaven"' in shown.output
-        assert shown.output.endswith("Nothing was applied: --dry-run.\n")
+        assert shown.output.endswith("Dry run: nothing was applied.\n")
         with db.reading(engine) as s:
             assert policies.versions(s) == []
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
+from wording import shared, staff
 
 from city import (
     backup,
@@ -193,17 +194,17 @@ class TestExporting:
                 other = scene.report(words=words)
                 reports.subscribe(scene.s, other, MAIL, lang="en", at=town.now)
         done = shell.invoke(cli, ["export", "record", MAIL, "-o", "mine.zip"])
-        assert "nobody confirmed: 2. They are not in it: --unconfirmed takes them in." in done.output
+        assert "unconfirmed: 2. They're not included. To include them, add --unconfirmed." in done.output
         page, held, _names = opened(tmp_path / "mine.zip")
-        assert "2 more reports name this address, and nobody confirmed that." in page
+        assert staff.RECORD_UNCONFIRMED_LEFT_OUT(2) in page
         assert held["unconfirmed"] == {"reports": 2, "are_told": False}
         assert "stranger" not in page + json.dumps(held)
         assert [report["words"] for report in held["reports"]] == ["canary words"]
 
         done = shell.invoke(cli, ["export", "record", MAIL, "--unconfirmed", "-o", "all.zip"])
-        assert "nobody confirmed: 2. They are in it." in done.output
+        assert "unconfirmed: 2. They're included." in done.output
         page, held, _names = opened(tmp_path / "all.zip")
-        assert "2 reports in it name this address, and nobody confirmed that." in page
+        assert staff.RECORD_UNCONFIRMED_TOLD(2) in page
         assert held["unconfirmed"] == {"reports": 2, "are_told": True}
         assert len(held["reports"]) == 3
 
@@ -212,12 +213,10 @@ class TestExporting:
     ) -> None:
         by_phone(town)
         done = shell.invoke(cli, ["export", "record", SPOKEN, "-o", "mine.zip"])
-        assert (
-            "nobody confirmed: 1. They are not in it" in done.output
-        )  # whose news somebody had texted there
+        assert "unconfirmed: 1. They're not included" in done.output  # whose news somebody had texted there
         page, held, _names = opened(tmp_path / "mine.zip")
         assert [report["words"] for report in held["reports"]] == ["told by phone"]
-        assert "One more report names this address" in page
+        assert staff.RECORD_UNCONFIRMED_LEFT_OUT(1) in page
 
     def test_of_a_case_for_everybody_comes_what_everybody_may_know(
         self, town: Town, shell: CliRunner, told: str, tmp_path: Path
@@ -232,7 +231,7 @@ class TestExporting:
         photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
         done = shell.invoke(cli, ["export", "record", told, "--public", "-o", "case.zip"])
         assert done.exit_code == 0, done.output
-        assert "everybody may know" in done.output
+        assert "It contains only public information about the case." in done.output
         assert "personal data" not in done.output
         page, held, names = opened(tmp_path / "case.zip")
         assert [(case["number"], case["merged_into"]) for case in held["cases"]] == [
@@ -242,8 +241,9 @@ class TestExporting:
         assert [report["words"] for report in held["reports"]] == ["Shown to all"]
         assert [name for name in names if name.startswith("photos/")] == [f"photos/{photo}.jpg"]
         assert {"open", "close"} <= {step["what"] for step in held["story"]}
-        assert "It holds what everybody may know of this case." in page
-        for words in ("canary", "Another", "neighbor@", "A note of staff", PHONE, "Dispatcher", "addresses"):
+        assert staff.RECORD_IS_PUBLIC in page
+        who = (PHONE, "neighbor@", shared.DISPATCHER_ROLE, staff.RECORD_CONTACTS, "addresses")
+        for words in ("canary", "Another", "A note of staff", *who):
             assert words not in page
             assert words not in json.dumps(held, ensure_ascii=False)
 
@@ -262,7 +262,7 @@ class TestExporting:
             assert done.exit_code == 0, done.output
             told.append(opened(tmp_path / f"{number}.zip"))
         (page, of_spam, _), (_page, of_waiting, _) = told
-        assert "Not a real report" not in page
+        assert shared.CANCELED_AS_SPAM not in page
         assert [step["facts"] for step in of_spam["story"] if step["what"] == "cancel"] == [{}]
         assert [step["facts"] for step in of_waiting["story"] if step["what"] == "wait"] == [
             {"reason": "parts"}
@@ -295,8 +295,8 @@ class TestExporting:
         ("asked", "said"),
         [
             (["nuisance", "--public"], "is private"),
-            ([MAIL, "--public"], "--public goes with the number of a case"),
-            (["case", "--unconfirmed"], "--unconfirmed goes with a person"),
+            ([MAIL, "--public"], "--public needs a case number"),
+            (["case", "--unconfirmed"], "--unconfirmed only works for a person"),
         ],
     )
     def test_what_goes_not_together_is_said(
@@ -324,7 +324,7 @@ class TestExporting:
     def test_a_file_that_is_there_stays(self, shell: CliRunner, told: str, tmp_path: Path) -> None:
         (tmp_path / "case.zip").write_text("mine")
         done = shell.invoke(cli, ["export", "record", told, "-o", "case.zip"])
-        assert (done.exit_code, "is there already" in done.output) == (1, True)
+        assert (done.exit_code, "already exists" in done.output) == (1, True)
         assert (tmp_path / "case.zip").read_text() == "mine"
         assert list(tmp_path.glob("*.part")) == []
 
@@ -341,16 +341,16 @@ class TestExporting:
     def test_whom_nobody_knows_is_said(self, shell: CliRunner, command: list[str], who: str) -> None:
         done = shell.invoke(cli, [*command, who])
         assert done.exit_code == 1
-        assert "Known are an e-mail address" in done.output
+        assert "Use an email address" in done.output
 
 
 class TestErasing:
     def test_a_case_is_no_person(self, shell: CliRunner, told: str) -> None:
         done = shell.invoke(cli, ["erase", told])
-        assert (done.exit_code, f"{told} is a case, and what is erased is a person's." in done.output) == (
+        assert (done.exit_code, f"{told} is a case. This command erases a person's data." in done.output) == (
             1, True,
         )  # fmt: skip
-        assert "Known are an e-mail address" in done.output
+        assert "Use an email address" in done.output
 
     def test_it_says_what_went_and_where_nothing_did(self, town: Town, shell: CliRunner) -> None:
         with town.at_work() as scene:
@@ -360,11 +360,11 @@ class TestErasing:
             quiet = scene.report(words="canary").number
         done = shell.invoke(cli, ["erase", "reader@town.test"])
         assert done.output == (
-            "Erased. Reports: 0; calls without number and words: 0; addresses for news, with what they "
-            "followed: 1; account: 0.\n"
+            "Erased. Reports: 0; calls kept without number and notes: 0; contact info for updates, with what "
+            "they followed: 1; account: 0.\n"
         )
         assert shell.invoke(cli, ["erase", quiet]).output.startswith("Erased. Reports: 1;")
-        assert shell.invoke(cli, ["erase", quiet]).output == "Nothing was found to erase.\n"
+        assert shell.invoke(cli, ["erase", quiet]).output == "There was nothing to erase.\n"
 
     def test_nothing_of_a_person_is_left_in_any_column_or_photo(
         self, town: Town, shell: CliRunner, told: str
@@ -517,7 +517,7 @@ class TestErasing:
                 erasing = hands.submit(shell.invoke, cli, ["erase", MAIL])
                 town.await_waiting()
             done = erasing.result()
-        assert (done.exit_code, f"On hold, so nothing of these went: {told}" in done.output) == (1, True)
+        assert (done.exit_code, f"Legal hold, nothing removed: {told}" in done.output) == (1, True)
         assert holding(town, "canary words")
 
     def test_what_is_on_hold_is_named_and_the_rest_goes(
@@ -558,13 +558,13 @@ class TestTheSchedule:
             about = follows.case(scene.s, scene.report().case.number)
             assert about
             follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
-        for option, said in ((["--dry-run"], "would go"), ([], "went")):
+        for option, said in ((["--dry-run"], "would be removed"), ([], "was removed")):
             first, last = shell.invoke(cli, ["retention", *option]).stdout.splitlines()
             assert first == (
-                f"       1 address that follows something unconfirmed, or no more, which {said} "
-                "(whatever the city file says)"
+                f"       1 unconfirmed or unsubscribed follower address that {said} "
+                "(regardless of the city file)"
             )
-            assert "all else is kept for ever, save numbers silent for 400 days" in last
+            assert "Everything else is kept forever, except numbers after 400 days" in last
         assert holding(town, "never@") == []
         text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "100 years"\n'
         with town.at_work() as scene:
@@ -572,14 +572,14 @@ class TestTheSchedule:
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [
-            "       1 case whose words and photos would go (kept 30 days)",
-            "       0 calls whose number and words would go (kept 100 years)",
-            "       0 addresses that follow something unconfirmed, or no more, which would go "
-            "(whatever the city file says)",
+            "       1 case whose text and photos would be removed (kept 30 days)",
+            "       0 calls whose number and notes would be removed (kept 100 years)",
+            "       0 unconfirmed or unsubscribed follower addresses that would be removed "
+            "(regardless of the city file)",
         ]
         assert holding(town, "canary words")
         done = shell.invoke(cli, ["retention"])
-        assert "1 case whose words and photos went" in done.output
+        assert "1 case whose text and photos was removed" in done.output
         assert holding(town, "canary words") == []
         assert not list(town.settings.var.rglob("*.jpg"))
 

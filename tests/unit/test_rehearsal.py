@@ -177,7 +177,7 @@ def test_the_command_says_it_in_a_table_and_in_json_and_changes_no_row(town: Tow
     code, shown = run(file, *PERIOD)
     assert code == 0
     assert "light-out" in shown
-    assert "1 verdict changes: other calendar days." in shown
+    assert "1 result changes: different number of calendar days." in shown
     code, shown = run(file, *PERIOD, "--json")
     said = json.loads(shown)
     assert (code, said["total"]["cases"], said["total"]["worse"]) == (0, 2, 1)
@@ -200,9 +200,12 @@ def rows(town: Town) -> dict[str, list[tuple[object, ...]]]:
     [
         (
             ("--from", "2026-05-31", "--to", "2026-05-01"),
-            "--to lies before --from. Example: --from 2026-01-01",
+            "--to is before --from. Example: --from 2026-01-01",
         ),
-        (("--from", "2024-01-01", "--to", "2024-12-31"), "No case was opened from 2024-01-01 to 2024-12-31"),
+        (
+            ("--from", "2024-01-01", "--to", "2024-12-31"),
+            "No cases were opened from 2024-01-01 to 2024-12-31",
+        ),
         (("--from", "2026-02-30", "--to", "2026-05-01"), "'2026-02-30' does not match the format"),
         (("--from", "may", "--to", "2026-05-01"), "'may' does not match the format"),
         (("--from", "2026-05-01"), "Missing option '--to'"),

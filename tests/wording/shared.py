@@ -7,8 +7,7 @@ ANSWERED = Sentence("Answered")
 ANSWERS = Sentence("Answers")
 ANSWER_NEEDED = Sentence("Add an answer: choose a saved reply or write one.")
 BAD_BOX = Sentence(
-    "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width can't be "
-    "more than 100, and neither can top plus height."
+    "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width can't be more than 100, and neither can top plus height."
 )
 BAD_EMAIL = Sentence("Enter an email address like name@example.com.")
 BAD_PHONE = Sentence("That isn't a valid phone number. Leave it empty if you don't know it.")
@@ -20,6 +19,7 @@ BATCH_REFUSED = Sentence("No changes made, because these cases can't be changed 
 BY = Sentence("By %(day)s")
 CALL = Sentence("Call %(number)s")
 CALLER_PHONE_MISSING = Sentence("Enter the caller's phone number, or choose another way to send updates.")
+CANCELED_AS_SPAM = Sentence("Not a real report")
 CANCEL_REASON_TEST = Sentence("Test")
 CASES_ACCEPTED = Plural("%(n)s case accepted", "%(n)s cases accepted", number="n")
 CASES_ASSIGNED = Plural("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", number="n")
@@ -46,6 +46,7 @@ CLICK_LINK_MORNINGS = Sentence(
 CLOSED = Sentence("Closed")
 CLOSED_WITHOUT_ANSWER = Sentence("Closed without an answer")
 DAYS_EARLY = Plural("Done %(num)d day early", "Done %(num)d days early")
+DISPATCHER_ROLE = Sentence("Dispatcher")
 EMPTY_TEXT = Sentence("Each language needs a title, text, and a script to read aloud.")
 EVIDENCE_MISSING = Sentence("Add a photo or choose why there isn't one.")
 FIVE_PHOTOS = Sentence("You can add up to five photos. Remove one first.")
@@ -64,8 +65,7 @@ HOOK_REDIRECTS = Sentence("The address redirects somewhere else (%(status)s). Ad
 HOOK_SILENT = Sentence("The other system isn't answering.")
 HOOK_TOO_SLOW = Sentence("The other system took too long to answer.")
 HOUSE_UNSURE = Sentence(
-    "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can be "
-    "different. Enter a corner near you."
+    "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can be different. Enter a corner near you."
 )
 IN_AN_EMERGENCY = Sentence("In an emergency, call %(number)s.")
 KNOWN_EMAIL = Sentence("Someone with this email is already on the list.")

@@ -97,6 +97,18 @@ PRIVATE_NOTE = Sentence(
     "Private: only staff and the person who reported it can see the description and photos"
 )
 PUBLIC_NOW = Sentence("Public now. Anyone can see the description and photos.")
+RECORD_CONTACTS = Sentence("Contact info for updates")
+RECORD_IS_PUBLIC = Sentence(
+    "This record contains only public information about the case. Descriptions and photos appear only if the city has made them public."
+)
+RECORD_UNCONFIRMED_LEFT_OUT = Plural(
+    "One more report has this address, but no one confirmed it. It may belong to someone else, so we left it out.",
+    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, so we left them out.",
+)
+RECORD_UNCONFIRMED_TOLD = Plural(
+    "One report here has this address, but no one confirmed it. It may belong to someone else.",
+    "%(num)d reports here have this address, but no one confirmed it. They may belong to someone else.",
+)
 REMOVED_ON = Sentence("Removed under the retention schedule on %(day)s.")
 REMOVE_SHARED_VIEW = Sentence("Remove the shared view “%(name)s”")
 REOPENED_TIMES = Sentence("Reopened %(n)s times")
