@@ -893,7 +893,7 @@ def test_the_commands_say_what_they_did(town: Town, to: Path, shell: CliRunner) 
     assert refused.exception.code == "database_not_empty"
     done = shell.invoke(cli, ["restore", str(to), "--over"])
     assert done.exit_code == 0, done.output
-    assert "is back" in done.output
+    assert "Restored " in done.output
     (town.settings.var / restoring.MARK).write_text("x")
     for command in (["migrate"], ["work"], ["backup", str(to)], ["user", "add", "a@b.test"]):
         assert shell.invoke(cli, command).exception.code == "restore_unfinished"
