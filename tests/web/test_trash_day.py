@@ -85,10 +85,10 @@ def test_a_number_that_is_only_somewhere_on_a_long_block_is_given_no_day(
     answer = client.get("/trash-day?place=401+mill+road")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert shared.HOUSE_UNSURE(distance="DIST?") in shown(answer)
+    assert shared.HOUSE_UNSURE(distance="460\u00a0m") in shown(answer)
     assert resident.THURSDAYS not in page
     spanish = client.get("/es/trash-day?place=401+mill+road").get_data(as_text=True)
-    assert shared.HOUSE_UNSURE.es(distance="DIST?") in spanish
+    assert shared.HOUSE_UNSURE.es(distance="460\u00a0m") in spanish
     assert resident.THURSDAYS in words(client, "/trash-day?place=401+short+road")
 
 
