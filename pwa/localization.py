@@ -121,7 +121,7 @@ def _by_name(text: str) -> str:
 
 
 def _filled(text: str, facts: dict[str, Any]) -> str:
-    """The sentence with its facts in it. A fact that ends with a point ("5 p.m.") ends the sentence by itself."""
+    """The sentence with its facts. A fact that ends with a point ("5 p.m.") ends the sentence by itself."""
     for name, fact in facts.items():
         if isinstance(fact, str) and fact.endswith(".") and f"%({name})s." in text:
             text = text.replace(f"%({name})s.", f"%({name})s")

@@ -283,7 +283,7 @@ class TestAConflict:
         assert was in page
         assert re.search(rf"{staff.NOW}</dt><dd>[^<]+<br>trees</dd>", page)
         assert re.search(rf"<li><b>{shared.STEP_ASSIGNED}</b> trees <small>[^<]* · Supervisor</small>", page)
-        assert staff.YOU_WANTED_TO(what=staff.ASSIGN_IT_TO(crew="lights")) in page
+        assert staff.ASSIGN_IT_TO(crew="lights") in page
 
     def test_all_the_same_does_it_unless_the_case_changed_again(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]

@@ -1,9 +1,9 @@
 """What tests look for on screens, by name: the only place where a test knows a sentence of the product.
 
-A module an audience: `resident`, `staff`, `crew`, `messages` (email, texts, notifications), `shared` (states, outcomes,
-errors). Each entry is the English of one sentence as code and templates pass it to gettext, placeholders included;
-tests/unit/test_wording.py fails for one that no page says any more. So a test that asserts a sentence's absence cannot
-go on passing after the sentence was reworded.
+A module an audience: `resident`, `staff`, `crew`, `messages` (email, texts, notifications), `shared` (states,
+outcomes, errors); `city` has names out of the demo city's file. Each entry is the English of one sentence as
+code and templates pass it to gettext, placeholders included; tests/unit/test_wording.py fails for one that no
+page says any more. So a test that asserts a sentence's absence cannot go on passing after it was reworded.
 
     assert shown(answer).count(resident.FIX_BY(day="Friday, May 15")) == 1
     page.get_by_role("button", name=staff.ASSIGN)

@@ -14,20 +14,20 @@ CANCELED_TITLE = Sentence("This report was canceled.")
 CANCEL_REPORT_BUTTON = Sentence("Cancel report")
 CELL_PHONE = Sentence("Your cell phone number")
 COMBINED_WITH_ANOTHER = Sentence(
-    "Your report %(number)s was about the same problem, so we combined them here."
+    "Your report %(number)s was about the same problem, so we combined them here.",
 )
 CONFIRMED_MONDAYS = Sentence(
-    "You're all set. We'll send updates to %(email)s on Mondays when there's something new."
+    "You're all set. We'll send updates to %(email)s on Mondays when there's something new.",
 )
 CONFIRMED_MORNINGS = Sentence(
-    "You're all set. We'll send updates to %(email)s in the morning when there's something new."
+    "You're all set. We'll send updates to %(email)s in the morning when there's something new.",
 )
 CONFIRM_UPDATES_BUTTON = Sentence("Yes, send me updates")
 COST_UNKNOWN = Sentence("We don't have the cost of the call center for this period.")
 CREW_FINISHED = Sentence("Crew finished: %(moment)s")
 DETAILS_REMOVED = Sentence(
     "The details of this report were removed on %(day)s under the city's retention schedule. Its type, "
-    "dates, and outcome are kept."
+    "dates, and outcome are kept.",
 )
 EMAIL_ME_BUTTON = Sentence("Email me")
 FEED_TITLE = Sentence("Open reports in %(city)s")
@@ -56,7 +56,7 @@ MY_REPORTS = Sentence("My reports")
 NEAREST_ADDRESS = Sentence("Nearest address: %(address)s")
 NEIGHBORS_JOINED = Plural("1 neighbor joined", "%(num)d neighbors joined")
 NEW_QUESTION_OPENED = Sentence(
-    "Thank you. We answered this a while ago, so we opened a new report with its own date."
+    "Thank you. We answered this a while ago, so we opened a new report with its own date.",
 )
 NEXT_PICKUP = Sentence("The next pickup is %(when)s.")
 NEXT_PICKUP_HOLIDAY = Sentence("Because of %(holiday)s, the next pickup is %(when)s instead of %(usual)s.")
@@ -70,7 +70,7 @@ NO_CONTACTS = Sentence("No contacts in this period")
 NO_NOT_FIXED_BUTTON = Sentence("No, it's not fixed")
 NO_PHOTO_DARK = Sentence("No photo: it was too dark.")
 NO_PICKUP_HERE = Sentence("The city doesn't pick up trash here, or we don't have the pickup day.")
-NO_REPORTS_HERE = Sentence("No reports on this phone yet")
+NO_REPORTS_HERE = Sentence("No reports on this device yet")
 ONE_OF_THESE = Sentence("Is it one of these?")
 OPENS_NEW_REPORT = Sentence("It's been a while, so we'll open a new report.")
 OPEN_AGAIN_ALREADY = Sentence("This report is already open again. We'll add your comment to it.")
@@ -88,7 +88,7 @@ PICKUP_TODAY = Sentence("today, %(day)s")
 PICKUP_TOMORROW = Sentence("tomorrow, %(day)s")
 PLACE_OUTSIDE = Sentence("This place is outside %(city)s.")
 PRIVATE_HAULER = Sentence(
-    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up."
+    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up.",
 )
 PUBLISHED_VERSION = Sentence("version %(number)d, %(day)s")
 QUESTION_REOPENED = Sentence("Thank you. We reopened your question, and someone will get back to you.")
@@ -115,7 +115,7 @@ THANKS_NOT_HELPFUL = Sentence("Thanks. We'll ask the department to review this a
 THANKS_UNANSWERED = Sentence("Thanks. We review questions we couldn't answer.")
 THURSDAYS = Sentence("Thursdays")
 TOO_MANY_PHOTOS = Sentence(
-    "We're getting a lot of photos right now, so yours isn't added yet. Send it again."
+    "We're getting a lot of photos right now, so yours isn't added yet. Send it again.",
 )
 TOP_TOPIC = Sentence("Most common topic: %(topic)s, %(share)s of all contacts.")
 TRASH = Sentence("trash")

@@ -7,7 +7,7 @@ ANSWER_BY = Sentence("You'll have an answer by %(day)s. How can we reach you?")
 APPROVE_BUTTON = Sentence("Approve")
 ASK_FIRST = Sentence("Ask first")
 ASSIGNED_TO = Sentence("Assigned to %(crew)s.")
-ASSIGN_IT_TO = Sentence("assign it to %(crew)s")
+ASSIGN_IT_TO = Sentence("You wanted to assign it to %(crew)s.")
 AS_LONG_AS_OTHERS = Sentence("as long as other cases")
 BELONGS_TO = Sentence("Belongs to %(name)s")
 CANNOT_BE_DONE = Sentence("This can't be done anymore.")
@@ -28,7 +28,7 @@ DUE_AT = Sentence("due %(day)s at %(time)s")
 EARLIER_HERE = Sentence("Earlier at this address")
 EMAIL_UNCONFIRMED = Sentence("Email, not confirmed yet")
 EMAIL_UNREACHED = Sentence(
-    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet."
+    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet.",
 )
 FAILED = Sentence("failed")
 FIELD_WORK_TITLE = Sentence("Crew updates to review")
@@ -42,7 +42,7 @@ HAS_CALLED_BEFORE = Plural("Has called before (%(num)d call)", "Has called befor
 HAVE_LOCATION = Sentence("Thank you. I have the location as %(place)s.")
 HISTORY = Sentence("History")
 HOLD_REASON_LOST = Sentence(
-    "Placed again after a restore. The person who asked for it was lost with the database."
+    "Placed again after a restore. The person who asked for it was lost with the database.",
 )
 IMPORT_NEW = Sentence("New: %(num)s")
 IMPORT_REJECTED = Sentence("Rejected: %(num)s")
@@ -62,17 +62,17 @@ MARKED_REVIEWED = Sentence("Marked as reviewed.")
 MARK_DONE_BUTTON = Sentence("Mark as done")
 MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged into this one")
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
-MERGE_IT_INTO = Sentence("merge it into %(number)s")
+MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
 NEEDS_REVIEW = Sentence("Needs review")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
 NOW = Sentence("Now")
 NO_ANSWERS_YET = Sentence(
-    "No answers yet. Write the first one, or import a file: cityline import answers FILE"
+    "No answers yet. Write the first one, or import a file: cityline import answers FILE",
 )
 NO_ANSWER_FOUND = Sentence("We couldn't find an answer to that")
 NO_HOLDS = Sentence(
-    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”"
+    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”",
 )
 NO_IMPORTS = Sentence("No imports yet.")
 NO_JOB_NOW = Sentence("No job right now.")
@@ -94,16 +94,19 @@ PHOTOS = Plural("%(num)s photo", "%(num)s photos")
 PHOTOS_PACKED = Sentence("%(here)s of %(all)s photos")
 POSSIBLE_DUPLICATES = Plural("%(num)d possible duplicate", "%(num)d possible duplicates")
 PRIVATE_NOTE = Sentence(
-    "Private: only staff and the person who reported it can see the description and photos"
+    "Private: only staff and the person who reported it can see the description and photos",
 )
 PUBLIC_NOW = Sentence("Public now. Anyone can see the description and photos.")
 RECORD_CONTACTS = Sentence("Contact info for updates")
 RECORD_IS_PUBLIC = Sentence(
-    "This record contains only public information about the case. Descriptions and photos appear only if the city has made them public."
+    "This record contains only public information about the case. Descriptions and photos appear only "
+    "if the city has made them public.",
 )
 RECORD_UNCONFIRMED_LEFT_OUT = Plural(
-    "One more report has this address, but no one confirmed it. It may belong to someone else, so we left it out.",
-    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, so we left them out.",
+    "One more report has this address, but no one confirmed it. It may belong to someone else, so we "
+    "left it out.",
+    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, "
+    "so we left them out.",
 )
 RECORD_UNCONFIRMED_TOLD = Plural(
     "One report here has this address, but no one confirmed it. It may belong to someone else.",
@@ -144,5 +147,4 @@ WHAT_SOMEONE_CHANGED = Sentence("What someone else changed")
 WHEN_YOU_OPENED_IT = Sentence("When you opened it")
 WHICH_CREW = Sentence("Which crew should go?")
 YEARS = Plural("%(num)d year", "%(num)d years")
-YOU_WANTED_TO = Sentence("You wanted to: %(what)s")
 YOU_WROTE = Sentence("You wrote: “%(words)s”")
