@@ -1,6 +1,6 @@
 """Version 1 of the protocol as it was first spoken: a request and its answer of every kind, kept for ever.
 
-A file in tests/golden/sync is never changed once it is committed, but for a name that the city file changed.
+A file in tests/golden/sync is never changed once it is committed, except for a name of the city file.
 New ones are added. An answer may hold more than it did, and never less. tests/js/golden.test.js reads the same
 files with the phone's own code.
 """
