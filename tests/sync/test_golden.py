@@ -1,7 +1,7 @@
 """Version 1 of the protocol as it was first spoken: a request and its answer of every kind, kept for ever.
 
-A file in tests/golden/sync is never changed once it is committed, except for a name of the city file.
-New ones are added. An answer may hold more than it did, and never less. tests/js/golden.test.js reads the same
+A file in tests/golden/sync is never changed once it is committed, except for a name of the city file. New
+ones are added. An answer may hold more than it did, and never less. tests/js/golden.test.js reads the same
 files with the phone's own code.
 """
 
