@@ -1,4 +1,5 @@
-"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, nothing off the side.
+"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, no word broken, nothing off the
+side.
 
 A page is opened once and looked at in one theme after the other: what differs between them is style alone.
 
@@ -31,6 +32,24 @@ VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.m
 HANG = """() => {
   const page = document.scrollingElement;
   return page.scrollWidth - page.clientWidth;
+}"""
+# Words that a line ends within. A hash, an address or a key of a file may: nobody reads those as words.
+BROKEN = """() => {
+  const broken = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const parent = node.parentElement;
+    if (parent.closest("script, style, template, textarea, code, .leaflet-container, .unseen")) continue;
+    if (parent.getBoundingClientRect().width < 3 || node.data.includes("://")) continue;
+    for (const { index, 0: word } of node.data.matchAll(/\\p{L}+/gu)) {
+      const range = document.createRange();
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      const lines = [...range.getClientRects()].filter((line) => line.width > 0).map((line) => Math.round(line.top));
+      if (new Set(lines).size > 1) broken.push(word);
+    }
+  }
+  return broken;
 }"""
 # What gloves would miss: under 64 px, and under 72 where it is the screen's main button. A map's pins reach
 # further than they look.
@@ -105,6 +124,7 @@ def looked_at(page: Page, name: str, keep: Keep, themes: tuple[str, ...] = THEME
         keep(page, f"{name}-{theme}")
         found = page.evaluate(VIOLATIONS)
         assert found == [], f"{name}-{theme}: {found}"
+        assert page.evaluate(BROKEN) == [], f"{name}-{theme}: broken inside a word"
         wide = page.evaluate(HANG)
         assert wide <= 0, f"{name}-{theme}: {wide} px hang over the side"
 
@@ -367,7 +387,8 @@ def hangs(page: Page, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[str]:
         fonts.send("Page.setFontSizes", {"fontSizes": {"standard": text, "fixed": text}})
         for direction in ("rtl", "ltr"):
             page.evaluate("direction => { document.documentElement.dir = direction }", direction)
-            wide = page.evaluate(HANG)
+            assert page.evaluate(BROKEN) == [], f"{name}-{theme}: broken inside a word"
+        wide = page.evaluate(HANG)
             if wide > 0:
                 found.append(f"{page.url} at {width} px, text {text} px, {direction}: {wide} px")
     fonts.send("Page.setFontSizes", {"fontSizes": {"standard": 16, "fixed": 13}})
