@@ -1,5 +1,5 @@
-"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, no word broken, nothing off the
-side.
+"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, no word broken, nothing off
+the side.
 
 A page is opened once and looked at in one theme after the other: what differs between them is style alone.
 
@@ -45,8 +45,8 @@ BROKEN = """() => {
       const range = document.createRange();
       range.setStart(node, index);
       range.setEnd(node, index + word.length);
-      const lines = [...range.getClientRects()].filter((line) => line.width > 0).map((line) => Math.round(line.top));
-      if (new Set(lines).size > 1) broken.push(word);
+      const tops = [...range.getClientRects()].filter(each => each.width > 0).map(each => Math.round(each.top));
+      if (new Set(tops).size > 1) broken.push(word);
     }
   }
   return broken;
@@ -387,8 +387,7 @@ def hangs(page: Page, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[str]:
         fonts.send("Page.setFontSizes", {"fontSizes": {"standard": text, "fixed": text}})
         for direction in ("rtl", "ltr"):
             page.evaluate("direction => { document.documentElement.dir = direction }", direction)
-            assert page.evaluate(BROKEN) == [], f"{name}-{theme}: broken inside a word"
-        wide = page.evaluate(HANG)
+            wide = page.evaluate(HANG)
             if wide > 0:
                 found.append(f"{page.url} at {width} px, text {text} px, {direction}: {wide} px")
     fonts.send("Page.setFontSizes", {"fontSizes": {"standard": 16, "fixed": 13}})
