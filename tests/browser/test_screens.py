@@ -1,5 +1,5 @@
-"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, no word broken, nothing off
-the side.
+"""Every screen in both languages, every theme and both sizes: nothing wrong for axe, no broken word, nothing
+off the side.
 
 A page is opened once and looked at in one theme after the other: what differs between them is style alone.
 
@@ -45,7 +45,8 @@ BROKEN = """() => {
       const range = document.createRange();
       range.setStart(node, index);
       range.setEnd(node, index + word.length);
-      const tops = [...range.getClientRects()].filter(each => each.width > 0).map(each => Math.round(each.top));
+      const lines = [...range.getClientRects()].filter(each => each.width > 0);
+      const tops = lines.map(each => Math.round(each.top));
       if (new Set(tops).size > 1) broken.push(word);
     }
   }
