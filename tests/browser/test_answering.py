@@ -6,6 +6,7 @@ import pytest
 from live import Site
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import select
+from wording import resident
 
 from city import db
 from city.schema import Unanswered
@@ -29,7 +30,7 @@ def test_answers_are_there_while_somebody_types_and_the_box_keeps_its_words(
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Get a birth certificate")
     page.locator("button[value=no]").click()
-    expect(page.locator("#helpful-title")).to_contain_text("Thank you")
+    expect(page.locator("#helpful-title")).to_have_text(resident.ANSWER_NOT_HELPFUL_SAID)
 
 
 def test_without_a_script_the_same_is_there_with_enter(site: Site, open_context: Open) -> None:
@@ -49,7 +50,7 @@ def test_a_question_without_an_answer_reaches_who_could_write_one(
     page.locator("#q").fill("zeppelin moorings")
     page.keyboard.press("Enter")
     if not scripts:
-        page.get_by_role("button", name="Tell the city that this is missing").click()
-    expect(page.locator("#found")).to_contain_text("Somebody looks at what is asked")
+        page.get_by_role("button", name=resident.ANSWER_MISSING_BUTTON).click()
+    expect(page.locator("#found")).to_contain_text(resident.ANSWER_MISSING_SAID)
     with db.reading(site.engine) as s:
         assert s.execute(select(Unanswered.words, Unanswered.asked)).all() == [("zeppelin moorings", 1)]

@@ -8,6 +8,7 @@ import pytest
 from live import DESK_WITHOUT_WORKER, Site, Slow, log_in
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
+from wording import shared, staff
 
 from city import calls, db, people
 from city.calls import Call
@@ -170,7 +171,7 @@ def test_the_last_caller_is_not_drawn_into_the_next_call(desk: Page) -> None:
     keys.press("Enter")
     expect(desk.locator('[name="ends"][value="answered"]')).to_be_checked()
     keys.press("Control+Enter")
-    expect(desk.locator("#kept .said")).to_have_text("Kept: answered.")
+    expect(desk.locator("#kept .said")).to_have_text(staff.CALL_ANSWERED)
     slow.go()
     desk.wait_for_timeout(500)
     expect(desk.locator("#caller")).not_to_contain_text(PHONE[-4:])
@@ -184,7 +185,7 @@ def test_an_answer_takes_at_most_fifteen_keys(site: Site, desk: Page) -> None:
     keys.press("Enter")
     expect(desk.locator("#say blockquote")).to_be_visible()
     keys.press("Control+Enter")
-    expect(desk.locator("#kept .said")).to_have_text("Kept: answered.")
+    expect(desk.locator("#kept .said")).to_have_text(staff.CALL_ANSWERED)
     assert keys.pressed <= 15, keys.pressed
     (contact,) = contacts(site)
     assert (contact.outcome, contact.topic_code) == ("answered", "taxes")
@@ -200,7 +201,7 @@ def test_who_spoke_spanish_is_spoken_to_in_spanish(site: Site, desk: Page) -> No
     keys = Keys(desk)
     keys.type(PHONE)
     keys.press("Enter")
-    expect(desk.locator("#caller")).to_contain_text("Known caller")
+    expect(desk.locator("#caller")).to_contain_text(staff.CALLED_BEFORE(1))
     expect(desk.locator('[name="lang"][value="es"]')).to_be_checked()
     keys.type("tax bill")
     expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()
@@ -220,11 +221,11 @@ def test_a_draft_outlives_a_server_that_goes_and_comes_back(site: Site, desk: Pa
     site.stop()
     desk.keyboard.type(address)
     desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    expect(desk.locator("#lost")).to_contain_text(staff.CALL_NOT_SAVED)
     expect(desk.locator("#place")).to_have_value(address)
     site.start()
     desk.reload()  # as somebody does who trusts no page that failed
-    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(desk.locator("#lost")).to_contain_text(staff.CALL_DRAFT_RESTORED)
     expect(desk.locator("#place")).to_have_value(address)
     expect(desk.locator("#phone")).to_have_value(PHONE)
     desk.keyboard.press("Control+Enter")
@@ -276,12 +277,12 @@ def answer_and_lose_the_answer(desk: Page) -> None:
 
     desk.route("**/desk/calls", lose)
     desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#lost")).to_contain_text("does not answer")
+    expect(desk.locator("#lost")).to_contain_text(staff.CALL_NOT_SAVED)
     desk.unroute("**/desk/calls")
 
 
 def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk: Page) -> None:
-    desk.locator("#sought").fill("limb across")
+    desk.locator("#sought").fill("fallen branch")
     desk.wait_for_selector('#found [data-service="limb-down"]')
     desk.keyboard.press("Enter")
     answer = '[name="answer-limb-down-blocked"]'
@@ -289,7 +290,7 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
     desk.locator('label:has([name="reply_by"][value="email"])').click()
     desk.fill("#email", "ana@mail.test")
     desk.reload()
-    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(desk.locator("#lost")).to_contain_text(staff.CALL_DRAFT_RESTORED)
     expect(desk.locator(answer).first).to_be_checked()
     expect(desk.locator("#email")).to_have_value("ana@mail.test")
     desk.reload()  # and what was kept meanwhile is whole too
@@ -300,14 +301,14 @@ def test_a_draft_comes_back_with_what_was_asked_of_the_problem(site: Site, desk:
 def test_a_draft_that_is_found_before_the_page_is_whole_comes_with_its_questions(
     site: Site, desk: Page
 ) -> None:
-    desk.locator("#sought").fill("limb across")
+    desk.locator("#sought").fill("fallen branch")
     desk.wait_for_selector('#found [data-service="limb-down"]')
     desk.keyboard.press("Enter")
     question = desk.locator('label:has([name="answer-limb-down-blocked"])').first
     expect(question).to_be_visible()
     desk.add_init_script("navigator.locks.query = () => Promise.resolve({ held: [] })")
     desk.reload()
-    expect(desk.locator("#lost")).to_contain_text("is here again")
+    expect(desk.locator("#lost")).to_contain_text(staff.CALL_DRAFT_RESTORED)
     expect(question).to_be_visible()
 
 
@@ -315,9 +316,9 @@ def test_what_is_corrected_after_a_lost_answer_is_a_call_of_its_own(site: Site, 
     answer_and_lose_the_answer(desk)
     desk.keyboard.press("Alt+4")
     desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#errors")).to_contain_text("kept already: Answered")
+    expect(desk.locator("#errors")).to_contain_text(shared.CALL_ALREADY_SAVED(outcome=shared.ANSWERED))
     desk.keyboard.press("Control+Enter")
-    expect(desk.locator("#kept .said")).to_have_text("Kept: dropped.")
+    expect(desk.locator("#kept .said")).to_have_text(staff.CALL_DROPPED)
     assert [contact.outcome for contact in contacts(site)] == ["answered", "dropped"]
     desk.reload()  # nothing of either comes back as a third
     expect(desk.locator("#sought")).to_have_value("")

@@ -8,6 +8,7 @@ from live import DESK, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from wording import shared, staff
 
 from city import cases, db, nearby, people
 from city.geo import Point, cells_around
@@ -59,15 +60,15 @@ def test_two_cases_are_told_apart_by_one_key_and_are_one_again_by_a_button(
     page = at_the_desk(site, open_context, later)
     page.goto(site.path(f"/dispatch/cases/{later}?sort=newest"))  # with its row on the first page
     row, drawer = page.locator(f"#case-{later}"), page.locator(".drawer")
-    expect(row).to_contain_text(f"Probably one with {first}")
-    expect(drawer).to_contain_text("Probably one problem")
+    expect(row).to_contain_text(staff.LIKELY_DUPLICATE_OF(number=first))
+    expect(drawer).to_contain_text(staff.LIKELY_DUPLICATES)
     page.keyboard.press("t")
-    expect(drawer).to_contain_text("They are two cases now")
-    expect(row).not_to_contain_text("Probably one with")
-    expect(drawer).not_to_contain_text("Probably one problem")
-    drawer.get_by_role("button", name="Undo").press("Enter")
-    expect(drawer).to_contain_text("They may be one problem again")
-    expect(row).to_contain_text(f"Probably one with {first}")
+    expect(drawer).to_contain_text(staff.NOT_DUPLICATES)
+    expect(row).not_to_contain_text(staff.LIKELY_DUPLICATE_OF(number=""))
+    expect(drawer).not_to_contain_text(staff.LIKELY_DUPLICATES)
+    drawer.get_by_role("button", name=shared.UNDO).press("Enter")
+    expect(drawer).to_contain_text(staff.DUPLICATES_AGAIN)
+    expect(row).to_contain_text(staff.LIKELY_DUPLICATE_OF(number=first))
 
 
 def test_the_key_does_nothing_where_nothing_looks_alike(
@@ -76,7 +77,7 @@ def test_the_key_does_nothing_where_nothing_looks_alike(
     page = at_the_desk(site, open_context, pair[1])
     for _ in range(3):
         page.keyboard.press("t")
-    expect(page.locator(".drawer")).to_contain_text("They are two cases now")
+    expect(page.locator(".drawer")).to_contain_text(staff.NOT_DUPLICATES)
     assert page.locator("#apart").count() == 0
 
 
@@ -86,9 +87,9 @@ def test_a_part_that_was_meant_otherwise_is_taken_away_again(site: Site, open_co
         photo, number = s.execute(shown.where(Photo.report_id.is_not(None))).first() or ("", "")
     page = at_the_desk(site, open_context, number)
     page.goto(site.path(f"/dispatch/cases/{number}/photos/{photo}/redaction"))
-    takes_away = page.get_by_role("button", name="Remove")
+    takes_away = page.get_by_role("button", name=shared.REMOVE)
     expect(takes_away).to_have_count(0)
-    fields = page.get_by_role("group", name="Part 1").get_by_role("spinbutton")
+    fields = page.get_by_role("group", name=staff.AREA(n=1)).get_by_role("spinbutton")
     for n, value in enumerate(("10", "20", "30", "25")):
         fields.nth(n).fill(value)
     expect(page.locator(".cover rect")).to_have_count(1)

@@ -6,6 +6,7 @@ from live import DESK, Site, log_in
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import select
 from test_call_desk import PHONE, Keys
+from wording import staff
 
 from city import db
 from city.schema import Case, Contact, Report
@@ -26,7 +27,7 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     keys.press("ArrowUp")  # behind the answers
     keys.press("Enter")
     expect(page.locator("#note")).to_be_focused()
-    expect(page.locator("#say blockquote")).to_contain_text("When may we call back?")
+    expect(page.locator("#say blockquote")).to_contain_text("When can we call you back?")
     expect(page.locator('[name="reply_by"][value="call"]')).to_be_checked()
     keys.type("too high")
     keys.press("Control+Enter")
@@ -44,7 +45,7 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     page.goto(site.path("/dispatch?work=office"))
     expect(page.locator(f"#case-{number}")).to_contain_text("Taxes and payments")
     page.goto(site.path(f"/dispatch/cases/{number}?work=office"))
-    expect(page.locator("#drawer")).to_contain_text("Wants to be called: 555-0142")
+    expect(page.locator("#drawer")).to_contain_text(staff.WANTS_CALL(number="555-0142"))
     page.keyboard.press("c")
     expect(page.locator("#do-close")).to_be_visible()
     page.keyboard.press("1")  # the first ready reply, and its outcome with it

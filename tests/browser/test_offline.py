@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 from live import PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
+from wording import crew, shared
 
 Open = Callable[..., BrowserContext]
-WORDS = {"": ("No signal", "911"), "/es": ("Sin señal", "911")}
+WORDS = {"": (shared.NO_SIGNAL, "911"), "/es": (shared.NO_SIGNAL.es, "911")}
 HEADINGS = {heading for heading, _number in WORDS.values()}
 
 
@@ -58,6 +59,6 @@ def test_a_form_being_filled_in_stays_when_the_signal_goes(site: Site, open_cont
     page.locator("[data-done]").tap()
     form = page.wait_for_selector("form:has([data-camera])")
     page.context.set_offline(True)
-    expect(page.locator("#sync")).to_contain_text("Offline")
+    expect(page.locator("#sync")).to_contain_text(crew.OFFLINE)
     page.evaluate("new Promise((done) => setTimeout(done, 300))")  # a drawing would have come by now
     assert form.evaluate("form => form.isConnected")

@@ -3,6 +3,7 @@
 from wording import Plural, Sentence
 
 ADDED_TO_REPORT = Sentence("Sent. We added you to this report.")
+ADDRESS_BOX = Sentence("Address, corner, or pole number")
 ALREADY_NEAR_YOU = Sentence("Already reported near you")
 ANSWER_BY = Sentence("We'll answer you by %(day)s.")
 ASK_MONDAYS = Sentence("Send updates to %(email)s on Mondays when there's something new?")
@@ -13,21 +14,23 @@ CALLED_SEND_TOO = Sentence("I've called. Send a report too.")
 CANCELED_TITLE = Sentence("This report was canceled.")
 CANCEL_REPORT_BUTTON = Sentence("Cancel report")
 CELL_PHONE = Sentence("Your cell phone number")
+CHOOSE_ON_MAP = Sentence("Choose on the map")
+CHOSEN_ON_MAP = Sentence("You chose it on the map")
 COMBINED_WITH_ANOTHER = Sentence(
-    "Your report %(number)s was about the same problem, so we combined them here.",
+    "Your report %(number)s was about the same problem, so we combined them here."
 )
 CONFIRMED_MONDAYS = Sentence(
-    "You're all set. We'll send updates to %(email)s on Mondays when there's something new.",
+    "You're all set. We'll send updates to %(email)s on Mondays when there's something new."
 )
 CONFIRMED_MORNINGS = Sentence(
-    "You're all set. We'll send updates to %(email)s in the morning when there's something new.",
+    "You're all set. We'll send updates to %(email)s in the morning when there's something new."
 )
 CONFIRM_UPDATES_BUTTON = Sentence("Yes, send me updates")
+CONTINUE_WITH_PHOTO = Sentence("Continue with this photo")
 COST_UNKNOWN = Sentence("We don't have the cost of the call center for this period.")
 CREW_FINISHED = Sentence("Crew finished: %(moment)s")
 DETAILS_REMOVED = Sentence(
-    "The details of this report were removed on %(day)s under the city's retention schedule. Its type, "
-    "dates, and outcome are kept.",
+    "The details of this report were removed on %(day)s under the city's retention schedule. Its type, dates, and outcome are kept."
 )
 EMAIL_ME_BUTTON = Sentence("Email me")
 FEED_TITLE = Sentence("Open reports in %(city)s")
@@ -45,33 +48,51 @@ GO_TO_REPORT = Sentence("Go to report %(number)s")
 HOLIDAY_ON = Sentence("the holiday on %(day)s")
 HOME_TITLE = Sentence("What needs fixing?")
 HOUSE_NOT_ON_MAP = Sentence("This house isn't on our map. Our point may be off by %(distance)s.")
+KEPT_TITLE = Sentence("Saved on this phone. We'll send it when you're back online.")
 LARGE_PLACE = Sentence("That's a large place. Add a house number or corner to help us find it.")
 LAST_CHECKED = Sentence("Last checked: %(day)s.")
+LET_US_KNOW = Sentence("Let us know")
 LISTED_OF = Sentence("%(first)d–%(last)d of %(num)d, newest first")
 LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
 LOG_IN_AS = Sentence("Log in as %(name)s")
+MATCHING_PLACES = Sentence("Matching places: %(num)s")
 MISSING_BUTTON = Sentence("Let the city know this is missing")
+MONDAYS_ONLY = Sentence("Mondays only")
 MORE_THAN_A_YEAR_EARLIER = Sentence("%(percent)d%% more than a year earlier.")
 MY_REPORTS = Sentence("My reports")
 NEAREST_ADDRESS = Sentence("Nearest address: %(address)s")
 NEIGHBORS_JOINED = Plural("1 neighbor joined", "%(num)d neighbors joined")
 NEW_QUESTION_OPENED = Sentence(
-    "Thank you. We answered this a while ago, so we opened a new report with its own date.",
+    "Thank you. We answered this a while ago, so we opened a new report with its own date."
 )
 NEXT_PICKUP = Sentence("The next pickup is %(when)s.")
 NEXT_PICKUP_HOLIDAY = Sentence("Because of %(holiday)s, the next pickup is %(when)s instead of %(usual)s.")
 NONE_OF_THESE = Sentence("None of these")
 NOTHING_TO_CONFIRM = Sentence("This report isn't closed, so there's nothing to confirm.")
+NOTIFICATIONS_BLOCKED = Sentence(
+    "Your browser is blocking notifications from this page. You can change that in its settings, or leave your email address."
+)
+NOTIFICATIONS_OFF = Sentence("Notifications are off.")
+NOTIFICATIONS_ON = Sentence("You're all set. You'll get notifications on this device.")
+NOTIFY_ME = Sentence("Notify me on this device")
 NOT_ANSWERED_ASK = Sentence("Not answered?")
 NOT_A_WHOLE_NUMBER = Sentence("“%(typed)s” isn't a whole number from %(low)s to %(high)s.")
 NOT_IN_YOUR_LANGUAGE = Sentence("This answer isn't in your language yet. Call %(number)s and we'll help you.")
+NOT_LOCATED = Sentence("We couldn't get your location. Enter an address, corner, or pole number.")
 NO_CASES_IN_PERIOD = Sentence("No cases opened or closed in this period")
 NO_CONTACTS = Sentence("No contacts in this period")
 NO_NOT_FIXED_BUTTON = Sentence("No, it's not fixed")
 NO_PHOTO_DARK = Sentence("No photo: it was too dark.")
 NO_PICKUP_HERE = Sentence("The city doesn't pick up trash here, or we don't have the pickup day.")
 NO_REPORTS_HERE = Sentence("No reports on this device yet")
+NO_ROOM_FOR_PHOTO = Sentence(
+    "There's no room on this phone for a photo. Free up some space and press Send again, or remove the photo."
+)
 ONE_OF_THESE = Sentence("Is it one of these?")
+ONE_WAITING = Sentence("1 report waiting to send")
+ONLY_PHOTOS = Sentence(
+    "You can only add photos. Anything else you shared is still in the app you shared it from."
+)
 OPENS_NEW_REPORT = Sentence("It's been a while, so we'll open a new report.")
 OPEN_AGAIN_ALREADY = Sentence("This report is already open again. We'll add your comment to it.")
 PAGE_OPEN_A_WHILE = Sentence("This page was open for a while. Check it, then press Send again.")
@@ -79,7 +100,15 @@ PART_DAMAGED = Sentence("%(size)s. Part of the photo was damaged, so we left tha
 PERFORMANCE_TITLE = Sentence("How we're doing")
 PER_CONTACT = Sentence("per contact: %(money)s in all.")
 PHOTOS_GONE = Sentence("Your photos are gone. Add them again.")
+PHOTOS_LIMIT = Sentence(
+    "You can add up to %(most)s photos. The others are still in the app you shared them from."
+)
 PHOTO_NOT_ADDED = Sentence("We couldn't add photo %(name)s.")
+PHOTO_NOT_UPLOADED = Sentence("Not uploaded yet. It will go when you press Send.")
+PHOTO_TOO_LARGE = Sentence(
+    "One photo is larger than 20 MB, so we didn't add it. It's still in the app you shared it from."
+)
+PHOTO_UPLOADING = Sentence("Uploading…")
 PICKUP = Sentence("%(what)s pickup is on %(days)s.")
 PICKUP_AT = Sentence("At %(place)s, %(what)s pickup is on %(days)s.")
 PICKUP_EVERY_OTHER_WEEK = Sentence("%(what)s pickup is every other week, on %(days)s.")
@@ -88,7 +117,7 @@ PICKUP_TODAY = Sentence("today, %(day)s")
 PICKUP_TOMORROW = Sentence("tomorrow, %(day)s")
 PLACE_OUTSIDE = Sentence("This place is outside %(city)s.")
 PRIVATE_HAULER = Sentence(
-    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up.",
+    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up."
 )
 PUBLISHED_VERSION = Sentence("version %(number)d, %(day)s")
 QUESTION_REOPENED = Sentence("Thank you. We reopened your question, and someone will get back to you.")
@@ -97,16 +126,19 @@ RECYCLING = Sentence("recycling")
 REOPEN_UNTIL = Sentence("You can reopen it with one tap until %(day)s.")
 REPORT_ANY_TIME = Sentence("You can report here any time. In an emergency, call %(number)s.")
 REPORT_REOPENED = Sentence("Thank you. We reopened your report, and a crew will come back.")
+RIGHT = Sentence("Right")
 RIGHT_SPOT = Sentence("Is this the right spot?")
 SAID_ANSWERED = Sentence("You said it's answered")
 SAID_FIXED = Sentence("You said it's fixed")
 SAID_NOT_ANSWERED = Sentence("You said it isn't answered")
 SAID_NOT_FIXED = Sentence("You said it isn't fixed")
 SAME_PROBLEM_BUTTON = Sentence("Same problem, add me")
+SENDING_PHOTO = Sentence("Sending the photo…")
 SOURCE_AREAS = Sentence("areas layer")
 SOURCE_CITY_FILE = Sentence("city file")
 SOURCE_EVERY_CHANGE = Sentence("every status change")
 STOP_EMAILS_BUTTON = Sentence("Stop these emails")
+STOP_NOTIFICATIONS = Sentence("Turn off notifications on this device")
 STOP_TEXTS_BUTTON = Sentence("Stop these texts")
 TEXT_ME_BUTTON = Sentence("Text me updates")
 THANKS_ANSWERED = Sentence("Thanks for letting us know it's answered.")
@@ -115,12 +147,15 @@ THANKS_NOT_HELPFUL = Sentence("Thanks. We'll ask the department to review this a
 THANKS_UNANSWERED = Sentence("Thanks. We review questions we couldn't answer.")
 THURSDAYS = Sentence("Thursdays")
 TOO_MANY_PHOTOS = Sentence(
-    "We're getting a lot of photos right now, so yours isn't added yet. Send it again.",
+    "We're getting a lot of photos right now, so yours isn't added yet. Send it again."
 )
 TOP_TOPIC = Sentence("Most common topic: %(topic)s, %(share)s of all contacts.")
 TRASH = Sentence("trash")
 UNKNOWN_TYPE = Sentence("We don't have a type of problem called “%(code)s.” See all reports for every type.")
 UPLOADED = Sentence("Uploaded, %(size)s KB")
+URGENT_NOT_SENT = Sentence("Urgent and not sent yet. You wrote it %(age)s.")
+URGENT_WAITING = Sentence("Urgent, not sent yet. Call %(number)s.")
+USE_SPOT = Sentence("Use this spot")
 VALUE_TITLE = Sentence("What the call center is worth")
 WHICH_POLE = Sentence("Which pole is it?")
 WITHIN_FROM_PHONE = Sentence("Within %(distance)s, from your phone's location")

@@ -2,21 +2,36 @@
 
 from wording import Plural, Sentence
 
+ALL_OPEN = Sentence("All open")
 ALL_SENT = Sentence("All messages have been sent.")
 ANSWER_BY = Sentence("You'll have an answer by %(day)s. How can we reach you?")
 APPROVE_BUTTON = Sentence("Approve")
+AREA = Sentence("Area %(n)s")
 ASK_FIRST = Sentence("Ask first")
+ASSIGN = Sentence("Assign")
 ASSIGNED_TO = Sentence("Assigned to %(crew)s.")
 ASSIGN_IT_TO = Sentence("You wanted to assign it to %(crew)s.")
 AS_LONG_AS_OTHERS = Sentence("as long as other cases")
 BELONGS_TO = Sentence("Belongs to %(name)s")
+CALL_ANSWERED = Sentence("Saved. Call answered.")
+CALL_DRAFT_RESTORED = Sentence("We restored your earlier draft.")
+CALL_DROPPED = Sentence("Saved. Call dropped.")
+CALL_NOT_SAVED = Sentence(
+    "We couldn't reach the city. Nothing is lost: your draft is saved here. Try saving again in a moment."
+)
 CANNOT_BE_DONE = Sentence("This can't be done anymore.")
 CANNOT_UNDO = Sentence("You can't undo this")
+CASE_CHANGED = Sentence("This case has changed. Show the latest")
+CASE_CLOSED = Sentence("Case closed. We'll let everyone who asked for updates know.")
+CASE_WENT_WRONG = Sentence("%(number)s: something went wrong. Open the case and try again")
 CHOOSE_ABOUT = Sentence("Choose what the call was about.")
 CHOOSE_ENDING = Sentence("Choose how the call ended.")
 CHOOSE_PROBLEM = Sentence("Choose a problem or answer from the list.")
 CHOOSE_TRANSFER = Sentence("Choose where you transferred the call.")
+CLOSE_CASE = Sentence("Close case")
 CLOSE_CASES = Plural("Close %(num)d case as “%(outcome)s”?", "Close %(num)d cases as “%(outcome)s”?")
+CLOSE_IT = Sentence("close it: %(outcome)s")
+CLOSE_MANY = Sentence("Close these cases")
 CLOSE_TOO_BUTTON = Sentence("Close %(number)s too")
 COVERED = Sentence("Covered permanently. The original photo is gone.")
 COVERED_DELETE_LATER = Sentence("Covered. We'll delete the original as soon as photo storage is available.")
@@ -25,10 +40,11 @@ DISMISS_BUTTON = Sentence("Dismiss")
 DONE_BY_PHONE_CLOCK = Sentence("Done at %(moment)s (phone clock)")
 DO_IT_ANYWAY_BUTTON = Sentence("Do it anyway")
 DUE_AT = Sentence("due %(day)s at %(time)s")
+DUPLICATES_AGAIN = Sentence("These may be duplicates again.")
 EARLIER_HERE = Sentence("Earlier at this address")
 EMAIL_UNCONFIRMED = Sentence("Email, not confirmed yet")
 EMAIL_UNREACHED = Sentence(
-    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet.",
+    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet."
 )
 FAILED = Sentence("failed")
 FIELD_WORK_TITLE = Sentence("Crew updates to review")
@@ -42,7 +58,7 @@ HAS_CALLED_BEFORE = Plural("Has called before (%(num)d call)", "Has called befor
 HAVE_LOCATION = Sentence("Thank you. I have the location as %(place)s.")
 HISTORY = Sentence("History")
 HOLD_REASON_LOST = Sentence(
-    "Placed again after a restore. The person who asked for it was lost with the database.",
+    "Placed again after a restore. The person who asked for it was lost with the database."
 )
 IMPORT_NEW = Sentence("New: %(num)s")
 IMPORT_REJECTED = Sentence("Rejected: %(num)s")
@@ -55,6 +71,7 @@ LIFT_HOLD_BUTTON = Sentence("Lift legal hold")
 LIKELY_DUPLICATES = Sentence("Likely duplicates")
 LIKELY_DUPLICATE_OF = Sentence("Likely duplicate of %(number)s")
 LINK_PART_UNKNOWN = Sentence("We didn't recognize part of this link, so we left it out.")
+LIST_OUT_OF_DATE = Sentence("This list is out of date. Reload it")
 LOOKS_SIMILAR = Sentence("Looks similar, but isn't the same")
 MAP_PACKED = Sentence("map")
 MARKED_APART = Sentence("Marked as not duplicates.")
@@ -66,16 +83,19 @@ MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
 NEEDS_REVIEW = Sentence("Needs review")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
+NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
 NOW = Sentence("Now")
+NO_ANSWER = Sentence("We couldn't reach the city. Try again")
 NO_ANSWERS_YET = Sentence(
-    "No answers yet. Write the first one, or import a file: cityline import answers FILE",
+    "No answers yet. Write the first one, or import a file: cityline import answers FILE"
 )
 NO_ANSWER_FOUND = Sentence("We couldn't find an answer to that")
 NO_HOLDS = Sentence(
-    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”",
+    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”"
 )
 NO_IMPORTS = Sentence("No imports yet.")
 NO_JOB_NOW = Sentence("No job right now.")
+NO_LONGER_SELECTED = Sentence("%(number)s is no longer selected: %(reason)s")
 NO_MATCHES_FOR = Sentence("No matches for “%(words)s”.")
 NO_OPEN_CASES = Sentence("No open cases.")
 NO_PHONE = Sentence("No phone")
@@ -83,6 +103,7 @@ NO_PHONE_INFO = Sentence("No info yet")
 NO_PHOTO_BECAUSE = Sentence("No photo because it was")
 NO_PHOTO_REASON = Sentence("No photo: %(reason)s")
 OFFICE_WORK = Sentence("Office work")
+ONE_SELECTED = Sentence("1 selected")
 OWNER_UNKNOWN = Sentence("not in the city file, so it's treated as the city's")
 PHONES_NOT_SYNCED = Plural(
     "%(num)d phone with unsent work hasn't synced for hours.",
@@ -94,24 +115,22 @@ PHOTOS = Plural("%(num)s photo", "%(num)s photos")
 PHOTOS_PACKED = Sentence("%(here)s of %(all)s photos")
 POSSIBLE_DUPLICATES = Plural("%(num)d possible duplicate", "%(num)d possible duplicates")
 PRIVATE_NOTE = Sentence(
-    "Private: only staff and the person who reported it can see the description and photos",
+    "Private: only staff and the person who reported it can see the description and photos"
 )
 PUBLIC_NOW = Sentence("Public now. Anyone can see the description and photos.")
 RECORD_CONTACTS = Sentence("Contact info for updates")
 RECORD_IS_PUBLIC = Sentence(
-    "This record contains only public information about the case. Descriptions and photos appear only "
-    "if the city has made them public.",
+    "This record contains only public information about the case. Descriptions and photos appear only if the city has made them public."
 )
 RECORD_UNCONFIRMED_LEFT_OUT = Plural(
-    "One more report has this address, but no one confirmed it. It may belong to someone else, so we "
-    "left it out.",
-    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, "
-    "so we left them out.",
+    "One more report has this address, but no one confirmed it. It may belong to someone else, so we left it out.",
+    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, so we left them out.",
 )
 RECORD_UNCONFIRMED_TOLD = Plural(
     "One report here has this address, but no one confirmed it. It may belong to someone else.",
     "%(num)d reports here have this address, but no one confirmed it. They may belong to someone else.",
 )
+REFRESH_LIST = Sentence("Refresh the list")
 REMOVED_ON = Sentence("Removed under the retention schedule on %(day)s.")
 REMOVE_SHARED_VIEW = Sentence("Remove the shared view “%(name)s”")
 REOPENED_TIMES = Sentence("Reopened %(n)s times")
@@ -125,26 +144,35 @@ SAME_PHOTO_SENT = Plural(
     "The same photo was sent %(num)d more time. It will be covered there too.",
     "The same photo was sent %(num)d more times. It will be covered there too.",
 )
+SELECTED = Sentence("%(num)s selected")
+SELECTED_CASES = Sentence("Selected cases")
 SEPARATE_AGAIN = Sentence("%(number)s is a separate case again.")
 SHOWING = Sentence("Showing %(shown)d (%(hidden)d more not shown)")
+SHOW_NEW = Sentence("Show %(num)s new")
+SHOW_ONE_NEW = Sentence("Show 1 new")
 SIMILAR_NEARBY = Sentence("Similar reports nearby")
 SINCE = Sentence("since %(moment)s")
+TAG = Sentence("Tag")
 TIMES_PER_HOUR = Plural("%(times)s time per hour", "%(times)s times per hour", number="times")
 UNASSIGNED_VIEW = Sentence("Unassigned")
 UNDER_HOLD_OF = Sentence("Under the legal hold on %(number)s, which this case is merged into.")
 UNDER_LEGAL_HOLD = Sentence("Under legal hold")
 UPDATES = Plural("%(num)s update", "%(num)s updates")
 VERSION = Sentence("Version %(number)d")
+VIEWING = Sentence("%(name)s is viewing this too")
 VIEW_CHANGED = Plural(
     "This view now has %(num)d case, which isn't the number you saw.",
     "This view now has %(num)d cases, which isn't the number you saw.",
 )
+WANTED_TO = Sentence("You wanted to: %(what)s")
 WANTS_CALL = Sentence("Wants a call: %(number)s")
 WANTS_TEXT = Sentence("Wants a text: %(number)s")
 WANTS_UPDATES = Sentence("wants updates")
 WAS_DUE = Sentence("Was due %(day)s")
+WENT_WRONG = Sentence("Something went wrong. Reload the page")
 WHAT_SOMEONE_CHANGED = Sentence("What someone else changed")
 WHEN_YOU_OPENED_IT = Sentence("When you opened it")
 WHICH_CREW = Sentence("Which crew should go?")
 YEARS = Plural("%(num)d year", "%(num)d years")
+YES_GO_AHEAD = Sentence("Yes, go ahead")
 YOU_WROTE = Sentence("You wrote: “%(words)s”")
