@@ -10,6 +10,7 @@ from live import DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from wording import shared, staff
 
 from city import cases, db, people, reports
 from city.events import Actor
@@ -69,7 +70,8 @@ def test_a_new_report_is_counted_within_six_seconds_and_no_row_moves(
     while len(took) < 3 and (not took or took[-1] > WITHIN):
         fresh.append(new_report(site))
         began = time.monotonic()
-        expect(told).to_contain_text(f"{len(fresh)} new · show")
+        show = staff.SHOW_ONE_NEW if len(fresh) == 1 else staff.SHOW_NEW(num=len(fresh))
+        expect(told).to_contain_text(show)
         took.append(time.monotonic() - began)
     assert took[-1] <= WITHIN, took
     assert row.bounding_box() == before
@@ -82,7 +84,7 @@ def test_a_new_report_is_counted_within_six_seconds_and_no_row_moves(
         expect(page.locator(f"#case-{number}")).to_have_count(1)
     expect(told).to_have_text("")
     expect(row.locator("input")).to_be_checked()
-    expect(page.locator("#bulk-count")).to_have_text("1 selected")
+    expect(page.locator("#bulk-count")).to_have_text(staff.ONE_SELECTED)
     expect(row).to_have_attribute("aria-current", "true")
 
 
@@ -93,22 +95,23 @@ def test_a_case_that_somebody_else_closes_is_greyed_where_it_stands_and_leaves_t
     number = number_of(page, 3)
     row = page.locator(f"#case-{number}")
     row.locator("input").check()
-    before, all_open = row.bounding_box(), page.locator("#views li", has_text="All open").locator("data")
+    before, all_open = row.bounding_box(), page.locator("#views li", has_text=staff.ALL_OPEN).locator("data")
     count = int(all_open.inner_text())
     with db.transaction(site.engine) as s:
         by = somebody(s, "supervisor@demo.test")
         by = Actor(by.name, frozenset({"dispatcher"}), by.person_id)
         cases.close(s, a_case(s, number), by=by, at=datetime.now(UTC), outcome="not found")
         name = s.get_one(Person, by.person_id).name
-    expect(row).to_contain_text(f"closed by {name}")
+    expect(row).to_contain_text(staff.CLOSED_BY(name=name))
     expect(row).to_have_attribute("data-gone", "")
     assert row.bounding_box() == before
     expect(row.locator("input")).not_to_be_checked()
     expect(row.locator("input")).to_be_disabled()
     expect(page.locator("#bulk")).to_be_hidden()
     expect(all_open).to_have_text(str(count - 1))
-    expect(page.locator("#live")).to_contain_text(f"{number} is no longer selected: closed by {name}")
-    page.get_by_role("link", name="Show the list as it is now").press("Enter")
+    left = staff.NO_LONGER_SELECTED(number=number, reason=staff.CLOSED_BY(name=name))
+    expect(page.locator("#live")).to_contain_text(left)
+    page.get_by_role("link", name=staff.REFRESH_LIST).press("Enter")
     expect(row).to_have_count(0)
 
 
@@ -134,7 +137,7 @@ def test_a_board_that_hears_nothing_says_since_when(site: Site, desk: Callable[.
     with page.expect_response(lambda answer: "/dispatch/changes" in answer.url and answer.ok):
         pass
     page.route("**/dispatch/changes**", lambda route: route.abort())
-    expect(page.locator("#live")).to_contain_text("Not up to date since", timeout=45_000)
+    expect(page.locator("#live")).to_contain_text(staff.NOT_UPDATED_SINCE(time=""), timeout=45_000)
     page.unroute("**/dispatch/changes**")
     expect(page.locator("#live")).to_have_text("", timeout=60_000)
 
@@ -143,7 +146,7 @@ def test_a_board_that_never_heard_anything_says_since_when_too(site: Site, desk:
     page = desk()
     page.route("**/dispatch/changes**", lambda route: route.abort())
     page.reload()
-    expect(page.locator("#live")).to_contain_text("Not up to date since", timeout=60_000)
+    expect(page.locator("#live")).to_contain_text(staff.NOT_UPDATED_SINCE(time=""), timeout=60_000)
 
 
 def test_an_act_that_the_city_never_answers_is_not_passed_over_in_silence(
@@ -155,11 +158,11 @@ def test_an_act_that_the_city_never_answers_is_not_passed_over_in_silence(
     page.route("**/dispatch/cases/**", lambda route: route.abort())
     page.keyboard.press("a")
     page.keyboard.press("1")
-    expect(page.locator("#live")).to_contain_text("No answer from the city. Try it again")  # besides news
+    expect(page.locator("#live")).to_contain_text(staff.NO_ANSWER)  # besides news
     page.unroute("**/dispatch/cases/**")
     page.route("**/dispatch/cases/**", lambda route: route.fulfill(status=500, body=""))
     page.keyboard.press("j")
-    told = page.locator("#live span", has_text="That did not work. Load the page again")
+    told = page.locator("#live span", has_text=staff.WENT_WRONG)
     expect(told).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 740})  # where the case covers the list
     told.click(timeout=10_000)  # refused while something lies over it
@@ -174,10 +177,10 @@ def test_what_is_new_is_said_below_what_was_done_and_moves_no_row(
     page.keyboard.press("a")
     page.keyboard.press("1")
     done, live = page.locator(".told__line").first, page.locator("#live a")
-    expect(done).to_contain_text("2 cases given to")
+    expect(done).to_contain_text(shared.CASES_ASSIGNED(2, crew=""))
     row = page.locator("#rows tr").nth(4)
     before = row.bounding_box()
-    expect(live).to_have_text("Show the list as it is now")
+    expect(live).to_have_text(staff.REFRESH_LIST)
     assert row.bounding_box() == before
     above, below = done.bounding_box(), live.bounding_box()
     assert above
@@ -242,7 +245,7 @@ def test_a_revision_of_another_past_offers_to_load_the_list_again(
         "**/dispatch/changes**",
         lambda route: route.fulfill(json={"reset": True}),
     )
-    expect(page.locator("#live a")).to_have_text("This list is too old to follow. Load it again")
+    expect(page.locator("#live a")).to_have_text(staff.LIST_OUT_OF_DATE)
 
 
 def test_two_at_one_case_see_each_other_and_the_later_one_is_shown_both_versions(
@@ -259,23 +262,24 @@ def test_two_at_one_case_see_each_other_and_the_later_one_is_shown_both_versions
             s.get_one(Person, somebody(s, f"{who}@demo.test").person_id).name
             for who in ("dispatcher", "supervisor")
         ]
-    expect(ben.locator("#looking")).to_have_text(f"{names[0]} is looking at this too")
-    expect(ana.locator("#looking")).to_have_text(f"{names[1]} is looking at this too")
+    expect(ben.locator("#looking")).to_have_text(staff.VIEWING(name=names[0]))
+    expect(ana.locator("#looking")).to_have_text(staff.VIEWING(name=names[1]))
     ben.keyboard.press("a")
     other = ben.locator("#do-assign button[name=crew]:not([disabled])").nth(1)
     given = other.locator("span").first.inner_text().split("\n")[0]
     other.press("Enter")
     expect(ben.locator(".said")).to_be_visible()
-    expect(ana.get_by_role("link", name="This case has changed. Show it as it is now")).to_be_visible()
+    expect(ana.get_by_role("link", name=staff.CASE_CHANGED)).to_be_visible()
     ana.keyboard.press("c")
     ana.locator('#do-close label:has([name=outcome][value="not found"])').click()
     ana.locator("#close-words").fill("Nothing there")
-    ana.get_by_role("button", name="Close the case").press("Enter")
+    ana.get_by_role("button", name=staff.CLOSE_CASE).press("Enter")
     fault = ana.locator("#errors")
-    expect(fault).to_contain_text("Nothing was done: this case changed while you had it open.")
+    expect(fault).to_contain_text(shared.CASE_CHANGED_MEANWHILE)
     expect(fault.locator("dd").last).to_contain_text(given)
     expect(fault).to_contain_text(names[1])
-    expect(fault).to_contain_text("You were about to: close it")
+    wanted = staff.WANTED_TO(what=staff.CLOSE_IT(outcome=shared.NOTHING_FOUND))
+    expect(fault).to_contain_text(wanted)
     expect(ana.locator("#close-words")).to_have_value("Nothing there")
-    fault.get_by_role("button", name="Do it all the same").press("Enter")
-    expect(ana.locator(".said")).to_contain_text("Closed.")
+    fault.get_by_role("button", name=staff.DO_ANYWAY).press("Enter")
+    expect(ana.locator(".said")).to_contain_text(staff.CASE_CLOSED)

@@ -14,6 +14,7 @@ import pytest
 from live import DESK, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
+from wording import shared
 
 from city import db, geo, inserts, kept, reports
 from city.geo import Point
@@ -100,7 +101,7 @@ def test_by_keyboard_one_comes_from_many_cases_to_one(site: Site, desk: Callable
         label = focused.get_attribute("aria-label") or ""
         if number := focused.get_attribute("data-number"):
             break
-        assert re.fullmatch(r"\d+ cases?, worst: .+", label), label
+        assert re.fullmatch(shared.CASES_AT_PIN(num=r"\d+", standing=".+"), label), label
         page.keyboard.press("Enter")
         page.wait_for_timeout(400)
     page.keyboard.press("Enter")
@@ -137,10 +138,10 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
     tell(Place(lat, lon, "pin", "", 5.0), None)
     page = desk("/dispatch?words=zephyr")
     lost = page.locator("#map-unlocated")
-    expect(lost).to_have_text("1 without a place")
+    expect(lost).to_have_text(shared.WITH_NO_LOCATION(num=1))
     tell(None)
     page.evaluate("document.dispatchEvent(new CustomEvent('board:changed', { detail: { numbers: [] } }))")
-    expect(lost).to_have_text("2 without a place")
+    expect(lost).to_have_text(shared.WITH_NO_LOCATION(num=2))
     lost.click()
     page.wait_for_url("**place=none**")
     expect(page.locator("#rows tr")).to_have_count(2)

@@ -1,11 +1,13 @@
 """A dispatcher who is faster than the line: every answer comes late, and none of them where it does harm."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from live import DESK_WITHOUT_WORKER, Site, Slow, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
+from wording import shared, staff
 
 from city import db
 from city.schema import Case
@@ -52,7 +54,7 @@ def test_who_goes_on_before_the_answer_acts_on_the_next_case(site: Site, page: P
     opening.go()
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
     expect(page.locator("#rows [aria-current]")).to_have_attribute("data-number", second)
-    expect(page.locator(".drawer .said")).to_contain_text("has it.")
+    expect(page.locator(".drawer .said")).to_contain_text(re.compile(staff.ASSIGNED_TO(crew=".+")))
     assert crew_of(site, first) is not None
     assert crew_of(site, second) is not None
 
@@ -62,7 +64,7 @@ def test_where_the_next_case_does_not_come_no_key_acts_on_the_one_before(site: S
     page.route(f"**/dispatch/cases/{second}*", lambda route: route.abort())
     page.keyboard.press("j")
     give(page)
-    expect(page.locator("#live")).to_contain_text("No answer from the city. Try it again")
+    expect(page.locator("#live")).to_contain_text(staff.NO_ANSWER)
     expect(page.locator("#do-assign")).to_be_hidden()
     assert crew_of(site, first) is None
 
@@ -173,7 +175,7 @@ def test_a_verb_that_fails_after_its_case_was_left_is_told(page: Page) -> None:
     page.keyboard.press("j")
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
     verb.go(500)
-    expect(page.locator("#live")).to_contain_text(f"{first}: that did not work. Open the case again")
+    expect(page.locator("#live")).to_contain_text(staff.CASE_WENT_WRONG(number=first))
 
 
 def test_a_note_is_not_begun_in_a_drawer_that_is_about_to_go(page: Page) -> None:
@@ -192,17 +194,17 @@ def test_what_is_chosen_while_a_batch_is_under_way_stays_chosen(page: Page) -> N
     batch = Slow(page, "**/batch**")
     for key in ("x", "j", "x"):
         page.keyboard.press(key)
-    expect(page.locator("#bulk-count")).to_have_text("2 selected")
+    expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=2))
     page.keyboard.press("!")
     page.keyboard.press("1")
     batch.wait()
     third = number_of(page, 2)
     page.keyboard.press("j")
     page.keyboard.press("x")
-    expect(page.locator("#bulk-count")).to_have_text("3 selected")
+    expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=3))
     batch.go()
-    expect(page.locator("#told")).to_contain_text("2 cases")
-    expect(page.locator("#bulk-count")).to_have_text("1 selected")
+    expect(page.locator("#told")).to_contain_text(shared.CASES_RAISED(2))
+    expect(page.locator("#bulk-count")).to_have_text(staff.ONE_SELECTED)
     expect(page.locator("#rows [data-selected]")).to_have_attribute("data-number", third)
     expect(page.locator("#rows [aria-current] a")).to_be_focused()
 
@@ -211,10 +213,11 @@ def test_a_batch_that_asks_takes_the_keyboard_from_nobody_who_writes(page: Page)
     batch = Slow(page, "**/batch**")
     for key in ("x", "j", "x", "c"):
         page.keyboard.press(key)
-    page.locator("#bulk-close .chip", has_text="Looked, nothing found").click()
-    page.locator("#bulk-close").get_by_role("button", name="Close them").click()
+    page.locator("#bulk-close .chip", has_text=shared.NOTHING_FOUND).click()
+    page.locator("#bulk-close").get_by_role("button", name=staff.CLOSE_MANY).click()
     batch.wait()
     page.locator("#q").click()
     batch.go()
-    expect(page.locator("#told")).to_contain_text("Close 2 cases")
+    asked = staff.CLOSE_MANY_ASK(2, outcome=shared.NOTHING_FOUND)
+    expect(page.locator("#told")).to_contain_text(asked)
     expect(page.locator("#q")).to_be_focused()

@@ -1,5 +1,6 @@
 """At the dispatcher's desk: the actions it takes to give a case to a crew, and twenty near each other."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from live import DESK, DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from wording import shared, staff
 
 from city import cases, db, nearby, people
 from city.geo import Point, cells_around, flat_distance
@@ -87,11 +89,11 @@ def at_the_desk(site: Site, open_context: Open, number: str) -> Hand:
 def tag_all(hand: Hand) -> None:
     """All twenty, by a word and Enter in its field."""
     hand.press("r")
-    expect(hand.page.locator("#bulk-count")).to_have_text("20 selected")
+    expect(hand.page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     hand.press("t")
     hand.page.locator("#bulk-tag-word").fill("storm")
     hand.page.keyboard.press("Enter")
-    expect(hand.page.locator("#told")).to_contain_text("20 cases tagged “storm”")
+    expect(hand.page.locator("#told")).to_contain_text(shared.CASES_TAGGED(20, tag="storm"))
 
 
 def held_by(site: Site, numbers: list[str]) -> set[int | None]:
@@ -105,7 +107,7 @@ def test_one_case_goes_to_a_crew_by_three_keys(site: Site, open_context: Open) -
     hand = Hand(page)
     for key in ("j", "a", "1"):
         hand.press(key)
-    expect(page.locator(".drawer .said")).to_contain_text("has it.")
+    expect(page.locator(".drawer .said")).to_contain_text(re.compile(staff.ASSIGNED_TO(crew=".+")))
     assert len(hand.actions) <= 4
 
 
@@ -114,17 +116,17 @@ def test_twenty_near_each_other_go_to_a_crew_without_dragging_by_three_keys(
 ) -> None:
     hand = at_the_desk(site, open_context, crowd[10])
     hand.press("r")
-    expect(hand.page.locator("#bulk-count")).to_have_text("20 selected")
+    expect(hand.page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     for key in ("a", "1"):
         hand.press(key)
     told = hand.page.locator("#told")
-    expect(told).to_contain_text("20 cases given to")
+    expect(told).to_contain_text(shared.CASES_ASSIGNED(20, crew=""))
     assert len(hand.actions) <= 5
     assert len(held_by(site, crowd)) == 1
     hand.page.reload()
-    expect(told).to_contain_text("20 cases given to")
+    expect(told).to_contain_text(shared.CASES_ASSIGNED(20, crew=""))
     hand.press("u")
-    expect(told).to_contain_text("20 cases are as they were before")
+    expect(told).to_contain_text(shared.CASES_PUT_BACK(20))
     assert held_by(site, crowd) == {None}
 
 
@@ -147,14 +149,14 @@ def test_twenty_near_each_other_go_to_a_crew_by_a_line_around_them(
     ]
     hand.press("l")
     hand.drag(inside)
-    expect(page.locator("#bulk-count")).to_contain_text("selected")
+    expect(page.locator("#bulk-count")).to_contain_text(staff.SELECTED(num=""))
     for key in ("a", "1"):
         hand.press(key)
-    expect(page.locator("#told")).to_contain_text("given to")
+    expect(page.locator("#told")).to_contain_text(shared.CASES_ASSIGNED.many(n="", crew=""))
     assert len(hand.actions) <= 5
     assert None not in held_by(site, crowd)
     hand.press("u")
-    expect(page.locator("#told")).to_contain_text("as they were before")
+    expect(page.locator("#told")).to_contain_text(shared.CASES_PUT_BACK.many(n=""))
 
 
 def test_a_range_of_rows_is_selected_and_the_count_survives_what_is_not_shown(
@@ -165,13 +167,13 @@ def test_a_range_of_rows_is_selected_and_the_count_survives_what_is_not_shown(
     label = page.locator("#bulk-count")
     for key in ("j", "x", "j", "j", "X"):
         page.keyboard.press(key)
-    expect(label).to_have_text("3 selected")
+    expect(label).to_have_text(staff.SELECTED(num=3))
     page.locator("#rows input[name=case]").nth(5).click(modifiers=["Shift"])
-    expect(label).to_have_text("6 selected")
+    expect(label).to_have_text(staff.SELECTED(num=6))
     page.keyboard.press("x")
-    expect(label).to_have_text("5 selected")
+    expect(label).to_have_text(staff.SELECTED(num=5))
     page.goto(site.path("/dispatch?rows=700"))
-    expect(label).to_have_text("5 selected")
+    expect(label).to_have_text(staff.SELECTED(num=5))
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(page.locator("#bulk")).to_be_hidden()
@@ -181,17 +183,17 @@ def test_closing_many_is_asked_once_and_undone(site: Site, open_context: Open, c
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
     hand.press("r")
-    expect(page.locator("#bulk-count")).to_have_text("20 selected")
+    expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     hand.press("c")
-    page.locator("#bulk-close .chip", has_text="Looked, nothing found").click()
-    page.locator("#bulk-close").get_by_role("button", name="Close them").click()
+    page.locator("#bulk-close .chip", has_text=shared.NOTHING_FOUND).click()
+    page.locator("#bulk-close").get_by_role("button", name=staff.CLOSE_MANY).click()
     told = page.locator("#told")
-    expect(told).to_contain_text("Close 20 cases as “Looked, nothing found”?")
-    expect(told.get_by_role("button", name="Yes, do it")).to_be_focused()
+    expect(told).to_contain_text(staff.CLOSE_MANY_ASK(20, outcome=shared.NOTHING_FOUND))
+    expect(told.get_by_role("button", name=staff.YES_GO_AHEAD)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(told).to_contain_text("20 cases closed")
+    expect(told).to_contain_text(shared.CASES_CLOSED(20, outcome=shared.NOTHING_FOUND))
     page.keyboard.press("u")
-    expect(told).to_contain_text("20 cases are as they were before")
+    expect(told).to_contain_text(shared.CASES_PUT_BACK(20))
     with db.reading(site.engine) as s:
         assert set(s.scalars(select(Case.state).where(Case.number.in_(crowd)))) == {"new"}
 
@@ -217,8 +219,8 @@ def test_enter_does_nothing_to_many_without_javascript(
     log_in(page, site, "dispatcher@demo.test", "/dispatch")
     page.goto(site.path("/dispatch?crew=none&sort=newest"))
     page.locator(f"#case-{crowd[0]} input[type=checkbox]").check()
-    bar = page.get_by_role("form", name="Selected cases")
-    bar.locator("summary", has_text="Tag").click()
+    bar = page.get_by_role("form", name=staff.SELECTED_CASES)
+    bar.locator("summary", has_text=staff.TAG).click()
     page.locator("#bulk-tag-word").fill("storm")
     page.locator("#bulk-tag-word").press("Enter")
     expect(page.locator("#bulk-tag-word")).to_have_value("storm")
@@ -235,10 +237,10 @@ def test_without_javascript_two_boxes_and_a_crew_give_both_cases_to_it(
     chosen = crowd[:2]
     for number in chosen:
         page.locator(f"#case-{number} input[type=checkbox]").check()
-    bar = page.get_by_role("form", name="Selected cases")
-    bar.locator("summary", has_text="Assign").click()
+    bar = page.get_by_role("form", name=staff.SELECTED_CASES)
+    bar.locator("summary", has_text=staff.ASSIGN).click()
     bar.get_by_role("button", name="Clean 1").click()
-    expect(page.locator("#told")).to_contain_text("2 cases given to")
+    expect(page.locator("#told")).to_contain_text(shared.CASES_ASSIGNED(2, crew=""))
     assert None not in held_by(site, chosen)
     assert held_by(site, crowd[2:]) == {None}
 
