@@ -10,6 +10,8 @@ from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow, send_without_script, w
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
+from wording import resident, shared
+from wording.city import STREETLIGHT
 
 from city import db, nearby
 from city.geo import METRES_A_DEGREE, Point
@@ -76,14 +78,14 @@ def test_the_fix_gets_better_and_never_worse_while_the_resident_goes_on(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
     page = begun(open_context, site, at(pole, 250))
-    expect(page.get_by_role("group", name="Is it here?")).to_be_visible()
+    expect(page.get_by_role("group", name=resident.RIGHT_SPOT)).to_be_visible()
     page.context.set_geolocation(at(pole, 60, north=12))
-    expect(page.locator("#place-card")).to_contain_text("Within 60\u00a0m")
+    expect(page.locator("#place-card")).to_contain_text(shared.WITHIN(distance="60\u00a0m"))
     expect(page.locator("#sure")).to_have_count(0)
     expect(page.get_by_role("radio", name=pole.number)).not_to_be_checked()
     page.context.set_geolocation(at(pole, 8))
     expect(page.get_by_role("radio", name=pole.number)).to_be_checked()
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
     moved(page, at(pole, 40, north=200))
     assert float(page.input_value("[name=accuracy]")) == 8
     send(page)
@@ -100,9 +102,9 @@ def test_a_fix_of_80_metres_takes_no_pole_by_itself(site: Site, open_context: Op
 
 def test_what_was_proposed_is_undone_with_one_tap(site: Site, open_context: Open, pole: Asset) -> None:
     page = begun(open_context, site, at(pole, 8))
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
     page.locator("#things label").last.tap()
-    expect(page.locator("#place-change")).to_contain_text(re.compile(r"Near \d"))
+    expect(page.locator("#place-change")).to_contain_text(re.compile(shared.NEAR(address=r"\d")))
     expect(page.locator("#thing-0")).to_be_focused()
     moved(page, at(pole, 6))
     assert float(page.input_value("[name=accuracy]")) == 8
@@ -137,10 +139,10 @@ def test_nothing_goes_before_what_the_resident_chose(site: Site, open_context: O
     other = page.locator("#things [name=asset]").nth(1)
     number = other.get_attribute("value") or ""
     page.locator("#things label").nth(1).tap()
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=number))
     moved(page, at(pole, 6, north=-2))
     assert float(page.input_value("[name=accuracy]")) == 90
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=number))
     send(page)
     assert the_case(site, page) == ("asset", None, number)
 
@@ -151,11 +153,11 @@ def test_a_number_that_was_chosen_is_there_again_when_the_form_is(
     page = begun(open_context, site, at(pole, 90))
     number = page.locator("#things [name=asset]").nth(1).get_attribute("value") or ""
     page.locator("#things label").nth(1).tap()
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=number))
     wait_until_begun(page, number)
     page.reload()
     expect(page.locator("#begun")).to_be_visible()
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=number))
     expect(page.get_by_role("radio", name=number)).to_be_checked()
     send(page)
     assert the_case(site, page) == ("asset", None, number)
@@ -192,7 +194,7 @@ def test_what_may_be_the_same_is_asked_only_when_the_place_is_sure(
     page = begun(open_context, site, at(pole, 300))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/report/near" in request.url else None)
-    expect(page.get_by_role("group", name="Is it here?")).to_be_visible()
+    expect(page.get_by_role("group", name=resident.RIGHT_SPOT)).to_be_visible()
     expect(page.locator("#near-cases [name=seen]")).to_have_count(0)
     page.locator("label:has(#sure)").tap()
     page.wait_for_selector("#near-cases [name=seen]", state="attached")
@@ -217,7 +219,7 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
     )
     slow.wait()
     join.tap()
-    expect(page.locator("#send")).to_contain_text("Sending the photo")
+    expect(page.locator("#send")).to_contain_text(resident.SENDING_PHOTO)
     page.locator("textarea").first.focus()
     slow.go()
     page.wait_for_url(re.compile("/sent/"))
@@ -228,10 +230,10 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
 
 def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:
     page = begun(open_context, site, at(pole, 8))
-    expect(page.get_by_role("group", name="Which pole is it?")).to_be_visible()
+    expect(page.get_by_role("group", name=resident.WHICH_POLE)).to_be_visible()
     page.locator("label.tile").nth(3).tap()
     expect(page.locator("#things")).to_have_count(0)
-    expect(page.locator("#place-change")).to_contain_text("Within 8\u00a0m")
+    expect(page.locator("#place-change")).to_contain_text(shared.WITHIN(distance="8\u00a0m"))
 
 
 def test_refused_the_box_takes_the_focus_and_says_why(site: Site, open_context: Open) -> None:
@@ -239,27 +241,27 @@ def test_refused_the_box_takes_the_focus_and_says_why(site: Site, open_context: 
     page.goto(site.path("/report"))
     page.locator("[data-locate]").tap()
     expect(page.locator("#place")).to_be_focused()
-    expect(page.locator("#place-news")).to_contain_text("Type the address")
+    expect(page.locator("#place-news")).to_contain_text(resident.NOT_LOCATED)
 
 
 def test_outside_the_city_the_card_says_so(site: Site, open_context: Open) -> None:
     hartford = {"latitude": 41.76, "longitude": -72.67, "accuracy": 8}
     page = begun(open_context, site, hartford, "/es/report")
-    expect(page.locator("#place-e")).to_contain_text("fuera de la ciudad")
+    expect(page.locator("#place-e")).to_contain_text(shared.OUTSIDE_CITY.es)
     expect(page.locator("#place-card[data-known]")).to_have_count(0)
 
 
 def test_a_place_is_chosen_from_the_list_by_keyboard(site: Site, open_context: Open) -> None:
     page = open_context(permissions=[]).new_page()
     page.goto(site.path("/report"))
-    page.get_by_role("radio", name="Streetlight", exact=True).check()
+    page.get_by_role("radio", name=STREETLIGHT, exact=True).check()
     page.focus("#place")
-    box = page.get_by_role("combobox", name="Address, corner or pole number")
+    box = page.get_by_role("combobox", name=resident.ADDRESS_BOX)
     expect(box).to_be_focused()
     page.keyboard.type("214 ta")
     lines = page.get_by_role("option")
     expect(lines.first).to_contain_text("214 Tansy Street")
-    expect(page.locator("#place-said")).to_contain_text("Places to choose from")
+    expect(page.locator("#place-said")).to_contain_text(resident.MATCHING_PLACES(num=""))
     page.keyboard.press("Escape")
     expect(lines).to_have_count(0)
     expect(box).to_have_value("214 ta")
@@ -273,7 +275,7 @@ def test_a_place_is_chosen_from_the_list_by_keyboard(site: Site, open_context: O
     expect(page.locator("#place-change")).to_be_focused()
     page.locator("#things [name=asset]").first.focus()
     page.keyboard.press("Space")
-    expect(page.locator("#place-change")).to_contain_text("Pole")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=""))
     expect(page.locator("#thing-1")).to_be_focused()
 
 
@@ -291,21 +293,21 @@ def test_a_number_is_chosen_on_the_map_by_keyboard_and_a_cross_put_anywhere(
 ) -> None:
     page = begun(open_context, site, at(pole, 90))
     expect(page.locator("#things label")).to_have_count(4)
-    opens = page.get_by_role("button", name="Choose on the map")
+    opens = page.get_by_role("button", name=resident.CHOOSE_ON_MAP)
     opens.focus()
     page.keyboard.press("Enter")
     numbers = page.locator(".numberpin")
     expect(numbers).to_have_count(3)
     expect(opens).to_have_attribute("aria-expanded", "true")
-    on_the_map = page.get_by_role("region", name="Map").get_by_role("button", name=pole.number)
+    on_the_map = page.get_by_role("region", name=shared.MAP).get_by_role("button", name=pole.number)
     on_the_map.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#place-change")).to_contain_text(f"Pole {pole.number}")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
     expect(on_the_map).to_have_attribute("aria-pressed", "true")
     expect(on_the_map).to_be_focused()
-    page.get_by_role("button", name="Right").press("Enter")
-    page.get_by_role("button", name="It is at the cross").press("Enter")
-    expect(page.locator("#place-change")).to_contain_text("You chose it on the map")
+    page.get_by_role("button", name=resident.RIGHT).press("Enter")
+    page.get_by_role("button", name=resident.USE_SPOT).press("Enter")
+    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
     expect(page.locator("#things :checked")).to_have_count(0)
     assert float(page.input_value("[name=lon]")) > pole.lon
     send(page)
@@ -317,7 +319,7 @@ def test_the_map_shows_more_numbers_when_the_place_is_another(
 ) -> None:
     page = begun(open_context, site, at(pole, 90))
     expect(page.locator("#things label")).to_have_count(4)
-    page.get_by_role("button", name="Choose on the map").tap()
+    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
     expect(page.locator(".numberpin")).to_have_count(3)
     page.locator("label.tile").nth(3).tap()
     expect(page.locator(".numberpin")).to_have_count(0)
@@ -328,9 +330,9 @@ def test_without_script_the_numbers_are_a_step_of_the_form(
 ) -> None:
     page = open_context(**PHONE, java_script_enabled=False).new_page()
     page.goto(site.path("/report"))
-    page.locator("label.tile", has_text="Streetlight").click()
+    page.locator("label.tile", has_text=STREETLIGHT).click()
     page.fill("#place", pole.address)
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name=shared.FIND).click()
     page.locator("#things label", has_text=pole.number).click()
     send_without_script(page)
     assert the_case(site, page) == ("asset", None, pole.number)
