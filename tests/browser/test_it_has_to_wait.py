@@ -6,6 +6,7 @@ from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from wording import crew, shared
 
 from city import db, promises
 from city.schema import Case
@@ -35,7 +36,7 @@ def test_a_job_waits_for_a_reason_and_goes_on(van: Van, site: Site) -> None:
     page.locator(f'a.job[href="#job/{ref}"]').tap()
     page.locator("[data-wait]").tap()
     page.locator("form .button--act").tap()
-    expect(page.locator(".dock .errors")).to_have_text("Choose what it waits for")
+    expect(page.locator(".dock .errors")).to_have_text(crew.CHOOSE_WAIT_REASON)
     assert page.evaluate("document.activeElement.value") == "utility"
     page.locator('label.tile:has(input[value="weather"])').tap()
     page.locator("form .button--act").tap()
@@ -45,16 +46,16 @@ def test_a_job_waits_for_a_reason_and_goes_on(van: Van, site: Site) -> None:
     assert kept(page).ops() == []
     page.locator("form .button--act").tap()
     row = page.locator(f'a.job[href="#job/{ref}"]')
-    expect(row).to_contain_text("Waiting for the weather")
+    expect(row).to_contain_text(shared.WAITING_FOR_WEATHER)
     page.locator('#tabs a[href="#outbox"]').tap()
-    expect(page.locator(".entry").first).to_contain_text("Waiting for the weather")
+    expect(page.locator(".entry").first).to_contain_text(shared.WAITING_FOR_WEATHER)
 
     van.context.set_offline(False)
     sent(page)
     assert stands(site, ref) == ("waiting", "weather")
     page.locator('#tabs a[href="#today"]').tap()
     row.tap()
-    expect(page.locator("main .promise").first).to_contain_text("Waiting for the weather")
+    expect(page.locator("main .promise").first).to_contain_text(shared.WAITING_FOR_WEATHER)
     expect(page.locator("[data-wait]")).to_be_hidden()
     page.locator("[data-act=resume]").tap()
     expect(page.locator("[data-act=start]")).to_be_visible()

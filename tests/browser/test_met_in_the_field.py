@@ -1,6 +1,7 @@
 """A crew meets a problem without signal and reports it, or reports and closes it: the city hears it once."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from live import Site, log_in, wait_until_begun
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from wording import crew, shared
 
 from city import db, events
 from city.schema import Case, Photo, Report
@@ -83,7 +85,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
     page = cold(van, site)
-    expect(page.locator('[data-if="here"]')).to_contain_text("Within 9\u00a0m")
+    expect(page.locator('[data-if="here"]')).to_contain_text(shared.WITHIN(distance="9\u00a0m"))
     choose(page, "light-flickering")
     photograph(page, tmp_path, "before")
     page.fill("#saw", "Flickers and hums.")
@@ -94,7 +96,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
 
     van.start(signal=False)
     page = stand(van)
-    expect(page.locator('a[href="#report"]')).to_contain_text("Unfinished report")
+    expect(page.locator('a[href="#report"]')).to_contain_text(crew.UNFINISHED_REPORT)
     form(page)
     expect(page.locator("#saw")).to_have_value("Flickers and hums.")
     expect(page.locator('input[value="light-flickering"]')).to_be_checked()
@@ -111,16 +113,18 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     expect(page.locator("[data-drop]")).to_have_count(1)
     expect(page.locator('input[value="fixed:photo"]')).to_be_checked()
     page.locator("form .button--act").tap()
-    expect(page.locator("a.job", has_text="Behind the mill")).to_contain_text("to send")
+    expect(page.locator("a.job", has_text="Behind the mill")).to_contain_text(
+        crew.NOT_SENT_YET(what=shared.FIXED)
+    )
     page.locator('#tabs a[href="#outbox"]').tap()
-    expect(page.locator(".entry").first).to_contain_text("New problem reported, 1 photo")
-    expect(page.locator("#sync")).to_contain_text("3 to send")
+    expect(page.locator(".entry").first).to_contain_text(f"{crew.NEW_PROBLEM_REPORTED}, {crew.PHOTOS(1)}")
+    expect(page.locator("#sync")).to_contain_text(crew.TO_SEND(count=3))
     assert {op["t"]: op["n"] for op in kept(page).ops()} == {"report": 1, "start": 2, "close": 3}
 
     van.context.set_offline(False)
     log_in(page, site, CREW, "/crew")  # the session went with the power
     page.locator('#tabs a[href="#outbox"]').tap()
-    expect(page.locator("#sync")).to_contain_text("All sent", timeout=90_000)
+    expect(page.locator("#sync")).to_contain_text(crew.ALL_SENT, timeout=90_000)
     case = met(site, page)
     [report], [closing] = case.reports, case.closures
     assert (case.state, case.outcome, case.service_code) == ("closed", "fixed", "light-flickering")
@@ -131,11 +135,11 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
         assert {(photo.report_id, photo.closure_id) for photo in photos} == {
             (report.id, None), (None, closing.id)
         }  # fmt: skip
-    expect(page.locator(".entry", has_text="New problem reported")).to_contain_text(
-        f"It is case {case.number}"
+    expect(page.locator(".entry", has_text=crew.NEW_PROBLEM_REPORTED)).to_contain_text(
+        re.compile(crew.RECEIVED_AS_CASE(time=".+", number=case.number))
     )
     page.locator('#tabs a[href="#today"]').tap()
-    expect(page.locator(f'a.job[href="#job/{case.number}"]')).to_contain_text("Fixed")
+    expect(page.locator(f'a.job[href="#job/{case.number}"]')).to_contain_text(shared.FIXED)
 
 
 def test_a_report_that_the_phone_calls_not_kept_is_saved_again_as_the_same(van: Van, site: Site) -> None:
@@ -155,17 +159,17 @@ def test_a_report_that_the_phone_calls_not_kept_is_saved_again_as_the_same(van: 
 def test_a_form_says_where_it_was_begun_and_one_only_looked_at_is_none(van: Van, site: Site) -> None:
     page = cold(van, site)
     lat = page.locator("form [name=lat]")
-    now, then = page.get_by_text("Where you are now"), page.get_by_text("Where you began this report")
+    now, then = page.get_by_text(shared.WHERE_YOU_ARE), page.get_by_text(crew.WHERE_STARTED)
     expect(lat).to_have_value("39.5975")
     page.locator(".jobhead a").tap()
-    expect(page.locator('a[href="#report"]')).not_to_contain_text("Unfinished")
+    expect(page.locator('a[href="#report"]')).not_to_contain_text(crew.UNFINISHED_REPORT)
     form(stand(van, latitude=39.6, accuracy=8))
     expect(lat).to_have_value("39.6")
     expect(now).to_be_visible()
     choose(page, "light-out")
     wait_until_begun(page, "light-out")
     page.locator(".jobhead a").tap()
-    expect(page.locator('a[href="#report"]')).to_contain_text("Unfinished")
+    expect(page.locator('a[href="#report"]')).to_contain_text(crew.UNFINISHED_REPORT)
     form(stand(van, latitude=39.61, accuracy=7))
     expect(then).to_be_visible()
     expect(now).to_be_hidden()
@@ -185,7 +189,7 @@ def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: 
     page.wait_for_selector(HERE)
     choose(page, "wire-down")
     expect(page.locator(".stop-back")).to_be_visible()
-    expect(page.locator(".stop-back")).to_contain_text("Stay back. Call 911.")
+    expect(page.locator(".stop-back")).to_contain_text(shared.STAY_BACK(number=911))
     page.locator(ONLY).tap()
     page.locator("[data-undo]").tap()
     expect(page.locator("#undo")).to_be_hidden()
@@ -193,7 +197,7 @@ def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: 
     assert kept(page).ops() == []
     page.fill("#saw", "Over the crossing.")
     page.locator(ONLY).tap()
-    row = page.locator("a.job", has_text="Where you reported")  # the demo may have a wire down too
+    row = page.locator("a.job", has_text=crew.OWN_PLACE)  # the demo may have a wire down too
     row.wait_for()
     assert [op["t"] for op in kept(page).ops()] == ["report"]
     own = row.get_attribute("href") or ""
@@ -204,9 +208,7 @@ def test_a_problem_for_others_is_on_today_until_the_city_has_it(van: Van, site: 
     case = met(site, page)
     assert (case.state, case.urgent, case.assignments) == ("new", True, [])
     page.evaluate("hash => { location.hash = hash }", own)
-    expect(page.locator("main")).to_contain_text(
-        f"It is case {case.number}. A dispatcher decides who mends it."
-    )
+    expect(page.locator("main")).to_contain_text(crew.IS_CASE(number=case.number))
 
 
 def test_going_back_from_the_closing_mends_the_report_and_keeps_both(
@@ -225,7 +227,7 @@ def test_going_back_from_the_closing_mends_the_report_and_keeps_both(
     assert kept(page).ops() == []
     choose(page, "light-all-day")
     page.locator(AND_CLOSE).tap()
-    expect(page.locator("main h1")).to_contain_text("Streetlight on all day")
+    expect(page.locator("main h1")).to_contain_text("Streetlight on during the day")
     expect(page.locator("[data-drop]")).to_have_count(1)
 
 
@@ -234,18 +236,18 @@ def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> No
     fault = page.locator(".dock .errors")
     page.fill("#saw", "Here.")
     page.locator(ONLY).tap()
-    expect(fault).to_have_text("Choose what it is.")
+    expect(fault).to_have_text(shared.CHOOSE_TYPE)
     assert page.evaluate("document.activeElement.name") == "group"
     choose(page, "light-out")
     expect(fault).to_be_hidden()
     page.locator("[data-elsewhere]").tap()
     expect(page.locator("#place")).to_be_focused()
     page.locator(ONLY).tap()
-    expect(fault).to_contain_text("Say where it is")
+    expect(fault).to_contain_text(crew.PLACE_MISSING)
     page.locator("[data-locate]").tap()
-    expect(page.locator('[data-if="here"]')).to_contain_text("Within 400\u00a0m")
+    expect(page.locator('[data-if="here"]')).to_contain_text(shared.WITHIN(distance="400\u00a0m"))
     page.locator(ONLY).tap()
-    expect(fault).to_contain_text("The phone is not sure where it is")
+    expect(fault).to_contain_text(crew.LOCATION_NOT_EXACT)
     page.fill("#place", "214 Tansy Street")
     page.locator(ONLY).tap()
     page.locator("a.job", has_text="214 Tansy Street").first.wait_for()
@@ -269,6 +271,6 @@ def test_the_report_is_written_by_keyboard_alone(van: Van, site: Site) -> None:
     page.locator("#place").press("Enter")  # which sends nothing
     expect(page.locator('[data-if="here"]')).to_be_visible()
     page.locator(AND_CLOSE).press("Enter")
-    expect(page.locator("main h1")).to_contain_text("Streetlight flickering")
+    expect(page.locator("main h1")).to_contain_text("Flickering streetlight")
     page.locator("[data-back]").press("Enter")
     expect(page.locator('input[value="light-flickering"]')).to_be_checked()

@@ -1,6 +1,5 @@
 """What came of a crew's work is read before it is put away: each answer by itself, and all of it."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from phone import Van
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 from test_too_soon import SAVE, begin_report, go, photograph, ready
+from wording import crew
 
 from city import cases, db, people
 from city.schema import Case
@@ -122,10 +122,10 @@ def test_an_answer_is_read_beside_what_became_of_its_photo(van: Van, site: Site,
     wait_for(lambda: bool(outbox(page, "photos")[0].get("refused")), page)
     go(page, "#outbox")
     row = page.locator("[data-attention] .entry")
-    expect(row).to_contain_text("The photo is no longer on this phone.")
-    expect(row).to_contain_text(re.compile("cancel|withdrawn", re.IGNORECASE))
+    expect(row).to_contain_text(crew.PHOTO_GONE)
+    expect(row).to_contain_text(crew.CASE_CANCELED)
     row.locator("[data-dismiss]").tap()
-    expect(page.locator("[data-sent] .entry")).to_contain_text(re.compile("cancel|withdrawn", re.IGNORECASE))
+    expect(page.locator("[data-sent] .entry")).to_contain_text(crew.CASE_CANCELED)
 
 
 def test_too_late_to_take_back_is_said(van: Van, site: Site) -> None:
@@ -140,7 +140,7 @@ def test_too_late_to_take_back_is_said(van: Van, site: Site) -> None:
     expect(back).to_have_count(1)
     page.evaluate("window.later(601)")
     back.tap()
-    expect(page.locator("#undo")).to_contain_text("Too late to undo. Tell a dispatcher.")
+    expect(page.locator("#undo")).to_contain_text(crew.TOO_LATE_TO_UNDO)
 
 
 def test_what_another_tab_has_undone_is_not_too_late(van: Van, site: Site) -> None:
@@ -152,7 +152,7 @@ def test_what_another_tab_has_undone_is_not_too_late(van: Van, site: Site) -> No
     page.evaluate(UNDONE)
     page.locator("[data-withdraw]:visible").tap()
     expect(page.locator(".entry")).to_have_count(0)
-    expect(page.locator("#undo")).not_to_contain_text("Too late")
+    expect(page.locator("#undo")).not_to_contain_text(crew.TOO_LATE_TO_UNDO)
 
 
 def test_one_form_in_two_tabs_loses_nothing_that_was_called_saved(van: Van, site: Site) -> None:

@@ -10,6 +10,7 @@ from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from wording import crew, shared
 
 from city import db
 from city.people import THE_SYSTEM
@@ -72,14 +73,14 @@ def test_a_closing_that_lacks_something_says_what_and_leads_there(van: Van, site
     page.locator("[data-done]").tap()
     fault, save = page.locator(".dock .errors"), page.locator("form .button--act")
     save.tap()
-    expect(fault).to_have_text("Choose how it ended")
+    expect(fault).to_have_text(crew.CHOOSE_OUTCOME)
     assert page.evaluate("document.activeElement.value") == "fixed:photo"
     with page.expect_file_chooser():  # and the crew takes no photo
         page.locator('label:has(input[value="fixed:photo"])').tap()
     expect(fault).to_be_hidden()
-    expect(save).to_contain_text("Fixed, no photo yet")
+    expect(save).to_contain_text(f"{shared.FIXED}, {crew.NO_PHOTO_YET}")
     save.tap()
-    expect(fault).to_have_text("Add a photo, or say why there is none.")
+    expect(fault).to_have_text(shared.PHOTO_OR_REASON)
     assert page.evaluate("document.activeElement.hasAttribute('data-camera')")
     page.locator('label:has(input[value="fixed:dark"])').tap()
     expect(fault).to_be_hidden()
@@ -109,7 +110,7 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
     expect(page.locator(".crewmap a.pin")).to_have_count(0)
     assert page.locator("[data-fill=count]").inner_text() != before
     page.locator("[data-view=list]").tap()
-    expect(page.locator(".crewempty h2")).to_have_text("No jobs on this phone")
+    expect(page.locator(".crewempty h2")).to_have_text(crew.NO_JOBS_ON_PHONE)
 
 
 def test_what_was_made_safe_says_so_and_saved_stands_on_no_other_jobs_form(van: Van, site: Site) -> None:
@@ -122,7 +123,9 @@ def test_what_was_made_safe_says_so_and_saved_stands_on_no_other_jobs_form(van: 
     page.locator('label:has(input[value="make_safe"])').tap()
     page.locator("form .button--act").tap()
     page.wait_for_selector("#undo:not([hidden])")
-    expect(page.locator(f'a.job[href="#job/{safe}"]')).to_contain_text("Made safe, to send")
+    expect(page.locator(f'a.job[href="#job/{safe}"]')).to_contain_text(
+        crew.NOT_SENT_YET(what=shared.MADE_SAFE)
+    )
     page.locator(f'a.job[href="#job/{other}"]').tap()
     expect(page.locator("#undo")).to_be_visible()
     page.locator("[data-done]").tap()
