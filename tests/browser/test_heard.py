@@ -14,6 +14,7 @@ from closings import CREW, give_jobs
 from live import DESK, PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
+from wording.city import STREETLIGHT
 
 from city import cases, db, people, reports
 from city.places import Place
@@ -80,7 +81,7 @@ def test_the_location_card_as_it_is_heard(site: Site, open_context: Open) -> Non
         here = {"latitude": pole.lat, "longitude": pole.lon, "accuracy": accuracy}
         page = open_context(**PHONE, geolocation=here, permissions=["geolocation"]).new_page()
         page.goto(site.path("/report"))
-        page.get_by_role("radio", name="Streetlight", exact=True).check()
+        page.get_by_role("radio", name=STREETLIGHT, exact=True).check()
         page.wait_for_selector("#things")
         heard(page, name, "#place-card")
 
@@ -113,7 +114,7 @@ def test_the_crews_report_and_a_dangerous_job_as_they_are_heard(site: Site, open
     page.wait_for_selector(".hazards")
     heard(page, "job-danger")
     page.goto(site.path("/crew#report"))
-    page.get_by_role("radio", name="Streetlight", exact=True).check()
+    page.get_by_role("radio", name=STREETLIGHT, exact=True).check()
     page.get_by_role("radio", name="Out", exact=True).wait_for()
     page.locator("form .button--act").tap()
     page.wait_for_selector(".dock .errors:not([hidden])")
