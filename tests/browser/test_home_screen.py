@@ -11,6 +11,7 @@ from closings import give_jobs
 from live import PHONE, Site, log_in, wait_until_begun
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
+from wording import resident, shared
 
 from city import db
 from city.schema import Photo, Report
@@ -70,7 +71,7 @@ def test_a_shared_photo_comes_into_the_form_with_signal_or_without(site: Site, o
         before = count(site, Photo)
         share(page, "/share", [LAMP], "Lamp is dark https://maps.example/1")
         expect(page.locator(".shot")).to_have_count(1)
-        expect(page.locator(".shot small")).to_have_text("Not uploaded yet. It goes with Send.")
+        expect(page.locator(".shot small")).to_have_text(resident.PHOTO_NOT_UPLOADED)
         expect(page.locator("#words")).to_have_value("Lamp is dark https://maps.example/1")
         page.wait_for_url(re.compile("/report$"))
         assert count(site, Photo) == before  # nothing goes to the city before Send
@@ -106,13 +107,13 @@ def test_what_is_no_photo_too_large_or_too_much_is_told(site: Site, open_context
     lamp = {"name": "lamp.jpg", "mimeType": "image/jpeg", "buffer": Path(LAMP).read_bytes()}
     share(page, "/share", [pdf, lamp])
     expect(page.locator(".shot")).to_have_count(1)
-    expect(page.locator("#trouble")).to_contain_text("Only photos can be added.")
+    expect(page.locator("#trouble")).to_contain_text(resident.ONLY_PHOTOS)
     large = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8" + bytes(20_000_000)}
     share(page, "/share", [large])
-    expect(page.locator("#trouble")).to_contain_text("A photo was larger than 20 MB")
+    expect(page.locator("#trouble")).to_contain_text(resident.PHOTO_TOO_LARGE)
     expect(page.locator(".shot")).to_have_count(1)  # the first one's still
     share(page, "/share", [lamp] * 5)
-    expect(page.locator("#trouble")).to_contain_text("A report takes 5 photos.")
+    expect(page.locator("#trouble")).to_contain_text(resident.PHOTOS_LIMIT(most=5))
     expect(page.locator(".shot")).to_have_count(5)
 
 
@@ -163,7 +164,7 @@ def sent(page: Page, site: Site) -> None:
 def test_the_way_onto_the_home_screen_is_told_once_and_after_the_first_report(
     site: Site, open_context: Open
 ) -> None:
-    for agent, words in ((IPHONE, "Tap Share"), (FIREFOX, "Open Firefox’s menu.")):
+    for agent, words in ((IPHONE, shared.TAP_SHARE), (FIREFOX, shared.OPEN_FIREFOX_MENU)):
         page = open_context(**PHONE, user_agent=agent).new_page()
         page.goto(site.path("/"))
         expect(page.locator("install-hint")).to_have_count(0)

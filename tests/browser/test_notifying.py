@@ -20,6 +20,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 from pushservice import Browser, PushService
 from sqlalchemy import select
+from wording import messages, resident, shared
 
 from city import cases, db, people, reports
 from city.places import Place
@@ -91,11 +92,13 @@ def wish(site: Site) -> Subscription:
 
 def test_one_press_asks_and_another_one_stops(page: Page, site: Site) -> None:
     page.evaluate(GIVES, a_browser())
-    ask, stop = (page.get_by_role("button", name=name) for name in ("Notify me", "Stop notifications"))
+    ask, stop = (
+        page.get_by_role("button", name=name) for name in (resident.NOTIFY_ME, resident.STOP_NOTIFICATIONS)
+    )
     expect(ask).to_be_visible()
     assert page.evaluate("window.asked") == 0, "nothing is asked before somebody presses"
     ask.click()
-    expect(page.get_by_role("status").filter(has_text="You hear here")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_ON)).to_be_visible()
     expect(ask).to_be_hidden()
     assert page.evaluate("window.key") == 65, "the city's key, as the browser wants it"
     assert wish(site).address == "https://push.example/ana"
@@ -103,16 +106,16 @@ def test_one_press_asks_and_another_one_stops(page: Page, site: Site) -> None:
     page.evaluate(GIVES, a_browser())
     page.evaluate(HOLDS)
     stop.click()
-    expect(page.get_by_role("status").filter(has_text="Stopped.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_OFF)).to_be_visible()
     assert wish(site).stopped_at is not None
 
 
 def test_one_press_follows_an_area_without_an_address(page: Page, site: Site) -> None:
     page.goto(site.path("/follow/area/Eastbank"))
     page.evaluate(GIVES, a_browser())
-    page.get_by_role("radio", name="Mondays only").check()
-    page.get_by_role("button", name="Notify me").click()
-    expect(page.get_by_role("status").filter(has_text="You hear here")).to_be_visible()
+    page.get_by_role("radio", name=resident.MONDAYS_ONLY).check()
+    page.get_by_role("button", name=resident.NOTIFY_ME).click()
+    expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_ON)).to_be_visible()
     row = wish(site)
     assert (row.place, row.weekly, row.confirmed_at is not None) == ("area:Eastbank", True, True)
 
@@ -121,8 +124,8 @@ def test_who_says_no_reads_what_else_there_is(open_context: Open, site: Site, to
     page = open_context(**PHONE).new_page()
     page.goto(site.path(f"/es/s/{told}"))
     page.evaluate("Notification.requestPermission = async () => 'denied'")
-    page.get_by_role("button", name="Avisarme").click()
-    expect(page.get_by_text("Su navegador no permite avisos")).to_be_visible()
+    page.get_by_role("button", name=resident.NOTIFY_ME.es).click()
+    expect(page.get_by_text(resident.NOTIFICATIONS_BLOCKED.es)).to_be_visible()
 
 
 @pytest.fixture
@@ -192,7 +195,7 @@ def test_what_the_city_sends_is_shown_on_the_device(
     site: Site, browser: Chromium, chromium: str, tmp_path: Path
 ) -> None:
     note = {
-        "title": "26-000121: Arreglado", "body": "214 Tansy Street",
+        "title": "Luz de la calle apagada: Arreglado (26-000121)", "body": "214 Tansy Street",
         "navigate": site.path("/es/case/26-000121"), "lang": "es", "dir": "ltr", "tag": "topic",
     }  # fmt: skip
     with with_profile(browser.browser_type, chromium, tmp_path / "phone", "disabled:") as context:
@@ -224,17 +227,19 @@ def test_a_closing_is_read_on_the_desktop_and_a_press_opens_the_case(
         page.goto(site.path(f"/s/{urgent}"))
         page.wait_for_function(READY, timeout=90_000)
         page.evaluate(GIVES, phone.told)
-        page.get_by_role("button", name="Notify me").click()
-        expect(page.get_by_role("status").filter(has_text="You hear here")).to_be_visible()
+        page.get_by_role("button", name=resident.NOTIFY_ME).click()
+        expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_ON)).to_be_visible()
         number = close(site)
         until(page, lambda: bool(service.taken))
         ((_path, _headers, body),) = service.taken
         page.goto(site.path("/cases"))
         push(page, site.url, json.dumps(phone.opens(body)), lambda: bool(desk.shown))
         title, text = desk.shown[-1]
-        assert title == f"{number}: Fixed, Streetlight out"
+        assert title == messages.CASE_ENDED_SUBJECT(
+            what="Streetlight out", outcome=shared.FIXED, number=number
+        )
         assert "214 Tansy Street" in text
         with context.expect_page() as opened:
             desk.press(len(desk.shown))
         expect(opened.value).to_have_url(site.path(f"/case/{number}"))
-        expect(opened.value.get_by_role("heading", level=1)).to_contain_text("Fixed.")
+        expect(opened.value.get_by_role("heading", level=1)).to_contain_text(resident.FIXED_TITLE)
