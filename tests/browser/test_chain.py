@@ -12,6 +12,8 @@ from live import DESK, PHONE, Site, log_in, send_without_script
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
+from wording import crew, resident, shared, staff
+from wording.city import STREETLIGHT
 
 from city import db, developing, events, photos, stores
 from city.schema import Case, Photo, Report
@@ -58,11 +60,11 @@ def test_the_chain_on_an_emulated_phone(
     wait_for_state(site, number, "closed")
 
     phone.goto(site.path(f"/case/{number}"))
-    expect(phone.locator("h1")).to_contain_text("Fixed")
+    expect(phone.locator("h1")).to_contain_text(resident.FIXED_TITLE)
     expect(phone.locator(".proof__after")).to_be_visible()
     drawn = "() => document.querySelector('.proof__after').naturalWidth > 0"
     phone.wait_for_function(drawn)  # the picture itself, not the box that is kept for it
-    phone.get_by_role("button", name=re.compile("Tell us")).click()
+    phone.get_by_role("button", name=resident.LET_US_KNOW).click()
     wait_for_state(site, number, "accepted")
 
     assert_photos_are_clean(site, number)
@@ -77,8 +79,8 @@ def test_a_report_without_javascript(
     page = open_context(**PHONE, java_script_enabled=False).new_page()
     page.goto(site.path("/"))
     page.locator("input[type=file][capture]").set_input_files(lamp)
-    page.get_by_role("button", name="Continue").click()
-    page.locator("label.tile", has_text="Streetlight").click()
+    page.get_by_role("button", name=resident.CONTINUE_WITH_PHOTO).click()
+    page.locator("label.tile", has_text=STREETLIGHT).click()
     page.fill("#place", "214 Tansy Street")
     send_without_script(page)
     number = number_on(page)
@@ -90,15 +92,15 @@ def test_a_report_without_javascript(
     wait_for_state(site, number, "assigned")
     desk.goto(site.path(f"/dispatch/cases/{number}?do=close"))
     closing = desk.locator("#do-close")
-    closing.locator("label.chip", has_text=re.compile(r"^\s*Fixed\s*$")).click()
+    closing.locator("label.chip", has_text=re.compile(rf"^\s*{shared.FIXED}\s*$")).click()
     closing.locator("input[type=file]").set_input_files(mended)
-    closing.get_by_role("button", name="Close the case").click()
+    closing.get_by_role("button", name=staff.CLOSE_CASE).click()
     wait_for_state(site, number, "closed")
 
     page.goto(site.path(f"/case/{number}"))
-    expect(page.locator("h1")).to_contain_text("Fixed")
+    expect(page.locator("h1")).to_contain_text(resident.FIXED_TITLE)
     expect(page.locator(".proof__after")).to_be_visible()
-    page.get_by_role("button", name=re.compile("Tell us")).click()
+    page.get_by_role("button", name=resident.LET_US_KNOW).click()
     wait_for_state(site, number, "accepted")
     assert_photos_are_clean(site, number)
 
@@ -109,7 +111,7 @@ def test_a_report_with_location_refused(
     page = open_context(**PHONE, permissions=[]).new_page()
     page.goto(site.path("/"))
     page.locator("input[type=file][capture]").set_input_files(lamp)
-    page.locator("label.tile", has_text="Streetlight").click()
+    page.locator("label.tile", has_text=STREETLIGHT).click()
     page.click("#send")
     expect(page.locator("#errors")).to_be_focused()
     page.fill("#place", "Tansy Street & Pell Street")
@@ -131,7 +133,7 @@ def test_a_report_with_location_refused(
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))
     expect(page.locator(".proof__after")).to_be_visible()
-    page.get_by_role("button", name=re.compile("Tell us")).tap()
+    page.get_by_role("button", name=resident.LET_US_KNOW).tap()
     wait_for_state(site, number, "accepted")
 
 
@@ -145,7 +147,7 @@ def test_the_chain_by_keyboard_alone(
     choose_by_keyboard(page, lamp)
     page.wait_for_selector("input[name=group]")
     # The phone's answer may move the focus to the box for the address.
-    expect(page.locator("#place-news")).to_contain_text("did not say")
+    expect(page.locator("#place-news")).to_contain_text(resident.NOT_LOCATED)
     tab_to(page, "input[name=group]")
     page.keyboard.press("Space")
     tab_to(page, "#place")
@@ -176,7 +178,7 @@ def report_with_three_taps(page: Page, site: Site, photo: Path) -> str:
     with page.expect_file_chooser() as chooser:
         page.locator("label.shutter").tap()
     chooser.value.set_files(photo)
-    page.locator("label.tile", has_text="Streetlight").tap()
+    page.locator("label.tile", has_text=STREETLIGHT).tap()
     page.wait_for_selector("#place-card[data-known]")
     page.locator("#send").tap()
     return number_on(page)
@@ -197,12 +199,12 @@ def assign_by_keyboard(page: Page, site: Site, number: str) -> int:
     page.goto(site.path("/dispatch?" + urlencode({"state": "new", "words": address})))
     expect(page.locator("#rows tr")).to_have_count(1)
     expect(page.locator("#rows tr")).to_contain_text(number)
-    crew = '#do-assign button:has-text("Lights 2")'
+    lights = '#do-assign button:has-text("Lights 2")'
     page.keyboard.press("j")
-    page.wait_for_selector(crew, state="attached")
+    page.wait_for_selector(lights, state="attached")
     page.keyboard.press("a")
-    page.wait_for_selector(crew)
-    keys = ["j", "a", page.get_attribute(crew, "data-digit") or ""]
+    page.wait_for_selector(lights)
+    keys = ["j", "a", page.get_attribute(lights, "data-digit") or ""]
     page.keyboard.press(keys[2])
     expect(page.locator("#rows tr").first).to_contain_text("Lights 2")
     return len(keys)
@@ -212,10 +214,10 @@ def close_on_the_phone(page: Page, number: str, photo: Path) -> None:
     page.locator("a.job", has_text=re.compile(".")).first.wait_for()
     page.locator(f'a.job[href*="{number}"]').tap()
     page.locator("[data-done]").tap()
-    page.locator("label.tile", has_text="Fixed").tap()
+    page.locator("label.tile", has_text=shared.FIXED).tap()
     page.locator("input[type=file]").first.set_input_files(photo)
-    page.get_by_text("1 photo").first.wait_for()
-    page.get_by_role("button", name=re.compile("^Save")).tap()
+    page.get_by_text(crew.PHOTOS(1)).first.wait_for()
+    page.get_by_role("button", name=re.compile(f"^{shared.SAVE}")).tap()
 
 
 def choose_by_keyboard(page: Page, photo: Path) -> None:
@@ -239,7 +241,7 @@ def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
     page.keyboard.press("Space")
     tab_to(page, "input[type=file]")
     choose_by_keyboard(page, photo)
-    page.get_by_text("1 photo").first.wait_for()
+    page.get_by_text(crew.PHOTOS(1)).first.wait_for()
     tab_to(page, "button.button--act")
     page.keyboard.press("Enter")
 

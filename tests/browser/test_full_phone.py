@@ -9,6 +9,7 @@ from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from wording import crew
 
 from city import db
 from city.schema import Operation
@@ -89,7 +90,7 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
 
 def refuse(page: Page, photo: Path) -> None:
     page.locator("[data-camera]").set_input_files(photo)
-    expect(page.locator("[data-fill=fault]")).to_contain_text("could not keep the photo")
+    expect(page.locator("[data-fill=fault]")).to_contain_text(crew.PHOTO_NOT_KEPT)
 
 
 def save_dark(page: Page) -> None:
