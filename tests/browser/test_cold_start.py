@@ -10,6 +10,7 @@ from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
+from wording import crew, shared
 
 from city import db, events, people, policies
 from city.schema import Case, Closure, Operation
@@ -100,8 +101,8 @@ def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Si
     van.kill()
 
     page = van.start(signal=False)
-    expect(page.locator(f'a.job[href="#job/{number}"]')).to_contain_text("to send")
-    expect(page.locator("#sync")).to_contain_text("1 to send")
+    expect(page.locator(f'a.job[href="#job/{number}"]')).to_contain_text(crew.NOT_SENT_YET(what=shared.FIXED))
+    expect(page.locator("#sync")).to_contain_text(crew.TO_SEND(count=1))
     assert closings(site, number) == []
 
     van.context.set_offline(False)
@@ -110,7 +111,7 @@ def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Si
     van.kill()
     page = van.start(signal=True)  # the answer may have been lost with the power: then it is sent again
     log_in(page, site, CREW, "/crew")
-    expect(page.locator("#sync")).to_contain_text("All sent")
+    expect(page.locator("#sync")).to_contain_text(crew.ALL_SENT)
     assert closings(site, number) == ["applied", "fixed"]
     with db.reading(site.engine) as s:
         assert events.verify(s) == []
@@ -129,7 +130,7 @@ def test_from_today_closing_takes_four_taps_and_with_a_photo_seven(van: Van, sit
         page.locator(step).tap()
     page.wait_for_selector("#undo:not([hidden])")
     assert page.evaluate("window.taps") == 4
-    expect(page.locator(f'a.job[href="#job/{first}"]')).to_contain_text("to send")
+    expect(page.locator(f'a.job[href="#job/{first}"]')).to_contain_text(crew.NOT_SENT_YET(what=shared.FIXED))
 
     page.evaluate("window.taps = 0")
     second = number_of(page)
@@ -138,11 +139,11 @@ def test_from_today_closing_takes_four_taps_and_with_a_photo_seven(van: Van, sit
     with page.expect_file_chooser() as camera:
         page.locator("label.tile--lead").tap()
     camera.value.set_files("city/demo_photos/lamp-before.jpg")
-    page.get_by_text("1 photo").first.wait_for()
+    page.get_by_text(crew.PHOTOS(1)).first.wait_for()
     page.locator(DOCK).tap()
-    expect(page.locator(f'a.job[href="#job/{second}"]')).to_contain_text("to send")
+    expect(page.locator(f'a.job[href="#job/{second}"]')).to_contain_text(crew.NOT_SENT_YET(what=shared.FIXED))
     assert page.evaluate("window.taps") + CAMERA_TAPS <= 7
-    expect(page.locator("#sync")).to_contain_text("2 to send")
+    expect(page.locator("#sync")).to_contain_text(crew.TO_SEND(count=2))
 
 
 def test_all_that_the_shell_loads_is_on_the_phone(van: Van, site: Site) -> None:
@@ -197,7 +198,7 @@ def test_a_new_release_waits_for_the_next_start_and_takes_the_queue_along(van: V
         page.reload()
         page.wait_for_selector("a.job")
     wait_for_another_release(page, old)
-    expect(page.locator("#sync")).to_contain_text("1 to send")
+    expect(page.locator("#sync")).to_contain_text(crew.TO_SEND(count=1))
     van.context.set_offline(False)
     log_in(page, site, CREW, "/crew")
     wait_for(lambda: closings(site, number) == ["applied", "fixed"])
@@ -220,10 +221,10 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
     page = van.page
     page.goto(site.path("/crew#setup"))
     expect(page.locator("[data-install]")).to_be_visible()
-    expect(page.locator("[data-check=jobs]")).to_contain_text("no map yet")
+    expect(page.locator("[data-check=jobs]")).to_contain_text(crew.MAP_MISSING)
     van.install()
     page.reload()
-    expect(page.locator("[data-check=jobs]")).to_contain_text("map ready", timeout=120_000)
+    expect(page.locator("[data-check=jobs]")).to_contain_text(crew.MAP_READY, timeout=120_000)
     told = page.evaluate(PACKED)
     assert min(told["jobs"], told["photos"]) > 0
     assert told["photos"] == told["wanted"]
@@ -272,7 +273,7 @@ def test_whoever_logs_out_elsewhere_leaves_no_jobs_behind_and_all_of_the_work(va
     assert "close" in {op["t"] for op in before}
     van.context.set_offline(False)
     page.goto(site.path("/me"))
-    page.get_by_role("button", name="Log out").tap()
+    page.get_by_role("button", name=shared.LOG_OUT).tap()
     page.wait_for_url(site.path("/"))
     assert page.evaluate(f"({ROWS})('jobs')") == []
     page.goto(site.path("/crew"))
@@ -375,7 +376,7 @@ def test_the_jobs_go_with_a_log_out_whose_answer_is_lost(van: Van, site: Site) -
         page.expect_navigation(),
         page.expect_event("requestfailed", lambda asked: asked.url.endswith("/logout")),
     ):
-        page.get_by_role("button", name="Log out").tap()
+        page.get_by_role("button", name=shared.LOG_OUT).tap()
     page.wait_for_selector("h1")
     assert lost
     van.context.unroute("**/sync/v1/exchange")

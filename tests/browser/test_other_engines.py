@@ -13,6 +13,7 @@ from driven import FIREFOX, MINIBROWSER, XVFB, Desk, Firefox, Phone, WebKit
 from live import Site
 from phone import KEPT as SHELL_KEPT
 from sqlalchemy import select
+from wording import staff
 
 from city import db, people
 from city.schema import Contact
@@ -168,10 +169,10 @@ def test_a_call_is_found_logged_and_outlives_its_page(
         press("Enter")  # before the list is there
         assert until(lambda: "bill" in desk.evaluate(STANDS, "say")), desk.evaluate(SEEN)
         desk.evaluate(LEAVE)
-        assert until(lambda: "is here again" in desk.evaluate(STANDS, "lost")), desk.evaluate(SEEN)
+        assert until(lambda: staff.CALL_DRAFT_RESTORED in desk.evaluate(STANDS, "lost")), desk.evaluate(SEEN)
         assert desk.evaluate(VALUE, "phone") == "5550142"
         press("Enter", ctrl=True)
-        assert until(lambda: desk.evaluate(STANDS, "kept") == "Kept: answered."), desk.evaluate(SEEN)
+        assert until(lambda: desk.evaluate(STANDS, "kept") == staff.CALL_ANSWERED), desk.evaluate(SEEN)
         assert desk.evaluate(VALUE, "phone") == ""
         assert desk.evaluate(FOCUSED) == "phone"
         with db.reading(site.engine) as s:

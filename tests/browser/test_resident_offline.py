@@ -1,6 +1,7 @@
 """A resident on the pavement without signal: what was begun and what was sent survives, and arrives once."""
 
 import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ from phone import Van
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select
+from wording import resident, shared
 
 from city import db, events
 from city.schema import Operation, Photo, Report
 
+UPLOADED = re.compile(resident.PHOTO_UPLOADED(size=r"[\d,.]+"))
 KEPT = """async () => {
   await navigator.serviceWorker.ready;
   for (const name of await caches.keys()) {
@@ -78,17 +81,17 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
     expect(page.locator(".shot")).to_have_count(1)
     fill_in(page)
     page.locator("#send").tap()
-    expect(page.locator("h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("h1")).to_contain_text(resident.KEPT_TITLE)
     receipt = page.locator('[data-fill="receipt"]').first.inner_text()
     address = page.url
     phone.kill()
 
     page = phone.start(signal=False, path="/")
-    expect(page.locator("#kept-here h2")).to_have_text("1 report waits to be sent")
+    expect(page.locator("#kept-here h2")).to_have_text(resident.ONE_WAITING)
     expect(page.locator("#kept-here a")).to_contain_text(receipt)
     assert told(site) == []
     page.goto(address)
-    expect(page.locator("h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("h1")).to_contain_text(resident.KEPT_TITLE)
 
     phone.context.set_offline(False)
 
@@ -127,7 +130,7 @@ def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Si
 
     page = phone.start(signal=True, path="/report")
     expect(page.locator("#begun")).to_be_visible()
-    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    expect(page.locator(".shot small")).to_contain_text(UPLOADED)
     assert (page.input_value("#place"), page.input_value("#words")) == ("339 Heron Street", WORDS)
     assert page.locator("label.tile input").first.is_checked()
     page.locator("#send").tap()
@@ -148,19 +151,23 @@ def test_what_only_its_author_can_say_is_asked_for_without_signal_too(phone: Van
     page = phone.page
     page.goto(site.path("/es/report"))
     page.locator("#send").tap()
-    expect(page.locator("#trouble")).to_have_text("Elija qué es.")
+    expect(page.locator("#trouble")).to_have_text(shared.CHOOSE_TYPE.es)
     page.locator("label.tile").first.tap()
     page.locator("#send").tap()
-    expect(page.locator("#trouble")).to_contain_text("Diga dónde es")
+    expect(page.locator("#trouble")).to_contain_text(shared.ENTER_PLACE.es)
     page.fill("#place", "Heron y Mill, junto a la escuela")
     page.locator("details.danger summary").tap()
     page.locator("details.danger > button").tap()
     expect(page.locator("main .stop-back")).to_be_visible()
     expect(page.locator("main .stop-back")).to_contain_text("911")
-    expect(page.locator("main .stop-back [data-age]")).to_contain_text("sin enviar")
+    expect(page.locator("main .stop-back [data-age]")).to_contain_text(
+        re.compile(resident.URGENT_NOT_SENT.es(age=".+"))
+    )
     page.goto(site.path("/es/"))
     expect(page.locator('#kept-here a [data-if="urgent"]')).to_be_visible()
-    expect(page.locator('#kept-here a [data-if="urgent"]')).to_contain_text("Urgente")
+    expect(page.locator('#kept-here a [data-if="urgent"]')).to_contain_text(
+        resident.URGENT_WAITING.es(number=911)
+    )
 
 
 def hotel(route: Route) -> None:
@@ -182,12 +189,12 @@ def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_no
     page.goto(site.path("/report"))
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
-    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    expect(page.locator(".shot small")).to_contain_text(UPLOADED)
     page.wait_for_selector("#near-cases [name=seen]", state="attached")
     page.route("**/report", meets)
     page.route("**/sync/**", hotel)
     page.locator("#send").tap()
-    expect(page.locator("main h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("main h1")).to_contain_text(resident.KEPT_TITLE)
     expect(page.locator('main [data-if="portal"]')).to_be_visible()
     assert len(told(site)) == (1 if meets is lost else 0)
     page.unroute("**/sync/**")
@@ -207,12 +214,12 @@ def test_a_phone_without_room_for_the_photo_says_so_and_sends_no_report_without_
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     fill_in(page)
     page.locator("#send").tap()
-    expect(page.locator("#trouble")).to_contain_text("no room for a photo")
+    expect(page.locator("#trouble")).to_contain_text(resident.NO_ROOM_FOR_PHOTO)
     expect(page.locator(".shot")).to_have_count(1)
     assert outbox(page, "ops") == []
     page.locator(".shot button").tap()
     page.locator("#send").tap()
-    expect(page.locator("h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("h1")).to_contain_text(resident.KEPT_TITLE)
     phone.context.set_offline(False)
     wait_for(lambda: [count for _number, count in told(site)] == [0])
 
@@ -239,9 +246,9 @@ def test_send_pressed_twice_without_signal_keeps_the_photos(phone: Van, site: Si
     page.goto(site.path("/report"))
     page.locator("#more-photos").set_input_files(picture(tmp_path))
     fill_in(page)
-    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    expect(page.locator(".shot small")).to_contain_text(resident.PHOTO_NOT_UPLOADED)
     page.locator("#send").tap()
-    expect(page.locator("main h1")).to_contain_text("Kept on this phone")
+    expect(page.locator("main h1")).to_contain_text(resident.KEPT_TITLE)
     page.wait_for_timeout(300)  # so that what the second press did has happened
     phone.context.set_offline(False)
     page.evaluate("dispatchEvent(new Event('online'))")
@@ -267,7 +274,7 @@ def test_a_photo_arrives_on_a_line_that_is_too_slow_for_a_whole_piece_of_it(
     page.route("**/sync/v1/photos/*", slow)
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
-    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    expect(page.locator(".shot small")).to_contain_text(resident.PHOTO_NOT_UPLOADED)
     page.locator("#send").tap()
     expect(page.locator('main [data-if="sent"]').first).to_be_visible()
     expect(page.locator('main [data-if="photos"]')).to_be_hidden()
@@ -293,7 +300,7 @@ def test_what_is_filled_in_before_the_begun_report_was_read_stays_and_so_does_wh
     page.goto(site.path("/report"))
     fill_in(page)
     page.locator("#more-photos").set_input_files(picture(tmp_path))
-    expect(page.locator(".shot small")).to_contain_text("Uploaded")
+    expect(page.locator(".shot small")).to_contain_text(UPLOADED)
     wait_until_begun(page, WORDS)
     page.add_init_script(SLOW_DISK)
     for opened in range(2):
@@ -343,10 +350,10 @@ def test_send_does_not_wait_for_ever_on_a_line_that_is_dead(
     fill_in(page)
     with page.expect_request("**/report/photos"):
         page.locator("#more-photos").set_input_files(picture(tmp_path))
-    expect(page.locator(".shot small")).to_contain_text("Uploading")
+    expect(page.locator(".shot small")).to_contain_text(resident.PHOTO_UPLOADING)
     wait_for(lambda: bool(outbox(page, "chunks", "getAllKeys")))
     page.locator("#send").tap()
-    expect(page.locator("#send")).to_contain_text("Sending the photo")
+    expect(page.locator("#send")).to_contain_text(resident.SENDING_PHOTO)
     page.route("**/report", silence)
     with page.expect_request("**/report"):
         page.clock.fast_forward(61_000)
@@ -407,12 +414,12 @@ def test_photos_go_ahead_for_minutes_while_something_of_them_arrives(
     slowly(page, 100_000)
     page.locator("#more-photos").set_input_files([picture(tmp_path)] * 2)
     rows = page.locator(".shot small")
-    expect(rows).to_have_text(["Uploading…"] * 2)
+    expect(rows).to_have_text([resident.PHOTO_UPLOADING] * 2)
     wait_for(lambda: len(outbox(page, "photos", "getAllKeys")) == 2)  # keeping them has a limit of its own
     page.evaluate("window.passes = true")
     expect(page.locator(".shot[data-id]")).to_have_count(2, timeout=240_000)
     assert passed(page) > 120
-    expect(rows).to_contain_text(["Uploaded"] * 2)
+    expect(rows).to_contain_text([UPLOADED] * 2)
 
 
 def test_send_takes_minutes_while_something_arrives(
@@ -425,7 +432,7 @@ def test_send_takes_minutes_while_something_arrives(
     fill_in(page)
     slowly(page, 100_000, "*/report/photos")
     page.locator("#more-photos").set_input_files(picture(tmp_path))
-    expect(page.locator(".shot small")).to_contain_text("Not uploaded yet")
+    expect(page.locator(".shot small")).to_contain_text(resident.PHOTO_NOT_UPLOADED)
     page.evaluate("window.passes = true")
     page.locator("#send").tap()
     page.wait_for_url(lambda address: "/report" not in address, timeout=240_000)

@@ -18,6 +18,7 @@ from closings import give_jobs
 from live import DESK, PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
+from wording import crew
 
 from city import db, people, reports
 from city.schema import Case, Device, ImportRun, Photo, Report, SecretLink
@@ -240,11 +241,11 @@ def test_what_call_takers_see(site: Site, open_context: Open, keep: Keep, faults
 
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
     with db.transaction(site.engine) as s:
-        crew, now = people.by_email(s, "crew1@demo.test"), datetime.now(UTC)
-        assert crew
+        worker, now = people.by_email(s, "crew1@demo.test"), datetime.now(UTC)
+        assert worker
         s.merge(
             Device(
-                id="an-old-phone", person_id=crew.id, token_hash="x", enrolled_at=now, seen_at=now,
+                id="an-old-phone", person_id=worker.id, token_hash="x", enrolled_at=now, seen_at=now,
                 waiting={"ops": 12, "photos": 3},
             )
         )  # fmt: skip
@@ -319,7 +320,7 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
         expect(page.locator(f'a.job[href="#job/{lamp}"] .hazard')).to_be_hidden()
         gloved(page, f"crew-today-{lang}", keep)
         page.goto(site.path(f"{prefix(lang)}/crew#job/{danger}"))
-        expect(page.locator(".hazards")).to_contain_text("10 m")
+        expect(page.locator(".hazards")).to_contain_text({"en": "30 feet", "es": "30 pies"}[lang])
         gloved(page, f"crew-hazards-{lang}", keep)
         page.goto(site.path(f"{prefix(lang)}/crew#today"))
         page.reload()
@@ -349,7 +350,8 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
         gloved(page, f"crew-setup-{lang}", keep)
         page.evaluate("navigator.storage.persist = async () => false")
         page.locator("[data-keep]").tap()
-        expect(page.locator("[data-fill=refused]")).to_contain_text({"en": "promise", "es": "prometió"}[lang])
+        refused = crew.STORAGE_NOT_GUARANTEED if lang == "en" else crew.STORAGE_NOT_GUARANTEED.es
+        expect(page.locator("[data-fill=refused]")).to_contain_text(refused)
         gloved(page, f"crew-setup-refused-{lang}", keep)
         page.locator('#tabs a[href="#today"]').tap()
         page.locator("[data-view=map]").tap()

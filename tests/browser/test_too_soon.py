@@ -1,7 +1,6 @@
 """Taps that come sooner than a crew's phone is ready for: twice, or while a photo is still made small."""
 
 import base64
-import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from closings import CREW, LATER, give_jobs, kept, pictures, wait_for
 from live import Site, log_in, outbox
 from phone import Van
 from playwright.sync_api import Page, expect
+from wording import crew
 
 pytestmark = pytest.mark.one_database
 SAVE = "form .button--act"
@@ -173,7 +173,7 @@ def closing_with_a_slow_photo(van: Van, site: Site, folder: Path) -> Page:
 def test_save_waits_for_a_photo_that_is_still_made_small(van: Van, site: Site, tmp_path: Path) -> None:
     page = closing_with_a_slow_photo(van, site, tmp_path)
     page.locator(SAVE).tap()
-    expect(page.locator(".dock [role=status]")).to_have_text("Keeping the photo on this phone…")
+    expect(page.locator(".dock [role=status]")).to_have_text(crew.SAVING_PHOTO)
     assert kept(page).ops() == []
     page.evaluate("window.openPhotos()")
     page.wait_for_selector("#main [data-list]")
@@ -281,7 +281,7 @@ def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
     page.evaluate(SLOW)
     photograph(page, tmp_path, "before")
     page.locator(SAVE).tap()
-    expect(page.locator(".dock [role=status]").last).to_have_text("Keeping the photo on this phone…")
+    expect(page.locator(".dock [role=status]").last).to_have_text(crew.SAVING_PHOTO)
     page.evaluate("window.openPhotos()")
     page.wait_for_selector("#main [data-list]")
     [op] = kept(page).ops()
@@ -402,13 +402,13 @@ def test_a_button_that_goes_as_it_is_pressed_leaves_the_focus_on_the_title(van: 
     expect(page.locator("#main h1")).to_be_focused()
     go(page, "#today")
     row = page.locator(f'a.job[href="#job/{ref}"]')
-    expect(row).to_contain_text("Started")
+    expect(row).to_contain_text(crew.STARTED)
     page.wait_for_timeout(500)  # or it would be a double tap
     row.tap()
     page.locator("[data-act=pause]").tap()
     expect(page.locator("[data-act=start]")).to_be_visible()
     go(page, "#today")
-    expect(row.get_by_text("Started")).to_be_hidden()
+    expect(row.get_by_text(crew.STARTED)).to_be_hidden()
 
 
 def test_taking_back_twice_asks_the_city_once(van: Van, site: Site) -> None:
@@ -446,7 +446,7 @@ def test_a_picture_that_has_gone_is_told_and_holds_up_no_other(van: Van, site: S
     page.wait_for_selector("[data-camera]", state="attached")
     page.evaluate(ONE_IS_GONE, pictures(["after"])["after"])
     expect(page.locator("[data-drop]")).to_have_count(1)
-    expect(page.locator("form .errors")).to_have_text("This picture cannot be read. Take it again.")
+    expect(page.locator("form .errors")).to_have_text(crew.PHOTO_UNREADABLE)
     assert page.locator("[data-camera]").input_value() == ""
 
 
@@ -455,7 +455,7 @@ def test_a_disk_that_is_not_read_at_the_start_is_read_the_next_time(van: Van, si
     log_in(van.page, site, CREW, "/crew")
     van.page.wait_for_selector("a.job")
     go(van.page, "#outbox")
-    expect(van.page.locator("#main h1")).to_have_text("Outbox")
+    expect(van.page.locator("#main h1")).to_have_text(crew.OUTBOX)
 
 
 def test_a_page_that_was_not_kept_is_kept_after_the_next_exchange(van: Van, site: Site) -> None:
@@ -474,14 +474,14 @@ def test_what_could_not_be_kept_so_far_is_said_until_it_is(van: Van, site: Site)
     faults = page.locator("form .errors")
     page.evaluate(FULL)
     page.locator('label.tile:has(input[name="group"])').first.tap()
-    expect(faults).to_have_text(re.compile("It is lost if this page closes before you save"))
+    expect(faults).to_have_text(crew.DRAFT_NOT_KEPT)
     page.locator(SAVE).tap()
-    expect(faults).to_have_text(re.compile("Say where it is"))
+    expect(faults).to_have_text(crew.PLACE_MISSING)
     page.fill("#place", "Behind the school")  # kept as it is typed, and what else is wrong stays to be read
     page.wait_for_timeout(700)
-    expect(faults).to_have_text(re.compile("Say where it is"))
+    expect(faults).to_have_text(crew.PLACE_MISSING)
     page.locator('label.chip:has(input[value="light-out"])').tap()
-    expect(faults).to_have_text(re.compile("It is lost"))
+    expect(faults).to_have_text(crew.DRAFT_NOT_KEPT)
     page.evaluate("window.free()")
     page.fill("#place", "Behind the old school")
     expect(faults).to_be_hidden()
@@ -502,7 +502,7 @@ def test_what_went_wrong_stays_to_be_read_under_an_older_saved(van: Van, site: S
     page.evaluate(FULL)
     go(page, f"#job/{other}")
     page.locator("[data-act=start]").tap()
-    words = page.locator("#undo", has_text="This phone could not keep it")
+    words = page.locator("#undo", has_text=crew.NOT_KEPT)
     expect(words).to_be_visible()
     page.wait_for_timeout(3_000)
     expect(words).to_be_visible()
