@@ -30,7 +30,7 @@ def test_answers_are_there_while_somebody_types_and_the_box_keeps_its_words(
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Get a birth certificate")
     page.locator("button[value=no]").click()
-    expect(page.locator("#helpful-title")).to_have_text(resident.ANSWER_NOT_HELPFUL_SAID)
+    expect(page.locator("#helpful-title")).to_have_text(resident.THANKS_NOT_HELPFUL)
 
 
 def test_without_a_script_the_same_is_there_with_enter(site: Site, open_context: Open) -> None:
@@ -50,7 +50,7 @@ def test_a_question_without_an_answer_reaches_who_could_write_one(
     page.locator("#q").fill("zeppelin moorings")
     page.keyboard.press("Enter")
     if not scripts:
-        page.get_by_role("button", name=resident.ANSWER_MISSING_BUTTON).click()
-    expect(page.locator("#found")).to_contain_text(resident.ANSWER_MISSING_SAID)
+        page.get_by_role("button", name=resident.MISSING_BUTTON).click()
+    expect(page.locator("#found")).to_contain_text(resident.THANKS_UNANSWERED)
     with db.reading(site.engine) as s:
         assert s.execute(select(Unanswered.words, Unanswered.asked)).all() == [("zeppelin moorings", 1)]

@@ -201,7 +201,7 @@ def test_who_spoke_spanish_is_spoken_to_in_spanish(site: Site, desk: Page) -> No
     keys = Keys(desk)
     keys.type(PHONE)
     keys.press("Enter")
-    expect(desk.locator("#caller")).to_contain_text(staff.CALLED_BEFORE(1))
+    expect(desk.locator("#caller")).to_contain_text(staff.HAS_CALLED_BEFORE(1))
     expect(desk.locator('[name="lang"][value="es"]')).to_be_checked()
     keys.type("tax bill")
     expect(desk.locator('#found [data-answer="tax-bill-missing"]')).to_be_visible()

@@ -63,7 +63,7 @@ def test_two_cases_are_told_apart_by_one_key_and_are_one_again_by_a_button(
     expect(row).to_contain_text(staff.LIKELY_DUPLICATE_OF(number=first))
     expect(drawer).to_contain_text(staff.LIKELY_DUPLICATES)
     page.keyboard.press("t")
-    expect(drawer).to_contain_text(staff.NOT_DUPLICATES)
+    expect(drawer).to_contain_text(staff.MARKED_APART)
     expect(row).not_to_contain_text(staff.LIKELY_DUPLICATE_OF(number=""))
     expect(drawer).not_to_contain_text(staff.LIKELY_DUPLICATES)
     drawer.get_by_role("button", name=shared.UNDO).press("Enter")
@@ -77,7 +77,7 @@ def test_the_key_does_nothing_where_nothing_looks_alike(
     page = at_the_desk(site, open_context, pair[1])
     for _ in range(3):
         page.keyboard.press("t")
-    expect(page.locator(".drawer")).to_contain_text(staff.NOT_DUPLICATES)
+    expect(page.locator(".drawer")).to_contain_text(staff.MARKED_APART)
     assert page.locator("#apart").count() == 0
 
 

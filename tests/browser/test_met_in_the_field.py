@@ -11,7 +11,7 @@ from live import Site, log_in, wait_until_begun
 from phone import Van
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
-from wording import crew, shared
+from wording import crew, resident, shared
 
 from city import db, events
 from city.schema import Case, Photo, Report
@@ -85,7 +85,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
     page = cold(van, site)
-    expect(page.locator('[data-if="here"]')).to_contain_text(shared.WITHIN(distance="9\u00a0m"))
+    expect(page.locator('[data-if="here"]')).to_contain_text(resident.WITHIN_FROM_PHONE(distance="9\u00a0m"))
     choose(page, "light-flickering")
     photograph(page, tmp_path, "before")
     page.fill("#saw", "Flickers and hums.")
@@ -245,7 +245,9 @@ def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> No
     page.locator(ONLY).tap()
     expect(fault).to_contain_text(crew.PLACE_MISSING)
     page.locator("[data-locate]").tap()
-    expect(page.locator('[data-if="here"]')).to_contain_text(shared.WITHIN(distance="400\u00a0m"))
+    expect(page.locator('[data-if="here"]')).to_contain_text(
+        resident.WITHIN_FROM_PHONE(distance="400\u00a0m")
+    )
     page.locator(ONLY).tap()
     expect(fault).to_contain_text(crew.LOCATION_NOT_EXACT)
     page.fill("#place", "214 Tansy Street")

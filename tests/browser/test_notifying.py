@@ -235,9 +235,7 @@ def test_a_closing_is_read_on_the_desktop_and_a_press_opens_the_case(
         page.goto(site.path("/cases"))
         push(page, site.url, json.dumps(phone.opens(body)), lambda: bool(desk.shown))
         title, text = desk.shown[-1]
-        assert title == messages.CASE_ENDED_SUBJECT(
-            what="Streetlight out", outcome=shared.FIXED, number=number
-        )
+        assert title == messages.OUTCOME_SUBJECT(what="Streetlight out", outcome=shared.FIXED, number=number)
         assert "214 Tansy Street" in text
         with context.expect_page() as opened:
             desk.press(len(desk.shown))

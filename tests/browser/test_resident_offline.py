@@ -17,7 +17,7 @@ from wording import resident, shared
 from city import db, events
 from city.schema import Operation, Photo, Report
 
-UPLOADED = re.compile(resident.PHOTO_UPLOADED(size=r"[\d,.]+"))
+UPLOADED = re.compile(resident.UPLOADED(size=r"[\d,.]+"))
 KEPT = """async () => {
   await navigator.serviceWorker.ready;
   for (const name of await caches.keys()) {
@@ -154,7 +154,7 @@ def test_what_only_its_author_can_say_is_asked_for_without_signal_too(phone: Van
     expect(page.locator("#trouble")).to_have_text(shared.CHOOSE_TYPE.es)
     page.locator("label.tile").first.tap()
     page.locator("#send").tap()
-    expect(page.locator("#trouble")).to_contain_text(shared.ENTER_PLACE.es)
+    expect(page.locator("#trouble")).to_contain_text(shared.PLACE_MISSING.es)
     page.fill("#place", "Heron y Mill, junto a la escuela")
     page.locator("details.danger summary").tap()
     page.locator("details.danger > button").tap()

@@ -80,7 +80,7 @@ def test_a_closing_that_lacks_something_says_what_and_leads_there(van: Van, site
     expect(fault).to_be_hidden()
     expect(save).to_contain_text(f"{shared.FIXED}, {crew.NO_PHOTO_YET}")
     save.tap()
-    expect(fault).to_have_text(shared.PHOTO_OR_REASON)
+    expect(fault).to_have_text(shared.EVIDENCE_MISSING)
     assert page.evaluate("document.activeElement.hasAttribute('data-camera')")
     page.locator('label:has(input[value="fixed:dark"])').tap()
     expect(fault).to_be_hidden()

@@ -7,7 +7,7 @@ CASE_CANCELED = Sentence("The case was canceled. Your work is saved, and a dispa
 CHOOSE_OUTCOME = Sentence("Choose how it ended")
 CHOOSE_WAIT_REASON = Sentence("Choose what it's waiting for")
 DRAFT_NOT_KEPT = Sentence(
-    "This phone couldn't save your draft. If you close this page before saving, you'll lose it."
+    "This phone couldn't save your draft. If you close this page before saving, you'll lose it.",
 )
 IS_CASE = Sentence("This is case %(number)s. A dispatcher will decide who fixes it.")
 LOCATION_NOT_EXACT = Sentence("Your location isn't exact. Enter the address too.")
@@ -24,7 +24,7 @@ OWN_PLACE = Sentence("Where you reported it")
 PHOTOS = Plural("%(count)s photo", "%(count)s photos", number="count")
 PHOTO_GONE = Sentence("The photo is no longer on this phone. Call a dispatcher.")
 PHOTO_NOT_KEPT = Sentence(
-    "This phone couldn't save the photo. Free up some space and take it again, or save without it."
+    "This phone couldn't save the photo. Free up some space and take it again, or save without it.",
 )
 PHOTO_UNREADABLE = Sentence("We can't read this photo. Take it again.")
 PLACE_MISSING = Sentence("Add a location: use your current location or enter an address.")
@@ -32,7 +32,8 @@ RECEIVED_AS_CASE = Sentence("Received %(time)s as case %(number)s.")
 SAVING_PHOTO = Sentence("Saving the photo on this phone…")
 STARTED = Sentence("Started")
 STORAGE_NOT_GUARANTEED = Sentence(
-    "Your browser won't guarantee it yet. It may once the app is on your home screen and you've used it for a while."
+    "Your browser won't guarantee it yet. It may once the app is on your home screen and you've used "
+    "it for a while.",
 )
 TOO_LATE_TO_UNDO = Sentence("It's too late to undo this. Tell a dispatcher.")
 TO_SEND = Sentence("%(count)s to send")

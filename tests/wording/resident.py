@@ -17,20 +17,21 @@ CELL_PHONE = Sentence("Your cell phone number")
 CHOOSE_ON_MAP = Sentence("Choose on the map")
 CHOSEN_ON_MAP = Sentence("You chose it on the map")
 COMBINED_WITH_ANOTHER = Sentence(
-    "Your report %(number)s was about the same problem, so we combined them here."
+    "Your report %(number)s was about the same problem, so we combined them here.",
 )
 CONFIRMED_MONDAYS = Sentence(
-    "You're all set. We'll send updates to %(email)s on Mondays when there's something new."
+    "You're all set. We'll send updates to %(email)s on Mondays when there's something new.",
 )
 CONFIRMED_MORNINGS = Sentence(
-    "You're all set. We'll send updates to %(email)s in the morning when there's something new."
+    "You're all set. We'll send updates to %(email)s in the morning when there's something new.",
 )
 CONFIRM_UPDATES_BUTTON = Sentence("Yes, send me updates")
 CONTINUE_WITH_PHOTO = Sentence("Continue with this photo")
 COST_UNKNOWN = Sentence("We don't have the cost of the call center for this period.")
 CREW_FINISHED = Sentence("Crew finished: %(moment)s")
 DETAILS_REMOVED = Sentence(
-    "The details of this report were removed on %(day)s under the city's retention schedule. Its type, dates, and outcome are kept."
+    "The details of this report were removed on %(day)s under the city's retention schedule. Its type, "
+    "dates, and outcome are kept.",
 )
 EMAIL_ME_BUTTON = Sentence("Email me")
 FEED_TITLE = Sentence("Open reports in %(city)s")
@@ -63,14 +64,15 @@ MY_REPORTS = Sentence("My reports")
 NEAREST_ADDRESS = Sentence("Nearest address: %(address)s")
 NEIGHBORS_JOINED = Plural("1 neighbor joined", "%(num)d neighbors joined")
 NEW_QUESTION_OPENED = Sentence(
-    "Thank you. We answered this a while ago, so we opened a new report with its own date."
+    "Thank you. We answered this a while ago, so we opened a new report with its own date.",
 )
 NEXT_PICKUP = Sentence("The next pickup is %(when)s.")
 NEXT_PICKUP_HOLIDAY = Sentence("Because of %(holiday)s, the next pickup is %(when)s instead of %(usual)s.")
 NONE_OF_THESE = Sentence("None of these")
 NOTHING_TO_CONFIRM = Sentence("This report isn't closed, so there's nothing to confirm.")
 NOTIFICATIONS_BLOCKED = Sentence(
-    "Your browser is blocking notifications from this page. You can change that in its settings, or leave your email address."
+    "Your browser is blocking notifications from this page. You can change that in its settings, or "
+    "leave your email address.",
 )
 NOTIFICATIONS_OFF = Sentence("Notifications are off.")
 NOTIFICATIONS_ON = Sentence("You're all set. You'll get notifications on this device.")
@@ -86,12 +88,13 @@ NO_PHOTO_DARK = Sentence("No photo: it was too dark.")
 NO_PICKUP_HERE = Sentence("The city doesn't pick up trash here, or we don't have the pickup day.")
 NO_REPORTS_HERE = Sentence("No reports on this device yet")
 NO_ROOM_FOR_PHOTO = Sentence(
-    "There's no room on this phone for a photo. Free up some space and press Send again, or remove the photo."
+    "There's no room on this phone for a photo. Free up some space and press Send again, or remove the "
+    "photo.",
 )
 ONE_OF_THESE = Sentence("Is it one of these?")
 ONE_WAITING = Sentence("1 report waiting to send")
 ONLY_PHOTOS = Sentence(
-    "You can only add photos. Anything else you shared is still in the app you shared it from."
+    "You can only add photos. Anything else you shared is still in the app you shared it from.",
 )
 OPENS_NEW_REPORT = Sentence("It's been a while, so we'll open a new report.")
 OPEN_AGAIN_ALREADY = Sentence("This report is already open again. We'll add your comment to it.")
@@ -101,12 +104,12 @@ PERFORMANCE_TITLE = Sentence("How we're doing")
 PER_CONTACT = Sentence("per contact: %(money)s in all.")
 PHOTOS_GONE = Sentence("Your photos are gone. Add them again.")
 PHOTOS_LIMIT = Sentence(
-    "You can add up to %(most)s photos. The others are still in the app you shared them from."
+    "You can add up to %(most)s photos. The others are still in the app you shared them from.",
 )
 PHOTO_NOT_ADDED = Sentence("We couldn't add photo %(name)s.")
 PHOTO_NOT_UPLOADED = Sentence("Not uploaded yet. It will go when you press Send.")
 PHOTO_TOO_LARGE = Sentence(
-    "One photo is larger than 20 MB, so we didn't add it. It's still in the app you shared it from."
+    "One photo is larger than 20 MB, so we didn't add it. It's still in the app you shared it from.",
 )
 PHOTO_UPLOADING = Sentence("Uploading…")
 PICKUP = Sentence("%(what)s pickup is on %(days)s.")
@@ -117,7 +120,7 @@ PICKUP_TODAY = Sentence("today, %(day)s")
 PICKUP_TOMORROW = Sentence("tomorrow, %(day)s")
 PLACE_OUTSIDE = Sentence("This place is outside %(city)s.")
 PRIVATE_HAULER = Sentence(
-    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up."
+    "Large buildings and stores often use a private hauler. Call %(number)s and we'll look it up.",
 )
 PUBLISHED_VERSION = Sentence("version %(number)d, %(day)s")
 QUESTION_REOPENED = Sentence("Thank you. We reopened your question, and someone will get back to you.")
@@ -147,7 +150,7 @@ THANKS_NOT_HELPFUL = Sentence("Thanks. We'll ask the department to review this a
 THANKS_UNANSWERED = Sentence("Thanks. We review questions we couldn't answer.")
 THURSDAYS = Sentence("Thursdays")
 TOO_MANY_PHOTOS = Sentence(
-    "We're getting a lot of photos right now, so yours isn't added yet. Send it again."
+    "We're getting a lot of photos right now, so yours isn't added yet. Send it again.",
 )
 TOP_TOPIC = Sentence("Most common topic: %(topic)s, %(share)s of all contacts.")
 TRASH = Sentence("trash")

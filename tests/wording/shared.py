@@ -7,7 +7,8 @@ ANSWERED = Sentence("Answered")
 ANSWERS = Sentence("Answers")
 ANSWER_NEEDED = Sentence("Add an answer: choose a saved reply or write one.")
 BAD_BOX = Sentence(
-    "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width can't be more than 100, and neither can top plus height."
+    "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width can't be "
+    "more than 100, and neither can top plus height.",
 )
 BAD_EMAIL = Sentence("Enter an email address like name@example.com.")
 BAD_PHONE = Sentence("That isn't a valid phone number. Leave it empty if you don't know it.")
@@ -20,7 +21,7 @@ BY = Sentence("By %(day)s")
 CALL = Sentence("Call %(number)s")
 CALLER_PHONE_MISSING = Sentence("Enter the caller's phone number, or choose another way to send updates.")
 CALL_ALREADY_SAVED = Sentence(
-    "This call was already saved as: %(outcome)s. Save again to log it as a separate call."
+    "This call was already saved as: %(outcome)s. Save again to log it as a separate call.",
 )
 CANCELED_AS_SPAM = Sentence("Not a real report")
 CANCEL_REASON_TEST = Sentence("Test")
@@ -30,22 +31,27 @@ CASES_AT_PIN = Sentence("%(num)s cases, most urgent: %(standing)s")
 CASES_CLOSED = Plural("%(n)s case closed: %(outcome)s", "%(n)s cases closed: %(outcome)s", number="n")
 CASES_MERGED = Plural("%(n)s case merged into %(number)s", "%(n)s cases merged into %(number)s", number="n")
 CASES_ON_HOLD = Plural(
-    "%(n)s case put on hold: %(reason)s", "%(n)s cases put on hold: %(reason)s", number="n"
+    "%(n)s case put on hold: %(reason)s",
+    "%(n)s cases put on hold: %(reason)s",
+    number="n",
 )
 CASES_PUT_BACK = Plural(
-    "%(n)s case put back the way it was", "%(n)s cases put back the way they were", number="n"
+    "%(n)s case put back the way it was",
+    "%(n)s cases put back the way they were",
+    number="n",
 )
 CASES_RAISED = Plural("%(n)s case set to high priority", "%(n)s cases set to high priority", number="n")
 CASES_TAGGED = Plural("%(n)s case tagged “%(tag)s”", "%(n)s cases tagged “%(tag)s”", number="n")
 CASE_CHANGED = Sentence("This case changed while you were working. Check the latest version first.")
 CHANGED_MEANWHILE = Sentence(
-    "Someone else changed this while you were working. Check the new version, then save again."
+    "Someone else changed this while you were working. Check the new version, then save again.",
 )
 CHECK_EMAIL = Sentence("Check your email.")
 CHECK_TEXTS = Sentence("Check your texts.")
 CHOOSE_TYPE = Sentence("Choose the type of problem.")
 CLICK_LINK_MORNINGS = Sentence(
-    "Click the link in the email we sent. After that, we'll email you on mornings when there's something new."
+    "Click the link in the email we sent. After that, we'll email you on mornings when there's "
+    "something new.",
 )
 CLOSED = Sentence("Closed")
 CLOSED_WITHOUT_ANSWER = Sentence("Closed without an answer")
@@ -58,7 +64,7 @@ FIVE_PHOTOS = Sentence("You can add up to five photos. Remove one first.")
 FIXED = Sentence("Fixed")
 FIX_UNSAID = Sentence("We can't tell how exact your location is. Enter your address.")
 FIX_UNSURE = Sentence(
-    "Your location may be off by %(distance)s, where the pickup day can be different. Enter your address."
+    "Your location may be off by %(distance)s, where the pickup day can be different. Enter your address.",
 )
 FOLLOWED_REPORT = Sentence("report %(number)s")
 HOLD_UNNAMED = Sentence("Enter who asked for the legal hold and why.")
@@ -70,13 +76,14 @@ HOOK_REDIRECTS = Sentence("The address redirects somewhere else (%(status)s). Ad
 HOOK_SILENT = Sentence("The other system isn't answering.")
 HOOK_TOO_SLOW = Sentence("The other system took too long to answer.")
 HOUSE_UNSURE = Sentence(
-    "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can be different. Enter a corner near you."
+    "This house isn't on our map. Our point may be off by %(distance)s, where the pickup day can be "
+    "different. Enter a corner near you.",
 )
 IN_AN_EMERGENCY = Sentence("In an emergency, call %(number)s.")
 KNOWN_EMAIL = Sentence("Someone with this email is already on the list.")
 KNOWN_SLUG = Sentence("There's already an answer at that address. Choose another.")
 LAST_ADMINISTRATOR = Sentence(
-    "At least one person has to be an administrator. Add another administrator first."
+    "At least one person has to be an administrator. Add another administrator first.",
 )
 LINE_OPENS_ON = Sentence("Our phone line is closed. It opens %(day)s at %(time)s.")
 LINE_OPENS_TODAY = Sentence("Our phone line is closed. It opens today at %(time)s.")
@@ -95,7 +102,7 @@ NEW = Sentence("New")
 NONE = Sentence("None")
 NOTHING_CHOSEN = Sentence("Select at least one case first.")
 NOTHING_SAVED = Sentence(
-    "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call %(number)s."
+    "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call %(number)s.",
 )
 NOT_ALLOWED = Sentence("You don't have permission to do this.")
 NOT_A_CITY_QUESTION = Sentence("Not a city question")
@@ -118,14 +125,14 @@ OUTSIDE_CITY = Sentence("This place is outside the city, so we can't send a crew
 OVERTAKEN = Sentence("No changes made. This case changed while you had it open.")
 PAGE_STALE_TITLE = Sentence("This page was open too long")
 PHOTO_DAMAGED = Sentence(
-    "That photo is damaged. Take it again or choose another one. Everything else is saved."
+    "That photo is damaged. Take it again or choose another one. Everything else is saved.",
 )
 PHOTO_GONE = Sentence("That photo is gone. Someone erased it or covered part of it while you were working.")
 PHOTO_TOO_LARGE = Sentence("That photo is larger than 20 MB. Choose a smaller one.")
 PHOTO_TOO_MANY_PIXELS = Sentence("That image is too large to open safely. Choose a smaller one.")
 PLACE_MISSING = Sentence("Enter where it is: an address, a cross street, or the number on a pole.")
 PLACE_UNKNOWN = Sentence(
-    "We couldn't find that place. Try a street and number, two cross streets, or a pole number."
+    "We couldn't find that place. Try a street and number, two cross streets, or a pole number.",
 )
 PLACE_UNSURE = Sentence("We're not sure where this is. Confirm the spot, or enter a house number or corner.")
 POLE = Sentence("Pole %(number)s")
@@ -156,13 +163,14 @@ TOO_DARK = Sentence("Too dark")
 TOO_LONG = Sentence("That's too long. Keep it under %(most)s characters.")
 TOO_MANY_BOXES = Sentence("That's too many areas. You can cover up to %(most)s at a time.")
 TOO_MANY_CASES = Sentence(
-    "You selected %(asked)s cases. You can change up to %(most)s at a time. Narrow it with a view or the map."
+    "You selected %(asked)s cases. You can change up to %(most)s at a time. Narrow it with a view or "
+    "the map.",
 )
 TOO_MANY_SHARED_VIEWS = Sentence(
-    "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one."
+    "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
 )
 TOO_MANY_TRIES = Sentence(
-    "Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call %(number)s."
+    "Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call %(number)s.",
 )
 TOO_MANY_VIEWS = Sentence("You've already saved %(most)s views, the limit. Remove one first.")
 UNDO = Sentence("Undo")
@@ -177,7 +185,7 @@ WAITING_FOR = Sentence("Waiting for %(name)s")
 WAITING_FOR_UTILITY = Sentence("Waiting for the utility")
 WAITING_FOR_WEATHER = Sentence("Waiting for the weather")
 WAY_BACK_MISSING = Sentence(
-    "Ask how to reach them. Enter their number, or choose “Email” or “They'll call back.”"
+    "Ask how to reach them. Enter their number, or choose “Email” or “They'll call back.”",
 )
 WEATHER = Sentence("Weather")
 WHERE_YOU_ARE = Sentence("Where you are now")

@@ -17,7 +17,7 @@ CALL_ANSWERED = Sentence("Saved. Call answered.")
 CALL_DRAFT_RESTORED = Sentence("We restored your earlier draft.")
 CALL_DROPPED = Sentence("Saved. Call dropped.")
 CALL_NOT_SAVED = Sentence(
-    "We couldn't reach the city. Nothing is lost: your draft is saved here. Try saving again in a moment."
+    "We couldn't reach the city. Nothing is lost: your draft is saved here. Try saving again in a moment.",
 )
 CANNOT_BE_DONE = Sentence("This can't be done anymore.")
 CANNOT_UNDO = Sentence("You can't undo this")
@@ -30,7 +30,7 @@ CHOOSE_PROBLEM = Sentence("Choose a problem or answer from the list.")
 CHOOSE_TRANSFER = Sentence("Choose where you transferred the call.")
 CLOSE_CASE = Sentence("Close case")
 CLOSE_CASES = Plural("Close %(num)d case as “%(outcome)s”?", "Close %(num)d cases as “%(outcome)s”?")
-CLOSE_IT = Sentence("close it: %(outcome)s")
+CLOSE_IT = Sentence("You wanted to close it as “%(outcome)s”.")
 CLOSE_MANY = Sentence("Close these cases")
 CLOSE_TOO_BUTTON = Sentence("Close %(number)s too")
 COVERED = Sentence("Covered permanently. The original photo is gone.")
@@ -44,7 +44,7 @@ DUPLICATES_AGAIN = Sentence("These may be duplicates again.")
 EARLIER_HERE = Sentence("Earlier at this address")
 EMAIL_UNCONFIRMED = Sentence("Email, not confirmed yet")
 EMAIL_UNREACHED = Sentence(
-    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet."
+    "Someone asked for updates by email but hasn't confirmed their address, so no email will reach them yet.",
 )
 FAILED = Sentence("failed")
 FIELD_WORK_TITLE = Sentence("Crew updates to review")
@@ -58,7 +58,7 @@ HAS_CALLED_BEFORE = Plural("Has called before (%(num)d call)", "Has called befor
 HAVE_LOCATION = Sentence("Thank you. I have the location as %(place)s.")
 HISTORY = Sentence("History")
 HOLD_REASON_LOST = Sentence(
-    "Placed again after a restore. The person who asked for it was lost with the database."
+    "Placed again after a restore. The person who asked for it was lost with the database.",
 )
 IMPORT_NEW = Sentence("New: %(num)s")
 IMPORT_REJECTED = Sentence("Rejected: %(num)s")
@@ -87,11 +87,11 @@ NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
 NOW = Sentence("Now")
 NO_ANSWER = Sentence("We couldn't reach the city. Try again")
 NO_ANSWERS_YET = Sentence(
-    "No answers yet. Write the first one, or import a file: cityline import answers FILE"
+    "No answers yet. Write the first one, or import a file: cityline import answers FILE",
 )
 NO_ANSWER_FOUND = Sentence("We couldn't find an answer to that")
 NO_HOLDS = Sentence(
-    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”"
+    "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”",
 )
 NO_IMPORTS = Sentence("No imports yet.")
 NO_JOB_NOW = Sentence("No job right now.")
@@ -115,16 +115,19 @@ PHOTOS = Plural("%(num)s photo", "%(num)s photos")
 PHOTOS_PACKED = Sentence("%(here)s of %(all)s photos")
 POSSIBLE_DUPLICATES = Plural("%(num)d possible duplicate", "%(num)d possible duplicates")
 PRIVATE_NOTE = Sentence(
-    "Private: only staff and the person who reported it can see the description and photos"
+    "Private: only staff and the person who reported it can see the description and photos",
 )
 PUBLIC_NOW = Sentence("Public now. Anyone can see the description and photos.")
 RECORD_CONTACTS = Sentence("Contact info for updates")
 RECORD_IS_PUBLIC = Sentence(
-    "This record contains only public information about the case. Descriptions and photos appear only if the city has made them public."
+    "This record contains only public information about the case. Descriptions and photos appear only "
+    "if the city has made them public.",
 )
 RECORD_UNCONFIRMED_LEFT_OUT = Plural(
-    "One more report has this address, but no one confirmed it. It may belong to someone else, so we left it out.",
-    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, so we left them out.",
+    "One more report has this address, but no one confirmed it. It may belong to someone else, so we "
+    "left it out.",
+    "%(num)d more reports have this address, but no one confirmed it. They may belong to someone else, "
+    "so we left them out.",
 )
 RECORD_UNCONFIRMED_TOLD = Plural(
     "One report here has this address, but no one confirmed it. It may belong to someone else.",
@@ -164,7 +167,6 @@ VIEW_CHANGED = Plural(
     "This view now has %(num)d case, which isn't the number you saw.",
     "This view now has %(num)d cases, which isn't the number you saw.",
 )
-WANTED_TO = Sentence("You wanted to: %(what)s")
 WANTS_CALL = Sentence("Wants a call: %(number)s")
 WANTS_TEXT = Sentence("Wants a text: %(number)s")
 WANTS_UPDATES = Sentence("wants updates")
