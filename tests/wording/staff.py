@@ -48,7 +48,7 @@ EMAIL_UNREACHED = Sentence(
 )
 FAILED = Sentence("failed")
 FIELD_WORK_TITLE = Sentence("Crew updates to review")
-FIXED_NO_PHOTO_BECAUSE = Sentence("Fixed, with no photo because it was")
+FIXED_NO_PHOTO_BECAUSE = Sentence("Fixed, no photo because")
 FOLLOW_UP_TO = Sentence("follow-up to %(number)s")
 FOREVER = Sentence("forever")
 GONE_ASSIGNED = Sentence("assigned to %(crew)s")
