@@ -182,7 +182,7 @@ def step(kind: str, *, office: bool = False) -> str:
     words = {
         "open": _("Case opened"),
         "report": _("Report received"),
-        "join": _("Another resident reported this"),
+        "join": _("Reported by another resident"),
         "accept": _("Accepted"),
         "assign": _("Crew assigned"),
         "unassign": _("Crew unassigned"),

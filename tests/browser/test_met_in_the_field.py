@@ -85,7 +85,9 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     van: Van, site: Site, tmp_path: Path
 ) -> None:
     page = cold(van, site)
-    expect(page.locator('[data-if="here"]')).to_contain_text(resident.WITHIN_FROM_PHONE(distance="9\u00a0m"))
+    expect(page.locator('[data-if="here"]')).to_contain_text(
+        resident.WITHIN_FROM_PHONE(distance="30\u00a0ft")
+    )
     choose(page, "light-flickering")
     photograph(page, tmp_path, "before")
     page.fill("#saw", "Flickers and hums.")
@@ -246,7 +248,7 @@ def test_what_is_missing_is_said_and_nothing_is_lost(van: Van, site: Site) -> No
     expect(fault).to_contain_text(crew.PLACE_MISSING)
     page.locator("[data-locate]").tap()
     expect(page.locator('[data-if="here"]')).to_contain_text(
-        resident.WITHIN_FROM_PHONE(distance="400\u00a0m")
+        resident.WITHIN_FROM_PHONE(distance="0.2\u00a0mi")
     )
     page.locator(ONLY).tap()
     expect(fault).to_contain_text(crew.LOCATION_NOT_EXACT)

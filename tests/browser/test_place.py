@@ -80,7 +80,7 @@ def test_the_fix_gets_better_and_never_worse_while_the_resident_goes_on(
     page = begun(open_context, site, at(pole, 250))
     expect(page.get_by_role("group", name=resident.RIGHT_SPOT)).to_be_visible()
     page.context.set_geolocation(at(pole, 60, north=12))
-    expect(page.locator("#place-card")).to_contain_text(resident.WITHIN_FROM_PHONE(distance="60\u00a0m"))
+    expect(page.locator("#place-card")).to_contain_text(resident.WITHIN_FROM_PHONE(distance="200\u00a0ft"))
     expect(page.locator("#sure")).to_have_count(0)
     expect(page.get_by_role("radio", name=pole.number)).not_to_be_checked()
     page.context.set_geolocation(at(pole, 8))
@@ -233,7 +233,7 @@ def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: 
     expect(page.get_by_role("group", name=resident.WHICH_POLE)).to_be_visible()
     page.locator("label.tile").nth(3).tap()
     expect(page.locator("#things")).to_have_count(0)
-    expect(page.locator("#place-change")).to_contain_text(resident.WITHIN_FROM_PHONE(distance="8\u00a0m"))
+    expect(page.locator("#place-change")).to_contain_text(resident.WITHIN_FROM_PHONE(distance="26\u00a0ft"))
 
 
 def test_refused_the_box_takes_the_focus_and_says_why(site: Site, open_context: Open) -> None:

@@ -202,4 +202,4 @@ def test_the_command_ends_with_a_line_of_json(
     }  # fmt: skip
     ran = CliRunner().invoke(cli, ["import", "answers", str(tmp_path / "none.toml")])
     assert ran.exit_code == 2
-    assert json.loads(ran.stdout.splitlines()[-1])["error"].startswith("none.toml: cannot be read")
+    assert json.loads(ran.stdout.splitlines()[-1])["error"].startswith("none.toml: can't be read")

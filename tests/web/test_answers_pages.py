@@ -69,7 +69,7 @@ def test_an_answer_is_found_read_and_leads_to_the_report(client: FlaskClient) ->
     page = client.get("/answers/trash-day?q=trahs+day").text
     assert "<em>ask</em>" in page
     assert 'href="/report?service=missed-collection"' in page
-    assert resident.LAST_CHECKED(day="Tue\u00a012\u00a0May") in page
+    assert resident.LAST_CHECKED(day="Tue,\u00a0May\u00a012") in page
     assert 'action="/trash-day"' in page
     assert re.search(r'name="service-trash"[^>]*value="missed-collection"[^>]*checked', client.get(
         "/report?service=missed-collection").text)  # fmt: skip

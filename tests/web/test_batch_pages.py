@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from factories import LAMP, Town, counted
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city import batches, cases, tags
-from city.schema import Area, Batch, Event
+from city.schema import Area, Batch, Event, Person
 from pwa import errors, told
 
 FRAGMENT = {"HX-Request": "true"}
@@ -64,6 +64,7 @@ def test_why_cases_were_left_out_is_put_in_words_once_a_reason(
     rows = [[f"26-{n:06d}", "wrong_state", {"state": "closed"}] for n in range(50, 0, -1)]
     rows += [["x", "unknown_number", {}]]
     with app.test_request_context():
+        g.person = Person(name="Dana")  # to staff it is a case
         left_out = told.refused(rows)
     assert sorted(asked) == ["unknown_number", "wrong_state"]
     assert left_out == [

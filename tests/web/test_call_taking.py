@@ -204,7 +204,7 @@ class TestMending:
             ({"ends": "transferred"}, "to", staff.CHOOSE_TRANSFER),
             ({"ends": "answered"}, "topic", staff.CHOOSE_ABOUT),
             ({"ends": "answered", "topic": "nonsense"}, "topic", staff.CHOOSE_ABOUT),
-            ({"note": "x" * (MAX_WORDS + 1)}, "note", shared.TOO_LONG(most=MAX_WORDS)),
+            ({"note": "x" * (MAX_WORDS + 1)}, "note", shared.TOO_LONG(most="4,000")),
             ({"reply_by": "sms", "phone": ""}, "phone", shared.CALLER_PHONE_MISSING),
             ({"reply_by": "email", "email": "nobody"}, "email", shared.BAD_EMAIL),
             ({"ends": "transferred", "topic": "taxes", "to": "nonsense"}, "to", shared.UNKNOWN_VALUE),

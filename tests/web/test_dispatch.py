@@ -438,7 +438,7 @@ class TestTheVerbs:
     ) -> None:
         answer = post(f"/dispatch/cases/{lamp}/{verb}", **more, **{field: TOO_LONG})
         assert answer.status_code == 422
-        assert shared.TOO_LONG(most=4000) in html_of(answer)
+        assert shared.TOO_LONG(most="4,000") in html_of(answer)
         assert f"{TOO_LONG}</textarea>" in html_of(answer)
         assert state_of(town, lamp) == "new"
 

@@ -148,7 +148,7 @@ def test_a_page_says_what_was_published_and_what_has_changed_since(
     at = datetime(YEAR + 1, 1, 1, 15, tzinfo=UTC)
     city = app.extensions["cityline"].city
     published.publish_due(town.engine, city, at, by=people.THE_SYSTEM)
-    first = f"December 2025: {resident.PUBLISHED_VERSION(number=1, day='Thu 1 Jan')}"
+    first = f"December 2025: {resident.PUBLISHED_VERSION(number=1, day='Thu, Jan 1')}"
     assert first in " ".join(page(client, f"/value?period={YEAR}").split())
     told = Conversation("late", "phone", datetime(YEAR, 12, 30, 15, tzinfo=UTC), 60, "taxes", "answered")
     with town.at_work() as scene:

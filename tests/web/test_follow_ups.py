@@ -129,7 +129,7 @@ class TestTheDesk:
         }  # fmt: skip
         page = html_of(desk.post("/desk/parts", data=data, headers=FRAGMENT))
         assert "¿Cuándo podemos devolverle la llamada?" in page
-        assert staff.ANSWER_BY.es(day="mié\u00a013\u00a0may") in page
+        assert staff.ANSWER_BY.es(day="miércoles, 13\u00a0de\u00a0mayo") in page
         assert re.search(r'value="call" checked', page)
         assert 'value="none"' not in page
         assert staff.SIMILAR_NEARBY not in page
@@ -455,7 +455,7 @@ class TestStrangers:
         secret = app.extensions["cityline"].settings.secret_key
         stranger.get(f"/s/{reports.token_for(secret, KEY)}")
         page = html_of(stranger.get(f"/case/{number}"))
-        assert resident.ANSWER_BY(day="Wed\u00a013\u00a0May at 1:30\u00a0pm") in page
+        assert resident.ANSWER_BY(day="Wednesday, May\u00a013 at 1:30\u00a0pm") in page
         assert WORDS in page
         act("closure", reply="tax-told")
         page = html_of(stranger.get(f"/case/{number}"))

@@ -72,7 +72,7 @@ def test_the_three_nearest_are_offered_by_the_number_on_them(poles: Town, client
     page = card(client, accuracy="60")
     assert offered(page) == [*NUMBERS[:3], ""]
     assert resident.WHICH_POLE in page
-    assert "<b>20-118</b> <small>4\u00a0m" in page
+    assert "<b>20-118</b> <small>13\u00a0ft" in page
     assert offered(card(client, group="tree", accuracy="60")) == ["T-7", ""]
     assert offered(card(client, group="other", accuracy="60")) == []
     assert offered(card(client, group="", accuracy="60")) == []
@@ -98,8 +98,8 @@ def test_what_was_proposed_can_be_undone(poles: Town, client: FlaskClient) -> No
 
 def test_a_point_is_told_in_the_visitors_language(poles: Town, client: FlaskClient) -> None:
     off = {"lat": str(39.6 - 40 / METRES_A_DEGREE), "accuracy": "20", "group": "other"}
-    assert heading(shared.ABOUT_FROM(distance="40\u00a0m", place="214 Tansy Street")) in card(client, **off)
-    assert heading(shared.ABOUT_FROM.es(distance="40\u00a0m", place="214 Tansy Street")) in card(
+    assert heading(shared.ABOUT_FROM(distance="130\u00a0ft", place="214 Tansy Street")) in card(client, **off)
+    assert heading(shared.ABOUT_FROM.es(distance="130\u00a0ft", place="214 Tansy Street")) in card(
         client, "/es", **off
     )
     beside = off | {"lat": str(39.6 - 20 / METRES_A_DEGREE)}
@@ -130,7 +130,7 @@ def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
         scene.s.add(Street(name="Mill Road", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
     page = card(client, place="401 mill road", group="other")
     assert resident.RIGHT_SPOT in page
-    assert resident.HOUSE_NOT_ON_MAP(distance="870\u00a0m") in shown(page)
+    assert resident.HOUSE_NOT_ON_MAP(distance="0.5\u00a0mi") in shown(page)
     assert "data-known" not in page
     assert post(place="401 mill road").status_code == 422
     assert post(place="401 mill road", sure="1").status_code == 303
@@ -276,7 +276,7 @@ def test_the_button_says_what_is_wrong_with_the_place(poles: Town, post: Fill) -
 def test_a_vague_fix_is_asked_about_before_it_counts(poles: Town, client: FlaskClient, post: Fill) -> None:
     page = card(client, accuracy="300")
     assert resident.RIGHT_SPOT in page
-    assert resident.LOCATION_OFF_BY(distance="300\u00a0m") in page
+    assert resident.LOCATION_OFF_BY(distance="0.2\u00a0mi") in page
     assert "data-known" not in page
     assert "data-known" in card(client, accuracy="300", sure="1")
     assert resident.RIGHT_SPOT not in card(client, accuracy="100")

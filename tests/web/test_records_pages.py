@@ -160,12 +160,13 @@ def test_everybody_reads_that_it_was_removed(
     assert f"/follow/case/{lamp}" in html_of(client.get(f"/case/{lamp}"))
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(years=3)), at)
     page = html_of(client.get(f"/case/{lamp}"))
-    assert resident.DETAILS_REMOVED(day="12\u00a0May\u00a02030") in page
+    assert resident.DETAILS_REMOVED(day="Sunday, May\u00a012, 2030") in page
     assert "/follow/" not in page
     assert client.get(f"/follow/case/{lamp}").status_code == 404
     assert "New lamp" not in page
-    assert resident.DETAILS_REMOVED.es(day="12\u00a0may\u00a02030") in html_of(client.get(f"/es/case/{lamp}"))
+    spanish = html_of(client.get(f"/es/case/{lamp}"))
+    assert resident.DETAILS_REMOVED.es(day="domingo, 12\u00a0de\u00a0mayo\u00a0de\u00a02030") in spanish
     drawer = html_of(log_in("dispatcher").get(f"/dispatch/cases/{lamp}"))
-    assert staff.REMOVED_ON(day="12\u00a0May\u00a02030") in drawer
+    assert staff.REMOVED_ON(day="May\u00a012,\u00a02030") in drawer
     assert shared.STEP_CLEARED in drawer
     assert "Dark since Sunday" not in drawer

@@ -57,7 +57,7 @@ def test_the_receipt_tells_number_promise_and_link(client: FlaskClient, post: Fi
     text = page.get_data(as_text=True)
     assert page.headers["Cache-Control"] == "no-store"
     assert "26-000001-A" in text
-    assert resident.FIX_BY(day="Fri\u00a015\u00a0May") in shown(text)
+    assert resident.FIX_BY(day="Friday, May\u00a015") in shown(text)
     link = re.search(r'value="http[^"]*(/s/[0-9a-f]{32})"', text)
     assert link
     assert client.get(link[1]).headers["Location"] == "/case/26-000001"
@@ -317,7 +317,7 @@ def test_the_location_card_says_where_one_is(town: Town, client: FlaskClient) ->
         scene.s.add(Address(label="214 Tansy Street", lat=39.6, lon=-71.2, cell="x"))
     card = client.get("/report/place", query_string=HERE).get_data(as_text=True)
     assert shared.NEAR(address="214 Tansy Street") in card
-    assert resident.WITHIN_FROM_PHONE(distance="12\u00a0m") in shown(card)
+    assert resident.WITHIN_FROM_PHONE(distance="40\u00a0ft") in shown(card)
     card = client.get("/report/place", query_string={"q": "214 tansy st"}).get_data(as_text=True)
     assert 'data-lat="39.6"' in card
     card = client.get("/report/place", query_string=HERE | {"accuracy": "300"}).get_data(as_text=True)
@@ -381,7 +381,7 @@ def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: Flas
     assert resident.HOME_TITLE not in part.get_data(as_text=True)
     for page in (whole, part.get_data(as_text=True)):
         assert resident.ALREADY_NEAR_YOU in page
-        assert "1\u00a0m" in page
+        assert "4\u00a0ft" in page
     assert "HX-Request" in part.headers["Vary"]
 
 

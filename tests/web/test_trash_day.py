@@ -15,6 +15,7 @@ from city.schema import Address, Area, Street
 
 THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
 HERE = {"lat": LAMP.lat, "lon": LAMP.lon, "accuracy": "8"}
+FRIDAY, SATURDAY = "Friday, November\u00a027", "Saturday, November\u00a028"
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def test_an_address_is_answered_in_sentences(client: FlaskClient) -> None:
     trash = resident.PICKUP_AT(place="12 Elm Street", what=resident.TRASH, days=resident.THURSDAYS)
     yard = resident.PICKUP(what=resident.YARD_WASTE.capitalize(), days=resident.FRIDAYS)
     recycling = {"what": resident.RECYCLING.capitalize(), "days": resident.THURSDAYS}
-    assert f"{trash} {shifted('Friday, November 27', 'Thursday')}" in page
+    assert f"{trash} {shifted(FRIDAY, 'Thursday')}" in page
     assert f"{resident.PICKUP_EVERY_OTHER_WEEK(**recycling)} " in page
-    assert f"{yard} {shifted('Saturday, November 28', 'Friday')}" in page
+    assert f"{yard} {shifted(SATURDAY, 'Friday')}" in page
 
 
 @pytest.mark.usefixtures("zone")
@@ -45,8 +46,8 @@ def test_it_says_so_in_spanish(client: FlaskClient) -> None:
     page = words(client, "/es/trash-day?place=12+elm+street")
     trash = {"place": "12 Elm Street", "what": resident.TRASH.es, "days": resident.THURSDAYS.es}
     moved = {
-        "holiday": resident.HOLIDAY_ON.es(day="jueves 26 de noviembre"),
-        "when": resident.PICKUP_ON.es(day="viernes 27 de noviembre"),
+        "holiday": resident.HOLIDAY_ON.es(day="jueves, 26\u00a0de\u00a0noviembre"),
+        "when": resident.PICKUP_ON.es(day="viernes, 27\u00a0de\u00a0noviembre"),
         "usual": "jueves",
     }
     assert f"{resident.PICKUP_AT.es(**trash)} {resident.NEXT_PICKUP_HOLIDAY.es(**moved)}" in page
@@ -64,10 +65,10 @@ def test_a_phone_that_may_be_streets_away_is_asked_for_the_address(client: Flask
     answer = client.get("/trash-day", query_string=HERE | {"accuracy": "3000"})
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert shared.FIX_UNSURE(distance="3.0\u00a0km") in page
+    assert shared.FIX_UNSURE(distance="1.9\u00a0mi") in page
     assert resident.THURSDAYS not in page
     spanish = client.get("/es/trash-day", query_string=HERE | {"accuracy": "101"}).get_data(as_text=True)
-    assert shared.FIX_UNSURE.es(distance="100\u00a0m") in spanish
+    assert shared.FIX_UNSURE.es(distance="330\u00a0ft") in spanish
     for unsaid in ("", "-5", "nan", "1e308"):
         answer = client.get("/trash-day", query_string=HERE | {"accuracy": unsaid})
         assert shared.FIX_UNSAID in shown(answer)
@@ -85,10 +86,10 @@ def test_a_number_that_is_only_somewhere_on_a_long_block_is_given_no_day(
     answer = client.get("/trash-day?place=401+mill+road")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert shared.HOUSE_UNSURE(distance="460\u00a0m") in shown(answer)
+    assert shared.HOUSE_UNSURE(distance="0.3\u00a0mi") in shown(answer)
     assert resident.THURSDAYS not in page
     spanish = client.get("/es/trash-day?place=401+mill+road").get_data(as_text=True)
-    assert shared.HOUSE_UNSURE.es(distance="460\u00a0m") in spanish
+    assert shared.HOUSE_UNSURE.es(distance="0.3\u00a0mi") in spanish
     assert resident.THURSDAYS in words(client, "/trash-day?place=401+short+road")
 
 
@@ -97,15 +98,15 @@ def test_a_number_that_is_only_somewhere_on_a_long_block_is_given_no_day(
     [
         (
             datetime(2026, 12, 3, 17, tzinfo=UTC),
-            resident.PICKUP_TODAY(day="Thursday, December 3"),
+            resident.PICKUP_TODAY(day="Thursday, December\u00a03"),
         ),
         (
             datetime(2026, 12, 3, 4, 30, tzinfo=UTC),
-            resident.PICKUP_TOMORROW(day="Thursday, December 3"),
+            resident.PICKUP_TOMORROW(day="Thursday, December\u00a03"),
         ),
         (
             datetime(2026, 12, 4, 17, tzinfo=UTC),
-            resident.PICKUP_ON(day="Thursday, December 10"),
+            resident.PICKUP_ON(day="Thursday, December\u00a010"),
         ),
     ],
 )

@@ -204,7 +204,7 @@ def test_nobody_confirms_a_closing_they_did_not_see(town: Town, client: FlaskCli
     for _ in range(2):
         answer = client.post(page, data={"csrf_token": csrf, "closing": closing_shown})
         assert answer.status_code == 422
-        assert shared.CASE_CHANGED in answer.text
+        assert shared.REPORT_CHANGED in answer.text
         if "fixed confirmed" not in kinds(town):
             close(town)
     assert "fixed confirmed" not in kinds(town)
@@ -227,7 +227,7 @@ def test_nobody_sends_back_a_closing_they_did_not_see(town: Town, client: FlaskC
     stale = form | {"closing": form["closing"].replace("1 ", "2 ", 1), "words": "dark again"}
     answer = client.post(page, data=stale)
     assert answer.status_code == 422
-    assert shared.CASE_CHANGED in answer.text
+    assert shared.REPORT_CHANGED in answer.text
     assert "dark again" in answer.text
     assert kinds(town)[-2:] == ["reopen", "close"]
     assert press(client, page).headers["Location"].endswith("?said=review")
@@ -326,7 +326,7 @@ def test_fourteen_days_count_from_that_person_s_letter(
     _yes, no = links(closing(letters, days=5))  # the mail server was down
     app.config["NOW"] = town.now + timedelta(days=18)
     page = asked(client, no)
-    assert resident.REOPEN_UNTIL(day="Sun\u00a031\u00a0May") in client.get(page).text
+    assert resident.REOPEN_UNTIL(day="Sunday, May\u00a031") in client.get(page).text
     assert press(client, page).headers["Location"].endswith("said=reopened")
 
 
