@@ -41,6 +41,8 @@ MAX_RESTARTS = 1_000_000  # in a JPEG; one a block of 8 × 8 would be more than 
 MAX_PARTS = 20_000  # before the picture of a JPEG, and in a PNG; a photo has a few hundred
 MOST = 0.5  # of a damaged picture: what somebody took a photo of is seldom in its lowest part alone
 QUALITY = 82
+# Longest edge in px and quality of what small() tries, one after the other.
+ENCLOSED = ((560, 75), (560, 60), (480, 55), (400, 50), (320, 45), (240, 40), (160, 30))
 PAINT = "#20242b"  # what covers a part of a photo
 GAP = "#b8bcc4"  # what stands where a part is missing
 # How green a missing tile of a HEIC is: 77 and more by the colours of BT.709, 89 by BT.2020's, 136 by
@@ -192,6 +194,19 @@ def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
         for box in boxes:
             pen.rectangle(box.pixels(picture.width, picture.height), fill=PAINT)
         return _sized(picture, upload_sha256, cut=False)
+
+
+def small(jpeg: bytes, most: int) -> bytes:
+    """One of our own JPEGs as one of `most` bytes: the first of ever smaller and plainer ones that fits."""
+    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
+        picture = file.convert("RGB")
+    packed = b""
+    for edge, quality in ENCLOSED:
+        _shrink(picture, edge)
+        packed = _jpeg(picture, quality)
+        if len(packed) <= most:
+            break
+    return packed
 
 
 def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:
@@ -441,8 +456,8 @@ def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def _jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
     picture.info = {}  # Pillow would write a comment that it finds there
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY, progressive=True, optimize=True)
+    picture.save(out, "JPEG", quality=quality, progressive=True, optimize=True)
     return out.getvalue()

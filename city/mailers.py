@@ -34,12 +34,14 @@ class MaildirMailer:
 
 def _readable(message: EmailMessage) -> EmailMessage:
     """The letter as it can be read in its file: quoted-printable would break its links at the line's end."""
-    if message.get_content_type() != "text/plain":
-        return message
     shown = copy.deepcopy(message)
-    shown.set_content(message.get_content(), cte="8bit")
-    if language := message["Content-Language"]:
-        shown["Content-Language"] = language
+    for part in shown.walk():
+        if part.get_content_maintype() != "text":
+            continue
+        language = part["Content-Language"]
+        part.set_content(part.get_content(), subtype=part.get_content_subtype(), cte="8bit")
+        if language:
+            part["Content-Language"] = language
     return shown
 
 

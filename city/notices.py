@@ -78,6 +78,13 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         # A browser shows that it was heard, and has nothing to confirm.
         _tell(s, line, "receipt", [asked] if asked and asked.channel != "push" else [], None, now)
         return
+    if line.kind == "confirm news":
+        # Only now the mailbox may read what its reporter wrote, so only now it gets the whole receipt.
+        # A text has no room for it, and who follows something told nothing.
+        asked = s.get(Subscription, line.facts["subscription"])
+        whole = asked is not None and asked.report_id is not None and asked.channel == "email"
+        _tell(s, line, "receipt", [asked] if asked and whole else [], None, now)
+        return
     kind = TOLD.get(line.kind)
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already
         kind = "closed"

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Final
+from typing import Any, Final
 
-from flask import render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from city.queries import Sight
 from city.schema import Message, Subscription
 from city.texts import Text
 from city.webpush import Note
-from pwa import access, envelopes, filters, localization
+from pwa import access, envelopes, filters, letters, localization, sentences
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
 
@@ -29,8 +28,15 @@ class Bulletin:
     opened: Sequence[Sight] = ()
     closed: Sequence[Sight] = ()
     more: int = 0
+    news: str = ""  # of the one case: what is new of it
+    stands: str = ""  # and how it stands besides
     sight: Sight | None = None  # the one case that is followed
     links: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def only(self) -> bool:
+        """Whether it is about one case and no other."""
+        return len([*self.opened, *self.closed]) == 1 and not self.more
 
     @property
     def urgent(self) -> bool:
@@ -51,10 +57,16 @@ def _letter(s: Session, message: Message) -> EmailMessage | None:
     if told is None:
         return None
     template = {"receipt": "follow", "digest": "digest"}.get(message.kind, "followed")
-    words = render_template(
-        f"email/{template}.txt", told=told, row=message.subscription, kind=message.kind, link=_link
-    )
-    return envelopes.letter(message, told.subject, words, stop=told.links["stop"])
+    facts: dict[str, Any] = {"told": told, "row": message.subscription}
+    if sight := told.sight:
+        facts |= {
+            "what": localization.said(sight.service.names),
+            "where": filters.place(sight.address) if sight.address else "",
+            "number": sight.number,
+            "excuse": sentences.no_photo(sight),
+            "pictures": letters.before_and_after(s, sight),
+        }
+    return envelopes.letter(message, told.subject, template, stop=told.links["stop"], **facts)
 
 
 def _note(s: Session, message: Message) -> Note | None:
@@ -99,12 +111,19 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     if sight.proof:
         stands = filters.outcome(sight.proof.outcome, office=sight.service.office)
     elif message.kind == "reopened":
-        stands = _("reopened")
+        stands = _("Reopened")
     else:
-        stands = filters.stage(sight.state) or filters.promise(sight)
+        stands = sentences.stage(sight.state) or filters.promise(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
-    links = _links(message.subscription) | {"see": _link("resident.case", number=sight.number)}
-    return Bulletin(subject, sight=sight, links=links)
+    links = _links(message.subscription) | {"see": letters.link("resident.case", number=sight.number)}
+    if sight.proof:
+        news = sentences.ended(sight)
+    elif message.kind == "reopened":
+        news = sentences.reopened(sight)
+    else:
+        news = sentences.changed(sight)
+    stood = sentences.stands(sight)
+    return Bulletin(subject, news=news, stands=stood if stood != news else "", sight=sight, links=links)
 
 
 def _digest(s: Session, message: Message) -> Bulletin | None:
@@ -124,9 +143,10 @@ def _digest(s: Session, message: Message) -> Bulletin | None:
     subject = _(
         "%(place)s: %(counts)s", place=message.subscription.place_name, counts=", ".join(filter(None, counts))
     )
-    only = len(sights) == 1
-    see = _link("resident.case", number=sights[0].number) if only else _link("cases.listed")
-    return Bulletin(subject, opened, closed, more, links=_links(message.subscription) | {"see": see})
+    told_of = Bulletin(subject, opened, closed, more, links=_links(message.subscription))
+    see = ("resident.case", {"number": sights[0].number}) if told_of.only else ("cases.listed", {})
+    told_of.links["see"] = letters.link(see[0], **see[1])
+    return told_of
 
 
 def _public(s: Session, ids: Sequence[int]) -> list[Sight]:
@@ -145,11 +165,7 @@ def _links(row: Subscription) -> dict[str, str]:
     secret = access.here().settings.secret_key
     code = reports.news_code(secret, row)
     return {
-        "confirm": _link("news.news", subscription=row.id, code=code),
-        "stop": _link("news.news", subscription=row.id, code=code, stop=1),
-        "all": _link("follow.mine", subscription=row.id, code=follows.code(secret, row)),
+        "confirm": letters.link("news.news", subscription=row.id, code=code),
+        "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
+        "all": letters.link("follow.mine", subscription=row.id, code=follows.code(secret, row)),
     }
-
-
-def _link(endpoint: str, **values: object) -> str:
-    return url_for(endpoint, _external=True, **values)  # type: ignore[arg-type]

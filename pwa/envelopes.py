@@ -1,6 +1,8 @@
 """How a message's words go into what its channel takes: headers, topic, the way to stop. Sends nothing."""
 
+from collections.abc import Sequence
 from email.message import EmailMessage
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask_babel import get_locale
@@ -10,11 +12,20 @@ from city import delivery, webpush
 from city.schema import Message
 from city.texts import Text
 from city.webpush import Note
-from pwa import access
+from pwa import access, letters
+from pwa.letters import Picture
 
 
-def letter(message: Message, subject: str, words: str, *, stop: str) -> EmailMessage:
-    """An e-mail; `stop` is the address where a mail program ends the news by itself (RFC 8058)."""
+def letter(
+    message: Message,
+    subject: str,
+    template: str,
+    *,
+    stop: str,
+    pictures: Sequence[Picture] = (),
+    **facts: Any,
+) -> EmailMessage:
+    """An email by its template; `stop` is where a mail program ends the news by itself (RFC 8058)."""
     settings, row = access.here().settings, message.subscription
     written = EmailMessage()
     written["From"], written["To"], written["Subject"] = settings.mail_from, row.address, subject
@@ -24,8 +35,7 @@ def letter(message: Message, subject: str, words: str, *, stop: str) -> EmailMes
     written["Auto-Submitted"] = "auto-generated"
     written["List-Unsubscribe"] = f"<{stop}>"
     written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    written.set_content(words)
-    written["Content-Language"] = row.lang
+    letters.write(written, template, pictures=pictures, **facts)
     return written
 
 

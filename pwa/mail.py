@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable
 from datetime import date
 from email.message import EmailMessage
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, render_template, url_for
+from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from city.queries import Sight
 from city.schema import Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
-from pwa import access, bulletins, envelopes, filters, localization
+from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
 
 
 def render(app: Flask) -> Render:
@@ -52,8 +52,8 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
         name = hashlib.sha256(f"morning:{settings.secret_key}:{person.id}:{day}".encode()).hexdigest()[:32]
         letter["Message-ID"] = f"<{name}@{urlsplit(settings.base_url).hostname}>"
         letter["Auto-Submitted"] = "auto-generated"
-        links = {"board": _link("dispatch.board", standing="late"), "me": _link("account.me")}
-        letter.set_content(render_template("email/late.txt", late=late, links=links, link=_link))
+        links = {"board": letters.link("dispatch.board", standing="late"), "me": letters.link("account.me")}
+        letters.write(letter, "late", late=late, links=links)
     return letter
 
 
@@ -70,8 +70,64 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links = _links(report, row)
-    words = render_template(f"email/{kind}.txt", sight=sight, report=report, links=links)
-    return envelopes.letter(message, _subject(kind, sight), words, stop=links["stop"])
+    confirmed = row.confirmed_at is not None and row.stopped_at is None
+    facts: dict[str, Any] = {
+        "sight": sight,
+        "report": report,
+        "links": links,
+        "what": localization.said(sight.service.names),
+        "where": filters.place(sight.address) if sight.address else "",
+        "number": sight.number,
+        "owner": filters.owner(sight),
+        "stands": sentences.stands(sight),
+    }
+    if kind == "receipt" and not confirmed:
+        facts |= {"news": _received(sight)} | _as_strangers_see_it(s, sight, links)
+    elif kind == "receipt":
+        kind = "confirmed"
+        photos = [photo for told in sight.tellings if told.mine for photo in told.photos]
+        facts |= {
+            "news": _("You're all set."),
+            "answers": _answers(report),
+            "photos": len(photos),
+            "pictures": letters.of_report(s, sight),
+        }
+    elif kind == "closed":
+        facts |= {
+            "news": sentences.stands(sight),
+            "question": sentences.question(sight),
+            "excuse": sentences.no_photo(sight),
+            "pictures": letters.before_and_after(s, sight),
+        }
+    else:
+        facts |= {"news": sentences.reopened(sight)}
+    return envelopes.letter(message, _subject(kind, sight), kind, stop=links["stop"], **facts)
+
+
+def _received(sight: Sight) -> str:
+    return _("We got your question.") if sight.service.office else _("We got your report.")
+
+
+def _as_strangers_see_it(s: Session, sight: Sight, links: dict[str, str]) -> dict[str, Any]:
+    """The place and the page of a case, for an address that may be a stranger's."""
+    publish = access.here().publish
+    seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
+    where = filters.place(seen[0].address) if seen and seen[0].address else ""
+    page = letters.link("resident.case", number=sight.number) if seen else ""
+    return {"where": where, "links": links | {"public": page}}
+
+
+def _answers(report: Report) -> list[tuple[str, str]]:
+    """What the reporter was asked and answered, in their own mailbox's language."""
+    told = []
+    for question in report.service.questions:
+        answer = report.answers.get(question["code"])
+        if answer is None:
+            continue
+        codes = filters.chosen(answer, question)
+        chosen = [localization.said(each["words"]) for each in question["values"] if each["code"] in codes]
+        told.append((localization.said(question["words"]), ", ".join(chosen) or str(answer)))
+    return told
 
 
 def _note(s: Session, message: Message) -> Note:
@@ -81,10 +137,10 @@ def _note(s: Session, message: Message) -> Note:
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     said = {
         "closed": _("Tap to see the result."),
-        "reopened": _("This report is open again, and a crew will come back."),
+        "reopened": sentences.reopened(sight),
     }[message.kind]
     body = f"{filters.place(sight.address)}\n{said}".strip()
-    link = _link("resident.case", number=sight.number)
+    link = letters.link("resident.case", number=sight.number)
     return envelopes.note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
 
@@ -92,12 +148,17 @@ def _text(s: Session, message: Message) -> Text:
     row = message.subscription
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
-    links = _links(report, row)
-    words = {
-        "receipt": _("Want text updates? Confirm here: %(link)s", link=links["confirm"]),
-        "closed": _("See it and tell us if it's fixed: %(link)s", link=links["case"]),
-        "reopened": _("A crew will come back. Details: %(link)s", link=links["case"]),
-    }[message.kind]
+    links, office = _links(report, row), sight.service.office
+    if message.kind == "receipt":  # without the kind of problem: one text has 160 letters
+        words = _("Want text updates? Confirm here: %(link)s", link=links["confirm"])
+        told = _("We got your report (%(number)s)", number=sight.number)
+        return envelopes.text(message, f"{told}. {words}", stop=links["stop"])
+    closed, again = (
+        (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
+        if office
+        else (_("See it and tell us if it's fixed: %(link)s"), _("A crew will come back. Details: %(link)s"))
+    )
+    words = {"closed": closed, "reopened": again}[message.kind] % {"link": links["case"]}
     return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])
 
 
@@ -106,24 +167,24 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
     code, token = reports.news_code(secret, row), reports.token_for(secret, report.key)
     return {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
-        "case": _link("resident.secret", token=token),
-        "fixed": _link("verdict.ask_fixed", token=token),
-        "not_fixed": _link("verdict.ask_not_fixed", token=token),
-        "confirm": _link("news.news", subscription=row.id, code=code),
-        "stop": _link("news.news", subscription=row.id, code=code, stop=1),
+        "case": letters.link("resident.secret", token=token),
+        "fixed": letters.link("verdict.ask_fixed", token=token),
+        "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
+        "confirm": letters.link("news.news", subscription=row.id, code=code),
+        "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
     }
-
-
-def _link(endpoint: str, **values: object) -> str:
-    return url_for(endpoint, _external=True, **values)  # type: ignore[arg-type]
 
 
 def _subject(kind: str, sight: Sight) -> str:
     what = localization.said(sight.service.names)
+    if kind == "receipt" and sight.service.office:
+        return _("%(what)s: We got your question (%(number)s)", number=sight.number, what=what)
     if kind == "receipt":
-        return _("We got your report (%(number)s)", number=sight.number)
+        return _("%(what)s: We got your report (%(number)s)", number=sight.number, what=what)
+    if kind == "confirmed":
+        return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":
-        return _("%(what)s: reopened (%(number)s)", number=sight.number, what=what)
+        return _("%(what)s: Reopened (%(number)s)", number=sight.number, what=what)
     ended = filters.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 

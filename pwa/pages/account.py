@@ -12,7 +12,7 @@ from city import logins, mailers, people
 from city.channels import Undeliverable
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.schema import Person
-from pwa import access, errors, localization
+from pwa import access, errors, letters, localization
 from pwa.fragments import go, render
 
 log = logging.getLogger("cityline.account")
@@ -126,8 +126,9 @@ def _mail_code(email: str, code: str) -> None:
     settings = access.here().settings
     letter = EmailMessage()
     letter["From"], letter["To"] = settings.mail_from, email
-    letter["Subject"] = _("%(code)s is your Cityline code", code=code)
-    letter.set_content(_("Your code is %(code)s. It works once, for 10 minutes.", code=code))
+    letter["Subject"] = _("%(code)s is your login code", code=code)
+    letter["Auto-Submitted"] = "auto-generated"
+    letters.write(letter, "code", code=code)
     try:
         mailers.open_mailer(settings.smtp_url).send(letter)
     except (OSError, SMTPException, Undeliverable):  # a stranger's address gives no fault either

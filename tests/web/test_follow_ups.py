@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
+import letterbox
 import pytest
 from factories import SECRET, Town, counted
 from flask import Flask
@@ -384,8 +385,8 @@ class TestWhoAsked:
             letter = mail.render(app)(scene.s, Message(kind="reopened", subscription=row, event_seq=1))
             scene.s.rollback()
         assert letter
-        assert words in letter.get_content()
-        assert not re.search("crew|cuadrilla", letter.get_content())
+        assert words in letterbox.text(letter)
+        assert not re.search("crew|cuadrilla", letterbox.text(letter))
 
 
 class TestStrangers:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
+import letterbox
 import pushservice
 import pytest
 from factories import LAMP, Town
@@ -63,8 +64,8 @@ def close(town: Town, case: Case) -> None:
 
 
 def link(letter: EmailMessage, path: str) -> str:
-    found = re.search(rf"http://[^/]+(\S*{path}\S*)", letter.get_content())
-    assert found, letter.get_content()
+    found = re.search(rf"http://[^/]+(\S*{path}\S*)", letterbox.text(letter))
+    assert found, letterbox.text(letter)
     return found[1]
 
 
@@ -98,7 +99,7 @@ def test_a_case_is_followed_from_its_page_and_nothing_that_was_not_shown_is_told
     close(town, case)
     assert tell() == 1
     told = smtp.messages[-1]
-    assert city.STREETLIGHT_OUT_ES in told.get_content()
+    assert city.STREETLIGHT_OUT_ES in letterbox.text(told)
     assert other.get(link(told, "/case/")).status_code == 200
     whole = told.as_string() + receipt.as_string()
     assert "canary" not in whole
@@ -119,7 +120,7 @@ def test_a_step_is_told_as_it_stands_when_it_has_settled(
     assert tell(SETTLED) == 1
     told = smtp.messages[-1]
     assert shared.STAGE_ASSIGNED in told["Subject"]
-    assert shared.STAGE_ASSIGNED in told.get_content()
+    assert shared.STAGE_ASSIGNED in letterbox.text(told)
 
 
 def test_one_letter_a_morning_names_what_is_new_and_what_was_closed(
@@ -137,7 +138,7 @@ def test_one_letter_a_morning_names_what_is_new_and_what_was_closed(
     letter = smtp.messages[-1]
     counts = f"{messages.DIGEST_NEW.es(1)}, {messages.DIGEST_CLOSED.es(1)}"
     assert letter["Subject"] == messages.DIGEST_SUBJECT.es(place="Old Mill", counts=counts)
-    words = letter.get_content()
+    words = letterbox.text(letter)
     assert f"/es/case/{new}" in words
     assert f"/es/case/{case.number}" in words
     assert f"{city.STREETLIGHT_OUT_ES}, 214 Tansy Street" in words

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import letterbox
 import pytest
 from factories import Town, counted
 from flask import Flask
@@ -132,7 +133,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         (message,) = scene.s.scalars(select(Message))
         letter = mail.render(app)(scene.s, message)
     assert letter is not None
-    text = letter.get_content()
+    text = letterbox.text(letter)
     assert (letter["To"], shared.OLD_NUMBER(number="r1-55012") in text) == ("ann@town.test", True)
     assert f"/s/{token}" in text
     assert client.get(f"/s/{token}").status_code == 303

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import letterbox
 import pytest
 from factories import Scene, Town
 from flask import Flask
@@ -99,11 +100,17 @@ def test_no_link_of_any_letter_changes_a_row(
         report_id, wish_id = report.id, wish.id
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
-    found = {link for kind in KINDS for lang in LANGUAGES for link in links(town, app, kind, lang, wish_id)}
+    found = {
+        link
+        for kind in KINDS
+        for lang in LANGUAGES
+        for sure in (True, False)
+        for link in links(town, app, kind, lang, wish_id, sure)
+    }
     with town.at_work() as scene:
         if stopped:
             reports.stop(scene.s, scene.s.get_one(Subscription, wish_id), at=town.now)
-    assert len(found) == 2 * (3 + 2), "case, fixed, not fixed, confirm and stop, in two languages"
+    assert len(found) == 2 * (4 + 2), "own and public page, fixed, not fixed, confirm, stop; in two languages"
     before = rows(town.engine)
     for days in (0, 15):
         app.config["NOW"] = town.now + timedelta(days=days)
@@ -118,18 +125,23 @@ def test_no_link_of_any_letter_changes_a_row(
         assert scene.s.get_one(Report, report_id).number == "26-000001-A"
 
 
-def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int) -> list[str]:
-    """All addresses of ours in a letter of that kind, as it would be written now, true or overtaken."""
+def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int, sure: bool) -> list[str]:
+    """All addresses of ours in a letter of that kind, as it would be written now, true or overtaken.
+
+    A receipt is another one where the address was confirmed.
+    """
     with town.looking() as scene:
         wish = scene.s.get_one(Subscription, wish_id)
         scene.s.expunge(wish)
         wish.lang = lang
+        if kind == "receipt" and not sure:
+            wish.confirmed_at = None
         message = Message(kind=kind, subscription=wish, event_seq=1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(notices, "holds", lambda _s, _message: True)
             letter = mail.render(app)(scene.s, message)
     assert letter is not None
-    told = letter.get_content() + letter["List-Unsubscribe"]
+    told = letterbox.text(letter) + letter["List-Unsubscribe"]
     return re.findall(r"http://127\.0\.0\.1:8311(/[^\s>]+)", told)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
+import letterbox
 import pytest
 from factories import Town
 from flask import Flask
@@ -82,7 +83,7 @@ def test_it_names_the_cases_and_nothing_that_residents_wrote(
         scene.s.get_one(Person, town.ids["dispatcher"]).lang = "es"
     morning(app, box)
     (letter,) = box.letters
-    text = letter.get_content()
+    text = letterbox.text(letter)
     assert letter["Subject"] == messages.CASES_LATE.es(2)
     assert "26-000001" in text
     assert "26-000002" in text

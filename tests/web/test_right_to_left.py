@@ -12,6 +12,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 
+import letterbox
 import pseudo
 import pytest
 from factories import LAMP, Town
@@ -271,7 +272,7 @@ def test_every_fault_is_told_in_it(
 
 
 def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
-    """What a reporter is told: that it has come, that it is done, and that it is open again."""
+    """What a reporter is told: that it has come, what came, that it is done, and that it is open again."""
     sent: list[EmailMessage] = []
 
     class Box:
@@ -293,11 +294,14 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
     with town.at_work() as scene:
         cases.reopen(scene.s, scene.case(full.number), by=scene.actor("dispatcher"), at=town.now)
     told()
-    assert len(sent) == 3
+    assert len(sent) == 4
     for letter in sent:
-        page = Read()
-        page.feed(f"<p>{letter['Subject']}\n{letter.get_content()}</p>")
-        assert page.found == []
+        for told_there in (f"<p>{letter['Subject']}\n{letterbox.text(letter)}</p>", letterbox.html(letter)):
+            page = Read()
+            page.feed(told_there)
+            assert page.found == []
+        assert page.root
+        assert (page.root["lang"], page.root["dir"]) == (pseudo.CODE, "rtl")
 
 
 def judged(response: TestResponse, where: str, wrong: dict[str, str]) -> int:

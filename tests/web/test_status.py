@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
+import letterbox
 import pytest
 from factories import LAMP, Town
 from flask import Flask
@@ -270,8 +271,8 @@ def letters(town: Town, app: Flask, settings: Settings) -> list[EmailMessage]:
 
 
 def link_in(letter: EmailMessage, path: str) -> str:
-    found = re.search(rf"http://[^/]+(\S*{path}\S*)", letter.get_content())
-    assert found, letter.get_content()
+    found = re.search(rf"http://[^/]+(\S*{path}\S*)", letterbox.text(letter))
+    assert found, letterbox.text(letter)
     return found[1]
 
 
@@ -287,8 +288,8 @@ def test_news_are_confirmed_before_a_second_letter(
     assert receipt["To"] == "ana@example.com"
     assert receipt["Auto-Submitted"] == "auto-generated"
     assert receipt["Content-Language"] == "en"
-    assert "26-000001-A" in receipt.get_content()
-    assert "/s/" not in receipt.get_content(), "a mistyped address gives no stranger the report"
+    assert "26-000001-A" in letterbox.text(receipt)
+    assert "/s/" not in letterbox.text(receipt), "a mistyped address gives no stranger the report"
 
     closed(town, "26-000001", town.now)
     assert letters(town, app, settings) == []  # not confirmed: nothing more
@@ -303,7 +304,7 @@ def test_news_are_confirmed_before_a_second_letter(
     closed(town, "26-000001", town.now)
     (done,) = letters(town, app, settings)
     assert reopened["Subject"] == messages.REOPENED_SUBJECT(what=city.STREETLIGHT_OUT, number="26-000001")
-    assert "New lamp put in." in done.get_content()
+    assert "New lamp put in." in letterbox.text(done)
     assert client.get(link_in(done, "/s/")).status_code == 303
 
     stop = done["List-Unsubscribe"].strip("<>").partition("8311")[2]
@@ -323,7 +324,7 @@ def test_letters_speak_the_reader_s_language(
     browser.post("/es/sent/26-000001-A/news", data={"csrf_token": token(), "email": "ana@example.com"})
     (receipt,) = letters(town, app, settings)
     assert link_in(receipt, "/news/").startswith("/es/news/")
-    assert city.STREETLIGHT_OUT_ES in receipt.get_content()
+    assert city.STREETLIGHT_OUT_ES in letterbox.text(receipt)
 
 
 @pytest.mark.parametrize("email", ["", "ana", "ana@", "a@b@c", "x" * 300 + "@example.com"])

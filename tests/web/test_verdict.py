@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 
+import letterbox
 import pytest
 from factories import Town
 from flask import Flask
@@ -82,8 +83,8 @@ def kinds(town: Town, number: str = "26-000001") -> list[str]:
 
 def links(letter: EmailMessage) -> tuple[str, str]:
     """The two links: fixed, not fixed."""
-    found = re.findall(r"http://[^/]+(\S+/(?:not-)?fixed)\b", letter.get_content())
-    assert len(found) == 2, letter.get_content()
+    found = re.findall(r"http://[^/]+(\S+/(?:not-)?fixed)\b", letterbox.text(letter))
+    assert len(found) == 2, letterbox.text(letter)
     return found[0], found[1]
 
 
@@ -102,7 +103,7 @@ def press(client: FlaskClient, address: str, **typed: str) -> object:
 
 
 def closing(letters: Callable[..., list[EmailMessage]], days: float = 0) -> EmailMessage:
-    return next(letter for letter in letters(days) if messages.SEE_WHAT_WAS_DONE in letter.get_content())
+    return next(letter for letter in letters(days) if messages.SEE_WHAT_WAS_DONE in letterbox.text(letter))
 
 
 def test_one_button_says_that_it_is_fixed_once(town: Town, client: FlaskClient, told, letters) -> None:
@@ -142,7 +143,7 @@ def test_one_button_sends_it_back(town: Town, client: FlaskClient, told, letters
 def test_the_links_are_in_the_reader_s_language(town: Town, client: FlaskClient, told, letters) -> None:
     told(lang="es")
     close(town)
-    (letter,) = (each for each in letters() if "/fixed" in each.get_content())
+    (letter,) = (each for each in letters() if "/fixed" in letterbox.text(each))
     yes, no = links(letter)
     assert yes.startswith("/es/s/")
     assert f"{resident.YES_FIXED_BUTTON.es}</button>" in client.get(asked(client, yes)).text
@@ -311,7 +312,7 @@ def test_the_link_of_a_merged_case_speaks_of_the_one_that_carries_on(
     told("bea@example.com")
     merge(town, "26-000002", "26-000001")
     close(town)
-    letter = next(x for x in letters() if x["To"] == "bea@example.com" and "/fixed" in x.get_content())
+    letter = next(x for x in letters() if x["To"] == "bea@example.com" and "/fixed" in letterbox.text(x))
     page = asked(client, links(letter)[0])
     assert page == "/case/26-000002-A/fixed"
     press(client, page)
@@ -375,7 +376,7 @@ def test_two_reports_of_one_browser_at_one_case_speak_each_for_itself(
     told()
     told("bea@example.com", join="26-000001")
     close(town)
-    for letter in [x for x in letters() if "/fixed" in x.get_content()]:
+    for letter in [x for x in letters() if "/fixed" in letterbox.text(x)]:
         press(client, asked(client, links(letter)[0]))
     assert kinds(town) == ["join", "close", "fixed confirmed", "fixed confirmed"]
 
@@ -403,7 +404,7 @@ def test_everybody_reads_a_ready_reply_in_the_own_language(
     form = {"csrf_token": token(), "reply": "new-lamp", "no_photo": "dark", "words": "Pole 20-118."}
     assert "New lamp" in board.get("/dispatch/cases/26-000001?do=close").text
     assert board.post("/dispatch/cases/26-000001/closure", data=form).status_code == 303
-    said = {letter["To"]: " ".join(letter.get_content().split()) for letter in letters()}
+    said = {letter["To"]: " ".join(letterbox.text(letter).split()) for letter in letters()}
     assert "We put in a new lamp, and the light is working again. Pole 20-118." in said["ana@example.com"]
     assert "Pusimos una lámpara nueva y la luz ya funciona. Pole 20-118." in said["bea@example.com"]
     assert "We put in a new lamp" in board.get("/dispatch/cases/26-000001").text

@@ -2,11 +2,17 @@
 
 from wording import Plural, Sentence
 
+ALL_SET = Sentence("You're all set.")
+ANSWERED = Sentence("We answered your question.")
 CASES_LATE = Plural("%(num)d case is late", "%(num)d cases are late")
+CREW_ASSIGNED = Sentence("We assigned a crew.")
 DIGEST_CLOSED = Plural("%(num)d closed", "%(num)d closed")
 DIGEST_NEW = Plural("%(num)d new", "%(num)d new")
 DIGEST_SUBJECT = Sentence("%(place)s: %(counts)s")
+FIXED = Sentence("The problem you reported is fixed.")
 OUTCOME_SUBJECT = Sentence("%(what)s: %(outcome)s (%(number)s)")
+PHOTOS_SENT = Plural("You sent %(num)d photo.", "You sent %(num)d photos.")
 QUESTION_REOPENED = Sentence("We reopened your question, and someone will get back to you.")
-REOPENED_SUBJECT = Sentence("%(what)s: reopened (%(number)s)")
-SEE_WHAT_WAS_DONE = Sentence("See what was done:")
+REOPENED_SUBJECT = Sentence("%(what)s: Reopened (%(number)s)")
+REPORT_RECEIVED = Sentence("We got your report.")
+SEE_WHAT_WAS_DONE = Sentence("See what was done")

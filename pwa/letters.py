@@ -1,0 +1,108 @@
+"""How a letter is put together: as plain text and as HTML, which say the same, with its pictures.
+
+Sends nothing.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage, MIMEPart
+from typing import Any, Final, cast
+
+from flask import render_template, url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city import developing, photos
+from city.look import PRIMARY, at_night
+from city.queries import Sight
+from city.schema import Photo
+from city.stores import StoreDown
+from pwa import access, localization
+
+HEAVIEST: Final = 25_000  # bytes of a picture that lies in a letter
+NIGHT: Final = "#8fc2ff"  # of our own PRIMARY, as tokens.css has it
+
+_BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+\n")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo in a letter: `jpeg` where it lies in it, `address` where every stranger may see it.
+
+    No private photo has an address that opens without the browser's own link, and one that did would be
+    a secret more, in every log on its way. So a reporter's letter holds small copies: nothing is loaded
+    when it is opened. What is public is linked: once hidden it is gone from old letters too.
+    """
+
+    caption: str
+    alt: str
+    address: str = ""
+    jpeg: bytes = b""
+
+    @property
+    def id(self) -> str:
+        """The name by which the HTML shows a picture that lies in its letter."""
+        return f"{hashlib.sha256(self.jpeg).hexdigest()[:24]}@cityline"
+
+    @property
+    def source(self) -> str:
+        """For `src`."""
+        return f"cid:{self.id}" if self.jpeg else self.address
+
+
+def write(letter: EmailMessage, template: str, *, pictures: Sequence[Picture] = (), **facts: Any) -> None:
+    """Fills `letter`, which has its subject by now, from email/`template`.txt and email/`template`.html."""
+    facts |= {"pictures": pictures, "subject": letter["Subject"], "link": link}
+    primary = access.here().city.look.primary
+    facts |= {"night": NIGHT if primary == PRIMARY else at_night(primary)}
+    words = _BLANK.sub("\n\n", render_template(f"email/{template}.txt", **facts)).strip()
+    letter.set_content(f"{words}\n")
+    letter.add_alternative(render_template(f"email/{template}.html", **facts), subtype="html")
+    html = cast(list[MIMEPart], letter.get_payload())[1]
+    enclosed = {each.id: each.jpeg for each in pictures if each.jpeg}  # the same photo twice lies there once
+    for name, jpeg in enclosed.items():
+        html.add_related(jpeg, "image", "jpeg", cid=f"<{name}>", disposition="inline")
+    letter["Content-Language"] = localization.lang()  # last: what is set before set_content() is lost
+
+
+def link(endpoint: str, **values: Any) -> str:
+    """The whole address of a page, as a letter needs it."""
+    return url_for(endpoint, _external=True, **values)
+
+
+def before_and_after(s: Session, sight: Sight) -> list[Picture]:
+    """How it looked and how it looks now, as the page of a closed case shows its reader."""
+    if not (sight.proof and sight.proof.photos):
+        return []
+    own = next((photo for told in sight.tellings if told.mine for photo in told.photos), None)
+    before = own or sight.thumb
+    found = (
+        [_picture(s, before, _("Before"), _("Before: the reported problem"), mine=sight.mine)]
+        if before
+        else []
+    )
+    found.append(
+        _picture(s, sight.proof.photos[0], _("After"), _("After: the crew's photo"), mine=sight.mine)
+    )
+    return [each for each in found if each]
+
+
+def of_report(s: Session, sight: Sight) -> list[Picture]:
+    """The first photo that the reader sent."""
+    own = next((photo for told in sight.tellings if told.mine for photo in told.photos), None)
+    found = own and _picture(s, own, _("Your photo"), _("The photo you sent"), mine=True)
+    return [found] if found else []
+
+
+def _picture(s: Session, photo_id: str, caption: str, alt: str, *, mine: bool) -> Picture | None:
+    """None where its bytes cannot be had now: the news does not wait for them."""
+    if not mine:
+        return Picture(caption, alt, address=link("photos.photo", photo_id=photo_id, size="page"))
+    here = access.here()
+    try:
+        whole = photos.read(here.store, here.settings.var, s.get_one(Photo, photo_id), "page")
+        return Picture(caption, alt, jpeg=developing.small(whole, HEAVIEST))
+    except (KeyError, OSError, StoreDown):
+        return None

@@ -1,0 +1,113 @@
+"""How a case stands, in whole sentences, as letters say it. Shorter words are in filters.py."""
+
+from datetime import timedelta
+
+from flask_babel import gettext as _
+
+from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city.queries import Sight
+from pwa import access, filters, localization
+
+
+def stands(sight: Sight) -> str:
+    """The promise, or why there is none now, or how the case ended; to its reporter as "you"."""
+    if sight.state == CLOSED:
+        return ended(sight)
+    if sight.state == MERGED:
+        return _("This was already reported.")
+    if sight.state == CANCELLED:
+        return _("This report was canceled.")
+    if sight.state == WAITING:
+        return _waits(sight)
+    day, office = filters.by(sight), sight.service.office
+    if sight.due_at - access.now() < timedelta():
+        if office:
+            return _("We said we'd answer you by %(day)s. We're running late.", day=day)
+        return _("We said we'd fix it by %(day)s. We're running late.", day=day)
+    return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
+
+
+def ended(sight: Sight) -> str:
+    """How a case was closed."""
+    outcome, office = sight.proof.outcome if sight.proof else "", sight.service.office
+    words = {
+        "answered": _("We answered your question.") if sight.mine else _("This question was answered."),
+        "fixed": _("The problem you reported is fixed.") if sight.mine else _("This problem is fixed."),
+        "not found": _("We checked and found nothing."),
+        "not ours": _("This isn't the city's to fix."),
+        "no action": _("We closed this without taking action."),
+    }
+    if office:
+        words |= {
+            "not ours": _("The city can't answer this question."),
+            "no action": _("We closed this without an answer."),
+        }
+    return words.get(outcome, _("This report is closed."))
+
+
+def no_photo(sight: Sight) -> str:
+    """Why no photo shows what was done; empty where one does, or nobody said."""
+    words = {
+        "unsafe": _("No photo: it wasn't safe to take one."),
+        "dark": _("No photo: it was too dark."),
+        "nothing to see": _("No photo: there was nothing to show."),
+    }
+    return words.get((sight.proof and sight.proof.no_photo) or "", "")
+
+
+def reopened(sight: Sight) -> str:
+    """That a closed case is open again, and what follows."""
+    if sight.service.office:
+        if sight.mine:
+            return _("We reopened your question, and someone will get back to you.")
+        return _("This question is open again.")
+    return _("This report is open again, and a crew will come back.")
+
+
+def changed(sight: Sight) -> str:
+    """What those who follow an open case hear first; the promise follows it."""
+    words = {
+        "new": _("This report is open."),
+        "accepted": _("We reviewed this report."),
+        "assigned": _("We're working on this.") if sight.service.office else _("We assigned a crew."),
+        "underway": _("We're working on this.") if sight.service.office else _("A crew is on site."),
+    }
+    return words.get(sight.state) or stands(sight)
+
+
+def stage(state: str) -> str:
+    """How far an open case is, in the words of a subject."""
+    words = {
+        "new": _("Reported"),
+        "accepted": _("Reviewed"),
+        "assigned": _("Crew assigned"),
+        "underway": _("Crew on site"),
+        "waiting": _("On hold"),
+    }
+    return words.get(state, "")
+
+
+def question(sight: Sight) -> dict[str, str]:
+    """What a closing asks its reporter: `asks`, `yes` and `no`."""
+    if sight.service.office:
+        return {
+            "asks": _("Is your question answered?"),
+            "yes": _("Yes, it's answered"),
+            "no": _("No, it's not answered"),
+        }
+    return {"asks": _("Is it fixed?"), "yes": _("Yes, it's fixed"), "no": _("No, it's not fixed")}
+
+
+def _waits(sight: Sight) -> str:
+    owner = filters.owner(sight) if sight.wait_reason == "utility" else None
+    if owner:
+        return _("It's on hold: waiting for %(name)s.", name=localization.apart(owner.name))
+    words = {
+        "utility": _("It's on hold: waiting for the utility."),
+        "parts": _("It's on hold: waiting for parts."),
+        "weather": _("It's on hold: waiting for the weather."),
+        "resident": _("It's on hold: waiting for your answer.")
+        if sight.mine
+        else _("It's on hold: waiting for the resident."),
+    }
+    return words.get(sight.wait_reason or "", _("It's on hold."))
