@@ -119,8 +119,8 @@ def test_a_step_is_told_as_it_stands_when_it_has_settled(
     assert tell() == 1  # the receipt
     assert tell(SETTLED) == 1
     told = smtp.messages[-1]
-    assert shared.STAGE_ASSIGNED in told["Subject"]
-    assert shared.STAGE_ASSIGNED in letterbox.text(told)
+    assert shared.STEP_ASSIGNED in told["Subject"]
+    assert messages.CREW_ASSIGNED in letterbox.text(told)
 
 
 def test_one_letter_a_morning_names_what_is_new_and_what_was_closed(

@@ -15,12 +15,13 @@ from factories import Scene, Town
 from flask import Flask
 from flask.testing import FlaskClient
 from letterbox import html, text
-from pictures import assert_clean, opened
+from pictures import assert_clean, encoded, opened
+from PIL import Image
 from sqlalchemy import select
 from wording import messages
 
 import city
-from city import cases, delivery, digests, follows, mailers, notices, photos, reports
+from city import cases, delivery, developing, digests, follows, mailers, notices, photos, reports
 from city.schema import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.stores import StoreDown
 from pwa import mail, worker
@@ -366,6 +367,11 @@ def test_a_closing_shows_the_light_before_and_after(town: Town, app: Flask, post
         assert_clean(jpeg)
         assert opened(jpeg).size == (560, 420)
     assert "/photos/" not in page(letter).html, "nothing is loaded"
+
+
+def test_a_photo_that_cannot_be_packed_well_is_made_smaller() -> None:
+    noise = Image.effect_noise((1200, 900), 120).convert("RGB")
+    assert len(developing.small(encoded(noise), 25_000)) <= 25_000
 
 
 def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
