@@ -182,8 +182,10 @@ UNKNOWN_TOPIC = Sentence("Choose a topic.")
 UNKNOWN_VALUE = Sentence("Choose one of the options on the page.")
 UPDATE_FROM = Sentence("%(name)s update: %(status)s.")
 WAITING_FOR = Sentence("Waiting for %(name)s")
+WAITING_FOR_RESIDENT = Sentence("Waiting for the resident")
 WAITING_FOR_UTILITY = Sentence("Waiting for the utility")
 WAITING_FOR_WEATHER = Sentence("Waiting for the weather")
+WAITING_FOR_YOUR_ANSWER = Sentence("Waiting for your answer")
 WAY_BACK_MISSING = Sentence(
     "Ask how to reach them. Enter their number, or choose “Email” or “They'll call back.”",
 )
