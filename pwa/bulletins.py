@@ -109,11 +109,11 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     sight = sights[0]
     what = localization.said(sight.service.names)
     if sight.proof:
-        stands = filters.outcome(sight.proof.outcome, office=sight.service.office)
+        stands = filters.outcome(sight.proof.outcome)
     elif message.kind == "reopened":
         stands = _("Reopened")
     else:
-        stands = sentences.stage(sight.state) or filters.promise(sight)
+        stands = sentences.stage_in_subject(sight.state) or filters.promise(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     links = _links(message.subscription) | {"see": letters.link("resident.case", number=sight.number)}
     if sight.proof:

@@ -101,7 +101,7 @@ def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
 
 
 def outcome(code: str | None, *, office: bool = False) -> str:
-    """An outcome as residents read it; of an office's case, where nothing is mended, in words of its own."""
+    """An outcome as residents read it; of an office's case, where nothing is fixed, in words of its own."""
     words = _outcomes() | (_office_outcomes() if office else {})
     return words.get(code or "") or words[""]
 
@@ -124,7 +124,7 @@ def left(case: Any) -> str:
 
 
 def early(seconds: float) -> str:
-    """How a promise was kept: "Promise kept, 3 hours early" or "2 days later than promised"."""
+    """How a promise was kept: "Done 3 hours early" or "Done 2 days late"."""
     hours, days = int(abs(seconds) // 3600), int(abs(seconds) // 86400)
     if seconds >= 0:
         if days:
@@ -144,61 +144,20 @@ def state(code: str) -> str:
 
 def public_step(kind: str, *, office: bool = False) -> str:
     """A stop of a case's story as residents and other programs read it: one of queries.PUBLIC_STEPS."""
-    answered = {
-        "open": _("Asked"),
-        "accept": _("The city reviewed the question"),
-        "not fixed": _("A resident says it isn't answered"),
-        "fixed confirmed": _("A resident confirmed it's answered"),
-    }
-    words = {
-        "open": _("Reported"),
-        "join": _("A neighbor reported this too"),
-        "accept": _("The city reviewed the report"),
-        "assign": _("Crew assigned"),
-        "start": _("Crew on site"),
-        "wait": _("On hold"),
-        "resume": _("No longer on hold"),
-        "make safe": _("Made safe for now"),
-        "needs parts": _("Waiting for parts"),
-        "close": _("Closed"),
-        "take back": _("The crew corrected its last update"),
-        "undo batch": _("The city corrected its last update"),
-        "restore": _("No longer canceled"),
-        "reopen": _("Reopened"),
-        "not fixed": _("A resident says it isn't fixed"),
-        "fixed confirmed": _("A resident confirmed it's fixed"),
-        "cancel": _("Canceled"),
-        "clear": _("Description and photos removed under the retention schedule"),
-    } | (answered if office else {})
-    return str(words.get(kind, kind))
+    return _public_steps(office).get(kind, kind)
 
 
 def step(kind: str, *, office: bool = False) -> str:
     """A stop of a case's story as staff read it; of an office's case in its own words."""
-    answered = {
-        "not fixed": _("A resident says it isn't answered"),
-        "fixed confirmed": _("A resident confirmed it's answered"),
-    }
-    words = {
+    words = _public_steps(office) | {
         "open": _("Case opened"),
         "report": _("Report received"),
         "join": _("Reported by another resident"),
         "accept": _("Accepted"),
-        "assign": _("Crew assigned"),
         "unassign": _("Crew unassigned"),
         "take on": _("A crew took the job"),
         "take back": _("The crew undid its last step"),
-        "restore": _("No longer canceled"),
-        "start": _("Crew on site"),
         "pause": _("Crew paused"),
-        "wait": _("On hold"),
-        "resume": _("No longer on hold"),
-        "make safe": _("Made safe for now"),
-        "needs parts": _("Waiting for parts"),
-        "close": _("Closed"),
-        "reopen": _("Reopened"),
-        "not fixed": _("A resident says it isn't fixed"),
-        "fixed confirmed": _("A resident confirmed it's fixed"),
         "at risk": _("Due soon"),
         "late": _("The due date passed"),
         "escalate": _("Well past due. A supervisor needs to review it."),
@@ -210,7 +169,6 @@ def step(kind: str, *, office: bool = False) -> str:
         "merged out": _("A merged case was separated"),
         "tell apart": _("Marked as not a duplicate"),
         "one again": _("Possible duplicate of a similar case"),
-        "cancel": _("Canceled"),
         "undo batch": _("Bulk change undone"),
         "raise priority": _("Set to high priority"),
         "lower priority": _("Set to normal priority"),
@@ -237,8 +195,39 @@ def step(kind: str, *, office: bool = False) -> str:
         "place": _("The old system changed the location"),
         "service": _("The old system changed the type of problem"),
         "undo": _("An import change was undone"),
-    } | (answered if office else {})
-    return str(words.get(kind, kind))
+    }
+    return words.get(kind, kind)
+
+
+def _public_steps(office: bool) -> dict[str, str]:
+    words = {
+        "open": _("Reported"),
+        "join": _("A neighbor reported this too"),
+        "accept": _("The city reviewed the report"),
+        "assign": _("Crew assigned"),
+        "start": _("Crew on site"),
+        "wait": _("On hold"),
+        "resume": _("No longer on hold"),
+        "make safe": _("Made safe for now"),
+        "needs parts": _("Waiting for parts"),
+        "close": _("Closed"),
+        "take back": _("The crew corrected its last update"),
+        "undo batch": _("The city corrected its last update"),
+        "restore": _("No longer canceled"),
+        "reopen": _("Reopened"),
+        "not fixed": _("A resident says it isn't fixed"),
+        "fixed confirmed": _("A resident confirmed it's fixed"),
+        "cancel": _("Canceled"),
+        "clear": _("Description and photos removed under the retention schedule"),
+    }
+    if not office:
+        return words
+    return words | {
+        "open": _("Asked"),
+        "accept": _("The city reviewed the question"),
+        "not fixed": _("A resident says it isn't answered"),
+        "fixed confirmed": _("A resident confirmed it's answered"),
+    }
 
 
 def photo_fault(code: str) -> str:
@@ -260,7 +249,7 @@ def photo_fault(code: str) -> str:
 
 
 def standing(code: str) -> str:
-    """How a promise stands, in the words beside its colour and shape."""
+    """How a promise stands, in the words beside its color and shape."""
     return _standings().get(code, "")
 
 

@@ -27,7 +27,7 @@ from pwa import access
 
 NBSP: Final = "\u00a0"
 SOURCE: Final = "en"  # the language in which the sentences of code and templates are written
-# The regions that the CLDR's measurementData counts to the US system, and the territories of the US.
+# Regions of the US system by the CLDR's measurementData, and the territories of the US.
 FEET: Final = frozenset({"US", "LR", "PR", "GU", "VI", "AS", "MP"})
 FOOT: Final = 0.3048  # meters
 MILE: Final = 1609.344
@@ -45,9 +45,10 @@ _OTHER_YEAR: Final = ("yMMMd",)
 def init(app: Flask, first: str) -> None:
     """Sentences and filters for code and templates; `first` is the language of addresses without a prefix."""
     Babel(app, locale_selector=lambda: locale_of(request.environ.get("cityline.lang", first)))
+    # flask-babel takes the name of a domain only, and this is a class of our own.
     app.extensions["babel"].instance.domain_instance = _Sentences()  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(
-        t=said, day=day, long_day=long_day, date=short_date, clock=clock, moment=moment, distance=distance,
+        t=said, day=day, long_day=long_day, date=full_date, clock=clock, moment=moment, distance=distance,
         figure=figure, tongue=language_name, stopped=stopped,
     )  # fmt: skip
     app.jinja_env.globals |= {"_": _gettext, "ngettext": _ngettext}
@@ -66,14 +67,14 @@ def _locale(lang: str, region: str) -> Locale:
         return Locale.parse(lang)
 
 
-def locale() -> Locale:
+def current_locale() -> Locale:
     """The reader's locale."""
     return get_locale() or Locale(SOURCE)
 
 
 def lang() -> str:
     """The reader's language: "en", "es"."""
-    return str(locale().language)
+    return str(current_locale().language)
 
 
 def tag() -> str:
@@ -89,27 +90,28 @@ class _Sentences(Domain):
 
     def gettext(self, string: str, **facts: Any) -> str:
         text = _catalogue().ugettext(string)
-        return _filled(_by_name(text), _told(facts)) if facts else text
+        return filled(_by_name(text), _told(facts)) if facts else text
 
     def ngettext(self, singular: str, plural: str, num: int, **facts: Any) -> str:
         text = _catalogue().ungettext(singular, plural, num)
-        return _filled(_by_name(text), _told({"num": num} | facts))
+        return filled(_by_name(text), _told({"num": num} | facts))
 
 
 @pass_eval_context
 def _gettext(page: EvalContext, text: str, /, **facts: Any) -> str:
     """gettext() for templates, which say some hundred sentences a page: each is looked up once a language."""
-    return _filled(_looked_up(text, get_locale(), page.autoescape), _apart(facts))
+    return filled(_looked_up(text, get_locale(), page.autoescape), _apart(facts))
 
 
 @pass_eval_context
 def _ngettext(page: EvalContext, one: str, many: str, num: int, /, **facts: Any) -> str:
+    """ngettext() for templates; `num` in the sentence is the number that chose its form."""
     text = _by_name(_catalogue().ungettext(one, many, num))
-    return _filled(Markup(text) if page.autoescape else text, _apart({"num": num} | facts))  # noqa: S704
+    return filled(Markup(text) if page.autoescape else text, _apart({"num": num} | facts))  # noqa: S704
 
 
 @cache
-def _looked_up(text: str, _locale: Locale | None, escapes: bool) -> str:
+def _looked_up(text: str, _reader: Locale | None, escapes: bool) -> str:
     found = _by_name(_catalogue().ugettext(text))
     return Markup(found) if escapes else found  # noqa: S704 translators are ours
 
@@ -120,8 +122,8 @@ def _by_name(text: str) -> str:
     return _COUNT.sub(r"%(\1)s", text)
 
 
-def _filled(text: str, facts: dict[str, Any]) -> str:
-    """The sentence with its facts. A fact that ends with a point ("5 p.m.") ends the sentence by itself."""
+def filled(text: str, facts: dict[str, Any]) -> str:
+    """The sentence with its facts. A fact that ends with a period ("5 p.m.") ends the sentence by itself."""
     for name, fact in facts.items():
         if isinstance(fact, str) and fact.endswith(".") and f"%({name})s." in text:
             text = text.replace(f"%({name})s.", f"%({name})s")
@@ -129,7 +131,7 @@ def _filled(text: str, facts: dict[str, Any]) -> str:
 
 
 def stopped(words: str) -> str:
-    """The words as a sentence of their own, with the point at its end."""
+    """The words as a sentence of their own, with the period at its end."""
     return words if words.endswith((".", "…", "?", "!")) else f"{words}."
 
 
@@ -154,8 +156,8 @@ def apart(text: str) -> str:
     return type(text)(f"\u2068{text}\u2069")  # Markup stays what it is
 
 
-def _is_leftward(locale: Locale | None) -> bool:
-    return locale is not None and locale.text_direction == "rtl"
+def _is_leftward(reader: Locale | None) -> bool:
+    return reader is not None and reader.text_direction == "rtl"
 
 
 def said(names: dict[str, str]) -> str:
@@ -195,12 +197,14 @@ def day(at: datetime) -> str:
 
 def short_day(on: date) -> str:
     """The same for a day that no hour belongs to."""
-    return _unbroken(format_date(on, _pattern(_ROW if on.year == today().year else _OTHER_YEAR), locale()))
+    return _unbroken(
+        format_date(on, _pattern(_ROW if on.year == today().year else _OTHER_YEAR), current_locale())
+    )
 
 
-def short_date(on: date) -> str:
+def full_date(on: date) -> str:
     """For rows, always with its year: "Dec 4, 2026"."""
-    return _unbroken(format_date(on, _pattern(_OTHER_YEAR), locale()))
+    return _unbroken(format_date(on, _pattern(_OTHER_YEAR), current_locale()))
 
 
 def long_day(at: datetime) -> str:
@@ -210,25 +214,25 @@ def long_day(at: datetime) -> str:
 
 def long_date(on: date) -> str:
     """The same for a day that no hour belongs to. It breaks after a comma only."""
-    pattern: Any = _pattern(_SENTENCE) if on.year == today().year else locale().date_formats["full"]
-    return re.sub(r"(?<!,) ", NBSP, str(format_date(on, pattern, locale())))
+    pattern: Any = _pattern(_SENTENCE) if on.year == today().year else current_locale().date_formats["full"]
+    return re.sub(r"(?<!,) ", NBSP, str(format_date(on, pattern, current_locale())))
 
 
 def weekday(on: date) -> str:
     """ "Friday"."""
-    return str(format_date(on, "EEEE", locale()))
+    return str(format_date(on, "EEEE", current_locale()))
 
 
 def month(on: date) -> str:
     """ "December 2026"."""
-    return str(format_date(on, locale().datetime_skeletons["yMMMM"].pattern, locale()))
+    return str(format_date(on, current_locale().datetime_skeletons["yMMMM"].pattern, current_locale()))
 
 
 def clock(at: datetime) -> str:
     """ "5:12 pm", "8 pm"; "17:12" in a region that counts hours to 24."""
     here = local(at)
-    minutes, hours = _clocks(locale(), access.here().city.region)
-    words = format_time(here, hours if here.minute == 0 else minutes, locale=locale())
+    minutes, hours = _clocks(current_locale(), access.here().city.region)
+    words = format_time(here, hours if here.minute == 0 else minutes, locale=current_locale())
     return _unbroken(words).lower()
 
 
@@ -240,13 +244,13 @@ def moment(at: datetime) -> str:
 
 
 def _pattern(skeletons: tuple[str, ...]) -> str:
-    return _widened(locale(), skeletons)
+    return _widened(current_locale(), skeletons)
 
 
 @cache
-def _widened(locale: Locale, skeletons: tuple[str, ...]) -> str:
+def _widened(reader: Locale, skeletons: tuple[str, ...]) -> str:
     """The pattern of the first skeleton that the locale has, its fields as wide as the first of all asks."""
-    known = locale.datetime_skeletons
+    known = reader.datetime_skeletons
     has = next(skeleton for skeleton in skeletons if skeleton in known)
     pattern = str(known[has].pattern)
     for wide, narrow in (("EEEE", r"(?<![Ec])(?:E{1,3}|ccc)(?![Ec])"), ("MMMM", r"(?<!M)MMM(?!M)")):
@@ -256,12 +260,15 @@ def _widened(locale: Locale, skeletons: tuple[str, ...]) -> str:
 
 
 @cache
-def _clocks(locale: Locale, region: str) -> tuple[str, str]:
-    """Patterns of a clock: with its minutes, and on the hour."""
+def _clocks(reader: Locale, region: str) -> tuple[str, str]:
+    """Patterns of a clock: with its minutes, and on the hour.
+
+    Whether hours go to 12 or to 24 is the region's custom, as its own language has it, whatever the reader's.
+    """
     spoken = get_official_languages(region, de_facto=True)
-    own = _locale(spoken[0], region) if spoken else locale
+    own = _locale(spoken[0], region) if spoken else reader
     skeletons = ("hm", "h") if "a" in own.time_formats["short"].pattern else ("Hm", "Hm")
-    minutes, hours = (str(locale.datetime_skeletons[name].pattern) for name in skeletons)
+    minutes, hours = (str(reader.datetime_skeletons[name].pattern) for name in skeletons)
     return minutes, hours
 
 
@@ -278,25 +285,25 @@ def figure(n: int) -> str:
 
 
 @lru_cache(maxsize=10_000)  # the board says some fifty, and mostly the same
-def _figure(n: int, locale: Locale | None) -> str:
-    return format_decimal(n, locale=locale)
+def _figure(n: int, reader: Locale | None) -> str:
+    return format_decimal(n, locale=reader)
 
 
 def distance(meters: float) -> str:
     """ "130 ft", "0.4 mi"; "40 m", "1.2 km" outside the US. Rounded as people say it."""
-    return apart(_distance(meters, locale(), access.here().city.region in FEET))
+    return apart(_distance(meters, current_locale(), access.here().city.region in FEET))
 
 
 @lru_cache(maxsize=2_000)
-def _distance(meters: float, locale: Locale, in_feet: bool) -> str:
+def _distance(meters: float, reader: Locale, in_feet: bool) -> str:
     if in_feet:
         small, unit = _rounded(meters / FOOT, STEPS_FEET), "length-foot"
         large, large_unit = meters / MILE, "length-mile"
     else:
         small, unit = _rounded(meters, STEPS_METERS), "length-meter"
         large, large_unit = meters / 1000, "length-kilometer"
-    told, unit = (small, unit) if small < MOST_SMALL else (round(large, 1), large_unit)
-    return _unbroken(format_unit(told, unit, "short", locale=locale))
+    told, unit = (small, unit) if small < MOST_SMALL else (round(large * 10) / 10, large_unit)
+    return _unbroken(format_unit(told, unit, "short", locale=reader))
 
 
 def _rounded(length: float, steps: tuple[tuple[int, int], ...]) -> int:
@@ -310,31 +317,38 @@ def _rounded(length: float, steps: tuple[tuple[int, int], ...]) -> int:
 
 def for_scripts() -> dict[str, Any]:
     """The patterns and names by which a crew's phone writes days, clocks and distances without the city."""
-    told, region = locale(), access.here().city.region
-    minutes, hours = _clocks(told, region)
+    reader, region = current_locale(), access.here().city.region
+    minutes, hours = _clocks(reader, region)
     return {
         "tag": tag(),
         "row": _pattern(_ROW),
         "otherYear": _pattern(_OTHER_YEAR),
         "clock": minutes,
         "hour": hours,
-        "weekdays": [told.days["format"]["abbreviated"][(n - 1) % 7] for n in range(7)],  # from Sunday
-        "months": list(told.months["format"]["abbreviated"].values()),
-        "periods": [told.day_periods["format"]["abbreviated"][half].lower() for half in ("am", "pm")],
-        "units": _units(told, region in FEET),
+        "weekdays": [reader.days["format"]["abbreviated"][(n - 1) % 7] for n in range(7)],  # from Sunday
+        "months": list(reader.months["format"]["abbreviated"].values()),
+        "periods": [reader.day_periods["format"]["abbreviated"][half].lower() for half in ("am", "pm")],
+        "units": _units(reader, region in FEET),
         "mostSmall": MOST_SMALL,
     }
 
 
-def _units(locale: Locale, in_feet: bool) -> list[dict[str, Any]]:
+def _units(reader: Locale, in_feet: bool) -> list[dict[str, Any]]:
     """A short and a long unit of length: its meters, how it is rounded, how a number of it is written."""
     feet = (("foot", FOOT, STEPS_FEET), ("mile", MILE, None))
     meters = (("meter", 1.0, STEPS_METERS), ("kilometer", 1000.0, None))
     return [
-        {
-            "meters": length,
-            "steps": steps,
-            "words": _unbroken(format_unit("{n}", f"length-{name}", "short", locale=locale)),
-        }
+        {"meters": length, "steps": steps, "words": _counted(f"length-{name}", reader)}
         for name, length, steps in (feet if in_feet else meters)
     ]
+
+
+def _counted(unit: str, reader: Locale) -> dict[str, str]:
+    """A number of a unit in each plural form of the language, with {n} where it names the number."""
+    forms: dict[str, str] = {}
+    for n in (*range(201), 0.5, 1_000_000):
+        form = reader.plural_form(n)
+        if form not in forms:
+            number = format_decimal(n, locale=reader)
+            forms[form] = _unbroken(format_unit(n, unit, "short", locale=reader)).replace(number, "{n}")
+    return forms

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Flask
+from flask.ctx import RequestContext
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
@@ -29,11 +30,7 @@ def render(app: Flask) -> Render:
         row = message.subscription
         if not _is_wanted(message) or not notices.holds(s, message):
             return None
-        # A request of our own making: with it every link knows the city's address and the reader's language.
-        settings, languages = app.extensions["cityline"].settings, app.extensions["cityline"].city.languages
-        prefix = "" if row.lang == languages[0] else f"/{row.lang}"
-        language = {"cityline.lang": row.lang}
-        with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
+        with _read_in(app, row.lang):
             return (_WRITERS if row.report_id else bulletins.WRITERS)[row.channel](s, message)
 
     return written
@@ -41,11 +38,8 @@ def render(app: Flask) -> Render:
 
 def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
     """The letter of one working morning, in the language of whom it goes to."""
-    held = app.extensions["cityline"]
-    settings, languages = held.settings, held.city.languages
-    prefix = f"/{person.lang}" if person.lang in languages[1:] else ""
-    language = {"cityline.lang": person.lang if person.lang in languages else languages[0]}
-    with app.test_request_context(base_url=settings.base_url + prefix, environ_overrides=language):
+    settings = app.extensions["cityline"].settings
+    with _read_in(app, person.lang):
         letter = EmailMessage()
         letter["From"], letter["To"] = settings.mail_from, person.email
         letter["Subject"] = ngettext("%(num)d case is late", "%(num)d cases are late", late.total)
@@ -57,8 +51,21 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
     return letter
 
 
+def _read_in(app: Flask, lang: str) -> RequestContext:
+    """A request of our own making: with it every link knows the city's address and the reader's language.
+
+    Where the city has dropped that language, its first one.
+    """
+    held = app.extensions["cityline"]
+    first, *others = held.city.languages
+    prefix, spoken = (f"/{lang}", lang) if lang in others else ("", first)
+    return app.test_request_context(
+        base_url=held.settings.base_url + prefix, environ_overrides={"cityline.lang": spoken}
+    )
+
+
 def _is_wanted(message: Message) -> bool:
-    """Who stopped the news and asks for them again is asked again, too."""
+    """Whether its reader still wants it. Somebody who stopped updates and asked anew wants the receipt."""
     row = message.subscription
     if message.kind == "receipt":
         return row.stopped_at is None or row.stopped_at <= row.asked_at
@@ -149,10 +156,10 @@ def _text(s: Session, message: Message) -> Text:
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links, office = _links(report, row), sight.service.office
-    if message.kind == "receipt":  # without the kind of problem: one text has 160 letters
+    if message.kind == "receipt":  # without the kind of problem: one text has 160 characters
         words = _("Want text updates? Confirm here: %(link)s", link=links["confirm"])
-        told = _("We got your report (%(number)s)", number=sight.number)
-        return envelopes.text(message, f"{told}. {words}", stop=links["stop"])
+        told = _("We got your question (%(number)s).") if office else _("We got your report (%(number)s).")
+        return envelopes.text(message, f"{told % {'number': sight.number}} {words}", stop=links["stop"])
     closed, again = (
         (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
         if office

@@ -223,7 +223,7 @@ def _in_sentence(code: str, pattern: str = "") -> str:
 
 
 def _today() -> date:
-    return localization.local(access.now()).date()
+    return localization.today()
 
 
 def _starts() -> int:

@@ -395,7 +395,7 @@ def _said(lang: str) -> Any:
         if value is True:
             return _("Yes")
         if isinstance(value, datetime):
-            day = localization.short_date(localization.local(value).date())
+            day = localization.full_date(localization.local(value).date())
             return _("%(day)s at %(time)s", day=day, time=localization.clock(value))
         if isinstance(value, dict):
             if lang in value and all(isinstance(each, str) for each in value.values()):

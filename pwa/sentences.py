@@ -1,7 +1,5 @@
 """How a case stands, in whole sentences, as letters say it. Shorter words are in filters.py."""
 
-from datetime import timedelta
-
 from flask_babel import gettext as _
 
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
@@ -20,7 +18,7 @@ def stands(sight: Sight) -> str:
     if sight.state == WAITING:
         return _waits(sight)
     day, office = filters.by(sight), sight.service.office
-    if sight.due_at - access.now() < timedelta():
+    if sight.due_at < access.now():
         if office:
             return _("We said we'd answer you by %(day)s. We're running late.", day=day)
         return _("We said we'd fix it by %(day)s. We're running late.", day=day)
@@ -31,7 +29,7 @@ def ended(sight: Sight) -> str:
     """How a case was closed."""
     outcome, office = sight.proof.outcome if sight.proof else "", sight.service.office
     words = {
-        "answered": _("We answered your question.") if sight.mine else _("This question was answered."),
+        "answered": _("We answered your question."),
         "fixed": _("The problem you reported is fixed.") if sight.mine else _("This problem is fixed."),
         "not found": _("We checked and found nothing."),
         "not ours": _("This isn't the city's to fix."),
@@ -58,9 +56,7 @@ def no_photo(sight: Sight) -> str:
 def reopened(sight: Sight) -> str:
     """That a closed case is open again, and what follows."""
     if sight.service.office:
-        if sight.mine:
-            return _("We reopened your question, and someone will get back to you.")
-        return _("This question is open again.")
+        return _("We reopened your question, and someone will get back to you.")
     return _("This report is open again, and a crew will come back.")
 
 
@@ -69,13 +65,13 @@ def changed(sight: Sight) -> str:
     words = {
         "new": _("This report is open."),
         "accepted": _("We reviewed this report."),
-        "assigned": _("We're working on this.") if sight.service.office else _("We assigned a crew."),
-        "underway": _("We're working on this.") if sight.service.office else _("A crew is on site."),
+        "assigned": _("We assigned a crew."),
+        "underway": _("A crew is on site."),
     }
     return words.get(sight.state) or stands(sight)
 
 
-def stage(state: str) -> str:
+def stage_in_subject(state: str) -> str:
     """How far an open case is, in the words of a subject."""
     words = {
         "new": _("Reported"),

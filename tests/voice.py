@@ -29,13 +29,13 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")
 READERS = {
     "residents": re.compile(
         r"templates/(resident|follow)/|templates/email/(?!late)|templates/offline"
-        r"|pages/(resident|cases|follow|news|verdict|place|answers|collection)\.py|(own|bulletins)\.py"
+        r"|pages/(resident|cases|follow|news|verdict|place|answers|collection)\.py|(?<!\w)(own|bulletins|sentences)\.py"
     ),
     "crews": re.compile(r"templates/crew/|pages/crew\.py"),
     "staff": re.compile(
         r"templates/(account|admin|desk|dispatch|editor|records)/|templates/email/late"
         r"|pages/(account|admin|batch|crews|desk|dispatch|editor|fieldwork|phones|records|redaction|view)\.py"
-        r"|(board|conflicts|told)\.py"
+        r"|(?<!\w)(board|conflicts|told)\.py"
     ),
 }
 

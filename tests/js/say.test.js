@@ -14,8 +14,8 @@ const FORMATS = {
   months: ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sept", "oct", "nov", "dic"],
   periods: ["a.m.", "p.m."], mostSmall: 1000,
   units: [
-    { meters: 0.3048, steps: [[500, 50], [30, 10]], words: "{n}\u00a0ft" },
-    { meters: 1609.344, steps: null, words: "{n}\u00a0mi" },
+    { meters: 0.3048, steps: [[500, 50], [30, 10]], words: { other: "{n}\u00a0ft" } },
+    { meters: 1609.344, steps: null, words: { other: "{n}\u00a0mi" } },
   ],
 };
 const template = {

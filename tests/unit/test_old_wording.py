@@ -145,7 +145,9 @@ def _python(source: str) -> Iterator[str]:
     tree = ast.parse(source)
     silent = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
     for each in ast.walk(tree):
-        if isinstance(each, ast.FunctionDef) and any("command" in ast.dump(d) for d in each.decorator_list):
+        if isinstance(each, ast.FunctionDef) and any(
+            name in ast.dump(decorator) for decorator in each.decorator_list for name in ("command", "group")
+        ):
             yield ast.get_docstring(each) or ""
         elif isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in silent:
             yield each.value

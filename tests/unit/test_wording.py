@@ -6,7 +6,7 @@ from pkgutil import iter_modules
 
 import pytest
 import wording
-from test_translations import sentences
+from voice import spoken
 from wording import Plural, Sentence
 
 NAMES = sorted(found.name for found in iter_modules(wording.__path__))
@@ -19,9 +19,12 @@ def entries(name: str) -> dict[str, Sentence | Plural]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sentence_that_tests_look_for_is_one_that_the_product_says(name: str) -> None:
-    said = sentences()
-    english = {key: each.one if isinstance(each, Plural) else each for key, each in entries(name).items()}
-    assert {key: words for key, words in english.items() if words not in said} == {}
+    said = {sentence.words for sentence in spoken()}
+    found = entries(name)
+    english = {
+        key: (each.one, each.many) if isinstance(each, Plural) else (each,) for key, each in found.items()
+    }
+    assert {key: words for key, words in english.items() if not set(words) <= said} == {}
 
 
 def test_a_sentence_has_one_name() -> None:

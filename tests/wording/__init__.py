@@ -7,7 +7,7 @@ page says any more. So a test that asserts a sentence's absence cannot go on pas
 
     assert shown(answer).count(resident.FIX_BY(day="Friday, May 15")) == 1
     page.get_by_role("button", name=staff.ASSIGN)
-    assert resident.FIX_BY.es(day="viernes, 15 de may") in shown(answer)
+    assert resident.FIX_BY.es(day="viernes, 15 de mayo") in shown(answer)
 """
 
 from functools import cache
@@ -19,6 +19,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from werkzeug.test import TestResponse
 
+from pwa.localization import filled
+
 TRANSLATIONS = Path(__file__).parents[2] / "pwa" / "translations"
 
 
@@ -28,7 +30,8 @@ class Sentence(str):
     __slots__ = ()
 
     def __call__(self, **facts: Any) -> str:
-        return self % facts
+        told = {name: f"{fact:,}" if type(fact) is int else fact for name, fact in facts.items()}
+        return filled(self.replace(")d", ")s"), told)
 
     @property
     def es(self) -> "Sentence":

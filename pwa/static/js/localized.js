@@ -4,7 +4,7 @@
  * @typedef {object} Unit
  * @property {number} meters how long it is
  * @property {[number, number][] | null} steps from which length on it is rounded to which
- * @property {string} words with {n} where the number goes
+ * @property {Record<string, string>} words by plural form, with {n} where the number goes
  *
  * @typedef {object} Formats what `for_scripts` in pwa/localization.py gives
  * @property {string} tag "es-US"
@@ -28,6 +28,7 @@ export function localized(formats, zone) {
     timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", weekday: "short",
     hour: "numeric", minute: "numeric",
   });
+  const plural = new Intl.PluralRules(formats.tag);
   const weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
   /** The instant on the city's own clocks. @param {number} ms */
@@ -87,8 +88,13 @@ export function localized(formats, zone) {
     const length = meters / small.meters;
     const [, step] = small.steps?.find(([from]) => length >= from) ?? [0, 1];
     const rounded = even(length / step) * step;
-    if (rounded < formats.mostSmall) return small.words.replace("{n}", String(rounded));
-    return large.words.replace("{n}", numbers.format(even((meters / large.meters) * 10) / 10));
+    if (rounded < formats.mostSmall) return count(small, rounded);
+    return count(large, even((meters / large.meters) * 10) / 10);
+  }
+
+  /** @param {Unit} unit @param {number} n */
+  function count({ words }, n) {
+    return (words[plural.select(n)] ?? words["other"] ?? "{n}").replace("{n}", numbers.format(n));
   }
 
   return { day, clock, isSameDay, distance };
