@@ -33,13 +33,13 @@ EXAMPLE: Final = 'department = "finance"'
 # In words what publish() and revise() refuse.
 FAULTS: Final = {
     "bad_slug": "names can only have lowercase letters, numbers, and single hyphens",
-    "unknown_department": "there is no department {department!r} in the city file",
-    "unknown_topic": "there is no topic {topic!r} in the city file",
-    "unknown_service": "there is no service {service!r} in the city file",
+    "unknown_department": "the department {department!r} isn't in the city file",
+    "unknown_topic": "the topic {topic!r} isn't in the city file",
+    "unknown_service": "the service {service!r} isn't in the city file",
     "unknown_value": "{value!r} isn't a language code",
-    "empty_text": "title, body and script are needed in each language, and one language at least",
-    "markup": "the {lang} words have HTML in them or a link that is a program: {found}",
-    "words_too_long": "the {lang} words are too long: {most} letters at most",
+    "empty_text": "at least one language is needed, each with title, body, and script",
+    "markup": "the {lang} text contains HTML or an unsafe link: {found}",
+    "words_too_long": "the {lang} text is longer than {most} characters",
 }
 
 
@@ -82,15 +82,17 @@ def _read(path: Path) -> tomlfile.Table:
     try:
         text = disk.text(path, MOST_BYTES)
         if "\0" in text:
-            raise Unusable(f"{path.name}, line {_line(text, text.index(chr(0)))}", f"has a NUL in it. {SAVE}")
+            raise Unusable(
+                f"{path.name}, line {_line(text, text.index(chr(0)))}", f"contains a zero byte. {SAVE}"
+            )
         return tomlfile.read(text, path.name, EXAMPLE)
     except OSError as error:
         raise Unusable(path.name, f"can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
-        raise Unusable(f"{path.name}, line {line}", f"is no UTF-8 (byte {byte:#04x}). {SAVE}") from error
+        raise Unusable(f"{path.name}, line {line}", f"isn't UTF-8 (byte {byte:#04x}). {SAVE}") from error
     except tomlfile.CityFileError as error:
-        raise Unusable("it is no TOML", str(error)) from error
+        raise Unusable("not valid TOML", str(error)) from error
 
 
 def _line(text: str, at: int) -> int:
@@ -107,7 +109,7 @@ def _bring(
         outcome.imported += 1
     elif there.state == answers.RETIRED:
         outcome.unchanged += 1
-        side.leave(row, "was retired here, and stays so")
+        side.leave(row, "was retired here and stays retired")
     elif answers.revise(s, there, draft, seen=there.version, by=by, at=at, origin="import"):
         outcome.imported += 1
         outcome.more["updated"] = outcome.more.get("updated", 0) + 1
@@ -118,32 +120,32 @@ def _bring(
 def _draft(values: Any) -> Draft:
     """What a table says; raises Refused `unfit` with the fault in words."""
     if not isinstance(values, Mapping):
-        raise Refused("unfit", fault="this is no table of an answer: write [its-name] above it")
+        raise Refused("unfit", fault="this isn't an answer. Write [its-name] above it")
     texts = {lang: _text(lang, words) for lang, words in values.items() if isinstance(words, Mapping)}
     if strange := [key for key in values if key not in (*KEYS, *texts)]:
-        raise Refused("unfit", fault=f"nobody knows the key {strange[0]!r}")
+        raise Refused("unfit", fault=f"{strange[0]!r} isn't a known key")
     day = values.get("review_on")
     if not isinstance(day, date) or isinstance(day, datetime):
-        raise Refused("unfit", fault="review_on must be a day, as 2027-01-31, without quotes")
+        raise Refused("unfit", fault="review_on must be a date without quotes, like 2027-01-31")
     services = values.get("services", [])
     if not isinstance(services, list) or not all(isinstance(code, str) for code in services):
-        raise Refused("unfit", fault='services must be a list of codes, as ["pothole"]')
+        raise Refused("unfit", fault='services must be a list of codes, like ["pothole"]')
     named = {key: _word(values, key) for key in ("department", "topic")}
     return Draft(named["department"], named["topic"], day, texts, tuple(services))
 
 
 def _text(lang: str, words: Mapping[str, Any]) -> Text:
     if strange := [key for key in words if key not in PARTS]:
-        raise Refused("unfit", fault=f"nobody knows the key {strange[0]!r} of {lang!r}")
+        raise Refused("unfit", fault=f"{strange[0]!r} isn't a known key of {lang!r}")
     return Text(*(_word(words, part) for part in PARTS))
 
 
 def _word(values: Mapping[str, Any], key: str) -> str:
     word = values.get(key, "")
     if not isinstance(word, str):
-        raise Refused("unfit", fault=f"{key} must be words in quotes")
+        raise Refused("unfit", fault=f"{key} must be text in quotes")
     if "\0" in word:
-        raise Refused("unfit", fault=f"{key} has a NUL in it, \\u0000, which no database keeps")
+        raise Refused("unfit", fault=f"{key} contains a zero byte (\\u0000), which databases can't store")
     return word
 
 

@@ -126,7 +126,8 @@ def read(folder: Path) -> Manifest:
     file = folder / MANIFEST
     try:
         if not file.is_file() or file.stat().st_size > MOST_BYTES:
-            raise ValueError(f"{MANIFEST} is no file, or far too large")  # a pipe would be waited at for ever
+            # A pipe would be waited at for ever.
+            raise ValueError(f"{MANIFEST} isn't a file, or is far too large")
         told = json.loads(file.read_text())
         _check_shape(told, {"format": int, "schema": str})
         if told["format"] > FORMAT or not db.knows(told["schema"]):
@@ -243,7 +244,7 @@ def _tidy_pool(to: Path) -> None:
     if bad := damaged(to):
         for folder, fault in bad.items():
             log.warning(
-                "%s is damaged: %s. No photo is removed from the folder while it is there", folder, fault
+                "%s is damaged: %s. While it's there, no photo will be removed from the folder", folder, fault
             )
         return
     try:
@@ -253,7 +254,7 @@ def _tidy_pool(to: Path) -> None:
             if name not in needed:
                 pool.delete(name)
     except (Refused, StoreDown, OSError) as fault:  # the backup itself is whole: this can wait for the next
-        log.warning("Photos that no backup names were not removed: %s", fault)
+        log.warning("Photos that no backup needs weren't removed: %s", fault)
 
 
 def _fault(folder: Path) -> str:
@@ -280,7 +281,11 @@ def _names(folder: Path, manifest: Manifest) -> list[str]:
         raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS}: {fault}")
     names = (folder / PHOTOS).read_text(errors="replace").split()
     if wrong := next((name for name in names if not stores.HASH.fullmatch(name)), None):
-        raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS} names {wrong[:80]!r}")
+        raise Refused(
+            "backup_unreadable",
+            folder=str(folder),
+            fault=f"{PHOTOS} lists {wrong[:80]!r}, which isn't a photo",
+        )
     return names
 
 
@@ -291,27 +296,27 @@ def _check(told: dict[str, Any]) -> None:
     _check_shape(told["counts"], dict.fromkeys(told["counts"], int))
     _check_shape(told["files"], dict.fromkeys(told["files"], str))
     if told["format"] < 1 or not 0 <= told["seq"] <= HIGHEST:
-        raise ValueError("format or seq is out of bounds")
+        raise ValueError("format or seq is out of range")
     if any(type(name) is not str for name in told["missing"]):
-        raise ValueError("missing holds more than names")
+        raise ValueError("missing lists something that isn't a name")
     made_at = datetime.fromisoformat(told["made_at"])
     made_at.astimezone(UTC)
     if made_at.tzinfo is None:
         raise ValueError("made_at has no time zone")
     named = set(told["files"])
     if outside := [name for name in named if name in ("", "..") or name != Path(name).name or "\0" in name]:
-        raise ValueError(f"{MANIFEST} names {outside[0][:80]!r}, which does not lie in the folder")
+        raise ValueError(f"{MANIFEST} lists {outside[0][:80]!r}, which isn't in the folder")
     # A part that the manifest leaves out would be put back unread.
     if not named.intersection(dumps.FILES.values()) or not named >= {PHOTOS, SECRET, CITY}:
-        raise ValueError(f"{MANIFEST} names only {', '.join(sorted(named))[:300]}")
+        raise ValueError(f"{MANIFEST} lists only {', '.join(sorted(named))[:300]}")
 
 
 def _check_shape(told: Any, shape: Mapping[str, type]) -> None:
     if type(told) is not dict:
-        raise ValueError(f"{MANIFEST} is no object of JSON")
+        raise ValueError(f"{MANIFEST} isn't a JSON object")
     for name, kind in shape.items():
         if type(told.get(name)) is not kind:
-            raise ValueError(f"{name[:80]} is no {kind.__name__}")
+            raise ValueError(f"{name[:80]} isn't of type {kind.__name__}")
 
 
 def _folders(to: Path) -> list[Path]:

@@ -31,10 +31,10 @@ MOST_BYTES = 10_000_000  # of a city file or a logo
 WORK = ("field", "office")
 # What a service says of a problem that lies somewhere, and why an office's does not.
 OF_THE_FIELD = {
-    "default": "the default is a category on the report form",
-    "chips": "chips appear on the report form",
-    "asset_kind": "a pole, tree, or trash can is fixed in the field",
-    "precision_m": "this sets how exact a location is shown",
+    "default": "it picks a category on the report form",
+    "chips": "they appear on the report form",
+    "asset_kind": "poles, trees, and trash cans are fixed in the field",
+    "precision_m": "it sets how exactly a location is shown",
     "urgent": "danger needs a crew",
     "hazard": "crews read it on site",
 }
@@ -215,7 +215,7 @@ def whole(path: Path) -> str:
     try:
         svg = disk.text(path.parent / logo, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise wanted.wrong("logo", f"{logo!r} can't be read ({error})", LOGO) from error
+        raise wanted.wrong("logo", f"{logo!r} can't be read ({disk.why(error)})", LOGO) from error
     # JSON's strings are TOML's, but for one letter that no drawing needs.
     written = json.dumps(svg, ensure_ascii=False).replace("\x7f", "")
     return f"{text.rstrip()}\n\n[files]\n{json.dumps(logo, ensure_ascii=False)} = {written}\n"
@@ -273,7 +273,7 @@ def _words_of(path: Path) -> str:
         return disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise CityFileError(
-            path.name, None, "the file", f"can't be read ({error})", "CITYLINE_CITY=/etc/city.toml"
+            path.name, None, "the file", f"can't be read ({disk.why(error)})", "CITYLINE_CITY=/etc/city.toml"
         ) from error
 
 
@@ -299,7 +299,7 @@ def _area_code(top: Table) -> str:
     example = 'area_code = "555"'
     code = top.text("area_code", example, "")
     if code and not re.fullmatch("[0-9]{1,6}", code):
-        raise top.wrong("area_code", f"{code!r} must have one to six digits", example)
+        raise top.wrong("area_code", f"{code!r} isn't one to six digits", example)
     return code
 
 
@@ -371,9 +371,10 @@ def _services(
 
 def _check_office(service: Table) -> None:
     """What is work in the field only cannot stand beside `work = "office"`."""
-    for key, fault in OF_THE_FIELD.items():
+    for key, why in OF_THE_FIELD.items():
         if service.has(key):
-            raise service.wrong(key, f'{fault}, and this is work = "office"', f"the service without {key}")
+            fault = f'isn\'t allowed where work is "office", because {why}'
+            raise service.wrong(key, fault, f"the service without {key}")
     if service.has("private") and not service.flag("private"):
         raise service.wrong("private", 'is always true where work is "office"', "the service without private")
 
@@ -401,7 +402,7 @@ def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str,
         datatype = row.one_of("datatype", DATATYPES)
         values = list(_values(row, languages))
         if datatype.endswith("list") != bool(values):
-            fault = f"a {datatype} has {'no' if not values else 'no use for'} values"
+            fault = f"a {datatype} can't have values" if values else f"a {datatype} needs values"
             raise row.wrong("datatype", fault, 'datatype = "string"')
         yield {
             "code": row.text("code", 'code = "blocked"'),
@@ -428,7 +429,7 @@ def _topics(
         example = 'services = ["dumping"]'
         named = tuple(row.texts("services", example)) if row.has("services") else ()
         if odd := [each for each in named if each not in services]:
-            raise row.wrong("services", f"{odd[0]!r} is no service", example)
+            raise row.wrong("services", f"{odd[0]!r} isn't a service", example)
         yield Topic(code, row.words("names", languages), row.one_of("department", departments), named)
         row.refuse_rest()
 
@@ -442,7 +443,9 @@ def _owners(top: Table) -> Iterator[Owner]:
         known = row.texts("known_as", 'known_as = ["HECO"]') if row.has("known_as") else []
         names = frozenset(words.casefold() for words in (code, name, *known))
         if twice := seen & names:
-            raise row.wrong("name", f"{min(twice)!r} is already another owner", 'name = "Harbor Electric"')
+            raise row.wrong(
+                "name", f"{min(twice)!r} already belongs to another owner", 'name = "Harbor Electric"'
+            )
         web = row.text("web", WEB, "")
         if web and not re.fullmatch(r"https?://\S+", web):
             raise row.wrong("web", f"{web!r} isn't a web address", WEB)
@@ -475,7 +478,7 @@ def _licence(top: Table) -> dict[str, str]:
         "licence_url": row.text("licence_url", LICENCE_URL, ""),
     }
     if found["licence_url"] and not re.fullmatch(r"https?://[^\s/]+\S*", found["licence_url"]):
-        raise row.wrong("licence_url", f"{found['licence_url']!r} is no address", LICENCE_URL)
+        raise row.wrong("licence_url", f"{found['licence_url']!r} isn't a web address", LICENCE_URL)
     row.refuse_rest()
     return found
 
@@ -507,23 +510,23 @@ def _rules(
 def _check_routed(row: Table, rule: Rule, services: tuple[Service, ...]) -> None:
     """Nothing of an office goes to a crew; its department alone is responsible."""
     if rule.service and next(each for each in services if each.code == rule.service).office:
-        fault = f'{rule.service!r} is work = "office": it goes to no crew, and its own department answers'
+        fault = f'{rule.service!r} has work = "office", so its own department gets it and no crew does'
         raise row.wrong("service", fault, 'service = "light-out"')
     theirs = [each for each in services if each.group == rule.group]
     if rule.group and theirs and all(each.office for each in theirs):
-        fault = f'all services of {rule.group!r} are work = "office": they go to no crew'
+        fault = f'all services of {rule.group!r} have work = "office", so they never go to a crew'
         raise row.wrong("group", fault, 'group = "streetlight"')
 
 
 def _check_defaults(top: Table, groups: tuple[Group, ...], services: tuple[Service, ...]) -> None:
     if all(service.office for service in services):
-        fault = 'all are work = "office", so residents have nothing to report'
+        fault = 'all have work = "office", so residents have nothing to report'
         raise top.wrong("services", fault, 'a service with work = "field"')
     for group in groups:
         theirs = [service for service in services if service.group == group.code]
         defaults = [service.code for service in theirs if service.is_default]
         if len(defaults) != 1 and not (theirs and all(service.office for service in theirs)):
-            fault = f"has {len(defaults)} default services, and needs one"
+            fault = f"has {len(defaults)} default services and needs exactly one"
             raise top.wrong(f"groups.{group.code}", fault, "default = true in one of its services")
 
 
@@ -541,7 +544,7 @@ def _ground(top: Table) -> tuple[Box, Point]:
     bounds = Box(*top.numbers("bounds", 4, example))
     in_order = -90 <= bounds.south < bounds.north <= 90 and -180 <= bounds.west < bounds.east <= 180
     if not in_order:
-        raise top.wrong("bounds", "must be south, west, north, east", example)
+        raise top.wrong("bounds", "must be in the order south, west, north, east", example)
     middle = [(bounds.south + bounds.north) / 2, (bounds.west + bounds.east) / 2]
     centre = Point(*(top.numbers("centre", 2, "centre = [39.6, -71.2]") if top.has("centre") else middle))
     if not (bounds.south <= centre.lat <= bounds.north and bounds.west <= centre.lon <= bounds.east):

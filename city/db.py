@@ -189,7 +189,7 @@ def migrate(url: str, app_url: str = "", to: str = "head") -> None:
         if engine.dialect.name == "sqlite" and (
             stray := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         ):
-            raise RuntimeError(f"a row of {stray[0]} names one that is not there")
+            raise RuntimeError(f"a row of {stray[0]} refers to one that isn't there")
         role = make_url(app_url).username if app_url else None
         if engine.dialect.name == "postgresql" and role and role != engine.url.username:
             _grant(connection, role)

@@ -122,7 +122,7 @@ def _try(engine: Engine, channels: Channels, render: Render, message_id: int, no
     except Gone:
         gone = True
     except Exception as problem:
-        log.warning("message %s was not sent", message_id, exc_info=problem)
+        log.warning("message %s wasn't sent", message_id, exc_info=problem)
         fault, final = f"{type(problem).__name__}: {problem}"[:300], isinstance(problem, Undeliverable)
     with db.transaction(engine) as s:
         if message := s.get(Message, message_id):  # it may have been erased while it was being sent

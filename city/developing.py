@@ -452,7 +452,7 @@ def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
                 or picture
             )
         except Exception:
-            log.info("A colour profile could not be used; the colours are taken as they are")
+            log.info("A color profile couldn't be used, so the colors stay as they are")
     return picture.convert("RGB")
 
 

@@ -29,7 +29,7 @@ def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     stays. Raises OSError, also where a folder, a pipe or a device is there.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "It is no file", str(path))
+        raise OSError(errno.EINVAL, "It isn't a file", str(path))
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -60,9 +60,9 @@ def read(path: Path, most: int) -> bytes:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.EINVAL, "It is no file, but a pipe or a device", str(path))
+        raise OSError(errno.EINVAL, "It's a pipe or a device, not a file", str(path))
     if found.st_size > most:
-        raise OSError(errno.EFBIG, f"It has more than {most // 1_000_000} MB", str(path))
+        raise OSError(errno.EFBIG, f"It's larger than {most // 1_000_000} MB", str(path))
     return path.read_bytes()
 
 
@@ -74,6 +74,11 @@ def text(path: Path, most: int) -> str:
     data = read(path, most)
     is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return io.StringIO(data.decode("utf-16" if is_wide else "utf-8-sig"), newline=None).read()
+
+
+def why(fault: OSError | UnicodeDecodeError) -> str:
+    """Why a file could not be read, in words for who named it: without number and path."""
+    return (fault.strerror if isinstance(fault, OSError) else "") or str(fault)
 
 
 def sync(path: Path) -> None:

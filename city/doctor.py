@@ -127,7 +127,7 @@ def _alive(s: Session, now: datetime) -> Finding:
         return Finding(
             "worker", WRONG, "It hasn't run since the last start or restore. Start it: cityline work."
         )
-    return Finding("worker", OK, "It is running.")
+    return Finding("worker", OK, "It's running.")
 
 
 def _worker(s: Session, now: datetime) -> Finding:
@@ -135,7 +135,7 @@ def _worker(s: Session, now: datetime) -> Finding:
     read = worker.seq if worker else 0
     behind = s.scalar(select(func.count()).where(Event.seq > read)) or 0
     mark = LOOK if alive.mark == OK and behind > LINES_BEHIND else alive.mark
-    return Finding("worker", mark, f"{alive.words} It's {behind} log lines behind.")
+    return Finding("worker", mark, f"{alive.words} It's {_count(behind, 'log line')} behind.")
 
 
 def _backup(s: Session, now: datetime) -> Finding:
@@ -156,7 +156,7 @@ def _backup(s: Session, now: datetime) -> Finding:
     if bad:
         folder, fault = next(iter(bad.items()))
         return Finding(
-            "backup", LOOK, f"{words} {len(bad)} others in that folder are damaged: {folder}, {fault}."
+            "backup", LOOK, f"{words} Others damaged in that folder: {len(bad)}. First: {folder}, {fault}."
         )
     return Finding("backup", OK, words)
 
@@ -176,13 +176,9 @@ def _phones(s: Session, now: datetime) -> Finding:
     if unsent:
         since, device, name = min(unsent, key=lambda row: row[0])
         waits = now - since
-        words += f" Oldest unsent work: {name}'s, {_entries(device)} for {_span(waits)}."
+        unsent_work = _count(device.waiting["ops"], "update")
+        words += f" Oldest unsent work: {name}'s, {unsent_work} for {_span(waits)}."
     return Finding("phones", LOOK if away > PHONE_LONG_AGO or waits > UNSENT_LONG else OK, words)
-
-
-def _entries(device: Device) -> str:
-    count = device.waiting["ops"]
-    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _unsent_since(device: Device) -> datetime | None:
@@ -199,12 +195,12 @@ def _unsent_since(device: Device) -> datetime | None:
 def _letters(s: Session, now: datetime) -> Finding:
     """Letters and texts; a text that waits for the end of quiet hours is not late."""
     mine = Subscription.channel != "push"
-    said = [f"{dead} messages failed."] if (dead := _given_up(s, mine)) else []
+    said = [f"{_count(dead, 'message')} failed."] if (dead := _given_up(s, mine)) else []
     late = Message.next_try_at < now - LETTER_LATE
     if waiting := _messages(s, Subscription.channel == "email", late):
-        said.append(f"{waiting} are more than half an hour late and haven't been tried.")
+        said.append(f"Not tried yet, and more than half an hour late: {waiting}.")
     if tried := _messages(s, mine, Message.next_try_at.is_not(None), Message.tries >= LONG_TRIED):
-        said.append(f"{tried} failed {LONG_TRIED} or more times.")
+        said.append(f"Tried {LONG_TRIED} or more times: {tried}.")
     if said:
         return Finding("mail", LOOK, f"{' '.join(said)} See /admin/mail.")
     return Finding("mail", OK, "No failed or delayed messages.")
@@ -214,9 +210,9 @@ def _notifications(s: Session) -> Finding:
     """A browser that is gone ends its wish by itself; of others the push service says something else."""
     wanted = select(func.count()).select_from(Subscription).where(Subscription.channel == "push")
     live = s.scalar(wanted.where(Subscription.stopped_at.is_(None))) or 0
-    words = f"{live} browsers get notifications."
+    words = f"Notifications go to {_count(live, 'browser')}."
     if dead := _given_up(s, Subscription.channel == "push"):
-        return Finding("push", LOOK, f"{words} {dead} notifications failed. See /admin/mail.")
+        return Finding("push", LOOK, f"{words} {_count(dead, 'notification')} failed. See /admin/mail.")
     return Finding("push", OK, words)
 
 
@@ -232,7 +228,7 @@ def _webhooks(s: Session, now: datetime) -> Finding:
     said += [f"No answer for a day: {', '.join(failing)}."] if failing else []
     if said:
         return Finding("webhooks", LOOK, f"{' '.join(said)} See /admin/webhooks.")
-    return Finding("webhooks", OK, f"{len(rows)} webhooks working.")
+    return Finding("webhooks", OK, f"{_count(len(rows), 'webhook')} working.")
 
 
 def _given_up(s: Session, whose: Any) -> int:
@@ -249,7 +245,7 @@ def _log(s: Session, whole: bool) -> Finding:
     faults = events.verify(s) if whole else events.verify_newest(s, SUBJECTS)
     looked = "The whole log" if whole else f"The most recent part of the log (up to {SUBJECTS} subjects)"
     if faults:
-        return Finding("log", WRONG, f"{looked} has {len(faults)} problems. First: {faults[0]}.")
+        return Finding("log", WRONG, f"{looked} has {_count(len(faults), 'problem')}. First: {faults[0]}.")
     return Finding("log", OK, f"{looked} is intact.")
 
 
@@ -261,9 +257,9 @@ def _photos(s: Session, store: Store, whole: bool) -> Finding:
     except stores.StoreDown as fault:
         return Finding("photos", WRONG, f"Photos can't be checked: {fault}.")
     if missing:
-        words = f"{len(missing)} of {len(rows)} are missing from photo storage. First: {missing[0]}."
+        words = f"Missing from photo storage: {len(missing)} of {len(rows)}. First: {missing[0]}."
         return Finding("photos", WRONG, words)
-    return Finding("photos", OK, f"{'All' if whole else 'The newest'} {len(rows)} photos are in storage.")
+    return Finding("photos", OK, f"{'All' if whole else 'Newest'} photos checked: {len(rows)}. None missing.")
 
 
 def _missing(rows: list[Photo], store: Store, whole: bool) -> Iterator[str]:
@@ -278,6 +274,10 @@ def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
     except stores.StoreDown as fault:
         return Finding("strays", WRONG, f"Can't list photo storage: {fault}.")
     return Finding("strays", LOOK if found else OK, strays.told(found, names))
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _span(span: timedelta) -> str:

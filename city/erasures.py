@@ -202,14 +202,14 @@ def _lines(file: Path) -> Iterator[Line]:
     if not file.exists():
         return
     if not file.is_file():  # taken for an empty list, it would bring back what was erased
-        raise OSError(f"{file} is no file")
+        raise OSError(f"{file} isn't a file")
     for nth, text in enumerate(file.read_text(errors="replace").splitlines(), 1):
         try:
             yield _line(json.loads(text))
         except json.JSONDecodeError:  # half a line
             continue
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            log.warning("%s: line %d cannot be read and is passed over", file, nth)
+            log.warning("%s: line %d can't be read and was skipped", file, nth)
 
 
 def _line(told: Any) -> Line:

@@ -347,11 +347,11 @@ def _broken_chains(s: Session, only: Sequence[str] | None = None) -> Iterator[st
         if event.n != n + 1:
             yield f"{subject}: line {n + 1} is missing"
         elif event.prev != prev:
-            yield f"{subject}: line {event.n} does not follow line {n}"
+            yield f"{subject}: line {event.n} doesn't follow line {n}"
         if event.hash != chained(event):
             yield f"{subject}: line {event.n} was rewritten"
         if detail is not None and _commitment(detail.salt, detail.text) != event.detail:
-            yield f"{subject}: the words of line {event.n} were rewritten"
+            yield f"{subject}: the text of line {event.n} was rewritten"
         n, prev = event.n, event.hash
 
 
@@ -370,7 +370,7 @@ def _cut_tails(s: Session, only: Sequence[str] | None = None) -> Iterator[str]:
     last = s.scalar(select(func.max(Event.seq))) or 0
     clock = s.scalar(select(Clock.n)) or 0
     if last > clock:
-        yield f"log: line {last} lies beyond the clock ({clock})"
+        yield f"log: line {last} is past the clock ({clock})"
 
 
 def _broken_roots(s: Session) -> Iterator[str]:
@@ -407,7 +407,7 @@ def _cases_without_story(s: Session) -> Iterator[str]:
             yield f"{subject} ({number}): is {state}, but the log's last move says {said}"
     for subject in sorted(set(told) - seen):
         if subject.startswith("case:"):
-            yield f"{subject}: has a story but no case"
+            yield f"{subject}: has a history but no case"
 
 
 def _against(s: Session, kept: Sequence[str]) -> Iterator[str]:
@@ -417,12 +417,12 @@ def _against(s: Session, kept: Sequence[str]) -> Iterator[str]:
     if top["day"]:
         root = s.get(Root, date.fromisoformat(top["day"]))
         if root is None or root.hash != top["root"]:
-            yield f"root of {top['day']}: differs from the one that was kept"
+            yield f"root of {top['day']}: differs from the one you stored"
     for start in range(0, len(heads), 500):
         part = heads[start : start + 500]
         found = _hashes(s, [(subject, n) for subject, n, _ in part])
         for subject, n, kept_hash in part:
-            yield from _compared("kept root", found, subject, n, kept_hash)
+            yield from _compared("stored root", found, subject, n, kept_hash)
 
 
 def _hashes(s: Session, lines: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
@@ -441,6 +441,6 @@ def _compared(
 ) -> Iterator[str]:
     have = found.get((subject, n))
     if have is None:
-        yield f"{subject}: line {n} is missing, which the {witness} holds"
+        yield f"{subject}: line {n} is missing, but it's in the {witness}"
     elif have != expected:
         yield f"{subject}: line {n} differs from the {witness}"

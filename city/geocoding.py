@@ -53,7 +53,7 @@ def _asked(setting: str, words: str, box: Box | None, limit: int) -> Found:
         return tuple(_place(location) for location in (found or [])[:limit])
     except Exception as fault:  # whatever the other end sends
         _quiet_until[setting] = time.monotonic() + QUIET_SECONDS
-        log.warning("the geocoder gives no answer: %s", type(fault).__name__)
+        log.warning("the geocoder isn't answering: %s", type(fault).__name__)
         raise NoAnswer(type(fault).__name__) from fault
 
 

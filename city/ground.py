@@ -73,7 +73,7 @@ class Run:
                 self.reject(row, ground)
             elif ground is None:
                 self.outcome.unlocated += 1
-                self._leave(row, "has no place")
+                self._leave(row, "has no location")
             else:
                 # The shapes of another file are in degrees already.
                 there = ground if shapes is not None else self.to_degrees(ground)
@@ -129,21 +129,21 @@ class Run:
     def _misplaced(self, one: Located, box: Box) -> str:
         """Why this cannot be in this city; "" where it can."""
         if not np.isfinite(shapely.get_coordinates(one.drawn)).all():
-            return "has coordinates that are no numbers"
+            return "has coordinates that aren't numbers"
         if _within(box, one.ground):
             return ""
         corner = "{:.10g}, {:.10g}".format(*one.drawn.bounds)  # longitude or easting first
         if _within(box, self.to_degrees(projections.swapped(one.drawn))):
-            return f"{corner} lies outside the city, and inside it with latitude and longitude swapped"
+            return f"{corner} is outside the city, but inside it with latitude and longitude swapped"
         if named := self.order.crs or self.source.crs:
             # The wrong system still gives degrees, of somewhere else.
-            where = "in degrees already" if _within(box, one.drawn) else "nowhere near the city"
-            return f"{corner} is {where}, read as {shown(named)}"
+            where = "already in degrees, but was" if _within(box, one.drawn) else "nowhere near the city when"
+            return f"{corner} is {where} read as {shown(named)}"
         if _on_earth(one.ground):
             return ""
         if _on_earth(projections.swapped(one.ground)):
-            return f"{corner}: a latitude beyond 90; latitude and longitude are swapped"
-        return f"{corner} is no degrees, perhaps feet or metres; {projections.HINT}"
+            return f"{corner}: the latitude is over 90. Latitude and longitude are swapped"
+        return f"{corner} isn't in degrees, but perhaps in feet or meters. {projections.HINT}"
 
     def text(self, row: Row, column: str) -> str:
         return " ".join(row.values.get(column, "").split()) if column else ""
@@ -163,12 +163,12 @@ class Run:
                 self.reject(row, f"has no {self.order.id}")
             return not self.order.id
         if len(own) > LONGEST_ID:
-            self.reject(row, f"the id {shown(own)} has more than {LONGEST_ID} letters")
+            self.reject(row, f"the ID {shown(own)} has more than {LONGEST_ID} characters")
             return False
         line, before = self.ids.setdefault(own, (row.line, told))
         if before != told:
             twin = f"{self.source.unit} {line}"
-            self.reject(row, f"the id {shown(own)} is already used ({twin})")
+            self.reject(row, f"the ID {shown(own)} is already used ({twin})")
         return bool(before == told)
 
     def once(self, key: Any, row: Row) -> bool:
@@ -200,7 +200,7 @@ def places_of(order: Order) -> dict[str, BaseGeometry]:
     largest: dict[str, BaseGeometry] = {}
     with opened(order.places) as source:
         if source.unit == "line":
-            raise Unusable(order.places.name, "has no shapes: a GeoJSON, TopoJSON or Shapefile is needed")
+            raise Unusable(order.places.name, "has no shapes. Use a GeoJSON, TopoJSON, or Shapefile")
         column, to_degrees = source.require(order.key[1], "--key"), projection(order, source)
         for row in source.rows:
             key, ground = row.values.get(column, ""), _shaped(row.geometry)

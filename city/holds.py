@@ -150,6 +150,4 @@ def _note_lifted(var: Path, line: Held) -> None:
     try:
         erasures.append(var, line)
     except OSError:
-        log.exception(
-            "That the hold of %s was lifted could not be noted: a restore brings it back", line.hold
-        )
+        log.exception("Lifting the hold of %s couldn't be noted, so a restore would bring it back", line.hold)

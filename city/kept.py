@@ -173,7 +173,7 @@ def differences(s: Session) -> list[str]:
     keys = sorted({*sums, *counted})
     found += tallies.differences(s)
     return found + [
-        f"{key}: holds {counted.get(key)}, not {sums.get(key)}"
+        f"{key}: is {counted.get(key)}, not {sums.get(key)}"
         for key in keys
         if counted.get(key) != sums.get(key)
     ]

@@ -75,7 +75,7 @@ def fault_of_logo(svg: str) -> str | None:
         return f"is larger than {MAX_LOGO // 1000} kB"
     # Before it is parsed: entities could make it grow, a stylesheet could come from elsewhere.
     if re.search(r"<!DOCTYPE|<!ENTITY|<\?(?!xml\s)", svg, re.IGNORECASE):
-        return "has a DOCTYPE, an entity or an instruction"
+        return "has a DOCTYPE, an entity, or an instruction"
     try:
         root = ElementTree.fromstring(svg)  # noqa: S314 no entities are left in it
     except ElementTree.ParseError as error:

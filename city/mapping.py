@@ -85,7 +85,7 @@ def load(name: str) -> Mapping:
         text = disk.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
-        fault = f"can't read a mapping called {name!r} ({error})"
+        fault = f"can't read a mapping called {name!r} ({disk.why(error)})"
         raise Unusable("--map", f"{fault}. Use one of {known}, or a .toml file") from error
     return _mapping(tomlfile.read(text, path.name, 'name = "boston"'))
 
@@ -96,7 +96,7 @@ def _mapping(top: tomlfile.Table) -> Mapping:
     source = top.text("name", 'name = "boston"')
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", source):
         raise top.wrong(
-            "name", f"{source!r} must be up to 20 lowercase letters, digits, and hyphens", 'name = "boston"'
+            "name", f"{source!r} isn't up to 20 lowercase letters, digits, and hyphens", 'name = "boston"'
         )
     found = Mapping(
         source=source,
@@ -150,7 +150,7 @@ def _dates(top: tomlfile.Table) -> Iterator[str]:
         if form != ISO and not all(
             any(code in form for code in codes) for codes in (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",))
         ):
-            raise top.wrong("dates", f"{form!r} has no year, month or day", example)
+            raise top.wrong("dates", f"{form!r} lacks a year, month, or day", example)
         yield form
 
 
@@ -162,7 +162,7 @@ def _points(top: tomlfile.Table) -> Iterator[tuple[float, float]]:
     for point in value if isinstance(value, list) else [value]:
         right = isinstance(point, list) and len(point) == 2 and all(isinstance(n, int | float) for n in point)
         if not right:
-            raise top.wrong("default_points", f"{point!r} is not latitude, longitude", example)
+            raise top.wrong("default_points", f"{point!r} isn't latitude, longitude", example)
         yield float(point[0]), float(point[1])
 
 

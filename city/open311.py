@@ -47,7 +47,7 @@ def read(path: Path) -> Source:
         raise Unusable(path.name, f"has more than {MOST_FIELDS} different fields")
     if not any(values and values.get(FIELDS[0]) for values in found):
         there = ", ".join(found[0] or ()) or "nothing"
-        raise Unusable(path.name, f"lists no requests: none has a {FIELDS[0]}; the first has {there}")
+        raise Unusable(path.name, f"lists no requests. None has a {FIELDS[0]}. The first has {there}")
     empty = dict.fromkeys(columns, "")
     rows = [
         Row(n, empty | (values or {}), fault="" if values is not None else "isn't a request")
@@ -61,9 +61,9 @@ def _of_json(path: Path) -> list[dict[str, str] | None]:
     if isinstance(top, dict):  # some servers wrap the list
         top = top.get(LIST)
     if not isinstance(top, list):
-        raise Unusable(path.name, f"is JSON, but neither a list of requests nor one in {LIST!r}")
+        raise Unusable(path.name, f"is JSON without a list of requests, at the top or in {LIST!r}")
     if top and isinstance(top[0], dict) and "code" in top[0] and FIELDS[0] not in top[0]:
-        raise Unusable(path.name, f"is an error answer: {shown(_error(top[0]))}")
+        raise Unusable(path.name, f"is an error message: {shown(_error(top[0]))}")
     return [
         {name: sources.text(value) for name, value in item.items()} if isinstance(item, dict) else None
         for item in top
@@ -95,7 +95,7 @@ def _of_xml(path: Path) -> Iterator[dict[str, str]]:
                 f"{path.name} line {line}, column {column + 1}", f"is broken XML ({fault})"
             ) from error
         except DefusedXmlException as error:
-            fault = "declares a document type or entities; a list of requests has none, and a bomb has"
+            fault = "declares a document type or entities, which a list of requests never needs"
             raise Unusable(path.name, fault) from error
         except (OSError, EOFError, ValueError, LookupError, zlib.error) as error:
             raise Unusable(path.name, f"can't be read ({error})") from error
@@ -104,7 +104,7 @@ def _of_xml(path: Path) -> Iterator[dict[str, str]]:
 def _check_level(path: Path, open_: list[Element]) -> None:
     root = open_[0]
     if len(open_) == 1 and root.tag not in (LIST, "errors", "error"):
-        raise Unusable(path.name, f"is XML whose top is <{root.tag}>; <{LIST}> is needed")
+        raise Unusable(path.name, f"is XML with <{root.tag}> at the top, but needs <{LIST}>")
     if len(open_) > DEEPEST:
         raise Unusable(path.name, f"is nested deeper than {DEEPEST} levels")
 
@@ -112,7 +112,7 @@ def _check_level(path: Path, open_: list[Element]) -> None:
 def _values(path: Path, element: Element, root: Element) -> dict[str, str]:
     if root.tag != LIST:
         said = _error({child.tag: child.text for child in element}) or element.text or ""
-        raise Unusable(path.name, f"is an error answer: {shown(said)}")
+        raise Unusable(path.name, f"is an error message: {shown(said)}")
     if element.tag != REQUEST:
         raise Unusable(path.name, f"has a <{element.tag}> among its requests")
     return {child.tag: (child.text or "").strip() for child in element}

@@ -64,27 +64,27 @@ def check(order: Order, source: Source) -> None:
             source.require(column, option)
     there = f"{source.path.name} has: {', '.join(source.columns) or 'no columns'}"
     if bool(order.lat) != bool(order.lon):
-        raise Unusable("--lat, --lon", "both are needed, or neither")
+        raise Unusable("--lat, --lon", "use both, or neither")
     if bool(order.places) != bool(order.key[0]):
-        raise Unusable("--places, --key", "both are needed, or neither")
+        raise Unusable("--places, --key", "use both, or neither")
     if source.unit == "line" and not order.lat and not order.places:
-        raise Unusable(source.path.name, f"is a CSV: name --lat and --lon, or --places and --key. {there}")
+        raise Unusable(source.path.name, f"is a CSV. Add --lat and --lon, or --places and --key. {there}")
     bare = order.kind == "areas" and order.area_kind in NAMELESS
     if order.kind in ("streets", "areas", "landmarks") and not order.name and not bare:
         raise Unusable("--name", f"is needed: the column that names them. {there}")
     if order.kind == "addresses" and not order.name and not (order.number and order.street):
         raise Unusable(
-            "--name", f"is needed: the column with the whole address; or --number and --street. {there}"
+            "--name", f"is needed: the column with the whole address. Or use --number and --street. {there}"
         )
     if order.id and order.kind not in ("streets", "assets", "areas"):
-        raise Unusable("--id", f"{order.kind} have none: they are known by what they say")
+        raise Unusable("--id", f"{order.kind} don't have IDs. Leave it out")
     if order.owner and order.owner_name:
-        raise Unusable("--owner, --owner-name", "only one of them: a column, or one name for all")
+        raise Unusable("--owner, --owner-name", "use only one: a column, or one name for all")
     if order.kind == "assets" and order.asset not in ASSET_KINDS:
         raise Unusable("--asset", f"is needed: one of {', '.join(ASSET_KINDS)}")
     if order.kind == "assets" and not order.number:
         raise Unusable("--number", f"is needed: the column with the number of each. {there}")
     if order.kind in ("streets", "areas", "boundary") and (order.lat or source.unit == "line"):
         raise Unusable(
-            source.path.name, f"{order.kind} are lines or shapes: a GeoJSON, TopoJSON or Shapefile is needed"
+            source.path.name, f"{order.kind} are lines or shapes. Use a GeoJSON, TopoJSON, or Shapefile"
         )

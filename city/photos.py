@@ -138,7 +138,7 @@ def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Seq
             _put(store, var, photo)
             moved += _mark_stored(engine, store, photo, now)
         except Exception:  # whatever it is, the next photo deserves its turn
-            log.exception("Photo %s stays staged", photo.id)
+            log.exception("Photo %s couldn't be stored yet", photo.id)
             continue
         shutil.rmtree(_folder(var, photo.id), ignore_errors=True)
     return moved
@@ -390,7 +390,7 @@ def _put(store: Store, var: Path, photo: Photo) -> None:
     for size, name in photo.sizes.items():
         jpeg = read(store, var, photo, size)
         if hashlib.sha256(jpeg).hexdigest() != name:
-            raise ValueError(f"photo {photo.id}: the {size} size does not hash to its name")
+            raise ValueError(f"photo {photo.id}: the {size} size doesn't match its name")
         store.put(name, jpeg)
 
 

@@ -89,8 +89,8 @@ def _keep_work(s: Session, city: CityFile, name: str) -> None:
     for row in s.scalars(known.with_for_update()):
         has_cases = select(schema.Case.id).where(schema.Case.service_code == row.code).limit(1)
         if row.office != offices[row.code] and s.scalar(has_cases):
-            fault = "has cases already, which cannot become other work"
-            raise CityFileError(name, None, f"services.{row.code}.work", fault, "a new service beside it")
+            fault = "can't change, because the service already has cases"
+            raise CityFileError(name, None, f"services.{row.code}.work", fault, "a new service next to it")
 
 
 def _kept(s: Session, calendar: Calendar) -> int:

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from city.sources import Unusable, shown
 
 WGS_84 = "EPSG:4326"
-HINT = "say which it is, for instance --crs EPSG:2234 (https://epsg.io lists them)"
+HINT = "Name the coordinate system, for example --crs EPSG:2234. See https://epsg.io"
 
 Project = Callable[[BaseGeometry], BaseGeometry]
 
@@ -30,7 +30,7 @@ def to_degrees(crs: str, where: str) -> Project:
         # Easting or longitude first, whatever order the system's own authority prefers: files do so.
         transformer = pyproj.Transformer.from_crs(system, WGS_84, always_xy=True)
     except (CRSError, ProjError, RecursionError) as error:
-        raise Unusable(where, f"the coordinate system {shown(crs)} is not known; {HINT}") from error
+        raise Unusable(where, f"the coordinate system {shown(crs)} isn't known. {HINT}") from error
 
     def degrees(xy: np.ndarray) -> np.ndarray:
         return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))

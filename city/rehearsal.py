@@ -111,7 +111,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
     as broken when they are late at `now`. Raises ValueError where `until` lies before `since`.
     """
     if until < since:
-        raise ValueError(f"{until} lies before {since}")
+        raise ValueError(f"{until} is before {since}")
     lines: dict[str, Line] = {service.code: Line(service.code) for service in city.services}
     offers = {service.code: _offers(city, service) for service in city.services}
     total, unknown = Line("all"), Counter[str]()

@@ -96,11 +96,11 @@ def replies_of(
     for row in top.rows("replies"):
         code = row.text("code", CODE)
         if len(code) > 40 or code in seen:
-            fault = "is another reply's already" if code in seen else "has more than 40 characters"
+            fault = "is already used by another reply" if code in seen else "has more than 40 characters"
             raise row.wrong("code", f"{code!r} {fault}", CODE)
         seen.add(code)
         if row.has("service") and row.has("group"):
-            raise row.wrong("group", "says less than the service beside it", 'only service = "light-out"')
+            raise row.wrong("group", "isn't needed, because service is set too", 'only service = "light-out"')
         reply = Reply(
             code=code,
             outcome=row.one_of("outcome", OUTCOMES),
@@ -111,7 +111,7 @@ def replies_of(
         )
         ends = outcomes(office=services[reply.service]) if reply.service else OUTCOMES
         if reply.outcome not in ends:
-            fault = f"{reply.outcome!r} is no end of {reply.service!r}: {', '.join(ends)}"
+            fault = f"{reply.outcome!r} isn't an outcome of {reply.service!r}, which has {', '.join(ends)}"
             raise row.wrong("outcome", fault, f'outcome = "{ends[0]}"')
         if max(map(len, reply.words.values())) > MAX_WORDS:
             raise row.wrong("words", f"is longer than {MAX_WORDS} characters", 'words = { en = "…" }')

@@ -165,7 +165,7 @@ class Reading:
         if not service:
             raise _Wrong("has no service")
         if len(service) > LONGEST_SERVICE:
-            raise _Wrong(f"the service {shown(service)} has more than {LONGEST_SERVICE} letters")
+            raise _Wrong(f"the service {shown(service)} has more than {LONGEST_SERVICE} characters")
         opened = self._time(row, "opened")
         if opened is None:
             raise _Wrong("has no opened date")

@@ -43,7 +43,7 @@ class Damaged(Exception):
     """A backup that is not what it was; `faults` name each part."""
 
     def __init__(self, folder: Path, faults: Sequence[str]) -> None:
-        super().__init__(f"{folder}: {len(faults)} parts are missing or changed")
+        super().__init__(f"{folder}: parts missing or changed: {len(faults)}")
         self.folder, self.faults = folder, list(faults)
 
 
@@ -84,7 +84,7 @@ def restore(
     if manifest.database != dumps.kind(owner):
         raise Refused("other_database", backup=manifest.database, here=dumps.kind(owner))
     if dumps.FILES[manifest.database] not in manifest.files:
-        raise Refused("backup_unreadable", folder=str(folder), fault="its database is not among its files")
+        raise Refused("backup_unreadable", folder=str(folder), fault="its database isn't among its files")
     mark = settings.var / MARK
     if not over and not mark.exists() and not dumps.is_empty(owner):
         raise Refused("database_not_empty")
@@ -208,7 +208,7 @@ def _text(folder: Path, name: str) -> str:
     try:
         return (folder / name).read_text("utf-8")
     except UnicodeDecodeError:
-        raise Refused("backup_unreadable", folder=str(folder), fault=f"{name} is no text") from None
+        raise Refused("backup_unreadable", folder=str(folder), fault=f"{name} isn't text") from None
 
 
 def _made(manifest: Manifest) -> datetime:

@@ -91,11 +91,11 @@ def _zones(collection: Table) -> Iterator[Zone]:
     for code, row in collection.tables("zones", "[collection.zones.north]"):
         area = row.text("area", 'area = "North"', code)
         if area.casefold() in seen:
-            raise row.wrong("area", f"{area!r} is another zone already", 'area = "North"')
+            raise row.wrong("area", f"{area!r} already belongs to another zone", 'area = "North"')
         seen.add(area.casefold())
         rounds = {stream: _round(row.table(stream)) for stream in STREAMS if row.has(stream)}
         if not rounds:
-            raise row.wrong("trash", "nothing is ever collected", f"trash = {{ {DAYS} }}")
+            raise row.wrong("trash", "nothing is ever picked up", f"trash = {{ {DAYS} }}")
         yield Zone(code, area, rounds)
         row.refuse_rest()
 
@@ -103,11 +103,11 @@ def _zones(collection: Table) -> Iterator[Zone]:
 def _round(row: Table) -> Round:
     names = row.texts("days", DAYS)
     if odd := [name for name in names if name not in WEEKDAYS or names.count(name) > 1]:
-        raise row.wrong("days", f"{odd[0]!r} is no day of the week, or stands there twice", DAYS)
+        raise row.wrong("days", f"{odd[0]!r} isn't a day of the week, or is listed twice", DAYS)
     weeks = row.number("weeks", 1, 2) if row.has("weeks") else 1
     begins = row.day("from", FROM) if row.has("from") else date.min
     if weeks > 1 and begins == date.min:
-        raise row.wrong("from", "is missing: in which of the weeks does it come?", FROM)
+        raise row.wrong("from", "is missing. Name a day in the first week with a pickup", FROM)
     row.refuse_rest()
     return Round(tuple(sorted(WEEKDAYS.index(name) for name in names)), weeks, begins)
 

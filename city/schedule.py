@@ -64,8 +64,8 @@ def schedule_of(top: Table) -> Schedule:
     }
     places = row.one_of("places", PLACES) if row.has("places") else EXACT
     if places != EXACT and not (periods["words"] or periods["private"]):
-        fault = "places go with the words, and neither words nor private says when these go"
-        raise row.wrong("places", fault, 'words = "3 years" beside it')
+        fault = "only works with words or private, and neither is set"
+        raise row.wrong("places", fault, 'words = "3 years" next to it')
     row.refuse_rest()
     return Schedule(**periods, places=places)
 
@@ -79,6 +79,6 @@ def _period(row: Table, name: str, least: int) -> Period | None:
     count = int(found[1]) if found else 0
     period = Period(**{f"{found[2]}s": count}) if found else Period()
     if not ((period.years and period.years <= MOST_YEARS) or least <= period.days <= 365 * MOST_YEARS):
-        fault = f"{words!r} is no period from {least} days to {MOST_YEARS} years"
+        fault = f"{words!r} isn't a period from {least} days to {MOST_YEARS} years"
         raise row.wrong(name, fault, example)
     return period

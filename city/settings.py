@@ -125,7 +125,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
 def _database(url: str, name: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")) and (url or name == "DATABASE_URL"):
         raise WrongSetting(
-            name, f"{url!r} must be SQLite or PostgreSQL", "postgresql+psycopg://app:word@host/city"
+            name, f"{url!r} isn't SQLite or PostgreSQL", "postgresql+psycopg://app:word@host/city"
         )
     return url
 
@@ -134,7 +134,7 @@ def _photo_store(url: str) -> str:
     if url.startswith("file:/") or (url.startswith("s3://") and urlsplit(url).netloc):
         return url
     raise WrongSetting(
-        "PHOTO_STORE", f"{url!r} must be a folder or a bucket", "s3://photos?endpoint=https://s3.example"
+        "PHOTO_STORE", f"{url!r} isn't a folder or a bucket", "s3://photos?endpoint=https://s3.example"
     )
 
 
@@ -156,7 +156,7 @@ def _secret(given: str, var: Path) -> str:
 def _vapid_key(given: str) -> str:
     if given and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", given):
         raise WrongSetting(
-            "VAPID_KEY", "not the 32 bytes of a P-256 key in base64url", "43 letters, digits, - and _"
+            "VAPID_KEY", "isn't the 32 bytes of a P-256 key in base64url", "43 letters, digits, -, and _"
         )
     return given
 
@@ -188,14 +188,14 @@ def _file(path: str, name: str, example: str) -> Path:
 
 def _languages(folder: str) -> str:
     if folder and not any(Path(folder).glob("*/LC_MESSAGES/*.mo")):
-        fault = f"there is no LANGUAGE/LC_MESSAGES/messages.mo in {folder!r}"
+        fault = f"there's no LANGUAGE/LC_MESSAGES/messages.mo in {folder!r}"
         raise WrongSetting("TRANSLATIONS", fault, "/etc/cityline/translations")
     return str(Path(folder).absolute()) if folder else ""
 
 
 def _programs(folder: str) -> str:
     if folder and not os.access(Path(folder) / "pg_dump", os.X_OK):
-        raise WrongSetting("POSTGRES_BIN", f"there is no pg_dump in {folder!r}", "/usr/lib/postgresql/18/bin")
+        raise WrongSetting("POSTGRES_BIN", f"there's no pg_dump in {folder!r}", "/usr/lib/postgresql/18/bin")
     return folder
 
 
@@ -203,7 +203,7 @@ def _geocoder(value: str) -> str:
     kind, _, url = value.partition(":")
     example = "nominatim:https://geo.example"
     if value != "local" and kind not in GEOCODERS:
-        raise WrongSetting("GEOCODER", f"{value!r} must be one of local, {', '.join(GEOCODERS)}", example)
+        raise WrongSetting("GEOCODER", f"{value!r} isn't one of local, {', '.join(GEOCODERS)}", example)
     if value != "local" and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc):
         raise WrongSetting("GEOCODER", f"{url!r} isn't a web address", example)
     return value
@@ -212,24 +212,24 @@ def _geocoder(value: str) -> str:
 def _tiles(url: str) -> str:
     if url and not all(part in url for part in ("{z}", "{x}", "{y}")):
         raise WrongSetting(
-            "TILES", f"{url!r} lacks {{z}}, {{x}} or {{y}}", "https://tiles.example/{z}/{x}/{y}.png"
+            "TILES", f"{url!r} lacks {{z}}, {{x}}, or {{y}}", "https://tiles.example/{z}/{x}/{y}.png"
         )
     return url
 
 
 def _prefixed(value: str, name: str, prefixes: tuple[str, ...], example: str) -> str:
     if not value.startswith(prefixes):
-        raise WrongSetting(name, f"{value!r} must start with one of {', '.join(prefixes)}", example)
+        raise WrongSetting(name, f"{value!r} doesn't start with one of {', '.join(prefixes)}", example)
     return value
 
 
 def _one_of(value: str, name: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise WrongSetting(name, f"{value!r} must be one of {', '.join(choices)}", choices[0])
+        raise WrongSetting(name, f"{value!r} isn't one of {', '.join(choices)}", choices[0])
     return value
 
 
 def _number(value: str, name: str, low: int, high: int) -> int:
     if not value.isdecimal() or not low <= int(value) <= high:
-        raise WrongSetting(name, f"{value!r} must be a whole number from {low} to {high}", str(low))
+        raise WrongSetting(name, f"{value!r} isn't a whole number from {low} to {high}", str(low))
     return int(value)

@@ -108,7 +108,7 @@ def _zipped(path: Path) -> dict[str, bytes]:
             ]
             if len(members) > MOST_MEMBERS:
                 raise Unusable(
-                    path.name, f"holds {len(members):,} files, and at most {MOST_MEMBERS:,} may be"
+                    path.name, f"contains {len(members):,} files. At most {MOST_MEMBERS:,} are allowed"
                 )
             ours = [
                 (each, info)
@@ -141,7 +141,7 @@ def _check_one_of_each(path: Path, parts: Sequence[tuple[str, str]]) -> None:
     for end, name in parts:
         if end in names:
             both = f"{shown(names[end])} and {shown(name)}"
-            raise Unusable(path.name, f"has two parts {end}: {both}; keep only the right one")
+            raise Unusable(path.name, f"has two parts {end}: {both}. Keep only the right one")
         names[end] = name
 
 
@@ -153,14 +153,14 @@ def _read(
     What was read `before` counts as well: all parts are held at once.
     """
     if end in WORDS:
-        most, limit = MOST_WORDS, f"{MOST_WORDS // 1024} KB; is it the right file?"
+        most, limit = MOST_WORDS, f"{MOST_WORDS // 1024} KB. Is it the right file?"
     else:
         most = sources.MOST_BYTES - sum(len(data) for data in before.values())
         together = " together with the other parts" if before else ""
-        limit = f"{sources.MOST_BYTES // 1_000_000} MB{together}; cut it to the city first"
+        limit = f"{sources.MOST_BYTES // 1_000_000} MB{together}. Crop it to the city first"
     data = read(most + 1) if size <= most else b""
     if max(len(data), size) > most:
-        raise Unusable(where, f"has more than {limit}")
+        raise Unusable(where, f"is larger than {limit}")
     return data
 
 
@@ -180,9 +180,7 @@ def _encoding(path: Path, parts: dict[str, bytes]) -> str:
                 return codecs.lookup(name).name
             except (LookupError, ValueError):  # a NUL is no name at all
                 continue
-        raise Unusable(
-            f"{path.name}: its .cpg", f"names the encoding {shown(said)}, which isn't a known encoding"
-        )
+        raise Unusable(f"{path.name}: its .cpg", f"names {shown(said)}, which isn't a known encoding")
     dbf = parts[".dbf"]
     return _LANGUAGES.get(dbf[29], "utf-8") if len(dbf) > 29 else "utf-8"
 
@@ -219,5 +217,5 @@ def _word(value: object) -> str:
         return value.decode("utf-8", "replace")
     words = sources.text(value)
     if "\0" in words:
-        raise ValueError("a zero byte in its words")
+        raise ValueError("a zero byte in its text")
     return words

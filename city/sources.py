@@ -58,7 +58,7 @@ class Source:
         """The column's name; raises Unusable with the names that there are."""
         if column not in self.columns:
             there = ", ".join(self.columns) or "none"
-            raise Unusable(option, f"{self.path.name} has no column {column!r}; it has: {there}")
+            raise Unusable(option, f"{self.path.name} has no column {column!r}. It has: {there}")
         return column
 
 
@@ -140,8 +140,8 @@ def open_source(path: Path, *, whole: bool = False) -> Iterator[Source]:
     if (whole or is_json) and size > MOST_BYTES:
         raise Unusable(
             path.name,
-            f"has {size // 1_000_000} MB, and at most {MOST_BYTES // 1_000_000} MB can be read; "
-            "crop it to the city, or split it",
+            f"has {size // 1_000_000} MB, but at most {MOST_BYTES // 1_000_000} MB can be read. "
+            "Crop it to the city, or split it",
         )
     with ExitStack() as files:
         yield _open_json(path, size) if is_json else _open_csv(path, size, MOST_BYTES if whole else 0, files)
@@ -206,7 +206,7 @@ def _open_csv(path: Path, size: int, most: int, files: ExitStack) -> Source:
         raise Unusable(f"{path.name} line 1", f"has the column {twice[0]!r} twice")
     if len(header) < 2:
         raise Unusable(
-            f"{path.name} line 1", f"has one column, {shown(''.join(header))}; is it separated by commas?"
+            f"{path.name} line 1", f"has one column, {shown(''.join(header))}. Is it separated by commas?"
         )
     rows = _csv_rows(path, reader, header)
     return Source(path, tuple(name for name in header if name), "line", rows, size, raw.tell)
@@ -287,7 +287,7 @@ def parsed(path: Path) -> Any:
     try:
         text = _unzipped(path).decode("utf-8-sig")
         if "\\u0000" in text:
-            raise Unusable(path.name, "contains a zero byte (\\u0000) in its words")
+            raise Unusable(path.name, "contains a zero byte (\\u0000) in its text")
         found = json.loads(text, parse_constant=_refuse_constant)
         if "\\ud" in text.lower():  # half a character may stand there, which no database keeps
             json.dumps(found, ensure_ascii=False).encode()
@@ -296,9 +296,9 @@ def parsed(path: Path) -> Any:
         where = f"{path.name} line {error.lineno}, column {error.colno}"
         raise Unusable(where, f"is broken JSON ({error.msg})") from error
     except UnicodeEncodeError as error:
-        raise Unusable(path.name, "holds half a character (\\ud800 to \\udfff alone)") from error
+        raise Unusable(path.name, "contains half a character (\\ud800 to \\udfff alone)") from error
     except UnicodeDecodeError as error:
-        raise Unusable(path.name, f"is not UTF-8 (byte {error.start + 1})") from error
+        raise Unusable(path.name, f"isn't UTF-8 (byte {error.start + 1})") from error
     except RecursionError as error:
         raise Unusable(path.name, "is nested too deeply") from error
     except ValueError as error:

@@ -44,7 +44,7 @@ def sweep(engine: Engine, store: Store, var: Path, now: datetime) -> int:
     looked_at = list(islice(store.names(after, now - AGE), AT_ONCE))
     found = _among(engine, looked_at)
     if len(found) > FEW:
-        log.warning("%s; none was removed", told(len(found), len(looked_at)))
+        log.warning("%s None were removed.", told(len(found), len(looked_at)))
         found = set()
     if found:
         photos.discard(engine, store, found)  # which asks the database once more
@@ -73,8 +73,8 @@ def count(engine: Engine, store: Store, now: datetime) -> tuple[int, int]:
 
 def told(strays: int, names: int) -> str:
     """Words for what count() gives."""
-    words = f"Of {names} names in the store that are older than a day no photo needs {strays}"
-    return f"{words}: is this the store's own database?" if strays > FEW else f"{words}."
+    words = f"Files in photo storage older than a day: {names}. Not needed by any photo: {strays}."
+    return f"{words} Does this storage belong to this database?" if strays > FEW else words
 
 
 def _among(engine: Engine, names: Iterable[str]) -> set[str]:

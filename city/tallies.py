@@ -68,7 +68,7 @@ def differences(s: Session) -> list[str]:
     counted = _counted(s, faults)
     held = {(t.facet, t.month, t.what, t.value): t.n for t in s.execute(select(Tally.__table__)) if t.n}
     return faults + [
-        f"figures: {' '.join(filter(None, key))} is {held.get(key, 0)}, and the log says {counted[key]}"
+        f"figures: {' '.join(filter(None, key))} is {held.get(key, 0)}, but the log says {counted[key]}"
         for key in sorted({*held, *(key for key, n in counted.items() if n)})
         if held.get(key, 0) != counted[key]
     ]
@@ -143,7 +143,7 @@ def _counted(s: Session, faults: list[str]) -> Counter[Key]:
         try:
             _count(sums, line, zone)
         except (AttributeError, KeyError, TypeError, ValueError):
-            faults.append(f"figures: line {line.seq} of the log cannot be counted")
+            faults.append(f"figures: line {line.seq} of the log can't be counted")
     return sums
 
 

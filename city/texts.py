@@ -42,9 +42,9 @@ class Gateway:
             )
         except requests.RequestException as fault:
             # Its words hold the whole address: the gateway's key, the number, and what the text says.
-            raise OSError(f"the gateway gives no answer: {type(fault).__name__}") from None
+            raise OSError(f"the gateway isn't answering: {type(fault).__name__}") from None
         if not 200 <= answer.status_code < 300:
-            raise OSError(f"the gateway said {answer.status_code}: {answer.text[:200]}")
+            raise OSError(f"the gateway answered {answer.status_code}: {answer.text[:200]}")
 
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"

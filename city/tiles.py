@@ -81,7 +81,7 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
     Raises ValueError for a tile that is none.
     """
     if not (0 <= zoom <= QUAD_ZOOM and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
-        raise ValueError(f"{zoom}/{x}/{y} is no tile")
+        raise ValueError(f"{zoom}/{x}/{y} isn't a tile")
     within = quads_of(zoom, x, y)
     if view.work:
         return Tile()

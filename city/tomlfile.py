@@ -89,7 +89,7 @@ class Table:
     def texts(self, name: str, example: str) -> list[str]:
         value = self.take(name, example)
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise self.wrong(name, f"{value!r} isn't a list of texts", example)
+            raise self.wrong(name, f"{value!r} isn't a list of text in quotes", example)
         return value
 
     def words(self, name: str, languages: tuple[str, ...], default: Words | None = None) -> Words:
@@ -167,7 +167,7 @@ class Table:
             raise self.wrong(name, "isn't a group of tables", example)
         for code, row in value.items():
             if not code or len(code) > 40:
-                raise self.wrong(name, f"the code {code!r} must have 1 to 40 characters", example)
+                raise self.wrong(name, f"the code {code!r} doesn't have 1 to 40 characters", example)
             yield code, self._below(f"{name}.{code}", row)
 
     def table(self, name: str) -> "Table":
@@ -201,7 +201,9 @@ class Table:
             unread = [key for key in self.values if key not in self.known]
             like = "".join(difflib.get_close_matches(name, unread, n=1))
             line = self.lines().get(f"{self.key}{like}")
-            raise self.wrong(name, f"is missing; line {line} has {like}" if like else "is missing", example)
+            raise self.wrong(
+                name, f"is missing, but line {line} has {like}" if like else "is missing", example
+            )
         return self.values[name]
 
     def _below(self, name: str, values: Mapping[str, Any]) -> "Table":

@@ -37,7 +37,7 @@ def features(top: dict[str, Any]) -> Iterator[dict[str, Any]]:
             with _at(f"object {name!r}, geometry {n}"):
                 left -= _counted(part.get("arcs", ()), arcs)
                 if left < 0:
-                    raise ValueError(f"the file unfolds to more than {MOST_POINTS:,} points")
+                    raise ValueError(f"the file expands to more than {MOST_POINTS:,} points")
                 feature = _feature(part, name, arcs, transform)
             yield feature
 

@@ -188,7 +188,7 @@ def _fault(post: Post, url: str, call: Call) -> str | None:
     try:
         status = post(url, call.body, call.headers)
     except Exception as problem:  # whatever the other end does
-        return f"it gives no answer: {type(problem).__name__}"
+        return f"no answer: {type(problem).__name__}"
     return None if 200 <= status < 300 else f"it answered {status}"
 
 

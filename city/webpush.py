@@ -67,16 +67,16 @@ class Pusher:
                 {"sub": self._subject}, ttl=TTL, headers=headers, requests_session=self._session,
             )  # fmt: skip
         except outward.NotPublic:
-            raise Undeliverable("the push service is no public one") from None
+            raise Undeliverable("the push service isn't public") from None
         except requests.RequestException as fault:
             # Its words hold the endpoint, which nobody but the city is to know.
-            raise OSError(f"the push service gives no answer: {type(fault).__name__}") from None
+            raise OSError(f"the push service isn't answering: {type(fault).__name__}") from None
         except WebPushException as fault:
             if fault.status_code in ENDED:
                 raise Gone(str(fault.status_code)) from fault
             if fault.status_code in (TOO_MUCH, WRONG_KEY):
-                raise Undeliverable(f"the push service said {fault.status_code}") from None
-            raise OSError(f"the push service said {fault.status_code}") from None
+                raise Undeliverable(f"the push service answered {fault.status_code}") from None
+            raise OSError(f"the push service answered {fault.status_code}") from None
 
 
 def public_key(settings: Settings) -> str:

@@ -68,7 +68,7 @@ def add(calendar: Calendar, at: datetime, working: timedelta) -> datetime:
     """The first moment (aware UTC) at which `working` has passed since `at`; `at` itself for none.
 
     Eight hours from Thursday noon end when Friday does, not when Monday begins. Raises ValueError for a
-    negative span, and where the calendar is not open for that long within LOOK_AHEAD_YEARS.
+    negative span, and where the calendar isn't open for that long within LOOK_AHEAD_YEARS.
     """
     if working < timedelta():
         raise ValueError(f"{working} of working time is less than none")
@@ -83,7 +83,7 @@ def add(calendar: Calendar, at: datetime, working: timedelta) -> datetime:
             n = bisect_left(book.after, left)
             return book.ends[n] - (book.after[n] - left)
         left -= book.whole
-    raise ValueError(f"the calendar is not open for {working} within {LOOK_AHEAD_YEARS} years of {at}")
+    raise ValueError(f"the calendar isn't open for {working} within {LOOK_AHEAD_YEARS} years of {at}")
 
 
 def holds(calendar: Calendar, working: timedelta) -> bool:
