@@ -40,9 +40,9 @@ MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each ca
 NO_DEMO = "{} is for another city. The demo only works with Larkhaven's file."
 # What became of carried work, as sync/carried.py counts it; and why a file is refused, by Unreadable's code.
 BECAME = {
-    "applied": "done", "merged": "added to work already done", "withdrawn": "taken back",
-    "dismissed": "reviewed and dismissed", "erased": "not kept, because the case was erased",
-    "recorded": "kept as a note", "deposited": "waiting for a supervisor",
+    "applied": "done", "merged": "added to work already done", "withdrawn": "undone",
+    "dismissed": "reviewed and dismissed", "erased": "discarded because the case was erased",
+    "recorded": "saved as a note", "deposited": "waiting for a supervisor",
     "quarantined": "set aside for review", "held": "waiting for an earlier step",
     "too_large": "too large",
 }  # fmt: skip
@@ -270,8 +270,9 @@ def device_list() -> None:
             click.echo("No crew phones yet.")
         for phone, person in known:
             ops, photos = (phone.waiting.get(each) or 0 for each in ("ops", "photos"))
-            waits = (
-                f"{ops} {'entry' if ops == 1 else 'entries'}, {photos} {'photo' if photos == 1 else 'photos'}"
+            waits = ", ".join(
+                f"{count} {what}" if count == 1 else f"{count} {what}s"
+                for count, what in ((ops, "update"), (photos, "photo"))
             )
             state = "  revoked" if phone.revoked_at else ""
             seen = f"{phone.seen_at:%Y-%m-%d %H:%M} UTC"
@@ -288,7 +289,7 @@ def device_revoke(device_id: str) -> None:
     with db.transaction(_engine(settings)) as s:
         found = s.get(Device, device_id)
         if found is None:
-            raise click.ClickException(f"there is no phone {device_id}")
+            raise click.ClickException(f"There's no phone {device_id}. See `cityline device list`.")
         done = devices.revoke(s, settings.var, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
     click.echo("Phone revoked." if done else "This phone was already revoked.")
 
@@ -312,16 +313,16 @@ def device_import(file: Path, email: str) -> None:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
     except protocol.Unreadable as fault:
         why = NO_OUTBOX.get(fault.code, fault.code)
-        raise click.ClickException(f"{file} isn't a file saved by a phone: {why}") from fault
+        raise click.ClickException(f"{file} isn't a file saved by a phone: {why}.") from fault
     except Refused as refused:
         raise click.ClickException(
-            f"no one here has the email address {email}"
+            f"No one here has the email address {email}."
             if refused.code == "unknown_person"
-            else f"the phone that saved {file} isn't known here, or belongs to someone else. "
-            "If a restore lost it, add --person with the user's email"
+            else f"The phone that saved {file} isn't known here, or belongs to someone else. "
+            "If a restore lost it, add --person with the user's email."
         ) from refused
     except together.Busy as busy:
-        raise click.ClickException(f"the database is busy. Import {file} again") from busy
+        raise click.ClickException(f"The database is busy. Import {file} again.") from busy
     finally:
         engine.dispose()
     for line in _carried(counted):
@@ -334,7 +335,7 @@ def _carried(counted: Mapping[str, int]) -> Iterator[str]:
     if not counted:
         yield "The file is empty."
     if results:
-        yield f"Entries: {', '.join(f'{n} {BECAME[code]}' for code, n in results.items())}."
+        yield f"Updates: {', '.join(f'{n} {BECAME[code]}' for code, n in results.items())}."
     if known := counted.get("known"):
         every = known == sum(results.values())
         yield (
@@ -344,6 +345,8 @@ def _carried(counted: Mapping[str, int]) -> Iterator[str]:
         )
     if photos := counted.get("photos"):
         yield f"Photos imported: {photos}."
+    if here := counted.get("photos_known"):
+        yield f"Photos that were already here: {here}."
     if gone := counted.get("photos_gone"):
         yield f"Missing photos (not here and not in the file): {gone}."
     if refused := counted.get("photos_refused"):
@@ -390,7 +393,7 @@ def key_revoke(number: int) -> None:
     with db.transaction(_engine(_settings())) as s:
         found = s.get(ApiKey, number)
         if found is None:
-            raise click.ClickException(f"there is no key {number}")
+            raise click.ClickException(f"There's no key {number}. See `cityline key list`.")
         done = people.revoke_key(s, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
     click.echo("Key revoked." if done else "This key was already revoked.")
 
@@ -403,28 +406,32 @@ def imports() -> None:
 @imports.command("layer")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--kind", required=True, type=click.Choice(LAYERS))
-@click.option("--name", default="", help="Column: street or area name, whole address, where an asset stands.")
+@click.option("--name", default="", help="Column: street or area name, whole address, or asset location.")
 @click.option(
-    "--id", default="", help="Column: what the source itself calls a row, whatever its name becomes."
+    "--id",
+    default="",
+    help="Column: the source's own ID for each row, which stays the same if a name changes.",
 )
-@click.option("--number", default="", help="Column: number of an asset or a house.")
+@click.option("--number", default="", help="Column: asset number or house number.")
 @click.option("--street", default="", help="Column: street of an address.")
 @click.option("--lat", default="", help="Column: latitude (or northing) in a CSV.")
 @click.option("--lon", default="", help="Column: longitude (or easting) in a CSV.")
-@click.option("--crs", default="", help="Coordinate system, where the file does not say it: EPSG:2234.")
-@click.option("--asset", default="", help="What the assets are: pole, tree or basket.")
-@click.option("--prefix", default="", help='Put before every number of an asset: "B-".')
-@click.option("--owner", default="", help="Column: whose an asset is; empty where it is the city's.")
-@click.option("--owner-name", default="", help="Whose all assets of the file are.")
+@click.option("--crs", default="", help="Coordinate system, if the file doesn't name it: EPSG:2234.")
+@click.option("--asset", default="", help="What the assets are: pole, tree, or basket (a trash can).")
+@click.option("--prefix", default="", help='Text to add before every asset number: "B-".')
+@click.option("--owner", default="", help="Column: who owns the asset. Empty means the city.")
+@click.option("--owner-name", default="", help="The owner of every asset in the file.")
 @click.option("--area-kind", default="", help="neighborhood (default), park, water, rail, ward …")
 @click.option(
-    "--left", default="=", help="COLUMN=COLUMN: numbers on a street's left, at its line's two ends."
+    "--left", default="=", help="COLUMN=COLUMN: house numbers on the left side, at the line's start and end."
 )
-@click.option("--right", default="=", help="COLUMN=COLUMN: the same on its right.")
-@click.option("--major", default="=", help="COLUMN=VALUE of streets to be drawn as avenues.")
-@click.option("--where", default="=", help="COLUMN=VALUE: take only these rows.")
-@click.option("--places", type=click.Path(path_type=Path), help="A file of shapes: the rows' places.")
-@click.option("--key", default="=", help="COLUMN=COLUMN: by which a row finds its place in --places.")
+@click.option("--right", default="=", help="COLUMN=COLUMN: the same for the right side.")
+@click.option("--major", default="=", help="COLUMN=VALUE: draw these streets as avenues.")
+@click.option("--where", default="=", help="COLUMN=VALUE: import only these rows.")
+@click.option("--places", type=click.Path(path_type=Path), help="A file of shapes with the rows' locations.")
+@click.option(
+    "--key", default="=", help="COLUMN=COLUMN: which column of FILE matches which column of --places."
+)
 @click.option(
     "--max-rejected", type=click.IntRange(0), help="Cancel the import if more rows than this are rejected."
 )
@@ -441,9 +448,9 @@ def import_layer(
     key: str,
     **columns: str,
 ) -> None:
-    """Replace the city's streets, addresses, assets, landmarks, or areas with the rows in FILE.
+    """Replace the city's streets, addresses, assets, landmarks, areas, or boundary with the rows in FILE.
 
-    GeoJSON, TopoJSON, Shapefile (.shp or .zip) or CSV, in any coordinate system.
+    Accepts GeoJSON, TopoJSON, Shapefile (.shp or .zip), and CSV, in any coordinate system.
     """
     from city.layers import Order
     from pwa import importing
@@ -462,9 +469,7 @@ def import_layer(
 
 @imports.command("requests")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--map", "mapping", required=True, help="boston, open311 …, or a mapping of your own: PATH.toml"
-)
+@click.option("--map", "mapping", required=True, help="boston, open311 …, or your own mapping: PATH.toml")
 @click.option(
     "--max-rejected", type=click.IntRange(0), help="Cancel the import if more rows than this are rejected."
 )
@@ -482,7 +487,9 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run:
 
 @imports.command("answers")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--max-rejected", type=click.IntRange(0), help="Keep nothing if more answers are rejected.")
+@click.option(
+    "--max-rejected", type=click.IntRange(0), help="Cancel the import if more answers than this are rejected."
+)
 def import_answers(file: Path, max_rejected: int | None) -> None:
     """Publish the answers in FILE (TOML) and update the ones that changed."""
     from pwa import importing
@@ -521,7 +528,7 @@ def basemap_build() -> None:
     tiles = _draw_basemap(settings)
     if not tiles:
         click.echo(
-            "There are no streets or areas to draw. Import some first: cityline import layer …", err=True
+            "The city has no streets or areas yet. Import them first: cityline import layer …", err=True
         )
         sys.exit(1)
     size = settings.basemap.stat().st_size // 1000
@@ -546,11 +553,11 @@ def audit_root() -> None:
     "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit root`."
 )
 def audit_verify(kept: str | None) -> None:
-    """Check every line of the log and every figure. Prints each problem; exits with 1 if there are any."""
+    """Check every line of the log and every figure, and print each problem. Exits with 1 if there are any."""
     try:
         lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
-        raise click.ClickException(f"Can't read {kept}: {unread}") from unread
+        raise click.ClickException(f"Can't read {kept}: {disk.why(unread)}.") from unread
     with db.reading(_connect(_settings())) as s:
         faults = events.verify(s, lines) + tallies.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
@@ -702,7 +709,7 @@ def _draw_basemap(settings: Settings) -> int:
 def _pair(option: str, value: str) -> tuple[str, str]:
     left, equals, right = value.partition("=")
     if not equals or bool(left) != bool(right):
-        raise click.BadParameter(f"{value!r} is not COLUMN=VALUE", param_hint=f"--{option}")
+        raise click.BadParameter(f"{value!r} doesn't have the form COLUMN=VALUE", param_hint=f"--{option}")
     return left, right
 
 

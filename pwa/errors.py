@@ -283,9 +283,9 @@ def _refused(refused: Refused) -> Response:
 def _busy(fault: SQLAlchemyError | Busy) -> Response:
     """The database let nobody write, cannot be reached, or all our connections to it are in use for long.
 
-    Or as many photos wait to be unpacked as may.
+    Or as many too many photos to process at once as may.
     """
-    log.warning("busy: %s", fault or "photos wait to be unpacked")
+    log.warning("busy: %s", fault or "too many photos to process at once")
     if request.path.startswith("/sync/"):
         response = make_response({"error": "later"}, 503)
     else:

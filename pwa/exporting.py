@@ -27,9 +27,9 @@ DAY = click.DateTime(["%Y-%m-%d"])
     help="Output file. Default: standard output.",
 )  # fmt: skip
 def requests(form: str, since: datetime | None, until: datetime | None, file: Path | None) -> None:
-    """Export every public case, with nothing about the people who reported.
+    """Export every public case, with nothing about the people who reported it.
 
-    Days are the city's own. `bulk` are the columns of Open311's GeoReport Bulk.
+    Days are in the city's time zone. `bulk` has the columns of Open311's GeoReport Bulk.
     """
     if since and until and since > until:
         raise click.BadParameter(f"{until:%Y-%m-%d} is before {since:%Y-%m-%d}", param_hint="--until")
@@ -48,7 +48,7 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
             told(read_so_far, of)
         out.write(how.foot)
     if file:
-        click.echo(f"Wrote {written} cases to {file}.")
+        click.echo(f"Cases written to {file}: {written}.")
 
 
 @click.command("edition")

@@ -2,15 +2,16 @@
 
 import json
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from city import answerfile, assets, bulk, db, importruns, imports, kept, layers, mapping, people
 from city.lifecycle import Refused
+from city.schema import Event
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError
@@ -19,6 +20,7 @@ from pwa.progress import Progress
 
 UNUSABLE, TOO_MANY, REFUSED = 2, 1, 1
 MOST_RUNS = 200
+DRAWN = ("streets", "areas", "boundary")
 REFUSALS = {
     "unknown_run": "There's no run {run}. See `cityline import runs`.",
     "run_undone": "Run {run} was already undone.",
@@ -47,14 +49,26 @@ def layer(
     for owner, count in owners.items():
         if city.owner(owner) is None:
             click.echo(
-                f"{count} belong to {owner!r}, which isn't in the city file, so they count as the city's."
+                f"Owner {owner!r} isn't in the city file, so these assets count as the city's: {count}."
             )
     if outcome.unlocated:
-        click.echo(f"{outcome.unlocated} rows have no location and were left out.")
-    if outcome.imported and order.kind in ("streets", "areas", "boundary"):
-        click.echo("Next, redraw the map: cityline basemap build")
+        click.echo(f"Rows left out because they have no location: {outcome.unlocated}.")
+    if outcome.imported and order.kind in DRAWN and _is_first_since_drawn(engine, settings.basemap):
+        click.echo("Once all layers are imported, redraw the map: cityline basemap build")
     report({"import": "layer", "kind": order.kind}, outcome)
     return 0
+
+
+def _is_first_since_drawn(engine: Engine, basemap: Path) -> bool:
+    """Whether this is the first layer for the map since it was drawn, or of a day: one of many says so."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    if basemap.exists():
+        since = max(since, datetime.fromtimestamp(basemap.stat().st_mtime, UTC))
+    asked = select(Event.facts).where(
+        Event.subject.in_([f"layer:{kind}" for kind in DRAWN]), Event.at > since
+    )
+    with db.reading(engine) as s:
+        return sum(facts["imported"] > 0 for facts in s.scalars(asked)) == 1
 
 
 def requests(
@@ -91,16 +105,16 @@ def requests(
     for line in outcome.said:
         click.echo(line)
     for words, count in (
-        ("have no location; imported without one", outcome.unlocated),
-        ("are outside the city boundary (noted on each case)", outcome.more.get("outside", 0)),
+        ("Imported without a location", outcome.unlocated),
+        ("Outside the city boundary (noted on each case)", outcome.more.get("outside", 0)),
         (
-            "were closed before they were opened (noted on each case)",
+            "Closed before they were opened (noted on each case)",
             outcome.more.get("closed_before_opened", 0),
         ),
-        ("changed in the other system and were updated here", outcome.more.get("updated", 0)),
+        ("Updated here because they changed in the other system", outcome.more.get("updated", 0)),
     ):
         if count:
-            click.echo(f"{count} {words}.")
+            click.echo(f"{words}: {count}.")
     if dry_run:
         click.echo("Dry run: nothing was saved.")
     report(what, outcome)
@@ -117,7 +131,7 @@ def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
     except (Unusable, TooManyRejected) as fault:
         return failed(fault, {"import": "answers"})
     if updated := outcome.more.get("updated"):
-        click.echo(f"{updated} answers were updated from the file.")
+        click.echo(f"Answers updated from the file: {updated}.")
     report({"import": "answers"}, outcome)
     return 0
 
@@ -137,7 +151,7 @@ def undo(engine: Engine, number: int) -> int:
             json.dumps({**what, "removed": 0, "put_back": 0, "error": refused.code, "touched": touched})
         )
         return REFUSED
-    click.echo(f"{undone.removed} cases were removed, {undone.put_back} put back to before run {number}.")
+    click.echo(f"Cases removed: {undone.removed}. Cases put back as before run {number}: {undone.put_back}.")
     click.echo(json.dumps({**what, "removed": undone.removed, "put_back": undone.put_back}))
     return 0
 
@@ -175,7 +189,8 @@ def failed(fault: Exception, what: dict[str, Any]) -> int:
     """Says why nothing was kept, and returns the exit code."""
     if isinstance(fault, TooManyRejected):
         outcome = fault.outcome
-        click.echo(f"More than {outcome.rejected - 1} rows were rejected, so nothing was imported.", err=True)
+        most = outcome.rejected - 1
+        click.echo(f"More rows were rejected than allowed ({most}), so nothing was imported.", err=True)
         outcome.imported = outcome.unchanged = outcome.unlocated = 0
         outcome.more.clear()
         report(what, outcome)

@@ -19,8 +19,7 @@ WORDS = {
     "backup_unreadable": "Can't read the backup {folder} ({fault}). Try an older one from the same folder.",
     "backup_too_new": "A newer Cityline made this backup. Install that version, then restore.",
     "other_database": "This backup is for a different type of database than CITYLINE_DATABASE_URL.",
-    "database_not_empty": "The database is not empty. Make a backup of it, then put this one in its place: "
-    "restore --over.",
+    "database_not_empty": "The database isn't empty. Back it up first, then restore with --over.",
     "not_empty": "This folder already has data. Use an empty folder for the demo: set CITYLINE_VAR.",
     "database_in_use": "The database is still in use. Stop the web server and worker, then restore.",
     "restore_unfinished": "A restore started here but didn't finish. Run it again to finish: {run_again}",
@@ -48,7 +47,7 @@ def recount() -> None:
         kept.recount(s)
     with db.transaction(engine) as s:
         unfound = search.recompute(s)
-    click.echo(f"Recounted. Cases corrected: {wrong}; search entries corrected: {unfound}")
+    click.echo(f"Recounted. Cases corrected: {wrong}. Search entries corrected: {unfound}.")
 
 
 @click.group()
@@ -59,7 +58,7 @@ def callers() -> None:
 @callers.command("forget")
 @click.argument("number")
 def forget(number: str) -> None:
-    """Forget the caller with NUMBER (any format) and what they said. The calls stay, without either."""
+    """Forget the caller with NUMBER (any format) and what they said. The calls themselves stay."""
     settings = read()
     restoring.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
@@ -77,8 +76,8 @@ def forget(number: str) -> None:
     if done is None:
         click.echo("No caller has that number.")
         return
-    click.echo(f"Forgotten. Calls kept without number and notes: {done.calls}; ", nl=False)
-    click.echo(f"reports erased with them: {done.reports}.")
+    click.echo(f"Forgotten. Calls kept without number and notes: {done.calls}. ", nl=False)
+    click.echo(f"Reports erased with them: {done.reports}.")
     if done.held:
         raise click.ClickException(
             f"Under a legal hold, so nothing was removed from: {', '.join(done.held)}."
@@ -106,15 +105,17 @@ def make(to: Path, keep: int | None) -> None:
         click.echo(f"missing: photo {name} is in the database but not in photo storage", err=True)
     gone = backup.forget_all_but(to, keep) if keep else 0
     counts = ", ".join(f"{count} {name}" for name, count in manifest.counts.items())
-    click.echo(f"{folder}: {counts}; up to line {manifest.seq} of the log.")
+    click.echo(f"{folder}: {counts}, up to log line {manifest.seq}.")
     if gone:
-        click.echo(f"Removed {gone} older backups.")
+        click.echo(f"Older backups removed: {gone}.")
 
 
 @click.command()
 @click.argument("source", metavar="FROM", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--over", is_flag=True, help="Replace a database that isn't empty.")
-@click.option("--erasures", "lists", type=A_FILE, multiple=True, help="More erasures to apply again.")
+@click.option(
+    "--erasures", "lists", type=A_FILE, multiple=True, help="Another list of erasures to apply again."
+)
 def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     """Restore backup FROM, or the newest one in folder FROM. Stop the web server and worker first."""
     settings = read()
@@ -139,7 +140,7 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     if done.shut_out_again:
         click.echo(f"Phones revoked again: {done.shut_out_again}.")
     for photo in done.lost:
-        click.echo(f"missing: photo {photo} was not in the backup", err=True)
+        click.echo(f"missing: photo {photo} wasn't in the backup", err=True)
     if done.own_secret:
         click.echo(
             "CITYLINE_SECRET_KEY is different from the backup's, so residents' private links won't open."

@@ -37,7 +37,7 @@ def take_up() -> None:
     held.version, city = _newer(held.engine, held.version)
     if city:
         held.city = replace(city, languages=held.city.languages)
-        log.info("version %d of the city file is in use", held.version)
+        log.info("now using version %d of the city file", held.version)
 
 
 def _newer(engine: Engine, known: int) -> tuple[int, CityFile | None]:
@@ -51,5 +51,5 @@ def _newer(engine: Engine, known: int) -> tuple[int, CityFile | None]:
     except CityFileError as fault:
         log.error("%s", fault)
     except SQLAlchemyError as fault:
-        log.warning("no version of the city file can be read: %s", type(fault).__name__)
+        log.warning("can't read any version of the city file: %s", type(fault).__name__)
     return number, None

@@ -15,7 +15,7 @@ from city.settings import read
 
 @click.command("insights")
 @click.option(
-    "--period", "code", default="", metavar="CODE", help="2026, 2026-10, fy2026 or 12m; else this year."
+    "--period", "code", default="", metavar="CODE", help="2026, 2026-10, fy2026, or 12m. Default: this year."
 )
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def reckon(code: str, file: Path | None) -> None:

@@ -44,17 +44,15 @@ A_ZIP = click.Path(dir_okay=False, path_type=Path)
 WHO = "Use an email address, a phone number, a report number (26-000007-A), or person:7."
 # Of one, and of none or several.
 WHAT = {
-    "contacts": ("case whose contact info {go}", "cases whose contact info {go}"),
-    "words": ("case whose text and photos {go}", "cases whose text and photos {go}"),
-    "private": ("private case whose text and photos {go}", "private cases whose text and photos {go}"),
-    "calls": ("call whose number and notes {go}", "calls whose number and notes {go}"),
-    "messages": (
-        "sent or failed message that {go}", "sent or failed messages that {go}",
-    ),
-    "phones": ("phone that stopped syncing and {go}", "phones that stopped syncing and {go}"),
+    "contacts": ("case: contact info {go}", "cases: contact info {go}"),
+    "words": ("case: text and photos {go}", "cases: text and photos {go}"),
+    "private": ("private case: text and photos {go}", "private cases: text and photos {go}"),
+    "calls": ("call: number and notes {go}", "calls: number and notes {go}"),
+    "messages": ("sent or failed message: {go}", "sent or failed messages: {go}"),
+    "phones": ("phone that stopped syncing: {go}", "phones that stopped syncing: {go}"),
     "followers": (
-        "unconfirmed or unsubscribed follower address that {go}",
-        "unconfirmed or unsubscribed follower addresses that {go}",
+        "unconfirmed or unsubscribed follower address: {go}",
+        "unconfirmed or unsubscribed follower addresses: {go}",
     ),
 }  # fmt: skip
 
@@ -79,14 +77,12 @@ def keep_to_schedule(dry_run: bool) -> None:
     periods = {name: f"kept {_period(period)}" for name, period in city.retention.classes()}
     for name, count in counts.items():
         one, several = WHAT[name]
-        what = (one if count == 1 else several).format(
-            go="would be removed" if dry_run else "was removed" if count == 1 else "were removed"
-        )
+        what = (one if count == 1 else several).format(go="would be removed" if dry_run else "removed")
         click.echo(f"{count:8} {what} ({periods.get(name, 'regardless of the city file')})")
     if not periods:
         click.echo(
-            "The city file has no [retention]. Everything else is kept forever, except numbers after "
-            f"{callers.FORGET_AFTER.days} days."
+            "The city file has no [retention]. Everything else is kept forever, except the numbers of "
+            f"callers who haven't called for {callers.FORGET_AFTER.days} days."
         )
 
 
@@ -132,7 +128,7 @@ def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconf
 
     settings, engine, city = _opened()
     if lang and lang not in city.languages:
-        raise click.ClickException(f"--lang is one of {', '.join(city.languages)}.")
+        raise click.ClickException(f"--lang must be one of {', '.join(city.languages)}.")
     now = datetime.now(UTC)
     if to and to.exists():
         raise click.ClickException(f"{to} already exists. Choose another file name with -o.")

@@ -62,7 +62,7 @@ def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> Non
         click.echo(f"{count} {'result changes' if count == 1 else 'results change'}: {WHY[why]}.")
     if found.unknown:
         click.echo(
-            f"{found.unknown.total()} cases use services missing from {file.name}, so they aren't counted."
+            f"Cases not counted because {file.name} doesn't have their service: {found.unknown.total()}."
         )
     click.echo(
         "then, now: on-time share with the old due dates and with this file. median, p90: working hours."

@@ -85,7 +85,9 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
             return True
         except BlockingIOError:
             if not told:
-                log.warning("Another worker is at work for this city. This one waits until that one ends.")
+                log.warning(
+                    "Another worker is running for this city. This one will wait until that one stops."
+                )
             told = True
         except OSError as fault:
             raise NoLock(fault.strerror) from fault
@@ -330,4 +332,4 @@ def _safely(job: Job) -> None:
     try:
         job(datetime.now(UTC))
     except Exception:
-        log.exception("a job of the worker failed")
+        log.exception("a worker job failed")

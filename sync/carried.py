@@ -36,7 +36,8 @@ def take(
 
     Where nobody has to look at it, its `why` stands for the result (ENDED). Besides: `known`, operations that
     were here before, `too_large`, those that no exchange takes, `photos` that are here now,
-    `photos_gone` whose bytes are neither here nor in the file, and `photos_refused`.
+    `photos_known` that were before, `photos_gone` whose bytes are neither here nor in the file, and
+    `photos_refused`.
 
     `owner` is the address of whoever had the phone, where a restore has lost it.
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
@@ -163,7 +164,7 @@ def _photo(
     except ValueError:  # letters that are none of base64's, or none of ASCII's
         raise Unreadable("photo") from None
     if complete:
-        return "photos"
+        return "photos_known"
     if not data:  # the phone let its bytes go, and what had arrived was lost here; or they were lost to it
         return "photos_gone"
     uploads.append(settings.var, device_id, photo["id"], here, data[here:], len(data))

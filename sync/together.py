@@ -218,7 +218,11 @@ class _Queue:
                 first = first or fault.__cause__ or fault
             else:
                 if whole and first and not isinstance(first, Refused):  # or nobody would ever see it
-                    log.warning("%d shared again, with savepoints: %s", len(taken), type(first).__name__)
+                    log.warning(
+                        "%d requests tried again together, with savepoints: %s",
+                        len(taken),
+                        type(first).__name__,
+                    )
                 return
 
     def _try(self, engine: Engine, taken: list[_Piece], *, without_savepoints: bool) -> bool:
@@ -246,7 +250,7 @@ class _Queue:
                 # All or none: with one answer too few, somebody would be given another's.
                 answers = list(zip(done, told, strict=True))
         except Exception as fault:  # do() meets it again where it belongs to one alone
-            log.warning("%d told each by itself: %s", len(done), type(fault).__name__)
+            log.warning("%d requests answered one by one: %s", len(done), type(fault).__name__)
             return
         for piece, answer in answers:
             piece.told, piece.is_told = answer, True

@@ -132,7 +132,7 @@ def _mail_code(email: str, code: str) -> None:
     try:
         mailers.open_mailer(settings.smtp_url).send(letter)
     except (OSError, SMTPException, Undeliverable):  # a stranger's address gives no fault either
-        log.exception("a log-in code was not sent")
+        log.exception("a login code wasn't sent")
 
 
 def _first_page(person: Person) -> str:
