@@ -55,7 +55,7 @@ class Site:
             if now - before < SETTLED / 10:
                 return
             before = now
-        say("The worker does not come to rest: what follows is measured beside it.")
+        say("The worker is still busy, so what follows is measured while it runs.")
 
 
 def _computed(process: int) -> float:
@@ -81,7 +81,7 @@ def say(words: str) -> None:
 def browser() -> str:
     """The path of a Chromium; ends the bench where there is none."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    return found or sys.exit("This bench needs Chromium, and none was found.")
+    return found or sys.exit("This bench needs Chromium, but none was found.")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def judge(line: dict[str, Any], targets: Iterable[Target]) -> None:
     for key, sign, bound in targets:
         line["met"][f"{key}{sign}{bound:g}"] = holds = bool(SIGNS[sign](line[key], bound))
         if not holds:
-            say(f"{line['bench']}: {key} is {line[key]:g}, wanted {sign} {bound:g}")
+            say(f"{line['bench']}: {key} is {line[key]:g}, but should be {sign} {bound:g}")
 
 
 def printed(line: dict[str, Any]) -> str:

@@ -61,10 +61,10 @@ class City:
 def main() -> int:
     """0 when everything that was asked for was measured."""
     asked = argparse.ArgumentParser(prog="bin/bench board")
-    asked.add_argument("--cases", type=int, help="only a city with so many")
-    asked.add_argument("--db", choices=KINDS, help="only on this database")
-    asked.add_argument("--only", choices=MEASURES, help="only this")
-    asked.add_argument("--quick", action="store_true", help="only the small city")
+    asked.add_argument("--cases", type=int, help="run only the city with this many cases")
+    asked.add_argument("--db", choices=KINDS, help="run only on this database")
+    asked.add_argument("--only", choices=MEASURES, help="run only this")
+    asked.add_argument("--quick", action="store_true", help="run only the small city")
     options = asked.parse_args()
     sizes = [options.cases] if options.cases else [FEW] if options.quick else [FEW, MANY]
     for kind in (options.db,) if options.db else KINDS:

@@ -45,9 +45,9 @@ TARGET_MS = 30
 def main() -> int:
     """0 when everything that was asked for was measured."""
     asked = argparse.ArgumentParser(prog="bin/bench desk")
-    asked.add_argument("--answers", type=int, help="how many there are")
-    asked.add_argument("--db", choices=KINDS, help="only on this database")
-    asked.add_argument("--quick", action="store_true", help="few answers")
+    asked.add_argument("--answers", type=int, help="how many answers to make")
+    asked.add_argument("--db", choices=KINDS, help="run only on this database")
+    asked.add_argument("--quick", action="store_true", help="make only a few answers")
     options = asked.parse_args()
     count = options.answers or (FEW if options.quick else MANY)
     for kind in (options.db,) if options.db else KINDS:

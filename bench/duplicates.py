@@ -67,12 +67,12 @@ class Offers:
 def main() -> int:
     """0 when everything was measured."""
     asked = argparse.ArgumentParser(prog="bin/bench duplicates")
-    asked.add_argument("--quick", action="store_true", help="time it among few cases")
-    asked.add_argument("--db", choices=KINDS, help="time it on this database only")
+    asked.add_argument("--quick", action="store_true", help="time it with few cases")
+    asked.add_argument("--db", choices=KINDS, help="time it only on this database")
     options = asked.parse_args()
     data = _pairs.folder()
     if data is None:
-        print(json.dumps({"bench": "duplicates", "skipped": "CITYLINE_BENCH_DATA names no real data"}))
+        print(json.dumps({"bench": "duplicates", "skipped": "CITYLINE_BENCH_DATA has no real data"}))
         return 0
     half = _pairs.read(data)
     _compare_with_known(half)

@@ -27,11 +27,11 @@ ROUNDS = 60
 def main() -> int:
     """0 when it was fitted, or when there is nothing to fit on."""
     asked = argparse.ArgumentParser(prog="bin/bench fit-duplicates")
-    asked.add_argument("--quick", action="store_true", help="as without: it takes half a minute")
+    asked.add_argument("--quick", action="store_true", help="changes nothing: this takes half a minute")
     asked.parse_args()
     data = _pairs.folder()
     if data is None:
-        print(json.dumps({"bench": "fit-duplicates", "skipped": "CITYLINE_BENCH_DATA names no real data"}))
+        print(json.dumps({"bench": "fit-duplicates", "skipped": "CITYLINE_BENCH_DATA has no real data"}))
         return 0
     half = _pairs.read(data)
     rows = half.looked_at()

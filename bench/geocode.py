@@ -98,7 +98,7 @@ def main() -> None:
     data = os.environ.get("CITYLINE_BENCH_DATA", "")
     folder = Path(data) / "geo" / "cambridge_ma"
     if not data or not folder.is_dir():
-        skipped = "CITYLINE_BENCH_DATA names no folder with geo/cambridge_ma"
+        skipped = "CITYLINE_BENCH_DATA isn't a folder with geo/cambridge_ma"
         print(json.dumps({"bench": "geocode", "skipped": skipped}))
         return
     every = 20 if options.quick else 1

@@ -37,12 +37,12 @@ PARTS = ("imported", "rejected", "unchanged", "updated", "touched")
 def main() -> int:
     """0 when everything that was asked for was measured and is as it must be."""
     asked = argparse.ArgumentParser(prog="bin/bench imports")
-    asked.add_argument("--quick", action="store_true", help="without the largest table")
-    asked.add_argument("--db", choices=KINDS, help="only this one")
+    asked.add_argument("--quick", action="store_true", help="skip the largest table")
+    asked.add_argument("--db", choices=KINDS, help="run only this one")
     options = asked.parse_args()
     data = os.environ.get("CITYLINE_BENCH_DATA", "")
     if not data:
-        skipped = "CITYLINE_BENCH_DATA names no folder with real data"
+        skipped = "CITYLINE_BENCH_DATA isn't a folder with real data"
         print(json.dumps({"bench": "imports", "skipped": skipped}))
         return 0
     real, right = Path(data), True

@@ -45,8 +45,8 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="bin/bench insights")
     asked.add_argument("--cases", type=int, default=CASES)
     asked.add_argument("--contacts", type=int, default=CONTACTS)
-    asked.add_argument("--db", choices=KINDS, help="only on this database")
-    asked.add_argument("--quick", action="store_true", help="a hundredth of both")
+    asked.add_argument("--db", choices=KINDS, help="run only on this database")
+    asked.add_argument("--quick", action="store_true", help="use a hundredth of both")
     options = asked.parse_args()
     cases, calls = (n // (100 if options.quick else 1) for n in (options.cases, options.contacts))
     for kind in (options.db,) if options.db else KINDS:

@@ -78,9 +78,9 @@ OFFICE = Actor("person:1", frozenset({DISPATCHER, SUPERVISOR, SYSTEM}))
 def main() -> int:
     """0 when nothing differs, on every database."""
     asked = argparse.ArgumentParser(prog="bin/bench kept")
-    asked.add_argument("--quick", action="store_true", help="a tenth of the operations")
+    asked.add_argument("--quick", action="store_true", help="use a tenth of the operations")
     asked.add_argument("--operations", type=int, default=OPERATIONS)
-    asked.add_argument("--db", choices=KINDS, help="only this one")
+    asked.add_argument("--db", choices=KINDS, help="run only this one")
     asked.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     options = asked.parse_args()
     if options.worker:

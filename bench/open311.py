@@ -41,8 +41,8 @@ def main() -> int:
     """0 when everything that was asked for was measured."""
     asked = argparse.ArgumentParser(prog="bin/bench open311")
     asked.add_argument("--cases", type=int, default=CASES)
-    asked.add_argument("--db", choices=KINDS, help="only on this database")
-    asked.add_argument("--quick", action="store_true", help="a hundredth of the cases")
+    asked.add_argument("--db", choices=KINDS, help="run only on this database")
+    asked.add_argument("--quick", action="store_true", help="use a hundredth of the cases")
     options = asked.parse_args()
     cases = options.cases // (100 if options.quick else 1)
     for kind in (options.db,) if options.db else KINDS:

@@ -92,8 +92,8 @@ class Budget:
 def main() -> int:
     """0 when everything that was asked for was measured."""
     asked = argparse.ArgumentParser(prog="bin/bench pages")
-    asked.add_argument("--quick", action="store_true", help="without Lighthouse")
-    asked.add_argument("--page", action="append", help="only this page and those below it, e.g. --page=/case")
+    asked.add_argument("--quick", action="store_true", help="skip Lighthouse")
+    asked.add_argument("--page", action="append", help="measure only this page and those below: --page=/case")
     options = asked.parse_args()
     budget, unmeasured = Budget(), []
     with serving("pages", CASES) as site, sync_playwright() as playwright:
@@ -378,9 +378,9 @@ def _judge(budget: Budget, line: dict[str, Any]) -> None:
 
 def _tell(budget: Budget) -> None:
     if not budget.missed:
-        say("Nothing misses its budget.")
+        say("Everything is within its budget.")
         return
-    say("Misses its budget:")
+    say("Over budget:")
     rows = [("page", "what", "measured", "budget"), *budget.missed]
     widths = [max(len(row[n]) for row in rows) for n in range(4)]
     for row in rows:

@@ -48,9 +48,7 @@ def main() -> None:
     """Prints the one line."""
     data = os.environ.get("CITYLINE_BENCH_DATA")
     if not data:
-        print(
-            json.dumps({"bench": "photos", "skipped": "CITYLINE_BENCH_DATA names no folder with real data"})
-        )
+        print(json.dumps({"bench": "photos", "skipped": "CITYLINE_BENCH_DATA isn't a folder with real data"}))
         return
     exiv2.LogMsg.setLevel(exiv2.LogMsg.Level.mute)
     files, fates = _pictures(Path(data) / "photos"), tomllib.loads(FATES.read_text())

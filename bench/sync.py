@@ -65,10 +65,10 @@ ON_POSTGRESQL = {("push_1000", "per_s"): 200.0, ("trickle", "p99_ms"): 100.0}
 def main() -> int:
     """0 when everything that was asked for was measured, whether or not it is within its targets."""
     asked = argparse.ArgumentParser(prog="bin/bench sync")
-    asked.add_argument("--quick", action="store_true", help="little of everything")
-    asked.add_argument("--peer", action="store_true", help="the same work through PouchDB as well")
-    asked.add_argument("--db", choices=KINDS, help="only this one")
-    asked.add_argument("--only", choices=TARGETS, help="only this one")
+    asked.add_argument("--quick", action="store_true", help="use a little of everything")
+    asked.add_argument("--peer", action="store_true", help="do the same work through PouchDB too")
+    asked.add_argument("--db", choices=KINDS, help="run only this one")
+    asked.add_argument("--only", choices=TARGETS, help="run only this one")
     options = asked.parse_args()
     size = QUICK if options.quick else Size()
     missed: list[str] = []
@@ -92,7 +92,7 @@ def main() -> int:
                         line |= {f"peer_{key}": value for key, value in peer.get(name, {}).items()}
                         missed += _judged(name, line)
                         print(json.dumps(line), flush=True)
-    say("Misses its target:" if missed else "Nothing misses its target.")
+    say("Misses its target:" if missed else "Everything meets its target.")
     for each in missed:
         say(f"  {each}")
     return 0
@@ -319,7 +319,7 @@ def _judged(name: str, line: dict[str, Any]) -> list[str]:
         holds = line[key] <= target if sign == "<=" else line[key] >= target
         met[f"{key}{sign}{target:g}"] = holds
         if not holds:
-            missed.append(f"{line['db']} {name}: {key} is {line[key]:g}, wanted {sign} {target:g}")
+            missed.append(f"{line['db']} {name}: {key} is {line[key]:g}, but should be {sign} {target:g}")
     line["met"] = met
     return missed
 

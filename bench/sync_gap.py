@@ -63,9 +63,9 @@ class Follower:
 def main() -> int:
     """0 when the clock's cursor missed nothing and a control did, on every database."""
     asked = argparse.ArgumentParser(prog="bin/bench sync-gap")
-    asked.add_argument("--quick", action="store_true", help="as without: this bench is short")
-    asked.add_argument("--cases", type=int, default=CASES, help="how many are written, at least 8")
-    asked.add_argument("--db", choices=KINDS, help="only this one")
+    asked.add_argument("--quick", action="store_true", help="changes nothing: this bench is short")
+    asked.add_argument("--cases", type=int, default=CASES, help="how many cases to write, at least 8")
+    asked.add_argument("--db", choices=KINDS, help="run only this one")
     options = asked.parse_args()
     lines = []
     for kind in (options.db,) if options.db else KINDS:

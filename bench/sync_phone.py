@@ -111,10 +111,10 @@ QUICK = Size(jobs=30, ops=60, photos=5, closings=5)
 def main() -> int:
     """0 when it was measured and everything arrived once; 1 when something is missing or doubled."""
     asked = argparse.ArgumentParser(prog="bin/bench sync-phone")
-    asked.add_argument("--quick", action="store_true", help="little of everything")
+    asked.add_argument("--quick", action="store_true", help="use a little of everything")
     size = QUICK if asked.parse_args().quick else Size()
     with database("sqlite", ROOT / "var" / "bench" / "sync-phone") as base:
-        say("sync-phone: a small demo city, and a crew with its jobs")
+        say("sync-phone: a small demo city and a crew with its jobs")
         fill(ROOT / "var" / "bench" / "sync-phone", 200, **base.settings)
         engine = db.connect(base.url)
         with db.transaction(engine) as s:
@@ -165,7 +165,7 @@ def _measured(context: BrowserContext, site: Site, code: str, size: Size) -> dic
     page.wait_for_selector("a.job")
     start = time.perf_counter() - began
     usage = page.evaluate("async () => (await navigator.storage.estimate()).usage")
-    say("sync-phone: there is signal")
+    say("sync-phone: the signal is back")
     context.set_offline(False)
     began = time.perf_counter()
     _send_all(page)
@@ -192,7 +192,7 @@ def _send_all(page: Page) -> None:
     deadline = time.monotonic() + 900
     while page.evaluate(script):
         if time.monotonic() > deadline:
-            raise RuntimeError("not all was sent within a quarter of an hour")
+            raise RuntimeError("not everything was sent within 15 minutes")
         page.wait_for_timeout(500)
 
 

@@ -65,7 +65,7 @@ def main() -> int:
     for each in violations:
         say(f"seed {each['seed']} step {each['step']} invariant {each['invariant']}: {each['words']}")
     if moved := {name: seed for name, seed in caught.items() if seed != plants.SHOWN.get(name, 0)}:
-        say(f"Other seeds than plants.SHOWN names show: {moved}.")
+        say(f"Seeds differ from those in plants.SHOWN: {moved}.")
     missed = [name for name, seed in caught.items() if seed is None]
     unmet = [name for name, n in told["reached"].items() if not n] if asked.seeds >= ENOUGH else []
     if missed or unmet or other:
@@ -191,12 +191,12 @@ def _arguments() -> argparse.Namespace:
     told = argparse.ArgumentParser(prog="bin/bench sync-sim")
     told.add_argument("--seeds", type=int, default=SEEDS)
     told.add_argument("--steps", type=int, default=STEPS)
-    told.add_argument("--seed", type=int, help="only this one")
-    told.add_argument("--trace", action="store_true", help="tell all that happens in it")
-    told.add_argument("--plant", default="", help="only this planted bug")
+    told.add_argument("--seed", type=int, help="run only this one")
+    told.add_argument("--trace", action="store_true", help="print everything that happens")
+    told.add_argument("--plant", default="", help="run only this planted bug")
     told.add_argument("--no-plants", action="store_true")
     told.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    told.add_argument("--quick", action="store_true", help="ignored: it is quick")
+    told.add_argument("--quick", action="store_true", help="changes nothing: this bench is quick")
     return told.parse_args()
 
 

@@ -10,7 +10,7 @@ die() { printf '%s\n' "$@" >&2; exit 1; }
 find_python() {
   if [ "${PYTHON:-}" ]; then
     python=$PYTHON
-    is_new_enough || die "PYTHON=$PYTHON is no Python 3.11 or newer, or does not start."
+    is_new_enough || die "PYTHON=$PYTHON isn't Python 3.11 or newer, or doesn't start."
     return
   fi
   for needs in can_make_venv is_new_enough; do
@@ -18,7 +18,7 @@ find_python() {
       if is_new_enough && $needs; then return; fi
     done
   done
-  die "Cityline needs Python 3.11 or newer, and none was found." \
+  die "Cityline needs Python 3.11 or newer, but none was found." \
     "Install it (Debian, Ubuntu: apt-get install python3 python3-venv) or name one: PYTHON=/path/to/python $0"
 }
 
@@ -38,7 +38,7 @@ make_venv() {
     echo "Installing $package" >&2
     if apt-get update -qq && apt-get install -qq -y "$package" >/dev/null && "$python" -m venv .venv; then return; fi
   fi
-  die "$python cannot make a virtual environment: the package $package is missing." \
+  die "$python can't make a virtual environment because the package $package is missing." \
     "Install it (Debian, Ubuntu: sudo apt-get install $package) and start again."
 }
 
@@ -68,8 +68,8 @@ prepare() {
   stamp=$(cat "$1" pyproject.toml | cksum)
   works || make_venv
   if [ "$(cat ".venv/$1" 2>/dev/null)" = "$stamp" ]; then return; fi
-  echo "Installing what $1 names into .venv" >&2
-  install "$1" || die "The installation stopped. The lines above say why."
+  echo "Installing the packages in $1 into .venv" >&2
+  install "$1" || die "The installation failed. The lines above say why."
   echo "$stamp" >".venv/$1"
 }
 
@@ -84,7 +84,7 @@ prepare_tests() {
   fi
   stamp=$(cksum <package-lock.json)
   if [ "$(cat node_modules/.stamp 2>/dev/null)" != "$stamp" ]; then
-    echo "Installing what package-lock.json names into node_modules" >&2
+    echo "Installing the packages in package-lock.json into node_modules" >&2
     npm ci --silent --no-fund --no-audit
     echo "$stamp" >node_modules/.stamp
   fi
