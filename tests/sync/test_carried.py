@@ -50,9 +50,9 @@ def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
-    for before in ("", "All of them were already here.\n"):
+    for photos in ("Photos imported", "All of them were already here.\nPhotos that were already here"):
         done = runner.invoke(cli, ["device", "import", str(path)])
-        assert (done.exit_code, done.output) == (0, f"Entries: 1 done.\n{before}Photos imported: 1.\n")
+        assert (done.exit_code, done.output) == (0, f"Updates: 1 done.\n{photos}: 1.\n")
     with reading(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, len(case.closures)) == ("closed", 1)
@@ -95,8 +95,8 @@ def test_a_photo_without_bytes_is_here_only_where_it_had_arrived(
     told["photos"][0]["data"] = ""
     empty = json.dumps(told).encode()
     assert carried.take(engine, store, settings, empty, clock()) == {"applied": 1, "photos_gone": 1}
-    for file in (whole, empty):
-        assert carried.take(engine, store, settings, file, clock()) == {"applied": 1, "known": 1, "photos": 1}
+    for file, photos in ((whole, "photos"), (empty, "photos_known"), (whole, "photos_known")):
+        assert carried.take(engine, store, settings, file, clock()) == {"applied": 1, "known": 1, photos: 1}
 
 
 def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
@@ -140,12 +140,12 @@ def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_na
     assert "add --person with the user's email" in taken()[1]
     assert taken("--person", "nobody@city.test") == (
         1,
-        "Error: no one here has the email address nobody@city.test\n",
+        "Error: No one here has the email address nobody@city.test.\n",
     )
-    for before in ("", "All of them were already here.\n"):
+    for photos in ("Photos imported", "All of them were already here.\nPhotos that were already here"):
         assert taken("--person", "luis@city.test") == (
             0,
-            f"Entries: 1 waiting for a supervisor.\n{before}Photos imported: 1.\n"
+            f"Updates: 1 waiting for a supervisor.\n{photos}: 1.\n"
             'Anything that needs review is under "Field work" on the board.\n',
         )
     assert taken("--person", "toni@city.test")[0] == 1, "it has an owner now"
@@ -187,17 +187,17 @@ def test_what_became_of_a_file_is_told_in_words(
         return done.output
 
     assert taken() == "The file is empty.\n"
-    assert taken(note) == "Entries: 1 done.\n"
-    once = "Entries: 1 done, 1 set aside for review, 1 waiting for an earlier step.\n"
+    assert taken(note) == "Updates: 1 done.\n"
+    once = "Updates: 1 done, 1 set aside for review, 1 waiting for an earlier step.\n"
     waits = 'Work waiting for an earlier step moves to "Field work" after three days.\n'
     assert taken(note, late, odd) == f"{once}1 of these was already here.\n{said}{waits}"
     assert taken(note, late, odd) == f"{once}All of them were already here.\n{said}{waits}"
     assert taken(large, close, shots={PHOTO: data}) == (
-        "Entries: 1 done, 1 too large.\nUnreadable photos: 1. If the phone still works, they're on it.\n"
+        "Updates: 1 done, 1 too large.\nUnreadable photos: 1. If the phone still works, they're on it.\n"
     )
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
-    assert taken(luis.op("note", job)) == f"Entries: 1 waiting for a supervisor.\n{said}"
+    assert taken(luis.op("note", job)) == f"Updates: 1 waiting for a supervisor.\n{said}"
 
 
 def test_what_was_seen_to_already_sends_nobody_to_the_board(
@@ -212,7 +212,7 @@ def test_what_was_seen_to_already_sends_nobody_to_the_board(
         row.review = "held"
         review.dismiss(s, row, by=Actor("test", frozenset({DISPATCHER})), at=clock())
     done = runner.invoke(cli, ["device", "import", str(path)])
-    assert done.output == "Entries: 1 reviewed and dismissed.\nAll of them were already here.\n"
+    assert done.output == "Updates: 1 reviewed and dismissed.\nAll of them were already here.\n"
 
 
 def test_there_are_words_for_all_that_becomes_of_carried_work() -> None:
@@ -249,7 +249,7 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [], {}, person(engine, "luis@city.test")))
     done = runner.invoke(cli, ["device", "import", str(path)])
-    assert (done.exit_code, "the database is busy. Import " in done.output and "again" in done.output) == (
+    assert (done.exit_code, "The database is busy. Import " in done.output and "again" in done.output) == (
         1,
         True,
     )

@@ -244,7 +244,9 @@ def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(
     with pytest.raises(ValueError, match="bad"):
         given[1].result(60)
     assert sorted(done) == ["a", "b", "bad"]
-    assert [record.getMessage() for record in caplog.records] == ["3 told each by itself: ValueError"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 requests answered one by one: ValueError"
+    ]
 
 
 def test_where_an_answer_is_missing_nobody_is_given_anothers(engine: Engine) -> None:

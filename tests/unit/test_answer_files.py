@@ -89,35 +89,35 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
         answers.retire(scene.s, tax, by=scene.actor("manager"), at=city.now)
     outcome = take(city, path)
     assert (outcome.imported, outcome.unchanged) == (0, 2)
-    assert rejected(path) == [["2", "was retired here, and stays so"]]
+    assert rejected(path) == [["2", "was retired here and stays retired"]]
 
 
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
         (f"[Bad_Name]\n{HEAD}{DAY}{TEXT}", "lowercase letters"),
-        (f'[x]\ndepartment = "none"\ntopic = "dogs"\n{DAY}{TEXT}', "no department 'none'"),
-        (f'[x]\ndepartment = "clerk"\ntopic = "none"\n{DAY}{TEXT}', "no topic 'none'"),
-        (f'[x]\n{HEAD}{DAY}services = ["none"]\n{TEXT}', "no service 'none'"),
+        (f'[x]\ndepartment = "none"\ntopic = "dogs"\n{DAY}{TEXT}', "the department 'none' isn't"),
+        (f'[x]\ndepartment = "clerk"\ntopic = "none"\n{DAY}{TEXT}', "the topic 'none' isn't"),
+        (f'[x]\n{HEAD}{DAY}services = ["none"]\n{TEXT}', "the service 'none' isn't"),
         (f'[x]\n{HEAD}{DAY}services = "pothole"\n{TEXT}', "a list of codes"),
-        (f"[x]\n{HEAD}{TEXT}", "review_on must be a day"),
-        (f'[x]\n{HEAD}review_on = "soon"\n{TEXT}', "review_on must be a day"),
-        (f"[x]\n{HEAD}{DAY}", "one language at least"),
+        (f"[x]\n{HEAD}{TEXT}", "review_on must be a date"),
+        (f'[x]\n{HEAD}review_on = "soon"\n{TEXT}', "review_on must be a date"),
+        (f"[x]\n{HEAD}{DAY}", "at least one language"),
         (f'[x]\n{HEAD}{DAY}klingon2 = {{ title = "x", body = "x", script = "x" }}', "isn't a language code"),
-        (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = "x" }}', "title, body and script"),
-        (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = 3, script = "x" }}', "words in quotes"),
+        (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = "x" }}', "title, body, and script"),
+        (f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = 3, script = "x" }}', "text in quotes"),
         (
             f'[x]\n{HEAD}{DAY}en = {{ title = "x", body = "x", script = "x", note = "x" }}',
-            "key 'note' of 'en'",
+            "'note' isn't a known key of 'en'",
         ),
-        (f'[x]\n{HEAD}{DAY}departement = "x"\n{TEXT}', "key 'departement'"),
+        (f'[x]\n{HEAD}{DAY}departement = "x"\n{TEXT}', "'departement' isn't a known key"),
         (
             f'[x]\n{HEAD}{DAY}en = {{ title = "{"x" * 201}", body = "x", script = "x" }}',
-            "200 letters at most",
+            "longer than 200 characters",
         ),
-        (f"[x]\n{HEAD}{DAY}{TEXT}".replace('body = "x"', 'body = "<script>x"'), "HTML in them"),
-        ("x = 3", "no table of an answer"),
-        (f'[x]\n{HEAD}{DAY}en = {{ title = "a\\u0000b", body = "x", script = "x" }}', "a NUL in it"),
+        (f"[x]\n{HEAD}{DAY}{TEXT}".replace('body = "x"', 'body = "<script>x"'), "contains HTML"),
+        ("x = 3", "isn't an answer"),
+        (f'[x]\n{HEAD}{DAY}en = {{ title = "a\\u0000b", body = "x", script = "x" }}', "a zero byte"),
     ],
 )
 def test_what_is_wrong_is_told_by_its_line_and_the_others_are_taken(
@@ -169,11 +169,11 @@ def test_what_editors_write_is_read(city: Town, tmp_path: Path, coding: str, end
     [
         (
             GOOD.replace("Cada", "Año: cada").encode("cp1252"),
-            r"line 17: is no UTF-8 \(byte 0xf1\).*WINDOWS-1252",
+            r"line 17: isn't UTF-8 \(byte 0xf1\).*WINDOWS-1252",
         ),
-        (GOOD.encode("utf-16-le"), r"line 2: has a NUL in it\. Save it as UTF-8"),
-        (GOOD.encode("utf-16")[:-1], r"is no UTF-8"),
-        (GOOD.replace("Twice a year.", "Twice\0a year.").encode(), r"line 11: has a NUL in it"),
+        (GOOD.encode("utf-16-le"), r"line 2: contains a zero byte\. Save it as UTF-8"),
+        (GOOD.encode("utf-16")[:-1], r"isn't UTF-8"),
+        (GOOD.replace("Twice a year.", "Twice\0a year.").encode(), r"line 11: contains a zero byte"),
         (b"\xef\xbb\xbf" + GOOD.replace("[pay-tax]", "[pay-tax").encode(), r"line 2"),
     ],
 )

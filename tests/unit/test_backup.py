@@ -343,7 +343,7 @@ def test_lines_that_say_nothing_we_know_are_named_and_stop_no_restore(
     erasures.note(elsewhere.var, report, town.now)
     assert put_back(elsewhere, to, town).erased_again == 1
     for nth, which in enumerate(BAD_LINES, 1):
-        assert f"{kept}: line {nth} cannot be read and is passed over" in caplog.text, which
+        assert f"{kept}: line {nth} can't be read and was skipped" in caplog.text, which
     assert kept.read_text().startswith(bad)  # for whoever looks into it
 
 
@@ -478,21 +478,21 @@ def test_photos_that_cannot_be_cleared_away_spoil_no_backup(
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"format": "1"}, "format is no int"),
-        ({"format": True}, "format is no int"),
-        ({"format": 0}, "out of bounds"),
-        ({"schema": ["0001"]}, "schema is no str"),
-        ({"seq": 1.5}, "seq is no int"),
-        ({"seq": -1}, "out of bounds"),
-        ({"seq": 10**30}, "out of bounds"),
+        ({"format": "1"}, "format isn't of type int"),
+        ({"format": True}, "format isn't of type int"),
+        ({"format": 0}, "out of range"),
+        ({"schema": ["0001"]}, "schema isn't of type str"),
+        ({"seq": 1.5}, "seq isn't of type int"),
+        ({"seq": -1}, "out of range"),
+        ({"seq": 10**30}, "out of range"),
         ({"made_at": "yesterday"}, "isoformat"),
-        ({"made_at": 20260512}, "made_at is no str"),
+        ({"made_at": 20260512}, "made_at isn't of type str"),
         ({"made_at": "2026-05-12T13:30:00"}, "no time zone"),
         ({"made_at": "0001-01-01T00:00:00+14:00"}, ""),
-        ({"counts": []}, "counts is no dict"),
-        ({"counts": {"cases": "many"}}, "cases is no int"),
-        ({"files": ["photos.txt"]}, "files is no dict"),
-        ({"missing": "none"}, "missing is no list"),
+        ({"counts": []}, "counts isn't of type dict"),
+        ({"counts": {"cases": "many"}}, "cases isn't of type int"),
+        ({"files": ["photos.txt"]}, "files isn't of type dict"),
+        ({"missing": "none"}, "missing isn't of type list"),
         ({"missing": [7]}, "missing"),
         ({"more": 1}, "more"),
     ],
@@ -585,7 +585,7 @@ def test_the_command_says_what_is_wrong_with_a_backup(
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(elsewhere, name)))
     said = CliRunner().invoke(click.Command("cityline", callback=main), [])
     assert said.exit_code == 1
-    assert f"Can't read the backup {folder} (schema is no str)" in said.output
+    assert f"Can't read the backup {folder} (schema isn't of type str)" in said.output
 
 
 def test_a_link_in_the_place_of_the_list_is_not_followed(tmp_path: Path) -> None:

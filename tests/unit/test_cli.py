@@ -133,9 +133,9 @@ def test_a_file_that_is_far_too_large_is_refused_unread(shell: CliRunner, tmp_pa
     with file.open("wb") as out:
         out.truncate(10_000_000_000)
     done = shell.invoke(cli, ["device", "import", str(file)])
-    assert (done.exit_code, "has more than 1000 MB" in done.output) == (1, True)
+    assert (done.exit_code, "larger than 1000 MB" in done.output) == (1, True)
     refused = shell.invoke(cli, ["config", "apply", str(file)]).exception
-    assert (type(refused), "has more than 10 MB" in str(refused)) == (cityfile.CityFileError, True)
+    assert (type(refused), "larger than 10 MB" in str(refused)) == (cityfile.CityFileError, True)
 
 
 @pytest.mark.one_database
@@ -268,7 +268,7 @@ def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> No
         connection.exec_driver_sql("UPDATE case_words SET words = 'nothing'")
     told = shell.invoke(cli, ["recount"])
     assert told.exit_code == 0
-    assert told.output.endswith("Cases corrected: 1; search entries corrected: 1\n")
+    assert told.output.endswith("Cases corrected: 1. Search entries corrected: 1.\n")
     assert shell.invoke(cli, ["recount"]).exit_code == 0
     with town.looking() as scene:
         assert kept.differences(scene.s) == []

@@ -81,11 +81,15 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('["thursday"], weeks', '["thorsday"], weeks', "recycling.days: 'thorsday' is no day of the week"),
+        ('["thursday"], weeks', '["thorsday"], weeks', "recycling.days: 'thorsday' isn't a day of the week"),
         ("weeks = 2, from = 2026-01-08", "weeks = 2", "recycling.from: is missing"),
         ("weeks = 2, from = 2026-01-08", "weeks = 3", "recycling.weeks: 3 isn't a whole number from 1 to 2"),
         ("from = 2026-01-08", 'from = "soon"', "recycling.from: 'soon' isn't a date without quotes"),
-        ('area = "East bank"', 'area = "west bank"', "east.area: 'west bank' is another zone already"),
+        (
+            'area = "East bank"',
+            'area = "west bank"',
+            "east.area: 'west bank' already belongs to another zone",
+        ),
         ('group = "trash"\n\n[coll', 'group = "bins"\n\n[coll', "collection.group: 'bins' isn't one of"),
         ('calendar = "collection"', 'calendar = "none"', "collection.calendar: 'none' isn't one of"),
         (
@@ -96,7 +100,7 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
         (
             '[collection.zones.east]\narea = "East bank"',
             "[collection.zones.empty]\n[collection.zones.east]",
-            "collection.zones.empty.trash: nothing is ever collected",
+            "collection.zones.empty.trash: nothing is ever picked up",
         ),
     ],
 )

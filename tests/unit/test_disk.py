@@ -53,7 +53,7 @@ def test_a_secret_is_its_owners_alone_from_the_first_byte(tmp_path: Path) -> Non
 def test_neither_a_folder_nor_a_pipe_is_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for there in (tmp_path, tmp_path / "pipe", Path()):
-        with pytest.raises(OSError, match="It is no file"), disk.whole(there):
+        with pytest.raises(OSError, match="It isn't a file"), disk.whole(there):
             pass
     assert (tmp_path / "pipe").is_fifo()
 

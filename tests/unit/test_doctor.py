@@ -79,11 +79,11 @@ def test_a_backup_that_cannot_be_read_is_wrong_and_an_older_one_is_looked_at(
     told = found(hours=2)["backup"]
     assert (
         told.mark,
-        f"1 others in that folder are damaged: {older}, photos.txt: missing." in told.words,
+        f"Others damaged in that folder: 1. First: {older}, photos.txt: missing." in told.words,
     ) == (doctor.LOOK, True)
     (newer / backup.MANIFEST).write_text("{}")
     told = found(hours=2)["backup"]
-    assert (told.mark, "damaged: format is no int." in told.words) == (doctor.WRONG, True)
+    assert (told.mark, "damaged: format isn't of type int." in told.words) == (doctor.WRONG, True)
 
 
 def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doctor.Finding]]) -> None:
@@ -127,10 +127,10 @@ def test_work_that_lies_on_a_phone_is_looked_at(
         scene.s.add(phone)
     phones = found()["phones"]
     assert phones.mark == doctor.LOOK
-    assert "Oldest unsent work: Rosa's, 4 entries for 3 days." in phones.words
+    assert "Oldest unsent work: Rosa's, 4 updates for 3 days." in phones.words
     with town.at_work() as scene:
         scene.s.get_one(Device, "a-phone").waiting = {"ops": 1, "oldest": since.timestamp()}
-    assert "Rosa's, 1 entry for 3 days." in found()["phones"].words
+    assert "Rosa's, 1 update for 3 days." in found()["phones"].words
     with town.at_work() as scene:
         scene.s.get_one(Device, "a-phone").waiting = {"ops": 0, "photos": 0, "oldest": None}
     assert marks(found()) == {}
@@ -178,9 +178,9 @@ def test_what_nobody_sends_and_what_is_tried_in_vain_is_looked_at(
         due = {"subscription_id": wish.id, "kind": "closed", "next_try_at": town.now + timedelta(hours=5)}
         scene.s.add(Message(event_seq=1, tries=12, fault="no", **due))
         scene.s.add(Message(event_seq=2, **due))
-    assert "1 failed 10 or more times." in found()["mail"].words
+    assert "Tried 10 or more times: 1." in found()["mail"].words
     assert "half an hour late" not in found(hours=5.4)["mail"].words
-    assert "2 are more than half an hour late" in found(hours=6)["mail"].words
+    assert "more than half an hour late: 2." in found(hours=6)["mail"].words
 
 
 def test_notifications_and_systems_that_nobody_takes_any_more_are_looked_at(

@@ -106,7 +106,7 @@ def test_a_dropped_last_line_is_named_by_the_kept_root_even_when_its_head_was_me
         connection.execute(text("DELETE FROM roots"))
     assert faults(town) == []
     found = faults(town, kept)
-    assert f"{subject}: line {n} is missing, which the kept root holds" in found
+    assert f"{subject}: line {n} is missing, but it's in the stored root" in found
 
 
 def test_a_dropped_case_is_named(town: Town) -> None:
@@ -124,7 +124,7 @@ def test_a_dropped_case_is_named(town: Town) -> None:
             connection.execute(text(f"DELETE FROM {theirs} WHERE case_id = :c"), {"c": case_id})
         connection.execute(text("DELETE FROM cases WHERE id = :c"), {"c": case_id})
     last = json.loads(next(line for line in kept if f'"{subject}"' in line))[1]
-    assert f"{subject}: line {last} is missing, which the kept root holds" in faults(town, kept)
+    assert f"{subject}: line {last} is missing, but it's in the stored root" in faults(town, kept)
     assert any(subject in fault and "root of" in fault for fault in faults(town)), (
         "the daily root knows it too"
     )
@@ -144,7 +144,8 @@ def test_a_line_rewritten_with_recomputed_hashes_is_named(town: Town) -> None:
     with intruder(town) as connection:
         rewrite(connection, subject, 3)
     assert any(fault.startswith(f"{subject}: line") and "root of" in fault for fault in faults(town))
-    assert any(fault.startswith(f"{subject}: line") and "kept root" in fault for fault in faults(town, kept))
+    found = faults(town, kept)
+    assert any(fault.startswith(f"{subject}: line") and "stored root" in fault for fault in found)
 
 
 def test_a_line_rewritten_without_its_hash_is_named(town: Town) -> None:
@@ -160,7 +161,7 @@ def test_rewritten_words_are_named_and_erased_words_are_not_a_fault(town: Town) 
         seqs = list(s.scalars(select(Event.seq).where(Event.subject == subject, Event.detail.is_not(None))))
         s.get_one(EventDetail, seqs[0]).text = "{}"
         s.delete(s.get_one(EventDetail, seqs[1]))
-    assert faults(town) == [f"{subject}: the words of line 2 were rewritten"]
+    assert faults(town) == [f"{subject}: the text of line 2 was rewritten"]
     with town.looking() as scene:
         assert events.erased(scene.s) == 1
 

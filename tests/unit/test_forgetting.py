@@ -163,7 +163,7 @@ def test_the_command_knows_the_number_however_it_is_written(
     ]
     assert [each.exit_code for each in asked] == [1, 0, 0], asked
     assert "'call me' isn't a phone number" in asked[0].output
-    assert "Calls kept without number and notes: 2; reports erased with them: 0." in asked[1].output
+    assert "Calls kept without number and notes: 2. Reports erased with them: 0." in asked[1].output
     assert "No caller has that number." in asked[2].output
     assert "sister" not in words(town)
 

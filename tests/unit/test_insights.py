@@ -215,7 +215,7 @@ def test_the_sums_are_those_of_the_log_and_a_wrong_one_is_named(asked: Town) -> 
     with asked.looking() as scene:
         found = tallies.differences(scene.s)
         assert len(found) == 24
-        assert found[0].startswith("figures: line 2024-01 dropped is 7, and the log says ")
+        assert found[0].startswith("figures: line 2024-01 dropped is 7, but the log says ")
     with asked.at_work() as scene:
         kept.recount(scene.s)
     with asked.looking() as scene:

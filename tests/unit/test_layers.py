@@ -18,6 +18,7 @@ from city.geo import Box, Point
 from city.layers import Order
 from city.schema import Address, Area, Asset, Case, Crossing, Street
 from city.sources import TooManyRejected, Unusable
+from pwa import importing
 
 STREETS = Order("streets", name="NAME")
 POLES = Order("assets", asset="pole", number="POLE")
@@ -143,7 +144,7 @@ def test_an_address_list_gets_its_places_from_parcels(town: Town, tmp_path: Path
     assert set(rows) == {"1 Elm St", "3 Elm St"}
     assert rows["1 Elm St"] == pytest.approx((39.6005, -71.1995))
     assert rows["3 Elm St"] == pytest.approx((39.6005, -71.1985))
-    assert side_lines(file) == [("4", "has no place"), ("5", "has no address")]
+    assert side_lines(file) == [("4", "has no location"), ("5", "has no address")]
 
 
 def test_house_number_and_street_make_an_address(town: Town, tmp_path: Path) -> None:
@@ -225,10 +226,10 @@ def test_one_id_for_two_things_is_rejected_with_its_place(town: Town, tmp_path: 
     file = geojson(tmp_path, pole(7, "1", 39.6), pole(7, "2", 39.61), pole("", "3", 39.61))
     assert put(town, file, replace(POLES, id="KEY")).rejected == 2
     assert side_lines(file) == [
-        ("2", "the id '7' is already used (feature 1)"),
+        ("2", "the ID '7' is already used (feature 1)"),
         ("3", "has no KEY"),
     ]
-    with pytest.raises(Unusable, match="--id: addresses have none"):
+    with pytest.raises(Unusable, match="--id: addresses don't have IDs"):
         put(town, table(tmp_path, {"ADDRESS": "1 Elm St", "LAT": 1, "LON": 2}), replace(ADDRESSES, id="LAT"))
 
 
@@ -240,7 +241,7 @@ def test_the_lights_of_a_utility_stand_beside_the_citys_own(town: Town, tmp_path
     with db.reading(town.engine) as s:
         held = s.execute(select(Asset.number, Asset.owner).where(Asset.retired_at.is_(None))).all()
     assert sorted(held) == [("1", "Harbor Electric"), ("2", "")]
-    with pytest.raises(Unusable, match="--owner, --owner-name: only one of them"):
+    with pytest.raises(Unusable, match="--owner, --owner-name: use only one"):
         put(town, theirs, replace(POLES, owner="KEY", owner_name="Harbor Electric"))
 
 
@@ -371,7 +372,7 @@ def test_a_huge_file_is_refused_before_it_is_read(town: Town, tmp_path: Path) ->
     with file.open("wb") as hole:  # takes no room on the disk
         hole.write(b'{"type": "FeatureCollection", "features": [' + b" " * 4096)
         hole.truncate(1_000_000_000)
-    with pytest.raises(Unusable, match="has 1000 MB, and at most 268 MB"):
+    with pytest.raises(Unusable, match="has 1000 MB, but at most 268 MB"):
         put(town, file, POLES)
 
 
@@ -389,13 +390,13 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (replace(STREETS, name="Name"), "--name: city.geojson has no column 'Name'; it has: NAME, CLASS"),
+        (replace(STREETS, name="Name"), "--name: city.geojson has no column 'Name'. It has: NAME, CLASS"),
         (replace(STREETS, name=""), "--name: is needed"),
         (replace(STREETS, where=("NAME", "Ash St")), "--where: no row has 'Ash St' in NAME"),
         (Order("assets", number="NAME"), f"--asset: is needed: one of {', '.join(ASSET_KINDS)}"),
         (Order("assets", asset="pole"), "--number: is needed"),
-        (Order("assets", asset="pole", number="NAME", lat="CLASS"), "--lat, --lon: both are needed"),
-        (Order("addresses", number="CLASS"), "or --number and --street"),
+        (Order("assets", asset="pole", number="NAME", lat="CLASS"), "--lat, --lon: use both"),
+        (Order("addresses", number="CLASS"), "Or use --number and --street"),
         (Order("areas", name="NAME", area_kind="boundary"), "--kind boundary"),
     ],
 )
@@ -408,17 +409,21 @@ def test_options_that_do_not_fit_are_told(town: Town, tmp_path: Path, order: Ord
 
 def test_a_table_needs_to_know_where_its_rows_lie(town: Town, tmp_path: Path) -> None:
     file = table(tmp_path, {"ADDRESS": "1 Elm St", "LOT": "7"})
-    with pytest.raises(Unusable, match="name --lat and --lon, or --places and --key"):
+    with pytest.raises(Unusable, match="Add --lat and --lon, or --places and --key"):
         put(town, file, Order("addresses", name="ADDRESS"))
 
 
 @pytest.mark.parametrize(
     ("lat", "lon", "said"),
     [
-        (-71.2, 39.6, "lies outside the city, and inside it with latitude and longitude swapped"),
-        (-122.4, 37.8, "a latitude beyond 90; latitude and longitude are swapped"),
-        (2957494.1, 761212.3, "761212.3, 2957494.1 is no degrees, perhaps feet or metres; say which it is"),
-        (float("inf"), 0, "coordinates that are no numbers"),
+        (-71.2, 39.6, "is outside the city, but inside it with latitude and longitude swapped"),
+        (-122.4, 37.8, "the latitude is over 90. Latitude and longitude are swapped"),
+        (
+            2957494.1,
+            761212.3,
+            "761212.3, 2957494.1 isn't in degrees, but perhaps in feet or meters. Name the coordinate system",
+        ),
+        (float("inf"), 0, "coordinates that aren't numbers"),
     ],
 )
 def test_coordinates_that_cannot_be_are_refused(
@@ -447,7 +452,9 @@ def test_one_wrong_row_among_right_ones_is_rejected_alone(town: Town, tmp_path: 
 
 def test_another_coordinate_system_is_named(town: Town, tmp_path: Path) -> None:
     feet = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::2234"}}
-    with pytest.raises(Unusable, match=r"is in degrees already, read as 'urn:ogc:def:crs:EPSG::2234'"):
+    with pytest.raises(
+        Unusable, match=r"is already in degrees, but was read as 'urn:ogc:def:crs:EPSG::2234'"
+    ):
         put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=feet), POLES)
     degrees = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
     assert put(town, geojson(tmp_path, point("1", 39.6, -71.2), crs=degrees), POLES).imported == 1
@@ -554,9 +561,9 @@ TOPOLOGY = {
 @pytest.mark.parametrize(
     ("geometry", "said"),
     [
-        ('{"type": "Point", "coordinates": [1e999, 2]}', "coordinates that are no numbers"),
+        ('{"type": "Point", "coordinates": [1e999, 2]}', "coordinates that aren't numbers"),
         ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\u0000"', "contains a zero byte"),
-        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\ud800"', "holds half a character"),
+        ('{"type": "Point", "coordinates": [-71.2, 39.6]}, "x": "\\ud800"', "contains half a character"),
     ],
 )
 def test_a_geojson_made_to_hurt_is_refused(town: Town, tmp_path: Path, geometry: str, said: str) -> None:
@@ -584,3 +591,17 @@ def one_area(folder: Path, geometry: str) -> Path:
         f' "geometry": {geometry}}}]}}'
     )
     return file
+
+
+def test_the_first_of_several_layers_says_once_to_redraw_the_map(
+    town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(n: int) -> bool:
+        street = feature("LineString", [[-71.2, 39.6], [-71.2, 39.6 + n / 1000]], NAME=f"Street {n}")
+        order = Order("streets", name="NAME", shrink=True)
+        assert importing.layer(town.engine, town.settings, geojson(tmp_path, street), order, None) == 0
+        return "redraw the map: cityline basemap build" in capsys.readouterr().out
+
+    assert [said(1), said(2), said(3)] == [True, False, False]
+    town.settings.basemap.touch()
+    assert [said(4), said(5)] == [True, False]

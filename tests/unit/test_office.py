@@ -435,7 +435,7 @@ class TestTheCityFile:
             ("default = true", "category on the report form"),
             ('chips = { en = "x", es = "x" }', "report form"),
             ('asset_kind = "pole"', "fixed in the field"),
-            ("precision_m = 10", "how exact a location is shown"),
+            ("precision_m = 10", "how exactly a location is shown"),
             ("urgent = true", "needs a crew"),
             ('hazard = { en = "x", es = "x" }', "crews read it"),
             ("private = false", "always true"),
@@ -449,10 +449,13 @@ class TestTheCityFile:
         ("change", "fault"),
         [
             (('work = "office"', 'work = "desk"'), "isn't one of field, office"),
-            (('service = "tree-on-wire"', 'service = "tax-question"'), "goes to no crew"),
-            (('service = "tree-on-wire"', 'group = "office"'), "go to no crew"),
-            ((ANSWERED_TAX, ANSWERED_TAX.replace("answered", "fixed")), "no end of"),
-            ((FIXED_LAMP, FIXED_LAMP.replace("fixed", "answered")), "no end of"),
+            (
+                ('service = "tree-on-wire"', 'service = "tax-question"'),
+                "its own department gets it and no crew does",
+            ),
+            (('service = "tree-on-wire"', 'group = "office"'), "never go to a crew"),
+            ((ANSWERED_TAX, ANSWERED_TAX.replace("answered", "fixed")), "isn't an outcome of"),
+            ((FIXED_LAMP, FIXED_LAMP.replace("fixed", "answered")), "isn't an outcome of"),
         ],
     )
     def test_so_is_a_crew_or_an_end_that_it_has_not(self, change: tuple[str, str], fault: str) -> None:
@@ -463,7 +466,7 @@ class TestTheCityFile:
         with town.at_work() as scene:
             policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
             asked(scene)
-        with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
+        with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
             policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
@@ -485,6 +488,6 @@ class TestTheCityFile:
         with ThreadPoolExecutor(1) as pool:
             opening = pool.submit(open_slowly)
             assert opened.wait(60)
-            with town.at_work() as scene, pytest.raises(CityFileError, match="cannot become other work"):
+            with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
                 policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
             opening.result()

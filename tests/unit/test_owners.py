@@ -85,7 +85,7 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
     order = Order("assets", asset="pole", number="N", owner="OWNER")
     assert importing.layer(town.engine, town.settings, geojson(tmp_path, *lights), order, None) == 0
     told = capsys.readouterr().out
-    assert "2 belong to 'Park Trust', which isn't in the city file, so they count as the city's." in told
+    assert "Owner 'Park Trust' isn't in the city file, so these assets count as the city's: 2." in told
     assert "HECO" not in told
     trees = replace(order, asset="tree")
     assert importing.layer(town.engine, town.settings, geojson(tmp_path, lights[0]), trees, None) == 0
@@ -96,7 +96,7 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
     ("change", "fault"),
     [
         ('web = "nowhere"', "owners.b.web: 'nowhere' isn't a web address"),
-        ('known_as = ["A Light"]', "owners.b.name: 'a light' is already another owner"),
+        ('known_as = ["A Light"]', "owners.b.name: 'a light' already belongs to another owner"),
         ("fon = 1", "owners.b.fon: isn't a known key"),
     ],
 )

@@ -225,5 +225,5 @@ def test_a_wrong_file_says_its_line(town: Town, file: Path) -> None:
     file.write_text(TEXT.replace("promise_days = 3", "promise_hours = 0", 1), "utf-8")
     ran = CliRunner().invoke(cli, ["config", "try", str(file), *PERIOD])
     assert "tried.toml, line" in str(ran.exception)
-    with pytest.raises(ValueError, match="lies before"):
+    with pytest.raises(ValueError, match="is before"):
         tried(town, TEXT, (MAY[1], MAY[0]))

@@ -54,13 +54,13 @@ def test_nothing_is_offered_to_another_service() -> None:
         (reply(where='service = "lamps"'), 5, "'lamps' isn't one of"),
         (reply(where='group = "lamps"'), 5, "'lamps' isn't one of"),
         (reply(outcome="done"), 4, "'done' isn't one of"),
-        (reply("new-lamp"), 3, "'new-lamp' is another reply's already"),
+        (reply("new-lamp"), 3, "'new-lamp' is already used by another reply"),
         (reply("x" * 41), 3, "has more than 40 characters"),
-        (reply(where='service = "stump"\ngroup = "tree"'), 6, "says less than the service beside it"),
+        (reply(where='service = "stump"\ngroup = "tree"'), 6, "isn't needed, because service is set too"),
         (reply().replace(", es = \"Ya no estaba.\"", ""), 7, "words.es: is missing"),
         (reply().replace("es = \"Ya", "fr = \"Plus\", es = \"Ya"), 7, "words.fr: isn't a known key"),
         (reply().replace("It was gone.", "w" * 4001), 7, "is longer than 4000 characters"),
-        (reply().replace("names", "nams"), 6, "names: is missing; line"),
+        (reply().replace("names", "nams"), 6, "names: is missing, but line"),
     ],
 )  # fmt: skip
 def test_a_wrong_reply_is_told_with_its_line(wrong: str, line: int, told: str) -> None:

@@ -739,7 +739,7 @@ def test_a_hold_is_lifted_though_the_list_cannot_say_so(
         assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
     with town.looking() as scene:
         assert holds.listed(scene.s, 10) == ([], 0)
-    assert f"hold of {number} was lifted could not be noted" in caplog.text
+    assert f"Lifting the hold of {number} couldn't be noted" in caplog.text
 
 
 def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:

@@ -172,7 +172,7 @@ def test_where_much_seems_left_over_the_database_may_be_the_wrong_one(
 ) -> None:
     left = stray(store, *(f"lamp {n}" for n in range(strays.FEW + 1)))
     assert swept(town, store) == 0
-    assert "is this the store's own database?" in caplog.text
+    assert "Does this storage belong to this database?" in caplog.text
     assert set(store.names()) == left
 
 
@@ -229,7 +229,7 @@ def test_the_doctor_counts_them(town: Town, store: Store) -> None:
     [old] = found(LATER, whole=True)
     assert (old.mark, old.words) == (
         doctor.LOOK,
-        f"Of {len(names) + 1} names in the store that are older than a day no photo needs 1.",
+        f"Files in photo storage older than a day: {len(names) + 1}. Not needed by any photo: 1.",
     )
 
 

@@ -163,7 +163,7 @@ def test_at_the_highest_zoom_every_case_is_told_however_many_lie_together(
 
 @pytest.mark.parametrize("asked", [(21, 0, 0), (3, 8, 0), (3, 0, 8), (-1, 0, 0)])
 def test_a_tile_that_is_none_is_refused(town: Town, asked: tuple[int, int, int]) -> None:
-    with town.looking() as scene, pytest.raises(ValueError, match="is no tile"):
+    with town.looking() as scene, pytest.raises(ValueError, match="isn't a tile"):
         tiles.tile(scene.s, View(), *asked, now=town.now)
 
 

@@ -231,9 +231,9 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
         ("it answered 404", shared.HOOK_GONE.es(status=404)),
         ("it answered 302", shared.HOOK_REDIRECTS.es(status=302)),
         ("it answered 418", shared.HOOK_NOT_UNDERSTOOD.es(status=418)),
-        ("it gives no answer: ReadTimeout", shared.HOOK_TOO_SLOW.es),
-        ("it gives no answer: NotPublic", shared.HOOK_PRIVATE.es),
-        ("it gives no answer: ConnectionError", shared.HOOK_SILENT.es),
+        ("no answer: ReadTimeout", shared.HOOK_TOO_SLOW.es),
+        ("no answer: NotPublic", shared.HOOK_PRIVATE.es),
+        ("no answer: ConnectionError", shared.HOOK_SILENT.es),
     ],
 )
 def test_what_another_system_said_is_a_sentence_with_the_raw_words_behind_it(
