@@ -115,7 +115,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "answer_unknown": _("Choose one of the options on the page."),
         "place_missing": _("Enter where it is: an address, a cross street, or the number on a pole."),
         "place_unknown": _(
-            "We couldn't find that place. Try a street and number, two cross streets, or a pole number."
+            "We couldn't find that place. Try a street address, two cross streets, or a pole number."
         ),
         "place_unclear": _("We found more than one. Choose the right one."),
         "place_vague": _("That's a whole street or neighborhood. Enter a house number or a corner."),

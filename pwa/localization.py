@@ -289,6 +289,11 @@ def _figure(n: int, reader: Locale | None) -> str:
     return format_decimal(n, locale=reader)
 
 
+def hours(n: int) -> str:
+    """ "1,506 hr"."""
+    return _unbroken(format_unit(n, "duration-hour", "short", locale=current_locale()))
+
+
 def distance(meters: float) -> str:
     """ "130 ft", "0.4 mi"; "40 m", "1.2 km" outside the US. Rounded as people say it."""
     return apart(_distance(meters, current_locale(), access.here().city.region in FEET))

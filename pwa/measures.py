@@ -110,9 +110,9 @@ def change(cell: Cell) -> str:
         return _change_of_share(round(100 * (cell.value - cell.before)))
     percent = round(100 * (cell.value - cell.before) / cell.before)
     if percent > 0:
-        return _("%(percent)d%% more than a year earlier.", percent=percent)
+        return _("Up %(percent)d%% from a year earlier.", percent=percent)
     if percent < 0:
-        return _("%(percent)d%% less than a year earlier.", percent=-percent)
+        return _("Down %(percent)d%% from a year earlier.", percent=-percent)
     return _("About the same as a year earlier.")
 
 
@@ -196,7 +196,7 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
     if unit == "share":
         return format_percent(amount, "#,##0.#%" if 0 < amount < 0.1 else "#,##0%", locale=locale)
     if unit == "hours":
-        return f"{format_decimal(round(amount), locale=locale)}{localization.NBSP}h"
+        return localization.hours(round(amount))
     if unit == "seconds":
         minutes, seconds = divmod(round(amount), 60)
         return _("%(minutes)d min %(seconds)d sec", minutes=minutes, seconds=seconds)

@@ -84,14 +84,23 @@ def stage_in_subject(state: str) -> str:
 
 
 def question(sight: Sight) -> dict[str, str]:
-    """What a closing asks its reporter: `asks`, `yes` and `no`."""
-    if sight.service.office:
+    """What a closing asks its reporter: `see`, `asks`, `yes` and `no`; no `yes` where nothing was done."""
+    outcome = sight.proof.outcome if sight.proof else ""
+    if outcome == "answered":
         return {
+            "see": _("Read the answer"),
             "asks": _("Is your question answered?"),
             "yes": _("Yes, it's answered"),
             "no": _("No, it's not answered"),
         }
-    return {"asks": _("Is it fixed?"), "yes": _("Yes, it's fixed"), "no": _("No, it's not fixed")}
+    if outcome == "fixed":
+        return {
+            "see": _("See what was done"),
+            "asks": _("Is it fixed?"),
+            "yes": _("Yes, it's fixed"),
+            "no": _("No, it's not fixed"),
+        }
+    return {"see": _("See the report"), "asks": _("Did we get it wrong?"), "yes": "", "no": _("Let us know")}
 
 
 def _waits(sight: Sight) -> str:

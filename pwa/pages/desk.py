@@ -347,7 +347,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     where = (
         _("Thank you. I have the location as %(place)s.", place=place)
         if place
-        else _("Where is it? A street and number, a corner, or the number on the pole works.")
+        else _("Where is it? A street address, a corner, or the number on the pole works.")
     )
     promised = []
     if due is not None:

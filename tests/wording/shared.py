@@ -131,7 +131,7 @@ PHOTO_TOO_LARGE = Sentence("That photo is larger than 20 MB. Choose a smaller on
 PHOTO_TOO_MANY_PIXELS = Sentence("That image is too large to open safely. Choose a smaller one.")
 PLACE_MISSING = Sentence("Enter where it is: an address, a cross street, or the number on a pole.")
 PLACE_UNKNOWN = Sentence(
-    "We couldn't find that place. Try a street and number, two cross streets, or a pole number.",
+    "We couldn't find that place. Try a street address, two cross streets, or a pole number.",
 )
 PLACE_UNSURE = Sentence("We're not sure where this is. Confirm the spot, or enter a house number or corner.")
 POLE = Sentence("Pole %(number)s")
