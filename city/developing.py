@@ -197,9 +197,15 @@ def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
 
 
 def small(jpeg: bytes, most: int) -> bytes:
-    """One of our own JPEGs as one of `most` bytes: the first of ever smaller and plainer ones that fits."""
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
-        picture = file.convert("RGB")
+    """One of our own JPEGs as one of `most` bytes: the first of ever smaller and plainer ones that fits.
+
+    Raises BadPhoto `broken` where its bytes were damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
+            picture = file.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as fault:
+        raise BadPhoto("broken") from fault
     packed = b""
     for edge, quality in ENCLOSED:
         _shrink(picture, edge)

@@ -83,7 +83,7 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         # A text has no room for it, and who follows something told nothing.
         asked = s.get(Subscription, line.facts["subscription"])
         whole = asked is not None and asked.report_id is not None and asked.channel == "email"
-        _tell(s, line, "receipt", [asked] if asked and whole else [], None, now)
+        _tell(s, line, "confirmed", [asked] if asked and whole else [], None, now)
         return
     kind = TOLD.get(line.kind)
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already

@@ -1022,7 +1022,7 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(20))  # receipt, closed, reopened, changed, digest
+    kind: Mapped[str] = mapped_column(String(20))  # receipt, confirmed, closed, reopened, changed, digest
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
     cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py
     tries: Mapped[int] = mapped_column(default=0)

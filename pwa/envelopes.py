@@ -27,12 +27,10 @@ def letter(
 ) -> EmailMessage:
     """An email by its template; `stop` is where a mail program ends the news by itself (RFC 8058)."""
     settings, row = access.here().settings, message.subscription
-    written = EmailMessage()
-    written["From"], written["To"], written["Subject"] = settings.mail_from, row.address, subject
+    written = letters.begin(row.address, subject)
     # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
     host = urlsplit(settings.base_url).hostname
     written["Message-ID"] = f"<{delivery.name_of(settings.secret_key, message)}@{host}>"
-    written["Auto-Submitted"] = "auto-generated"
     written["List-Unsubscribe"] = f"<{stop}>"
     written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letters.write(written, template, pictures=pictures, **facts)

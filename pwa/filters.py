@@ -545,7 +545,8 @@ def role_does(code: str) -> str:
 def letter(kind: str) -> str:
     """What a message was about."""
     words = {
-        "receipt": _("Confirmation"), "closed": _("Closed"), "reopened": _("Reopened"),
+        "receipt": _("Confirmation"), "confirmed": _("Copy of the report"),
+        "closed": _("Closed"), "reopened": _("Reopened"),
         "changed": _("Status changed"), "digest": _("Neighborhood or street summary"),
     }  # fmt: skip
     return words.get(kind, kind)

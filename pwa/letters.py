@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email import policy
 from email.message import EmailMessage, MIMEPart
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import developing, photos
+from city.developing import BadPhoto
 from city.look import PRIMARY, at_night
 from city.queries import Sight
 from city.schema import Photo
@@ -52,6 +54,17 @@ class Picture:
         return f"cid:{self.id}" if self.jpeg else self.address
 
 
+def begin(to: str, subject: str) -> EmailMessage:
+    """A letter with its heads, to be filled by write()."""
+    # The library folds a head at 78 columns, and one without spaces, as an address, into words that no mail
+    # program reads as one (RFC 2047 allows none there).
+    letter = EmailMessage(policy=policy.default.clone(max_line_length=990))
+    letter["From"], letter["To"] = access.here().settings.mail_from, to
+    letter["Subject"] = " ".join(subject.split())  # a name of the city file may break a line, a head may not
+    letter["Auto-Submitted"] = "auto-generated"
+    return letter
+
+
 def write(letter: EmailMessage, template: str, *, pictures: Sequence[Picture] = (), **facts: Any) -> None:
     """Fills `letter`, which has its subject by now, from email/`template`.txt and email/`template`.html."""
     facts |= {"pictures": pictures, "subject": letter["Subject"], "link": link}
@@ -78,11 +91,12 @@ def before_and_after(s: Session, sight: Sight) -> list[Picture]:
         return []
     own = next((photo for told in sight.tellings if told.mine for photo in told.photos), None)
     before = own or sight.thumb
-    found = (
-        [_picture(s, before, _("Before"), _("Before: the reported problem"), mine=sight.mine)]
-        if before
-        else []
-    )
+    found = []
+    if before:
+        # A neighbor's photo is no more the reader's than any stranger's: once hidden it must be gone.
+        found.append(
+            _picture(s, before, _("Before"), _("Before: the reported problem"), mine=own is not None)
+        )
     found.append(
         _picture(s, sight.proof.photos[0], _("After"), _("After: the crew's photo"), mine=sight.mine)
     )
@@ -104,5 +118,5 @@ def _picture(s: Session, photo_id: str, caption: str, alt: str, *, mine: bool) -
     try:
         whole = photos.read(here.store, here.settings.var, s.get_one(Photo, photo_id), "page")
         return Picture(caption, alt, jpeg=developing.small(whole, HEAVIEST))
-    except (KeyError, OSError, StoreDown):
+    except (KeyError, OSError, StoreDown, BadPhoto):  # gone from the store, or damaged there
         return None

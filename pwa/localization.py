@@ -6,6 +6,7 @@ The patterns are those of the CLDR, as Babel has them. Crews' phones write by th
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -34,6 +35,8 @@ MILE: Final = 1609.344
 # Lengths are rounded as people say them: from so many on, to so many.
 STEPS_FEET: Final = ((500, 50), (30, 10))
 STEPS_METERS: Final = ((100, 10),)
+FARTHEST: Final = 40_000_000.0  # meters, around the earth
+MOST_FIGURE: Final = 10**15  # more digits are no number that somebody reads, and some are too many for Babel
 MOST_SMALL: Final = 1000  # feet or meters; from there on people say miles or kilometers
 _COUNT: Final = re.compile(r"%\((\w+)\)d")
 # Date patterns by how much they say; the first that the CLDR has is taken, widened as UTS 35 says.
@@ -55,16 +58,21 @@ def init(app: Flask, first: str) -> None:
 
 
 def locale_of(lang: str) -> Locale:
-    """The language as the city's region writes it; as anywhere where the CLDR does not have the two."""
+    """The language as the city's region writes it; as anywhere where the CLDR does not have the two.
+
+    English where it does not have the language either.
+    """
     return _locale(lang, access.here().city.region)
 
 
 @cache
 def _locale(lang: str, region: str) -> Locale:
-    try:
-        return Locale.parse(f"{lang}_{region}")
-    except UnknownLocaleError:
-        return Locale.parse(lang)
+    for known in (f"{lang}_{region}", lang, SOURCE):
+        try:
+            return Locale.parse(known)
+        except (UnknownLocaleError, ValueError):
+            continue
+    raise AssertionError(SOURCE)
 
 
 def current_locale() -> Locale:
@@ -281,7 +289,7 @@ def _unbroken(words: object) -> str:
 
 def figure(n: int) -> str:
     """ "100,000", as the reader's language and region group it."""
-    return str(n) if -1000 < n < 1000 else _figure(n, get_locale())
+    return str(n) if -1000 < n < 1000 or abs(n) >= MOST_FIGURE else _figure(n, get_locale())
 
 
 @lru_cache(maxsize=10_000)  # the board says some fifty, and mostly the same
@@ -295,8 +303,12 @@ def hours(n: int) -> str:
 
 
 def distance(meters: float) -> str:
-    """ "130 ft", "0.4 mi"; "40 m", "1.2 km" outside the US. Rounded as people say it."""
-    return apart(_distance(meters, current_locale(), access.here().city.region in FEET))
+    """ "130 ft", "0.4 mi"; "40 m", "1.2 km" outside the US. Rounded as people say it.
+
+    From elsewhere come lengths that no place has: negative, endless, none. They are the nearest that one has.
+    """
+    near = min(max(meters, 0), FARTHEST) if meters == meters else FARTHEST  # only a NaN differs from itself
+    return apart(_distance(near, current_locale(), access.here().city.region in FEET))
 
 
 @lru_cache(maxsize=2_000)
@@ -320,6 +332,12 @@ def _rounded(length: float, steps: tuple[tuple[int, int], ...]) -> int:
 # What scripts write by themselves
 
 
+CONTEXTS: Final = (
+    "format",
+    "stand-alone",
+)  # some languages bend a name beside a number, as Russian its months
+
+
 def for_scripts() -> dict[str, Any]:
     """The patterns and names by which a crew's phone writes days, clocks and distances without the city."""
     reader, region = current_locale(), access.here().city.region
@@ -330,12 +348,16 @@ def for_scripts() -> dict[str, Any]:
         "otherYear": _pattern(_OTHER_YEAR),
         "clock": minutes,
         "hour": hours,
-        "weekdays": [reader.days["format"]["abbreviated"][(n - 1) % 7] for n in range(7)],  # from Sunday
-        "months": list(reader.months["format"]["abbreviated"].values()),
+        "weekdays": {name: _from_sunday(reader.days[name]["abbreviated"]) for name in CONTEXTS},
+        "months": {name: list(reader.months[name]["abbreviated"].values()) for name in CONTEXTS},
         "periods": [reader.day_periods["format"]["abbreviated"][half].lower() for half in ("am", "pm")],
         "units": _units(reader, region in FEET),
         "mostSmall": MOST_SMALL,
     }
+
+
+def _from_sunday(days: Mapping[int, str]) -> list[str]:
+    return [days[(n - 1) % 7] for n in range(7)]
 
 
 def _units(reader: Locale, in_feet: bool) -> list[dict[str, Any]]:

@@ -40,12 +40,10 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
     """The letter of one working morning, in the language of whom it goes to."""
     settings = app.extensions["cityline"].settings
     with _read_in(app, person.lang):
-        letter = EmailMessage()
-        letter["From"], letter["To"] = settings.mail_from, person.email
-        letter["Subject"] = ngettext("%(num)d case is late", "%(num)d cases are late", late.total)
+        subject = ngettext("%(num)d case is late", "%(num)d cases are late", late.total)
+        letter = letters.begin(person.email, subject)
         name = hashlib.sha256(f"morning:{settings.secret_key}:{person.id}:{day}".encode()).hexdigest()[:32]
         letter["Message-ID"] = f"<{name}@{urlsplit(settings.base_url).hostname}>"
-        letter["Auto-Submitted"] = "auto-generated"
         links = {"board": letters.link("dispatch.board", standing="late"), "me": letters.link("account.me")}
         letters.write(letter, "late", late=late, links=links)
     return letter
@@ -65,10 +63,10 @@ def _read_in(app: Flask, lang: str) -> RequestContext:
 
 
 def _is_wanted(message: Message) -> bool:
-    """Whether its reader still wants it. Somebody who stopped updates and asked anew wants the receipt."""
+    """Whether its reader still wants it. The receipt asks; who has answered since is not asked again."""
     row = message.subscription
     if message.kind == "receipt":
-        return row.stopped_at is None or row.stopped_at <= row.asked_at
+        return row.confirmed_at is None if row.stopped_at is None else row.stopped_at <= row.asked_at
     return row.stopped_at is None and row.confirmed_at is not None
 
 
@@ -77,7 +75,6 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
     links = _links(report, row)
-    confirmed = row.confirmed_at is not None and row.stopped_at is None
     facts: dict[str, Any] = {
         "sight": sight,
         "report": report,
@@ -88,10 +85,9 @@ def _letter(s: Session, message: Message) -> EmailMessage:
         "owner": filters.owner(sight),
         "stands": sentences.stands(sight),
     }
-    if kind == "receipt" and not confirmed:
+    if kind == "receipt":
         facts |= {"news": _received(sight)} | _as_strangers_see_it(s, sight, links)
-    elif kind == "receipt":
-        kind = "confirmed"
+    elif kind == "confirmed":
         photos = [photo for told in sight.tellings if told.mine for photo in told.photos]
         facts |= {
             "news": _("You're all set."),

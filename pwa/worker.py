@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from smtplib import SMTPException
 from typing import IO
 
 from flask import Flask
@@ -37,6 +38,7 @@ from city import (
     strays,
     webhooks,
 )
+from city.channels import Undeliverable
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -261,16 +263,18 @@ def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
     with db.reading(held.engine) as s:
         people_due = mornings.due(s, now, zone)
         late = mornings.late(s) if people_due else None
-        letters = [
-            (person.id, mail.morning(app, person, late, now.astimezone(zone).date()) if late.total else None)
-            for person in people_due
-            if late
-        ]
-    for person_id, letter in letters:
-        if letter:
-            channels["email"].send(letter)
+    faults: list[Exception] = []
+    for person in people_due:
+        try:
+            if late and late.total:
+                channels["email"].send(mail.morning(app, person, late, now.astimezone(zone).date()))
+        except (OSError, SMTPException, Undeliverable) as fault:
+            faults.append(fault)  # one mailbox that takes nothing holds up no other
+            continue
         with db.transaction(held.engine) as s:
-            mornings.told(s, person_id, now, zone)
+            mornings.told(s, person.id, now, zone)
+    if faults:
+        raise faults[0]
 
 
 def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:

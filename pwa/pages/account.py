@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from email.message import EmailMessage
 from smtplib import SMTPException
 
 from flask import Blueprint, Response, g, request, session, url_for
@@ -124,10 +123,7 @@ def _logged_in(person: Person, token: str) -> Response:
 
 def _mail_code(email: str, code: str) -> None:
     settings = access.here().settings
-    letter = EmailMessage()
-    letter["From"], letter["To"] = settings.mail_from, email
-    letter["Subject"] = _("%(code)s is your login code", code=code)
-    letter["Auto-Submitted"] = "auto-generated"
+    letter = letters.begin(email, _("%(code)s is your login code", code=code))
     letters.write(letter, "code", code=code)
     try:
         mailers.open_mailer(settings.smtp_url).send(letter)

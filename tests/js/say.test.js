@@ -10,8 +10,8 @@ const WORDS = {
 };
 const FORMATS = {
   tag: "es-US", row: "E, d 'de' MMM", otherYear: "d MMM y", clock: "h:mm\u202fa", hour: "h\u202fa",
-  weekdays: ["dom", "lun", "mar", "mié", "jue", "vie", "sáb"],
-  months: ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sept", "oct", "nov", "dic"],
+  weekdays: { format: ["dom", "lun", "mar", "mié", "jue", "vie", "sáb"] },
+  months: { format: ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sept", "oct", "nov", "dic"] },
   periods: ["a.m.", "p.m."], mostSmall: 1000,
   units: [
     { meters: 0.3048, steps: [[500, 50], [30, 10]], words: { other: "{n}\u00a0ft" } },

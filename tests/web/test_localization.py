@@ -89,6 +89,23 @@ def test_lengths_are_feet_and_miles_in_the_us(reader: Reader, region: str, told:
         assert [plain(localization.distance(meters)) for meters in METERS] == told
 
 
+def test_lengths_that_no_place_has_are_written_all_the_same(reader: Reader) -> None:
+    for lang, region in (("en", "US"), ("es", "GB")):
+        with reader(lang, region):
+            for meters in (-1, 10**40, float("inf"), float("-inf"), float("nan")):
+                assert plain(localization.distance(meters)) in ("0 ft", "24,854.8 mi", "0 m", "40.000 km")
+            assert localization.figure(10**26).startswith("1")
+
+
+def test_a_region_or_language_that_the_cldr_lacks_breaks_no_page(reader: Reader) -> None:
+    for lang, region in (("en", "AS"), ("es", "WS"), ("en", "TK"), ("hmn", "US"), ("sm", "AS")):
+        with reader(lang, region):
+            assert localization.day(AT)
+            assert localization.long_day(AT)
+            assert localization.clock(AT)
+            assert localization.for_scripts()
+
+
 def test_a_long_day_breaks_after_its_comma_only(reader: Reader) -> None:
     with reader("en", "US"):
         assert localization.long_date(date(2026, 12, 4)) == "Friday, December\u00a04"
@@ -130,6 +147,11 @@ def test_a_count_in_a_sentence_is_grouped(app: Flask, reader: Reader) -> None:
         ("pl", "US"),
         ("ar", "US"),
         ("pt", "US"),
+        ("fi", "FI"),
+        ("fa", "IR"),
+        ("de", "DE"),
+        ("uk", "UA"),
+        ("ja", "US"),
     ],
 )
 def test_a_crews_phone_writes_what_a_page_writes(app: Flask, reader: Reader, lang: str, region: str) -> None:

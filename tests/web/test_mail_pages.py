@@ -22,7 +22,9 @@ from wording import messages
 
 import city
 from city import cases, delivery, developing, digests, follows, mailers, notices, photos, reports
+from city.developing import BadPhoto
 from city.schema import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
+from city.settings import Settings
 from city.stores import StoreDown
 from pwa import mail, worker
 
@@ -471,3 +473,75 @@ def judge(letter: EmailMessage, lang: str) -> None:
     inside = enclosed(letter)
     assert {each["src"] for each in shown.pictures if each["src"].startswith("cid:")} == set(inside)
     assert all(len(jpeg) <= 25_000 for jpeg in inside.values())
+
+
+def test_what_a_neighbor_sent_is_linked_and_not_enclosed(
+    town: Town, app: Flask, post: Post, secret: str
+) -> None:
+    told(town, app, secret)
+    with town.at_work() as scene:
+        first = scene.s.scalars(select(Report)).one()
+        reports.show(scene.s, first, by=scene.actor("dispatcher"), at=town.now)
+        second = scene.report(words="Me too", join="26-000001")
+        wish = reports.subscribe(scene.s, second, "joe@mail.test", lang="en", at=town.now).id
+        photo = first.photos[0].id
+    confirm(town, wish)
+    post.round()
+    close(town, app)
+    (letter,) = [each for each in post.round() if each["To"] == "joe@mail.test"]
+    before, after = page(letter).pictures
+    assert before["src"] == f"{BASE}/photos/{photo}/page.jpg"
+    assert list(enclosed(letter)) == [after["src"]]
+
+
+def test_a_receipt_whose_answer_was_lost_is_not_sent_again_once_confirmed(
+    town: Town, app: Flask, secret: str
+) -> None:
+    class Flaky(Post):
+        def send(self, message: EmailMessage) -> None:
+            super().send(message)
+            if len(self.sent) == 1:
+                raise TimeoutError("taken, but the answer was lost")
+
+    post = Flaky(town, app)
+    wish = told(town, app, secret)
+    post.round()
+    confirm(town, wish)
+    post.round(timedelta(minutes=2))
+    first, second = post.sent
+    assert first["Subject"] != second["Subject"]
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+def test_a_line_break_in_a_name_of_the_city_breaks_no_head(
+    town: Town, app: Flask, post: Post, secret: str
+) -> None:
+    told(town, app, secret)
+    with town.at_work() as scene:
+        scene.s.scalars(select(Report)).one().service.names = {"en": "Streetlight\nis\u2028out", "es": "Luz"}
+    (letter,) = post.round()
+    assert letter["Subject"].startswith("Streetlight is out: ")
+
+
+def test_a_damaged_photo_costs_the_picture_and_not_the_letter() -> None:
+    whole = developing.small((LAMPS / "lamp-before.jpg").read_bytes(), 25_000)
+    frame = whole.index(b"\xff\xc2") + 5  # where the frame says its height and width
+    for broken in (whole[:frame] + b"\xff\xff\xff\xff" + whole[frame + 4 :], b"", whole[:200], b"no photo"):
+        with pytest.raises(BadPhoto):
+            developing.small(broken, 25_000)
+
+
+class TestOnAnOrdinaryHost:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, base_url="https://311.springfield.example.gov")
+
+    def test_a_mail_program_can_read_where_the_news_ends(
+        self, town: Town, app: Flask, post: Post, secret: str
+    ) -> None:
+        told(town, app, secret)
+        (letter,) = post.round()
+        heads = letter.as_bytes().partition(b"\n\n")[0].decode("ascii")
+        (line,) = [line for line in heads.splitlines() if line.startswith("List-Unsubscribe:")]
+        assert line.startswith("List-Unsubscribe: <https://311.springfield.example.gov/news/")
+        assert line.endswith(">")

@@ -12,14 +12,14 @@
  * @property {string} otherYear a day of any other year
  * @property {string} clock
  * @property {string} hour a clock on the hour
- * @property {string[]} weekdays from Sunday, short
- * @property {string[]} months short
+ * @property {Record<string, string[]>} weekdays short, from Sunday: as they stand in a date ("format") and alone
+ * @property {Record<string, string[]>} months the same
  * @property {string[]} periods before and after noon
  * @property {Unit[]} units a small one and a large one
  * @property {number} mostSmall where the large one begins, in the small one
  */
 
-const FIELD = /'([^']*)'|E+|c+|M+|d+|y+|h+|H+|m+|a|[^'a-zA-Z]+/g;
+const FIELD = /'([^']*)'|E+|c+|M+|L+|d+|y+|h+|H+|K+|k+|m+|a|B+|[^'a-zA-Z]+/g;
 
 /** @param {Formats} formats @param {string} zone */
 export function localized(formats, zone) {
@@ -48,15 +48,19 @@ export function localized(formats, zone) {
     const half = at.hour < 12 ? 0 : 1;
     /** @type {Record<string, (width: number) => string | number | undefined>} */
     const told = {
-      E: () => formats.weekdays[at.weekday],
-      c: () => formats.weekdays[at.weekday],
-      M: (width) => (width < 3 ? wide(at.month, width) : formats.months[at.month - 1]),
+      E: () => formats.weekdays["format"]?.[at.weekday],
+      c: () => formats.weekdays["stand-alone"]?.[at.weekday],
+      M: (width) => (width < 3 ? wide(at.month, width) : formats.months["format"]?.[at.month - 1]),
+      L: (width) => (width < 3 ? wide(at.month, width) : formats.months["stand-alone"]?.[at.month - 1]),
       d: (width) => wide(at.day, width),
       y: () => at.year,
       h: (width) => wide(at.hour % 12 || 12, width),
       H: (width) => wide(at.hour, width),
+      K: (width) => wide(at.hour % 12, width),
+      k: (width) => wide(at.hour || 24, width),
       m: (width) => wide(at.minute, width),
       a: () => formats.periods[half],
+      B: () => formats.periods[half],
     };
     const words = pattern.replace(FIELD, (field, quoted) => {
       if (quoted !== undefined) return quoted || "'";
@@ -72,7 +76,7 @@ export function localized(formats, zone) {
 
   /** "5:12 pm", "8 pm"; "17:12" in a region that counts hours to 24. @param {number} ms */
   function clock(ms) {
-    return write(local(ms).minute ? formats.clock : formats.hour, ms);
+    return write(local(ms).minute ? formats.clock : formats.hour, ms).toLowerCase();
   }
 
   /** @param {number} ms @param {number} other */
