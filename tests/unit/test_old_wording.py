@@ -31,6 +31,7 @@ SCRIPT = re.compile(
 # Where two string literals follow each other, which Python joins; and what an escaped quote is escaped by.
 JOINED = re.compile(r"""(["'])\s*\n\s*f?\1|\\(?=["'])""")
 WORD = re.compile(r"\w+")
+EMPHASIS = re.compile(r"</?(?:b|em|i|small|span|strong)\b[^>]*>")
 REMARK = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
 
 
@@ -39,7 +40,7 @@ def test_nothing_says_what_was_said_before() -> None:
         f"{name}: {sentence}"
         for name, path in _files()
         # To take a file apart takes longer than to read it, so only those that may have one are.
-        if _within(JOINED.sub("", path.read_text("utf-8")))
+        if _within(_plain(JOINED.sub("", path.read_text("utf-8"))))
         for text in _read(path.name, path.read_text("utf-8"))
         for sentence in _within(text)
         if (name, sentence) not in ALLOWED
@@ -158,7 +159,12 @@ def _script(source: str) -> Iterator[str]:
 
 
 def _template(source: str) -> Iterator[str]:
-    yield unescape(REMARK.sub("", source))
+    yield _plain(REMARK.sub("", source))
+
+
+def _plain(source: str) -> str:
+    """As it is read: entities, curved apostrophes and marks within a sentence are no difference."""
+    return EMPHASIS.sub("", unescape(source).replace("’", "'").replace("\u00a0", " "))
 
 
 def _toml(source: str) -> Iterator[str]:

@@ -7,7 +7,9 @@ from pkgutil import iter_modules
 import pytest
 import wording
 from voice import spoken
-from wording import Plural, Sentence
+from wording import Plural, Sentence, city
+
+from city.settings import DEFAULT_CITY
 
 NAMES = sorted(found.name for found in iter_modules(wording.__path__))
 
@@ -34,3 +36,10 @@ def test_a_sentence_has_one_name() -> None:
             assert re.fullmatch(r"[A-Z][A-Z0-9_]*", key), key
             names.setdefault(each.one if isinstance(each, Plural) else each, []).append(f"{name}.{key}")
     assert [several for several in names.values() if len(several) > 1] == []
+
+
+def test_a_name_of_the_demo_city_is_one_of_its_own() -> None:
+    file = DEFAULT_CITY.read_text("utf-8")
+    names = {key: value for key, value in vars(city).items() if key.isupper()}
+    assert names
+    assert {key: name for key, name in names.items() if f'"{name}"' not in file} == {}
