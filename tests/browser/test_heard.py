@@ -24,8 +24,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.
 CHANGING = (
     (re.compile(r"\d\d-\d{6}"), "NUMBER"),
-    (re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\W\d+\W[A-Z][a-z]{2}\b"), "DAY"),
-    (re.compile(r"\b\d+\W[A-Z][a-z]{2}\W\d{4}\b"), "DAY"),
+    (re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun),\W[A-Z][a-z]{2}\W\d{1,2}\b"), "DAY"),
+    (re.compile(r"\b[A-Z][a-z]{2}\W\d{1,2},\W\d{4}\b"), "DAY"),
     (re.compile(r"\b\d+(:\d\d)?\W[ap]m\b"), "TIME"),
     (re.compile(r"/static/\w+/"), "/static/"),
 )
