@@ -28,7 +28,9 @@ def test_a_line_says_what_it_meets_and_what_it_misses(capsys: pytest.CaptureFixt
     line: dict[str, Any] = {"bench": "photos", "crashed": 0, "accepted": 68, "lo": 0.0}
     _targets.judge(line, [("crashed", "<=", 0), ("accepted", ">=", 69), ("lo", ">", 0)])
     assert line["met"] == {"crashed<=0": True, "accepted>=69": False, "lo>0": False}
-    assert capsys.readouterr().err == "photos: accepted is 68, wanted >= 69\nphotos: lo is 0, wanted > 0\n"
+    assert capsys.readouterr().err == (
+        "photos: accepted is 68, but should be >= 69\nphotos: lo is 0, but should be > 0\n"
+    )
 
 
 def test_a_near_miss_meets_no_target_by_being_rounded() -> None:

@@ -150,7 +150,8 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
     together(town, one, other)
     with town.looking() as scene:
         told = scene.s.execute(select(Message.kind, Message.closure_id).order_by(Message.id)).all()
-        assert told == [("receipt", None), *([("closed", None)] if first == "worker" else [])]
+        asked = [("receipt", None), ("confirmed", None)]
+        assert told == [*asked, *([("closed", None)] if first == "worker" else [])]
 
 
 def together(town: Town, one: Callable[[Session], None], other: Callable[[Session], None]) -> None:

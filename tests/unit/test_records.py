@@ -141,7 +141,8 @@ class TestExporting:
             assert words in page or words.replace("'", "&#39;") in page
             assert words in json.dumps(held, ensure_ascii=False)
         assert [case["number"] for case in held["cases"]] == [told]
-        assert len(held["messages"]) == 5  # three receipts, and two letters of the closing
+        # Three receipts, a copy of the report, and two letters of the closing.
+        assert len(held["messages"]) == 6
         photo = held["reports"][0]["photos"][0]
         assert photo in names
         assert f'src="{photo}"' in page

@@ -187,7 +187,7 @@ def test_the_folder_alone_makes_the_language(client: FlaskClient, translations: 
 
 
 def test_a_folder_without_a_language_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(WrongSetting, match=r"CITYLINE_TRANSLATIONS: there is no .*messages\.mo"):
+    with pytest.raises(WrongSetting, match=r"CITYLINE_TRANSLATIONS: there's no .*messages\.mo"):
         city_settings.read({"CITYLINE_VAR": str(tmp_path), "CITYLINE_TRANSLATIONS": str(tmp_path)})
 
 
