@@ -63,10 +63,10 @@ def _read_in(app: Flask, lang: str) -> RequestContext:
 
 
 def _is_wanted(message: Message) -> bool:
-    """Whether its reader still wants it. The receipt asks; who has answered since is not asked again."""
+    """Whether its reader still wants it. Somebody who stopped updates and asked anew wants the receipt."""
     row = message.subscription
     if message.kind == "receipt":
-        return row.confirmed_at is None if row.stopped_at is None else row.stopped_at <= row.asked_at
+        return row.stopped_at is None or row.stopped_at <= row.asked_at
     return row.stopped_at is None and row.confirmed_at is not None
 
 

@@ -85,7 +85,8 @@ def stage_in_subject(state: str) -> str:
 
 def question(sight: Sight) -> dict[str, str]:
     """What a closing asks its reporter: `see`, `asks`, `yes` and `no`; no `yes` where nothing was done."""
-    outcome = sight.proof.outcome if sight.proof else ""
+    done = "answered" if sight.service.office else "fixed"
+    outcome = sight.proof.outcome if sight.proof else done
     if outcome == "answered":
         return {
             "see": _("Read the answer"),
