@@ -1,6 +1,8 @@
 """The engine, transactions and the clock row. No table's meaning is known here."""
 
+import os
 import select
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -9,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import psycopg
@@ -30,7 +33,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -47,8 +50,12 @@ _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("
 _BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
 
 
-def connect(url: str) -> Engine:
-    """An engine for SQLite or PostgreSQL, set up so that a committed transaction survives a power cut."""
+def connect(url: str, *, create: bool = False) -> Engine:
+    """An engine for SQLite or PostgreSQL, set up so that a committed transaction survives a power cut.
+
+    A file of SQLite that is not there is made only with `create`: whoever opens one that vanished would go on
+    with an empty city. Where another file takes its place, all connections are made anew; see _SqliteFile.
+    """
     how: dict[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
     how |= {"pool_size": 10, "max_overflow": CONNECTIONS - 10}
     if not url.startswith("sqlite"):
@@ -60,8 +67,13 @@ def connect(url: str) -> Engine:
         return engine
     patience = {"timeout": BUSY_SECONDS}
     engine = create_engine(url, connect_args=patience, **how)
+    file = _SqliteFile("rwc" if create else "rw")
+    event.listen(engine, "do_connect", file.open)
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", file.note)
+    event.listen(engine, "checkout", file.ask)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "commit", file.ask_before_commit)
     event.listen(engine, "checkin", _let_write_again)
     return engine
 
@@ -180,7 +192,7 @@ def migrate(url: str, app_url: str = "", to: str = "head") -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    engine = connect(url)
+    engine = connect(url, create=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_tables_be_rebuilt)
     with engine.begin() as connection:
@@ -291,6 +303,60 @@ def _has_news(connection: Any) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
+
+
+class _SqliteFile:
+    """Which file lies at the path of a database of SQLite, and which two beside it.
+
+    A program that has a file open keeps it when another takes its path, and would commit for nobody. And the
+    write-ahead log does not say whose it is: SQLite would play that of the old file into the new one.
+    """
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._path = self._file = ""
+        self._beside: set[str] = set()
+
+    def open(self, _dialect: Dialect, record: Any, args: list[str], named: dict[str, Any]) -> Any:
+        """A connection. Raises OperationalError of sqlite3, also while files of the one replaced are left."""
+        (self._path,) = args
+        file = _identity(self._path)
+        if not file and self._mode == "rw":
+            raise sqlite3.OperationalError(f"{self._path} isn't there")
+        if file != self._file and self._beside & self._now_beside():
+            raise sqlite3.OperationalError(
+                f"{self._path} was replaced while it was in use. Stop the web server and worker, "
+                f"and remove {self._path}-wal and {self._path}-shm, which belong to the old file"
+            )
+        connection = sqlite3.connect(f"file:{quote(self._path)}?mode={self._mode}", uri=True, **named)
+        record.info["file"] = file or _identity(self._path)
+        return connection
+
+    def note(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        """Once it has been used: SQLite has then made both files beside it."""
+        self._file, self._beside = record.info["file"], self._now_beside()
+
+    def ask(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Empties the pool where another file is at the path, so that all connect anew."""
+        if record.info["file"] != _identity(self._path):
+            raise InvalidatePoolError(f"{self._path} was replaced")
+
+    def ask_before_commit(self, connection: Connection) -> None:
+        """What would be written for nobody must not be called done."""
+        if connection.connection.info["file"] != _identity(self._path):
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError(f"{self._path} was replaced"))
+
+    def _now_beside(self) -> set[str]:
+        return {_identity(self._path + tail) for tail in ("-wal", "-shm")} - {""}
+
+
+def _identity(path: str) -> str:
+    """Two files that are there at the same time have different ones; "" where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -1,5 +1,10 @@
 """What lies between us and a database: connections that rest, and statements that are sent in one go."""
 
+import shutil
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -87,3 +92,102 @@ def test_what_is_written_in_one_go_is_written_or_none_of_it(engine: Engine) -> N
         found = set(s.scalars(select(Department.code)))
     assert {"first", "second", "fifth"} <= found
     assert not {"third", "fourth"} & found
+
+
+def file_of(engine: Engine) -> Path:
+    return Path(engine.url.database or "")
+
+
+def codes(engine: Engine) -> set[str]:
+    with reading(engine) as s:
+        return set(s.scalars(select(Department.code)))
+
+
+def copied(engine: Engine, path: Path) -> Path:
+    """The database as it is now, as a backup has it."""
+    with closing(engine.raw_connection()) as c:
+        c.cursor().execute("VACUUM INTO ?", (str(path),))
+    return path
+
+
+def replace(engine: Engine, by: Path) -> None:
+    """As a restore does: the files beside it go, and another one takes its place."""
+    for tail in ("-wal", "-shm"):
+        Path(f"{file_of(engine)}{tail}").unlink(missing_ok=True)
+    by.rename(file_of(engine))
+
+
+@pytest.mark.sqlite
+def test_a_file_that_vanished_is_not_made_anew(engine: Engine, tmp_path: Path) -> None:
+    departments(engine, "first")
+    moved = file_of(engine).rename(tmp_path / "moved.db")
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="isn't there"):
+            codes(engine)
+        with pytest.raises(OperationalError, match="isn't there"):
+            departments(engine, "second")
+    assert not file_of(engine).exists()
+    moved.rename(file_of(engine))
+    assert "first" in codes(engine)
+
+
+@pytest.mark.sqlite
+def test_a_path_that_an_address_would_read_otherwise_is_a_path(engine: Engine, tmp_path: Path) -> None:
+    odd = tmp_path / "a city?mode=ro#%41.db"
+    shutil.copyfile(file_of(engine), odd)
+    other = db.connect(f"sqlite:///{quote(str(odd))}")
+    departments(other, "odd")
+    other.dispose()
+    assert "odd" not in codes(engine)
+
+
+@pytest.mark.sqlite
+def test_a_file_that_takes_the_place_of_another_is_read_by_all_who_come_after(
+    engine: Engine, tmp_path: Path
+) -> None:
+    departments(engine, "before")
+    older = copied(engine, tmp_path / "older.db")
+    departments(engine, "after")
+    rest(engine, 3)
+    held = engine.connect()
+    replace(engine, older)
+    assert "after" not in codes(engine)
+    departments(engine, "anew")
+    held.close()  # it saw the old file, and nobody gets it again
+    again = [engine.connect() for _ in range(4)]
+    for each in again:
+        assert set(each.scalars(select(Department.code))) >= {"before", "anew"}
+        each.close()
+    engine.dispose()
+    assert {"before", "anew"} <= codes(engine)
+
+
+@pytest.mark.sqlite
+def test_what_was_begun_in_a_file_that_is_gone_is_not_called_done(engine: Engine, tmp_path: Path) -> None:
+    older = copied(engine, tmp_path / "older.db")
+
+    def begin_and_see_it_replaced() -> None:
+        with transaction(engine) as s:
+            s.add(Department(code="lost", names={"en": "lost"}, time_zone="America/New_York"))
+            s.flush()
+            replace(engine, older)
+
+    with pytest.raises(OperationalError, match="was replaced"):
+        begin_and_see_it_replaced()
+    assert "lost" not in codes(engine)
+    departments(engine, "lost")
+
+
+@pytest.mark.sqlite
+def test_the_log_of_another_file_is_not_played_into_a_new_one(engine: Engine, tmp_path: Path) -> None:
+    older = copied(engine, tmp_path / "older.db")
+    departments(engine, "after")
+    older.rename(file_of(engine))  # by somebody who forgot what lies beside it
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="was replaced while it was in use"):
+            codes(engine)
+    for tail in ("-wal", "-shm"):
+        Path(f"{file_of(engine)}{tail}").unlink()
+    assert "after" not in codes(engine)
+    departments(engine, "anew")
+    assert "anew" in codes(engine)
