@@ -35,6 +35,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="cityline-pg-", dir=room))
         self.programs = Path(spec.origin).parent / "pginstall"
         self.identity: dict[str, Any] = {}
+        self.flags: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.numbers = count(1)
 
@@ -47,21 +48,31 @@ class PostgresServer:
         if not self.durable:  # nobody will miss this database after a power cut
             options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
             options |= {"wal_level": "minimal", "max_wal_senders": 0, "max_wal_size": "128MB"}
-        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("wb") as log:
+        self.flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self.serve()
+        self._do(
+            "CREATE ROLE cityline_owner LOGIN",
+            "CREATE ROLE cityline_app LOGIN",
+            "CREATE DATABASE migrated OWNER cityline_owner",
+        )
+
+    def serve(self) -> None:
+        """Begins to serve what lies in the folder, as start() does."""
+        with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.programs / "bin" / "postgres", "-D", data, *flags],
+                [self.programs / "bin" / "postgres", "-D", self.folder / "data", *self.flags],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the tests first, and they stop the server
                 **self.identity,
             )
         self._wait()
-        self._do(
-            "CREATE ROLE cityline_owner LOGIN",
-            "CREATE ROLE cityline_app LOGIN",
-            "CREATE DATABASE migrated OWNER cityline_owner",
-        )
+
+    def halt(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends the server and keeps its data: cleanly, or at once by SIGQUIT."""
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(60)
 
     def create(self, template: str = "migrated") -> str:
         """A new database, a copy of one that nobody is connected to. Returns its name."""
@@ -77,9 +88,7 @@ class PostgresServer:
         return f"postgresql+psycopg://{role}@/{name}?host={self.folder}"
 
     def stop(self) -> None:
-        if self.process:
-            self.process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
-            self.process.wait(60)
+        self.halt(signal.SIGQUIT)  # at once: the data is thrown away
         shutil.rmtree(self.folder)
 
     def _step_down(self) -> None:

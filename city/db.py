@@ -45,6 +45,11 @@ CONNECTIONS = 72  # at most: a request holds one while it needs it, and some wor
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
 _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)
+# The control file's own timeline is that of the last checkpoint, which may come minutes after a failover. A
+# server in recovery writes no timeline yet.
+_ORIGIN = """SELECT system_identifier, pg_postmaster_start_time(),
+CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
+FROM pg_control_system()"""
 # Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
 # turn comes. The condition always holds; PostgreSQL looks at it as it finds the row, before it waits.
 _BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
@@ -71,6 +76,7 @@ def connect(url: str, *, create: bool = False) -> Engine:
     event.listen(engine, "do_connect", file.open)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "connect", file.note)
+    event.listen(engine, "close", file.forget)
     event.listen(engine, "checkout", file.ask)
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "commit", file.ask_before_commit)
@@ -260,6 +266,19 @@ class FairLock:
 _locks: dict[str, FairLock] = {}
 
 
+def origin(engine: Engine, connection: Any) -> object:
+    """Which database a new connection of the driver's leads to: equal for two that lead to the same.
+
+    Of PostgreSQL it names the cluster, its timeline and the moment its server began, so a failover, a
+    restored snapshot and a mere restart are told apart from what was before; of SQLite the file.
+    """
+    if engine.dialect.name == "postgresql":
+        found = connection.execute(_ORIGIN).fetchone()
+        connection.rollback()  # it began a transaction
+        return found
+    return _identity(engine.url.database or "")
+
+
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -315,7 +334,8 @@ class _SqliteFile:
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self._path = self._file = ""
-        self._beside: set[str] = set()
+        self._beside, self._left = set[str](), set[str]()
+        self._open = 0
 
     def open(self, _dialect: Dialect, record: Any, args: list[str], named: dict[str, Any]) -> Any:
         """A connection. Raises OperationalError of sqlite3, also while files of the one replaced are left."""
@@ -334,11 +354,19 @@ class _SqliteFile:
 
     def note(self, _connection: object, record: ConnectionPoolEntry) -> None:
         """Once it has been used: SQLite has then made both files beside it."""
-        self._file, self._beside = record.info["file"], self._now_beside()
+        self._file, self._beside, self._left = record.info["file"], self._now_beside(), set()
+        self._open += 1
+
+    def forget(self, _connection: object, _record: object) -> None:
+        """Of files that nobody here has open any more, new ones may bear the numbers."""
+        self._open -= 1
+        if not self._open:
+            self._beside = self._left
 
     def ask(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
         """Empties the pool where another file is at the path, so that all connect anew."""
         if record.info["file"] != _identity(self._path):
+            self._left = self._beside & self._now_beside()
             raise InvalidatePoolError(f"{self._path} was replaced")
 
     def ask_before_commit(self, connection: Connection) -> None:

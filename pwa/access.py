@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import cases, db, logins, mornings, people, reports
+from city.boots import Watch
 from city.cityfile import CityFile
 from city.events import Actor
 from city.lifecycle import (
@@ -112,6 +113,7 @@ class Cityline:
     city: CityFile
     engine: Engine
     store: Store
+    watch: Watch
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     version: int = 0  # of the city file; newest.py takes up newer ones
     looked_at: datetime | None = None

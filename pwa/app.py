@@ -13,7 +13,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from city import db, developing, processors, restoring, stores
+from city import boots, db, developing, processors, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, shell
 from pwa.open311 import routes as open311_routes
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     restoring.refuse_unfinished(settings.var)
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
+    watch = boots.Watch(engine)
     version, city = newest.at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -93,7 +94,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in shell.languages(settings)),
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    held = access.Cityline(settings, city, engine, stores.open_store(settings), version=version)
+    store = stores.open_store(settings)
+    held = access.Cityline(settings, city, engine, store, watch, version=version)
     if now:
         held.now = now
     held.looked_at = held.now()

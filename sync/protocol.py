@@ -94,11 +94,20 @@ class Malformed:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point of the log, as somebody remembers it."""
+
+    epoch: str
+    upto: int
+    mark: str = ""  # of its last line; "" where they do not know
+
+
+@dataclass(frozen=True)
 class Exchange:
     """One request of a phone. `release`, `waiting` (`ops`, `photos`, `oldest`) and `pack` (`at`, `jobs`,
     `photos`, `of`, `map`) go to the list of them.
 
-    `heard` is the epoch of the last answer to its work, and how far the log went then.
+    `heard` is where the log stood at the last answer to its work.
     """
 
     nonce: str
@@ -109,7 +118,7 @@ class Exchange:
     limit: int
     waiting: Mapping[str, Any] = field(default_factory=dict)
     pack: Mapping[str, Any] = field(default_factory=dict)
-    heard: tuple[str, int] | None = None
+    heard: Point | None = None
     ops: tuple[Operation | Malformed, ...] = ()
 
 
@@ -172,6 +181,7 @@ def answer(
     want: list[str] | None = None,
     safe: int = 0,
     log: int | None = None,
+    mark: str = "",
     back: int | None = None,
 ) -> dict[str, Any]:
     """The answer as it goes over the wire; the nonce proves to the phone that the city wrote it."""
@@ -189,6 +199,7 @@ def answer(
         "safe": safe,
         "lowest": LOWEST["close"],
         **({} if log is None else {"log": log}),
+        **({"mark": mark} if mark else {}),
         **({} if back is None else {"back": back}),
     }
 
@@ -292,10 +303,10 @@ def _cursors(told: object) -> dict[str, int]:
     return {scope: _whole(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
 
 
-def _heard(told: object) -> tuple[str, int] | None:
+def _heard(told: object) -> Point | None:
     if not isinstance(told, dict):
         return None
-    return _text(told.get("epoch")), _whole(told.get("upto")) or 0
+    return Point(_text(told.get("epoch")), _whole(told.get("upto")) or 0, _text(told.get("mark")))
 
 
 def _whole(value: object, below: int = COLUMN) -> int | None:

@@ -50,13 +50,16 @@ from sync import (
     uploads,
 )
 from sync.merge import rules_of
-from sync.protocol import NOT_YET, RETRY, Exchange, Unreadable, result
+from sync.protocol import NOT_YET, RETRY, Exchange, Point, Unreadable, result
 from sync.reporting import key_of
 
 MAX_PIECE = 2_000_000  # bytes of a photo in one request
 MAX_CODE = 1_000  # bytes
 # Another try within the minute would meet the same crowd.
 BUSY_SECONDS, FULL_SECONDS = 5, 3600
+SOON_SECONDS = 1  # all is well again, but what was found out so far no longer holds
+
+Marks = Mapping[int, str]
 
 bp = Blueprint("sync", __name__, url_prefix="/sync/v1")
 _booting = threading.Lock()
@@ -69,6 +72,7 @@ class Instance(Protocol):
     engine: Engine
     store: stores.Store
     now: Callable[[], datetime]
+    watch: boots.Watch
 
 
 @bp.record_once
@@ -93,10 +97,14 @@ def _guard() -> None:
 
 @dataclass(frozen=True)
 class Visit:
-    """What a phone asks, and by what it shows whose it is: its token, and the session of its browser."""
+    """What a phone asks, and by what it shows whose it is: its token, and the session of its browser.
+
+    `seen` is how far we had seen the log go when it came.
+    """
 
     asked: Exchange
     at: datetime
+    seen: tuple[int, int]
     token: str | None
     login: str | None
     settings: Settings
@@ -129,11 +137,15 @@ def exchange() -> Response:
     asked = _read()
     here, at = _here(), _here().now()
     _start(current_app)
-    if resident := _resident(asked, at):
-        return _reports(asked, resident, at)
-    visit = Visit(asked, at, _token(), session.get("login"), here.settings)
+    seen = here.watch.seen
+    resident = _resident(asked, at)
     try:
-        return _exchange(visit)
+        if resident:
+            return _reports(asked, resident, at, seen)
+        return _exchange(Visit(asked, at, seen, _token(), session.get("login"), here.settings))
+    except memory.WentBack:
+        here.watch.went_back(seen)
+        return _later(503, SOON_SECONDS)
     except together.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
@@ -181,20 +193,22 @@ def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
 
     Nobody shuts them out or signs them out before the transaction ends.
     """
-    epoch = memory.epoch(s)
+    point, marks = _point(s, visits, memory.now(s))
     callers = _callers(s, visits, locked=True)
     brought = [(caller.sender, visit.asked.ops) for visit, caller in zip(visits, callers, strict=True)]
     before = push.known_before(s, brought)
-    return [partial(_written, s, *each, epoch) for each in zip(visits, callers, before, strict=True)]
+    return [partial(_written, s, *each, point, marks) for each in zip(visits, callers, before, strict=True)]
 
 
-def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | None, epoch: str) -> Written:
+def _written(
+    s: Session, visit: Visit, caller: Caller, before: push.Before | None, point: Point, marks: Marks
+) -> Written:
     """Takes what a phone brings. `before` is what is here of it already, where that was read for all."""
     asked, at = visit.asked, visit.at
     if caller.sender is None:
         return Written(push.Taken(_not_stored(asked)))
     token, login = _next_token(caller, visit), _sign_in(s, caller, visit)
-    _, back = _went_back(s, asked, epoch)
+    _, back = _went_back(s, asked, point, marks)
     if asked.ops and asked.heard and back is not None:
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
         taken = push.Taken([result(op.id, RETRY, "back") for op in asked.ops])
@@ -205,7 +219,7 @@ def _written(s: Session, visit: Visit, caller: Caller, before: push.Before | Non
     return Written(taken, token, login)
 
 
-def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
+def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int]) -> Response:
     """The exchange of a resident's phone: reports go up, what became of them comes down."""
     here = _here()
     settings = here.settings
@@ -215,7 +229,9 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
     with reading(here.engine) as s:
-        [back] = memory.went_back(s, memory.epoch(s), asked.heard or ("", 0))
+        point, heard = memory.now(s), asked.heard or Point("", 0)
+        _look_back(point, seen)
+        back = memory.went_back(s, point, heard, memory.marks(s, {heard.upto} if heard.mark else ()))
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -235,12 +251,14 @@ def _reports(asked: Exchange, device: Device, at: datetime) -> Response:
             told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
         city_memory, want = memory.read(s, at), declared.wanted(s, [device.id])[device.id]
+    _look_back(city_memory.point, seen)
     told = {
         "results": taken.results,
         "back": back,
         "want": want,
         "log": city_memory.log,
         "epoch": city_memory.epoch,
+        "mark": city_memory.mark,
     }
     return _json(_answer(asked, at, auth="ok", **told))
 
@@ -474,25 +492,31 @@ def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> lis
     """What each phone hears besides its results: missing photos, and what it may know."""
     at = _latest(visits)
     city_memory = memory.read(s, at)
+    _, marks = _point(s, visits, city_memory.point)
     want = declared.wanted(s, {caller.device.id for caller in callers if caller.sender and caller.device})
-    told = [_told_one(s, *each, city_memory, want) for each in zip(visits, callers, strict=True)]
+    told = [_told_one(s, *each, city_memory, marks, want) for each in zip(visits, callers, strict=True)]
     readers = [reader for _, reader in told if reader]
     news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
     return [of_one | {"changes": next(news)} if reader else of_one for of_one, reader in told]
 
 
 def _told_one(
-    s: Session, visit: Visit, caller: Caller, city_memory: memory.Memory, want: Mapping[str, Sequence[str]]
+    s: Session,
+    visit: Visit,
+    caller: Caller,
+    city_memory: memory.Memory,
+    marks: Marks,
+    want: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], pull.Reader | None]:
     """All of it but the changes, and who reads those: nobody where they may not be heard."""
     asked = visit.asked
     if caller.sender is None or caller.device is None or caller.person is None:
         return {"auth": caller.auth, "epoch": city_memory.epoch}, None
-    reset, back = _went_back(s, asked, city_memory.epoch)
+    reset, back = _went_back(s, asked, city_memory.point, marks)
     told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
         "want": want[caller.device.id], "safe": city_memory.safe, "log": city_memory.log,
-        "epoch": city_memory.epoch, "auth": caller.auth, "back": back,
+        "epoch": city_memory.epoch, "mark": city_memory.mark, "auth": caller.auth, "back": back,
     }  # fmt: skip
     if caller.auth != "ok":
         return told, None
@@ -503,10 +527,26 @@ def _told_one(
     return told | {"scopes": scopes, "reset": anew}, pull.Reader(scopes, cursors, asked.limit)
 
 
-def _went_back(s: Session, asked: Exchange, epoch: str) -> list[int | None]:
+def _point(s: Session, visits: Sequence[Visit], point: Point) -> tuple[Point, Marks]:
+    """Where the log stands and what marks it has where these phones left it. Raises WentBack."""
+    _look_back(point, *(visit.seen for visit in visits))
+    heard = [visit.asked.heard for visit in visits if visit.asked.heard]
+    return point, memory.marks(s, {each.upto for each in heard if each.mark})
+
+
+def _look_back(point: Point, *seen: tuple[int, int]) -> None:
+    """Raises WentBack where the log ends before where we had seen it end, and else remembers its end."""
+    if any(upto > point.upto for _, upto in seen):
+        raise memory.WentBack
+    _here().watch.saw(point.upto)
+
+
+def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple[int | None, int | None]:
     """From where on the database lost what the phone has read of scopes, and what it heard of its work."""
-    read = (asked.epoch, max(asked.cursors.values(), default=0))
-    return memory.went_back(s, epoch, read, asked.heard or read)
+    read = Point(asked.epoch, max(asked.cursors.values(), default=0))
+    back = memory.went_back(s, point, asked.heard or read, marks)
+    reset = memory.went_back(s, point, read, marks)
+    return back if reset is None else reset, back
 
 
 def _code() -> str:

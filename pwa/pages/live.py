@@ -13,6 +13,7 @@ from pwa import access, filters, localization
 from pwa.views import row_facts, view_asked
 from sync import memory
 from sync.memory import Memory
+from sync.protocol import Point
 
 bp = Blueprint("live", __name__, url_prefix="/dispatch")
 
@@ -51,7 +52,8 @@ def _followed(s: Session, known: Memory) -> int | None:
     seq, _dash, epoch = request.args.get("since", "").partition("-")
     if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
         return None
-    return int(seq) if memory.went_back(s, known.epoch, (epoch, int(seq))) == [None] else None
+    went_back = memory.went_back(s, known.point, Point(epoch, int(seq)), {})
+    return int(seq) if went_back is None else None
 
 
 def _told(s: Session, changed: Changed) -> dict[str, Any]:

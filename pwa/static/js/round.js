@@ -12,7 +12,7 @@ import { BATCH, BATCH_BYTES, LARGEST, PROTOCOL, reached, Stopped } from "./wire.
  * @typedef {import("./engine.js").Result} Result
  * @typedef {import("./engine.js").Reply} Reply
  * @typedef {import("./engine.js").Change} Change
- * @typedef {{ epoch: string, upto: number }} Heard
+ * @typedef {{ epoch: string, upto: number, mark?: string }} Heard
  * @typedef {{ outbox: import("./outbox.js").Outbox, pictures: import("./pictures.js").Pictures,
  *   mirror: import("./mirror.js").Mirror, signIn: () => Promise<string>,
  *   remember: (values: Record<string, unknown>) => Promise<void> }} Whole
@@ -151,14 +151,17 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
     }
     // Where the city does not know us it says neither, and may not have looked whether its memory went back. Another tab
     // may have heard meanwhile: of one memory the most counts, of two the older, so that we are told from where it went.
+    // Whoever was told that it went back holds on to nothing of the other past, which may bear the same epoch.
     /** @param {(store: string, key: string) => Promise<any>} get @returns {Promise<Change[]>} */
     const heard = async (get) => {
       if (upto === undefined) return [];
-      const { epoch } = answer;
+      const { epoch, mark } = answer;
+      const here = { epoch, upto, ...(mark ? { mark } : {}) };
       const now = await get("kv", `heard:${user}`);
       const isOurs = now?.epoch === asked?.epoch && now?.upto === asked?.upto;
       if (now?.epoch !== epoch && !isOurs && epoch !== asked?.epoch) return [];
-      return [["put", "kv", `heard:${user}`, { epoch, upto: now?.epoch === epoch ? Math.max(now.upto, upto) : upto }]];
+      const isOlder = now?.epoch === epoch && now.upto > upto && !(isOurs && answer.back !== undefined);
+      return isOlder ? [] : [["put", "kv", `heard:${user}`, here]];
     };
     /** @type {import("./engine.js").Decide} */
     const decide = async (get) => {
