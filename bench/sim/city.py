@@ -118,6 +118,7 @@ class City:
                 "put away, and followed",
                 "revoked and put by",
                 "report joined",
+                "gone back under the server",
             ],
             0,
         )
@@ -163,6 +164,7 @@ class City:
         )
         self.now = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
         self._put_back(self.template / "template.db")
+        self.restart()
         for name in ("photos", "staging", "incoming", "backup"):
             shutil.rmtree(self.room / name, ignore_errors=True)
         self.tokens: dict[str, int] = {}
@@ -398,6 +400,8 @@ class City:
 
     def restart(self) -> None:
         """The server starts anew."""
+        watch = self.held.watch
+        watch._origin, watch._began, watch._log = None, 0, 0  # a new process has seen nothing
         self.app.extensions.pop("cityline.booted", None)
         routes._start(self.app)  # as a start does, before anybody asks
 
@@ -416,10 +420,16 @@ class City:
         self._say_safe()
 
     def restore(self) -> None:
-        """The last copy takes the place of everything: by hand, or by our command, which says so."""
+        """The last copy takes the place of everything: by hand, also under the server, or by our command,
+        which says so."""
         self.restores += 1
-        by_hand = self.luck.random() < 0.5
+        lot = self.luck.random()
+        by_hand, stays_up = lot < 0.5, lot < 0.25
         self._put_back(self.room / "backup" / "cityline.db")
+        if stays_up:
+            self.reached["gone back under the server"] += 1
+        else:
+            self.restart()
         for name in ("photos", "staging", "incoming"):
             shutil.rmtree(self.room / name, ignore_errors=True)
             if (self.room / "backup" / name).exists():
@@ -541,10 +551,12 @@ class City:
         if self.db:
             self.db.close()
             self.db = None
-        for end in ("", "-wal", "-shm"):
+        for end in ("-wal", "-shm"):
             self.file.with_name(self.file.name + end).unlink(missing_ok=True)
-        shutil.copyfile(file, self.file)
-        self.restart()
+        shutil.copyfile(
+            file, copy := self.file.with_suffix(".copy")
+        )  # beside it, so that its number is another
+        copy.replace(self.file)
 
     def _injected(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         """The fault that this request is to meet, at the statement that was drawn."""

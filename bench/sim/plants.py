@@ -129,6 +129,12 @@ def node() -> str:
 SOUND = "    const answer = sound(reply, nonce);\n"
 CLEAR = 'await store.write("outbox", batched.map(({ op }) => ["del", "ops", op.id]));\n'
 
+# What closes each of the ways by which a database is noticed that went back while the server is up.
+CLOSED = {
+    "connection": [("city/boots.py", "if self._origin not in (None, origin):", "if False:")],
+    "process": [("sync/routes.py", "if any(upto > point.upto for _, upto in seen):", "if False:")],
+    "phone": [("sync/memory.py", "if lost is None and (seen.upto", "if False and (seen.upto")],
+}
 PLANTS = {
     name: Plant(name, tuple(Change(*change) for change in changes))
     for name, changes in {
@@ -253,9 +259,25 @@ PLANTS = {
         "epoch-ignored": [
             (
                 "sync/routes.py",
-                "return memory.went_back(s, epoch, read, asked.heard or read)",
-                "return [None, None]",
+                "return back if reset is None else reset, back",
+                "return None, None",
             )
+        ],
+        # A database that goes back under the server: of three ways each is enough, so the others are closed.
+        "back-unmet": [
+            *CLOSED["process"],
+            *CLOSED["phone"],
+            ("city/boots.py", "self._origin = origin", "pass"),
+        ],
+        "back-from-here": [
+            *CLOSED["connection"],
+            *CLOSED["phone"],
+            ("city/boots.py", "datetime.now(UTC), first_seq=0)", "datetime.now(UTC))"),
+        ],
+        "back-unmarked": [
+            *CLOSED["connection"],
+            *CLOSED["process"],
+            ("sync/memory.py", "marks[seen.upto] != seen.mark)", "False)"),
         ],
         # Photos.
         "photo-by-name": [

@@ -922,6 +922,24 @@ test("what a restore lost is sent again although another backup was made before 
   assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [sent[1]]);
 });
 
+test("whoever was told in the same epoch that the memory went back is told so once", async () => {
+  const { engine, net } = phone();
+  Object.assign(net, { seq: 9 });
+  net.reply = (body) => ({ status: 200, json: { ...net.answer(body), mark: net.mark } });
+  net.mark = "other";
+  const { op } = await engine.add("close", LAMP, done);
+  await engine.sync();
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 9, mark: "other" });
+  Object.assign(net, { back: 0, seq: 5, mark: "this" }); // an older copy, and no server started since
+  const before = net.asked.length;
+  await engine.sync();
+  net.back = undefined;
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).heard, { epoch: "one", upto: 5, mark: "this" });
+  assert.deepEqual(net.asked.slice(before).flatMap(({ ops }) => ops), [op]);
+});
+
 test("what is sent again after a restore waits like any other work", async () => {
   const { engine, net } = phone();
   net.results = { "id-1-1": { result: "recorded", why: "closed" } };
