@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, boots, db, events, notices, opendata, photos, stores, strays
+from city import accountmail, backup, boots, db, events, notices, opendata, photos, stores, strays
 from city.backup import MANIFEST
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.settings import Settings
@@ -26,6 +26,7 @@ BACKUP_OLD = timedelta(days=1)
 FILES_OLD = timedelta(days=2)  # two nights without new ones
 PHONE_LONG_AGO = timedelta(days=7)  # the crew may be on leave, or its work may lie in a drawer
 LETTER_LATE = timedelta(minutes=30)  # past its time, and nobody has tried to send it
+CODE_LATE = timedelta(minutes=2)  # whoever asked for it sits before the page
 LONG_TRIED = 10  # tries: with the waits between them some seventeen hours
 HOOK_LATE = timedelta(days=1)
 UNSENT_LONG = timedelta(days=1)  # a shift is over, and its work is not here
@@ -202,7 +203,11 @@ def _letters(s: Session, now: datetime) -> Finding:
     if tried := _messages(s, mine, Message.next_try_at.is_not(None), Message.tries >= LONG_TRIED):
         said.append(f"Tried {LONG_TRIED} or more times: {tried}.")
     if said:
-        return Finding("mail", LOOK, f"{' '.join(said)} See /admin/mail.")
+        said.append("See /admin/mail.")
+    if codes := accountmail.late(s, now - CODE_LATE):
+        said.append(f"Login mail waiting for more than two minutes: {codes}.")
+    if said:
+        return Finding("mail", LOOK, " ".join(said))
     return Finding("mail", OK, "No failed or delayed messages.")
 
 

@@ -14,6 +14,7 @@ from city.erasures import Left, Unfollowed
 from city.events import Actor
 from city.lifecycle import may
 from city.schema import (
+    AccountLetter,
     Device,
     EnrolCode,
     LoginCode,
@@ -69,7 +70,8 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     erased = sum(
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
-    s.execute(delete(LoginCode).where(LoginCode.email.in_(subject.addresses)))
+    for kept in (LoginCode, AccountLetter):
+        s.execute(delete(kept).where(kept.email.in_(subject.addresses)))
     _forget_wishes(s, subject, on_hold, var, at=at)
     wishes -= _count_wishes(s, subject, told)
     stays = subject.staff is not None and subject.staff.disabled_at is None
@@ -149,6 +151,7 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
     theirs = update(Device).where(Device.person_id == person.id)
     for change in (
         delete(LoginCode).where(LoginCode.email == person.email),
+        delete(AccountLetter).where(AccountLetter.email == person.email),
         delete(LogIn).where(LogIn.person_id == person.id),
         delete(EnrolCode).where(EnrolCode.person_id == person.id),
         delete(Looking).where(Looking.person_id == person.id),

@@ -1,33 +1,42 @@
 """Logging in: codes sent by e-mail, one-time links, and the sessions that follow.
 
-There are no passwords. Of codes, links and sessions only hashes are kept.
+There are no passwords. Of links and sessions only hashes are kept, and of a code nothing that tells it to
+whoever has the database and not the city's secret: six digits are tried in a moment.
 """
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from city import erasures, events, people
+from city import accountmail, erasures, events, people
 from city.erasures import ShutOut
 from city.events import Actor
-from city.lifecycle import Refused
+from city.lifecycle import ADMINISTRATOR, Refused
 from city.lists import is_in
-from city.schema import Device, LoginCode, Person
+from city.schema import Device, Event, LoginCode, Person, PersonRole
 from city.schema import Session as Row
 
 CODE_MINUTES = 10
-# Six digits, five guesses, ten codes an hour: about 1 chance in 20,000 an hour for somebody who guesses.
+DAY = timedelta(days=1)
 GUESSES_A_CODE = 5
+# Wrong ones at an address within a day, in browsers where it was logged in before (True) and in all others
+# (False); then codes are closed there until the day is over. Of six digits: 1 chance in 50,000 a day for
+# somebody who guesses at an address.
+GUESSES_A_DAY = {True: 100, False: 20}
+# What the browsers of an address may ask for, and what each network may: so a stranger who asks for many uses
+# up nobody's but their own. All strangers together: nobody's mailbox is flooded.
 CODES_AN_HOUR = 10
+STRANGERS_CODES_AN_HOUR = 30
 # Whoever adds a colleague at five expects the link to work next morning.
 LINK_HOURS = 24
 LINK = "link"  # stands where a code has its browser
+CLOSED = "close codes"  # in the log
 SESSION_HOURS = 12
 
 # Asked in nearly every request, so roles and crews come along in one statement.
@@ -41,53 +50,95 @@ _WHOSE = (
 _WHOSE_LOCKED = _WHOSE.with_for_update(of=Row)
 
 
-def ask_code(s: Session, email: str, at: datetime, *, browser: str, known: bool) -> str | None:
-    """A new log-in code for this address; None for a stranger. Raises Refused `too_many_codes`.
+def ask_code(
+    s: Session, email: str, at: datetime, *, browser: str, source: str, known: bool, lang: str
+) -> LoginCode:
+    """A new log-in code for this address, of somebody or of nobody: mail_code() sends it to people only.
 
     `browser` is a secret that the asking browser keeps: the code works there only, so nobody else can use
-    up its guesses. `known` says that this address was logged in in that browser before: such browsers have
-    an hour's codes of their own, so a stranger who asks for many locks out nobody (OWASP's device cookies).
-    The caller answers alike whether there is such a person or not.
+    up its guesses. `source` names the network it is in, and `known` says that this address was logged in in
+    that browser before: such browsers have codes and guesses of their own, so a stranger who asks for many or
+    guesses locks them out of nothing (OWASP's device cookies). Raises Refused `too_many_codes` or
+    `codes_closed`, alike for people and for strangers.
     """
     email = email.strip().lower()
-    asked = s.scalar(
-        select(func.count())
-        .select_from(LoginCode)
-        .where(LoginCode.email == email, LoginCode.known == known, LoginCode.asked_by != LINK)
-        .where(LoginCode.made_at > at - timedelta(hours=1))
-    )
-    if (asked or 0) >= CODES_AN_HOUR:
+    today = _of_today(s, email, known, at)
+    _check_open(today, known)
+    lately = [row for row in today if row.made_at > at - timedelta(hours=1)]
+    mine = [row for row in lately if known or row.source == source]
+    if len(mine) >= CODES_AN_HOUR or len(lately) >= STRANGERS_CODES_AN_HOUR:
         raise Refused("too_many_codes")
-    code = f"{secrets.randbelow(1_000_000):06d}"
     made = LoginCode(
-        email=email, code_hash=_hashed(email, code), asked_by=_hashed(browser), known=known, made_at=at
-    )
+        email=email, seed=secrets.token_hex(32), asked_by=_hashed(browser), source=source, known=known,
+        made_at=at,
+    )  # fmt: skip
     s.add(made)
-    person = people.by_email(s, email)
-    return code if person and not person.disabled_at else None
+    s.flush()
+    accountmail.add(s, email, accountmail.CODE, lang=lang, at=at, facts={"code": made.id})
+    return made
 
 
-def use_code(s: Session, email: str, code: str, at: datetime, *, browser: str) -> Person:
-    """The person who logs in with `code`; raises Refused `wrong_code`. A code works once.
+def code_of(row: LoginCode, secret: str) -> str:
+    """The six digits of a code: of what the database holds, and of the city's secret, which it does not."""
+    told = f"login code:{row.email}:{row.seed}"
+    made = hmac.new(secret.encode(), told.encode(), hashlib.sha256)
+    return f"{int(made.hexdigest(), 16) % 1_000_000:06d}"
+
+
+def is_good(row: LoginCode, at: datetime) -> bool:
+    """Whether a code may still be typed, or sent."""
+    fresh = row.made_at > at - timedelta(minutes=CODE_MINUTES)
+    return fresh and row.used_at is None and row.tries < GUESSES_A_CODE
+
+
+def use_code(
+    s: Session, email: str, code: str, at: datetime, *, browser: str, known: bool, secret: str
+) -> Person:
+    """The person who logs in with `code`; raises Refused `wrong_code` or `codes_closed`. A code works once.
 
     A wrong guess is counted in the caller's transaction, which must therefore commit either way.
     """
     email = email.strip().lower()
-    row = s.scalars(
-        select(LoginCode)
-        .where(LoginCode.email == email, LoginCode.used_at.is_(None))
-        .where(LoginCode.asked_by == _hashed(browser))
-        .where(LoginCode.made_at > at - timedelta(minutes=CODE_MINUTES))
-        .order_by(LoginCode.id.desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
-    if row is None or row.tries >= GUESSES_A_CODE:
+    today = _of_today(s, email, known, at)
+    _check_open(today, known)
+    mine = [row for row in today if row.asked_by == _hashed(browser) and row.used_at is None]
+    if not mine or not is_good(mine[-1], at):
         raise Refused("wrong_code")
-    if not hmac.compare_digest(row.code_hash, _hashed(email, "".join(code.split()))):
+    row = mine[-1]
+    if not hmac.compare_digest(code_of(row, secret).encode(), "".join(code.split()).encode()):
         row.tries += 1
         raise Refused("wrong_code")
     return _used(s, row, at, "wrong_code")
+
+
+def tell_of_guesses(s: Session, at: datetime) -> int:
+    """Notes and mails, once, that codes are closed for somebody: to them and to all administrators.
+
+    Not as it happens: so the last guess takes no longer at an address of somebody than at one of nobody.
+    Returns how many people.
+    """
+    lately = LoginCode.made_at > at - DAY
+    closed = select(LoginCode.email).where(LoginCode.asked_by != LINK, lately)
+    closed = closed.group_by(LoginCode.email, LoginCode.known)
+    many = func.sum(LoginCode.tries)
+    closed = closed.having(
+        or_(*[(LoginCode.known == known) & (many >= most) for known, most in GUESSES_A_DAY.items()])
+    )
+    told = select(Event.seq).where(Event.kind == CLOSED, Event.at > at - DAY)
+    found = 0
+    for person in s.scalars(select(Person).where(Person.email.in_(closed), Person.disabled_at.is_(None))):
+        if s.scalar(told.where(Event.subject == people.subject(person)).limit(1)):
+            continue
+        found += 1
+        events.record(s, people.subject(person), CLOSED, by=people.THE_SYSTEM, at=at)
+        administrators = select(Person).join(PersonRole, PersonRole.person_id == Person.id)
+        administrators = administrators.where(
+            PersonRole.role == ADMINISTRATOR, Person.disabled_at.is_(None), Person.id != person.id
+        )
+        for reader in [person, *s.scalars(administrators.order_by(Person.id))]:
+            facts = {"person": person.id}
+            accountmail.add(s, reader.email, accountmail.CLOSED, lang=reader.lang, at=at, facts=facts)
+    return found
 
 
 def make_link(s: Session, person: Person, at: datetime) -> str:
@@ -98,7 +149,7 @@ def make_link(s: Session, person: Person, at: datetime) -> str:
     if person.disabled_at:
         raise Refused("shut_out")
     token = secrets.token_urlsafe(24)
-    s.add(LoginCode(email=person.email, code_hash=_hashed(LINK, token), asked_by=LINK, made_at=at))
+    s.add(LoginCode(email=person.email, seed=_hashed(LINK, token), asked_by=LINK, made_at=at))
     return token
 
 
@@ -248,10 +299,27 @@ def sweep(s: Session, at: datetime) -> int:
     return sum(int(getattr(result, "rowcount", 0)) for result in gone)
 
 
+def _of_today(s: Session, email: str, known: bool, at: datetime) -> Sequence[LoginCode]:
+    """What such browsers asked for at an address within a day, the newest last; one at a time may look.
+
+    Otherwise many who guess in the same moment would all find room.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"login:{email}"))))
+    asked = select(LoginCode).where(LoginCode.email == email, LoginCode.known == known)
+    asked = asked.where(LoginCode.asked_by != LINK, LoginCode.made_at > at - DAY)
+    return s.scalars(asked.order_by(LoginCode.id).with_for_update()).all()
+
+
+def _check_open(today: Sequence[LoginCode], known: bool) -> None:
+    if sum(row.tries for row in today) >= GUESSES_A_DAY[known]:
+        raise Refused("codes_closed")
+
+
 def _link(s: Session, token: str, at: datetime, *, locked: bool = False) -> LoginCode | None:
     unused = (
         select(LoginCode)
-        .where(LoginCode.asked_by == LINK, LoginCode.code_hash == _hashed(LINK, token))
+        .where(LoginCode.asked_by == LINK, LoginCode.seed == _hashed(LINK, token))
         .where(LoginCode.used_at.is_(None), LoginCode.made_at > at - timedelta(hours=LINK_HOURS))
     )
     return s.scalars(unused.with_for_update() if locked else unused).first()

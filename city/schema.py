@@ -255,17 +255,31 @@ class CrewMember(Base):
 
 
 class LoginCode(Base):
-    """A code sent by e-mail; only its hash is kept. `tries` counts wrong guesses."""
+    """A code sent by e-mail, or a link that an administrator made. `tries` counts wrong guesses."""
 
     __tablename__ = "login_codes"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     email: Mapped[str] = mapped_column(index=True)
-    code_hash: Mapped[str]
+    seed: Mapped[str]  # a code is this and the city's secret, which is not here; of a link the token's hash
     asked_by: Mapped[str] = mapped_column(String(64), default="")  # hash of the browser's own nonce
+    source: Mapped[str] = mapped_column(String(64), default="")  # its network, as tries.source() names it
     known: Mapped[bool] = mapped_column(default=False)  # asked in a browser where this person was before
     made_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
     used_at: Mapped[datetime | None]
+
+
+class AccountLetter(Base):
+    """A letter about somebody's own log-in, until it is sent. Whose the address is, is seen then."""
+
+    __tablename__ = "account_letters"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    email: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    lang: Mapped[str] = mapped_column(String(10))
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # ids of what it is about
+    made_at: Mapped[datetime]
+    next_try_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Session(Base):

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 SECRET_DAYS = 180
 KNOWN_DAYS = 180
+MOST_KNOWN = 5  # people who log in in one browser by turns, as at a desk
 MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a program sends as many
 MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
@@ -220,16 +221,15 @@ def actor(s: Session) -> Actor:
 
 def is_known(email: str) -> bool:
     """Whether this address was logged in in this browser before."""
-    try:
-        return _known().loads(request.cookies.get("cl_known", "")) == email.strip().lower()
-    except BadSignature:
-        return False
+    return email.strip().lower() in _known_here()
 
 
 def remember_browser(response: Response, email: str) -> Response:
     """Lets this browser be known again when this address asks for a code."""
+    others = [each for each in _known_here() if each != email]
+    told = str(_known().dumps([email, *others][:MOST_KNOWN]))
     response.set_cookie(
-        "cl_known", str(_known().dumps(email)), max_age=KNOWN_DAYS * 86400, httponly=True, samesite="Lax",
+        "cl_known", told, max_age=KNOWN_DAYS * 86400, httponly=True, samesite="Lax",
         secure=here().settings.base_url.startswith("https"), path="/",
     )  # fmt: skip
     return response
@@ -299,6 +299,15 @@ def _is_foreign() -> bool:
     if site == "none" and origin == "null":
         return False  # by_browser() says why
     return site not in (None, "same-origin", "none") or origin not in (None, *ours)
+
+
+def _known_here() -> list[str]:
+    """Who was logged in in this browser before, the newest first."""
+    try:
+        found = _known().loads(request.cookies.get("cl_known", ""))
+    except BadSignature:
+        return []
+    return found if isinstance(found, list) else [found]  # one alone, as it was written before
 
 
 def _known() -> URLSafeSerializer:

@@ -157,6 +157,10 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "bad_push": _("Notifications don't work in this browser. Leave your email address instead."),
         "wrong_code": _("That code isn't right. If it's more than 10 minutes old, get a new one."),
+        "codes_closed": _(
+            "Too many wrong codes were entered for this address. For up to a day, log in only in a browser "
+            "where you've logged in before, or ask an administrator for a link."
+        ),
         "nothing_to_count": _("This update didn't close a case, so there's nothing to count as done."),
         "not_crew": _("Choose someone who's on a crew."),
         "wrong_link": _("This link has been used, or it's more than a day old. Ask for a new one."),

@@ -1,19 +1,20 @@
 """How often one address may do what costs others something: codes, guesses, reports, photos, look-ups.
 
-Counted in this process (Flask-Limiter); guesses at a code are counted in the database besides.
+Counted in this process (Flask-Limiter); codes and guesses at them are counted in the database besides.
 """
 
 from typing import Final
 
-from flask import Flask, request, session
+from flask import Flask, Response, request, session
 from flask_limiter import Limiter
 
+from pwa import access
 from sync import tries
 
 # page → how often. Reports and their photos follow the city's own setting.
 LIMITS: Final = {
-    "account.send_code": "10/minute;60/hour",
-    "account.use_code": "20/minute;120/hour",
+    "account.send_code": "600/hour",  # a city hall behind one address begins work at eight
+    "account.use_code": "20/minute;60/hour",  # wrong ones only
     "account.use_link": "20/minute",
     "resident.ask_news": "20/hour",
     "news.notify": "60/hour",
@@ -32,6 +33,9 @@ LIMITS: Final = {
 }
 # What call-takers ask of the same pages, many of them behind one address, is not counted.
 AT_DESKS: Final = ("place.suggest", "answers.listed")
+# What a browser asks for somebody who was logged in there before is counted in the database alone: nobody
+# else who is behind the same address can stop them.
+AT_HOME: Final = ("account.send_code", "account.use_code")
 FORMS_A_REPORT = 4  # its place found, sent, asked back about a place or a near case, and sent again
 PHOTOS_A_REPORT = 10  # five, each chosen twice
 
@@ -47,13 +51,22 @@ def init(app: Flask, reports_an_hour: int) -> None:
     # All limits there are stand here: for others of a page, its blueprint or the whole app it need not look.
     limiter.request_filter(lambda: request.endpoint not in limits)
     for page, often in limits.items():
-        free = _is_logged_in if page in AT_DESKS else None
-        limit = limiter.limit(often, exempt_when=free)
+        free = _is_logged_in if page in AT_DESKS else _is_at_home if page in AT_HOME else None
+        counts = _is_refused if page == "account.use_code" else None
+        limit = limiter.limit(often, exempt_when=free, deduct_when=counts)
         app.view_functions[page] = limit(app.view_functions[page])  # type: ignore[assignment]
 
 
 def _is_logged_in() -> bool:
     return "login" in session
+
+
+def _is_at_home() -> bool:
+    return access.is_known(request.form.get("email", ""))
+
+
+def _is_refused(answer: Response) -> bool:
+    return answer.status_code == 422
 
 
 def _network() -> str:

@@ -13,11 +13,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import notices, queries, reports
+from city import accountmail, logins, notices, people, queries, reports
 from city.delivery import Render
 from city.mornings import Late
 from city.queries import Sight
-from city.schema import Message, Person, Report, Subscription
+from city.schema import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
@@ -47,6 +47,41 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
         links = {"board": letters.link("dispatch.board", standing="late"), "me": letters.link("account.me")}
         letters.write(letter, "late", late=late, links=links)
     return letter
+
+
+def account(app: Flask) -> accountmail.Write:
+    """What writes a letter about somebody's own log-in; None where it is nobody's, or over by now."""
+
+    def written(s: Session, letter: AccountLetter) -> EmailMessage | None:
+        person = people.by_email(s, letter.email)
+        if person is None or person.disabled_at:
+            return None
+        with _read_in(app, letter.lang):
+            return _ACCOUNT_WRITERS[letter.kind](s, letter)
+
+    return written
+
+
+def _code(s: Session, letter: AccountLetter) -> EmailMessage | None:
+    row = s.get(LoginCode, letter.facts["code"])
+    # Another may have its number by now, where SQLite gives that of a removed row again.
+    if row is None or row.email != letter.email or not logins.is_good(row, access.now()):
+        return None
+    # The code itself stands inside: subjects are read from locked screens, and by whatever sorts the mail.
+    written = letters.begin(letter.email, _("Your login code"))
+    letters.write(written, "code", code=logins.code_of(row, access.here().settings.secret_key))
+    return written
+
+
+def _closed(s: Session, letter: AccountLetter) -> EmailMessage | None:
+    person = s.get(Person, letter.facts["person"])
+    if person is None:
+        return None
+    own = person.email == letter.email
+    title = _("Someone is guessing your login code") if own else _("Someone is guessing a login code")
+    written = letters.begin(letter.email, title)
+    letters.write(written, "closed_codes", person=person, own=own, title=title)
+    return written
 
 
 def _read_in(app: Flask, lang: str) -> RequestContext:
@@ -196,4 +231,8 @@ _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Tex
     "email": _letter,
     "push": _note,
     "sms": _text,
+}
+_ACCOUNT_WRITERS: Final[dict[str, Callable[[Session, AccountLetter], EmailMessage | None]]] = {
+    accountmail.CODE: _code,
+    accountmail.CLOSED: _closed,
 }

@@ -16,6 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from city import (
+    accountmail,
     batches,
     callers,
     cases,
@@ -98,12 +99,17 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
 
 
 def _work(settings: Settings, stop: threading.Event) -> None:
-    """Two loops: one asks other machines and waits for them; all else is done in the other."""
+    """Three loops: two ask other machines and wait for them, one of these for whoever waits for a code to log
+    in; all else is done in the third."""
     app = create_app(settings)
     files = Files(app, opendata.place(settings))
-    every_second, every_minute = _sending(app, settings, stop)
+    channels = delivery.open_channels(settings)
+    every_second, every_minute = _sending(app, settings, channels, stop)
     sending = threading.Thread(target=_go_round, args=(every_second, every_minute, [], stop), daemon=True)
+    codes = partial(_send_codes, app, channels, mail.account(app), stop)
+    letting_in = threading.Thread(target=_go_round, args=([codes], [], [], stop), daemon=True)
     sending.start()
+    letting_in.start()
     try:
         _go_round(*_keeping(app, settings, files), stop)
     finally:
@@ -111,12 +117,15 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         # What is on its way is finished and noted, so that nobody gets it twice; a server that hangs is left.
         stop.set()
         sending.join(LAST_LETTER)
+        letting_in.join(EVERY)
     app.extensions["cityline"].engine.dispose()
 
 
-def _sending(app: Flask, settings: Settings, stop: threading.Event) -> tuple[list[Job], list[Job]]:
+def _sending(
+    app: Flask, settings: Settings, channels: delivery.Channels, stop: threading.Event
+) -> tuple[list[Job], list[Job]]:
     """What is done every second and every minute, and waits for other machines."""
-    channels, render = delivery.open_channels(settings), mail.render(app)
+    render = mail.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
     every_second: list[Job] = [
         partial(_tell_people, app, channels, render, stop),
@@ -251,6 +260,13 @@ def _tell_people(
     return delivery.send_due(held.engine, channels, render, now, quiet=quiet, stop=stop.is_set)
 
 
+def _send_codes(
+    app: Flask, channels: delivery.Channels, write: accountmail.Write, stop: threading.Event, now: datetime
+) -> int:
+    engine = app.extensions["cityline"].engine
+    return accountmail.send_due(engine, channels["email"], write, now, stop=stop.is_set)
+
+
 def _write_digests(app: Flask, now: datetime) -> int:
     held = app.extensions["cityline"]
     return digests.queue_due(held.engine, now, held.city.time_zone)
@@ -309,7 +325,7 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
             presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep,
+            callers.sweep, accountmail.sweep, logins.tell_of_guesses,
         )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 

@@ -1,20 +1,18 @@
 """Logging in by a code sent by e-mail or by a one-time link, and out again."""
 
-import logging
 import secrets
-from smtplib import SMTPException
 
 from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import gettext as _
+from sqlalchemy.orm import Session
 
-from city import logins, mailers, people
-from city.channels import Undeliverable
+from city import logins, people
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
-from city.schema import Person
-from pwa import access, errors, letters, localization
+from city.schema import LoginCode, Person
+from pwa import access, errors, localization
 from pwa.fragments import go, render
+from sync import tries
 
-log = logging.getLogger("cityline.account")
 bp = Blueprint("account", __name__)
 
 
@@ -26,19 +24,19 @@ def login() -> Response:
 
 @bp.post("/login")
 def send_code() -> Response:
-    """Sends a code. The answer is the same for strangers."""
+    """Asks for a code, which the worker mails: the answer, and its moment, are the same for strangers."""
     email = request.form.get("email", "").strip()
     browser = session.setdefault("browser", secrets.token_urlsafe(16))
     try:
         email = people.address(email)  # as it is kept: never a look-alike of it
         with access.writing() as s:
-            known = access.is_known(email)
-            code = logins.ask_code(s, email, access.now(), browser=browser, known=known)
-            shown = code if access.here().settings.demo_codes and people.is_demo(s) else None
+            code = logins.ask_code(
+                s, email, access.now(), browser=browser, known=access.is_known(email), source=_source(),
+                lang=localization.lang(),
+            )  # fmt: skip
+            shown = _shown(s, code)
     except Refused as refused:
         return _ask_address(email, refused)
-    if code and not shown:
-        _mail_code(email, code)
     return _ask_code(email, code=shown)
 
 
@@ -50,8 +48,9 @@ def use_code() -> Response:
     with access.writing() as s:  # a wrong guess must be counted, so the transaction commits either way
         try:
             person = logins.use_code(
-                s, email, request.form.get("code", ""), access.now(), browser=session.get("browser", "")
-            )
+                s, email, request.form.get("code", ""), access.now(), browser=session.get("browser", ""),
+                known=access.is_known(email), secret=access.here().settings.secret_key,
+            )  # fmt: skip
             token = logins.begin(s, person, access.now(), how="code")
         except Refused as fault:
             refused = fault
@@ -121,14 +120,17 @@ def _logged_in(person: Person, token: str) -> Response:
     return access.remember_browser(go(_wanted() or _first_page(person)), person.email)
 
 
-def _mail_code(email: str, code: str) -> None:
+def _shown(s: Session, code: LoginCode) -> str | None:
+    """A code for the page itself: in the demo city only, whose people have no mailboxes."""
     settings = access.here().settings
-    letter = letters.begin(email, _("%(code)s is your login code", code=code))
-    letters.write(letter, "code", code=code)
-    try:
-        mailers.open_mailer(settings.smtp_url).send(letter)
-    except (OSError, SMTPException, Undeliverable):  # a stranger's address gives no fault either
-        log.exception("a login code wasn't sent")
+    if not (settings.demo_codes and people.is_demo(s) and people.by_email(s, code.email)):
+        return None
+    return logins.code_of(code, settings.secret_key)
+
+
+def _source() -> str:
+    """What is kept of the network that somebody asks from."""
+    return tries.source(access.here().settings.secret_key, request.remote_addr)
 
 
 def _first_page(person: Person) -> str:

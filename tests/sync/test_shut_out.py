@@ -211,7 +211,7 @@ def test_a_person_who_is_disabled_while_their_phone_is_revoked_is_both(
 ) -> None:
     luis.exchange()
     with transaction(engine) as s:
-        logins.ask_code(s, "luis@city.test", luis.clock(), browser="here", known=False)
+        logins.ask_code(s, "luis@city.test", luis.clock(), browser="here", source="", known=False, lang="en")
 
     def disable() -> None:
         with transaction(engine) as s:
@@ -229,7 +229,8 @@ def test_a_log_in_by_code_that_is_under_way_ends_with_the_phone(
     app: Flask, engine: Engine, luis: Phone, revoke: Do, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with transaction(engine) as s:
-        code = logins.ask_code(s, "luis@city.test", clock(), browser="here", known=False)
+        row = logins.ask_code(s, "luis@city.test", clock(), browser="here", source="", known=False, lang="en")
+        code = logins.code_of(row, app.extensions["cityline"].settings.secret_key)
     browser = app.test_client()
     with browser.session_transaction() as session:
         session["browser"] = "here"

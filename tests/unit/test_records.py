@@ -380,7 +380,7 @@ class TestErasing:
                     result={}, raw='{"words": "canary words"}', review="quarantined", received_at=town.now,
                 )
             )  # fmt: skip
-            scene.s.add(LoginCode(email=MAIL, code_hash="x", made_at=town.now))
+            scene.s.add(LoginCode(email=MAIL, seed="x", made_at=town.now))
             unanswered.keep(scene.s, f"who answers {MAIL} or {PHONE}", "en", town.now)
         assert holding(town, "canary words", "canary call", MAIL, PHONE, "push.test", "pictures.test")
         for who in (MAIL, SPOKEN):
@@ -400,7 +400,7 @@ class TestErasing:
             own = {"person_id": person.id, "made_at": at}
             scene.s.add(SavedView(name="canary", args={"q": "canary"}, **own))
             scene.s.add(EnrolCode(code_hash="x", **own))
-            scene.s.add(LoginCode(email=person.email, code_hash="x", made_at=at))
+            scene.s.add(LoginCode(email=person.email, seed="x", made_at=at))
             scene.s.add(
                 Device(
                     id="d", person_id=person.id, token_hash="h", enrolled_at=at, seen_at=at, release="canary"

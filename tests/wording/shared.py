@@ -169,6 +169,10 @@ TOO_MANY_CASES = Sentence(
 TOO_MANY_SHARED_VIEWS = Sentence(
     "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
 )
+TOO_MANY_WRONG_CODES = Sentence(
+    "Too many wrong codes were entered for this address. For up to a day, log in only in a browser where "
+    "you've logged in before, or ask an administrator for a link."
+)
 TOO_MANY_TRIES = Sentence(
     "Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call %(number)s.",
 )

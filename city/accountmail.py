@@ -1,0 +1,90 @@
+"""Letters to people of the staff about their own log-in: which wait, and when each is tried again.
+
+They wait here whether the address is somebody's or nobody's, and only whoever writes them looks: so no answer
+of a page, and no moment that it takes, tells who works for the city. What a letter says is the caller's.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from city import db
+from city.channels import Channel, Undeliverable
+from city.schema import AccountLetter
+
+(CODE, CLOSED) = ("code", "closed")
+AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
+CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
+KEPT = timedelta(days=1)
+AT_ONCE = 50
+
+log = logging.getLogger("cityline.accountmail")
+
+Write = Callable[[Session, AccountLetter], EmailMessage | None]  # None: it is nobody's, or over by now
+
+
+def add(
+    s: Session, email: str, kind: str, *, lang: str, at: datetime, facts: dict[str, Any] | None = None
+) -> None:
+    """Lets a letter go out as soon as this is committed. `facts` are ids of what it is about, no words."""
+    s.add(AccountLetter(email=email, kind=kind, lang=lang, facts=facts or {}, made_at=at, next_try_at=at))
+
+
+def send_due(
+    engine: Engine, channel: Channel, write: Write, now: datetime, *, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Tries every letter that is due until `stop`; returns how many went out.
+
+    What is sent, or nobody's, is forgotten. A crash in between sends one letter twice, never none.
+    """
+    with db.reading(engine) as s:
+        due = select(AccountLetter.id).where(AccountLetter.next_try_at <= now)
+        ids = list(s.scalars(due.order_by(AccountLetter.id).limit(AT_ONCE)))
+    sent = 0
+    for number in ids:
+        if stop():
+            break
+        sent += _try(engine, channel, write, number, now)
+    return sent
+
+
+def late(s: Session, before: datetime) -> int:
+    """How many wait since before that moment."""
+    return s.scalar(select(func.count()).where(AccountLetter.made_at < before)) or 0
+
+
+def sweep(s: Session, at: datetime) -> int:
+    """Forgets letters that could not be sent within a day; returns how many."""
+    gone = s.execute(delete(AccountLetter).where(AccountLetter.made_at < at - KEPT))
+    return int(getattr(gone, "rowcount", 0))
+
+
+def _try(engine: Engine, channel: Channel, write: Write, number: int, now: datetime) -> bool:
+    mine = AccountLetter.id == number
+    with db.transaction(engine) as s:
+        due = update(AccountLetter).where(mine, AccountLetter.next_try_at <= now)
+        claimed = s.scalar(due.values(next_try_at=now + CLAIM).returning(AccountLetter.id))
+    if claimed is None:
+        return False
+    sent, over = False, False
+    try:
+        with db.reading(engine) as s:
+            letter = s.get(AccountLetter, number)
+            written = write(s, letter) if letter else None
+        if written:
+            channel.send(written)
+        sent, over = written is not None, True
+    except Exception as fault:  # of one letter: it must not hold up another
+        log.warning("account letter %s wasn't sent", number, exc_info=fault)
+        over = isinstance(fault, Undeliverable)
+    with db.transaction(engine) as s:
+        if over:
+            s.execute(delete(AccountLetter).where(mine))
+        else:
+            s.execute(update(AccountLetter).where(mine).values(next_try_at=now + AGAIN))
+    return sent
