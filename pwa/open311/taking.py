@@ -14,7 +14,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import cases, developing, duplicates, events, locks, people, photos, places, queries, reports
+from city import (
+    cases,
+    developing,
+    duplicates,
+    events,
+    locks,
+    outlines,
+    people,
+    photos,
+    places,
+    queries,
+    reports,
+)
 from city.developing import BadPhoto, Developed
 from city.events import Actor
 from city.lifecycle import Refused
@@ -220,10 +232,12 @@ def _geocoder() -> str:
 def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     """Keeps what another system says of a request with its case; the same update twice is kept once.
 
-    A person decides what becomes of it here: another city's system closes no case of this one. Raises
-    Malformed.
+    A person decides what becomes of it here: another city's system closes no case of this one. Of a request
+    that not everybody may know it says what it says of a number that never was. Raises Malformed.
     """
-    case = queries.by_number(s, told.number.upper())
+    number, publish = told.number.upper(), access.here().publish
+    seen = outlines.named(s, [number], outlines.kinds(s), publish=publish)
+    case = queries.by_number(s, number) if seen else None
     if case is None:
         raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=told.number), 404))
     case = queries.root_of(s, case)

@@ -186,6 +186,24 @@ def test_an_update_that_is_none_is_refused(
     assert (response.status_code, response.get_json()[0]["code"]) == (status, str(status))
 
 
+def test_of_what_not_everybody_may_know_a_key_learns_and_notes_nothing(
+    town: Town, client: FlaskClient, key: str
+) -> None:
+    with town.at_work() as scene:
+        private = scene.report(service_code="nuisance")
+        case_id, numbers = private.case_id, (private.number, private.case.number)
+    fields = {"api_key": key, "update_id": "1", "status": "FIXED"}
+    said = set()
+    for number in (*numbers, "26-999999"):
+        response = client.post(f"{UPDATES}.json", data=fields | {"service_request_id": number})
+        said.add((response.status_code, response.get_data(as_text=True).replace(number, "N")))
+    assert len(said) == 1
+    assert said.pop()[0] == 404
+    with town.looking() as scene:
+        lines = events.of(scene.s, events.of_case(case_id))
+        assert "note" not in [event.kind for event, _ in lines]
+
+
 def test_a_key_for_updates_sends_no_reports(client: FlaskClient, key: str) -> None:
     fields = {"api_key": key, "service_code": "light-out"} | HERE
     assert client.post("/open311/v2/requests.json", data=fields).status_code == 403
