@@ -21,7 +21,7 @@ from city.lifecycle import MERGED as MERGED_STATE
 from city.settings import Settings
 from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
-# What carries no state of its own: true whatever became of the case, so it always attaches.
+# What carries no state of its own: true whatever became of the case, so it always attaches to one's own.
 FACTS: Final = ("note", "photo", "time")
 # Operation → the move of lifecycle.py that it asks for, and the state that the move leads to.
 ASKS: Final = {
@@ -70,6 +70,7 @@ class Seen:
     live_is_ours: bool = False  # it is held by the same crew as the operation's job
     live_started: bool = False
     author_may: bool = True  # still in that crew, and not disabled
+    theirs: bool = True  # their crew has or had the case, or they reported it; asked of facts only
     erased: bool = False
     root: str | None = None  # the number of the case that this one was merged into
     closed_by_us: bool = False  # this cycle was closed by somebody of the same crew
@@ -102,7 +103,8 @@ TABLE: Final = (
     # Whoever wrote it may not act for that crew now: it is stored, photos and all, until a supervisor says.
     _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author"),
     _Row(lambda c: c.erased, RECORDED, BARE, "erased", review=True),
-    _Row(lambda c: c.t in FACTS, APPLIED, KEEP),
+    _Row(lambda c: c.t in FACTS and c.theirs, APPLIED, KEEP),
+    _Row(lambda c: c.t in FACTS, RECORDED, KEEP, "not_your_job", review=True),
     # Work of an earlier cycle says nothing about the problem that came back.
     _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, KEEP, "reopened", review=True),
     _Row(

@@ -220,6 +220,7 @@ def _seen(
         live_is_ours=live is not None and job is not None and live.crew_id == job.crew_id,
         live_started=live is not None and live.started_at is not None,
         author_may=CREW in by.roles and (job is None or job.crew_id in by.crew_ids),
+        theirs=op.t not in merge.FACTS or job is not None or _is_theirs(s, case, by),
         # While the problem is still there, a crew must be able to mend it, whoever asked to be forgotten.
         erased=case.state not in OPEN and _is_erased(case),
         root=root.number if root.id != case.id else None,
@@ -229,6 +230,14 @@ def _seen(
             op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
         ),
     )
+
+
+def _is_theirs(s: Session, case: Case, by: Actor) -> bool:
+    """Whether their crew ever had the case, or they reported it."""
+    if any(job.crew_id in by.crew_ids for job in case.assignments):
+        return True
+    told = select(Row.id).where(Row.case_id == case.id, Row.t == "report", Row.person_id == by.person_id)
+    return s.scalar(told.limit(1)) is not None
 
 
 def _is_the_crew_s(s: Session, closure: Closure) -> bool:

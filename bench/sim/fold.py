@@ -296,7 +296,7 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
     if told and told.person == known.person and op["t"] in LEADS_FROM:
         job = _own_report(case, mine)
     was = case.state
-    told = _moved(city, case, job, mine, op)
+    told = _moved(city, case, job, mine, op, theirs=_is_theirs(city, known, case, job, mine))
     case.was = was if case.state != was else case.was
     if case.state == "closed" != was:
         case.closers[case.cycle] = known.person
@@ -331,6 +331,13 @@ def _own_report(case: Case, mine: set[int]) -> Job | None:
         case.was, case.state = case.state, "assigned"
         case.version += 1
     return case.live if case.live and case.live.crew in mine else None
+
+
+def _is_theirs(city: City, known: Known, case: Case, job: Job | None, mine: set[int]) -> bool:
+    """Whether the crew has or had the case, or the author reported it."""
+    told = (each for each in city.known.values() if each.t == "report" and each.case == case.number)
+    had = any(each.crew in mine for each in case.jobs.values())
+    return job is not None or had or any(each.person == known.person for each in told)
 
 
 def _by_id(city: City, id_: int) -> Case:
@@ -378,11 +385,11 @@ def _withdrawn(city: City, known: Known, op: dict[str, Any], mine: set[int]) -> 
 
 
 def _moved(
-    city: City, case: Case, job: Job | None, mine: set[int], op: dict[str, Any]
+    city: City, case: Case, job: Job | None, mine: set[int], op: dict[str, Any], *, theirs: bool
 ) -> tuple[str, str | None]:
     t, live = op["t"], case.live
     if t in FACTS:
-        return "applied", None
+        return ("applied", None) if theirs else ("recorded", "not_your_job")
     cycle = job.cycle if job else op["cycle"]
     if cycle is not None and cycle < case.cycle:
         return "recorded", "reopened"

@@ -36,6 +36,7 @@ anything = st.builds(
     live_is_ours=st.booleans(),
     live_started=st.booleans(),
     author_may=st.booleans(),
+    theirs=st.booleans(),
     erased=st.booleans(),
     root=st.none() | st.just("26-000009"),
     closed_by_us=st.booleans(),
@@ -87,59 +88,66 @@ def test_2_of_an_erased_case_nothing_is_kept_but_that_it_came(seen: Seen) -> Non
 
 @given(anything, st.sampled_from(FACTS))
 def test_3_a_fact_always_attaches(seen: Seen, t: str) -> None:
-    says(replace(seen, author_may=True, erased=False, t=t), "applied", KEEP, None, False)
+    seen = replace(seen, author_may=True, erased=False, theirs=True, t=t)
+    says(seen, "applied", KEEP, None, False)
+
+
+@given(anything, st.sampled_from(FACTS))
+def test_4_a_fact_on_a_case_of_others_is_looked_at(seen: Seen, t: str) -> None:
+    seen = replace(seen, author_may=True, erased=False, theirs=False, t=t)
+    says(seen, "recorded", KEEP, "not_your_job", True)
 
 
 @given(acting, st.integers(2, 9))
-def test_4_work_of_an_earlier_cycle_moves_nothing(seen: Seen, cycle: int) -> None:
+def test_5_work_of_an_earlier_cycle_moves_nothing(seen: Seen, cycle: int) -> None:
     says(replace(seen, cycle=cycle - 1, case_cycle=cycle), "recorded", KEEP, "reopened", True)
 
 
 @given(acting)
-def test_5_a_city_may_count_what_was_cancelled(seen: Seen) -> None:
+def test_6_a_city_may_count_what_was_cancelled(seen: Seen) -> None:
     told = replace(seen, state=CANCELLED, t="close", job=1, rules=Rules(cancelled=True))
     says(told, "applied", VERB_AFTER_ALL, "cancelled", True)
 
 
 @given(acting)
-def test_6_a_cancelled_case_stays_cancelled(seen: Seen) -> None:
+def test_7_a_cancelled_case_stays_cancelled(seen: Seen) -> None:
     told = replace(seen, state=CANCELLED, rules=Rules(cancelled=False))
     says(told, "recorded", KEEP, "cancelled", True)
 
 
 @given(acting)
-def test_7_work_on_a_merged_case_goes_to_its_root(seen: Seen) -> None:
+def test_8_work_on_a_merged_case_goes_to_its_root(seen: Seen) -> None:
     told = replace(seen, state=MERGED, root="26-000009")
     says(told, "recorded", KEEP, "merged", True)
     assert merge.decide(told).to == "26-000009"
 
 
 @given(acting)
-def test_8_the_crews_other_phone_adds_its_facts(seen: Seen) -> None:
+def test_9_the_crews_other_phone_adds_its_facts(seen: Seen) -> None:
     says(replace(seen, state=CLOSED, closed_by_us=True, t="close"), "merged", KEEP, "closed", False)
 
 
 @given(acting, st.sampled_from(sorted(merge.ENDS)))
-def test_9_a_job_that_had_ended_in_just_this_way_is_merged(seen: Seen, t: str) -> None:
+def test_10_a_job_that_had_ended_in_just_this_way_is_merged(seen: Seen, t: str) -> None:
     assume(seen.state not in (CANCELLED, MERGED))
     says(replace(seen, t=t, job=1, job_ended=merge.ENDS[t]), "merged", KEEP, "closed", False)
 
 
 @given(acting)
-def test_10_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> None:
+def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> None:
     assume(seen.job_ended is None or seen.job_ended != merge.ENDS.get(seen.t))
     says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", KEEP, "closed", True)
 
 
 @given(acting)
-def test_11_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
+def test_12_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
     move, _ = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
     says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", VERB, None, False)
 
 
 @given(acting)
-def test_12_a_step_back_is_only_kept(seen: Seen) -> None:
+def test_13_a_step_back_is_only_kept(seen: Seen) -> None:
     move, leads_to = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)
     told = replace(seen, live=1, job=1, live_is_ours=True, job_ended=None)
@@ -147,31 +155,31 @@ def test_12_a_step_back_is_only_kept(seen: Seen) -> None:
 
 
 @given(acting)
-def test_13_work_without_a_job_is_only_kept(seen: Seen) -> None:
+def test_14_work_without_a_job_is_only_kept(seen: Seen) -> None:
     assume(seen.state in OPEN)
     told = replace(seen, job=None, job_ended=None, live_is_ours=False)
     says(told, "recorded", KEEP, "not_your_job", True)
 
 
 @given(lost)
-def test_14_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
+def test_15_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
     assume(seen.t != "close")
     says(seen, "recorded", KEEP, "reassigned", True)
 
 
 @given(lost)
-def test_15_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
+def test_16_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
     says(replace(seen, t="close", live=None), "applied", VERB_UNDER_OLD_JOB, "unassigned", True)
 
 
 @given(lost)
-def test_16_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
+def test_17_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
     told = replace(seen, t="close", live=2, live_started=False, rules=Rules(reassigned=True))
     says(told, "applied", VERB_UNDER_OLD_JOB, "reassigned", True)
 
 
 @given(lost, st.booleans(), st.booleans())
-def test_17_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
+def test_18_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
     seen: Seen, begun: bool, counts: bool
 ) -> None:
     assume(begun or not counts)

@@ -114,9 +114,16 @@ def test_a_note_on_somebody_elses_case_makes_it_nobodys_job(
         number = cases.open_case(s, s.get_one(Service, "light-out"), place, by=DANA, at=clock()).number
     note = luis.op("note", {"ref": number, "cycle": 1, "version": 1}, words="Passed by.")
     closing = luis.op("close", {"ref": note["id"], "cycle": 1, "version": 1}, outcome="not found")
-    assert results(luis.exchange(note, closing)) == [("applied", None), ("quarantined", "unknown_case")]
+    time = luis.op("time", {"ref": number, "cycle": 1, "version": 1}, minutes=40)
+    assert results(luis.exchange(note, closing, time)) == [
+        ("recorded", "not_your_job"), ("quarantined", "unknown_case"), ("recorded", "not_your_job"),
+    ]  # fmt: skip
     with reading(engine) as s:
-        assert case_of(s, number).state == "new"
+        case = case_of(s, number)
+        assert (case.state, case.review) == ("new", "not_your_job")
+        assert [(event.kind, event.facts.get("why")) for event, _ in story(s, number)][-2:] == [
+            ("recorded", "not_your_job")
+        ] * 2
 
 
 @pytest.mark.parametrize("minutes", [2**70, -5])

@@ -146,6 +146,7 @@ def test_every_row_can_be_reached() -> None:
     seen += [replace(CLOSING, t=t, state=state) for t in (*ASKS, *FACTS) for state in OPEN]
     seen += [
         replace(GIVEN_AWAY, t="start"),
+        replace(CLOSING, t="note", job=None, theirs=False),
         replace(GIVEN_AWAY, t="make_safe", live=None, job_ended="made safe"),
         replace(CLOSING, state="cancelled", live=None, rules=Rules(cancelled=True)),
     ]
