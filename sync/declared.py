@@ -93,6 +93,11 @@ def moved(s: Session, operation_id: str, device_id: str) -> None:
     s.execute(rows.where(DeclaredPhoto.photo_id.is_(None)).values(device_id=device_id))
 
 
+def is_of_work(s: Session, photo: Photo) -> bool:
+    """Whether it came with an operation that is here, whatever became of that."""
+    return s.scalar(select(DeclaredPhoto.id).where(DeclaredPhoto.photo_id == photo.id).limit(1)) is not None
+
+
 def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
     """Those of them that are here."""
     return [s.get_one(Photo, row.photo_id) for row in rows if row.photo_id]

@@ -4,9 +4,10 @@ from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
 from city import cases, developing, people, photos, queries
-from city.lifecycle import CREW
+from city.lifecycle import ACTS, CREW
 from city.schema import Case, Photo
 from pwa import access
+from sync import declared
 
 bp = Blueprint("photos", __name__)
 
@@ -27,10 +28,10 @@ def photo(photo_id: str, size: str) -> Response:
         except KeyError:
             abort(404)
     response = Response(data, mimetype="image/jpeg")
-    # What was shown may be hidden again, so a stranger's copy is asked for anew every hour.
-    g.personal = False
-    response.cache_control.private = True
-    response.cache_control.max_age = 3600
+    g.personal = not shown  # kept by no browser: own_reports() may have said so already
+    if shown:  # what was shown may be hidden again, so a copy is asked for anew every hour
+        response.cache_control.private = True
+        response.cache_control.max_age = 3600
     return response
 
 
@@ -46,10 +47,10 @@ def _is_public(s: Session, photo: Photo) -> bool:
 
 def _may_see(s: Session, photo: Photo) -> bool:
     by = access.actor(s)
+    if photo.case_id is None:  # not sent yet, or with work that a person must look at first
+        return bool(by.roles.intersection(ACTS["review"])) and declared.is_of_work(s, photo)
     if by.roles.intersection(people.STAFF) - {CREW}:
         return True
-    if photo.case_id is None:
-        return False
     case = s.get_one(Case, photo.case_id)
     if CREW in by.roles and queries.is_job_of(s, case, by.crew_ids):
         return True

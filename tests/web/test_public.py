@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from city import cases, opendata, photos, reports, stores
-from city.schema import Report, Service
+from city.schema import DeclaredPhoto, Device, Operation, Report, Service
 from city.settings import Settings
 
 WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"
@@ -171,7 +171,10 @@ def test_what_staff_showed_is_public_and_can_be_hidden_again(
             verb(scene.s, scene.s.get_one(Report, told.report_id), by=scene.actor("dispatcher"), at=town.now)
         page = client.get(f"/case/{told.number}").get_data(as_text=True)
         assert (WORDS in page) is (status == 200)
-        assert client.get(f"/photos/{told.photo}/full.jpg").status_code == status
+        photo = client.get(f"/photos/{told.photo}/full.jpg")
+        assert photo.status_code == status
+        kept = "private, max-age=3600" if status == 200 else "no-store"
+        assert photo.headers["Cache-Control"] == kept
 
 
 def test_the_reporter_sees_the_own_words_and_photo_at_once(
@@ -183,7 +186,48 @@ def test_the_reporter_sees_the_own_words_and_photo_at_once(
     assert WORDS in page.get_data(as_text=True)
     assert NOTE not in page.get_data(as_text=True)
     assert page.headers["Cache-Control"] == "no-store"
-    assert client.get(f"/photos/{told.photo}/full.jpg").status_code == 200
+    photo = client.get(f"/photos/{told.photo}/full.jpg")
+    assert (photo.status_code, photo.headers["Cache-Control"]) == (200, "no-store")
+
+
+def test_a_photo_that_is_not_public_is_kept_by_no_browser(
+    log_in: Callable[[str], FlaskClient], told: Told
+) -> None:
+    for name in ("dispatcher", "manager"):
+        photo = log_in(name).get(f"/photos/{told.photo}/full.jpg")
+        assert (photo.status_code, photo.headers["Cache-Control"]) == (200, "no-store")
+        assert photo.headers["X-Robots-Tag"] == "noindex"
+
+
+def test_a_strangers_photo_is_nobodys_until_it_is_sent(
+    town: Town, log_in: Callable[[str], FlaskClient]
+) -> None:
+    with town.at_work() as scene:
+        device = Device(id="d", token_hash="h", enrolled_at=town.now, seen_at=town.now)
+        scene.s.add(device)
+        scene.s.flush()
+        operation = Operation(
+            id="o", device_id="d", n=1, t="report", case_ref="", body_hash="b", result={}, raw="{}",
+            review="author", received_at=town.now,
+        )  # fmt: skip
+        scene.s.add(operation)
+        unsent, phones, declared = (
+            scene.photo(color, staged_for=name)
+            for color, name in (("red", "form:x"), ("gold", "phone:d:1"), ("navy", "phone:d:2"))
+        )
+        scene.s.flush()
+        scene.s.add(
+            DeclaredPhoto(
+                operation_id="o", id="2", device_id="d", sha256="x", bytes=1, position=0,
+                declared_at=town.now, photo_id=declared.id,
+            )
+        )  # fmt: skip
+        ids = [photo.id for photo in (unsent, phones, declared)]
+    for name, statuses in (
+        ("manager", [404, 404, 404]), ("administrator", [404, 404, 404]), ("supervisor", [404, 404, 200]),
+    ):  # fmt: skip
+        browser = log_in(name)
+        assert [browser.get(f"/photos/{each}/page.jpg").status_code for each in ids] == statuses, name
 
 
 def test_a_crew_sees_the_photos_of_its_own_jobs_alone(
