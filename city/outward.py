@@ -26,10 +26,11 @@ from urllib3.exceptions import HTTPError, NameResolutionError
 MOST_SECONDS = 20.0  # for the whole of one request: an answer that trickles in holds up everybody's news
 MOST_BYTES = 4_000  # of an answer; what more it says nobody reads
 MOST_LETTERS = 1_000  # of an address
-# Whatever is written so may be any IPv4 address behind a translator: RFC 6052, 3056, 4380.
-TRANSLATED: Final = tuple(
-    ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-)
+# All of IPv6 that was ever given to machines of the internet (RFC 4291); outside of it some networks still route
+# what was once site-local, or any IPv4 address in another writing: fec0::1, ::127.0.0.1, ::ffff:0:127.0.0.1.
+GIVEN: Final = ip_network("2000::/3")
+# Within it, whatever is written so may be any IPv4 address behind a translator: RFC 3056, 4380.
+TRANSLATED: Final = tuple(ip_network(net) for net in ("2002::/16", "2001::/32"))
 
 Address = IPv4Address | IPv6Address
 Allowed = Callable[[Address], bool]
@@ -44,7 +45,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
-        if any(address in net for net in TRANSLATED):
+        if address not in GIVEN or any(address in net for net in TRANSLATED):
             return False
     return address.is_global and not address.is_multicast
 

@@ -27,6 +27,7 @@ from city.outward import NotPublic, Outward
         "https://127.0.0.1/x", "https://127.1/x", "https://10.0.0.7/x", "https://192.168.1.1/", "https://169.254.169.254/",
         "https://[::1]/", "https://[fd00::1]/", "https://[::ffff:10.0.0.7]/", "https://[64:ff9b::a00:7]/",
         "https://[2002:a00:7::]/", "https://[64:ff9b:1::a00:7]/",
+        "https://[::127.0.0.1]/", "https://[::ffff:0:127.0.0.1]/", "https://[fec0::1]/", "https://[5f00::1]/",
         "https://[2001:0:a00:7::]/", "https://0.0.0.0/", "https://224.0.0.1/", "https://100.64.0.1/",
         "https://localhost/x", "https://intranet/x", "https://ana:word@push.example/x", "https://push.example:99999/",
         "https://push.example/\nX: y", "https://push.example/" + "x" * 1000, "https://[::1/",
