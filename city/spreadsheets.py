@@ -2,16 +2,18 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-# A spreadsheet takes what begins so for a formula and calculates it.
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that begins so for a formula and calculates it. Half the world's take ";" for the
+# comma, and then quotes for no quotes: to them a cell begins in the middle of ours.
+FORMULA: Final = re.compile(r"""(^|[;\t\r\n]"*)(?=[=+\-@\t\r])""")
 
 
 def in_a_table(told: str) -> str:
     """Words for a file of CSV, which no spreadsheet calculates."""
-    return f"'{told}" if told.startswith(FORMULA) else told
+    return FORMULA.sub(r"\1'", told)
 
 
 def lines(rows: Iterable[Sequence[Any]]) -> bytes:
