@@ -62,7 +62,6 @@ def describe(base: str) -> dict[str, Any]:
         "components": {
             "schemas": _schemas() | open311.schemas(),
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "query", "name": "api_key"},
                 "login": {"type": "apiKey", "in": "cookie", "name": "cl_session"},
                 "token": {"type": "apiKey", "in": "header", "name": "X-CSRFToken"},
                 "phone": {"type": "apiKey", "in": "cookie", "name": "cl_device"},

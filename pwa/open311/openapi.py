@@ -23,10 +23,7 @@ def describe(base: str) -> dict[str, Any]:
         },
         "servers": [{"url": f"{base}/open311"}],
         "paths": paths(),
-        "components": {
-            "schemas": schemas(),
-            "securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}},
-        },
+        "components": {"schemas": schemas()},
     }
 
 
@@ -86,7 +83,6 @@ def _write(name: str, schema: str, body: str) -> dict[str, Any]:
     content = {"schema": {"$ref": f"#/components/schemas/{body}"}}
     return {
         "operationId": name,
-        "security": [{"key": []}],
         "requestBody": {
             "required": True,
             "content": {"application/x-www-form-urlencoded": content, "multipart/form-data": content},

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sender import HERE, KEY
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
+from wording import shared
 
 from city import people
 from city.geo import Point
@@ -66,6 +67,16 @@ def test_the_answer_is_a_list_of_one_with_the_reports_number_and_no_token(
 def test_without_a_good_key_it_is_403(send: Send, key: str | None) -> None:
     [fault] = send(expect=403, api_key=key)
     assert "api_key" in fault["description"]
+
+
+def test_a_key_in_the_address_opens_nothing(client: FlaskClient, send: Send) -> None:
+    """Addresses stand in the logs of every machine on the way."""
+    fields = {"service_code": "light-out"} | HERE
+    for also in ({}, {"api_key": KEY}):
+        answer = client.post(f"/open311/v2/requests.json?api_key={KEY}", data=fields | also)
+        assert answer.status_code == 403
+        assert shared.KEY_IN_ADDRESS in answer.get_json()[0]["description"]
+    assert send()
 
 
 def test_a_revoked_key_and_one_for_other_things_open_nothing(town: Town, send: Send) -> None:

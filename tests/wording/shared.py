@@ -79,6 +79,7 @@ HOUSE_UNSURE = Sentence(
     "different. Enter a corner near you.",
 )
 IN_AN_EMERGENCY = Sentence("In an emergency, call %(number)s.")
+KEY_IN_ADDRESS = Sentence("Send api_key in the form, not in the address.")
 KNOWN_EMAIL = Sentence("Someone with this email is already on the list.")
 KNOWN_SLUG = Sentence("There's already an answer at that address. Choose another.")
 LAST_ADMINISTRATOR = Sentence(
