@@ -26,8 +26,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError
 MOST_SECONDS = 20.0  # for the whole of one request: an answer that trickles in holds up everybody's news
 MOST_BYTES = 4_000  # of an answer; what more it says nobody reads
 MOST_LETTERS = 1_000  # of an address
-# All of IPv6 that was ever given to machines of the internet (RFC 4291); outside of it some networks still route
-# what was once site-local, or any IPv4 address in another writing: fec0::1, ::127.0.0.1, ::ffff:0:127.0.0.1.
+# All of IPv6 that machines of the internet were ever given (RFC 4291). What lies outside was site-local, or
+# is any IPv4 address in another writing: fec0::1, ::127.0.0.1, ::ffff:0:127.0.0.1.
 GIVEN: Final = ip_network("2000::/3")
 # Within it, whatever is written so may be any IPv4 address behind a translator: RFC 3056, 4380.
 TRANSLATED: Final = tuple(ip_network(net) for net in ("2002::/16", "2001::/32"))

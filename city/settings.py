@@ -64,6 +64,11 @@ class Settings:
         return self.database_owner_url or self.database_url
 
     @property
+    def is_https(self) -> bool:
+        """Whether residents reach the city over TLS."""
+        return self.base_url.startswith("https")
+
+    @property
     def basemap(self) -> Path:
         """The city's own map, one file of vector tiles."""
         return self.var / "basemap.pmtiles"

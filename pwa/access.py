@@ -35,6 +35,7 @@ T = TypeVar("T")
 SECRET_DAYS = 180
 KNOWN_DAYS = 180
 MOST_KNOWN = 5  # people who log in in one browser by turns, as at a desk
+HOST = "__Host-"  # how a cookie's name begins that this host alone can have set
 MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a program sends as many
 MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
@@ -219,6 +220,27 @@ def actor(s: Session) -> Actor:
     return people.actor(found) if found and not found.disabled_at else people.A_RESIDENT
 
 
+def cookie(name: str) -> str | None:
+    """What the browser keeps for us under that name; what it was given before the name had its prefix too."""
+    return request.cookies.get(cookie_name(name, here().settings), request.cookies.get(name))
+
+
+def set_cookie(response: Response, name: str, value: str, days: int) -> Response:
+    """Gives the browser something to keep, out of reach of scripts."""
+    settings = here().settings
+    response.set_cookie(
+        cookie_name(name, settings), value, max_age=days * 86400, httponly=True, samesite="Lax", path="/",
+        secure=settings.is_https,
+    )  # fmt: skip
+    return response
+
+
+def cookie_name(name: str, settings: Settings) -> str:
+    """What a cookie is called. Under https the prefix keeps sisters of ours, below the same domain, from
+    setting it (RFC 6265bis); without it no browser would take the prefix."""
+    return f"{HOST}{name}" if settings.is_https else name
+
+
 def is_known(email: str) -> bool:
     """Whether this address was logged in in this browser before."""
     return email.strip().lower() in _known_here()
@@ -228,11 +250,7 @@ def remember_browser(response: Response, email: str) -> Response:
     """Lets this browser be known again when this address asks for a code."""
     others = [each for each in _known_here() if each != email]
     told = str(_known().dumps([email, *others][:MOST_KNOWN]))
-    response.set_cookie(
-        "cl_known", told, max_age=KNOWN_DAYS * 86400, httponly=True, samesite="Lax",
-        secure=here().settings.base_url.startswith("https"), path="/",
-    )  # fmt: skip
-    return response
+    return set_cookie(response, "cl_known", told, KNOWN_DAYS)
 
 
 def or_404(found: T | None) -> T:
@@ -251,11 +269,7 @@ def told_by_script() -> object:
 
 def remember_link(response: Response, number: str, token: str) -> Response:
     """Gives the browser the token of one report, out of reach of scripts and of the address."""
-    response.set_cookie(
-        _link_cookie(number), token, max_age=SECRET_DAYS * 86400, httponly=True, samesite="Lax",
-        secure=here().settings.base_url.startswith("https"), path="/",
-    )  # fmt: skip
-    return response
+    return set_cookie(response, _link_cookie(number), token, SECRET_DAYS)
 
 
 def own_report(s: Session, case: Case) -> Report | None:
@@ -269,13 +283,14 @@ def own_report(s: Session, case: Case) -> Report | None:
 def own_reports(s: Session, most: int) -> list[Report]:
     """The visitor's own reports, as far as this browser holds their links: at most so many."""
     g.personal = True
-    tokens = [token for name, token in request.cookies.items() if name.startswith("cl_report_")]
+    held = request.cookies.items()
+    tokens = [token for name, token in held if name.removeprefix(HOST).startswith("cl_report_")]
     return reports.by_tokens(s, tokens[-most:])
 
 
 def token_of(number: str) -> str | None:
     """The secret token that this browser holds for a report."""
-    return request.cookies.get(_link_cookie(number))
+    return cookie(_link_cookie(number))
 
 
 def _link_cookie(number: str) -> str:
@@ -304,7 +319,7 @@ def _is_foreign() -> bool:
 def _known_here() -> list[str]:
     """Who was logged in in this browser before, the newest first."""
     try:
-        found = _known().loads(request.cookies.get("cl_known", ""))
+        found = _known().loads(cookie("cl_known") or "")
     except BadSignature:
         return []
     return found if isinstance(found, list) else [found]  # one alone, as it was written before

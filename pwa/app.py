@@ -58,6 +58,7 @@ CONTENT_SECURITY_POLICY = (
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
 MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+YEAR = 365 * 86400  # seconds for which a browser asks this host over TLS only
 MAX_FORM = 1_000_000  # bytes of one without files; five thousand numbers of cases are a tenth of that
 
 
@@ -80,10 +81,10 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     version, city = newest.at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,
-        SESSION_COOKIE_NAME="cl_session",
+        SESSION_COOKIE_NAME=access.cookie_name("cl_session", settings),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.base_url.startswith("https"),
+        SESSION_COOKIE_SECURE=settings.is_https,
         SESSION_COOKIE_PATH="/",
         MAX_CONTENT_LENGTH=MAX_REQUEST,
         MAX_FORM_MEMORY_SIZE=MAX_FORM,
@@ -228,12 +229,14 @@ def _policy(tiles: str) -> str:
 
 
 def _guard(response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", _policy(access.here().settings.tiles))
+    headers, settings = response.headers, access.here().settings
+    headers.setdefault("Content-Security-Policy", _policy(settings.tiles))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if settings.is_https:
+        headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}")
     if "retry_after" in g:
         headers["Retry-After"] = g.retry_after  # the limit of a page has written its own: up to an hour
     if response.mimetype == "text/html":

@@ -48,6 +48,7 @@ STATUSES: Final = {
 
 def describe(base: str) -> dict[str, Any]:
     """The whole description; `base` is the address of the site."""
+    host, secure = ("__Host-", "__Secure-") if base.startswith("https") else ("", "")
     theirs = {f"/open311{path}": told for path, told in open311.paths().items()}
     return {
         "openapi": VERSION,
@@ -62,9 +63,9 @@ def describe(base: str) -> dict[str, Any]:
         "components": {
             "schemas": _schemas() | open311.schemas(),
             "securitySchemes": {
-                "login": {"type": "apiKey", "in": "cookie", "name": "cl_session"},
+                "login": {"type": "apiKey", "in": "cookie", "name": f"{host}cl_session"},
                 "token": {"type": "apiKey", "in": "header", "name": "X-CSRFToken"},
-                "phone": {"type": "apiKey", "in": "cookie", "name": "cl_device"},
+                "phone": {"type": "apiKey", "in": "cookie", "name": f"{secure}cl_device"},
             },
         },
     }

@@ -345,7 +345,7 @@ def _named(response: Response, token: str | None, whose: str = "device") -> Resp
     if token:
         response.set_cookie(
             _cookie(whose), token, max_age=devices.TOKEN_DAYS * 86400, httponly=True, samesite="Strict",
-            secure=_here().settings.base_url.startswith("https"), path="/sync",
+            secure=_here().settings.is_https, path="/sync",
         )  # fmt: skip
     return response
 
@@ -693,8 +693,8 @@ def _token() -> str | None:
 
 
 def _cookie(whose: str = "device") -> str:
-    secure = _here().settings.base_url.startswith("https")
-    return f"__Secure-cl_{whose}" if secure else f"cl_{whose}"
+    # Not "__Host-", which would send it along to every page: it is for /sync alone.
+    return f"__Secure-cl_{whose}" if _here().settings.is_https else f"cl_{whose}"
 
 
 def _here() -> Instance:

@@ -82,7 +82,10 @@ def use_link(token: str) -> Response:
 def logout() -> Response:
     """Logs out. What a crew's phone has not sent yet stays on the phone."""
     access.log_out()
-    return go(url_for("resident.home"))
+    response = go(url_for("resident.home"))
+    # The photos of before. Never "storage": there lies what a crew has not sent, and the app that sends it.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 @bp.get("/me")

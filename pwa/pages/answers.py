@@ -122,7 +122,7 @@ def _ballot(answer: Answer) -> str:
 def _said() -> dict[str, bool]:
     """What this browser has said of versions, by its own cookie: the city keeps no list of browsers."""
     try:
-        told = _signed().loads(request.cookies.get("cl_helped", ""))
+        told = _signed().loads(access.cookie("cl_helped") or "")
     except BadSignature:
         return {}
     return {str(ballot): bool(helpful) for ballot, helpful in dict(told).items()}
@@ -130,11 +130,8 @@ def _said() -> dict[str, bool]:
 
 def _remember(response: Response, said: dict[str, bool]) -> None:
     newest = dict(list(said.items())[-MOST_SAID:])
-    response.set_cookie(
-        "cl_helped", str(_signed().dumps({ballot: int(each) for ballot, each in newest.items()})),
-        max_age=SAID_DAYS * 86400, httponly=True, samesite="Lax", path="/",
-        secure=access.here().settings.base_url.startswith("https"),
-    )  # fmt: skip
+    told = str(_signed().dumps({ballot: int(each) for ballot, each in newest.items()}))
+    access.set_cookie(response, "cl_helped", told, SAID_DAYS)
 
 
 def _signed() -> URLSafeSerializer:
