@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import accountmail, backup, boots, db, events, notices, opendata, photos, stores, strays
+from city import accountmail, backup, boots, db, events, notices, opendata, photos, refusals, stores, strays
 from city.backup import MANIFEST
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.settings import Settings
@@ -30,6 +30,9 @@ CODE_LATE = timedelta(minutes=2)  # whoever asked for it sits before the page
 LONG_TRIED = 10  # tries: with the waits between them some seventeen hours
 HOOK_LATE = timedelta(days=1)
 UNSENT_LONG = timedelta(days=1)  # a shift is over, and its work is not here
+REFUSED_WITHIN = timedelta(days=1)
+ATTACKS = ("log-in refused", "forged request", "key refused", "unknown link")
+MANY_REFUSED = 100  # more than a day of typing mistakes in a city hall
 DISK_FULL, DISK_FILLING = 0.05, 0.15  # free, as a share of the whole
 SUBJECTS, PHOTOS = 500, 200  # the newest ones, of which a quick look is taken
 MB = 1_000_000
@@ -63,6 +66,7 @@ def examine(
                     _log(s, whole),
                     _photos(s, store, whole),
                     _files(settings, now),
+                    _refused(settings.var, now),
                     *([_strays(engine, store, now)] if whole else []),
                 ]
     except SQLAlchemyError as fault:
@@ -113,6 +117,14 @@ def _files(settings: Settings, now: datetime) -> Finding:
         return Finding("open data", OK, "No files yet.")
     words = f"Files updated {_span(now - edition.made_at)} ago."
     return Finding("open data", LOOK if now - edition.made_at > FILES_OLD else OK, words)
+
+
+def _refused(var: Path, now: datetime) -> Finding:
+    """What the security log of this machine holds of the last day."""
+    found = refusals.counts(var, now - REFUSED_WITHIN)
+    words = ", ".join(f"{what} {many:,} times" for what, many in found.most_common())
+    mark = LOOK if sum(many for what, many in found.items() if what in ATTACKS) >= MANY_REFUSED else OK
+    return Finding("refusals", mark, f"In the last day: {words}." if words else "None in the last day.")
 
 
 def _alive(s: Session, now: datetime) -> Finding:

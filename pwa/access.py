@@ -29,6 +29,7 @@ from city.lifecycle import (
 from city.schema import Case, Report
 from city.settings import Settings
 from city.stores import Store
+from sync import noted
 
 T = TypeVar("T")
 
@@ -178,6 +179,7 @@ def check() -> Response | None:
     if request.endpoint is None:
         return None  # no such page: the router says so
     if request.method not in ("GET", "HEAD", "OPTIONS") and _is_foreign():
+        noted.refused(noted.FORGED, "another site")
         abort(403)
     roles = roles_for(request.endpoint)
     if roles == ANYBODY:

@@ -15,7 +15,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from city import boots, db, developing, processors, restoring, stores
 from city.settings import Settings, read
-from pwa import access, errors, filters, fragments, limits, localization, newest, shell
+from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
 from pwa.pages import (
     account,
@@ -120,6 +120,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.before_request(access.check)
     app.teardown_request(access.leave)
     app.after_request(_guard)
+    security.init(app)
 
     app.register_blueprint(shell.bp)
     app.register_blueprint(resident.bp)

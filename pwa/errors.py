@@ -12,11 +12,12 @@ from werkzeug.exceptions import HTTPException
 
 from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
-from pwa import access
+from pwa import access, security
 from pwa.filters import call_outcome, outcome, state
 from pwa.localization import distance
 from pwa.open311 import answering
 from pwa.open311.parse import Fault
+from sync import noted
 
 BUSY_SECONDS = 60
 log = logging.getLogger("cityline")
@@ -277,6 +278,7 @@ def _with_headers(response: Response, fault: HTTPException) -> Response:
 
 
 def _stale(_fault: CSRFError) -> Response:
+    noted.refused(noted.FORGED, "token")
     return page(400, _("This page was open too long"), _("Go back, reload the page, and try again."))
 
 
@@ -306,7 +308,7 @@ def _busy(fault: SQLAlchemyError | Busy) -> Response:
 
 
 def _broken(fault: Exception) -> Response:
-    log.exception("unhandled", exc_info=fault)
+    log.exception("unhandled, request %s", security.request_id(), exc_info=fault)
     if request.path.startswith("/sync/"):
         return make_response({"error": "broken"}, 500)
     return page(

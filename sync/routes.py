@@ -41,6 +41,7 @@ from sync import (
     devices,
     enrolment,
     memory,
+    noted,
     protocol,
     pull,
     push,
@@ -87,11 +88,11 @@ def _guard() -> None:
     """Only our own pages: a form or image of another site can neither set this header nor come from here."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    if request.headers.get("X-Cityline") != "1":
-        abort(403)
     site = request.headers.get("Sec-Fetch-Site")
     ours = request.headers.get("Origin") == request.host_url.rstrip("/")
-    if not (site == "same-origin" or (site is None and ours)):
+    by_us = site == "same-origin" or (site is None and ours)
+    if not by_us or request.headers.get("X-Cityline") != "1":
+        noted.refused(noted.FORGED, "another site")
         abort(403)
 
 
@@ -326,6 +327,7 @@ def enrol() -> Response:
             logins.sign_in(s, device, login)
             fault = ""
     if fault:
+        noted.refused(noted.LOG_IN, fault)
         return _later(429, FULL_SECONDS) if fault == "too_many_tries" else _refused(422, fault)
     session.clear()  # nothing of whoever used this browser before
     session["login"] = login
@@ -387,12 +389,14 @@ def photo_piece(photo_id: str) -> Response:
     except uploads.WrongOffset as wrong:
         return _offset(409, wrong.offset, False)
     except uploads.WrongBytes:
+        noted.refused(noted.UPLOAD, "digest")
         return _offset(422, 0, False, fault="digest")
     except uploads.TooMuch:
         return _offset(413, 0, False, fault="too_large")
     except uploads.Crowded:
         return _later(429, FULL_SECONDS)
     except developing.BadPhoto as bad:
+        noted.photo(bad.code)
         return _offset(422, 0, False, fault=bad.code)
     except developing.Busy:
         return _later(503, BUSY_SECONDS)

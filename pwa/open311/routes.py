@@ -14,7 +14,7 @@ from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
 from pwa.open311.parse import Fault, Malformed
-from sync import tries
+from sync import noted, tries
 
 bp = Blueprint("open311", __name__, url_prefix="/open311")
 
@@ -197,6 +197,7 @@ def description() -> Response:
 def _key() -> str:
     """The sender's key, out of the form alone: addresses stand in the logs of every machine on the way."""
     if "api_key" in request.args:
+        noted.refused(noted.KEY, "in the address")
         raise Malformed(Fault(_("Send api_key in the form, not in the address."), 403))
     return request.form.get("api_key", "")
 

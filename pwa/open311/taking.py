@@ -35,7 +35,7 @@ from city.places import Place
 from city.schema import ApiKey, Case, Photo, Report
 from pwa import access, errors, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
-from sync import tries
+from sync import noted, tries
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.
 SAME_WITHIN = timedelta(minutes=10)
@@ -64,8 +64,10 @@ def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
     """The live key that opens `scope`. Raises Malformed 403, TooOften."""
     row = people.by_key(s, key) if key else None
     if row is None:
+        noted.refused(noted.KEY, "unknown" if key else "missing")
         raise Malformed(Fault(_("api_key is missing or isn't valid."), 403))
     if scope not in row.scopes:
+        noted.refused(noted.KEY, "scope")
         raise Malformed(Fault(_("This api_key isn't allowed to do that."), 403))
     if tries.counted(s, WRITTEN, people.of_key(row), now) >= row.hourly:
         raise TooOften(tries.wait(s, WRITTEN, people.of_key(row), now))
@@ -132,6 +134,7 @@ def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
         try:
             good.append(developing.develop(cast(BinaryIO, file.stream)))
         except BadPhoto as bad:
+            noted.photo(bad.code)
             name = (file.filename or "")[-60:]
             faults.append(Fault(_("%(name)s: %(fault)s", name=name, fault=errors.words(bad))))
     if faults:

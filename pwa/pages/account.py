@@ -11,7 +11,7 @@ from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVIS
 from city.schema import LoginCode, Person
 from pwa import access, errors, localization
 from pwa.fragments import go, render
-from sync import tries
+from sync import noted, tries
 
 bp = Blueprint("account", __name__)
 
@@ -36,6 +36,8 @@ def send_code() -> Response:
             )  # fmt: skip
             shown = _shown(s, code)
     except Refused as refused:
+        if refused.code != "bad_email":
+            noted.refused(noted.LOG_IN, refused.code)
         return _ask_address(email, refused)
     return _ask_code(email, code=shown)
 
@@ -54,6 +56,7 @@ def use_code() -> Response:
             token = logins.begin(s, person, access.now(), how="code")
         except Refused as fault:
             refused = fault
+            noted.refused(noted.LOG_IN, fault.code)
     return _logged_in(person, token) if person else _ask_code(email, refused)
 
 

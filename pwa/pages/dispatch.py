@@ -37,6 +37,7 @@ from pwa import board as around
 from pwa.conflicts import Conflict
 from pwa.fragments import go, is_fragment, render
 from pwa.views import args_of, is_id, view_asked
+from sync import noted
 
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")
 
@@ -181,6 +182,7 @@ def close(number: str) -> Response:
         # Unpacking takes long, so it is done before anything is locked.
         pictures = [developing.develop(f.stream) for f in _uploads()]
     except BadPhoto as fault:
+        noted.photo(fault.code)
         return _opened(number, doing="close", fault=fault)
     answer = _do(
         number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close"

@@ -43,7 +43,7 @@ from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
-from sync import tries
+from sync import noted, tries
 
 bp = Blueprint("resident", __name__)
 
@@ -170,6 +170,7 @@ def add_photo() -> tuple[Response, int]:
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
             )
     except BadPhoto as bad:
+        noted.photo(bad.code)
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
     size = uploaded(upload.seek(0, SEEK_END))
@@ -333,6 +334,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
                 )
             )
         except BadPhoto as bad:
+            noted.photo(bad.code)
             which = _("We couldn't add photo %(name)s.", name=(file.filename or "")[-60:])
             told = errors.words(bad)
             faults.append(("photos", f"{which} {told}" if len(given) > 1 else told))
