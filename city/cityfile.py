@@ -477,7 +477,7 @@ def _licence(top: Table) -> dict[str, str]:
         "licence": row.text("licence", 'licence = "CC0 1.0"', ""),
         "licence_url": row.text("licence_url", LICENCE_URL, ""),
     }
-    if found["licence_url"] and not re.fullmatch(r"https?://[^\s/]+\S*", found["licence_url"]):
+    if found["licence_url"] and not re.fullmatch(r"https?://[^\s/]\S*", found["licence_url"]):
         raise row.wrong("licence_url", f"{found['licence_url']!r} isn't a web address", LICENCE_URL)
     row.refuse_rest()
     return found

@@ -342,7 +342,7 @@ def _found(row: Any, score: float) -> Found:
 
 def _unlinked(body: str) -> str:
     """Markdown without the addresses of its links: nobody asks for those."""
-    return re.sub(r"\]\([^)]*\)", "]", body)
+    return re.sub(r"\]\((?:[^)\]]|\](?!\())*\)", "]", body)
 
 
 @cache

@@ -33,7 +33,7 @@ from city.schema import (
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
 # At the head of an address: "near 12B ", "about 40 m from 12 1/2 ", "214-216 "; no "5th " of a street.
 _HOUSE = re.compile(
-    r"^(?:near |about \d+ m from )?(?!\d+(?:st|nd|rd|th)\b)\d+\S*\s+(?:\d/\d\s+)?", re.IGNORECASE
+    r"^(?:near |about \d+ m from )?(?!\d+(?:st|nd|rd|th)\b)\d\S*\s+(?:\d/\d\s+)?", re.IGNORECASE
 )
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside. By `clear`

@@ -474,7 +474,7 @@ def _square(point: Point, area_id: int | None, ground: Areas) -> Point | None:
 def _street(address: str) -> str:
     """The street alone; nothing where another figure in it may be a house's. "5th Street" keeps its own."""
     street = queries.street_only(address)
-    return "" if re.search(r"\d(?!\d*(st|nd|rd|th)\b)", street) else street
+    return "" if re.search(r"(?<!\d)\d++(?!(?:st|nd|rd|th)\b)", street) else street
 
 
 def _parts(all_: Sequence[T]) -> Iterator[Sequence[T]]:

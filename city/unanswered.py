@@ -25,7 +25,7 @@ MOST_KEPT: Final = (
 )
 MOST_LISTED: Final = 200
 
-_EMAIL: Final = re.compile(r"\S+@\S+")
+_EMAIL: Final = re.compile(r"(?<!\S)\S+@\S+")
 # Seven figures and more, however they are parted: telephones, cards, tax and social security numbers.
 _NUMBER: Final = re.compile(r"\+?\(?\d(?:[\W_]{0,3}\d){6,}")
 

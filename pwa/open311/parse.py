@@ -28,8 +28,10 @@ MOST_PAGES = 1_000_000
 MOST_OF_A_LINE = 200  # letters
 MOST_OF_AN_ANSWER = 500
 MOST_OF_A_URL = 2000
+MOST_OF_A_VALUE = 4 * MAX_WORDS  # as far as any is read: what goes on is too long, and found to be so
 STATUSES: Final = {"open": OPEN, "closed": (CLOSED, CANCELLED)}
 TOKEN = re.compile("[A-Za-z0-9_-]{16,64}")
+ZONE = re.compile(r" (\d\d:?\d\d)$")
 ATTRIBUTE = re.compile(r"attribute\[([^\]]+)\](?:\[\])?")
 
 
@@ -202,14 +204,19 @@ def update(values: MultiDict[str, str]) -> Update:
 
 def _one(values: MultiDict[str, str], name: str) -> str:
     """The first value that is not empty."""
-    return next((text for value in values.getlist(name) if (text := clean(value).strip())), "")
+    return next((text for value in values.getlist(name) if (text := _read(value))), "")
 
 
 def _several(values: MultiDict[str, str], name: str, *, commas: bool = True) -> list[str]:
     """All values of an argument that may be repeated, or joined by commas, each once."""
-    given = (clean(value) for value in values.getlist(name))
+    given = (_read(value) for value in values.getlist(name))
     parts = (part.strip() for value in given for part in (value.split(",") if commas else [value]))
     return list(dict.fromkeys(part for part in parts if part))
+
+
+def _read(value: str) -> str:
+    """What is read of a value, before anything else looks at it."""
+    return clean(value[:MOST_OF_A_VALUE]).strip()
 
 
 def _line(values: MultiDict[str, str], name: str, faults: list[Fault]) -> str:
@@ -274,8 +281,9 @@ def _answers(values: MultiDict[str, str], service: Service, faults: list[Fault])
     """By the question's code. Several choices are kept joined by commas."""
     given: dict[str, list[str]] = {}
     for name, value in values.items(multi=True):
-        if (found := ATTRIBUTE.fullmatch(str(name))) and (text := clean(value).strip()):
-            given.setdefault(found[1], []).append(text)
+        named = ATTRIBUTE.fullmatch(str(name)[:MOST_OF_A_LINE])
+        if named and (text := _read(value)):
+            given.setdefault(named[1], []).append(text)
     answers = {}
     for question in service.questions:
         code, chosen = question["code"], given.get(question["code"], [])
@@ -344,7 +352,7 @@ def _moment(values: MultiDict[str, str], name: str, faults: list[Fault]) -> date
 def _instant(written: str) -> datetime | None:
     """W3C's form, with or without fractions and zone; a plus that arrived as a blank is a plus."""
     try:
-        moment = datetime.fromisoformat(re.sub(r"(T.*) (\d\d:?\d\d)$", r"\1+\2", written))
+        moment = datetime.fromisoformat(ZONE.sub(r"+\1", written) if "T" in written else written)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -137,4 +137,4 @@ def _folded(told: str) -> Iterator[str]:
 
 
 def _unlinked(body: str) -> str:
-    return re.sub(r"\]\([^)]*\)", "]", body)
+    return re.sub(r"\]\((?:[^)\]]|\](?!\())*\)", "]", body)

@@ -52,7 +52,7 @@ class InstallHint extends HTMLElement {
 function wayOf({ userAgent, platform, maxTouchPoints }) {
   const isIpad = platform === "MacIntel" && maxTouchPoints > 1; // it calls itself a Mac
   if (/iPhone|iPad|iPod/.test(userAgent) || isIpad) return "ios";
-  if (/Android.*Firefox/.test(userAgent)) return "firefox";
+  if (/Android/.test(userAgent) && /Firefox/.test(userAgent)) return "firefox";
   return offer ? "prompt" : "";
 }
 

@@ -30,7 +30,7 @@ export function told(fields, lang, last) {
 }
 
 /** Something like "20-118" or "4711": what is painted on a pole, and no address. */
-const NUMBER_ON_SITE = /^\S*\d\S*$/;
+const NUMBER_ON_SITE = /^[^\s\d]*\d\S*$/;
 
 /**
  * The same for a crew, which stands there: the words name the point where the phone is, and do not replace it. The
