@@ -19,6 +19,7 @@ LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
 # What a key of another program may open: sending reports, and telling what has become of them elsewhere.
 SCOPES = (REPORT, UPDATE) = ("report", "update")
+LONGEST_EMAIL = 320  # letters: more than there may be, with blanks around
 HOURLY = 1000  # how often an hour a key may write where nobody says otherwise
 MOST_HOURLY = 1_000_000
 # What somebody who works for the city may be. Residents need no account, and the system is nobody.
@@ -282,6 +283,8 @@ def by_email(s: Session, email: str) -> Person | None:
 
 def address(email: str) -> str:
     """The address in lower case; raises Refused `bad_email`. Looks at its form only, never at the network."""
+    if len(email) > LONGEST_EMAIL:
+        raise Refused("bad_email", email=email[:LONGEST_EMAIL])
     try:
         return validate_email(
             email.strip(), check_deliverability=False, test_environment=True

@@ -57,6 +57,7 @@ CONTENT_SECURITY_POLICY = (
 )
 # A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
 MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
+MOST_OF_AN_ADDRESS = 32_000  # bytes; a thousand numbers, or a shape drawn with a thousand corners
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 YEAR = 365 * 86400  # seconds for which a browser asks this host over TLS only
 MAX_FORM = 1_000_000  # bytes of one without files; five thousand numbers of cases are a tenth of that
@@ -210,8 +211,10 @@ def _bound_forms() -> None:
 def _refuse_odd() -> None:
     """No keyboard types a NUL, and PostgreSQL keeps none; no form of ours has a field without a name.
 
-    Whoever sends such is no visitor of ours.
+    And no address of ours is as long. Whoever sends such is no visitor of ours.
     """
+    if len(request.path) + len(request.query_string) > MOST_OF_AN_ADDRESS:
+        abort(414)
     if "\0" in request.path:
         abort(404)
     pairs = [*request.args.items(multi=True)]

@@ -264,6 +264,7 @@ def _http(fault: HTTPException) -> Response:
             ),
         ),
         413: (_("That's too large to send"), _("Send fewer or smaller photos.")),
+        414: (_("That link is too long"), _("Go back and use the buttons on the page.")),
     }
     title, text = told.get(fault.code or 500, (_("Something went wrong"), _("Go back and try again.")))
     return _with_headers(page(fault.code or 500, title, text), fault)

@@ -262,6 +262,14 @@ def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient,
     assert shared.SEND_FEWER_PHOTOS in answer.get_data(as_text=True)
 
 
+def test_an_address_longer_than_any_of_ours_is_refused_unread(client: FlaskClient) -> None:
+    assert client.get("/cases", query_string={"q": "1" * 31_000}).status_code == 200
+    for address in ("/cases?q=" + "1" * 32_000, "/cases/" + "1" * 32_000):
+        answer = client.get(address)
+        assert answer.status_code == 414
+        assert resident.LINK_TOO_LONG in answer.get_data(as_text=True)
+
+
 @pytest.mark.parametrize(
     "address",
     [

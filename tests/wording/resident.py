@@ -53,6 +53,7 @@ KEPT_TITLE = Sentence("Saved on this phone. We'll send it when you're back onlin
 LARGE_PLACE = Sentence("That's a large place. Add a house number or corner to help us find it.")
 LAST_CHECKED = Sentence("Last checked: %(day)s.")
 LET_US_KNOW = Sentence("Let us know")
+LINK_TOO_LONG = Sentence("That link is too long")
 LISTED_OF = Sentence("%(first)d–%(last)d of %(num)d, newest first")
 LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
 LOG_IN_AS = Sentence("Log in as %(name)s")
