@@ -17,6 +17,8 @@ from city.schema import Asset
 REACH_METRES = 150.0  # further off nobody takes a thing for the one they stand at
 # A fix worse than this chooses nothing by itself: on a street the next pole stands 25 to 50 m away.
 SNAP_METRES = 30.0
+# Nobody stands in the thing that they report: so much further than the phone may be wrong it is still meant.
+BESIDE_METRES = 10.0
 # A number is taken for a thing so far from where somebody says they are, and for none across town.
 NAMED_METRES = 250.0
 
@@ -61,12 +63,15 @@ def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:
 
 
 def meant(near: Sequence[Near], accuracy_m: float | None) -> Near | None:
-    """The one thing that a fix means; None where it may be another one, or the fix is worse than 30 m.
+    """The one thing that a fix means; None where it may be another or none, or the fix is worse than 30 m.
 
-    `near` is what nearest() found around the fix. Plain is the first only where no other can be nearer to
-    where the phone really is, anywhere within `accuracy_m` of the fix.
+    `near` is what nearest() found around the fix. Plain is the first only where it is at most 10 m further
+    off than the phone may be wrong, and no other can be nearer to where the phone really is, anywhere within
+    `accuracy_m` of the fix.
     """
-    if not near or accuracy_m is None or accuracy_m > SNAP_METRES or near[0].metres > SNAP_METRES:
+    if not near or accuracy_m is None or accuracy_m > SNAP_METRES:
+        return None
+    if near[0].metres > accuracy_m + BESIDE_METRES:
         return None
     rivals = near[1].metres if len(near) > 1 else REACH_METRES
     return near[0] if near[0].metres + accuracy_m < rivals - accuracy_m else None

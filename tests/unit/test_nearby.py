@@ -60,8 +60,11 @@ def test_what_the_register_has_no_more_is_neither_offered_nor_found_by_its_numbe
         ((3,), 31, None),
         ((3,), 80, None),
         ((3,), None, None),  # a phone that does not say how sure it is
-        ((29,), 5, "pole-1"),
-        ((31,), 5, None),  # too far off to be what somebody stands at
+        ((14,), 5, "pole-1"),
+        ((16,), 5, None),  # further than the phone may be wrong and a step or two
+        ((30,), 1, None),
+        ((39,), 30, "pole-1"),
+        ((41,), 30, None),
         ((3, 4), 5, None),
         ((), 5, None),
     ],
