@@ -214,7 +214,7 @@ def _schemas() -> Schema:
     result = _object({"id": _STRING, "result": _one_of(*RESULTS)}) | {"additionalProperties": True}
     cluster = _five("latitude, longitude, how many, worst standing, {standing: how many}")
     point = _five("number, latitude, longitude, standing, service")
-    suggestion = _object({"words": _STRING, "place": _STRING, "vague": {"type": "boolean"}})
+    suggestion = _object({"words": _STRING, "place": _STRING, "pick": _STRING, "vague": {"type": "boolean"}})
     crew = _object({"id": _COUNT, "name": _STRING})
     return {
         "Description": _FREE,

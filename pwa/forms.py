@@ -15,23 +15,25 @@ from city.places import MOST_LETTERS, SURE_METRES
 MAX_NUMBER = 40
 MOST_OF_A_LINE = 200  # letters
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
+PINNED = {"1": "pin", "photo": "photo"}  # the field `pinned` and what it says of a point's source
 
 
 @dataclass(frozen=True)
 class Fix:
-    """Where a phone says it is. `metres` is how wrong it may be, None where it did not say.
+    """A point, and how it is known. `metres` is how wrong it may be, None where nobody said.
 
-    `pinned`: somebody put a cross there on the map, and knows.
+    `source` as for a Place: "gps" where a phone says that it is there, "pin" where somebody put a cross on
+    the map, "photo" where the report's photo tells so, and somebody said that this is meant.
     """
 
     point: Point
     metres: float | None
-    pinned: bool = False
+    source: str = "gps"
 
     @property
     def coarse(self) -> bool:
-        """Whether the phone may be streets away, or does not say: the resident confirms it."""
-        return not self.pinned and (self.metres is None or self.metres > SURE_METRES)
+        """Whether it may be streets away, or a phone does not say: the resident confirms it."""
+        return self.source == "gps" if self.metres is None else self.metres > SURE_METRES
 
 
 @dataclass(frozen=True)
@@ -159,15 +161,14 @@ def is_key(key: str) -> bool:
 
 
 def fix(values: MultiDict[str, str]) -> Fix | None:
-    """The position that a phone sent along; None where there is none, or nonsense."""
+    """The point that a phone sent along; None where there is none, or nonsense."""
     lat, lon = _number(values.get("lat")), _number(values.get("lon"))
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
         return None
-    if values.get("pinned") == "1":
-        return Fix(Point(lat, lon), None, pinned=True)
+    source = PINNED.get(values.get("pinned", ""), "gps")
     metres = _number(values.get("accuracy"))
-    said = metres is not None and 0 <= metres <= MOST_METRES
-    return Fix(Point(lat, lon), metres if said else None)
+    said = metres is not None and 0 <= metres <= MOST_METRES and source != "pin"
+    return Fix(Point(lat, lon), metres if said else None, source)
 
 
 def _service(city: CityFile, group: str, code: str) -> Service | None:

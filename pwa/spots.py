@@ -1,4 +1,4 @@
-"""Where a report form says it is: by what was typed, by the phone, or by the number on a pole nearby."""
+"""Where a report form says it is: by what was typed, by a phone, a photo, or the number on a pole nearby."""
 
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,7 @@ class Spot:
 
     `near` are things of the service's kind around it, at most three and the chosen one; `chosen` is one of
     them. `proposed` tells that the fix chose it and nobody has said so yet. `around` is the place without it.
+    `doubtful`: it may be streets away, and the one who reports is asked whether it is there.
     """
 
     place: Place | None = None
@@ -29,6 +30,7 @@ class Spot:
     chosen: Near | None = None
     proposed: bool = False
     around: Place | None = None
+    doubtful: bool = False
 
     @property
     def known(self) -> bool:
@@ -57,7 +59,7 @@ def _typed(s: Session, form: ReportForm) -> Spot:
     if chosen is None and (form.pick or len(found) > 1):
         return Spot(choices=found, fault=Refused("place_unclear"))
     chosen = chosen or found[0]
-    return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), chosen.unsure)
+    return _sure(form, _inside(s, chosen, found if len(found) > 1 else []), _doubtful(form, chosen))
 
 
 def _offered(s: Session, form: ReportForm) -> Spot:
@@ -66,7 +68,12 @@ def _offered(s: Session, form: ReportForm) -> Spot:
     chosen = _picked(form, offered)
     if chosen is None:
         return Spot(choices=offered, fault=Refused("place_unknown"))
-    return _sure(form, _inside(s, chosen, offered), chosen.unsure)
+    return _sure(form, _inside(s, chosen, offered), _doubtful(form, chosen))
+
+
+def _doubtful(form: ReportForm, place: Place) -> bool:
+    """Whether to ask if it is there. A house that we offered is taken; a whole street is to go on from."""
+    return place.vague or (place.unsure and form.pick != place.key)
 
 
 def _picked(form: ReportForm, offered: list[Place]) -> Place | None:
@@ -95,15 +102,16 @@ def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:
 def _fixed(s: Session, form: ReportForm) -> Spot:
     if form.fix is None:
         return Spot(fault=Refused("place_missing"))
-    point, source = form.fix.point, "pin" if form.fix.pinned else "gps"
-    spot = _inside(s, Place(point.lat, point.lon, source, places.describe(s, point), form.fix.metres), [])
+    point = form.fix.point
+    place = Place(point.lat, point.lon, form.fix.source, places.describe(s, point), form.fix.metres)
+    spot = _inside(s, place, [])
     return _sure(form, spot, form.fix.coarse)
 
 
-def _sure(form: ReportForm, spot: Spot, unsure: bool) -> Spot:
+def _sure(form: ReportForm, spot: Spot, doubtful: bool) -> Spot:
     """A fix or a place that may be streets away is asked about before it counts."""
-    asks = spot.fault is None and unsure and not form.sure
-    return replace(spot, fault=Refused("place_unsure")) if asks else spot
+    asks = spot.fault is None and doubtful and not form.sure
+    return replace(spot, fault=Refused("place_unsure") if asks else spot.fault, doubtful=doubtful)
 
 
 def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
@@ -119,7 +127,7 @@ def _at_asset(s: Session, form: ReportForm, spot: Spot, propose: bool) -> Spot:
     near = nearby.nearest(s, kind, around.point)
     chosen = next((each for each in near if each.asset.number == form.asset), None)
     proposed = None
-    if propose and chosen is None and form.asset != "" and around.source == "gps":
+    if propose and chosen is None and form.asset != "" and around.source in ("gps", "photo"):
         proposed = nearby.meant(near, around.accuracy_m)
     known = chosen or proposed
     offered = near[:OFFERED] + ([known] if known and known not in near[:OFFERED] else [])

@@ -110,7 +110,10 @@ def _place(s: Session, op: Operation) -> Place | None:
         return nearby.place_of(asset)
     if point:
         label = _label(s, point, work.text(op, "address"))
-        return Place(point.lat, point.lon, "pin" if accuracy is None else "gps", label, accuracy)
+        source = "pin" if accuracy is None else "gps"
+        if work.text(op, "source") == "photo":
+            source = "photo"
+        return Place(point.lat, point.lon, source, label, accuracy)
     return known
 
 

@@ -33,10 +33,10 @@ def card() -> Response:
 
 @bp.get("/report/suggest")
 def suggest() -> Response:
-    """Up to six places for what was typed in ?q, near ?lat&lon first: {places: [{words, place, vague}]}.
+    """Up to six places for what was typed in ?q, near ?lat&lon first: {places: [{words, place, pick, vague}]}
 
-    `words` is read, `place` goes into the box; a vague one is a street to go on from. Only the browser
-    remembers the answer, for a minute.
+    `words` is read, `place` goes into the box and `pick` beside it, so that it is this one; a vague one is a
+    street to go on from. Only the browser remembers the answer, for a minute.
     """
     typed, fix = forms.text(request.args, "q"), forms.fix(request.args)
     near = fix.point if fix else access.here().city.centre
@@ -53,10 +53,11 @@ def suggest() -> Response:
 
 def _told(place: Place, thing: Asset | None) -> dict[str, str | bool]:
     if thing is None:
-        return {"words": filters.place(place.label), "place": place.label, "vague": place.vague}
+        words = filters.place(place.label)
+        return {"words": words, "place": place.label, "pick": place.key, "vague": place.vague}
     words = filters.asset(thing)
     told = f"{words}, {filters.place(thing.address)}" if thing.address else words
-    return {"words": told, "place": thing.number, "vague": False}
+    return {"words": told, "place": thing.number, "pick": place.key, "vague": False}
 
 
 def _is_told(fault: Refused) -> bool:

@@ -279,6 +279,35 @@ def test_a_place_is_chosen_from_the_list_by_keyboard(site: Site, open_context: O
     expect(page.locator("#thing-1")).to_be_focused()
 
 
+def test_what_was_chosen_from_the_list_is_asked_about_no_more_though_its_point_was_worked_out(
+    site: Site, open_context: Open
+) -> None:
+    page = open_context(permissions=[]).new_page()
+    page.goto(site.path("/report"))
+    page.get_by_role("radio", name=STREETLIGHT, exact=True).check()
+    page.focus("#place")
+    expect(page.get_by_role("combobox", name=resident.ADDRESS_BOX)).to_be_focused()
+    page.keyboard.insert_text("12 wharf")  # at once: where keys come slowly each asks anew
+    page.get_by_role("option", name="12 Wharfside").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#place-change")).to_contain_text("12 Wharfside")
+    expect(page.locator("#place-card[data-known]")).to_have_count(1)
+    expect(page.get_by_role("group", name=resident.RIGHT_SPOT)).to_have_count(0)
+    wait_until_begun(page, "12 Wharfside")
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#place-card[data-known]")).to_have_count(1)
+    page.wait_for_selector("#near-cases [name=seen]", state="attached")
+    page.locator("#send").click()
+    assert the_case(site, page)[0] == "address"
+    page.goto(site.path("/report"))
+    page.get_by_role("radio", name=STREETLIGHT, exact=True).check()
+    page.fill("#place", "12 Wharfside")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("group", name=resident.RIGHT_SPOT)).to_be_visible()
+
+
 def test_a_place_is_chosen_from_the_list_by_finger(site: Site, open_context: Open) -> None:
     page = open_context(**PHONE, permissions=[]).new_page()
     page.goto(site.path("/report"))
@@ -305,13 +334,88 @@ def test_a_number_is_chosen_on_the_map_by_keyboard_and_a_cross_put_anywhere(
     expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
     expect(on_the_map).to_have_attribute("aria-pressed", "true")
     expect(on_the_map).to_be_focused()
+    page.get_by_text(resident.MOVE_WITH_BUTTONS).press("Enter")
     page.get_by_role("button", name=resident.RIGHT).press("Enter")
-    page.get_by_role("button", name=resident.USE_SPOT).press("Enter")
     expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
+    page.get_by_role("button", name=resident.USE_SPOT).press("Enter")
+    expect(opens).to_be_focused()
     expect(page.locator("#things :checked")).to_have_count(0)
     assert float(page.input_value("[name=lon]")) > pole.lon
     send(page)
     assert the_case(site, page) == ("pin", None, "")
+
+
+def drag(page: Page, east: float, south: float) -> None:
+    """The map by so many pixels: its middle goes the other way."""
+    box = page.locator("#place-map .map").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + east, y + south, steps=8)
+    page.mouse.up()
+
+
+def test_the_middle_of_the_map_is_the_place_as_soon_as_it_was_dragged(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    expect(page.locator("#things label")).to_have_count(4)
+    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
+    expect(page.locator(".numberpin")).to_have_count(3)
+    said = page.locator("#place-map > .lh b")
+    expect(said).to_have_text(page.locator("#place-change b").inner_text())
+    before = said.inner_text()
+    drag(page, -120, 60)
+    assert page.input_value("[name=pinned]") == "1", "at once, whatever the city's answer takes"
+    assert float(page.input_value("[name=lon]")) > pole.lon
+    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
+    expect(said).not_to_have_text(before)
+    expect(said).to_have_text(page.locator("#place-change b").inner_text())
+    lat, lon = page.input_value("[name=lat]"), page.input_value("[name=lon]")
+    send(page)
+    assert the_case(site, page) == ("pin", None, "")
+    with db.reading(site.engine) as s:
+        case = s.scalars(select(Case).order_by(Case.id.desc()).limit(1)).one()
+        assert (case.lat, case.lon) == (float(lat), float(lon))
+
+
+def test_the_map_stays_where_it_was_put_while_the_city_answers_and_zooming_moves_no_place(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    expect(page.locator("#things label")).to_have_count(4)
+    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
+    expect(page.locator(".numberpin")).to_have_count(3)
+    page.locator("#place-map .leaflet-control-zoom-out").click()
+    page.wait_for_timeout(500)  # so that a place would have been taken by now
+    assert page.input_value("[name=pinned]") == ""
+    slow = Slow(page, "**/report/place**", "GET")
+    drag(page, -120, 60)
+    slow.wait()
+    first = page.input_value("[name=lon]")
+    slow.go()
+    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
+    drag(page, -60, 0)
+    assert float(page.input_value("[name=lon]")) > float(first)
+    page.get_by_role("button", name=resident.USE_SPOT).tap()
+    expect(page.locator("#place-map")).to_be_hidden()
+    expect(page.get_by_role("button", name=resident.CHOOSE_ON_MAP)).to_be_focused()
+
+
+def test_a_spot_that_was_put_on_the_map_is_there_again_when_the_form_is(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = begun(open_context, site, at(pole, 90))
+    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
+    expect(page.locator(".numberpin")).to_have_count(3)
+    drag(page, -120, 60)
+    lon = page.input_value("[name=lon]")
+    wait_until_begun(page, lon)
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
+    assert page.input_value("[name=lon]") == lon
 
 
 def test_the_map_shows_more_numbers_when_the_place_is_another(

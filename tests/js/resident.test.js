@@ -27,7 +27,9 @@ test("a pole that was chosen by its number goes along; the point that was put on
   assert.equal(told([...LAMP, ["asset", "20-118"]], "en", "other").asset, "20-118");
   assert.ok(!("asset" in told([...LAMP, ["asset", ""]], "en", "other")));
   const pinned = told([...LAMP.slice(0, -1), ["accuracy", ""], ["pinned", "1"]], "en", "other");
-  assert.deepEqual([pinned.lat, "accuracy" in pinned], [39.6, false]);
+  assert.deepEqual([pinned.lat, "accuracy" in pinned, "source" in pinned], [39.6, false, false]);
+  const taken = told([...LAMP, ["pinned", "photo"]], "en", "other");
+  assert.deepEqual([taken.lat, taken.accuracy, taken.source], [39.6, 8, "photo"]);
 });
 
 test("on site the words name the point where a crew's phone is; a number on the pole may be known", () => {

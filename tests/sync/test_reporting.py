@@ -286,6 +286,14 @@ def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engin
         assert {row.address for row in rows} == {"218 Tansy Street"}
 
 
+@pytest.mark.parametrize(("source", "kept"), [("photo", "photo"), ("satellite", "gps"), ("", "gps")])
+def test_a_point_may_be_that_of_the_photo(engine: Engine, nia: Resident, source: str, kept: str) -> None:
+    nia.exchange(report(nia, accuracy=4.0, source=source))
+    with reading(engine) as s:
+        [told] = s.scalars(select(Report))
+        assert (told.place_source, told.case.place_source, told.accuracy_m) == (kept, kept, 4.0)
+
+
 @pytest.mark.parametrize("accuracy", [4.0, 80.0, None])
 def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
     engine: Engine, nia: Resident, accuracy: float | None

@@ -119,7 +119,8 @@ def test_a_whole_street_is_asked_about_before_it_counts(poles: Town, client: Fla
     assert post(place="tansy street", sure="1").status_code == 303
     assert the_case(poles).address == "Tansy Street"
     told = client.get("/report/suggest", query_string={"q": "tans"}).json
-    assert told == {"places": [{"words": "Tansy Street", "place": "Tansy Street", "vague": True}]}
+    [street] = told["places"]
+    assert (street["words"], street["place"], street["vague"]) == ("Tansy Street", "Tansy Street", True)
 
 
 def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
@@ -136,6 +137,44 @@ def test_a_number_on_a_long_block_is_asked_about_before_it_counts(
     assert post(place="401 mill road", sure="1").status_code == 303
     case = the_case(poles)
     assert (case.address, case.accuracy_m) == ("401 Mill Road", 870.0)
+
+
+def test_what_is_suggested_and_chosen_is_taken_and_asked_about_no_more(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        ends = {"left_from": 1, "left_to": 999, "right_from": None, "right_to": None}
+        scene.s.add(Street(name="Mill Road", line=[[-71.217, 39.6], [-71.182, 39.6]], **ends))
+    [told] = client.get("/report/suggest", query_string={"q": "401 mi"}).json["places"]
+    assert told["place"] == "401 Mill Road"
+    page = card(client, place=told["place"], pick=told["pick"], group="other")
+    assert resident.RIGHT_SPOT not in page
+    assert "data-known" in page
+    assert picks(page) == [told["pick"]], "it goes along with Send"
+    assert post(place=told["place"], pick=told["pick"]).status_code == 303
+    case = the_case(poles)
+    assert (case.address, case.accuracy_m) == ("401 Mill Road", 870.0)
+
+
+def test_of_two_poles_with_one_number_the_one_that_was_chosen_of_the_suggestions_is_meant(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        _stand(scene.s, "pole", NUMBERS[0], 39.62, owner="Harbor Electric", address="9 Heron Street")
+    found = client.get("/report/suggest", query_string={"q": NUMBERS[0]}).json["places"]
+    [other] = [each for each in found if "9 Heron Street" in each["words"]]
+    assert post(place=other["place"], pick=other["pick"]).status_code == 303
+    assert the_asset(poles).owner == "Harbor Electric"
+
+
+def test_a_whole_street_that_was_picked_is_still_asked_about(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    with poles.at_work() as scene:
+        scene.s.add(Street(name="Wintergreen Avenue", line=[[-71.21, 39.6], [-71.19, 39.6]]))
+    [pick] = picks(card(client, place="Wint Ave", group="other"))
+    assert resident.RIGHT_SPOT in card(client, place="Wint Ave", pick=pick, group="other")
+    assert post(place="Wint Ave", pick=pick).status_code == 422
 
 
 def test_a_typed_number_means_a_thing_of_the_services_kind(
@@ -219,7 +258,8 @@ def test_a_street_that_was_cut_short_is_offered_and_never_taken_for_it(
 def test_a_pole_is_suggested_by_its_number_with_what_it_is(poles: Town, client: FlaskClient) -> None:
     told = client.get("/es/report/suggest", query_string={"q": "20-119"}).json
     words = f"{shared.POLE.es(number='20-119')}, 214 Tansy Street"
-    assert told == {"places": [{"words": words, "place": "20-119", "vague": False}]}
+    [pole] = told["places"]
+    assert (pole["words"], pole["place"], pole["vague"]) == (words, "20-119", False)
 
 
 def test_a_choice_is_the_place_however_vague_the_phone_is(
@@ -286,6 +326,35 @@ def test_a_vague_fix_is_asked_about_before_it_counts(poles: Town, client: FlaskC
     assert post(**HERE, accuracy="300", sure="1").status_code == 303
 
 
+def test_where_the_photo_was_taken_is_said_of_the_place_and_kept_with_it(
+    poles: Town, client: FlaskClient, post: Fill
+) -> None:
+    page = card(client, accuracy="8", pinned="photo", group="other")
+    assert resident.FROM_PHOTO in page
+    assert 'name="pinned" value="photo"' in page
+    assert 'name="accuracy" value="8.0"' in page
+    assert checked(card(client, accuracy="8", pinned="photo")) == "20-118", "it proposes what a fix would"
+    assert "data-known" in card(client, accuracy="", pinned="photo"), "most cameras say no more"
+    assert resident.PHOTO_OFF_BY(distance="0.2\u00a0mi") in shown(
+        card(client, accuracy="300", pinned="photo")
+    )
+    lost = card(client, accuracy="8", pinned="photo", lat="39.4", lon="-71.2", group="other")
+    assert resident.PHOTO_PLACE in lost, "where no address is near"
+    assert resident.FROM_PHOTO.es in card(client, "/es", pinned="photo", group="other")
+    assert post(**HERE, accuracy="8", pinned="photo").status_code == 303
+    case, report = the_case(poles), the_report(poles)
+    assert (case.place_source, case.accuracy_m) == ("photo", 8.0)
+    assert report.place_source == "photo"
+
+
+def test_a_photo_from_elsewhere_is_outside_the_city_like_any_other_point(
+    poles: Town, client: FlaskClient
+) -> None:
+    page = card(client, lat="41.76", lon="-72.67", accuracy="8", pinned="photo")
+    assert shared.OUTSIDE_CITY in shown(page)
+    assert "data-known" not in page
+
+
 def test_a_phone_outside_the_city_is_told_whom_to_ask(poles: Town, client: FlaskClient, post: Fill) -> None:
     page = card(client, lat="41.76", lon="-72.67", accuracy="8")
     assert shared.OUTSIDE_CITY in shown(page)
@@ -315,7 +384,8 @@ def test_the_card_asks_the_database_as_often_for_many_poles_as_for_few(
 
 def test_places_are_suggested_as_one_types(poles: Town, client: FlaskClient) -> None:
     answer = client.get("/report/suggest", query_string={"q": "214 ta"})
-    told = {"words": "214 Tansy Street", "place": "214 Tansy Street", "vague": False}
+    pick = "39.6,-71.2:214 Tansy Street"
+    told = {"words": "214 Tansy Street", "place": "214 Tansy Street", "pick": pick, "vague": False}
     assert answer.json == {"places": [told]}
     assert answer.headers["Cache-Control"] == "private, max-age=60"
     for few in ("", "2", "zz zz", "214 tansy street" + " x" * 40):

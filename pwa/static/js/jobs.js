@@ -1,6 +1,8 @@
 // What a job is on a phone: how pending work shows on it, how its promise stands, in which order jobs come.
 // Pure: no page, no clock, no storage.
 
+import { metresBetween } from "./geo.js";
+
 /**
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
@@ -14,7 +16,7 @@
  * @typedef {{ id: string, n: number, t: string, v: number, case: string, assignment: number | null,
  *   cycle: number | null, base: number | null, prev: string | null, device_time: string, accuracy: number | null,
  *   data: Record<string, any>, photos: Declared[] }} Op
- * @typedef {{ lat: number, lon: number }} Point
+ * @typedef {import("./geo.js").Point} Point
  */
 
 const DAY = 86_400;
@@ -116,9 +118,7 @@ export function ordered(jobs, how, now, here) {
  */
 export function metres(job, here) {
   if (job.lat === undefined || job.lon === undefined) return Infinity;
-  const north = (job.lat - here.lat) * 111_320;
-  const east = (job.lon - here.lon) * 111_320 * Math.cos((here.lat * Math.PI) / 180);
-  return Math.hypot(north, east);
+  return metresBetween({ lat: job.lat, lon: job.lon }, here);
 }
 
 /** @param {number[]} a @param {number[]} b */

@@ -11,6 +11,7 @@ import { reached, Stopped } from "./wire.js";
 
 /**
  * @typedef {import("./engine.js").Entry} Entry
+ * @typedef {import("./taken.js").Taken} Taken
  * @typedef {import("./telling.js").Fields} Fields
  * @typedef {{ key: string, fields: Fields, at: number }} Begun
  */
@@ -47,9 +48,10 @@ export async function isAny() {
   return Boolean(form) || photos.length > 0 || (await reports()).entries.length > 0;
 }
 
-/** Keeps a photo before anything else is done with it. Returns its name here. @param {File} file */
-export async function keepPhoto(file) {
-  const shot = await engine.keepPhoto(FORM, await file.arrayBuffer(), file.type || "image/jpeg");
+/** Keeps a photo before anything else is done with it. Returns its name here.
+ * @param {File} file @param {Taken | null} taken where and when, which stays on this phone */
+export async function keepPhoto(file, taken) {
+  const shot = await engine.keepPhoto(FORM, await file.arrayBuffer(), file.type || "image/jpeg", undefined, taken);
   return shot.id;
 }
 
@@ -66,16 +68,16 @@ export async function keepForm(key, fields) {
 
 /**
  * What was begun here within the last days, and its photos with their names here; null where there is nothing.
- * @returns {Promise<{ form: Begun | null, photos: { id: string, file: File }[] } | null>}
+ * @returns {Promise<{ form: Begun | null, photos: { id: string, file: File, taken: Taken | null }[] } | null>}
  */
 export async function begun() {
   const { draft, shots } = await engine.draftOf(FORM);
   const form = /** @type {Begun | null} */ (/** @type {unknown} */ (draft));
   const photos = [];
-  for (const { id, type } of shots) {
+  for (const { id, type, taken = null } of shots) {
     const [row] = shots.filter((shot) => shot.id === id);
     const bytes = row ? await engine.bytesOf(row) : [];
-    photos.push({ id, file: new File(bytes, "photo.jpg", { type }) });
+    photos.push({ id, file: new File(bytes, "photo.jpg", { type }), taken });
   }
   const newest = Math.max(form?.at ?? 0, ...shots.map(({ at }) => at));
   if (newest && newest < Date.now() - KEPT_DAYS * DAY) {

@@ -28,9 +28,10 @@ export function createPictures({ store, net, clock, random, digest, user }) {
    * @param {ArrayBuffer} data
    * @param {string} type
    * @param {ArrayBuffer} [thumb] a small JPEG that stays when the bytes have gone
+   * @param {import("./taken.js").Taken | null} [taken] where and when, which never leaves the phone
    * @returns {Promise<Shot>}
    */
-  async function keepPhoto(ref, data, type, thumb) {
+  async function keepPhoto(ref, data, type, thumb, taken) {
     /** @type {Shot} */
     const shot = {
       id: random.id(),
@@ -44,6 +45,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       uploaded: false,
       at: clock(),
       ...(thumb ? { thumb } : {}),
+      ...(taken ? { taken } : {}),
     };
     /** @type {Change[]} */
     const changes = [["put", "photos", shot.id, shot]];

@@ -5,6 +5,7 @@ import { isNews, listen } from "./fix.js";
 import { suggestions } from "./suggest.js";
 
 /** @typedef {import("./place.js").Fix} Fix */
+/** @typedef {import("./taken.js").Taken} Taken */
 /** @typedef {(what: string, values: Record<string, string>, target: string, swap: string, wanted: () => boolean) => Promise<boolean>} Draw */
 
 /** @typedef {Awaited<ReturnType<typeof import("./place-map.js").placeMap>>} ShowOnMap */
@@ -21,10 +22,12 @@ export class PlaceCard {
   #asked = "";
   /** @type {Promise<ShowOnMap> | null} */ #onMap = null;
   /** @type {Fix | null} the fix that the card was last drawn for */ #shown = null;
+  /** @type {Taken[]} where and when the form's photos were taken */ #photos = [];
+  #seeking = false;
 
   /**
    * @param {HTMLFormElement} form
-   * @param {DOMStringMap} words what to say: `seeking`, `refused`, `several`
+   * @param {DOMStringMap} words what to say: `seeking`, `refused`, `several`, `pinned`, `unplaced`
    * @param {Draw} draw puts a fragment of the server into the form; true where it did
    * @param {() => void} drawn called when the card is another one
    */
@@ -37,11 +40,12 @@ export class PlaceCard {
     form.addEventListener("input", (event) => {
       // What was chosen for another place says nothing of this one.
       if (/** @type {HTMLElement} */ (event.target).id === "place") this.#letGo("pick", "asset", "sure");
+      this.#ask();
     });
     form.addEventListener("focusout", (event) => {
       if (/** @type {HTMLElement} */ (event.target).id === "place" && !this.#shown && this.#value("lat")) void this.show();
     });
-    suggestions(form, words["several"] ?? "", () => this.find());
+    suggestions(form, words["several"] ?? "", (pick) => this.#take(pick));
   }
 
   /** Nobody listens to the phone any more: the place was chosen, or the report is on its way. */
@@ -49,28 +53,77 @@ export class PlaceCard {
     this.#stop();
   }
 
-  /** Where the phone is, better and better until something is chosen or sent. */
-  locate() {
+  /**
+   * Where the phone is, better and better until something is chosen or sent.
+   * @param {boolean} [asked] by a tap on this page: where there is no answer the box takes the focus. What comes first
+   *   on the page is answered first otherwise.
+   */
+  locate(asked = false) {
     this.#stop();
     this.#put({ place: "", pinned: "" });
     this.#letGo("pick", "asset", "sure");
     this.#shown = null;
+    this.#seeking = true;
     this.#news(this.#words["seeking"]);
     this.#stop = listen(
       (fix) => this.#found(fix),
       () => {
+        this.#seeking = false;
         this.#news(this.#words["refused"]);
         const box = this.#one("#place");
         box?.setAttribute("aria-describedby", "place-news");
-        if (!document.activeElement?.matches("textarea, .input")) box?.focus(); // nobody is disturbed while writing
+        // Nobody is disturbed while writing.
+        if (asked && !document.activeElement?.matches("textarea, .input")) box?.focus();
+        this.#ask();
       },
     );
+  }
+
+  /** Where and when the photos were taken that the form has now. @param {Taken[]} photos */
+  weigh(photos) {
+    this.#photos = photos;
+    this.#ask();
+  }
+
+  /** Asks which place is meant, if a photo leaves that open; or asks no more. */
+  #ask() {
+    const room = this.#one("#photo-place");
+    if (!room || (!this.#photos.length && room.hidden)) return;
+    const [lat, lon] = [this.#value("lat"), this.#value("lon")];
+    const isSaid = this.#value("place").trim() || this.#value("pinned") || this.#value("sure") || this.#chosen()?.value;
+    const isOpen = !isSaid && (lat || !this.#seeking);
+    const here = !isOpen ? undefined : lat ? { lat: Number(lat), lon: Number(lon) } : null;
+    void import("./photo-place.js")
+      .then(({ ask }) => ask(room, this.#photos, here, (photo) => this.#meant(photo)))
+      .catch(() => {}); // no signal for that code: the phone's word stays, as without the photo's
+  }
+
+  /** What was answered. @param {Taken | null} photo the one whose place is meant, null for where the phone is */
+  #meant(photo) {
+    if (!photo && !this.#value("lat")) return this.locate(true);
+    if (photo) {
+      const { lat = "", lon = "", metres = "" } = photo;
+      this.#stop();
+      this.#letGo("pick", "asset", "sure");
+      this.#news(lat === "" ? this.#words["unplaced"] : "");
+      this.#say({ place: "", lat: `${lat}`, lon: `${lon}`, accuracy: `${metres}`, pinned: lat === "" ? "" : "photo" });
+      if (lat === "") this.#one("details.place")?.setAttribute("open", "");
+    }
+    void this.show().then(() => this.#one("#place-change, #place")?.focus());
   }
 
   /** Looks up what was typed; where it was taken back the phone's word counts again. */
   find() {
     this.#asked = ""; // whoever presses it again wants to see something happen
     this.#look();
+  }
+
+  /** One of the suggestions is meant, and no other of that name. @param {string} pick */
+  #take(pick) {
+    const picked = { type: "checkbox", name: "pick", value: pick, checked: true, hidden: true };
+    this.#letGo("pick");
+    this.#one("#place-card")?.append(Object.assign(document.createElement("input"), picked));
+    this.find();
   }
 
   #look() {
@@ -96,11 +149,15 @@ export class PlaceCard {
     button.setAttribute("aria-expanded", String(!room.hidden));
     if (room.hidden) return;
     this.#onMap ??= import("./place-map.js").then(({ placeMap }) =>
-      placeMap(room, (number) => this.#choose(number), (lat, lon) => this.#pin(lat, lon)),
+      placeMap(room, (number) => this.#choose(number), (lat, lon) => this.#pin(lat, lon), (lat, lon) => {
+        if (!this.#value("asset")) this.#pin(lat, lon); // a number that was chosen is more than its point
+        void this.map(button).then(() => button.focus());
+      }),
     );
     const trouble = this.#one("#place-map [role=alert]");
     try {
       this.#mapped(await this.#onMap);
+      this.#onMapSay(this.#one("#place-change b")?.innerText);
       if (trouble) trouble.hidden = true;
     } catch {
       this.#onMap = null;
@@ -155,8 +212,21 @@ export class PlaceCard {
     this.#stop();
     this.#letGo("pick", "asset", "sure");
     this.#news("");
-    this.#put({ place: "", lat: lat.toFixed(6), lon: lon.toFixed(6), accuracy: "", pinned: "1" });
+    this.#say({ place: "", lat: lat.toFixed(6), lon: lon.toFixed(6), accuracy: "", pinned: "1" });
+    this.#onMapSay(this.#words["pinned"]); // an older address is none of this spot's
     void this.show();
+  }
+
+  /** What its author has said is kept, as what was typed is. @param {Record<string, string>} values */
+  #say(values) {
+    this.#put(values);
+    this.#one("[name=pinned]")?.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  /** Under the map: what the place is called. @param {string | undefined} words */
+  #onMapSay(words) {
+    const said = this.#one("#place-map .lh b");
+    if (said) said.textContent = words ?? "";
   }
 
   /** @param {HTMLInputElement} field */
@@ -164,6 +234,7 @@ export class PlaceCard {
     if (name === "place" || name === "pick") this.#look();
     if (name !== "asset" && name !== "sure") return;
     this.#stop();
+    this.#ask();
     void this.show();
   }
 
@@ -174,8 +245,10 @@ export class PlaceCard {
 
   /** @param {Fix} fix */
   #found(fix) {
+    this.#seeking = false;
     if (this.#value("place")) return; // what was typed meanwhile goes before the phone
     this.#put({ lat: String(fix.lat), lon: String(fix.lon), accuracy: String(fix.metres) });
+    this.#ask();
     // Nothing moves under a finger that types or is about to, or that moves the map.
     const isBusy = this.#shown && this.#one(".place[open], #place-map:not([hidden])");
     if (isBusy || this.#isTyping() || !isNews(fix, this.#shown)) return;
@@ -191,8 +264,13 @@ export class PlaceCard {
     const names = [...ASKED, "group", `service-${group}`];
     const values = names.map((name) => [name, String(fields.get(name) ?? "").trim()]).filter(([, value]) => value);
     // What a fix proposed is proposed anew, or not: only a choice goes along.
-    const chosen = this.#form.querySelector("[name=asset]:checked:not([data-proposed])");
-    return Object.fromEntries(chosen ? [...values, ["asset", /** @type {HTMLInputElement} */ (chosen).value]] : values);
+    const chosen = this.#chosen();
+    return Object.fromEntries(chosen ? [...values, ["asset", chosen.value]] : values);
+  }
+
+  /** The number that was chosen, or that it is none of them. @returns {HTMLInputElement | null} */
+  #chosen() {
+    return this.#form.querySelector("[name=asset]:checked:not([data-proposed])");
   }
 
   /** The kind of thing that the chosen service is about: "pole", "" for none. */
@@ -204,8 +282,9 @@ export class PlaceCard {
   /** For those who listen: what the card says now. */
   #tell() {
     const said = this.#one("#place-said");
-    const words = this.#one("#place-e") ?? this.#one("#place-change .lh");
-    if (said) said.textContent = words?.innerText ?? "";
+    const fault = this.#one("#place-e");
+    if (said) said.textContent = (fault ?? this.#one("#place-change .lh"))?.innerText ?? "";
+    this.#onMapSay((fault ?? this.#one("#place-change b"))?.innerText);
   }
 
   /** @param {string | undefined} words */

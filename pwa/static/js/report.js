@@ -87,6 +87,7 @@ class ReportForm extends HTMLElement {
     else if (isKnown) this.#near();
     // Merely opening the page asks nobody for the position: only a tap that led here, or an old yes.
     else if (wanted || (await granted())) this.#placed((card) => card.locate());
+    this.#weigh(); // photos of a form that is drawn anew
   }
 
   /** @param {Event} event */
@@ -111,7 +112,7 @@ class ReportForm extends HTMLElement {
     if (target.closest("[data-afresh]")) void this.#letGo().finally(() => location.reload());
     if (target.closest("[data-locate]")) {
       this.#touched.add("place"); // the place that was begun is not wanted any more
-      this.#placed((card) => card.locate());
+      this.#placed((card) => card.locate(true));
     }
     if (target.closest("[value=find]")) this.#find(event);
     const opens = /** @type {HTMLElement | null} */ (target.closest("[aria-controls=place-map]"));
@@ -303,7 +304,7 @@ class ReportForm extends HTMLElement {
     }
     this.#shots.restore(found.photos);
     const begun = this.#one("#begun");
-    if (begun) begun.hidden = false;
+    if (begun) begun.hidden = location.hash === "#taken";
   }
 
   /** What another app shared comes to what was begun. Its photos go with Send: nobody but their person sends them. */
@@ -362,6 +363,13 @@ class ReportForm extends HTMLElement {
     if (label) label.hidden = this.#shots.count >= Number(this.dataset["most"]);
     if (words) words.textContent = (this.#shots.count ? words.dataset["next"] : words.dataset["first"]) ?? "";
     this.#stops();
+    this.#weigh();
+  }
+
+  /** A photo that tells where or when it was taken may show another place. */
+  #weigh() {
+    const { taken } = this.#shots;
+    if (taken.length || this.#place) this.#placed((card) => card.weigh(taken));
   }
 
   /** Browsers without :has() would show every chip; here only those of the chosen tile. */

@@ -3,6 +3,7 @@
 import { all, clone, fill, part, TWICE_MS, when } from "./page.js";
 import { engine, many, say } from "./phone.js";
 import { isHeic, shrink, thumbnail } from "./photo.js";
+import { taken } from "./taken.js";
 
 /** @typedef {import("./phone.js").App} App */
 /** @typedef {import("./engine.js").Shot} Shot */
@@ -62,7 +63,7 @@ export async function photoStrip(app, form, ref, shots, changed) {
   const add = async (file) => {
     const photo = await made(file);
     if (!photo) return fault(form, say("bad_photo"));
-    const keep = () => engine.keepPhoto(ref, photo.data, photo.type, photo.tiny);
+    const keep = () => engine.keepPhoto(ref, photo.data, photo.type, photo.thumb, photo.taken);
     const shot = await app.kept(keep, form, say("photo_not_kept"));
     if (!shot) return;
     shots.push(shot);
@@ -105,8 +106,8 @@ async function made(file) {
   try {
     const small = await shrink(file);
     if (small.type !== "image/jpeg" && !(await isHeic(small))) return null;
-    const [data, tiny] = await Promise.all([small.arrayBuffer(), thumbnail(small)]);
-    return { data, type: small.type || "image/heic", tiny };
+    const [data, thumb, told] = await Promise.all([small.arrayBuffer(), thumbnail(small), taken(file)]);
+    return { data, type: small.type || "image/heic", thumb, taken: told };
   } catch (failure) {
     console.error(failure);
     return null;

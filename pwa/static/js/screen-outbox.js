@@ -108,7 +108,7 @@ function refusals(own) {
 /** All work on this phone as one file, should it never find signal again: `cityline device import` reads it. */
 async function saveToFile() {
   const { ops, photos, device } = await engine.saved();
-  const told = photos.map(({ data, thumb: _thumb, ...shot }) => ({ ...shot, data: base64(data) }));
+  const told = photos.map(({ data, thumb: _thumb, taken: _taken, ...shot }) => ({ ...shot, data: base64(data) }));
   const file = { cityline: "outbox", protocol: PROTOCOL, device, person: who.person, ops, photos: told };
   const url = URL.createObjectURL(new Blob([JSON.stringify(file)], { type: "application/json" }));
   // Several phones' files may come to lie in one folder; field work calls a phone by the same eight letters.

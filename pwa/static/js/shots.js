@@ -6,12 +6,16 @@ import { shrink } from "./photo.js";
 
 /** So long a phone may take to keep a photo before it goes ahead. */
 const KEEP_MS = 60_000;
+const READ_MS = 3_000;
 
 /**
  * One photo. `file` is held until the server has it; `preview` is what the page shows of it; `kept` is its name on
- * this phone, null where the phone would not keep it; `ahead` whether it goes to the server before Send.
+ * this phone, null where the phone would not keep it; `ahead` whether it goes to the server before Send; `taken` where
+ * and when that was, null where it does not tell, or not yet.
+ * @typedef {import("./taken.js").Taken} Taken
  * @typedef {{ file: File, small: Promise<File>, preview: string, state: "on its way" | "there" | "kept" | "refused",
- *   id: string, words: string, going: AbortController | null, kept: Promise<string | null>, ahead: boolean }} Shot
+ *   id: string, words: string, going: AbortController | null, kept: Promise<string | null>, ahead: boolean,
+ *   taken: Taken | null }} Shot
  */
 
 // By the form's key. It outlives the page's elements, since the form is drawn anew after a fault.
@@ -53,16 +57,22 @@ export class Shots {
   async names() {
     const names = [];
     for (const shot of this.#shots.filter(({ state }) => state !== "refused")) {
-      if ((await shot.kept) === null) shot.kept = shot.small.then(keep).catch(() => null); // there may be room now
+      if ((await shot.kept) === null) shot.kept = kept(shot); // there may be room now
       names.push(await shot.kept);
     }
     return names;
   }
 
-  /** Photos that this phone kept for a form that was begun earlier. @param {{ id: string, file: File }[]} photos */
+  /** Photos that this phone kept for a form that was begun earlier.
+   * @param {{ id: string, file: File, taken: Taken | null }[]} photos */
   restore(photos) {
-    for (const { id, file } of photos) this.#put(file, Promise.resolve(file), Promise.resolve(id));
+    for (const { id, file, taken } of photos) this.#put(file, { kept: Promise.resolve(id), taken });
     this.changed();
+  }
+
+  /** Where and when those were taken that tell it. @returns {Taken[]} */
+  get taken() {
+    return this.#shots.flatMap(({ taken }) => taken ?? []);
   }
 
   get onTheirWay() {
@@ -73,31 +83,35 @@ export class Shots {
   add(files) {
     for (const file of files) {
       if (this.count >= Number(this.words["most"])) break;
-      const small = shrink(file);
-      this.#put(file, small, small.then(keep).catch(() => null));
+      this.#put(file);
     }
     this.changed();
   }
 
   /** Photos that another app shared: none goes ahead. Whether this phone keeps them all. @param {File[]} files */
   async share(files) {
-    const kept = files.map((file) => {
-      const small = shrink(file);
-      const name = small.then(keep).catch(() => null);
-      this.#put(file, small, name, false);
-      return name;
-    });
+    const shared = files.map((file) => this.#put(file, { ahead: false }));
     this.changed();
-    return (await Promise.all(kept)).every((name) => name !== null);
+    return (await Promise.all(shared.map((shot) => shot.kept))).every((name) => name !== null);
   }
 
-  /** @param {File} file @param {Promise<File>} small @param {Promise<string | null>} kept @param {boolean} [ahead] */
-  #put(file, small, kept, ahead = true) {
+  /** What is not kept yet is read, made small and kept. @param {File} file @param {Partial<Shot>} [more] */
+  #put(file, more) {
     const shot = /** @type {Shot} */ ({
-      file, small, preview: URL.createObjectURL(file), state: "on its way", id: "", words: "", going: null, kept, ahead,
+      file, small: Promise.resolve(file), preview: URL.createObjectURL(file), state: "on its way", id: "", words: "",
+      going: null, ahead: true, taken: null, ...more,
     });
+    if (!more?.kept) {
+      shot.small = shrink(file);
+      shot.kept = told(file).then((taken) => {
+        shot.taken = taken;
+        this.changed();
+        return kept(shot);
+      });
+    }
     this.#shots.push(shot);
     this.#draw(shot);
+    return shot;
   }
 
   /** What went along with a Send that had a fault is shown by the server's form now: it is not added once more. */
@@ -255,7 +269,20 @@ export class Shots {
   }
 }
 
-/** @param {File} file */
-async function keep(file) {
-  return (await import("./kept.js")).keepPhoto(file);
+/** Its name on this phone, null where there is no room. @param {Shot} shot @returns {Promise<string | null>} */
+async function kept({ small, taken }) {
+  try {
+    return await (await import("./kept.js")).keepPhoto(await small, taken);
+  } catch {
+    return null;
+  }
+}
+
+/** Where and when a photo was taken. @param {File} file @returns {Promise<Taken | null>} */
+async function told(file) {
+  try {
+    return await within(import("./taken.js").then(({ taken }) => taken(file)), READ_MS);
+  } catch {
+    return null; // a poor signal, for that code: the photo is kept first of all
+  }
 }

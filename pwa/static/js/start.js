@@ -48,11 +48,11 @@ class ReportStart extends HTMLElement {
   async #goOn(address) {
     if (!navigator.serviceWorker?.controller) throw new Error("no form on this phone");
     if (handed.files.length) {
-      const { keepPhoto, letGo } = await import("./kept.js");
+      const [{ keepPhoto, letGo }, { taken }] = await Promise.all([import("./kept.js"), import("./taken.js")]);
       await letGo();
-      for (const file of handed.files) await keepPhoto(await shrink(file));
+      for (const file of handed.files) await keepPhoto(await shrink(file), await taken(file));
     }
-    location.assign(address);
+    location.assign(handed.files.length ? `${address}#taken` : address); // so that it is not called begun earlier
   }
 
   /** Reports of this phone that wait for signal, or went from here. */

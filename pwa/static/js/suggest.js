@@ -1,6 +1,6 @@
 // Places as one types: a list under the box, by keyboard as by finger. The box alone finds a place too.
 
-/** @typedef {{ words: string, place: string, vague: boolean }} Place */
+/** @typedef {{ words: string, place: string, pick: string, vague: boolean }} Place */
 
 const PAUSE_MS = 150;
 const LEAST_LETTERS = 2;
@@ -22,7 +22,7 @@ export function led(key, at, count) {
  * Offers places under the form's place box, whichever element that is by then: the server draws it anew.
  * @param {HTMLFormElement} form
  * @param {string} several how many there are, in words, with # for the number
- * @param {() => void} chosen called when one stands in the box
+ * @param {(pick: string) => void} chosen called when one stands in the box, with what tells it from others of that name
  */
 export function suggestions(form, several, chosen) {
   /** @type {Place[]} */ let places = [];
@@ -66,10 +66,10 @@ export function suggestions(form, several, chosen) {
 
   /** @param {HTMLInputElement} box @param {number} line */
   const choose = (box, line) => {
-    const { place, vague } = places[line] ?? { place: box.value, vague: false };
+    const { place, pick, vague } = places[line] ?? { place: box.value, pick: "", vague: false };
     close();
     box.value = vague ? `${place} ` : place;
-    if (!vague) chosen(); // a street is something to go on from
+    if (!vague) chosen(pick); // a street is something to go on from
   };
 
   /** @param {HTMLInputElement} box */

@@ -64,9 +64,14 @@ export function missing(data, required) {
 
 /** @param {Record<string, string>} form */
 function fix(form) {
-  const { lat = "", lon = "", accuracy = "" } = form;
+  const { lat = "", lon = "", accuracy = "", pinned = "" } = form;
   if (!lat || !lon) return {};
-  return { lat: Number(lat), lon: Number(lon), ...(accuracy ? { accuracy: Number(accuracy) } : {}) };
+  return {
+    lat: Number(lat),
+    lon: Number(lon),
+    ...(accuracy ? { accuracy: Number(accuracy) } : {}),
+    ...(pinned === "photo" ? { source: pinned } : {}),
+  };
 }
 
 /** @param {Fields} fields @param {string} service */
