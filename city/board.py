@@ -15,7 +15,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from city import rows, search
 from city.areas import KINDS
-from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE
+from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
 from city.lifecycle import CLOSED, OPEN, STATES
 from city.lists import is_in
 from city.rows import Row
@@ -58,7 +58,7 @@ class View:
     age: str = ""  # opened at least so many days ago
     tag: str = ""  # a word that staff put on it
     words: str = ""  # number, street, pole, people or words
-    sort: str = ""  # one of SORTS; "" is pressing, of ended cases the last that ended
+    sort: str = ""  # one of SORTS, danger first in each; "" is pressing, of ended cases the last that ended
     after: str = ""  # where the page begins, as Page.next says it
 
     @property
@@ -105,18 +105,22 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 0) -> Page:
     keys = found.unordered(sort.keys)
     by_street = sort.name == "street"
     met = conditions(s, view, now, found, in_order=True, by_rank=not by_street)
-    asked = select(*sort.keys)
+    asked = select(sort.part, *sort.keys)
     if by_street:
         asked = asked.join(CaseWords, CaseWords.case_id == Case.id)
         if view.live is not None:
             met.append(CaseWords.open if view.live else ~CaseWords.open)
-    asked = asked.where(*met)
     down = sort.down != back
-    if told:
-        here = tuple_(*(literal(value, key.type) for value, key in zip(told.key, sort.keys, strict=True)))
-        asked = asked.where(tuple_(*keys) < here if down else tuple_(*keys) > here)
-    asked = asked.order_by(*(key.desc() if down else key for key in keys)).limit(limit + 1)
-    places = s.execute(asked).all()
+    asked = asked.where(*met).order_by(*(key.desc() if down else key for key in keys))
+    places = list[Any]()
+    for part in sort.parts(told):
+        these = asked.where(*sort.lies_in(part))
+        if told and told.part == part:
+            here = tuple_(*(literal(value, key.type) for value, key in zip(told.key, sort.keys, strict=True)))
+            these = these.where(tuple_(*keys) < here if down else tuple_(*keys) > here)
+        places += s.execute(these.limit(limit + 1 - len(places))).all()
+        if len(places) > limit:
+            break
     more, places = len(places) > limit, places[:limit]
     if back:
         places = places[::-1]
@@ -370,34 +374,64 @@ def _found(s: Session, view: View) -> _Found:
 
 @dataclass(frozen=True)
 class _Told:
-    """A place in a queue: behind the case with this key, or with `back` before it; `place` lie before it."""
+    """A place in a queue: behind the case with this key in its part, or with `back` before it; `place` lie
+    before it."""
 
     back: bool
     place: int
+    part: int
     key: list[Any]
 
 
 @dataclass(frozen=True)
 class _Sort:
-    """An order of the queue, all of whose keys go up or `down`; the last one tells any two cases apart."""
+    """An order of the queue, all of whose keys go up or `down`; the last one tells any two cases apart.
+
+    Danger comes first in each. Where no key says so, `by_danger`, it is a part of its own before all others:
+    two short looks into the indexes that are there, since in one order keys cannot go both up and down.
+    """
 
     name: str
     keys: tuple[Any, ...]
     down: bool = False
+    by_danger: bool = True
+
+    @property
+    def part(self) -> Any:
+        """In which part a case lies, as a column: 0 for danger, or all of them."""
+        return when((Case.rank > URGENT, 1), else_=0) if self.by_danger else literal(0)
+
+    def parts(self, told: "_Told | None") -> list[int]:
+        """The parts from a place on, in the direction in which it looks."""
+        if not self.by_danger:
+            return [0]
+        if told and told.back:
+            return [1, 0][1 - told.part :]
+        return [0, 1][told.part if told else 0 :]
+
+    def lies_in(self, part: int) -> list[Any]:
+        """The conditions of a part's cases. Of those without danger no index by rank may be used: they are
+        nearly all, and it would lead through them in another order."""
+        if not self.by_danger:
+            return []
+        rank = UnaryExpression(Case.rank.expression, operator=custom_op("+"), type_=Case.rank.type)
+        return [rank > URGENT] if part else [Case.rank == URGENT]
 
     def read(self, after: str) -> _Told | None:
         """The place that View.after names; None where that is none in this order."""
         try:
             told = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
-            back, place, *values = told
+            back, place, part, *values = told
             if len(values) != len(self.keys) or back not in (0, 1) or type(place) is not int:
+                return None
+            if type(part) is not int or part not in self.parts(None):
                 return None
             if not 0 <= place < 2**40:
                 return None
             key = [_typed(column, value) for column, value in zip(self.keys, values, strict=True)]
         except (ValueError, TypeError, OverflowError):
             return None
-        return _Told(bool(back), place, key)
+        return _Told(bool(back), place, part, key)
 
 
 def _place(key: Sequence[Any], place: int, *, back: bool = False) -> str:
@@ -415,14 +449,14 @@ def _sort(view: View) -> _Sort:
 _SORTS: Final = {
     sort.name: sort
     for sort in (
-        _Sort("pressing", (Case.rank, Case.due_at, Case.id)),
+        _Sort("pressing", (Case.rank, Case.due_at, Case.id), by_danger=False),
         _Sort("newest", (Case.opened_at, Case.id), down=True),
         _Sort("oldest", (Case.opened_at, Case.id)),
         _Sort("number", (Case.number, Case.id)),
         _Sort("street", (CaseWords.street, Case.id)),
     )
 }
-_LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True)
+_LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True, by_danger=False)
 
 
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC)

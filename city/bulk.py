@@ -366,8 +366,8 @@ class _Writer:
             events.record(
                 self.s, life.subject, "subscribe", by=told.by, at=told.at, facts=facts, origin=story.origin
             )
-        if joined and told.danger and not case.urgent:
-            promises.hurry(case, told.at)
+        if joined and told.danger:
+            self._endanger(life, told.at)
         if joined:
             self._touched(life)
 
@@ -450,6 +450,11 @@ class _Writer:
             _own_job(life, by)
             promises.run(life.case, move.at)
             self._moved(life, move, ASSIGNED if life.held else ACCEPTED, by)
+
+    def _endanger(self, life: _Life, at: datetime) -> None:
+        promises.hurry(life.case, at)
+        if life.case.state == WAITING and life.origin != "import":
+            self._resume(life, Move("resume", at), people.THE_SYSTEM)
 
     def _make_safe(self, life: _Life, move: Move, by: Actor) -> None:
         case = life.case
@@ -548,6 +553,7 @@ class _Writer:
         _lead(life, root)
         self._end(life, "merged", move.at)
         facts = {"into": root.case.number, "closed": root.case.state == CLOSED}
+        brings_danger = promises.in_danger(case) and not promises.in_danger(root.case)
         self._moved(life, move, MERGED, by, facts)
         self._record(root, move, by, {"case": case.number}, kind="merged in")
         if crew and root.case.state in OPEN and (root.held is None or root.held.crew_id != crew):
@@ -558,6 +564,8 @@ class _Writer:
             self._touched(left.root)
         for each in (left, root):
             _take_after_family(each, move.at)
+        if brings_danger and root.case.state in OPEN:
+            self._endanger(root, move.at)
 
     def _unmerge(self, life: _Life, move: Move, by: Actor) -> None:
         case, parent, root = life.case, life.into, life.root
@@ -633,7 +641,8 @@ class _Writer:
         allow(move.name, by.roles)
         if done:
             return False
-        check(move.name, life.case.state, by.roles, office=life.case.service.office)
+        danger = promises.in_danger(life.case) and life.origin != "import"
+        check(move.name, life.case.state, by.roles, office=life.case.service.office, danger=danger)
         if len(move.words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
         return True

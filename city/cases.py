@@ -55,6 +55,7 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
+from city.people import THE_SYSTEM
 from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
@@ -213,13 +214,16 @@ def wait(
     at_device: datetime | None = None,
     origin: str = "live",
 ) -> bool:
-    """The case waits for somebody else; the promise clock stands."""
+    """The case waits for somebody else; the promise clock stands. What was late already stays late.
+
+    Raises Refused `danger_waits` where somebody is in danger, save to a supervisor.
+    """
     allow("wait", by.roles)
     _one_of(reason, WAIT_REASONS, "wait_reason")
     locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == reason:
         return False
-    _check("wait", case, by)
+    _check("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
     promises.pause(case, reason, at)
@@ -247,6 +251,13 @@ def resume(
     promises.run(case, at)
     state = ASSIGNED if live(case) else ACCEPTED
     return _moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
+
+
+def endanger(s: Session, case: Case, *, at: datetime, origin: str = "live") -> None:
+    """Somebody is in danger at a case that was told before: it is hurried, and waits for nothing any more."""
+    promises.hurry(case, at)
+    if case.state == WAITING and origin != "import":
+        resume(s, case, by=THE_SYSTEM, at=at, origin=origin)
 
 
 def make_safe(
@@ -295,12 +306,15 @@ def needs_parts(
     words: str = "",
     origin: str = "live",
 ) -> bool:
-    """The crew cannot go on without a part: the job ends and the case waits."""
+    """The crew cannot go on without a part: the job ends and the case waits.
+
+    Raises Refused `danger_waits` where somebody is in danger.
+    """
     allow("needs parts", by.roles)
     locks.lock(s, case)
     if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
         return False
-    _check("needs parts", case, by)
+    _check("needs parts", case, by, origin)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
     promises.pause(case, "parts", at)
@@ -458,6 +472,7 @@ def merge(
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
     told = {"into": root.number, "closed": root.state == CLOSED}
+    brings_danger = promises.in_danger(case) and not promises.in_danger(root)
     _moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     events.record(s, subject(root), "merged in", by=by, at=at, facts={"case": case.number}, origin=origin)
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
@@ -470,6 +485,8 @@ def merge(
         touched(s, old)  # its promise may count from a later day now
     for each in (left, root):
         _take_after_family(s, each, at)
+    if brings_danger and root.state in OPEN:
+        endanger(s, root, at=at, origin=origin)
     return True
 
 
@@ -574,7 +591,8 @@ def take_back(
     _forget_pause(s, case)
     if move == "close":
         _forget_closure(s, case)
-    case.follow_on = bool(last.facts.get("follow_on"))
+    if move != "needs parts":  # which says nothing of it
+        case.follow_on = bool(last.facts.get("follow_on"))
     if to == WAITING:
         promises.pause(case, waited, at)
     promises.refresh(case, at)
@@ -837,9 +855,13 @@ def subject(case: Case) -> str:
     return events.of_case(case.id)
 
 
-def _check(move: str, case: Case, by: Actor) -> None:
-    """The table's word on a move of this case; raises as lifecycle.check() does."""
-    check(move, case.state, by.roles, office=case.service.office)
+def _check(move: str, case: Case, by: Actor, origin: str = "live") -> None:
+    """The table's word on a move of this case; raises as lifecycle.check() does.
+
+    What another system let wait, waits over there: that is a fact, whatever the danger.
+    """
+    danger = promises.in_danger(case) and origin != "import"
+    check(move, case.state, by.roles, office=case.service.office, danger=danger)
 
 
 def _moved(

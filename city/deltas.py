@@ -140,8 +140,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         case.service_code = was["service"]
         _put_place(case, *was["place"])
     _put_news_back(s, case, was["news"])
-    # A clock that stands has stood for nothing yet: so it was when the verbs stopped it.
-    promises.refresh(case, next((pause.began_at for pause in case.pauses if pause.ended_at is None), at))
+    promises.refresh(case, at)
     _forget_words(s, case, was["lines"])
     facts = {"run": change.run_id, "since": was["lines"]}
     events.record(

@@ -292,7 +292,9 @@ class _Author:
             return
         if tale.plot == "waiting":
             reason = chance.choice(WAITS.get(tale.service.department_code, ("weather",)))
-            self._move(tale, "wait", moment(0.5), self.dispatcher, reason=reason)
+            at = moment(0.5)
+            if not tale.service.urgent:  # danger waits for nobody
+                self._move(tale, "wait", at, self.dispatcher, reason=reason)
             return
         self._move(tale, "assign", moment(0.3, 0.5), self.dispatcher, crew=self.crews[crew].id)
         if tale.plot == "assigned":

@@ -17,7 +17,7 @@ from city import areas, db, events, inserts, promises, tallies
 from city.areas import Areas
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
-from city.schema import Assignment, Case, CellCount, Service
+from city.schema import Assignment, Case, CellCount, Pause, Service
 
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
 CELL_ZOOM: Final = 16  # a cell is some 450 m wide
@@ -124,7 +124,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     for rows in _all(s):
         mended = []
         for row in rows:
-            standing = promises.standing(row, at) if at else row.standing
+            standing = promises.stands(row, at, row.waits_since) if at else row.standing
             now: dict[str, Any] = {"standing": standing} | _derived(
                 row, row.held, _area(ground, row), standing, office=row.office
             )
@@ -198,9 +198,11 @@ def _derived(
 def _rank(row: Any) -> int:
     if row.state not in OPEN:
         return ENDED
+    if row.urgent:  # also while it waits: nobody may lose sight of danger
+        return URGENT
     if row.state == WAITING:
         return WAITS
-    return URGENT if row.urgent else RAISED if row.raised else NORMAL
+    return RAISED if row.raised else NORMAL
 
 
 def _is_unplaced(case: Case) -> bool:
@@ -260,10 +262,16 @@ _HELD = (
     .scalar_subquery()
     .label("held")
 )
+_WAITS_SINCE = (
+    select(Pause.began_at)
+    .where(Pause.case_id == Case.id, Pause.ended_at.is_(None))
+    .scalar_subquery()
+    .label("waits_since")
+)
 _FACTS = select(
     Case.id, Case.state, Case.service_code, Case.lat, Case.lon, Case.urgent, Case.raised, Case.due_at,
     Case.risk_at, Case.standing, Case.rank, Case.crew_id, Case.area_id, Case.quad, Case.counted, _HELD,
-    Service.office,
+    Service.office, _WAITS_SINCE,
 ).join(Service, Service.code == Case.service_code)  # fmt: skip
 _CASES = cast(Table, Case.__table__)
 _MEND = (

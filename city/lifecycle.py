@@ -53,7 +53,7 @@ class Move:
     """One row of the table. `to` is None where the case goes back to a state it had.
 
     `office` are those who make it where the case is an office's: None for the same as everywhere, and
-    nobody for what needs a crew.
+    nobody for what needs a crew. `danger` are those who make it while somebody is in danger.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Move:
     to: str | None
     roles: tuple[str, ...]
     office: tuple[str, ...] | None = None
+    danger: tuple[str, ...] | None = None
 
     @property
     def needs_crew(self) -> bool:
@@ -81,10 +82,19 @@ MOVES: Final = {
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NOBODY),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NOBODY),
         # The system's own: a report names a thing that is not the city's, see reports.take().
-        Move("wait", (NEW, ACCEPTED, ASSIGNED, UNDERWAY), WAITING, (DISPATCHER, CREW, SYSTEM), DESKS),
-        Move("resume", (WAITING,), None, (DISPATCHER, CREW), DESKS),
+        # Danger waits by a supervisor's hand alone.
+        Move(
+            "wait",
+            (NEW, ACCEPTED, ASSIGNED, UNDERWAY),
+            WAITING,
+            (DISPATCHER, CREW, SYSTEM),
+            DESKS,
+            (SUPERVISOR,),
+        ),
+        # The system's own too: somebody tells of danger where a case waits, see cases.endanger().
+        Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), DESKS),
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NOBODY),
-        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NOBODY),
+        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NOBODY, NOBODY),
         Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESKS),
         Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESKS)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
@@ -135,10 +145,13 @@ def allow(move: str, roles: frozenset[str]) -> None:
         raise Refused("not_allowed", move=move)
 
 
-def check(move: str, state: str, roles: frozenset[str], *, office: bool = False) -> Move:
-    """The row of `move`, or Refused: `not_allowed` (role), `no_crew` or `wrong_state`.
+def check(
+    move: str, state: str, roles: frozenset[str], *, office: bool = False, danger: bool = False
+) -> Move:
+    """The row of `move`, or Refused: `not_allowed` (role), `no_crew`, `wrong_state` or `danger_waits`.
 
-    `office` says that the case is an office's: `no_crew` is what needs somebody in the field.
+    `office` says that the case is an office's: `no_crew` is what needs somebody in the field. `danger` says
+    that somebody is in danger: `danger_waits` is what these roles may do with any other case.
     """
     row = MOVES[move]
     if office and row.needs_crew:
@@ -149,6 +162,8 @@ def check(move: str, state: str, roles: frozenset[str], *, office: bool = False)
         raise Refused("wrong_state", move=move, state=state)
     if move == "cancel" and DISPATCHER not in roles and state != NEW:
         raise Refused("wrong_state", move=move, state=state)
+    if danger and row.danger is not None and not roles.intersection(row.danger):
+        raise Refused("danger_waits", move=move)
     return row
 
 
@@ -162,12 +177,12 @@ def wait_reasons(*, office: bool) -> tuple[str, ...]:
     return OFFICE_WAIT_REASONS if office else WAIT_REASONS
 
 
-def possible(state: str, roles: frozenset[str], *, office: bool = False) -> list[str]:
+def possible(state: str, roles: frozenset[str], *, office: bool = False, danger: bool = False) -> list[str]:
     """Names of the moves that somebody with `roles` may make from `state`, in the table's order."""
     found = []
     for name in MOVES:
         try:
-            check(name, state, roles, office=office)
+            check(name, state, roles, office=office, danger=danger)
         except Refused:
             continue
         found.append(name)

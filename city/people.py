@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from city import events
 from city.events import Actor
-from city.lifecycle import ADMINISTRATOR, CREW, RESIDENT, ROLES, SYSTEM, Refused
+from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
 from city.schema import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 
 LONGEST_NAME = 100  # letters
@@ -30,8 +30,13 @@ A_RESIDENT = Actor("resident", frozenset({RESIDENT}))
 
 
 def actor(person: Person) -> Actor:
-    """What a person is to a verb: name for the log, roles, crews. A disabled person may nothing."""
+    """What a person is to a verb: name for the log, roles, crews. A disabled person may nothing.
+
+    Whoever supervises dispatchers may do what they may.
+    """
     roles = frozenset() if person.disabled_at else frozenset(r.role for r in person.roles)
+    if SUPERVISOR in roles:
+        roles |= {DISPATCHER}
     return Actor(f"person:{person.id}", roles, person.id, frozenset(c.id for c in person.crews))
 
 

@@ -129,8 +129,9 @@ def apart(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def refresh(case: Case, now: datetime) -> None:
-    """Derives the case's cached times again; a pause still open counts to `now`."""
-    case.due_at, case.risk_at = times(_given(case), case.clock_from, _spans(case.pauses, now))
+    """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
+    over = [pause for pause in case.pauses if pause.ended_at is not None]
+    case.due_at, case.risk_at = times(_given(case), case.clock_from, _spans(over, now))
     case.standing = standing(case, now)
     if now < case.risk_at:
         case.warned = None  # it has time again: should that end, the log says so again
@@ -142,9 +143,15 @@ def first_due(case: Case) -> datetime:
 
 
 def hurry(case: Case, now: datetime) -> None:
-    """Somebody is in danger: the short promise counts, as long as it is so."""
-    case.urgent = True
+    """Somebody is in danger: the short promise counts, as long as it is so. What a crew made safe is not safe
+    any more."""
+    case.urgent, case.follow_on = True, False
     refresh(case, now)
+
+
+def in_danger(case: Case) -> bool:
+    """Whether somebody can be hurt: no crew has made safe what was told of, or what its kind always is."""
+    return case.urgent and not case.follow_on
 
 
 def waits_for(case: Case) -> str | None:
@@ -179,13 +186,19 @@ def run(case: Case, at: datetime) -> None:
 
 def standing(case: Case, now: datetime) -> str:
     """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
-    if case.state not in OPEN:
+    stopped = [p.began_at for p in case.pauses if p.ended_at is None] if case.state == WAITING else []
+    return stands(case, now, next(iter(stopped), None))
+
+
+def stands(row: Any, now: datetime, waits_since: datetime | None) -> str:
+    """standing() of a row of a case. What was late when its clock stopped, `waits_since`, is late still."""
+    if row.state not in OPEN:
         return "done"
-    if case.state == WAITING:
-        return "wait"
-    if now > case.due_at:
+    if row.state == WAITING:
+        return "late" if waits_since and waits_since > row.due_at else "wait"
+    if now > row.due_at:
         return "late"
-    return "risk" if now >= case.risk_at else "ok"
+    return "risk" if now >= row.risk_at else "ok"
 
 
 def kept(case: Case, done_at: datetime) -> timedelta:

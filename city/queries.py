@@ -359,16 +359,23 @@ def standing_column(now: datetime) -> Any:
 
 def stands(standing: str, now: datetime) -> Any:
     """promises.standing() as a condition; a test holds the two together."""
+    waits, late_already = Case.state == WAITING, _stopped_late()
     if standing == "wait":
-        return Case.state == WAITING
+        return waits & ~late_already
     if standing == "done":
         return Case.state.in_((CLOSED, CANCELLED, MERGED))
     running = Case.state.in_([state for state in OPEN if state != WAITING])
     return {
-        "late": running & (Case.due_at < now),
+        "late": running & (Case.due_at < now) | waits & late_already,
         "risk": running & (Case.due_at >= now) & (Case.risk_at <= now),
         "ok": running & (Case.risk_at > now),
     }[standing]
+
+
+def _stopped_late() -> Any:
+    """Whether the clock of a case stopped when it was late already."""
+    stopped = Pause.case_id == Case.id, Pause.ended_at.is_(None), Pause.began_at > Case.due_at
+    return select(Pause.id).where(*stopped).exists()
 
 
 def ended_at() -> ColumnElement[datetime]:

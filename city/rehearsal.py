@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city import promises, worktime
 from city.calendars import written
 from city.cityfile import CityFile, Service
-from city.lifecycle import CLOSED, OPEN, WAITING
+from city.lifecycle import CLOSED, OPEN
 from city.promises import Span, Terms
 from city.schema import Calendar, Case, Closure, Pause
 
@@ -97,7 +97,7 @@ class _Past:
     service: str
     began_at: datetime
     done_at: datetime | None
-    waits: bool
+    reached: datetime  # how far its clock ran: to now, or to where it stopped
     urgent: bool
     due_at: datetime
     stood: Sequence[Span]
@@ -121,7 +121,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
             continue
         terms, calendar, rules = offers[past.service][past.urgent]
         due = promises.times(terms, past.began_at, past.stood).due
-        was, is_now = _verdict(past, past.due_at, now), _verdict(past, due, now)
+        was, is_now = _verdict(past, past.due_at), _verdict(past, due)
         why = _why(past, terms, rules)
         working = _hours(_worked(past, calendar)) if past.done_at else None
         for line in (lines[past.service], total):
@@ -169,20 +169,24 @@ def _pasts(s: Session, city: CityFile, since: date, until: date, now: datetime) 
         )
         ends = {row.id: done.get(row.id) if row.state == CLOSED else None for row in rows}
         stood = select(Pause.case_id, Pause.began_at, Pause.ended_at).where(Pause.case_id.in_(ids))
+        stopped: dict[int, datetime] = {}
         for case_id, began, ended in s.execute(stood):
-            pauses[case_id].append((began, ended or ends[case_id] or now))
+            if over := ended or ends[case_id]:
+                pauses[case_id].append((began, over))
+            else:  # it stands still, and has moved nothing yet: see promises.refresh()
+                stopped[case_id] = began
         for row in rows:
             promised = (row.promised_at is not None, promises.days(row), row.promise_hours, row.rules)
             yield _Past(
-                row.service_code, row.clock_from, ends[row.id], row.state == WAITING, row.urgent, row.due_at,
-                pauses[row.id], promised,
+                row.service_code, row.clock_from, ends[row.id], stopped.get(row.id, now), row.urgent,
+                row.due_at, pauses[row.id], promised,
             )  # fmt: skip
 
 
-def _verdict(past: _Past, due: datetime, now: datetime) -> str:
+def _verdict(past: _Past, due: datetime) -> str:
     if past.done_at:
         return KEPT if past.done_at <= due else BROKEN
-    return BROKEN if now > due and not past.waits else UNDECIDED
+    return BROKEN if past.reached > due else UNDECIDED
 
 
 def _count(line: Line, was: str, is_now: str, why: str) -> None:

@@ -29,7 +29,6 @@ from city import (
     people,
     photos,
     places,
-    promises,
     search,
     stores,
 )
@@ -108,7 +107,8 @@ def take(
 ) -> Report:
     """The one way in. The same key twice gives the same report.
 
-    A case about a thing of another owner, whom the city file names, waits for that utility from the start.
+    A case about a thing of another owner, whom the city file names, waits for that utility from the start,
+    unless somebody is in danger.
     An office's case is opened by whoever speaks with people, as they do it: nobody brings one from the field,
     whatever their roles. It lies nowhere and is joined by nobody; an address stands with the words. A report
     of what is `linked_to` an earlier case is asked nothing anew.
@@ -144,8 +144,8 @@ def take(
         photos=[p.sha256 for p in taken],
         words=said if any(said.values()) else None, origin=origin,
     )  # fmt: skip
-    if joined and telling.danger and not case.urgent:
-        promises.hurry(case, at)
+    if joined and telling.danger:
+        cases.endanger(s, case, at=at, origin=origin)
     if joined:
         heads.grown(s, case, at=at)
         cases.touched(s, case)

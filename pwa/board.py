@@ -290,6 +290,9 @@ def _title(view: View, ground: Ground) -> str:
 
 def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
+    facts = {"day": localization.day(case.due_at), "time": localization.clock(case.due_at)}
+    if case.state == WAITING and case.standing == "late":
+        return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
     if case.state == WAITING:
         why = promises.waits_for(case)
         return _("On hold: %(reason)s", reason=filters.reason(why)) if why else _("On hold")
@@ -297,7 +300,6 @@ def _promised(case: Case) -> str:
         return filters.promise(case)
     if case.state not in OPEN:
         return filters.state(case.state)
-    facts = {"day": localization.day(case.due_at), "time": localization.clock(case.due_at)}
     if case.due_at < access.now():
         return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
     return _("Due %(day)s at %(time)s", **facts)

@@ -8,7 +8,7 @@ from flask import g, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes, queries
+from city import changes, promises, queries
 from city.changes import Stand
 from city.lifecycle import Refused, possible
 from city.schema import Case, Event
@@ -71,7 +71,9 @@ def conflict(
         was=changes.stood(story, seen),
         now=changes.stood(story, last),
         lines=[line for line in story if seen < line.n <= last and changes.matters(line)],
-        possible=not own or verb in possible(case.state, g.actor.roles, office=case.service.office),
+        possible=not own
+        or verb
+        in possible(case.state, g.actor.roles, office=case.service.office, danger=promises.in_danger(case)),
         url=request.script_root + request.full_path.rstrip("?"),
         form=doing if own and doing in WITH_FIELDS else "",
         entered=sent,

@@ -41,6 +41,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "wrong_state": _(
             "This case is %(state)s now, so you can't do that.", state=_lower(facts.get("state"))
         ),
+        "danger_waits": _("Someone could get hurt here. Only a supervisor can put this case on hold."),
         "not_your_job": _("This job is no longer with your crew."),
         "unknown_reply": _("That saved reply no longer exists. Choose another one or write your own."),
         "reply_misfits": _("That saved reply is for a different outcome or service. Choose another one."),

@@ -46,21 +46,26 @@ def promise(case: Any) -> str:
         return _("Same problem as another report")
     if case.state == CANCELLED:
         return _("Canceled")
-    if case.state == WAITING:
-        return waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
     at = access.now()
     if case.due_at < at:
-        late = at - case.due_at
-        if late < timedelta(days=1):
-            hours = max(1, int(late.total_seconds() // 3600))
-            return ngettext("%(num)d hour late", "%(num)d hours late", hours)
-        return ngettext("%(num)d day late", "%(num)d days late", late.days)
+    if case.state == WAITING:
+        waits = waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
+        return f"{_late(case, at)} · {waits}" if case.standing == "late" else waits
+        return _late(case, at)
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
     return _("By %(day)s", day=_due(case, case.due_at, day))
 
 
 def by(case: Any) -> str:
+def _late(case: Any, at: datetime) -> str:
+    late = at - case.due_at
+    if late < timedelta(days=1):
+        hours = max(1, int(late.total_seconds() // 3600))
+        return ngettext("%(num)d hour late", "%(num)d hours late", hours)
+    return ngettext("%(num)d day late", "%(num)d days late", late.days)
+
+
     """The promised day for a sentence: "Friday, December 4"; with its hour where working hours count."""
     return _due(case, case.due_at, long_day)
 
@@ -107,12 +112,17 @@ def outcome(code: str | None, *, office: bool = False) -> str:
 
 
 def left(case: Any) -> str:
-    """A short form for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility"."""
+    """Short, for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility", "1 day late · Utility"."""
     if case.state == WAITING:
-        return reason(_wait_reason(case) or "") or _("On hold")
+        waits = reason(_wait_reason(case) or "") or _("On hold")
+        return f"{_left(case)} · {waits}" if case.standing == "late" else waits
     if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
     span = case.due_at - access.now()
+    return _left(case)
+
+
+def _left(case: Any) -> str:
     hours = int(abs(span).total_seconds() // 3600)
     if span < timedelta():
         if hours < 24:
@@ -280,6 +290,9 @@ def mark(code: str) -> str:
         "merged": _("A crew sent an update for a case that was merged into this one."),
         "closed": _("A crew sent an update after the case was closed."),
         "step_back": _("A crew's update no longer matches this case."),
+        "danger": _(
+            "A crew can't continue here now. It's dangerous, so the case isn't on hold. Decide what happens."
+        ),
         "not_your_job": _("A crew sent an update for a job it wasn't assigned."),
         "reassigned": _("A crew sent an update after the job went to another crew."),
         "unassigned": _("A crew sent an update after the job was unassigned."),

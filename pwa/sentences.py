@@ -16,13 +16,17 @@ def stands(sight: Sight) -> str:
     if sight.state == CANCELLED:
         return _("This report was canceled.")
     if sight.state == WAITING:
-        return _waits(sight)
-    day, office = filters.by(sight), sight.service.office
+        return f"{_late(sight)} {_waits(sight)}" if sight.standing == "late" else _waits(sight)
     if sight.due_at < access.now():
-        if office:
-            return _("We said we'd answer you by %(day)s. We're running late.", day=day)
-        return _("We said we'd fix it by %(day)s. We're running late.", day=day)
+        return _late(sight)
+    day, office = filters.by(sight), sight.service.office
     return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
+
+
+def _late(sight: Sight) -> str:
+    if sight.service.office:
+        return _("We said we'd answer you by %(day)s. We're running late.", day=filters.by(sight))
+    return _("We said we'd fix it by %(day)s. We're running late.", day=filters.by(sight))
 
 
 def ended(sight: Sight) -> str:

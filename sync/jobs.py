@@ -23,7 +23,8 @@ _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
         Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
-        Case.risk_at, Case.promise_hours, Case.urgent, Pause.why.label("wait"), Closure.outcome,
+        Case.risk_at, Case.promise_hours, Case.urgent, Case.follow_on, Pause.why.label("wait"),
+        Pause.began_at.label("waits_since"), Closure.outcome,
         Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
     )
     .outerjoin(Assignment, Assignment.case_id == Case.id)
@@ -100,9 +101,11 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "hourly": case.promise_hours is not None,
         "urgent": case.urgent,
         "hazard": service.hazard,
+        "safe": case.follow_on,
         "danger": any(report.danger for report, _ in told),
         "wait": case.wait,
         "reports": len(told),
+        "late": bool(case.waits_since and case.waits_since > case.due_at),
         "told": [one for report, photos in told if (one := _telling(report, photos, service))],
         "done": _done(case),
     }

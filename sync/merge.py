@@ -77,6 +77,7 @@ class Seen:
     job_ended: str | None = None  # why the assignment is not live any more
     rules: Rules = RULES
     waits_otherwise: bool = False  # it asks to wait, and the case waits for something else
+    danger: bool = False  # somebody is in danger
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,9 @@ TABLE: Final = (
     _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.t == "close", MERGED, KEEP, "closed"),
     _Row(lambda c: c.job_ended is not None and c.job_ended == ENDS.get(c.t), MERGED, KEEP, "closed"),
     _Row(lambda c: c.state == CLOSED, RECORDED, KEEP, "closed", review=True),
+    _Row(
+        lambda c: c.live is not None and c.live_is_ours and _parks(c), RECORDED, KEEP, "danger", review=True
+    ),
     _Row(lambda c: c.live is not None and c.live_is_ours and _possible(c), APPLIED, VERB),
     _Row(lambda c: c.live is not None and c.live_is_ours, RECORDED, KEEP, "step_back", review=True),
     # From here on the job was taken away, or never was this crew's.
@@ -141,6 +145,12 @@ def decide(seen: Seen) -> Decision:
     row = next(row for row in TABLE if row.when(seen))
     to = seen.root if seen.state == MERGED_STATE else None
     return Decision(row.result, row.effect, row.why, to, row.review)
+
+
+def _parks(seen: Seen) -> bool:
+    """Whether it would let danger wait: what the crew said is kept, and the job stays where it stands."""
+    move, leads_to = ASKS[seen.t]
+    return seen.danger and leads_to == WAITING and seen.state in MOVES[move].sources
 
 
 def _possible(seen: Seen) -> bool:

@@ -229,6 +229,7 @@ def _seen(
         waits_otherwise=(
             op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
         ),
+        danger=promises.in_danger(case),
     )
 
 

@@ -52,6 +52,8 @@ class Case:
     was: str | None = None  # before its last move
     waits: list[str] = field(default_factory=list)  # for what it ever waited
     wait: str | None = None
+    urgent: bool = False
+    safe: bool = False  # a crew has made it so; of a closed case, before it was closed
     jobs: dict[int, Job] = field(default_factory=dict)
     closings: dict[int, tuple[int | None, str]] = field(default_factory=dict)
     closers: dict[int, int | None] = field(default_factory=dict)  # who made them
@@ -136,7 +138,9 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
     """The city as it stands."""
     rows = db.execute(
         "SELECT id, number, state, cycle, merged_into_id, version, (SELECT was FROM events"
-        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1)"
+        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1), urgent,"
+        " follow_on OR (state = 'closed' AND (SELECT json_extract(facts, '$.follow_on') FROM events"
+        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1) IS NOT NULL)"
         " FROM cases ORDER BY id"
     ).fetchall()
     reports: dict[int, list[bool]] = {}
@@ -145,9 +149,18 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
     numbers = {row[0]: row[1] for row in rows}
     cases = {
         number: Case(
-            number, state, cycle, into, bool(reports.get(id_)) and all(reports[id_]), id_, version, was
+            number,
+            state,
+            cycle,
+            into,
+            bool(reports.get(id_)) and all(reports[id_]),
+            id_,
+            version,
+            was,
+            urgent=bool(urgent),
+            safe=bool(safe),
         )
-        for id_, number, state, cycle, into, version, was in rows
+        for id_, number, state, cycle, into, version, was, urgent, safe in rows
     }
     for id_, case_id, crew, cycle, started, ended in db.execute(
         "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why FROM assignments ORDER BY id"
@@ -376,6 +389,8 @@ def _withdrawn(city: City, known: Known, op: dict[str, Any], mine: set[int]) -> 
     last.ended, case.state = None, case.was or "assigned"
     if named.t == "close":
         del case.closings[case.cycle]
+    if named.t == "make_safe":
+        case.safe = False
     if named.t == "needs_parts":
         case.waits.pop()
     if case.state == "waiting":
@@ -426,6 +441,10 @@ def _own(case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
         return ("merged", "done") if op["data"].get("words") or op["photos"] else ("applied", None)
     if case.state not in LEADS_FROM[t]:
         return "recorded", "step_back"
+    if t in ("wait", "needs_parts") and case.urgent and not case.safe:
+        return "recorded", "danger"
+    if t == "make_safe":
+        case.safe = True
     if t == "start":
         live.started = True
     if t == "close":

@@ -415,6 +415,14 @@ PLANTS = {
         "stale-cycle-closes": [
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")
         ],
+        "danger-waits": [
+            ("sync/merge.py", "seen.danger and leads_to == WAITING", "False"),
+            (
+                "city/lifecycle.py",
+                "if danger and row.danger is not None",
+                "if False and row.danger is not None",
+            ),
+        ],
         "desk-is-crew": [("sync/work.py", " and _is_the_crew_s(s, closure)", "")],
         "reassign-keeps-data": [
             (MIRROR, "      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);\n", "")

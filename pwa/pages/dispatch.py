@@ -403,7 +403,12 @@ def _drawer(
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     moves = [
         move
-        for move in possible(found.state, g.actor.roles, office=found.service.office)
+        for move in possible(
+            found.state,
+            g.actor.roles,
+            office=found.service.office,
+            danger=promises.in_danger(found),
+        )
         if (move, found.state) != ("merge", MERGED)
     ]
     acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]

@@ -15,6 +15,7 @@ test("a promise stands as the city says", () => {
   assert.equal(standing(job("a"), 900), "risk");
   assert.equal(standing(job("a"), 1001), "late");
   assert.equal(standing(job("a", { state: "waiting" }), 5000), "wait");
+  assert.equal(standing(job("a", { state: "waiting", late: true }), 5000), "late");
   assert.equal(standing(job("a", { state: "closed" }), 5000), "done");
 });
 
@@ -27,6 +28,16 @@ test("pending work is replayed on a job without touching it", () => {
   assert.equal(isDone(fold(lamp, op("needs_parts"))), true);
   assert.equal(fold(lamp, op("wait", { reason: "utility" })).wait, "utility");
   assert.equal(isDone(fold(lamp, op("note"))), false);
+  const waits = (due) => standing(fold(job("a", { due }), op("wait", { reason: "parts" })), 9000);
+  assert.deepEqual([waits(599), waits(601)], ["late", "wait"], "what was late stays late");
+});
+
+test("danger waits for nothing, until it was made safe", () => {
+  const wire = job("a", { urgent: true, state: "underway" });
+  for (const t of ["wait", "needs_parts"]) {
+    assert.deepEqual(fold(wire, op(t, { reason: "utility" })), { ...wire, pending: true });
+    assert.equal(fold({ ...wire, safe: true }, op(t, { reason: "utility" })).state, "waiting");
+  }
 });
 
 test("what is done lies behind, what waits comes last", () => {
@@ -38,9 +49,9 @@ test("what is done lies behind, what waits comes last", () => {
     const { done, open } = ordered(jobs, how, 100, here);
     return [...done, ...open].map(({ ref }) => ref);
   };
-  assert.deepEqual(refs("due"), ["done", "late", "far", "urgent", "waits"]);
+  assert.deepEqual(refs("due"), ["done", "urgent", "late", "far", "waits"]);
   assert.deepEqual(refs("priority"), ["done", "urgent", "late", "far", "waits"]);
-  assert.deepEqual(refs("nearest", { lat: 39.7, lon: -71.2 })[1], "far");
+  assert.deepEqual(refs("nearest", { lat: 39.7, lon: -71.2 }).slice(1, 3), ["urgent", "far"]);
 });
 
 test("a job done more than a day ago leaves the list", () => {

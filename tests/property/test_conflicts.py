@@ -43,6 +43,7 @@ anything = st.builds(
     job_ended=st.none() | st.sampled_from(["reassigned", "made safe", "needs parts", "closed"]),
     rules=st.builds(Rules, reassigned=st.booleans(), cancelled=st.booleans()),
     waits_otherwise=st.booleans(),
+    danger=st.booleans(),
 )
 # Whoever may act, on a case that is there, with work that is no fact, of the case's own cycle.
 acting = anything.map(
@@ -139,10 +140,18 @@ def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> Non
     says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", KEEP, "closed", True)
 
 
+@given(acting, st.sampled_from(["wait", "needs_parts"]), st.sampled_from(["assigned", "underway"]))
+def test_11_danger_waits_for_nothing_and_the_job_stays(seen: Seen, t: str, state: str) -> None:
+    there = replace(seen, t=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True)
+    says(there, "recorded", KEEP, "danger", True)
+    assert merge.decide(replace(there, danger=False)).effect == VERB
+
+
 @given(acting)
 def test_12_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
     move, _ = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
+    assume(not seen.danger or seen.t not in ("wait", "needs_parts"))
     says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", VERB, None, False)
 
 

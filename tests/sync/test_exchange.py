@@ -29,7 +29,7 @@ from phones import (
 from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
-from city import boots, cases, events, people, queries, reports
+from city import boots, cases, events, people, promises, queries, reports
 from city.db import reading, transaction
 from city.places import Place
 from city.schema import Boot, Case, Device, Operation, Person, Photo, Report, Service
@@ -224,6 +224,39 @@ def test_a_wait_for_something_else_is_recorded(engine: Engine, luis: Phone, lamp
     with reading(engine) as s:
         assert case_of(s, lamp).review == "step_back"
         assert story(s, lamp)[-1][0].facts["reason"] == "weather"
+
+
+@pytest.mark.parametrize("t", ["wait", "needs_parts"])
+def test_a_crew_that_cannot_go_on_at_a_danger_is_heard_and_keeps_the_job(
+    engine: Engine, luis: Phone, lamp: str, t: str
+) -> None:
+    with transaction(engine) as s:
+        promises.hurry(case_of(s, lamp), case_of(s, lamp).opened_at)
+    more = {"reason": "utility"} if t == "wait" else {}
+    op = luis.op(t, luis.job(lamp), words="Cable is live.", photos=[luis.upload(picture())], **more)
+    assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "danger"}]
+    assert luis.job(lamp)["state"] == "assigned"
+    with reading(engine) as s:
+        case = case_of(s, lamp)
+        event, words = story(s, lamp)[-1]
+        assert (case.state, case.review) == ("assigned", "danger")
+        assert (event.kind, event.facts["what"], event.facts.get("reason")) == (
+            "recorded",
+            t,
+            more.get("reason"),
+        )
+        assert words == {"words": "Cable is live."}
+        assert s.scalars(select(Photo.case_id)).one() == case.id
+
+
+def test_a_phone_hears_that_a_job_was_late_when_it_was_put_to_wait(
+    engine: Engine, luis: Phone, lamp: str, clock: Clock
+) -> None:
+    luis.job(lamp)
+    with transaction(engine) as s:
+        case = case_of(s, lamp)
+        cases.wait(s, case, "weather", by=DANA, at=case.due_at + timedelta(hours=1))
+    assert luis.job(lamp)["late"] is True
 
 
 @pytest.mark.parametrize("t", ["start", "pause", "resume", "wait", "note", "photo"])

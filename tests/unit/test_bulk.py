@@ -256,7 +256,7 @@ class Walk:
         service, place = ABOUT[index]
         told = Told(
             self.now, key, self.chance.choice(("web", "phone")), "es", " Dark ", place,
-            danger=self.chance.random() < 0.2, pictures=self._pictures(), token=key,
+            danger=self.chance.random() < 0.1, pictures=self._pictures(), token=key,
             at_device=self.now if self.chance.random() < 0.3 else None,
         )  # fmt: skip
         report = self.scene.report(

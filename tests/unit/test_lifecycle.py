@@ -11,7 +11,7 @@ unassign | assigned, underway | accepted | dispatcher, supervisor
 start | assigned | underway | crew
 pause | underway | assigned | crew
 wait | new, accepted, assigned, underway | waiting | dispatcher, crew, system
-resume | waiting | - | dispatcher, crew
+resume | waiting | - | dispatcher, crew, system
 make safe | assigned, underway | accepted | crew
 needs parts | assigned, underway | waiting | crew
 close | new, accepted, assigned, underway, waiting | closed | crew, dispatcher
@@ -48,6 +48,16 @@ def test_only_the_rows_sources_and_roles_pass(move: str, state: str) -> None:
         else:
             with pytest.raises(Refused):
                 check(move, state, frozenset({role}))
+
+
+def test_danger_waits_by_a_supervisors_hand_alone() -> None:
+    for role in ("dispatcher", "crew", "system"):
+        for move in {"wait", "needs parts"} & set(possible("assigned", frozenset({role}))):
+            with pytest.raises(Refused, match="danger_waits"):
+                check(move, "assigned", frozenset({role}), danger=True)
+    supervisor = frozenset({"supervisor", "dispatcher"})
+    assert "wait" in possible("assigned", supervisor, danger=True)
+    assert "needs parts" not in possible("assigned", supervisor | {"crew"}, danger=True)
 
 
 def test_a_manager_can_only_look() -> None:

@@ -149,6 +149,7 @@ def test_every_row_can_be_reached() -> None:
         replace(CLOSING, t="note", job=None, theirs=False),
         replace(GIVEN_AWAY, t="make_safe", live=None, job_ended="made safe"),
         replace(CLOSING, state="cancelled", live=None, rules=Rules(cancelled=True)),
+        replace(CLOSING, t="wait", danger=True),
     ]
     first = {next(n for n, row in enumerate(TABLE) if row.when(case)) for case in seen}
     assert first == set(range(len(TABLE)))

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
-from city import cases, deadlines, logins, people, queries
+from city import cases, deadlines, logins, people, promises, queries
 from city.board import ROWS
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.schema import Photo, ToldApart
@@ -373,6 +374,32 @@ class TestTheVerbs:
         answer = post(f"/dispatch/cases/{lamp}/assignment", crew=town.ids["lights"])
         assert answer.status_code == 303
         assert staff.ASSIGNED_TO(crew="lights") in html_of(board.get(answer.location))
+
+    def test_danger_is_put_on_hold_by_a_supervisor_alone(
+        self, log_in: Callable[[str], FlaskClient], town: Town, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            wire = scene.report(danger=True).case.number
+        page = html_of(log_in("dispatcher").get(f"/dispatch/cases/{wire}"))
+        assert 'id="do-wait"' not in page
+        answer = post(f"/dispatch/cases/{wire}/wait", fragment=True, reason="weather")
+        assert answer.status_code == 422
+        assert staff.DANGER_WAITS in html_of(answer)
+        assert state_of(town, wire) == "new"
+        assert 'id="do-wait"' in html_of(log_in("supervisor").get(f"/dispatch/cases/{wire}"))
+        assert post(f"/dispatch/cases/{wire}/wait", reason="utility").status_code == 303
+        assert state_of(town, wire) == "waiting"
+
+    def test_a_case_that_waits_says_how_late_it_was(self, board: FlaskClient, town: Town, lamp: str) -> None:
+        with town.at_work() as scene:
+            case = scene.case(lamp)
+            case.opened_at = case.clock_from = town.now - timedelta(days=40)
+            promises.refresh(case, town.now)
+            cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now - timedelta(days=1))
+        page = html_of(board.get(f"/dispatch/cases/{lamp}?standing=late"))
+        row = re.search(rf'<tr id="case-{lamp}".*?</tr>', page, re.S)
+        assert row
+        assert re.search(r"days late · [^<]*Parts", row[0])
 
     def test_a_crew_that_does_not_exist_is_refused(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]

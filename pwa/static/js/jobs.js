@@ -7,9 +7,11 @@ import { metresBetween } from "./geo.js";
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
  *   lat?: number, lon?: number, asset?: string, hazard?: Record<string, string>, danger?: boolean, state: string, assignment?: number | undefined, cycle: number,
- *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, wait?: string | undefined,
+ *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, safe?: boolean,
+ *   wait?: string | undefined, late?: boolean,
  *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
- *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet
+ *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet;
+ *   `late`: it was when it was put to wait; `safe`: a crew has made it so
  * @typedef {{ words?: string, lang?: string, photos?: string[], answers?: Answer[] }} Telling
  * @typedef {(string | Record<string, string>)[]} Answer question, then answers
  * @typedef {{ id: string, sha256: string, bytes: number, type: string }} Declared
@@ -38,12 +40,14 @@ export function fold(job, op, before) {
     case "resume":
       return { ...next, state: "assigned", wait: undefined };
     case "wait":
-      return { ...next, state: "waiting", wait: String(op.data["reason"] ?? "") };
+      if (inDanger(job)) return next;
+      return { ...next, state: "waiting", wait: String(op.data["reason"] ?? ""), late: at > job.due };
     case "close":
       return { ...next, state: "closed", done: { outcome: String(op.data["outcome"]), at } };
     case "make_safe":
       return { ...next, state: "accepted", ended: "make_safe" };
     case "needs_parts":
+      if (inDanger(job)) return next;
       return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
     case "withdraw":
       return { ...next, state: before?.state ?? "assigned", wait: before?.wait, done: undefined, ended: undefined };
@@ -69,6 +73,11 @@ export function reported({ op, label }) {
   };
 }
 
+/** Whether somebody can be hurt there: such a job waits for nothing. @param {Job} job */
+export function inDanger(job) {
+  return Boolean(job.urgent && !job.safe);
+}
+
 /** Whether the crew has nothing left to do there.
  * @param {Job} job */
 export function isDone(job) {
@@ -83,7 +92,7 @@ export function isDone(job) {
  */
 export function standing(job, now) {
   if (isDone(job)) return "done";
-  if (job.state === "waiting") return "wait";
+  if (job.state === "waiting") return job.late ? "late" : "wait";
   if (now > job.due) return "late";
   return now >= job.risk ? "risk" : "ok";
 }
@@ -99,10 +108,10 @@ export function ordered(jobs, how, now, here) {
   const rank = { late: 0, risk: 1, ok: 2, wait: 3, done: 4 };
   /** @param {Job} job @returns {number[]} */
   const key = (job) => {
-    if (how === "nearest" && here) return [metres(job, here), job.due];
-    const urgency = job.urgent ? 0 : 1;
+    const urgency = job.urgent ? 0 : 1; // danger first, in every order
+    if (how === "nearest" && here) return [urgency, metres(job, here), job.due];
     if (how === "priority") return [urgency, rank[standing(job, now)], job.due];
-    return [job.state === "waiting" ? 1 : 0, job.due];
+    return [urgency, job.state === "waiting" ? 1 : 0, job.due];
   };
   const done = jobs.filter((job) => isDone(job) && (job.done?.at ?? now) > now - DAY);
   const open = jobs.filter((job) => !isDone(job));

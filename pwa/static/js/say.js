@@ -35,7 +35,7 @@ export function speaker(template, lang, zone) {
     return isSameDay(ms, now) ? clock(ms) : day(ms, now);
   }
 
-  /** The promise in words: never a status code. @param {Job} job @param {number} now ms */
+  /** The promise in words: never a status code. @param {Job} job @param {number} now ms @returns {string} */
   function promise(job, now) {
     if (isDone(job)) {
       const what = say(`did.${job.ended ?? job.done?.outcome ?? "no action"}`);
@@ -43,7 +43,10 @@ export function speaker(template, lang, zone) {
       return job.done ? `${what}\u00a0${moment(job.done.at * 1000, now)}` : what;
     }
     if (job.own) return say("no_number");
-    if (job.state === "waiting") return say(`wait.${job.wait}`) || say("wait");
+    if (job.state === "waiting") {
+      const waits = say(`wait.${job.wait}`) || say("wait");
+      return job.late ? `${promise({ ...job, state: "assigned" }, now)} ·\u00a0${waits}` : waits;
+    }
     const late = now / 1000 - job.due;
     if (late > 86_400) return many("late_days", Math.floor(late / 86_400));
     if (late > 0) return many("late_hours", Math.max(1, Math.floor(late / 3600)));

@@ -1,7 +1,8 @@
-// Wait: why a job cannot go on now. It stays the crew's, and its promise stands still.
+// Wait: why a job cannot go on now. It stays the crew's, and its promise stands still, but danger waits for nothing.
 
 import { UNDO_MS } from "./engine.js";
-import { clone, fill, inputs, part } from "./page.js";
+import { inDanger } from "./jobs.js";
+import { clone, fill, inputs, part, when } from "./page.js";
 import { engine, say } from "./phone.js";
 import { fault, keepFilled, saveOnce } from "./screen-form.js";
 import { heading } from "./screen-job.js";
@@ -21,6 +22,7 @@ export async function waitScreen(app, job) {
   const screen = clone("t-wait");
   heading(screen, job);
   part(screen, "[data-back]").setAttribute("href", `#job/${job.ref}`);
+  when(screen, { danger: inDanger(job), paused: !inDanger(job) });
   const form = /** @type {HTMLFormElement} */ (part(screen, "form"));
   const reasons = inputs(form);
   const chosen = () => reasons.find((input) => input.checked)?.value ?? "";
