@@ -404,6 +404,8 @@ def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str,
         if datatype.endswith("list") != bool(values):
             fault = f"a {datatype} can't have values" if values else f"a {datatype} needs values"
             raise row.wrong("datatype", fault, 'datatype = "string"')
+        if datatype == "multivaluelist" and any("," in value["code"] for value in values):
+            raise row.wrong("datatype", "a code has a comma, which stands between answers", 'code = "yes"')
         yield {
             "code": row.text("code", 'code = "blocked"'),
             "datatype": datatype,

@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from city import (
     people,
     photos,
     places,
+    promises,
     search,
     stores,
 )
@@ -113,8 +115,9 @@ def take(
     whatever their roles. It lies nowhere and is joined by nobody; an address stands with the words. A report
     of what is `linked_to` an earlier case is asked nothing anew.
 
-    Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `answer_missing`,
-    `answer_unknown`, `unknown_case`; `erased` for one that was erased before a restore lost it.
+    Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `unknown_case`; with its `question`
+    `answer_missing`, `answer_unknown`, `answer_number` or `answer_moment`; `erased` for one that was erased
+    before a restore lost it.
     """
     if not _claim(s, telling.key):
         return s.scalars(select(Report).where(Report.key == telling.key)).one()
@@ -177,9 +180,13 @@ def kept_words(service: Service, telling: Telling) -> str:
 
 
 def answered(service: Service, telling: Telling) -> dict[str, Any]:
-    """What a telling answers to the questions of its kind."""
-    known = {question["code"] for question in service.questions}
-    return {code: answer for code, answer in telling.answers.items() if code in known}
+    """What a telling answers to the questions of its kind. A moment is kept in UTC."""
+    known = {question["code"]: question["datatype"] for question in service.questions}
+    return {
+        code: _in_utc(service, answer) if known[code] == "datetime" else answer
+        for code, answer in telling.answers.items()
+        if code in known
+    }
 
 
 def token_for(secret: str, key: str) -> str:
@@ -505,6 +512,32 @@ def _check_answers(service: Service, telling: Telling) -> None:
         choices = [v["code"] for v in question["values"]]
         if answer and choices and not set(chosen(question, answer)).issubset(choices):
             raise Refused("answer_unknown", question=question["code"])
+        if answer and question["datatype"] == "number" and not _is_number(answer):
+            raise Refused("answer_number", question=question["code"])
+        if answer and question["datatype"] == "datetime" and _moment(service, answer) is None:
+            raise Refused("answer_moment", question=question["code"])
+
+
+def _is_number(answer: object) -> bool:
+    try:
+        return isinstance(answer, str) and math.isfinite(float(answer))
+    except ValueError:
+        return False
+
+
+def _moment(service: Service, answer: object) -> datetime | None:
+    """The moment that somebody named, on the city's clock where they said no zone; None where it is none."""
+    try:
+        moment = datetime.fromisoformat(str(answer))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=promises.zone_of(service))
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(service: Service, answer: Any) -> Any:
+    moment = _moment(service, answer)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else answer
 
 
 def _speaks(telling: Telling, by: Actor) -> bool:

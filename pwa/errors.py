@@ -115,6 +115,8 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "answer_missing": _("Answer the question marked below."),
         "answer_unknown": _("Choose one of the options on the page."),
+        "answer_number": _("Enter a number, like 3 or 2.5."),
+        "answer_moment": _("Enter a date and a time."),
         "place_missing": _("Enter where it is: an address, a cross street, or the number on a pole."),
         "place_unknown": _(
             "We couldn't find that place. Try a street address, two cross streets, or a pole number."

@@ -4,6 +4,7 @@ How dates, distances and numbers are written is in localization.py.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from city import promises, reports, whereabouts
 from city.cityfile import Owner
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.schema import Subscription
-from pwa import access
+from pwa import access, localization
 from pwa.localization import apart, clock, day, distance, local, long_day
 
 _Words = TypeVar("_Words")
@@ -29,7 +30,7 @@ def init(app: Flask) -> None:
         step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
-        channel=channel, scope=scope, chosen=chosen,
+        channel=channel, scope=scope, chosen=chosen, answered=answered,
         asset=asset, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, followed=followed, stage=stage,
@@ -47,17 +48,16 @@ def promise(case: Any) -> str:
     if case.state == CANCELLED:
         return _("Canceled")
     at = access.now()
-    if case.due_at < at:
     if case.state == WAITING:
         waits = waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
         return f"{_late(case, at)} · {waits}" if case.standing == "late" else waits
+    if case.due_at < at:
         return _late(case, at)
     if local(case.due_at).date() == local(at).date():
         return _("By %(time)s today", time=clock(case.due_at))
     return _("By %(day)s", day=_due(case, case.due_at, day))
 
 
-def by(case: Any) -> str:
 def _late(case: Any, at: datetime) -> str:
     late = at - case.due_at
     if late < timedelta(days=1):
@@ -66,6 +66,7 @@ def _late(case: Any, at: datetime) -> str:
     return ngettext("%(num)d day late", "%(num)d days late", late.days)
 
 
+def by(case: Any) -> str:
     """The promised day for a sentence: "Friday, December 4"; with its hour where working hours count."""
     return _due(case, case.due_at, long_day)
 
@@ -118,11 +119,11 @@ def left(case: Any) -> str:
         return f"{_left(case)} · {waits}" if case.standing == "late" else waits
     if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
-    span = case.due_at - access.now()
     return _left(case)
 
 
 def _left(case: Any) -> str:
+    span = case.due_at - access.now()
     hours = int(abs(span).total_seconds() // 3600)
     if span < timedelta():
         if hours < 24:
@@ -289,10 +290,10 @@ def mark(code: str) -> str:
         "cancelled": _("A crew sent an update after the case was canceled."),
         "merged": _("A crew sent an update for a case that was merged into this one."),
         "closed": _("A crew sent an update after the case was closed."),
-        "step_back": _("A crew's update no longer matches this case."),
         "danger": _(
             "A crew can't continue here now. It's dangerous, so the case isn't on hold. Decide what happens."
         ),
+        "step_back": _("A crew's update no longer matches this case."),
         "not_your_job": _("A crew sent an update for a job it wasn't assigned."),
         "reassigned": _("A crew sent an update after the job went to another crew."),
         "unassigned": _("A crew sent an update after the job was unassigned."),
@@ -368,6 +369,15 @@ def channel(code: str) -> str:
 def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
     """The codes of the choices that an answer names."""
     return reports.chosen(question, answer)
+
+
+def answered(answer: str | list[str], question: dict[str, Any]) -> str:
+    """An answer as people read it: its choices in their words, a moment on the city's clock."""
+    words = {value["code"]: localization.said(value["words"]) for value in question["values"]}
+    if question["datatype"] == "datetime":
+        with suppress(ValueError):
+            return localization.moment(datetime.fromisoformat(str(answer)))
+    return ", ".join(words.get(code, code) for code in reports.chosen(question, answer))
 
 
 def scope(code: str) -> str:

@@ -13,6 +13,7 @@ from city.geo import Point
 from city.places import MOST_LETTERS, SURE_METRES
 
 MAX_NUMBER = 40
+MOST_OF_AN_ANSWER = 500  # letters
 MOST_OF_A_LINE = 200  # letters
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 PINNED = {"1": "pin", "photo": "photo"}  # the field `pinned` and what it says of a point's source
@@ -184,7 +185,12 @@ def _service(city: CityFile, group: str, code: str) -> Service | None:
 def _answers(values: MultiDict[str, str], service: Service | None) -> dict[str, str]:
     if service is None:
         return {}
-    given = {q["code"]: text(values, f"answer-{service.code}-{q['code']}")[:500] for q in service.questions}
+    given = {}
+    for question in service.questions:
+        name = f"answer-{service.code}-{question['code']}"
+        typed = text(values, name)[:MOST_OF_AN_ANSWER]
+        several = question["datatype"] == "multivaluelist"
+        given[question["code"]] = ",".join(values.getlist(name)) if several else typed
     return {code: answer for code, answer in given.items() if answer}
 
 

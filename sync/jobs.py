@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
+from city import reports
 from city.lifecycle import CLOSED, WAITING
 from city.lists import is_in
 from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
@@ -100,12 +101,12 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "risk": _seconds(case.risk_at),
         "hourly": case.promise_hours is not None,
         "urgent": case.urgent,
-        "hazard": service.hazard,
         "safe": case.follow_on,
+        "hazard": service.hazard,
         "danger": any(report.danger for report, _ in told),
         "wait": case.wait,
-        "reports": len(told),
         "late": bool(case.waits_since and case.waits_since > case.due_at),
+        "reports": len(told),
         "told": [one for report, photos in told if (one := _telling(report, photos, service))],
         "done": _done(case),
     }
@@ -133,7 +134,7 @@ def _answers(answered: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]
         if given in (None, "", []):
             continue
         words = {value["code"]: value["words"] for value in question.get("values", [])}
-        answers = given if isinstance(given, list) else [given]
+        answers = reports.chosen(question, given)
         pairs.append([question["words"], *(words.get(answer, str(answer)) for answer in answers)])
     return pairs
 

@@ -294,6 +294,8 @@ def _answers(values: MultiDict[str, str], service: Service, faults: list[Fault])
         if fault := _fault_of(question, _apart(question, chosen)):
             faults.append(fault)
         answers[code] = ",".join(_apart(question, chosen))
+        if question["datatype"] == "datetime" and (moment := _instant(chosen[0])):
+            answers[code] = moment.isoformat()  # without a zone it is UTC here, and the city's on a page
     return answers
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import url_for
 from flask_babel import gettext as _
 
+from city import reports
 from city.cityfile import CityFile, Service
 from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
@@ -198,7 +199,7 @@ def _more(each: Outline, base: str) -> dict[str, Any]:
             {
                 "code": question["code"],
                 "label": localization.said(question["words"]),
-                "value": answers[question["code"]],
+                "value": ",".join(reports.chosen(question, answers[question["code"]])),
             }
             for question in each.kind.questions
             if question["code"] in answers

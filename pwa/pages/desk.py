@@ -403,7 +403,7 @@ def _fault(form: CallForm, refused: Refused) -> Fault:
         "unknown_topic": "topic", "outside_city": "place", "unknown_case": "near",
         "words_too_long": "note", "unknown_office": "to" if form.ends == TRANSFERRED else "instead",
     }  # fmt: skip
-    if refused.code in ("answer_missing", "answer_unknown") and form.report.service:
+    if refused.code.startswith("answer_") and form.report.service:
         return f"answer-{form.report.service.code}-{refused.facts['question']}", errors.words(refused)
     return ids.get(refused.code, "save"), errors.words(refused)
 

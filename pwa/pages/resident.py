@@ -426,7 +426,9 @@ def _sender(key: str) -> str:
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
     """Whether a form that was sent already now tells of something else: a browser's Back brings it again."""
     service = form.service.code if form.service else known.service_code
-    if (service, form.words) != (known.service_code, known.words) or photos.staged(s, _staged_for(form.key)):
+    answers = reports.answered(known.service, _telling(form, spot))
+    told = known.service_code, known.words, known.answers
+    if (service, form.words, answers) != told or photos.staged(s, _staged_for(form.key)):
         return True
     if spot.place is None or known.lat is None or known.lon is None:
         return False
@@ -473,7 +475,7 @@ def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
 def _fault(form: ReportForm, refused: Refused) -> Fault:
     """Where on the page a refusal is mended."""
     ids = {"unknown_service": "kind", "words_too_long": "words", "place_unsure": "sure"}
-    if refused.code in ("answer_missing", "answer_unknown") and form.service:
+    if refused.code.startswith("answer_") and form.service:
         return f"answer-{form.service.code}-{refused.facts['question']}", errors.words(refused)
     return ids.get(refused.code, "place"), errors.words(refused)
 

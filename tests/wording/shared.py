@@ -5,7 +5,9 @@ from wording import Plural, Sentence
 ABOUT_FROM = Sentence("about %(distance)s from %(place)s")
 ANSWERED = Sentence("Answered")
 ANSWERS = Sentence("Answers")
+ANSWER_MOMENT = Sentence("Enter a date and a time.")
 ANSWER_NEEDED = Sentence("Add an answer: choose a saved reply or write one.")
+ANSWER_NUMBER = Sentence("Enter a number, like 3 or 2.5.")
 BAD_BOX = Sentence(
     "Area %(nth)s doesn't fit in the photo. Enter four numbers from 0 to 100. Left plus width can't be "
     "more than 100, and neither can top plus height.",

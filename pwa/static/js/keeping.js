@@ -58,6 +58,8 @@ export async function take(form, pressed, photos) {
   const data = told(fields, document.documentElement.lang, tiles[tiles.length - 1] ?? "");
   const [lacks] = missing(data, [...form.querySelectorAll("[data-required]")].map(({ id }) => id));
   if (lacks) return lacks;
+  const wrong = form.querySelector(`[id^="answer-${CSS.escape(data.service)}-"]:invalid`); // no number, or half a date
+  if (wrong) return wrong.id;
   const chip = form.querySelector(`:checked[value="${CSS.escape(data.service)}"][data-urgent]`);
   if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";
   const names = photos.filter((name) => name !== null);

@@ -24,7 +24,7 @@ import { takeWaiting } from "./worker.js";
 const page = document.body.dataset;
 export const lang = document.documentElement.lang;
 const main = part(document, "#main");
-export const { say, many, moment, promise, place, named, distance } = speaker(
+export const { say, many, moment, promise, place, named, answered, distance } = speaker(
   template("words"), lang, page["zone"] ?? "UTC",
 );
 export const store = openStore();

@@ -5,6 +5,8 @@ import { localized } from "./localized.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
 /**
  * @param {HTMLTemplateElement} template the sentences, and how the city's region writes @param {string} lang
  * @param {string} zone
@@ -77,12 +79,18 @@ export function speaker(template, lang, zone) {
     return typeof named === "string" ? named : (named[lang] ?? Object.values(named)[0] ?? "");
   }
 
+  /** An answer to a question: words, or a moment as the city keeps it. @param {string | Record<string, string>} given */
+  function answered(given) {
+    const at = typeof given === "string" && MOMENT.test(given) ? Date.parse(given) : NaN;
+    return Number.isNaN(at) ? named(given) : `${day(at, Date.now())}, ${clock(at)}`;
+  }
+
   /** "130 ft", "0.4 mi" @param {number} metres */
   function distance(metres) {
     return apart(length(metres));
   }
 
-  return { say, many, moment, promise, place, named, distance };
+  return { say, many, moment, promise, place, named, answered, distance };
 }
 
 /** A name or number that keeps its own direction in a page from right to left, as `apart` in localization.py has it.

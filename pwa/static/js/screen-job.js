@@ -2,7 +2,7 @@
 
 import { isDone, standing } from "./jobs.js";
 import { all, clone, element, fill, once, part, when } from "./page.js";
-import { engine, many, named, place, promise, say } from "./phone.js";
+import { answered, engine, many, named, place, promise, say } from "./phone.js";
 import { mayWait } from "./screen-wait.js";
 
 /** @typedef {import("./phone.js").App} App */
@@ -28,7 +28,7 @@ export function jobScreen(app, job) {
     const list = part(telling, "[data-answers]");
     for (const [question = "", ...answers] of each.answers ?? []) {
       const pair = document.createElement("div");
-      pair.append(element("dt", named(question)), element("dd", answers.map(named).join(", ")));
+      pair.append(element("dt", named(question)), element("dd", answers.map(answered).join(", ")));
       list.append(pair);
     }
     tellings.append(telling);

@@ -152,6 +152,10 @@ function located(form, keep) {
  */
 function lacking(form, data, at) {
   const [lacks] = missing(data, all(form, "[data-required]").map(({ id }) => id));
+  const wrong = /** @type {HTMLElement | null} */ (
+    form.querySelector(`[id^="answer-${CSS.escape(data.service)}-"]:invalid`)
+  );
+  if (!lacks && wrong) return { words: say("wrong_answer"), field: wrong };
   const unsure = (at.metres() ?? 0) > SURE_METRES && !data.address;
   if (!lacks && !unsure) return null;
   const box = part(form, `#${CSS.escape(lacks ?? "place")}`);

@@ -80,7 +80,10 @@ function answersOf(fields, service) {
   const answers = {};
   for (const [name, value] of fields) {
     const prefix = `answer-${service}-`;
-    if (service && name.startsWith(prefix) && value.trim()) answers[name.slice(prefix.length)] ??= value.trim();
+    if (service && name.startsWith(prefix) && value.trim()) {
+      const code = name.slice(prefix.length); // several choices come under one name
+      answers[code] = [...(answers[code] ? [answers[code]] : []), value.trim()].join(",");
+    }
   }
   return answers;
 }
