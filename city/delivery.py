@@ -25,8 +25,8 @@ FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=12)
 # How long whoever sends a message has it alone: longer than the slowest mail server is waited for.
 CLAIM = timedelta(minutes=5)
-# Webhooks and letters to staff go out by the same loop: what a slow server leaves is due in its next round.
-ROUND = timedelta(seconds=30)
+# What a slow server leaves is due in the next round, after what was not tried yet.
+ROUND = timedelta(seconds=10)
 
 log = logging.getLogger("cityline.delivery")
 
@@ -38,10 +38,11 @@ Channels = Mapping[str, Channel]  # by name
 
 def open_channels(settings: Settings) -> Channels:
     """Every way out that this city has."""
-    channels: dict[str, Channel] = {"email": open_mailer(settings.smtp_url), "push": Pusher(settings)}
-    if settings.sms_url:
-        channels["sms"] = Gateway(settings.sms_url, settings.sms_body)
-    return channels
+    return {
+        "email": open_mailer(settings.smtp_url),
+        "push": Pusher(settings),
+        "sms": Gateway(settings.sms_url, settings.sms_body),
+    }
 
 
 def name_of(secret: str, message: Message) -> str:
@@ -60,13 +61,19 @@ def send_due(
     quiet: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Tries every message that is due until `stop`; returns how many went out.
+    """Tries every message of `channels` that is due until `stop`, new ones first; returns how many went out.
 
     In `quiet` hours no phone rings. Of several that send at once one claims each message. Sent is recorded
     after sending: a crash in between sends one message twice, once its claim is over, never none.
     """
     with db.reading(engine) as s:
-        asked = select(Message.id).where(Message.next_try_at <= now).order_by(Message.id).limit(limit)
+        asked = (
+            select(Message.id)
+            .join(Subscription, Subscription.id == Message.subscription_id)
+            .where(Message.next_try_at <= now, Subscription.channel.in_(channels))
+            .order_by(Message.tries > 0, Message.id)
+            .limit(limit)
+        )
         due = list(s.scalars(_that_may_go_at_night(asked) if quiet else asked))
     began, sent = time.monotonic(), 0
     for message_id in due:
@@ -98,8 +105,7 @@ def again_all(s: Session, *, at: datetime) -> int:
 def _that_may_go_at_night(asked: Select[int]) -> Select[int]:
     """A letter rings nobody; danger waits for no morning; and who asks for texts now is awake."""
     return (
-        asked.join(Subscription, Subscription.id == Message.subscription_id)
-        .outerjoin(Report, Report.id == Subscription.report_id)
+        asked.outerjoin(Report, Report.id == Subscription.report_id)
         .outerjoin(Case, Case.id == func.coalesce(Report.case_id, Subscription.case_id))
         .where(or_(Subscription.channel == "email", Message.kind == "receipt", Report.danger, Case.urgent))
     )

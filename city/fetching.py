@@ -1,32 +1,29 @@
 """Pictures that a report names by an address: the worker fetches them, or says in the story why not."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, events, locks, outside, people, photos
+from city import cases, developing, events, locks, people, photos
 from city.db import reading, transaction
 from city.developing import BadPhoto, Developed
-from city.outside import NotFetched
+from city.outside import Fetch, NotFetched
 from city.schema import Report, Wanted
 
-AT_ONCE = 3  # addresses in one pass of the worker, which has other things to do
+AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
 TRIES = 5
 FIRST_PAUSE = timedelta(minutes=1)  # doubled at each try
 
-Fetch = Callable[[str, int], bytes]
 
-
-def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch = outside.picture) -> int:
+def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch) -> int:
     """Fetches what is due; returns how many came. No transaction is open while the network is asked."""
     with reading(engine) as s:
         due = s.execute(
             select(Wanted.id, Wanted.url)
             .where(Wanted.next_try_at <= now)
-            .order_by(Wanted.next_try_at, Wanted.id)
+            .order_by(Wanted.tries > 0, Wanted.next_try_at, Wanted.id)
             .limit(AT_ONCE)
         ).all()
     return sum(_settle(engine, var, row.id, row.url, now, fetch) for row in due)

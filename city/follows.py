@@ -9,6 +9,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -23,6 +24,8 @@ from city.schema import Case, Event, Subscription
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
+# Browsers of one push service that follow one case: anybody can make addresses up, and each is to be told.
+MOST_BROWSERS: Final = 500
 MOST_LIKE: Final = 5
 HOUR: Final = timedelta(hours=1)
 ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
@@ -138,9 +141,9 @@ def follow(
 ) -> Subscription:
     """Keeps the wish; the same one twice is one. A browser's counts at once, others are asked to confirm.
 
-    Raises Refused `bad_email`, `bad_phone`; `too_many_follows` for an address that follows MOST_FOLLOWS, and
-    `asked_too_often` where the hour brought it MOST_OPEN_QUESTIONS questions already: nobody's mailbox is to
-    be filled by somebody else.
+    Raises Refused `bad_email`, `bad_phone`; `too_many_follows` for an address that follows MOST_FOLLOWS;
+    `too_many_followers` where MOST_BROWSERS follow the case; and `asked_too_often` where the hour brought it
+    MOST_OPEN_QUESTIONS questions already: nobody's mailbox is to be filled by somebody else.
     """
     if channel == "email":
         address = people.address(address)
@@ -151,6 +154,8 @@ def follow(
         found.weekly = weekly if found.confirmed_at is None else found.weekly
         return found
     _refuse_too_many(s, address, found, channel, at)
+    if channel == "push" and about.case_id and (found is None or found.stopped_at):
+        _refuse_too_many_browsers(s, about.case_id, address)
     row = found or _made(s, about, address, channel=channel, lang=lang, at=at)
     if row is None:  # a second tap, at the same instant, was first
         return s.scalars(_wished(about, address)).one()
@@ -252,3 +257,11 @@ def _refuse_too_many(
     lately = s.scalar(mine.where(Subscription.asked_at > at - HOUR)) or 0
     if channel != "push" and lately >= MOST_OPEN_QUESTIONS:
         raise Refused("asked_too_often")
+
+
+def _refuse_too_many_browsers(s: Session, case_id: int, address: str) -> None:
+    parts = urlsplit(address)
+    there = Subscription.address.startswith(f"{parts.scheme}://{parts.netloc}/", autoescape=True)
+    live = Subscription.case_id == case_id, Subscription.stopped_at.is_(None), there
+    if (s.scalar(select(func.count()).select_from(Subscription).where(*live)) or 0) >= MOST_BROWSERS:
+        raise Refused("too_many_followers")

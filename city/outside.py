@@ -1,6 +1,7 @@
 """Pictures from addresses that strangers name: so large and so long at most, each redirect checked too."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -11,6 +12,8 @@ from city.outward import Allowed, NotPublic, Outward, is_public
 
 MOST_SECONDS: Final = 15.0  # for all of it, redirects included
 MOST_REDIRECTS: Final = 3
+Fetch = Callable[[str, int], bytes]  # url, most bytes → the picture; raises NotFetched
+
 HEADERS: Final = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "Cityline"}
 
 
@@ -23,19 +26,24 @@ class NotFetched(Exception):
         self.passing = passing
 
 
-def picture(url: str, most: int, *, allowed: Allowed = is_public, seconds: float = MOST_SECONDS) -> bytes:
-    """The bytes at the address, `most` of them. Raises NotFetched.
+def open_fetch(*, allowed: Allowed = is_public, seconds: float = MOST_SECONDS) -> Fetch:
+    """The way out to pictures: the bytes at an address, so many of them. It raises NotFetched.
 
     Its codes: `bad_url`, `private_address`, `no_answer`, `too_large`, `not_a_photo`, `too_many_redirects`.
     """
-    until = time.monotonic() + seconds
-    with Outward(allowed=allowed, plain=True) as session:
+    session = Outward(allowed=allowed, plain=True)
+
+    def picture(url: str, most: int) -> bytes:
+        session.cookies.clear()  # they are whose picture was fetched before
+        until = time.monotonic() + seconds
         for _ in range(MOST_REDIRECTS + 1):
             answer = _asked(session, url, most, until)
             if not answer.is_redirect:
                 return _bytes_of(answer, most)
             url = urljoin(url, answer.headers["Location"])
-    raise NotFetched("too_many_redirects")
+        raise NotFetched("too_many_redirects")
+
+    return picture
 
 
 def _asked(session: Outward, url: str, most: int, until: float) -> requests.Response:

@@ -5,11 +5,14 @@ None of them may make the city's own machine talk to what only that machine can 
 request forgery).
 What a name leads to is looked up once, refused where any of it is no public address, and connected to by that
 very address. Certificates are checked for the name.
+
+A host that does not answer is left alone for a while: whoever names a dead one holds up nobody else's news.
 """
 
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -21,9 +24,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NameResolutionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
-MOST_SECONDS = 20.0  # for the whole of one request: an answer that trickles in holds up everybody's news
+MOST_SECONDS = 5.0  # for the whole of one request: an answer that trickles in holds up others' news
+MOST_SILENCE = 5.0  # seconds, also of a request that may take longer
+REST = 30.0  # seconds for which a host that gave no answer is not asked again
 MOST_BYTES = 4_000  # of an answer; what more it says nobody reads
 MOST_LETTERS = 1_000  # of an address
 # All of IPv6 that machines of the internet were ever given (RFC 4291). What lies outside was site-local, or
@@ -38,6 +43,10 @@ Allowed = Callable[[Address], bool]
 
 class NotPublic(Exception):
     """The address is none that strangers may send us to: not https, or within somebody's own network."""
+
+
+class Resting(requests.ConnectionError):
+    """Its host gave no answer a moment ago, so it was not asked."""
 
 
 def is_public(address: Address) -> bool:
@@ -72,8 +81,8 @@ def check(url: str, *, loopback: bool = False) -> str:
 class Outward(requests.Session):
     """A session that asks public machines only, follows no redirect and reads little of an answer.
 
-    post() and its like take only an address that check() takes. Raises NotPublic, requests' own faults, and
-    its Timeout after MOST_SECONDS in all.
+    post() and its like take only an address that check() takes. Raises NotPublic, requests' own faults, its
+    Timeout after MOST_SECONDS in all, and Resting for REST after any of these but the first.
     """
 
     def __init__(
@@ -82,6 +91,7 @@ class Outward(requests.Session):
         """`allowed` says to which addresses it may connect; `plain` lets it ask without TLS too."""
         super().__init__()
         self._loopback = loopback
+        self._rests = dict[str, float]()  # host → until when, on time.monotonic()
         self.trust_env = False  # a proxy would ask for us whatever we are told
         self.adapters.clear()
         adapter = _Adapter(allowed or partial(_may_ask, loopback=loopback))
@@ -97,18 +107,30 @@ class Outward(requests.Session):
         self, method: str, url: str, *, seconds: float, reads: Callable[[requests.Response], int], **how: Any
     ) -> requests.Response:
         """The answer within `seconds`, with as much of its body as `reads` says by its head."""
-        how |= {"timeout": seconds, "allow_redirects": False, "stream": True}
-        with _bounded(seconds) as is_late:
-            try:
-                response: requests.Response = super().request(method, url, **how)
-                with response:
-                    response._content = response.raw.read(reads(response), decode_content=False)
-            except (requests.RequestException, HTTPError, OSError):
-                if not is_late():
-                    raise
-            if is_late():
-                raise requests.Timeout("it took too long")
+        how |= {"timeout": min(seconds, MOST_SILENCE), "allow_redirects": False, "stream": True}
+        host = "{0.scheme}://{0.hostname}:{0.port}".format(urlsplit(url))
+        if self._rests.get(host, 0.0) > time.monotonic():
+            raise Resting(host)
+        try:
+            with _bounded(seconds) as is_late:
+                try:
+                    response: requests.Response = super().request(method, url, **how)
+                    with response:
+                        response._content = response.raw.read(reads(response), decode_content=False)
+                except (requests.RequestException, HTTPError, OSError):
+                    if not is_late():
+                        raise
+                if is_late():
+                    raise requests.Timeout("it took too long")
+        except (requests.RequestException, HTTPError, OSError):
+            self._leave_alone(host)
+            raise
         return response
+
+    def _leave_alone(self, host: str) -> None:
+        now = time.monotonic()
+        self._rests = {each: until for each, until in self._rests.items() if until > now}
+        self._rests[host] = now + REST
 
 
 class _Adapter(HTTPAdapter):
@@ -131,6 +153,7 @@ def _guarded(base: type[HTTPConnection], allowed: Allowed) -> type[HTTPConnectio
         def _new_conn(self) -> socket.socket:
             name, fault = self._dns_host, None
             for address in _resolved(self, allowed):
+                self.timeout = _left(self)
                 self._dns_host = address  # urllib3 connects to it, and checks the certificate for `host`
                 try:
                     sock: socket.socket = super()._new_conn()
@@ -190,40 +213,61 @@ def _may_ask(address: Address, *, loopback: bool) -> bool:
     return is_public(address) or (loopback and address.is_loopback)
 
 
-class _Watched(threading.local):
-    """The connections of the request that this thread makes, each as a second handle on the same socket."""
+class _Watch:
+    """How long a request may take, and its connections, each as a second handle on the same socket."""
 
-    handles: list[socket.socket] | None = None
+    def __init__(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self.late = threading.Event()
+        self.handles = list[socket.socket]()
+
+    def add(self, sock: socket.socket) -> None:
+        self.handles.append(socket.socket(fileno=os.dup(sock.fileno())))
+        if self.late.is_set():
+            self.cut()
+
+    def cut(self) -> None:
+        self.late.set()
+        for handle in list(self.handles):
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+
+
+class _Watched(threading.local):
+    """The request that this thread makes."""
+
+    now: _Watch | None = None
 
 
 _watched = _Watched()
 
 
 def _watch(sock: socket.socket) -> None:
-    if _watched.handles is not None:
-        _watched.handles.append(socket.socket(fileno=os.dup(sock.fileno())))
+    if _watched.now:
+        _watched.now.add(sock)
+
+
+def _left(connection: HTTPConnection) -> float | None:
+    """Seconds to connect to the next of a name's addresses: looking it up took some, and dead ones did."""
+    if _watched.now is None:
+        return connection.timeout
+    if (left := _watched.now.until - time.monotonic()) <= 0:
+        raise ConnectTimeoutError(connection, "it took too long")
+    return left if connection.timeout is None else min(left, connection.timeout)
 
 
 @contextmanager
 def _bounded(seconds: float) -> Iterator[Any]:
     """Cuts the connections made meanwhile once the time is over; gives what tells whether it did."""
-    handles: list[socket.socket] = []
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        for handle in list(handles):
-            with suppress(OSError):
-                handle.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
+    watch = _Watch(seconds)
+    timer = threading.Timer(seconds, watch.cut)
     timer.daemon = True
     timer.start()
-    _watched.handles = handles
+    _watched.now = watch
     try:
-        yield late.is_set
+        yield watch.late.is_set
     finally:
         timer.cancel()
-        _watched.handles = None
-        for handle in handles:
+        _watched.now = None
+        for handle in watch.handles:
             handle.close()

@@ -47,6 +47,7 @@ class Settings:
     sms_url: str  # empty: no texts
     sms_body: str
     outward: str
+    push_services: tuple[str, ...]  # host names beside those of the well-known browsers; "*.x" is all below x
     publish: str  # empty: as the city file says
     trusted_proxies: int
     demo_codes: bool
@@ -110,6 +111,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         sms_url=_sms_url(text("SMS_URL"), text("SMS_BODY")),
         sms_body=text("SMS_BODY"),
         outward=_one_of(text("OUTWARD", OUTWARD[0]), "OUTWARD", OUTWARD),
+        push_services=_hosts(text("PUSH_SERVICES"), "PUSH_SERVICES"),
         publish=_one_of(text("PUBLISH", PUBLISH[0]), "PUBLISH", PUBLISH) if text("PUBLISH") else "",
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
@@ -173,6 +175,14 @@ def _sms_url(url: str, body: str) -> str:
     if url and not all(gap in url + body for gap in ("{to}", "{text}")):
         raise WrongSetting("SMS_URL", "neither it nor CITYLINE_SMS_BODY has {to} and {text}", example)
     return url
+
+
+def _hosts(names: str, name: str) -> tuple[str, ...]:
+    hosts = tuple(names.lower().replace(",", " ").split())
+    for host in hosts:
+        if not re.fullmatch(r"(\*\.)?([a-z0-9-]{1,63}\.)+[a-z][a-z0-9-]{0,62}", host):
+            raise WrongSetting(name, f"{host!r} isn't the name of a host", "push.example.org *.example.net")
+    return hosts
 
 
 def _own_subject(mail_from: str) -> str:

@@ -21,7 +21,7 @@ class Text:
 
 
 class Gateway:
-    """A gateway of the city's own choice, so its address may lie anywhere.
+    """A gateway of the city's own choice, so its address may lie anywhere. "" is none: it takes nothing.
 
     `url` and `body` are templates with the gaps {to}, {text} and {id}. Without a body the address says all,
     and is asked by POST too. Any answer but 2xx is a fault, and the text is tried again.
@@ -31,6 +31,8 @@ class Gateway:
         self._url, self._body = url, body
 
     def send(self, text: Text) -> None:
+        if not self._url:
+            raise OSError("the city has no gateway for texts")
         is_json = self._body.lstrip().startswith("{")
         try:
             answer = requests.post(

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ KEY_BYTES: Final = range(24, 65)  # how long a secret may be (Standard Webhooks)
 # Of what the log tells; the rest changes nothing that strangers see.
 TOLD: Final = (*PUBLIC_STEPS, "merge", "unmerge")
 LINES, AT_ONCE = 5_000, 50  # read, and told, in one round of one webhook
+TURN = 5.0  # seconds of one webhook, whose machine may be slow, before the next one has its turn
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=4)
 DEAD_AFTER = timedelta(days=5)  # without one answer: nobody is there any more
 
@@ -116,7 +118,10 @@ def _tell(engine: Engine, post: Post, row_id: int, now: datetime, publish: str) 
             return 0
         url = row.url
         calls, until = _next(s, row, now, publish)
+    began = time.monotonic()
     for taken, call in enumerate(calls):
+        if taken and time.monotonic() - began > TURN:
+            return taken
         fault = _fault(post, url, call)
         with db.transaction(engine) as s:
             if (kept := s.get(Webhook, row_id)) is None:  # removed meanwhile

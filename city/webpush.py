@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,6 +24,13 @@ from city.settings import OUTWARD, Settings
 TTL: Final = 14 * 24 * 60 * 60  # seconds; as long as a resident may say "not fixed"
 DECLARATIVE: Final = 8030  # the mark of a declarative push message (Push API): shown without any script
 ENDED, TOO_MUCH, WRONG_KEY = (404, 410), 413, 400
+# Of Chrome and most others, of Chromium, Firefox, Edge and Safari; a city may name more. An address at any
+# other machine is no browser's, whatever it says.
+SERVICES: Final = (
+    "fcm.googleapis.com", "jmt17.google.com", "updates.push.services.mozilla.com", "*.notify.windows.com",
+    "*.push.apple.com",
+)  # fmt: skip
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 P256 = ec.SECP256R1()
 # The order of the group of P-256 (SEC 2): private keys are the numbers below it.
 ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -56,15 +64,18 @@ class Pusher:
     """Hands notes over to push services. Raises Gone where the browser is not there any more."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key, self._subject = _key(settings), settings.vapid_subject
+        self._settings, self._key = settings, _key(settings)
         self._session = outward.Outward(loopback=settings.outward == OUTWARD[1])
 
     def send(self, note: Note) -> None:
+        if not _is_known(note.endpoint, self._settings):  # the city may have named fewer since
+            raise Undeliverable("no push service that the city knows")
         headers = {"Topic": note.topic, "Urgency": "high" if note.urgent else "normal"}
         try:
             webpush(
                 {"endpoint": note.endpoint, "keys": note.keys}, note.text, self._key,
-                {"sub": self._subject}, ttl=TTL, headers=headers, requests_session=self._session,
+                {"sub": self._settings.vapid_subject}, ttl=TTL, headers=headers,
+                requests_session=self._session,
             )  # fmt: skip
         except outward.NotPublic:
             raise Undeliverable("the push service isn't public") from None
@@ -88,14 +99,16 @@ def public_key(settings: Settings) -> str:
     )
 
 
-def checked(told: Any, *, loopback: bool) -> tuple[str, dict[str, str]]:
+def checked(told: Any, settings: Settings) -> tuple[str, dict[str, str]]:
     """The endpoint and keys of what a browser gave (PushSubscription.toJSON()).
 
-    Raises Refused `bad_push`: what is none, or names a machine that is no push service of the world's.
+    Raises Refused `bad_push`: what is none, or names a machine that is no push service we know.
     """
     try:
         endpoint, keys = told["endpoint"], {name: str(told["keys"][name]) for name in ("p256dh", "auth")}
-        outward.check(endpoint, loopback=loopback)
+        outward.check(endpoint, loopback=settings.outward == OUTWARD[1])
+        if not _is_known(endpoint, settings):
+            raise ValueError(endpoint)
         ec.EllipticCurvePublicKey.from_encoded_point(P256, _bytes(keys["p256dh"]))
         if len(_bytes(keys["auth"])) != 16:
             raise ValueError(keys["auth"])
@@ -107,6 +120,17 @@ def checked(told: Any, *, loopback: bool) -> tuple[str, dict[str, str]]:
 def topic(told: str) -> str:
     """A topic out of what makes two notes one: the later replaces the earlier."""
     return _base64url(hashlib.sha256(told.encode()).digest())[:32]
+
+
+def _is_known(endpoint: str, settings: Settings) -> bool:
+    """Whether it lies at a push service, as browsers write it: another port may hang, and so the service."""
+    host = urlsplit(endpoint).hostname or ""
+    if settings.outward == OUTWARD[1] and host in LOOPBACK:
+        return True
+    return endpoint.startswith(f"https://{host}/") and any(
+        host.endswith(name[1:]) if name.startswith("*.") else host == name
+        for name in (*SERVICES, *settings.push_services)
+    )
 
 
 def _key(settings: Settings) -> Vapid:

@@ -159,6 +159,9 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_place_to_follow": _(
             "We couldn't find that neighborhood or street. Enter the full name, like Elm Street."
         ),
+        "too_many_followers": _(
+            "Too many devices already get notifications about this. Leave your email address instead."
+        ),
         "bad_push": _("Notifications don't work in this browser. Leave your email address instead."),
         "wrong_code": _("That code isn't right. If it's more than 10 minutes old, get a new one."),
         "codes_closed": _(

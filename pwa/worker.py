@@ -31,6 +31,7 @@ from city import (
     mornings,
     notices,
     opendata,
+    outside,
     people,
     photos,
     presence,
@@ -39,7 +40,7 @@ from city import (
     strays,
     webhooks,
 )
-from city.channels import Undeliverable
+from city.channels import Channel, Undeliverable
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -99,40 +100,41 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
 
 
 def _work(settings: Settings, stop: threading.Event) -> None:
-    """Three loops: two ask other machines and wait for them, one of these for whoever waits for a code to log
-    in; all else is done in the third."""
+    """What asks other machines and waits for them has a lane for each way out; all else is done here."""
     app = create_app(settings)
     files = Files(app, opendata.place(settings))
-    channels = delivery.open_channels(settings)
-    every_second, every_minute = _sending(app, settings, channels, stop)
-    sending = threading.Thread(target=_go_round, args=(every_second, every_minute, [], stop), daemon=True)
-    codes = partial(_send_codes, app, channels, mail.account(app), stop)
-    letting_in = threading.Thread(target=_go_round, args=([codes], [], [], stop), daemon=True)
-    sending.start()
-    letting_in.start()
+    lanes = [
+        threading.Thread(target=_go_round, args=(*jobs, [], stop), name=name, daemon=True)
+        for name, jobs in _lanes(app, settings, stop).items()
+    ]
+    for lane in lanes:
+        lane.start()
     try:
         _go_round(*_keeping(app, settings, files), stop)
     finally:
         files.leave()
         # What is on its way is finished and noted, so that nobody gets it twice; a server that hangs is left.
         stop.set()
-        sending.join(LAST_LETTER)
-        letting_in.join(EVERY)
+        until = time.monotonic() + LAST_LETTER
+        for lane in lanes:
+            lane.join(max(0.0, until - time.monotonic()))
     app.extensions["cityline"].engine.dispose()
 
 
-def _sending(
-    app: Flask, settings: Settings, channels: delivery.Channels, stop: threading.Event
-) -> tuple[list[Job], list[Job]]:
-    """What is done every second and every minute, and waits for other machines."""
-    render = mail.render(app)
+def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, tuple[list[Job], list[Job]]]:
+    """By name, what each lane does every second and every minute. What hangs holds up its own lane only."""
+    channels, render = delivery.open_channels(settings), mail.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
-    every_second: list[Job] = [
-        partial(_tell_people, app, channels, render, stop),
-        partial(_tell_systems, app, post),
-        partial(fetching.fetch_due, app.extensions["cityline"].engine, settings.var),
-    ]
-    return every_second, [partial(_tell_staff, app, channels)]
+    lanes: dict[str, tuple[list[Job], list[Job]]] = {
+        name: ([partial(_tell_people, app, {name: channel}, render, stop)], [])
+        for name, channel in channels.items()
+    }
+    lanes["email"][1].append(partial(_tell_staff, app, channels["email"]))
+    # Of its own, since whoever waits for a code to log in waits for no other letter.
+    lanes["codes"] = ([partial(_send_codes, app, channels, mail.account(app), stop)], [])
+    lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
+    lanes["pictures"] = ([partial(_fetch, app, outside.open_fetch())], [])
+    return lanes
 
 
 def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job], list[Job], list[Job]]:
@@ -272,7 +274,7 @@ def _write_digests(app: Flask, now: datetime) -> int:
     return digests.queue_due(held.engine, now, held.city.time_zone)
 
 
-def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
+def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
     """A letter that does not go out is tried again within a minute, under the same name, all day."""
     held = app.extensions["cityline"]
     zone = held.city.time_zone
@@ -283,7 +285,7 @@ def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
     for person in people_due:
         try:
             if late and late.total:
-                channels["email"].send(mail.morning(app, person, late, now.astimezone(zone).date()))
+                by_email.send(mail.morning(app, person, late, now.astimezone(zone).date()))
         except (OSError, SMTPException, Undeliverable) as fault:
             faults.append(fault)  # one mailbox that takes nothing holds up no other
             continue
@@ -296,6 +298,11 @@ def _tell_staff(app: Flask, channels: delivery.Channels, now: datetime) -> None:
 def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:
     held = app.extensions["cityline"]
     return webhooks.send_due(held.engine, post, now, held.publish)
+
+
+def _fetch(app: Flask, fetch: outside.Fetch, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return fetching.fetch_due(held.engine, held.settings.var, now, fetch)
 
 
 def _watch_promises(app: Flask, now: datetime) -> int:

@@ -4,6 +4,7 @@ python tests/telling.py BEGAN SPEED     the settings come from the environment, 
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,18 +22,21 @@ def clock(began: float, speed: float) -> Callable[[], datetime]:
 
 
 def main(began: float, speed: float) -> None:
-    """Tells people until it is killed."""
+    """Tells people until it is killed, each channel in a lane of its own."""
     now, read = clock(began, speed), settings.read()
     app = create_app(read, now=now)
-    engine, channels, render = (
-        app.extensions["cityline"].engine,
-        delivery.open_channels(read),
-        mail.render(app),
-    )
+    engine, render = app.extensions["cityline"].engine, mail.render(app)
+
+    def send(lane: delivery.Channels) -> None:
+        while True:
+            delivery.send_due(engine, lane, render, now())
+            time.sleep(PAUSE)
+
+    for name, channel in delivery.open_channels(read).items():
+        threading.Thread(target=send, args=({name: channel},), daemon=True).start()
     while True:
         with db.transaction(engine) as s:
             notices.follow(s, now())
-        delivery.send_due(engine, channels, render, now())
         time.sleep(PAUSE)
 
 

@@ -9,7 +9,6 @@ from city import callers, follows, queries, reports, webpush
 from city.follows import About
 from city.lifecycle import Refused
 from city.schema import Subscription
-from city.settings import OUTWARD
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
@@ -73,7 +72,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
     """
     told = access.told_by_script()
     try:
-        endpoint, keys = webpush.checked(told, loopback=access.here().settings.outward == OUTWARD[1])
+        endpoint, keys = webpush.checked(told, access.here().settings)
         weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
             follows.follow(

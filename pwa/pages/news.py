@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from city import follows, reports, webpush
 from city.lifecycle import Refused
 from city.schema import Subscription
-from city.settings import OUTWARD
 from pwa import access, errors, localization, own
 from pwa.fragments import go, render
 
@@ -61,9 +60,7 @@ def notify(number: str) -> tuple[Response, int]:
     {} with 200, or {fault} with 422. It asks for no confirmation: only the browser itself can have made it.
     """
     try:
-        endpoint, keys = webpush.checked(
-            access.told_by_script(), loopback=access.here().settings.outward == OUTWARD[1]
-        )
+        endpoint, keys = webpush.checked(access.told_by_script(), access.here().settings)
         with access.writing() as s:
             reports.notify(s, own.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now())
     except Refused as refused:

@@ -45,8 +45,9 @@ READY = "() => { navigator.serviceWorker.ready.then(() => (window.ready = true))
 
 @pytest.fixture(autouse=True)
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The push service of these tests is on this machine; said before the site starts."""
+    """The push service of these tests is on this machine, or nowhere; said before the site starts."""
     monkeypatch.setenv("CITYLINE_OUTWARD", "loopback")
+    monkeypatch.setenv("CITYLINE_PUSH_SERVICES", "push.example")
 
 
 @pytest.fixture

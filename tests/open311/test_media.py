@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
+import deadhosts
 import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
@@ -81,7 +82,7 @@ def loopback_too(address: outward.Address) -> bool:
 
 
 def fetch(url: str, most: int = 1_000_000, seconds: float = 60.0) -> bytes:
-    return outside.picture(url, most, allowed=loopback_too, seconds=seconds)
+    return outside.open_fetch(allowed=loopback_too, seconds=seconds)(url, most)
 
 
 def refused(url: str, **limits: Any) -> str:
@@ -113,7 +114,7 @@ def test_what_is_public_is_not(address: str) -> None:
 )
 def test_our_own_network_is_never_asked(host: str, elsewhere: str) -> None:
     with pytest.raises(NotFetched) as fault:
-        outside.picture(f"http://{host}:{elsewhere.rpartition(':')[2]}/good.jpg", 1000)
+        outside.open_fetch()(f"http://{host}:{elsewhere.rpartition(':')[2]}/good.jpg", 1000)
     assert fault.value.code in ("private_address", "no_answer")
 
 
@@ -128,7 +129,7 @@ def test_a_name_is_looked_up_once_and_its_every_address_must_be_public(
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with pytest.raises(NotFetched, match="private_address"):
-        outside.picture("http://rebinding.example/a.jpg", 1000)
+        outside.open_fetch()("http://rebinding.example/a.jpg", 1000)
     assert len(looked) == 1
 
 
@@ -203,7 +204,7 @@ def test_what_is_refused_is_said_in_the_cases_story(
 
 def test_loopback_is_refused_by_the_worker_itself(town: Town, wanted: Callable[[str], int]) -> None:
     report_id = wanted("/good.jpg")
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now) == 0
+    assert fetching.fetch_due(town.engine, town.settings.var, town.now, outside.open_fetch()) == 0
     with town.looking() as scene:
         story = events.of(scene.s, events.of_case(scene.s.get_one(Report, report_id).case_id))
         assert [e.facts["why"] for e, _ in story if e.kind == "photo failed"] == ["private_address"]
@@ -222,6 +223,35 @@ def test_what_does_not_answer_is_asked_again_and_given_up_in_the_end(
         now += timedelta(hours=1)
     with town.looking() as scene:
         assert scene.s.scalars(select(Wanted)).all() == []
+
+
+def test_what_was_not_asked_yet_goes_before_what_did_not_answer(
+    town: Town, wanted: Callable[[str], int]
+) -> None:
+    asked: list[str] = []
+
+    def noted(url: str, most: int) -> bytes:
+        asked.append(url.rpartition("/")[2])
+        return fetch(url, most)
+
+    wanted("/down.jpg")
+    fetching.fetch_due(town.engine, town.settings.var, town.now, noted)
+    wanted("/good.jpg")
+    fetching.fetch_due(town.engine, town.settings.var, town.now + timedelta(hours=1), noted)
+    assert asked == ["down.jpg", "good.jpg", "down.jpg"]
+
+
+def test_who_does_not_answer_is_asked_for_one_picture_of_many(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outward, "MOST_SILENCE", 0.3)
+    get = outside.open_fetch(allowed=loopback_too)
+    with deadhosts.listening() as dead:
+        for n in range(5):
+            with pytest.raises(NotFetched, match="no_answer") as fault:
+                get(f"{dead.urls()[0]}{n}.jpg", 1000)
+            assert fault.value.passing
+        assert len(dead.calls) == 1
 
 
 def test_what_was_erased_meanwhile_is_not_fetched(town: Town, wanted: Callable[[str], int]) -> None:

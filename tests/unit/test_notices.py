@@ -288,6 +288,27 @@ def test_of_two_workers_that_look_at_once_one_sends(town: Town, smtp: Any) -> No
     assert told(smtp) == [("ana@town.test", "receipt")]
 
 
+def test_what_was_not_tried_yet_goes_before_what_is_tried_again(town: Town, smtp: Any) -> None:
+    smtp.answer = "451 later"
+    subscribed(town, confirmed=False, email="ana@town.test")
+    work(town, smtp)
+    smtp.answer = "250 OK"
+    subscribed(town, confirmed=False, email="bea@town.test")
+    work(town, smtp, days=1)
+    assert [to for to, _kind in told(smtp)] == ["bea@town.test", "ana@town.test"]
+
+
+def test_each_channel_can_be_sent_by_itself(town: Town, smtp: Any) -> None:
+    subscribed(town, confirmed=False)
+    with db.transaction(town.engine) as s:
+        notices.follow(s, town.now)
+    way = mailers.open_mailer(smtp.url)
+    assert delivery.send_due(town.engine, {"push": way, "sms": way}, render, town.now) == 0
+    with town.looking() as scene:
+        assert scene.s.get_one(Message, 1).tries == 0, "not even tried"
+    assert delivery.send_due(town.engine, {"email": way}, render, town.now) == 1
+
+
 def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import deadhosts
 import pytest
 import requests
 from cryptography import x509
@@ -152,6 +154,63 @@ def test_an_answer_that_trickles_in_is_cut(
         with pytest.raises(requests.RequestException):
             Outward(loopback=True).post(f"http://127.0.0.1:{listener.getsockname()[1]}/x", data=b"x")
     assert time.monotonic() - began < 3
+
+
+def test_who_gave_no_answer_is_left_alone_for_a_while_and_others_are_not(
+    server: Callable[[bytes], tuple[int, list[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outward, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr(outward, "REST", 1.0)
+    port, _heard = server(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    with deadhosts.listening() as dead:
+        session, (url,) = Outward(loopback=True), dead.urls()
+        with pytest.raises(requests.Timeout):
+            session.post(url, data=b"x")
+        for _ in range(3):
+            with pytest.raises(outward.Resting):
+                session.post(url + "another/way", data=b"x")
+        assert len(dead.calls) == 1
+        for _ in range(2):  # an answer is one, whatever it says
+            assert session.post(f"http://127.0.0.1:{port}/x", data=b"x").status_code == 503
+        time.sleep(1.0)
+        with pytest.raises(requests.Timeout):
+            session.post(url, data=b"x")
+        assert len(dead.calls) == 2
+
+
+def test_a_name_that_leads_to_many_dead_addresses_is_waited_for_no_longer(
+    monkeypatch: pytest.MonkeyPatch, soon: None
+) -> None:
+    monkeypatch.setattr(outward, "MOST_SECONDS", 0.5)
+    with deadhosts.full() as port:
+        looks_up = socket.getaddrinfo
+
+        def ten(name: str, *given: Any, **named: Any) -> Any:
+            return looks_up("127.0.0.1", *given, **named) * (10 if name == "localhost" else 1)
+
+        monkeypatch.setattr(socket, "getaddrinfo", ten)
+        began = time.monotonic()
+        with pytest.raises(requests.Timeout):
+            Outward(loopback=True).post(f"http://localhost:{port}/x", data=b"x")
+    assert time.monotonic() - began < 3
+
+
+def test_who_is_found_too_late_is_not_asked_at_all(
+    server: Callable[[bytes], tuple[int, list[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outward, "MOST_SECONDS", 0.2)
+    port, heard = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    looks_up = socket.getaddrinfo
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        time.sleep(0.5)
+        return looks_up(*given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with pytest.raises(requests.Timeout):
+        Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+    time.sleep(0.1)
+    assert heard == []
 
 
 @pytest.fixture

@@ -133,6 +133,27 @@ def test_after_five_days_it_is_given_up_until_somebody_begins_again(town: Town, 
     assert ("case.close", "26-000001") in other.heard
 
 
+def test_a_slow_one_does_not_keep_the_next_waiting_for_all_it_has_to_hear(
+    town: Town, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "TURN", 0.0)
+    with db.transaction(town.engine) as s:
+        webhooks.add(s, URL + "/2", SECRET, loopback=False, by=people.THE_SYSTEM, at=town.now)
+    for _ in range(2):
+        with town.at_work() as scene:
+            scene.report()
+    asked: list[str] = []
+
+    def slow(url: str, body: bytes, headers: dict[str, str]) -> int:
+        asked.append(url)
+        return other(url, body, headers)
+
+    for _ in range(3):
+        webhooks.send_due(town.engine, slow, town.now, "staff")
+    assert asked == [URL, URL + "/2"] * 2
+    assert other.heard == [(kind, n) for n in ("26-000002", "26-000003") for kind in ["case.open"] * 2]
+
+
 def test_a_kill_after_the_call_repeats_it_under_the_same_name(town: Town, other: Other) -> None:
     close(town, "26-000001")
 

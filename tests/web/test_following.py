@@ -18,7 +18,7 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
-from city import cases, digests, notices, reports
+from city import cases, digests, follows, notices, reports
 from city.schema import Area, Case, Message, Street, Subscription
 from city.settings import Settings
 
@@ -53,6 +53,27 @@ def ask(client: FlaskClient, token: Callable[[], str]) -> Callable[..., Any]:
         return client.post(where, data={"csrf_token": token(), **fields})
 
     return post
+
+
+def test_so_many_browsers_of_one_push_service_follow_a_case_and_others_leave_an_address(
+    case: Case, client: FlaskClient, token: Callable[[], str], town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follows, "MOST_BROWSERS", 2)
+    where, csrf = f"/follow/case/{case.number}", token()
+
+    def notify(service: PushService, name: str, way: str = "") -> Any:
+        told = service.browser(name).told
+        return client.post(f"{where}/notifications{way}", json=told, headers={"X-CSRFToken": csrf})
+
+    one, another = PushService(port=9001), PushService(port=9002)
+    assert [notify(one, name).status_code for name in ("ana", "bea")] == [200, 200]
+    refused = notify(one, "cy")
+    assert (refused.status_code, refused.json["fault"]) == (422, shared.TOO_MANY_FOLLOWERS)
+    assert notify(one, "ana").status_code == 200, "who follows already may say so again"
+    assert notify(another, "cy").status_code == 200, "another service's are counted apart"
+    assert notify(one, "bea", "/stopped").status_code == 200
+    assert notify(one, "cy").status_code == 200, "who stopped made room"
+    assert notify(one, "bea").status_code == 422
 
 
 def close(town: Town, case: Case) -> None:

@@ -249,7 +249,7 @@ def staff(town: Town, app: Flask, post: Post, lang: str) -> EmailMessage:
             scene.report(words="canary").case.standing = "late"
         person = scene.s.get_one(Person, town.ids["dispatcher"])
         person.wants_late, person.lang = True, lang
-    worker._tell_staff(app, {"email": post}, datetime(2026, 5, 12, 11, 30, tzinfo=UTC))
+    worker._tell_staff(app, post, datetime(2026, 5, 12, 11, 30, tzinfo=UTC))
     return post.sent[-1]
 
 

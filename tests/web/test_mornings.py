@@ -52,7 +52,7 @@ def asked(town: Town, log_in: Callable[..., FlaskClient], token: Callable[[], st
 def morning(app: Flask, box: Box, now: datetime = TUESDAY) -> int:
     """How many letters went out in that minute."""
     before = len(box.letters)
-    worker._tell_staff(app, {"email": box}, now)
+    worker._tell_staff(app, box, now)
     return len(box.letters) - before
 
 

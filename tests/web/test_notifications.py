@@ -17,6 +17,7 @@ from sqlalchemy import select
 from wording import city, messages, shared
 
 from city import cases, reports, webpush
+from city.lifecycle import Refused
 from city.schema import Case, Message, Report, Subscription
 from city.settings import Settings
 
@@ -152,6 +153,58 @@ def test_nobody_leads_the_city_into_its_own_network(
 ) -> None:
     told = service.browser("ana").told | {"endpoint": f"https://{host}/x"}
     assert ask(told).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://fcm.googleapis.com/fcm/send/x", "https://jmt17.google.com/fcm/send/x",
+        "https://updates.push.services.mozilla.com/wpush/v2/x", "https://wns2-by3p.notify.windows.com/w/?token=x",
+        "https://web.push.apple.com/x", "https://push.example/x", "https://a.b.more.example/x",
+    ],
+)  # fmt: skip
+def test_push_services_of_browsers_and_those_that_the_city_names_are_taken(
+    service: PushService, settings: Settings, endpoint: str
+) -> None:
+    wider = replace(settings, outward="public", push_services=("push.example", "*.more.example"))
+    told = service.browser("ana").told | {"endpoint": endpoint}
+    assert webpush.checked(told, wider) == (endpoint, told["keys"])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://push.example/x", "https://8.8.8.8/x", "https://fcm.googleapis.com.evil.example/x",
+        "https://evilnotify.windows.com/x", "https://notify.windows.com.evil.example/x", "https://notify.windows.com/x",
+        "https://evil.example/?fcm.googleapis.com/", "https://evil.example#.notify.windows.com/",
+        "https://fcm.googleapis.com:81/x", "https://fcm.googleapis.com:443/x", "https://FCM.googleapis.com/x",
+        "https://fcm.googleapis.com?x=/", "https://fcm.googleapis.com", "https://more.example/x",
+    ],
+)  # fmt: skip
+def test_no_other_machine_is_taken_for_a_push_service(
+    town: Town, service: PushService, ask: Callable[..., Any], settings: Settings, endpoint: str
+) -> None:
+    told = service.browser("ana").told | {"endpoint": endpoint}
+    answer = ask(told)
+    assert answer.status_code == 422
+    assert answer.json["fault"] == shared.BAD_PUSH
+    with pytest.raises(Refused, match="bad_push"):
+        webpush.checked(told, replace(settings, push_services=("*.more.example",)))
+
+
+def test_what_was_asked_for_before_is_given_up_where_the_city_does_not_know_the_service(
+    town: Town, settings: Settings, tell: Tell, service: PushService, ask: Callable[..., Any]
+) -> None:
+    ask(service.browser("ana").told)
+    with town.at_work() as scene:
+        scene.s.scalars(select(Subscription)).one().address = "https://push.example/ana"
+    close(town)
+    assert tell() == 0
+    with town.looking() as scene:
+        message = scene.s.scalars(select(Message)).one()
+        assert "no push service" in (message.fault or "")
+        assert message.next_try_at is None, "at once: it is never asked"
+    assert wish(town).stopped_at is None, "once the city names it, what was given up can be sent again"
 
 
 def test_three_browsers_are_enough_and_one_that_stopped_makes_room(

@@ -1,16 +1,23 @@
-"""The worker's two loops: what hangs at another machine delays messages and nothing else."""
+"""The worker's lanes: what hangs at another machine holds up what goes the same way, and nothing else."""
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import deadhosts
+import pushservice
 import pytest
 from factories import Town
 from flask import Flask
+from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import delivery, notices, reports
-from city.schema import Event, Follower, Message
+from city import cases, delivery, follows, mailers, notices, outside, outward, people, reports, webhooks
+from city.schema import Case, Event, Follower, Message
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -102,3 +109,88 @@ def test_who_stops_does_not_wait_for_a_server_for_ever(
             left.join(60)
         for made in apps:
             made.extensions["cityline"].engine.dispose()
+
+
+FORTY = 40
+SECONDS = 10.0  # in which a letter is out, on a machine that has other things to do
+
+
+@contextmanager
+def at_work(settings: Settings) -> Iterator[None]:
+    """The worker, all of it."""
+    stop = threading.Event()
+    working = threading.Thread(target=worker._work, args=(settings, stop))
+    working.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        working.join(60)
+    assert not working.is_alive()
+
+
+@pytest.mark.slow
+def test_a_letter_leaves_within_seconds_while_forty_dead_pushes_wait(
+    town: Town, app: Flask, settings: Settings, smtp: Any
+) -> None:
+    with deadhosts.listening(FORTY) as dead:
+        danger(town, [f"{url}ana" for url in dead.urls()])
+        with at_work(replace(settings, outward="loopback", smtp_url=smtp.url)):
+            assert dead.called.wait(60)
+            assert letter_after(town, smtp) < SECONDS
+            assert len(dead.calls) < FORTY, "and they do still wait"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hangs", ["a webhook", "a picture", "the mail server"])
+def test_each_way_out_waits_for_its_own_machines_only(
+    town: Town, app: Flask, settings: Settings, smtp: Any, hangs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, outward="loopback", smtp_url=smtp.url)
+    with deadhosts.listening() as dead, pushservice.running() as service:
+        (url,) = dead.urls()
+        if hangs == "the mail server":
+            settings = replace(settings, smtp_url=url.replace("http", "smtp"))
+            monkeypatch.setattr(mailers, "SMTP_SECONDS", 5)
+            told(town)
+        with town.at_work() as scene:
+            if hangs == "a webhook":
+                webhooks.add(scene.s, url, "", loopback=True, by=people.THE_SYSTEM, at=town.now)
+            report = scene.report()
+            if hangs == "a picture":
+                monkeypatch.setattr(outside, "open_fetch", partial(outside.open_fetch, allowed=everybody))
+                reports.want_picture(scene.s, report, url + "a.jpg", at=town.now)
+        with at_work(settings):
+            assert dead.called.wait(60)
+            danger(town, [service.browser("ana").endpoint])
+            began = time.monotonic()
+            await_(lambda: service.taken)
+            assert time.monotonic() - began < SECONDS
+            if hangs != "the mail server":
+                assert letter_after(town, smtp) < SECONDS
+
+
+def everybody(_address: outward.Address) -> bool:
+    return True
+
+
+def danger(town: Town, endpoints: list[str]) -> None:
+    """A dangerous case that browsers follow is closed: they hear of it without waiting for the morning."""
+    with town.at_work() as scene:
+        report = scene.report(danger=True)
+        about = follows.About("case", report.case.number, report.case_id)
+        for endpoint in endpoints:
+            keys = PushService().browser("ana").told["keys"]
+            follows.follow(scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now)
+    with town.at_work() as scene:
+        case, by = scene.s.get_one(Case, about.case_id), scene.actor("dispatcher")
+        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+
+
+def letter_after(town: Town, smtp: Any) -> float:
+    """Seconds until somebody who tells of something now has the receipt."""
+    before, began = len(smtp.messages), time.monotonic()
+    with town.at_work() as scene:
+        reports.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
+    await_(lambda: len(smtp.messages) > before)
+    return time.monotonic() - began

@@ -169,6 +169,9 @@ TOO_MANY_CASES = Sentence(
     "You selected %(asked)s cases. You can change up to %(most)s at a time. Narrow it with a view or "
     "the map.",
 )
+TOO_MANY_FOLLOWERS = Sentence(
+    "Too many devices already get notifications about this. Leave your email address instead."
+)
 TOO_MANY_SHARED_VIEWS = Sentence(
     "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
 )
