@@ -1,5 +1,6 @@
 """Fills an empty database with Larkhaven, the invented city: ground, people, cases, calls, from one seed."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, exists, select
@@ -40,9 +41,15 @@ CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def fill(
-    engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
+    engine: Engine,
+    settings: Settings,
+    count: int = 200,
+    seed: int = 311,
+    now: datetime | None = None,
+    *,
+    step: Callable[[str], object] = lambda _step: None,
 ) -> None:
-    """Services, ground, people, `count` cases, answers and contacts.
+    """Services, ground, people, `count` cases, answers and contacts. `step` hears what begins.
 
     Raises Refused `not_empty` where somebody is at home.
     """
@@ -51,6 +58,7 @@ def fill(
             raise Refused("not_empty")
         text = cityfile.whole(settings.city)
         policies.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
+        step("streets and addresses")
         ground(s, seed)
         people(s)
         persons.make_key(
@@ -59,10 +67,12 @@ def fill(
         events.record(
             s, persons.DEMO, "seed", by=persons.THE_SYSTEM, at=now or datetime.now(UTC), origin="demo"
         )
-    cases(engine, settings, count, seed, now)
+    cases(engine, settings, count, seed, now, step=step)
+    step("duplicates")
     with transaction(engine) as s:
         duplicates.keep(s, duplicates.learned(s))
         duplicates.mark(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
+    step("answers and calls")
     demo_desk.fill(engine, settings, seed, now)
 
 

@@ -7,7 +7,7 @@ are written in bulk in the order of time, with the origin `demo`, as if the verb
 import math
 import uuid
 from bisect import bisect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
@@ -100,7 +100,13 @@ class _Tale:
 
 
 def tell(
-    engine: Engine, settings: Settings, count: int = 200, seed: int = 311, now: datetime | None = None
+    engine: Engine,
+    settings: Settings,
+    count: int = 200,
+    seed: int = 311,
+    now: datetime | None = None,
+    *,
+    step: Callable[[str], object] = lambda _step: None,
 ) -> None:
     """`count` cases that end at `now`, and the work of offices; needs ground, services and people.
 
@@ -109,17 +115,22 @@ def tell(
     store, album = stores.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     with bulk.uncollected(), transaction(engine) as s:
+        step(f"{count} cases")
         author = _Author(s, settings.secret_key, album, Random(seed), now)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
         tales = [*author.past(count - board), *author.board(board)]
+        step("photos")
         album.put(store)
         follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
+        step("what became of each case")
         written = bulk.write(s, [*(tale.story for tale in tales), *follow_ups])
+        step("jobs of the crews")
         still_open = set(s.scalars(select(Case.number).where(Case.state.in_(OPEN))))
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER and number not in still_open:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
+        step("counts for the board")
         kept.recompute(s, at=now)  # how the promises stand today, and not when they were last looked at
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
+ADDRESS = "address"  # in the var folder: where the city was last started, for commands in another shell
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
 GEOCODERS = ("nominatim", "photon", "pelias")  # that may be asked besides the city's own layers
@@ -89,7 +90,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         database_owner_url=_database(text("DATABASE_OWNER_URL"), "DATABASE_OWNER_URL"),
         photo_store=_photo_store(text("PHOTO_STORE", f"file:{var / 'photos'}")),
         secret_key=_secret(text("SECRET_KEY"), var),
-        base_url=_base_url(text("BASE_URL", "http://127.0.0.1:8311")),
+        base_url=_base_url(text("BASE_URL", _last_address(var))),
         city=_file(text("CITY", str(DEFAULT_CITY)), "CITY", "/etc/cityline/city.toml"),
         geocoder=_geocoder(text("GEOCODER", "local")),
         tiles=_tiles(text("TILES")),
@@ -193,6 +194,11 @@ def _base_url(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         raise WrongSetting("BASE_URL", f"{url!r} isn't a web address", "https://311.example.gov")
     return url.rstrip("/")
+
+
+def _last_address(var: Path) -> str:
+    kept = var / ADDRESS
+    return (kept.read_text().strip() if kept.exists() else "") or "http://127.0.0.1:8311"
 
 
 def _file(path: str, name: str, example: str) -> Path:

@@ -15,8 +15,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from sqlalchemy.orm import Session
 from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import ApiKey, Case, Clock, Device, Person, Service
-from city.settings import DEFAULT_CITY, Settings, WrongSetting, read
+from city.settings import ADDRESS, DEFAULT_CITY, Settings, WrongSetting, read
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
 # Requests served at once. More than may share a transaction (sync/together.py), so that the next one is full
@@ -100,14 +103,17 @@ def run(port: int, host: str, empty: bool) -> None:
     """Prepare the database, then run the web server and worker until you press Ctrl-C."""
     asked = _asked_to_stop()
     _refuse_taken(host, port)
-    os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
-    settings = _settings()
+    settings = _settled(host, port)
     _prepare(settings, fill=not empty)
+    click.echo("Starting …")
     children = [
         subprocess.Popen([str(_program("cityline")), "work", "--beside", str(os.getpid())]),
         subprocess.Popen(_web_command(host, port, THREADS)),
     ]
-    _announce(settings, f"http://{host}:{port}")
+    while not (is_up := _answers(host, port)) and not _is_over(children, asked):
+        pass
+    if is_up:
+        _announce(settings, f"http://{host}:{port}")
     sys.exit(_wait(children, asked))
 
 
@@ -121,8 +127,9 @@ def run(port: int, host: str, empty: bool) -> None:
 def web(port: int, host: str, threads: int) -> None:
     """Run only the web server (granian, one process)."""
     _refuse_taken(host, port)
+    _settled(host, port)
     command = _web_command(host, port, threads)
-    click.echo(f"Cityline is running at http://{host}:{port}")
+    click.echo(f"Starting Cityline at http://{host}:{port} …")
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
 
@@ -611,6 +618,26 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from fault
 
 
+def _settled(host: str, port: int) -> Settings:
+    """The settings of a city that starts here; kept for other shells, whose links are to lead here too."""
+    os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
+    settings = _settings()
+    with suppress(OSError):  # a full disk is no reason not to start
+        (settings.var / ADDRESS).write_text(settings.base_url)
+    return settings
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether the web server is there. It listens before it has loaded our code."""
+    try:
+        line = HTTPConnection(host, port, timeout=2)
+        with closing(line):
+            line.request("GET", "/healthz")
+            return line.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+
+
 def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
         str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:serve",
@@ -689,9 +716,10 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
     began = time.monotonic()
     click.echo("Building the demo city …")
     engine = _connect(settings)
-    demo.fill(engine, settings, count, seed)
+    demo.fill(engine, settings, count, seed, step=lambda step: click.echo(f"  {step} …"))
     engine.dispose()
     db.analyze(settings.owner_url)
+    click.echo("  map …")
     _draw_basemap(settings)
     click.echo(f"Larkhaven is ready: {count} cases in {time.monotonic() - began:.1f} s.")
 
@@ -726,7 +754,6 @@ def _announce(settings: Settings, address: str) -> None:
         click.echo(f"API: {address}/open311/discovery.json (key: demo-key)")
     elif services:
         click.echo("To add the first login, run this in another terminal with the same CITYLINE_ settings:")
-        click.echo(f"  export CITYLINE_BASE_URL={settings.base_url}")
         click.echo("  .venv/bin/cityline user add you@example.gov --role administrator --role dispatcher")
         click.echo('  .venv/bin/cityline crew add "Lights 1" --member you@example.gov')
     if not invented and settings.smtp_url.startswith("file:"):
@@ -755,9 +782,14 @@ def _stop_without(parent: int, asked: threading.Event) -> None:
     asked.set()
 
 
+def _is_over(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> bool:
+    """Whether we were asked to stop or a child has ended, by a moment from now."""
+    return asked.wait(0.2) or any(child.poll() is not None for child in children)
+
+
 def _wait(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> int:
     """Waits until asked to stop or until one child ends, then ends the others; 0 when asked."""
-    while not asked.wait(0.2) and all(child.poll() is None for child in children):
+    while not _is_over(children, asked):
         pass
     for child in children:
         if child.poll() is None:

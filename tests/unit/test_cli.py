@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import click
 import pytest
@@ -313,6 +314,43 @@ def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -
         running.kill()
         for server in servers_at(port):
             os.kill(server, signal.SIGKILL)
+
+
+def test_the_address_is_told_once_somebody_answers_there_and_links_of_another_shell_lead_to_it(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program, address = str(Path(sys.executable).with_name("cityline")), f"http://127.0.0.1:{port}"
+    environment = {name: told for name, told in os.environ.items() if not name.startswith("CITYLINE_")}
+    environment["CITYLINE_VAR"] = str(tmp_path)
+    with subprocess.Popen(
+        [program, "run", "--port", str(port), "--empty"], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as running:  # fmt: skip
+        try:
+            assert running.stdout
+            while address not in (line := running.stdout.readline()):
+                assert line, "it ended by itself"
+            with urlopen(f"{address}/healthz", timeout=60) as answer:
+                assert answer.status == 200
+            add = [program, "user", "add", "ana@town.test"]
+            said = subprocess.run(add, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+            with urlopen(said.split()[-1], timeout=60) as page:
+                assert page.url.startswith(f"{address}/login/link/")
+        finally:
+            running.terminate()
+
+
+def test_the_demo_says_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLINE_VAR", str(tmp_path))
+    done = CliRunner().invoke(cli, ["demo", "--cases", "30"])
+    assert done.exit_code == 0
+    said = [line.strip() for line in done.output.splitlines()]
+    assert said[0] == "Building the demo city …"
+    assert said[-1].startswith("Larkhaven is ready: 30 cases")
+    assert len(said) >= 8
+    assert "30 cases …" in said
 
 
 def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
