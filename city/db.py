@@ -190,18 +190,18 @@ def bump(s: Session, rows: int) -> int:
     return int(last) - rows + 1
 
 
-def migrate(url: str, app_url: str = "", to: str = "head") -> None:
+def migrate(url: str, app_url: str = "", to: str = "head", *, create: bool = True) -> None:
     """Brings the database at `url` to the newest schema, or to the migration `to`.
 
     `app_url` names the lesser role that the application uses on PostgreSQL; it may add to the log but
-    has no right to change it.
+    has no right to change it. `create` makes the file of SQLite that is not there.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    engine = connect(url, create=True)
+    engine = connect(url, create=create)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_tables_be_rebuilt)
-    with engine.begin() as connection:
+    with engine.execution_options(write=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         if engine.dialect.name == "sqlite" and (

@@ -76,6 +76,11 @@ def text(path: Path, most: int) -> str:
     return io.StringIO(data.decode("utf-16" if is_wide else "utf-8-sig"), newline=None).read()
 
 
+def is_full(fault: OSError) -> bool:
+    """Whether a disk took nothing more: it is full or over its quota, or has become read-only."""
+    return fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 def why(fault: OSError | UnicodeDecodeError) -> str:
     """Why a file could not be read, in words for who named it: without number and path."""
     return (fault.strerror if isinstance(fault, OSError) else "") or str(fault)

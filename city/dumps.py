@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from city import db, disk
@@ -30,7 +30,7 @@ LOOKS = 50
 
 
 class DumpFailed(Exception):
-    """A program of PostgreSQL is missing or gave up; says in its own words why."""
+    """SQLite, or a program of PostgreSQL, is missing or gave up; says in its own words why."""
 
 
 def kind(url: str) -> str:
@@ -104,9 +104,12 @@ def put_back(file: Path, url: str, programs: str) -> None:
 
 @contextmanager
 def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Session]:
-    with closing(engine.raw_connection()) as connection:
-        # Not sqlite3's own backup(): that copies free pages too, and with them words that were erased.
-        connection.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]
+    try:
+        with closing(engine.raw_connection()) as connection:
+            # Not sqlite3's own backup(): that copies free pages too, and with them words that were erased.
+            connection.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]
+    except (sqlite3.DatabaseError, DatabaseError) as fault:  # full, broken, or not there
+        raise DumpFailed(f"{engine.url.database}: {getattr(fault, 'orig', fault)}") from fault
     disk.sync(file)
 
     def read_only() -> sqlite3.Connection:

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
@@ -152,13 +153,29 @@ def _secret(given: str, var: Path) -> str:
             raise WrongSetting("SECRET_KEY", "must have at least 32 characters", secrets.token_hex(16) + "…")
         return given
     kept = var / "secret_key"
+    if not kept.exists():
+        _choose(kept)
+    chosen = kept.read_text().strip()
+    if not chosen:
+        raise WrongSetting(
+            "SECRET_KEY", f"{kept} is empty; remove it, or restore it", secrets.token_hex(16) + "…"
+        )
+    return chosen
+
+
+def _choose(kept: Path) -> None:
+    """Whole or not at all: half a secret would sign everything, and a disk may be full."""
+    part = kept.with_name(f"{kept.name}.{secrets.token_hex(8)}.part")
     try:
-        # O_EXCL: web server and worker may start in the same moment, and only one may choose.
-        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
-    return kept.read_text().strip()
+            file.flush()
+            os.fsync(file.fileno())
+        # Web server and worker may start in the same moment, and only one may choose.
+        with suppress(FileExistsError):
+            os.link(part, kept)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _vapid_key(given: str) -> str:

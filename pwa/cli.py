@@ -28,7 +28,7 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import boots, cityfile, db, disk, events, logins, people, policies, restoring, tallies
+from city import boots, cityfile, db, disk, dumps, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import ADDRESS, DEFAULT_CITY, Settings, WrongSetting, read
@@ -73,19 +73,28 @@ def main() -> None:
 
 
 class Commands(click.Group):
-    """Commands that say in one line where their database is older than they are, or was never made."""
+    """Commands that say in one line what is wrong with their database, or that a disk is full."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (OperationalError, ProgrammingError) as fault:
-            if not re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):
-                raise
             where = make_url(read().database_url).render_as_string(hide_password=True)
+            if re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):
+                raise click.ClickException(
+                    f"The database schema at {where} is out of date, or there's no city yet. "
+                    "If this is the right database, run cityline migrate."
+                ) from fault
+            if isinstance(fault, ProgrammingError):
+                raise
             raise click.ClickException(
-                f"The database schema at {where} is out of date, or there's no city yet. "
-                "If this is the right database, run cityline migrate."
+                f"The database at {where} isn't answering: {str(fault.orig).strip()}. "
+                "Only cityline migrate makes a new one."
             ) from fault
+        except OSError as fault:
+            if not disk.is_full(fault):
+                raise
+            raise click.ClickException(f"The disk is full: {fault}. Make room and run this again.") from fault
 
 
 @click.group(cls=Commands)
@@ -169,7 +178,7 @@ def migrate() -> None:
 @click.option("--cases", "count", default=DEMO_CASES, show_default=True)
 def demo_city(seed: int, count: int) -> None:
     """Fill an empty database with the demo city of Larkhaven."""
-    settings = _ready()
+    settings = _ready(create=True)
     if not _is_demo_file(settings):
         raise click.ClickException(f"{NO_DEMO.format(settings.city)} Unset CITYLINE_CITY and try again.")
     with db.reading(_engine(settings)) as s:
@@ -668,17 +677,35 @@ def _connect(settings: Settings) -> Engine:
     return engine
 
 
-def _ready() -> Settings:
+def _ready(*, create: bool = False) -> Settings:
     """The settings, over a database of the newest schema; its version of the city file stays what it is."""
     settings = _settings()
-    db.migrate(settings.owner_url, settings.database_url)
+    _migrate(settings, create=create)
     return settings
+
+
+def _migrate(settings: Settings, *, create: bool) -> None:
+    """Refuses `database_in_use` where SQLite would change tables under whoever is at work with them."""
+    owner = settings.owner_url
+    if dumps.kind(owner) == "sqlite" and not _is_current(owner):
+        dumps.refuse_in_use(owner)
+    db.migrate(owner, settings.database_url, create=create)
+
+
+def _is_current(url: str) -> bool:
+    engine = db.connect(url)
+    try:
+        with db.reading(engine) as s:
+            return db.is_current(s)
+    except OperationalError:  # not there yet
+        return False
+    finally:
+        engine.dispose()
 
 
 def _prepare(settings: Settings, *, fill: bool) -> None:
     """Schema, city file and, where wanted, fit and nobody is there yet, the demo city."""
-    owner = settings.owner_url
-    db.migrate(owner, settings.database_url)
+    _migrate(settings, create=True)
     engine = _engine(settings)
     with db.transaction(engine) as s:
         is_new = _is_new(s)

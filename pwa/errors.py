@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
+from city import disk
 from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
 from pwa import access, security
@@ -30,6 +31,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(Refused, _refused)
     for fault in (OperationalError, NoConnection, Busy):
         app.register_error_handler(fault, _busy)
+    app.register_error_handler(OSError, _unwritten)
     app.register_error_handler(Exception, _broken)
 
 
@@ -293,10 +295,10 @@ def _refused(refused: Refused) -> Response:
     return page(422, _("That can't be done right now"), words(refused))
 
 
-def _busy(fault: SQLAlchemyError | Busy) -> Response:
+def _busy(fault: SQLAlchemyError | OSError | Busy) -> Response:
     """The database let nobody write, cannot be reached, or all our connections to it are in use for long.
 
-    Or as many too many photos to process at once as may.
+    Or a disk is full, or too many photos wait to be unpacked.
     """
     log.warning("busy: %s", fault or "too many photos to process at once")
     if request.path.startswith("/sync/"):
@@ -312,6 +314,11 @@ def _busy(fault: SQLAlchemyError | Busy) -> Response:
         )  # fmt: skip
     g.retry_after = BUSY_SECONDS
     return response
+
+
+def _unwritten(fault: OSError) -> Response:
+    """A disk that is full is no fault of ours, and somebody makes room."""
+    return _busy(fault) if disk.is_full(fault) else _broken(fault)
 
 
 def _broken(fault: Exception) -> Response:

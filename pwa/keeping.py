@@ -21,7 +21,7 @@ WORDS = {
     "other_database": "This backup is for a different type of database than CITYLINE_DATABASE_URL.",
     "database_not_empty": "The database isn't empty. Back it up first, then restore with --over.",
     "not_empty": "This folder already has data. Use an empty folder for the demo: set CITYLINE_VAR.",
-    "database_in_use": "The database is still in use. Stop the web server and worker, then restore.",
+    "database_in_use": "The database is still in use. Stop the web server and worker, then run this again.",
     "restore_unfinished": "A restore started here but didn't finish. Run it again to finish: {run_again}",
     "backup_running": "Another backup is running in this folder. Wait until it's done.",
     "not_public": "{url} isn't a public address. Use https, a public host, and no user name or password. "

@@ -1,6 +1,7 @@
 """The command `insights`: the figures of /value and /performance as JSON, or as a file of CSV."""
 
 import csv
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-from city import db, insights, periods, policies
+from city import db, disk, insights, periods, policies
 from city.insights import Cell, Figures
 from city.settings import read
 
@@ -54,10 +55,12 @@ def _told(cell: Cell) -> dict[str, Any]:
 
 
 def _write(file: Path, both: dict[str, Figures]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as out:
-        rows = csv.writer(out)
-        rows.writerow(("page", "figure", "value", "hidden", "a year before", "query"))
-        for name, figures in both.items():
-            for cell in figures.cells.values():
-                hidden = "true" if cell.hidden else ""
-                rows.writerow((name, cell.id, cell.value, hidden, cell.before, cell.proof))
+    told = io.StringIO(newline="")
+    rows = csv.writer(told)
+    rows.writerow(("page", "figure", "value", "hidden", "a year before", "query"))
+    for name, figures in both.items():
+        for cell in figures.cells.values():
+            hidden = "true" if cell.hidden else ""
+            rows.writerow((name, cell.id, cell.value, hidden, cell.before, cell.proof))
+    with disk.whole(file) as out:
+        out.write(told.getvalue().encode())

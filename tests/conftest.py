@@ -5,7 +5,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -101,6 +103,34 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         database_owner_url=database.owner_url,
         postgres_bin=database.programs,
     )
+
+
+@pytest.fixture
+def fill_up(tmp_path: Path) -> Iterator[Callable[[Path], Callable[[], None]]]:
+    """fill_up(folder) makes a full disk of it, with what lies in it; what it returns makes room again."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = shutil.copytree(folder, tmp_path / f"aside-{len(mounted)}")
+        small = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(small, capture_output=True).returncode:
+            pytest.skip("nobody but root may mount a small disk")
+        mounted.append(folder)
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+
+    def fill(folder: Path) -> Callable[[], None]:
+        if folder not in mounted:
+            mount(folder)
+        filler = folder / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        return filler.unlink
+
+    yield fill
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

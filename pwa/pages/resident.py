@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 import re
 import uuid
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from city import (
     callers,
     cases,
     developing,
+    disk,
     duplicates,
     nearby,
     people,
@@ -46,6 +48,7 @@ from pwa.spots import Spot
 from sync import noted, tries
 
 bp = Blueprint("resident", __name__)
+log = logging.getLogger("cityline")
 
 NEAR_HOME_METRES = 1500.0
 ROWS_AT_HOME = 5
@@ -333,6 +336,11 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
                     _("We're getting a lot of photos right now, so yours isn't added yet. Send it again."),
                 )
             )
+        except OSError as fault:
+            if not disk.is_full(fault):
+                raise
+            log.warning("a photo wasn't staged: %s", fault)
+            faults.append(("photos", errors.words(BadPhoto("no_room"))))
         except BadPhoto as bad:
             noted.photo(bad.code)
             which = _("We couldn't add photo %(name)s.", name=(file.filename or "")[-60:])

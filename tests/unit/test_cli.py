@@ -25,7 +25,7 @@ from sqlalchemy import Engine, create_engine, make_url, select, text
 
 from city import cityfile, db, kept, people, policies, sources
 from city.lifecycle import Refused
-from city.schema import CaseWords, Person
+from city.schema import CaseWords, Clock, Person
 from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
 from pwa.cli import _asked_to_stop, _prepare, cli
@@ -100,6 +100,47 @@ def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
         f"Error: The database schema at {where} is out of date, or there's no city yet. "
         "If this is the right database, run cityline migrate.\n"
     )
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    "command", [["recount"], ["device", "list"], ["import", "runs"], ["user", "link", "x@y"]]
+)
+def test_a_database_that_is_gone_is_said_and_not_made_anew(
+    shell: CliRunner, town: Town, tmp_path: Path, command: list[str]
+) -> None:
+    town.engine.dispose()
+    file = Path(town.settings.database_url.removeprefix("sqlite:///"))
+    file.rename(tmp_path / "gone.db")
+    done = shell.invoke(cli, command)
+    assert (done.exit_code, done.output) == (
+        1,
+        f"Error: The database at sqlite:///{file} isn't answering: {file} isn't there. "
+        "Only cityline migrate makes a new one.\n",
+    )
+    assert not file.exists()
+
+
+@pytest.mark.sqlite
+def test_no_table_is_changed_under_whoever_is_at_work(
+    unmigrated: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYLINE_VAR", str(settings.var))
+    monkeypatch.setenv("CITYLINE_DATABASE_URL", unmigrated.url)
+    db.migrate(unmigrated.url, to="0038")
+    engine = db.connect(unmigrated.url)
+    with engine.connect() as c:
+        c.execute(select(Clock.n))
+    refused = CliRunner().invoke(cli, ["migrate"])
+    assert getattr(refused.exception, "code", "") == "database_in_use"
+    with engine.connect() as c:
+        assert c.scalar(text("SELECT version_num FROM alembic_version")) == "0038"
+    engine.dispose()
+    for _ in range(2):  # the second time there is nothing to change
+        assert CliRunner().invoke(cli, ["migrate"]).exit_code == 0
+        with engine.connect() as c:
+            c.execute(select(Clock.n))
+    engine.dispose()
 
 
 @pytest.mark.one_database

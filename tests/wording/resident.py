@@ -94,6 +94,9 @@ NO_ROOM_FOR_PHOTO = Sentence(
     "There's no room on this phone for a photo. Free up some space and press Send again, or remove the "
     "photo.",
 )
+NO_ROOM_FOR_PHOTOS = Sentence(
+    "We can't take more photos right now. Send your report without them, or try again in an hour.",
+)
 ONE_OF_THESE = Sentence("Is it one of these?")
 ONE_WAITING = Sentence("1 report waiting to send")
 ONLY_PHOTOS = Sentence(
