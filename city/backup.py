@@ -138,15 +138,20 @@ def read(folder: Path) -> Manifest:
         raise Refused("backup_unreadable", folder=str(folder), fault=str(fault)) from None
 
 
-def faults(folder: Path, manifest: Manifest, *, told: Told = lambda *_: None) -> list[str]:
-    """What is missing or changed in a backup, a line each; [] where every byte is as it was made."""
+def faults(
+    folder: Path, manifest: Manifest, *, whole: bool = True, told: Told = lambda *_: None
+) -> list[str]:
+    """What is missing or changed in a backup, a line each; [] where every byte is as it was made.
+
+    Not `whole`: of photos only those that are missing.
+    """
     found = [f"{name}: {wrong}" for name in manifest.files if (wrong := _fault_in(folder, manifest, name))]
     if any(fault.startswith(PHOTOS) for fault in found):
         return found
     pool, names = pool_of(folder), _names(folder, manifest)
 
     def look(name: str) -> str | None:
-        if photos.is_whole(pool, name):
+        if photos.is_whole(pool, name) if whole else pool.has(name):
             return None
         return f"photo {name}: {'changed' if pool.has(name) else 'missing'}"
 

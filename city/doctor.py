@@ -11,8 +11,22 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import accountmail, backup, boots, db, events, notices, opendata, photos, refusals, stores, strays
+from city import (
+    accountmail,
+    backup,
+    boots,
+    db,
+    dumps,
+    events,
+    notices,
+    opendata,
+    photos,
+    refusals,
+    stores,
+    strays,
+)
 from city.backup import MANIFEST
+from city.lifecycle import Refused
 from city.schema import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.settings import Settings
 from city.stores import Store
@@ -50,7 +64,10 @@ class Finding:
 def examine(
     engine: Engine, settings: Settings, store: Store, now: datetime, *, whole: bool = False
 ) -> list[Finding]:
-    """Every check in the order it is told. `whole` reads the whole log and all photos: that takes a while."""
+    """Every check in the order it is told. `whole` reads the whole log and all photos: that takes a while.
+
+    The newest backup is read back either way, its photos only with `whole`.
+    """
     found = [_store(store), _disk(settings.var)]
     try:
         with db.reading(engine) as s:
@@ -58,7 +75,8 @@ def examine(
             if found[-1].mark == OK:
                 found += [
                     _worker(s, now),
-                    _backup(s, now),
+                    _database(s),
+                    _backup(s, settings, now, whole),
                     _phones(s, now),
                     _letters(s, now),
                     _notifications(s),
@@ -151,7 +169,13 @@ def _worker(s: Session, now: datetime) -> Finding:
     return Finding("worker", mark, f"{alive.words} It's {_count(behind, 'log line')} behind.")
 
 
-def _backup(s: Session, now: datetime) -> Finding:
+def _database(s: Session) -> Finding:
+    if fault := dumps.fault(s):
+        return Finding("database", WRONG, f"The database is damaged: {fault}. Restore a backup.")
+    return Finding("database", OK, "It's answering, and finds no damage.")
+
+
+def _backup(s: Session, settings: Settings, now: datetime, whole: bool) -> Finding:
     last = s.scalars(select(Backup).order_by(Backup.id.desc()).limit(1)).first()
     if last is None:
         return Finding("backup", WRONG, "There's no backup. Make one: cityline backup TO.")
@@ -159,19 +183,32 @@ def _backup(s: Session, now: datetime) -> Finding:
     words = f"Last backup {_span(age)} ago: {last.folder}."
     if age > BACKUP_OLD:
         return Finding("backup", WRONG, words)
-    if not here.parent.is_dir():  # made on another machine, or its disk is not mounted all day
-        return Finding("backup", OK, words)
+    if not here.parent.is_dir():
+        more = "But that folder isn't here. Mount its disk, or look where it is."
+        return Finding("backup", WRONG, f"{words} {more}")
     if not (here / MANIFEST).exists():
         return Finding("backup", WRONG, f"{words} But it's no longer there.")
-    bad = backup.damaged(here.parent)
-    if here in bad:
-        return Finding("backup", WRONG, f"{words} But it's damaged: {bad[here]}.")
-    if bad:
+    if fault := _fault_in(here, settings, whole):
+        return Finding("backup", WRONG, f"{words} But it's damaged: {fault}.")
+    if bad := backup.damaged(here.parent):
         folder, fault = next(iter(bad.items()))
         return Finding(
             "backup", LOOK, f"{words} Others damaged in that folder: {len(bad)}. First: {folder}, {fault}."
         )
-    return Finding("backup", OK, words)
+    return Finding("backup", OK, f"{words} It was read back.")
+
+
+def _fault_in(folder: Path, settings: Settings, whole: bool) -> str:
+    """Reads a backup back as a restore would, its photos only where `whole`; "" where nothing is wrong."""
+    try:
+        manifest = backup.read(folder)
+        if found := backup.faults(folder, manifest, whole=whole):
+            return found[0] if len(found) == 1 else f"{found[0]}, and {len(found) - 1} more"
+        return dumps.fault_in(folder / dumps.FILES[manifest.database], settings.postgres_bin)
+    except Refused as refused:
+        return str(refused.facts.get("fault", refused.code))
+    except OSError as fault:
+        return str(fault)
 
 
 def _phones(s: Session, now: datetime) -> Finding:

@@ -9,8 +9,9 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from city.schema import Case, Person
 
 FILES = {"sqlite": "cityline.db", "postgresql": "cityline.dump"}
 SIDE_FILES = ("-wal", "-shm", "-journal")
+SOUND = "PRAGMA integrity_check(1)"  # the first fault, or ok
 # A tenth of a second apart: PostgreSQL names whoever has left a moment longer.
 LOOKS = 50
 
@@ -102,6 +104,40 @@ def put_back(file: Path, url: str, programs: str) -> None:
     )  # fmt: skip
 
 
+def fault_in(file: Path, programs: str) -> str:
+    """Why the database in such a file could not be put back; "" where all of it can be read."""
+    try:
+        if file.name == FILES["sqlite"]:
+            with closing(_read_only(file)) as copy:
+                return _told(copy.execute(SOUND).fetchall())
+        _run(programs, "pg_restore", f"--file={os.devnull}", str(file), password="")
+    except (sqlite3.DatabaseError, DumpFailed) as fault:
+        return str(fault)
+    return ""
+
+
+def fault(s: Session) -> str:
+    """What the database itself says is broken in it; "" where nothing. Reads all of SQLite's file.
+
+    PostgreSQL says it of pages that were read since its counts began, where it keeps checksums.
+    """
+    if s.get_bind().dialect.name == "sqlite":
+        return _told(s.connection().exec_driver_sql(SOUND).fetchall())
+    failures = s.scalar(
+        text("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
+    )
+    return f"pages whose checksum is wrong: {failures}" if failures else ""
+
+
+def _told(rows: Sequence[Sequence[str]]) -> str:
+    first = str(rows[0][0]).strip().splitlines() if rows else []
+    return "" if first == ["ok"] else "; ".join(first)
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True, check_same_thread=False)
+
+
 @contextmanager
 def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Session]:
     try:
@@ -111,11 +147,7 @@ def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Sessi
     except (sqlite3.DatabaseError, DatabaseError) as fault:  # full, broken, or not there
         raise DumpFailed(f"{engine.url.database}: {getattr(fault, 'orig', fault)}") from fault
     disk.sync(file)
-
-    def read_only() -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True, check_same_thread=False)
-
-    copy = create_engine("sqlite://", creator=read_only)
+    copy = create_engine("sqlite://", creator=partial(_read_only, file))
     with db.reading(copy) as s:
         yield s
     copy.dispose()

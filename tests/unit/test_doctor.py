@@ -1,5 +1,7 @@
 """What is wrong with a city is said in words, and only what is wrong."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, boots, cityfile, doctor, notices, opendata, photos, reports, stores
+from city import backup, boots, cityfile, doctor, dumps, notices, opendata, photos, reports, stores
 from city.schema import Backup, Device, Message, Person, Subscription, Webhook
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
@@ -55,6 +57,75 @@ def test_a_backup_is_wrong_after_a_day_and_where_it_is_gone(
     with town.at_work() as scene:
         scene.s.delete(scene.s.get_one(Backup, row.id))
     assert found()["backup"].words == "There's no backup. Make one: cityline backup TO."
+
+
+def newest(town: Town) -> Path:
+    with town.looking() as scene:
+        return Path(scene.s.scalars(select(Backup.folder).order_by(Backup.id.desc())).first() or "")
+
+
+@pytest.mark.parametrize("part", ["the database", "secret_key", "photos.txt", "a photo"])
+def test_a_backup_that_rotted_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]], part: str
+) -> None:
+    folder = newest(town)
+    pool = (folder.parent / backup.POOL).glob("*/*/*.jpg")
+    named = {"the database": folder / dumps.FILES[town.engine.dialect.name], "a photo": next(pool)}
+    file = named.get(part, folder / part)
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
+    is_photo = part == "a photo"  # a quick look sees only whether they are there
+    assert marks(found()) == ({} if is_photo else {"backup": doctor.WRONG})
+    told = found(whole=True)["backup"]
+    assert (told.mark, "damaged: " in told.words, "changed." in told.words) == (doctor.WRONG, True, True)
+    file.unlink()
+    assert "missing." in found()["backup"].words
+
+
+def test_a_backup_that_is_what_it_was_and_cannot_be_put_back_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    folder = newest(town)
+    file = folder / dumps.FILES[town.engine.dialect.name]
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2 :] = b"\xff" * (len(whole) - len(whole) // 2)
+    file.write_bytes(whole)
+    told = json.loads((folder / backup.MANIFEST).read_text())
+    told["files"][file.name] = hashlib.sha256(whole).hexdigest()
+    (folder / backup.MANIFEST).write_text(json.dumps(told))
+    assert marks(found()) == {"backup": doctor.WRONG}
+    assert "damaged: " in found()["backup"].words
+
+
+def test_a_folder_of_backups_that_is_gone_or_empty_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    to = newest(town).parent
+    to.rename(to.with_name("elsewhere"))
+    told = found()["backup"]
+    assert (told.mark, "But that folder isn't here." in told.words) == (doctor.WRONG, True)
+    to.mkdir()
+    told = found()["backup"]
+    assert (told.mark, "But it's no longer there." in told.words) == (doctor.WRONG, True)
+
+
+@pytest.mark.sqlite
+def test_a_database_that_finds_damage_in_itself_is_wrong(
+    town: Town, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    with town.engine.connect() as c:
+        index = (
+            "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND sql LIKE '%ON reports (case_id)%'"
+        )
+        page = c.scalar(text(index))
+        size = c.exec_driver_sql("PRAGMA page_size").scalar_one()
+    town.engine.dispose()  # so all of it lies in the file
+    with Path(town.settings.database_url.removeprefix("sqlite:///")).open("r+b") as file:
+        file.seek((page - 1) * size + 3)
+        file.write(b"\0\0")  # the index says that it holds nothing
+    told = found()["database"]
+    assert (told.mark, "The database is damaged: " in told.words) == (doctor.WRONG, True)
 
 
 def test_files_of_open_data_that_are_not_made_any_more_are_told(
