@@ -52,6 +52,7 @@ class Settings:
     push_services: tuple[str, ...]  # host names beside those of the well-known browsers; "*.x" is all below x
     publish: str  # empty: as the city file says
     trusted_proxies: int
+    threads: int
     demo_codes: bool
     reports_an_hour: int
     crew_days: int
@@ -116,6 +117,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         push_services=_hosts(text("PUSH_SERVICES"), "PUSH_SERVICES"),
         publish=_one_of(text("PUBLISH", PUBLISH[0]), "PUBLISH", PUBLISH) if text("PUBLISH") else "",
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
+        threads=_number(text("THREADS", "64"), "THREADS", 8, 72),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),

@@ -1,9 +1,10 @@
 """create_app(): the table of contents of the web server."""
 
 import gc
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from city import boots, db, developing, processors, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
+from pwa.overload import RETRY, Gate
 from pwa.pages import (
     account,
     admin,
@@ -117,7 +119,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     shell.init(app)
     errors.init(app)
     app.context_processor(shell.context)
-    app.before_request(newest.take_up)
+    app.before_request(_take_up)
     app.before_request(access.check)
     app.teardown_request(access.leave)
     app.after_request(_guard)
@@ -164,8 +166,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     return app
 
 
-def serve() -> Flask:
-    """create_app() for a process that does nothing else, as the web server's.
+def serve() -> Gate:
+    """create_app() behind its gate, for a process that does nothing else, as the web server's.
 
     What is there by now stays: Python's collector need not walk through all of it in the middle of a request.
     """
@@ -178,7 +180,37 @@ def serve() -> Flask:
     # Nearly all that a request leaves behind goes by itself, and looking for circles as often as Python does
     # cost a twentieth. To look through 20,000 objects at once kept everybody waiting for 10 ms.
     gc.set_threshold(4_000, 20, 20)
-    return app
+    languages = app.extensions["cityline"].city.languages[1:]
+    return Gate(
+        app, partial(_refused, app, languages), languages=languages, proxies=settings.trusted_proxies,
+        most=MAX_REQUEST, threads=settings.threads,
+    )  # fmt: skip
+
+
+def _refused(
+    app: Flask, languages: tuple[str, ...], environ: dict[str, Any], status: int
+) -> tuple[list[tuple[str, str]], bytes]:
+    """What the gate says of 503 and 408, in the form and language of the address."""
+    path = environ["PATH_INFO"]
+    lang = next((each for each in languages if f"{path}/".startswith(f"/{each}/")), "")
+    kind = path if path in ("/healthz", "/readyz") else ""
+    if path.startswith("/sync/"):
+        kind = "/sync/"
+    elif path.startswith("/open311/"):
+        kind = f"/open311/errors{'.json' if path.endswith('.json') else ''}"
+    return _refused_kind(app, kind or "/", lang, status, int(time.monotonic() // 60))
+
+
+@lru_cache(64)
+def _refused_kind(
+    app: Flask, path: str, lang: str, status: int, _minute: int
+) -> tuple[list[tuple[str, str]], bytes]:
+    """Made once a minute at most: there is no time for more, and the page says whether the line is open."""
+    told = {"cityline.lang": lang, "SCRIPT_NAME": f"/{lang}"} if lang else {}
+    with app.test_request_context(path, environ_overrides=told):
+        response = _guard(errors.refused(status))
+        response.headers["Retry-After"] = RETRY
+        return list(response.headers), response.get_data()
 
 
 class LanguagePrefix:
@@ -197,6 +229,12 @@ class LanguagePrefix:
                 environ["PATH_INFO"] = path[len(lang) + 1 :] or "/"
         answer: Iterable[bytes] = self._app(environ, start_response)
         return answer
+
+
+def _take_up() -> None:
+    """That the process answers is asked without the database."""
+    if request.endpoint != "shell.healthz":
+        newest.take_up()
 
 
 def _bound_forms() -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import resource
 import secrets
 import signal
 import socket
@@ -34,9 +35,8 @@ from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import ADDRESS, DEFAULT_CITY, Settings, WrongSetting, read
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
-# Requests served at once. More than may share a transaction (sync/together.py), so that the next one is full
-# when one ends. A slow sender holds one, so a proxy should gather bodies first.
-THREADS = 64
+CONNECTIONS = 4096  # open at once; each is a file, and a slow or idle caller holds no more than that
+OTHER_FILES = 512  # what a web server has open besides
 WEB_ENDS = 10  # seconds that the web server gives its own process; one that still starts does not hear it
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
@@ -117,7 +117,7 @@ def run(port: int, host: str, empty: bool) -> None:
     click.echo("Starting …")
     children = [
         subprocess.Popen([str(_program("cityline")), "work", "--beside", str(os.getpid())]),
-        subprocess.Popen(_web_command(host, port, THREADS)),
+        subprocess.Popen(_web_command(host, port)),
     ]
     while not (is_up := _answers(host, port)) and not _is_over(children, asked):
         pass
@@ -130,14 +130,15 @@ def run(port: int, host: str, empty: bool) -> None:
 @click.option("--port", default=8311, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
-    "--threads", type=click.IntRange(1, db.CONNECTIONS), default=THREADS, show_default=True,
-    help="Requests served at the same time.",
+    "--threads", type=click.IntRange(8, db.CONNECTIONS), envvar="CITYLINE_THREADS", default=64,
+    show_default=True, help="Requests served at the same time.",
 )  # fmt: skip
 def web(port: int, host: str, threads: int) -> None:
     """Run only the web server (granian, one process)."""
     _refuse_taken(host, port)
+    os.environ["CITYLINE_THREADS"] = str(threads)
     _settled(host, port)
-    command = _web_command(host, port, threads)
+    command = _web_command(host, port)
     click.echo(f"Starting Cityline at http://{host}:{port} …")
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 our own server, with arguments of our own
@@ -647,14 +648,27 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-def _web_command(host: str, port: int, threads: int) -> list[str]:
+def _web_command(host: str, port: int) -> list[str]:
+    """The web server of this process's own: it inherits how many files may be open."""
     return [
-        str(_program("granian")), "--interface", "wsgi", "--factory", "pwa.app:serve",
-        "--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", str(threads),
+        str(_program("granian")), "--interface", "asginl", "--factory", "pwa.app:serve",
+        "--host", host, "--port", str(port), "--workers", "1", "--http", "1", "--no-ws",
+        "--backlog", str(_connections()),
         "--runtime-mode", "st",  # granian itself would choose "mt"; see decision 0018
         "--log-level", "error",
         "--workers-kill-timeout", str(WEB_ENDS),
     ]  # fmt: skip
+
+
+def _connections() -> int:
+    """How many callers the web server may hold. Raises the number of open files to that where it may."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + OTHER_FILES
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if least != resource.RLIM_INFINITY and least < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return max(128, wanted - OTHER_FILES)  # fewer granian does not take
 
 
 def _settings() -> Settings:

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestTimeout
 
 from city import disk
 from city.developing import BadPhoto, Busy
@@ -251,6 +251,11 @@ def page(status: int, title: str, text: str) -> Response:
     return make_response(render_template("error.html", title=title, text=text, status=status), status)
 
 
+def refused(status: int) -> Response:
+    """503 for what is not even begun, as there is too much to do; 408 for a form that comes too slowly."""
+    return _http(RequestTimeout()) if status == 408 else _later()
+
+
 def _http(fault: HTTPException) -> Response:
     if request.path.startswith(("/sync/", "/healthz", "/readyz")):
         response = make_response({"error": fault.name, "status": fault.code}, fault.code or 500)
@@ -301,19 +306,21 @@ def _busy(fault: SQLAlchemyError | OSError | Busy) -> Response:
     Or a disk is full, or too many photos wait to be unpacked.
     """
     log.warning("busy: %s", fault or "too many photos to process at once")
-    if request.path.startswith("/sync/"):
-        response = make_response({"error": "later"}, 503)
-    else:
-        response = page(
-            503, _("This is taking too long"),
-            _(
-                "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call "
-                "%(number)s.",
-                number=access.here().city.phone,
-            ),
-        )  # fmt: skip
     g.retry_after = BUSY_SECONDS
-    return response
+    return _later()
+
+
+def _later() -> Response:
+    if request.path.startswith("/sync/"):
+        return make_response({"error": "later"}, 503)
+    return page(
+        503, _("This is taking too long"),
+        _(
+            "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call "
+            "%(number)s.",
+            number=access.here().city.phone,
+        ),
+    )  # fmt: skip
 
 
 def _unwritten(fault: OSError) -> Response:

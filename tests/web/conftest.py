@@ -1,5 +1,6 @@
 """A whole application on the test's own database, and people who use it."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,18 @@ def one_connection_each(engine: Engine) -> Iterator[None]:
     event.listen(engine, "checkin", back)
     yield
     assert greedy == []
+
+
+@pytest.fixture
+def environment(app: Flask, settings: Settings) -> dict[str, str]:
+    """For a process over the test's own database."""
+    told = {
+        "CITYLINE_VAR": str(settings.var),
+        "CITYLINE_DATABASE_URL": settings.database_url,
+        "CITYLINE_DATABASE_OWNER_URL": settings.database_owner_url,
+    }
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CITYLINE_")}
+    return others | {name: value for name, value in told.items() if value}
 
 
 @pytest.fixture

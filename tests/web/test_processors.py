@@ -1,20 +1,15 @@
 """The web server's threads on PostgreSQL share one processor, as only one of them computes in Python."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from factories import jpeg
-from flask import Flask
-from servers import servers_at
+from servers import servers_at, serving
 
 from city.settings import Settings
 
@@ -53,18 +48,6 @@ thread.join()
 """
 
 
-@pytest.fixture
-def environment(app: Flask, settings: Settings) -> dict[str, str]:
-    """For a process over the test's own database."""
-    told = {
-        "CITYLINE_VAR": str(settings.var),
-        "CITYLINE_DATABASE_URL": settings.database_url,
-        "CITYLINE_DATABASE_OWNER_URL": settings.database_owner_url,
-    }
-    others = {name: value for name, value in os.environ.items() if not name.startswith("CITYLINE_")}
-    return others | {name: value for name, value in told.items() if value}
-
-
 def test_only_on_postgresql_one_processor_serves_and_photos_are_unpacked_on_the_others(
     environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
@@ -92,37 +75,15 @@ def test_only_on_postgresql_one_processor_serves_and_photos_are_unpacked_on_the_
 
 @pytest.mark.postgresql
 def test_all_threads_that_answer_are_kept_to_the_same_processor(environment: dict[str, str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    with serving(port, environment):
+    with serving(environment) as port:
         for _ in range(5):
             assert urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60).status == 200
-        (server,) = children_of(servers_at(port))
+        (server,) = children_of(servers_at(str(port)))
         threads = where_its_threads_may_run(server)
     kept = {allowed for allowed in threads if allowed.isdigit()}
     elsewhere = [allowed for allowed in threads if not allowed.isdigit()]
     assert len(kept) == 1
     assert len(elsewhere) <= 1  # one that was there before our code, and waits for signals
-
-
-@contextmanager
-def serving(port: str, environment: dict[str, str]) -> Iterator[None]:
-    program = str(Path(sys.executable).with_name("cityline"))
-    running = subprocess.Popen([program, "web", "--port", port], env=environment)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60)
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield
-    finally:
-        running.terminate()
-        running.wait(60)
-        for left in servers_at(port):
-            os.kill(left, signal.SIGKILL)
 
 
 def children_of(processes: list[int]) -> list[int]:

@@ -1,0 +1,98 @@
+"""A real web server with more to do than it can: it says so at once, and never stands still."""
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+
+import pytest
+from servers import serving
+
+CLIENTS = 400
+SLOW = 150
+ALIVE = 1.0  # seconds within which /healthz answers, whatever else goes on
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a client was answered, and after how many seconds."""
+
+    status: int
+    retry_after: str | None
+    seconds: float
+
+
+def ask(port: int, path: str, source: str = "127.0.0.1") -> Heard:
+    """A request of its own connection, from an address of loopback."""
+    line, began = HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0)), time.monotonic()
+    try:
+        line.request("GET", path)
+        answer: HTTPResponse = line.getresponse()
+        answer.read()
+        return Heard(answer.status, answer.getheader("Retry-After"), time.monotonic() - began)
+    finally:
+        line.close()
+
+
+@contextmanager
+def slow_bodies(port: int, count: int) -> Iterator[None]:
+    """So many forms of which a byte comes each second."""
+    over = threading.Event()
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for line in lines:
+            line.sendall(
+                b"POST /report HTTP/1.1\r\nHost: city\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                b"Content-Length: 5000\r\n\r\na"
+            )
+
+        def drip() -> None:
+            while not over.wait(1):
+                for line in lines:
+                    line.send(b"a")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            yield
+        finally:
+            over.set()
+            dripping.join()
+
+
+@pytest.mark.one_database
+def test_bodies_that_come_a_byte_a_second_keep_nobody_waiting(environment: dict[str, str]) -> None:
+    with serving(environment) as port, slow_bodies(port, SLOW):
+        time.sleep(1)
+        assert ask(port, "/healthz").seconds < ALIVE
+        page = ask(port, "/cases")
+        assert (page.status, page.seconds < 5) == (200, True)
+
+
+@pytest.mark.one_database
+def test_whoever_comes_when_too_many_wait_is_told_so_at_once(environment: dict[str, str]) -> None:
+    heard: list[Heard] = []
+    with serving(environment) as port:
+        gate = threading.Barrier(CLIENTS + 1)
+
+        def come() -> None:
+            gate.wait()
+            heard.append(ask(port, "/cases"))
+
+        clients = [threading.Thread(target=come) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        gate.wait()
+        time.sleep(0.2)
+        alive = ask(port, "/healthz")
+        for client in clients:
+            client.join()
+    answers = Counter((each.status, each.retry_after) for each in heard)
+    assert set(answers) == {(200, None), (503, "5")}
+    assert answers.total() == CLIENTS
+    assert answers[503, "5"] > CLIENTS / 2
+    assert (alive.status, alive.seconds < ALIVE) == (200, True)
