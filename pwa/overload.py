@@ -46,12 +46,13 @@ SHARES: Final = {
     "staff": Share(8, 64, 8),
     "login": Share(4, 32, 2),
 }
-# These need no database, and are counted apart.
-APART: Final = {"files": Share(2, 200, 2), "health": Share(1, 50, 1)}
+# Short, with hardly a question to the database: there is room for them besides.
+APART: Final = {"files": Share(2, 200, 2), "health": Share(1, 50, 1), "ready": Share(1, 50, 1)}
 # The first word of an address → its share; all others are reads or writes.
 FIRST_WORDS: Final = {
-    "sync": "sync", "healthz": "health", "static": "files", "login": "login", "logout": "login",
-    "me": "login", "dispatch": "staff", "desk": "staff", "admin": "staff", "tiles": "staff",
+    "sync": "sync", "healthz": "health", "readyz": "ready", "static": "files",
+    "login": "login", "logout": "login", "me": "login",
+    "dispatch": "staff", "desk": "staff", "admin": "staff", "tiles": "staff",
 }  # fmt: skip
 PATIENCE: Final = 10.0  # seconds that a request waits for its turn
 RETRY: Final = "5"  # seconds after which whoever was refused may come again
@@ -144,9 +145,9 @@ class Gate:
 
     def _network(self, environ: Environ) -> str:
         """Who asks, as far as the proxies in front say it."""
-        told = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        trusted = self._proxies and len(told) >= self._proxies
-        return network(told[-self._proxies].strip() if trusted else environ["REMOTE_ADDR"])
+        told = [each for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each]
+        is_told = 0 < self._proxies <= len(told)
+        return network(told[-self._proxies].strip() if is_told else environ["REMOTE_ADDR"])
 
 
 class _Lane:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
+from flask import Flask
 from servers import serving
+from wording import shared
+
+from pwa.app import _refused
+from pwa.overload import RETRY
 
 CLIENTS = 400
 SLOW = 150
@@ -62,6 +67,29 @@ def slow_bodies(port: int, count: int) -> Iterator[None]:
         finally:
             over.set()
             dripping.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("/cases", "text/html; charset=utf-8", shared.TAKING_TOO_LONG),
+        ("/es/dispatch", "text/html; charset=utf-8", shared.TAKING_TOO_LONG.es),
+        ("/sync/v1/exchange", "application/json", '"later"'),
+        ("/open311/v2/requests.json", "application/json; charset=utf-8", '"503"'),
+        ("/open311/v2/requests.xml", "text/xml; charset=utf-8", "<code>503</code>"),
+    ],
+)
+def test_a_refusal_comes_in_the_form_and_language_of_the_address(
+    app: Flask, path: str, kind: str, said: str
+) -> None:
+    headers, body = _refused(app, ("es",), {"PATH_INFO": path}, 503)
+    told = dict(headers)
+    assert (told["Content-Type"], told["Retry-After"]) == (kind, RETRY)
+    assert said in body.decode()
+    # It is kept for everybody, so nothing in it may be anybody's.
+    assert "Set-Cookie" not in told
+    assert "csrf" not in body.decode()
+    assert _refused(app, ("es",), {"PATH_INFO": path}, 503)[1] is body
 
 
 @pytest.mark.one_database
