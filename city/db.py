@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
@@ -41,6 +41,12 @@ from city.schema import Clock
 
 BUSY_SECONDS = 15
 RESTED_SECONDS = 1.0  # a connection that lay in the pool for so long is asked whether it still is one
+# What libpq is told where the address itself says nothing else: a machine that is gone is noticed within half
+# a minute, and one that never answers is given up, so that whoever waits for it is told.
+PATIENCE: Final = {
+    "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}  # fmt: skip
 CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
@@ -65,13 +71,14 @@ def connect(url: str, *, create: bool = False) -> Engine:
     how |= {"pool_size": 10, "max_overflow": CONNECTIONS - 10}
     if not url.startswith("sqlite"):
         # The last one used comes first: it knows our statements already.
-        engine = create_engine(url, pool_use_lifo=True, **how)
+        told = make_url(url).query
+        patience = {name: value for name, value in PATIENCE.items() if name not in told}
+        engine = create_engine(url, pool_use_lifo=True, connect_args=patience, **how)
         event.listen(engine, "connect", _prepare_postgresql)
         event.listen(engine, "checkin", _note_rest)
         event.listen(engine, "checkout", partial(_ask_the_rested, engine.dialect))
         return engine
-    patience = {"timeout": BUSY_SECONDS}
-    engine = create_engine(url, connect_args=patience, **how)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **how)
     file = _SqliteFile("rwc" if create else "rw")
     event.listen(engine, "do_connect", file.open)
     event.listen(engine, "connect", _prepare_sqlite)

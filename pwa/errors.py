@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException, RequestTimeout
 
@@ -29,7 +29,8 @@ def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(Refused, _refused)
-    for fault in (OperationalError, NoConnection, Busy):
+    # InternalError: the database takes nothing just now, as one that another has taken over from.
+    for fault in (OperationalError, InternalError, NoConnection, Busy):
         app.register_error_handler(fault, _busy)
     app.register_error_handler(OSError, _unwritten)
     app.register_error_handler(Exception, _broken)

@@ -1,6 +1,8 @@
 """What lies between us and a database: connections that rest, and statements that are sent in one go."""
 
 import shutil
+import socket
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -191,3 +193,26 @@ def test_the_log_of_another_file_is_not_played_into_a_new_one(engine: Engine, tm
     assert "after" not in codes(engine)
     departments(engine, "anew")
     assert "anew" in codes(engine)
+
+
+@pytest.mark.one_database
+def test_a_database_that_never_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        engine = db.connect(f"postgresql+psycopg://city@127.0.0.1:{port}/city")
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            engine.connect()
+        assert time.monotonic() - began < 60
+
+
+@pytest.mark.postgresql
+def test_what_the_address_says_of_waiting_wins(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    for more, seconds in (("", db.PATIENCE["connect_timeout"]), ("connect_timeout=7", 7)):
+        patient = db.connect(f"{url}{'&' if '?' in url else '?'}{more}" if more else url)
+        with patient.connect() as connection:
+            told = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+            assert int(told["connect_timeout"]) == seconds
+            assert int(told["tcp_user_timeout"]) == db.PATIENCE["tcp_user_timeout"]
+        patient.dispose()

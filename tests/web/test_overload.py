@@ -4,14 +4,17 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
+from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from servers import serving
+from sqlalchemy import event
 from wording import shared
 
 from pwa.app import _refused
@@ -90,6 +93,23 @@ def test_a_refusal_comes_in_the_form_and_language_of_the_address(
     assert "Set-Cookie" not in told
     assert "csrf" not in body.decode()
     assert _refused(app, ("es",), {"PATH_INFO": path}, 503)[1] is body
+
+
+@pytest.mark.postgresql
+def test_a_database_that_takes_nothing_is_told_as_busy(
+    app: Flask, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    """As one that another has taken over from: it is there, and only to be read."""
+    form, engine = {"csrf_token": token(), "email": "ana@town.test"}, app.extensions["cityline"].engine
+
+    def let_read_only(connection: Any, _record: object) -> None:
+        connection.execute("SET default_transaction_read_only = on")
+        connection.commit()
+
+    event.listen(engine, "connect", let_read_only)
+    engine.dispose()
+    answer = client.post("/login", data=form)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
 
 
 @pytest.mark.one_database
