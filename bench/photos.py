@@ -5,8 +5,8 @@
 The files are those of $CITYLINE_BENCH_DATA/photos/; photos.toml names each with its fate. `peak_mb` is by how
 much the memory of one process grows that develops all of them, one after the other. `ratio_12mp` compares one
 photo of 12 megapixels with what cannot be left out: unpacking it, shrinking it to the full size and packing
-that. `metadata_bytes` counts what is left in any size, `metadata_bytes_sent` what was in the files.
-`met` says which targets that meets.
+that; ours with the way to the decoder's process and back. `metadata_bytes` counts what is left in any size,
+`metadata_bytes_sent` what was in the files. `met` says which targets that meets.
 """
 
 import io
@@ -30,7 +30,7 @@ from pillow_heif.as_plugin import HeifImageFile
 
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import developing
+from city import decoding, developing
 from city.developing import BadPhoto
 
 FATES = ROOT / "bench" / "photos.toml"
@@ -95,7 +95,7 @@ def _fate(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _develop(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     warnings.simplefilter("ignore", UserWarning)  # Pillow speaks up about damaged EXIF
     try:
-        new = developing.develop(path.read_bytes())
+        new = decoding.develop(path.read_bytes())
     except BadPhoto as bad:
         return {"refused": bad.code}, {}
     except BaseException as fault:
@@ -196,7 +196,7 @@ def _least(data: bytes) -> bytes:
     picture.draft("RGB", (int(picture.width * scale), int(picture.height * scale)))
     picture.thumbnail((edge, edge), reducing_gap=2.0)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=developing.QUALITY, progressive=True, optimize=True)
+    picture.save(out, "JPEG", quality=decoding.QUALITY, progressive=True, optimize=True)
     return out.getvalue()
 
 

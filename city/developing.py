@@ -1,118 +1,41 @@
-"""Developing: strangers' bytes verified, turned upright and made into clean JPEGs. No disk, no database."""
+"""Developing: strangers' bytes become clean JPEGs, in a process that has so much memory and time only.
 
-import hashlib
+What is done to the bytes stands in decoding.py, and how they are kept apart in decoder.py. Here is who may
+wait for it, and what its end means. No disk, no database.
+"""
+
+import atexit
 import io
+import json
 import logging
-import re
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from math import ceil, floor
-from typing import BinaryIO
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from PIL import Image, ImageChops, ImageCms, ImageDraw
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
-from pillow_heif import options as heif_options
-from pillow_heif.as_plugin import HeifImageFile
-
-from city import boxes, processors
-from city.av1 import coded_sizes
+from city import processors
 
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
 MAX_UPLOAD = 20_000_000  # bytes
-# 8160 × 6120 is the largest that phones take by themselves. A JPEG shrinks while it is read; the others
-# unpack whole, HEIC and AVIF at 7 to 9 bytes a pixel, PNG and WebP at up to 20 with their transparency.
-MAX_PIXELS: dict[type[ImageFile], int] = {
-    JpegImageFile: 50_000_000,
-    HeifImageFile: 50_000_000,
-    AvifImageFile: 40_000_000,
-    PngImageFile: 20_000_000,
-    WebPImageFile: 20_000_000,
-}
-MAX_EDGE = 20_000  # px; a picture one pixel wide and millions long is none
-MAX_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones would take minutes to unpack
-MAX_RESTARTS = 1_000_000  # in a JPEG; one a block of 8 × 8 would be more than anybody writes
-MAX_PARTS = 20_000  # before the picture of a JPEG, and in a PNG; a photo has a few hundred
-MOST = 0.5  # of a damaged picture: what somebody took a photo of is seldom in its lowest part alone
-QUALITY = 82
-# Longest edge in px and quality of what small() tries, one after the other.
-ENCLOSED = ((560, 75), (560, 60), (480, 55), (400, 50), (320, 45), (240, 40), (160, 30))
-PAINT = "#20242b"  # what covers a part of a photo
-GAP = "#b8bcc4"  # what stands where a part is missing
-# How green a missing tile of a HEIC is: 77 and more by the colours of BT.709, 89 by BT.2020's, 136 by
-# BT.601's. A night sky is darker.
-GREEN = range(60, 256)
 
-# What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
-AVIF_BRANDS = {b"avif", b"avis"}
-
-# Each HEIC picture's size as it is coded, which its decoder holds it to.
-_HEIC_SIZE = re.compile(rb"ispe(?=\0.{3}(.{4})(.{4}))", re.DOTALL)
-
-
-def _heic_sizes(data: bytes) -> list[int]:
-    return [int.from_bytes(w, "big") * int.from_bytes(h, "big") for w, h in _HEIC_SIZE.findall(data)] or [0]
-
-
-# How many pixels are unpacked, whatever is cropped or shrunk away afterwards and not told before.
-CODED_SIZES: dict[type[ImageFile], Callable[[bytes], list[int]]] = {
-    HeifImageFile: _heic_sizes,
-    AvifImageFile: coded_sizes,
-}
-
-
-def _longer(data: bytes, fill: int) -> bytes:
-    """A file that ends too early with as much again behind it: zeros or, for 255, bytes like a picture's."""
-    return data + (data[::-1] if fill else bytes(len(data)))
-
-
-def _longer_webp(data: bytes, fill: int) -> bytes:
-    """The same of a WebP, whose last chunk says how long it is."""
-    at = 12
-    while at + 8 <= len(data) and at + 8 + (size := int.from_bytes(data[at + 4 : at + 8], "little")) <= len(
-        data
-    ):
-        at += 8 + size + size % 2
-    longer = bytearray(_longer(data[: len(data) - len(data) % 2], fill))
-    longer[4:8] = (len(longer) - 8).to_bytes(4, "little")
-    longer[at + 4 : at + 8] = (len(longer) - at - 8).to_bytes(4, "little")
-    return bytes(longer)
-
-
-# Decoders that want a whole file: where two different ends are unpacked alike, what came before counts.
-LENGTHENED: dict[type[ImageFile], Callable[[bytes, int], bytes]] = {
-    AvifImageFile: _longer,
-    WebPImageFile: _longer_webp,
-}
-
-# A second fence, for whoever opens an image elsewhere; develop() looks at the size itself.
-Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS.values())
-# Neither is looked at, and a stranger's file may name a thousand of them.
-heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
-heif_options.DECODE_THREADS = 2
-
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# However many photos arrive, no more than two are unpacked at a time: one of them may take 400 MB. Each that
+# However many photos arrive, one is decoded at a time: it may take all that decoder.py allows. Each that
 # waits holds a thread of the web server, which has 64 for all that anybody asks.
-AT_ONCE, MOST_WAITING = 2, 16
-_unpacking = threading.BoundedSemaphore(AT_ONCE)
+AT_ONCE, MOST_WAITING = 1, 16
+PATIENCE = 20.0  # seconds that one waits for its turn
+MOST_SECONDS = 30  # that one may take; beyond that the machine has too much to do
+PART = 1 << 18  # bytes that are handed over at once
+ENDED = b"ended "  # what the last word on a photo begins with; behind it stands how its process ended
+COMMAND = [sys.executable, "-m", "city.decoder"]
+_turn = threading.BoundedSemaphore(AT_ONCE)
 _room = threading.BoundedSemaphore(AT_ONCE + MOST_WAITING)
 log = logging.getLogger(__name__)
 
@@ -120,8 +43,8 @@ log = logging.getLogger(__name__)
 class BadPhoto(Exception):
     """An upload that is not taken.
 
-    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels, too_many (for one form), or
-    no_room (in all forms together).
+    `code` is one of not_a_photo, broken, too_large (bytes), too_many_pixels (or too dear otherwise), too_many
+    (for one form), or no_room (in all forms together).
     """
 
     def __init__(self, code: str) -> None:
@@ -130,7 +53,7 @@ class BadPhoto(Exception):
 
 
 class Busy(Exception):
-    """Too many photos wait to be unpacked already. Nothing was looked at; the same photo may come again."""
+    """Too many photos wait already, or the machine could not decode this one. The same may come again."""
 
 
 @dataclass(frozen=True)
@@ -171,299 +94,151 @@ def develop(source: BinaryIO | bytes) -> Developed:
     there, with grey beside them. Raises BadPhoto and Busy. Slow (a third of a second for 12 megapixels):
     call it before the transaction and hand the result to photos.stage().
     """
-    data = _received(source)
-    if not _room.acquire(blocking=False):
-        raise Busy
-    try:
-        with _unpacking, processors.on_others():
-            picture, cut = _unpacked(data)
-            return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
-    finally:
-        _room.release()
+    return _developed({"do": "develop"}, source)
 
 
 def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
     """One of our own full sizes with the boxes painted over, and the smaller sizes made from that.
 
-    Nothing below a box is in any of them: the paint comes before the packing.
+    Nothing below a box is in any of them: the paint comes before the packing. Raises BadPhoto where its bytes
+    were damaged, and Busy.
     """
-    with processors.on_others():
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
-            picture = file.convert("RGB")
-        pen = ImageDraw.Draw(picture)
-        for box in boxes:
-            pen.rectangle(box.pixels(picture.width, picture.height), fill=PAINT)
-        return _sized(picture, upload_sha256, cut=False)
+    boxed = [astuple(box) for box in boxes]
+    return _developed({"do": "cover", "boxes": boxed, "upload_sha256": upload_sha256}, jpeg)
 
 
 def small(jpeg: bytes, most: int) -> bytes:
     """One of our own JPEGs as one of `most` bytes: the first of ever smaller and plainer ones that fits.
 
-    Raises BadPhoto `broken` where its bytes were damaged.
+    Raises BadPhoto `broken` where its bytes were damaged, and Busy.
     """
-    try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as file:
-            picture = file.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as fault:
-        raise BadPhoto("broken") from fault
-    packed = b""
-    for edge, quality in ENCLOSED:
-        _shrink(picture, edge)
-        packed = _jpeg(picture, quality)
-        if len(packed) <= most:
-            break
+    _told, [packed] = _decoded({"do": "small", "most": most}, jpeg)
     return packed
 
 
-def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:
-    jpegs = {}
-    for size, edge in SIZES.items():
-        # Out of what is small by now, the plainer filter looks the same and takes half the time.
-        _shrink(picture, edge, Image.Resampling.HAMMING)
-        jpegs[size] = _jpeg(picture)
-        if size == "full":
-            width, height = picture.size
-    return Developed(sha256, width, height, jpegs, cut)
+def _developed(asked: Mapping[str, Any], source: BinaryIO | bytes) -> Developed:
+    told, jpegs = _decoded(asked, source)
+    return Developed(**told | {"jpegs": dict(zip(SIZES, jpegs, strict=True))})
 
 
-def _received(source: BinaryIO | bytes) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    else:
-        parts: list[bytes] = []
-        left = MAX_UPLOAD + 1
-        while left and (part := source.read(left)):  # a socket gives less than it was asked for
-            parts.append(part)
-            left -= len(part)
-        data = b"".join(parts)
-    if len(data) > MAX_UPLOAD:
-        raise BadPhoto("too_large")
-    return data
-
-
-def _unpacked(data: bytes) -> tuple[Image.Image, bool]:
-    """An upright sRGB picture no larger than the full size, and whether a damaged part was cut off."""
-    kind = _kind(data)
+def _decoded(asked: Mapping[str, Any], source: BinaryIO | bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """What the decoder tells of it, and its JPEGs. Raises BadPhoto and Busy."""
+    if not _room.acquire(blocking=False):
+        raise Busy
     try:
+        if not _turn.acquire(timeout=PATIENCE):
+            raise Busy
         try:
-            file = _opened(kind, data)
-            file.load()
-            if kind is HeifImageFile and _lacks_tiles(data):
-                return _without_green(_upright(file)), True
-            return _upright(file), False
-        except (OSError, SyntaxError):  # the latter where an AVIF is opened
-            if kind is HeifImageFile:  # which leaves out tiles by itself; without any, all is lost
-                raise
-        file, rows = _rest(kind, data)
-        return _upright(file, rows), True
-    except BadPhoto:
-        raise
-    except Image.DecompressionBombError:  # WebP is measured by Pillow, before it reserves the canvas
-        raise BadPhoto("too_many_pixels") from None
-    except Exception as fault:  # a decoder fed by strangers may raise anything
-        raise BadPhoto("broken") from fault
+            said, ended = _answer(asked, _parts(source))
+        finally:
+            _turn.release()
+    finally:
+        _room.release()
+    if ended:
+        log.warning("The process that unpacked a photo ended with %s", ended)
+    if -ended in (signal.SIGALRM, signal.SIGKILL):  # out of time or, most often, of the machine's memory
+        raise Busy
+    if ended:
+        raise BadPhoto("too_many_pixels" if -ended == signal.SIGXCPU else "broken")
+    told = json.loads(said[0])
+    if "refused" in told:
+        raise BadPhoto(told["refused"])
+    return told, said[1:]
 
 
-def _kind(data: bytes) -> type[ImageFile]:
-    # The plugins themselves, not Image.open: nothing but these is tried, and an MPO is its first JPEG.
-    if data.startswith(b"\xff\xd8\xff"):
-        if (
-            data.count(b"\xff\xda") > MAX_SCANS
-            or _restarts(data) > MAX_RESTARTS
-            or _has_many(_segments(data))
-        ):
-            raise BadPhoto("broken")
-        return JpegImageFile
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        if _has_many(_chunks(data)):
-            raise BadPhoto("broken")
-        return PngImageFile
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImageFile
-    if data[4:8] == b"ftyp":
-        box = data[8 : min(int.from_bytes(data[:4], "big"), 400)]
-        brands = {box[at : at + 4] for at in range(0, len(box), 4)}
-        if brands & AVIF_BRANDS:
-            return AvifImageFile
-        if brands & HEIC_BRANDS:
-            return HeifImageFile
-    raise BadPhoto("not_a_photo")
+def _parts(source: BinaryIO | bytes) -> Iterator[bytes]:
+    """What is handed over, little by little: nobody holds a whole upload. Raises BadPhoto `too_large`."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    left = MAX_UPLOAD + 1
+    while part := file.read(min(left, PART)):  # a socket gives less than it was asked for
+        left -= len(part)
+        if not left:
+            raise BadPhoto("too_large")
+        yield part
 
 
-def _has_many(parts: Iterator[int]) -> bool:
-    """Whether a file has so many parts that Pillow, which goes through them one by one, takes seconds."""
-    return sum(1 for _ in islice(parts, MAX_PARTS + 1)) > MAX_PARTS
-
-
-def _restarts(jpeg: bytes) -> int:
-    """At most how many markers stand in the picture from which its decoder might go on."""
-    marks = jpeg.count(b"\xff")
-    if marks <= MAX_RESTARTS:  # as in every photo; what follows takes eight times as long
-        return marks
-    return sum(jpeg.count(bytes((0xFF, kind))) for kind in range(0xD0, 0xD8))
-
-
-def _segments(jpeg: bytes) -> Iterator[int]:
-    """Where each segment before the picture begins, and each byte that only fills."""
-    at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and (kind := jpeg[at + 1]) != 0xDA:
-        yield at
-        if kind in (0x00, 0xFF):
-            at += 1 if kind else 2
-        else:
-            is_bare = kind == 0x01 or 0xD0 <= kind <= 0xD9
-            at += 2 if is_bare else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-
-
-def _chunks(png: bytes) -> Iterator[int]:
-    """Where each chunk begins."""
-    at = 8
-    while at + 8 <= len(png):
-        yield at
-        at += 12 + int.from_bytes(png[at : at + 4], "big")
-
-
-def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
-    """The picture with its size looked at and nothing unpacked. Raises BadPhoto."""
-    file = kind(io.BytesIO(data))
-    if file.width * file.height > MAX_PIXELS[kind] or max(file.size) > MAX_EDGE:
-        raise BadPhoto("too_many_pixels")
-    # Where the picture that a HEIC calls its main one cannot be found, the only other one must be meant.
-    if kind is HeifImageFile and not file.info["primary"] and getattr(file, "n_frames", 1) > 1:
-        raise BadPhoto("broken")
-    if kind in CODED_SIZES and max(CODED_SIZES[kind](data)) > MAX_PIXELS[kind]:
-        raise BadPhoto("too_many_pixels")
-    if kind is JpegImageFile:
-        _skip_detail(file)
-    return file
-
-
-def _lacks_tiles(data: bytes) -> bool:
-    """Whether tiles of a HEIC are not there, which its decoder passes over. Raises BadPhoto."""
-    lacking = boxes.lacking(data)
-    if lacking >= MOST:
-        raise BadPhoto("broken")
-    return lacking > 0
-
-
-def _without_green(picture: Image.Image) -> Image.Image:
-    """Grey where tiles were missing: neither light nor colour in YCbCr, which is one dark green in RGB."""
-    red, green, blue = picture.split()
-    bare = ImageChops.lighter(red, blue).point(lambda value: 255 if value < 3 else 0)
-    gap = max(GREEN, key=green.histogram(bare).__getitem__)
-    alike = green.point(lambda value: 255 if abs(value - gap) < 3 else 0)
-    picture.paste(GAP, mask=ImageChops.darker(bare, alike))
-    return picture
-
-
-def _skip_detail(file: ImageFile) -> None:
-    """Lets the JPEG decoder leave out detail that the full size cannot show."""
-    # The box has the photo's own aspect: of a square one only the shorter edge would decide.
-    scale = SIZES["full"] / max(file.size)
-    if scale < 1:
-        file.draft("RGB", (int(file.width * scale), int(file.height * scale)))
-
-
-def _rest(kind: type[ImageFile], data: bytes) -> tuple[ImageFile, int]:
-    """Of a picture that ends too early: what its decoder had until then, and how many rows that are."""
-    if kind is JpegImageFile and _is_coarse_but_whole(data):
-        file = _opened(kind, data + b"\xff\xd9")  # the marker that ends a JPEG
-        file.load()
-        return file, file.height
-    light = _row_marks(_until_the_fault(kind, data, 255))  # of it no more is kept: it may weigh 200 MB
-    file = _until_the_fault(kind, data, 0)
-    pairs = enumerate(zip(light, _row_marks(file), strict=True))
-    rows = next((row for row, (one, other) in pairs if one != other), file.height)
-    if rows <= file.height * MOST:
-        raise BadPhoto("broken")
-    return file, rows
-
-
-def _row_marks(file: ImageFile) -> list[int]:
-    """By which rows are told apart."""
-    return [zlib.crc32(file.crop((0, row, file.width, row + 1)).tobytes()) for row in range(file.height)]
-
-
-def _is_coarse_but_whole(data: bytes) -> bool:
-    """Whether a progressive JPEG came as far as its second scan: the first shows all of it coarsely."""
-    frame = data.rfind(b"\xff\xc2")  # where its scans begin; an EXIF thumbnail lies before
-    return frame >= 0 and data.count(b"\xff\xda", frame) > 1
-
-
-def _until_the_fault(kind: type[ImageFile], data: bytes, fill: int) -> ImageFile:
-    """The picture as far as it can be unpacked. The rest holds `fill`: two of them show where it begins."""
-    if kind in LENGTHENED:
-        file = _opened(kind, LENGTHENED[kind](data, fill))
-        file.load()
-        return file
-    file = _opened(kind, data)
-    file.load_prepare()
-    bands = len(file.getbands())
-    file.im.paste((fill,) * bands if bands > 1 else fill, (0, 0, *file.size))
-    try:
-        file.load()
-    except OSError:
-        file.tile = []  # what Pillow takes for loaded
-    return file
-
-
-def _upright(file: ImageFile, rows: int | None = None) -> Image.Image:
-    """A loaded picture, or its first `rows`, as upright sRGB no larger than the full size."""
-    orientation, profile = _orientation(file), file.info.get("icc_profile")
-    picture = _flat(file if rows in (None, file.height) else file.crop((0, 0, file.width, rows)))
-    _shrink(picture, SIZES["full"])
-    picture = _srgb(picture, profile)
-    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
-
-
-def _orientation(file: ImageFile) -> int:
-    """The orientation 1 to 8; 1 where it cannot be read: the photo matters more.
-
-    EXIF's, which cameras write and viewers obey; XMP's where EXIF is silent. HEIC and AVIF have a turn of
-    their own, which their decoders make or say here; EXIF beside it only repeats it.
-    """
-    try:
-        return int(file.getexif().get(ORIENTATION, 1))
-    except Exception:  # malformed EXIF raises half a dozen different errors
-        return 1
-
-
-def _flat(file: Image.Image) -> Image.Image:
-    """The picture as L, RGB or CMYK with 8 bits, transparency laid on white; itself where it is that."""
-    if file.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
-        return file.point(lambda grey: grey * (1 / 256)).convert("L")
-    if file.has_transparency_data:
-        clear = file if file.mode == "RGBA" else file.convert("RGBA")  # a copy may weigh 160 MB
-        picture = Image.new("RGB", clear.size, "white")
-        picture.paste(clear, mask=clear)
-        return picture
-    mode = {"1": "L", "L": "L", "CMYK": "CMYK"}.get(file.mode, "RGB")
-    return file if file.mode == mode else file.convert(mode)
-
-
-def _shrink(picture: Image.Image, edge: int, how: Image.Resampling = Image.Resampling.BICUBIC) -> None:
-    picture.thumbnail((edge, edge), how, reducing_gap=2.0)
-
-
-def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
+def _answer(asked: Mapping[str, Any], parts: Iterator[bytes]) -> tuple[list[bytes], int]:
+    """What the decoder says of one photo, and how its process ended. Raises BadPhoto and Busy."""
+    ours, theirs = socket.socketpair()
+    with theirs, Connection(ours.detach()) as photo:
         try:
-            return (
-                ImageCms.profileToProfile(
-                    picture,
-                    ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                    ImageCms.createProfile("sRGB"),
-                    outputMode="RGB",
-                )
-                or picture
-            )
-        except Exception:
-            log.info("A color profile couldn't be used, so the colors stay as they are")
-    return picture.convert("RGB")
+            _decoder.take(theirs)
+            theirs.close()
+            with suppress(BrokenPipeError):  # it ended before all was there, and how is to be heard
+                photo.send_bytes(json.dumps(asked).encode())
+                for part in parts:
+                    photo.send_bytes(part)
+                photo.send_bytes(b"")
+            return _heard(photo)
+        except (EOFError, OSError) as fault:
+            log.error("The process for photos has ended: %r", fault)
+            _decoder.end()
+            raise Busy from fault
 
 
-def _jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
-    picture.info = {}  # Pillow would write a comment that it finds there
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality, progressive=True, optimize=True)
-    return out.getvalue()
+def _heard(photo: Connection) -> tuple[list[bytes], int]:
+    """Raises EOFError or OSError where its last word, how the process ended, does not come."""
+    said = list[bytes]()
+    while photo.poll(MOST_SECONDS + PATIENCE):
+        word = photo.recv_bytes()
+        if word.startswith(ENDED):
+            return said, int(word.removeprefix(ENDED))
+        said.append(word)
+    raise OSError("no answer")
+
+
+class _Decoder:
+    """The process of decoder.py, begun with the first photo and again wherever it was ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def take(self, photo: socket.socket) -> None:
+        """Hands over the other end of a photo's connection. Raises OSError."""
+        if self._control is not None:
+            with suppress(OSError):
+                socket.send_fds(self._control, [b"."], [photo.fileno()])
+                return
+            self.end()
+        socket.send_fds(self._begin(), [b"."], [photo.fileno()])
+
+    def end(self) -> None:
+        """Whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.leave()
+
+    def leave(self) -> None:
+        """To another process, which has begun it."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.returncode = 0
+        self._control = self._process = None
+
+    def _begin(self) -> socket.socket:
+        self._control, theirs = socket.socketpair()
+        # Neither secrets nor the database are its business. Its threads share one heap: each heap more would
+        # count as 64 MB of what it may take.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("CITYLINE_")}
+        with theirs, processors.on_others():
+            self._process = subprocess.Popen(
+                COMMAND, stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[1], env=ours | {"MALLOC_ARENA_MAX": "1"},
+            )  # fmt: skip
+        return self._control
+
+
+def _begin_anew() -> None:
+    """In a process that another one has become by a fork: that one's photos are not ours."""
+    global _turn, _room
+    _turn = threading.BoundedSemaphore(AT_ONCE)
+    _room = threading.BoundedSemaphore(AT_ONCE + MOST_WAITING)
+    _decoder.leave()
+
+
+_decoder = _Decoder()
+atexit.register(_decoder.end)
+os.register_at_fork(after_in_child=_begin_anew)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city import cases, developing, events, locks, people, photos
 from city.db import reading, transaction
-from city.developing import BadPhoto, Developed
+from city.developing import BadPhoto, Busy, Developed
 from city.outside import Fetch, NotFetched
 from city.schema import Report, Wanted
 
@@ -39,6 +39,8 @@ def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, 
         why, passing = fault.code, fault.passing
     except BadPhoto as bad:
         why = bad.code
+    except Busy:
+        why, passing = "broken", True
     with transaction(engine) as s:
         wanted = s.get(Wanted, wanted_id)
         if wanted is None:  # erased meanwhile

@@ -316,7 +316,7 @@ def device_revoke(device_id: str) -> None:
 @click.option("--person", "email", default="", help="EMAIL of the phone's user, if a restore lost it.")
 def device_import(file: Path, email: str) -> None:
     """Import the work a phone saved to FILE. Safe to run more than once."""
-    from city import stores
+    from city import developing, stores
     from sync import carried, protocol, together
 
     settings = _settings()
@@ -340,6 +340,8 @@ def device_import(file: Path, email: str) -> None:
         ) from refused
     except together.Busy as busy:
         raise click.ClickException(f"The database is busy. Import {file} again.") from busy
+    except developing.Busy as busy:
+        raise click.ClickException(f"There's no time for the photos now. Import {file} again.") from busy
     finally:
         engine.dispose()
     for line in _carried(counted):

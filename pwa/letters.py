@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import developing, photos
-from city.developing import BadPhoto
+from city.developing import BadPhoto, Busy
 from city.look import PRIMARY, at_night
 from city.queries import Sight
 from city.schema import Photo
@@ -118,5 +118,5 @@ def _picture(s: Session, photo_id: str, caption: str, alt: str, *, mine: bool) -
     try:
         whole = photos.read(here.store, here.settings.var, s.get_one(Photo, photo_id), "page")
         return Picture(caption, alt, jpeg=developing.small(whole, HEAVIEST))
-    except (KeyError, OSError, StoreDown, BadPhoto):  # gone from the store, or damaged there
+    except (KeyError, OSError, StoreDown, BadPhoto, Busy):  # gone from the store, or damaged there
         return None

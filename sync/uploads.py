@@ -106,14 +106,14 @@ def finish(
     """
     part = _part(var, device_id, photo_id)
     try:
-        data = part.read_bytes()
+        with part.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                part.unlink(missing_ok=True)
+                raise WrongBytes
+            file.seek(0)
+            new = developing.develop(file)
     except FileNotFoundError:
         return None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        part.unlink(missing_ok=True)
-        raise WrongBytes
-    try:
-        new = developing.develop(data)
     except BadPhoto as bad:
         with transaction(engine) as s:
             for row in declared.expected(s, device_id, photo_id):

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import queries, redactions
-from city.developing import Box
+from city.developing import BadPhoto, Box
 from city.lifecycle import Refused
 from city.schema import Case, Photo
 from city.stores import StoreDown
@@ -48,6 +48,8 @@ def redact(number: str, photo_id: str) -> Response:
         if refused.code == "photo_gone":
             return _gone(number)
         return _form(number, photo_id, rows, refused)
+    except BadPhoto as bad:
+        return _form(number, photo_id, rows, bad)
     except KeyError:
         return _gone(number)
     except StoreDown:
@@ -59,7 +61,9 @@ def redact(number: str, photo_id: str) -> Response:
     return go(url_for("dispatch.case", number=number))
 
 
-def _form(number: str, photo_id: str, rows: list[list[str]], fault: Refused | None = None) -> Response:
+def _form(
+    number: str, photo_id: str, rows: list[list[str]], fault: Refused | BadPhoto | None = None
+) -> Response:
     with access.reading() as s:
         case, photo = _both(s, number, photo_id)
         others = redactions.shared(s, photo)

@@ -10,6 +10,7 @@ import threading
 import tomllib
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,8 +37,8 @@ from PIL import Image, ImageChops, ImageColor, ImageStat
 from PIL.Image import Transpose
 from pillow_heif import options as heif_options
 
-from city import developing
-from city.developing import BadPhoto
+from city import decoding, developing
+from city.developing import SIZES, BadPhoto, Developed
 
 REAL = Path(os.environ.get("CITYLINE_BENCH_DATA", "nowhere")) / "photos"
 FATES = tomllib.loads((Path(__file__).parents[2] / "bench" / "photos.toml").read_text())
@@ -51,7 +52,7 @@ needs_real_photos = pytest.mark.skipif(
 def test_every_orientation_comes_out_upright(kind: str, orientation: int) -> None:
     turn = SPOIL[orientation]
     spoiled = quarters() if turn is None else quarters().transpose(turn)
-    new = developing.develop(encoded(spoiled, kind, exif=exif(orientation).tobytes()))
+    new = decoding.develop(encoded(spoiled, kind, exif=exif(orientation).tobytes()))
     assert (new.width, new.height) == (600, 400)
     for jpeg in new.jpegs.values():
         assert is_upright(opened(jpeg))
@@ -77,9 +78,9 @@ def test_a_photo_with_gps_held_sideways_is_upright_and_tells_nothing() -> None:
     sent = encoded(spoiled, exif=exif(6), xmp=xmp(6), comment=b"by Tansy Street", icc_profile=wide_gamut())
     assert b"Exif" in sent
     assert b"Larkhaven Cameras" in sent
-    new = developing.develop(sent)
+    new = decoding.develop(sent)
     for size, jpeg in new.jpegs.items():
-        assert opened(jpeg).size == (developing.SIZES[size], round(developing.SIZES[size] * 2 / 3))
+        assert opened(jpeg).size == (SIZES[size], round(SIZES[size] * 2 / 3))
         assert b"Larkhaven" not in jpeg
         assert b"Tansy" not in jpeg
         assert_clean(jpeg)
@@ -88,13 +89,13 @@ def test_a_photo_with_gps_held_sideways_is_upright_and_tells_nothing() -> None:
 def test_a_comment_is_not_carried_over() -> None:
     sent = encoded(quarters(), comment=b"by Tansy Street")
     assert b"Tansy" in sent
-    for jpeg in developing.develop(sent).jpegs.values():
+    for jpeg in decoding.develop(sent).jpegs.values():
         assert b"Tansy" not in jpeg
         assert_clean(jpeg)
 
 
 def test_a_small_photo_is_never_enlarged() -> None:
-    new = developing.develop(plain(size=(300, 100)))
+    new = decoding.develop(plain(size=(300, 100)))
     assert [opened(jpeg).size for jpeg in new.jpegs.values()] == [(300, 100), (300, 100), (240, 80)]
 
 
@@ -158,7 +159,7 @@ def test_grey_palette_and_line_art_become_rgb() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "HEIF", "MPO"])
 def test_of_several_pictures_the_first_is_taken(kind: str) -> None:
     first, second = (Image.new("RGB", (64, 64), colour) for colour in (RED, BLUE))
-    new = developing.develop(encoded(first, kind, save_all=True, append_images=[second]))
+    new = decoding.develop(encoded(first, kind, save_all=True, append_images=[second]))
     assert about(opened(new.jpegs["full"]).getpixel((9, 9)), RED)
     assert_clean(new.jpegs["full"])
 
@@ -172,15 +173,15 @@ def test_a_stream_that_gives_a_little_at_a_time_is_read_whole() -> None:
     assert developing.develop(Trickle(data)).upload_sha256 == hashlib.sha256(data).hexdigest()
 
 
-def refused(source: Any) -> str:
+def refused(source: Any, develop: Callable[[Any], Developed] = decoding.develop) -> str:
     with pytest.raises(BadPhoto) as caught:
-        developing.develop(source)
+        develop(source)
     return caught.value.code
 
 
-def ending(source: bytes) -> str:
+def ending(source: bytes, develop: Callable[[bytes], Developed] = decoding.develop) -> str:
     try:
-        developing.develop(source)
+        develop(source)
     except BadPhoto as bad:
         return bad.code
     return "taken"
@@ -189,7 +190,7 @@ def ending(source: bytes) -> str:
 def test_the_name_proves_nothing() -> None:
     text = io.BytesIO(b"This is no photo of Pell Street")
     text.name = "lamp.jpg"
-    assert refused(text) == "not_a_photo"
+    assert refused(text, developing.develop) == "not_a_photo"
     png_named_jpg = io.BytesIO(encoded(quarters(), "PNG"))
     png_named_jpg.name = "lamp.jpg"
     assert is_upright(full(png_named_jpg))
@@ -226,15 +227,15 @@ def test_of_a_heic_the_tiles_that_are_there_are_kept_if_they_are_most_of_it(
     monkeypatch.setattr(heif_options, "GRID_TILE_SIZE", 256)
     whole = encoded(Image.effect_noise((1024, 768), 60).convert("RGB"), "HEIF")
     assert whole.count(b"hvc1") >= 12
-    assert not developing.develop(whole).cut
+    assert not decoding.develop(whole).cut
     for part in (0.1, 0.3, 0.45):
         assert refused(whole[: int(len(whole) * part)]) == "broken"
-    new = developing.develop(whole[: int(len(whole) * 0.8)])
+    new = decoding.develop(whole[: int(len(whole) * 0.8)])
     assert new.cut
     assert (new.width, new.height) == (1024, 768)
-    kept, grey = opened(new.jpegs["full"]), ImageColor.getrgb(developing.GAP)
+    kept, grey = opened(new.jpegs["full"]), ImageColor.getrgb(decoding.GAP)
     assert about(kept.getpixel((1000, 750)), grey, 12)  # not the green that the decoder leaves there
-    before = opened(developing.develop(whole).jpegs["full"])
+    before = opened(decoding.develop(whole).jpegs["full"])
     above = (0, 0, 1024, 500)
     assert max(ImageStat.Stat(ImageChops.difference(kept.crop(above), before.crop(above))).mean) < 1
 
@@ -247,11 +248,11 @@ def test_a_black_sky_stays_black_where_tiles_of_a_heic_are_missing(
     night = Image.effect_noise((1024, 1024), 60).convert("RGB")
     night.paste((0, 0, 0), (0, 0, 1024, 512))
     whole = encoded(night, "HEIF", matrix_coefficients=matrix)
-    new = developing.develop(whole[: int(len(whole) * 0.7)])
+    new = decoding.develop(whole[: int(len(whole) * 0.7)])
     assert new.cut
     seen = opened(new.jpegs["full"])
     assert about(seen.getpixel((500, 200)), (0, 0, 0), 12)
-    assert about(seen.getpixel((1000, 1000)), ImageColor.getrgb(developing.GAP), 12)
+    assert about(seen.getpixel((1000, 1000)), ImageColor.getrgb(decoding.GAP), 12)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
@@ -260,14 +261,14 @@ def test_a_decoder_that_wants_all_gives_the_rows_above_too(kind: str, lost: floa
     picture = Image.effect_noise((400, 900), 60).convert("RGB")
     picture.paste(RED, (0, 0, 20, 900))
     whole = encoded(picture, kind)
-    assert not developing.develop(whole).cut
+    assert not decoding.develop(whole).cut
     for part in (0.001, 0.01, 0.1, 0.3):
         assert refused(whole[: max(int(len(whole) * part), 32)]) == "broken"
-    new = developing.develop(whole[: int(len(whole) * (1 - lost))])
+    new = decoding.develop(whole[: int(len(whole) * (1 - lost))])
     assert new.cut
     assert (new.width, 450 < new.height < 900) == (400, True)
     kept = opened(new.jpegs["full"])
-    before = opened(developing.develop(whole).jpegs["full"]).crop((0, 0, *kept.size))
+    before = opened(decoding.develop(whole).jpegs["full"]).crop((0, 0, *kept.size))
     assert max(ImageStat.Stat(ImageChops.difference(kept, before)).mean) < 3
     assert_clean(new.jpegs["full"])
 
@@ -279,7 +280,7 @@ def test_of_a_photo_that_ends_too_early_the_rows_above_are_kept_if_they_are_most
     whole = encoded(picture, kind)
     for part in (0.001, 0.01, 0.1, 0.4):
         assert refused(whole[: max(int(len(whole) * part), 12)]) == "broken"
-    new = developing.develop(whole[: int(len(whole) * 0.8)])
+    new = decoding.develop(whole[: int(len(whole) * 0.8)])
     assert new.cut
     assert 130 < new.height < 165
     kept = opened(new.jpegs["full"])
@@ -287,14 +288,14 @@ def test_of_a_photo_that_ends_too_early_the_rows_above_are_kept_if_they_are_most
     for row in (0, new.height // 2, new.height - 1):
         assert about(kept.getpixel((3, row)), RED, 12)
     assert_clean(new.jpegs["full"])
-    assert not developing.develop(whole).cut
+    assert not decoding.develop(whole).cut
 
 
 def test_a_photo_held_sideways_that_ends_too_early_is_upright() -> None:
     spoiled = quarters((800, 600)).transpose(Transpose.ROTATE_90)
     spoiled.paste(Image.effect_noise((600, 30), 60), (0, 770))  # so that its end has bytes to lose
     whole = encoded(spoiled, exif=exif(6))
-    new = developing.develop(whole[:-500])
+    new = decoding.develop(whole[:-500])
     assert new.cut
     assert new.width > 700
     assert new.height == 600
@@ -305,7 +306,7 @@ def test_a_progressive_photo_is_kept_from_its_second_scan_on() -> None:
     whole = encoded(quarters(), progressive=True, exif=exif(1))
     second = whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 1)
     assert refused(whole[: second - 4]) == "broken"
-    new = developing.develop(whole[: second + 40])
+    new = decoding.develop(whole[: second + 40])
     assert new.cut
     assert is_upright(opened(new.jpegs["full"]))
 
@@ -336,7 +337,7 @@ def test_a_heic_that_is_larger_than_it_says_is_broken() -> None:
 def test_a_heic_that_crops_a_bomb_to_a_stamp_is_refused_before_it_is_unpacked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(developing.MAX_PIXELS, developing.HeifImageFile, 1_000_000)
+    monkeypatch.setitem(decoding.MAX_PIXELS, decoding.HeifImageFile, 1_000_000)
     profile = b"prof".ljust(32, b"x")  # as long as a "clap", which takes its place
     large = encoded(Image.new("RGB", (1600, 1600), RED), "HEIF", quality=1, icc_profile=profile[4:])
     clap = b"clap" + struct.pack(">8I", 64, 1, 64, 1, 0, 1, 0, 1)
@@ -344,7 +345,7 @@ def test_a_heic_that_crops_a_bomb_to_a_stamp_is_refused_before_it_is_unpacked(
     assert cropped != large
     assert refused(cropped) == "too_many_pixels"
     # A name that is not meant, right before the one that is.
-    sizes = developing.CODED_SIZES[developing.HeifImageFile]
+    sizes = decoding.CODED_SIZES[decoding.HeifImageFile]
     assert 1600 * 1600 in sizes(b"ispe" + bytes(7) + cropped[cropped.index(b"ispe") :])
 
 
@@ -352,7 +353,7 @@ def test_a_heic_that_crops_a_bomb_to_a_stamp_is_refused_before_it_is_unpacked(
 def test_an_avif_that_calls_a_bomb_a_stamp_is_refused_before_it_is_unpacked(
     monkeypatch: pytest.MonkeyPatch, reserved: int
 ) -> None:
-    monkeypatch.setitem(developing.MAX_PIXELS, developing.AvifImageFile, 1_000_000)
+    monkeypatch.setitem(decoding.MAX_PIXELS, decoding.AvifImageFile, 1_000_000)
     for more in ({}, {"save_all": True, "append_images": [Image.new("RGB", (1600, 1600), BLUE)]}):
         large = encoded(Image.new("RGB", (1600, 1600), RED), "AVIF", speed=10, **more)
         stamp = large.replace(struct.pack(">II", 1600, 1600), struct.pack(">II", 64, 64))
@@ -429,10 +430,10 @@ def test_an_upload_too_large_is_not_read_to_its_end() -> None:
             return bytes(size)
 
     endless = Endless()
-    assert refused(endless) == "too_large"
+    assert refused(endless, developing.develop) == "too_large"
     assert endless.given == developing.MAX_UPLOAD + 1
     # Exactly the most is read; that it is no photo is then found out.
-    assert refused(bytes(developing.MAX_UPLOAD)) == "not_a_photo"
+    assert refused(bytes(developing.MAX_UPLOAD), developing.develop) == "not_a_photo"
 
 
 @pytest.mark.slow
@@ -441,7 +442,7 @@ def test_the_largest_pictures_take_a_bounded_memory() -> None:
 import resource, sys, zlib
 sys.path.insert(0, "tests")
 from PIL import Image
-from city.developing import develop
+from city.decoding import develop
 from pictures import encoded, png
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 deflate = zlib.compressobj(1)
@@ -465,9 +466,7 @@ print(peak() - before)
 @pytest.mark.parametrize("name", ["Landscape", "Portrait"])
 def test_real_photos_of_all_orientations_look_the_same(name: str) -> None:
     thumbs = [
-        opened(
-            developing.develop((REAL / "exif_orientation" / f"{name}_{n}.jpg").read_bytes()).jpegs["thumb"]
-        )
+        opened(decoding.develop((REAL / "exif_orientation" / f"{name}_{n}.jpg").read_bytes()).jpegs["thumb"])
         for n in SPOIL
     ]
     for thumb in thumbs[1:]:
@@ -481,7 +480,7 @@ def test_real_gps_is_gone() -> None:
     for path in sorted((REAL / "gps").glob("*.jpg")):
         sent = path.read_bytes()
         assert Image.open(io.BytesIO(sent)).getexif().get_ifd(0x8825)
-        for jpeg in developing.develop(sent).jpegs.values():
+        for jpeg in decoding.develop(sent).jpegs.values():
             assert_clean(jpeg)
             assert not opened(jpeg).getexif()
 
@@ -491,7 +490,7 @@ def test_real_gps_is_gone() -> None:
 @pytest.mark.parametrize("name", FATES)
 def test_every_real_file_meets_the_fate_that_the_manifest_names(name: str) -> None:
     fate, data = FATES[name], (REAL / name).read_bytes()
-    assert ending(data) == fate.get("refused", "taken")
+    assert ending(data, developing.develop) == fate.get("refused", "taken")
     if "refused" not in fate:
         new = developing.develop(data)
         assert new.cut == fate.get("cut", False)

@@ -10,7 +10,7 @@ import pytest
 from pictures import assert_clean, encoded, png
 from PIL import Image
 
-from city import developing
+from city import decoding
 from city.developing import BadPhoto
 
 SECONDS, ROOM = 2.0, 60_000_000  # of this process; bytes
@@ -64,7 +64,7 @@ def ending(data: bytes) -> str:
     began = time.process_time()
     tracemalloc.start()
     try:
-        for jpeg in developing.develop(data).jpegs.values():
+        for jpeg in decoding.develop(data).jpegs.values():
             assert_clean(jpeg)
             assert len(jpeg) < 200_000
         return ""

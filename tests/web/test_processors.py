@@ -13,32 +13,20 @@ from servers import servers_at, serving
 
 from city.settings import Settings
 
-# Where it may run: as the server begins, in a thread that it starts, while that unpacks, and after each.
+# Where it may run: as the server begins, in a thread that it starts, after a photo; and where its decoder.
 SERVES = """
 import os, pathlib, sys, threading
 from city import developing
 from pwa.app import serve
 
-def told(where):
-    print(where, *sorted(os.sched_getaffinity(0)))
-
-def noting(name):
-    does = getattr(developing, name)
-    setattr(developing, name, lambda *given, **how: (told(name), does(*given, **how))[1])
+def told(where, process=0):
+    print(where, *sorted(os.sched_getaffinity(process)))
 
 def works():
     told("thread")
-    noting("_unpacked")
-    jpeg = pathlib.Path(sys.argv[1]).read_bytes()
-    developing.develop(jpeg)
-    told("unpacked")
-    try:
-        developing.develop(b"no photo")
-    except developing.BadPhoto:
-        told("refused")
-    noting("_sized")
-    developing.cover(jpeg, [], "")
-    told("covered")
+    developing.develop(pathlib.Path(sys.argv[1]).read_bytes())
+    told("decoded")
+    told("decoder", developing._decoder._process.pid)
 
 serve()
 told("server")
@@ -48,7 +36,7 @@ thread.join()
 """
 
 
-def test_only_on_postgresql_one_processor_serves_and_photos_are_unpacked_on_the_others(
+def test_only_on_postgresql_one_processor_serves_and_photos_are_decoded_on_the_others(
     environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     picture = tmp_path / "street.jpg"
@@ -59,14 +47,13 @@ def test_only_on_postgresql_one_processor_serves_and_photos_are_unpacked_on_the_
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ours = frozenset(os.sched_getaffinity(0))
-    seen: dict[str, set[frozenset[int]]] = {}
+    seen = {}
     for line in done.stdout.splitlines():
         where, *where_it_may = line.split()
-        seen.setdefault(where, set()).add(frozenset(map(int, where_it_may)))
-    working = {"_unpacked", "_sized"}
-    assert seen.keys() == working | {"server", "thread", "unpacked", "refused", "covered"}
-    (served,) = set.union(*(found for where, found in seen.items() if where not in working))
-    (worked,) = set.union(*(seen[where] for where in working))
+        seen[where] = frozenset(map(int, where_it_may))
+    worked = seen.pop("decoder")
+    assert seen.keys() == {"server", "thread", "decoded"}
+    (served,) = set(seen.values())
     if settings.database_url.startswith("postgresql"):
         assert (len(served), worked) == (1, ours - served or served)
     else:
