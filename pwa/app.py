@@ -57,12 +57,15 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:{tiles}; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-# A form carries five photos of 20 MB at most; beyond that the connection is cut with 413.
-MAX_REQUEST = 5 * developing.MAX_UPLOAD + 1_000_000
 MOST_OF_AN_ADDRESS = 32_000  # bytes; a thousand numbers, or a shape drawn with a thousand corners
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 YEAR = 365 * 86400  # seconds for which a browser asks this host over TLS only
-MAX_FORM = 1_000_000  # bytes of one without files; five thousand numbers of cases are a tenth of that
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+MAX_FORM = 1_000_000  # bytes of one without photos; five thousand numbers of cases are a tenth of that
+# Five photos of 20 MB at most. What is larger than may be is refused with 413, before any of it is read.
+MAX_REQUEST = 5 * developing.MAX_UPLOAD + MAX_FORM
+TAKE_PHOTOS = (
+    "resident.send", "resident.share", "resident.add_photo", "dispatch.close", "open311.create",
+)  # fmt: skip
 
 
 class Natural(IntegerConverter):
@@ -238,11 +241,11 @@ def _take_up() -> None:
 
 
 def _bound_forms() -> None:
-    """Only files are large, and those come in parts; of fields alone each costs more than its bytes.
+    """Only photos are large, and those come in parts: of fields alone each costs more than its bytes.
 
     Werkzeug's own bound for forms holds for parts only.
     """
-    if request.mimetype == FORMS[0]:
+    if request.endpoint not in TAKE_PHOTOS or request.mimetype == FORMS[0]:
         request.max_content_length = min(MAX_FORM, request.max_content_length or MAX_FORM)
 
 

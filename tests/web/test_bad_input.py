@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from wording import resident, shared, shown
 
 from city import developing, photos, stores
 from city.schema import Address, Case, Photo, Report
+from pwa.app import TAKE_PHOTOS
 
 KEY = "0123456789abcdef0123456789abcdef"
 FIX = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
@@ -255,6 +257,34 @@ def test_every_other_form_wants_a_token_too(town: Town, client: FlaskClient, add
     assert written(town) == 0
 
 
+class Unread(io.RawIOBase):
+    """A body that tells whether anybody looked at it."""
+
+    was_read = False
+
+    def readinto(self, buffer: Any, /) -> int:
+        self.was_read = True
+        return 0
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+def test_a_form_of_100_mb_is_refused_unread_except_where_photos_are_taken(
+    app: Flask, client: FlaskClient, kind: str
+) -> None:
+    taken = set()
+    for rule in app.url_map.iter_rules():
+        if "POST" not in (rule.methods or ()) or rule.endpoint.startswith("sync."):
+            continue  # sync/ says by itself how large each of its bodies may be
+        path = re.sub("<[^>]*>", "x", re.sub("<natural:[^>]*>", "1", rule.rule))
+        body = Unread()
+        sends = {"wsgi.input": body, "CONTENT_LENGTH": "100000000", "CONTENT_TYPE": kind}
+        answer = client.post(path, environ_overrides=sends)
+        assert body.was_read != (answer.status_code == 413), path
+        if body.was_read:
+            taken.add(rule.endpoint)
+    assert taken == (set(TAKE_PHOTOS) if kind.startswith("multipart") else set())
+
+
 def test_a_request_that_is_too_large_is_cut_off(app: Flask, client: FlaskClient, post: Fill) -> None:
     app.config["MAX_CONTENT_LENGTH"] = 1000
     answer = post(photo=(io.BytesIO(jpeg()), "a.jpg"))
@@ -268,6 +298,21 @@ def test_an_address_longer_than_any_of_ours_is_refused_unread(client: FlaskClien
         answer = client.get(address)
         assert answer.status_code == 414
         assert resident.LINK_TOO_LONG in answer.get_data(as_text=True)
+
+
+def test_a_photo_that_ends_its_decoder_is_told_and_the_form_kept(
+    town: Town, post: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import os; from city import decoder; decoder._done = lambda *_: os.abort(); decoder.main()"
+    developing._decoder.end()
+    with monkeypatch.context() as patch:
+        patch.setattr(developing, "COMMAND", [sys.executable, "-c", program])
+        answer = post(photo=(io.BytesIO(jpeg()), "holiday.jpg"))
+        developing._decoder.end()
+    is_kept(answer)
+    assert shared.PHOTO_DAMAGED in shown(answer)
+    assert written(town) == 0
+    assert post(photo=(io.BytesIO(jpeg()), "holiday.jpg")).status_code == 303
 
 
 @pytest.mark.parametrize(
