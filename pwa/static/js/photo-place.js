@@ -20,9 +20,11 @@ export function ask(room, photos, here, chosen) {
   room.onclick = ({ target }) => {
     const { taken } = /** @type {HTMLElement} */ (target).closest("button")?.dataset ?? {};
     if (!first || !taken) return;
-    for (const photo of photos) photo.settled = true;
+    const meant = taken === "there" ? first.photo : null;
+    const isOpen = meant !== null && meant.lat === undefined; // they will say where: should the phone do it first, it is asked again
+    for (const photo of photos) photo.settled = !isOpen;
     room.hidden = true;
-    chosen(taken === "there" ? first.photo : null);
+    chosen(meant);
   };
   for (const each of /** @type {NodeListOf<HTMLElement>} */ (room.querySelectorAll("[data-if]"))) {
     each.hidden = !(each.dataset["if"] === "old" ? first?.isOld : first?.isFar && !first.isOld);

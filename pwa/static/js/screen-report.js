@@ -4,13 +4,14 @@ import { UNDO_MS } from "./engine.js";
 import { listen } from "./fix.js";
 import { all, clone, fieldsOf, fill, part, putIn, when } from "./page.js";
 import { distance, engine, lang, say } from "./phone.js";
+import { ask } from "./photo-place.js";
 import { granted } from "./place.js";
 import { randomId } from "./random.js";
 import { fault, keepFilled, photoStrip, saveOnce } from "./screen-form.js";
 import { missing, toldOnSite } from "./telling.js";
 
 /** @typedef {import("./phone.js").App} App */
-/** @typedef {"lat" | "lon" | "accuracy" | "away"} Hidden */
+/** @typedef {"lat" | "lon" | "accuracy" | "away" | "pinned"} Hidden */
 
 /** One report at a time is begun on a phone; it is kept under this name. */
 export const FORM = "report";
@@ -60,7 +61,10 @@ export async function reportScreen(app) {
   place.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault(); // a phone's "Go" there sends nothing yet
   });
-  const changed = async (/** @type {boolean} */ added) => void (added && (await keep()));
+  const changed = async (/** @type {boolean} */ added) => {
+    at.weigh(shots);
+    if (added) await keep();
+  };
   const photosKept = await photoStrip(app, form, FORM, shots, changed);
   saveOnce(form, async (pressed) => {
     if (!(await photosKept())) return false; // the crew went back instead, and finds all of it there
@@ -91,6 +95,7 @@ export async function reportScreen(app) {
     return true;
   });
   look();
+  at.weigh(shots);
   return screen;
 }
 
@@ -102,48 +107,82 @@ export function isBegun({ drafts, shots }) {
 /**
  * Where the phone is, in the form's hidden fields and in words. Listens at once where that needs no question.
  * @param {HTMLFormElement} form @param {() => Promise<unknown>} keep
- * @returns {{ metres: () => number | null, stop: () => void }} how wrong the phone may be, null where it does not say
- *   where it is; and what ends its listening
+ * @returns {{ metres: () => number | null, stop: () => void, weigh: (shots: import("./engine.js").Shot[]) => void }} how
+ *   wrong the phone may be, null where it does not say where it is; what ends its listening; and what asks about photos
+ *   that were taken elsewhere
  */
 function located(form, keep) {
   let stop = () => {};
   let isOld = true; // what a draft says; the crew may have gone on since
+  let isSeeking = false;
+  /** @type {import("./taken.js").Taken[]} */
+  let photos = [];
   const value = (/** @type {Hidden} */ name) => inputsOf(form, name)[0]?.value ?? "";
   /** @param {Partial<Record<Hidden, string | number>>} values */
   const set = (values) => {
     for (const [name, each] of Object.entries(values)) {
       for (const input of inputsOf(form, name)) input.value = String(each);
     }
-    isOld = false;
+    isOld = isSeeking = false;
     show("");
+    weighed();
     void keep();
   };
   /** @param {string} news */
   const show = (news) => {
     const known = value("lat") !== "";
     const metres = Number(value("accuracy"));
-    when(form, { here: known, now: !isOld, then: isOld, nowhere: !known || isOld, unsure: known && metres > SURE_METRES });
-    fill(form, "within", say("within", { distance: distance(metres) }));
+    const taken = value("pinned") === "photo";
+    when(form, {
+      here: known, now: !isOld && !taken, then: isOld && !taken, taken, nowhere: !known || isOld || taken,
+      unsure: known && metres > SURE_METRES,
+    });
+    fill(form, "within", metres ? say("within", { distance: distance(metres) }) : "");
     fill(form, "where", news);
   };
   const seek = () => {
     stop();
+    isSeeking = true;
     show(say("locating"));
     stop = listen(
-      ({ lat, lon, metres }) => (form.isConnected ? set({ lat, lon, accuracy: metres, away: "" }) : stop()),
-      () => show(say("not_located")),
+      ({ lat, lon, metres }) => (form.isConnected ? set({ lat, lon, accuracy: metres, away: "", pinned: "" }) : stop()),
+      () => {
+        isSeeking = false;
+        show(say("not_located"));
+        weighed();
+      },
     );
   };
-  part(form, "[data-locate]").addEventListener("click", seek);
-  part(form, "[data-elsewhere]").addEventListener("click", () => {
+  const elsewhere = () => {
     stop();
-    set({ lat: "", lon: "", accuracy: "", away: "1" });
+    set({ lat: "", lon: "", accuracy: "", away: "1", pinned: "" });
     part(form, "#place").focus();
-  });
+  };
+  const weighed = () => {
+    const isOpen = !value("away") && !value("pinned") && (value("lat") || !isSeeking);
+    const here = !isOpen ? undefined : value("lat") ? { lat: Number(value("lat")), lon: Number(value("lon")) } : null;
+    ask(part(form, "#photo-place"), photos, here, (photo) => {
+      if (!photo) return value("lat") ? undefined : seek();
+      const { lat, lon, metres = "" } = photo;
+      if (lat === undefined || lon === undefined) return elsewhere();
+      stop();
+      set({ lat, lon, accuracy: metres, away: "", pinned: "photo" });
+      part(form, "[data-elsewhere]").focus();
+    });
+  };
+  part(form, "[data-locate]").addEventListener("click", seek);
+  part(form, "[data-elsewhere]").addEventListener("click", elsewhere);
   window.addEventListener("hashchange", () => stop(), { once: true });
   show("");
   if (!value("lat") && !value("away")) void granted().then((yes) => yes && seek());
-  return { metres: () => (value("lat") ? Number(value("accuracy")) : null), stop: () => (stop(), show("")) };
+  return {
+    metres: () => (value("lat") ? Number(value("accuracy")) : null),
+    stop: () => (stop(), show("")),
+    weigh: (shots) => {
+      photos = shots.flatMap(({ taken }) => taken ?? []);
+      weighed();
+    },
+  };
 }
 
 /**
