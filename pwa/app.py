@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, g, request
 from flask_compress import Compress
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
 from city import boots, db, developing, processors, restoring, stores
 from city.settings import Settings, read
@@ -186,8 +187,19 @@ def serve() -> Gate:
     languages = app.extensions["cityline"].city.languages[1:]
     return Gate(
         app, partial(_refused, app, languages), languages=languages, proxies=settings.trusted_proxies,
-        most=MAX_REQUEST, threads=settings.threads,
+        most=partial(_most, app.url_map.bind("")), threads=settings.threads,
     )  # fmt: skip
+
+
+def _most(addresses: MapAdapter, path: str, method: str) -> int:
+    """How many bytes a request to this address may have: so many are gathered before it is answered."""
+    try:
+        endpoint, _ = addresses.match(path, method)
+    except HTTPException:
+        return MAX_FORM
+    if endpoint in TAKE_PHOTOS:
+        return MAX_REQUEST
+    return sync_routes.MAX_PIECE if endpoint.startswith("sync.") else MAX_FORM
 
 
 def _refused(

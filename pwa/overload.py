@@ -81,27 +81,29 @@ class Gone(Exception):
 class Gate:
     """The application as the web server sees it: ASGI around WSGI.
 
-    `proxies` in front may say who calls; an address may begin with one of `languages`. `most` is how many
-    bytes of a body are gathered: of more the application hears by Content-Length alone. `refuse` says 503 or
-    408 in words.
+    `proxies` in front may say who calls; an address may begin with one of `languages`. `most` says of an
+    address without its language, and a method, how many bytes of a body are gathered: of more the application
+    hears by Content-Length alone. `refuse` says 503 or 408 in words.
     """
 
     def __init__(
-        self, app: Wsgi, refuse: Refuse, *, languages: tuple[str, ...] = (), proxies: int = 0, most: int,
+        self, app: Wsgi, refuse: Refuse, *, languages: tuple[str, ...] = (), proxies: int = 0,
+        most: Callable[[str, str], int],
         threads: int = THREADS, body_seconds: float = BODY_SECONDS, patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self._app, self._refuse, self._languages, self._proxies = app, refuse, languages, proxies
-        self._bodies = _Bodies(most, body_seconds)
+        self._most, self._bodies = most, _Bodies(body_seconds)
         shares = {name: _part(share, threads) for name, share in SHARES.items()} | APART
         self._lanes = {name: _Lane(share, patience) for name, share in shares.items()}
         self._pool = ThreadPoolExecutor(sum(share.threads for share in shares.values()), "answers")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         environ = _environ(scope)
-        whose, lane = self._network(environ), self._lanes[self._share(environ)]
+        path, method = self._path(environ), environ["REQUEST_METHOD"]
+        whose, lane = self._network(environ), self._lanes[_share(path, method)]
         caller = _Caller(receive)
         try:
-            async with self._bodies.gathered(environ, whose, caller):
+            async with self._bodies.gathered(environ, whose, caller, self._most(path, method)):
                 await self._answer(_Answer(self._app, environ), lane, whose, caller, send)
         except Gone:
             pass
@@ -136,12 +138,10 @@ class Gate:
             if not answer.is_whole:
                 await run(self._pool, answer.close)
 
-    def _share(self, environ: Environ) -> str:
-        words = environ["PATH_INFO"].split("/")[1:]
-        if words and words[0] in self._languages:
-            words = words[1:]
-        reads = environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS")
-        return FIRST_WORDS.get(words[0] if words else "", "reads" if reads else "writes")
+    def _path(self, environ: Environ) -> str:
+        path: str = environ["PATH_INFO"]
+        lang = path.split("/")[1] if path.startswith("/") else ""
+        return path.removeprefix(f"/{lang}") or "/" if lang in self._languages else path
 
     def _network(self, environ: Environ) -> str:
         """Who asks, as far as the proxies in front say it."""
@@ -252,13 +252,13 @@ class _Caller:
 class _Bodies:
     """All bodies that are here. A slow one takes a place here, and no thread."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most, self._seconds = most, seconds
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._coming: Counter[str] = Counter()
         self._bytes = 0
 
     @asynccontextmanager
-    async def gathered(self, environ: Environ, whose: str, caller: _Caller) -> AsyncIterator[None]:
+    async def gathered(self, environ: Environ, whose: str, caller: _Caller, most: int) -> AsyncIterator[None]:
         """Puts the whole body into `environ`. Raises Full, Slow or Gone.
 
         Of one that is too long the application hears by its length alone.
@@ -267,11 +267,11 @@ class _Bodies:
         is_chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
         with SpooledTemporaryFile[bytes](IN_MEMORY) as body:
             environ["wsgi.input"] = body
-            if not is_chunked and not 0 < told <= self._most:
+            if not is_chunked and not 0 < told <= most:
                 yield
                 return
             with self._place(whose):
-                size = await self._gather(body, caller)
+                size = await self._gather(body, caller, most)
             environ["CONTENT_LENGTH"] = str(size)
             body.seek(0)
             try:
@@ -289,12 +289,12 @@ class _Bodies:
         finally:
             _one_less(self._coming, whose)
 
-    async def _gather(self, body: Body, caller: _Caller) -> int:
+    async def _gather(self, body: Body, caller: _Caller, most: int) -> int:
         """All of it, or more than the most: its bytes."""
         now = asyncio.get_running_loop().time
         began, size, is_last = now(), 0, False
         try:
-            while not is_last and size <= self._most:
+            while not is_last and size <= most:
                 async with asyncio.timeout_at(began + self._seconds + size / BODY_RATE):
                     part, is_last = await caller.part()
                 size += len(part)
@@ -361,6 +361,11 @@ class _Answer:
         self.is_whole = True
         if hasattr(self._parts, "close"):
             self._parts.close()
+
+
+def _share(path: str, method: str) -> str:
+    word = path.split("/")[1] if path.startswith("/") else ""
+    return FIRST_WORDS.get(word, "reads" if method in ("GET", "HEAD", "OPTIONS") else "writes")
 
 
 def _part(share: Share, threads: int) -> Share:

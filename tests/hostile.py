@@ -2,7 +2,6 @@
 of it takes. The pieces come out of the pattern itself, so that they keep it busy.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import permutations
 from re import _constants as ops  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Every regular expression of our scripts over hostile words, in Node: as tests/unit/test_patterns.py does."""
+"""Every regular expression of our scripts over hostile words, in Node, like tests/unit/test_patterns.py."""
 
 import json
 import re
@@ -11,7 +11,9 @@ import pytest
 
 HERE, SCRIPTS = Path(__file__).parent, Path(__file__).parents[2] / "pwa" / "static" / "js"
 # A pattern stands where a value may, and begins with no blank: a comment and a division are none.
-LITERAL: Final = re.compile(r"(?<=[(=:,!&|?\[\s])/(?![*/\s])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+)/([dgimsuvy]*)")
+LITERAL: Final = re.compile(
+    r"(?<=[(=:,!&|?\[\s])/(?![*/\s])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+)/([dgimsuvy]*)"
+)
 CLEAR = 10  # milliseconds
 
 

@@ -1,7 +1,7 @@
-"""The database goes back to an older copy behind the same address, while the web server stays up and phones work.
+"""The database goes back to an older copy behind the same address, while the server is up and phones work.
 
-Three ways lead a phone to send again what was lost, and each is enough: the server's next connection leads to
-another database, the server finds the log lower than it was, or the phone's point of the log is not in it.
+Three ways lead a phone to send again what was lost, and each is enough: the server's next connection leads
+to another database, the server finds the log lower than it was, or the phone's point of the log is not in it.
 """
 
 import shutil

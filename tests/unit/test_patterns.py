@@ -52,7 +52,9 @@ def patterns() -> Iterator[Pattern]:
         for call in (each for each in ast.walk(tree) if isinstance(each, ast.Call)):
             room, _, ask = ast.unparse(call.func).rpartition(".")
             if room == "re" and ask in (*ASKS, "compile"):
-                given = [ast.unparse(each) for each in (*call.args[1:], *(word.value for word in call.keywords))]
+                given = [
+                    ast.unparse(each) for each in (*call.args[1:], *(word.value for word in call.keywords))
+                ]
                 made = ", ".join([ast.unparse(call.args[0]), *(each for each in given if "re." in each)])
                 known = vars(importlib.import_module(".".join(path.with_suffix("").parts)))
                 asks = {ask} if ask != "compile" else asked[names.get(id(call), "")]
