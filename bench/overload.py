@@ -50,7 +50,6 @@ from city import cases, db, follows, people, reports
 from city.places import Place
 from city.schema import Address, Case, Service
 
-CASES = 2_000
 RESIDENTS, HAMMERS, FORMS, DEAD = 50, 500, 300, 40
 PAGES = ("/", "/report", "/cases", "/answers", "/trash-day", "/es/cases")
 THINKS = 2.0  # seconds in the mean between two pages of one resident
@@ -64,14 +63,15 @@ TARGETS = [
 
 @dataclass(frozen=True)
 class Size:
-    """How long each part takes, in seconds; and a letter at most."""
+    """How many cases there are; how long each part takes, in seconds; and a letter at most."""
 
+    cases: int = 2_000
     alone: float = 20
     beside: float = 30
     letter: float = 180
 
 
-QUICK = Size(alone=5, beside=8, letter=40)
+QUICK = Size(cases=200, alone=5, beside=8, letter=40)
 
 
 def main() -> int:
@@ -90,7 +90,7 @@ def main() -> int:
     for kind in (options.db,) if options.db else KINDS:
         var = ROOT / "var" / "bench" / f"overload-{kind}"
         with database(kind, var) as base, _mailbox() as box:
-            fill(var, CASES, **base.settings)
+            fill(var, size.cases, **base.settings)
             more = {
                 "CITYLINE_TRUSTED_PROXIES": "1", "CITYLINE_OUTWARD": "loopback", "CITYLINE_SMTP_URL": box.url,
             }  # fmt: skip
@@ -219,7 +219,7 @@ def _hammering(site: Site, url: str) -> Iterator[Counter[str]]:
 
 
 async def _hammer(address: str) -> None:
-    """Asks until standard input ends. Prints a line once all have begun; then what was answered, by status."""
+    """Asks until standard input ends. Prints a line once all have begun; at last what was answered."""
     parts = urlsplit(address)
     request = (
         f"GET {parts.path}{f'?{parts.query}' if parts.query else ''} HTTP/1.1\r\nHost: {parts.netloc}\r\n"

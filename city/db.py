@@ -38,6 +38,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from city.schema import Clock
+from city.settings import MOST_THREADS
 
 BUSY_SECONDS = 15
 RESTED_SECONDS = 1.0  # a connection that lay in the pool for so long is asked whether it still is one
@@ -47,7 +48,7 @@ PATIENCE: Final = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }  # fmt: skip
-CONNECTIONS = 72  # at most: a request holds one while it needs it, and some work outside of requests
+CONNECTIONS = MOST_THREADS  # a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
 _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
 ADDRESS = "address"  # in the var folder: where the city was last started, for commands in another shell
+# Threads of the web server; PostgreSQL itself allows 100 connections.
+LEAST_THREADS, THREADS, MOST_THREADS = 8, 64, 72
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
 
 GEOCODERS = ("nominatim", "photon", "pelias")  # that may be asked besides the city's own layers
@@ -52,7 +54,7 @@ class Settings:
     push_services: tuple[str, ...]  # host names beside those of the well-known browsers; "*.x" is all below x
     publish: str  # empty: as the city file says
     trusted_proxies: int
-    threads: int
+    threads: int  # requests answered at once
     demo_codes: bool
     reports_an_hour: int
     crew_days: int
@@ -117,7 +119,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         push_services=_hosts(text("PUSH_SERVICES"), "PUSH_SERVICES"),
         publish=_one_of(text("PUBLISH", PUBLISH[0]), "PUBLISH", PUBLISH) if text("PUBLISH") else "",
         trusted_proxies=_number(text("TRUSTED_PROXIES", "0"), "TRUSTED_PROXIES", 0, 9),
-        threads=_number(text("THREADS", "64"), "THREADS", 8, 72),
+        threads=_number(text("THREADS", str(THREADS)), "THREADS", LEAST_THREADS, MOST_THREADS),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),

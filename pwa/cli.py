@@ -32,7 +32,16 @@ from sqlalchemy.orm import Session
 from city import boots, cityfile, db, disk, dumps, events, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import ApiKey, Case, Clock, Device, Person, Service
-from city.settings import ADDRESS, DEFAULT_CITY, Settings, WrongSetting, read
+from city.settings import (
+    ADDRESS,
+    DEFAULT_CITY,
+    LEAST_THREADS,
+    MOST_THREADS,
+    THREADS,
+    Settings,
+    WrongSetting,
+    read,
+)
 from pwa import exporting, hooking, keeping, reckoning, recording, trying
 
 CONNECTIONS = 4096  # open at once; each is a file, and a slow or idle caller holds no more than that
@@ -130,8 +139,8 @@ def run(port: int, host: str, empty: bool) -> None:
 @click.option("--port", default=8311, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
-    "--threads", type=click.IntRange(8, db.CONNECTIONS), envvar="CITYLINE_THREADS", default=64,
-    show_default=True, help="Requests served at the same time.",
+    "--threads", type=click.IntRange(LEAST_THREADS, MOST_THREADS), envvar="CITYLINE_THREADS",
+    default=THREADS, show_default=True, help="Requests served at the same time.",
 )  # fmt: skip
 def web(port: int, host: str, threads: int) -> None:
     """Run only the web server (granian, one process)."""

@@ -16,6 +16,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from city.settings import THREADS
 from sync.tries import network
 
 Message = MutableMapping[str, Any]
@@ -36,14 +37,13 @@ class Share:
     each: int  # threads that one network may hold, so that the others have their turn
 
 
-# Requests answered at once. Those of phones share transactions (sync/together.py), so many must be able to
-# wait for one; what is computed for pages only gets slower by more.
-THREADS: Final = 64
+# Of THREADS in all. Phones' requests share transactions (sync/together.py), so many must be able to wait for
+# one; what is computed for pages only gets slower by more.
 SHARES: Final = {
     "sync": Share(36, 400, 36),
-    "reads": Share(8, 64, 2),
-    "writes": Share(8, 64, 4),
-    "staff": Share(8, 64, 8),
+    "reads": Share(8, 100, 2),
+    "writes": Share(8, 100, 4),
+    "staff": Share(8, 100, 8),
     "login": Share(4, 32, 2),
 }
 # Short, with hardly a question to the database: there is room for them besides.

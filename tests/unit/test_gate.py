@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 
-from city import db
+from city.settings import LEAST_THREADS, MOST_THREADS, THREADS
 from pwa import overload
-from pwa.overload import APART, SHARES, THREADS, Gate, Share
+from pwa.overload import APART, SHARES, Gate, Share
 
 MOST = 1_000
 START = Callable[..., None]
@@ -129,7 +130,7 @@ def echo(environ: dict[str, Any], start: START) -> Iterable[bytes]:
 
 def test_all_shares_fit_into_the_connections_to_the_database() -> None:
     assert sum(share.threads for share in SHARES.values()) == THREADS
-    for threads in range(8, db.CONNECTIONS + 1):
+    for threads in range(LEAST_THREADS, MOST_THREADS + 1):
         parts = [overload._part(share, threads) for share in SHARES.values()]
         assert sum(part.threads for part in parts) <= threads
         assert all(0 < part.each <= part.threads for part in parts)
@@ -256,6 +257,23 @@ def test_no_kind_of_request_starves_another(kind: str) -> None:
         for caller in crowd:
             house.let_go(caller.headers["x-name"])
         await asyncio.gather(*tasks)
+
+    run(scene)
+
+
+def test_the_application_is_asked_as_the_standard_wants_it() -> None:
+    """Python's own validator raises AssertionError for what is not so."""
+
+    def app(environ: dict[str, Any], start: START) -> Iterable[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [environ["wsgi.input"].read(3)]
+
+    async def scene() -> None:
+        gate = gate_of(validator(app))
+        headers = {"content-type": "text/plain", "content-length": "3", "host": "city"}
+        for caller in (Caller(), Caller("/report", "POST", [b"abc"], headers)):
+            await caller.comes(gate)
+            assert (caller.status, caller.answer) == (200, b"abc" if caller.method == "POST" else b"")
 
     run(scene)
 
