@@ -130,6 +130,8 @@ class Said:
     def __init__(self) -> None:
         self._names: dict[str, tuple[str, str]] = {}
         self._notes: dict[tuple[str, str | None], str] = {}
+        self._steps: dict[tuple[str, ...], str] = {}
+        self._labels: dict[tuple[str, str], str] = {}
 
     def names(self, each: Outline) -> tuple[str, str]:
         """Of the service and its department."""
@@ -145,6 +147,20 @@ class Said:
         if told not in self._notes:
             self._notes[told] = _stage(*told)
         return self._notes[told]
+
+    def step(self, kind: str, facts: Mapping[str, Any]) -> str:
+        """What a public step is called."""
+        told = (kind, *(str(facts.get(name) or "") for name in ("outcome", "reason", "owner")))
+        if told not in self._steps:
+            self._steps[told] = _step(*told)
+        return self._steps[told]
+
+    def label(self, each: Outline, question: Mapping[str, Any]) -> str:
+        """The words of a question that is asked about its service."""
+        asked = (each.kind.code, question["code"])
+        if asked not in self._labels:
+            self._labels[asked] = localization.said(question["words"])
+        return self._labels[asked]
 
 
 def _stage(state: str, outcome: str | None) -> str:
@@ -184,33 +200,33 @@ def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, 
         "long": each.point.lon if each.point else None,
         "media_url": _photo(base, each.photos[0]) if each.photos else None,
     }
-    return told | _more(each, base) if extended else told
+    return told | _more(each, base, said) if extended else told
 
 
 def _photo(base: str, photo_id: str) -> str:
     return base + url_for("photos.photo", photo_id=photo_id, size="page")
 
 
-def _more(each: Outline, base: str) -> dict[str, Any]:
+def _more(each: Outline, base: str, said: Said) -> dict[str, Any]:
     """What the standard's extensions add, as Chicago, Boston and San Francisco name it."""
     answers = each.answers
     return {
         "attributes": [
             {
                 "code": question["code"],
-                "label": localization.said(question["words"]),
+                "label": said.label(each, question),
                 "value": ",".join(reports.chosen(question, answers[question["code"]])),
             }
             for question in each.kind.questions
             if question["code"] in answers
         ],
         "extended_attributes": {"photos": [{"media_url": _photo(base, photo)} for photo in each.photos]},
-        "notes": [_note(stop) for stop in each.stops],
+        "notes": [_note(stop, said) for stop in each.stops],
     }
 
 
-def _note(stop: Stop) -> dict[str, Any]:
-    words = summary(stop.kind, stop.facts)
+def _note(stop: Stop, said: Said) -> dict[str, Any]:
+    words = said.step(stop.kind, stop.facts)
     return {
         "datetime": moment(stop.at),
         "type": stop.kind.replace(" ", "_"),
@@ -219,18 +235,17 @@ def _note(stop: Stop) -> dict[str, Any]:
     }
 
 
-def summary(kind: str, facts: Mapping[str, Any]) -> str:
-    """A public step in words."""
+def _step(kind: str, outcome: str, reason: str, owner: str) -> str:
     if kind == "close":
-        return filters.outcome(facts.get("outcome"))
+        return filters.outcome(outcome or None)
     if kind == "wait":
-        return filters.waits_for(facts.get("reason"), facts.get("owner", ""))
+        return filters.waits_for(reason or None, owner)
     return filters.public_step(kind)
 
 
 def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
     """What has become of requests, step by step. A step that changes nothing for a copy is left out."""
-    found = []
+    found, said = [], Said()
     for change in changes:
         if status := _status(change):
             found.append(
@@ -239,7 +254,7 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
                     "service_request_id": change.number,
                     "status": status,
                     "updated_datetime": moment(change.at),
-                    "description": summary(change.kind, change.facts),
+                    "description": said.step(change.kind, change.facts),
                     "media_url": None,
                 }
             )

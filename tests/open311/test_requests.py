@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city import cases, outlines, queries, reports
+from city import cases, events, outlines, queries, reports
 from city.places import Place
 from city.schema import Case, Report, Service
+from pwa import filters
 from pwa.open311 import telling
 
 Get = Callable[..., Any]
@@ -297,6 +299,50 @@ def test_a_list_costs_seven_statements_however_long_it_is(town: Town, app: Flask
         costs.append(len([each for each in sent if each.startswith("SELECT")]))
     assert costs[0] == costs[1]
     assert costs[0] <= 7
+
+
+def test_the_story_of_each_costs_at_most_twice_as_much_again(
+    town: Town, app: Flask, client: FlaskClient
+) -> None:
+    with town.at_work() as scene:
+        for _ in range(100):
+            case = scene.report(words="Dark.").case
+            for n in range(5):
+                events.record(
+                    scene.s, cases.subject(case), "accept", by=scene.actor("dispatcher"), at=town.now,
+                    facts={"step": n},
+                )  # fmt: skip
+    app.config["RATELIMIT_ENABLED"] = False
+
+    def cost(address: str) -> float:
+        client.get(address)
+        return min(_seconds(lambda: client.get(address)) for _ in range(5))
+
+    plain = "/open311/v2/requests.json"
+    ratio = cost(f"{plain}?extensions=true") / cost(plain)
+    assert ratio <= 3
+
+
+def test_sentences_are_looked_up_once_however_long_a_list_is(
+    town: Town, app: Flask, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    step = filters.public_step
+    monkeypatch.setattr(filters, "public_step", lambda kind: said.append(kind) or step(kind))
+    with town.at_work() as scene:
+        for _ in range(20):
+            cases.accept(scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now)
+    for path in ("/v2/requests", "/v2/servicerequestupdates"):
+        said.clear()
+        get(path, extensions="true")
+        assert len(said) <= 3, path
+
+
+def _seconds(does: Callable[[], object]) -> float:
+    """Of the processor."""
+    began = time.process_time()
+    does()
+    return time.process_time() - began
 
 
 def test_the_bulk_table_has_its_columns_and_the_same_requests(
