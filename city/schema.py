@@ -370,7 +370,8 @@ class Device(Base):
 
 
 class EnrolCode(Base):
-    """A code that makes a phone a crew member's. Only its hash is kept."""
+    """A code that makes a phone a crew member's. Only its hash is kept, and that of what only the phone knows
+    which typed it: that one may ask again."""
 
     __tablename__ = "enrol_codes"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -378,6 +379,8 @@ class EnrolCode(Base):
     code_hash: Mapped[str] = mapped_column(String(64), index=True)
     made_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    attempt_hash: Mapped[str | None] = mapped_column(String(64))
+    device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"))
 
 
 class Try(Base):

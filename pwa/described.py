@@ -178,7 +178,7 @@ def _phones() -> Schema:
         },
         "/sync/v1/enrol": {
             "post": _does("enrol", _synced((200, "Phone"), 422, *faults), ours)
-            | _body("application/json", {"code": _STRING})
+            | _body("application/json", {"code": _STRING, "attempt": _STRING})
             | phone
         },
         "/sync/v1/photos/{photo_id}": {

@@ -57,18 +57,19 @@ def count(s: Session) -> int:
 
 
 def enrol(
-    s: Session, person: Person, token: str | None, at: datetime, *, secret: str
+    s: Session, person: Person, token: str | None, at: datetime, *, secret: str, attempt: str = ""
 ) -> tuple[Device, str | None]:
     """The device of this person on this phone, and its token where it is a new one.
 
-    A phone that somebody else used becomes another device: work is bound to the one it was done on.
+    A phone that somebody else used becomes another device: work is bound to the one it was done on. Where the
+    phone gave an `attempt`, first_token() makes the same token again.
     """
     known = by_token(s, token, at, locked=True)
     if known and known.person_id == person.id and known.revoked_at is None:
         known.seen_at = at
         return known, None
     device_id = str(uuid.uuid4())
-    token = _signer(device_id, secret).sign(secrets.token_urlsafe(32)).decode()
+    token = _first_token(device_id, attempt or secrets.token_urlsafe(32), secret)
     device = Device(
         id=device_id, person_id=person.id, token_hash=_hashed(token), token_at=at, enrolled_at=at,
         seen_at=at,
@@ -78,6 +79,12 @@ def enrol(
     s.flush()
     events.record(s, f"device:{device.id}", "enrol device", by=people.actor(person), at=at)
     return device, token
+
+
+def first_token(device: Device, attempt: str, secret: str) -> str | None:
+    """What enrol() gave for this `attempt`; None where the phone had one before, or has another since."""
+    token = _first_token(device.id, attempt, secret)
+    return token if device.token_hash == _hashed(token) else None
 
 
 def lost(s: Session, device_id: str, person: Person, at: datetime) -> Device:
@@ -217,6 +224,12 @@ def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:
 def _moment(told: object) -> datetime | None:
     # A clock far off the calendar is no reason not to show the page.
     return datetime.fromtimestamp(told, UTC) if isinstance(told, int) and 0 < told < 2**32 else None
+
+
+def _first_token(device_id: str, attempt: str, secret: str) -> str:
+    told = f"first token:{device_id}:{attempt}"
+    made = hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()
+    return _signer(device_id, secret).sign(made).decode()
 
 
 def _next(device: Device, secret: str) -> str:

@@ -1,5 +1,7 @@
 """Codes that make a phone a crew's: made by staff, typed into the installed app, good once.
 
+A phone whose answer was lost sends the same code again, with what only it knows: it is the same phone.
+
 A link would open the browser, whose storage on some phones is not the installed app's; a code can be typed.
 """
 
@@ -13,8 +15,8 @@ from sqlalchemy.orm import Session
 from city import events, people
 from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
-from city.schema import EnrolCode, Person
-from sync import tries
+from city.schema import Device, EnrolCode, Person
+from sync import devices, tries
 
 CODE_MINUTES = 10
 CODE_LENGTH = 8
@@ -41,26 +43,34 @@ def make_code(s: Session, person: Person, *, by: Actor, at: datetime) -> str:
     return code
 
 
-def use_code(s: Session, code: str, source: str, at: datetime) -> Person:
-    """Whose phone this becomes. Raises Refused `wrong_code`, or `too_many_tries` for a caller who guesses.
+def use_code(
+    s: Session, code: str, attempt: str, token: str | None, source: str, at: datetime, *, secret: str
+) -> tuple[Person, Device, str | None]:
+    """Whose phone this becomes, its device, and its token where it is a new one.
 
-    `source` is where the caller is. A wrong guess is counted in the caller's transaction, which must
-    therefore commit either way.
+    The same again for the phone that used the code within CODE_MINUTES: `attempt` is what only that one
+    knows, "" for an older app, whose code works once. `token` is what it shows already, if any, and `source`
+    where the caller is. Raises Refused `wrong_code`, or `too_many_tries` for a caller who guesses. A wrong
+    guess is counted in the caller's transaction, which must therefore commit either way.
     """
     if tries.counted(s, "enrol", source, at) >= GUESSES_AN_HOUR:
         raise Refused("too_many_tries")
-    row = s.scalars(
-        select(EnrolCode)
-        .where(EnrolCode.code_hash == _hashed(_typed(code)), EnrolCode.used_at.is_(None))
-        .where(EnrolCode.made_at > at - timedelta(minutes=CODE_MINUTES))
-        .with_for_update()
-    ).first()
+    since, known = at - timedelta(minutes=CODE_MINUTES), _hashed(attempt) if attempt else ""
+    fresh = EnrolCode.used_at.is_(None) & (EnrolCode.made_at > since)
+    again = (EnrolCode.used_at > since) & (EnrolCode.attempt_hash == known)
+    mine = EnrolCode.code_hash == _hashed(_typed(code))
+    row = s.scalars(select(EnrolCode).where(mine, fresh | again).with_for_update()).first()
     person = s.get(Person, row.person_id) if row else None
-    if row is None or person is None or CREW not in people.actor(person).roles:
+    device = s.get(Device, row.device_id) if row and row.device_id else None
+    is_shut_out = device is not None and device.revoked_at is not None
+    if row is None or person is None or is_shut_out or CREW not in people.actor(person).roles:
         tries.note(s, "enrol", source, at)
         raise Refused("wrong_code")
-    row.used_at = at
-    return person
+    if device:
+        return person, device, devices.first_token(device, attempt, secret)
+    device, made = devices.enrol(s, person, token, at, secret=secret, attempt=attempt)
+    row.used_at, row.attempt_hash, row.device_id = at, known or None, device.id
+    return person, device, made
 
 
 def sweep(s: Session, at: datetime) -> int:

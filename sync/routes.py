@@ -314,15 +314,16 @@ def name_device() -> Response:
 @bp.post("/enrol")
 def enrol() -> Response:
     """Makes this phone somebody's by a code, logs them in on it, and gives it its name and token."""
-    here, at, code = _here(), _here().now(), _code()
+    here, at, (code, attempt) = _here(), _here().now(), _code()
     source = tries.source(here.settings.secret_key, request.remote_addr)
     with transaction(here.engine) as s:  # a wrong guess must be counted: the transaction commits either way
         try:
-            person = enrolment.use_code(s, code, source, at)
+            person, device, token = enrolment.use_code(
+                s, code, attempt, _token(), source, at, secret=here.settings.secret_key
+            )
         except Refused as refused:
             fault = refused.code
         else:
-            device, token = devices.enrol(s, person, _token(), at, secret=here.settings.secret_key)
             told, login = _who(device, person), logins.begin(s, person, at, how="phone code")
             logins.sign_in(s, device, login)
             fault = ""
@@ -553,16 +554,16 @@ def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple
     return back if reset is None else reset, back
 
 
-def _code() -> str:
-    """The code in `{"code": …}`."""
+def _code() -> tuple[str, str]:
+    """The code, and what only the phone knows, of `{"code": …, "attempt": …}`; "" for an older app's."""
     if request.mimetype != "application/json":
         abort(415)
     request.max_content_length = MAX_CODE
     told = request.get_json(silent=True)
-    code = told.get("code") if isinstance(told, dict) else None
-    if not isinstance(code, str):
+    code, attempt = (told.get("code"), told.get("attempt", "")) if isinstance(told, dict) else (None, "")
+    if not isinstance(code, str) or not (attempt == "" or protocol.is_id(attempt)):
         abort(400)
-    return code[:40]
+    return code[:40], attempt
 
 
 def _read() -> Exchange:

@@ -98,12 +98,12 @@ function city() {
 function phone({ store = memory(), net = city(), user = 1, ...more } = {}) {
   const time = { now: Date.UTC(2026, 10, 24, 16) };
   let n = 0;
+  const random = { id: () => `id-${user}-${++n}`, fraction: () => 0.5 };
   const engine = createEngine({
-    store, net, user, release: "test", clock: () => time.now,
-    random: { id: () => `id-${user}-${++n}`, fraction: () => 0.5 }, ...more,
+    store, net, user, release: "test", clock: () => time.now, random, ...more,
     digest: async (data) => createHash("sha256").update(Buffer.from(data)).digest("hex"),
   });
-  return { engine, store, net, time };
+  return { engine, store, net, time, random };
 }
 
 const done = { outcome: "fixed", no_photo: "dark" };
@@ -785,13 +785,32 @@ test("nobody logged in, no signal and a hotel's page each say so, and keep nobod
 });
 
 test("a code turns the phone into somebody's; a wrong one changes nothing", async () => {
-  const { store, net } = phone();
+  const { store, net, random } = phone();
   net.enrol = async (code) =>
     code === "ABCD3467" ? { status: 200, json: { device: "d", person: 4, ...ROSA } } : { status: 422, json: null };
-  await assert.rejects(introduce({ store, net }, "ABCD3466"), { problem: "code" });
+  await assert.rejects(introduce({ store, net, random }, "ABCD3466"), { problem: "code" });
   assert.equal(await whoIs(store), null);
-  await introduce({ store, net }, "ABCD3467");
+  await introduce({ store, net, random }, "ABCD3467");
   assert.equal((await whoIs(store)).person, 4);
+});
+
+test("a code whose answer was lost is sent again under the same name, and the next one under another", async () => {
+  const { store, net, random } = phone();
+  const heard = [];
+  const answer = { status: 200, json: { device: "d", person: 4, ...ROSA } };
+  net.enrol = async (_code, attempt) => {
+    heard.push(attempt);
+    if (heard.length === 1) throw new TypeError("the answer was lost");
+    return answer;
+  };
+  await assert.rejects(introduce({ store, net, random }, "ABCD3467"), { problem: "offline" });
+  await introduce({ store, net, random }, "ABCD3467");
+  await introduce({ store, net, random }, "ABCD3469");
+  await introduce({ store, net, random });
+  assert.ok(heard[0]);
+  assert.equal(heard[1], heard[0]);
+  assert.notEqual(heard[2], heard[0]);
+  assert.equal(heard[3], undefined, "who is logged in types no code");
 });
 
 test("handing the phone on leaves nothing of the city's and all of the work", async () => {

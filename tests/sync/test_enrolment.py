@@ -1,5 +1,6 @@
 """A phone becomes a crew's by a code; what it says of itself is written down; a lost one is shut out."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -22,9 +23,9 @@ def code_for(engine: Engine, clock: Clock, email: str = "luis@city.test") -> str
         return enrolment.make_code(s, found, by=DANA, at=clock())
 
 
-def typed(browser: FlaskClient, code: object, address: str = "192.0.2.1") -> TestResponse:
+def typed(browser: FlaskClient, code: object, address: str = "192.0.2.1", **more: object) -> TestResponse:
     return browser.post(
-        "/sync/v1/enrol", json={"code": code}, headers=OURS, environ_base={"REMOTE_ADDR": address}
+        "/sync/v1/enrol", json={"code": code, **more}, headers=OURS, environ_base={"REMOTE_ADDR": address}
     )
 
 
@@ -78,6 +79,67 @@ def test_a_code_works_once_for_ten_minutes_and_the_newest_only(
     assert refused.headers.get("Set-Cookie") is None
 
 
+def token_of(answer: TestResponse) -> str:
+    """The phone's token in its cookie, "" where it is given none."""
+    return next(
+        (told.partition("=")[2].partition(";")[0] for told in answer.headers.getlist("Set-Cookie")
+         if told.startswith("cl_device=")), "",
+    )  # fmt: skip
+
+
+def test_a_phone_whose_answer_was_lost_sends_its_code_again_and_gets_the_same_token(
+    app: Flask, engine: Engine, clock: Clock, luis: Phone, lamp: str
+) -> None:
+    code, attempt = code_for(engine, clock), str(uuid.uuid4())
+    lost = typed(app.test_client(), code, attempt=attempt)  # neither its words nor its cookies arrive
+    clock.tick(minutes=9)
+    again = typed(luis.http, code, attempt=attempt)
+    assert again.status_code == 200
+    assert again.json == lost.json
+    assert token_of(again) == token_of(lost) != ""
+    luis.device = again.json["device"]
+    assert luis.exchange()["auth"] == "ok"
+    with reading(engine) as s:
+        assert len(s.scalars(select(Device)).all()) == 2, "that of the fixture, and this one"
+    once_more = typed(luis.http, code, attempt=attempt)
+    assert once_more.json == lost.json, "its tab asked twice"
+
+
+@pytest.mark.parametrize("who", ["another phone", "an older app", "too late", "shut out", "disabled"])
+def test_nobody_else_becomes_that_phone(app: Flask, engine: Engine, clock: Clock, who: str) -> None:
+    code, attempt = code_for(engine, clock), str(uuid.uuid4())
+    device = typed(app.test_client(), code, attempt=attempt).json["device"]
+    more = {} if who == "an older app" else {"attempt": attempt}
+    if who == "another phone":
+        more = {"attempt": str(uuid.uuid4())}
+    if who == "too late":
+        clock.tick(minutes=10)
+    with transaction(engine) as s:
+        if who == "shut out":
+            s.get_one(Device, device).revoked_at = clock()
+        if who == "disabled":
+            s.get_one(Person, person(engine, "luis@city.test")).disabled_at = clock()
+    refused = typed(app.test_client(), code, **more)
+    assert (refused.status_code, refused.json["error"]) == (422, "wrong_code")
+    assert token_of(refused) == ""
+
+
+def test_two_phones_of_an_older_app_do_not_share_a_code(app: Flask, engine: Engine, clock: Clock) -> None:
+    code = code_for(engine, clock)
+    assert typed(app.test_client(), code, attempt="").status_code == 200
+    assert typed(app.test_client(), code, attempt="").status_code == 422
+
+
+def test_a_phone_that_has_its_token_keeps_it_and_may_ask_again_too(
+    app: Flask, engine: Engine, clock: Clock, luis: Phone
+) -> None:
+    code, attempt = code_for(engine, clock), str(uuid.uuid4())
+    for _ in range(2):
+        answer = typed(luis.http, code, attempt=attempt)
+        assert answer.json["device"] == luis.device
+        assert token_of(answer) == ""
+
+
 def test_only_a_hash_of_a_code_is_kept(engine: Engine, clock: Clock, app: Flask) -> None:
     code = code_for(engine, clock)
     with reading(engine) as s:
@@ -102,6 +164,11 @@ def test_whoever_guesses_is_made_to_wait_and_locks_out_nobody_else(
 @pytest.mark.parametrize("code", [None, 5, ["A"], {"a": 1}])
 def test_what_is_no_code_is_refused(app: Flask, code: object) -> None:
     assert typed(app.test_client(), code).status_code == 400
+
+
+@pytest.mark.parametrize("attempt", [None, 5, "x", "ABCD3467" * 10, ["a"]])
+def test_what_is_no_name_of_an_attempt_is_refused(app: Flask, attempt: object) -> None:
+    assert typed(app.test_client(), "ABCD3467", attempt=attempt).status_code == 400
 
 
 def test_other_sites_may_not_enrol(app: Flask, engine: Engine, clock: Clock) -> None:

@@ -36,7 +36,7 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, Undone, WITHDRAW
  *   is decided by what is there is read in it, and waits for nothing else
  * @typedef {{ status: number, json: any, retryAfter?: number }} Reply `json` is null unless it came as JSON
  * @typedef {{
- *   enrol(code?: string): Promise<Reply>,
+ *   enrol(code?: string, attempt?: string): Promise<Reply>,
  *   exchange(body: object): Promise<Reply>,
  *   piece(photo: Shot, offset: number, data: ArrayBuffer):
  *     Promise<{ status: number, offset: number, complete: boolean, fault: string, retryAfter?: number }> }} Net
@@ -60,20 +60,29 @@ const AGAIN = 60_000;
 /**
  * Asks the city whose phone this is and keeps the answer, `who`, for a start without signal. Returns the
  * phone's name for that person. With a `code` the phone becomes that of whom it was made for; otherwise of whoever
- * is logged in. Throws Stopped: "login" where nobody of a crew is, "code" for a wrong one.
- * @param {Pick<Parts, "store" | "net">} parts
+ * is logged in. Where the answer is lost, the same code may be sent again, also after a restart: the phone keeps a name
+ * for the attempt by which the city knows it. Throws Stopped: "login" where nobody of a crew is, "code" for a wrong one.
+ * @param {Pick<Parts, "store" | "net" | "random">} parts
  * @param {string} [code]
  * @returns {Promise<{ device: string, who: Who }>}
  */
-export async function introduce({ store, net }, code) {
-  const { status, json, retryAfter } = await reached(net.enrol(code));
+export async function introduce({ store, net, random }, code) {
+  /** @type {string | undefined} */
+  let attempt;
+  if (code !== undefined) {
+    attempt = (await store.get("outbox", "kv", "attempt")) ?? random.id();
+    await firm(store, [["put", "kv", "attempt", attempt]]);
+  }
+  const { status, json, retryAfter } = await reached(net.enrol(code, attempt));
   if (status === 401 || status === 403) throw new Stopped("login");
   if (status === 422) throw new Stopped("code");
   if (status === 429 || status === 503) throw new Stopped("busy", retryAfter);
   if (status !== 200 || !json?.device || !json.person) throw new Stopped(status >= 500 ? "server" : "portal");
   /** @type {Who} */
   const who = { person: json.person, name: json.name ?? "", lang: json.lang ?? "", crews: json.crews ?? [] };
-  await firm(store, [["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device]]);
+  await firm(store, [
+    ["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device], ["del", "kv", "attempt"],
+  ]);
   return { device: json.device, who };
 }
 

@@ -7,9 +7,9 @@ const PATIENCE = 30_000;
 
 /** @type {Net} */
 export const net = {
-  async enrol(code) {
+  async enrol(code, attempt) {
     if (code === undefined) return reply(await send("POST", "/device"));
-    return reply(await send("POST", "/enrol", { "Content-Type": "application/json" }, JSON.stringify({ code })));
+    return reply(await send("POST", "/enrol", { "Content-Type": "application/json" }, JSON.stringify({ code, attempt })));
   },
   async exchange(body) {
     const text = JSON.stringify(body);

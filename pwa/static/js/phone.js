@@ -28,6 +28,7 @@ export const { say, many, moment, promise, place, named, answered, distance } = 
   template("words"), lang, page["zone"] ?? "UTC",
 );
 export const store = openStore();
+const random = { id: randomId, fraction: Math.random };
 await takeWaiting();
 // A disk that did not answer, or that the browser took away, is opened anew: without it there would be no page.
 export const who = (await whoIs(store).catch(() => whoIs(store))) ?? (await welcome());
@@ -35,7 +36,7 @@ export const engine = createEngine({
   store,
   net,
   clock: Date.now,
-  random: { id: randomId, fraction: Math.random },
+  random,
   digest,
   user: who.person,
   lock: oneTab,
@@ -77,7 +78,7 @@ function welcome() {
     /** @param {string} [code] */
     const look = async (code) => {
       try {
-        const { who } = await introduce({ store, net }, code);
+        const { who } = await introduce({ store, net, random }, code);
         known.abort();
         // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
         void navigator.storage?.persist?.();
