@@ -95,6 +95,7 @@ Image.MAX_IMAGE_PIXELS = max(MAX_PIXELS.values())
 # Neither is looked at, and a stranger's file may name a thousand of them.
 heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 heif_options.DECODE_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS = 2
+Image.preinit()  # what Pillow would load with the first picture, and that is each one here
 
 ORIENTATION = 0x0112
 TURNS = {

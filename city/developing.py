@@ -30,7 +30,7 @@ MAX_UPLOAD = 20_000_000  # bytes
 # However many photos arrive, one is decoded at a time: it may take all that decoder.py allows. Each that
 # waits holds a thread of the web server, which has 64 for all that anybody asks.
 AT_ONCE, MOST_WAITING = 1, 16
-PATIENCE = 20.0  # seconds that one waits for its turn
+PATIENCE = 45.0  # seconds that one waits for its turn
 MOST_SECONDS = 30  # that one may take; beyond that the machine has too much to do
 PART = 1 << 18  # bytes that are handed over at once
 ENDED = b"ended "  # what the last word on a photo begins with; behind it stands how its process ended

@@ -254,6 +254,19 @@ def test_who_does_not_answer_is_asked_for_one_picture_of_many(
         assert len(dead.calls) == 1
 
 
+def test_what_could_not_be_decoded_in_time_is_asked_for_again(
+    town: Town, wanted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted("/good.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(developing, "_room", threading.BoundedSemaphore(1))
+        with developing._room:
+            assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
+    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0, "not at once"
+    later = town.now + fetching.FIRST_PAUSE
+    assert fetching.fetch_due(town.engine, town.settings.var, later, fetch) == 1
+
+
 def test_what_was_erased_meanwhile_is_not_fetched(town: Town, wanted: Callable[[str], int]) -> None:
     report_id = wanted("/good.jpg")
     with town.at_work() as scene:

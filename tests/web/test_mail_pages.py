@@ -407,16 +407,18 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
     assert [stranger.get(each).status_code for each in addresses] == [404, 404], "old letters too"
 
 
+@pytest.mark.parametrize(("where", "fault"), [(photos, StoreDown), (developing, developing.Busy)])
 def test_the_news_does_not_wait_for_a_photo_that_cannot_be_had(
-    town: Town, app: Flask, post: Post, secret: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    town: Town, app: Flask, post: Post, secret: str, monkeypatch: pytest.MonkeyPatch,
+    where: Any, fault: type[Exception],
+) -> None:  # fmt: skip
     confirm(town, told(town, app, secret))
     close(town, app)
 
-    def down(*_args: object) -> bytes:
-        raise StoreDown
+    def down(*_args: object, **_how: object) -> bytes:
+        raise fault
 
-    monkeypatch.setattr(photos, "read", down)
+    monkeypatch.setattr(where, "read" if where is photos else "small", down)
     (letter,) = (each for each in post.round() if "Fixed" in each["Subject"])
     assert page(letter).pictures == []
 

@@ -158,6 +158,15 @@ def test_while_the_store_is_down_it_says_what_was_done(
         assert (scene.s.get(Photo, case[1]) is not None) == is_left
 
 
+def test_a_photo_that_was_damaged_where_it_is_kept_is_told_and_the_numbers_kept(
+    cover: Callable[..., TestResponse], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores.FolderStore, "get", lambda *_: b"no photo")
+    answer = cover(do="cover", **BLUE_QUARTER)
+    assert (answer.status_code, 'value="50"' in html_of(answer)) == (422, True)
+    assert shared.PHOTO_DAMAGED in html_of(answer)
+
+
 def test_who_covers_what_somebody_covered_a_moment_before_is_led_to_the_photo_as_it_is(
     cover: Callable[..., TestResponse], client: FlaskClient, case: tuple[str, str, str]
 ) -> None:
