@@ -44,8 +44,8 @@ class HalfYear:
     """All located cases in the order of time, and every two of them that are near in place and time.
 
     Row n of the arrays: when case `later[n]` was told, case `earlier[n]`, so many `metres` away and `days`
-    old, was open or not. `crowd` says for each case how many were told at its spot before. `named` are the
-    labelled pairs, later and earlier.
+    old, was open or not. `crowded` says which earlier ones were told at the later one's spot of late, and
+    `crowd` for each case how many those are. `named` are the labelled pairs, later and earlier.
     """
 
     told: list[Told]
@@ -54,6 +54,7 @@ class HalfYear:
     metres: NDArray[np.float64]
     days: NDArray[np.float64]
     open: NDArray[np.bool_]
+    crowded: NDArray[np.bool_]
     crowd: NDArray[np.int64]
     named: list[tuple[int, int]]
 
@@ -61,6 +62,10 @@ class HalfYear:
     def april(self) -> int:
         """The first case of April: on those before it is fitted, those from it on judge."""
         return next(n for n, one in enumerate(self.told) if one.problem.at >= APRIL)
+
+    def crowd_beside(self, row: int) -> int:
+        """How many others were told at the spot when the two of a row met."""
+        return int(self.crowd[self.later[row]]) - int(self.crowded[row])
 
     def looked_at(self) -> NDArray[np.int64]:
         """The rows that the product would score: open, and within the reach of the later one's group."""
@@ -87,7 +92,7 @@ def read(data: Path) -> HalfYear:
     crowded = (metres <= duplicates.CROWD_METRES) & (days <= window[later])
     index = {one.ref: n for n, one in enumerate(told)}
     return HalfYear(
-        told, later, earlier, metres, days, closed[earlier] > at[later],
+        told, later, earlier, metres, days, closed[earlier] > at[later], crowded,
         np.bincount(later[crowded], minlength=len(told)), list(_named(data / LINKS, index, at)),
     )  # fmt: skip
 

@@ -140,7 +140,7 @@ def _ours(half: HalfYear, start: int) -> tuple[Offers, NDArray[np.float64]]:
             duplicates.likely(
                 half.told[half.later[row]].problem,
                 half.told[half.earlier[row]].problem,
-                int(half.crowd[half.later[row]]),
+                half.crowd_beside(int(row)),
             )
             for row in rows
         ]

@@ -56,7 +56,7 @@ def main() -> int:
 def facts_of(half: HalfYear, row: int) -> tuple[float, ...]:
     """What the product's score is made of, for one row."""
     later, earlier = half.later[row], half.earlier[row]
-    return duplicates.facts(half.told[later].problem, half.told[earlier].problem, int(half.crowd[later]))
+    return duplicates.facts(half.told[later].problem, half.told[earlier].problem, half.crowd_beside(row))
 
 
 def fitted(facts: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.float64]:

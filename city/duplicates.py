@@ -6,6 +6,7 @@ worth. Only what was known at the moment of the telling is used.
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,11 +76,12 @@ class Candidate:
     number: str
     metres: float
     likely: float
+    plain: bool = False  # whether nobody need ask the table: see is_plain()
 
     @property
     def marked(self) -> bool:
         """Whether the board calls the two probably one problem."""
-        return self.likely >= MARKED
+        return self.plain or self.likely >= MARKED
 
 
 def near(
@@ -114,15 +116,27 @@ def near(
     roots = _roots(s, asked, rows, strangers=strangers)
     told = {row.id: _problem(row) for row in rows}
     metres = {row.id: flat_distance(place.point, told[row.id].point) for row in rows}
-    crowd = sum(row.opened_at <= at and metres[row.id] <= CROWD_METRES for row in rows)
+    crowd = [row.id for row in rows if row.opened_at <= at and metres[row.id] <= CROWD_METRES]
+    # What was told of the very same problem is no crowd beside it.
+    own = Counter(roots[row_id].id for row_id in crowd if row_id in roots)
     best: dict[int, Candidate] = {}
     for row_id, root in roots.items():
         if root.id == but or root.id in apart or metres[row_id] > reach(asked.group).metres:
             continue
-        found = Candidate(root.id, root.number, metres[row_id], likely(asked, told[row_id], crowd))
-        if found.likely >= least and (root.id not in best or found.likely > best[root.id].likely):
+        other = told[row_id]
+        found = Candidate(
+            root.id, root.number, metres[row_id], likely(asked, other, len(crowd) - own[root.id]),
+            is_plain(asked, other),
+        )  # fmt: skip
+        known = best.get(root.id)
+        if (found.plain or found.likely >= least) and (known is None or _rank(found) < _rank(known)):
             best[root.id] = found
-    return sorted(best.values(), key=lambda c: (-c.likely, c.metres, -c.case_id))[:limit]
+    return sorted(best.values(), key=_rank)[:limit]
+
+
+def _rank(found: Candidate) -> tuple[Any, ...]:
+    """What is plain goes first, then the likeliest."""
+    return not found.plain, -found.likely, found.metres, -found.case_id
 
 
 def like(
@@ -222,12 +236,27 @@ def reach(group: str) -> Reach:
 def likely(asked: Problem, other: Problem, crowd: int) -> float:
     """How likely staff would name the two one problem, 0 to 1.
 
-    `crowd` is how many cases were told at the spot of late: at a corner with many, being near says less.
+    `crowd` is how many others were told at the spot of late: at a corner with many, being near says less.
     """
     weight = sum(w * fact for w, fact in zip(WEIGHTS, facts(asked, other, crowd), strict=True))
     if asked.asset_id and other.asset_id and asked.asset_id != other.asset_id:
         weight += _BY_HAND["other_asset"]
     return 1 / (1 + math.exp(-weight))
+
+
+def is_plain(asked: Problem, other: Problem) -> bool:
+    """Whether the two are of one service, told within a day, and no further apart than can be told apart.
+
+    Two poles with numbers of their own never are.
+    """
+    unsure = math.hypot(_accuracy(asked), _accuracy(other))
+    return (
+        asked.service == other.service
+        and abs(asked.at - other.at) <= timedelta(hours=_BY_HAND["plain"]["hours"])
+        and not (asked.asset_id and other.asset_id and asked.asset_id != other.asset_id)
+        and flat_distance(asked.point, other.point)
+        <= min(max(unsure, _BY_HAND["plain"]["metres"]), _BY_HAND["blur_m"])
+    )
 
 
 def facts(asked: Problem, other: Problem, crowd: int) -> tuple[float, ...]:

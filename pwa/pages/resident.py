@@ -228,7 +228,7 @@ def near() -> Response:
         if place and thing:
             place = replace(place, source="asset", asset_id=int(asset))
         found = _near(s, service, place) if place and service else []
-        return render("resident/_near.html", found=found)
+        return render("resident/_found.html", found=found)
 
 
 @bp.get("/sent/<number>")
@@ -488,8 +488,11 @@ def _fault(form: ReportForm, refused: Refused) -> Fault:
     return ids.get(refused.code, "place"), errors.words(refused)
 
 
-def _near(s: Session, service: Service, place: Place) -> list[tuple[Sight, float]]:
-    """Public cases that may be the same, likeliest first, each with its metres."""
+def _near(s: Session, service: Service, place: Place) -> list[tuple[Sight, float, bool]]:
+    """Public cases that may be the same, likeliest first, each with its metres.
+
+    The first one is probably the same where the board would say so of a case that is told here now.
+    """
     found = duplicates.near(s, service.code, place, at=access.now())
     if not found:
         return []
@@ -497,7 +500,7 @@ def _near(s: Session, service: Service, place: Place) -> list[tuple[Sight, float
         s, now=access.now(), publish=access.here().publish, ids=[c.case_id for c in found], limit=len(found)
     )
     sights = {sight.id: sight for sight in seen}
-    return [(sights[c.case_id], c.metres) for c in found if c.case_id in sights]
+    return [(sights[c.case_id], c.metres, c.marked and c is found[0]) for c in found if c.case_id in sights]
 
 
 def _kept() -> list[tuple[str, str]]:

@@ -37,7 +37,7 @@ from city.schema import (
     ToldApart,
 )
 
-ACTORS = ("dispatcher", "dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
+ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
 # What no story of the demo or of an import has in it.
 NOT_TOLD = ("take on", "take back", "restore", "undo batch")
 TOLD = tuple(move for move in MOVES if move not in NOT_TOLD)

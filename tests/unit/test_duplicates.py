@@ -274,3 +274,43 @@ def test_the_index_over_cell_and_time_is_what_is_read(town: Town) -> None:
         explain = "EXPLAIN " if town.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
         plan = str(scene.s.connection().exec_driver_sql(explain + look[0], look[1]).all())
     assert "ix_cases_cell_opened_at" in plan
+
+
+@pytest.mark.parametrize("metres_off", [3.0, 15.0, 30.0])
+def test_one_limb_told_twice_within_the_hour_is_marked_however_rough_the_phones(
+    town: Town, metres_off: float
+) -> None:
+    spot = replace(LAMP, source="gps", accuracy_m=metres_off)
+    with town.at_work() as scene:
+        for _ in range(4):  # what is told there often is no reason to be less sure
+            scene.report(place=spot)
+        again = scene.report(place=spot, at=town.now + timedelta(minutes=15)).case
+        assert again.twin_id is not None
+        [first, *_] = duplicates.near(scene.s, "light-out", spot, at=town.now + timedelta(minutes=20))
+        assert first.plain
+        assert first.marked
+
+
+def test_only_one_service_at_one_spot_within_a_day_is_plain(town: Town) -> None:
+    asked = Problem("light-out", "streetlight", "works", SPOT, NOON, 5.0, "gps")
+    assert duplicates.is_plain(asked, asked)
+    for other in (
+        replace(asked, service="pole-damaged"),
+        replace(asked, at=NOON - timedelta(hours=25)),
+        replace(asked, point=Point(SPOT.lat + 0.0003, SPOT.lon), accuracy_m=500.0),  # 33 m
+        replace(asked, asset_id=2),
+    ):
+        assert not duplicates.is_plain(replace(asked, asset_id=1) if other.asset_id else asked, other)
+
+
+def test_the_only_case_at_a_spot_is_likelier_than_the_same_one_beyond_the_crowd(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report(at=town.now - timedelta(days=3))
+
+        def seen_from(metres: float) -> float:
+            here = replace(LAMP, lat=LAMP.lat + metres / geo.METRES_A_DEGREE)
+            [found] = duplicates.near(scene.s, "light-out", here, at=town.now)
+            return found.likely
+
+        likely = [seen_from(metres) for metres in (0, 10, 20, 24, 26, 40)]
+    assert likely == sorted(likely, reverse=True)

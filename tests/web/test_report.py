@@ -15,7 +15,7 @@ from filled import FAR, HERE, KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
-from wording import resident, shared, shown
+from wording import resident, shared, shown, staff
 
 from city import developing, photos
 from city.schema import Address, Asset, Case, Event, Photo, Report, Try
@@ -310,6 +310,28 @@ def test_near_cases_come_as_a_fragment_without_what_is_private(town: Town, clien
         assert ("26-000001" in page) is found
         assert "26-000002" not in page
         assert "secret words" not in page
+
+
+def test_what_is_probably_the_same_stands_above_send_and_holds_nothing_up(
+    town: Town, client: FlaskClient, post: Fill, log_in: Callable[[str], FlaskClient]
+) -> None:
+    with town.at_work() as scene:
+        scene.report(place=LAMP)
+        scene.report(place=replace(LAMP, lat=LAMP.lat + 0.0002), at=town.now - timedelta(days=20))
+    fragment = client.get("/report/near", query_string=HERE | {"service": "light-out"}).text
+    others, likely = fragment.split('<div id="near-likely" hx-swap-oob="innerHTML">')
+    assert ("26-000001" in likely, "26-000002" in likely) == (True, False)
+    assert re.findall(r'name="join" value="([\d-]+)"', others) == ["26-000002"]
+    assert 'name="seen" value="26-000001 26-000002"' in others
+    assert resident.ONE_OF_THESE in likely
+    page = client.get("/report").text
+    assert page.index('id="near-likely"') < page.index('id="send"')
+    assert page.index('class="dock"') < page.index('id="near-likely"')
+    assert post(**HERE, seen="26-000001 26-000002").status_code == 303
+    board = log_in("dispatcher").get("/dispatch?sort=newest").text
+    row = re.search(r'<tr id="case-26-000003".*?</tr>', board, re.S)
+    assert row
+    assert staff.LIKELY_DUPLICATE_OF(number='<span class="num">26-000001</span>') in row[0]
 
 
 def test_the_location_card_says_where_one_is(town: Town, client: FlaskClient) -> None:

@@ -167,7 +167,7 @@ class ReportForm extends HTMLElement {
     if (lat && service) {
       void this.#draw("near", { lat, lon, accuracy, asset, service }, "#near-cases", "innerHTML", () => this.#chip()?.value === service);
     } else {
-      this.#one("#near-cases")?.replaceChildren();
+      for (const id of ["cases", "likely"]) this.#one(`#near-${id}`)?.replaceChildren();
     }
     this.#stops();
   }
