@@ -34,10 +34,11 @@ from city.duplicates import Candidate
 from city.finding import Found
 from city.kinds import Kind
 from city.lifecycle import MAX_WORDS, OPEN, Refused
+from city.queries import Sight
 from city.reports import Telling
 from city.rows import Row
 from city.schema import Caller
-from pwa import access, errors, filters, forms, localization, spots
+from pwa import access, errors, filters, forms, localization, sentences, spots
 from pwa.forms import CallForm, ReportForm
 from pwa.fragments import go, is_fragment, render
 from pwa.spots import Spot
@@ -332,7 +333,8 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
 
 
 def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
-    """What is said of a problem: the place, what else must be known, the day that is promised."""
+    """What is said of a problem: the place, what else must be known, the day that is promised; of a case that
+    the caller joins how it stands: it has a day of its own, or waits."""
     questions = [localization.said(each["words"]) for each in service.questions]
     row = s.get(schema.Service, service.code)
     due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
@@ -350,7 +352,14 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
         else _("Where is it? A street address, a corner, or the number on the pole works.")
     )
     promised = []
-    if due is not None:
+    if joined := _joined(s, form.report.join):
+        promised = [
+            _(
+                "Someone already reported this. %(stands)s Would you like to know when it's done?",
+                stands=sentences.stands(joined),
+            )
+        ]
+    elif due is not None:
         promised = [
             _(
                 "We'll take care of it by %(day)s. Would you like to know when it's done?",
@@ -358,6 +367,16 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
             )
         ]
     return [where, *questions, *promised]
+
+
+def _joined(s: Session, number: str | None) -> Sight | None:
+    """The case that the caller's report joins, as anyone may know it; None where none can be joined."""
+    case = queries.by_number(s, number) if number else None
+    if case is None:
+        return None
+    root = queries.root_of(s, case)
+    publish = access.here().publish
+    return next(iter(queries.public(s, now=access.now(), publish=publish, ids=[root.id], limit=1)), None)
 
 
 def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
-from wording import shared, shown, staff
+from wording import resident, shared, shown, staff
 
-from city import answers, calls, events
+from city import answers, calls, cases, events
 from city.answers import Draft, Text
 from city.calls import Call
 from city.contacts import MAX_SECONDS, Conversation
@@ -366,3 +366,23 @@ def test_every_kind_of_problem_has_its_script_and_questions(app: Flask, ask: Ask
             assert page.count(f'name="answer-{service.code}-{question["code"]}"') == max(
                 1, len(question["values"])
             )
+
+
+def test_who_joins_a_case_hears_its_own_day_or_why_it_waits(town: Town, ask: Ask) -> None:
+    with town.at_work() as scene:
+        case = scene.report(at=town.now - timedelta(days=1)).case
+        number, due = case.number, case.due_at
+    asked = {"service": "light-out", "ends": "case", "lang": "en", "place": PLACE}
+
+    def says(**more: str) -> str:
+        return shown(ask("/desk/parts", asked | more).text)
+
+    assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") in says()
+    assert due.day == 14
+    by_then = resident.FIX_BY(day="Thursday, May\u00a014")
+    assert staff.JOINS_REPORTED(stands=by_then) in says(join=number)
+    assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") not in says(join=number)
+    with town.at_work() as scene:
+        cases.wait(scene.s, scene.case(number), "parts", by=scene.actor("dispatcher"), at=town.now)
+    assert staff.JOINS_REPORTED(stands=shared.ON_HOLD_FOR_PARTS) in says(join=number)
+    assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") in says(join="26-999999")

@@ -390,6 +390,24 @@ class TestTheVerbs:
         assert post(f"/dispatch/cases/{wire}/wait", reason="utility").status_code == 303
         assert state_of(town, wire) == "waiting"
 
+    def test_a_supervisor_who_is_asked_to_look_can_act(
+        self, log_in: Callable[[str], FlaskClient], town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        with town.at_work() as scene:
+            other = scene.report().case.number
+            cases.ask_supervisor(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+        page = html_of(log_in("supervisor").get(f"/dispatch/cases/{lamp}"))
+        for form in ("do-close", "do-wait", "do-merge", "do-assign", "do-cancel"):
+            assert f'id="{form}"' in page
+        base = f"/dispatch/cases/{lamp}"
+        for path, fields, state in (
+            ("wait", {"reason": "parts"}, "waiting"), ("resume", {}, "accepted"),
+            ("closure", {"outcome": "no action"}, "closed"), ("reopening", {}, "accepted"),
+            ("merge", {"into": other}, "merged"), ("unmerge", {}, "accepted"),
+        ):  # fmt: skip
+            assert post(f"{base}/{path}", **fields).status_code == 303, path
+            assert state_of(town, lamp) == state
+
     def test_a_case_that_waits_says_how_late_it_was(self, board: FlaskClient, town: Town, lamp: str) -> None:
         with town.at_work() as scene:
             case = scene.case(lamp)

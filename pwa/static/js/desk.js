@@ -298,7 +298,7 @@ document.addEventListener("change", (event) => {
   keep(form());
   // Arrows choose as they move: a place that they pass is not taken before Enter, or before the keys leave it.
   if (target.matches('[name="pick"]') && form().querySelector('[name="pick"]:focus-visible')) return;
-  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"]')) renew();
+  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"], [name="join"]')) renew();
 });
 document.addEventListener("focusout", (event) => {
   const { target, relatedTarget } = event;
