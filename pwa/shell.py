@@ -48,6 +48,7 @@ MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
 )  # fmt: skip
 
+KEPT_PAGES = ("/", "/report", "/mine")  # of residents, for a phone without signal
 MAP_SCRIPTS = ("js/map.js", "js/map-theme.js", "js/place-map.js")
 
 _SHARED = ("tokens", "reset", "base")
@@ -130,8 +131,8 @@ def crew_files() -> list[str]:
 
 
 def resident_files() -> list[str]:
-    """The addresses of all that home and the report load without signal: a map needs it."""
-    loaded = _loaded("js/app.js", "js/start.js", "js/report.js")
+    """The addresses of all that home, the report and own reports load without signal: a map needs it."""
+    loaded = _loaded("js/app.js", "js/start.js", "js/report.js", "js/mine.js")
     scripts = [path for path in loaded if path not in MAP_SCRIPTS]
     return [
         css("public"),
@@ -189,7 +190,7 @@ def worker() -> Response:
         offline=_everywhere("/offline"),
         shells=_everywhere("/crew"),
         files=crew_files(),
-        forms=[*_everywhere("/"), *_everywhere("/report")],
+        forms=[address for path in KEPT_PAGES for address in _everywhere(path)],
         shares=_everywhere("/share"),
         form_files=resident_files(),
         icon=logo() if own_logo() else asset("icons/icon-192.png"),

@@ -153,6 +153,8 @@ def shared() -> Response:
 @bp.get("/mine")
 def mine() -> Response:
     """The visitor's own reports, as far as this browser holds their links; and what waits on the phone."""
+    if shell.to_keep():
+        return shell.of_release(render("resident/mine.html", rows=[]))
     with access.reading() as s:
         held = access.own_reports(s, ROWS_OF_MINE)
         rows = queries.owned(s, held, now=access.now(), publish=access.here().publish)

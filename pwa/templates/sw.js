@@ -1,6 +1,6 @@
-// Keeps what opens without signal: home, the report and the "no signal" page for everybody and, on a crew's phone,
-// the crew's shell with all its files. Answers GET only, and what another app shares into this one; it never touches,
-// keeps or repeats another POST. Shows the city's notes where the browser does not do it by itself.
+// Keeps what opens without signal: home, the report, one's own reports and the "no signal" page for everybody and, on a
+// crew's phone, the crew's shell with all its files. Answers GET only, and what another app shares into this one; it
+// never touches, keeps or repeats another POST. Shows the city's notes where the browser does not do it by itself.
 const RELEASE = {{ release|tojson }};
 const EVERYBODY = `cityline-${RELEASE}`;
 const CREW = `cityline-crew-${RELEASE}`;

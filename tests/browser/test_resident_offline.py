@@ -120,6 +120,38 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
         assert events.verify(s) == []
 
 
+def test_what_was_taken_a_second_ago_is_not_called_begun_and_its_place_and_its_report_are_shown(
+    phone: Van, site: Site, tmp_path: Path
+) -> None:
+    visited(phone, site)
+    phone.context.grant_permissions(["geolocation"])
+    phone.context.set_geolocation({"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9})
+    phone.context.set_offline(True)
+    page = phone.page
+    page.goto(site.path("/"))
+    page.locator(".shutter input").set_input_files(picture(tmp_path))
+    page.wait_for_url("**/report")
+    expect(page.locator(".shot")).to_have_count(1)
+    expect(page.locator("#place-held")).to_have_text(resident.LOCATION_SAVED)
+    expect(page.locator("#begun")).to_be_hidden()
+    page.locator("label.tile").first.tap()
+    page.fill("#words", WORDS)
+    wait_until_begun(page, WORDS)
+    page.reload()
+    expect(page.locator("#begun")).to_be_visible()
+    expect(page.locator("#place-held")).to_have_text(resident.LOCATION_SAVED)
+    page.locator("#send").tap()
+    expect(page.locator("h1")).to_contain_text(resident.KEPT_TITLE)
+    page.goto(site.path("/es/mine"))
+    expect(page.locator("#kept-here a")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text(resident.SENT_REPORTS_LATER.es)
+    phone.context.set_offline(False)
+    wait_for(lambda: [count for _number, count in told(site)] == [1])
+    page.goto(site.path("/mine"))
+    expect(page.locator("#kept-here a")).to_have_count(1)
+    expect(page.get_by_role("heading", name=resident.NO_REPORTS_HERE)).to_be_hidden()
+
+
 def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Site, tmp_path: Path) -> None:
     phone.page.goto(site.path("/report"))
     fill_in(phone.page)

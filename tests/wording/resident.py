@@ -57,6 +57,9 @@ LET_US_KNOW = Sentence("Let us know")
 LINK_TOO_LONG = Sentence("That link is too long")
 LISTED_OF = Sentence("%(first)d–%(last)d of %(num)d, newest first")
 LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
+LOCATION_SAVED = Sentence(
+    "Your location is saved with this report. We'll look up the address when you have a signal."
+)
 LOG_IN_AS = Sentence("Log in as %(name)s")
 MATCHING_PLACES = Sentence("Matching places: %(num)s")
 MISSING_BUTTON = Sentence("Let the city know this is missing")
@@ -150,6 +153,9 @@ SAID_NOT_ANSWERED = Sentence("You said it isn't answered")
 SAID_NOT_FIXED = Sentence("You said it isn't fixed")
 SAME_PROBLEM_BUTTON = Sentence("Same problem, add me")
 SENDING_PHOTO = Sentence("Sending the photo…")
+SENT_REPORTS_LATER = Sentence(
+    "No signal right now. The reports you sent will show up here when you're back online."
+)
 SOURCE_AREAS = Sentence("areas layer")
 SOURCE_CITY_FILE = Sentence("city file")
 SOURCE_EVERY_CHANGE = Sentence("every status change")

@@ -182,6 +182,8 @@ export class PlaceCard {
     if (!isDrawn && !wasTyping && this.#isTyping()) this.#shown = null; // leaving the box asks again
     if (isDrawn) this.#tell();
     else this.#asked = ""; // without signal the same may be asked again
+    const held = this.#one("#place-held");
+    if (held) held.hidden = isDrawn || !values["lat"] || Boolean(values["place"]);
     if (isInside && document.activeElement === document.body) this.#one("#place-change")?.focus();
     this.#drawn();
     void this.#onMap?.then((show) => this.#mapped(show)).catch(() => {});

@@ -304,7 +304,8 @@ class ReportForm extends HTMLElement {
     }
     this.#shots.restore(found.photos);
     const begun = this.#one("#begun");
-    if (begun) begun.hidden = location.hash === "#taken";
+    if (begun) begun.hidden = "taken" in sessionStorage; // at home, a moment ago
+    delete sessionStorage["taken"];
   }
 
   /** What another app shared comes to what was begun. Its photos go with Send: nobody but their person sends them. */

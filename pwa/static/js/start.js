@@ -51,8 +51,9 @@ class ReportStart extends HTMLElement {
       const [{ keepPhoto, letGo }, { taken }] = await Promise.all([import("./kept.js"), import("./taken.js")]);
       await letGo();
       for (const file of handed.files) await keepPhoto(await shrink(file), await taken(file));
+      sessionStorage["taken"] = "1"; // so that the form does not call it begun earlier
     }
-    location.assign(handed.files.length ? `${address}#taken` : address); // so that it is not called begun earlier
+    location.assign(address);
   }
 
   /** Reports of this phone that wait for signal, or went from here. */
