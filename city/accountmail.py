@@ -17,7 +17,7 @@ from city import db
 from city.channels import Channel, Undeliverable
 from city.schema import AccountLetter
 
-(CODE, CLOSED) = ("code", "closed")
+(CODE, CLOSED, LINK) = ("code", "closed", "link")
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
 CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
 KEPT = timedelta(days=1)

@@ -141,43 +141,59 @@ def tell_of_guesses(s: Session, at: datetime) -> int:
     return found
 
 
-def make_link(s: Session, person: Person, at: datetime) -> str:
+def make_link(s: Session, person: Person, at: datetime, *, by: Actor) -> str:
     """The token of a link that logs this person in once, within a day: for a system without mail.
 
-    Raises Refused `shut_out` for somebody who is disabled.
+    Whoever makes it could log in as them. So it is a line of the log, they get a mail, and the session that
+    comes of it names its maker. Raises Refused `shut_out` for somebody who is disabled.
     """
     if person.disabled_at:
         raise Refused("shut_out")
     token = secrets.token_urlsafe(24)
-    s.add(LoginCode(email=person.email, seed=_hashed(LINK, token), asked_by=LINK, made_at=at))
+    seed = _hashed(LINK, token)
+    s.add(LoginCode(email=person.email, seed=seed, asked_by=LINK, made_by=by.name, made_at=at))
+    events.record(s, people.subject(person), "make link", by=by, at=at)
+    facts = {"by": by.name}
+    accountmail.add(s, person.email, accountmail.LINK, lang=person.lang, at=at, facts=facts)
     return token
 
 
-def by_link(s: Session, token: str, at: datetime) -> Person | None:
-    """Whom an unused link would log in; changes nothing."""
+def is_link(s: Session, token: str, at: datetime) -> bool:
+    """Whether it is one that still lets somebody in; changes nothing."""
     row = _link(s, token, at)
     person = people.by_email(s, row.email) if row else None
-    return None if person is None or person.disabled_at else person
+    return person is not None and person.disabled_at is None
 
 
-def use_link(s: Session, token: str, at: datetime) -> Person:
-    """The person of an unused link; raises Refused `wrong_link`. A link works once."""
+def use_link(s: Session, token: str, email: str, at: datetime) -> tuple[Person, str]:
+    """The person of an unused link, and who made it as the log names them. A link works once.
+
+    Whoever opens it says whose it is, by `email`: one that went astray, or stands in a log, opens to nobody
+    who only found it. Raises Refused `wrong_link`, or `not_your_link` for another's address, which is counted
+    in the caller's transaction: that must therefore commit either way.
+    """
     row = _link(s, token, at, locked=True)
     if row is None:
         raise Refused("wrong_link")
-    return _used(s, row, at, "wrong_link")
+    if row.email != email.strip().lower():
+        row.tries += 1
+        raise Refused("not_your_link")
+    return _used(s, row, at, "wrong_link"), row.made_by
 
 
-def begin(s: Session, person: Person, at: datetime, *, how: str, device: Device | None = None) -> str:
+def begin(
+    s: Session, person: Person, at: datetime, *, how: str, device: Device | None = None, made_by: str = ""
+) -> str:
     """A new session's token. `how` ("code", "link", "phone code", "phone") goes into the log.
 
-    `device` is the phone that shows itself for its person, where it does.
+    `device` is the phone that shows itself for its person, where it does; `made_by` who made the link.
     """
     token = secrets.token_urlsafe(32)
     until = at + timedelta(hours=SESSION_HOURS)
     device_id = device.id if device else None
     s.add(Row(token_hash=_hashed(token), person_id=person.id, device_id=device_id, began_at=at, until=until))
-    events.record(s, people.subject(person), "log in", by=people.actor(person), at=at, facts={"how": how})
+    facts = {"how": how} | ({"made_by": made_by} if made_by else {})
+    events.record(s, people.subject(person), "log in", by=people.actor(person), at=at, facts=facts)
     return token
 
 
@@ -321,6 +337,7 @@ def _link(s: Session, token: str, at: datetime, *, locked: bool = False) -> Logi
         select(LoginCode)
         .where(LoginCode.asked_by == LINK, LoginCode.seed == _hashed(LINK, token))
         .where(LoginCode.used_at.is_(None), LoginCode.made_at > at - timedelta(hours=LINK_HOURS))
+        .where(LoginCode.tries < GUESSES_A_CODE)
     )
     return s.scalars(unused.with_for_update() if locked else unused).first()
 

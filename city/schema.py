@@ -263,6 +263,7 @@ class LoginCode(Base):
     seed: Mapped[str]  # a code is this and the city's secret, which is not here; of a link the token's hash
     asked_by: Mapped[str] = mapped_column(String(64), default="")  # hash of the browser's own nonce
     source: Mapped[str] = mapped_column(String(64), default="")  # its network, as tries.source() names it
+    made_by: Mapped[str] = mapped_column(String(40), default="")  # of a link: whose it is in the log
     known: Mapped[bool] = mapped_column(default=False)  # asked in a browser where this person was before
     made_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)

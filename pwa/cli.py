@@ -247,7 +247,7 @@ def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
     settings, now = _settings(), datetime.now(UTC)
     with db.transaction(_engine(settings)) as s:
         person = people.add(s, email, name or email.partition("@")[0], roles, at=now)
-        token = logins.make_link(s, person, now)
+        token = logins.make_link(s, person, now, by=people.THE_SYSTEM)
     click.echo(f"{email} can log in once with this link. It works for one day:")
     click.echo(f"  {settings.base_url}/login/link/{token}")
 
@@ -261,7 +261,7 @@ def user_link(email: str) -> None:
         person = people.by_email(s, email)
         if person is None:
             raise Refused("unknown_person", email=email)
-        token = logins.make_link(s, person, datetime.now(UTC))
+        token = logins.make_link(s, person, datetime.now(UTC), by=people.THE_SYSTEM)
     click.echo(f"{settings.base_url}/login/link/{token}")
 
 

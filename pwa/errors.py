@@ -173,6 +173,9 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "nothing_to_count": _("This update didn't close a case, so there's nothing to count as done."),
         "not_crew": _("Choose someone who's on a crew."),
+        "not_your_link": _(
+            "This link was made for another email address. Enter yours, or ask for a link of your own."
+        ),
         "wrong_link": _("This link has been used, or it's more than a day old. Ask for a new one."),
         "known_email": _("Someone with this email is already on the list."),
         "unknown_role": _("Choose one of the options on the page."),

@@ -84,6 +84,15 @@ def _closed(s: Session, letter: AccountLetter) -> EmailMessage | None:
     return written
 
 
+def _link_made(s: Session, letter: AccountLetter) -> EmailMessage:
+    by = letter.facts["by"]
+    maker = people.named(s, [by]).get(by, "")  # "" for whoever keeps the city's machine
+    title = _("Someone made a login link for you")
+    written = letters.begin(letter.email, title)
+    letters.write(written, "link_made", maker=maker, title=title)
+    return written
+
+
 def _read_in(app: Flask, lang: str) -> RequestContext:
     """A request of our own making: with it every link knows the city's address and the reader's language.
 
@@ -235,4 +244,5 @@ _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Tex
 _ACCOUNT_WRITERS: Final[dict[str, Callable[[Session, AccountLetter], EmailMessage | None]]] = {
     accountmail.CODE: _code,
     accountmail.CLOSED: _closed,
+    accountmail.LINK: _link_made,
 }

@@ -62,23 +62,28 @@ def use_code() -> Response:
 
 @bp.get("/login/link/<token>")
 def link(token: str) -> Response:
-    """A page with one button: mail scanners open every link, so opening it changes nothing."""
+    """Asks whose it is. Mail scanners open every link, so opening it changes nothing."""
     g.personal = True
     with access.reading() as s:
-        person = logins.by_link(s, token, access.now())
-    if person is None:
+        good = logins.is_link(s, token, access.now())
+    if not good:
         return errors.page(404, _("This link has expired"), errors.words(Refused("wrong_link")))
-    return render("account/link.html", person=person, token=token)
+    return _ask_whose(token)
 
 
 @bp.post("/login/link/<token>")
 def use_link(token: str) -> Response:
-    """Logs in with a one-time link."""
+    """Logs in whoever says whose the one-time link is."""
     g.personal = True
-    with access.writing() as s:
-        person = logins.use_link(s, token, access.now())
-        session_token = logins.begin(s, person, access.now(), how="link")
-    return _logged_in(person, session_token)
+    refused, session_token, person, email = None, "", None, request.form.get("email", "")
+    with access.writing() as s:  # a wrong address must be counted, so the transaction commits either way
+        try:
+            person, made_by = logins.use_link(s, token, email, access.now())
+            session_token = logins.begin(s, person, access.now(), how="link", made_by=made_by)
+        except Refused as fault:
+            refused = fault
+            noted.refused(noted.LOG_IN, fault.code)
+    return _logged_in(person, session_token) if person else _ask_whose(token, email, refused)
 
 
 @bp.post("/logout")
@@ -119,6 +124,13 @@ def _ask_code(email: str, refused: Refused | None = None, code: str | None = Non
     error = errors.words(refused) if refused else None
     status = 422 if refused else 200
     return render("account/code.html", email=email, wanted=_wanted(), error=error, code=code, status=status)
+
+
+def _ask_whose(token: str, email: str = "", refused: Refused | None = None) -> Response:
+    """The page of a link. It does not say whose it is: whoever was given it knows."""
+    error = errors.words(refused) if refused else None
+    status = 422 if refused else 200
+    return render("account/link.html", token=token, email=email, error=error, status=status)
 
 
 def _logged_in(person: Person, token: str) -> Response:

@@ -38,7 +38,7 @@ def add_person() -> Response:
                 s, email, name or email.partition("@")[0], request.form.getlist("role"),
                 crews=_crews(s), lang=_lang(), by=g.actor, at=access.now(),
             )  # fmt: skip
-            number, link = person.id, _link(logins.make_link(s, person, access.now()))
+            number, link = person.id, _link(logins.make_link(s, person, access.now(), by=g.actor))
     except Refused as refused:
         return _people(refused)
     return _person(number, link=link)
@@ -85,7 +85,7 @@ def link_person(number: int) -> Response:
     try:
         with access.writing() as s:
             found = access.or_404(s.get(Person, number))
-            link = _link(logins.make_link(s, found, access.now()))
+            link = _link(logins.make_link(s, found, access.now(), by=g.actor))
     except Refused as refused:
         return _person(number, refused)
     return _person(number, link=link)

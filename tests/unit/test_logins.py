@@ -176,23 +176,42 @@ def test_the_code_of_nobody_and_of_the_disabled_lets_nobody_in(town: Town) -> No
     assert not used(town, code)
 
 
-def test_a_link_works_once_and_for_a_day(town: Town) -> None:
-    def try_link(token: str, hours: float) -> bool:
+def test_a_link_works_once_and_for_a_day_and_for_its_owner_alone(town: Town) -> None:
+    def try_link(token: str, hours: float, email: str = EMAIL) -> str:
         with town.at_work() as scene:
             at = town.now + timedelta(hours=hours)
             try:
-                return logins.use_link(scene.s, token, at).email == EMAIL
-            except Refused:
-                return False
+                return logins.use_link(scene.s, token, email, at)[0].email
+            except Refused as refused:
+                return refused.code
 
     with town.at_work() as scene:
-        rosa = scene.s.get_one(Person, town.ids["rosa"])
-        first, second = (logins.make_link(scene.s, rosa, town.now) for _ in range(2))
-        assert logins.by_link(scene.s, first, town.now) is rosa
-    assert not try_link("x" * 32, 0)
-    assert try_link(first, 23.9)
-    assert not try_link(first, 23.9)
-    assert not try_link(second, logins.LINK_HOURS)
+        rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
+        first, second, third = (logins.make_link(scene.s, rosa, town.now, by=by) for _ in range(3))
+        assert logins.is_link(scene.s, first, town.now)
+    assert try_link("x" * 32, 0) == "wrong_link"
+    assert try_link(first, 23.9, "tom@town.test") == "not_your_link"
+    assert try_link(first, 23.9, " Rosa@town.test ") == EMAIL
+    assert try_link(first, 23.9) == "wrong_link"
+    assert try_link(second, logins.LINK_HOURS) == "wrong_link"
+    tried = [try_link(third, 1, f"{n}@town.test") for n in range(logins.GUESSES_A_CODE)]
+    assert set(tried) == {"not_your_link"}
+    assert try_link(third, 1) == "wrong_link"
+
+
+def test_a_link_is_in_the_log_with_its_maker_and_so_is_the_session_that_came_of_it(town: Town) -> None:
+    with town.at_work() as scene:
+        rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
+        token = logins.make_link(scene.s, rosa, town.now, by=by)
+    with town.at_work() as scene:
+        person, made_by = logins.use_link(scene.s, token, EMAIL, town.now)
+        logins.begin(scene.s, person, town.now, how="link", made_by=made_by)
+    with town.looking() as scene:
+        told = [(e.kind, e.actor, e.facts) for e, _ in events.of(scene.s, f"person:{town.ids['rosa']}")]
+        assert told == [
+            ("make link", by.name, {}),
+            ("log in", f"person:{town.ids['rosa']}", {"how": "link", "made_by": by.name}),
+        ]
 
 
 def test_logging_out_ends_every_copy_of_the_cookie(town: Town) -> None:

@@ -177,7 +177,9 @@ def test_a_get_changes_nothing(
         report = scene.report(key="a" * 32)
         wish = reports.subscribe(scene.s, report, "r@town.test", lang="en", at=town.now)
         code = reports.news_code(town.settings.secret_key, wish)
-        link = logins.make_link(scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now)
+        link = logins.make_link(
+            scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, by=people.THE_SYSTEM
+        )
         secret = reports.token_for(SECRET, "a" * 32)
         letters = [f"/s/{secret}", f"/news/{wish.id}/{code}", f"/login/link/{link}"]
     log_in("administrator")
@@ -275,8 +277,10 @@ def token(client: FlaskClient) -> str:
 )  # fmt: skip
 def test_logging_in_leads_to_no_other_site(client: FlaskClient, town: Town, wanted: str) -> None:
     with town.at_work() as scene:
-        link = logins.make_link(scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now)
-    form = {"csrf_token": token(client), "next": wanted}
+        link = logins.make_link(
+            scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now, by=people.THE_SYSTEM
+        )
+    form = {"csrf_token": token(client), "next": wanted, "email": "dispatcher@town.test"}
     assert client.post(f"/login/link/{link}", data=form).headers["Location"] == "/dispatch"
 
 

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from wording import messages, shared, shown
 
 from city import accountmail, db, delivery, logins, people
-from city.schema import AccountLetter, LoginCode
+from city.schema import AccountLetter, LoginCode, Person
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app
@@ -190,3 +190,22 @@ def test_codes_that_were_guessed_at_are_closed_in_words_and_by_letter(
     assert hers["Subject"] == messages.SOMEONE_GUESSES
     assert messages.SOMEONE_GUESSES_AT(name="Rosa", email=HERS) in text(admins)
     assert "/admin/people/" in text(admins)
+
+
+def test_whoever_opens_a_link_is_asked_who_they_are_and_its_owner_hears_of_it(
+    town: Town, client: FlaskClient, post: Callable[..., Any]
+) -> None:
+    with town.at_work() as scene:
+        rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
+        link = f"/login/link/{logins.make_link(scene.s, rosa, town.now, by=by)}"
+    [letter] = post().messages
+    assert (letter["To"], letter["Subject"]) == (HERS, messages.LINK_MADE)
+    assert messages.LINK_MADE_BY(name="Administrator") in text(letter)
+    assert link not in text(letter)
+    page = shown(client.get(link))
+    assert "Rosa" not in page
+    assert HERS not in page
+    form = {"csrf_token": token(client), "email": "tom@town.test"}
+    refused = client.post(link, data=form)
+    assert (refused.status_code, shared.NOT_YOUR_LINK in shown(refused)) == (422, True)
+    assert client.post(link, data=form | {"email": HERS}).headers["Location"] == "/crew"

@@ -60,7 +60,6 @@ LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
 LOCATION_SAVED = Sentence(
     "Your location is saved with this report. We'll look up the address when you have a signal."
 )
-LOG_IN_AS = Sentence("Log in as %(name)s")
 MATCHING_PLACES = Sentence("Matching places: %(num)s")
 MISSING_BUTTON = Sentence("Let the city know this is missing")
 MONDAYS_ONLY = Sentence("Mondays only")

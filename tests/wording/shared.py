@@ -177,6 +177,9 @@ TOO_MANY_FOLLOWERS = Sentence(
 TOO_MANY_SHARED_VIEWS = Sentence(
     "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
 )
+NOT_YOUR_LINK = Sentence(
+    "This link was made for another email address. Enter yours, or ask for a link of your own."
+)
 TOO_MANY_WRONG_CODES = Sentence(
     "Too many wrong codes were entered for this address. For up to a day, log in only in a browser where "
     "you've logged in before, or ask an administrator for a link."
