@@ -209,7 +209,7 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
     send(first)
     first.wait_for_url(re.compile("/sent/"))
     page = begun(open_context, site, at(pole, 8))
-    join = page.locator("#near-cases [name=join]").first
+    join = page.locator("#near-likely [name=join]")
     join.wait_for()
     photo = io.BytesIO()
     Image.new("RGB", (64, 64), "gray").save(photo, "JPEG")
@@ -226,6 +226,24 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
     with db.reading(site.engine) as s:
         told = s.scalars(select(Report.case_id).order_by(Report.id.desc()).limit(2)).all()
     assert told[0] == told[1]
+
+
+def test_what_is_probably_the_same_stands_in_sight_above_send(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    first = begun(open_context, site, at(pole, 8))
+    expect(first.get_by_role("radio", name=pole.number)).to_be_checked()
+    send(first)
+    first.wait_for_url(re.compile("/sent/"))
+    page = begun(open_context, site, at(pole, 8))
+    join = page.locator("#near-likely [name=join]")
+    expect(join).to_be_in_viewport()
+    above, below = join.bounding_box(), page.locator("#send").bounding_box()
+    assert above
+    assert below
+    assert above["y"] + above["height"] <= below["y"]
+    page.locator("label.tile").nth(1).tap()
+    expect(join).to_have_count(0)
 
 
 def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:
