@@ -57,6 +57,7 @@ class Settings:
     threads: int  # requests answered at once
     demo_codes: bool
     reports_an_hour: int
+    reads_a_minute: int
     crew_days: int
     crew_reassigned: str
     crew_cancelled: str
@@ -122,6 +123,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         threads=_number(text("THREADS", str(THREADS)), "THREADS", LEAST_THREADS, MOST_THREADS),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
+        reads_a_minute=_number(text("READS_A_MINUTE", "600"), "READS_A_MINUTE", 0, 1_000_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),
         crew_reassigned=_one_of(text("CREW_REASSIGNED", COUNTS[0]), "CREW_REASSIGNED", COUNTS),
         crew_cancelled=_one_of(text("CREW_CANCELLED", COUNTS[1]), "CREW_CANCELLED", COUNTS),

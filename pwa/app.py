@@ -161,7 +161,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     csrf.exempt(open311_routes.bp)  # what is written needs a key, which no browser sends by itself
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
-    limits.init(app, settings.reports_an_hour)
+    limits.init(app, settings.reports_an_hour, settings.reads_a_minute)
 
     app.wsgi_app = LanguagePrefix(app.wsgi_app, city.languages)  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -283,6 +283,14 @@ def _http(fault: HTTPException) -> Response:
         413: (_("That's too large to send"), _("Send fewer or smaller photos.")),
         414: (_("That link is too long"), _("Go back and use the buttons on the page.")),
     }
+    if request.method in ("GET", "HEAD"):
+        told[429] = (
+            _("Too many requests in a short time"),
+            _(
+                "Wait a minute, then load this page again. If it's urgent, call %(number)s.",
+                number=access.here().city.phone,
+            ),
+        )
     title, text = told.get(fault.code or 500, (_("Something went wrong"), _("Go back and try again.")))
     return _with_headers(page(fault.code or 500, title, text), fault)
 

@@ -1,4 +1,4 @@
-"""How often one address may do what costs others something: codes, guesses, reports, photos, look-ups.
+"""How often one network may do what costs others something: codes, guesses, reports, photos, and every read.
 
 Counted in this process (Flask-Limiter); codes and guesses at them are counted in the database besides.
 """
@@ -11,7 +11,7 @@ from flask_limiter import Limiter
 from pwa import access
 from sync import tries
 
-# page → how often. Reports and their photos follow the city's own setting.
+# page → how often. Reports, their photos and whatever anybody may read follow the city's own settings.
 LIMITS: Final = {
     "account.send_code": "600/hour",  # a city hall behind one address begins work at eight
     "account.use_code": "20/minute;60/hour",  # wrong ones only
@@ -31,6 +31,12 @@ LIMITS: Final = {
     "answers.vote": "60/hour",
     "answers.none_helps": "60/hour",
 }
+# Programs copy by these, a thousand rows at a time: a tenth of what a page may be asked for.
+LISTS: Final = ("open311.requests", "open311.bulk", "open311.updates")
+# Many of these belong to one page: ten times as often.
+PIECES: Final = ("photos.photo", "resident.staged_photo", "shell.basemap_file")
+# Out of memory, and what whoever watches us asks. Neither costs more than to count it would.
+UNCOUNTED: Final = ("shell.static", "shell.healthz")
 # What call-takers ask of the same pages, many of them behind one address, is not counted.
 AT_DESKS: Final = ("place.suggest", "answers.listed")
 # What a browser asks for somebody who was logged in there before is counted in the database alone: nobody
@@ -40,10 +46,11 @@ FORMS_A_REPORT = 4  # its place found, sent, asked back about a place or a near 
 PHOTOS_A_REPORT = 10  # five, each chosen twice
 
 
-def init(app: Flask, reports_an_hour: int) -> None:
-    """Sets the limits; `reports_an_hour` is for one network, 0 for as many as they like."""
+def init(app: Flask, reports_an_hour: int, reads_a_minute: int) -> None:
+    """Sets the limits. Both numbers are for one network, 0 for as many as they like."""
     limiter = Limiter(_network, app=app, storage_uri="memory://", headers_enabled=True)
-    limits = dict(LIMITS)
+    reads = _reads(app, reads_a_minute) if reads_a_minute else {}
+    limits = reads | LIMITS
     if reports_an_hour:
         limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
         limits["resident.share"] = limits["resident.send"]
@@ -51,10 +58,23 @@ def init(app: Flask, reports_an_hour: int) -> None:
     # All limits there are stand here: for others of a page, its blueprint or the whole app it need not look.
     limiter.request_filter(lambda: request.endpoint not in limits)
     for page, often in limits.items():
-        free = _is_logged_in if page in AT_DESKS else _is_at_home if page in AT_HOME else None
+        free = _is_at_home if page in AT_HOME else None
+        if page in reads or page in AT_DESKS:
+            free = _is_logged_in
         counts = _is_refused if page == "account.use_code" else None
         limit = limiter.limit(often, exempt_when=free, deduct_when=counts)
         app.view_functions[page] = limit(app.view_functions[page])  # type: ignore[assignment]
+
+
+def _reads(app: Flask, a_minute: int) -> dict[str, str]:
+    """How often whatever anybody may read may be read. Whoever is logged in reads as often as they like."""
+    pages = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.ANYBODY
+    }
+    often = dict.fromkeys(LISTS, max(1, a_minute // 10)) | dict.fromkeys(PIECES, a_minute * 10)
+    return {page: f"{often.get(page, a_minute)}/minute" for page in sorted(pages.difference(UNCOUNTED))}
 
 
 def _is_logged_in() -> bool:

@@ -94,6 +94,7 @@ def site(engine: Engine, settings: Settings, furnished: Callable[[str], Furnishe
         "CITYLINE_DATABASE_URL": settings.database_url,
         "CITYLINE_BASE_URL": url,
         "CITYLINE_REPORTS_AN_HOUR": "1000",  # all fifty residents sit at one address here
+        "CITYLINE_READS_A_MINUTE": "0",
     }
     log = settings.var / "server.log"
     children = [nursery.start(["work"], environment, log)]

@@ -4,6 +4,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from factories import SECRET, Town
@@ -16,7 +18,9 @@ from wording import shared, shown
 from city import db, logins, people, reports
 from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
 from city.schema import AccountLetter, Base, Event, Person
-from pwa import access
+from city.settings import Settings
+from pwa import access, limits
+from pwa.app import create_app
 
 CAST = {
     "administrator": "administrator", "manager": "manager", "dispatcher": "dispatcher",
@@ -249,6 +253,57 @@ def test_whoever_may_no_more_when_their_turn_comes_changes_nothing(
     with town.looking() as scene:
         lines = scene.s.scalars(select(Event.kind).where(Event.subject == f"case:{scene.case(number).id}"))
         assert "note" not in list(lines)
+
+
+@pytest.fixture
+def seldom(town: Town, settings: Settings, now: datetime) -> Iterator[FlaskClient]:
+    """A reader of a city where one network may read each page once a minute."""
+    app = create_app(replace(settings, reads_a_minute=1), now=lambda: now)
+    app.config.update(TESTING=True)
+    yield app.test_client(use_cookies=False)
+    app.extensions["cityline"].engine.dispose()
+
+
+def test_whatever_anybody_may_read_has_a_limit(seldom: FlaskClient) -> None:
+    public = [
+        rule
+        for rule in seldom.application.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.ANYBODY
+    ]
+    assert len(public) > 50
+    for endpoint, path in {rule.endpoint: re.sub(r"<[^>]*>", "1", rule.rule) for rule in public}.items():
+        if endpoint in limits.UNCOUNTED or endpoint in limits.LIMITS:
+            continue
+        codes = []
+        for _ in range(11 if endpoint in limits.PIECES else 2):
+            with seldom.get(path) as answer:
+                codes.append(answer.status_code)
+        assert (429 in codes[:-1], codes[-1]) == (False, 429), path
+
+
+def test_who_reads_too_often_hears_when_to_come_again(seldom: FlaskClient) -> None:
+    for _ in range(2):
+        page, told = seldom.get("/es/cases"), seldom.get("/open311/v2/requests.json")
+        as_xml = seldom.get("/open311/v2/services.xml")
+    assert {each.status_code for each in (page, told, as_xml)} == {429}
+    assert all(0 < int(each.headers["Retry-After"]) <= 60 for each in (page, told, as_xml))
+    assert shared.TOO_MANY_READS.es(number="311") in shown(page)
+    assert told.get_json()[0]["description"] == shared.TOO_MANY_READS_TITLE
+    assert f"<description>{shared.TOO_MANY_READS_TITLE}</description>" in as_xml.get_data(as_text=True)
+    other = {"REMOTE_ADDR": "203.0.113.9"}
+    assert seldom.get("/cases", environ_base=other).status_code == 200
+
+
+def test_a_city_hall_behind_one_address_does_not_meet_the_limit(
+    client: FlaskClient, seldom: FlaskClient, town: Town
+) -> None:
+    for path in ("/", "/cases"):
+        assert {client.get(path).status_code for _ in range(100)} == {200}, "as many people within a minute"
+    staff = seldom.application.test_client()
+    with town.at_work() as scene, staff.session_transaction() as session:
+        person = scene.s.get_one(Person, town.ids["dispatcher"])
+        session["login"] = logins.begin(scene.s, person, town.now, how="code")
+    assert {staff.get("/cases").status_code for _ in range(5)} == {200}, "whoever works here is not counted"
 
 
 def test_whoever_sends_too_often_is_asked_to_wait(client: FlaskClient) -> None:

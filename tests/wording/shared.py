@@ -174,6 +174,8 @@ TOO_MANY_CASES = Sentence(
 TOO_MANY_FOLLOWERS = Sentence(
     "Too many devices already get notifications about this. Leave your email address instead."
 )
+TOO_MANY_READS = Sentence("Wait a minute, then load this page again. If it's urgent, call %(number)s.")
+TOO_MANY_READS_TITLE = Sentence("Too many requests in a short time")
 TOO_MANY_SHARED_VIEWS = Sentence(
     "You've reached the limit of %(most)s shared views. Ask a supervisor to remove one.",
 )
