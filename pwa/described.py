@@ -77,23 +77,23 @@ def _pages() -> Schema:
     listed = [_query("state", _one_of("open", "closed")), _query("group"), _query("before", _COUNT)]
     token: Schema = {"security": [{"login": [], "token": []}]}
     return {
-        "/openapi.json": {"get": _read("everything", "Description")},
+        "/openapi.json": {"get": _read("everything", "Description", None, 429)},
         "/manifest.webmanifest": {
             "get": _does(
                 "manifest",
-                _answers((200, "Manifest", "application/manifest+json")),
+                _answers((200, "Manifest", "application/manifest+json"), 429),
                 [_query("for", _one_of("public", "crew", "staff"))],
             )
         },
-        "/readyz": {"get": _does("ready", _answers((200, "Readiness"), (503, "Readiness")))},
-        "/cases/points": {"get": _does("points", _answers((200, "Points"), (422, "Error")), listed)},
+        "/readyz": {"get": _does("ready", _answers((200, "Readiness"), (503, "Readiness"), 429))},
+        "/cases/points": {"get": _does("points", _answers((200, "Points"), (422, "Error"), 429), listed)},
         "/report/suggest": {"get": _read("suggest", "Suggestions", [_query("q"), *where], 429)},
         "/report/photos": {
             "post": _does("addPhoto", _answers((200, "StagedPhoto"), (422, "Fault"), *FORM, 429))
             | _body("multipart/form-data", {"key": _STRING, "photo": _BYTES})
             | token
         },
-        "/data/dictionary.json": {"get": _read("dictionary", "Dictionary")},
+        "/data/dictionary.json": {"get": _read("dictionary", "Dictionary", None, 429)},
         "/follow/{kind}/{name}/notifications": {
             "post": _does(
                 "notifyOf",

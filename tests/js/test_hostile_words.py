@@ -1,4 +1,4 @@
-"""Every regular expression of our scripts over hostile words, in Node, like tests/unit/test_patterns.py."""
+"""Every regular expression of our scripts over hostile words, in Node; test_patterns.py does so in Python."""
 
 import json
 import re
