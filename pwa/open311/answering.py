@@ -24,7 +24,7 @@ def answer(root: str, value: object, status: int = 200) -> Response:
 
 def faults(found: Sequence[Fault]) -> Response:
     """The standard's list of errors, with the status of the first."""
-    told = [{"code": str(each.status), "description": each.description} for each in found]
+    told = [{"code": each.status, "description": each.description} for each in found]
     return answer("errors", told, found[0].status)
 
 

@@ -76,7 +76,7 @@ def paths() -> dict[str, Any]:
 
 
 def _read(name: str, schema: str, parameters: list[dict[str, Any]], *faults: int) -> dict[str, Any]:
-    return {"operationId": name, "parameters": parameters, "responses": _answers(schema, *faults)}
+    return {"operationId": name, "parameters": parameters, "responses": _answers(schema, *faults, 429)}
 
 
 def _write(name: str, schema: str, body: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def schemas() -> dict[str, Any]:
         | {"updated_datetime": _MOMENT, "media_url": _MAYBE}
     )
     return {
-        "Errors": _list(_object({"code": _STRING, "description": _STRING}), least=1),
+        "Errors": _list(_object({"code": {"type": "integer"}, "description": _STRING}), least=1),
         "Discovery": _object(
             dict.fromkeys(("changeset", "contact", "key_service"), _STRING)
             | {"endpoints": _list(endpoint, least=2)}

@@ -29,6 +29,7 @@ MOST_OF_A_LINE = 200  # letters
 MOST_OF_AN_ANSWER = 500
 MOST_OF_A_URL = 2000
 MOST_OF_A_VALUE = 4 * MAX_WORDS  # as far as any is read: what goes on is too long, and found to be so
+NOT_PINPOINTED = "#NOTPINPOINTED#"  # FixMyStreet's address_id where nobody set a pin or named a place
 STATUSES: Final = {"open": OPEN, "closed": (CLOSED, CANCELLED)}
 TOKEN = re.compile("[A-Za-z0-9_-]{16,64}")
 ZONE = re.compile(r" (\d\d:?\d\d)$")
@@ -168,7 +169,9 @@ def sent(values: MultiDict[str, str], services: Iterable[Service]) -> Sent:
     point = _point(values, faults)
     address = _line(values, "address_string", faults)
     address_id = _line(values, "address_id", faults)
-    if not faults and point is None and not address and not address_id:
+    unplaced = address_id == NOT_PINPOINTED
+    address_id = "" if unplaced else address_id
+    if not faults and point is None and not address and not address_id and not unplaced:
         faults.append(Fault(_("lat and long, address_string, or address_id is required.")))
     words = _words(values, "description", faults)
     email = _email(values, faults)

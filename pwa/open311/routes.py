@@ -144,9 +144,9 @@ def create() -> Response:
         if sent.token:
             with access.writing() as s:
                 taking.begin(s, sent.token, now)
-        pictures = taking.develop(files, len(sent.media))
+        pictures, lost = taking.develop(files, len(sent.media))
         with access.writing() as s:
-            taken = taking.take(s, sent, place, about, keys[0], pictures)
+            taken = taking.take(s, sent, place, about, keys[0], pictures, lost)
             tries.note(s, taking.WRITTEN, people.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -33,8 +33,9 @@ from city.lifecycle import Refused
 from city.outlines import API
 from city.places import Place
 from city.schema import ApiKey, Case, Photo, Report
-from pwa import access, errors, localization
+from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
+from pwa.open311.render import clean
 from sync import noted, tries
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.
@@ -58,6 +59,13 @@ class Taken:
 
     number: str
     notice: str = ""
+
+
+class Lost(NamedTuple):
+    """A file that no picture could be made of: its name, and why."""
+
+    name: str
+    why: str
 
 
 def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
@@ -125,21 +133,21 @@ def _key(kept: str) -> str:
     return f"api-{kept[:48]}"
 
 
-def develop(files: Sequence[FileStorage], others: int) -> list[Developed]:
-    """The pictures that came along; with `others` to be fetched five at most. Raises Malformed."""
+def develop(files: Sequence[FileStorage], others: int) -> tuple[list[Developed], list[Lost]]:
+    """The pictures that came along, and those that are none: a bad one holds up neither report nor good ones.
+
+    With `others` to be fetched five at most. Raises Malformed.
+    """
     if len(files) + others > photos.MAX_PHOTOS:
         raise Malformed(Fault(_("No more than %(most)s photos.", most=photos.MAX_PHOTOS)))
-    faults, good = [], []
+    good, lost = [], []
     for file in files:
         try:
             good.append(developing.develop(cast(BinaryIO, file.stream)))
         except BadPhoto as bad:
             noted.photo(bad.code)
-            name = (file.filename or "")[-60:]
-            faults.append(Fault(_("%(name)s: %(fault)s", name=name, fault=errors.words(bad))))
-    if faults:
-        raise Malformed(*faults)
-    return good
+            lost.append(Lost(clean(file.filename or "")[-60:], bad.code))
+    return good, lost
 
 
 def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
@@ -151,6 +159,8 @@ def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
     if sent.point:
         return _inside(s, Place(*sent.point, "pin", places.describe(s, sent.point))), sent.address
     words = sent.address or sent.address_id
+    if not words:
+        return None, ""  # its sender says that nobody knows
     found = [place for place in places.find(s, words, geocoder=_geocoder()) if not place.vague]
     if len(found) == 1:
         return _inside(s, found[0]), words if found[0].unsure else ""
@@ -160,9 +170,18 @@ def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
 
 
 def take(
-    s: Session, sent: Sent, place: Place | None, about: str, key: str, pictures: Sequence[Developed]
+    s: Session,
+    sent: Sent,
+    place: Place | None,
+    about: str,
+    key: str,
+    pictures: Sequence[Developed],
+    lost: Sequence[Lost] = (),
 ) -> Taken:
-    """Takes the report; a near duplicate joins its case. Raises Malformed."""
+    """Takes the report; a near duplicate joins its case. What was lost is told, and kept in the case's story.
+
+    Raises Malformed.
+    """
     here, now = access.here(), access.now()
     telling = reports.Telling(
         key=key, service_code=sent.service.code, channel=API, lang=localization.lang(), words=sent.words,
@@ -180,7 +199,12 @@ def take(
         raise Malformed(Fault(errors.words(refused))) from refused
     for url in sent.media:
         reports.want_picture(s, report, url, at=now)
-    return _told(report)
+    for each in lost:
+        events.record(
+            s, cases.subject(report.case), "photo failed", by=people.THE_SYSTEM, at=now,
+            facts={"why": each.why, "report": report.number}, words={"note": each.name},
+        )  # fmt: skip
+    return _told(report, lost)
 
 
 def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
@@ -206,8 +230,8 @@ def _taken(s: Session, telling: reports.Telling, taken: Sequence[Photo], now: da
     return reports.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
 
 
-def _told(report: Report) -> Taken:
-    """The number to ask by; a notice where it joined a case, and where somebody may be in danger."""
+def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:
+    """The number to ask by; a notice where it joined a case, lost a photo, and where there may be danger."""
     case, city = report.case, access.here().city
     notices = []
     if case.reports[0].id != report.id:
@@ -217,6 +241,14 @@ def _told(report: Report) -> Taken:
                 number=case.number,
             )
         )
+    notices += [
+        _(
+            "We got this report without %(name)s. %(fault)s",
+            name=each.name,
+            fault=filters.photo_fault(each.why),
+        )
+        for each in lost
+    ]
     if report.service.urgent:
         notices.append(_("If anyone is in danger, call %(emergency)s now.", emergency=city.emergency))
     return Taken(report.number, " ".join(notices))

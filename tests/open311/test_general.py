@@ -100,7 +100,7 @@ def test_a_jurisdiction_is_optional_and_an_unknown_one_is_404(get: Get, send: Ge
     [fault] = get("/v2/services", expect=404, jurisdiction_id="elsewhere.gov")
     assert "elsewhere.gov" in fault["description"]
     [fault] = send(expect=404, jurisdiction_id="elsewhere.gov")
-    assert fault["code"] == "404"
+    assert fault["code"] == 404
 
 
 def test_reading_needs_no_key_and_a_wrong_one_is_ignored(get: Get) -> None:
@@ -133,7 +133,7 @@ def test_every_error_is_a_list_in_the_format_asked_for(
     assert response.status_code == status
     if form == "json":
         [fault] = response.get_json()
-        assert fault["code"] == str(status)
+        assert fault["code"] == status
         assert fault["description"]
     else:
         assert f"<errors><error><code>{status}</code><description>" in response.get_data(as_text=True)
@@ -143,13 +143,13 @@ def test_every_error_is_a_list_in_the_format_asked_for(
 
 def test_a_body_of_another_kind_is_415_and_one_too_large_413(app: Flask, client: FlaskClient) -> None:
     [fault] = client.post("/open311/v2/requests.json", json={"a": 1}).get_json()
-    assert fault["code"] == "415"
+    assert fault["code"] == 415
     assert "multipart/form-data" in fault["description"]
     xml = client.post("/es/open311/v2/requests.xml", data="<a/>", content_type="text/xml")
     assert shared.SEND_AS_FORM.es in xml.get_data(as_text=True)
     app.config["MAX_CONTENT_LENGTH"] = 100
     response = client.post("/open311/v2/requests.json", data={"description": "x" * 200})
-    assert (response.status_code, response.get_json()[0]["code"]) == (413, "413")
+    assert (response.status_code, response.get_json()[0]["code"]) == (413, 413)
 
 
 def test_a_fault_of_ours_is_told_in_the_standard_form(
@@ -159,7 +159,7 @@ def test_a_fault_of_ours_is_told_in_the_standard_form(
     app.config["PROPAGATE_EXCEPTIONS"] = False
     monkeypatch.setattr("city.outlines.listed", lambda *_, **__: 1 / 0)
     response = client.get("/open311/v2/requests.json")
-    assert (response.status_code, response.get_json()[0]["code"]) == (500, "500")
+    assert (response.status_code, response.get_json()[0]["code"]) == (500, 500)
 
 
 def test_characters_that_xml_forbids_are_left_out(town: Town, xml: Xml) -> None:

@@ -183,7 +183,7 @@ def test_an_update_that_is_none_is_refused(
         number = scene.report().number
     fields = {"api_key": key, "service_request_id": number, "update_id": "1", "status": "OPEN"} | changes
     response = client.post(f"{UPDATES}.json", data=fields)
-    assert (response.status_code, response.get_json()[0]["code"]) == (status, str(status))
+    assert (response.status_code, response.get_json()[0]["code"]) == (status, status)
 
 
 def test_of_what_not_everybody_may_know_a_key_learns_and_notes_nothing(
