@@ -13,6 +13,7 @@ from sync.protocol import MAX_OPERATIONS, PROTOCOL, RESULTS, TYPES
 Schema = dict[str, Any]
 
 _STRING: Final[Schema] = {"type": "string"}
+_SOME: Final[Schema] = _STRING | {"minLength": 1}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Schema] = {"type": "number"}
 _BYTES: Final[Schema] = {"type": "string", "format": "binary"}
@@ -74,7 +75,7 @@ def describe(base: str) -> dict[str, Any]:
 def _pages() -> Schema:
     """What everybody's pages ask for."""
     where = [_query("lat", _NUMBER), _query("lon", _NUMBER), _query("accuracy", _NUMBER)]
-    listed = [_query("state", _one_of("open", "closed")), _query("group"), _query("before", _COUNT)]
+    listed = [_query("state", _one_of("open", "closed")), _query("group")]
     token: Schema = {"security": [{"login": [], "token": []}]}
     return {
         "/openapi.json": {"get": _read("everything", "Description", None, 429)},
@@ -90,7 +91,7 @@ def _pages() -> Schema:
         "/report/suggest": {"get": _read("suggest", "Suggestions", [_query("q"), *where], 429)},
         "/report/photos": {
             "post": _does("addPhoto", _answers((200, "StagedPhoto"), (422, "Fault"), *FORM, 429))
-            | _body("multipart/form-data", {"key": _STRING, "photo": _BYTES})
+            | _body("multipart/form-data", {"key": _SOME, "photo": _BYTES})
             | token
         },
         "/data/dictionary.json": {"get": _read("dictionary", "Dictionary", None, 429)},
@@ -100,26 +101,26 @@ def _pages() -> Schema:
                 _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429),
                 [_path("kind"), _path("name")],
             )
-            | _body("application/json", {"endpoint": _STRING, "keys": _FREE})
+            | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
             | token
         },
         "/follow/{kind}/{name}/notifications/stopped": {
             "post": _does(
                 "stopNotifyingOf", _answers((200, "Nothing"), *FORM, 404), [_path("kind"), _path("name")]
             )
-            | _body("application/json", {"endpoint": _STRING})
+            | _body("application/json", {"endpoint": _SOME})
             | token
         },
         "/sent/{number}/notifications": {
             "post": _does(
                 "notify", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("number")]
             )
-            | _body("application/json", {"endpoint": _STRING, "keys": _FREE})
+            | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
             | token
         },
         "/sent/{number}/notifications/stopped": {
             "post": _does("stopNotifying", _answers((200, "Nothing"), *FORM, 404), [_path("number")])
-            | _body("application/json", {"endpoint": _STRING})
+            | _body("application/json", {"endpoint": _SOME})
             | token
         },
     }
@@ -178,7 +179,7 @@ def _phones() -> Schema:
         },
         "/sync/v1/enrol": {
             "post": _does("enrol", _synced((200, "Phone"), 422, *faults), ours)
-            | _body("application/json", {"code": _STRING, "attempt": _STRING})
+            | _body("application/json", {"code": _SOME}, {"attempt": _STRING})
             | phone
         },
         "/sync/v1/photos/{photo_id}": {
@@ -323,8 +324,11 @@ def _content(schema: str, kind: str = "") -> Schema:
     return {kind or "application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
-def _body(kind: str, properties: Schema) -> Schema:
-    return {"requestBody": {"content": {kind: {"schema": {"type": "object", "properties": properties}}}}}
+def _body(kind: str, properties: Schema, optional: Schema | None = None) -> Schema:
+    """What must be sent, all but the optional; what is sent besides is passed over."""
+    schema = _object(properties) | {"additionalProperties": True}
+    schema["properties"] = properties | (optional or {})
+    return {"requestBody": {"required": True, "content": {kind: {"schema": schema}}}}
 
 
 def _json_body(schema: str) -> Schema:
@@ -336,7 +340,7 @@ def _query(name: str, schema: Schema | None = None) -> Schema:
 
 
 def _path(name: str, schema: Schema | None = None) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema or _STRING | {"minLength": 1}}
+    return {"name": name, "in": "path", "required": True, "schema": schema or _SOME}
 
 
 def _header(name: str, schema: Schema) -> Schema:

@@ -265,6 +265,7 @@ def _http(fault: HTTPException) -> Response:
         response = make_response({"error": fault.name, "status": fault.code}, fault.code or 500)
         return _with_headers(response, fault)
     told = {
+        400: (_("Part of that can't be read"), _("Go back, type it again, and send it.")),
         401: (_("You've been logged out"), _("Log in again, then try once more.")),
         403: (
             _("You don't have access"),

@@ -7,6 +7,7 @@ from pwa.open311.parse import MOST, STATUSES
 
 VERSION: Final = "3.1.0"
 _STRING: Final[dict[str, Any]] = {"type": "string"}
+_SOME: Final[dict[str, Any]] = _STRING | {"minLength": 1}
 _MAYBE: Final[dict[str, Any]] = {"type": ["string", "null"]}
 _MOMENT: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 _NUMBER: Final[dict[str, Any]] = {"type": ["number", "null"]}
@@ -102,11 +103,13 @@ def _answers(schema: str, *faults: int) -> dict[str, Any]:
 
 
 def _query(name: str, words: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": words, "schema": schema or _STRING}
+    """An argument of a list; one without a value counts as absent."""
+    told = {"name": name, "in": "query", "description": words, "schema": schema or _STRING}
+    return told | {"allowEmptyValue": True}
 
 
 def _path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return {"name": name, "in": "path", "required": True, "schema": _SOME}
 
 
 def schemas() -> dict[str, Any]:
@@ -159,10 +162,8 @@ def schemas() -> dict[str, Any]:
         "NewUpdate": {
             "type": "object",
             "required": ["api_key", "service_request_id", "update_id", "status"],
-            "properties": dict.fromkeys(
-                ("api_key", "service_request_id", "update_id", "status", "description"), _STRING
-            )
-            | {"updated_datetime": _MOMENT},
+            "properties": dict.fromkeys(("api_key", "service_request_id", "update_id", "status"), _SOME)
+            | {"description": _STRING, "updated_datetime": _MOMENT},
         },
     }
 
@@ -191,6 +192,7 @@ def _new_request() -> dict[str, Any]:
         "type": "object",
         "required": ["api_key", "service_code"],
         "properties": dict.fromkeys(fields, _STRING)
+        | dict.fromkeys(("api_key", "service_code"), _SOME)
         | {
             "lat": {"type": "number", "minimum": -90, "maximum": 90},
             "long": {"type": "number", "minimum": -180, "maximum": 180},

@@ -103,6 +103,13 @@ def test_a_jurisdiction_is_optional_and_an_unknown_one_is_404(get: Get, send: Ge
     assert fault["code"] == 404
 
 
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_what_nobody_can_type_is_refused_in_words(client: FlaskClient, form: str) -> None:
+    response = client.get(f"/open311/v2/services.{form}?jurisdiction_id=%00")
+    assert response.status_code == 400
+    assert shared.CANNOT_BE_READ in response.get_data(as_text=True)
+
+
 def test_reading_needs_no_key_and_a_wrong_one_is_ignored(get: Get) -> None:
     assert get("/v2/requests", api_key="nonsense") == []
 

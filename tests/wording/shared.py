@@ -27,6 +27,7 @@ CALL_ALREADY_SAVED = Sentence(
 )
 CANCELED_AS_SPAM = Sentence("Not a real report")
 CANCEL_REASON_TEST = Sentence("Test")
+CANNOT_BE_READ = Sentence("Part of that can't be read")
 CASES_ACCEPTED = Plural("%(n)s case accepted", "%(n)s cases accepted", number="n")
 CASES_ASSIGNED = Plural("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", number="n")
 CASES_AT_PIN = Sentence("%(num)s cases, most urgent: %(standing)s")
