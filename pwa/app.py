@@ -19,7 +19,7 @@ from city import boots, db, developing, processors, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
-from pwa.overload import RETRY, Gate
+from pwa.overload import RETRY, Gate, Headers, coded
 from pwa.pages import (
     account,
     admin,
@@ -204,7 +204,7 @@ def _most(addresses: MapAdapter, path: str, method: str) -> int:
 
 def _refused(
     app: Flask, languages: tuple[str, ...], environ: dict[str, Any], status: int
-) -> tuple[list[tuple[str, str]], bytes]:
+) -> tuple[Headers, bytes]:
     """What the gate says of 503 and 408, in the form and language of the address."""
     path = environ["PATH_INFO"]
     lang = next((each for each in languages if f"{path}/".startswith(f"/{each}/")), "")
@@ -217,15 +217,13 @@ def _refused(
 
 
 @lru_cache(64)
-def _refused_kind(
-    app: Flask, path: str, lang: str, status: int, _minute: int
-) -> tuple[list[tuple[str, str]], bytes]:
+def _refused_kind(app: Flask, path: str, lang: str, status: int, _minute: int) -> tuple[Headers, bytes]:
     """Made once a minute at most: there is no time for more, and the page says whether the line is open."""
     told = {"cityline.lang": lang, "SCRIPT_NAME": f"/{lang}"} if lang else {}
     with app.test_request_context(path, environ_overrides=told):
         response = _guard(errors.refused(status))
         response.headers["Retry-After"] = RETRY
-        return list(response.headers), response.get_data()
+        return coded(list(response.headers)), response.get_data()
 
 
 class LanguagePrefix:

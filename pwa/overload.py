@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -25,7 +26,8 @@ Send = Callable[[Message], Awaitable[None]]
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Any]
 Body = SpooledTemporaryFile[bytes]
-Refuse = Callable[[Environ, int], tuple[list[tuple[str, str]], bytes]]  # in words: headers and body
+Headers = list[tuple[bytes, bytes]]
+Refuse = Callable[[Environ, int], tuple[Headers, bytes]]  # in words: headers and body
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Share:
 # one; what is computed for pages only gets slower by more.
 SHARES: Final = {
     "sync": Share(36, 400, 36),
-    "reads": Share(8, 100, 2),
-    "writes": Share(8, 100, 4),
-    "staff": Share(8, 100, 8),
-    "login": Share(4, 32, 2),
+    "reads": Share(8, 200, 2),
+    "writes": Share(8, 200, 4),
+    "staff": Share(8, 200, 8),
+    "login": Share(4, 100, 2),
 }
 # Short, with hardly a question to the database: there is room for them besides.
 APART: Final = {"files": Share(2, 200, 2), "health": Share(1, 50, 1), "ready": Share(1, 50, 1)}
@@ -54,8 +56,11 @@ FIRST_WORDS: Final = {
     "login": "login", "logout": "login", "me": "login",
     "dispatch": "staff", "desk": "staff", "admin": "staff", "tiles": "staff",
 }  # fmt: skip
-PATIENCE: Final = 10.0  # seconds that a request waits for its turn
+PATIENCE: Final = 30.0  # seconds that a request waits for its turn; threads that hang keep nobody longer
 RETRY: Final = "5"  # seconds after which whoever was refused may come again
+# Refusals of one network a second, and so many at once besides. Whoever does not listen is told later: each
+# costs a quarter of a millisecond that others need.
+REFUSALS: Final = 500
 BODIES: Final = 1_000  # that come in at the same time; of one network half of them
 BODY_BYTES: Final = 1_000_000_000  # of all bodies, on their way and until they are answered
 IN_MEMORY: Final = 100_000  # bytes of a body; what is longer lies in a file
@@ -92,7 +97,8 @@ class Gate:
         threads: int = THREADS, body_seconds: float = BODY_SECONDS, patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self._app, self._refuse, self._languages, self._proxies = app, refuse, languages, proxies
-        self._most, self._bodies = most, _Bodies(body_seconds)
+        self._most = most
+        self._bodies, self._refusals = _Bodies(body_seconds), _Refusals()
         shares = {name: _part(share, threads) for name, share in SHARES.items()} | APART
         self._lanes = {name: _Lane(share, patience) for name, share in shares.items()}
         self._pool = ThreadPoolExecutor(sum(share.threads for share in shares.values()), "answers")
@@ -108,9 +114,10 @@ class Gate:
         except Gone:
             pass
         except (Full, Slow) as fault:
+            await self._refusals.wait(whose)
             status = 503 if isinstance(fault, Full) else 408
             headers, body = self._refuse(environ, status)
-            await _begin(send, status, headers)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         finally:
             caller.forget()
@@ -123,7 +130,9 @@ class Gate:
         async with lane.turn(whose, caller):
             piece = await run(self._pool, answer.begin)
         try:
-            await _begin(send, answer.status, answer.headers)
+            await send(
+                {"type": "http.response.start", "status": answer.status, "headers": coded(answer.headers)}
+            )
             while not answer.is_whole:
                 async with asyncio.timeout(PIECE_SECONDS):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -147,7 +156,7 @@ class Gate:
         """Who asks, as far as the proxies in front say it."""
         told = [each for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each]
         is_told = 0 < self._proxies <= len(told)
-        return network(told[-self._proxies].strip() if is_told else environ["REMOTE_ADDR"])
+        return _known(told[-self._proxies].strip() if is_told else environ["REMOTE_ADDR"])
 
 
 class _Lane:
@@ -206,6 +215,21 @@ class _Lane:
             self._waiting[following] = queue  # behind all others
         self._running[following] += 1
         turn.set_result(None)
+
+
+class _Refusals:
+    """How fast a network is refused: whoever asks again at once waits as long as others' refusals take."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}  # network → when its last one would be told at that rate
+
+    async def wait(self, whose: str) -> None:
+        """Until this refusal may be told: nothing for nearly all."""
+        now = asyncio.get_running_loop().time()
+        if len(self._told) > 10 * REFUSALS:
+            self._told = {each: told for each, told in self._told.items() if told > now}
+        self._told[whose] = told = max(self._told.get(whose, now), now) + 1 / REFUSALS
+        await asyncio.sleep(max(0.0, told - now - 1))
 
 
 class _Caller:
@@ -363,6 +387,9 @@ class _Answer:
             self._parts.close()
 
 
+_known = lru_cache(1_000)(network)
+
+
 def _share(path: str, method: str) -> str:
     word = path.split("/")[1] if path.startswith("/") else ""
     return FIRST_WORDS.get(word, "reads" if method in ("GET", "HEAD", "OPTIONS") else "writes")
@@ -381,9 +408,9 @@ def _one_less(counted: Counter[str], whose: str) -> None:
         del counted[whose]
 
 
-async def _begin(send: Send, status: int, headers: list[tuple[str, str]]) -> None:
-    coded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": coded})
+def coded(headers: list[tuple[str, str]]) -> Headers:
+    """Headers as ASGI wants them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _environ(scope: Message) -> Environ:

@@ -96,7 +96,7 @@ class House:
 
 
 def gate_of(app: Any, **more: Any) -> Gate:
-    return Gate(app, lambda _environ, status: ([("Retry-After", "5")], str(status).encode()),
+    return Gate(app, lambda _environ, status: ([(b"retry-after", b"5")], str(status).encode()),
                 **{"most": lambda *_: MOST} | more)  # fmt: skip
 
 
@@ -193,6 +193,33 @@ def test_whoever_waits_too_long_is_told_to_come_again(monkeypatch: pytest.Monkey
         house.let_go("third")
         await third.comes(gate)
         assert (house.inside, third.answer) == (["first", "third"], b"third")
+
+    run(scene)
+
+
+def test_whoever_does_not_listen_is_refused_later_and_others_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small(monkeypatch, Share(threads=1, waiting=0, each=1))
+    monkeypatch.setattr(overload, "REFUSALS", 20)
+
+    async def scene() -> None:
+        house = House()
+        gate, now = gate_of(house), asyncio.get_running_loop().time
+        going = named("first").comes(gate)
+        await until(lambda: house.inside == ["first"])
+        deaf = [named(f"{n}") for n in range(40)]
+        tasks = [caller.comes(gate) for caller in deaf]
+        began = now()
+        other = named("other", source="198.51.100.1")
+        await other.comes(gate)
+        assert other.status == 503
+        assert sum(caller.status == 503 for caller in deaf) < 40
+        await asyncio.gather(*tasks)
+        assert now() - began > 0.9
+        assert {caller.status for caller in deaf} == {503}
+        house.let_go("first")
+        await going
 
     run(scene)
 

@@ -87,10 +87,10 @@ def test_a_refusal_comes_in_the_form_and_language_of_the_address(
 ) -> None:
     headers, body = _refused(app, ("es",), {"PATH_INFO": path}, 503)
     told = dict(headers)
-    assert (told["Content-Type"], told["Retry-After"]) == (kind, RETRY)
+    assert (told[b"content-type"].decode(), told[b"retry-after"].decode()) == (kind, RETRY)
     assert said in body.decode()
     # It is kept for everybody, so nothing in it may be anybody's.
-    assert "Set-Cookie" not in told
+    assert b"set-cookie" not in told
     assert "csrf" not in body.decode()
     assert _refused(app, ("es",), {"PATH_INFO": path}, 503)[1] is body
 
