@@ -56,7 +56,9 @@ FIRST_WORDS: Final = {
     "login": "login", "logout": "login", "me": "login",
     "dispatch": "staff", "desk": "staff", "admin": "staff", "tiles": "staff",
 }  # fmt: skip
-PATIENCE: Final = 30.0  # seconds that a request waits for its turn; threads that hang keep nobody longer
+PATIENCE: Final = (
+    20.0  # seconds: where so long nobody of a kind got a turn its threads hang, and nobody waits
+)
 RETRY: Final = "5"  # seconds after which whoever was refused may come again
 # Refusals of one network a second, and so many at once besides. Whoever does not listen is told later: each
 # costs a quarter of a millisecond that others need.
@@ -141,7 +143,7 @@ class Gate:
                 async with lane.turn(whose, caller, is_begun=True):
                     piece = await run(self._pool, answer.more)
             await send({"type": "http.response.body", "body": piece})
-        except (TimeoutError, Gone):
+        except (TimeoutError, Full, Gone):
             pass  # whoever still listens hears that it ends too early
         finally:
             if not answer.is_whole:
@@ -166,6 +168,7 @@ class _Lane:
         self._of, self._patience = share, patience
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._moved = 0.0  # when somebody last got a turn
 
     @asynccontextmanager
     async def turn(self, whose: str, caller: "_Caller", *, is_begun: bool = False) -> AsyncIterator[None]:
@@ -173,7 +176,7 @@ class _Lane:
         if whose in self._waiting or not self._has_room(whose):
             await self._wait(whose, caller, is_begun)
         else:
-            self._running[whose] += 1
+            self._enter(whose)
         try:
             yield
         finally:
@@ -191,7 +194,8 @@ class _Lane:
         self._waiting[whose] = queue
         queue.append(turn)
         try:
-            await caller.wait(turn, None if is_begun else self._patience)
+            while not turn.done():
+                await caller.wait(turn, self._moved + self._patience)
         except BaseException:
             if turn.done():
                 self._leave(whose)
@@ -204,6 +208,10 @@ class _Lane:
         if not self._waiting[whose]:
             del self._waiting[whose]
 
+    def _enter(self, whose: str) -> None:
+        self._running[whose] += 1
+        self._moved = asyncio.get_running_loop().time()
+
     def _leave(self, whose: str) -> None:
         _one_less(self._running, whose)
         following = next((each for each in self._waiting if self._has_room(each)), None)
@@ -213,7 +221,7 @@ class _Lane:
         turn = queue.popleft()
         if queue:
             self._waiting[following] = queue  # behind all others
-        self._running[following] += 1
+        self._enter(following)
         turn.set_result(None)
 
 
@@ -246,12 +254,14 @@ class _Caller:
             raise Gone
         return message.get("body", b""), not message.get("more_body")
 
-    async def wait(self, turn: asyncio.Future[None], seconds: float | None) -> None:
-        """Until it is their turn. Raises Gone, or Full after so many seconds."""
-        both = {turn, self._hangs_up()}
-        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not turn.done():
-            raise Gone if self.is_gone() else Full
+    async def wait(self, turn: asyncio.Future[None], until: float) -> None:
+        """For their turn. Raises Gone; Full where that moment is over already."""
+        left = until - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise Full
+        await asyncio.wait({turn, self._hangs_up()}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if self.is_gone() and not turn.done():
+            raise Gone
 
     def is_gone(self) -> bool:
         """Whether they have hung up, as far as is known: of whoever never waited it is not before the next

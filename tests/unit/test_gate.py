@@ -197,6 +197,25 @@ def test_whoever_waits_too_long_is_told_to_come_again(monkeypatch: pytest.Monkey
     run(scene)
 
 
+def test_whoever_waits_while_others_have_their_turns_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that moves slowly moves: only where threads hang nobody waits."""
+    small(monkeypatch, Share(threads=1, waiting=10, each=1))
+
+    async def scene() -> None:
+        house = House()
+        gate = gate_of(house, patience=0.5)
+        callers = [named(f"{n}") for n in range(5)]
+        tasks = [caller.comes(gate) for caller in callers]
+        for n in range(5):
+            await until(lambda n=n: f"{n}" in house.inside)  # type: ignore[misc]
+            await asyncio.sleep(0.2)
+            house.let_go(f"{n}")
+        await asyncio.gather(*tasks)
+        assert [caller.status for caller in callers] == [200] * 5
+
+    run(scene)
+
+
 def test_whoever_does_not_listen_is_refused_later_and_others_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
