@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -55,6 +56,7 @@ def take(
     """
     outcome = Outcome()
     groups = {group.code for group in city.groups}
+    how = replace(how, other_group=how.other_group or ("other" if "other" in groups else city.groups[0].code))
     if unknown := {*how.groups.values(), how.other_group} - groups:
         fault = f"the city file has no group {sorted(unknown)[0]!r}"
         raise how.table.wrong("services", fault, f"one of {', '.join(sorted(groups))}")

@@ -31,7 +31,8 @@ class Mapping:
 
     `columns` are by our names, each a list. `default_points` are those that stand for "no place"; `bounds`
     (south, west, north, east) stand in for a boundary that the city has not got yet. `groups` and `private`
-    go by the values of the column `group_by`. `contains` are parts of the column `outcome_from`, in order.
+    go by the values of the column `group_by`; where `other_group` is "", the city's own is taken.
+    `contains` are parts of the column `outcome_from`, in order.
     `time_zone` is None where times without a zone are those of the city. `crews` are ours by theirs,
     `consent` the values of the column of that name that say yes.
     """
@@ -112,7 +113,7 @@ def _mapping(top: tomlfile.Table) -> Mapping:
         channels=_choices(top.table("channels"), CHANNELS) or {ANYTHING: "web"},
         group_by=services.text("group_by", 'group_by = "CATEGORY"', ""),
         groups=dict(_groups(services.table("groups"))),
-        other_group=services.text("otherwise", 'otherwise = "other"'),
+        other_group=services.text("otherwise", 'otherwise = "other"', ""),
         private=frozenset(
             services.texts("private", 'private = ["Housing"]') if services.has("private") else ()
         ),

@@ -297,6 +297,24 @@ def test_a_mapping_that_is_not_there_is_told_with_those_that_are() -> None:
     assert {mapping.load(name).source for name in MAPPED} == set(MAPPED)
 
 
+def test_any_list_of_the_standard_is_taken_by_the_smallest_city_of_the_docs(
+    town: Town, tmp_path: Path
+) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "cityfile.md").read_text("utf-8")
+    city = cityfile.parse(docs.partition("```toml\n")[2].partition("```")[0], "smallest.toml")
+    told = {
+        "service_request_id": "7", "service_name": "Hydrant", "status": "open",
+        "requested_datetime": "2026-03-02T08:00:00Z",
+    }  # fmt: skip
+    file = tmp_path / "requests.json"
+    file.write_text(json.dumps([told]))
+    with db.transaction(town.engine) as s:
+        outcome = imports.take(s, file, mapping.load("open311"), city, at=NOW, secret="x")
+    assert (outcome.imported, outcome.rejected) == (1, 0)
+    with town.looking() as scene:
+        assert scene.case("26-000001").service.group == "street"
+
+
 @pytest.mark.parametrize(
     ("words", "after", "utc"),
     [
