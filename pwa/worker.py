@@ -14,6 +14,7 @@ from typing import IO
 
 from flask import Flask
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from city import (
     accountmail,
@@ -358,5 +359,7 @@ def _safely(job: Job) -> None:
     """A fault in one job must not stop the others; it is logged and tried again."""
     try:
         job(datetime.now(UTC))
+    except OperationalError as fault:  # a database that is down, or busy with an import, is so for every job
+        log.warning("a worker job will be tried again: %s", fault.orig)
     except Exception:
         log.exception("a worker job failed")

@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -23,7 +25,7 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import cityfile, db, kept, people, policies, sources
+from city import cityfile, db, kept, notices, people, policies, sources
 from city.lifecycle import Refused
 from city.schema import CaseWords, Clock, Person
 from city.settings import DEFAULT_CITY, Settings
@@ -381,6 +383,27 @@ def test_the_address_is_told_once_somebody_answers_there_and_links_of_another_sh
                 assert page.url.startswith(f"{address}/login/link/")
         finally:
             running.terminate()
+
+
+@pytest.mark.sqlite
+def test_while_an_import_holds_the_database_the_worker_says_a_line_a_job(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0)
+    busy = db.connect(town.settings.database_url)
+
+    def listen(now: datetime) -> None:
+        with db.transaction(busy) as s:
+            notices.follow(s, now)
+
+    with sqlite3.connect(make_url(town.settings.database_url).database or "") as importing:
+        importing.execute("BEGIN IMMEDIATE")
+        worker._safely(listen)
+    importing.close()
+    busy.dispose()
+    (line,) = [each for each in caplog.records if each.name == "cityline.worker"]
+    assert "database is locked" in line.getMessage()
+    assert line.exc_info is None
 
 
 def test_the_demo_says_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
