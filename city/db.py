@@ -198,8 +198,12 @@ def bump(s: Session, rows: int) -> int:
     return int(last) - rows + 1
 
 
+class Newer(Exception):
+    """The schema is a newer release's, and this program would break what that one keeps there."""
+
+
 def migrate(url: str, app_url: str = "", to: str = "head", *, create: bool = True) -> None:
-    """Brings the database at `url` to the newest schema, or to the migration `to`.
+    """Brings the database at `url` to the newest schema, or to the migration `to`. Raises Newer.
 
     `app_url` names the lesser role that the application uses on PostgreSQL; it may add to the log but
     has no right to change it. `create` makes the file of SQLite that is not there.
@@ -209,6 +213,11 @@ def migrate(url: str, app_url: str = "", to: str = "head", *, create: bool = Tru
     engine = connect(url, create=create)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_tables_be_rebuilt)
+    with engine.connect() as connection:
+        newer = is_newer(connection)
+    if newer:
+        engine.dispose()
+        raise Newer
     with engine.execution_options(write=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -241,6 +250,12 @@ def is_current(s: Session) -> bool:
         MigrationContext.configure(s.connection()).get_current_revision()
         == ScriptDirectory(str(MIGRATIONS)).get_current_head()
     )
+
+
+def is_newer(connection: Connection) -> bool:
+    """Whether a newer release has been at the schema: this program knows nothing of its last migration."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision is not None and not knows(revision)
 
 
 def knows(revision: str) -> bool:

@@ -64,6 +64,7 @@ NO_OUTBOX = {
     "not_an_outbox": "it's a different kind of file, or part of it is missing",
     "protocol": "it's from a different Cityline release",
 }
+WHOM = "The address to listen at. By default only this machine can connect; 0.0.0.0 lets any machine."
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
@@ -87,6 +88,11 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except db.Newer as fault:
+            raise click.ClickException(
+                "The database was updated by a newer release of Cityline. Use that release, "
+                "or restore a backup from before the update."
+            ) from fault
         except (OperationalError, ProgrammingError) as fault:
             where = make_url(read().database_url).render_as_string(hide_password=True)
             if re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):
@@ -114,8 +120,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", default=8311, show_default=True, help="Where to listen, on loopback.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8311, show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help=WHOM)
 @click.option("--empty", is_flag=True, help="Start without the demo city.")
 def run(port: int, host: str, empty: bool) -> None:
     """Prepare the database, then run the web server and worker until you press Ctrl-C."""
@@ -136,8 +142,8 @@ def run(port: int, host: str, empty: bool) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8311, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8311, show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help=WHOM)
 @click.option(
     "--threads", type=click.IntRange(LEAST_THREADS, MOST_THREADS), envvar="CITYLINE_THREADS",
     default=THREADS, show_default=True, help="Requests served at the same time.",

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, boots, cityfile, doctor, dumps, notices, opendata, photos, reports, stores
+from city import backup, boots, cityfile, db, doctor, dumps, notices, opendata, photos, reports, stores
 from city.schema import Backup, Device, Message, Person, Subscription, Webhook
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
@@ -276,6 +276,21 @@ def test_notifications_and_systems_that_nobody_takes_any_more_are_looked_at(
     assert "x.example/2" not in found()["webhooks"].words
     later = found(hours=25)["webhooks"].words
     assert "Stopped: https://x.example/1. No answer for a day: https://x.example/2." in later
+
+
+def test_a_database_of_a_newer_release_is_called_that(
+    town: Town, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = db.connect(settings.owner_url)
+    with owner.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    owner.dispose()
+    for name in ("var", "database_url", "database_owner_url"):
+        monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(settings, name)))
+    assert "The schema is from a newer release." in CliRunner().invoke(cli, ["doctor"]).output
+    told = CliRunner().invoke(cli, ["migrate"])
+    assert told.exit_code == 1
+    assert "was updated by a newer release" in told.output
 
 
 def test_the_command_ends_with_one_where_something_is_wrong(
