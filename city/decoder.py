@@ -94,6 +94,7 @@ def main() -> None:
 
     What a terminal or a service manager tells all processes is for that one: it may have to finish a photo.
     """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # who began it may hold back those that end a photo
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # Pillow has much to say about what strangers send

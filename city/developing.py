@@ -135,7 +135,7 @@ def _decoded(asked: Mapping[str, Any], source: BinaryIO | bytes) -> tuple[dict[s
     finally:
         _room.release()
     if ended:
-        log.warning("The process that unpacked a photo ended with %s", ended)
+        log.warning("The process that decoded a photo ended with %s", ended)
     if -ended in (signal.SIGALRM, signal.SIGKILL):  # out of time or, most often, of the machine's memory
         raise Busy
     if ended:
@@ -171,7 +171,7 @@ def _answer(asked: Mapping[str, Any], parts: Iterator[bytes]) -> tuple[list[byte
                 photo.send_bytes(b"")
             return _heard(photo)
         except (EOFError, OSError) as fault:
-            log.error("The process for photos has ended: %r", fault)
+            log.error("The decoder has ended: %r", fault)
             _decoder.end()
             raise Busy from fault
 

@@ -126,6 +126,17 @@ def test_a_decoder_minds_no_signal_that_a_terminal_sends_to_all() -> None:
     assert pid() == before
 
 
+def test_time_ends_also_where_the_thread_that_begins_the_decoder_holds_signals_back(plant: Plant) -> None:
+    plant(FAULTY.format(fault="time.sleep(60)", seconds=1))
+    held = {signal.SIGALRM, signal.SIGXCPU}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        with pytest.raises(Busy):
+            developing.develop(b"x")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_a_decoder_ends_with_the_process_that_began_it_however_that_ends() -> None:
     program = """
 import os, sys, time
