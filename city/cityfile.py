@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -251,7 +251,7 @@ def parse(text: str, name: str) -> CityFile:
         groups=groups,
         services=services,
         routing=tuple(_rules(top, departments, groups, services)),
-        topics=tuple(_topics(top, languages, {d.code for d in departments}, {x.code for x in services})),
+        topics=tuple(_topics(top, languages, departments, {x.code for x in services})),
         owners=tuple(_owners(top)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
         replies=tuple(
@@ -423,16 +423,19 @@ def _values(question: Table, languages: tuple[str, ...]) -> Iterator[dict[str, A
 
 
 def _topics(
-    top: Table, languages: tuple[str, ...], departments: set[str], services: set[str]
+    top: Table, languages: tuple[str, ...], departments: Sequence[Department], services: set[str]
 ) -> Iterator[Topic]:
-    if not top.has("topics"):
+    """Those of the file, or one for each department: a contact is about something, or no call could end."""
+    if not top.has("topics") or top.values["topics"] == {}:
+        yield from (Topic(each.code, each.names, each.code, ()) for each in departments)
         return
+    known = {each.code for each in departments}
     for code, row in top.tables("topics", "[topics.taxes]"):
         example = 'services = ["dumping"]'
         named = tuple(row.texts("services", example)) if row.has("services") else ()
         if odd := [each for each in named if each not in services]:
             raise row.wrong("services", f"{odd[0]!r} isn't a service", example)
-        yield Topic(code, row.words("names", languages), row.one_of("department", departments), named)
+        yield Topic(code, row.words("names", languages), row.one_of("department", known), named)
         row.refuse_rest()
 
 

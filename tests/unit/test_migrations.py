@@ -95,6 +95,19 @@ def test_what_an_older_version_kept_is_there_after_the_migrations(old: str) -> N
     engine.dispose()
 
 
+def test_a_city_without_topics_has_one_for_each_department_and_another_keeps_its_own(old: str) -> None:
+    engine = at_version(
+        old,
+        "0039",
+        "INSERT INTO departments (code, names, time_zone) VALUES ('works', '{\"en\": \"Works\"}', 'UTC')",
+    )
+    db.migrate(old)
+    rows = text("SELECT code, department_code, CAST(names AS TEXT) FROM topics")
+    with engine.connect() as connection:
+        assert connection.execute(rows).all() == [("works", "works", '{"en": "Works"}')]
+    engine.dispose()
+
+
 def test_the_ground_of_an_older_version_keeps_its_rows_and_their_indexes(old: str) -> None:
     engine = at_version(
         old,
