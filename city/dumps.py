@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
+from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, select, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -66,33 +66,29 @@ def is_empty(url: str) -> bool:
         engine.dispose()
 
 
-def refuse_in_use(url: str) -> None:
-    """Raises Refused `database_in_use` while a web server, worker or anybody else is connected."""
+def refuse_in_use(url: str, app_url: str = "") -> None:
+    """Raises Refused `database_in_use` while a web server, worker or anybody else is connected.
+
+    On PostgreSQL `app_url` is the lesser role's, which alone sees what its own connections do.
+    """
     if kind(url) == "sqlite":
         _let_go(_file(url))
         return
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as c:
-        for _ in range(LOOKS):
-            others = c.exec_driver_sql(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND pid <> pg_backend_pid() AND usename IS NOT NULL"  # the server's own have no name
-            ).scalar_one()
-            if not others:
-                break
-            time.sleep(0.1)
-    engine.dispose()
-    if others:
-        raise Refused("database_in_use", connections=others)
+    for _ in range(LOOKS):
+        seen = [_others(each) for each in {url, app_url or url}]
+        if not (others := set.intersection(*seen)):
+            return
+        time.sleep(0.1)
+    raise Refused("database_in_use", connections=len(others))
 
 
-def put_back(file: Path, url: str, programs: str) -> None:
+def put_back(file: Path, url: str, app_url: str, programs: str) -> None:
     """Makes the database at `url` the one in `file`; what was there is gone. Raises Refused, DumpFailed.
 
-    On PostgreSQL `url` is the owner's. Ended half-way, SQLite still has the old file or already the new one,
-    PostgreSQL the old tables, none, or the new ones: run it again.
+    On PostgreSQL `url` is the owner's, `app_url` the lesser role's. Ended half-way, SQLite still has the old
+    file or already the new one, PostgreSQL the old tables, none, or the new ones: run it again.
     """
-    refuse_in_use(url)
+    refuse_in_use(url, app_url)
     if kind(url) == "sqlite":
         _replace_file(_file(url), file)
         return
@@ -136,6 +132,22 @@ def _told(rows: Sequence[Sequence[str]]) -> str:
 
 def _read_only(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True, check_same_thread=False)
+
+
+def _others(url: str) -> set[int]:
+    """Connections to the database that somebody may be behind, as its role sees them.
+
+    A pooler keeps some open for whoever comes next. It has taken back what was done in them, or nothing ever
+    was. What another role's connection does is not shown.
+    """
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as c:
+        asked = c.exec_driver_sql(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND usename IS NOT NULL "  # the server's own have no name
+            "AND (state IS DISTINCT FROM 'idle' OR btrim(upper(query), '; ') NOT IN ('', 'DISCARD ALL'))"
+        )
+        return set(asked.scalars())
 
 
 @contextmanager

@@ -92,11 +92,13 @@ def restore(
         raise Damaged(folder, found)
     secret, city = (_text(folder, name) for name in (backup.SECRET, backup.CITY))
     erased = erasures.read([folder.parent / erasures.NAME, *lists, settings.var / erasures.NAME])
-    dumps.refuse_in_use(owner)
+    dumps.refuse_in_use(owner, settings.database_url)
 
     mark.write_text(f"{folder}\n")
     erasures.keep(settings.var, erased)
-    dumps.put_back(folder / dumps.FILES[manifest.database], owner, settings.postgres_bin)
+    dumps.put_back(
+        folder / dumps.FILES[manifest.database], owner, settings.database_url, settings.postgres_bin
+    )
     db.migrate(owner, settings.database_url)
     db.analyze(owner)  # all phones are about to come back at once
     engine = db.connect(settings.database_url)

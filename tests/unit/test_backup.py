@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,11 @@ from typing import Any
 
 import click
 import factories
+import psycopg
 import pytest
 from click.testing import CliRunner
 from factories import SECRET, Town
-from sqlalchemy import Engine, func, inspect, select, text
+from sqlalchemy import Engine, func, inspect, make_url, select, text
 
 from city import (
     backup,
@@ -625,6 +627,24 @@ def test_nothing_is_put_under_a_server_that_still_runs(
         with pytest.raises(Refused, match="database_in_use"):
             put_back(town.settings, to, town, over=True)
     assert not (town.settings.var / restoring.MARK).exists()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("role", ["database_url", "owner_url"])
+@pytest.mark.parametrize("asked", ["DISCARD ALL", "SELECT 1", ""])
+def test_what_a_pooler_keeps_open_for_whoever_comes_next_is_no_use(
+    town: Town, to: Path, monkeypatch: pytest.MonkeyPatch, role: str, asked: str
+) -> None:
+    monkeypatch.setattr(dumps, "LOOKS", 3)
+    lived_in(town)
+    make(town, to)
+    town.engine.dispose()
+    address = make_url(getattr(town.settings, role)).set(drivername="postgresql")
+    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as kept:
+        if asked:
+            kept.execute(asked.encode())
+        with pytest.raises(Refused, match="database_in_use") if asked == "SELECT 1" else nullcontext():
+            put_back(town.settings, to, town, over=True)
 
 
 def test_a_broken_database_is_no_reason_to_refuse(town: Town, to: Path) -> None:
