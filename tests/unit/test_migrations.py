@@ -269,3 +269,29 @@ def test_the_cases_of_an_older_version_are_found_by_what_was_told(old: str) -> N
     with db.transaction(engine) as s:
         assert search.recompute(s) == 0
     engine.dispose()
+
+
+def test_danger_that_an_older_version_let_wait_comes_first_again(old: str) -> None:
+    day = "'2026-05-01'"
+    rows = (
+        (1, "waiting", "true", "wait", 3),
+        (2, "waiting", "false", "wait", 3),
+        (3, "new", "true", "ok", 0),
+    )
+    engine = at_version(
+        old,
+        "0039",
+        *A_SERVICE,
+        *(
+            "INSERT INTO cases (id, number, service_code, state, cycle, version, place_source, address, "
+            "urgent, origin, opened_at, clock_from, promise_days, due_at, risk_at, follow_on, raised, "
+            "standing, rank) "
+            f"VALUES ({id_}, '{id_}', 'light', '{state}', 1, 1, 'pin', '', {urgent}, "
+            f"'live', {day}, {day}, 3, {day}, {day}, false, false, '{standing}', {rank})"
+            for id_, state, urgent, standing, rank in rows
+        ),
+    )
+    db.migrate(old)
+    with db.reading(engine) as s:
+        assert s.execute(text("SELECT rank FROM cases ORDER BY id")).scalars().all() == [0, 3, 0]
+    engine.dispose()
