@@ -31,7 +31,7 @@ def init(app: Flask) -> None:
         deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
         call_outcome=call_outcome,
         channel=channel, scope=scope, chosen=chosen, answered=answered,
-        asset=asset, owner=owner, belongs=belongs, role=role,
+        asset=asset, thing=thing, owner=owner, belongs=belongs, role=role,
         place=place, around=around, waits_for=waits_for,
         role_does=role_does, letter=letter, followed=followed, stage=stage,
         hook_fault=hook_fault,
@@ -404,6 +404,14 @@ def asset(found: Any) -> str:
         "basket": _("Trash can %(number)s", number=found.number),
     }
     return str(words.get(found.kind, found.number))
+
+
+def thing(found: Any) -> str:
+    """The same for a resident: nobody knows a tree by its number, so it is the one by an address."""
+    told = whereabouts.read(found.address)
+    if found.kind != "tree" or not told.name or not told.exact or told.other:
+        return asset(found)
+    return _("Tree by %(address)s", address=apart(told.name))
 
 
 def place(words: str | None) -> str:

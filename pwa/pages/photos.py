@@ -7,9 +7,22 @@ from city import cases, developing, people, photos, queries
 from city.lifecycle import ACTS, CREW
 from city.schema import Case, Photo
 from pwa import access
+from pwa.fragments import render
 from sync import declared
 
 bp = Blueprint("photos", __name__)
+
+
+@bp.get("/photos/<photo_id>")
+def page(photo_id: str) -> Response:
+    """A photo of a case with a way back to it, for whoever may see the photo."""
+    g.personal = True
+    with access.reading() as s:
+        found = access.or_404(s.get(Photo, photo_id))
+        case = access.or_404(s.get(Case, found.case_id) if found.case_id else None)
+        if not _is_public(s, found) and not _may_see(s, found):
+            abort(404)
+        return render("resident/photo.html", photo=found, number=case.number)
 
 
 @bp.get("/photos/<photo_id>/<size>.jpg")

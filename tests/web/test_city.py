@@ -81,6 +81,11 @@ class TestHours:
         at(app, "2026-05-12 09:30")
         assert resident.REPORT_ANY_TIME(number=911) not in words_of(client, "/", "main")
 
+    def test_while_nobody_answers_a_page_offers_to_call_once(self, app: Flask, client: FlaskClient) -> None:
+        for when, calls in (("2026-05-12 09:30", 2), ("2026-05-16 14:00", 1)):
+            at(app, when)
+            assert client.get("/answers?q=zeppelin").text.count('href="tel:311"') == calls
+
     def test_spanish_pages_name_the_day_in_spanish(self, app: Flask, client: FlaskClient) -> None:
         at(app, "2026-05-16 14:00")
         assert "lunes" in words_of(client, "/es/", "footer")

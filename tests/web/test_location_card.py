@@ -90,6 +90,17 @@ def test_a_good_fix_proposes_the_one_it_means_and_a_worse_one_none(poles: Town, 
         assert "data-proposed" not in page
 
 
+def test_a_tree_is_told_by_its_address_and_its_number_is_small(poles: Town, client: FlaskClient) -> None:
+    page = card(client, accuracy="8", group="tree")
+    assert checked(page) == "T-7"
+    assert f"<b>{resident.TREE_BY(address='214 Tansy Street')}</b> <small>T-7</small>" in page
+    assert f"<b>{resident.TREE_BY(address='214 Tansy Street')}</b>\n" in page, "its title"
+    with poles.at_work() as scene:
+        for tree in scene.s.scalars(select(Asset).where(Asset.kind == "tree")):
+            tree.address = "near 214 Tansy Street"
+    assert "<b>T-7</b>" in card(client, accuracy="8", group="tree"), "nobody says what it stands by"
+
+
 def test_what_was_proposed_can_be_undone(poles: Town, client: FlaskClient) -> None:
     page = card(client, accuracy="8", asset="")
     assert checked(page) == ""
@@ -338,7 +349,7 @@ def test_where_the_photo_was_taken_is_said_of_the_place_and_kept_with_it(
     assert resident.PHOTO_OFF_BY(distance="0.2\u00a0mi") in shown(
         card(client, accuracy="300", pinned="photo")
     )
-    lost = card(client, accuracy="8", pinned="photo", lat="39.4", lon="-71.2", group="other")
+    lost = card(client, accuracy="8", pinned="photo", lat="39.61", group="other")
     assert resident.PHOTO_PLACE in lost, "where no address is near"
     assert resident.FROM_PHOTO.es in card(client, "/es", pinned="photo", group="other")
     assert post(**HERE, accuracy="8", pinned="photo").status_code == 303

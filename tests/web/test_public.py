@@ -8,6 +8,7 @@ from factories import SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
+from wording import resident
 
 from city import cases, opendata, photos, reports, stores
 from city.schema import DeclaredPhoto, Device, Operation, Report, Service
@@ -175,6 +176,7 @@ def test_what_staff_showed_is_public_and_can_be_hidden_again(
         assert photo.status_code == status
         kept = "private, max-age=3600" if status == 200 else "no-store"
         assert photo.headers["Cache-Control"] == kept
+        assert client.get(f"/photos/{told.photo}").status_code == status
 
 
 def test_the_reporter_sees_the_own_words_and_photo_at_once(
@@ -188,6 +190,10 @@ def test_the_reporter_sees_the_own_words_and_photo_at_once(
     assert page.headers["Cache-Control"] == "no-store"
     photo = client.get(f"/photos/{told.photo}/full.jpg")
     assert (photo.status_code, photo.headers["Cache-Control"]) == (200, "no-store")
+    page = client.get(f"/photos/{told.photo}")
+    assert f'href="/case/{told.number}"' in page.text
+    assert resident.BACK_TO(number=told.number) in page.text
+    assert page.headers["Cache-Control"] == "no-store"
 
 
 def test_a_photo_that_is_not_public_is_kept_by_no_browser(

@@ -227,7 +227,7 @@ export class PlaceCard {
 
   /** Under the map: what the place is called. @param {string | undefined} words */
   #onMapSay(words) {
-    const said = this.#one("#place-map .lh b");
+    const said = this.#one("#map-said");
     if (said) said.textContent = words ?? "";
   }
 

@@ -155,7 +155,13 @@ export class Shots {
   #row(shot) {
     const pattern = /** @type {HTMLTemplateElement} */ (this.form.querySelector("#shot"));
     const row = /** @type {HTMLElement} */ (pattern.content.querySelector("li")?.cloneNode(true));
-    /** @type {HTMLImageElement} */ (row.querySelector("img")).src = shot.preview;
+    const image = /** @type {HTMLImageElement} */ (row.querySelector("img"));
+    const later = /** @type {HTMLElement} */ (row.querySelector(".thumb--later"));
+    for (const end of ["load", "error"]) {
+      // Many browsers cannot show a HEIC: the city's copy comes in its place.
+      image.addEventListener(end, () => (image.hidden = !(later.hidden = end === "load")));
+    }
+    image.src = shot.preview;
     row.dataset["preview"] = shot.preview;
     this.form.querySelector("#photos")?.append(row);
     this.#number();
