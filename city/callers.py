@@ -12,6 +12,8 @@ from sqlalchemy import case as when
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from city import events
+from city.events import Actor
 from city.lifecycle import OPEN, Refused
 from city.schema import Caller, Case, Contact, Hold
 
@@ -112,6 +114,11 @@ def earlier(s: Session, caller: Caller, limit: int = 5) -> tuple[Sequence[Earlie
         return found, len(found)
     many = select(func.count()).select_from(Contact).where(Contact.caller_id == caller.id)
     return found, s.scalar(many) or 0
+
+
+def looked_up(s: Session, caller: Caller, *, by: Actor, at: datetime) -> None:
+    """Notes in the log that somebody was shown what this caller called about before. It names no number."""
+    events.record(s, f"caller:{caller.id}", "look up", by=by, at=at)
 
 
 def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:

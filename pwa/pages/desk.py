@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from babel import Locale
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -90,7 +90,7 @@ def found() -> Response:
 def parts() -> Response:
     """What follows from the form as it stands: the caller, the questions, the script, the near cases.
 
-    It changes nothing, and is posted all the same: a caller's number and words stand in no address.
+    It changes nothing but that the log hears of it, and is posted: a caller's number stands in no address.
     """
     return _parts(forms.call(request.form, access.here().city))
 
@@ -159,18 +159,33 @@ def _page(form: CallForm, faults: Sequence[Fault] = (), *, saved: str = "") -> R
     with access.reading() as s:
         kept = queries.by_number(s, saved) if saved and saved not in OUTCOMES else None
         lang = _spoken(form, known := _known(s, form))
-        return render(
+        shown = render(
             "desk/desk.html", "desk/_call.html", status=422 if faults else 200,
             **_around(s, form, known, lang), **_found(s, form.sought, lang), by_button=True,
             summary=list(faults), faults=dict(faults), kept=kept, saved=saved if saved in OUTCOMES else "",
             channels=CHANNELS, outcomes=OUTCOMES, offices=_offices(), topics=city.topics, now=access.now(),
         )  # fmt: skip
+    _note_look_up(known)
+    return shown
 
 
 def _parts(form: CallForm) -> Response:
     with access.reading() as s:
         known = _known(s, form)
-        return render("desk/_parts.html", **_around(s, form, known, _spoken(form, known)))
+        shown = render("desk/_parts.html", **_around(s, form, known, _spoken(form, known)))
+    _note_look_up(known)
+    return shown
+
+
+def _note_look_up(known: Known) -> None:
+    """Writes into the log that earlier calls are shown, before they are: once an hour, not a letter."""
+    if known.caller is None or not known.earlier:
+        return
+    looked, at = [known.caller.id, f"{access.now():%Y-%m-%dT%H}"], access.now()
+    if session.get("looked") != looked:
+        with access.writing() as s:
+            callers.looked_up(s, known.caller, by=g.actor, at=at)
+        session["looked"] = looked
 
 
 def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, Any]:

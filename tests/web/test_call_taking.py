@@ -18,7 +18,7 @@ from city.answers import Draft, Text
 from city.calls import Call
 from city.contacts import MAX_SECONDS, Conversation
 from city.lifecycle import MAX_WORDS
-from city.schema import Address, Caller, Contact, Report, Subscription
+from city.schema import Address, Caller, Contact, Event, Report, Subscription
 
 PHONE = "(555) 010-0142"
 PLACE = "214 Tansy Street"
@@ -386,3 +386,30 @@ def test_who_joins_a_case_hears_its_own_day_or_why_it_waits(town: Town, ask: Ask
         cases.wait(scene.s, scene.case(number), "parts", by=scene.actor("dispatcher"), at=town.now)
     assert staff.JOINS_REPORTED(stands=shared.ON_HOLD_FOR_PARTS) in says(join=number)
     assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") in says(join="26-999999")
+
+
+def test_who_was_shown_what_a_caller_called_about_before_is_in_the_log(
+    ask: Ask, town: Town, app: Flask
+) -> None:
+    def looked() -> list[tuple[str, str]]:
+        with town.looking() as scene:
+            lines = scene.s.scalars(select(Event).where(Event.kind == "look up").order_by(Event.seq))
+            return [(line.subject, line.actor) for line in lines]
+
+    ask("/desk/parts", {"phone": PHONE})
+    assert looked() == [], "nobody has called from there"
+    said = Conversation("k" * 32, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered")
+    with town.at_work() as scene:
+        by = scene.actor("call-taker")
+        calls.end(scene.s, Call(said, "+15550100142"), by=by, at=town.now, secret="s")
+    with town.looking() as scene:
+        caller = scene.s.scalars(select(Caller)).one()
+    line = f"caller:{caller.id}", f"person:{town.ids['call-taker']}"
+    for phone in (PHONE, PHONE, "(555) 010-0199", PHONE):
+        ask("/desk/parts", {"phone": phone})
+    assert looked() == [line], "once, though the form is asked at every letter"
+    app.config["NOW"] = town.now + timedelta(hours=1)
+    ask("/desk/parts", {"phone": PHONE})
+    assert looked() == [line] * 2
+    with town.looking() as scene:
+        assert events.verify(scene.s) == []
