@@ -88,7 +88,8 @@ def examine(
                     *([_strays(engine, store, now)] if whole else []),
                 ]
     except SQLAlchemyError as fault:
-        found.append(Finding("database", WRONG, f"The database isn't answering: {type(fault).__name__}."))
+        why = getattr(fault, "orig", None) or type(fault).__name__
+        found.append(Finding("database", WRONG, f"The database isn't answering: {why}."))
     return found
 
 

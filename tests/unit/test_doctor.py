@@ -128,6 +128,16 @@ def test_a_database_that_finds_damage_in_itself_is_wrong(
     assert (told.mark, "The database is damaged: " in told.words) == (doctor.WRONG, True)
 
 
+@pytest.mark.sqlite
+def test_a_database_that_is_gone_is_named(
+    town: Town, tmp_path: Path, found: Callable[..., dict[str, doctor.Finding]]
+) -> None:
+    file = Path(town.settings.database_url.removeprefix("sqlite:///"))
+    file.rename(tmp_path / "gone.db")
+    told = found()["database"]
+    assert (told.mark, told.words) == (doctor.WRONG, f"The database isn't answering: {file} isn't there.")
+
+
 def test_files_of_open_data_that_are_not_made_any_more_are_told(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
