@@ -39,6 +39,12 @@ test("on site the words name the point where a crew's phone is; a number on the 
   assert.deepEqual(missing(toldOnSite([["group", "light"], ["service-light", "light-out"]], "en", "other"), []), ["place"]);
 });
 
+test("of several choices each goes along", () => {
+  const ticked = ["rain", "cold"].map((code) => ["answer-light-out-when", code]);
+  const fields = [["group", "streetlight"], ["service-streetlight", "light-out"], ...ticked];
+  for (const say of [told, toldOnSite]) assert.deepEqual(say(fields, "en", "other").answers, { when: "rain,cold" });
+});
+
 test("whoever called 911 need not say what it is", () => {
   const data = told([["danger", "1"], ["service-other", "other"], ["place", "Pier 4"]], "en", "other");
   assert.deepEqual([data.service, data.danger, missing(data, [])], ["other", true, []]);
