@@ -30,7 +30,6 @@ SERVICES: Final = (
     "fcm.googleapis.com", "jmt17.google.com", "updates.push.services.mozilla.com", "*.notify.windows.com",
     "*.push.apple.com",
 )  # fmt: skip
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 P256 = ec.SECP256R1()
 # The order of the group of P-256 (SEC 2): private keys are the numbers below it.
 ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -125,7 +124,7 @@ def topic(told: str) -> str:
 def _is_known(endpoint: str, settings: Settings) -> bool:
     """Whether it lies at a push service, as browsers write it: another port may hang, and so the service."""
     host = urlsplit(endpoint).hostname or ""
-    if settings.outward == OUTWARD[1] and host in LOOPBACK:
+    if settings.outward == OUTWARD[1] and (host in ("localhost", "::1") or host.startswith("127.")):
         return True
     return endpoint.startswith(f"https://{host}/") and any(
         host.endswith(name[1:]) if name.startswith("*.") else host == name
