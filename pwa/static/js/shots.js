@@ -2,7 +2,6 @@
 // with Send.
 
 import { endSilent, Late, within } from "./patience.js";
-import { shrink } from "./photo.js";
 
 /** So long a phone may take to keep a photo before it goes ahead. */
 const KEEP_MS = 60_000;
@@ -102,7 +101,7 @@ export class Shots {
       going: null, ahead: true, taken: null, ...more,
     });
     if (!more?.kept) {
-      shot.small = shrink(file);
+      shot.small = import("./photo.js").then(({ shrink }) => shrink(file)).catch(() => file); // no signal for that code
       shot.kept = told(file).then((taken) => {
         shot.taken = taken;
         this.changed();

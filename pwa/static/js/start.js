@@ -1,7 +1,6 @@
 // <report-start> on the home page: a photo chosen here, or "No photo", opens the form in place of the page.
 
 import { granted, once } from "./place.js";
-import { shrink } from "./photo.js";
 import { anything } from "./waiting.js";
 
 /** @type {any} */
@@ -48,7 +47,8 @@ class ReportStart extends HTMLElement {
   async #goOn(address) {
     if (!navigator.serviceWorker?.controller) throw new Error("no form on this phone");
     if (handed.files.length) {
-      const [{ keepPhoto, letGo }, { taken }] = await Promise.all([import("./kept.js"), import("./taken.js")]);
+      const { keepPhoto, letGo } = await import("./kept.js");
+      const [{ shrink }, { taken }] = await Promise.all([import("./photo.js"), import("./taken.js")]);
       await letGo();
       for (const file of handed.files) await keepPhoto(await shrink(file), await taken(file));
       sessionStorage["taken"] = "1"; // so that the form does not call it begun earlier
