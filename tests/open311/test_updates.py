@@ -54,9 +54,9 @@ def test_while_it_is_being_taken_the_token_stands_alone(
 ) -> None:
     token, seen = uuid.uuid4().hex, []
 
-    def looked(*_: Any) -> list[Any]:
+    def looked(*_: Any) -> tuple[list[Any], list[Any]]:
         seen.extend(get(f"/v2/tokens/{token}"))
-        return []
+        return [], []
 
     monkeypatch.setattr("pwa.open311.taking.develop", looked)
     send(token=token)
