@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
-from live import PHONE, PHONE_WITHOUT_WORKER, Site, log_in
+from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow, log_in
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -127,6 +128,24 @@ def test_a_phone_that_was_not_asked_where_it_is_takes_the_photos_place_with_one_
     page.locator("input[type=file]:not([capture])").set_input_files(photo(300, THERE))
     page.get_by_role("button", name=resident.PHOTO_PLACE).tap()
     expect(page.locator("#place-change")).to_contain_text(resident.FROM_PHOTO)
+
+
+def test_a_photo_that_this_browser_cannot_show_says_when_it_will_be_seen(
+    site: Site, open_context: Open, tmp_path: Path
+) -> None:
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "lamp.heic")
+    page = open_context(**PHONE_WITHOUT_WORKER, permissions=[]).new_page()
+    slow = Slow(page, "**/report/photos")
+    page.goto(site.path("/report"))
+    page.locator("#more-photos").set_input_files(tmp_path / "lamp.heic")
+    slow.wait()
+    expect(page.locator(".thumb--later")).to_have_text(resident.PREVIEW_LATER)
+    expect(page.locator(".thumb--later")).to_be_visible()
+    expect(page.locator(".shot img")).to_be_hidden()
+    slow.go()
+    expect(page.locator(".shot img")).to_be_visible()
+    expect(page.locator(".thumb--later")).to_be_hidden()
 
 
 def test_a_crew_s_own_report_asks_the_same(

@@ -262,6 +262,17 @@ def test_refused_the_box_takes_the_focus_and_says_why(site: Site, open_context: 
     expect(page.locator("#place-news")).to_contain_text(resident.NOT_LOCATED)
 
 
+def test_refused_on_the_way_here_nothing_takes_the_focus_from_what_is_asked_first(
+    site: Site, open_context: Open
+) -> None:
+    page = open_context(**PHONE, permissions=[]).new_page()
+    page.goto(site.path("/"))
+    page.locator("#no-photo").tap()
+    expect(page.locator("#place-news")).to_contain_text(resident.NOT_LOCATED)
+    page.wait_for_timeout(300)  # so that it would have the focus by now
+    expect(page.locator("#place")).not_to_be_focused()
+
+
 def test_outside_the_city_the_card_says_so(site: Site, open_context: Open) -> None:
     hartford = {"latitude": 41.76, "longitude": -72.67, "accuracy": 8}
     page = begun(open_context, site, hartford, "/es/report")
