@@ -49,6 +49,7 @@ from bench._targets import judge, printed
 from city import cases, db, follows, people, reports
 from city.places import Place
 from city.schema import Address, Case, Service
+from city.settings import READS_A_MINUTE
 
 RESIDENTS, HAMMERS, FORMS, DEAD = 50, 500, 300, 40
 PAGES = ("/", "/report", "/cases", "/answers", "/trash-day", "/es/cases")
@@ -93,6 +94,7 @@ def main() -> int:
             fill(var, size.cases, **base.settings)
             more = {
                 "CITYLINE_TRUSTED_PROXIES": "1", "CITYLINE_OUTWARD": "loopback", "CITYLINE_SMTP_URL": box.url,
+                "CITYLINE_READS_A_MINUTE": str(READS_A_MINUTE),  # as shipped, which other benches go without
             }  # fmt: skip
             with running(var, **base.settings, **more) as site:
                 site.settle()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
 ADDRESS = "address"  # in the var folder: where the city was last started, for commands in another shell
+READS_A_MINUTE = 600  # of each public page by one network
 # Threads of the web server; PostgreSQL itself allows 100 connections.
 LEAST_THREADS, THREADS, MOST_THREADS = 8, 64, 72
 PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and photos
@@ -123,7 +124,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         threads=_number(text("THREADS", str(THREADS)), "THREADS", LEAST_THREADS, MOST_THREADS),
         demo_codes=_one_of(text("DEMO_CODES", "auto"), "DEMO_CODES", ("auto", "off")) == "auto",
         reports_an_hour=_number(text("REPORTS_AN_HOUR", "60"), "REPORTS_AN_HOUR", 0, 100_000),
-        reads_a_minute=_number(text("READS_A_MINUTE", "600"), "READS_A_MINUTE", 0, 1_000_000),
+        reads_a_minute=_number(text("READS_A_MINUTE", str(READS_A_MINUTE)), "READS_A_MINUTE", 0, 1_000_000),
         crew_days=_number(text("CREW_DAYS", "30"), "CREW_DAYS", 1, 90),
         crew_reassigned=_one_of(text("CREW_REASSIGNED", COUNTS[0]), "CREW_REASSIGNED", COUNTS),
         crew_cancelled=_one_of(text("CREW_CANCELLED", COUNTS[1]), "CREW_CANCELLED", COUNTS),
