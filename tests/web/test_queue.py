@@ -122,14 +122,16 @@ def test_the_orders_are_what_they_say(board: FlaskClient, town: Town) -> None:
     at: dict[str, Any] = {number: (case.rank, case.due_at, case.id) for number, case in found.items()}
     assert by("pressing") == sorted(at.values())
     assert by("pressing")[0][0] == 0, "danger first"
-    at = {number: (case.opened_at, case.id) for number, case in found.items()}
+    at = {number: (case.urgent, case.opened_at, case.id) for number, case in found.items()}
     assert by("newest") == sorted(at.values(), reverse=True)
+    at = {number: (not case.urgent, case.opened_at, case.id) for number, case in found.items()}
     assert by("oldest") == sorted(at.values())
-    at = {number: number for number in made}
-    assert by("number") == sorted(made)
-    at = {number: case.address for number, case in found.items()}
-    streets = by("street")
-    assert list(dict.fromkeys(streets)) == ["", "7 Ash Lane", "2 Elm Street", "9 Elm Street", "10 Elm Street"]
+    at = {number: (not case.urgent, number) for number, case in found.items()}
+    assert by("number") == sorted(at.values())
+    order = ["", "7 Ash Lane", "2 Elm Street", "9 Elm Street", "10 Elm Street"]
+    at = {number: (not case.urgent, order.index(case.address)) for number, case in found.items()}
+    assert {place for _, place in at.values()} == set(range(len(order)))
+    assert by("street") == sorted(at.values())
 
 
 @pytest.mark.usefixtures("few")
@@ -448,7 +450,8 @@ class TestTheTable:
             unread = next(number for number in made if number not in seen)
             with town.at_work() as other:
                 by = {"by": other.actor("dispatcher"), "at": town.now}
-                cases.wait(other.s, other.case(seen[0]), "weather", **by)
+                moved = next(number for number in seen if not other.case(number).urgent)
+                cases.wait(other.s, other.case(moved), "weather", **by)
                 priorities.raise_priority(other.s, other.case(unread), **by)
             seen += [case.number for page in pages for case in page]
         assert sorted(seen) == sorted(made)
@@ -530,7 +533,8 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
             assert row.had == (last.crew.name if last else None)
             assert row.crew == (last.crew.name if last and not last.ended_at else None)
             assert row.wait_reason == promises.waits_for(case)
-            assert row.twin is None  # one of the two has ended
+            both_open = case.twin is not None and {case.state, case.twin.state} <= set(OPEN)
+            assert row.twin == (case.twin.number if case.twin and both_open else None)
             assert row.standing == case.standing
         assert {len(row.tags) for row in rows} == {0, 2}
         assert {row.reports for row in rows} == {1, 2}
