@@ -52,11 +52,6 @@ CONNECTIONS = MOST_THREADS  # a request holds one while it needs it, and some wo
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
 _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)
-# The control file's own timeline is that of the last checkpoint, which may come minutes after a failover. A
-# server in recovery writes no timeline yet.
-_ORIGIN = """SELECT system_identifier, pg_postmaster_start_time(),
-CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
-FROM pg_control_system()"""
 # Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
 # turn comes. The condition always holds; PostgreSQL looks at it as it finds the row, before it waits.
 _BUMP_PATIENTLY = _BUMP.where(func.set_config("lock_timeout", "0", true()) == "0")
@@ -292,11 +287,12 @@ _locks: dict[str, FairLock] = {}
 def origin(engine: Engine, connection: Any) -> object:
     """Which database a new connection of the driver's leads to: equal for two that lead to the same.
 
-    Of PostgreSQL it names the cluster, its timeline and the moment its server began, so a failover, a
-    restored snapshot and a mere restart are told apart from what was before; of SQLite the file.
+    Of PostgreSQL it is the moment when its server began, to the microsecond: a replica that was promoted, a
+    restored snapshot and a mere restart each have another. Everybody may ask for it, which is not so of the
+    cluster's identifier and timeline at every host. Of SQLite it is the file.
     """
     if engine.dialect.name == "postgresql":
-        found = connection.execute(_ORIGIN).fetchone()
+        found = connection.execute("SELECT pg_postmaster_start_time()").fetchone()
         connection.rollback()  # it began a transaction
         return found
     return _identity(engine.url.database or "")
