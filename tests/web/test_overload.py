@@ -1,6 +1,8 @@
 """A real web server with more to do than it can: it says so at once, and never stands still."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -44,6 +46,16 @@ def ask(port: int, path: str, source: str = "127.0.0.1") -> Heard:
         return Heard(answer.status, answer.getheader("Retry-After"), time.monotonic() - began)
     finally:
         line.close()
+
+
+def looked(port: int) -> float:
+    """Seconds until /healthz answers, by a process of its own: all those clients keep this one busy."""
+    program = (
+        "import sys, time, urllib.request as r; began = time.monotonic(); r.urlopen(sys.argv[1], timeout=60);"
+        "print(time.monotonic() - began)"
+    )
+    asked = [sys.executable, "-c", program, f"http://127.0.0.1:{port}/healthz"]
+    return float(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
 
 
 @contextmanager
@@ -136,11 +148,11 @@ def test_whoever_comes_when_too_many_wait_is_told_so_at_once(environment: dict[s
             client.start()
         gate.wait()
         time.sleep(0.2)
-        alive = ask(port, "/healthz")
+        alive = looked(port)
         for client in clients:
             client.join()
     answers = Counter((each.status, each.retry_after) for each in heard)
     assert set(answers) == {(200, None), (503, "5")}
     assert answers.total() == CLIENTS
     assert answers[503, "5"] > CLIENTS / 2
-    assert (alive.status, alive.seconds < ALIVE) == (200, True)
+    assert alive < ALIVE
