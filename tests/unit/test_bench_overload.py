@@ -1,4 +1,4 @@
-"""The bench of overload runs and says all that it promises to; only what no busy machine changes is judged."""
+"""The bench of overload runs and says all that it promises; what a busy machine changes is not judged."""
 
 import json
 import subprocess
