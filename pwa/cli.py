@@ -718,18 +718,19 @@ def _ready(*, create: bool = False) -> Settings:
 def _migrate(settings: Settings, *, create: bool) -> None:
     """Refuses `database_in_use` where SQLite would change tables under whoever is at work with them."""
     owner = settings.owner_url
-    if dumps.kind(owner) == "sqlite" and not _is_current(owner):
+    if dumps.kind(owner) == "sqlite" and _lags(owner):
         dumps.refuse_in_use(owner)
     db.migrate(owner, settings.database_url, create=create)
 
 
-def _is_current(url: str) -> bool:
+def _lags(url: str) -> bool:
+    """Whether there is anything to migrate: a newer schema is refused for that alone."""
     engine = db.connect(url)
     try:
         with db.reading(engine) as s:
-            return db.is_current(s)
+            return not (db.is_current(s) or db.is_newer(s.connection()))
     except OperationalError:  # not there yet
-        return False
+        return True
     finally:
         engine.dispose()
 

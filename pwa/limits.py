@@ -3,6 +3,7 @@
 Counted in this process (Flask-Limiter); codes and guesses at them are counted in the database besides.
 """
 
+import time
 from typing import Final
 
 from flask import Flask, Response, request, session
@@ -48,7 +49,11 @@ PHOTOS_A_REPORT = 10  # five, each chosen twice
 
 def init(app: Flask, reports_an_hour: int, reads_a_minute: int) -> None:
     """Sets the limits. Both numbers are for one network, 0 for as many as they like."""
-    limiter = Limiter(_network, app=app, storage_uri="memory://", headers_enabled=True)
+    limiter = Limiter(
+        _network,
+        app=app,
+        storage_uri="memory://",
+    )
     reads = _reads(app, reads_a_minute) if reads_a_minute else {}
     limits = reads | LIMITS
     if reports_an_hour:
@@ -64,6 +69,13 @@ def init(app: Flask, reports_an_hour: int, reads_a_minute: int) -> None:
         counts = _is_refused if page == "account.use_code" else None
         limit = limiter.limit(often, exempt_when=free, deduct_when=counts)
         app.view_functions[page] = limit(app.view_functions[page])  # type: ignore[assignment]
+
+    def say_when(answer: Response) -> Response:
+        if answer.status_code == 429 and (over := limiter.current_limit):
+            answer.headers.setdefault("Retry-After", str(max(1, int(over.reset_at - time.time()))))
+        return answer
+
+    app.after_request(say_when)
 
 
 def _reads(app: Flask, a_minute: int) -> dict[str, str]:

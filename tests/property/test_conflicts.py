@@ -141,14 +141,14 @@ def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> Non
 
 
 @given(acting, st.sampled_from(["wait", "needs_parts"]), st.sampled_from(["assigned", "underway"]))
-def test_11_danger_waits_for_nothing_and_the_job_stays(seen: Seen, t: str, state: str) -> None:
+def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Seen, t: str, state: str) -> None:
     there = replace(seen, t=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True)
     says(there, "recorded", KEEP, "danger", True)
     assert merge.decide(replace(there, danger=False)).effect == VERB
 
 
 @given(acting)
-def test_12_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
+def test_13_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
     move, _ = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
     assume(not seen.danger or seen.t not in ("wait", "needs_parts"))
@@ -156,7 +156,7 @@ def test_12_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
 
 
 @given(acting)
-def test_13_a_step_back_is_only_kept(seen: Seen) -> None:
+def test_14_a_step_back_is_only_kept(seen: Seen) -> None:
     move, leads_to = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)
     told = replace(seen, live=1, job=1, live_is_ours=True, job_ended=None)
@@ -164,31 +164,31 @@ def test_13_a_step_back_is_only_kept(seen: Seen) -> None:
 
 
 @given(acting)
-def test_14_work_without_a_job_is_only_kept(seen: Seen) -> None:
+def test_15_work_without_a_job_is_only_kept(seen: Seen) -> None:
     assume(seen.state in OPEN)
     told = replace(seen, job=None, job_ended=None, live_is_ours=False)
     says(told, "recorded", KEEP, "not_your_job", True)
 
 
 @given(lost)
-def test_15_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
+def test_16_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
     assume(seen.t != "close")
     says(seen, "recorded", KEEP, "reassigned", True)
 
 
 @given(lost)
-def test_16_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
+def test_17_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
     says(replace(seen, t="close", live=None), "applied", VERB_UNDER_OLD_JOB, "unassigned", True)
 
 
 @given(lost)
-def test_17_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
+def test_18_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
     told = replace(seen, t="close", live=2, live_started=False, rules=Rules(reassigned=True))
     says(told, "applied", VERB_UNDER_OLD_JOB, "reassigned", True)
 
 
 @given(lost, st.booleans(), st.booleans())
-def test_18_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
+def test_19_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
     seen: Seen, begun: bool, counts: bool
 ) -> None:
     assume(begun or not counts)

@@ -1,6 +1,7 @@
 """A file that is there whole or not at all."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_a_backup_that_finds_no_room_is_none_and_says_so(
     to = tmp_path / "backups"
     first = shell.invoke(cli, ["backup", str(to)])
     assert first.exit_code == 0, first.output
+    time.sleep(1)  # a backup is named by its second
     make_room = fill_up(to)
     done = shell.invoke(cli, ["backup", str(to)])
     assert (done.exit_code, "No backup was made." in done.output) == (1, True)

@@ -243,6 +243,7 @@ class TestHowItComes:
 
     def test_it_is_told_again_without_being_asked_again(self, town: Town) -> None:
         when = {"code": "when", "words": {"en": "When?"}, "values": [], "required": True}
+        when |= {"datatype": "string"}
         with town.at_work() as scene:
             scene.s.get_one(Service, "tax-question").questions = [when]
             case = asked(scene, answers={"when": "After five"})

@@ -35,7 +35,7 @@ def test_a_person_changes_and_the_log_says_how(town: Town) -> None:
         assert not people.change(scene.s, rosa, crews=[scene.crew("trees")], **told)
     with town.looking() as scene:
         rosa = person(scene, "rosa")
-        assert people.actor(rosa).roles == {"crew", "supervisor"}
+        assert people.actor(rosa).roles == {"crew", "supervisor", "dispatcher"}
         assert [crew.name for crew in rosa.crews] == ["trees"]
         [(event, _)] = events.of(scene.s, people.subject(rosa))
         assert event.kind == "change person"

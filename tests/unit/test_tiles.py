@@ -24,7 +24,7 @@ def strewn(town: Town) -> Town:
     with town.at_work() as scene:
         scene.s.add(Area(kind="area", name="All", geometry=SQUARE))
         scene.s.flush()
-        by = scene.actor("dispatcher")
+        by, chief = scene.actor("dispatcher"), scene.actor("supervisor")  # who alone lets danger wait
         for n in range(100):
             spot = replace(LAMP, lat=LAMP.lat + chance.gauss(0, 0.01), lon=LAMP.lon + chance.gauss(0, 0.01))
             case = scene.report(
@@ -37,7 +37,7 @@ def strewn(town: Town) -> Town:
                     scene.s, case, scene.crew(chance.choice(("lights", "trees"))), by=by, at=town.now
                 )
             if n % 11 == 0:
-                cases.wait(scene.s, case, "weather", by=by, at=town.now)
+                cases.wait(scene.s, case, "weather", by=chief, at=town.now)
             if n % 13 == 0:
                 cases.close(scene.s, case, by=by, at=town.now, outcome="not ours")
     with town.at_work() as scene:

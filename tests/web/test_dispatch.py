@@ -276,7 +276,7 @@ class TestTheDrawer:
             sent.append(len(statements))
         assert staff.REPORTS(5) in page
         assert staff.MERGED_HERE(4) in page
-        assert staff.POSSIBLE_DUPLICATES(3) in page
+        assert staff.LIKELY_DUPLICATES in page
         assert sent[0] == sent[1] <= MOST_QUERIES_OF_A_CASE
 
 

@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from factories import Scene, Town
@@ -21,7 +21,7 @@ from sqlalchemy import select
 from wording import messages
 
 import city
-from city import cases, delivery, developing, digests, follows, mailers, notices, photos, reports
+from city import accountmail, cases, delivery, developing, digests, follows, mailers, notices, photos, reports
 from city.developing import BadPhoto
 from city.schema import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.settings import Settings
@@ -255,17 +255,16 @@ def staff(town: Town, app: Flask, post: Post, lang: str) -> EmailMessage:
 
 @pytest.fixture
 def code(
-    app: Flask, client: FlaskClient, token: Callable[[], str], smtp: Any
+    town: Town, app: Flask, client: FlaskClient, token: Callable[[], str], post: Post
 ) -> Callable[[str], EmailMessage]:
     """The letter with a code to log in, in a language."""
 
     def letter(lang: str) -> EmailMessage:
-        held = app.extensions["cityline"]
-        held.settings = replace(held.settings, smtp_url=smtp.url)
         where = "" if lang == "en" else f"/{lang}"
         asked = {"csrf_token": token(), "email": "dispatcher@town.test"}
         assert client.post(f"{where}/login", data=asked).status_code == 200
-        return cast(EmailMessage, smtp.messages[-1])
+        accountmail.send_due(town.engine, post, mail.account(app), town.now)
+        return post.sent[-1]
 
     return letter
 

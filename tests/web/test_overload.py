@@ -90,7 +90,7 @@ def slow_bodies(port: int, count: int) -> Iterator[None]:
         ("/cases", "text/html; charset=utf-8", shared.TAKING_TOO_LONG),
         ("/es/dispatch", "text/html; charset=utf-8", shared.TAKING_TOO_LONG.es),
         ("/sync/v1/exchange", "application/json", '"later"'),
-        ("/open311/v2/requests.json", "application/json; charset=utf-8", '"503"'),
+        ("/open311/v2/requests.json", "application/json; charset=utf-8", '"code":503'),
         ("/open311/v2/requests.xml", "text/xml; charset=utf-8", "<code>503</code>"),
     ],
 )
