@@ -242,7 +242,9 @@ def bring(engine: Engine, settings: Settings, kept: Path) -> None:
             path.with_name(path.name + tail).unlink(missing_ok=True)
         shutil.copy(kept / "cityline.db", path)
     else:
-        dumps.put_back(kept / "cityline.dump", settings.database_owner_url, settings.postgres_bin)
+        dumps.put_back(
+            kept / "cityline.dump", settings.database_owner_url, settings.database_url, settings.postgres_bin
+        )
         db.migrate(settings.database_owner_url, settings.database_url)
 
 
