@@ -50,7 +50,8 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         """Watches an engine that has not connected yet."""
         self._engine = engine
-        self._guard = threading.RLock()  # whoever begins an epoch may have to connect for it
+        # Two, since who notices waits for the turn to write, and whoever has that turn may be connecting.
+        self._noticing, self._guard = threading.Lock(), threading.Lock()
         self._origin: object = None
         self._began, self._log = 0, 0
         event.listen(engine, "connect", self._connected)
@@ -60,19 +61,21 @@ class Watch:
         """How many epochs were begun here, and how far the log went since: asked before the log is read."""
         return self._began, self._log
 
-    def saw(self, log: int) -> None:
-        """Remembers how far the log goes."""
+    def saw(self, seen: tuple[int, int], log: int) -> None:
+        """Remembers how far the log goes; `seen` was asked before, and no epoch may have begun since."""
         with self._guard:
-            self._log = max(self._log, log)
+            if seen[0] == self._began:
+                self._log = max(self._log, log)
 
     def went_back(self, seen: tuple[int, int]) -> None:
         """The log ends before where it was `seen` to end: begins an epoch, where none was begun since."""
-        with self._guard:
+        with self._noticing:
             if seen[0] != self._began:
                 return
             with db.transaction(self._engine) as s:
                 _begin(s, datetime.now(UTC), first_seq=0)
-            self._began, self._log = self._began + 1, 0
+            with self._guard:
+                self._began, self._log = self._began + 1, 0
 
     def _connected(self, connection: Any, _record: object) -> None:
         with self._guard:

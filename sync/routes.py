@@ -543,7 +543,7 @@ def _look_back(point: Point, *seen: tuple[int, int]) -> None:
     """Raises WentBack where the log ends before where we had seen it end, and else remembers its end."""
     if any(upto > point.upto for _, upto in seen):
         raise memory.WentBack
-    _here().watch.saw(point.upto)
+    _here().watch.saw(min(seen), point.upto)
 
 
 def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple[int | None, int | None]:

@@ -74,6 +74,15 @@ def send(page: Page) -> None:
     page.locator("#send").tap()
 
 
+def begun_again(open_context: Open, site: Site, pole: Asset) -> Page:
+    """A form at a pole that somebody else has just reported."""
+    first = begun(open_context, site, at(pole, 8))
+    expect(first.get_by_role("radio", name=pole.number)).to_be_checked()
+    send(first)
+    first.wait_for_url(re.compile("/sent/"))
+    return begun(open_context, site, at(pole, 8))
+
+
 def test_the_fix_gets_better_and_never_worse_while_the_resident_goes_on(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
@@ -204,11 +213,7 @@ def test_what_may_be_the_same_is_asked_only_when_the_place_is_sure(
 def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
-    first = begun(open_context, site, at(pole, 8))
-    expect(first.get_by_role("radio", name=pole.number)).to_be_checked()
-    send(first)
-    first.wait_for_url(re.compile("/sent/"))
-    page = begun(open_context, site, at(pole, 8))
+    page = begun_again(open_context, site, pole)
     join = page.locator("#near-likely [name=join]")
     join.wait_for()
     photo = io.BytesIO()
@@ -231,11 +236,7 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
 def test_what_is_probably_the_same_stands_in_sight_above_send(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
-    first = begun(open_context, site, at(pole, 8))
-    expect(first.get_by_role("radio", name=pole.number)).to_be_checked()
-    send(first)
-    first.wait_for_url(re.compile("/sent/"))
-    page = begun(open_context, site, at(pole, 8))
+    page = begun_again(open_context, site, pole)
     join = page.locator("#near-likely [name=join]")
     expect(join).to_be_in_viewport()
     above, below = join.bounding_box(), page.locator("#send").bounding_box()

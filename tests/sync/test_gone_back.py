@@ -282,3 +282,26 @@ def test_a_point_beyond_the_log_is_lost_also_without_a_mark(engine: Engine, app:
     luis.heard = {"epoch": luis.heard["epoch"], "upto": luis.heard["upto"] + 1_000}
     luis.exchange()
     assert luis.backs == [0]
+
+
+def test_who_notices_does_not_wait_for_whoever_waits_for_them(app: Flask, soon: None) -> None:
+    """Whoever has the turn to write connects only then, as after the pool was emptied."""
+    held = app.extensions["cityline"]
+    held.engine.dispose()
+    notices = threading.Thread(target=held.watch.went_back, args=(held.watch.seen,), daemon=True)
+    with db.transaction(held.engine) as s:
+        notices.start()
+        time.sleep(0.2)  # by now it waits for its turn
+        s.scalar(select(Boot.id).limit(1))
+    notices.join()
+    assert held.watch.seen == (1, 0)
+
+
+def test_what_was_read_before_the_database_went_back_is_not_remembered(app: Flask) -> None:
+    watch = app.extensions["cityline"].watch
+    before = watch.seen
+    watch.went_back(before)
+    watch.saw(before, 1_000)
+    assert watch.seen == (1, 0)
+    watch.went_back(before)
+    assert watch.seen == (1, 0), "the same is noticed once"
