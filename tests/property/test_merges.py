@@ -115,6 +115,13 @@ class Model:
     def stop(self, n: int, at: datetime) -> None:
         self.things[n].stands_since = at
 
+    def endanger(self, n: int, at: datetime) -> None:
+        """Where somebody is in danger, nothing waits any more."""
+        thing = self.things[n]
+        if thing.state == "waiting" and self.urgent(n):
+            thing.state = "assigned" if thing.crew else "accepted"
+            self.run(n, at)
+
     def run(self, n: int, at: datetime) -> None:
         thing = self.things[n]
         if thing.stands_since:
@@ -208,6 +215,7 @@ class Play:
         self.report_ids.append(report_id)
         self.model.told.append(Told(n, self.now))
         self.model.things[n].danger |= danger
+        self.model.endanger(n, self.now)
         if join is not None:
             self.model.many(n)
         self.follow_log()
@@ -307,6 +315,7 @@ class Play:
             into.crew = keep
             into.state = "waiting" if into.state == "waiting" else "assigned"
         model.many(root)
+        model.endanger(root, self.now)
         if left is not None:
             model.fewer(model.root(left))
         if into.state == "closed":
@@ -333,7 +342,7 @@ class Play:
 
     def wait(self, scene: Scene, n: int, _m: int) -> None:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
-        may = thing.state in OPEN and thing.state != "waiting"
+        may = thing.state in OPEN and thing.state != "waiting" and not self.model.urgent(n)
         by = scene.actor("dispatcher")
         if self.done(may, lambda: cases.wait(scene.s, case, "weather", by=by, at=self.now)):
             thing.state = "waiting"

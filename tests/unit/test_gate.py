@@ -4,7 +4,7 @@ import asyncio
 import errno
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.validate import validator
@@ -120,7 +120,8 @@ def run(scene: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(60):
             await scene()
 
-    asyncio.run(whole())
+    with ThreadPoolExecutor(1) as apart:  # Playwright may keep a loop in this one
+        apart.submit(asyncio.run, whole()).result()
 
 
 def echo(environ: dict[str, Any], start: START) -> Iterable[bytes]:
