@@ -171,6 +171,7 @@ class City:
         self.deposited: set[str] = set()
         self.away: set[str] = set()  # what somebody put away
         self.restores = 0
+        self.may_notice = False  # the server has yet to see that the database went back
         self.complaints.clear()
         self.broken = False
         rows = self._sql("SELECT p.id, p.name FROM persons p ORDER BY p.id")
@@ -223,7 +224,9 @@ class City:
             return {"status": 502, "headers": {}, "text": "", "cookies": {}, "version": self.version()}
         injected, self.inject = inject and self.statements <= 0, ""
         text = reply.get_data(as_text=True)
-        if reply.status_code >= 500 and not injected:
+        notices = self.may_notice and reply.status_code == 503  # once for every time it went back
+        self.may_notice &= not notices
+        if reply.status_code >= 500 and not injected and not notices:
             self.complaints.append(["500", f"{method} {path}: {reply.status_code} {text[:300]}"])
         if before:
             asked = json.loads(data) if whole else {}
@@ -428,6 +431,7 @@ class City:
         self._put_back(self.room / "backup" / "cityline.db")
         if stays_up:
             self.reached["gone back under the server"] += 1
+            self.may_notice = True
         else:
             self.restart()
         for name in ("photos", "staging", "incoming"):

@@ -93,7 +93,7 @@ export function createPhone(world, name) {
   async function enrol(code, store, told) {
     try {
       await code.leave(store);
-      await code.introduce({ store, net: code.net }, told);
+      await code.introduce({ store, net: code.net, random: { id: luck.id, fraction: luck.fraction } }, told);
       return true;
     } catch (/** @type {any} */ fault) {
       if (!fault.problem && !(fault instanceof Injected)) throw fault;
