@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from city import answers, disk, tomlfile
+from city import answers, files, tomlfile
 from city.answers import Draft, Text
 from city.events import Actor
 from city.lifecycle import Refused
@@ -80,7 +80,7 @@ def take(
 
 def _read(path: Path) -> tomlfile.Table:
     try:
-        text = disk.text(path, MOST_BYTES)
+        text = files.text(path, MOST_BYTES)
         if "\0" in text:
             raise Unusable(
                 f"{path.name}, line {_line(text, text.index(chr(0)))}", f"contains a zero byte. {SAVE}"

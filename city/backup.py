@@ -26,7 +26,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, db, disk, dumps, erasures, photos, policies, stores
+from city import cityfile, db, dumps, erasures, files, photos, policies, stores
 from city.lifecycle import Refused
 from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.settings import Settings
@@ -178,10 +178,10 @@ def _fill(
         applied = policies.current(s)
         city = applied.text if applied else cityfile.whole(settings.city)
     lost = _copy(store, settings.var, pool_of(folder), wanted, told)
-    disk.write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
-    disk.write(folder / SECRET, settings.secret_key.encode())
-    disk.write(folder / CITY, city.encode())
-    disk.write(folder / CITY_ON_DISK, settings.city.read_bytes())
+    files.write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
+    files.write(folder / SECRET, settings.secret_key.encode())
+    files.write(folder / CITY, city.encode())
+    files.write(folder / CITY_ON_DISK, settings.city.read_bytes())
     beside, live = folder.parent / erasures.NAME, settings.var / erasures.NAME
     erasures.write(beside, erasures.read([beside, live]))
     return Manifest(
@@ -237,11 +237,11 @@ def _still_named(engine: Engine, lost: Mapping[str, Photo]) -> Iterator[str]:
 def _seal(folder: Path, manifest: Manifest) -> None:
     """From here on the folder is a backup."""
     part = folder / f"{MANIFEST}.part"
-    disk.write(part, json.dumps(asdict(manifest), indent=1).encode())
-    disk.sync(folder)
+    files.write(part, json.dumps(asdict(manifest), indent=1).encode())
+    files.sync(folder)
     part.rename(folder / MANIFEST)
-    disk.sync(folder)
-    disk.sync(folder.parent)
+    files.sync(folder)
+    files.sync(folder.parent)
 
 
 def _tidy_pool(to: Path) -> None:
@@ -333,7 +333,7 @@ def _alone(to: Path) -> Iterator[None]:
     """Two at once would take each other's work for unfinished."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(disk.alone(to))
+            stack.enter_context(files.alone(to))
         except BlockingIOError:
             raise Refused("backup_running", folder=str(to)) from None
         yield

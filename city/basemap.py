@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import disk
+from city import files
 from city.schema import Area, Street
 
 ZOOMS = range(10, 17)
@@ -51,7 +51,7 @@ def build(s: Session, path: Path) -> int:
     if not features:
         return 0
     tiles = sorted((zxy_to_tileid(z, x, y), tile) for (z, x, y), tile in _tiles(features))
-    with disk.whole(path) as file:
+    with files.whole(path) as file:
         writer: Any = Writer(file)  # type: ignore[no-untyped-call]
         for tile_id, tile in tiles:
             writer.write_tile(tile_id, tile)

@@ -19,7 +19,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from city import areas, events, geo, inserts, kept, numbers, people, photos, promises, reports, search
-from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -65,6 +64,7 @@ from city.schema import (
     Subscription,
     ToldApart,
 )
+from city.text import is_blank
 
 # In the order they are written: parents first.
 KINDS: tuple[type[Base], ...] = (

@@ -26,7 +26,6 @@ from city import (
     promises,
     search,
 )
-from city.blank import is_blank
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -71,6 +70,7 @@ from city.schema import (
     Report,
     Service,
 )
+from city.text import is_blank
 
 # How a crew's move ends its job, as the assignment says it.
 ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}

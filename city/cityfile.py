@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from city import disk, look, quiet, worktime
+from city import files, look, quiet, worktime
 from city.calendars import LINE, calendars_of, ordinary
 from city.costs import NO_COSTS, Costs, costs_of
 from city.geo import Box, Point
@@ -213,9 +213,9 @@ def whole(path: Path) -> str:
     if Path(logo).name != logo:
         raise wanted.wrong("logo", f"{logo!r} isn't next to the city file", LOGO)
     try:
-        svg = disk.text(path.parent / logo, MOST_BYTES)
+        svg = files.text(path.parent / logo, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise wanted.wrong("logo", f"{logo!r} can't be read ({disk.why(error)})", LOGO) from error
+        raise wanted.wrong("logo", f"{logo!r} can't be read ({files.why(error)})", LOGO) from error
     # JSON's strings are TOML's, but for one letter that no drawing needs.
     written = json.dumps(svg, ensure_ascii=False).replace("\x7f", "")
     return f"{text.rstrip()}\n\n[files]\n{json.dumps(logo, ensure_ascii=False)} = {written}\n"
@@ -270,10 +270,10 @@ def parse(text: str, name: str) -> CityFile:
 
 def _words_of(path: Path) -> str:
     try:
-        return disk.text(path, MOST_BYTES)
+        return files.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise CityFileError(
-            path.name, None, "the file", f"can't be read ({disk.why(error)})", "CITYLINE_CITY=/etc/city.toml"
+            path.name, None, "the file", f"can't be read ({files.why(error)})", "CITYLINE_CITY=/etc/city.toml"
         ) from error
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, selec
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import db, disk
+from city import db, files
 from city.lifecycle import Refused
 from city.schema import Case, Person
 
@@ -158,7 +158,7 @@ def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Sessi
             connection.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]
     except (sqlite3.DatabaseError, DatabaseError) as fault:  # full, broken, or not there
         raise DumpFailed(f"{engine.url.database}: {getattr(fault, 'orig', fault)}") from fault
-    disk.sync(file)
+    files.sync(file)
     copy = create_engine("sqlite://", creator=partial(_read_only, file))
     with db.reading(copy) as s:
         yield s
@@ -174,7 +174,7 @@ def _postgres_moment(engine: Engine, programs: str, file: Path) -> Iterator[Sess
             programs, "pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--snapshot={shared}",
             f"--file={file}", f"--dbname={address}", password=word,
         )  # fmt: skip
-        disk.sync(file)
+        files.sync(file)
         with Session(bind=c, expire_on_commit=False) as s:
             yield s
 
@@ -201,11 +201,11 @@ def _replace_file(path: Path, file: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     shutil.copyfile(file, part)
-    disk.sync(part)
+    files.sync(part)
     for tail in SIDE_FILES:  # a log left behind by a broken database would be played into the new one
         path.with_name(path.name + tail).unlink(missing_ok=True)
     part.rename(path)
-    disk.sync(path.parent)
+    files.sync(path.parent)
 
 
 def _drop_everything(url: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import disk
+from city import files
 from city.schema import Report
 
 NAME = "erasures.jsonl"
@@ -178,7 +178,7 @@ def read(files: Iterable[Path]) -> list[Line]:
 
 def write(file: Path, erased: Iterable[Line]) -> None:
     """Puts a list in the place of another, whole or not at all."""
-    with disk.whole(file) as out:
+    with files.whole(file) as out:
         out.writelines(f"{json.dumps(asdict(one))}\n".encode() for one in erased)
 
 

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from city import areas, insights, outlines, periods, published, spreadsheets
+from city import areas, csv_cells, insights, outlines, periods, published
 from city.cityfile import CityFile
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
@@ -322,9 +322,9 @@ def _cell(value: Any) -> Any:
 
 def _csv(columns: Sequence[str], row: Callable[[Any], Sequence[Any]] = tuple, **more: Any) -> Format:
     def lines(rows: Sequence[Any], _later: bool) -> bytes:
-        return spreadsheets.lines([_cell(cell) for cell in row(each)] for each in rows)
+        return csv_cells.lines([_cell(cell) for cell in row(each)] for each in rows)
 
-    return Format("csv", "text/csv", spreadsheets.lines([columns]), lines, **more)
+    return Format("csv", "text/csv", csv_cells.lines([columns]), lines, **more)
 
 
 def _geojson(feature: Callable[[Any], Mapping[str, Any]]) -> Format:

@@ -24,9 +24,9 @@ from sqlalchemy import cast, column, func, literal_column, select, table
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
-from city.folding import folded, stem
 from city.memo import Memo
 from city.schema import Answer, AnswerText, AnswerWords, Contact
+from city.text import folded, stem
 
 MOST_TYPED = 300  # letters of a question that are read
 MOST_TERMS = 12

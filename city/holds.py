@@ -13,12 +13,12 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from city import erasures, events, locks, people
-from city.blank import is_blank
 from city.erasures import Held
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.queries import chains_of
 from city.schema import Case, Hold
+from city.text import is_blank
 
 MOST_LETTERS: Final = 500
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from city.folding import folded
+from city.text import folded
 
 # How well a word that was typed fits one of a kind's words. What is only like it must be long enough to be a
 # word at all; these were set by trying what people type of Larkhaven's kinds.

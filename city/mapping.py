@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from city import disk, tomlfile
+from city import files, tomlfile
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, FIELD_OUTCOMES, NEW
 from city.sources import Source, Unusable
 
@@ -83,10 +83,10 @@ def load(name: str) -> Mapping:
     """
     path = Path(name) if name.endswith(".toml") else MAPPINGS / f"{name}.toml"
     try:
-        text = disk.text(path, MOST_BYTES)
+        text = files.text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
-        fault = f"can't read a mapping called {name!r} ({disk.why(error)})"
+        fault = f"can't read a mapping called {name!r} ({files.why(error)})"
         raise Unusable("--map", f"{fault}. Use one of {known}, or a .toml file") from error
     return _mapping(tomlfile.read(text, path.name, 'name = "boston"'))
 

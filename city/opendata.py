@@ -20,7 +20,8 @@ import orjson
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import db, disk, exports
+from city import db, exports
+from city import files as city_files
 from city.cityfile import CityFile
 from city.exports import Format
 from city.schema import Clock, Erasure, Policy
@@ -108,7 +109,7 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / f"{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    with disk.alone(root):
+    with city_files.alone(root):
         folder.mkdir()
         try:
             yield from _written(engine, root, folder, city, now)
@@ -132,8 +133,8 @@ def _written(engine: Engine, root: Path, folder: Path, city: CityFile, now: date
         "city": city.name, "made_at": now.isoformat(timespec="seconds"), "seq": seq, "licence": licence,
         "files": [asdict(file) for file in files],
     }  # fmt: skip
-    disk.write(folder / MANIFEST, json.dumps(told, indent=1, ensure_ascii=False).encode())
-    disk.sync(folder)
+    city_files.write(folder / MANIFEST, json.dumps(told, indent=1, ensure_ascii=False).encode())
+    city_files.sync(folder)
     _put(root, mark)
 
 
@@ -235,7 +236,7 @@ class _Writing:
         self._write(self._form.foot)
         self._packed.close()
         self._raw.flush()
-        disk.sync(self._path)
+        city_files.sync(self._path)
         return File(
             self._name, self._kind, self._year, self._form.mimetype, self._rows, self._bytes,
             self._path.stat().st_size, self._hash.hexdigest(),
@@ -248,7 +249,7 @@ class _Writing:
 
 
 def _put(root: Path, mark: Mapping[str, Any]) -> None:
-    with disk.whole(root / _CURRENT) as file:
+    with city_files.whole(root / _CURRENT) as file:
         file.write(json.dumps(mark).encode())
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from city.outward import Allowed, NotPublic, Outward, is_public
+from city.safe_http import Allowed, NotPublic, Outward, is_public
 
 MOST_SECONDS: Final = 15.0  # for all of it, redirects included
 MOST_REDIRECTS: Final = 3

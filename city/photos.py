@@ -14,7 +14,7 @@ from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import disk
+from city import files
 from city.db import reading, transaction
 from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
@@ -381,9 +381,9 @@ def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
     for size, jpeg in jpegs.items():
-        disk.write(folder / f"{size}.jpg", jpeg)
-    disk.sync(folder)
-    disk.sync(folder.parent)
+        files.write(folder / f"{size}.jpg", jpeg)
+    files.sync(folder)
+    files.sync(folder.parent)
 
 
 def _put(store: Store, var: Path, photo: Photo) -> None:

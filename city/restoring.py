@@ -14,10 +14,10 @@ from city import (
     boots,
     cityfile,
     db,
-    disk,
     dumps,
     erasing,
     erasures,
+    files,
     forgetting,
     holds,
     logins,
@@ -161,7 +161,7 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     kept = settings.var / "secret_key"
     if not kept.exists() or kept.read_text().strip() != settings.secret_key:
         return secret != settings.secret_key
-    with disk.whole(kept, mode=0o600) as file:
+    with files.whole(kept, mode=0o600) as file:
         file.write(secret.encode())
     return False
 

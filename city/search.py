@@ -26,10 +26,10 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session, aliased
 
 from city import inserts, streets
-from city.folding import LONGEST, folded
 from city.lifecycle import OPEN, UNDONE
 from city.lists import is_in
 from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
+from city.text import LONGEST, folded
 
 MOST_TERMS = 8  # of what somebody types
 AT_ONCE = 500  # cases in one statement

@@ -14,7 +14,7 @@ from boto3.session import Session as Boto
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from city import disk
+from city import files
 from city.settings import Settings
 
 HASH = re.compile("[0-9a-f]{64}")  # what bytes in a store are called
@@ -69,7 +69,7 @@ class FolderStore:
                 self._write(path, data)
             # Also for a file found there: whoever wrote it may have died before this step.
             for folder in (path.parent, path.parent.parent, self._root):
-                disk.sync(folder)
+                files.sync(folder)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -94,7 +94,7 @@ class FolderStore:
             for found in path.parent.glob(f"{name}.*"):
                 found.unlink(missing_ok=True)
             if path.parent.exists():
-                disk.sync(path.parent)
+                files.sync(path.parent)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -110,7 +110,7 @@ class FolderStore:
         probe = self._root / f"check-{uuid.uuid4()}"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            disk.write(probe, b"photo store")
+            files.write(probe, b"photo store")
             probe.unlink()
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
@@ -134,7 +134,7 @@ class FolderStore:
     def _write(self, path: Path, data: bytes) -> None:
         part = path.with_suffix(f".{uuid.uuid4()}.part")
         try:
-            disk.write(part, data)
+            files.write(part, data)
             part.rename(path)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city.events import Actor
-from city.folding import folded
 from city.lifecycle import may
 from city.schema import Answer, Unanswered
+from city.text import folded
 
 MOST_LETTERS: Final = 120  # of the column
 MOST_KEPT: Final = (

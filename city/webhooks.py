@@ -18,11 +18,11 @@ from typing import Any, Final
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import db, events, outward, queries
+from city import db, events, queries, safe_http
 from city.events import Actor
 from city.lifecycle import Refused
-from city.outward import NotPublic
 from city.queries import PUBLIC_STEPS, Sight
+from city.safe_http import NotPublic
 from city.schema import Event, Webhook
 
 PREFIX: Final = "whsec_"
@@ -52,7 +52,7 @@ def add(s: Session, url: str, secret: str, *, loopback: bool, by: Actor, at: dat
     Without a secret one is made. Raises Refused `not_public`, `bad_secret`.
     """
     try:
-        outward.check(url, loopback=loopback)
+        safe_http.check(url, loopback=loopback)
     except NotPublic:
         raise Refused("not_public", url=url) from None
     secret = _checked(secret) if secret else PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -90,7 +90,7 @@ def send_due(engine: Engine, post: Post, now: datetime, publish: str) -> int:
 
 def open_post(*, loopback: bool) -> Post:
     """The way out to webhooks."""
-    session = outward.Outward(loopback=loopback)
+    session = safe_http.Outward(loopback=loopback)
     return lambda url, body, headers: session.post(url, data=body, headers=headers).status_code
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from py_vapid import Vapid
 from pywebpush import WebPushException, webpush
 
-from city import outward
+from city import safe_http
 from city.channels import Gone, Undeliverable
 from city.lifecycle import Refused
 from city.settings import OUTWARD, Settings
@@ -64,7 +64,7 @@ class Pusher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._key = settings, _key(settings)
-        self._session = outward.Outward(loopback=settings.outward == OUTWARD[1])
+        self._session = safe_http.Outward(loopback=settings.outward == OUTWARD[1])
 
     def send(self, note: Note) -> None:
         if not _is_known(note.endpoint, self._settings):  # the city may have named fewer since
@@ -76,7 +76,7 @@ class Pusher:
                 {"sub": self._settings.vapid_subject}, ttl=TTL, headers=headers,
                 requests_session=self._session,
             )  # fmt: skip
-        except outward.NotPublic:
+        except safe_http.NotPublic:
             raise Undeliverable("the push service isn't public") from None
         except requests.RequestException as fault:
             # Its words hold the endpoint, which nobody but the city is to know.
@@ -105,13 +105,13 @@ def checked(told: Any, settings: Settings) -> tuple[str, dict[str, str]]:
     """
     try:
         endpoint, keys = told["endpoint"], {name: str(told["keys"][name]) for name in ("p256dh", "auth")}
-        outward.check(endpoint, loopback=settings.outward == OUTWARD[1])
+        safe_http.check(endpoint, loopback=settings.outward == OUTWARD[1])
         if not _is_known(endpoint, settings):
             raise ValueError(endpoint)
         ec.EllipticCurvePublicKey.from_encoded_point(P256, _bytes(keys["p256dh"]))
         if len(_bytes(keys["auth"])) != 16:
             raise ValueError(keys["auth"])
-    except (TypeError, KeyError, ValueError, AttributeError, outward.NotPublic) as fault:
+    except (TypeError, KeyError, ValueError, AttributeError, safe_http.NotPublic) as fault:
         raise Refused("bad_push") from fault
     return endpoint, keys
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import boots, db, developing, processors, restoring, stores
+from city import boots, cpu_affinity, db, developing, restoring, stores
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
@@ -177,7 +177,7 @@ def serve() -> Gate:
     """
     settings = read()
     if settings.database_url.startswith("postgresql"):  # SQLite computes in this process, beside Python
-        processors.keep_to_one()
+        cpu_affinity.keep_to_one()
     app = create_app(settings)
     gc.collect()
     gc.freeze()

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from city import batches, board, promises, replies, routing, saved_views
 from city.board import SORTS, STANDINGS, Tally, Total, View
-from city.folding import folded
 from city.lifecycle import (
     CANCEL_REASONS,
     CLOSED,
@@ -28,6 +27,7 @@ from city.lifecycle import (
 )
 from city.replies import Reply
 from city.schema import Case, Crew, Service
+from city.text import folded
 from pwa import access, filters, localization, told
 from pwa.fragments import is_fragment
 from pwa.views import args_of, is_id, new_key, revision, row_facts, strayed, view_of

@@ -29,7 +29,7 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import boots, cityfile, db, disk, dumps, events, logins, people, policies, restoring, tallies
+from city import boots, cityfile, db, dumps, events, files, logins, people, policies, restoring, tallies
 from city.lifecycle import Refused
 from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import (
@@ -107,7 +107,7 @@ class Commands(click.Group):
                 "Only cityline migrate makes a new one."
             ) from fault
         except OSError as fault:
-            if not disk.is_full(fault):
+            if not files.is_full(fault):
                 raise
             raise click.ClickException(f"The disk is full: {fault}. Make room and run this again.") from fault
 
@@ -339,7 +339,7 @@ def device_import(file: Path, email: str) -> None:
     try:
         store = stores.open_store(settings)
         counted = carried.take(
-            engine, store, settings, disk.read(file, carried.MOST_BYTES), datetime.now(UTC), owner=email
+            engine, store, settings, files.read(file, carried.MOST_BYTES), datetime.now(UTC), owner=email
         )
     except OSError as fault:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
@@ -589,9 +589,9 @@ def audit_root() -> None:
 def audit_verify(kept: str | None) -> None:
     """Check every line of the log and every figure, and print each problem. Exits with 1 if there are any."""
     try:
-        lines = disk.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
+        lines = files.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
-        raise click.ClickException(f"Can't read {kept}: {disk.why(unread)}.") from unread
+        raise click.ClickException(f"Can't read {kept}: {files.why(unread)}.") from unread
     with db.reading(_connect(_settings())) as s:
         faults = events.verify(s, lines) + tallies.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)

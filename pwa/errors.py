@@ -10,7 +10,7 @@ from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException, RequestTimeout
 
-from city import disk
+from city import files
 from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
 from pwa import access, security
@@ -338,7 +338,7 @@ def _later() -> Response:
 
 def _unwritten(fault: OSError) -> Response:
     """A disk that is full is no fault of ours, and somebody makes room."""
-    return _busy(fault) if disk.is_full(fault) else _broken(fault)
+    return _busy(fault) if files.is_full(fault) else _broken(fault)
 
 
 def _broken(fault: Exception) -> Response:

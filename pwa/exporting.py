@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import db, disk, exports, opendata, people, policies, published, restoring
+from city import db, exports, files, opendata, people, policies, published, restoring
 from city.exports import Span
 from city.settings import read
 from pwa.progress import Progress
@@ -82,7 +82,7 @@ def _opened(file: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        with disk.whole(file) as out:
+        with files.whole(file) as out:
             yield out
     except OSError as fault:
         raise click.ClickException(f"Can't write {file}: {fault.strerror}") from fault

@@ -17,9 +17,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import answers, areas, periods
+from city.csv_cells import in_a_table
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
-from city.spreadsheets import in_a_table
 from pwa import access, localization
 
 CHOSEN = "period"  # the address's word

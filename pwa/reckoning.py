@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from city import db, disk, insights, periods, policies
+from city import db, files, insights, periods, policies
 from city.insights import Cell, Figures
 from city.settings import read
 
@@ -62,5 +62,5 @@ def _write(file: Path, both: dict[str, Figures]) -> None:
         for cell in figures.cells.values():
             hidden = "true" if cell.hidden else ""
             rows.writerow((name, cell.id, cell.value, hidden, cell.before, cell.proof))
-    with disk.whole(file) as out:
+    with files.whole(file) as out:
         out.write(told.getvalue().encode())

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from city import (
     callers,
     db,
-    disk,
     erasing,
+    files,
     people,
     photos,
     policies,
@@ -157,7 +157,7 @@ def write(file: Path, record: Record, app: Flask, store: Store, settings: Settin
     Raises OSError, StoreDown.
     """
     missing = []
-    with disk.whole(file) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out:
+    with files.whole(file) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("record.html", page(app, record, lang))
         told = json.dumps(_as_json(record), default=_plain, ensure_ascii=False, indent=1)
         out.writestr("record.json", told)

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import outlines, people, policies, spreadsheets
+from city import csv_cells, outlines, people, policies
 from city.outlines import Outline
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
@@ -100,7 +100,7 @@ def requests() -> Response:
 @bp.get("/v2/requests.csv")
 def bulk() -> Response:
     """The same list as a table, in the columns of GeoReport Bulk."""
-    return Response(spreadsheets.lines(telling.bulk(_wished())), mimetype="text/csv")
+    return Response(csv_cells.lines(telling.bulk(_wished())), mimetype="text/csv")
 
 
 def _wished() -> list[Outline]:

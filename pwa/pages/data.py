@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request, send_file, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import events, opendata, spreadsheets
+from city import csv_cells, events, opendata
 from city.opendata import MANIFEST, PACKED, Edition, File
 from pwa import access, dictionary, localization
 from pwa.fragments import render
@@ -70,7 +70,7 @@ def table() -> Response:
     with access.reading() as s:
         rows = [(root.day.isoformat(), root.seq, root.prev, root.hash) for root in events.roots(s)]
     head = ("day", "last line", "root before", "root")
-    answer = Response(spreadsheets.lines([head, *rows]), mimetype="text/csv")
+    answer = Response(csv_cells.lines([head, *rows]), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=roots.csv"
     return answer
 

@@ -24,7 +24,6 @@ from city import (
     callers,
     cases,
     developing,
-    disk,
     duplicates,
     nearby,
     people,
@@ -34,6 +33,7 @@ from city import (
     verdicts,
     webpush,
 )
+from city import files as city_files
 from city.cityfile import Service
 from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
@@ -339,7 +339,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
                 )
             )
         except OSError as fault:
-            if not disk.is_full(fault):
+            if not city_files.is_full(fault):
                 raise
             log.warning("a photo wasn't staged: %s", fault)
             faults.append(("photos", errors.words(BadPhoto("no_room"))))

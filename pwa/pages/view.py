@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, g, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
-from city import board, db, saved_views, spreadsheets
+from city import board, csv_cells, db, saved_views
 from city.board import View
 from city.lifecycle import Refused
 from city.rows import Row
@@ -32,9 +32,9 @@ def table() -> Response:
 
     def lines() -> Iterator[bytes]:
         with db.reading(here.engine) as s:
-            yield spreadsheets.lines([COLUMNS])
+            yield csv_cells.lines([COLUMNS])
             for rows in board.everything(s, view, now=now):
-                yield spreadsheets.lines(_row(row) for row in rows)
+                yield csv_cells.lines(_row(row) for row in rows)
 
     answer = Response(stream_with_context(lines()), mimetype="text/csv")
     answer.headers["Content-Disposition"] = (

@@ -15,7 +15,7 @@ import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
 
-from city import developing, events, fetching, outside, outward, reports, stores
+from city import developing, events, fetching, outside, reports, safe_http, stores
 from city.outside import NotFetched
 from city.schema import Report, Wanted
 
@@ -76,9 +76,9 @@ def elsewhere() -> Iterator[str]:
     server.server_close()
 
 
-def loopback_too(address: outward.Address) -> bool:
+def loopback_too(address: safe_http.Address) -> bool:
     """For these tests alone: the stranger's server stands on this machine."""
-    return str(address) == "127.0.0.1" or outward.is_public(address)
+    return str(address) == "127.0.0.1" or safe_http.is_public(address)
 
 
 def fetch(url: str, most: int = 1_000_000, seconds: float = 60.0) -> bytes:
@@ -101,12 +101,12 @@ def refused(url: str, **limits: Any) -> str:
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_refused(address: str) -> None:
-    assert not outward.is_public(ip_address(address))
+    assert not safe_http.is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
 def test_what_is_public_is_not(address: str) -> None:
-    assert outward.is_public(ip_address(address))
+    assert safe_http.is_public(ip_address(address))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_was_not_asked_yet_goes_before_what_did_not_answer(
 def test_who_does_not_answer_is_asked_for_one_picture_of_many(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outward, "MOST_SILENCE", 0.3)
+    monkeypatch.setattr(safe_http, "MOST_SILENCE", 0.3)
     get = outside.open_fetch(allowed=loopback_too)
     with deadhosts.listening() as dead:
         for n in range(5):

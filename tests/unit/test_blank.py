@@ -4,8 +4,8 @@ import pytest
 from factories import Town
 from test_office import asked, close, office
 
-from city.blank import is_blank
 from city.lifecycle import Refused
+from city.text import is_blank
 
 __all__ = ["office"]
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, cityfile, contacts, disk, exports, insights, opendata, policies, queries
+from city import areas, cases, cityfile, contacts, exports, files, insights, opendata, policies, queries
 from city.cityfile import CityFile
 from city.contacts import Conversation
 from city.exports import Told
@@ -151,7 +151,7 @@ def test_two_editions_are_not_made_at_once(told: Town) -> None:
     root = opendata.place(told.settings)
     assert export(told, what="edition").exit_code == 0
     before = opendata.current(root)
-    with disk.alone(root):
+    with files.alone(root):
         fault = export(told, what="edition")
     assert (fault.exit_code, "The worker is building them right now" in fault.output) == (1, True)
     assert opendata.current(root) == before

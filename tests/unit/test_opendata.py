@@ -22,7 +22,7 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cases, cityfile, disk, exports, opendata, policies, reports, retention, stores
+from city import cases, cityfile, exports, files, opendata, policies, reports, retention, stores
 from city.cityfile import CityFile
 from city.opendata import Edition
 from city.schedule import Period, Schedule
@@ -224,14 +224,14 @@ def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
 def test_what_is_read_stays_where_the_disk_fails_last_of_all(
     make: Callable[..., Edition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, sync = make().folder.parent, disk.sync
+    root, sync = make().folder.parent, files.sync
 
     def fails(path: Path) -> None:
         if path == root:
             raise OSError("EIO")
         sync(path)
 
-    monkeypatch.setattr(disk, "sync", fails)
+    monkeypatch.setattr(files, "sync", fails)
     with pytest.raises(OSError, match="EIO"):
         make()
     edition = opendata.current(root)

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from city import outward
-from city.outward import NotPublic, Outward
+from city import safe_http
+from city.safe_http import NotPublic, Outward
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from city.outward import NotPublic, Outward
 )  # fmt: skip
 def test_an_address_within_somebodys_own_network_is_refused(url: str) -> None:
     with pytest.raises(NotPublic):
-        outward.check(url)
+        safe_http.check(url)
     with pytest.raises(NotPublic):
         Outward().post(url)
 
@@ -48,15 +48,15 @@ def test_public_addresses_are_taken_as_they_are() -> None:
         "https://8.8.8.8/x",
         "https://[2001:4860:4860::8888]/x",
     ):
-        assert outward.check(url) == url
+        assert safe_http.check(url) == url
 
 
 def test_loopback_is_let_through_only_where_it_is_meant() -> None:
     url = "http://127.0.0.1:9/x"
-    assert outward.check(url, loopback=True) == url
+    assert safe_http.check(url, loopback=True) == url
     for inner in ("http://10.0.0.7/x", "http://169.254.169.254/"):
         with pytest.raises(NotPublic):
-            outward.check(inner, loopback=True)
+            safe_http.check(inner, loopback=True)
 
 
 def test_a_public_name_that_leads_to_this_machine_is_not_asked(
@@ -130,14 +130,14 @@ def test_a_redirect_is_not_followed(server: Callable[[bytes], tuple[int, list[by
 def test_of_an_endless_answer_little_is_read(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
     port, _heard = server(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000)
     answer = Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
-    assert len(answer.content) == outward.MOST_BYTES
+    assert len(answer.content) == safe_http.MOST_BYTES
 
 
 @pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["its head", "its body"])
 def test_an_answer_that_trickles_in_is_cut(
     begins: bytes, monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
-    monkeypatch.setattr(outward, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(safe_http, "MOST_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def trickle() -> None:
@@ -159,15 +159,15 @@ def test_an_answer_that_trickles_in_is_cut(
 def test_who_gave_no_answer_is_left_alone_for_a_while_and_others_are_not(
     server: Callable[[bytes], tuple[int, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outward, "MOST_SECONDS", 0.3)
-    monkeypatch.setattr(outward, "REST", 1.0)
+    monkeypatch.setattr(safe_http, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr(safe_http, "REST", 1.0)
     port, _heard = server(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
     with deadhosts.listening() as dead:
         session, (url,) = Outward(loopback=True), dead.urls()
         with pytest.raises(requests.Timeout):
             session.post(url, data=b"x")
         for _ in range(3):
-            with pytest.raises(outward.Resting):
+            with pytest.raises(safe_http.Resting):
                 session.post(url + "another/way", data=b"x")
         assert len(dead.calls) == 1
         for _ in range(2):  # an answer is one, whatever it says
@@ -181,7 +181,7 @@ def test_who_gave_no_answer_is_left_alone_for_a_while_and_others_are_not(
 def test_a_name_that_leads_to_many_dead_addresses_is_waited_for_no_longer(
     monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
-    monkeypatch.setattr(outward, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(safe_http, "MOST_SECONDS", 0.5)
     with deadhosts.full() as port:
         looks_up = socket.getaddrinfo
 
@@ -198,7 +198,7 @@ def test_a_name_that_leads_to_many_dead_addresses_is_waited_for_no_longer(
 def test_who_is_found_too_late_is_not_asked_at_all(
     server: Callable[[bytes], tuple[int, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outward, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(safe_http, "MOST_SECONDS", 0.2)
     port, heard = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     looks_up = socket.getaddrinfo
 

@@ -16,7 +16,7 @@ from pictures import BLUE, GREEN, RED, WHITE, encoded, is_upright, opened, plain
 from PIL import Image
 from sqlalchemy import Engine, select
 
-from city import db, developing, disk, photos, stores
+from city import db, developing, files, photos, stores
 from city.developing import BadPhoto
 from city.lifecycle import Refused
 from city.schema import Case, Department, Photo, Report, Service
@@ -185,14 +185,14 @@ def test_a_refused_upload_leaves_nothing(engine: Engine, var: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(engine: Engine, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = disk.write
+    write = files.write
 
     def fill_up(path: Path, data: bytes) -> None:
         if path.name == "thumb.jpg":
             raise OSError(28, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr(disk, "write", fill_up)
+    monkeypatch.setattr(files, "write", fill_up)
     with pytest.raises(OSError, match="No space"):
         staged_photo(engine, var)
     assert rows(engine) == []

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from city import spreadsheets
+from city import csv_cells
 
 BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -19,16 +19,16 @@ BEGINS = ("=", "+", "-", "@", "\t", "\r")
 )  # fmt: skip
 @pytest.mark.parametrize("comma", [",", ";", "\t"])
 def test_no_cell_begins_as_a_formula(told: str, comma: str) -> None:
-    file = spreadsheets.lines([["first", told, 3], [told, "last", None]]).decode()
+    file = csv_cells.lines([["first", told, 3], [told, "last", None]]).decode()
     for row in csv.reader(io.StringIO(file, newline=""), delimiter=comma):
         assert not any(cell.lstrip('"').startswith(BEGINS) for cell in row), (told, row)
 
 
 def test_other_words_stay_as_they_are() -> None:
     for told in ("Elm St; corner - north", "1;2", "a=b", "10-12 Elm", "x; =", "", "mail@town.test"):
-        assert spreadsheets.in_a_table(told) == told
+        assert csv_cells.in_a_table(told) == told
 
 
 def test_a_long_row_of_signs_takes_no_time() -> None:
-    assert spreadsheets.in_a_table(";" + '"' * 100_000)
-    assert len(spreadsheets.in_a_table(";=" * 50_000)) == 150_000
+    assert csv_cells.in_a_table(";" + '"' * 100_000)
+    assert len(csv_cells.in_a_table(";=" * 50_000)) == 150_000

@@ -16,7 +16,7 @@ from flask import Flask
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, delivery, follows, mailers, notices, outside, outward, people, reports, webhooks
+from city import cases, delivery, follows, mailers, notices, outside, people, reports, safe_http, webhooks
 from city.schema import Case, Event, Follower, Message
 from city.settings import Settings
 from pwa import worker
@@ -172,7 +172,7 @@ def test_each_way_out_waits_for_its_own_machines_only(
                 assert letter_after(town, smtp) < SECONDS
 
 
-def everybody(_address: outward.Address) -> bool:
+def everybody(_address: safe_http.Address) -> bool:
     return True
 
 

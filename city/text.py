@@ -1,4 +1,4 @@
-"""The words of a text as a search compares them: folded and, by their language, stemmed. Pure."""
+"""Text as people see it and as a search compares it: blank or not, normalized, stemmed. Pure."""
 
 import re
 import threading
@@ -15,7 +15,19 @@ STEMMED: Final = {
     "pl": "polish", "pt": "portuguese", "ru": "russian",
 }  # fmt: skip
 
+# Letters and signs by their kind that draw nothing: the fillers of Hangul, and braille without a dot.
+BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+# Controls, what steers the direction or the joining of others, marks that need a letter, and spaces.
+BLANK_KINDS: Final = ("C", "M", "Z")
+
 _ONE_AT_A_TIME = threading.Lock()  # a stemmer holds the word it works on
+
+
+def is_blank(words: str) -> bool:
+    """Whether nobody could read anything in `words`."""
+    return all(
+        letter in BLANK_LETTERS or unicodedata.category(letter).startswith(BLANK_KINDS) for letter in words
+    )
 
 
 def folded(told: str) -> Iterator[str]:
