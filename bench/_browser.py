@@ -12,8 +12,9 @@ import brotli
 from sqlalchemy import select
 
 from bench._site import Site
-from city import db, logins
-from city.schema import Person
+from city import logins
+from city.db import engine as db
+from city.db.models import Person
 from pwa.app import create_app
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from city import bulk, people
 from city.bulk import Move, Picture, Story, Told
+from city.db.models import Address, Asset, Person, Photo, Service
 from city.demo_words import WORDS
 from city.lifecycle import CREW
 from city.places import Place
-from city.schema import Address, Asset, Person, Photo, Service
 from sync import enrolment
 
 # What a crew's list is made of, in parts of a hundred.

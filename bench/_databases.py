@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench._postgres import PostgresServer
-from city import db
+from city.db import engine as db
 
 KINDS = ("sqlite", "postgresql")
 

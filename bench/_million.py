@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 from bench._databases import Database, database
 from bench._pairs import HalfYear
 from bench._site import ROOT, say
-from city import cityfile, db, duplicates, geo, inserts, people, policies
+from city import cityfile, duplicates, geo, people, policies
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.models import Case, Service
 from city.geo import Point
 from city.lifecycle import ACCEPTED, ASSIGNED, CLOSED, MERGED, NEW, OPEN
 from city.places import Place
-from city.schema import Case, Service
 from city.settings import DEFAULT_CITY
 
 NOW = datetime(2026, 11, 2, 15, tzinfo=UTC)
@@ -58,7 +60,7 @@ def _fill(base: Database, points: list[Point], count: int, kind: str) -> None:
     rows = _rows(points, codes, count)
     for done in range(0, count, AT_ONCE):
         with db.transaction(engine) as s:
-            inserts.put(s, Case, [next(rows) for _ in range(min(AT_ONCE, count - done))])
+            bulk_insert.put(s, Case, [next(rows) for _ in range(min(AT_ONCE, count - done))])
     engine.dispose()
     owner = db.connect(base.owner_url or base.url)  # PostgreSQL lets nobody else
     with owner.begin() as connection:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city.schema import Case, Imported
+from city.db.models import Case, Imported
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city.db.models import Assignment, Case, Imported
 from city.mapping import MAPPINGS
-from city.schema import Assignment, Case, Imported
 
 FORM = "%m/%d/%Y - %I:%M%p"
 ZONE = ZoneInfo("America/New_York")

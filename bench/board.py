@@ -29,9 +29,9 @@ from bench._databases import KINDS
 from bench._grown import COMMON, RARE, grown
 from bench._site import Site, running, say
 from bench._targets import Target, judge, printed
-from city import db
+from city.db import engine as db
+from city.db.models import Assignment, Case
 from city.lifecycle import OPEN
-from city.schema import Assignment, Case
 
 MANY, FEW = 1_000_000, 10_000
 LOOKS, WARM = 120, 15

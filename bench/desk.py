@@ -29,9 +29,10 @@ from bench._browser import logged_in
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running, say
 from bench._targets import judge, printed
-from city import answers, db, finding, people
+from city import answers, finding, people
 from city.answers import Draft, Text
-from city.schema import Answer, Case, Contact, Topic
+from city.db import engine as db
+from city.db.models import Answer, Case, Contact, Topic
 
 MANY, FEW = 5_000, 500
 LOOKS, WARM = 600, 30

@@ -44,7 +44,8 @@ from shapely.geometry.base import BaseGeometry
 from bench._databases import database
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import db, layers, people, places, sources, streets
+from city import layers, people, places, sources, streets
+from city.db import engine as db
 from city.geo import METRES_A_DEGREE, Box, Point
 from city.layers import Order
 

@@ -24,8 +24,9 @@ from bench import _rehearsal as rehearsal
 from bench._databases import KINDS, database
 from bench._realtables import TABLES, Table
 from bench._site import ROOT, say
-from city import bulk, cityfile, db, events, importruns, imports, mapping
-from city.schema import Crew
+from city import bulk, cityfile, events, importruns, imports, mapping
+from city.db import engine as db
+from city.db.models import Crew
 from city.settings import DEFAULT_CITY
 from city.sources import Outcome
 

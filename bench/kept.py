@@ -33,7 +33,6 @@ from city import (
     cases,
     cityfile,
     contacts,
-    db,
     deadlines,
     events,
     kept,
@@ -46,6 +45,8 @@ from city import (
 )
 from city.bulk import Story, Told
 from city.contacts import CHANNELS, Conversation
+from city.db import engine as db
+from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
 from city.events import Actor
 from city.lifecycle import (
     CALL_TAKER,
@@ -61,7 +62,6 @@ from city.lifecycle import (
     outcomes,
 )
 from city.places import Place
-from city.schema import Area, Batch, Case, Crew, Service, Tally, Topic
 from city.settings import DEFAULT_CITY
 
 OPERATIONS = 100_000

@@ -23,9 +23,10 @@ from bench._databases import KINDS, Database
 from bench._grown import grown
 from bench._site import Site, running
 from bench._targets import judge, printed
-from city import db, people, places
+from city import people, places
+from city.db import engine as db
+from city.db.models import Case
 from city.geo import Point
-from city.schema import Case
 
 CASES = 1_000_000
 TARGETS = {"list_json": 250, "list_xml": 250, "one": 10, "post": 60}  # milliseconds, the 95th percentile

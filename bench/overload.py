@@ -46,9 +46,10 @@ from sqlalchemy import select
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
-from city import cases, db, follows, people, reports
+from city import cases, follows, people, reports
+from city.db import engine as db
+from city.db.models import Address, Case, Service
 from city.places import Place
-from city.schema import Address, Case, Service
 from city.settings import READS_A_MINUTE
 
 RESIDENTS, HAMMERS, FORMS, DEAD = 50, 500, 300, 40

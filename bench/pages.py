@@ -24,10 +24,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Respo
 from sqlalchemy import select
 
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, say, serving
-from city import db, reports
+from city import reports
+from city.db import engine as db
+from city.db.models import Case, Photo, Report
 from city.lifecycle import ASSIGNED, CLOSED
 from city.places import Place
-from city.schema import Case, Photo, Report
 
 CASES = 300
 LANGUAGES = ("en", "es")

@@ -28,7 +28,7 @@ from bench import _crews
 from bench._databases import KINDS, Database, database
 from bench._phone import Count, Phone, gzipped, written
 from bench._site import ROOT, Site, fill, running, say
-from city import db
+from city.db import engine as db
 
 # Requests arrive at random, so many a second in the mean, whether or not those before were answered.
 TRICKLE_RATE = 160

@@ -27,11 +27,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import cases, cityfile, db, events, people, policies
+from city import cases, cityfile, events, people, policies
+from city.db import engine as db
+from city.db.models import Assignment, Case, Crew, Event, Service
 from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
-from city.schema import Assignment, Case, Crew, Event, Service
 from city.settings import DEFAULT_CITY
 from sync import memory, pull
 

@@ -26,8 +26,8 @@ from sqlalchemy import func, select
 from bench import _crews
 from bench._databases import database
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, fill, running, say
-from city import db
-from city.schema import DeclaredPhoto, Operation
+from city.db import engine as db
+from city.db.models import DeclaredPhoto, Operation
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True,

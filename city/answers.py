@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, finding, inserts
+from city import events, finding
+from city.db import bulk_insert
+from city.db.models import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
 from city.events import Actor
 from city.lifecycle import Refused, may
-from city.schema import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
 
 PUBLISHED, RETIRED = "published", "retired"
 RESERVED = ("edit", "new")  # addresses of the editor's own
@@ -107,7 +108,7 @@ def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
 def vote(s: Session, answer: Answer, version: int, *, helpful: bool) -> None:
     """Counts whether a version helped somebody. That a browser says so once is the caller's to see."""
     row = {"answer_id": answer.id, "version": version, "helpful": int(helpful), "unhelpful": int(not helpful)}
-    inserts.put(s, AnswerVotes, [row], sums=True)
+    bulk_insert.put(s, AnswerVotes, [row], sums=True)
 
 
 def votes(s: Session) -> dict[tuple[int, int], tuple[int, int]]:

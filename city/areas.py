@@ -9,9 +9,9 @@ from shapely.geometry import shape
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from city.db.cached_read import Memo
+from city.db.models import Area, Head
 from city.geo import Point
-from city.memo import Memo
-from city.schema import Area, Head
 
 # Kinds by which a city divides itself; of several that hold a point the first, then the oldest, counts.
 KINDS: Final = ("area", "ward", "district")

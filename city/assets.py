@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from city.schema import Asset, Owner
+from city.db.models import Asset, Owner
 
 AT_ONCE = 2000
 COLUMNS = ("number", "owner", "source_id", "address", "lat", "lon", "cell")

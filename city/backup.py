@@ -26,9 +26,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, db, dumps, erasures, files, photos, policies, stores
+from city import cityfile, dumps, erasures, files, photos, policies, stores
+from city.db import engine as db
+from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.lifecycle import Refused
-from city.schema import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.settings import Settings
 from city.stores import FolderStore, Store, StoreDown
 

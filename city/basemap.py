@@ -21,7 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import files
-from city.schema import Area, Street
+from city.db.models import Area, Street
 
 ZOOMS = range(10, 17)
 EXTENT = 4096  # units along a tile's edge

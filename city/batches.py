@@ -15,7 +15,9 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, selectinload
 
-from city import cases, duplicates, inserts, locks, priorities, queries, tags
+from city import cases, duplicates, locks, priorities, queries, tags
+from city.db import bulk_insert
+from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 from city.events import Actor
 from city.lifecycle import (
     DISPATCHER,
@@ -31,7 +33,6 @@ from city.lifecycle import (
     allow,
     may,
 )
-from city.schema import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 
 # Enough for a storm's worth of one service; SQLite has one writer, and this many hold it for a few seconds.
 MOST: Final = 5000
@@ -127,7 +128,7 @@ def act(
     if into and moved:
         moved.append((into, root))
     s.flush()
-    inserts.put(
+    bulk_insert.put(
         s, BatchItem,
         [{"batch_id": id_, "case_id": c.id, "version": c.version, "was": was} for c, was in moved],
     )  # fmt: skip
@@ -355,7 +356,7 @@ def _changes_hands(case: Case, crew: Crew) -> bool:
 
 def _prepare(s: Session, name: str, chosen: Collection[Case], at: datetime) -> None:
     """Reads by the thousand what the verbs would otherwise ask for one by one."""
-    inserts.reserve(s, Assignment, at)
+    bulk_insert.reserve(s, Assignment, at)
     ids = sorted(case.id for case in chosen)
     for start in range(0, len(ids), locks.AT_ONCE):
         some = ids[start : start + locks.AT_ONCE]

@@ -15,11 +15,8 @@ from sqlalchemy.sql.operators import custom_op
 
 from city import rows, search
 from city.areas import KINDS
-from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
-from city.lifecycle import CLOSED, OPEN, STATES
-from city.lists import is_in
-from city.rows import Row
-from city.schema import (
+from city.db.in_list import is_in
+from city.db.models import (
     Area,
     Case,
     CaseTag,
@@ -29,6 +26,9 @@ from city.schema import (
     Service,
     UtcDateTime,
 )
+from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
+from city.lifecycle import CLOSED, OPEN, STATES
+from city.rows import Row
 
 ROWS = 50  # a page of the queue
 COUNTED = 10_000  # what is kept in no count is counted so far

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from city import db
-from city.schema import Boot, Clock
+from city.db import engine as db
+from city.db.models import Boot, Clock
 
 _NEWEST = select(Boot).order_by(Boot.at.desc()).limit(1)
 

@@ -18,7 +18,24 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, events, geo, inserts, kept, numbers, people, photos, promises, reports, search
+from city import areas, events, geo, kept, numbers, people, photos, promises, reports, search
+from city.db import bulk_insert
+from city.db.models import (
+    Asset,
+    Assignment,
+    Base,
+    Case,
+    Claim,
+    Closure,
+    NotFixed,
+    Pause,
+    Photo,
+    Report,
+    SecretLink,
+    Service,
+    Subscription,
+    ToldApart,
+)
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -48,22 +65,6 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.places import Place
-from city.schema import (
-    Asset,
-    Assignment,
-    Base,
-    Case,
-    Claim,
-    Closure,
-    NotFixed,
-    Pause,
-    Photo,
-    Report,
-    SecretLink,
-    Service,
-    Subscription,
-    ToldApart,
-)
 from city.text import is_blank
 
 # In the order they are written: parents first.
@@ -238,9 +239,11 @@ class _Writer:
         self.said: set[tuple[int, int, int]] = set()
         self.apart: set[tuple[int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
-        self.ids: dict[type[Base], Iterator[int]] = {kind: inserts.fresh_ids(s, kind) for kind in NUMBERED}
+        self.ids: dict[type[Base], Iterator[int]] = {
+            kind: bulk_insert.fresh_ids(s, kind) for kind in NUMBERED
+        }
         if now:
-            self.ids[Assignment] = inserts.dated_ids(s, Assignment, now)
+            self.ids[Assignment] = bulk_insert.dated_ids(s, Assignment, now)
         self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
             "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
             "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
@@ -281,10 +284,10 @@ class _Writer:
             (life.held.crew_id if life.held else None for life in self.lives.values()),
         )
         for kind in KINDS:
-            inserts.put(self.s, kind, [vars(row) for row in self.made[kind]])
+            bulk_insert.put(self.s, kind, [vars(row) for row in self.made[kind]])
         search.note(self.s, *(life.case.id for life in self.lives.values()))
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
-        inserts.put(self.s, ToldApart, apart)
+        bulk_insert.put(self.s, ToldApart, apart)
 
     def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
         steps: list[tuple[datetime, Story, Told | Move]] = []

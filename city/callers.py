@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from city import events
+from city.db.models import Caller, Case, Contact, Hold
 from city.events import Actor
 from city.lifecycle import OPEN, Refused
-from city.schema import Caller, Case, Contact, Hold
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
 FORGET_AFTER = timedelta(days=400)

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from city import callers, contacts, events, people, reports
 from city.contacts import CASE, CHANNELS, Conversation
+from city.db.models import Contact, Report, Service
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.reports import Telling
-from city.schema import Contact, Report, Service
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,25 @@ from city import (
     geo,
     heads,
     holds,
-    inserts,
     kept,
     locks,
     numbers,
     photos,
     promises,
     search,
+)
+from city.db import bulk_insert
+from city.db.models import (
+    Assignment,
+    Case,
+    Closure,
+    Crew,
+    DeclaredPhoto,
+    Message,
+    Operation,
+    Photo,
+    Report,
+    Service,
 )
 from city.events import Actor
 from city.lifecycle import (
@@ -58,18 +70,6 @@ from city.people import THE_SYSTEM
 from city.places import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
-from city.schema import (
-    Assignment,
-    Case,
-    Closure,
-    Crew,
-    DeclaredPhoto,
-    Message,
-    Operation,
-    Photo,
-    Report,
-    Service,
-)
 from city.text import is_blank
 
 # How a crew's move ends its job, as the assignment says it.
@@ -919,7 +919,7 @@ def _give(s: Session, case: Case, crew_id: int, at: datetime) -> Assignment:
     if any(s.is_modified(former) for former in case.assignments):
         s.flush()  # the index allows one live assignment, and inserts come before updates
     # A phone names its job by this id, perhaps after the database was put back from a backup.
-    id_ = inserts.dated_id(s, Assignment, at)
+    id_ = bulk_insert.dated_id(s, Assignment, at)
     given = Assignment(id=id_, crew_id=crew_id, cycle=case.cycle, given_at=at)
     case.assignments.append(given)
     return given

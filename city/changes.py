@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from city import board, events
 from city.board import View
+from city.db.models import Case, Event, Head
 from city.lifecycle import ASSIGNED, MERGED, OPEN, UNDERWAY, WAITING
-from city.schema import Case, Event, Head
 
 # Cases that one answer tells: two pages of the queue. Of more it says only that they are many: reading one's
 # own page anew is shorter then.

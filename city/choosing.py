@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from city import board, queries
 from city.batches import MOST
 from city.board import View
+from city.db.models import Case
 from city.geo import Box, Point, box_around, flat_distance
 from city.kept import ENDED
 from city.lifecycle import Refused
 from city.locks import AT_ONCE
-from city.schema import Case
 
 MOST_METRES: Final = 5_000.0
 NEAR_METRES: Final = 200  # of what lies near a case, where a page asks for no other distance

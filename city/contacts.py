@@ -14,10 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, inserts
+from city import events
+from city.db import bulk_insert
+from city.db.models import Answer, Case, Contact, Department, Topic
 from city.events import Actor
 from city.lifecycle import MAX_WORDS, Refused, may
-from city.schema import Answer, Case, Contact, Department, Topic
 
 CHANNELS = ("phone", "voicemail", "counter")
 # How somebody wants to hear what becomes of it; by a call or a text at the number they called from. Whoever
@@ -92,14 +93,14 @@ def log_all(s: Session, told: Iterable[tuple[Conversation, Actor]], *, origin: s
     Returns the ids.
     """
     pairs = list(told)
-    known, ids = _Known(s, [each for each, _ in pairs]), inserts.fresh_ids(s, Contact)
+    known, ids = _Known(s, [each for each, _ in pairs]), bulk_insert.fresh_ids(s, Contact)
     rows: list[dict[str, Any]] = []
     for each, by in pairs:
         may("contact", by.roles)
         row = {"id": next(ids), **known.row(each, by, origin)}
         rows.append(row)
         _record(s, row["id"], each, by, each.ended_at, origin)
-    inserts.put(s, Contact, rows)
+    bulk_insert.put(s, Contact, rows)
     return [row["id"] for row in rows]
 
 

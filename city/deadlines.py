@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import cases, db, events, locks, people, promises
-from city.schema import IS_OPEN, Case
+from city import cases, events, locks, people, promises
+from city.db import engine as db
+from city.db.models import IS_OPEN, Case
 
 AT_ONCE = 200  # cases a transaction: nobody waits long for a lock
 # What the log has said of a promise (`Case.warned`), each the next step of the one before.

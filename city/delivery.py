@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from city import db
 from city.channels import Channel, Gone, Undeliverable
+from city.db import engine as db
+from city.db.models import Case, Message, Report, Subscription
 from city.mailers import open_mailer
-from city.schema import Case, Message, Report, Subscription
 from city.settings import Settings
 from city.texts import Gateway
 from city.webpush import Pusher

@@ -12,10 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from city import cases, events, geo, locks, people, promises, reports, search, twins
-from city.events import Actor
-from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
-from city.requests import Request
-from city.schema import (
+from city.db.models import (
     Assignment,
     Case,
     Crew,
@@ -31,6 +28,9 @@ from city.schema import (
     Service,
     Subscription,
 )
+from city.events import Actor
+from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
+from city.requests import Request
 
 AT_ONCE = 500
 # Who moves imported cases: the system, with a dispatcher's rights, since nobody here decided it.

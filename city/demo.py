@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from city import cityfile, demo_desk, duplicates, events, policies
 from city import people as persons
-from city.db import transaction
+from city.db.engine import transaction
+from city.db.models import Case, Crew, Department, Person
 from city.demo_cases import tell as cases
 from city.demo_ground import ground
 from city.lifecycle import (
@@ -21,7 +22,6 @@ from city.lifecycle import (
     SUPERVISOR,
     Refused,
 )
-from city.schema import Case, Crew, Department, Person
 from city.settings import Settings
 
 __all__ = ["cases", "fill", "ground", "people"]

@@ -35,13 +35,13 @@ from city import (
     stores,
 )
 from city.bulk import Move, Picture, Story, Told
-from city.db import transaction
+from city.db.engine import transaction
+from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.places import Place
-from city.schema import Address, Area, Asset, Case, Crew, Person, Service
 from city.settings import Settings
 
 BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past

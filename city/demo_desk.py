@@ -19,10 +19,10 @@ from city import answers, bulk, callers, cityfile, contacts, demo_figures, peopl
 from city.answers import Draft, Text
 from city.cityfile import CityFile
 from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
-from city.db import transaction
+from city.db.engine import transaction
+from city.db.models import Answer, Case, Person, Report, Service
 from city.events import Actor
 from city.lifecycle import CALL_TAKER, DISPATCHER
-from city.schema import Answer, Case, Person, Report, Service
 from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "demo_answers.toml"

@@ -21,7 +21,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.schema import Address, Area, Asset, Crossing, Landmark, Street
+from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
 
 CENTRE = geo.Point(39.60, -71.20)
 ADDRESS_EVERY, POLE_EVERY, TREE_EVERY = 12.0, 35.0, 45.0

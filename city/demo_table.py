@@ -8,10 +8,11 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import db, demo_figures, geo, promises, settings
+from city import demo_figures, geo, promises, settings
+from city.db import engine as db
+from city.db.models import Case, Contact, Event, Photo, Report, Service
 from city.demo_figures import KINDS
 from city.lifecycle import CANCELLED, CLOSED, MERGED
-from city.schema import Case, Contact, Event, Photo, Report, Service
 
 NEAR_METRES, NEAR_DAYS = 50.0, 14.0
 FEW, MANY = 50, 300  # closed cases of a kind, from which on its median, and its last tenth, say something

@@ -15,7 +15,6 @@ from city import (
     accountmail,
     backup,
     boots,
-    db,
     dumps,
     events,
     notices,
@@ -26,8 +25,9 @@ from city import (
     strays,
 )
 from city.backup import MANIFEST
+from city.db import engine as db
+from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
-from city.schema import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.settings import Settings
 from city.stores import Store
 

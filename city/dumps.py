@@ -20,9 +20,10 @@ from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, selec
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import db, files
+from city import files
+from city.db import engine as db
+from city.db.models import Case, Person
 from city.lifecycle import Refused
-from city.schema import Case, Person
 
 FILES = {"sqlite": "cityline.db", "postgresql": "cityline.dump"}
 SIDE_FILES = ("-wal", "-shm", "-journal")

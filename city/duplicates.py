@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from city.db.models import Case, Service, ToldApart
 from city.geo import Point, cells_around, flat_distance
 from city.lifecycle import CLOSED, MERGED, OPEN
 from city.places import Place
-from city.schema import Case, Service, ToldApart
 
 MOST: Final = 3  # offered at once: more is a list to read, not a question
 MOST_LOOKED_AT: Final = (

@@ -10,10 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from city import erasures, events, forgetting, holds, locks, people, queries, reports
-from city.erasures import Left, Unfollowed
-from city.events import Actor
-from city.lifecycle import may
-from city.schema import (
+from city.db.models import (
     AccountLetter,
     Device,
     EnrolCode,
@@ -24,7 +21,10 @@ from city.schema import (
     SavedView,
     Subscription,
 )
-from city.schema import Session as LogIn
+from city.db.models import Session as LogIn
+from city.erasures import Left, Unfollowed
+from city.events import Actor
+from city.lifecycle import may
 from city.stores import Store
 from city.subjects import Subject
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import files
-from city.schema import Report
+from city.db.models import Report
 
 NAME = "erasures.jsonl"
 MOST_ID: Final = 2**63 - 1

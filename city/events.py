@@ -13,9 +13,11 @@ from typing import Any
 from sqlalchemy import Date, Select, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from city import db, inserts, tallies
-from city.lists import is_in
-from city.schema import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
+from city import tallies
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.in_list import is_in
+from city.db.models import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
 
 GENESIS = "0" * 64
 # The columns of a line that its hash covers: every one but the hash itself.
@@ -280,10 +282,10 @@ def _seal(s: Session) -> None:
         {"scope": scope, "kind": kind, "ref": ref, "seq": seq, "present": present, "why": why}
         for seq, ((scope, kind, ref), (present, why)) in told
     ]
-    inserts.put_last(s, Event, lines)
-    inserts.put_last(s, EventDetail, details)
-    inserts.put_last(s, Head, tops, over=True)
-    inserts.put_last(s, FeedRow, feed, over=True)
+    bulk_insert.put_last(s, Event, lines)
+    bulk_insert.put_last(s, EventDetail, details)
+    bulk_insert.put_last(s, Head, tops, over=True)
+    bulk_insert.put_last(s, FeedRow, feed, over=True)
     tallies.add(s, pending.lines)
 
 

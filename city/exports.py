@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from city import areas, csv_cells, insights, outlines, periods, published
 from city.cityfile import CityFile
+from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
 from city.queries import known_to_all, roots_of, street_only
-from city.schema import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 
 Alike = tuple[str, str, str]  # channel, outcome, topic
 PAGE: Final = 1000  # cases that are read at once

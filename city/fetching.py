@@ -7,10 +7,10 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from city import cases, developing, events, locks, people, photos
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Report, Wanted
 from city.developing import BadPhoto, Busy, Developed
 from city.outside import Fetch, NotFetched
-from city.schema import Report, Wanted
 
 AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
 TRIES = 5

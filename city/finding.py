@@ -24,8 +24,8 @@ from sqlalchemy import cast, column, func, literal_column, select, table
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
-from city.memo import Memo
-from city.schema import Answer, AnswerText, AnswerWords, Contact
+from city.db.cached_read import Memo
+from city.db.models import Answer, AnswerText, AnswerWords, Contact
 from city.text import folded, stem
 
 MOST_TYPED = 300  # letters of a question that are read

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from city import areas, events, people, places, queries, streets, whereabouts
 from city.atlas import numbered
+from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused
-from city.schema import Case, Event, Subscription
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address

@@ -13,10 +13,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from city import callers, erasures, events, holds, locks, people, queries, reports
+from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
 from city.erasures import Forgotten
 from city.events import Actor
 from city.lifecycle import may
-from city.schema import Case, Contact, Erasure, Event, EventDetail, Report
 from city.stores import Store
 
 AT_ONCE = 500

@@ -16,10 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import projections, shapefiles, sources
+from city.db.models import Area
 from city.geo import Box
 from city.orders import Order
 from city.projections import Project
-from city.schema import Area
 from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
 LONGEST_ID = 70  # letters; a street in several parts adds some

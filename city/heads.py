@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import events, people
+from city.db.models import Case, Event, Report, Subscription
 from city.lifecycle import OPEN
 from city.queries import family_of
-from city.schema import Case, Event, Report, Subscription
 
 # Times as many as when staff lowered it: they knew of those, and as many again are news.
 AGAIN: Final = 2

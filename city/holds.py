@@ -13,11 +13,11 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from city import erasures, events, locks, people
+from city.db.models import Case, Hold
 from city.erasures import Held
 from city.events import Actor
 from city.lifecycle import Refused, may
 from city.queries import chains_of
-from city.schema import Case, Hold
 from city.text import is_blank
 
 MOST_LETTERS: Final = 500

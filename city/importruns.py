@@ -10,8 +10,7 @@ from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
 from city import deltas, events, kept, locks, people, search
-from city.lifecycle import UNDONE, Refused
-from city.schema import (
+from city.db.models import (
     Assignment,
     Case,
     Claim,
@@ -29,6 +28,7 @@ from city.schema import (
     Subscription,
     ToldApart,
 )
+from city.lifecycle import UNDONE, Refused
 
 
 @dataclass(frozen=True)

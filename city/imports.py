@@ -16,13 +16,14 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, events, inserts, open311, people, promises, reports, requests, sources
+from city import bulk, deltas, events, open311, people, promises, reports, requests, sources
 from city.cityfile import CityFile
+from city.db import bulk_insert
+from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service
 from city.deltas import IMPORTER, Delta
 from city.mapping import Mapping
 from city.places import Place
 from city.requests import Reading, Request
-from city.schema import Area, Crew, Department, Erasure, Imported, ImportRun, Service
 from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
 
 AT_ONCE = 5_000
@@ -128,7 +129,7 @@ def _put(
     for start in range(0, len(new), AT_ONCE):
         part = new[start : start + AT_ONCE]
         written = bulk.write(s, [_story(row, how, zone, secret) for row in part], now=at)
-        inserts.put(
+        bulk_insert.put(
             s,
             Imported,
             [

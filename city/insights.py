@@ -19,9 +19,9 @@ from city import areas, periods, proofs, worktime
 from city.cityfile import CityFile
 from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.costs import Desk
+from city.db.models import Service, Tally, Topic
 from city.periods import Period
 from city.proofs import Span
-from city.schema import Service, Tally, Topic
 
 # Fewer than so many of an area or a private service are not told: who knows one of them would know them all.
 FEW: Final = 5

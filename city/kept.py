@@ -13,11 +13,13 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import areas, db, events, inserts, promises, tallies
+from city import areas, events, promises, tallies
 from city.areas import Areas
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.models import Assignment, Case, CellCount, Pause, Service
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
-from city.schema import Assignment, Case, CellCount, Pause, Service
 
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
 CELL_ZOOM: Final = 16  # a cell is some 450 m wide
@@ -64,7 +66,7 @@ def settle(s: Session) -> None:
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
         events.count(s)  # the clock goes on: the maps and lists that others look at are out of date
-        inserts.put_last(s, CellCount, rows, sums=True)
+        bulk_insert.put_last(s, CellCount, rows, sums=True)
 
 
 def derive(case: Case, crew_id: int | None, area_id: int | None) -> None:
@@ -138,7 +140,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
 
     def anew(s: Session) -> None:
         s.execute(delete(CellCount))
-        inserts.put(s, CellCount, counts)
+        bulk_insert.put(s, CellCount, counts)
 
     events.count(s)
     db.at_last(s, anew)

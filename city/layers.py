@@ -15,11 +15,11 @@ from sqlalchemy import delete, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from city import assets, crossings, events, geo, orders, places, whereabouts
+from city.db.models import Address, Area, Crossing, Landmark, Street
 from city.events import Actor
 from city.geo import Box, Point
 from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
 from city.orders import Order as Order
-from city.schema import Address, Area, Crossing, Landmark, Street
 from city.sources import Outcome, Row, SideFile, Told, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
 from city import events, kept
-from city.lists import is_in
-from city.schema import Case, Service
+from city.db.in_list import is_in
+from city.db.models import Case, Service
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from city import accountmail, erasures, events, people
+from city.db.in_list import is_in
+from city.db.models import Device, Event, LoginCode, Person, PersonRole
+from city.db.models import Session as Row
 from city.erasures import ShutOut
 from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, Refused
-from city.lists import is_in
-from city.schema import Device, Event, LoginCode, Person, PersonRole
-from city.schema import Session as Row
 
 CODE_MINUTES = 10
 DAY = timedelta(days=1)

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from city.db.models import Case, Person, PersonRole
 from city.lifecycle import DISPATCHER, SUPERVISOR
-from city.schema import Case, Person, PersonRole
 
 # Who acts on late cases, and so may be told of them.
 ROLES: Final = (DISPATCHER, SUPERVISOR)

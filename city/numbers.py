@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city.schema import Case, Counter
+from city.db.models import Case, Counter
 
 _WEEK: Final = timedelta(days=7)
 _LEAP: Final = 1_000  # a round number that anybody can tell apart from the one before

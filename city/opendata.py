@@ -20,11 +20,12 @@ import orjson
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import db, exports
+from city import exports
 from city import files as city_files
 from city.cityfile import CityFile
+from city.db import engine as db
+from city.db.models import Clock, Erasure, Policy
 from city.exports import Format
-from city.schema import Clock, Erasure, Policy
 from city.settings import Settings
 
 MANIFEST: Final = "manifest.json"

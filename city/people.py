@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from city import events
+from city.db.models import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
-from city.schema import ApiKey, Crew, CrewMember, Head, Person, PersonRole
 
 LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import files
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import DeclaredPhoto, Erasure, Photo
 from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
-from city.schema import DeclaredPhoto, Erasure, Photo
 from city.stores import Store
 
 MAX_PHOTOS = 5

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from city import geocoding, suggestions, whereabouts
 from city.atlas import SURE_METRES, Atlas, Place, Rows
+from city.db.cached_read import Memo
+from city.db.models import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.gazetteer import MOST_LETTERS, Gazetteer
 from city.geo import Box, Point, inside
-from city.memo import Memo
-from city.schema import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.streets import normal
 from city.whereabouts import Whereabouts
 

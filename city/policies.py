@@ -11,12 +11,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import cityfile, events, schema
+from city import cityfile, events
 from city.calendars import written
 from city.cityfile import CityFile, CityFileError
+from city.db import models
+from city.db.models import Policy
 from city.events import Actor
 from city.lifecycle import Refused
-from city.schema import Policy
 from city.worktime import Calendar
 
 SUBJECT = "policy"  # the log's
@@ -65,17 +66,17 @@ def enact(s: Session, city: CityFile) -> None:
     no more.
     """
     for department in city.departments:
-        s.merge(schema.Department(code=department.code, names=department.names, time_zone=city.time_zone.key))
+        s.merge(models.Department(code=department.code, names=department.names, time_zone=city.time_zone.key))
     s.flush()
-    columns = schema.Service.__table__.columns.keys()
+    columns = models.Service.__table__.columns.keys()
     for service in city.services:
         told = {name: value for name, value in vars(service).items() if name in columns}
         calendar_id = _kept(s, city.working(service)) if service.promise_hours else None
-        s.merge(schema.Service(**told, calendar_id=calendar_id))
+        s.merge(models.Service(**told, calendar_id=calendar_id))
     for topic in city.topics:
-        s.merge(schema.Topic(code=topic.code, names=topic.names, department_code=topic.department_code))
-    s.execute(delete(schema.Owner))  # nothing points at one: assets hold what their register says
-    s.add_all(schema.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
+        s.merge(models.Topic(code=topic.code, names=topic.names, department_code=topic.department_code))
+    s.execute(delete(models.Owner))  # nothing points at one: assets hold what their register says
+    s.add_all(models.Owner(code=owner.code, names=list(owner.names)) for owner in city.owners)
     s.flush()
 
 
@@ -85,9 +86,9 @@ def _keep_work(s: Session, city: CityFile, name: str) -> None:
     The services stay locked, so that no case is opened meanwhile: see reports.take().
     """
     offices = {service.code: service.office for service in city.services}
-    known = select(schema.Service).where(schema.Service.code.in_(offices)).order_by(schema.Service.code)
+    known = select(models.Service).where(models.Service.code.in_(offices)).order_by(models.Service.code)
     for row in s.scalars(known.with_for_update()):
-        has_cases = select(schema.Case.id).where(schema.Case.service_code == row.code).limit(1)
+        has_cases = select(models.Case.id).where(models.Case.service_code == row.code).limit(1)
         if row.office != offices[row.code] and s.scalar(has_cases):
             fault = "can't change, because the service already has cases"
             raise CityFileError(name, None, f"services.{row.code}.work", fault, "a new service next to it")
@@ -97,9 +98,9 @@ def _kept(s: Session, calendar: Calendar) -> int:
     """The id of the row that has this calendar: cases that count by it keep it whatever later files say."""
     rules = written(calendar)
     sha256 = hashlib.sha256(rules.encode()).hexdigest()
-    row = s.scalars(select(schema.Calendar).where(schema.Calendar.sha256 == sha256)).first()
+    row = s.scalars(select(models.Calendar).where(models.Calendar.sha256 == sha256)).first()
     if row is None:
-        row = schema.Calendar(sha256=sha256, rules=rules)
+        row = models.Calendar(sha256=sha256, rules=rules)
         s.add(row)
         s.flush()
     return row.id

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import inserts
-from city.schema import Case, Looking, Person
+from city.db import bulk_insert
+from city.db.models import Case, Looking, Person
 
 HERE: Final = timedelta(seconds=45)  # so long somebody counts as looking who has said no more
 AGAIN: Final = timedelta(seconds=20)  # saying so again sooner is not worth a write
@@ -38,7 +38,7 @@ def note(s: Session, number: str, person_id: int, *, at: datetime) -> None:
     case_id = s.scalar(select(Case.id).where(Case.number == number))
     if case_id is not None:
         row = {"case_id": case_id, "person_id": person_id, "seen_at": at}
-        inserts.put(s, Looking, [row], over=True)
+        bulk_insert.put(s, Looking, [row], over=True)
 
 
 def sweep(s: Session, at: datetime) -> int:

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from city import events, heads, locks
 from city.cases import subject, touched
+from city.db.models import Case
 from city.events import Actor
 from city.lifecycle import OPEN, Refused, may
 from city.queries import family_of
-from city.schema import Case
 
 
 def raise_priority(s: Session, case: Case, *, by: Actor, at: datetime, undoes: int | None = None) -> bool:

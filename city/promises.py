@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from city import worktime
 from city.calendars import calendar_of
+from city.db.models import Case, Pause, Service
 from city.lifecycle import OPEN, WAITING
-from city.schema import Case, Pause, Service
 from city.worktime import Calendar
 
 # A promise ends when the city's day does, not at the minute the report came in.

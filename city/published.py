@@ -12,12 +12,13 @@ from typing import Any, Final
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from city import db, events, insights, periods, proofs
+from city import events, insights, periods, proofs
 from city.cityfile import CityFile
+from city.db import engine as db
+from city.db.models import Clock, Event
 from city.events import Actor
 from city.insights import Figures
 from city.periods import Period
-from city.schema import Clock, Event
 
 KIND: Final = "publish"
 LOOKED_BACK: Final = 24  # months whose figures are compared with what was published

@@ -11,9 +11,7 @@ from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from city import events, promises
-from city.geo import Point, box_around, distance, inside, rounded
-from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, UNDONE, WAITING
-from city.schema import (
+from city.db.models import (
     Area,
     Assignment,
     Case,
@@ -29,6 +27,8 @@ from city.schema import (
     Report,
     Service,
 )
+from city.geo import Point, box_around, distance, inside, rounded
+from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, UNDONE, WAITING
 
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
 # At the head of an address: "near 12B ", "about 40 m from 12 1/2 ", "214-216 "; no "5th " of a street.

@@ -12,10 +12,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from city import events, people, queries, subjects
-from city.events import Actor
-from city.lifecycle import WAITING, may
-from city.queries import Proof, Sight, Step, Telling
-from city.schema import (
+from city.db.models import (
     Caller,
     Case,
     Closure,
@@ -30,7 +27,10 @@ from city.schema import (
     SavedView,
     Subscription,
 )
-from city.schema import Session as LogIn
+from city.db.models import Session as LogIn
+from city.events import Actor
+from city.lifecycle import WAITING, may
+from city.queries import Proof, Sight, Step, Telling
 from city.subjects import Subject
 
 Told = dict[str, Any]

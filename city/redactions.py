@@ -10,12 +10,12 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from city import cases, developing, erasures, events, holds, locks, people, photos
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Case, Erasure, Photo
 from city.developing import Box, Developed
 from city.erasures import Redacted
 from city.events import Actor
 from city.lifecycle import SYSTEM, Refused, may
-from city.schema import Case, Erasure, Photo
 from city.stores import Store
 
 MOST_BOXES = 20

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from city import promises, worktime
 from city.calendars import written
 from city.cityfile import CityFile, Service
+from city.db.models import Calendar, Case, Closure, Pause
 from city.lifecycle import CLOSED, OPEN
 from city.promises import Span, Terms
-from city.schema import Calendar, Case, Closure, Pause
 
 AT_ONCE = 2000  # cases read at a time
 KEPT, BROKEN, UNDECIDED = "kept", "broken", "open"

@@ -35,17 +35,7 @@ from city import (
     stores,
 )
 from city.contacts import CHANNELS
-from city.erasures import Erased
-from city.events import Actor
-from city.lifecycle import (
-    ACTS,
-    MAX_WORDS,
-    OPEN,
-    Refused,
-    may,
-)
-from city.places import Place
-from city.schema import (
+from city.db.models import (
     Asset,
     Case,
     Claim,
@@ -63,6 +53,16 @@ from city.schema import (
     Subscription,
     Wanted,
 )
+from city.erasures import Erased
+from city.events import Actor
+from city.lifecycle import (
+    ACTS,
+    MAX_WORDS,
+    OPEN,
+    Refused,
+    may,
+)
+from city.places import Place
 
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
 JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each

@@ -13,7 +13,6 @@ from city import (
     backup,
     boots,
     cityfile,
-    db,
     dumps,
     erasing,
     erasures,
@@ -30,9 +29,10 @@ from city import (
     strays,
 )
 from city.backup import Manifest, Told
+from city.db import engine as db
+from city.db.models import Backup, EnrolCode, Photo
 from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.lifecycle import Refused
-from city.schema import Backup, EnrolCode, Photo
 from city.settings import Settings
 from city.stores import Store
 

@@ -19,7 +19,6 @@ from city import (
     areas,
     callers,
     cases,
-    db,
     erasures,
     events,
     forgetting,
@@ -34,11 +33,8 @@ from city import (
 )
 from city import photos as pictures
 from city.areas import Areas
-from city.erasures import Cleared
-from city.geo import Point
-from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
-from city.schedule import EXACT, STREET, Schedule
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Case,
     CaseTag,
     Closure,
@@ -57,7 +53,11 @@ from city.schema import (
     Subscription,
     Wanted,
 )
-from city.schema import Session as LogIn
+from city.db.models import Session as LogIn
+from city.erasures import Cleared
+from city.geo import Point
+from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
+from city.schedule import EXACT, STREET, Schedule
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
 # done all before it.

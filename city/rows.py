@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
+from city.db.in_list import is_in
+from city.db.models import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
 from city.lifecycle import OPEN
-from city.lists import is_in
-from city.schema import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
 
 _Key = TypeVar("_Key", int, str)
 

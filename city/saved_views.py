@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from city.db.models import Person, SavedView
 from city.events import Actor
 from city.lifecycle import SUPERVISOR, Refused
-from city.schema import Person, SavedView
 
 LONGEST = 60  # letters of a name
 # Each is counted whenever a board is opened: so many of one person, and so many that all share.

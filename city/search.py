@@ -25,10 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session, aliased
 
-from city import inserts, streets
+from city import streets
+from city.db import bulk_insert
+from city.db.in_list import is_in
+from city.db.models import Asset, Case, CaseWords, Imported, Report, Subscription
 from city.lifecycle import OPEN, UNDONE
-from city.lists import is_in
-from city.schema import Asset, Case, CaseWords, Imported, Report, Subscription
 from city.text import LONGEST, folded
 
 MOST_TERMS = 8  # of what somebody types
@@ -150,7 +151,7 @@ def _write(s: Session, case_ids: Sequence[int]) -> int:
     wanted = _wanted(s, case_ids)
     gone = [case_id for case_id in there if case_id not in wanted]
     new = [row for case_id, row in wanted.items() if there.get(case_id) != row]
-    inserts.put(s, CaseWords, new, over=True)
+    bulk_insert.put(s, CaseWords, new, over=True)
     if gone:
         s.execute(delete(CaseWords).where(is_in(CaseWords.case_id, gone)))
     return len(gone) + len(new)

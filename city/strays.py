@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from city import photos
-from city.db import reading
-from city.schema import Photo
+from city.db.engine import reading
+from city.db.models import Photo
 from city.stores import Store
 
 AGE = timedelta(days=1)  # whoever puts bytes has the row that names them within seconds

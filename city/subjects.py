@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from city import callers, people, reports
 from city.cityfile import CityFile
+from city.db.models import Caller, Contact, Person, Report, Subscription
 from city.lifecycle import Refused
-from city.schema import Caller, Contact, Person, Report, Subscription
 
 _REPORT = re.compile(r"\d\d-\d{6,}-[A-Z]+")
 _ACCOUNT = re.compile(r"person:\d{1,18}")

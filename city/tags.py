@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from city import events, locks
 from city.cases import subject, touched
+from city.db.models import Case, CaseTag
 from city.events import Actor
 from city.lifecycle import Refused, may
-from city.schema import Case, CaseTag
 
 MOST_LETTERS: Final = 40
 MOST_TAGS: Final = 20  # a case with more has none that anybody looks for

@@ -25,9 +25,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import inserts
+from city.db import bulk_insert
+from city.db.models import Department, Event, Tally
 from city.lifecycle import CANCELLED, MERGED, NEW, OPEN
-from city.schema import Department, Event, Tally
 
 AT_ONCE = 5000
 # Asked at every closing, so it is made once.
@@ -52,14 +52,14 @@ def add(s: Session, lines: Iterable[Any]) -> None:
         sums = Counter[Key]()
         for line in wanted:
             _count(sums, line, zone)
-        inserts.put_last(s, Tally, _rows(sums), sums=True)
+        bulk_insert.put_last(s, Tally, _rows(sums), sums=True)
 
 
 def anew(s: Session) -> None:
     """Counts the whole log again. Whoever calls it holds the clock: nobody may add a line meanwhile."""
     counted = _counted(s, [])
     s.execute(delete(Tally))
-    inserts.put(s, Tally, _rows(counted))
+    bulk_insert.put(s, Tally, _rows(counted))
 
 
 def differences(s: Session) -> list[str]:

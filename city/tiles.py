@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from city import board
 from city.board import View
+from city.db.models import Case, CellCount, Service
 from city.geo import QUAD_ZOOM, Box, quads_of
 from city.kept import CELL_SHIFT, CELL_ZOOM, NOWHERE
 from city.lifecycle import OPEN
-from city.schema import Case, CellCount, Service
 
 MOST_PLACED: Final = 5000  # of a view that needs a look at every case
 MOST_POINTS: Final = 300  # of one tile that are told one by one: half of the 40 KB that it may weigh

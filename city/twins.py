@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from city import duplicates, events, locks
 from city.cases import root_of, subject
+from city.db.models import Case
 from city.events import Actor
 from city.lifecycle import Refused, may
-from city.schema import Case
 
 # What the log of both cases says of it. It changes neither of them.
 KINDS: Final = ("tell apart", "one again")

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from city.db.models import Answer, Unanswered
 from city.events import Actor
 from city.lifecycle import may
-from city.schema import Answer, Unanswered
 from city.text import folded
 
 MOST_LETTERS: Final = 120  # of the column

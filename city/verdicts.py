@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import cases, events, locks, reports
+from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
 from city.events import Actor
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
 from city.places import Place
-from city.schema import Case, Event, Message, NotFixed, Report, Subscription
 
 
 def not_fixed(

@@ -18,12 +18,13 @@ from typing import Any, Final
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import db, events, queries, safe_http
+from city import events, queries, safe_http
+from city.db import engine as db
+from city.db.models import Event, Webhook
 from city.events import Actor
 from city.lifecycle import Refused
 from city.queries import PUBLIC_STEPS, Sight
 from city.safe_http import NotPublic
-from city.schema import Event, Webhook
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)  # how long a secret may be (Standard Webhooks)

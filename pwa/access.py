@@ -11,9 +11,11 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import cases, db, logins, mornings, people, reports
+from city import cases, logins, mornings, people, reports
 from city.boots import Watch
 from city.cityfile import CityFile
+from city.db import engine as db
+from city.db.models import Case, Report
 from city.events import Actor
 from city.lifecycle import (
     ACTS,
@@ -26,7 +28,6 @@ from city.lifecycle import (
     MOVES,
     SUPERVISOR,
 )
-from city.schema import Case, Report
 from city.settings import Settings
 from city.stores import Store
 from sync import noted

@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import boots, cpu_affinity, db, developing, restoring, stores
+from city import boots, cpu_affinity, developing, restoring, stores
+from city.db import engine as db
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from city import batches, board, promises, replies, routing, saved_views
 from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.db.models import Case, Crew, Service
 from city.lifecycle import (
     CANCEL_REASONS,
     CLOSED,
@@ -26,7 +27,6 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.replies import Reply
-from city.schema import Case, Crew, Service
 from city.text import folded
 from pwa import access, filters, localization, told
 from pwa.fragments import is_fragment

@@ -29,9 +29,10 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import boots, cityfile, db, dumps, events, files, logins, people, policies, restoring, tallies
+from city import boots, cityfile, dumps, events, files, logins, people, policies, restoring, tallies
+from city.db import engine as db
+from city.db.models import ApiKey, Case, Clock, Device, Person, Service
 from city.lifecycle import Refused
-from city.schema import ApiKey, Case, Clock, Device, Person, Service
 from city.settings import (
     ADDRESS,
     DEFAULT_CITY,

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from city import changes, promises, queries
 from city.changes import Stand
+from city.db.models import Case, Event
 from city.lifecycle import Refused, possible
-from city.schema import Case, Event
 from pwa import filters
 from pwa.views import is_id
 

@@ -9,7 +9,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from city import delivery, webpush
-from city.schema import Message
+from city.db.models import Message
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, letters

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import db, exports, files, opendata, people, policies, published, restoring
+from city import exports, files, opendata, people, policies, published, restoring
+from city.db import engine as db
 from city.exports import Span
 from city.settings import read
 from pwa.progress import Progress

@@ -15,8 +15,8 @@ from flask_babel import gettext as _
 
 from city import promises, reports, whereabouts
 from city.cityfile import Owner
+from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
-from city.schema import Subscription
 from pwa import access, localization
 from pwa.localization import apart, clock, day, distance, local, long_day
 

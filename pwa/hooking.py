@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy import Engine, select
 
-from city import db, people, webhooks
-from city.schema import Webhook
+from city import people, webhooks
+from city.db import engine as db
+from city.db.models import Webhook
 from city.settings import OUTWARD, Settings, read
 
 

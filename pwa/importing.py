@@ -9,9 +9,10 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile, assets, bulk, db, importruns, imports, kept, layers, mapping, people
+from city import answerfile, assets, bulk, importruns, imports, kept, layers, mapping, people
+from city.db import engine as db
+from city.db.models import Event
 from city.lifecycle import Refused
-from city.schema import Event
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from city.tomlfile import CityFileError

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from city import backup, db, doctor, dumps, forgetting, kept, people, policies, restoring, search, stores
+from city import backup, doctor, dumps, forgetting, kept, people, policies, restoring, search, stores
 from city import callers as known_callers
+from city.db import engine as db
 from city.lifecycle import Refused
 from city.settings import read
 from pwa.progress import Progress

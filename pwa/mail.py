@@ -14,10 +14,10 @@ from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city import accountmail, logins, notices, people, queries, reports
+from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.delivery import Render
 from city.mornings import Late
 from city.queries import Sight
-from city.schema import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences

@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from city import cityfile, db, policies
+from city import cityfile, policies
 from city.cityfile import CityFile, CityFileError
+from city.db import engine as db
 from city.settings import Settings
 from pwa import access
 

@@ -7,9 +7,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import queries, reports, verdicts
+from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
 from city.queries import Sight
-from city.schema import Case, Report
 from pwa import access
 from pwa.fragments import go
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from city import db, files, insights, periods, policies
+from city import files, insights, periods, policies
+from city.db import engine as db
 from city.insights import Cell, Figures
 from city.settings import read
 

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from city import (
     callers,
-    db,
     erasing,
     files,
     people,
@@ -30,11 +29,12 @@ from city import (
     subjects,
 )
 from city.cityfile import CityFile
+from city.db import engine as db
+from city.db.models import Case
 from city.erasing import Gone
 from city.lifecycle import Refused
 from city.records import Record
 from city.schedule import Period
-from city.schema import Case
 from city.settings import Settings, read
 from city.stores import Store
 from pwa import access, filters, localization

@@ -9,8 +9,8 @@ from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city import batches, queries
+from city.db.models import Batch
 from city.lifecycle import Refused
-from city.schema import Batch
 from pwa import access, errors, filters
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from city import cityfile, db, rehearsal
+from city import cityfile, rehearsal
+from city.db import engine as db
 from city.rehearsal import Line
 from city.settings import read
 

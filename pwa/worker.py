@@ -21,7 +21,6 @@ from city import (
     batches,
     callers,
     cases,
-    db,
     deadlines,
     delivery,
     digests,
@@ -42,6 +41,7 @@ from city import (
     webhooks,
 )
 from city.channels import Channel, Undeliverable
+from city.db import engine as db
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from city import developing, people, photos, stores
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.in_list import is_in
+from city.db.models import Device, Operation, Person
 from city.events import Actor
 from city.lifecycle import Refused
-from city.lists import is_in
-from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import declared, devices, protocol, push, uploads
 from sync.merge import rules_of

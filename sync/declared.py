@@ -10,11 +10,11 @@ from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
 
 from city import cases, developing, locks
+from city.db.in_list import is_in
+from city.db.models import Case, DeclaredPhoto, Device, Photo
 from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
-from city.lists import is_in
 from city.people import THE_SYSTEM
-from city.schema import Case, DeclaredPhoto, Device, Photo
 from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next

@@ -14,9 +14,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from city import events, logins, people
+from city.db.in_list import is_in
+from city.db.models import Device, Person
 from city.events import Actor
-from city.lists import is_in
-from city.schema import Device, Person
 from sync import uploads
 from sync.protocol import Exchange
 

@@ -13,9 +13,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from city import events, people
+from city.db.models import Device, EnrolCode, Person
 from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
-from city.schema import Device, EnrolCode, Person
 from sync import devices, tries
 
 CODE_MINUTES = 10

@@ -12,9 +12,9 @@ from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
 from city import reports
+from city.db.in_list import is_in
+from city.db.models import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 from city.lifecycle import CLOSED, WAITING
-from city.lists import is_in
-from city.schema import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from city.schema import Backup, Boot, Clock, Event, Root
+from city.db.models import Backup, Boot, Clock, Event, Root
 from sync.protocol import Point
 
 # Phones had so long to hear of a tombstone.

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
-from city.lists import is_in
-from city.schema import Operation
+from city.db.in_list import is_in
+from city.db.models import Operation
 from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.

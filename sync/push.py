@@ -20,11 +20,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import events, locks, people, photos, reports
+from city.db.in_list import is_in
+from city.db.models import Case, DeclaredPhoto, Person
+from city.db.models import Operation as Row
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.lists import is_in
-from city.schema import Case, DeclaredPhoto, Person
-from city.schema import Operation as Row
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result

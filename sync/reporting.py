@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from city import events, nearby, photos, places, reports
+from city.db.models import Case, DeclaredPhoto, Report, Service
 from city.events import Actor
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
 from city.places import Place
-from city.schema import Case, DeclaredPhoto, Report, Service
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 

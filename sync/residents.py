@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city.lists import is_in
-from city.schema import Device, Operation
+from city.db.in_list import is_in
+from city.db.models import Device, Operation
 from sync import tries
 from sync.devices import TOKEN_DAYS
 

@@ -13,10 +13,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from city import cases, events, locks
+from city.db.in_list import is_in
+from city.db.models import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
 from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
-from city.lists import is_in
-from city.schema import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
 from sync import declared, protocol, push, work
 from sync.merge import RULES, Rules
 from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result

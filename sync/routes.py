@@ -31,10 +31,10 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from city import boots, developing, logins, people, photos, reports, stores
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Device, Operation, Person
 from city.events import Actor
 from city.lifecycle import CREW, Refused
-from city.schema import Device, Operation, Person
 from city.settings import Settings
 from sync import (
     declared,

@@ -9,8 +9,8 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from city import events
+from city.db.models import Case, DeclaredPhoto, FeedRow, Operation
 from city.lifecycle import CLOSED
-from city.schema import Case, DeclaredPhoto, FeedRow, Operation
 from sync import memory
 from sync.memory import KEPT
 from sync.protocol import DEPOSITED, HELD

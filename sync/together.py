@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from city import events, locks
-from city.db import in_one_go, reading, transaction
+from city.db.engine import in_one_go, reading, transaction
 from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS
 

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city.schema import Try
+from city.db.models import Try
 
 SPAN = timedelta(hours=1)
 # A household or a phone network's exit is one caller: the prefixes within which an address can be changed

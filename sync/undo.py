@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from city import cases, events, locks
+from city.db.models import Case
+from city.db.models import Operation as Row
 from city.events import Actor
 from city.lifecycle import Refused
-from city.schema import Case
-from city.schema import Operation as Row
 from sync import declared, work
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result
 

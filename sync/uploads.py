@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import developing, photos
-from city.db import transaction
+from city.db.engine import transaction
 from city.developing import BadPhoto
 from city.events import Actor
 from sync import declared

@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import cases, locks, people, promises
+from city.db.models import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
+from city.db.models import Operation as Row
 from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
@@ -24,8 +26,6 @@ from city.lifecycle import (
     Refused,
 )
 from city.people import THE_SYSTEM
-from city.schema import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
-from city.schema import Operation as Row
 from sync import declared, merge
 from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
 from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result

@@ -24,8 +24,8 @@ from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 
 from bench._postgres import PostgresServer
-from city import db
 from city import settings as city_settings
+from city.db import engine as db
 from city.settings import Settings
 
 pytest_plugins = ["skips", "once", "order"]

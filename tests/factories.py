@@ -14,10 +14,11 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, db, holds, people, photos, reports
+from city import cases, holds, people, photos, reports
+from city.db import engine as db
+from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.events import Actor
 from city.places import Place
-from city.schema import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.settings import Settings
 
 SECRET = "a secret of the tests, long enough to be one"

@@ -12,7 +12,8 @@ import shapefile
 from factories import Town
 from sqlalchemy import select
 
-from city import db, layers
+from city import layers
+from city.db import engine as db
 from city.geo import Box
 from city.layers import Order
 from city.people import THE_SYSTEM

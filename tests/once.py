@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from werkzeug.routing import Rule
 
-from city import db
+from city.db import engine as db
 
 STATEMENTS = 3_000
 

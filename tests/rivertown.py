@@ -7,7 +7,8 @@ from pathlib import Path
 
 from factories import SECRET, Town
 
-from city import cityfile, db, imports, mapping
+from city import cityfile, imports, mapping
+from city.db import engine as db
 from city.mapping import Mapping
 from city.sources import Outcome
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from city import db, delivery, notices, settings
+from city import delivery, notices, settings
+from city.db import engine as db
 from pwa import mail
 from pwa.app import create_app
 

@@ -25,14 +25,11 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import cases, cityfile, db, events, people, policies, reports
+from city import cases, cityfile, events, people, policies, reports
 from city import settings as city_settings
-from city.db import reading, transaction
-from city.events import Actor
-from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
-from city.photos import settle_all
-from city.places import Place
-from city.schema import (
+from city.db import engine as db
+from city.db.engine import reading, transaction
+from city.db.models import (
     Assignment,
     Backup,
     Case,
@@ -44,6 +41,10 @@ from city.schema import (
     Service,
     Session,
 )
+from city.events import Actor
+from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
+from city.photos import settle_all
+from city.places import Place
 from pwa import newest
 from pwa.app import create_app
 from sync import devices, enrolment, jobs, merge, review, routes, together, work

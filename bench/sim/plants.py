@@ -205,7 +205,7 @@ PLANTS = {
         # The two sides lose sight of each other.
         "id-cursor": [
             (
-                "city/inserts.py",
+                "city/db/bulk_insert.py",
                 "for c in table.columns if not c.primary_key}",
                 'for c in table.columns if not c.primary_key and c.name != "seq"}',
             )

@@ -27,12 +27,12 @@ from city import (
     queries,
     reports,
 )
+from city.db.models import ApiKey, Case, Photo, Report
 from city.developing import BadPhoto, Developed
 from city.events import Actor
 from city.lifecycle import Refused
 from city.outlines import API
 from city.places import Place
-from city.schema import ApiKey, Case, Photo, Report
 from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from pwa.open311.render import clean

@@ -7,8 +7,8 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import logins, people
+from city.db.models import LoginCode, Person
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
-from city.schema import LoginCode, Person
 from pwa import access, errors, localization
 from pwa.fragments import go, render
 from sync import noted, tries

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from city import delivery, importruns, logins, people, queries, reports, webhooks
+from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from city.lifecycle import Refused
-from city.schema import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 

@@ -7,7 +7,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy.orm import Session
 
 from city import answers, finding, unanswered
-from city.schema import Answer, Service
+from city.db.models import Answer, Service
 from pwa import access, article, localization
 from pwa.fragments import go, is_fragment, render
 

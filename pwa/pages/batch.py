@@ -12,9 +12,9 @@ from werkzeug.datastructures import MultiDict
 
 from city import batches, choosing, queries, replies, rows
 from city.board import View
+from city.db.models import Batch, Case
 from city.geo import Box, Point
 from city.lifecycle import Refused
-from city.schema import Batch, Case
 from pwa import access, errors, filters, forms, localization, told
 from pwa.fragments import go, is_fragment, render
 from pwa.views import args_of, is_id, new_key, row_facts, view_asked

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from city import board as city_board
 from city import people
 from city.board import STANDINGS, View
-from city.schema import Crew, Device
+from city.db.models import Crew, Device
 from pwa import access
 from pwa.fragments import render
 from sync import devices

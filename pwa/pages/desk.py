@@ -23,13 +23,14 @@ from city import (
     promises,
     queries,
     rows,
-    schema,
     search,
 )
 from city.callers import Earlier
 from city.calls import Call
 from city.cityfile import Service
 from city.contacts import ANSWERED, CASE, CHANNELS, DROPPED, ELSEWHERE, OUTCOMES, REPLIES_BY, TRANSFERRED
+from city.db import models
+from city.db.models import Caller
 from city.duplicates import Candidate
 from city.finding import Found
 from city.kinds import Kind
@@ -37,7 +38,6 @@ from city.lifecycle import MAX_WORDS, OPEN, Refused
 from city.queries import Sight
 from city.reports import Telling
 from city.rows import Row
-from city.schema import Caller
 from pwa import access, errors, filters, forms, localization, sentences, spots
 from pwa.forms import CallForm, ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -351,7 +351,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     """What is said of a problem: the place, what else must be known, the day that is promised; of a case that
     the caller joins how it stands: it has a day of its own, or waits."""
     questions = [localization.said(each["words"]) for each in service.questions]
-    row = s.get(schema.Service, service.code)
+    row = s.get(models.Service, service.code)
     due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:
         answered = (

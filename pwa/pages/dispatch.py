@@ -26,12 +26,12 @@ from city import (
     twins,
     verdicts,
 )
+from city.db.models import Case, Crew, Event, Photo, Report
 from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.routing import Route
-from city.schema import Case, Crew, Event, Photo, Report
 from pwa import access, conflicts, errors, forms
 from pwa import board as around
 from pwa.conflicts import Conflict

@@ -13,8 +13,8 @@ from werkzeug.datastructures import MultiDict
 
 from city import answers, finding, people, unanswered
 from city.answers import Draft, Heading, Text, Version
+from city.db.models import Answer
 from city.lifecycle import Refused
-from city.schema import Answer
 from pwa import access, article, errors, forms, localization
 from pwa.fragments import go, render
 

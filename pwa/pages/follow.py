@@ -6,9 +6,9 @@ from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
 from city import callers, follows, queries, reports, webpush
+from city.db.models import Subscription
 from city.follows import About
 from city.lifecycle import Refused
-from city.schema import Subscription
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city import changes, presence, queries, rows
 from city.changes import Changed
-from city.schema import Event
+from city.db.models import Event
 from pwa import access, filters, localization
 from pwa.views import row_facts, view_asked
 from sync import memory

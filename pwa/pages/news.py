@@ -8,8 +8,8 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import follows, reports, webpush
+from city.db.models import Subscription
 from city.lifecycle import Refused
-from city.schema import Subscription
 from pwa import access, errors, localization, own
 from pwa.fragments import go, render
 

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, g, request, url_for
 
 from city import people
+from city.db.models import Device, Person
 from city.lifecycle import Refused
-from city.schema import Device, Person
 from pwa import access, errors
 from pwa.fragments import go, render
 from sync import devices, enrolment

@@ -4,8 +4,8 @@ from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
 from city import cases, developing, people, photos, queries
+from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
-from city.schema import Case, Photo
 from pwa import access
 from pwa.fragments import render
 from sync import declared

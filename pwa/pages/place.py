@@ -3,9 +3,9 @@
 from flask import Blueprint, Response, g, jsonify, request
 
 from city import nearby, places
+from city.db.models import Asset
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Asset
 from pwa import access, errors, filters, forms, spots
 from pwa.fragments import render
 

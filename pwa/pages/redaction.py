@@ -8,9 +8,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import queries, redactions
+from city.db.models import Case, Photo
 from city.developing import BadPhoto, Box
 from city.lifecycle import Refused
-from city.schema import Case, Photo
 from city.stores import StoreDown
 from pwa import access, errors
 from pwa.fragments import go, render

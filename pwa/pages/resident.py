@@ -35,12 +35,12 @@ from city import (
 )
 from city import files as city_files
 from city.cityfile import Service
+from city.db.models import Case, Photo, Report
 from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.places import Place
 from city.queries import Sight, Step
-from city.schema import Case, Photo, Report
 from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render

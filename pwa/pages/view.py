@@ -7,8 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, flash, g, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
-from city import board, csv_cells, db, saved_views
+from city import board, csv_cells, saved_views
 from city.board import View
+from city.db import engine as db
 from city.lifecycle import Refused
 from city.rows import Row
 from pwa import access, errors, localization

@@ -15,9 +15,10 @@ from PIL import Image
 from playwright.sync_api import Page
 from sqlalchemy import and_, select
 
-from city import cases, db, events, people
+from city import cases, events, people
+from city.db import engine as db
+from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
 from city.places import Place
-from city.schema import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
 
 CREW = "crew1@demo.test"
 # Saves through the crew's own screens, as fast as they go. `told` hears of each once the screen said "Saved".

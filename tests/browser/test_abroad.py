@@ -12,7 +12,8 @@ from live import PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import Engine
 
-from city import db, people, policies
+from city import people, policies
+from city.db import engine as db
 
 pytestmark = pytest.mark.one_database
 

@@ -8,8 +8,8 @@ from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import select
 from wording import resident
 
-from city import db
-from city.schema import Unanswered
+from city.db import engine as db
+from city.db.models import Unanswered
 
 Open = Callable[..., BrowserContext]
 

@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, db, people, reports
+from city import cases, people, reports
+from city.db import engine as db
+from city.db.models import Case, Crew, Person, Service
 from city.events import Actor
-from city.schema import Case, Crew, Person, Service
 
 Open = Callable[..., BrowserContext]
 WITHIN = 6.0  # seconds in which an open board shows what happened

@@ -16,11 +16,13 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
 from wording import shared
 
-from city import db, geo, inserts, kept, reports
+from city import geo, kept, reports
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.models import Case
 from city.geo import Point
 from city.lifecycle import OPEN, WAITING
 from city.places import Place
-from city.schema import Case
 
 Open = Callable[..., BrowserContext]
 LONGEST = 200  # ms of work in one piece
@@ -77,7 +79,7 @@ def crowd(site: Site, count: int) -> None:
             row.lat, row.lon = (each + chance.gauss(0, 0.004) for each in (row.lat, row.lon))
             row.cell, row.twin_id = geo.cell(Point(row.lat, row.lon)), None
             rows.append(vars(row))
-        inserts.put(s, Case, rows)
+        bulk_insert.put(s, Case, rows)
         kept.recompute(s)
 
 

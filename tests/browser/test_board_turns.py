@@ -9,8 +9,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import db
-from city.schema import Case
+from city.db import engine as db
+from city.db.models import Case
 
 Open = Callable[..., BrowserContext]
 

@@ -10,11 +10,12 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import calls, db, people
+from city import calls, people
 from city.calls import Call
 from city.contacts import Conversation
+from city.db import engine as db
+from city.db.models import Address, Contact, Person, PersonRole, Report
 from city.lifecycle import CALL_TAKER
-from city.schema import Address, Contact, Person, PersonRole, Report
 
 Open = Callable[..., BrowserContext]
 PHONE = "5550142"

@@ -15,8 +15,9 @@ from sqlalchemy import select
 from wording import crew, resident, shared, staff
 from wording.city import STREETLIGHT
 
-from city import db, developing, events, photos, stores
-from city.schema import Case, Photo, Report
+from city import developing, events, photos, stores
+from city.db import engine as db
+from city.db.models import Case, Photo, Report
 
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 CREW_EMAIL, DISPATCHER = "crew1@demo.test", "dispatcher@demo.test"

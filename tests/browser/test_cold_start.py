@@ -12,8 +12,9 @@ from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import db, events, people, policies
-from city.schema import Case, Closure, Operation
+from city import events, people, policies
+from city.db import engine as db
+from city.db.models import Case, Closure, Operation
 
 DOCK = "form .button--act"
 CAMERA_TAPS = 2

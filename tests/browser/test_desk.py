@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, db, nearby, people
+from city import cases, nearby, people
+from city.db import engine as db
+from city.db.models import Asset, Case, Photo, Service
 from city.geo import Point, cells_around
-from city.schema import Asset, Case, Photo, Service
 
 Open = Callable[..., BrowserContext]
 

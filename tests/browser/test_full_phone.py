@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew
 
-from city import db
-from city.schema import Operation
+from city.db import engine as db
+from city.db.models import Operation
 
 pytestmark = pytest.mark.one_database
 USAGE = "async () => (await navigator.storage.estimate()).usage"

@@ -16,9 +16,10 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 from wording.city import STREETLIGHT
 
-from city import cases, db, people, reports
+from city import cases, people, reports
+from city.db import engine as db
+from city.db.models import Asset, Person
 from city.places import Place
-from city.schema import Asset, Person
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.

@@ -13,8 +13,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
 from wording import resident, shared
 
-from city import db
-from city.schema import Photo, Report
+from city.db import engine as db
+from city.db.models import Photo, Report
 
 pytestmark = pytest.mark.one_database
 

@@ -8,8 +8,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import db, promises
-from city.schema import Case
+from city import promises
+from city.db import engine as db
+from city.db.models import Case
 
 pytestmark = pytest.mark.one_database
 

@@ -12,8 +12,9 @@ from http.cookiejar import CookieJar
 from live import Site
 from sqlalchemy import func, select
 
-from city import db, events
-from city.schema import Crew, Event, Report
+from city import events
+from city.db import engine as db
+from city.db.models import Crew, Event, Report
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 2, 5
 

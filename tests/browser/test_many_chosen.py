@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, db, nearby, people
+from city import cases, nearby, people
+from city.db import engine as db
+from city.db.models import Asset, Case, Service
 from city.geo import Point, cells_around, flat_distance
 from city.places import Place
-from city.schema import Asset, Case, Service
 
 Open = Callable[..., BrowserContext]
 NEAR = 20

@@ -13,8 +13,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew, resident, shared
 
-from city import db, events
-from city.schema import Case, Photo, Report
+from city import events
+from city.db import engine as db
+from city.db.models import Case, Photo, Report
 
 pytestmark = pytest.mark.one_database
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}

@@ -22,9 +22,10 @@ from pushservice import Browser, PushService
 from sqlalchemy import select
 from wording import messages, resident, shared
 
-from city import cases, db, people, reports
+from city import cases, people, reports
+from city.db import engine as db
+from city.db.models import Person, Report, Subscription
 from city.places import Place
-from city.schema import Person, Report, Subscription
 
 Open = Callable[..., BrowserContext]
 

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from test_call_desk import PHONE, Keys
 from wording import staff
 
-from city import db
-from city.schema import Case, Contact, Report
+from city.db import engine as db
+from city.db.models import Case, Contact, Report
 
 Open = Callable[..., BrowserContext]
 

@@ -15,8 +15,9 @@ from phone import KEPT as SHELL_KEPT
 from sqlalchemy import select
 from wording import staff
 
-from city import db, people
-from city.schema import Contact
+from city import people
+from city.db import engine as db
+from city.db.models import Contact
 from sync import enrolment
 
 pytestmark = pytest.mark.one_database

@@ -14,9 +14,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from wording import resident
 
-from city import db
+from city.db import engine as db
+from city.db.models import Case, Report
 from city.geo import METRES_A_DEGREE, Point
-from city.schema import Case, Report
 
 Open = Callable[..., BrowserContext]
 HERE: dict[str, Any] = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from wording import resident, shared
 from wording.city import STREETLIGHT
 
-from city import db, nearby
+from city import nearby
+from city.db import engine as db
+from city.db.models import Asset, Case, Report
 from city.geo import METRES_A_DEGREE, Point
-from city.schema import Asset, Case, Report
 
 Open = Callable[..., BrowserContext]
 

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from test_too_soon import SAVE, begin_report, go, photograph, ready
 from wording import crew
 
-from city import cases, db, people
-from city.schema import Case
+from city import cases, people
+from city.db import engine as db
+from city.db.models import Case
 
 pytestmark = pytest.mark.one_database
 

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from wording import resident, shared
 
-from city import db, events
-from city.schema import Operation, Photo, Report
+from city import events
+from city.db import engine as db
+from city.db.models import Operation, Photo, Report
 
 UPLOADED = re.compile(resident.UPLOADED(size=r"[\d,.]+"))
 KEPT = """async () => {

@@ -20,8 +20,9 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 from wording import crew
 
-from city import db, people, reports
-from city.schema import Case, Device, ImportRun, Photo, Report, SecretLink
+from city import people, reports
+from city.db import engine as db
+from city.db.models import Case, Device, ImportRun, Photo, Report, SecretLink
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import db
+from city.db import engine as db
+from city.db.models import Device
 from city.people import THE_SYSTEM
-from city.schema import Device
 from sync import devices
 
 pytestmark = pytest.mark.one_database

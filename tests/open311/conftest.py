@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sender import HERE, KEY
 
-from city import cityfile, db, people, policies
+from city import cityfile, people, policies
+from city.db import engine as db
 from city.settings import Settings
 from pwa.app import create_app
 

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 from sender import KEY
 
 from city import cases, reports
-from city.schema import ApiKey
+from city.db.models import ApiKey
 from pwa.open311 import openapi
 
 Get = Callable[..., Any]

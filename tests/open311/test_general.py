@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city.schema import Service
+from city.db.models import Service
 
 Get = Callable[..., Any]
 Xml = Callable[..., Element]

@@ -16,8 +16,8 @@ from factories import Town, jpeg
 from sqlalchemy import select
 
 from city import developing, events, fetching, outside, reports, safe_http, stores
+from city.db.models import Report, Wanted
 from city.outside import NotFetched
-from city.schema import Report, Wanted
 
 
 class Pages(BaseHTTPRequestHandler):

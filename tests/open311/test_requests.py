@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from wording import shared
 
 from city import cases, events, outlines, queries, reports
+from city.db.models import Case, Report, Service
 from city.places import Place
-from city.schema import Case, Report, Service
 from pwa import filters
 from pwa.open311 import telling
 

@@ -15,8 +15,8 @@ from werkzeug.datastructures import MultiDict
 from wording import shared
 
 from city import events, people
+from city.db.models import ApiKey, Case, Report, Service, Subscription, Wanted
 from city.geo import Point
-from city.schema import ApiKey, Case, Report, Service, Subscription, Wanted
 
 Send = Callable[..., Any]
 POLE = {"service_code": "pole-damaged"}

@@ -13,7 +13,7 @@ from sender import HERE
 from wording import shared
 
 from city import cases, events, people
-from city.schema import Report
+from city.db.models import Report
 
 Send = Callable[..., Any]
 UPDATES = "/open311/v2/servicerequestupdates"

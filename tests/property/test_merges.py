@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import cases, db, events, heads, notices, people, priorities, queries, reports, verdicts
+from city import cases, events, heads, notices, people, priorities, queries, reports, verdicts
+from city.db import engine as db
+from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused
-from city.schema import Case, Closure, Message, Photo, Report, Service, Subscription
 
 ZONE = ZoneInfo("America/New_York")
 MANY = 3  # reports that raise a case's priority, in this town

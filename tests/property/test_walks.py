@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from city import cases, events, people, promises, reports, verdicts
+from city.db.models import Case
 from city.events import Actor
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
-from city.schema import Case
 
 UNDONE = ("close", "make safe", "needs parts")
 ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")

@@ -9,9 +9,9 @@ from phones import Clock, Phone, make_lamp, person
 from sqlalchemy import Engine
 
 from city import cityfile, people, policies
-from city.db import transaction
+from city.db.engine import transaction
+from city.db.models import Crew
 from city.lifecycle import CREW
-from city.schema import Crew
 from city.settings import Settings
 from pwa.app import create_app
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from city import db, events
+from city import events
+from city.db import engine as db
 from city.settings import read
 from pwa.app import create_app
 from sync import push, together, uploads

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
 from city import cases, events, people
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Case, Crew, Event, Person, Service, Session
 from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
-from city.schema import Case, Crew, Event, Person, Service, Session
 from sync import together
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from phones import Clock, Phone, actor, make_lamp, share
 from sqlalchemy import Engine, func, select
 
 from city import batches, cases, events, kept, people
-from city.db import reading, transaction
-from city.schema import Case, Event, Service
+from city.db.engine import reading, transaction
+from city.db.models import Case, Event, Service
 from sync import protocol, push, together
 from sync.protocol import Operation
 

@@ -14,10 +14,10 @@ from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
 from city import events, queries, stores
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Device, Operation, Photo
 from city.events import Actor
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
-from city.schema import Device, Operation, Photo
 from city.settings import Settings
 from pwa.cli import BECAME, cli
 from sync import carried, protocol, push, review, together

@@ -17,9 +17,9 @@ from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
 from city import cityfile, events, people, photos, policies, queries, stores
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW
-from city.schema import Case, Closure, Crew, Operation, Photo
 from city.settings import Settings
 from sync import devices
 

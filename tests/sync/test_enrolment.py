@@ -11,9 +11,9 @@ from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
 from city import people
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Device, EnrolCode, Person, Try
 from city.lifecycle import DISPATCHER, Refused
-from city.schema import Device, EnrolCode, Person, Try
 from sync import enrolment
 
 

@@ -30,9 +30,9 @@ from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
 from city import boots, cases, events, people, promises, queries, reports
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.places import Place
-from city.schema import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.settings import Settings
 from sync import devices, merge, push, together, work
 from sync.protocol import TYPES

@@ -14,8 +14,8 @@ from flask import Flask
 from phones import OURS, Clock, Phone
 from sqlalchemy import Engine, update
 
-from city import db
-from city.schema import Assignment
+from city.db import engine as db
+from city.db.models import Assignment
 from sync.protocol import TYPES
 
 FILES = sorted((Path(__file__).parents[1] / "golden" / "sync").glob("*.json"))

@@ -23,8 +23,9 @@ from phones import OURS, Clock, Phone, Resident, make_lamp, person, report
 from sqlalchemy import Engine, select
 
 from bench._postgres import PostgresServer
-from city import boots, db, events
-from city.schema import Boot, Operation
+from city import boots, events
+from city.db import engine as db
+from city.db.models import Boot, Operation
 from city.settings import Settings
 from pwa.app import create_app
 from sync import memory

@@ -26,10 +26,10 @@ from phones import (
 from sqlalchemy import Engine, func, select
 
 from city import cases, people
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.places import Place
-from city.schema import DeclaredPhoto, Device, Operation, Person, Service
 from sync import enrolment, protocol, push, review
 
 

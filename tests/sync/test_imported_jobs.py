@@ -7,8 +7,8 @@ from rivertown import MAPPING, table
 from sqlalchemy import Engine, select
 
 from city import cityfile, events, importruns, imports, mapping
-from city.db import reading, transaction
-from city.schema import Operation
+from city.db.engine import reading, transaction
+from city.db.models import Operation
 from city.settings import Settings
 
 

@@ -16,8 +16,8 @@ from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, perso
 from sqlalchemy import Engine, func, select
 
 from city import events
-from city.db import reading
-from city.schema import DeclaredPhoto, Event, Operation, Photo
+from city.db.engine import reading
+from city.db.models import DeclaredPhoto, Event, Operation, Photo
 from city.settings import Settings
 from sync import declared, protocol, push, together, uploads
 

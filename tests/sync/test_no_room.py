@@ -8,8 +8,8 @@ from phones import Phone, declare, picture, report
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
-from city.db import reading
-from city.schema import Photo
+from city.db.engine import reading
+from city.db.models import Photo
 from city.settings import Settings
 
 Fill = Callable[[Path], Callable[[], None]]

@@ -27,11 +27,22 @@ from phones import (
 from sqlalchemy import Engine, func, select
 
 from city import cases, events, people, photos, queries, reports, retention
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import (
+    Address,
+    Asset,
+    Boot,
+    Case,
+    Crossing,
+    DeclaredPhoto,
+    Device,
+    Operation,
+    Photo,
+    Report,
+)
 from city.lifecycle import DISPATCHER
 from city.places import Place
 from city.schedule import Period, Schedule
-from city.schema import Address, Asset, Boot, Case, Crossing, DeclaredPhoto, Device, Operation, Photo, Report
 from sync import residents, review
 from sync.reporting import key_of
 

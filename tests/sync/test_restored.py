@@ -12,8 +12,9 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, db, dumps, events, people, photos, reports, restoring, stores
-from city.schema import Device, EnrolCode, Operation, Photo, Report
+from city import backup, dumps, events, people, photos, reports, restoring, stores
+from city.db import engine as db
+from city.db.models import Device, EnrolCode, Operation, Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
 from sync import devices, enrolment, review

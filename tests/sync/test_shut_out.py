@@ -13,8 +13,8 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session as Looking
 
 from city import logins, people
-from city.db import reading, transaction
-from city.schema import Device, Person, Photo, Session
+from city.db.engine import reading, transaction
+from city.db.models import Device, Person, Photo, Session
 from city.settings import Settings
 from sync import devices, routes, together, uploads
 

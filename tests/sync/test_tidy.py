@@ -9,9 +9,9 @@ from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, person, 
 from sqlalchemy import Engine, func, select
 
 from city import cases, events, retention
-from city.db import reading, transaction
+from city.db.engine import reading, transaction
+from city.db.models import DeclaredPhoto, FeedRow, Operation
 from city.schedule import Period, Schedule
-from city.schema import DeclaredPhoto, FeedRow, Operation
 from city.settings import Settings
 from sync import tidy
 

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from city import events, kept, locks
-from city.db import reading, transaction
-from city.schema import Clock as ClockRow
-from city.schema import Event
+from city.db.engine import reading, transaction
+from city.db.models import Clock as ClockRow
+from city.db.models import Event
 from sync import protocol, push, together
 from sync.protocol import Operation
 

@@ -16,9 +16,9 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from city import cases, events, kept
-from city.db import reading, transaction
-from city.schema import Case, Device, FeedRow, Operation
-from city.schema import Clock as ClockRow
+from city.db.engine import reading, transaction
+from city.db.models import Case, Device, FeedRow, Operation
+from city.db.models import Clock as ClockRow
 from city.settings import Settings
 from sync import declared, devices, pull, push, routes, together, work
 

@@ -22,9 +22,10 @@ from factories import Town
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, cityfile, db, delivery, policies
+from city import cases, cityfile, delivery, policies
+from city.db import engine as db
+from city.db.models import Message, Subscription
 from city.places import Place
-from city.schema import Message, Subscription
 
 CLOSURES, AT_ONCE = 1000, 50
 KILLS = 12

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from factories import Town
 
 from city import answerfile, answers, cityfile, events, people, policies
-from city.schema import Answer
+from city.db.models import Answer
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa.cli import cli
 

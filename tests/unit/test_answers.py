@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 
 from city import answers, events
 from city.answers import Draft, Text
+from city.db.models import Answer, Topic
 from city.lifecycle import Refused
-from city.schema import Answer, Topic
 
 ENGLISH = Text("Pay your tax", "Twice a year: **January** and July.", "You pay in January and in July.")
 SPANISH = Text("Pagar el impuesto", "Dos veces al año: **enero** y julio.", "Se paga en enero y en julio.")

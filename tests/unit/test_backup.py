@@ -26,7 +26,6 @@ from sqlalchemy import Engine, func, inspect, make_url, select, text
 
 from city import (
     backup,
-    db,
     developing,
     doctor,
     dumps,
@@ -41,9 +40,10 @@ from city import (
     stores,
     strays,
 )
+from city.db import engine as db
+from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.settings import Settings
 from city.stores import FolderStore
 from pwa.app import create_app

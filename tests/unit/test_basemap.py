@@ -11,9 +11,10 @@ from pmtiles.reader import MemorySource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType
 from sqlalchemy import Engine
 
-from city import basemap, db, demo
+from city import basemap, demo
+from city.db import engine as db
+from city.db.models import Street
 from city.demo_ground import CENTRE
-from city.schema import Street
 
 
 @pytest.fixture

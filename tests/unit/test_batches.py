@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city import batches, cases, deadlines, duplicates, events, kept, locks, promises, tags
+from city.db.models import Batch, BatchItem, Case, Event
 from city.lifecycle import Refused
-from city.schema import Batch, BatchItem, Case, Event
 
 LATER = timedelta(minutes=5)
 

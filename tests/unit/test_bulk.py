@@ -14,11 +14,10 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, calendars, cases, db, events, people, reports, search, verdicts
+from city import bulk, calendars, cases, events, people, reports, search, verdicts
 from city.bulk import Move, Picture, Story, Told
-from city.events import Actor
-from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Asset,
     Assignment,
     Calendar,
@@ -36,6 +35,8 @@ from city.schema import (
     Service,
     ToldApart,
 )
+from city.events import Actor
+from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 
 ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
 # What no story of the demo or of an import has in it.

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from city import callers, calls, cases, contacts, events, reports
 from city.calls import Call
 from city.contacts import Conversation
+from city.db.models import Caller, Case, Contact, Report, Subscription, Topic
 from city.lifecycle import Refused
 from city.reports import Telling
-from city.schema import Caller, Case, Contact, Report, Subscription, Topic
 from city.stores import FolderStore
 
 SECRET = "s" * 32

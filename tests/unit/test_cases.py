@@ -8,9 +8,9 @@ from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
 from city import cases, events, people, promises, queries, reports, verdicts
+from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Assignment, Case, Event, FeedRow, Photo, Service
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 

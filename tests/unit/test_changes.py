@@ -14,8 +14,8 @@ from city import batches, board, cases, changes, events, importruns, priorities,
 from city.areas import KINDS
 from city.board import View
 from city.changes import Stand
+from city.db.models import Area, Clock
 from city.lifecycle import Refused
-from city.schema import Area, Clock
 
 
 def stands(scene: Scene, number: str) -> list[Stand]:

@@ -25,9 +25,10 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import cityfile, db, kept, notices, people, policies, sources
+from city import cityfile, kept, notices, people, policies, sources
+from city.db import engine as db
+from city.db.models import CaseWords, Clock, Person
 from city.lifecycle import Refused
-from city.schema import CaseWords, Clock, Person
 from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
 from pwa.cli import _asked_to_stop, _prepare, cli

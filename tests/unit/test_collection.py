@@ -7,9 +7,9 @@ import pytest
 from factories import Town
 
 from city import cityfile, collection, rounds
+from city.db.models import Area
 from city.geo import Point
 from city.rounds import Collection, Round, Zone
-from city.schema import Area
 from city.settings import DEFAULT_CITY
 from city.worktime import Calendar
 

@@ -11,10 +11,12 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, db, events, inserts, notices, people, reports, stores
+from city import cases, events, notices, people, reports, stores
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.models import Case, Crew, Event, Message, Person, Report
 from city.lifecycle import Refused
 from city.places import Place
-from city.schema import Case, Crew, Event, Message, Person, Report
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
@@ -191,7 +193,7 @@ def test_a_second_tap_that_asks_for_news_finds_what_the_first_has_kept(town: Tow
 
 def test_many_may_be_given_jobs_in_one_moment(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a moment has no more ids of its own: nobody is given a job under another one's id."""
-    monkeypatch.setattr(inserts, "IDS_A_MILLISECOND", 1)
+    monkeypatch.setattr(bulk_insert, "IDS_A_MILLISECOND", 1)
     with town.at_work() as scene:
         numbers = [scene.report().case.number for _ in range(13)]
     together = threading.Barrier(len(numbers) - 1)

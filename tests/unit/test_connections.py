@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from city import db, inserts
-from city.db import in_one_go, reading, transaction
-from city.schema import Department
+from city.db import bulk_insert
+from city.db import engine as db
+from city.db.engine import in_one_go, reading, transaction
+from city.db.models import Department
 
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -25,7 +26,7 @@ def departments(engine: Engine, *codes: str) -> None:
     with transaction(engine) as s:
         for code in codes:
             row = {"code": code, "names": {"en": code}, "time_zone": "America/New_York"}
-            inserts.put_last(s, Department, [row])
+            bulk_insert.put_last(s, Department, [row])
 
 
 def cut_all_of(engine: Engine) -> None:

@@ -12,11 +12,12 @@ from factories import Town
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city import answers, contacts, db, events
+from city import answers, contacts, events
 from city.answers import Draft, Text
 from city.contacts import Conversation
+from city.db import engine as db
+from city.db.models import Contact, Event, EventDetail, Topic
 from city.lifecycle import Refused
-from city.schema import Contact, Event, EventDetail, Topic
 
 pytestmark = pytest.mark.usefixtures("topics")
 

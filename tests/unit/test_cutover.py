@@ -16,7 +16,6 @@ from bench import _rehearsal as rehearsal
 from city import (
     board,
     cases,
-    db,
     duplicates,
     erasures,
     events,
@@ -33,9 +32,8 @@ from city import (
     tiles,
     twins,
 )
-from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
-from city.lifecycle import OPEN as OPEN_STATES
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Assignment,
     Case,
     Claim,
@@ -57,6 +55,8 @@ from city.schema import (
     ToldApart,
     Topic,
 )
+from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
+from city.lifecycle import OPEN as OPEN_STATES
 from pwa import importing
 
 LATER = NOW + timedelta(days=2)

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from city import batches, board, cases, db, deadlines, kept, promises, queries
+from city import batches, board, cases, deadlines, kept, promises, queries
 from city.board import SORTS, View
+from city.db import engine as db
+from city.db.models import Case
 from city.lifecycle import Refused
-from city.schema import Case
 from tests.factories import LAMP, Scene, Town
 
 

@@ -10,9 +10,10 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, db, deadlines, events, kept, promises
+from city import cases, deadlines, events, kept, promises
 from city.board import View, count
-from city.schema import Case, Event
+from city.db import engine as db
+from city.db.models import Case, Event
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app

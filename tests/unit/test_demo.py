@@ -18,7 +18,6 @@ from city import (
     callers,
     cityfile,
     contacts,
-    db,
     demo,
     demo_album,
     demo_desk,
@@ -33,9 +32,8 @@ from city import (
     strays,
     worktime,
 )
-from city.geo import Point, distance
-from city.lifecycle import CLOSED, OPEN, STATES, Refused
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Address,
     Answer,
     Area,
@@ -55,6 +53,8 @@ from city.schema import (
     Street,
     Topic,
 )
+from city.geo import Point, distance
+from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
 from city.stores import FolderStore

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, boots, cityfile, db, doctor, dumps, notices, opendata, photos, reports, stores
-from city.schema import Backup, Device, Message, Person, Subscription, Webhook
+from city import backup, boots, cityfile, doctor, dumps, notices, opendata, photos, reports, stores
+from city.db import engine as db
+from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 

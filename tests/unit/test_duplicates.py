@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from city import cases, duplicates, geo, twins
+from city.db.models import Asset, Service
 from city.duplicates import Problem
 from city.geo import Point
 from city.lifecycle import Refused
-from city.schema import Asset, Service
 
 NOON = datetime(2026, 5, 12, 12, tzinfo=UTC)
 SPOT = Point(39.6, -71.2)

@@ -16,9 +16,9 @@ from factories import Town, statements
 from city import areas, cases, cityfile, contacts, exports, files, insights, opendata, policies, queries
 from city.cityfile import CityFile
 from city.contacts import Conversation
+from city.db.models import Area, Service, Topic
 from city.exports import Told
 from city.places import Place
-from city.schema import Area, Service, Topic
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli
 

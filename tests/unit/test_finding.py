@@ -13,7 +13,7 @@ from sqlalchemy import select
 from city import answers, cityfile, contacts, finding, policies
 from city.answers import Draft, Text
 from city.contacts import Conversation
-from city.schema import Answer, AnswerWords
+from city.db.models import Answer, AnswerWords
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = tomllib.loads((ROOT / "tests" / "golden" / "questions.toml").read_text("utf-8"))["questions"]

@@ -25,11 +25,11 @@ from city import (
     stores,
     subjects,
 )
+from city.db.models import Area, Case, Event, Message, Street, Subscription
 from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
 from city.schedule import Period, Schedule
-from city.schema import Area, Case, Event, Message, Street, Subscription
 from pwa import worker
 from pwa.app import create_app
 

@@ -18,7 +18,6 @@ from city import (
     callers,
     calls,
     contacts,
-    db,
     erasures,
     events,
     forgetting,
@@ -29,11 +28,12 @@ from city import (
 )
 from city.calls import Call
 from city.contacts import Conversation
+from city.db import engine as db
+from city.db.models import Caller, Contact, EventDetail, Report, Topic
 from city.erasures import Forgotten
 from city.forgetting import Done
 from city.lifecycle import Refused
 from city.reports import Telling
-from city.schema import Caller, Contact, EventDetail, Report, Topic
 from city.settings import Settings
 from pwa.cli import cli
 

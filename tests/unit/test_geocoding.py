@@ -12,10 +12,11 @@ import pytest
 from limits import RateLimitItemPerSecond
 from sqlalchemy import Engine
 
-from city import db, geocoding, places
+from city import geocoding, places
 from city import settings as city_settings
+from city.db import engine as db
+from city.db.models import Address, Area
 from city.geo import Box
-from city.schema import Address, Area
 
 HERE, ELSEWHERE = (39.601, -71.201), (40.7, -74.0)
 BOX = Box(39.5, -71.3, 39.7, -71.1)

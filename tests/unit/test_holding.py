@@ -9,8 +9,9 @@ from factories import Scene, Town
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from city import cases, db, locks
-from city.schema import Case
+from city import cases, locks
+from city.db import engine as db
+from city.db.models import Case
 
 AT_ONCE = text("SET LOCAL lock_timeout = '500ms'")
 

@@ -21,10 +21,11 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, cityfile, db, events, imports, layers, mapping, notices, queries, requests
+from city import board, cityfile, events, imports, layers, mapping, notices, queries, requests
+from city.db import engine as db
+from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box
 from city.people import THE_SYSTEM
-from city.schema import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.settings import Settings
 from city.sources import TooManyRejected, Unusable
 from city.tomlfile import CityFileError

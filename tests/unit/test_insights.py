@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from city import cases, cityfile, contacts, events, insights, kept, periods, policies, proofs, tallies
 from city.cityfile import CityFileError
 from city.costs import Desk
+from city.db.models import Area, Contact, Service, Tally
 from city.insights import Cell, Figures
 from city.periods import NoPeriod, Period, period
-from city.schema import Area, Contact, Service, Tally
 from city.settings import DEFAULT_CITY
 
 SCALE = 100

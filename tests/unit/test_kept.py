@@ -12,10 +12,11 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import bulk, cases, db, events, kept, people
+from city import bulk, cases, events, kept, people
 from city.bulk import Move, Story, Told
+from city.db import engine as db
+from city.db.models import Area, Case, CellCount, Service
 from city.lifecycle import Refused
-from city.schema import Area, Case, CellCount, Service
 
 WEST = {
     "type": "Polygon",

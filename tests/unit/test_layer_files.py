@@ -13,10 +13,11 @@ from ground import feature, geojson, names, packed, point, put, shapes, side_lin
 from shapely.geometry import shape
 from sqlalchemy import delete, select
 
-from city import db, sources, topojson
+from city import sources, topojson
+from city.db import engine as db
+from city.db.models import Address, Area, Asset
 from city.geo import Box
 from city.layers import Order
-from city.schema import Address, Area, Asset
 from city.sources import Unusable
 
 WARDS = Order("areas", name="NAME", area_kind="ward")

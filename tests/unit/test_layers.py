@@ -12,11 +12,12 @@ from factories import LAMP, Town
 from ground import NOW, feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
-from city import db, events, layers, places, sources
+from city import events, layers, places, sources
 from city.cityfile import ASSET_KINDS
+from city.db import engine as db
+from city.db.models import Address, Area, Asset, Case, Crossing, Street
 from city.geo import Box, Point
 from city.layers import Order
-from city.schema import Address, Area, Asset, Case, Crossing, Street
 from city.sources import TooManyRejected, Unusable
 from pwa import importing
 

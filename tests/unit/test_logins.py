@@ -8,8 +8,8 @@ from factories import SECRET, Town, texts
 from sqlalchemy import func, select
 
 from city import accountmail, events, logins, people
+from city.db.models import AccountLetter, LoginCode, Person, Session
 from city.lifecycle import Refused
-from city.schema import AccountLetter, LoginCode, Person, Session
 
 EMAIL = "rosa@town.test"
 

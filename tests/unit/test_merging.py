@@ -7,9 +7,10 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import batches, cases, db, events, heads, notices, people, priorities, reports, verdicts
+from city import batches, cases, events, heads, notices, people, priorities, reports, verdicts
+from city.db import engine as db
+from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
-from city.schema import Case, Message, Report, Service
 
 DAY = timedelta(days=1)
 

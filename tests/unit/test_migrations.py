@@ -8,8 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, select, text
 
-from city import db, kept, search
-from city.schema import Base, Case
+from city import kept, search
+from city.db import engine as db
+from city.db.models import Base, Case
 
 WEST = {"type": "Polygon", "coordinates": [[[-72, 39], [-71, 39], [-71, 40], [-72, 39]]]}
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from city import geo, nearby
+from city.db.models import Asset
 from city.geo import Point, distance
 from city.nearby import Near
-from city.schema import Asset
 
 HERE = Point(39.6, -71.2)
 METRE = 1 / geo.METRES_A_DEGREE

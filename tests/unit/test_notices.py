@@ -11,8 +11,9 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, db, delivery, events, mailers, notices, reports
-from city.schema import Case, Follower, Message, Report, Subscription
+from city import batches, cases, delivery, events, mailers, notices, reports
+from city.db import engine as db
+from city.db.models import Case, Follower, Message, Report, Subscription
 
 
 def render(s: Session, message: Message) -> EmailMessage | None:

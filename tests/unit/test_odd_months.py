@@ -16,9 +16,9 @@ from test_insights import wrong
 
 from city import batches, cases, contacts, insights, policies
 from city.contacts import Conversation
+from city.db.models import Case
 from city.insights import Figures
 from city.periods import Period, period
-from city.schema import Case
 
 ZONE = ZoneInfo("America/New_York")
 TODAY = date(2026, 3, 10)

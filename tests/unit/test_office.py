@@ -33,10 +33,10 @@ from city.board import View
 from city.calls import Call
 from city.cityfile import CityFileError
 from city.contacts import Conversation
+from city.db.models import Case, Contact, Department, Event, Report, Service, Tally, Topic
 from city.events import Actor
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
 from city.reports import Telling
-from city.schema import Case, Contact, Department, Event, Report, Service, Tally, Topic
 from city.settings import DEFAULT_CITY
 
 HOME = DEFAULT_CITY.read_text("utf-8")

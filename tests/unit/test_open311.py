@@ -13,8 +13,9 @@ from factories import Town
 from rivertown import take
 from sqlalchemy import func, select
 
-from city import db, events, mapping, open311, sources
-from city.schema import Case, ImportRun
+from city import events, mapping, open311, sources
+from city.db import engine as db
+from city.db.models import Case, ImportRun
 from city.sources import Unusable
 
 ONE: dict[str, Any] = {

@@ -24,9 +24,9 @@ from sqlalchemy import select, update
 
 from city import cases, cityfile, exports, files, opendata, policies, reports, retention, stores
 from city.cityfile import CityFile
+from city.db.models import Asset, Clock, Report
 from city.opendata import Edition
 from city.schedule import Period, Schedule
-from city.schema import Asset, Clock, Report
 from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app

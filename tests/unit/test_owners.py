@@ -10,10 +10,10 @@ from factories import LAMP, Scene, Town
 from ground import feature, geojson
 
 from city import assets, cases, cityfile, events, promises
+from city.db.models import Asset, Case, Owner
 from city.layers import Order
 from city.lifecycle import NEW, WAITING
 from city.people import THE_SYSTEM
-from city.schema import Asset, Case, Owner
 from pwa import importing
 
 POLE = replace(LAMP, source="asset")

@@ -5,8 +5,8 @@ from factories import Scene, Town
 from sqlalchemy import select
 
 from city import events, people
+from city.db.models import ApiKey, Person
 from city.lifecycle import Refused
-from city.schema import ApiKey, Person
 
 
 def person(scene: Scene, name: str) -> Person:

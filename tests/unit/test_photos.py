@@ -16,10 +16,11 @@ from pictures import BLUE, GREEN, RED, WHITE, encoded, is_upright, opened, plain
 from PIL import Image
 from sqlalchemy import Engine, select
 
-from city import db, developing, files, photos, stores
+from city import developing, files, photos, stores
+from city.db import engine as db
+from city.db.models import Case, Department, Photo, Report, Service
 from city.developing import BadPhoto
 from city.lifecycle import Refused
-from city.schema import Case, Department, Photo, Report, Service
 from city.stores import FolderStore, StoreDown
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

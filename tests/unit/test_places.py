@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
-from city import db, events, people, places, whereabouts
+from city import events, people, places, whereabouts
+from city.db import engine as db
+from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
 from city.geo import Point, distance
 from city.places import Place
-from city.schema import Address, Area, Asset, Crossing, Landmark, Street
 from city.whereabouts import Whereabouts
 
 # Metres east and north of a point in the open Atlantic.

@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import Engine, select
 
-from city import cityfile, db, events, people, policies
+from city import cityfile, events, people, policies
 from city.cityfile import CityFileError
-from city.schema import Department, Event, Policy, Service, Topic
+from city.db import engine as db
+from city.db.models import Department, Event, Policy, Service, Topic
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 

@@ -7,8 +7,8 @@ import pytest
 from factories import Scene, Town
 
 from city import calendars, cases, cityfile, events, people, policies, promises, reports
+from city.db.models import Calendar, Case
 from city.promises import Terms
-from city.schema import Calendar, Case
 from city.settings import DEFAULT_CITY
 
 HERE = ZoneInfo("America/New_York")

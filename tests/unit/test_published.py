@@ -12,9 +12,9 @@ from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
 from city import cases, contacts, events, people, published, tallies
 from city.contacts import Conversation
+from city.db.models import Area, Tally
 from city.periods import Period
 from city.published import Version
-from city.schema import Area, Tally
 
 SCALE = 1000
 DECEMBER = f"{sourcecity.SECOND}-12"

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import cases, cityfile, db, delivery, notices, quiet, reports
-from city.schema import Message, Subscription
+from city import cases, cityfile, delivery, notices, quiet, reports
+from city.db import engine as db
+from city.db.models import Message, Subscription
 
 HARTFORD = ZoneInfo("America/New_York")
 

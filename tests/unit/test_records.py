@@ -20,7 +20,6 @@ from city import (
     backup,
     calls,
     cases,
-    db,
     erasing,
     erasures,
     events,
@@ -39,9 +38,8 @@ from city import (
 from city import cityfile as cityfiles
 from city.calls import Call
 from city.contacts import Conversation
-from city.lifecycle import Refused
-from city.reports import Telling
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Contact,
     Device,
     EnrolCode,
@@ -56,6 +54,8 @@ from city.schema import (
     Subscription,
     Topic,
 )
+from city.lifecycle import Refused
+from city.reports import Telling
 from city.settings import Settings
 from pwa.cli import cli
 

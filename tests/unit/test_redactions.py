@@ -10,22 +10,11 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import (
-    backup,
-    cases,
-    db,
-    developing,
-    erasures,
-    events,
-    photos,
-    redactions,
-    reports,
-    restoring,
-    stores,
-)
+from city import backup, cases, developing, erasures, events, photos, redactions, reports, restoring, stores
+from city.db import engine as db
+from city.db.models import Case, Erasure, Event, Photo, Report
 from city.developing import Box
 from city.lifecycle import Refused
-from city.schema import Case, Erasure, Event, Photo, Report
 
 PAINT = (0x20, 0x24, 0x2B)
 LOWER_LEFT = (Box(0, 50, 50, 50),)  # the blue quarter

@@ -13,8 +13,8 @@ from factories import Scene, Town
 from sqlalchemy import event, func, select
 
 from city import cases, cityfile, people, policies, rehearsal
+from city.db.models import Base, Case
 from city.rehearsal import Line, Rehearsal
-from city.schema import Base, Case
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli
 

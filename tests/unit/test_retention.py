@@ -20,7 +20,6 @@ from city import (
     cases,
     cityfile,
     contacts,
-    db,
     erasing,
     erasures,
     events,
@@ -47,11 +46,8 @@ from city import (
 )
 from city.calls import Call
 from city.contacts import Conversation
-from city.developing import Box
-from city.lifecycle import Refused
-from city.reports import Telling
-from city.schedule import Period, Schedule
-from city.schema import (
+from city.db import engine as db
+from city.db.models import (
     Area,
     Caller,
     Case,
@@ -68,6 +64,10 @@ from city.schema import (
     Subscription,
     Topic,
 )
+from city.developing import Box
+from city.lifecycle import Refused
+from city.reports import Telling
+from city.schedule import Period, Schedule
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
 from city import cases, events, importruns, reports, search
-from city.schema import Case, CaseWords, Report
+from city.db.models import Case, CaseWords, Report
 from city.stores import FolderStore
 
 CANARY = "zwitscherkanarie"

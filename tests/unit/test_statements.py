@@ -9,9 +9,10 @@ from sqlalchemy import Engine, String, func, literal, or_, select, text
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import db, locks
-from city.lists import is_in
-from city.schema import Case, Clock, Service
+from city import locks
+from city.db import engine as db
+from city.db.in_list import is_in
+from city.db.models import Case, Clock, Service
 
 PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM services%'")
 SEEN = text("SELECT count(*) FROM pg_stats WHERE tablename = 'services'")

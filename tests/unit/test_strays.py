@@ -14,8 +14,8 @@ from factories import Town
 from pictures import encoded, quarters
 
 from city import doctor, photos, redactions, stores, strays
+from city.db.models import Photo
 from city.developing import Box, develop
-from city.schema import Photo
 from city.stores import Store
 
 LATER = datetime.now(UTC) + strays.AGE + timedelta(days=1)  # a whole run takes its time

@@ -5,8 +5,8 @@ from factories import Town
 from sqlalchemy import func, select
 
 from city import cases, events, kept, people, priorities, tags
+from city.db.models import Event
 from city.lifecycle import Refused
-from city.schema import Event
 
 
 def test_a_raised_case_goes_before_others_and_behind_danger(town: Town) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from city import board, cases, geo, kept, tiles
 from city.board import View
+from city.db.models import Area, Case
 from city.geo import Point
-from city.schema import Area, Case
 from city.tiles import Tile
 
 ZOOMS = (0, 9, 12, 13, 14, 15, 16, 18, 20)

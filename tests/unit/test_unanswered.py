@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from city import answers, unanswered
 from city.answers import Draft, Text
+from city.db.models import Topic, Unanswered
 from city.lifecycle import Refused
-from city.schema import Topic, Unanswered
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import pytest
 from factories import Town, statements
 from sqlalchemy import select
 
-from city import cases, db, people, webhooks
+from city import cases, people, webhooks
+from city.db import engine as db
+from city.db.models import Case, Event, Report, Webhook
 from city.lifecycle import Refused
-from city.schema import Case, Event, Report, Webhook
 
 URL = "https://other.example/hear"
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()

@@ -16,8 +16,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import cityfile, db, delivery, logins, notices, policies, reports
-from city.schema import Person, SecretLink
+from city import cityfile, delivery, logins, notices, policies, reports
+from city.db import engine as db
+from city.db.models import Person, SecretLink
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app

@@ -15,9 +15,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from wording import shared, shown
 
-from city import db, logins, people, reports
+from city import logins, people, reports
+from city.db import engine as db
+from city.db.models import AccountLetter, Base, Event, Person
 from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
-from city.schema import AccountLetter, Base, Event, Person
 from city.settings import Settings
 from pwa import access, limits
 from pwa.app import create_app

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city import events, people, reports
-from city.schema import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
+from city.db.models import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES_OF_PHONES = 10

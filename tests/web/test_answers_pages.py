@@ -14,7 +14,7 @@ from wording import resident, shown
 
 from city import answers
 from city.answers import Draft, Text
-from city.schema import AnswerText, Unanswered
+from city.db.models import AnswerText, Unanswered
 from pwa import article
 
 NASTY = """

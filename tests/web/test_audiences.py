@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from wording import resident, shared, shown
 
 from city import cases, reports
+from city.db.models import Person, SecretLink
 from city.lifecycle import Refused
 from city.queries import PUBLIC_STEPS
-from city.schema import Person, SecretLink
 from city.settings import Settings
 from pwa import errors, filters
 

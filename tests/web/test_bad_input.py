@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 from wording import resident, shared, shown
 
 from city import developing, photos, stores
-from city.schema import Address, Case, Photo, Report
+from city.db.models import Address, Case, Photo, Report
 from pwa.app import TAKE_PHOTOS
 
 KEY = "0123456789abcdef0123456789abcdef"

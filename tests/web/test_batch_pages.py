@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city import batches, cases, tags
-from city.schema import Area, Batch, Event, Person
+from city.db.models import Area, Batch, Event, Person
 from pwa import errors, told
 
 FRAGMENT = {"HX-Request": "true"}

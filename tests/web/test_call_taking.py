@@ -17,8 +17,8 @@ from city import answers, calls, cases, events
 from city.answers import Draft, Text
 from city.calls import Call
 from city.contacts import MAX_SECONDS, Conversation
+from city.db.models import Address, Caller, Contact, Event, Report, Subscription
 from city.lifecycle import MAX_WORDS
-from city.schema import Address, Caller, Contact, Event, Report, Subscription
 
 PHONE = "(555) 010-0142"
 PLACE = "214 Tansy Street"

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from wording import resident
 
 from city import cases, queries, reports
+from city.db.models import Service
 from city.geo import Point, distance
 from city.places import Place
-from city.schema import Service
 from pwa.pages.cases import ROWS
 
 

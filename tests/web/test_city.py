@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from wording import resident, shared
 
-from city import cityfile, db, people, policies
-from city.schema import Area, Crew, Service
+from city import cityfile, people, policies
+from city.db import engine as db
+from city.db.models import Area, Crew, Service
 from city.settings import DEFAULT_CITY, Settings
 from pwa import access
 from pwa.app import create_app

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from wording import shown, staff
 
 from city import cases
-from city.schema import Device
+from city.db.models import Device
 
 MOST_QUERIES = 12
 

@@ -17,8 +17,8 @@ from wording import city, shared, shown, staff
 
 from city import cases, deadlines, logins, people, promises, queries
 from city.board import ROWS
+from city.db.models import Photo, ToldApart
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
-from city.schema import Photo, ToldApart
 from pwa import filters
 from sync import merge
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from wording import city, resident, shown
 
 from city import cases, reports
-from city.schema import Case, Service
+from city.db.models import Case, Service
 
 ATOM: Final = "{http://www.w3.org/2005/Atom}"
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from wording import city, shared, shown, staff
 
 from city import cases, events
-from city.schema import Device
+from city.db.models import Device
 from sync import merge, protocol, push
 
 MOST_QUERIES = 12

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from wording import messages, resident, shared, shown, staff
 
 from city import reports
-from city.schema import Case, Closure, Contact, Message, Report, Subscription
+from city.db.models import Case, Closure, Contact, Message, Report, Subscription
 from pwa import mail
 
 PHONE = "(555) 010-0142"

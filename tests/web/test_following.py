@@ -19,7 +19,7 @@ from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
 from city import cases, digests, follows, notices, reports
-from city.schema import Area, Case, Message, Street, Subscription
+from city.db.models import Area, Case, Message, Street, Subscription
 from city.settings import Settings
 
 TANSY, MILL = "/follow/street/Tansy%20Street", "/follow/area/Old%20Mill"

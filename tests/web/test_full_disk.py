@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown
 
-from city.schema import Photo, Report
+from city.db.models import Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
 

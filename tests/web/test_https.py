@@ -8,8 +8,9 @@ from factories import SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import db, logins, people, reports
-from city.schema import Person, SecretLink
+from city import logins, people, reports
+from city.db import engine as db
+from city.db.models import Person, SecretLink
 from city.settings import Settings
 from pwa.app import create_app
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
 from city import cases, importruns, notices, reports
-from city.schema import Message, SecretLink
+from city.db.models import Message, SecretLink
 from pwa import mail
 
 OLD = {"ID": "r1-55012", "MAIL": "ann@town.test", "NEWS": "yes", "TEAM": "Bulbs"}

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from city import cases, notices, people, reports, verdicts
-from city.schema import Base, Case, Message, Report, SecretLink, Subscription
+from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
 from city.settings import Settings
 from pwa import mail
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from wording import resident, shared, shown
 
 from city import geo
+from city.db.models import Address, Asset, Case, Report, Street
 from city.geo import METRES_A_DEGREE, Point
-from city.schema import Address, Asset, Case, Report, Street
 
 LAMP = {"group": "streetlight"}
 # Poles at 4, 39 and 74 m north of it, and one at 109.

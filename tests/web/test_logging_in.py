@@ -14,8 +14,9 @@ from letterbox import html, text
 from werkzeug.test import TestResponse
 from wording import messages, shared, shown
 
-from city import accountmail, db, delivery, logins, people
-from city.schema import AccountLetter, LoginCode, Person
+from city import accountmail, delivery, logins, people
+from city.db import engine as db
+from city.db.models import AccountLetter, LoginCode, Person
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app

@@ -22,8 +22,8 @@ from wording import messages
 
 import city
 from city import accountmail, cases, delivery, developing, digests, follows, mailers, notices, photos, reports
+from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.developing import BadPhoto
-from city.schema import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.settings import Settings
 from city.stores import StoreDown
 from pwa import mail, worker

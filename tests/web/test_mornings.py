@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import messages, resident
 
-from city.schema import Person
+from city.db.models import Person
 from pwa import worker
 
 TUESDAY = datetime(2026, 5, 12, 11, 30, tzinfo=UTC)  # half past seven in Larkhaven

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from wording import city, messages, shared
 
 from city import cases, reports, webpush
+from city.db.models import Case, Message, Report, Subscription
 from city.lifecycle import Refused
-from city.schema import Case, Message, Report, Subscription
 from city.settings import Settings
 
 WHERE = "/sent/26-000001-A/notifications"

@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from wording import resident
 
 from city import events, opendata
+from city.db.models import Area, Street
 from city.opendata import Edition
-from city.schema import Area, Street
 from pwa import dictionary
 
 PLAIN = {"Accept-Encoding": "identity"}

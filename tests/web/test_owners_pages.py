@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
 from city import cases, reports
-from city.schema import Asset, Message, Report, Subscription
+from city.db.models import Asset, Message, Report, Subscription
 from pwa import mail
 
 NAMED = {

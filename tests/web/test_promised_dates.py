@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
 from city import cases, reports
+from city.db.models import Subscription
 from city.queries import public
-from city.schema import Subscription
 from city.settings import Settings
 from sync import jobs
 

@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 from wording import resident
 
 from city import cases, opendata, photos, reports, stores
-from city.schema import DeclaredPhoto, Device, Operation, Report, Service
+from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
 from city.settings import Settings
 
 WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"

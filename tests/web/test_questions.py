@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from wording import shared
 
 from city.cityfile import load
-from city.schema import Report
+from city.db.models import Report
 from city.settings import DEFAULT_CITY, Settings
 from city.tomlfile import CityFileError
 from sync.jobs import _answers as packed

@@ -19,8 +19,8 @@ from wording import shared, shown, staff
 from city import board as city_board
 from city import cases, priorities, promises, reports, saved_views, tags
 from city.board import Total, View
+from city.db.models import Case
 from city.lifecycle import OPEN, STATES
-from city.schema import Case
 from pwa.views import is_id
 
 FRAGMENT = {"HX-Request": "true"}

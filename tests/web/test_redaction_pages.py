@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city import photos, reports, stores
-from city.schema import Photo
+from city.db.models import Photo
 
 PAINT = (0x20, 0x24, 0x2B)
 BLUE_QUARTER = {"left": "0", "top": "50", "width": "50", "height": "50"}

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from wording import resident, shared, shown, staff
 
 from city import developing, photos
-from city.schema import Address, Asset, Case, Event, Photo, Report, Try
+from city.db.models import Address, Asset, Case, Event, Photo, Report, Try
 
 
 def photo(name: str = "p.jpg", colour: str = "navy") -> tuple[io.BytesIO, str]:

@@ -26,7 +26,7 @@ from city import answers, cases, contacts, delivery, notices, photos, reports, s
 from city import settings as city_settings
 from city.answers import Draft, Text
 from city.contacts import Conversation
-from city.schema import Area, Crew, Department, Person, Report, Service, Subscription
+from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
 from city.settings import Settings, WrongSetting
 from pwa import access, mail
 

@@ -17,7 +17,7 @@ from pushservice import PushService
 from sqlalchemy import func, select
 
 from city import cases, delivery, follows, mailers, notices, outside, people, reports, safe_http, webhooks
-from city.schema import Case, Event, Follower, Message
+from city.db.models import Case, Event, Follower, Message
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown
 
-from city.schema import Photo
+from city.db.models import Photo
 
 BROWSER = {"Sec-Fetch-Site": "none", "Origin": "null"}
 Share = Callable[..., TestResponse]

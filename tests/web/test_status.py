@@ -14,7 +14,7 @@ from sqlalchemy import select
 from wording import city, messages, resident, shared, shown
 
 from city import cases, delivery, notices, reports, verdicts
-from city.schema import Case, Event, Report, Subscription
+from city.db.models import Case, Event, Report, Subscription
 from city.settings import Settings
 from pwa import mail
 

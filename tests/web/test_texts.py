@@ -19,7 +19,7 @@ from wording import city, messages, resident, shared
 
 from city import cases
 from city import settings as city_settings
-from city.schema import Case, Message, Subscription
+from city.db.models import Case, Message, Subscription
 from city.settings import Settings, WrongSetting
 from city.texts import Gateway, Text
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
 from city import batches, cases, delivery, notices, people, reports, verdicts
-from city.schema import Event, Report, SecretLink
+from city.db.models import Event, Report, SecretLink
 from city.settings import Settings
 from pwa import mail
 

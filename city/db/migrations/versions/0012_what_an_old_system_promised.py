@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0012"
 down_revision = "0011"
@@ -14,8 +14,8 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    op.add_column("cases", sa.Column("promised_at", city.schema.UtcDateTime(), nullable=True))
-    op.add_column("import_runs", sa.Column("undone_at", city.schema.UtcDateTime(), nullable=True))
+    op.add_column("cases", sa.Column("promised_at", city.db.models.UtcDateTime(), nullable=True))
+    op.add_column("import_runs", sa.Column("undone_at", city.db.models.UtcDateTime(), nullable=True))
     op.create_table(
         "import_changes",
         sa.Column("run_id", _ID, nullable=False),

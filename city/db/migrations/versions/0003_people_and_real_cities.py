@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0003"
 down_revision = "0002"
@@ -16,15 +16,15 @@ def upgrade() -> None:
         "import_runs",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("source", sa.String(length=40), nullable=False),
-        sa.Column("began_at", city.schema.UtcDateTime(), nullable=False),
-        sa.Column("ended_at", city.schema.UtcDateTime(), nullable=True),
+        sa.Column("began_at", city.db.models.UtcDateTime(), nullable=False),
+        sa.Column("ended_at", city.db.models.UtcDateTime(), nullable=True),
         sa.Column("counts", sa.JSON(none_as_null=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_import_runs")),
     )
     op.create_table(
         "policies",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("applied_at", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("applied_at", city.db.models.UtcDateTime(), nullable=False),
         sa.Column("applied_by", sa.String(length=40), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
@@ -36,9 +36,9 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
-        sa.Column("made_at", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("made_at", city.db.models.UtcDateTime(), nullable=False),
         sa.Column("made_by_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("revoked_at", city.schema.UtcDateTime(), nullable=True),
+        sa.Column("revoked_at", city.db.models.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["made_by_id"], ["persons.id"], name=op.f("fk_api_keys_made_by_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("key_hash", name=op.f("uq_api_keys_key_hash")),
@@ -47,8 +47,8 @@ def upgrade() -> None:
         "sessions",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("began_at", city.schema.UtcDateTime(), nullable=False),
-        sa.Column("until", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("began_at", city.db.models.UtcDateTime(), nullable=False),
+        sa.Column("until", city.db.models.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_sessions_person_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
     )

@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQ
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from city.schema import Clock
+from city.db.models import Clock
 from city.settings import MOST_THREADS
 
 BUSY_SECONDS = 15

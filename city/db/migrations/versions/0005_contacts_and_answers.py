@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0005"
 down_revision = "0004"
@@ -58,7 +58,7 @@ def upgrade() -> None:
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("channel", sa.String(length=10), nullable=False),
-        sa.Column("began_at", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("began_at", city.db.models.UtcDateTime(), nullable=False),
         sa.Column("seconds", sa.Integer(), nullable=False),
         sa.Column("topic_code", sa.String(length=40), nullable=False),
         sa.Column("lang", sa.String(length=10), nullable=False),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0004"
 down_revision = "0003"
@@ -19,8 +19,8 @@ def upgrade() -> None:
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("person_id", SERIAL, nullable=False),
         sa.Column("code_hash", sa.String(length=64), nullable=False),
-        sa.Column("made_at", city.schema.UtcDateTime(), nullable=False),
-        sa.Column("used_at", city.schema.UtcDateTime(), nullable=True),
+        sa.Column("made_at", city.db.models.UtcDateTime(), nullable=False),
+        sa.Column("used_at", city.db.models.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_enrol_codes_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrol_codes")),
     )
@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("what", sa.String(length=10), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("at", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("at", city.db.models.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tries")),
     )
     op.create_index("ix_tries_what_source_at", "tries", ["what", "source", "at"])

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0015"
 down_revision = "0014"
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("erasures", sa.Column("gone_at", city.schema.UtcDateTime(), nullable=True))
+    op.add_column("erasures", sa.Column("gone_at", city.db.models.UtcDateTime(), nullable=True))
     op.execute(sa.text("UPDATE erasures SET gone_at = at"))
     op.create_index(op.f("ix_erasures_gone_at"), "erasures", ["gone_at"])
 

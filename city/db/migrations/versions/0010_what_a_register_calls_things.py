@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0010"
 down_revision = "0009"
@@ -19,7 +19,7 @@ def upgrade() -> None:
     with op.batch_alter_table("assets") as batch_op:
         batch_op.add_column(sa.Column("source_id", sa.String(length=80), nullable=True))
         batch_op.add_column(sa.Column("owner", sa.String(length=80), nullable=False, server_default=""))
-        batch_op.add_column(sa.Column("retired_at", city.schema.UtcDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("retired_at", city.db.models.UtcDateTime(), nullable=True))
         batch_op.drop_constraint("uq_assets_kind", type_="unique")
     op.create_index(
         "uq_assets_number", "assets", ["kind", "owner", "number"], unique=True,

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0006"
 down_revision = "0005"
@@ -20,8 +20,8 @@ def upgrade() -> None:
     with op.batch_alter_table("devices") as batch_op:
         batch_op.alter_column("person_id", existing_type=SERIAL, nullable=True)
         batch_op.add_column(sa.Column("next_hash", sa.Text(), nullable=True))
-        batch_op.add_column(sa.Column("token_at", city.schema.UtcDateTime(), nullable=True))
-        batch_op.add_column(sa.Column("signed_in_at", city.schema.UtcDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("token_at", city.db.models.UtcDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("signed_in_at", city.db.models.UtcDateTime(), nullable=True))
         batch_op.create_index(op.f("ix_devices_next_hash"), ["next_hash"])
     with op.batch_alter_table("sessions") as batch_op:
         batch_op.add_column(sa.Column("device_id", sa.String(length=36), nullable=True))
@@ -53,7 +53,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("declared_at", city.schema.UtcDateTime(), nullable=False),
+        sa.Column("declared_at", city.db.models.UtcDateTime(), nullable=False),
         sa.Column("case_id", SERIAL, nullable=True),
         sa.Column("cycle", sa.Integer(), nullable=True),
         sa.Column("closure_id", SERIAL, nullable=True),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import city.schema
+import city.db.models
 
 revision = "0002"
 down_revision = "0001"
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("closures", sa.Column("unproven_at", city.schema.UtcDateTime(), nullable=True))
+    op.add_column("closures", sa.Column("unproven_at", city.db.models.UtcDateTime(), nullable=True))
     op.create_index(
         "ix_photos_unstored",
         "photos",

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.orm import Session
 
-from city import db
-from city.schema import Base, UtcDateTime
+from city.db import engine as db
+from city.db.models import Base, UtcDateTime
 
 BATCH = 5000  # rows a statement: bounds what is held twice, as rows and as what is sent
 IDS_AT_ONCE = 1000
