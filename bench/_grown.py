@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 from bench._databases import Database, database
 from bench._site import ROOT, fill, say
 from city import bulk, cityfile, deadlines, people
+from city.audit.events import Actor
 from city.bulk import Move, Story, Told
 from city.db import engine as db
 from city.db.models import Area, Base, Case, Crew, Person, Service, Street
 from city.demo_words import WORDS
-from city.events import Actor
 from city.geo import METRES_A_DEGREE
 from city.lifecycle import CREW
 from city.places import Place

@@ -24,7 +24,8 @@ from bench import _rehearsal as rehearsal
 from bench._databases import KINDS, database
 from bench._realtables import TABLES, Table
 from bench._site import ROOT, say
-from city import bulk, cityfile, events, importruns, imports, mapping
+from city import bulk, cityfile, importruns, imports, mapping
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Crew
 from city.settings import DEFAULT_CITY

@@ -34,7 +34,6 @@ from city import (
     cityfile,
     contacts,
     deadlines,
-    events,
     kept,
     locks,
     people,
@@ -43,11 +42,12 @@ from city import (
     reports,
     tags,
 )
+from city.audit import events
+from city.audit.events import Actor
 from city.bulk import Story, Told
 from city.contacts import CHANNELS, Conversation
 from city.db import engine as db
 from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
-from city.events import Actor
 from city.lifecycle import (
     CALL_TAKER,
     CANCEL_REASONS,

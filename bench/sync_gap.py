@@ -27,10 +27,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import cases, cityfile, events, people, policies
+from city import cases, cityfile, people, policies
+from city.audit import events
+from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Assignment, Case, Crew, Event, Service
-from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
 from city.settings import DEFAULT_CITY

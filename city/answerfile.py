@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from city import answers, files, tomlfile
 from city.answers import Draft, Text
-from city.events import Actor
+from city.audit.events import Actor
 from city.lifecycle import Refused
 from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 

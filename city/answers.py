@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, finding
+from city import finding
+from city.audit import events
+from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
-from city.events import Actor
 from city.lifecycle import Refused, may
 
 PUBLISHED, RETIRED = "published", "retired"

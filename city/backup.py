@@ -26,7 +26,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, dumps, erasures, files, photos, policies, stores
+from city import cityfile, dumps, files, photos, policies, stores
+from city.audit import erasure_ledger
 from city.db import engine as db
 from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.lifecycle import Refused
@@ -183,8 +184,8 @@ def _fill(
     files.write(folder / SECRET, settings.secret_key.encode())
     files.write(folder / CITY, city.encode())
     files.write(folder / CITY_ON_DISK, settings.city.read_bytes())
-    beside, live = folder.parent / erasures.NAME, settings.var / erasures.NAME
-    erasures.write(beside, erasures.read([beside, live]))
+    beside, live = folder.parent / erasure_ledger.NAME, settings.var / erasure_ledger.NAME
+    erasure_ledger.write(beside, erasure_ledger.read([beside, live]))
     return Manifest(
         FORMAT, at.isoformat(), engine.dialect.name, schema, seq, counts,
         {file.name: _sha256(file) for file in sorted(folder.iterdir())},

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, selectinload
 
 from city import cases, duplicates, locks, priorities, queries, tags
+from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
-from city.events import Actor
 from city.lifecycle import (
     DISPATCHER,
     MAX_WORDS,

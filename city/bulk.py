@@ -18,7 +18,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, events, geo, kept, numbers, people, photos, promises, reports, search
+from city import areas, geo, kept, numbers, people, photos, promises, reports, search
+from city.audit import events
+from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import (
     Asset,
@@ -36,7 +38,6 @@ from city.db.models import (
     Subscription,
     ToldApart,
 )
-from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
     ANSWERED,

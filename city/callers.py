@@ -12,9 +12,9 @@ from sqlalchemy import case as when
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from city import events
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Caller, Case, Contact, Hold
-from city.events import Actor
 from city.lifecycle import OPEN, Refused
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".

@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, contacts, events, people, reports
+from city import callers, contacts, people, reports
+from city.audit import events
+from city.audit.events import Actor
 from city.contacts import CASE, CHANNELS, Conversation
 from city.db.models import Contact, Report, Service
-from city.events import Actor
 from city.lifecycle import Refused, may
 from city.reports import Telling
 

@@ -11,20 +11,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from city import (
-    callers,
-    duplicates,
-    events,
-    geo,
-    heads,
-    holds,
-    kept,
-    locks,
-    numbers,
-    photos,
-    promises,
-    search,
-)
+from city import callers, duplicates, geo, heads, holds, kept, locks, numbers, photos, promises, search
+from city.audit import events
+from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import (
     Assignment,
@@ -38,7 +27,6 @@ from city.db.models import (
     Report,
     Service,
 )
-from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
     ANSWERED,

@@ -12,7 +12,8 @@ from datetime import datetime
 from sqlalchemy import String, cast, literal, select
 from sqlalchemy.orm import Session
 
-from city import board, events
+from city import board
+from city.audit import events
 from city.board import View
 from city.db.models import Case, Event, Head
 from city.lifecycle import ASSIGNED, MERGED, OPEN, UNDERWAY, WAITING

@@ -14,10 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events
+from city.audit import events
+from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import Answer, Case, Contact, Department, Topic
-from city.events import Actor
 from city.lifecycle import MAX_WORDS, Refused, may
 
 CHANNELS = ("phone", "voicemail", "counter")

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks, people, promises
+from city import cases, locks, people, promises
+from city.audit import events
 from city.db import engine as db
 from city.db.models import IS_OPEN, Case
 

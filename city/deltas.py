@@ -11,7 +11,9 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, events, geo, locks, people, promises, reports, search, twins
+from city import cases, geo, locks, people, promises, reports, search, twins
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import (
     Assignment,
     Case,
@@ -28,7 +30,6 @@ from city.db.models import (
     Service,
     Subscription,
 )
-from city.events import Actor
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.requests import Request
 

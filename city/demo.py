@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, demo_desk, duplicates, events, policies
+from city import cityfile, demo_desk, duplicates, policies
 from city import people as persons
+from city.audit import events
 from city.db.engine import transaction
 from city.db.models import Case, Crew, Department, Person
 from city.demo_cases import tell as cases

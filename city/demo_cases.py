@@ -20,26 +20,14 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import (
-    bulk,
-    demo_figures,
-    demo_office,
-    events,
-    geo,
-    kept,
-    nearby,
-    people,
-    photos,
-    promises,
-    reports,
-    stores,
-)
+from city import bulk, demo_figures, demo_office, geo, kept, nearby, people, photos, promises, reports, stores
+from city.audit import events
+from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
-from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.places import Place
 from city.settings import Settings

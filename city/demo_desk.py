@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from city import answers, bulk, callers, cityfile, contacts, demo_figures, people, worktime
 from city.answers import Draft, Text
+from city.audit.events import Actor
 from city.cityfile import CityFile
 from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
 from city.db.engine import transaction
 from city.db.models import Answer, Case, Person, Report, Service
-from city.events import Actor
 from city.lifecycle import CALL_TAKER, DISPATCHER
 from city.settings import Settings
 

@@ -7,8 +7,8 @@ from random import Random
 from typing import NamedTuple
 
 from city import reports
+from city.audit.events import Actor
 from city.bulk import Move, Story, Told
-from city.events import Actor
 
 
 class _Asked(NamedTuple):

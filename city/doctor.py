@@ -11,19 +11,8 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import (
-    accountmail,
-    backup,
-    boots,
-    dumps,
-    events,
-    notices,
-    opendata,
-    photos,
-    refusals,
-    stores,
-    strays,
-)
+from city import accountmail, backup, dumps, notices, opendata, photos, refusals, stores, strays
+from city.audit import epochs, events
 from city.backup import MANIFEST
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
@@ -156,7 +145,7 @@ def _alive(s: Session, now: datetime) -> Finding:
         return Finding("worker", WRONG, "It hasn't run since the restore. Start it: cityline work.")
     if now - worker.seen_at > WORKER_LATE:
         return Finding("worker", WRONG, f"It hasn't run for {_span(now - worker.seen_at)}.")
-    last = boots.newest(s)
+    last = epochs.newest(s)
     if last and worker.seen_at < last.at < now - WORKER_STARTS:
         return Finding(
             "worker", WRONG, "It hasn't run since the last start or restore. Start it: cityline work."

@@ -9,7 +9,10 @@ from pathlib import Path
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city import erasures, events, forgetting, holds, locks, people, queries, reports
+from city import forgetting, holds, locks, people, queries, reports
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Left, Unfollowed
+from city.audit.events import Actor
 from city.db.models import (
     AccountLetter,
     Device,
@@ -22,8 +25,6 @@ from city.db.models import (
     Subscription,
 )
 from city.db.models import Session as LogIn
-from city.erasures import Left, Unfollowed
-from city.events import Actor
 from city.lifecycle import may
 from city.stores import Store
 from city.subjects import Subject
@@ -123,9 +124,9 @@ def _forget_wishes(
     for address in sorted({row.address for row in rows}):
         salt = secrets.token_hex(16)
         ids = tuple(row.id for row in rows if row.address == address)
-        key = erasures.slowly_hashed(address, salt)
+        key = erasure_ledger.slowly_hashed(address, salt)
         # Before the commit: one begun is carried out again after a restore, and never one forgotten.
-        erasures.append(var, Unfollowed(ids, salt, key, at.isoformat()))
+        erasure_ledger.append(var, Unfollowed(ids, salt, key, at.isoformat()))
     reports.forget_wishes(s, [row.id for row in rows])
 
 
@@ -141,9 +142,9 @@ def _forget_account(s: Session, person: Person, var: Path, *, by: Actor, at: dat
     if person.name == _nameless(person):
         return False
     salt = secrets.token_hex(16)
-    key = erasures.slowly_hashed(person.email, salt)
+    key = erasure_ledger.slowly_hashed(person.email, salt)
     # Before the commit: one begun is carried out again after a restore, and never one forgotten.
-    erasures.append(var, Left(person.id, salt, key, at.isoformat()))
+    erasure_ledger.append(var, Left(person.id, salt, key, at.isoformat()))
     return _take_off(s, person, by=by, at=at)
 
 

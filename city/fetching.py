@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, events, locks, people, photos
+from city import cases, developing, locks, people, photos
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Report, Wanted
 from city.developing import BadPhoto, Busy, Developed

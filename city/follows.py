@@ -16,8 +16,9 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, events, people, places, queries, streets, whereabouts
+from city import areas, people, places, queries, streets, whereabouts
 from city.atlas import numbered
+from city.audit import events
 from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused

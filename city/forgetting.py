@@ -12,10 +12,11 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import callers, erasures, events, holds, locks, people, queries, reports
+from city import callers, holds, locks, people, queries, reports
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Forgotten
+from city.audit.events import Actor
 from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
-from city.erasures import Forgotten
-from city.events import Actor
 from city.lifecycle import may
 from city.stores import Store
 
@@ -80,7 +81,7 @@ def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int
     keys = s.execute(
         select(Contact.id, Contact.key).order_by(Contact.id).execution_options(yield_per=AT_ONCE)
     )
-    for contact_id in [id_ for id_, key in keys if erasures.hashed(key) in wanted]:
+    for contact_id in [id_ for id_, key in keys if erasure_ledger.hashed(key) in wanted]:
         again += _forget(s, s.get_one(Contact, contact_id), by=people.THE_SYSTEM, at=at)
     return again
 
@@ -119,7 +120,9 @@ def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:
 
 
 def _forget_all(s: Session, calls: Sequence[Contact], var: Path, *, by: Actor, at: datetime) -> int:
-    erasures.append(var, *(Forgotten(erasures.hashed(call.key), at.isoformat()) for call in calls))
+    erasure_ledger.append(
+        var, *(Forgotten(erasure_ledger.hashed(call.key), at.isoformat()) for call in calls)
+    )
     return sum(_forget(s, call, by=by, at=at) for call in calls)
 
 

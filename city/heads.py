@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import events, people
+from city import people
+from city.audit import events
 from city.db.models import Case, Event, Report, Subscription
 from city.lifecycle import OPEN
 from city.queries import family_of

@@ -12,10 +12,11 @@ from typing import Final
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import erasures, events, locks, people
+from city import locks, people
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Held
+from city.audit.events import Actor
 from city.db.models import Case, Hold
-from city.erasures import Held
-from city.events import Actor
 from city.lifecycle import Refused, may
 from city.queries import chains_of
 from city.text import is_blank
@@ -67,7 +68,7 @@ def again(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
     Who wanted the case kept is not known any more: the reason is empty.
     """
     case = s.scalars(select(Case).where(Case.number == line.hold)).first()
-    if case is None or erasures.first_key(s, case.id) != line.key:
+    if case is None or erasure_ledger.first_key(s, case.id) != line.key:
         return False
     locks.lock(s, case)
     held, then = s.get(Hold, case.id), datetime.fromisoformat(line.at)
@@ -138,9 +139,9 @@ def _note(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> N
 
     A hold is written before the commit and its end after: whatever goes wrong, too much is kept.
     """
-    line = Held(case.number, erasures.first_key(s, case.id), placed, at.isoformat())
+    line = Held(case.number, erasure_ledger.first_key(s, case.id), placed, at.isoformat())
     if placed:
-        event.listen(s, "before_commit", lambda _session: erasures.append(var, line), once=True)
+        event.listen(s, "before_commit", lambda _session: erasure_ledger.append(var, line), once=True)
     else:
         event.listen(s, "after_commit", lambda _session: _note_lifted(var, line), once=True)
 
@@ -148,6 +149,6 @@ def _note(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> N
 def _note_lifted(var: Path, line: Held) -> None:
     """The hold is gone by now, so a full disk is no reason to say that it is not."""
     try:
-        erasures.append(var, line)
+        erasure_ledger.append(var, line)
     except OSError:
         log.exception("Lifting the hold of %s couldn't be noted, so a restore would bring it back", line.hold)

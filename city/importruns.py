@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from city import deltas, events, kept, locks, people, search
+from city import deltas, kept, locks, people, search
+from city.audit import events
 from city.db.models import (
     Assignment,
     Case,

@@ -16,7 +16,8 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, events, open311, people, promises, reports, requests, sources
+from city import bulk, deltas, open311, people, promises, reports, requests, sources
+from city.audit import events
 from city.cityfile import CityFile
 from city.db import bulk_insert
 from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service

@@ -13,8 +13,9 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import areas, events, promises, tallies
+from city import areas, promises
 from city.areas import Areas
+from city.audit import counters, events
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Assignment, Case, CellCount, Pause, Service
@@ -151,7 +152,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
 def recount(s: Session) -> None:
     """Counts anew, from the log, what the figures are added up from: this transaction's lines too."""
     events.count(s)
-    db.afterwards(s, tallies.anew)
+    db.afterwards(s, counters.anew)
 
 
 def differences(s: Session) -> list[str]:
@@ -173,7 +174,7 @@ def differences(s: Session) -> list[str]:
         if [row.n, row.lat, row.lon] != [0, 0, 0]
     }
     keys = sorted({*sums, *counted})
-    found += tallies.differences(s)
+    found += counters.differences(s)
     return found + [
         f"{key}: is {counted.get(key)}, not {sums.get(key)}"
         for key in keys

@@ -14,9 +14,10 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from city import assets, crossings, events, geo, orders, places, whereabouts
+from city import assets, crossings, geo, orders, places, whereabouts
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Address, Area, Crossing, Landmark, Street
-from city.events import Actor
 from city.geo import Box, Point
 from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
 from city.orders import Order as Order

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
-from city import events, kept
+from city import kept
+from city.audit import events
 from city.db.in_list import is_in
 from city.db.models import Case, Service
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from city import accountmail, erasures, events, people
+from city import accountmail, people
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import ShutOut
+from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Device, Event, LoginCode, Person, PersonRole
 from city.db.models import Session as Row
-from city.erasures import ShutOut
-from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, Refused
 
 CODE_MINUTES = 10
@@ -291,7 +292,7 @@ def shut_out(s: Session, device: Device, var: Path, *, by: Actor, at: datetime) 
     s.refresh(device, with_for_update={"key_share": True})
     if device.revoked_at:
         return False
-    erasures.append(var, ShutOut(device.id, at.isoformat()))
+    erasure_ledger.append(var, ShutOut(device.id, at.isoformat()))
     device.revoked_at = at
     if device.person_id:
         end_all(s, s.get_one(Person, device.person_id))

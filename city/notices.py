@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from city import events
+from city.audit import events
 from city.db.models import Case, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
 from city.queries import family_of, root_of

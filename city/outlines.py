@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select, un
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 
-from city import events
+from city.audit import events
 from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from city import events
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import ApiKey, Crew, CrewMember, Head, Person, PersonRole
-from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
 
 LONGEST_NAME = 100  # letters

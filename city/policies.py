@@ -11,12 +11,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import cityfile, events
+from city import cityfile
+from city.audit import events
+from city.audit.events import Actor
 from city.calendars import written
 from city.cityfile import CityFile, CityFileError
 from city.db import models
 from city.db.models import Policy
-from city.events import Actor
 from city.lifecycle import Refused
 from city.worktime import Calendar
 

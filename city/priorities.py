@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from city import events, heads, locks
+from city import heads, locks
+from city.audit import events
+from city.audit.events import Actor
 from city.cases import subject, touched
 from city.db.models import Case
-from city.events import Actor
 from city.lifecycle import OPEN, Refused, may
 from city.queries import family_of
 

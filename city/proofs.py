@@ -1,7 +1,7 @@
 """The question to the log behind each figure: SQL that SQLite and PostgreSQL both answer. Pure.
 
 They read `events` and nothing else, so whoever holds the log can derive every figure anew. They are the slow
-way: pages read what city/tallies.py has added up, and a test holds the two together.
+way: pages read what city/audit/counters.py has added up, and a test holds the two together.
 
 Moments within facts are words in UTC. Two are compared in the same form and length only, so that they differ
 in figures alone: how a database sorts signs, its collation, then makes no difference.

@@ -12,11 +12,12 @@ from typing import Any, Final
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from city import events, insights, periods, proofs
+from city import insights, periods, proofs
+from city.audit import events
+from city.audit.events import Actor
 from city.cityfile import CityFile
 from city.db import engine as db
 from city.db.models import Clock, Event
-from city.events import Actor
 from city.insights import Figures
 from city.periods import Period
 

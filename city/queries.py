@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from city import events, promises
+from city import promises
+from city.audit import events
 from city.db.models import (
     Area,
     Assignment,

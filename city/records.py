@@ -11,7 +11,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from city import events, people, queries, subjects
+from city import people, queries, subjects
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import (
     Caller,
     Case,
@@ -28,7 +30,6 @@ from city.db.models import (
     Subscription,
 )
 from city.db.models import Session as LogIn
-from city.events import Actor
 from city.lifecycle import WAITING, may
 from city.queries import Proof, Sight, Step, Telling
 from city.subjects import Subject

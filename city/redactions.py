@@ -9,12 +9,13 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, erasures, events, holds, locks, people, photos
+from city import cases, developing, holds, locks, people, photos
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Redacted
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Case, Erasure, Photo
 from city.developing import Box, Developed
-from city.erasures import Redacted
-from city.events import Actor
 from city.lifecycle import SYSTEM, Refused, may
 from city.stores import Store
 
@@ -139,7 +140,9 @@ def _replace(
             holds.refuse(s, case)
     boxes = tuple(astuple(box) for box in covered.boxes)
     # Before the commit: one begun is carried out again after a restore, and never one forgotten.
-    erasures.append(var, *[Redacted(photo.id, became[photo.id], boxes, at.isoformat()) for photo in found])
+    erasure_ledger.append(
+        var, *[Redacted(photo.id, became[photo.id], boxes, at.isoformat()) for photo in found]
+    )
     was = found[0].sizes
     for photo in found:
         photos.replace(s, var, photo, covered.new, photo_id=became[photo.id])

@@ -20,8 +20,6 @@ from city import (
     assets,
     callers,
     cases,
-    erasures,
-    events,
     follows,
     geo,
     heads,
@@ -34,6 +32,9 @@ from city import (
     search,
     stores,
 )
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Erased
+from city.audit.events import Actor
 from city.contacts import CHANNELS
 from city.db.models import (
     Asset,
@@ -53,8 +54,6 @@ from city.db.models import (
     Subscription,
     Wanted,
 )
-from city.erasures import Erased
-from city.events import Actor
 from city.lifecycle import (
     ACTS,
     MAX_WORDS,
@@ -121,7 +120,7 @@ def take(
     """
     if not _claim(s, telling.key):
         return s.scalars(select(Report).where(Report.key == telling.key)).one()
-    if _was_erased(s, erasures.hashed(telling.key)):
+    if _was_erased(s, erasure_ledger.hashed(telling.key)):
         raise Refused("erased")
     service, telling = _checked(s, telling), _measured(telling)
     if linked_to is None:  # whose answers are those of the report before it, asked when that was told
@@ -388,7 +387,7 @@ def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Ac
     if report.erased_at:
         return False
     locks.lock(s, report.case)
-    erasures.note(var, report, at)
+    erasure_ledger.note(var, report, at)
     report.words, report.answers, report.erased_at, report.shown_at = "", {}, at, None
     report.lat = report.lon = report.accuracy_m = None
     report.address = ""
@@ -444,7 +443,7 @@ def is_erased(s: Session, key: str) -> bool:
     """
     asked = select(Report).where(Report.key == key).with_for_update(read=True)
     report = s.scalars(asked.execution_options(populate_existing=True)).first()
-    return report.erased_at is not None if report else _was_erased(s, erasures.hashed(key))
+    return report.erased_at is not None if report else _was_erased(s, erasure_ledger.hashed(key))
 
 
 def forget_subscriptions(s: Session, report_ids: Sequence[int], case_ids: Sequence[int] = ()) -> None:

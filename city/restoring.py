@@ -11,11 +11,9 @@ from sqlalchemy import Engine, delete, select
 
 from city import (
     backup,
-    boots,
     cityfile,
     dumps,
     erasing,
-    erasures,
     files,
     forgetting,
     holds,
@@ -28,10 +26,11 @@ from city import (
     retention,
     strays,
 )
+from city.audit import epochs, erasure_ledger
+from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
 from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
-from city.erasures import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.lifecycle import Refused
 from city.settings import Settings
 from city.stores import Store
@@ -91,11 +90,13 @@ def restore(
     if found := backup.faults(folder, manifest, told=told):
         raise Damaged(folder, found)
     secret, city = (_text(folder, name) for name in (backup.SECRET, backup.CITY))
-    erased = erasures.read([folder.parent / erasures.NAME, *lists, settings.var / erasures.NAME])
+    erased = erasure_ledger.read(
+        [folder.parent / erasure_ledger.NAME, *lists, settings.var / erasure_ledger.NAME]
+    )
     dumps.refuse_in_use(owner, settings.database_url)
 
     mark.write_text(f"{folder}\n")
-    erasures.keep(settings.var, erased)
+    erasure_ledger.keep(settings.var, erased)
     dumps.put_back(
         folder / dumps.FILES[manifest.database], owner, settings.database_url, settings.postgres_bin
     )
@@ -103,7 +104,7 @@ def restore(
     db.analyze(owner)  # all phones are about to come back at once
     engine = db.connect(settings.database_url)
     try:
-        boots.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
+        epochs.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
             numbers.leap(s, _made(manifest), at)
             notices.forget_seen(s)

@@ -15,24 +15,11 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import (
-    areas,
-    callers,
-    cases,
-    erasures,
-    events,
-    forgetting,
-    geo,
-    holds,
-    kept,
-    locks,
-    people,
-    queries,
-    reports,
-    search,
-)
+from city import areas, callers, cases, forgetting, geo, holds, kept, locks, people, queries, reports, search
 from city import photos as pictures
 from city.areas import Areas
+from city.audit import erasure_ledger, events
+from city.audit.erasure_ledger import Cleared
 from city.db import engine as db
 from city.db.models import (
     Case,
@@ -54,7 +41,6 @@ from city.db.models import (
     Wanted,
 )
 from city.db.models import Session as LogIn
-from city.erasures import Cleared
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
 from city.schedule import EXACT, STREET, Schedule
@@ -154,7 +140,7 @@ def _is_owed(line: Cleared, cleared_at: datetime | None) -> bool:
 def _clear_line(s: Session, line: Cleared, var: Path, at: datetime) -> bool:
     case = locks.lock_numbered(s, [line.case])[line.case]
     # What the backup has as open is still to be mended.
-    is_another = erasures.first_key(s, case.id) != line.key
+    is_another = erasure_ledger.first_key(s, case.id) != line.key
     if is_another or case.state in OPEN or not _is_owed(line, case.cleared_at):
         return False
     _clear(s, [case], var, coarse=line.places == STREET, at=at)
@@ -383,8 +369,8 @@ def _note(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> 
     database gave the same number.
     """
     places, then = STREET if coarse else EXACT, at.isoformat()
-    erasures.append(
-        var, *(Cleared(number, erasures.hashed(key), places, then) for number, key in keys.items())
+    erasure_ledger.append(
+        var, *(Cleared(number, erasure_ledger.hashed(key), places, then) for number, key in keys.items())
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from city.audit.events import Actor
 from city.db.models import Person, SavedView
-from city.events import Actor
 from city.lifecycle import SUPERVISOR, Refused
 
 LONGEST = 60  # letters of a name

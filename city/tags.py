@@ -9,10 +9,11 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from city import events, locks
+from city import locks
+from city.audit import events
+from city.audit.events import Actor
 from city.cases import subject, touched
 from city.db.models import Case, CaseTag
-from city.events import Actor
 from city.lifecycle import Refused, may
 
 MOST_LETTERS: Final = 40

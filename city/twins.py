@@ -8,10 +8,11 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from city import duplicates, events, locks
+from city import duplicates, locks
+from city.audit import events
+from city.audit.events import Actor
 from city.cases import root_of, subject
 from city.db.models import Case
-from city.events import Actor
 from city.lifecycle import Refused, may
 
 # What the log of both cases says of it. It changes neither of them.

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from city.audit.events import Actor
 from city.db.models import Answer, Unanswered
-from city.events import Actor
 from city.lifecycle import may
 from city.text import folded
 

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks, reports
+from city import cases, locks, reports
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
-from city.events import Actor
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
 from city.places import Place
 

@@ -12,11 +12,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import cases, logins, mornings, people, reports
-from city.boots import Watch
+from city.audit.epochs import Watch
+from city.audit.events import Actor
 from city.cityfile import CityFile
 from city.db import engine as db
 from city.db.models import Case, Report
-from city.events import Actor
 from city.lifecycle import (
     ACTS,
     ADMINISTRATOR,

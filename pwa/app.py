@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import boots, cpu_affinity, developing, restoring, stores
+from city import cpu_affinity, developing, restoring, stores
+from city.audit import epochs
 from city.db import engine as db
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
@@ -85,7 +86,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     restoring.refuse_unfinished(settings.var)
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
-    watch = boots.Watch(engine)
+    watch = epochs.Watch(engine)
     version, city = newest.at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,

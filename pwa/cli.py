@@ -29,7 +29,8 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import boots, cityfile, dumps, events, files, logins, people, policies, restoring, tallies
+from city import cityfile, dumps, files, logins, people, policies, restoring
+from city.audit import counters, epochs, events
 from city.db import engine as db
 from city.db.models import ApiKey, Case, Clock, Device, Person, Service
 from city.lifecycle import Refused
@@ -594,7 +595,7 @@ def audit_verify(kept: str | None) -> None:
     except (OSError, UnicodeDecodeError) as unread:
         raise click.ClickException(f"Can't read {kept}: {files.why(unread)}.") from unread
     with db.reading(_connect(_settings())) as s:
-        faults = events.verify(s, lines) + tallies.differences(s)
+        faults = events.verify(s, lines) + counters.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
     for fault in faults:
         click.echo(fault)
@@ -699,7 +700,7 @@ def _settings() -> Settings:
 def _engine(settings: Settings) -> Engine:
     """For whoever may write: the start is noted first, by which phones notice a database that went back."""
     engine = _connect(settings)
-    boots.boot(engine, datetime.now(UTC))
+    epochs.boot(engine, datetime.now(UTC))
     return engine
 
 

@@ -25,7 +25,6 @@ from city import (
     delivery,
     digests,
     duplicates,
-    events,
     fetching,
     logins,
     mornings,
@@ -40,6 +39,7 @@ from city import (
     strays,
     webhooks,
 )
+from city.audit import events
 from city.channels import Channel, Undeliverable
 from city.db import engine as db
 from city.settings import OUTWARD, Settings

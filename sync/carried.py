@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from city import developing, people, photos, stores
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.in_list import is_in
 from city.db.models import Device, Operation, Person
-from city.events import Actor
 from city.lifecycle import Refused
 from city.settings import Settings
 from sync import declared, devices, protocol, push, uploads

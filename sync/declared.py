@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
 
 from city import cases, developing, locks
+from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Device, Photo
-from city.events import Actor
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people import THE_SYSTEM
 from sync.protocol import Declared

@@ -13,10 +13,11 @@ from itsdangerous import Signer
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from city import events, logins, people
+from city import logins, people
+from city.audit import events
+from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Device, Person
-from city.events import Actor
 from sync import uploads
 from sync.protocol import Exchange
 

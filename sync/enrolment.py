@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import events, people
+from city import people
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Device, EnrolCode, Person
-from city.events import Actor
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
 from sync import devices, tries
 

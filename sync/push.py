@@ -19,11 +19,12 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import events, locks, people, photos, reports
+from city import locks, people, photos, reports
+from city.audit import events
+from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Person
 from city.db.models import Operation as Row
-from city.events import Actor
 from city.lifecycle import CREW, Refused
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules

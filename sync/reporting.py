@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import events, nearby, photos, places, reports
+from city import nearby, photos, places, reports
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Case, DeclaredPhoto, Report, Service
-from city.events import Actor
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
 from city.places import Place

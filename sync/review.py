@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, events, locks
+from city import cases, locks
+from city.audit import events
+from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
-from city.events import Actor
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from sync import declared, protocol, push, work
 from sync.merge import RULES, Rules

@@ -30,10 +30,11 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import boots, developing, logins, people, photos, reports, stores
+from city import developing, logins, people, photos, reports, stores
+from city.audit import epochs
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Device, Operation, Person
-from city.events import Actor
 from city.lifecycle import CREW, Refused
 from city.settings import Settings
 from sync import (
@@ -73,7 +74,7 @@ class Instance(Protocol):
     engine: Engine
     store: stores.Store
     now: Callable[[], datetime]
-    watch: boots.Watch
+    watch: epochs.Watch
 
 
 @bp.record_once
@@ -690,7 +691,7 @@ def _start(app: Flask) -> None:
     instance = cast(Instance, app.extensions["cityline"])
     with _booting:
         if "cityline.booted" not in app.extensions:
-            app.extensions["cityline.booted"] = boots.boot(instance.engine, instance.now())
+            app.extensions["cityline.booted"] = epochs.boot(instance.engine, instance.now())
 
 
 def _token() -> str | None:

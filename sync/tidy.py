@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from city import events
+from city.audit import events
 from city.db.models import Case, DeclaredPhoto, FeedRow, Operation
 from city.lifecycle import CLOSED
 from sync import memory

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import cases, events, locks
+from city import cases, locks
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Case
 from city.db.models import Operation as Row
-from city.events import Actor
 from city.lifecycle import Refused
 from sync import declared, work
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result

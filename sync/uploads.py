@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from city import developing, photos
+from city.audit.events import Actor
 from city.db.engine import transaction
 from city.developing import BadPhoto
-from city.events import Actor
 from sync import declared
 
 MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a crew's phone

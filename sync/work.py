@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import cases, locks, people, promises
+from city.audit.events import Actor
 from city.db.models import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
 from city.db.models import Operation as Row
-from city.events import Actor
 from city.lifecycle import (
     ACCEPTED,
     CLOSED,

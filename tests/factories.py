@@ -15,9 +15,9 @@ from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
 from city import cases, holds, people, photos, reports
+from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
-from city.events import Actor
 from city.places import Place
 from city.settings import Settings
 

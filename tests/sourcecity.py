@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from city import cityfile, contacts, people, policies
+from city.audit.events import Actor
 from city.cityfile import CityFile
 from city.contacts import Conversation
 from city.db import engine as db
-from city.events import Actor
 from city.lifecycle import CALL_TAKER
 from city.settings import DEFAULT_CITY
 

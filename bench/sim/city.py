@@ -25,8 +25,10 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import cases, cityfile, events, people, policies, reports
+from city import cases, cityfile, people, policies, reports
 from city import settings as city_settings
+from city.audit import events
+from city.audit.events import Actor
 from city.db import engine as db
 from city.db.engine import reading, transaction
 from city.db.models import (
@@ -41,7 +43,6 @@ from city.db.models import (
     Service,
     Session,
 )
-from city.events import Actor
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.photos import settle_all
 from city.places import Place

@@ -131,7 +131,7 @@ CLEAR = 'await store.write("outbox", batched.map(({ op }) => ["del", "ops", op.i
 
 # What closes each of the ways by which a database is noticed that went back while the server is up.
 CLOSED = {
-    "connection": [("city/boots.py", "if self._origin not in (None, origin):", "if False:")],
+    "connection": [("city/audit/epochs.py", "if self._origin not in (None, origin):", "if False:")],
     "process": [("sync/routes.py", "if any(upto > point.upto for _, upto in seen):", "if False:")],
     "phone": [("sync/memory.py", "if lost is None and (seen.upto", "if False and (seen.upto")],
 }
@@ -267,12 +267,12 @@ PLANTS = {
         "back-unmet": [
             *CLOSED["process"],
             *CLOSED["phone"],
-            ("city/boots.py", "self._origin = origin", "pass"),
+            ("city/audit/epochs.py", "self._origin = origin", "pass"),
         ],
         "back-from-here": [
             *CLOSED["connection"],
             *CLOSED["phone"],
-            ("city/boots.py", "datetime.now(UTC), first_seq=0)", "datetime.now(UTC))"),
+            ("city/audit/epochs.py", "datetime.now(UTC), first_seq=0)", "datetime.now(UTC))"),
         ],
         "back-unmarked": [
             *CLOSED["connection"],

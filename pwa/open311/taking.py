@@ -14,22 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import (
-    cases,
-    developing,
-    duplicates,
-    events,
-    locks,
-    outlines,
-    people,
-    photos,
-    places,
-    queries,
-    reports,
-)
+from city import cases, developing, duplicates, locks, outlines, people, photos, places, queries, reports
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import ApiKey, Case, Photo, Report
 from city.developing import BadPhoto, Developed
-from city.events import Actor
 from city.lifecycle import Refused
 from city.outlines import API
 from city.places import Place

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, jsonify, request, send_file, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import csv_cells, events, opendata
+from city import csv_cells, opendata
+from city.audit import events
 from city.opendata import MANIFEST, PACKED, Edition, File
 from pwa import access, dictionary, localization
 from pwa.fragments import render

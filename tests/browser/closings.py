@@ -15,7 +15,8 @@ from PIL import Image
 from playwright.sync_api import Page
 from sqlalchemy import and_, select
 
-from city import cases, events, people
+from city import cases, people
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
 from city.places import Place

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from wording import shared, staff
 
 from city import cases, people, reports
+from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Service
-from city.events import Actor
 
 Open = Callable[..., BrowserContext]
 WITHIN = 6.0  # seconds in which an open board shows what happened

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from wording import crew, resident, shared, staff
 from wording.city import STREETLIGHT
 
-from city import developing, events, photos, stores
+from city import developing, photos, stores
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
 

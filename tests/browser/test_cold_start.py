@@ -12,7 +12,8 @@ from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import events, people, policies
+from city import people, policies
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Operation
 

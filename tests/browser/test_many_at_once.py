@@ -12,7 +12,7 @@ from http.cookiejar import CookieJar
 from live import Site
 from sqlalchemy import func, select
 
-from city import events
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Crew, Event, Report
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew, resident, shared
 
-from city import events
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from wording import resident, shared
 
-from city import events
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Operation, Photo, Report
 

@@ -15,7 +15,8 @@ import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
 
-from city import developing, events, fetching, outside, reports, safe_http, stores
+from city import developing, fetching, outside, reports, safe_http, stores
+from city.audit import events
 from city.db.models import Report, Wanted
 from city.outside import NotFetched
 

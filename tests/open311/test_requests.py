@@ -14,7 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city import cases, events, outlines, queries, reports
+from city import cases, outlines, queries, reports
+from city.audit import events
 from city.db.models import Case, Report, Service
 from city.places import Place
 from pwa import filters

@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 from wording import shared
 
-from city import events, people
+from city import people
+from city.audit import events
 from city.db.models import ApiKey, Case, Report, Service, Subscription, Wanted
 from city.geo import Point
 

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from sender import HERE
 from wording import shared
 
-from city import cases, events, people
+from city import cases, people
+from city.audit import events
 from city.db.models import Report
 
 Send = Callable[..., Any]

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import cases, events, heads, notices, people, priorities, queries, reports, verdicts
+from city import cases, heads, notices, people, priorities, queries, reports, verdicts
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused

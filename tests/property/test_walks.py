@@ -11,9 +11,10 @@ from factories import SECRET, Scene, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city import cases, events, people, promises, reports, verdicts
+from city import cases, people, promises, reports, verdicts
+from city.audit import events
+from city.audit.events import Actor
 from city.db.models import Case
-from city.events import Actor
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
 
 UNDONE = ("close", "make safe", "needs parts")

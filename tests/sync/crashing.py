@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from city import events
+from city.audit import events
 from city.db import engine as db
 from city.settings import read
 from pwa.app import create_app

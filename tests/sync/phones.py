@@ -16,10 +16,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
-from city import cases, events, people
+from city import cases, people
+from city.audit import events
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
-from city.events import Actor
 from city.lifecycle import DISPATCHER
 from city.places import Place
 from sync import together

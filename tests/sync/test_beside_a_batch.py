@@ -10,7 +10,8 @@ import pytest
 from phones import Clock, Phone, actor, make_lamp, share
 from sqlalchemy import Engine, func, select
 
-from city import batches, cases, events, kept, people
+from city import batches, cases, kept, people
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Case, Event, Service
 from sync import protocol, push, together

@@ -6,7 +6,7 @@ from flask import Flask
 from phones import Clock, Phone, make_lamp
 from sqlalchemy import Engine
 
-from city import boots
+from city.audit import epochs
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -27,7 +27,7 @@ def test_the_answer_names_the_newest_start(
     app: Flask, engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     first = luis.exchange()["epoch"]
-    second = boots.boot(engine, clock.tick(minutes=1))
+    second = epochs.boot(engine, clock.tick(minutes=1))
     assert first != second
     assert luis.exchange()["epoch"] == second
 
@@ -37,5 +37,5 @@ def test_a_start_under_a_clock_that_runs_behind_still_follows_the_last_one(
 ) -> None:
     luis.exchange()
     luis.cursors = dict.fromkeys(luis.cursors, 10_000)  # as if the database had been put back
-    boots.boot(engine, clock() - timedelta(days=400))
+    epochs.boot(engine, clock() - timedelta(days=400))
     assert luis.exchange()["reset"] != []

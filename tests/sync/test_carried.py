@@ -13,10 +13,11 @@ from flask import Flask
 from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
-from city import events, queries, stores
+from city import queries, stores
+from city.audit import events
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Device, Operation, Photo
-from city.events import Actor
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.settings import Settings
 from pwa.cli import BECAME, cli

@@ -16,7 +16,8 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import cityfile, events, people, photos, policies, queries, stores
+from city import cityfile, people, photos, policies, queries, stores
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW

@@ -29,7 +29,8 @@ from phones import (
 from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
-from city import boots, cases, events, people, promises, queries, reports
+from city import cases, people, promises, queries, reports
+from city.audit import epochs, events
 from city.db.engine import reading, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.places import Place
@@ -685,7 +686,7 @@ def test_a_database_that_went_back_resets_the_phone(
     luis.exchange()
     assert luis.exchange()["reset"] == []
     luis.cursors = dict.fromkeys(luis.cursors, 10_000)
-    boots.boot(engine, clock.tick(minutes=1))
+    epochs.boot(engine, clock.tick(minutes=1))
     answer = luis.exchange()
     assert answer["reset"] == answer["scopes"]
     luis.epoch = "never-heard-of"
@@ -754,7 +755,7 @@ def test_whom_the_city_does_not_know_it_does_not_tell_how_far_its_log_goes(luis:
 
 def test_an_ordinary_restart_resets_nothing(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     luis.exchange()
-    boots.boot(engine, clock.tick(minutes=1))
+    epochs.boot(engine, clock.tick(minutes=1))
     make_lamp(engine, clock)
     assert luis.exchange()["reset"] == []
 

@@ -23,7 +23,7 @@ from phones import OURS, Clock, Phone, Resident, make_lamp, person, report
 from sqlalchemy import Engine, select
 
 from bench._postgres import PostgresServer
-from city import boots, events
+from city.audit import epochs, events
 from city.db import engine as db
 from city.db.models import Boot, Operation
 from city.settings import Settings
@@ -152,7 +152,7 @@ def only(way: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(db, "origin", lambda *_: None)
         app.extensions["cityline"].watch._origin = None
     if way not in ("process", "all"):
-        monkeypatch.setattr(boots.Watch, "seen", property(lambda _: (0, 0)))
+        monkeypatch.setattr(epochs.Watch, "seen", property(lambda _: (0, 0)))
     if way not in ("phone", "all"):
         monkeypatch.setattr(memory, "went_back", lambda s, to, seen, _: memory._lost(s, to.epoch, seen))
 

@@ -6,7 +6,8 @@ from phones import Clock, Phone, case_of
 from rivertown import MAPPING, table
 from sqlalchemy import Engine, select
 
-from city import cityfile, events, importruns, imports, mapping
+from city import cityfile, importruns, imports, mapping
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Operation
 from city.settings import Settings

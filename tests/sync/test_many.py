@@ -15,7 +15,7 @@ from flask import Flask
 from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, share, story
 from sqlalchemy import Engine, func, select
 
-from city import events
+from city.audit import events
 from city.db.engine import reading
 from city.db.models import DeclaredPhoto, Event, Operation, Photo
 from city.settings import Settings

@@ -9,9 +9,9 @@ from phones import DANA, Clock, Phone, case_of, crew_named, person, picture, rep
 from sqlalchemy import Engine, func, select
 
 from city import cases, people, reports
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Operation, Photo
-from city.events import Actor
 from city.lifecycle import CALL_TAKER, CREW, Refused
 from sync import review
 from sync.protocol import QUARANTINED, RECORDED

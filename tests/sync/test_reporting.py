@@ -26,7 +26,8 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, people, photos, queries, reports, retention
+from city import cases, people, photos, queries, reports, retention
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import (
     Address,

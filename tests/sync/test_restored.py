@@ -12,7 +12,8 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, dumps, events, people, photos, reports, restoring, stores
+from city import backup, dumps, people, photos, reports, restoring, stores
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Device, EnrolCode, Operation, Photo, Report
 from city.settings import Settings

@@ -8,7 +8,8 @@ from factories import texts
 from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture
 from sqlalchemy import Engine, func, select
 
-from city import cases, events, retention
+from city import cases, retention
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
 from city.schedule import Period, Schedule

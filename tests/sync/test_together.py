@@ -13,7 +13,8 @@ from phones import EACH_BY_ITSELF, Clock, Phone, actor, case_of, make_lamp, shar
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from city import events, kept, locks
+from city import kept, locks
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Clock as ClockRow
 from city.db.models import Event

@@ -15,7 +15,8 @@ from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, perso
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, events, kept
+from city import cases, kept
+from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Case, Device, FeedRow, Operation
 from city.db.models import Clock as ClockRow

@@ -25,10 +25,11 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, developing, events, locks, logins, people, photos, queries
+from city import cases, developing, locks, logins, people, photos, queries
+from city.audit import events
+from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
-from city.events import Actor
 from city.lifecycle import SUPERVISOR
 from city.settings import Settings
 from sync import declared, devices, protocol, push, review, work

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import answerfile, answers, cityfile, events, people, policies
+from city import answerfile, answers, cityfile, people, policies
+from city.audit import events
 from city.db.models import Answer
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa.cli import cli

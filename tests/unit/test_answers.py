@@ -10,8 +10,9 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import answers, events
+from city import answers
 from city.answers import Draft, Text
+from city.audit import events
 from city.db.models import Answer, Topic
 from city.lifecycle import Refused
 

@@ -29,8 +29,6 @@ from city import (
     developing,
     doctor,
     dumps,
-    erasures,
-    events,
     notices,
     numbers,
     photos,
@@ -40,6 +38,7 @@ from city import (
     stores,
     strays,
 )
+from city.audit import erasure_ledger, events
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
@@ -264,12 +263,12 @@ def test_what_was_erased_since_is_erased_again(
         names = list(photo.sizes.values())
         store = store_of(town.settings)
         reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
-    kept = town.settings.var / erasures.NAME
+    kept = town.settings.var / erasure_ledger.NAME
     lists: list[Path] = []
     if source == "beside the backups":
         make(town, to, days=1)
     elif source == "in the var folder":
-        (elsewhere.var / erasures.NAME).write_bytes(kept.read_bytes())
+        (elsewhere.var / erasure_ledger.NAME).write_bytes(kept.read_bytes())
     else:
         lists = [kept.rename(tmp_path / "kept.jsonl")]
 
@@ -291,9 +290,9 @@ def test_a_number_that_was_given_again_is_not_erased(town: Town, to: Path, elsew
     lived_in(town)
     with town.looking() as scene:
         number = scene.s.scalars(select(Report.number)).first()
-    lines = [erasures.Erased(number, hashlib.sha256(b"another life").hexdigest(), town.now.isoformat())]
+    lines = [erasure_ledger.Erased(number, hashlib.sha256(b"another life").hexdigest(), town.now.isoformat())]
     make(town, to)
-    erasures.write(elsewhere.var / erasures.NAME, lines)
+    erasure_ledger.write(elsewhere.var / erasure_ledger.NAME, lines)
     assert put_back(elsewhere, to, town).erased_again == 0
 
 
@@ -301,11 +300,11 @@ def test_half_a_line_of_the_list_spoils_no_other(town: Town) -> None:
     lived_in(town)
     with town.looking() as scene:
         one, two, *_ = scene.s.scalars(select(Report)).all()
-    erasures.note(town.settings.var, one, town.now)
-    kept = town.settings.var / erasures.NAME
+    erasure_ledger.note(town.settings.var, one, town.now)
+    kept = town.settings.var / erasure_ledger.NAME
     kept.write_bytes(kept.read_bytes() + b'{"report": "26-0')
-    erasures.note(town.settings.var, two, town.now + timedelta(seconds=1))
-    assert [erased.report for erased in erasures.read([kept, kept])] == [one.number, two.number]
+    erasure_ledger.note(town.settings.var, two, town.now + timedelta(seconds=1))
+    assert [erased.report for erased in erasure_ledger.read([kept, kept])] == [one.number, two.number]
 
 
 BAD_LINES = {
@@ -340,9 +339,9 @@ def test_lines_that_say_nothing_we_know_are_named_and_stop_no_restore(
     bad, at = "\n".join([*BAD_LINES.values(), ""]), town.now.isoformat()
     for name, told in (("KEY64", "a" * 64), ("KEY128", "a" * 128), ("SALT", "a" * 32), ("AT", at)):
         bad = bad.replace(f'"{name}"', f'"{told}"')
-    kept = elsewhere.var / erasures.NAME
+    kept = elsewhere.var / erasure_ledger.NAME
     kept.write_text(bad)
-    erasures.note(elsewhere.var, report, town.now)
+    erasure_ledger.note(elsewhere.var, report, town.now)
     assert put_back(elsewhere, to, town).erased_again == 1
     for nth, which in enumerate(BAD_LINES, 1):
         assert f"{kept}: line {nth} can't be read and was skipped" in caplog.text, which
@@ -351,9 +350,9 @@ def test_lines_that_say_nothing_we_know_are_named_and_stop_no_restore(
 
 def test_lines_come_in_the_order_of_their_moments_whatever_their_zone(tmp_path: Path) -> None:
     first, second = (f'{{"contact": "{digit * 64}", "at": "2026-05-12TAT"}}\n' for digit in "ab")
-    kept = tmp_path / erasures.NAME
+    kept = tmp_path / erasure_ledger.NAME
     kept.write_text(second.replace("AT", "02:30:00Z") + first.replace("AT", "03:30:00+02:00"))
-    assert [line.at for line in erasures.read([kept])] == [
+    assert [line.at for line in erasure_ledger.read([kept])] == [
         "2026-05-12T01:30:00+00:00", "2026-05-12T02:30:00+00:00",
     ]  # fmt: skip
 
@@ -594,7 +593,7 @@ def test_a_link_in_the_place_of_the_list_is_not_followed(tmp_path: Path) -> None
     victim = tmp_path / "victim"
     victim.write_text("of somebody else")
     (tmp_path / "erasures.jsonl").symlink_to(victim)
-    erasures.write(tmp_path / "erasures.jsonl", [])
+    erasure_ledger.write(tmp_path / "erasures.jsonl", [])
     assert victim.read_text() == "of somebody else"
     assert not (tmp_path / "erasures.jsonl").is_symlink()
 
@@ -685,7 +684,7 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
         report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
         store = store_of(town.settings)
         reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
-    put_back(elsewhere, folder, town, lists=[town.settings.var / erasures.NAME])
+    put_back(elsewhere, folder, town, lists=[town.settings.var / erasure_ledger.NAME])
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
         assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
@@ -886,7 +885,7 @@ def test_a_restore_that_was_killed_lets_nobody_in_until_it_is_run_again(
         report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
         store = store_of(town.settings)
         reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
-    (elsewhere.var / erasures.NAME).write_bytes((town.settings.var / erasures.NAME).read_bytes())
+    (elsewhere.var / erasure_ledger.NAME).write_bytes((town.settings.var / erasure_ledger.NAME).read_bytes())
     killed("restore", elsewhere, to, town.now, module, name, after)
     with pytest.raises(Refused, match="restore_unfinished"):
         create_app(elsewhere)

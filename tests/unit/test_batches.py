@@ -11,7 +11,8 @@ from factories import Town, statements
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, deadlines, duplicates, events, kept, locks, promises, tags
+from city import batches, cases, deadlines, duplicates, kept, locks, promises, tags
+from city.audit import events
 from city.db.models import Batch, BatchItem, Case, Event
 from city.lifecycle import Refused
 

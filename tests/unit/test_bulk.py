@@ -14,7 +14,9 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, calendars, cases, events, people, reports, search, verdicts
+from city import bulk, calendars, cases, people, reports, search, verdicts
+from city.audit import events
+from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
 from city.db import engine as db
 from city.db.models import (
@@ -35,7 +37,6 @@ from city.db.models import (
     Service,
     ToldApart,
 )
-from city.events import Actor
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 
 ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)

@@ -9,7 +9,8 @@ import pytest
 from factories import LAMP, Town
 from sqlalchemy import func, select
 
-from city import callers, calls, cases, contacts, events, reports
+from city import callers, calls, cases, contacts, reports
+from city.audit import events
 from city.calls import Call
 from city.contacts import Conversation
 from city.db.models import Caller, Case, Contact, Report, Subscription, Topic

@@ -7,7 +7,8 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import cases, events, people, promises, queries, reports, verdicts
+from city import cases, people, promises, queries, reports, verdicts
+from city.audit import events
 from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
 from city.places import Place

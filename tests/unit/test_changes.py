@@ -10,8 +10,9 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import batches, board, cases, changes, events, importruns, priorities, reports, tags
+from city import batches, board, cases, changes, importruns, priorities, reports, tags
 from city.areas import KINDS
+from city.audit import events
 from city.board import View
 from city.changes import Stand
 from city.db.models import Area, Clock

@@ -11,7 +11,8 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, events, notices, people, reports, stores
+from city import cases, notices, people, reports, stores
+from city.audit import events
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report

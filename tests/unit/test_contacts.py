@@ -12,8 +12,9 @@ from factories import Town
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city import answers, contacts, events
+from city import answers, contacts
 from city.answers import Draft, Text
+from city.audit import events
 from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import Contact, Event, EventDetail, Topic

@@ -17,8 +17,6 @@ from city import (
     board,
     cases,
     duplicates,
-    erasures,
-    events,
     geo,
     importruns,
     kept,
@@ -32,6 +30,7 @@ from city import (
     tiles,
     twins,
 )
+from city.audit import erasure_ledger, events
 from city.db import engine as db
 from city.db.models import (
     Assignment,
@@ -218,7 +217,7 @@ def test_what_was_erased_before_a_restore_lost_it_is_not_imported_again(town: To
     with town.at_work() as scene:
         key = scene.case("26-000001").reports[0].key
         importruns.undo(scene.s, 1, at=NOW)  # as if the database were older than the import
-        scene.s.add(Erasure(key=erasures.hashed(key), at=NOW, seqs=[], photos=[]))
+        scene.s.add(Erasure(key=erasure_ledger.hashed(key), at=NOW, seqs=[], photos=[]))
     again = put(town, tmp_path, OPEN, {"ID": "102"})
     assert (again.imported, again.rejected) == (1, 1)
     assert "its report was erased here" in Path(str(again.side_file)).read_text()

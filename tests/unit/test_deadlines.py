@@ -10,7 +10,8 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, deadlines, events, kept, promises
+from city import cases, deadlines, kept, promises
+from city.audit import events
 from city.board import View, count
 from city.db import engine as db
 from city.db.models import Case, Event

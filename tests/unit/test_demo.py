@@ -23,7 +23,6 @@ from city import (
     demo_desk,
     demo_ground,
     demo_table,
-    events,
     people,
     photos,
     places,
@@ -32,6 +31,7 @@ from city import (
     strays,
     worktime,
 )
+from city.audit import events
 from city.db import engine as db
 from city.db.models import (
     Address,

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, boots, cityfile, doctor, dumps, notices, opendata, photos, reports, stores
+from city import backup, cityfile, doctor, dumps, notices, opendata, photos, reports, stores
+from city.audit import epochs
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
 from city.settings import DEFAULT_CITY, Settings
@@ -177,7 +178,7 @@ def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doct
 def test_a_worker_that_was_seen_before_the_last_start_is_not_there(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
-    boots.boot(town.engine, town.now + timedelta(seconds=1))
+    epochs.boot(town.engine, town.now + timedelta(seconds=1))
     assert marks(found(seconds=20)) == {}  # it may be about to start as well
     assert found(seconds=40)["worker"].mark == doctor.WRONG
     with town.at_work() as scene:

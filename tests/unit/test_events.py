@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from city import cases, events, photos, reports, stores
+from city import cases, photos, reports, stores
+from city.audit import events
+from city.audit.events import GENESIS, chained
 from city.db import engine as db
 from city.db.models import Base, Clock, Event, EventDetail, Head
-from city.events import GENESIS, chained
 from city.settings import Settings
 
 

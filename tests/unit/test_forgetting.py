@@ -13,24 +13,13 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import (
-    backup,
-    callers,
-    calls,
-    contacts,
-    erasures,
-    events,
-    forgetting,
-    people,
-    restoring,
-    stores,
-    tallies,
-)
+from city import backup, callers, calls, contacts, forgetting, people, restoring, stores
+from city.audit import counters, erasure_ledger, events
+from city.audit.erasure_ledger import Forgotten
 from city.calls import Call
 from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import Caller, Contact, EventDetail, Report, Topic
-from city.erasures import Forgotten
 from city.forgetting import Done
 from city.lifecycle import Refused
 from city.reports import Telling
@@ -82,7 +71,7 @@ def test_number_and_words_go_and_every_call_stays(town: Town) -> None:
     called(town, outcome="case")
     called(town, OTHER, "Somebody else's")
     with town.looking() as scene:
-        before = scene.s.scalar(select(tallies.Tally.n).where(tallies.Tally.facet == "line"))
+        before = scene.s.scalar(select(counters.Tally.n).where(counters.Tally.facet == "line"))
     assert forgotten(town) == Done(2, 1)
     left = words(town)
     assert "sister" not in left
@@ -96,9 +85,9 @@ def test_number_and_words_go_and_every_call_stays(town: Town) -> None:
             "log",
             "forget",
         ]
-        assert events.verify(scene.s) == tallies.differences(scene.s) == []
+        assert events.verify(scene.s) == counters.differences(scene.s) == []
         assert events.erased(scene.s) == 2
-        assert scene.s.scalar(select(tallies.Tally.n).where(tallies.Tally.facet == "line")) == before
+        assert scene.s.scalar(select(counters.Tally.n).where(counters.Tally.facet == "line")) == before
     assert forgotten(town) is None
     called(town)  # they may call again, and are new then
     assert PHONE in words(town)
@@ -131,8 +120,8 @@ def test_a_restored_backup_forgets_again(town: Town, tmp_path: Path, elsewhere: 
         town.engine, town.settings, stores.open_store(town.settings), to, at=town.now
     )
     forgotten(town)
-    kept = town.settings.var / erasures.NAME
-    assert len([line for line in erasures.read([kept]) if isinstance(line, Forgotten)]) == 2
+    kept = town.settings.var / erasure_ledger.NAME
+    assert len([line for line in erasure_ledger.read([kept]) if isinstance(line, Forgotten)]) == 2
     assert PHONE not in kept.read_text()
     done = restoring.restore(
         elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept], at=town.now

@@ -21,7 +21,8 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, cityfile, events, imports, layers, mapping, notices, queries, requests
+from city import board, cityfile, imports, layers, mapping, notices, queries, requests
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box

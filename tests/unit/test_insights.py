@@ -11,7 +11,8 @@ from factories import Town
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from city import cases, cityfile, contacts, events, insights, kept, periods, policies, proofs, tallies
+from city import cases, cityfile, contacts, insights, kept, periods, policies, proofs
+from city.audit import counters, events
 from city.cityfile import CityFileError
 from city.costs import Desk
 from city.db.models import Area, Contact, Service, Tally
@@ -49,7 +50,7 @@ def derived(s: Session, cell: Cell) -> float | None:
         return None if rows[0][0] is None else float(rows[0][0])
     if not rows:
         return None
-    ages = sorted(tallies.age(*(datetime.fromisoformat(at) for at in reversed(row))) for row in rows)
+    ages = sorted(counters.age(*(datetime.fromisoformat(at) for at in reversed(row))) for row in rows)
     percent = 50 if cell.what == "median_days" else 90
     return ages[-(-len(ages) * percent // 100) - 1] / 10
 
@@ -109,9 +110,9 @@ def test_whom_people_would_have_called_is_counted_of_those_passed_on_and_those_w
 
 def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> None:
     zone = cityfile.load(DEFAULT_CITY).time_zone
-    assert tallies.month_of(datetime(2026, 3, 1, 4, 59, tzinfo=UTC), zone) == "2026-02"
-    assert tallies.month_of(datetime(2026, 3, 1, 5, 0, tzinfo=UTC), zone) == "2026-03"
-    assert tallies.month_of(datetime(2026, 4, 1, 3, 59, tzinfo=UTC), zone) == "2026-03"  # daylight saving
+    assert counters.month_of(datetime(2026, 3, 1, 4, 59, tzinfo=UTC), zone) == "2026-02"
+    assert counters.month_of(datetime(2026, 3, 1, 5, 0, tzinfo=UTC), zone) == "2026-03"
+    assert counters.month_of(datetime(2026, 4, 1, 3, 59, tzinfo=UTC), zone) == "2026-03"  # daylight saving
 
 
 def test_every_figure_of_cases_is_what_the_log_says(town: Town) -> None:
@@ -209,17 +210,17 @@ def told_of(town: Town) -> None:
 def test_the_sums_are_those_of_the_log_and_a_wrong_one_is_named(asked: Town) -> None:
     told_of(asked)
     with asked.looking() as scene:
-        assert tallies.differences(scene.s) == []
+        assert counters.differences(scene.s) == []
     with asked.at_work() as scene:
         scene.s.execute(update(Tally).where(Tally.facet == "line", Tally.what == "dropped").values(n=7))
     with asked.looking() as scene:
-        found = tallies.differences(scene.s)
+        found = counters.differences(scene.s)
         assert len(found) == 24
         assert found[0].startswith("figures: line 2024-01 dropped is 7, but the log says ")
     with asked.at_work() as scene:
         kept.recount(scene.s)
     with asked.looking() as scene:
-        assert tallies.differences(scene.s) == []
+        assert counters.differences(scene.s) == []
 
 
 def test_what_a_savepoint_took_back_counts_for_nothing(town: Town) -> None:
@@ -233,7 +234,7 @@ def test_what_a_savepoint_took_back_counts_for_nothing(town: Town) -> None:
         scene.report()
     with town.looking() as scene:
         assert scene.s.get_one(Tally, ("city", "2026-05", "opened", "")).n == 1
-        assert tallies.differences(scene.s) == []
+        assert counters.differences(scene.s) == []
 
 
 def test_what_if_the_line_were_cut_follows_from_what_is_assumed(asked: Town) -> None:
@@ -332,7 +333,7 @@ def test_an_older_database_is_counted_as_it_is_migrated(asked: Town) -> None:
         before = set(scene.s.execute(held))
     with asked.at_work() as scene:
         scene.s.execute(delete(Tally))
-        tallies.anew(scene.s)  # as migration 0032 does
+        counters.anew(scene.s)  # as migration 0032 does
     with asked.looking() as scene:
         assert set(scene.s.execute(held)) == before
         assert len(before) > 500

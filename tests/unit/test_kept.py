@@ -12,7 +12,8 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import bulk, cases, events, kept, people
+from city import bulk, cases, kept, people
+from city.audit import events
 from city.bulk import Move, Story, Told
 from city.db import engine as db
 from city.db.models import Area, Case, CellCount, Service

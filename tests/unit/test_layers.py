@@ -12,7 +12,8 @@ from factories import LAMP, Town
 from ground import NOW, feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
-from city import events, layers, places, sources
+from city import layers, places, sources
+from city.audit import events
 from city.cityfile import ASSET_KINDS
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Case, Crossing, Street

@@ -7,7 +7,8 @@ import pytest
 from factories import SECRET, Town, texts
 from sqlalchemy import func, select
 
-from city import accountmail, events, logins, people
+from city import accountmail, logins, people
+from city.audit import events
 from city.db.models import AccountLetter, LoginCode, Person, Session
 from city.lifecycle import Refused
 

@@ -7,7 +7,8 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import batches, cases, events, heads, notices, people, priorities, reports, verdicts
+from city import batches, cases, heads, notices, people, priorities, reports, verdicts
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused

@@ -11,7 +11,8 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, delivery, events, mailers, notices, reports
+from city import batches, cases, delivery, mailers, notices, reports
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
 

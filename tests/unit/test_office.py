@@ -18,23 +18,22 @@ from city import (
     cases,
     cityfile,
     contacts,
-    events,
     forgetting,
     kept,
     people,
     policies,
     reports,
     stores,
-    tallies,
     tiles,
     verdicts,
 )
+from city.audit import counters, events
+from city.audit.events import Actor
 from city.board import View
 from city.calls import Call
 from city.cityfile import CityFileError
 from city.contacts import Conversation
 from city.db.models import Case, Contact, Department, Event, Report, Service, Tally, Topic
-from city.events import Actor
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
 from city.reports import Telling
 from city.settings import DEFAULT_CITY
@@ -397,7 +396,7 @@ class TestTheFigures:
             rows = scene.s.execute(select(Tally.what, Tally.n).where(Tally.facet == "city"))
             sums = {what: n for what, n in rows if not what.startswith("after")}
             assert sums == {"opened": 2, "closed": 2, "timely": 2, "reasoned": 1, "indoors": 1}
-            assert tallies.differences(scene.s) == []
+            assert counters.differences(scene.s) == []
             lines = scene.s.scalars(select(Event).where(Event.kind == "close")).all()
             assert [line.facts.get("work") for line in lines] == ["office", None]
 

@@ -13,7 +13,8 @@ from factories import Town
 from rivertown import take
 from sqlalchemy import func, select
 
-from city import events, mapping, open311, sources
+from city import mapping, open311, sources
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, ImportRun
 from city.sources import Unusable

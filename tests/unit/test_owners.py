@@ -9,7 +9,8 @@ import pytest
 from factories import LAMP, Scene, Town
 from ground import feature, geojson
 
-from city import assets, cases, cityfile, events, promises
+from city import assets, cases, cityfile, promises
+from city.audit import events
 from city.db.models import Asset, Case, Owner
 from city.layers import Order
 from city.lifecycle import NEW, WAITING

@@ -4,7 +4,8 @@ import pytest
 from factories import Scene, Town
 from sqlalchemy import select
 
-from city import events, people
+from city import people
+from city.audit import events
 from city.db.models import ApiKey, Person
 from city.lifecycle import Refused
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
-from city import events, people, places, whereabouts
+from city import people, places, whereabouts
+from city.audit import events
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
 from city.geo import Point, distance

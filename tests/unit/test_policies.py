@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import Engine, select
 
-from city import cityfile, events, people, policies
+from city import cityfile, people, policies
+from city.audit import events
 from city.cityfile import CityFileError
 from city.db import engine as db
 from city.db.models import Department, Event, Policy, Service, Topic

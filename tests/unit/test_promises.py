@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import calendars, cases, cityfile, events, people, policies, promises, reports
+from city import calendars, cases, cityfile, people, policies, promises, reports
+from city.audit import events
 from city.db.models import Calendar, Case
 from city.promises import Terms
 from city.settings import DEFAULT_CITY

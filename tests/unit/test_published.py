@@ -10,7 +10,8 @@ import sourcecity
 from factories import Town
 from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
-from city import cases, contacts, events, people, published, tallies
+from city import cases, contacts, people, published
+from city.audit import counters, events
 from city.contacts import Conversation
 from city.db.models import Area, Tally
 from city.periods import Period
@@ -128,7 +129,7 @@ def test_one_changed_letter_of_a_contact_is_named_by_the_chain_and_by_the_sums(a
         )
     with asked.looking() as scene:
         assert events.verify(scene.s) == [f"{line.subject}: line 1 was rewritten"]
-        found = tallies.differences(scene.s)
+        found = counters.differences(scene.s)
         assert any("topic 2024-01 answered taxed is 0, but the log says 1" in each for each in found)
 
 
@@ -137,7 +138,7 @@ def test_a_line_that_cannot_be_counted_any_more_is_named(asked: Town) -> None:
         seq = connection.scalar(text("SELECT min(seq) FROM events WHERE subject LIKE 'contact:%'"))
         connection.execute(text("UPDATE events SET facts = '{}' WHERE seq = :seq"), {"seq": seq})
     with asked.looking() as scene:
-        assert f"figures: line {seq} of the log can't be counted" in tallies.differences(scene.s)
+        assert f"figures: line {seq} of the log can't be counted" in counters.differences(scene.s)
 
 
 def test_a_city_in_which_nothing_happened_publishes_nothing(town: Town) -> None:

@@ -21,8 +21,6 @@ from city import (
     calls,
     cases,
     erasing,
-    erasures,
-    events,
     follows,
     holds,
     notices,
@@ -36,6 +34,7 @@ from city import (
     unanswered,
 )
 from city import cityfile as cityfiles
+from city.audit import erasure_ledger, events
 from city.calls import Call
 from city.contacts import Conversation
 from city.db import engine as db
@@ -436,7 +435,7 @@ class TestErasing:
         with town.at_work() as scene:
             people.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
         assert shell.invoke(cli, ["erase", f"person:{number}"]).exit_code == 0
-        kept = town.settings.var / erasures.NAME
+        kept = town.settings.var / erasure_ledger.NAME
         assert "canary" not in kept.read_text()
         done = restoring.restore(
             elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept], at=town.now
@@ -463,7 +462,7 @@ class TestErasing:
             town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
         )
         assert shell.invoke(cli, ["erase", MAIL]).exit_code == 0
-        kept = town.settings.var / erasures.NAME
+        kept = town.settings.var / erasure_ledger.NAME
         assert len(kept.read_text().splitlines()) == 1
         assert "canary" not in kept.read_text()
         store = stores.open_store(elsewhere)
@@ -483,8 +482,8 @@ class TestErasing:
         with town.at_work() as scene:
             other = follows.follow(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
             anew = follows.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
-            key = erasures.slowly_hashed(MAIL, salt)
-            line = erasures.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
+            key = erasure_ledger.slowly_hashed(MAIL, salt)
+            line = erasure_ledger.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
             assert not erasing.unfollow_again(scene.s, line)
             assert len(scene.s.scalars(select(Subscription)).all()) == 2
 

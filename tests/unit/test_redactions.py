@@ -10,7 +10,8 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, cases, developing, erasures, events, photos, redactions, reports, restoring, stores
+from city import backup, cases, developing, photos, redactions, reports, restoring, stores
+from city.audit import erasure_ledger, events
 from city.db import engine as db
 from city.db.models import Case, Erasure, Event, Photo, Report
 from city.developing import Box
@@ -257,7 +258,7 @@ def test_a_restored_backup_is_covered_again_under_the_same_addresses(
     folder, _manifest = backup.make(town.engine, town.settings, store, tmp_path / "to", at=town.now)
     once = redact(town, photo)
     twice = redact(town, once, UPPER_LEFT)
-    lines = erasures.read([town.settings.var / erasures.NAME])
+    lines = erasure_ledger.read([town.settings.var / erasure_ledger.NAME])
     assert len(lines) == 4  # two photos, twice
 
     with db.reading(town.engine) as s:
@@ -284,8 +285,8 @@ def test_a_backup_hands_the_list_on(town: Town, tmp_path: Path, store: stores.St
     photo = sent(town)
     new = redact(town, photo)
     backup.make(town.engine, town.settings, store, tmp_path / "to", at=town.now)
-    [line] = erasures.read([tmp_path / "to" / erasures.NAME])
-    assert isinstance(line, erasures.Redacted)
+    [line] = erasure_ledger.read([tmp_path / "to" / erasure_ledger.NAME])
+    assert isinstance(line, erasure_ledger.Redacted)
     assert (line.photo, line.became, line.boxes) == (photo.id, new.id, ((0, 50, 50, 50),))
 
 

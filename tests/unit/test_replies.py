@@ -3,7 +3,8 @@
 import pytest
 from factories import Town
 
-from city import cases, cityfile, events, queries, replies
+from city import cases, cityfile, queries, replies
+from city.audit import events
 from city.cityfile import CityFile, CityFileError
 from city.lifecycle import Refused
 from city.settings import DEFAULT_CITY

@@ -21,8 +21,6 @@ from city import (
     cityfile,
     contacts,
     erasing,
-    erasures,
-    events,
     follows,
     forgetting,
     holds,
@@ -42,8 +40,8 @@ from city import (
     strays,
     subjects,
     tags,
-    tallies,
 )
+from city.audit import counters, erasure_ledger, events
 from city.calls import Call
 from city.contacts import Conversation
 from city.db import engine as db
@@ -175,7 +173,7 @@ def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
 
     def figures() -> object:
         with town.looking() as scene:
-            table = tallies.Tally.__table__
+            table = counters.Tally.__table__
             sums = scene.s.execute(select(table).order_by(*table.c)).all()
             year = periods.period("2026", town.now.date())
             pages = (insights.value(scene.s, city, year), insights.performance(scene.s, city, year))
@@ -435,7 +433,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
         cases.unmerge(scene.s, scene.case(twin), by=by, at=later)
     with town.at_work() as scene:
         holds.lift(scene.s, scene.case(number), var, by=manager, at=later + timedelta(hours=1))
-    kept_list = var / erasures.NAME
+    kept_list = var / erasure_ledger.NAME
     assert len(kept_list.read_text().splitlines()) == 4
     restoring.restore(
         elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
@@ -634,7 +632,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
         town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
     )
     go(town, Schedule(words=Period(years=3), places="street"))
-    kept_list = town.settings.var / erasures.NAME
+    kept_list = town.settings.var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
     done = restoring.restore(
         elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
@@ -666,7 +664,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         for number in (second, third):
             holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + 2 * hour)
         holds.place(scene.s, scene.case(third), "canary Doe", var, by=by, at=town.now + 3 * hour)
-    kept_list = var / erasures.NAME
+    kept_list = var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
     for _again in range(2):  # it is no harm to be told twice
         done = restoring.restore(
@@ -685,7 +683,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         cleared = s.scalars(select(Case.number).where(Case.cleared_at.is_not(None)))
         assert set(cleared) == {second, lifted}
     engine.dispose()
-    assert len(erasures.read([elsewhere.var / erasures.NAME])) == 8 + 2  # for the next restore
+    assert len(erasure_ledger.read([elsewhere.var / erasure_ledger.NAME])) == 8 + 2  # for the next restore
 
 
 def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
@@ -699,7 +697,7 @@ def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
 
     with pytest.raises(KeyError):
         place_and_fail()
-    assert not (var / erasures.NAME).exists()
+    assert not (var / erasure_ledger.NAME).exists()
 
 
 def test_a_lift_whose_commit_fails_is_in_no_list(town: Town) -> None:
@@ -720,7 +718,7 @@ def test_a_lift_whose_commit_fails_is_in_no_list(town: Town) -> None:
         lift_and_fail()
     with town.looking() as scene:
         assert holds.listed(scene.s, 10)[1] == 1
-    assert [line.placed for line in erasures.read([var / erasures.NAME])] == [True]
+    assert [line.placed for line in erasure_ledger.read([var / erasure_ledger.NAME])] == [True]
 
 
 def test_a_hold_is_lifted_though_the_list_cannot_say_so(
@@ -735,7 +733,7 @@ def test_a_hold_is_lifted_though_the_list_cannot_say_so(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken, town.at_work() as scene:
-        broken.setattr(erasures, "append", full)
+        broken.setattr(erasure_ledger, "append", full)
         assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
     with town.looking() as scene:
         assert holds.listed(scene.s, 10) == ([], 0)
@@ -743,7 +741,7 @@ def test_a_hold_is_lifted_though_the_list_cannot_say_so(
 
 
 def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:
-    line = erasures.Held(ended(town), erasures.hashed("not its key"), True, town.now.isoformat())
+    line = erasure_ledger.Held(ended(town), erasure_ledger.hashed("not its key"), True, town.now.isoformat())
     with town.at_work() as scene:
         assert not holds.again(scene.s, line, town.settings.var, at=town.now)
         assert holds.listed(scene.s, 10) == ([], 0)
@@ -751,7 +749,7 @@ def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: 
 
 def test_no_other_case_that_has_the_number_is_cleared_after_a_restore(town: Town) -> None:
     number = ended(town, words="Another problem")
-    line = erasures.Cleared(number, erasures.hashed("not its key"), "exact", town.now.isoformat())
+    line = erasure_ledger.Cleared(number, erasure_ledger.hashed("not its key"), "exact", town.now.isoformat())
     assert not retention.clear_again(town.engine, town.settings.var, [line], at=town.now)
     with town.looking() as scene:
         assert scene.case(number).cleared_at is None
@@ -817,7 +815,9 @@ def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> N
 def test_what_the_backup_has_as_open_is_not_cleared_after_a_restore(town: Town) -> None:
     with town.at_work() as scene:
         told = scene.report(words=WORDS)
-        line = erasures.Cleared(told.case.number, erasures.hashed(told.key), "exact", town.now.isoformat())
+        line = erasure_ledger.Cleared(
+            told.case.number, erasure_ledger.hashed(told.key), "exact", town.now.isoformat()
+        )
     assert retention.clear_again(town.engine, town.settings.var, [line], at=town.now) == 0
     assert "reports.words" in holding(town, WORDS)
 

@@ -12,7 +12,8 @@ from rivertown import put
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
-from city import cases, events, importruns, reports, search
+from city import cases, importruns, reports, search
+from city.audit import events
 from city.db.models import Case, CaseWords, Report
 from city.stores import FolderStore
 

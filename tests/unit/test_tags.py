@@ -4,7 +4,8 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import cases, events, kept, people, priorities, tags
+from city import cases, kept, people, priorities, tags
+from city.audit import events
 from city.db.models import Event
 from city.lifecycle import Refused
 

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import events, people, reports
+from city import people, reports
+from city.audit import events
 from city.db.models import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
 
 Send = Callable[..., TestResponse]

@@ -13,8 +13,9 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import answers, calls, cases, events
+from city import answers, calls, cases
 from city.answers import Draft, Text
+from city.audit import events
 from city.calls import Call
 from city.contacts import MAX_SECONDS, Conversation
 from city.db.models import Address, Caller, Contact, Event, Report, Subscription

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city, shared, shown, staff
 
-from city import cases, events
+from city import cases
+from city.audit import events
 from city.db.models import Device
 from sync import merge, protocol, push
 

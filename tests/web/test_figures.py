@@ -14,7 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shown
 
-from city import contacts, events, people, published
+from city import contacts, people, published
+from city.audit import events
 from city.contacts import Conversation
 from city.settings import Settings
 from pwa import measures

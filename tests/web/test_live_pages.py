@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import boots, cases, changes, events, presence
+from city import cases, changes, presence
+from city.audit import epochs, events
 
 MOST_IDLE = 300  # bytes
 MOST_QUERIES_WHEN_IDLE = 4  # who is logged in, and how far the log goes
@@ -169,9 +170,9 @@ def test_a_revision_that_leads_nowhere_asks_to_load_the_list_again(
 def test_a_revision_from_before_a_restore_asks_to_load_the_list_again(
     open_board: Callable[..., Board], town: Town, lamp: str
 ) -> None:
-    boots.boot(town.engine, town.now)
+    epochs.boot(town.engine, town.now)
     here = open_board()
-    boots.boot(town.engine, town.now + timedelta(minutes=1))
+    epochs.boot(town.engine, town.now + timedelta(minutes=1))
     assert "rev" in here.hear(), "a start that lost nothing is no reason"
     seq, _dash, _epoch = here.since.partition("-")
     here.since = f"{seq}-{'0' * 16}"  # an epoch that this database has never seen

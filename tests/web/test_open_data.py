@@ -15,7 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import events, opendata
+from city import opendata
+from city.audit import events
 from city.db.models import Area, Street
 from city.opendata import Edition
 from pwa import dictionary

@@ -17,9 +17,9 @@ from sqlalchemy import Engine, select
 from test_access import CAST, doors
 
 from city import cases, cityfile, logins, people, policies
+from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Address, Case, Contact, Crew, Person, Topic
-from city.events import Actor
 from city.settings import Settings
 from pwa.app import create_app
 

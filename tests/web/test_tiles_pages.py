@@ -9,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city
 
-from city import boots, cases, geo
+from city import cases, geo
+from city.audit import epochs
 from pwa import access
 
 TILE = "/tiles/cases/16/{}/{}".format(*geo.tile_at(LAMP.point, 16))
@@ -78,7 +79,7 @@ def test_after_a_restore_nothing_that_a_browser_has_is_taken_for_the_present(
     with town.at_work() as scene:
         scene.report()
     asked = {"If-None-Match": board.get(TILE).headers["ETag"]}
-    boots.boot(town.engine, town.now)  # the log of what was put back is as long, and the server has started
+    epochs.boot(town.engine, town.now)  # the log of what was put back is as long, and the server has started
     assert board.get(TILE, headers=asked).status_code == 200
 
 

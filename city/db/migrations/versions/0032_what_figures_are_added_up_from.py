@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.orm import Session
 
-from city import tallies
+from city.audit import counters
 
 revision = "0032"
 down_revision = "0031"
@@ -24,7 +24,7 @@ def upgrade() -> None:
     )
     # The log's own columns never change, so today's way of counting it can be asked for here.
     with Session(op.get_bind()) as s:
-        tallies.anew(s)
+        counters.anew(s)
         s.flush()
 
 

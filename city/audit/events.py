@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Date, Select, func, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from city import tallies
+from city.audit import counters
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.in_list import is_in
@@ -286,7 +286,7 @@ def _seal(s: Session) -> None:
     bulk_insert.put_last(s, EventDetail, details)
     bulk_insert.put_last(s, Head, tops, over=True)
     bulk_insert.put_last(s, FeedRow, feed, over=True)
-    tallies.add(s, pending.lines)
+    counters.add(s, pending.lines)
 
 
 def chained(event: Event) -> str:
