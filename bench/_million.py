@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 from bench._databases import Database, database
 from bench._pairs import HalfYear
 from bench._site import ROOT, say
-from city import cityfile, duplicates, geo, people, policies
+from city import duplicates, geo, people
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Service
@@ -54,7 +56,7 @@ def timed(kind: str, half: HalfYear, count: int, metres: tuple[int, ...]) -> dic
 def _fill(base: Database, points: list[Point], count: int, kind: str) -> None:
     engine, began = db.connect(base.url), time.monotonic()
     with db.transaction(engine) as s:
-        policies.apply(s, cityfile.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=NOW)
+        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=NOW)
     with db.reading(engine) as s:
         codes = list(s.scalars(select(Service.code).order_by(Service.code)))
     rows = _rows(points, codes, count)

@@ -24,8 +24,9 @@ from bench import _rehearsal as rehearsal
 from bench._databases import KINDS, database
 from bench._realtables import TABLES, Table
 from bench._site import ROOT, say
-from city import bulk, cityfile, importruns, imports, mapping
+from city import bulk, importruns, imports, mapping
 from city.audit import events
+from city.config import city_file
 from city.db import engine as db
 from city.db.models import Crew
 from city.settings import DEFAULT_CITY
@@ -98,7 +99,7 @@ def _taken(engine: Engine, table: Table, real: Path) -> dict[str, Any]:
 
 def _imported(engine: Engine, file: Path, how: str, at: datetime) -> tuple[Outcome, float, float]:
     """One run as the command makes it: what came of it, its seconds by the clock and of work."""
-    city, mapped = cityfile.load(DEFAULT_CITY), mapping.load(how)
+    city, mapped = city_file.load(DEFAULT_CITY), mapping.load(how)
     began, worked = time.perf_counter(), time.process_time()
     with bulk.uncollected(), db.transaction(engine) as s:
         outcome = imports.take(s, file, mapped, city, at=at, secret="a secret of the bench")

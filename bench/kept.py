@@ -27,24 +27,12 @@ from sqlalchemy.orm import Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import (
-    batches,
-    bulk,
-    cases,
-    cityfile,
-    contacts,
-    deadlines,
-    kept,
-    locks,
-    people,
-    policies,
-    priorities,
-    reports,
-    tags,
-)
+from city import batches, bulk, cases, contacts, deadlines, kept, locks, people, priorities, reports, tags
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Story, Told
+from city.config import city_file
+from city.config import versions as config_versions
 from city.contacts import CHANNELS, Conversation
 from city.db import engine as db
 from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
@@ -176,7 +164,7 @@ def _backlog(s: Session) -> list[str]:
 
 def _furnish(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        policies.apply(s, cityfile.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=BEGAN)
+        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=BEGAN)
         s.add_all(Crew(name=name) for name in ("Lights", "Trees", "Streets"))
         s.add(Area(kind="area", name="West", geometry=WEST))
         people.add(s, "ana@bench.test", "Ana", ["dispatcher"])

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from city import answers, files, tomlfile
+from city import answers, files
 from city.answers import Draft, Text
 from city.audit.events import Actor
+from city.config import toml_table
 from city.lifecycle import Refused
 from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 
@@ -78,20 +79,20 @@ def take(
     return outcome
 
 
-def _read(path: Path) -> tomlfile.Table:
+def _read(path: Path) -> toml_table.Table:
     try:
         text = files.text(path, MOST_BYTES)
         if "\0" in text:
             raise Unusable(
                 f"{path.name}, line {_line(text, text.index(chr(0)))}", f"contains a zero byte. {SAVE}"
             )
-        return tomlfile.read(text, path.name, EXAMPLE)
+        return toml_table.read(text, path.name, EXAMPLE)
     except OSError as error:
         raise Unusable(path.name, f"can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
         raise Unusable(f"{path.name}, line {line}", f"isn't UTF-8 (byte {byte:#04x}). {SAVE}") from error
-    except tomlfile.CityFileError as error:
+    except toml_table.CityFileError as error:
         raise Unusable("not valid TOML", str(error)) from error
 
 

@@ -26,8 +26,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, dumps, files, photos, policies, stores
+from city import dumps, files, photos, stores
 from city.audit import erasure_ledger
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.lifecycle import Refused
@@ -177,8 +179,8 @@ def _fill(
         schema = MigrationContext.configure(s.connection()).get_current_revision() or ""
         counts = {str(t.__tablename__): s.scalar(select(func.count()).select_from(t)) or 0 for t in COUNTED}
         wanted = _wanted(s)
-        applied = policies.current(s)
-        city = applied.text if applied else cityfile.whole(settings.city)
+        applied = config_versions.current(s)
+        city = applied.text if applied else city_file.whole(settings.city)
     lost = _copy(store, settings.var, pool_of(folder), wanted, told)
     files.write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
     files.write(folder / SECRET, settings.secret_key.encode())

@@ -6,9 +6,9 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city.config.collection_schedule import Collection, Coming, Round, Zone, next_coming
 from city.db.models import Area
 from city.geo import Point, inside
-from city.rounds import Collection, Coming, Round, Zone, next_coming
 
 KIND = "collection"  # of the areas that are zones
 

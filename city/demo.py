@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import cityfile, demo_desk, duplicates, policies
+from city import demo_desk, duplicates
 from city import people as persons
 from city.audit import events
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Case, Crew, Department, Person
 from city.demo_cases import tell as cases
@@ -57,8 +59,8 @@ def fill(
     with transaction(engine) as s:
         if s.scalar(select(exists().select_from(Person))):
             raise Refused("not_empty")
-        text = cityfile.whole(settings.city)
-        policies.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
+        text = city_file.whole(settings.city)
+        config_versions.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
         step("streets and addresses")
         ground(s, seed)
         people(s)

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import answers, bulk, callers, cityfile, contacts, demo_figures, people, worktime
+from city import answers, bulk, callers, contacts, demo_figures, people
 from city.answers import Draft, Text
 from city.audit.events import Actor
-from city.cityfile import CityFile
+from city.config import business_hours, city_file
+from city.config.city_file import CityFile
 from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
 from city.db.engine import transaction
 from city.db.models import Answer, Case, Person, Report, Service
@@ -63,7 +64,7 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
     needed no case. Without topics in the city file there is nothing to fill.
     """
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    city = cityfile.load(settings.city)
+    city = city_file.load(settings.city)
     with bulk.uncollected(), transaction(engine) as s:
         desk = _Desk(s, city, Random(f"desk {seed}"), now)
         desk.write_down()
@@ -207,7 +208,7 @@ class _Desk:
     def _spans(self, day: date) -> list[tuple[datetime, datetime]]:
         if self.city.line is None:
             return [(self._start(day), self._start(day + timedelta(days=1)))]
-        return worktime.spans_of(self.city.line, day)
+        return business_hours.spans_of(self.city.line, day)
 
     def _start(self, day: date) -> datetime:
         return _midnight(day, self.city.time_zone)

@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from city import areas, csv_cells, insights, outlines, periods, published
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from city import bulk, deltas, open311, people, promises, reports, requests, sources
 from city.audit import events
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db import bulk_insert
 from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service
 from city.deltas import IMPORTER, Delta

@@ -15,10 +15,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import areas, periods, proofs, worktime
-from city.cityfile import CityFile
+from city import areas, periods, proofs
+from city.config import business_hours
+from city.config.city_file import CityFile
+from city.config.costs import Desk
 from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
-from city.costs import Desk
 from city.db.models import Service, Tally, Topic
 from city.periods import Period
 from city.proofs import Span
@@ -243,7 +244,7 @@ class _Line:
     def _open_hours(self, period: Period) -> Fraction | None:
         if self.city.line is None:
             return None
-        open_for = worktime.between(self.city.line, *period.span(self.city.time_zone))
+        open_for = business_hours.between(self.city.line, *period.span(self.city.time_zone))
         return Fraction(int(open_for / timedelta(seconds=1)), 3600)
 
     def _proof(self, outcome: str = "") -> str:

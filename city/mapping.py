@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from city import files, tomlfile
+from city import files
+from city.config import toml_table
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, FIELD_OUTCOMES, NEW
 from city.sources import Source, Unusable
 
@@ -58,7 +59,7 @@ class Mapping:
     departments: dict[str, str]
     crews: dict[str, str]
     consent: frozenset[str]
-    table: tomlfile.Table  # to say on which line a column stands that a file does not have
+    table: toml_table.Table  # to say on which line a column stands that a file does not have
 
     def check(self, source: Source) -> None:
         """Raises CityFileError for the first column that the file does not have."""
@@ -88,10 +89,10 @@ def load(name: str) -> Mapping:
         known = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.toml")))
         fault = f"can't read a mapping called {name!r} ({files.why(error)})"
         raise Unusable("--map", f"{fault}. Use one of {known}, or a .toml file") from error
-    return _mapping(tomlfile.read(text, path.name, 'name = "boston"'))
+    return _mapping(toml_table.read(text, path.name, 'name = "boston"'))
 
 
-def _mapping(top: tomlfile.Table) -> Mapping:
+def _mapping(top: toml_table.Table) -> Mapping:
     columns = dict(_columns(top.table("columns")))
     services, outcomes = top.table("services"), top.table("outcomes")
     source = top.text("name", 'name = "boston"')
@@ -132,7 +133,7 @@ def _mapping(top: tomlfile.Table) -> Mapping:
     return found
 
 
-def _columns(table: tomlfile.Table) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _columns(table: toml_table.Table) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name in (*COLUMNS, *MORE_COLUMNS):
         if name not in COLUMNS and not table.has(name):
             continue
@@ -145,7 +146,7 @@ def _columns(table: tomlfile.Table) -> Iterator[tuple[str, tuple[str, ...]]]:
     table.refuse_rest()
 
 
-def _dates(top: tomlfile.Table) -> Iterator[str]:
+def _dates(top: toml_table.Table) -> Iterator[str]:
     example = 'dates = ["%m/%d/%Y %I:%M:%S %p"]'
     for form in top.texts("dates", example):
         if form != ISO and not all(
@@ -155,7 +156,7 @@ def _dates(top: tomlfile.Table) -> Iterator[str]:
         yield form
 
 
-def _points(top: tomlfile.Table) -> Iterator[tuple[float, float]]:
+def _points(top: toml_table.Table) -> Iterator[tuple[float, float]]:
     if not top.has("default_points"):
         return
     example = "default_points = [[42.3594, -71.0587]]"
@@ -167,15 +168,15 @@ def _points(top: tomlfile.Table) -> Iterator[tuple[float, float]]:
         yield float(point[0]), float(point[1])
 
 
-def _choices(table: tomlfile.Table, choices: tuple[str, ...]) -> dict[str, str]:
+def _choices(table: toml_table.Table, choices: tuple[str, ...]) -> dict[str, str]:
     return {name: table.one_of(name, choices) for name in table.values}
 
 
-def _groups(table: tomlfile.Table) -> Iterator[tuple[str, str]]:
+def _groups(table: toml_table.Table) -> Iterator[tuple[str, str]]:
     for group in table.values:
         yield from ((value, group) for value in table.texts(group, f'{group} = ["Street Lights"]'))
 
 
-def _names(table: tomlfile.Table) -> Iterator[tuple[str, str]]:
+def _names(table: toml_table.Table) -> Iterator[tuple[str, str]]:
     for code in table.values:
         yield code, table.text(code, f'"{code}" = "Public works"')

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from city import exports
 from city import files as city_files
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Clock, Erasure, Policy
 from city.exports import Format

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from city.cityfile import ASSET_KINDS
+from city.config.city_file import ASSET_KINDS
 from city.sources import Source, Unusable
 
 NAMELESS = ("water", "park", "rail")  # areas that are drawn without a name as well

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from city import worktime
-from city.calendars import calendar_of
+from city.config import business_hours
+from city.config.business_hours import Calendar
+from city.config.calendars import calendar_of
 from city.db.models import Case, Pause, Service
 from city.lifecycle import OPEN, WAITING
-from city.worktime import Calendar
 
 # A promise ends when the city's day does, not at the minute the report came in.
 END_OF_DAY = time(17, 0)
@@ -67,10 +67,10 @@ def times(terms: Terms, began_at: datetime, pauses: Iterable[Span] = ()) -> Time
         found.append(Times(due, due - max((given - began_at) * RISK_SHARE, RISK_AT_LEAST)))
     if terms.hours and terms.calendar and not terms.at:
         hours, calendar = timedelta(hours=terms.hours), terms.calendar
-        whole = hours + sum((worktime.between(calendar, *pause) for pause in stood), timedelta())
+        whole = hours + sum((business_hours.between(calendar, *pause) for pause in stood), timedelta())
         notice = min(whole, max(hours * RISK_SHARE, RISK_AT_LEAST))
-        due = worktime.add(calendar, began_at, whole)
-        found.append(Times(due, worktime.add(calendar, began_at, whole - notice)))
+        due = business_hours.add(calendar, began_at, whole)
+        found.append(Times(due, business_hours.add(calendar, began_at, whole - notice)))
     return min(found)
 
 

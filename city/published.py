@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city import insights, periods, proofs
 from city.audit import events
 from city.audit.events import Actor
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Clock, Event
 from city.insights import Figures

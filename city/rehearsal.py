@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import promises, worktime
-from city.calendars import written
-from city.cityfile import CityFile, Service
+from city import promises
+from city.config import business_hours
+from city.config.calendars import written
+from city.config.city_file import CityFile, Service
 from city.db.models import Calendar, Case, Closure, Pause
 from city.lifecycle import CLOSED, OPEN
 from city.promises import Span, Terms
@@ -132,7 +133,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
     return Rehearsal(total, [line for line in lines.values() if line.cases], unknown)
 
 
-def _offers(city: CityFile, service: Service) -> list[tuple[Terms, worktime.Calendar, str]]:
+def _offers(city: CityFile, service: Service) -> list[tuple[Terms, business_hours.Calendar, str]]:
     """What the file promises to a case without danger and to one with it, with its calendar and the rules."""
     calendar = city.working(service)
     days = (promises.URGENT_DAYS if service.urgent else service.promise_days, promises.URGENT_DAYS)
@@ -212,10 +213,10 @@ def _why(past: _Past, terms: Terms, rules: str) -> str:
     return "calendar" if terms.hours and calendar != rules else "other"
 
 
-def _worked(past: _Past, calendar: worktime.Calendar) -> timedelta:
+def _worked(past: _Past, calendar: business_hours.Calendar) -> timedelta:
     assert past.done_at  # noqa: S101 whoever asks has looked
-    stood = (worktime.between(calendar, *span) for span in promises.apart(past.stood))
-    return worktime.between(calendar, past.began_at, past.done_at) - sum(stood, timedelta())
+    stood = (business_hours.between(calendar, *span) for span in promises.apart(past.stood))
+    return business_hours.between(calendar, past.began_at, past.done_at) - sum(stood, timedelta())
 
 
 def _hours(span: timedelta) -> float:

@@ -11,7 +11,6 @@ from sqlalchemy import Engine, delete, select
 
 from city import (
     backup,
-    cityfile,
     dumps,
     erasing,
     files,
@@ -29,6 +28,7 @@ from city import (
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
+from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
 from city.lifecycle import Refused
@@ -220,6 +220,6 @@ def _made(manifest: Manifest) -> datetime:
 
 def _says(city: Path) -> str | None:
     try:
-        return cityfile.whole(city)
-    except cityfile.CityFileError:
+        return city_file.whole(city)
+    except city_file.CityFileError:
         return None

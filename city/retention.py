@@ -20,6 +20,7 @@ from city import photos as pictures
 from city.areas import Areas
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
+from city.config.retention_schedule import EXACT, STREET, Schedule
 from city.db import engine as db
 from city.db.models import (
     Case,
@@ -43,7 +44,6 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
-from city.schedule import EXACT, STREET, Schedule
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
 # done all before it.

@@ -10,7 +10,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
-DEFAULT_CITY = Path(__file__).parent / "larkhaven.toml"
+DEFAULT_CITY = Path(__file__).parent / "config" / "larkhaven.toml"
 ADDRESS = "address"  # in the var folder: where the city was last started, for commands in another shell
 READS_A_MINUTE = 600  # of each public page by one network
 # Threads of the web server; PostgreSQL itself allows 100 connections.

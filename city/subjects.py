@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city import callers, people, reports
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db.models import Caller, Contact, Person, Report, Subscription
 from city.lifecycle import Refused
 

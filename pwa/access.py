@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from city import cases, logins, mornings, people, reports
 from city.audit.epochs import Watch
 from city.audit.events import Actor
-from city.cityfile import CityFile
+from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Case, Report
 from city.lifecycle import (

@@ -10,8 +10,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import batches, board, promises, replies, routing, saved_views
+from city import batches, board, promises, saved_views
 from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.config import canned_replies, routing
+from city.config.canned_replies import Reply
 from city.db.models import Case, Crew, Service
 from city.lifecycle import (
     CANCEL_REASONS,
@@ -26,7 +28,6 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
-from city.replies import Reply
 from city.text import folded
 from pwa import access, filters, localization, told
 from pwa.fragments import is_fragment
@@ -139,7 +140,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "cancel_reasons": CANCEL_REASONS,
         "reason": filters.reason,
         "outcome_words": lambda office: partial(filters.outcome, office=office),
-        "ready_replies": lambda service: replies.offered(access.here().city, service),
+        "ready_replies": lambda service: canned_replies.offered(access.here().city, service),
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
         "tiles": access.here().settings.tiles,
@@ -151,7 +152,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
 def _bulk_replies(view: View) -> list[Reply]:
     """The ready replies for many cases of the view at once: an office's have none of the field's."""
     city = access.here().city
-    return replies.of_any(city, [each for each in city.services if each.office == bool(view.work)])
+    return canned_replies.of_any(city, [each for each in city.services if each.office == bool(view.work)])
 
 
 def _known(view: View, ground: Ground) -> View:

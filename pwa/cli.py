@@ -29,8 +29,10 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import cityfile, dumps, files, logins, people, policies, restoring
+from city import dumps, files, logins, people, restoring
 from city.audit import counters, epochs, events
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import ApiKey, Case, Clock, Device, Person, Service
 from city.lifecycle import Refused
@@ -75,7 +77,7 @@ def main() -> None:
     os.umask(0o077)  # the database, photos and mail below var/ are nobody else's to read
     try:
         cli()
-    except (WrongSetting, cityfile.CityFileError) as fault:
+    except (WrongSetting, city_file.CityFileError) as fault:
         click.echo(str(fault), err=True)
         sys.exit(2)
     except Refused as refused:
@@ -216,18 +218,18 @@ def config() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change without changing it.")
 def config_apply(file: Path, dry_run: bool) -> None:
     """Show what FILE changes and apply it."""
-    text = cityfile.whole(file)
-    cityfile.parse(text, file.name)
+    text = city_file.whole(file)
+    city_file.parse(text, file.name)
     settings = _settings()
     engine = _engine(settings)
     with db.transaction(engine) as s:
-        last = policies.current(s)
-        changes = policies.difference(last.text if last else "", text)
+        last = config_versions.current(s)
+        changes = config_versions.difference(last.text if last else "", text)
         for change in changes:
             click.echo(_told_change(change))
         applied = None
         if not dry_run:
-            applied = policies.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
+            applied = config_versions.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
     engine.dispose()
     if applied:
         click.echo(f"Applied version {applied.number} of the city file.")
@@ -619,7 +621,7 @@ for command in (
     cli.add_command(command)
 
 
-def _told_change(change: policies.Change) -> str:
+def _told_change(change: config_versions.Change) -> str:
     """ "+ key = new", "- key = old" or "~ key = old → new"; the colours only repeat the first letter."""
     was, now = (
         json.dumps(change[side], ensure_ascii=False)[:200] if change[side] is not None else ""
@@ -743,8 +745,8 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     engine = _engine(settings)
     with db.transaction(engine) as s:
         is_new = _is_new(s)
-        applied = policies.apply(
-            s, cityfile.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
+        applied = config_versions.apply(
+            s, city_file.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
         )
     engine.dispose()
     if applied and applied.number > 1:
@@ -760,15 +762,15 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
 
 def _is_new(s: Session) -> bool:
     """Whether nothing is here, and no other city was: what is invented would stand among what is real."""
-    last = policies.current(s)
-    if last and last.text != cityfile.whole(DEFAULT_CITY):
+    last = config_versions.current(s)
+    if last and last.text != city_file.whole(DEFAULT_CITY):
         return False
     return not any(s.scalar(select(kind.id).limit(1)) for kind in (Person, Case, ApiKey))
 
 
 def _is_demo_file(settings: Settings) -> bool:
     """Whether the city is Larkhaven as it comes: its cases under another name would be taken for real."""
-    return cityfile.whole(settings.city) == cityfile.whole(DEFAULT_CITY)
+    return city_file.whole(settings.city) == city_file.whole(DEFAULT_CITY)
 
 
 def _fill(settings: Settings, seed: int, count: int) -> None:

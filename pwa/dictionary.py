@@ -9,7 +9,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from city import contacts, lifecycle
-from city.cityfile import ASSET_KINDS
+from city.config.city_file import ASSET_KINDS
 from city.exports import LAYERS
 
 

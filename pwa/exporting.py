@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import exports, files, opendata, people, policies, published, restoring
+from city import exports, files, opendata, people, published, restoring
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.exports import Span
 from city.settings import read
@@ -38,7 +39,7 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s:
-        city = policies.in_use(s, settings.city)
+        city = config_versions.in_use(s, settings.city)
         span = Span(_midnight(since, city.time_zone), _midnight(until, city.time_zone, after=1))
         how, of, read_so_far, written = exports.FORMATS[form], exports.count(s, span), 0, 0
         out.write(how.head)
@@ -60,7 +61,7 @@ def edition() -> None:
     engine, root, now = db.connect(settings.database_url), opendata.place(settings), datetime.now(UTC)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
-        city = policies.in_use(s, settings.city)
+        city = config_versions.in_use(s, settings.city)
     published.publish_due(engine, city, now, by=people.THE_SYSTEM)
     try:
         for _page in opendata.make(engine, root, city, now):

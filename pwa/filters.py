@@ -14,7 +14,7 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
 from city import promises, reports, whereabouts
-from city.cityfile import Owner
+from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa import access, localization

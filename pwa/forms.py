@@ -8,7 +8,7 @@ from datetime import datetime
 
 from werkzeug.datastructures import MultiDict
 
-from city.cityfile import CityFile, Service
+from city.config.city_file import CityFile, Service
 from city.geo import Point
 from city.places import MOST_LETTERS, SURE_METRES
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
 
-from city import worktime
+from city.config import business_hours
 from pwa import access, localization
 
 WEEK = timedelta(days=6)  # longer than that, a weekday's name could mean two days
@@ -24,11 +24,11 @@ def told() -> Line | None:
     calendar, at = access.here().city.line, access.now()
     if calendar is None:
         return None
-    if until := worktime.closing(calendar, at):
+    if until := business_hours.closing(calendar, at):
         if until - at > timedelta(days=1):
             return Line(True, _("Open now, 24 hours a day."))
         return Line(True, _("Open now until %(time)s.", time=localization.clock(until)))
-    opens = worktime.next_opening(calendar, at)
+    opens = business_hours.next_opening(calendar, at)
     return Line(False, _closed(opens, at)) if opens else None
 
 

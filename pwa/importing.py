@@ -10,12 +10,12 @@ import click
 from sqlalchemy import Engine, select
 
 from city import answerfile, assets, bulk, importruns, imports, kept, layers, mapping, people
+from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
 from city.lifecycle import Refused
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
-from city.tomlfile import CityFileError
 from pwa import newest
 from pwa.progress import Progress
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, forgetting, kept, people, policies, restoring, search, stores
+from city import backup, doctor, dumps, forgetting, kept, people, restoring, search, stores
 from city import callers as known_callers
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.lifecycle import Refused
 from city.settings import read
@@ -65,7 +66,7 @@ def forget(number: str) -> None:
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
-        city = policies.in_use(s, settings.city)
+        city = config_versions.in_use(s, settings.city)
     try:
         phones = known_callers.kept_as(number, city.region, city.area_code)
     except Refused:

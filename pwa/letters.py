@@ -16,9 +16,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import developing, photos
+from city.config.branding import PRIMARY, at_night
 from city.db.models import Photo
 from city.developing import BadPhoto, Busy
-from city.look import PRIMARY, at_night
 from city.queries import Sight
 from city.stores import StoreDown
 from pwa import access, localization

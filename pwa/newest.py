@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from city import cityfile, policies
-from city.cityfile import CityFile, CityFileError
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFile, CityFileError
 from city.db import engine as db
 from city.settings import Settings
 from pwa import access
@@ -21,7 +22,7 @@ log = logging.getLogger("cityline.city")
 def at_start(settings: Settings, engine: Engine) -> tuple[int, CityFile]:
     """The newest version's number and city; the file itself, as number 0, where none was applied yet."""
     number, city = _newer(engine, 0)
-    return (number, city) if city else (0, cityfile.load(settings.city))
+    return (number, city) if city else (0, city_file.load(settings.city))
 
 
 def take_up() -> None:
@@ -46,9 +47,9 @@ def _newer(engine: Engine, known: int) -> tuple[int, CityFile | None]:
     number = known
     try:
         with db.reading(engine) as s:
-            number = policies.newest(s)
-            policy = policies.current(s) if number != known else None
-        return number, cityfile.parse(policy.text, f"version {number}") if policy else None
+            number = config_versions.newest(s)
+            policy = config_versions.current(s) if number != known else None
+        return number, city_file.parse(policy.text, f"version {number}") if policy else None
     except CityFileError as fault:
         log.error("%s", fault)
     except SQLAlchemyError as fault:

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from city import files, insights, periods, policies
+from city import files, insights, periods
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.insights import Cell, Figures
 from city.settings import read
@@ -26,7 +27,7 @@ def reckon(code: str, file: Path | None) -> None:
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
-        city = policies.in_use(s, settings.city)
+        city = config_versions.in_use(s, settings.city)
         today = datetime.now(UTC).astimezone(city.time_zone).date()
         try:
             period = periods.period(code, today, city.costs.starts)

@@ -20,7 +20,6 @@ from city import (
     files,
     people,
     photos,
-    policies,
     queries,
     records,
     restoring,
@@ -28,13 +27,14 @@ from city import (
     stores,
     subjects,
 )
-from city.cityfile import CityFile
+from city.config import versions as config_versions
+from city.config.city_file import CityFile
+from city.config.retention_schedule import Period
 from city.db import engine as db
 from city.db.models import Case
 from city.erasing import Gone
 from city.lifecycle import Refused
 from city.records import Record
-from city.schedule import Period
 from city.settings import Settings, read
 from city.stores import Store
 from pwa import access, filters, localization
@@ -188,7 +188,7 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
-        return settings, engine, policies.in_use(s, settings.city)
+        return settings, engine, config_versions.in_use(s, settings.city)
 
 
 def _what_went(gone: Gone) -> str:

@@ -28,7 +28,7 @@ from markupsafe import Markup
 from werkzeug.security import safe_join
 
 from city import basemap, doctor
-from city.look import ACCENT, PRIMARY, TINT, Look, at_night, mixed
+from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.settings import Settings
 from pwa import access, described, hours, localization
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from city import cityfile, rehearsal
+from city import rehearsal
+from city.config import city_file
 from city.db import engine as db
 from city.rehearsal import Line
 from city.settings import read
@@ -30,7 +31,7 @@ WHY = {
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> None:
     """Show how the due dates in FILE would have worked for past cases. Changes nothing."""
-    city = cityfile.load(file)
+    city = city_file.load(file)
     if until < since:
         raise click.UsageError("--to is before --from. Example: --from 2026-01-01 --to 2026-03-31")
     engine = db.connect(read().database_url)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from factories import SECRET, Town
 
-from city import cityfile, imports, mapping
+from city import imports, mapping
+from city.config import city_file
 from city.db import engine as db
 from city.mapping import Mapping
 from city.sources import Outcome
@@ -108,7 +109,7 @@ def take(
         path = file.with_name("rivertown.toml")
         path.write_text(MAPPING)
         how = mapping.load(str(path))
-    city = cityfile.load(town.settings.city)
+    city = city_file.load(town.settings.city)
     with db.transaction(town.engine) as s:
         return imports.take(
             s, file, how, city, at=at, secret=SECRET, max_rejected=max_rejected, dry_run=dry_run

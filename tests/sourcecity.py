@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from city import cityfile, contacts, people, policies
+from city import contacts, people
 from city.audit.events import Actor
-from city.cityfile import CityFile
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFile
 from city.contacts import Conversation
 from city.db import engine as db
 from city.lifecycle import CALL_TAKER
@@ -54,14 +56,14 @@ def words(scale: int = 1) -> str:
 
 
 def city(scale: int = 1) -> CityFile:
-    return cityfile.parse(words(scale), "source.toml")
+    return city_file.parse(words(scale), "source.toml")
 
 
 def fill(engine: Engine, case: str, scale: int = 1) -> None:
     """Applies its city file and logs both years, one of `scale` of it; whatever became one became `case`."""
     now = datetime(SECOND + 1, 1, 2, tzinfo=UTC)
     with db.transaction(engine) as s:
-        policies.apply(s, words(scale), "source.toml", by=people.THE_SYSTEM, at=now)
+        config_versions.apply(s, words(scale), "source.toml", by=people.THE_SYSTEM, at=now)
     for n, year in enumerate((FIRST, SECOND)):
         told = list(_year(year, n, case, scale))
         with db.transaction(engine) as s:

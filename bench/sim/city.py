@@ -25,10 +25,12 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import cases, cityfile, people, policies, reports
+from city import cases, people, reports
 from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.engine import reading, transaction
 from city.db.models import (
@@ -74,7 +76,7 @@ def furnish(room: Path) -> None:
     engine = db.connect(f"sqlite:///{file}")
     at = datetime(2026, 5, 12, 13, 0, tzinfo=UTC)
     with transaction(engine) as s:
-        policies.enact(s, cityfile.load(settings.city))
+        config_versions.enact(s, city_file.load(settings.city))
         crews = [Crew(name=f"Crew {n}") for n in range(3)]
         s.add_all(crews)
         s.flush()

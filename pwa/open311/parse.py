@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
 from city import people
-from city.cityfile import Service
+from city.config.city_file import Service
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
 from city.outlines import LISTED, Asked

@@ -8,7 +8,8 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import csv_cells, outlines, people, policies
+from city import csv_cells, outlines, people
+from city.config import versions as config_versions
 from city.outlines import Outline
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
@@ -67,7 +68,7 @@ def discovery() -> Response:
     """Where what is, in which formats, and whom to ask for a key."""
     here = access.here()
     with access.reading() as s:
-        newest = policies.current(s)
+        newest = config_versions.current(s)
         changed = newest.applied_at if newest else access.now()
         return answer("discovery", telling.discovery(here.city, changed, invented=people.is_demo(s)))
 

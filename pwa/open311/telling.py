@@ -8,7 +8,7 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city import reports
-from city.cityfile import CityFile, Service
+from city.config.city_file import CityFile, Service
 from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
 from city.outlines import Change, Outline, Stop

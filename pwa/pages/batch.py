@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import batches, choosing, queries, replies, rows
+from city import batches, choosing, queries, rows
 from city.board import View
+from city.config import canned_replies
 from city.db.models import Batch, Case
 from city.geo import Box, Point
 from city.lifecycle import Refused
@@ -152,8 +153,8 @@ def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:
     here, code = access.here(), order.what.get("reply")
     if not code:
         return None
-    return lambda case: replies.meant(
-        replies.chosen(here.city, case.service, order.what["outcome"], code), here.version
+    return lambda case: canned_replies.meant(
+        canned_replies.chosen(here.city, case.service, order.what["outcome"], code), here.version
     )
 
 

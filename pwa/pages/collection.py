@@ -9,11 +9,12 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import collection, places, worktime
+from city import collection, places
 from city.collection import Stream
+from city.config import business_hours
+from city.config.collection_schedule import Coming
 from city.lifecycle import Refused
 from city.places import Place
-from city.rounds import Coming
 from pwa import access, errors, forms, localization
 from pwa.fragments import render
 
@@ -121,7 +122,7 @@ def _when(day: date, today: date) -> str:
 def _holiday(day: date) -> str:
     """By its name, where that is known in the visitor's language; otherwise by its day."""
     calendar = access.here().city.collection.calendar
-    name = worktime.name_of(calendar, day, localization.lang()) if calendar else ""
+    name = business_hours.name_of(calendar, day, localization.lang()) if calendar else ""
     return name or _("the holiday on %(day)s", day=localization.long_date(day))
 
 

@@ -27,7 +27,7 @@ from city import (
 )
 from city.callers import Earlier
 from city.calls import Call
-from city.cityfile import Service
+from city.config.city_file import Service
 from city.contacts import ANSWERED, CASE, CHANNELS, DROPPED, ELSEWHERE, OUTCOMES, REPLIES_BY, TRANSFERRED
 from city.db import models
 from city.db.models import Caller

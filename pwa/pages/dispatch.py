@@ -19,19 +19,18 @@ from city import (
     photos,
     promises,
     queries,
-    replies,
     reports,
-    routing,
     rows,
     twins,
     verdicts,
 )
+from city.config import canned_replies, routing
+from city.config.routing import Route
 from city.db.models import Case, Crew, Event, Photo, Report
 from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
-from city.routing import Route
 from pwa import access, conflicts, errors, forms
 from pwa import board as around
 from pwa.conflicts import Conflict
@@ -167,7 +166,7 @@ def close(number: str) -> Response:
     no_photo = request.form.get("no_photo") or None
 
     def verb(s: Session, c: Case) -> bool:
-        reply = replies.chosen(here.city, c.service, outcome, code) if code else None
+        reply = canned_replies.chosen(here.city, c.service, outcome, code) if code else None
         staged_for = f"person:{g.actor.person_id}:{c.number}:{c.cycle}"
         for picture in pictures:
             photo = photos.stage(s, here.settings.var, picture, staged_for=staged_for, at=at)
@@ -175,7 +174,7 @@ def close(number: str) -> Response:
         return cases.close(
             s, c, by=g.actor, at=at, outcome=outcome or (reply.outcome if reply else ""), photos_taken=taken,
             no_photo=no_photo, words=forms.text(request.form, "words"),
-            reply=replies.meant(reply, here.version) if reply else None,
+            reply=canned_replies.meant(reply, here.version) if reply else None,
         )  # fmt: skip
 
     try:

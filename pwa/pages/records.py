@@ -5,7 +5,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from city import holds
-from city.schedule import CLASSES, Schedule
+from city.config.retention_schedule import CLASSES, Schedule
 from pwa import access
 from pwa.fragments import render
 

@@ -34,7 +34,7 @@ from city import (
     webpush,
 )
 from city import files as city_files
-from city.cityfile import Service
+from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.developing import BadPhoto, Busy
 from city.geo import Point, distance

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
 
 from city import insights, published
-from city.costs import Desk
+from city.config.costs import Desk
 from city.insights import Figures
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines

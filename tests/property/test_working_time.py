@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city import worktime
-from city.worktime import Calendar
+from city.config import business_hours
+from city.config.business_hours import Calendar
 
 QUARTER = timedelta(minutes=15)
 FIRST, LAST = date(2018, 1, 1), date(2028, 1, 1)
@@ -121,11 +121,11 @@ def test_ten_years_are_counted_as_the_slow_reference_does(
     slow, fast = reference(zone, nights), calendar(zone, nights)
     at = slow.began + timedelta(minutes=minute, seconds=second)
     span = timedelta(minutes=working)
-    ends = worktime.add(fast, at, span)
+    ends = business_hours.add(fast, at, span)
     assert ends == slow.add(at, span)
-    assert worktime.between(fast, at, ends) == span
+    assert business_hours.between(fast, at, ends) == span
     other = slow.began + timedelta(minutes=later)
-    assert worktime.between(fast, at, other) == slow.worked(other) - slow.worked(at)
+    assert business_hours.between(fast, at, other) == slow.worked(other) - slow.worked(at)
 
 
 @pytest.mark.parametrize("nights", [False, True], ids=["office", "nights"])
@@ -137,15 +137,15 @@ def test_every_day_on_which_clocks_change_is_as_long_as_the_reference_says(zone:
     changed = [(a, b) for a, b in pairwise(midnights) if b - a != timedelta(days=1)]
     assert len(changed) == 20
     for a, b in changed:
-        assert worktime.between(fast, a, b) == slow.worked(b) - slow.worked(a)
+        assert business_hours.between(fast, a, b) == slow.worked(b) - slow.worked(a)
 
 
 def test_a_hundred_thousand_promises_are_counted_without_walking_through_their_days() -> None:
     """By the clock it is two seconds; walking span by span it is minutes."""
     fast = calendar("America/New_York", False)
     began = datetime(2018, 1, 1, tzinfo=UTC)
-    worktime.add(fast, began, timedelta(hours=2000))
+    business_hours.add(fast, began, timedelta(hours=2000))
     clock = stopwatch.process_time()
     for n in range(100_000):
-        worktime.add(fast, began + timedelta(minutes=47 * n), timedelta(hours=200))
+        business_hours.add(fast, began + timedelta(minutes=47 * n), timedelta(hours=200))
     assert stopwatch.process_time() - clock < 20

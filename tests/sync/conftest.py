@@ -8,7 +8,9 @@ from flask import Flask
 from phones import Clock, Phone, make_lamp, person
 from sqlalchemy import Engine
 
-from city import cityfile, people, policies
+from city import people
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Crew
 from city.lifecycle import CREW
@@ -25,7 +27,7 @@ def clock(now: datetime) -> Clock:
 def app(engine: Engine, settings: Settings, clock: Clock) -> Iterator[Flask]:
     """The application over a city with two crews: Luis has "Lights 2", Toni "Lights 1"."""
     with transaction(engine) as s:
-        policies.enact(s, cityfile.load(settings.city))
+        config_versions.enact(s, city_file.load(settings.city))
         lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
         s.add_all([lights_2, lights_1])
         s.flush()

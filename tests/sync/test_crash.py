@@ -16,8 +16,10 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import cityfile, people, photos, policies, queries, stores
+from city import people, photos, queries, stores
 from city.audit import events
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW
@@ -86,7 +88,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
 ) -> None:
     clock = Clock(datetime.now(UTC))
     with transaction(engine) as s:
-        policies.enact(s, cityfile.load(settings.city))
+        config_versions.enact(s, city_file.load(settings.city))
         lights = Crew(name="Lights 2")
         s.add(lights)
         s.flush()

@@ -28,6 +28,7 @@ from sqlalchemy import Engine, func, select
 
 from city import cases, people, photos, queries, reports, retention
 from city.audit import events
+from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
 from city.db.models import (
     Address,
@@ -43,7 +44,6 @@ from city.db.models import (
 )
 from city.lifecycle import DISPATCHER
 from city.places import Place
-from city.schedule import Period, Schedule
 from sync import residents, review
 from sync.reporting import key_of
 

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, func, select
 
 from city import cases, retention
 from city.audit import events
+from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
-from city.schedule import Period, Schedule
 from city.settings import Settings
 from sync import tidy
 

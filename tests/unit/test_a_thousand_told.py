@@ -22,7 +22,9 @@ from factories import Town
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, cityfile, delivery, policies
+from city import cases, delivery
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Message, Subscription
 from city.places import Place
@@ -139,7 +141,7 @@ def closed_cases(town: Town, service: PushService, at: datetime) -> list[str]:
     Every other one hears by a notification: "/ana7" is the way of a browser at its push service.
     """
     with db.transaction(town.engine) as s:
-        policies.enact(s, cityfile.load(town.settings.city))
+        config_versions.enact(s, city_file.load(town.settings.city))
     names = [f"{'gone' if n % (CLOSURES // GONE) < 1 else 'ana'}{n}" for n in range(CLOSURES)]
     wanted = [f"{name}@town.test" if n % 4 < 2 else f"/{name}" for n, name in enumerate(names)]
     for first in range(0, CLOSURES, AT_ONCE):

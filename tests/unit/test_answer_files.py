@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import answerfile, answers, cityfile, people, policies
+from city import answerfile, answers, people
 from city.audit import events
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.models import Answer
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa.cli import cli
@@ -40,7 +42,7 @@ DAY = "review_on = 2027-06-01\n"
 @pytest.fixture
 def city(town: Town) -> Town:
     with town.at_work() as scene:
-        policies.enact(scene.s, cityfile.load(town.settings.city))
+        config_versions.enact(scene.s, city_file.load(town.settings.city))
     return town
 
 

@@ -32,13 +32,13 @@ from city import (
     notices,
     numbers,
     photos,
-    policies,
     reports,
     restoring,
     stores,
     strays,
 )
 from city.audit import erasure_ledger, events
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
@@ -114,7 +114,9 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     lived_in(town)
     with town.at_work() as scene:
         text_of_city = town.settings.city.read_text()
-        policies.apply(scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now)
+        config_versions.apply(
+            scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now
+        )
     folder, manifest = make(town, to)
     before = everything(town.engine, "backups", "boots", "counters")
 

@@ -14,10 +14,11 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, calendars, cases, people, reports, search, verdicts
+from city import bulk, cases, people, reports, search, verdicts
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
+from city.config import calendars
 from city.db import engine as db
 from city.db.models import (
     Asset,

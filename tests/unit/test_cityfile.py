@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from city import cityfile, demo_ground, look, policies, tomlfile
-from city.cityfile import CityFile, CityFileError
-from city.look import Look
+from city import demo_ground
+from city.config import branding, city_file, toml_table
+from city.config import versions as config_versions
+from city.config.branding import Look
+from city.config.city_file import CityFile, CityFileError
 from city.settings import DEFAULT_CITY
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,7 @@ CHOICES = """values = [
 
 @pytest.fixture(scope="module")
 def larkhaven() -> CityFile:
-    return cityfile.load(DEFAULT_CITY)
+    return city_file.load(DEFAULT_CITY)
 
 
 def test_larkhaven_says_who_and_where_it_is(larkhaven: CityFile) -> None:
@@ -154,7 +156,7 @@ WRONG = [
 def test_a_wrong_file_says_where_what_and_how(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = _changed(tmp_path, old, new)
     with pytest.raises(CityFileError, match=re.escape(says)) as fault:
-        cityfile.load(path)
+        city_file.load(path)
     assert "Example: " in str(fault.value)
     missing_from_the_top = says.startswith("city.toml: ")
     assert str(fault.value).startswith("city.toml: " if missing_from_the_top else "city.toml, line ")
@@ -164,7 +166,7 @@ def test_a_wrong_file_says_where_what_and_how(tmp_path: Path, old: str, new: str
 def test_the_line_that_is_named_holds_the_fault(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = _changed(tmp_path, old, new)
     with pytest.raises(CityFileError) as fault:
-        cityfile.load(path)
+        city_file.load(path)
     assert fault.value.line is not None
     if fault.value.key != "this line":
         key = re.sub(r"\[\d+\]$", "", fault.value.key).rpartition(".")[2]
@@ -174,7 +176,7 @@ def test_the_line_that_is_named_holds_the_fault(tmp_path: Path, old: str, new: s
 def test_a_key_that_is_missing_is_missed_where_its_table_begins(tmp_path: Path) -> None:
     path = _changed(tmp_path, PROMISE, "")
     with pytest.raises(CityFileError) as fault:
-        cityfile.load(path)
+        city_file.load(path)
     assert fault.value.line is not None
     assert path.read_text("utf-8").splitlines()[fault.value.line - 1] == "[services.light-out]"
 
@@ -183,7 +185,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "city.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CityFileError, match="can't be read"):
-        cityfile.load(path)
+        city_file.load(path)
 
 
 SMALL = """
@@ -215,7 +217,7 @@ country = "US"
 def test_a_promise_that_its_calendar_cannot_hold_is_refused_where_it_stands(hours: str) -> None:
     text = SMALL.replace("promise_days = 5", "promise_hours = 2000") + SELDOM.format(hours)
     with pytest.raises(CityFileError, match="isn't open for 2000 hours within 25 years") as fault:
-        cityfile.parse(text, "small.toml")
+        city_file.parse(text, "small.toml")
     line = text.splitlines().index("promise_hours = 2000") + 1
     assert str(fault.value).startswith(f"small.toml, line {line}: services.pothole.promise_hours: ")
     assert str(fault.value).endswith("Example: promise_hours = 16")
@@ -223,11 +225,11 @@ def test_a_promise_that_its_calendar_cannot_hold_is_refused_where_it_stands(hour
 
 def test_a_promise_that_takes_its_calendar_years_is_kept() -> None:
     text = SMALL.replace("promise_days = 5", "promise_hours = 500") + SELDOM.format('sunday = "08:00-08:30"')
-    assert cityfile.parse(text, "small.toml").services[0].promise_hours == 500
+    assert city_file.parse(text, "small.toml").services[0].promise_hours == 500
 
 
 def test_a_small_file_is_enough() -> None:
-    city = cityfile.parse(SMALL, "small.toml")
+    city = city_file.parse(SMALL, "small.toml")
     assert (city.languages, city.phone, city.emergency, city.publish) == (("en",), "311", "911", "staff")
     assert city.centre == (41.5, -87.5)
     assert (city.line, city.routing, city.look) == (None, (), Look())
@@ -240,17 +242,17 @@ def test_a_small_file_is_enough() -> None:
 def test_working_hours_are_those_of_the_service_or_else_of_the_line(
     tmp_path: Path, change: str, name: str
 ) -> None:
-    city = cityfile.load(_changed(tmp_path, PROMISE, f"promise_hours = 16{change}"))
+    city = city_file.load(_changed(tmp_path, PROMISE, f"promise_hours = 16{change}"))
     service = city.services[0]
     assert (service.promise_days, service.promise_hours) == (0, 16)
     assert city.working(service) == city.calendars[name]
 
 
 def test_a_department_has_working_hours_and_a_city_without_calendars_the_ordinary_ones() -> None:
-    city = cityfile.load(DEFAULT_CITY)
+    city = city_file.load(DEFAULT_CITY)
     basket = next(service for service in city.services if service.code == "basket-full")
     assert city.working(basket) == city.calendars["field"]
-    small = cityfile.parse(SMALL.replace("promise_days = 5", "promise_hours = 20"), "small.toml")
+    small = city_file.parse(SMALL.replace("promise_days = 5", "promise_hours = 20"), "small.toml")
     office = small.working(small.services[0])
     assert [len(day) for day in office.hours] == [1, 1, 1, 1, 1, 0, 0]
     assert office.hours[0] == ((time(8), time(17)),)
@@ -258,11 +260,11 @@ def test_a_department_has_working_hours_and_a_city_without_calendars_the_ordinar
 
 def test_words_for_a_crew_stand_in_every_language(tmp_path: Path) -> None:
     kept = f'{PROMISE}\nhazard = {{ en = "Live wire.", es = "Con corriente." }}'
-    assert cityfile.load(_changed(tmp_path, PROMISE, kept)).services[0].hazard == {
+    assert city_file.load(_changed(tmp_path, PROMISE, kept)).services[0].hazard == {
         "en": "Live wire.", "es": "Con corriente."
     }  # fmt: skip
     with pytest.raises(CityFileError, match="hazard"):
-        cityfile.load(_changed(tmp_path, PROMISE, f'{PROMISE}\nhazard = {{ en = "Live wire." }}'))
+        city_file.load(_changed(tmp_path, PROMISE, f'{PROMISE}\nhazard = {{ en = "Live wire." }}'))
 
 
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z" fill="#a00"/></svg>'
@@ -271,11 +273,11 @@ LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h
 def test_a_version_carries_its_logo_so_that_nothing_else_is_needed(tmp_path: Path) -> None:
     path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "arms of «L».svg"')
     (tmp_path / "arms of «L».svg").write_text(LOGO, "utf-8")
-    text = cityfile.whole(path)
+    text = city_file.whole(path)
     (tmp_path / "arms of «L».svg").unlink()
-    assert cityfile.parse(text, "city.toml").look.logo == LOGO
+    assert city_file.parse(text, "city.toml").look.logo == LOGO
     path.write_text(text, "utf-8")
-    assert cityfile.load(path).look.logo == LOGO
+    assert city_file.load(path).look.logo == LOGO
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def test_a_logo_that_is_more_than_a_drawing_is_refused(tmp_path: Path, inside: s
     path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "logo.svg"')
     (tmp_path / "logo.svg").write_text(LOGO.replace("<path d", f"{inside}<path d"), "utf-8")
     with pytest.raises(CityFileError, match=re.escape(says)) as fault:
-        cityfile.load(path)
+        city_file.load(path)
     assert "look.logo: logo.svg " in str(fault.value)
 
 
@@ -320,29 +322,29 @@ def test_a_logo_with_anything_before_its_drawing_is_refused(tmp_path: Path, befo
     path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "logo.svg"')
     (tmp_path / "logo.svg").write_text(before + LOGO, "utf-8")
     with pytest.raises(CityFileError, match=re.escape("look.logo: logo.svg ")):
-        cityfile.load(path)
+        city_file.load(path)
 
 
 def test_our_own_marks_would_be_taken() -> None:
     for mark in (ROOT / "pwa" / "static" / "icons").glob("*.svg"):
-        assert look.fault_of_logo(mark.read_text()) is None, mark.name
+        assert branding.fault_of_logo(mark.read_text()) is None, mark.name
 
 
 def test_contrast_is_what_others_measure() -> None:
-    assert round(look.contrast("#000000", "#ffffff"), 2) == 21
-    assert round(look.contrast("#ffffff", "#767676"), 2) == 4.54  # the well known lightest grey on white
-    assert look.contrast("#0e4a86", "#0e4a86") == 1
+    assert round(branding.contrast("#000000", "#ffffff"), 2) == 21
+    assert round(branding.contrast("#ffffff", "#767676"), 2) == 4.54  # the well known lightest grey on white
+    assert branding.contrast("#0e4a86", "#0e4a86") == 1
 
 
 def test_every_colour_that_is_taken_can_be_read_by_night_too() -> None:
     taken = [
         c
         for c in (f"#{r}{g}{b}" for r in STEPS for g in STEPS for b in STEPS)
-        if not look.fault_of_primary(c)
+        if not branding.fault_of_primary(c)
     ]
     assert len(taken) > 20
     for colour in taken:
-        assert look.contrast(look.at_night(colour), look.NIGHT_GROUND) >= 7
+        assert branding.contrast(branding.at_night(colour), branding.NIGHT_GROUND) >= 7
 
 
 def test_every_key_of_the_file_is_found_on_its_line() -> None:
@@ -379,7 +381,7 @@ u = 1
 m = 3
 """
     text = text.replace('{ code = "b",\n    more', '\n{ code = "b", more')  # an inline table is one line
-    found = tomlfile.lines(text)
+    found = toml_table.lines(text)
     rows = text.splitlines()
     for key, starts in {
         "title": "title", "quoted key": "'quoted",
@@ -394,13 +396,13 @@ m = 3
     assert {key: last - found[key] for key in numbers} == numbers
     assert found["rows[2].cells[1].m"] == last
     assert "not" not in found
-    assert tomlfile.lines(text.replace("\n", "\r\n")) == found
+    assert toml_table.lines(text.replace("\n", "\r\n")) == found
 
 
 def test_every_key_that_tomllib_knows_has_a_line() -> None:
     text = DEFAULT_CITY.read_text("utf-8")
-    found = tomlfile.lines(text)
-    missing = [key for key, _value in policies._leaves("", tomllib.loads(text)) if key not in found]
+    found = toml_table.lines(text)
+    missing = [key for key, _value in config_versions._leaves("", tomllib.loads(text)) if key not in found]
     assert missing == []
 
 
@@ -409,12 +411,12 @@ def test_the_page_about_the_city_file_names_every_key_and_no_other(
 ) -> None:
     asked: set[str] = set()
     for name in ("has", "take", "table"):
-        monkeypatch.setattr(tomlfile.Table, name, _noting(asked, getattr(tomlfile.Table, name)))
+        monkeypatch.setattr(toml_table.Table, name, _noting(asked, getattr(toml_table.Table, name)))
     kept = 'promise_hours = 16\ncalendar = "line"'
     path = _changed(tmp_path, PROMISE, kept)
     path.write_text(path.read_text("utf-8").replace("# logo =", "logo ="), "utf-8")
     (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
-    cityfile.load(path)
+    city_file.load(path)
     page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
     told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert sorted(told) == sorted(set(told))
@@ -424,7 +426,7 @@ def test_the_page_about_the_city_file_names_every_key_and_no_other(
 def test_the_example_on_the_page_can_be_used() -> None:
     page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
     for example in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
-        cityfile.parse(example, "cityfile.md")
+        city_file.parse(example, "cityfile.md")
 
 
 # Tables that only hold others, and the words of one language below their key.
@@ -443,7 +445,7 @@ def _general(key: str) -> str:
 
 
 def _noting(asked: set[str], method: Callable[..., Any]) -> Callable[..., Any]:
-    def noted(table: tomlfile.Table, name: str, *args: Any) -> Any:
+    def noted(table: toml_table.Table, name: str, *args: Any) -> Any:
         asked.add(f"{table.key}{name}")
         return method(table, name, *args)
 
@@ -463,10 +465,10 @@ def test_a_file_made_to_hurt_is_refused_in_words(tmp_path: Path, text: str) -> N
     path = tmp_path / "city.toml"
     path.write_text(text)
     with pytest.raises(CityFileError, match=re.escape("city.toml, line 1: the file")):
-        cityfile.load(path)
+        city_file.load(path)
 
 
 def test_a_bound_too_large_for_a_number_is_refused(tmp_path: Path) -> None:
     path = _changed(tmp_path, "bounds = [39.583", "bounds = [" + "9" * 400)
     with pytest.raises(CityFileError, match="bounds: has a number that's too large"):
-        cityfile.load(path)
+        city_file.load(path)

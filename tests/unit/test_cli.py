@@ -25,7 +25,9 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import cityfile, kept, notices, people, policies, sources
+from city import kept, notices, people, sources
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import CaseWords, Clock, Person
 from city.lifecycle import Refused
@@ -76,7 +78,7 @@ def test_the_demo_is_for_its_own_city_file_alone(
         _prepare(replace(settings, city=ours), fill=True)
     with db.reading(engine) as s:
         assert s.scalar(select(Person.id)) is None
-        assert policies.current(s)
+        assert config_versions.current(s)
 
     monkeypatch.delenv("CITYLINE_CITY")  # forgotten once
     again = CliRunner().invoke(cli, ["demo", "--cases", "20"])
@@ -167,9 +169,9 @@ def test_a_pipe_that_is_named_as_a_file_is_refused_and_not_waited_at(
         os.mkfifo(path)
     done = shell.invoke(cli, [word.replace("PIPE", str(pipe)) for word in command])
     assert done.exit_code in (1, 2)
-    said = str(done.exception) if isinstance(done.exception, cityfile.CityFileError) else done.output
+    said = str(done.exception) if isinstance(done.exception, city_file.CityFileError) else done.output
     assert "a pipe or a device" in said
-    assert isinstance(done.exception, SystemExit | cityfile.CityFileError)
+    assert isinstance(done.exception, SystemExit | city_file.CityFileError)
 
 
 @pytest.mark.one_database
@@ -180,7 +182,7 @@ def test_a_file_that_is_far_too_large_is_refused_unread(shell: CliRunner, tmp_pa
     done = shell.invoke(cli, ["device", "import", str(file)])
     assert (done.exit_code, "larger than 1000 MB" in done.output) == (1, True)
     refused = shell.invoke(cli, ["config", "apply", str(file)]).exception
-    assert (type(refused), "larger than 10 MB" in str(refused)) == (cityfile.CityFileError, True)
+    assert (type(refused), "larger than 10 MB" in str(refused)) == (city_file.CityFileError, True)
 
 
 @pytest.mark.one_database

@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import cityfile, collection, rounds
+from city import collection
+from city.config import city_file, collection_schedule
+from city.config.business_hours import Calendar
+from city.config.collection_schedule import Collection, Round, Zone
 from city.db.models import Area
 from city.geo import Point
-from city.rounds import Collection, Round, Zone
 from city.settings import DEFAULT_CITY
-from city.worktime import Calendar
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY = range(6)
 WORKED = frozenset({"Columbus Day", "Juneteenth National Independence Day"})
@@ -34,7 +35,7 @@ FREE = Calendar(ZoneInfo("America/New_York"), ((),) * 7, "US", "", WORKED)
     ],
 )
 def test_a_holiday_moves_collection_by_a_day(day: int, today: str, comes: str, because: str | None) -> None:
-    found = rounds.next_coming(Round((day,)), FREE, date.fromisoformat(today))
+    found = collection_schedule.next_coming(Round((day,)), FREE, date.fromisoformat(today))
     assert found.day == date.fromisoformat(comes)
     assert found.holiday == (date.fromisoformat(because) if because else None)
     assert found.usual.weekday() == day
@@ -42,25 +43,25 @@ def test_a_holiday_moves_collection_by_a_day(day: int, today: str, comes: str, b
 
 def test_two_holidays_in_a_week_move_it_by_both() -> None:
     both = Calendar(FREE.zone, FREE.hours, "US", "", WORKED, frozenset({date(2026, 11, 27)}))
-    assert rounds.moved(both, date(2026, 11, 26)) == (date(2026, 11, 28), date(2026, 11, 26))
-    assert rounds.moved(both, date(2026, 11, 27)) == (date(2026, 11, 29), date(2026, 11, 26))
+    assert collection_schedule.moved(both, date(2026, 11, 26)) == (date(2026, 11, 28), date(2026, 11, 26))
+    assert collection_schedule.moved(both, date(2026, 11, 27)) == (date(2026, 11, 29), date(2026, 11, 26))
 
 
 def test_every_other_week_is_counted_from_its_first() -> None:
     paper = Round((THURSDAY,), 2, date(2026, 1, 5))  # a Monday of a week in which it comes
     days, today = [], date(2026, 1, 1)
     for _ in range(3):
-        days.append(rounds.next_coming(paper, None, today).day)
+        days.append(collection_schedule.next_coming(paper, None, today).day)
         today = date.fromordinal(days[-1].toordinal() + 1)
     assert days == [date(2026, 1, 8), date(2026, 1, 22), date(2026, 2, 5)]
-    assert rounds.next_coming(paper, None, date(2025, 12, 20)).day == date(2025, 12, 25)
+    assert collection_schedule.next_coming(paper, None, date(2025, 12, 20)).day == date(2025, 12, 25)
 
 
 def test_several_days_a_week_take_turns() -> None:
     twice = Round((TUESDAY, FRIDAY))
-    assert rounds.next_coming(twice, None, date(2026, 5, 12)).day == date(2026, 5, 12)
-    assert rounds.next_coming(twice, None, date(2026, 5, 13)).day == date(2026, 5, 15)
-    assert rounds.next_coming(twice, None, date(2026, 5, 16)).day == date(2026, 5, 19)
+    assert collection_schedule.next_coming(twice, None, date(2026, 5, 12)).day == date(2026, 5, 12)
+    assert collection_schedule.next_coming(twice, None, date(2026, 5, 13)).day == date(2026, 5, 15)
+    assert collection_schedule.next_coming(twice, None, date(2026, 5, 16)).day == date(2026, 5, 19)
 
 
 def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
@@ -107,6 +108,6 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
 def test_a_wrong_zone_is_told_with_its_place(old: str, new: str, says: str) -> None:
     text = DEFAULT_CITY.read_text("utf-8")
     assert old in text
-    with pytest.raises(cityfile.CityFileError) as refused:
-        cityfile.parse(text.replace(old, new, 1), "city.toml")
+    with pytest.raises(city_file.CityFileError) as refused:
+        city_file.parse(text.replace(old, new, 1), "city.toml")
     assert says in str(refused.value)

@@ -16,7 +16,6 @@ from sqlalchemy import Engine, delete, func, select
 from city import (
     answers,
     callers,
-    cityfile,
     contacts,
     demo,
     demo_album,
@@ -29,9 +28,9 @@ from city import (
     promises,
     stores,
     strays,
-    worktime,
 )
 from city.audit import events
+from city.config import business_hours, city_file
 from city.db import engine as db
 from city.db.models import (
     Address,
@@ -319,7 +318,7 @@ def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> No
 def test_every_report_by_phone_has_its_conversation(years: City) -> None:
     with db.reading(years.engine) as s:
         first = (NOW - timedelta(days=demo_desk.DAYS)).date().replace(day=1)
-        since = datetime.combine(first, time(), cityfile.load(DEFAULT_CITY).time_zone)
+        since = datetime.combine(first, time(), city_file.load(DEFAULT_CITY).time_zone)
         calls = select(Report.case_id).where(Report.channel == "phone", Report.taken_at >= since)
         ended = select(Contact.case_id).where(Contact.outcome == "case")
         assert Counter(s.scalars(ended)) == Counter(s.scalars(calls)) != Counter()
@@ -347,12 +346,12 @@ def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years
 
 
 def test_nobody_speaks_with_a_closed_line(years: City) -> None:
-    line = cityfile.load(years.settings.city).line
+    line = city_file.load(years.settings.city).line
     assert line is not None
     with db.reading(years.engine) as s:
         for channel, by_people in (("phone", True), ("counter", True), ("voicemail", False)):
             began = s.scalars(select(Contact.began_at).where(Contact.channel == channel).limit(150)).all()
-            assert {worktime.is_open(line, at) for at in began} == {by_people}
+            assert {business_hours.is_open(line, at) for at in began} == {by_people}
 
 
 def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:

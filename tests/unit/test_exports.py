@@ -13,8 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, cityfile, contacts, exports, files, insights, opendata, policies, queries
-from city.cityfile import CityFile
+from city import areas, cases, contacts, exports, files, insights, opendata, queries
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFile
 from city.contacts import Conversation
 from city.db.models import Area, Service, Topic
 from city.exports import Told
@@ -27,7 +29,7 @@ NOBODYS = "=cmd()"
 
 @pytest.fixture
 def city() -> CityFile:
-    return cityfile.load(DEFAULT_CITY)
+    return city_file.load(DEFAULT_CITY)
 
 
 @pytest.fixture
@@ -234,7 +236,7 @@ def test_contacts_are_counted_in_months_that_are_over_and_small_ones_are_hidden(
     town: Town, city: CityFile
 ) -> None:
     with town.at_work() as scene:
-        policies.enact(scene.s, city)
+        config_versions.enact(scene.s, city)
         topics = [topic.code for topic in scene.s.query(Topic).order_by(Topic.code).limit(2)]
     counts = {
         ("phone", "answered", topics[0]): 9, ("counter", "answered", topics[0]): 2,

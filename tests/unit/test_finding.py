@@ -10,8 +10,10 @@ import pytest
 from factories import Scene, Town, statements
 from sqlalchemy import select
 
-from city import answers, cityfile, contacts, finding, policies
+from city import answers, contacts, finding
 from city.answers import Draft, Text
+from city.config import city_file
+from city.config import versions as config_versions
 from city.contacts import Conversation
 from city.db.models import Answer, AnswerWords
 
@@ -25,7 +27,7 @@ ENOUGH = 0.9  # of the questions have the right answer among the first three
 def desk(town: Town) -> Town:
     """The town with all that the demo's call desk knows."""
     with town.at_work() as scene:
-        policies.enact(scene.s, cityfile.load(town.settings.city))
+        config_versions.enact(scene.s, city_file.load(town.settings.city))
         for slug, row in ARTICLES.items():
             texts = {lang: Text(**row[lang]) for lang in ("en", "es")}
             draft = Draft(row["department"], row["topic"], date(2027, 1, 1), texts)

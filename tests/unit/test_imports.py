@@ -21,15 +21,16 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, cityfile, imports, layers, mapping, notices, queries, requests
+from city import board, imports, layers, mapping, notices, queries, requests
 from city.audit import events
+from city.config import city_file
+from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box
 from city.people import THE_SYSTEM
 from city.settings import Settings
 from city.sources import TooManyRejected, Unusable
-from city.tomlfile import CityFileError
 from pwa import importing
 
 BOSTON = ZoneInfo("America/New_York")
@@ -87,7 +88,7 @@ def test_services_are_brought_along_and_the_form_does_not_offer_them(town: Town,
         assert (lamp.group, lamp.promise_days, lamp.names) == ("streetlight", 5, {"en": "Lamp out"})
         assert (lamp.department.names, lamp.department.time_zone) == ({"en": "Public works"}, BOSTON.key)
         assert (noise.group, noise.promise_days, len(noise.code)) == ("other", 10, 40)
-    offered = {service.code for service in cityfile.load(town.settings.city).services}
+    offered = {service.code for service in city_file.load(town.settings.city).services}
     assert not {lamp.code, noise.code} & offered
 
 
@@ -303,7 +304,7 @@ def test_any_list_of_the_standard_is_taken_by_the_smallest_city_of_the_docs(
     town: Town, tmp_path: Path
 ) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "cityfile.md").read_text("utf-8")
-    city = cityfile.parse(docs.partition("```toml\n")[2].partition("```")[0], "smallest.toml")
+    city = city_file.parse(docs.partition("```toml\n")[2].partition("```")[0], "smallest.toml")
     told = {
         "service_request_id": "7", "service_name": "Hydrant", "status": "open",
         "requested_datetime": "2026-03-02T08:00:00Z",

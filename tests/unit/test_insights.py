@@ -11,10 +11,12 @@ from factories import Town
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from city import cases, cityfile, contacts, insights, kept, periods, policies, proofs
+from city import cases, contacts, insights, kept, periods, proofs
 from city.audit import counters, events
-from city.cityfile import CityFileError
-from city.costs import Desk
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFileError
+from city.config.costs import Desk
 from city.db.models import Area, Contact, Service, Tally
 from city.insights import Cell, Figures
 from city.periods import NoPeriod, Period, period
@@ -109,7 +111,7 @@ def test_whom_people_would_have_called_is_counted_of_those_passed_on_and_those_w
 
 
 def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> None:
-    zone = cityfile.load(DEFAULT_CITY).time_zone
+    zone = city_file.load(DEFAULT_CITY).time_zone
     assert counters.month_of(datetime(2026, 3, 1, 4, 59, tzinfo=UTC), zone) == "2026-02"
     assert counters.month_of(datetime(2026, 3, 1, 5, 0, tzinfo=UTC), zone) == "2026-03"
     assert counters.month_of(datetime(2026, 4, 1, 3, 59, tzinfo=UTC), zone) == "2026-03"  # daylight saving
@@ -153,7 +155,7 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
 def test_small_numbers_of_private_services_and_of_their_departments_are_not_told(town: Town) -> None:
     """The finance department has one service: its row would say what that of the service does not."""
     with town.at_work() as scene:
-        policies.enact(scene.s, sourcecity.city())
+        config_versions.enact(scene.s, sourcecity.city())
         opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
     with town.looking() as scene:
         figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
@@ -298,12 +300,12 @@ def test_wrong_costs_are_refused_where_they_stand(old: str, new: str, says: str)
     assert old in words
     changed = words.replace(old, new, 1)
     with pytest.raises(CityFileError, match=r"city\.toml, line \d+: costs") as fault:
-        cityfile.parse(changed, "city.toml")
+        city_file.parse(changed, "city.toml")
     assert says in str(fault.value)
 
 
 def test_half_a_fiscal_year_costs_half_of_it() -> None:
-    costs = cityfile.load(DEFAULT_CITY).costs
+    costs = city_file.load(DEFAULT_CITY).costs
     year = next(year for year in costs.years if year.code == "fy2026")
     months = period("fy2026", date(2026, 1, 3), costs.starts).months
     assert costs.of(months) == (year.cost / 2, year.hours / 2)
@@ -377,7 +379,7 @@ def told_at_the_edges(town: Town) -> None:
     zone, step = ZoneInfo("America/New_York"), timedelta(microseconds=1)
     midnight = periods.midnight("2026-05", zone)
     with town.at_work() as scene:
-        policies.enact(scene.s, sourcecity.city())
+        config_versions.enact(scene.s, sourcecity.city())
         s, by = scene.s, scene.actor("call-taker")
         for n, at in enumerate((midnight - step, midnight, midnight + step, midnight - timedelta(hours=3))):
             for where in (UTC, zone):

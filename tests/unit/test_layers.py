@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from city import layers, places, sources
 from city.audit import events
-from city.cityfile import ASSET_KINDS
+from city.config.city_file import ASSET_KINDS
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Case, Crossing, Street
 from city.geo import Box, Point

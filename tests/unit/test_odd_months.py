@@ -14,7 +14,8 @@ import sourcecity
 from factories import Town
 from test_insights import wrong
 
-from city import batches, cases, contacts, insights, policies
+from city import batches, cases, contacts, insights
+from city.config import versions as config_versions
 from city.contacts import Conversation
 from city.db.models import Case
 from city.insights import Figures
@@ -62,7 +63,7 @@ def lived(town: Town) -> tuple[Town, Counter[tuple[str, str]]]:
     counted: Counter[tuple[str, str]] = Counter()
     known: dict[str, str] = {}
     with town.at_work() as scene:
-        policies.enact(scene.s, sourcecity.city())
+        config_versions.enact(scene.s, sourcecity.city())
     for n, (local, outcome) in enumerate(CALLS):
         with town.at_work() as scene:
             told = Conversation(str(n), "phone", moment(local), 60 + n, "taxes", outcome)

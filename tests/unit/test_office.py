@@ -16,12 +16,10 @@ from city import (
     board,
     calls,
     cases,
-    cityfile,
     contacts,
     forgetting,
     kept,
     people,
-    policies,
     reports,
     stores,
     tiles,
@@ -31,7 +29,9 @@ from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import View
 from city.calls import Call
-from city.cityfile import CityFileError
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFileError
 from city.contacts import Conversation
 from city.db.models import Case, Contact, Department, Event, Report, Service, Tally, Topic
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
@@ -419,7 +419,7 @@ FIELD = edited(
 
 class TestTheCityFile:
     def test_larkhaven_has_some(self) -> None:
-        city = cityfile.parse(HOME, "larkhaven.toml")
+        city = city_file.parse(HOME, "larkhaven.toml")
         offices = [service for service in city.services if service.office]
         assert len(offices) == 3
         assert all(service.private and service not in city.for_residents for service in offices)
@@ -443,7 +443,7 @@ class TestTheCityFile:
     )
     def test_what_cannot_be_is_named(self, line: str, fault: str) -> None:
         with pytest.raises(CityFileError, match=fault):
-            cityfile.parse(edited((TAX, f"{TAX}{line}\n")), "city.toml")
+            city_file.parse(edited((TAX, f"{TAX}{line}\n")), "city.toml")
 
     @pytest.mark.parametrize(
         ("change", "fault"),
@@ -460,14 +460,14 @@ class TestTheCityFile:
     )
     def test_so_is_a_crew_or_an_end_that_it_has_not(self, change: tuple[str, str], fault: str) -> None:
         with pytest.raises(CityFileError, match=fault):
-            cityfile.parse(edited(change), "city.toml")
+            city_file.parse(edited(change), "city.toml")
 
     def test_work_does_not_change_under_cases(self, town: Town) -> None:
         with town.at_work() as scene:
-            policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
             asked(scene)
         with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-            policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
             assert scene.s.scalar(select(Contact.id)) is None
@@ -475,7 +475,7 @@ class TestTheCityFile:
 
     def test_nor_under_one_that_is_just_being_opened(self, town: Town) -> None:
         with town.at_work() as scene:
-            policies.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
         opened = threading.Event()
 
         def open_slowly() -> None:
@@ -489,5 +489,5 @@ class TestTheCityFile:
             opening = pool.submit(open_slowly)
             assert opened.wait(60)
             with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-                policies.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+                config_versions.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
             opening.result()

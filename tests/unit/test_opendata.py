@@ -22,11 +22,13 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cases, cityfile, exports, files, opendata, policies, reports, retention, stores
-from city.cityfile import CityFile
+from city import cases, exports, files, opendata, reports, retention, stores
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFile
+from city.config.retention_schedule import Period, Schedule
 from city.db.models import Asset, Clock, Report
 from city.opendata import Edition
-from city.schedule import Period, Schedule
 from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app
@@ -37,7 +39,7 @@ MIDNIGHT = datetime(2026, 5, 13, 4, tzinfo=UTC)  # of Larkhaven
 
 @pytest.fixture
 def city() -> CityFile:
-    return cityfile.load(DEFAULT_CITY)
+    return city_file.load(DEFAULT_CITY)
 
 
 @pytest.fixture
@@ -143,8 +145,8 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     make()
     assert not is_due()
     with told.at_work() as scene:
-        text = cityfile.whole(DEFAULT_CITY)
-        policies.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
+        text = city_file.whole(DEFAULT_CITY)
+        config_versions.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
     assert is_due()
 
 
@@ -309,8 +311,8 @@ def test_a_licence_whose_address_is_none_is_refused(tmp_path: Path, address: str
     text = DEFAULT_CITY.read_text("utf-8").replace(
         "https://creativecommons.org/publicdomain/zero/1.0/", address
     )
-    with pytest.raises(cityfile.CityFileError, match=r"open_data\.licence_url"):
-        cityfile.parse(text, "city.toml")
+    with pytest.raises(city_file.CityFileError, match=r"open_data\.licence_url"):
+        city_file.parse(text, "city.toml")
 
 
 def test_the_figures_of_a_month_that_ended_tonight_are_in_them(told: Town, tmp_path: Path) -> None:

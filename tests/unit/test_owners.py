@@ -9,8 +9,9 @@ import pytest
 from factories import LAMP, Scene, Town
 from ground import feature, geojson
 
-from city import assets, cases, cityfile, promises
+from city import assets, cases, promises
 from city.audit import events
+from city.config import city_file
 from city.db.models import Asset, Case, Owner
 from city.layers import Order
 from city.lifecycle import NEW, WAITING
@@ -103,14 +104,14 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
 )
 def test_a_wrong_owner_in_the_city_file_is_told(change: str, fault: str) -> None:
     text = LEAST + f'[owners.a]\nname = "A Light"\n[owners.b]\nname = "B Light"\n{change}\n'
-    with pytest.raises(cityfile.CityFileError) as refused:
-        cityfile.parse(text, "city.toml")
+    with pytest.raises(city_file.CityFileError) as refused:
+        city_file.parse(text, "city.toml")
     assert fault in str(refused.value)
 
 
 def test_an_owner_is_known_by_all_its_names() -> None:
     text = LEAST + '[owners.a]\nname = "A Light"\nknown_as = ["ALCO"]\nphone = "1-800"\n'
-    city = cityfile.parse(text, "city.toml")
+    city = city_file.parse(text, "city.toml")
     for words in ("a", "A LIGHT", "alco"):
         found = city.owner(words)
         assert found

@@ -8,9 +8,11 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import Engine, select
 
-from city import cityfile, people, policies
+from city import people
 from city.audit import events
-from city.cityfile import CityFileError
+from city.config import city_file
+from city.config import versions as config_versions
+from city.config.city_file import CityFileError
 from city.db import engine as db
 from city.db.models import Department, Event, Policy, Service, Topic
 from city.settings import DEFAULT_CITY, Settings
@@ -22,7 +24,7 @@ LONGER = TEXT.replace("promise_days = 3", "promise_days = 6", 1)
 
 def apply(engine: Engine, text: str, at: datetime) -> Policy | None:
     with db.transaction(engine) as s:
-        return policies.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=at)
+        return config_versions.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=at)
 
 
 def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, now: datetime) -> None:
@@ -38,12 +40,12 @@ def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, no
             ("apply", "system", {"number": policy.number, "sha256": policy.sha256})
             for policy in (first, second)
         ]
-        assert [(p.number, p.applied_at) for p in policies.versions(s)] == [
+        assert [(p.number, p.applied_at) for p in config_versions.versions(s)] == [
             (2, now + timedelta(days=1)), (1, now),
         ]  # fmt: skip
-        newest = policies.current(s)
+        newest = config_versions.current(s)
         assert newest is not None
-        assert (newest.text, newest.applied_by, policies.newest(s)) == (LONGER, "system", 2)
+        assert (newest.text, newest.applied_by, config_versions.newest(s)) == (LONGER, "system", 2)
         assert events.verify(s) == []
 
 
@@ -51,7 +53,7 @@ def test_applying_the_same_file_again_changes_nothing(engine: Engine, now: datet
     assert apply(engine, TEXT, now)
     assert apply(engine, TEXT, now) is None
     with db.reading(engine) as s:
-        assert len(policies.versions(s)) == len(events.of(s, "policy")) == 1
+        assert len(config_versions.versions(s)) == len(events.of(s, "policy")) == 1
 
 
 def test_going_back_is_a_version_as_well(engine: Engine, now: datetime) -> None:
@@ -79,7 +81,7 @@ def test_a_wrong_file_leaves_no_trace(engine: Engine, now: datetime) -> None:
     with pytest.raises(CityFileError):
         apply(engine, TEXT.replace("promise_days = 3", "promise_days = 0"), now)
     with db.reading(engine) as s:
-        assert policies.newest(s) == 1
+        assert config_versions.newest(s) == 1
         assert s.get_one(Service, "light-out").promise_days == 3
         assert len(list(s.scalars(select(Event)))) == 1
 
@@ -113,7 +115,7 @@ def test_given_promises_stay_and_new_cases_get_the_new_days(town: Town, now: dat
 def test_the_difference_is_told_key_by_key(
     old: str, new: str, changes: list[tuple[str, object, object]]
 ) -> None:
-    told = [(change["key"], change["was"], change["now"]) for change in policies.difference(old, new)]
+    told = [(change["key"], change["was"], change["now"]) for change in config_versions.difference(old, new)]
     assert told == changes
 
 
@@ -161,7 +163,7 @@ class TestTheCommand:
         assert '+ name = "Larkhaven"' in shown.output
         assert shown.output.endswith("Dry run: nothing was applied.\n")
         with db.reading(engine) as s:
-            assert policies.versions(s) == []
+            assert config_versions.versions(s) == []
 
     def test_a_wrong_file_is_refused_as_a_whole(self, runner: CliRunner, file: Path, engine: Engine) -> None:
         file.write_text(TEXT.replace("promise_days = 3", "promise_days = 0"), "utf-8")
@@ -169,7 +171,7 @@ class TestTheCommand:
         assert isinstance(refused.exception, CityFileError)
         assert "city.toml, line " in str(refused.exception)
         with db.reading(engine) as s:
-            assert policies.versions(s) == []
+            assert config_versions.versions(s) == []
 
     def test_migrating_applies_the_file_once(
         self,
@@ -185,8 +187,8 @@ class TestTheCommand:
             file.write_text(text, "utf-8")
             assert runner.invoke(cli, ["migrate"]).exit_code == 0
             with db.reading(engine) as s:
-                assert policies.newest(s) == number
+                assert config_versions.newest(s) == number
 
 
 def test_larkhavens_text_is_whole_without_its_folder() -> None:
-    assert cityfile.whole(DEFAULT_CITY) == TEXT
+    assert city_file.whole(DEFAULT_CITY) == TEXT

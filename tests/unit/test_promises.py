@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import calendars, cases, cityfile, people, policies, promises, reports
+from city import cases, people, promises, reports
 from city.audit import events
+from city.config import calendars, city_file
+from city.config import versions as config_versions
 from city.db.models import Calendar, Case
 from city.promises import Terms
 from city.settings import DEFAULT_CITY
@@ -33,7 +35,7 @@ FRIDAY = at("2026-05-15 14:00")
 
 
 def apply(scene: Scene, text: str) -> None:
-    policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=scene.town.now)
+    config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=scene.town.now)
 
 
 def opened(scene: Scene, when: datetime = FRIDAY) -> Case:
@@ -172,5 +174,5 @@ def test_the_log_says_what_was_promised_and_by_which_calendar(town: Town) -> Non
 
 
 def test_every_calendar_of_the_demo_is_the_same_after_it_was_written() -> None:
-    for calendar in cityfile.load(DEFAULT_CITY).calendars.values():
+    for calendar in city_file.load(DEFAULT_CITY).calendars.values():
         assert calendars.calendar_of(calendars.written(calendar)) == calendar

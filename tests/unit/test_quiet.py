@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import cases, cityfile, delivery, notices, quiet, reports
+from city import cases, delivery, notices, reports
+from city.config import city_file, quiet_hours
 from city.db import engine as db
 from city.db.models import Message, Subscription
 
@@ -23,7 +24,7 @@ HARTFORD = ZoneInfo("America/New_York")
     ],
 )  # fmt: skip
 def test_it_is_quiet_by_the_citys_clocks(span: str, at: str, holds: bool) -> None:
-    hours = quiet.parse(span, HARTFORD)
+    hours = quiet_hours.parse(span, HARTFORD)
     assert hours is not None
     for day in ("2026-01-12", "2026-03-08", "2026-07-12"):  # the second has an hour less
         moment = datetime.fromisoformat(f"{day} {at}").replace(tzinfo=HARTFORD).astimezone(UTC)
@@ -32,10 +33,10 @@ def test_it_is_quiet_by_the_citys_clocks(span: str, at: str, holds: bool) -> Non
 
 @pytest.mark.parametrize("words", ["21-8", "21:00", "21:00-21:00", "25:00-08:00", "21:00-24:00", "night"])
 def test_what_is_no_span_is_told(words: str, settings: Any) -> None:
-    assert quiet.parse(words, HARTFORD) is None
+    assert quiet_hours.parse(words, HARTFORD) is None
     text = settings.city.read_text().replace('quiet = "21:30-07:30"', f'quiet = "{words}"')
-    with pytest.raises(cityfile.CityFileError, match=r"news\.quiet"):
-        cityfile.parse(text, "city.toml")
+    with pytest.raises(city_file.CityFileError, match=r"news\.quiet"):
+        city_file.parse(text, "city.toml")
 
 
 def wished(town: Town, channel: str, *, danger: bool = False, confirmed: bool = True) -> None:

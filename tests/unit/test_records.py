@@ -26,16 +26,16 @@ from city import (
     notices,
     people,
     photos,
-    policies,
     reports,
     restoring,
     stores,
     subjects,
     unanswered,
 )
-from city import cityfile as cityfiles
 from city.audit import erasure_ledger, events
 from city.calls import Call
+from city.config import city_file as cityfiles
+from city.config import versions as config_versions
 from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import (
@@ -65,7 +65,7 @@ MAIL, PHONE, SPOKEN = "canary@town.test", "+12035550142", "(203) 555-0142"
 def shell(town: Town, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """A shell with this city's settings, in a folder of its own."""
     with town.at_work() as scene:
-        policies.enact(scene.s, cityfiles.load(town.settings.city))
+        config_versions.enact(scene.s, cityfiles.load(town.settings.city))
         scene.s.merge(Topic(code="taxes", names={"en": "Taxes"}, department_code="works"))
     for name in ("var", "database_url", "database_owner_url"):
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(town.settings, name)))
@@ -553,7 +553,7 @@ class TestTheSchedule:
     ) -> None:
         silent = re.sub(r"\n\[retention\]\n.*?\n\n", "\n", town.settings.city.read_text("utf-8"), flags=re.S)
         with town.at_work() as scene:
-            policies.apply(scene.s, silent, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, silent, "city.toml", by=people.THE_SYSTEM, at=town.now)
         with town.at_work() as scene:
             about = follows.case(scene.s, scene.report().case.number)
             assert about
@@ -567,7 +567,7 @@ class TestTheSchedule:
         assert holding(town, "never@") == []
         text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "100 years"\n'
         with town.at_work() as scene:
-            policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from factories import Scene, Town
 from sqlalchemy import event, func, select
 
-from city import cases, cityfile, people, policies, rehearsal
+from city import cases, people, rehearsal
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.models import Base, Case
 from city.rehearsal import Line, Rehearsal
 from city.settings import DEFAULT_CITY
@@ -45,13 +47,13 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
 @contextmanager
 def a_month(town: Town, text: str = TEXT) -> Iterator[Scene]:
     with town.at_work() as scene:
-        policies.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
+        config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
         yield scene
 
 
 def tried(town: Town, text: str, period: tuple[date, date] = MAY, now: datetime = LATER) -> Rehearsal:
     with town.looking() as scene:
-        return rehearsal.rehearse(scene.s, cityfile.parse(text, "tried.toml"), *period, now)
+        return rehearsal.rehearse(scene.s, city_file.parse(text, "tried.toml"), *period, now)
 
 
 def line(town: Town, text: str) -> Line:

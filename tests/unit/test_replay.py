@@ -15,8 +15,9 @@ import pytest
 from factories import Town
 from rivertown import take
 
-from city import cityfile, mapping, rehearsal, worktime
-from city.cityfile import CityFile
+from city import mapping, rehearsal
+from city.config import business_hours, city_file
+from city.config.city_file import CityFile
 from city.rehearsal import Rehearsal, Verdicts
 from city.requests import code
 
@@ -64,7 +65,7 @@ def policy(promised: dict[str, str]) -> CityFile:
         f"default = {str(n == 0).lower()}\n"
         for n, (name, promise) in enumerate(promised.items())
     ]
-    return cityfile.parse(HEAD + "".join(services), "replayed.toml")
+    return city_file.parse(HEAD + "".join(services), "replayed.toml")
 
 
 def table(file: Path) -> list[Row]:
@@ -99,14 +100,14 @@ def boston_rows(real_data: Path) -> list[Row]:
 
 def test_bostons_own_targets_are_our_working_time_to_the_minute(real_data: Path) -> None:
     """Working days of 8:30 to 17:00: it is their calendar that is read off, not a promise of ours."""
-    hours = cityfile.parse(HEAD.replace("16:30", "17:00") + SERVICE, "boston.toml").calendars["office"]
+    hours = city_file.parse(HEAD.replace("16:30", "17:00") + SERVICE, "boston.toml").calendars["office"]
     same, of = Counter[str](), Counter[str]()
     for row in boston_rows(real_data):
         of[row["TYPE"]] += 1
         opened, target = boston_time(row["OPEN_DT"]), boston_time(row["TARGET_DT"])
-        due = worktime.add(hours, opened, timedelta(hours=8.5) * BOSTON[row["TYPE"]])
+        due = business_hours.add(hours, opened, timedelta(hours=8.5) * BOSTON[row["TYPE"]])
         # What our day ends with, their next day begins with.
-        reached = {due, worktime.next_opening(hours, due)}
+        reached = {due, business_hours.next_opening(hours, due)}
         same[row["TYPE"]] += any(at and abs(at - target) < timedelta(minutes=1) for at in reached)
     assert same.total() / of.total() > 0.96
 

@@ -3,9 +3,10 @@
 import pytest
 from factories import Town
 
-from city import cases, cityfile, queries, replies
+from city import cases, queries
 from city.audit import events
-from city.cityfile import CityFile, CityFileError
+from city.config import canned_replies, city_file
+from city.config.city_file import CityFile, CityFileError
 from city.lifecycle import Refused
 from city.settings import DEFAULT_CITY
 
@@ -21,7 +22,7 @@ words = {{ en = "It was gone.", es = "Ya no estaba." }}
 
 
 def larkhaven(*more: str) -> CityFile:
-    return cityfile.parse(TEXT + "".join(more), "city.toml")
+    return city_file.parse(TEXT + "".join(more), "city.toml")
 
 
 def reply(code: str = "gone", outcome: str = "not found", where: str = "") -> str:
@@ -31,22 +32,22 @@ def reply(code: str = "gone", outcome: str = "not found", where: str = "") -> st
 def test_what_is_meant_for_the_service_stands_before_what_fits_any() -> None:
     city = larkhaven(reply("mine", where='service = "light-out"'))
     service = next(x for x in city.services if x.code == "light-out")
-    offered = [r.code for r in replies.offered(city, service, "not found")]
+    offered = [r.code for r in canned_replies.offered(city, service, "not found")]
     assert offered == ["mine", "pole-works", "nothing-there"]
-    outcomes = [r.outcome for r in replies.offered(city, service)]
+    outcomes = [r.outcome for r in canned_replies.offered(city, service)]
     assert outcomes == ["fixed", "not found", "not found", "not found", "not ours", "no action"]
 
 
 def test_nothing_is_offered_to_another_service() -> None:
     city = larkhaven(reply("mine", where='service = "stump"'))
     service = next(x for x in city.services if x.code == "pothole")
-    assert "mine" not in [r.code for r in replies.offered(city, service)]
+    assert "mine" not in [r.code for r in canned_replies.offered(city, service)]
     with pytest.raises(Refused, match="reply_misfits"):
-        replies.chosen(city, service, "not found", "mine")
+        canned_replies.chosen(city, service, "not found", "mine")
     with pytest.raises(Refused, match="reply_misfits"):
-        replies.chosen(city, service, "fixed", "nothing-there")
+        canned_replies.chosen(city, service, "fixed", "nothing-there")
     with pytest.raises(Refused, match="unknown_reply"):
-        replies.chosen(city, service, "fixed", "no such")
+        canned_replies.chosen(city, service, "fixed", "no such")
 
 
 @pytest.mark.parametrize(
@@ -75,10 +76,10 @@ def test_a_closing_keeps_the_reply_of_then_in_every_language(town: Town) -> None
     city = larkhaven()
     with town.at_work() as scene:
         case = scene.report().case
-        ready = replies.chosen(city, case.service, "", "new-lamp")
+        ready = canned_replies.chosen(city, case.service, "", "new-lamp")
         cases.close(
             scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome=ready.outcome, no_photo="dark",
-            words="Pole 20-118.", reply=replies.meant(ready, 7),
+            words="Pole 20-118.", reply=canned_replies.meant(ready, 7),
         )  # fmt: skip
         case_id = case.id
     with town.looking() as scene:

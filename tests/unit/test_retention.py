@@ -18,7 +18,6 @@ from city import (
     callers,
     calls,
     cases,
-    cityfile,
     contacts,
     erasing,
     follows,
@@ -43,6 +42,8 @@ from city import (
 )
 from city.audit import counters, erasure_ledger, events
 from city.calls import Call
+from city.config import city_file
+from city.config.retention_schedule import Period, Schedule
 from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import (
@@ -65,7 +66,6 @@ from city.db.models import (
 from city.developing import Box
 from city.lifecycle import Refused
 from city.reports import Telling
-from city.schedule import Period, Schedule
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -169,7 +169,7 @@ def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
     for outcome in ("fixed", "not found"):
         ended(town, outcome=outcome)
     called(town)
-    city = cityfile.load(town.settings.city)
+    city = city_file.load(town.settings.city)
 
     def figures() -> object:
         with town.looking() as scene:
@@ -331,7 +331,7 @@ def _erase_report(town: Town, number: str) -> object:
 
 
 def _erase_person(town: Town, _number: str) -> object:
-    city, store = cityfile.load(town.settings.city), stores.open_store(town.settings)
+    city, store = city_file.load(town.settings.city), stores.open_store(town.settings)
     with town.at_work() as scene:
         found, by = subjects.find(scene.s, MAIL, city), scene.actor("administrator")
         return erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now).held

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from city import routing
-from city.routing import Route, Rule
+from city.config import routing
+from city.config.routing import Route, Rule
 
 RULES = (
     Rule("lights", "Lights 2", service="tree-on-wire"),

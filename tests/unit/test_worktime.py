@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from city import worktime
-from city.worktime import Calendar, Span
+from city.config import business_hours
+from city.config.business_hours import Calendar, Span
 
 HERE = ZoneInfo("America/New_York")
 DAY: tuple[Span, ...] = ((time(7), time(19)),)
@@ -25,10 +25,10 @@ def at(words: str) -> datetime:
 
 def test_it_opens_with_the_first_minute_and_closes_before_the_last() -> None:
     assert [
-        worktime.is_open(WEEKDAYS, at(f"2026-05-12 {clock}"))
+        business_hours.is_open(WEEKDAYS, at(f"2026-05-12 {clock}"))
         for clock in ("06:59", "07:00", "18:59", "19:00")
     ] == [False, True, True, False]
-    assert worktime.closing(WEEKDAYS, at("2026-05-12 09:30")) == at("2026-05-12 19:00")
+    assert business_hours.closing(WEEKDAYS, at("2026-05-12 09:30")) == at("2026-05-12 19:00")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_it_opens_with_the_first_minute_and_closes_before_the_last() -> None:
     ],
 )
 def test_the_next_opening_is_the_one_people_would_name(asked: str, opens: str) -> None:
-    assert worktime.next_opening(WEEKDAYS, at(asked)) == at(opens)
+    assert business_hours.next_opening(WEEKDAYS, at(asked)) == at(opens)
 
 
 @pytest.mark.parametrize(
@@ -56,41 +56,41 @@ def test_the_next_opening_is_the_one_people_would_name(asked: str, opens: str) -
     ],
 )
 def test_holidays_are_free_and_so_are_the_citys_own_days(free: str, opens: str) -> None:
-    assert worktime.next_opening(NEW_YORK, at(f"{free} 10:00")) == at(opens)
+    assert business_hours.next_opening(NEW_YORK, at(f"{free} 10:00")) == at(opens)
 
 
 def test_a_state_has_holidays_that_the_country_has_not() -> None:
     country = Calendar(HERE, WEEKDAYS.hours, "US")
     lincoln = at("2026-02-12 10:00")
-    assert worktime.is_open(country, lincoln)
-    assert not worktime.is_open(NEW_YORK, lincoln)
+    assert business_hours.is_open(country, lincoln)
+    assert not business_hours.is_open(NEW_YORK, lincoln)
 
 
 def test_a_pause_at_noon_closes_it() -> None:
     hours: tuple[Span, ...] = ((time(8), time(12)), (time(13), time(17)))
     split = Calendar(HERE, (hours,) * 7)
-    assert worktime.closing(split, at("2026-05-12 09:00")) == at("2026-05-12 12:00")
-    assert worktime.next_opening(split, at("2026-05-12 12:30")) == at("2026-05-12 13:00")
+    assert business_hours.closing(split, at("2026-05-12 09:00")) == at("2026-05-12 12:00")
+    assert business_hours.next_opening(split, at("2026-05-12 12:30")) == at("2026-05-12 13:00")
 
 
 def test_a_night_shift_runs_through_midnight() -> None:
     hours: tuple[Span, ...] = ((time(), time(2)), (time(18), time()))
     night = Calendar(HERE, (hours,) * 7)
-    assert worktime.closing(night, at("2026-05-12 23:00")) == at("2026-05-13 02:00")
-    assert not worktime.is_open(night, at("2026-05-13 02:00"))
+    assert business_hours.closing(night, at("2026-05-12 23:00")) == at("2026-05-13 02:00")
+    assert not business_hours.is_open(night, at("2026-05-13 02:00"))
 
 
 def test_what_is_always_open_closes_at_the_end_of_what_is_looked_at() -> None:
     asked = at("2026-05-12 09:30")
-    closing = worktime.closing(ALWAYS, asked)
+    closing = business_hours.closing(ALWAYS, asked)
     assert closing is not None
     assert (closing - asked).days > 365
 
 
 def test_what_never_opens_says_so() -> None:
     never = Calendar(HERE, (NEVER,) * 7)
-    assert worktime.next_opening(never, at("2026-05-12 09:30")) is None
-    assert not worktime.is_open(never, at("2026-05-12 09:30"))
+    assert business_hours.next_opening(never, at("2026-05-12 09:30")) is None
+    assert not business_hours.is_open(never, at("2026-05-12 09:30"))
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_a_day_that_changes_its_clocks_still_opens_and_closes_by_them(day: str, 
     """A span through the small hours is an hour shorter in March and an hour longer in November."""
     hours_of_day: tuple[Span, ...] = ((time(1), time(13)),)
     early = Calendar(HERE, (hours_of_day,) * 7)
-    opens = worktime.next_opening(early, at(f"{day} 00:10"))
+    opens = business_hours.next_opening(early, at(f"{day} 00:10"))
     assert opens == at(f"{day} 01:00")
-    closes = worktime.closing(early, opens)
+    closes = business_hours.closing(early, opens)
     assert closes == at(f"{day} 13:00")
     assert (closes - opens).total_seconds() == hours * 3600
 
@@ -110,41 +110,45 @@ def test_a_day_that_changes_its_clocks_still_opens_and_closes_by_them(day: str, 
 def test_an_hour_that_does_not_exist_is_the_one_after_it() -> None:
     hours: tuple[Span, ...] = ((time(2, 30), time(9)),)
     early = Calendar(HERE, (hours,) * 7)
-    assert worktime.next_opening(early, at("2026-03-08 00:00")) == at("2026-03-08 03:30")
+    assert business_hours.next_opening(early, at("2026-03-08 00:00")) == at("2026-03-08 03:30")
 
 
 def test_the_city_counts_in_its_own_zone_whatever_the_instant_is_written_in() -> None:
     tokyo = at("2026-05-12 09:30").astimezone(ZoneInfo("Asia/Tokyo"))
-    assert worktime.is_open(WEEKDAYS, tokyo)
-    assert worktime.closing(WEEKDAYS, tokyo) == at("2026-05-12 19:00")
+    assert business_hours.is_open(WEEKDAYS, tokyo)
+    assert business_hours.closing(WEEKDAYS, tokyo) == at("2026-05-12 19:00")
 
 
 def test_eight_hours_from_friday_noon_end_on_monday_afternoon() -> None:
     eight = timedelta(hours=8)
-    assert worktime.add(WEEKDAYS, at("2026-05-15 12:00"), eight) == at("2026-05-18 08:00")
-    assert worktime.add(WEEKDAYS, at("2026-05-16 12:00"), eight) == at("2026-05-18 15:00")
-    assert worktime.between(WEEKDAYS, at("2026-05-15 12:00"), at("2026-05-18 08:00")) == eight
-    assert worktime.between(WEEKDAYS, at("2026-05-18 08:00"), at("2026-05-15 12:00")) == -eight
+    assert business_hours.add(WEEKDAYS, at("2026-05-15 12:00"), eight) == at("2026-05-18 08:00")
+    assert business_hours.add(WEEKDAYS, at("2026-05-16 12:00"), eight) == at("2026-05-18 15:00")
+    assert business_hours.between(WEEKDAYS, at("2026-05-15 12:00"), at("2026-05-18 08:00")) == eight
+    assert business_hours.between(WEEKDAYS, at("2026-05-18 08:00"), at("2026-05-15 12:00")) == -eight
 
 
 def test_hours_that_a_day_just_holds_end_with_that_day() -> None:
-    assert worktime.add(WEEKDAYS, at("2026-05-15 07:00"), timedelta(hours=12)) == at("2026-05-15 19:00")
-    assert worktime.add(WEEKDAYS, at("2026-05-16 10:00"), timedelta()) == at("2026-05-16 10:00")
+    assert business_hours.add(WEEKDAYS, at("2026-05-15 07:00"), timedelta(hours=12)) == at("2026-05-15 19:00")
+    assert business_hours.add(WEEKDAYS, at("2026-05-16 10:00"), timedelta()) == at("2026-05-16 10:00")
 
 
 def test_what_is_never_open_long_enough_is_an_error_and_no_endless_search() -> None:
     with pytest.raises(ValueError, match="isn't open for"):
-        worktime.add(Calendar(HERE, (NEVER,) * 7), at("2026-05-12 09:30"), timedelta(hours=1))
+        business_hours.add(Calendar(HERE, (NEVER,) * 7), at("2026-05-12 09:30"), timedelta(hours=1))
     skipped: tuple[Span, ...] = ((time(2, 15), time(2, 30)),)
     sundays = Calendar(HERE, (*(NEVER,) * 6, skipped))
     with pytest.raises(ValueError, match="isn't open for"):
-        worktime.add(sundays, at("2026-05-12 09:30"), timedelta(hours=2000))
+        business_hours.add(sundays, at("2026-05-12 09:30"), timedelta(hours=2000))
     with pytest.raises(ValueError, match="less than none"):
-        worktime.add(WEEKDAYS, at("2026-05-12 09:30"), -timedelta(hours=1))
+        business_hours.add(WEEKDAYS, at("2026-05-12 09:30"), -timedelta(hours=1))
 
 
 def test_spans_that_the_clocks_push_into_each_other_count_once() -> None:
     hours: tuple[Span, ...] = ((time(1), time(2, 30)), (time(3), time(4)))
     nights = Calendar(HERE, (hours,) * 7)
-    assert worktime.between(nights, at("2026-03-08 00:00"), at("2026-03-08 12:00")) == timedelta(hours=2)
-    assert worktime.between(nights, at("2026-03-09 00:00"), at("2026-03-09 12:00")) == timedelta(hours=2.5)
+    assert business_hours.between(nights, at("2026-03-08 00:00"), at("2026-03-08 12:00")) == timedelta(
+        hours=2
+    )
+    assert business_hours.between(nights, at("2026-03-09 00:00"), at("2026-03-09 12:00")) == timedelta(
+        hours=2.5
+    )

@@ -16,7 +16,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import cityfile, delivery, logins, notices, policies, reports
+from city import delivery, logins, notices, reports
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Person, SecretLink
 from city.settings import Settings
@@ -28,7 +30,7 @@ from pwa.app import create_app
 def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application over the town, its city file's services included, its clock standing at `now`."""
     with db.transaction(town.engine) as s:
-        policies.enact(s, cityfile.load(settings.city))
+        config_versions.enact(s, city_file.load(settings.city))
     made: list[Flask] = []  # the clock is asked while the application is still being made
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)

@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from wording import shared
 
-from city.cityfile import load
+from city.config.city_file import load
+from city.config.toml_table import CityFileError
 from city.db.models import Report
 from city.settings import DEFAULT_CITY, Settings
-from city.tomlfile import CityFileError
 from sync.jobs import _answers as packed
 
 QUESTIONS = """

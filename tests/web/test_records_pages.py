@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
 from city import cases, holds, retention
+from city.config.retention_schedule import Period, Schedule
 from city.db.models import Hold
-from city.schedule import Period, Schedule
 
 REASON = "Records request 26-118, Doe against the city"
 

@@ -16,8 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 from test_access import CAST, doors
 
-from city import cases, cityfile, logins, people, policies
+from city import cases, logins, people
 from city.audit.events import Actor
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Address, Case, Contact, Crew, Person, Topic
 from city.settings import Settings
@@ -40,8 +42,8 @@ def smallest(tmp_path: Path) -> Path:
 def app(engine: Engine, settings: Settings, smallest: Path, now: datetime) -> Iterator[Flask]:
     """The application over that city, with one person for every role."""
     with db.transaction(engine) as s:
-        text = cityfile.whole(smallest)
-        policies.apply(s, text, smallest.name, by=people.THE_SYSTEM, at=now - timedelta(days=400))
+        text = city_file.whole(smallest)
+        config_versions.apply(s, text, smallest.name, by=people.THE_SYSTEM, at=now - timedelta(days=400))
         s.add(crew := Crew(name="Street"))
         s.add(Address(label="1 Main Street", lat=41.5, lon=-87.5, cell="x"))  # for the desk, which has no map
         s.flush()

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shared, shown
 
+from city.config.collection_schedule import Collection
 from city.db.models import Address, Area, Street
-from city.rounds import Collection
 
 THANKSGIVING_EVE = datetime(2026, 11, 25, 17, tzinfo=UTC)
 HERE = {"lat": LAMP.lat, "lon": LAMP.lon, "accuracy": "8"}

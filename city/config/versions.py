@@ -11,15 +11,15 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import cityfile
 from city.audit import events
 from city.audit.events import Actor
-from city.calendars import written
-from city.cityfile import CityFile, CityFileError
+from city.config import city_file
+from city.config.business_hours import Calendar
+from city.config.calendars import written
+from city.config.city_file import CityFile, CityFileError
 from city.db import models
 from city.db.models import Policy
 from city.lifecycle import Refused
-from city.worktime import Calendar
 
 SUBJECT = "policy"  # the log's
 # Tables whose order is seen: tiles and chips stand as the file has them.
@@ -35,7 +35,7 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
     a service with cases would become other work, or Refused `applied_meanwhile`.
     Promises that were given stay as they are: a case keeps its own days.
     """
-    city = cityfile.parse(text, name)
+    city = city_file.parse(text, name)
     last, sha256 = current(s), hashlib.sha256(text.encode()).hexdigest()
     if last and last.sha256 == sha256:
         return None
@@ -57,7 +57,7 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
 def in_use(s: Session, file: Path) -> CityFile:
     """The city as its newest version says, or as `file` does where none was applied. Raises CityFileError."""
     newest = current(s)
-    return cityfile.parse(newest.text, f"version {newest.number}") if newest else cityfile.load(file)
+    return city_file.parse(newest.text, f"version {newest.number}") if newest else city_file.load(file)
 
 
 def enact(s: Session, city: CityFile) -> None:

@@ -11,21 +11,22 @@ from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from city import files, look, quiet, worktime
-from city.calendars import LINE, calendars_of, ordinary
-from city.costs import NO_COSTS, Costs, costs_of
+from city import files
+from city.config import branding, business_hours, quiet_hours
+from city.config.branding import Look
+from city.config.business_hours import Calendar
+from city.config.calendars import LINE, calendars_of, ordinary
+from city.config.canned_replies import Reply, replies_of
+from city.config.collection_schedule import Collection, collection_of
+from city.config.costs import NO_COSTS, Costs, costs_of
+from city.config.quiet_hours import Quiet
+from city.config.retention_schedule import FOR_EVER, Schedule, schedule_of
+from city.config.routing import Rule
+from city.config.toml_table import CityFileError as CityFileError
+from city.config.toml_table import Table, Words, read
 from city.geo import Box, Point
 from city.lifecycle import MANY
-from city.look import Look
-from city.quiet import Quiet
-from city.replies import Reply, replies_of
-from city.rounds import Collection, collection_of
-from city.routing import Rule
-from city.schedule import FOR_EVER, Schedule, schedule_of
 from city.settings import PUBLISH
-from city.tomlfile import CityFileError as CityFileError
-from city.tomlfile import Table, Words, read
-from city.worktime import Calendar
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
 WORK = ("field", "office")
@@ -305,16 +306,16 @@ def _area_code(top: Table) -> str:
 
 def _look(top: Table) -> Look:
     row = top.table("look")
-    primary = row.text("primary", f'primary = "{look.PRIMARY}"', look.PRIMARY).lower()
-    if fault := look.fault_of_primary(primary):
-        raise row.wrong("primary", fault, f'primary = "{look.PRIMARY}"')
-    accent = row.text("accent", f'accent = "{look.ACCENT}"', look.ACCENT).lower()
-    if fault := look.fault_of_accent(accent):
-        raise row.wrong("accent", fault, f'accent = "{look.ACCENT}"')
+    primary = row.text("primary", f'primary = "{branding.PRIMARY}"', branding.PRIMARY).lower()
+    if fault := branding.fault_of_primary(primary):
+        raise row.wrong("primary", fault, f'primary = "{branding.PRIMARY}"')
+    accent = row.text("accent", f'accent = "{branding.ACCENT}"', branding.ACCENT).lower()
+    if fault := branding.fault_of_accent(accent):
+        raise row.wrong("accent", fault, f'accent = "{branding.ACCENT}"')
     logo = row.text("logo", LOGO, "")
     files = top.table("files")
     svg = files.text(logo, f'"{logo}" = "<svg …>"') if logo else ""
-    if svg and (fault := look.fault_of_logo(svg)):
+    if svg and (fault := branding.fault_of_logo(svg)):
         raise row.wrong("logo", f"{logo} {fault}", LOGO)
     row.refuse_rest()
     files.refuse_rest()
@@ -469,7 +470,7 @@ def _escalation(top: Table) -> int | None:
 def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
     row, example = top.table("news"), 'quiet = "21:00-08:00"'
     words = row.text("quiet", example, "")
-    found = quiet.parse(words, zone) if words else None
+    found = quiet_hours.parse(words, zone) if words else None
     if words and found is None:
         raise row.wrong("quiet", f"{words!r} isn't a time range", example)
     row.refuse_rest()
@@ -539,8 +540,8 @@ def _check_promises(top: Table, city: CityFile) -> None:
     """Its calendar must hold a promise: otherwise every report of the service would fail."""
     for service in city.services:
         hours = service.promise_hours or 0
-        if not worktime.holds(city.working(service), timedelta(hours=hours)):
-            fault = f"its calendar isn't open for {hours} hours within {worktime.LOOK_AHEAD_YEARS // 2} years"
+        if not business_hours.holds(city.working(service), timedelta(hours=hours)):
+            fault = f"its calendar isn't open for {hours} hours within {business_hours.LOOK_AHEAD_YEARS // 2} years"
             raise top.wrong(f"services.{service.code}.promise_hours", fault, "promise_hours = 16")
 
 

@@ -7,9 +7,9 @@ from datetime import date, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from city import worktime
-from city.tomlfile import Table
-from city.worktime import Calendar, Span
+from city.config import business_hours
+from city.config.business_hours import Calendar, Span
+from city.config.toml_table import Table
 
 LINE = "line"  # the calendar of the phone
 OFFICE: tuple[Span, ...] = ((time(8), time(17)),)
@@ -21,7 +21,7 @@ def calendars_of(top: Table, zone: ZoneInfo) -> Iterator[tuple[str, Calendar]]:
         return
     for code, row in top.tables("calendars", f"[calendars.{LINE}.hours]"):
         hours = row.table("hours")
-        week = tuple(tuple(_spans(hours, day)) for day in worktime.WEEKDAYS)
+        week = tuple(tuple(_spans(hours, day)) for day in business_hours.WEEKDAYS)
         hours.refuse_rest()
         free = row.table("holidays")
         country, state, worked = _holidays(free)
@@ -92,12 +92,12 @@ def _holidays(free: Table) -> tuple[str, str, frozenset[str]]:
     if not free.has("country"):
         return "", "", frozenset()
     country = free.text("country", 'country = "US"')
-    states = worktime.states_of(country)
+    states = business_hours.states_of(country)
     if states is None:
         raise free.wrong("country", f"there are no known holidays for {country!r}", 'country = "US"')
     state = free.one_of("state", states) if free.has("state") else ""
     worked = free.texts("worked", 'worked = ["Columbus Day"]') if free.has("worked") else []
-    known = worktime.names_of(country, state)
+    known = business_hours.names_of(country, state)
     if odd := [name for name in worked if name not in known]:
         fault = f"{odd[0]!r} isn't one of its holidays: {', '.join(sorted(known))}"
         raise free.wrong("worked", fault, f'worked = ["{min(known)}"]')

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from city.config.toml_table import Table, Words
 from city.lifecycle import ANSWERED, MAX_WORDS, OUTCOMES, Refused, outcomes
-from city.tomlfile import Table, Words
 
 CODE = 'code = "new-lamp"'
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from city import worktime
-from city.tomlfile import Table
-from city.worktime import WEEKDAYS, Calendar
+from city.config import business_hours
+from city.config.business_hours import WEEKDAYS, Calendar
+from city.config.toml_table import Table
 
 STREAMS = ("trash", "recycling", "yard")
 WEEK = timedelta(weeks=1)
@@ -65,11 +65,11 @@ def moved(calendar: Calendar, day: date) -> tuple[date, date | None]:
     """
     monday = day - timedelta(days=day.weekday())
     week = [monday + timedelta(days=n) for n in range(min(day.weekday(), FRIDAY) + 1)]
-    free = [each for each in week if worktime.is_free(calendar, each)]
+    free = [each for each in week if business_hours.is_free(calendar, each)]
     if not free:
         return day, None
     later = day + timedelta(days=len(free))
-    while later.weekday() <= FRIDAY and worktime.is_free(calendar, later):
+    while later.weekday() <= FRIDAY and business_hours.is_free(calendar, later):
         later += timedelta(days=1)
     return later, free[0]
 

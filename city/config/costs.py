@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from city.tomlfile import Table, Words
+from city.config.toml_table import Table, Words
 
 MINUTES, HOURLY, FULL_TIME = 6, 30, 1800  # where the file says nothing
 MOST_MONEY, MOST_PEOPLE = 1_000_000_000, 10_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from city.tomlfile import Table
+from city.config.toml_table import Table
 
 # A closing may be answered for 14 days, and a case is opened again most often within the month.
 LEAST_DAYS: Final = 30

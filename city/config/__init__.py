@@ -1,0 +1,1 @@
+"""The city file and all it sets."""
