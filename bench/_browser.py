@@ -12,9 +12,9 @@ import brotli
 from sqlalchemy import select
 
 from bench._site import Site
-from city import logins
 from city.db import engine as db
 from city.db.models import Person
+from city.people import sessions
 from pwa.app import create_app
 
 
@@ -23,7 +23,7 @@ def logged_in(site: Site, email: str, page: str) -> "Browser":
     engine = db.connect(site.settings.database_url)
     with db.transaction(engine) as s:
         person = s.scalars(select(Person).where(Person.email == email)).one()
-        token = logins.begin(s, person, datetime.now(UTC), how="code")
+        token = sessions.begin(s, person, datetime.now(UTC), how="code")
     engine.dispose()
     app = create_app(site.settings)
     cookie = app.session_interface.get_signing_serializer(app).dumps({"login": token})  # type: ignore[attr-defined]

@@ -7,11 +7,12 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, people
+from city import bulk
 from city.bulk import Move, Picture, Story, Told
 from city.db.models import Address, Asset, Person, Photo, Service
 from city.demo_words import WORDS
 from city.lifecycle import CREW
+from city.people import accounts
 from city.places import Place
 from sync import enrolment
 
@@ -23,12 +24,12 @@ WITH_WORDS, WITH_PHOTO, JOINED = 0.65, 0.45, 0.14
 def add(s: Session, name: str, jobs: int, phones: int = 1, *, seed: int = 1) -> list[str]:
     """A crew with so many jobs, not begun. Returns a code for each of its phones; each has its own person."""
     at = datetime.now(UTC)
-    crew = people.add_crew(s, name)
+    crew = accounts.add_crew(s, name)
     codes = []
     for n in range(phones):
         email = f"{name.lower().replace(' ', '-')}-{n}@bench.test"
-        person = people.add(s, email, f"{name} {n}", [CREW], crews=[crew])
-        codes.append(enrolment.make_code(s, person, by=people.THE_SYSTEM, at=at))
+        person = accounts.add(s, email, f"{name} {n}", [CREW], crews=[crew])
+        codes.append(enrolment.make_code(s, person, by=accounts.THE_SYSTEM, at=at))
     teller = _Teller(s, Random(seed), at)
     bulk.write(s, [teller.story(crew.id) for _ in range(jobs)])
     return codes
@@ -42,7 +43,7 @@ class _Teller:
         self.services = {service.code: service for service in s.scalars(select(Service))}
         self.addresses = list(s.scalars(select(Address).order_by(Address.id).limit(2000)))
         self.poles = list(s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id).limit(2000)))
-        self.dispatcher = people.actor(
+        self.dispatcher = accounts.actor(
             s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
         )
         # Any picture of the demo: the bytes lie in the store, and each row is a photo of its own.

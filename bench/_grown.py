@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from bench._databases import Database, database
 from bench._site import ROOT, fill, say
-from city import bulk, deadlines, people
+from city import bulk, deadlines
 from city.audit.events import Actor
 from city.bulk import Move, Story, Told
 from city.config import city_file
@@ -26,6 +26,7 @@ from city.db.models import Area, Base, Case, Crew, Person, Service, Street
 from city.demo_words import WORDS
 from city.geo import METRES_A_DEGREE
 from city.lifecycle import CREW
+from city.people import accounts
 from city.places import Place
 from city.settings import DEFAULT_CITY
 
@@ -101,7 +102,7 @@ class _Teller:
             code for code in s.scalars(select(Service.code).order_by(Service.code)) if code in WORDS
         ]
         self.streets = sorted(set(s.scalars(select(Street.name))))
-        self.dispatcher = people.actor(_person(s, "dispatcher@demo.test"))
+        self.dispatcher = accounts.actor(_person(s, "dispatcher@demo.test"))
         case = s.scalars(select(Case).where(Case.lat.is_not(None)).limit(1)).one()
         self.lat, self.lon = case.lat or 0.0, case.lon or 0.0
         self.a_metre = (1 / METRES_A_DEGREE, 1.35 / METRES_A_DEGREE)
@@ -174,10 +175,10 @@ class _Teller:
                 yield Area(kind="ward", name=name, geometry={"type": "Polygon", "coordinates": [ring]})
 
     def _crew(self, s: Session, n: int) -> tuple[int, Actor]:
-        crew: Crew = people.add_crew(s, f"Field {n + 1}")
-        person = people.add(s, f"field{n + 1}@bench.test", f"Field {n + 1}", [CREW], crews=[crew])
+        crew: Crew = accounts.add_crew(s, f"Field {n + 1}")
+        person = accounts.add(s, f"field{n + 1}@bench.test", f"Field {n + 1}", [CREW], crews=[crew])
         s.flush()
-        return crew.id, people.actor(person)
+        return crew.id, accounts.actor(person)
 
 
 def _person(s: Session, email: str) -> Person:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from bench._databases import Database, database
 from bench._pairs import HalfYear
 from bench._site import ROOT, say
-from city import duplicates, geo, people
+from city import duplicates, geo
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import bulk_insert
@@ -25,6 +25,7 @@ from city.db import engine as db
 from city.db.models import Case, Service
 from city.geo import Point
 from city.lifecycle import ACCEPTED, ASSIGNED, CLOSED, MERGED, NEW, OPEN
+from city.people import accounts
 from city.places import Place
 from city.settings import DEFAULT_CITY
 
@@ -56,7 +57,7 @@ def timed(kind: str, half: HalfYear, count: int, metres: tuple[int, ...]) -> dic
 def _fill(base: Database, points: list[Point], count: int, kind: str) -> None:
     engine, began = db.connect(base.url), time.monotonic()
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=NOW)
+        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=NOW)
     with db.reading(engine) as s:
         codes = list(s.scalars(select(Service.code).order_by(Service.code)))
     rows = _rows(points, codes, count)

@@ -29,10 +29,11 @@ from bench._browser import logged_in
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running, say
 from bench._targets import judge, printed
-from city import answers, finding, people
+from city import answers, finding
 from city.answers import Draft, Text
 from city.db import engine as db
 from city.db.models import Answer, Case, Contact, Topic
+from city.people import accounts
 
 MANY, FEW = 5_000, 500
 LOOKS, WARM = 600, 30
@@ -91,7 +92,7 @@ def _write(engine: Engine, count: int) -> list[str]:
                 topic, department = topics[n % len(topics)]
                 texts = {lang: _text(chance, words, weights) for lang in ("en", "es")}
                 draft = Draft(department, topic, date(2027, 1, 1) + timedelta(days=n % 365), texts)
-                answers.publish(s, f"article-{n}", draft, by=people.THE_SYSTEM, at=datetime.now(UTC))
+                answers.publish(s, f"article-{n}", draft, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     say(f"{count} answers in {time.monotonic() - began:.0f} s")
     return words
 

@@ -44,10 +44,11 @@ from shapely.geometry.base import BaseGeometry
 from bench._databases import database
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import layers, people, places, sources, streets
+from city import layers, places, sources, streets
 from city.db import engine as db
 from city.geo import METRES_A_DEGREE, Box, Point
 from city.layers import Order
+from city.people import accounts
 
 FOUND_METRES = 150.0
 SEED = 5
@@ -122,7 +123,7 @@ def _import(engine: Any, folder: Path) -> None:
     for name, order in GROUND:
         with db.transaction(engine) as s:
             done = layers.replace(
-                s, folder / name, order, bounds=BOUNDS, by=people.THE_SYSTEM, at=datetime.now(UTC)
+                s, folder / name, order, bounds=BOUNDS, by=accounts.THE_SYSTEM, at=datetime.now(UTC)
             )
         say(f"{name}: {done.imported} rows")
 

@@ -24,13 +24,14 @@ from bench._databases import KINDS, Database
 from bench._grown import YEARS, grown
 from bench._site import Site, running, say
 from bench._targets import Target, judge, printed
-from city import bulk, contacts
+from city import bulk
 from city.audit.events import Actor
-from city.contacts import CASE, ELSEWHERE, TRANSFERRED, Conversation
 from city.db import engine as db
 from city.db.models import Case, Contact
 from city.demo_figures import LANGUAGES, TOPICS
 from city.lifecycle import CALL_TAKER
+from city.people import contacts
+from city.people.contacts import CASE, ELSEWHERE, TRANSFERRED, Conversation
 
 CASES, CONTACTS = 1_000_000, 3_000_000
 AT_ONCE = 50_000

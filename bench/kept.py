@@ -27,13 +27,12 @@ from sqlalchemy.orm import Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import batches, bulk, cases, contacts, deadlines, kept, locks, people, priorities, reports, tags
+from city import batches, bulk, cases, deadlines, kept, locks, priorities, reports, tags
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Story, Told
 from city.config import city_file
 from city.config import versions as config_versions
-from city.contacts import CHANNELS, Conversation
 from city.db import engine as db
 from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
 from city.lifecycle import (
@@ -49,6 +48,8 @@ from city.lifecycle import (
     Refused,
     outcomes,
 )
+from city.people import accounts, contacts
+from city.people.contacts import CHANNELS, Conversation
 from city.places import Place
 from city.settings import DEFAULT_CITY
 
@@ -164,10 +165,10 @@ def _backlog(s: Session) -> list[str]:
 
 def _furnish(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=BEGAN)
+        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=BEGAN)
         s.add_all(Crew(name=name) for name in ("Lights", "Trees", "Streets"))
         s.add(Area(kind="area", name="West", geometry=WEST))
-        people.add(s, "ana@bench.test", "Ana", ["dispatcher"])
+        accounts.add(s, "ana@bench.test", "Ana", ["dispatcher"])
 
 
 def _work(url: str, seed: int) -> None:
@@ -280,7 +281,7 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
         bulk.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
         return
     telling = reports.Telling(key=key, service_code=code, channel="web", place=told_at)
-    by = OFFICE if s.get_one(Service, code).office else people.A_RESIDENT
+    by = OFFICE if s.get_one(Service, code).office else accounts.A_RESIDENT
     reports.take(s, telling, by=by, at=at, token=key)
 
 

@@ -23,10 +23,11 @@ from bench._databases import KINDS, Database
 from bench._grown import grown
 from bench._site import Site, running
 from bench._targets import judge, printed
-from city import people, places
+from city import places
 from city.db import engine as db
 from city.db.models import Case
 from city.geo import Point
+from city.people import accounts
 
 CASES = 1_000_000
 TARGETS = {"list_json": 250, "list_xml": 250, "one": 10, "post": 60}  # milliseconds, the 95th percentile
@@ -66,9 +67,9 @@ def _questions(base: Database) -> dict[str, Ask]:
     """What is asked: of cases all over the city, and at places where there are some."""
     engine = db.connect(base.url)
     with db.transaction(engine) as s:
-        if people.by_key(s, KEY) is None:
-            people.make_key(
-                s, "Bench", key=KEY, by=people.THE_SYSTEM, at=datetime.now(UTC), hourly=people.MOST_HOURLY
+        if accounts.by_key(s, KEY) is None:
+            accounts.make_key(
+                s, "Bench", key=KEY, by=accounts.THE_SYSTEM, at=datetime.now(UTC), hourly=accounts.MOST_HOURLY
             )
         newest = s.scalar(select(Case.id).order_by(Case.id.desc()).limit(1)) or 0
         some = sorted(Random("open311").sample(range(1, newest + 1), min(newest, 500)))

@@ -46,9 +46,10 @@ from sqlalchemy import select
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
-from city import cases, follows, people, reports
+from city import cases, follows, reports
 from city.db import engine as db
 from city.db.models import Address, Case, Service
+from city.people import accounts
 from city.places import Place
 from city.settings import READS_A_MINUTE
 
@@ -317,7 +318,9 @@ def _following(site: Site, _url: str) -> Iterator[Counter[str]]:
                 follows.follow(s, about, endpoint, channel="push", keys=_keys(), lang="en", at=at)
             case_id = case.id
         with db.transaction(engine) as s:
-            dispatcher = people.actor(people.by_email(s, "dispatcher@demo.test") or sys.exit("no dispatcher"))
+            dispatcher = accounts.actor(
+                accounts.by_email(s, "dispatcher@demo.test") or sys.exit("no dispatcher")
+            )
             cases.close(
                 s, s.get_one(Case, case_id), by=dispatcher, at=datetime.now(UTC), outcome="not found",
             )  # fmt: skip

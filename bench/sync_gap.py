@@ -27,7 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import cases, people
+from city import cases
 from city.audit import events
 from city.audit.events import Actor
 from city.config import city_file
@@ -35,6 +35,7 @@ from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Assignment, Case, Crew, Event, Service
 from city.lifecycle import DISPATCHER
+from city.people import accounts
 from city.places import Place
 from city.settings import DEFAULT_CITY
 from sync import memory, pull
@@ -95,8 +96,8 @@ def _furnish(engine: Engine, count: int) -> tuple[int, list[int]]:
     """A crew, and the ids of so many cases that nobody has yet."""
     at = datetime.now(UTC)
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=people.THE_SYSTEM, at=at)
-        crew = people.add_crew(s, "Bench 1")
+        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=at)
+        crew = accounts.add_crew(s, "Bench 1")
         service = s.scalars(select(Service).order_by(Service.position).limit(1)).one()
         place = Place(39.6, -71.2, "pin", "214 Tansy Street")
         made = [cases.open_case(s, service, place, by=DISPATCH, at=at) for _ in range(count)]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, geo, kept, numbers, people, photos, promises, reports, search
+from city import areas, geo, kept, numbers, photos, promises, reports, search
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
@@ -65,6 +65,7 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
+from city.people import accounts
 from city.places import Place
 from city.text import is_blank
 
@@ -108,7 +109,7 @@ class Told:
     pictures: Sequence[Picture] = ()
     token: str = ""
     at_device: datetime | None = None
-    by: Actor = people.A_RESIDENT
+    by: Actor = accounts.A_RESIDENT
     news: str = ""  # an e-mail address for it
     consented: bool = False  # whether that counts as confirmed
 
@@ -262,7 +263,7 @@ class _Writer:
             if story not in self.lives:
                 raise Refused("told_late", move=step.name, at=at)
             life = self.lives[story]
-            self.verbs[step.name](life, step, step.by or people.reporter(life.own[step.report].id))
+            self.verbs[step.name](life, step, step.by or accounts.reporter(life.own[step.report].id))
 
     def put(self) -> None:
         """Writes all rows; a case that was merged after the one it was merged into."""
@@ -458,7 +459,7 @@ class _Writer:
     def _endanger(self, life: _Life, at: datetime) -> None:
         promises.hurry(life.case, at)
         if life.case.state == WAITING and life.origin != "import":
-            self._resume(life, Move("resume", at), people.THE_SYSTEM)
+            self._resume(life, Move("resume", at), accounts.THE_SYSTEM)
 
     def _make_safe(self, life: _Life, move: Move, by: Actor) -> None:
         case = life.case

@@ -6,12 +6,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, contacts, people, reports
+from city import reports
 from city.audit import events
 from city.audit.events import Actor
-from city.contacts import CASE, CHANNELS, Conversation
 from city.db.models import Contact, Report, Service
 from city.lifecycle import Refused, may
+from city.people import accounts, callers, contacts
+from city.people.contacts import CASE, CHANNELS, Conversation
 from city.reports import Telling
 
 
@@ -95,7 +96,7 @@ def _is_told(report: Report, call: Call) -> bool:
     if place and place != (report.lat, report.lon):
         return False
     written = {each.address for each in report.subscriptions if each.channel == "email"}
-    return call.said.reply_by != "email" or people.address(call.email) in written
+    return call.said.reply_by != "email" or accounts.address(call.email) in written
 
 
 def _is_office(s: Session, call: Call) -> bool:

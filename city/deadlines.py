@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, people, promises
+from city import cases, locks, promises
 from city.audit import events
 from city.db import engine as db
 from city.db.models import IS_OPEN, Case
+from city.people import accounts
 
 AT_ONCE = 200  # cases a transaction: nobody waits long for a lock
 # What the log has said of a promise (`Case.warned`), each the next step of the one before.
@@ -71,10 +72,10 @@ def _look(s: Session, case: Case, now: datetime, late_days: int | None) -> bool:
     case.standing = promises.standing(case, now)
     subject = cases.subject(case)
     if case.standing in LINES and case.warned not in (case.standing, LATE, ESCALATED):
-        events.record(s, subject, LINES[case.standing], by=people.THE_SYSTEM, at=now)
+        events.record(s, subject, LINES[case.standing], by=accounts.THE_SYSTEM, at=now)
         case.warned = case.standing
     long_since = late_days and now - case.due_at > timedelta(days=late_days)
     if case.warned == LATE and case.standing == LATE and long_since:
-        events.record(s, subject, "escalate", by=people.THE_SYSTEM, at=now)
+        events.record(s, subject, "escalate", by=accounts.THE_SYSTEM, at=now)
         case.warned, case.review = ESCALATED, case.review or LATE
     return (case.standing, case.warned) != was

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, geo, locks, people, promises, reports, search, twins
+from city import cases, geo, locks, promises, reports, search, twins
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import (
@@ -31,6 +31,7 @@ from city.db.models import (
     Subscription,
 )
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
+from city.people import accounts
 from city.requests import Request
 
 AT_ONCE = 500
@@ -113,7 +114,7 @@ def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ())
 def address_of(request: Request) -> str:
     """The reporter's address, where there is one that can be written to."""
     try:
-        return people.address(request.email) if request.email else ""
+        return accounts.address(request.email) if request.email else ""
     except Refused:
         return ""
 

@@ -7,7 +7,6 @@ from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
 from city import demo_desk, duplicates
-from city import people as persons
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
@@ -25,6 +24,7 @@ from city.lifecycle import (
     SUPERVISOR,
     Refused,
 )
+from city.people import accounts as persons
 from city.settings import Settings
 
 __all__ = ["cases", "fill", "ground", "people"]

@@ -20,7 +20,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo, kept, nearby, people, photos, promises, reports, stores
+from city import bulk, demo_figures, demo_office, geo, kept, nearby, photos, promises, reports, stores
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -29,6 +29,7 @@ from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
+from city.people import accounts
 from city.places import Place
 from city.settings import Settings
 
@@ -141,7 +142,7 @@ class _Author:
         self.assets: dict[str | None, list[Asset]] = {}
         for asset in s.scalars(select(Asset).where(Asset.owner == "").order_by(Asset.id)):
             self.assets.setdefault(asset.kind, []).append(asset)
-        staff = [(person, people.actor(person)) for person in s.scalars(select(Person).order_by(Person.id))]
+        staff = [(person, accounts.actor(person)) for person in s.scalars(select(Person).order_by(Person.id))]
         self.dispatcher = next(actor for _, actor in staff if DISPATCHER in actor.roles)
         self.desk = next(actor for _, actor in staff if CALL_TAKER in actor.roles)
         self.crews = {crew.name: crew for crew in s.scalars(select(Crew))}

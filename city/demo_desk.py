@@ -15,15 +15,16 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import answers, bulk, callers, contacts, demo_figures, people
+from city import answers, bulk, demo_figures
 from city.answers import Draft, Text
 from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
-from city.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
 from city.db.engine import transaction
 from city.db.models import Answer, Case, Person, Report, Service
 from city.lifecycle import CALL_TAKER, DISPATCHER
+from city.people import accounts, callers, contacts
+from city.people.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
 from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "demo_answers.toml"
@@ -79,7 +80,7 @@ class _Desk:
         self.s, self.city, self.chance, self.now = s, city, chance, now
         self.saying = Random("instead")
         self.departments = {topic.code: topic.department_code for topic in city.topics}
-        staff = [people.actor(person) for person in s.scalars(select(Person).order_by(Person.id))]
+        staff = [accounts.actor(person) for person in s.scalars(select(Person).order_by(Person.id))]
         self.desk = next(actor for actor in staff if CALL_TAKER in actor.roles)
         self.board = next(actor for actor in staff if DISPATCHER in actor.roles)
         self.read: dict[str, list[str]] = {}  # the slugs of each topic

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting, holds, locks, people, queries, reports
+from city import forgetting, holds, locks, queries, reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Left, Unfollowed
 from city.audit.events import Actor
@@ -26,6 +26,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import may
+from city.people import accounts
 from city.stores import Store
 from city.subjects import Subject
 
@@ -94,7 +95,7 @@ def erase_again(s: Session, line: Left, *, at: datetime) -> bool:
     if person is None or not line.names(person.id, person.email):
         return False
     person.disabled_at = person.disabled_at or at
-    return _take_off(s, person, by=people.THE_SYSTEM, at=at)
+    return _take_off(s, person, by=accounts.THE_SYSTEM, at=at)
 
 
 def unfollow_again(s: Session, line: Unfollowed) -> bool:
@@ -164,7 +165,7 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
     person.name, person.email = _nameless(person), f"person-{person.id}@erased.invalid"
     person.roles, person.crews = [], []
     person.wants_late, person.late_told_on = False, None
-    events.record(s, people.subject(person), "erase person", by=by, at=at)
+    events.record(s, accounts.subject(person), "erase person", by=by, at=at)
     return True
 
 

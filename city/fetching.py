@@ -6,12 +6,13 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, locks, people, photos
+from city import cases, developing, locks, photos
 from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Report, Wanted
 from city.developing import BadPhoto, Busy, Developed
 from city.outside import Fetch, NotFetched
+from city.people import accounts
 
 AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
 TRIES = 5
@@ -67,7 +68,7 @@ def _give(s: Session, var: Path, report: Report, found: Developed, url: str, now
         return False
     return cases.photo_came(
         s, photo, case_id=report.case_id, cycle=None, closure_id=None, report_id=report.id,
-        position=len(report.photos), by=people.THE_SYSTEM, at=now,
+        position=len(report.photos), by=accounts.THE_SYSTEM, at=now,
     )  # fmt: skip
 
 
@@ -75,6 +76,6 @@ def _refuse(s: Session, report: Report, url: str, why: str, now: datetime) -> No
     """Says in the case's story what was not fetched, and why: somebody may want to look themselves."""
     locks.lock(s, report.case)
     events.record(
-        s, cases.subject(report.case), "photo failed", by=people.THE_SYSTEM, at=now,
+        s, cases.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
         facts={"why": why, "report": report.number}, words={"note": url},
     )  # fmt: skip

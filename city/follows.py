@@ -16,12 +16,13 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, people, places, queries, streets, whereabouts
+from city import areas, places, queries, streets, whereabouts
 from city.atlas import numbered
 from city.audit import events
 from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused
+from city.people import accounts
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
@@ -147,7 +148,7 @@ def follow(
     MOST_OPEN_QUESTIONS questions already: nobody's mailbox is to be filled by somebody else.
     """
     if channel == "email":
-        address = people.address(address)
+        address = accounts.address(address)
     elif not address:
         raise Refused("bad_phone")
     found = wish(s, about, address)
@@ -174,7 +175,7 @@ def follow(
 def note(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
     """A line of the log about a wish without a report; who it is stands in no line."""
     events.record(
-        s, f"subscription:{row.id}", kind, by=people.A_RESIDENT, at=at, facts={"subscription": row.id}
+        s, f"subscription:{row.id}", kind, by=accounts.A_RESIDENT, at=at, facts={"subscription": row.id}
     )
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import callers, holds, locks, people, queries, reports
+from city import holds, locks, queries, reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.audit.events import Actor
 from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
 from city.lifecycle import may
+from city.people import accounts, callers
 from city.stores import Store
 
 AT_ONCE = 500
@@ -82,7 +83,7 @@ def forget_again(s: Session, lines: Sequence[Forgotten], *, at: datetime) -> int
         select(Contact.id, Contact.key).order_by(Contact.id).execution_options(yield_per=AT_ONCE)
     )
     for contact_id in [id_ for id_, key in keys if erasure_ledger.hashed(key) in wanted]:
-        again += _forget(s, s.get_one(Contact, contact_id), by=people.THE_SYSTEM, at=at)
+        again += _forget(s, s.get_one(Contact, contact_id), by=accounts.THE_SYSTEM, at=at)
     return again
 
 

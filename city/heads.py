@@ -11,10 +11,10 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import people
 from city.audit import events
 from city.db.models import Case, Event, Report, Subscription
 from city.lifecycle import OPEN
+from city.people import accounts
 from city.queries import family_of
 
 # Times as many as when staff lowered it: they knew of those, and as many again are news.
@@ -72,11 +72,11 @@ def shrunk(s: Session, case: Case, *, at: datetime) -> None:
 def _turn(s: Session, case: Case, raised: bool, told: int, at: datetime) -> None:
     case.raised = raised
     kind, facts = "raise priority" if raised else "lower priority", {"people": told}
-    events.record(s, events.of_case(case.id), kind, by=people.THE_SYSTEM, at=at, facts=facts)
+    events.record(s, events.of_case(case.id), kind, by=accounts.THE_SYSTEM, at=at, facts=facts)
 
 
 def _is_ours(turn: Event) -> bool:
-    return turn.actor == people.THE_SYSTEM.name
+    return turn.actor == accounts.THE_SYSTEM.name
 
 
 def _enough(s: Session, case: Case) -> int:

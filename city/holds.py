@@ -12,12 +12,13 @@ from typing import Final
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import locks, people
+from city import locks
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Held
 from city.audit.events import Actor
 from city.db.models import Case, Hold
 from city.lifecycle import Refused, may
+from city.people import accounts
 from city.queries import chains_of
 from city.text import is_blank
 
@@ -79,7 +80,7 @@ def again(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
     else:
         return False
     kind = "hold" if line.placed else "lift hold"
-    events.record(s, events.of_case(case.id), kind, by=people.THE_SYSTEM, at=at)
+    events.record(s, events.of_case(case.id), kind, by=accounts.THE_SYSTEM, at=at)
     _note(s, case, var, placed=line.placed, at=then)
     return True
 

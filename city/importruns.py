@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from city import deltas, kept, locks, people, search
+from city import deltas, kept, locks, search
 from city.audit import events
 from city.db.models import (
     Assignment,
@@ -30,6 +30,7 @@ from city.db.models import (
     ToldApart,
 )
 from city.lifecycle import UNDONE, Refused
+from city.people import accounts
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def undo(s: Session, number: int, *, at: datetime) -> Undone:
     run.undone_at = at
     undone = Undone(len(brought), len(changes))
     facts = {"run": number, "removed": undone.removed, "put_back": undone.put_back}
-    events.record(s, f"import:{number}", "undo", by=people.THE_SYSTEM, at=at, origin="import", facts=facts)
+    events.record(s, f"import:{number}", "undo", by=accounts.THE_SYSTEM, at=at, origin="import", facts=facts)
     return undone
 
 
@@ -130,7 +131,7 @@ def _remove(s: Session, number: int, at: datetime) -> None:
     for case_id, own, state, counted, service, opened_at, crew_id in rows:
         kept.changed(s, counted, None)
         events.record(
-            s, events.of_case(case_id), "undo", by=people.THE_SYSTEM, at=at, was=state, now=UNDONE,
+            s, events.of_case(case_id), "undo", by=accounts.THE_SYSTEM, at=at, was=state, now=UNDONE,
             origin="import",
             facts={"run": number, "number": own, "service": service, "opened": opened_at.isoformat()},
         )  # fmt: skip

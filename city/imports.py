@@ -16,13 +16,14 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, open311, people, promises, reports, requests, sources
+from city import bulk, deltas, open311, promises, reports, requests, sources
 from city.audit import events
 from city.config.city_file import CityFile
 from city.db import bulk_insert
 from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service
 from city.deltas import IMPORTER, Delta
 from city.mapping import Mapping
+from city.people import accounts
 from city.places import Place
 from city.requests import Reading, Request
 from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
@@ -146,7 +147,9 @@ def _put(
     _tell_crews((*new, *rows.changed), outcome)
     run.ended_at, run.counts = datetime.now(UTC), outcome.counts()
     facts = {"source": how.source, "run": run.id, **outcome.counts()}
-    events.record(s, f"import:{run.id}", "import", by=people.THE_SYSTEM, at=at, origin="import", facts=facts)
+    events.record(
+        s, f"import:{run.id}", "import", by=accounts.THE_SYSTEM, at=at, origin="import", facts=facts
+    )
 
 
 def _tell_changes(brought: deltas.Brought, outcome: Outcome, side: SideFile) -> None:
@@ -251,7 +254,7 @@ def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Stor
     key, news = row.key(how.source), deltas.address_of(row) if row.is_open else ""
     told = bulk.Told(
         at=row.opened, key=key, channel=row.channel, lang=how.language, words=row.words, place=place,
-        address=row.address, by=people.THE_SYSTEM, news=news, consented=row.consented,
+        address=row.address, by=accounts.THE_SYSTEM, news=news, consented=row.consented,
         token=reports.token_for(secret, key) if news and row.consented else "",
     )  # fmt: skip
     given = promises.given_elsewhere(row.due, row.opened, zone)

@@ -19,8 +19,8 @@ from city import areas, periods, proofs
 from city.config import business_hours
 from city.config.city_file import CityFile
 from city.config.costs import Desk
-from city.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.db.models import Service, Tally, Topic
+from city.people.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.periods import Period
 from city.proofs import Span
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from city import people, queries, subjects
+from city import queries, subjects
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import (
@@ -31,6 +31,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
+from city.people import accounts
 from city.queries import Proof, Sight, Step, Telling
 from city.subjects import Subject
 
@@ -142,7 +143,7 @@ def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Ac
     for call in calls:
         events.record(s, events.of_contact(call.id), "export record", by=by, at=at)
     if subject.staff:
-        events.record(s, people.subject(subject.staff), "export record", by=by, at=at)
+        events.record(s, accounts.subject(subject.staff), "export record", by=by, at=at)
     return Record(
         "person", sections, {file_of(photo): photo for photo in pictures},
         unconfirmed=len(subject.unconfirmed), has_unconfirmed=unconfirmed,
@@ -317,7 +318,7 @@ def _account(s: Session, person: Person) -> dict[str, list[Told]]:
     logins = s.scalars(select(LogIn).where(LogIn.person_id == person.id).order_by(LogIn.began_at))
     phones = s.scalars(select(Device).where(Device.person_id == person.id).order_by(Device.enrolled_at))
     views = s.scalars(select(SavedView).where(SavedView.person_id == person.id).order_by(SavedView.id))
-    lines = select(Event.subject, Event.kind, Event.at).where(Event.actor == people.subject(person))
+    lines = select(Event.subject, Event.kind, Event.at).where(Event.actor == accounts.subject(person))
     return {
         "account": [
             {

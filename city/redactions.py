@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, holds, locks, people, photos
+from city import cases, developing, holds, locks, photos
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Redacted
 from city.audit.events import Actor
@@ -17,6 +17,7 @@ from city.db.engine import reading, transaction
 from city.db.models import Case, Erasure, Photo
 from city.developing import Box, Developed
 from city.lifecycle import SYSTEM, Refused, may
+from city.people import accounts
 from city.stores import Store
 
 MOST_BOXES = 20
@@ -87,7 +88,7 @@ def redact_again(engine: Engine, store: Store, var: Path, told: Redacted, *, at:
     except KeyError:  # what nobody has cannot come back
         return False
     became = {told.photo: told.became}
-    return bool(_carry_out(engine, store, var, covered, became, by=people.THE_SYSTEM, at=at))
+    return bool(_carry_out(engine, store, var, covered, became, by=accounts.THE_SYSTEM, at=at))
 
 
 def shared(s: Session, photo: Photo) -> int:

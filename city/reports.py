@@ -16,26 +16,10 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import (
-    assets,
-    callers,
-    cases,
-    follows,
-    geo,
-    heads,
-    holds,
-    locks,
-    people,
-    photos,
-    places,
-    promises,
-    search,
-    stores,
-)
+from city import assets, cases, follows, geo, heads, holds, locks, photos, places, promises, search, stores
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
-from city.contacts import CHANNELS
 from city.db.models import (
     Asset,
     Case,
@@ -61,6 +45,8 @@ from city.lifecycle import (
     Refused,
     may,
 )
+from city.people import accounts, callers
+from city.people.contacts import CHANNELS
 from city.places import Place
 
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
@@ -99,7 +85,7 @@ def take(
     s: Session,
     telling: Telling,
     *,
-    by: Actor = people.A_RESIDENT,
+    by: Actor = accounts.A_RESIDENT,
     at: datetime,
     token: str,
     taken: Sequence[Photo] = (),
@@ -152,7 +138,7 @@ def take(
         heads.grown(s, case, at=at)
         cases.touched(s, case)
     elif _is_anothers(s, case, telling):
-        cases.wait(s, case, "utility", by=people.THE_SYSTEM, at=at, origin=origin)
+        cases.wait(s, case, "utility", by=accounts.THE_SYSTEM, at=at, origin=origin)
     return report
 
 
@@ -271,7 +257,7 @@ def subscribe(
     Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
     """
     if channel == "email":
-        address = people.address(address)
+        address = accounts.address(address)
     elif not address:
         raise Refused("bad_phone")
     locks.lock(s, report.case)  # a second tap must see what the first has kept
@@ -380,7 +366,7 @@ def erase_again(s: Session, erased: Erased, store: stores.Store, var: Path, *, a
             then = datetime.fromisoformat(erased.at)
             s.add(Erasure(key=erased.key, at=then, seqs=[], photos=[], gone_at=then))
         return False
-    return _erase(s, report, store, var, by=people.THE_SYSTEM, at=at)
+    return _erase(s, report, store, var, by=accounts.THE_SYSTEM, at=at)
 
 
 def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
@@ -468,7 +454,7 @@ def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> No
         return
     report = s.get_one(Report, subscription.report_id)
     events.record(
-        s, cases.subject(report.case), kind, by=people.reporter(report.id), at=at,
+        s, cases.subject(report.case), kind, by=accounts.reporter(report.id), at=at,
         facts={"report": report.number, "subscription": subscription.id},
     )  # fmt: skip
 
@@ -616,7 +602,7 @@ def _forget_details(s: Session, report: Report) -> list[int]:
 
     What an office told is about whoever asked: with the last of its reports all words of its case go.
     """
-    own_name = people.reporter(report.id).name
+    own_name = accounts.reporter(report.id).name
     told = s.scalars(
         select(Event).where(
             Event.detail.is_not(None),

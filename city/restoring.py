@@ -16,7 +16,6 @@ from city import (
     files,
     forgetting,
     holds,
-    logins,
     notices,
     numbers,
     photos,
@@ -32,6 +31,7 @@ from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
 from city.lifecycle import Refused
+from city.people import sessions
 from city.settings import Settings
 from city.stores import Store
 
@@ -204,7 +204,7 @@ def _shut_out_again(engine: Engine, var: Path, lines: Sequence[Line], at: dateti
     with db.transaction(engine) as s:
         s.execute(delete(EnrolCode).where(EnrolCode.used_at.is_(None)))  # it may have been used since
         told = [line for line in lines if isinstance(line, ShutOut)]
-        return sum(logins.shut_out_again(s, line, var, at=at) for line in told)
+        return sum(sessions.shut_out_again(s, line, var, at=at) for line in told)
 
 
 def _text(folder: Path, name: str) -> str:

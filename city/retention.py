@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import areas, callers, cases, forgetting, geo, holds, kept, locks, people, queries, reports, search
+from city import areas, cases, forgetting, geo, holds, kept, locks, queries, reports, search
 from city import photos as pictures
 from city.areas import Areas
 from city.audit import erasure_ledger, events
@@ -44,6 +44,7 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
+from city.people import accounts, callers
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
 # done all before it.
@@ -168,7 +169,7 @@ def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
     reports.forget_subscriptions(s, told, over)
     for case_id in over:
         search.forget(s, case_id)
-        events.record(s, events.of_case(case_id), "forget addresses", by=people.THE_SYSTEM, at=work.at)
+        events.record(s, events.of_case(case_id), "forget addresses", by=accounts.THE_SYSTEM, at=work.at)
     return len(over)
 
 
@@ -218,7 +219,7 @@ def _calls(s: Session, work: _Work) -> list[int]:
 
 
 def _forget_calls(s: Session, contact_ids: Sequence[int], work: _Work) -> int:
-    return forgetting.forget_calls(s, contact_ids, work.var, by=people.THE_SYSTEM, at=work.at)
+    return forgetting.forget_calls(s, contact_ids, work.var, by=accounts.THE_SYSTEM, at=work.at)
 
 
 def _old_messages(s: Session, work: _Work) -> list[int]:
@@ -240,7 +241,7 @@ def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int
     gone = len(s.scalars(delete(Message).where(*old).returning(Message.id)).all())
     if gone:
         facts = {"messages": gone}
-        events.record(s, SUBJECT, "forget messages", by=people.THE_SYSTEM, at=work.at, facts=facts)
+        events.record(s, SUBJECT, "forget messages", by=accounts.THE_SYSTEM, at=work.at, facts=facts)
     return gone
 
 
@@ -265,7 +266,7 @@ def _forget_phones(s: Session, device_ids: Sequence[str], work: _Work) -> int:
         phone.token_hash, phone.next_hash, phone.signed_in_at = "", None, None
         phone.release, phone.waiting, phone.pack = "", {}, {}
         phone.revoked_at = phone.revoked_at or work.at
-        events.record(s, f"device:{phone.id}", "forget device", by=people.THE_SYSTEM, at=work.at)
+        events.record(s, f"device:{phone.id}", "forget device", by=accounts.THE_SYSTEM, at=work.at)
     return len(phones)
 
 
@@ -359,7 +360,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
         if held := case.assignments[-1:]:
             events.feed(s, f"crew:{held[0].crew_id}", "job", case.number, present=False, why="done")
         facts = {"places": STREET} if coarse else {}
-        events.record(s, cases.subject(case), "clear", by=people.THE_SYSTEM, at=at, facts=facts)
+        events.record(s, cases.subject(case), "clear", by=accounts.THE_SYSTEM, at=at, facts=facts)
 
 
 def _note(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import callers, people, reports
+from city import reports
 from city.config.city_file import CityFile
 from city.db.models import Caller, Contact, Person, Report, Subscription
 from city.lifecycle import Refused
+from city.people import accounts, callers
 
 _REPORT = re.compile(r"\d\d-\d{6,}-[A-Z]+")
 _ACCOUNT = re.compile(r"person:\d{1,18}")
@@ -56,11 +57,11 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
     if _ACCOUNT.fullmatch(words):
         return Subject(staff=s.get(Person, int(words.partition(":")[2])))
     if "@" in words:
-        address = people.address(words)
+        address = accounts.address(words)
         wishes = _wishes(s, [address])
         told, unconfirmed = _followed(s, wishes)
         return Subject(
-            (address,), staff=people.by_email(s, address), reports=told, unconfirmed=unconfirmed,
+            (address,), staff=accounts.by_email(s, address), reports=told, unconfirmed=unconfirmed,
             calls=calls_of(s, told), wishes=wishes,
         )  # fmt: skip
     if _REPORT.fullmatch(words.upper()):

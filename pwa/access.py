@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import cases, logins, mornings, people, reports
+from city import cases, mornings, reports
 from city.audit.epochs import Watch
 from city.audit.events import Actor
 from city.config.city_file import CityFile
@@ -28,6 +28,7 @@ from city.lifecycle import (
     MOVES,
     SUPERVISOR,
 )
+from city.people import accounts, sessions
 from city.settings import Settings
 from city.stores import Store
 from sync import noted
@@ -63,7 +64,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "value": ANYBODY,
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,
-    "account.me": people.STAFF,
+    "account.me": accounts.STAFF,
     "account.change_mornings": mornings.ROLES,
     "open311": ANYBODY,  # what is written, by the key that comes with it
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
@@ -154,7 +155,7 @@ def writing() -> Iterator[Session]:
     with db.transaction(here().engine) as s:
         if "actor" in g:
             g.actor = actor(s)
-            if g.actor == people.A_RESIDENT:
+            if g.actor == accounts.A_RESIDENT:
                 abort(401)
             if not may_open(str(request.endpoint)):
                 abort(403)
@@ -187,12 +188,12 @@ def check() -> Response | None:
         return None
     g.personal = True
     g.looked = db.reading(here().engine)
-    person = logins.person_of(g.looked, session.get("login"), now())
+    person = sessions.person_of(g.looked, session.get("login"), now())
     if request.method not in ("GET", "HEAD"):
         leave()
     if person is None or person.disabled_at:
         return _to_login()
-    g.person, g.actor = person, people.actor(person)
+    g.person, g.actor = person, accounts.actor(person)
     if not g.actor.roles.intersection(roles):
         abort(403)
     return None
@@ -213,14 +214,14 @@ def log_in(token: str) -> None:
 def log_out() -> None:
     """Ends the session, here and for whoever has copied its cookie."""
     with writing() as s:
-        logins.end(s, session.get("login"))
+        sessions.end(s, session.get("login"))
     session.clear()
 
 
 def actor(s: Session) -> Actor:
     """Who acts in this request, read anew so that a disabled person stops at once."""
-    found = logins.person_of(s, session.get("login"), now())
-    return people.actor(found) if found and not found.disabled_at else people.A_RESIDENT
+    found = sessions.person_of(s, session.get("login"), now())
+    return accounts.actor(found) if found and not found.disabled_at else accounts.A_RESIDENT
 
 
 def cookie(name: str) -> str | None:

@@ -29,13 +29,14 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import dumps, files, logins, people, restoring
+from city import dumps, files, restoring
 from city.audit import counters, epochs, events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import ApiKey, Case, Clock, Device, Person, Service
 from city.lifecycle import Refused
+from city.people import accounts, sessions
 from city.settings import (
     ADDRESS,
     DEFAULT_CITY,
@@ -229,7 +230,7 @@ def config_apply(file: Path, dry_run: bool) -> None:
             click.echo(_told_change(change))
         applied = None
         if not dry_run:
-            applied = config_versions.apply(s, text, file.name, by=people.THE_SYSTEM, at=datetime.now(UTC))
+            applied = config_versions.apply(s, text, file.name, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     engine.dispose()
     if applied:
         click.echo(f"Applied version {applied.number} of the city file.")
@@ -251,13 +252,13 @@ def user() -> None:
 @user.command("add")
 @click.argument("email")
 @click.option("--name", default="")
-@click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(people.STAFF))
+@click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(accounts.STAFF))
 def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
     """Add a person and print a one-time login link. After that they log in with a code sent to EMAIL."""
     settings, now = _settings(), datetime.now(UTC)
     with db.transaction(_engine(settings)) as s:
-        person = people.add(s, email, name or email.partition("@")[0], roles, at=now)
-        token = logins.make_link(s, person, now, by=people.THE_SYSTEM)
+        person = accounts.add(s, email, name or email.partition("@")[0], roles, at=now)
+        token = sessions.make_link(s, person, now, by=accounts.THE_SYSTEM)
     click.echo(f"{email} can log in once with this link. It works for one day:")
     click.echo(f"  {settings.base_url}/login/link/{token}")
 
@@ -268,10 +269,10 @@ def user_link(email: str) -> None:
     """Print a new one-time login link for EMAIL."""
     settings = _settings()
     with db.transaction(_engine(settings)) as s:
-        person = people.by_email(s, email)
+        person = accounts.by_email(s, email)
         if person is None:
             raise Refused("unknown_person", email=email)
-        token = logins.make_link(s, person, datetime.now(UTC), by=people.THE_SYSTEM)
+        token = sessions.make_link(s, person, datetime.now(UTC), by=accounts.THE_SYSTEM)
     click.echo(f"{settings.base_url}/login/link/{token}")
 
 
@@ -286,7 +287,7 @@ def crew() -> None:
 def crew_add(name: str, members: tuple[str, ...]) -> None:
     """Add a crew called NAME and give its members the crew role."""
     with db.transaction(_engine(_settings())) as s:
-        people.add_crew(s, name, members, at=datetime.now(UTC))
+        accounts.add_crew(s, name, members, at=datetime.now(UTC))
     click.echo(f"You can now assign jobs to {name}.")
 
 
@@ -326,7 +327,7 @@ def device_revoke(device_id: str) -> None:
         found = s.get(Device, device_id)
         if found is None:
             raise click.ClickException(f"There's no phone {device_id}. See `cityline device list`.")
-        done = devices.revoke(s, settings.var, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
+        done = devices.revoke(s, settings.var, found, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     click.echo("Phone revoked." if done else "This phone was already revoked.")
 
 
@@ -402,14 +403,16 @@ def key() -> None:
 
 @key.command("add")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, default=[people.REPORT], type=click.Choice(people.SCOPES))
-@click.option("--hourly", default=people.HOURLY, show_default=True, help="Writes allowed per hour.")
+@click.option(
+    "--scope", "scopes", multiple=True, default=[accounts.REPORT], type=click.Choice(accounts.SCOPES)
+)
+@click.option("--hourly", default=accounts.HOURLY, show_default=True, help="Writes allowed per hour.")
 def key_add(name: str, scopes: tuple[str, ...], hourly: int) -> None:
     """Create an API key for the program NAME and print it. It's shown only once."""
     made = secrets.token_urlsafe(24)
     with db.transaction(_engine(_settings())) as s:
-        people.make_key(
-            s, name, key=made, by=people.THE_SYSTEM, at=datetime.now(UTC), scopes=scopes, hourly=hourly
+        accounts.make_key(
+            s, name, key=made, by=accounts.THE_SYSTEM, at=datetime.now(UTC), scopes=scopes, hourly=hourly
         )
     click.echo(made)
 
@@ -432,7 +435,7 @@ def key_revoke(number: int) -> None:
         found = s.get(ApiKey, number)
         if found is None:
             raise click.ClickException(f"There's no key {number}. See `cityline key list`.")
-        done = people.revoke_key(s, found, by=people.THE_SYSTEM, at=datetime.now(UTC))
+        done = accounts.revoke_key(s, found, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     click.echo("Key revoked." if done else "This key was already revoked.")
 
 
@@ -746,7 +749,11 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     with db.transaction(engine) as s:
         is_new = _is_new(s)
         applied = config_versions.apply(
-            s, city_file.whole(settings.city), settings.city.name, by=people.THE_SYSTEM, at=datetime.now(UTC)
+            s,
+            city_file.whole(settings.city),
+            settings.city.name,
+            by=accounts.THE_SYSTEM,
+            at=datetime.now(UTC),
         )
     engine.dispose()
     if applied and applied.number > 1:
@@ -806,7 +813,7 @@ def _pair(option: str, value: str) -> tuple[str, str]:
 
 def _announce(settings: Settings, address: str) -> None:
     with db.reading(_connect(settings)) as s:
-        invented = people.is_demo(s)
+        invented = accounts.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
         lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]
         services = s.scalar(select(Service.code).limit(1))

@@ -8,9 +8,10 @@ from babel import Locale
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import contacts, lifecycle
+from city import lifecycle
 from city.config.city_file import ASSET_KINDS
 from city.exports import LAYERS
+from city.people import contacts
 
 
 class Column(NamedTuple):

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy import Engine, select
 
-from city import people, webhooks
+from city import webhooks
 from city.db import engine as db
 from city.db.models import Webhook
+from city.people import accounts
 from city.settings import OUTWARD, Settings, read
 
 
@@ -30,7 +31,7 @@ def add(url: str, secret: str) -> None:
             url,
             secret,
             loopback=settings.outward == OUTWARD[1],
-            by=people.THE_SYSTEM,
+            by=accounts.THE_SYSTEM,
             at=datetime.now(UTC),
         )
         s.flush()
@@ -56,7 +57,7 @@ def remove(number: int) -> None:
         row = s.get(Webhook, number)
         if row is None:
             raise click.ClickException(f"There's no webhook {number}. See `cityline webhook list`.")
-        webhooks.remove(s, row, by=people.THE_SYSTEM, at=datetime.now(UTC))
+        webhooks.remove(s, row, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
 
 
 def _opened() -> tuple[Settings, Engine]:

@@ -9,11 +9,12 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile, assets, bulk, importruns, imports, kept, layers, mapping, people
+from city import answerfile, assets, bulk, importruns, imports, kept, layers, mapping
 from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
 from city.lifecycle import Refused
+from city.people import accounts
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa import newest
@@ -38,7 +39,7 @@ def layer(
         _number, city = newest.at_start(settings, engine)
         with closing(Progress(f"{order.kind}, rows written")) as told, db.transaction(engine) as s:
             outcome = layers.replace(
-                s, path, order, bounds=city.bounds, by=people.THE_SYSTEM, at=datetime.now(UTC),
+                s, path, order, bounds=city.bounds, by=accounts.THE_SYSTEM, at=datetime.now(UTC),
                 max_rejected=max_rejected, told=told,
             )  # fmt: skip
             owners = assets.owners(s, order.asset) if order.kind == "assets" else {}
@@ -127,7 +128,7 @@ def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
     try:
         with closing(Progress("answers")) as told, db.transaction(engine) as s:
             outcome = answerfile.take(
-                s, path, by=people.THE_SYSTEM, at=datetime.now(UTC), max_rejected=max_rejected, told=told
+                s, path, by=accounts.THE_SYSTEM, at=datetime.now(UTC), max_rejected=max_rejected, told=told
             )
     except (Unusable, TooManyRejected) as fault:
         return failed(fault, {"import": "answers"})

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, forgetting, kept, people, restoring, search, stores
-from city import callers as known_callers
+from city import backup, doctor, dumps, forgetting, kept, restoring, search, stores
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.lifecycle import Refused
+from city.people import accounts
+from city.people import callers as known_callers
 from city.settings import read
 from pwa.progress import Progress
 
@@ -73,7 +74,7 @@ def forget(number: str) -> None:
         raise click.ClickException(f"{number!r} isn't a phone number. Example: (203) 555-0142") from None
     with db.transaction(engine) as s:
         done = forgetting.forget(
-            s, phones, stores.open_store(settings), settings.var, by=people.THE_SYSTEM, at=datetime.now(UTC)
+            s, phones, stores.open_store(settings), settings.var, by=accounts.THE_SYSTEM, at=datetime.now(UTC)
         )
     if done is None:
         click.echo("No caller has that number.")

@@ -13,10 +13,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import accountmail, logins, notices, people, queries, reports
+from city import accountmail, notices, queries, reports
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.delivery import Render
 from city.mornings import Late
+from city.people import accounts, sessions
 from city.queries import Sight
 from city.texts import Text
 from city.webpush import Note
@@ -53,7 +54,7 @@ def account(app: Flask) -> accountmail.Write:
     """What writes a letter about somebody's own log-in; None where it is nobody's, or over by now."""
 
     def written(s: Session, letter: AccountLetter) -> EmailMessage | None:
-        person = people.by_email(s, letter.email)
+        person = accounts.by_email(s, letter.email)
         if person is None or person.disabled_at:
             return None
         with _read_in(app, letter.lang):
@@ -65,11 +66,11 @@ def account(app: Flask) -> accountmail.Write:
 def _code(s: Session, letter: AccountLetter) -> EmailMessage | None:
     row = s.get(LoginCode, letter.facts["code"])
     # Another may have its number by now, where SQLite gives that of a removed row again.
-    if row is None or row.email != letter.email or not logins.is_good(row, access.now()):
+    if row is None or row.email != letter.email or not sessions.is_good(row, access.now()):
         return None
     # The code itself stands inside: subjects are read from locked screens, and by whatever sorts the mail.
     written = letters.begin(letter.email, _("Your login code"))
-    letters.write(written, "code", code=logins.code_of(row, access.here().settings.secret_key))
+    letters.write(written, "code", code=sessions.code_of(row, access.here().settings.secret_key))
     return written
 
 
@@ -86,7 +87,7 @@ def _closed(s: Session, letter: AccountLetter) -> EmailMessage | None:
 
 def _link_made(s: Session, letter: AccountLetter) -> EmailMessage:
     by = letter.facts["by"]
-    maker = people.named(s, [by]).get(by, "")  # "" for whoever keeps the city's machine
+    maker = accounts.named(s, [by]).get(by, "")  # "" for whoever keeps the city's machine
     title = _("Someone made a login link for you")
     written = letters.begin(letter.email, title)
     letters.write(written, "link_made", maker=maker, title=title)

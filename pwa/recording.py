@@ -14,19 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import (
-    callers,
-    erasing,
-    files,
-    people,
-    photos,
-    queries,
-    records,
-    restoring,
-    retention,
-    stores,
-    subjects,
-)
+from city import erasing, files, photos, queries, records, restoring, retention, stores, subjects
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period
@@ -34,6 +22,7 @@ from city.db import engine as db
 from city.db.models import Case
 from city.erasing import Gone
 from city.lifecycle import Refused
+from city.people import accounts, callers
 from city.records import Record
 from city.settings import Settings, read
 from city.stores import Store
@@ -97,7 +86,7 @@ def erase(person: str) -> None:
             if not subjects.is_name(person) and queries.by_number(s, person.strip()):
                 raise click.ClickException(f"{person} is a case. This command erases a person's data. {WHO}")
             found = _found(s, person, city)
-            gone = erasing.erase(s, found, store, settings.var, by=people.THE_SYSTEM, at=at)
+            gone = erasing.erase(s, found, store, settings.var, by=accounts.THE_SYSTEM, at=at)
     except stores.StoreDown as fault:
         raise click.ClickException(f"{fault}. Run it again when photo storage is available.") from None
     click.echo(_what_went(gone))
@@ -215,9 +204,9 @@ def _record(
     if publish is not None:
         return _public(s, what, case, publish, now)
     if case:
-        return records.of_case(s, case, by=people.THE_SYSTEM, at=now)
+        return records.of_case(s, case, by=accounts.THE_SYSTEM, at=now)
     found = _found(s, what, city)
-    return records.of_person(s, found, unconfirmed=unconfirmed, by=people.THE_SYSTEM, at=now)
+    return records.of_person(s, found, unconfirmed=unconfirmed, by=accounts.THE_SYSTEM, at=now)
 
 
 def _public(s: Session, words: str, case: Case | None, publish: str, now: datetime) -> Record:

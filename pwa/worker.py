@@ -19,19 +19,16 @@ from sqlalchemy.exc import OperationalError
 from city import (
     accountmail,
     batches,
-    callers,
     cases,
     deadlines,
     delivery,
     digests,
     duplicates,
     fetching,
-    logins,
     mornings,
     notices,
     opendata,
     outside,
-    people,
     photos,
     presence,
     published,
@@ -42,6 +39,7 @@ from city import (
 from city.audit import events
 from city.channels import Channel, Undeliverable
 from city.db import engine as db
+from city.people import accounts, callers, sessions
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -313,7 +311,7 @@ def _watch_promises(app: Flask, now: datetime) -> int:
 
 def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return cases.doubt(s, at=now, by=people.THE_SYSTEM)
+        return cases.doubt(s, at=now, by=accounts.THE_SYSTEM)
 
 
 def _bring_before_a_person(engine: Engine, rules: Rules, now: datetime) -> int:
@@ -332,8 +330,8 @@ def _tidy_phones(engine: Engine, now: datetime) -> int:
 def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
-            presence.sweep, logins.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep, accountmail.sweep, logins.tell_of_guesses,
+            presence.sweep, sessions.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
+            callers.sweep, accountmail.sweep, sessions.tell_of_guesses,
         )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 
@@ -345,7 +343,7 @@ def _root(engine: Engine, now: datetime) -> None:
 
 def _publish(app: Flask, now: datetime) -> list[str]:
     held = app.extensions["cityline"]
-    return published.publish_due(held.engine, held.city, now, by=people.THE_SYSTEM)
+    return published.publish_due(held.engine, held.city, now, by=accounts.THE_SYSTEM)
 
 
 def _learn(engine: Engine, _now: datetime) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from city import developing, people, photos, stores
+from city import developing, photos, stores
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.in_list import is_in
 from city.db.models import Device, Operation, Person
 from city.lifecycle import Refused
+from city.people import accounts
 from city.settings import Settings
 from sync import declared, devices, protocol, push, uploads
 from sync.merge import rules_of
@@ -49,7 +50,7 @@ def take(
         device = s.get(Device, told["device"])
         if device is None or device.person_id != person_id:
             raise Refused("unknown_device")
-        by = people.actor(s.get_one(Person, device.person_id))
+        by = accounts.actor(s.get_one(Person, device.person_id))
         deposit = "revoked" if device.revoked_at else ""
         sender = push.Sender(device.id, by, deposit, rules=rules_of(settings), by_hand=True)
     counted: Counter[str] = Counter()
@@ -80,7 +81,7 @@ def take(
 
 def _owned(engine: Engine, device_id: str, owner: str, at: datetime) -> int:
     with transaction(engine) as s:
-        person = people.by_email(s, owner)
+        person = accounts.by_email(s, owner)
         if person is None:
             raise Refused("unknown_person")
         if s.get(Device, device_id) is None:

@@ -14,7 +14,7 @@ from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Device, Photo
 from city.lifecycle import EVIDENCE_HOURS, Refused
-from city.people import THE_SYSTEM
+from city.people.accounts import THE_SYSTEM
 from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next

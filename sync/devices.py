@@ -13,11 +13,11 @@ from itsdangerous import Signer
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from city import logins, people
 from city.audit import events
 from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Device, Person
+from city.people import accounts, sessions
 from sync import uploads
 from sync.protocol import Exchange
 
@@ -78,7 +78,7 @@ def enrol(
     device.next_hash = _hashed(_next(device, secret))
     s.add(device)
     s.flush()
-    events.record(s, f"device:{device.id}", "enrol device", by=people.actor(person), at=at)
+    events.record(s, f"device:{device.id}", "enrol device", by=accounts.actor(person), at=at)
     return device, token
 
 
@@ -97,7 +97,7 @@ def lost(s: Session, device_id: str, person: Person, at: datetime) -> Device:
     s.add(device)
     s.flush()
     for kind in ("enrol device", "revoke device"):
-        events.record(s, f"device:{device.id}", kind, by=people.THE_SYSTEM, at=at)
+        events.record(s, f"device:{device.id}", kind, by=accounts.THE_SYSTEM, at=at)
     return device
 
 
@@ -203,7 +203,7 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     What it had begun to upload is thrown away. An exchange that is under way ends first, and what it renewed
     ends here. False where it was shut out already.
     """
-    if not logins.shut_out(s, device, var, by=by, at=at):
+    if not sessions.shut_out(s, device, var, by=by, at=at):
         return False
     uploads.forget(var, device.id)
     return True

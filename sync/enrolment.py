@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import people
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Device, EnrolCode, Person
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
+from city.people import accounts
 from sync import devices, tries
 
 CODE_MINUTES = 10
@@ -34,13 +34,13 @@ def make_code(s: Session, person: Person, *, by: Actor, at: datetime) -> str:
     A newer code makes the older one useless. Raises Refused `not_crew` for somebody who may not work in a
     crew, or may more than whoever makes the code: it logs in.
     """
-    roles = people.actor(person).roles
+    roles = accounts.actor(person).roles
     if CREW not in roles or not (ADMINISTRATOR in by.roles or roles <= {CREW} | by.roles):
         raise Refused("not_crew")
     code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
     s.execute(delete(EnrolCode).where(EnrolCode.person_id == person.id, EnrolCode.used_at.is_(None)))
     s.add(EnrolCode(person_id=person.id, code_hash=_hashed(code), made_at=at))
-    events.record(s, people.subject(person), "make phone code", by=by, at=at)
+    events.record(s, accounts.subject(person), "make phone code", by=by, at=at)
     return code
 
 
@@ -64,7 +64,7 @@ def use_code(
     person = s.get(Person, row.person_id) if row else None
     device = s.get(Device, row.device_id) if row and row.device_id else None
     is_shut_out = device is not None and device.revoked_at is not None
-    if row is None or person is None or is_shut_out or CREW not in people.actor(person).roles:
+    if row is None or person is None or is_shut_out or CREW not in accounts.actor(person).roles:
         tries.note(s, "enrol", source, at)
         raise Refused("wrong_code")
     if device:

@@ -19,13 +19,14 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import locks, people, photos, reports
+from city import locks, photos, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Person
 from city.db.models import Operation as Row
 from city.lifecycle import CREW, Refused
+from city.people import accounts
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
@@ -202,7 +203,7 @@ def go_on_without(s: Session, row: Row, *, at: datetime, rules: Rules = RULES) -
     """Does what was held for this one, which never will be; the worker's next round stores its photos."""
     if row.person_id is None:
         return  # what residents send follows on nothing
-    by = people.actor(s.get_one(Person, row.person_id))
+    by = accounts.actor(s.get_one(Person, row.person_id))
     for follower in _followers(s, {row.id}, Sender(row.device_id, by, rules=rules)):
         again(s, follower, by=by, at=at, rules=rules)
 

@@ -30,12 +30,14 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import developing, logins, people, photos, reports, stores
+from city import developing, photos, reports, stores
 from city.audit import epochs
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Device, Operation, Person
 from city.lifecycle import CREW, Refused
+from city.people import accounts
+from city.people import sessions as people_sessions
 from city.settings import Settings
 from sync import (
     declared,
@@ -225,7 +227,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
     """The exchange of a resident's phone: reports go up, what became of them comes down."""
     here = _here()
     settings = here.settings
-    sender = push.Sender(device.id, people.A_RESIDENT, secret=settings.secret_key)
+    sender = push.Sender(device.id, accounts.A_RESIDENT, secret=settings.secret_key)
     source = tries.source(settings.secret_key, request.remote_addr)
     most = residents.Limits(
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
@@ -302,12 +304,12 @@ def name_device() -> Response:
     here, at = _here(), _here().now()
     with transaction(here.engine) as s:
         devices.by_token(s, _token(), at, locked=True)  # the phone first, then the session: as everywhere
-        is_open = logins.is_open(s, session.get("login"), at, locked=True)
-        person = logins.person_of(s, session.get("login"), at) if is_open else None
-        if person is None or CREW not in people.actor(person).roles:
+        is_open = people_sessions.is_open(s, session.get("login"), at, locked=True)
+        person = people_sessions.person_of(s, session.get("login"), at) if is_open else None
+        if person is None or CREW not in accounts.actor(person).roles:
             abort(401)
         device, token = devices.enrol(s, person, _token(), at, secret=here.settings.secret_key)
-        logins.sign_in(s, device, session.get("login"))
+        people_sessions.sign_in(s, device, session.get("login"))
         told = _who(device, person)
     return _named(_json(told), token)
 
@@ -325,8 +327,8 @@ def enrol() -> Response:
         except Refused as refused:
             fault = refused.code
         else:
-            told, login = _who(device, person), logins.begin(s, person, at, how="phone code")
-            logins.sign_in(s, device, login)
+            told, login = _who(device, person), people_sessions.begin(s, person, at, how="phone code")
+            people_sessions.sign_in(s, device, login)
             fault = ""
     if fault:
         noted.refused(noted.LOG_IN, fault)
@@ -421,7 +423,7 @@ def _callers(s: Session, visits: Sequence[Visit], *, locked: bool = False) -> li
     """
     at = _latest(visits)
     phones = devices.by_tokens(s, [visit.token for visit in visits], at, locked=locked)
-    sessions = logins.sessions_of(s, [visit.login for visit in visits], at, locked=locked)
+    sessions = people_sessions.sessions_of(s, [visit.login for visit in visits], at, locked=locked)
     return [
         _caller(s, visit, phones.get(visit.token), *sessions.get(visit.login, (None, None)))
         for visit in visits
@@ -441,7 +443,7 @@ def _caller(
     if device is None or device.person_id is None or device.id != visit.asked.device:
         return Caller("login")
     person = s.get_one(Person, device.person_id)
-    by = people.actor(person)
+    by = accounts.actor(person)
     if device.revoked_at:
         return Caller("revoked", device, person, push.Sender(device.id, by, "revoked"))
     if logged_in and logged_in.id != person.id:
@@ -480,9 +482,9 @@ def _sign_in(s: Session, caller: Caller, visit: Visit) -> str | None:
     if device is None or caller.person is None or device.revoked_at:
         return None
     if caller.signs_in:
-        logins.sign_in(s, device, visit.login)
+        people_sessions.sign_in(s, device, visit.login)
     if caller.auth == "ok" and not caller.in_browser:
-        return logins.begin(s, caller.person, at, how="phone", device=device)
+        return people_sessions.begin(s, caller.person, at, how="phone", device=device)
     return None
 
 
@@ -526,7 +528,7 @@ def _told_one(
     }  # fmt: skip
     if caller.auth != "ok":
         return told, None
-    scopes = pull.scopes_of(list(people.actor(caller.person).crew_ids), caller.person.id)
+    scopes = pull.scopes_of(list(accounts.actor(caller.person).crew_ids), caller.person.id)
     horizon = city_memory.horizon
     anew = [scope for scope in scopes if reset is not None or 0 < asked.cursors.get(scope, 0) < horizon]
     cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
@@ -645,16 +647,16 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     here, at = _here(), _here().now()
     resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
     if resident and _knows(s, resident, photo_id):
-        return resident.id, people.A_RESIDENT
+        return resident.id, accounts.A_RESIDENT
     unwanted = resident and not declared.is_awaited(s, photo_id)
     refusal = _refused(404, "unknown") if unwanted else 401
     device = devices.by_token(s, _token(), at, locked=locked)
     if device is None:
         abort(refusal)
-    by = people.actor(s.get_one(Person, device.person_id))
+    by = accounts.actor(s.get_one(Person, device.person_id))
     signed_in = devices.is_signed_in(device, at, here.settings.crew_days)
     if not signed_in:
-        logged_in = logins.person_of(s, session.get("login"), at)
+        logged_in = people_sessions.person_of(s, session.get("login"), at)
         signed_in = logged_in is not None and logged_in.id == device.person_id
     may = signed_in and CREW in by.roles and not device.revoked_at
     if not may and not _knows(s, device, photo_id):

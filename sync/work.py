@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, people, promises
+from city import cases, locks, promises
 from city.audit.events import Actor
 from city.db.models import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
 from city.db.models import Operation as Row
@@ -25,7 +25,8 @@ from city.lifecycle import (
     WAITING,
     Refused,
 )
-from city.people import THE_SYSTEM
+from city.people import accounts
+from city.people.accounts import THE_SYSTEM
 from sync import declared, merge
 from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
 from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result
@@ -245,7 +246,7 @@ def _is_the_crew_s(s: Session, closure: Closure) -> bool:
     """Whether somebody of its crew made the closing. A dispatcher's counts for the crew whose job it was, and
     may say another thing than what the crew found."""
     closer = s.get(Person, closure.person_id) if closure.person_id else None
-    by = people.actor(closer) if closer else None
+    by = accounts.actor(closer) if closer else None
     return by is not None and CREW in by.roles and closure.crew_id in by.crew_ids
 
 

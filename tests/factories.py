@@ -14,10 +14,11 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, holds, people, photos, reports
+from city import cases, holds, photos, reports
 from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
+from city.people import accounts
 from city.places import Place
 from city.settings import Settings
 
@@ -72,7 +73,7 @@ class Scene:
     s: Session
 
     def actor(self, name: str) -> Actor:
-        return people.actor(self.s.get_one(Person, self.town.ids[name]))
+        return accounts.actor(self.s.get_one(Person, self.town.ids[name]))
 
     def crew(self, name: str) -> Crew:
         return self.s.get_one(Crew, self.town.ids[name])
@@ -146,7 +147,7 @@ def furnish(engine: Engine, settings: Settings, now: datetime) -> Town:
             ("tom", "crew", ["trees"]),
         ):
             members = [s.get_one(Crew, ids[c]) for c in crews]
-            ids[name] = people.add(s, f"{name}@town.test", name.title(), [role], crews=members).id
+            ids[name] = accounts.add(s, f"{name}@town.test", name.title(), [role], crews=members).id
     return Town(engine, settings, now, ids)
 
 

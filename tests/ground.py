@@ -16,7 +16,7 @@ from city import layers
 from city.db import engine as db
 from city.geo import Box
 from city.layers import Order
-from city.people import THE_SYSTEM
+from city.people.accounts import THE_SYSTEM
 from city.sources import Outcome
 
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)

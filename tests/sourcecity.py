@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from city import contacts, people
 from city.audit.events import Actor
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
-from city.contacts import Conversation
 from city.db import engine as db
 from city.lifecycle import CALL_TAKER
+from city.people import accounts, contacts
+from city.people.contacts import Conversation
 from city.settings import DEFAULT_CITY
 
 FIRST, SECOND = 2024, 2025
@@ -63,7 +63,7 @@ def fill(engine: Engine, case: str, scale: int = 1) -> None:
     """Applies its city file and logs both years, one of `scale` of it; whatever became one became `case`."""
     now = datetime(SECOND + 1, 1, 2, tzinfo=UTC)
     with db.transaction(engine) as s:
-        config_versions.apply(s, words(scale), "source.toml", by=people.THE_SYSTEM, at=now)
+        config_versions.apply(s, words(scale), "source.toml", by=accounts.THE_SYSTEM, at=now)
     for n, year in enumerate((FIRST, SECOND)):
         told = list(_year(year, n, case, scale))
         with db.transaction(engine) as s:

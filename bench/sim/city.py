@@ -25,7 +25,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import cases, people, reports
+from city import cases, reports
 from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
@@ -46,6 +46,7 @@ from city.db.models import (
     Session,
 )
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
+from city.people import accounts
 from city.photos import settle_all
 from city.places import Place
 from pwa import newest
@@ -81,7 +82,7 @@ def furnish(room: Path) -> None:
         s.add_all(crews)
         s.flush()
         for name, places in PEOPLE.items():
-            people.add(s, f"{name}@city.test", name, [CREW], crews=[crews[n] for n in places])
+            accounts.add(s, f"{name}@city.test", name, [CREW], crews=[crews[n] for n in places])
         for n in range(CASES):
             case = _told(s, f"seed {n}", at)
             cases.assign(s, case, crews[n % 3], by=OFFICE, at=at)
@@ -330,9 +331,9 @@ class City:
             person = s.get_one(Person, 1 + a % len(PEOPLE))
             if verb == "crews":
                 chosen = [each for n, each in enumerate(crews) if (b >> n) & 1]
-                people.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
+                accounts.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
             else:
-                getattr(people, verb)(s, person, **told)
+                getattr(accounts, verb)(s, person, **told)
             return str(person.id)
         numbers = [row[0] for row in self._sql("SELECT id FROM cases ORDER BY id")]
         case, crew = s.get_one(Case, numbers[a % len(numbers)]), crews[b % len(crews)]
@@ -454,9 +455,9 @@ class City:
         with transaction(self.held.engine) as s:
             for person in s.scalars(select(Person).order_by(Person.id)):
                 crews = list(s.scalars(select(Crew).order_by(Crew.id)))
-                people.enable(s, person, by=OFFICE, at=self.now)
+                accounts.enable(s, person, by=OFFICE, at=self.now)
                 s.flush()
-                people.change(
+                accounts.change(
                     s, person, name=person.name, lang="en", roles=[CREW], crews=crews, by=OFFICE, at=self.now
                 )
         self._release()

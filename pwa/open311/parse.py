@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import people
 from city.config.city_file import Service
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
 from city.outlines import LISTED, Asked
+from city.people import accounts
 from pwa.open311.render import clean
 
 LONGEST = timedelta(days=90)  # between the two ends of what one list may ask for
@@ -266,7 +266,7 @@ def _email(values: MultiDict[str, str], faults: list[Fault]) -> str:
     if not email:
         return ""
     try:
-        return people.address(email)
+        return accounts.address(email)
     except Refused:
         faults.append(Fault(_("email must be an email address like name@example.com.")))
         return ""

@@ -8,9 +8,10 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import csv_cells, outlines, people
+from city import csv_cells, outlines
 from city.config import versions as config_versions
 from city.outlines import Outline
+from city.people import accounts
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
@@ -70,7 +71,7 @@ def discovery() -> Response:
     with access.reading() as s:
         newest = config_versions.current(s)
         changed = newest.applied_at if newest else access.now()
-        return answer("discovery", telling.discovery(here.city, changed, invented=people.is_demo(s)))
+        return answer("discovery", telling.discovery(here.city, changed, invented=accounts.is_demo(s)))
 
 
 @both("/v2/services", methods=["GET"])
@@ -135,7 +136,7 @@ def create() -> Response:
     values, now = request.values, access.now()
     files = [file for name in request.files for file in request.files.getlist(name) if file.filename]
     with access.reading() as s:
-        key = taking.key_for(s, _key(), people.REPORT, now)
+        key = taking.key_for(s, _key(), accounts.REPORT, now)
         _check(values)
         sent = parse.sent(values, access.here().city.for_residents)
         keys = taking.keys_of(key, sent, taking.digest(values, files), now)
@@ -148,7 +149,7 @@ def create() -> Response:
         pictures, lost = taking.develop(files, len(sent.media))
         with access.writing() as s:
             taken = taking.take(s, sent, place, about, keys[0], pictures, lost)
-            tries.note(s, taking.WRITTEN, people.of_key(key), now)
+            tries.note(s, taking.WRITTEN, accounts.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
 
@@ -182,10 +183,10 @@ def add_update() -> Response:
     _check_form()
     values, now = request.values, access.now()
     with access.writing() as s:
-        key = taking.key_for(s, _key(), people.UPDATE, now)
+        key = taking.key_for(s, _key(), accounts.UPDATE, now)
         _check(values)
         update_id = taking.note(s, key, parse.update(values), now)
-        tries.note(s, taking.WRITTEN, people.of_key(key), now)
+        tries.note(s, taking.WRITTEN, accounts.of_key(key), now)
     return answer("service_request_updates", [{"update_id": update_id}])
 
 

@@ -14,13 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import cases, developing, duplicates, locks, outlines, people, photos, places, queries, reports
+from city import cases, developing, duplicates, locks, outlines, photos, places, queries, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import ApiKey, Case, Photo, Report
 from city.developing import BadPhoto, Developed
 from city.lifecycle import Refused
 from city.outlines import API
+from city.people import accounts
 from city.places import Place
 from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
@@ -59,15 +60,15 @@ class Lost(NamedTuple):
 
 def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
     """The live key that opens `scope`. Raises Malformed 403, TooOften."""
-    row = people.by_key(s, key) if key else None
+    row = accounts.by_key(s, key) if key else None
     if row is None:
         noted.refused(noted.KEY, "unknown" if key else "missing")
         raise Malformed(Fault(_("api_key is missing or isn't valid."), 403))
     if scope not in row.scopes:
         noted.refused(noted.KEY, "scope")
         raise Malformed(Fault(_("This api_key isn't allowed to do that."), 403))
-    if tries.counted(s, WRITTEN, people.of_key(row), now) >= row.hourly:
-        raise TooOften(tries.wait(s, WRITTEN, people.of_key(row), now))
+    if tries.counted(s, WRITTEN, accounts.of_key(row), now) >= row.hourly:
+        raise TooOften(tries.wait(s, WRITTEN, accounts.of_key(row), now))
     return row
 
 
@@ -190,7 +191,7 @@ def take(
         reports.want_picture(s, report, url, at=now)
     for each in lost:
         events.record(
-            s, cases.subject(report.case), "photo failed", by=people.THE_SYSTEM, at=now,
+            s, cases.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
             facts={"why": each.why, "report": report.number}, words={"note": each.name},
         )  # fmt: skip
     return _told(report, lost)
@@ -272,7 +273,7 @@ def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     )
     if all(line.facts.get("update") != ours for line, _words in events.of(s, subject)):
         said = _("%(name)s update: %(status)s.", name=row.name, status=told.status)
-        by = Actor(people.of_key(row), people.THE_SYSTEM.roles)
+        by = Actor(accounts.of_key(row), accounts.THE_SYSTEM.roles)
         events.record(
             s, subject, "note", by=by, at=now, at_device=told.at, facts={"update": ours},
             words={"note": f"{said} {told.words}".strip()},

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, g, request, session, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import logins, people
 from city.db.models import LoginCode, Person
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
+from city.people import accounts, sessions
 from pwa import access, errors, localization
 from pwa.fragments import go, render
 from sync import noted, tries
@@ -28,9 +28,9 @@ def send_code() -> Response:
     email = request.form.get("email", "").strip()
     browser = session.setdefault("browser", secrets.token_urlsafe(16))
     try:
-        email = people.address(email)  # as it is kept: never a look-alike of it
+        email = accounts.address(email)  # as it is kept: never a look-alike of it
         with access.writing() as s:
-            code = logins.ask_code(
+            code = sessions.ask_code(
                 s, email, access.now(), browser=browser, known=access.is_known(email), source=_source(),
                 lang=localization.lang(),
             )  # fmt: skip
@@ -49,11 +49,11 @@ def use_code() -> Response:
     refused, token, person = None, "", None
     with access.writing() as s:  # a wrong guess must be counted, so the transaction commits either way
         try:
-            person = logins.use_code(
+            person = sessions.use_code(
                 s, email, request.form.get("code", ""), access.now(), browser=session.get("browser", ""),
                 known=access.is_known(email), secret=access.here().settings.secret_key,
             )  # fmt: skip
-            token = logins.begin(s, person, access.now(), how="code")
+            token = sessions.begin(s, person, access.now(), how="code")
         except Refused as fault:
             refused = fault
             noted.refused(noted.LOG_IN, fault.code)
@@ -65,7 +65,7 @@ def link(token: str) -> Response:
     """Asks whose it is. Mail scanners open every link, so opening it changes nothing."""
     g.personal = True
     with access.reading() as s:
-        good = logins.is_link(s, token, access.now())
+        good = sessions.is_link(s, token, access.now())
     if not good:
         return errors.page(404, _("This link has expired"), errors.words(Refused("wrong_link")))
     return _ask_whose(token)
@@ -78,8 +78,8 @@ def use_link(token: str) -> Response:
     refused, session_token, person, email = None, "", None, request.form.get("email", "")
     with access.writing() as s:  # a wrong address must be counted, so the transaction commits either way
         try:
-            person, made_by = logins.use_link(s, token, email, access.now())
-            session_token = logins.begin(s, person, access.now(), how="link", made_by=made_by)
+            person, made_by = sessions.use_link(s, token, email, access.now())
+            session_token = sessions.begin(s, person, access.now(), how="link", made_by=made_by)
         except Refused as fault:
             refused = fault
             noted.refused(noted.LOG_IN, fault.code)
@@ -141,9 +141,9 @@ def _logged_in(person: Person, token: str) -> Response:
 def _shown(s: Session, code: LoginCode) -> str | None:
     """A code for the page itself: in the demo city only, whose people have no mailboxes."""
     settings = access.here().settings
-    if not (settings.demo_codes and people.is_demo(s) and people.by_email(s, code.email)):
+    if not (settings.demo_codes and accounts.is_demo(s) and accounts.by_email(s, code.email)):
         return None
-    return logins.code_of(code, settings.secret_key)
+    return sessions.code_of(code, settings.secret_key)
 
 
 def _source() -> str:

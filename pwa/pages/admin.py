@@ -11,9 +11,10 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, importruns, logins, people, queries, reports, webhooks
+from city import delivery, importruns, queries, reports, webhooks
 from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from city.lifecycle import Refused
+from city.people import accounts, sessions
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
@@ -34,11 +35,11 @@ def add_person() -> Response:
     email, name = forms.text(request.form, "email"), forms.text(request.form, "name")
     try:
         with access.writing() as s:
-            person = people.add(
+            person = accounts.add(
                 s, email, name or email.partition("@")[0], request.form.getlist("role"),
                 crews=_crews(s), lang=_lang(), by=g.actor, at=access.now(),
             )  # fmt: skip
-            number, link = person.id, _link(logins.make_link(s, person, access.now(), by=g.actor))
+            number, link = person.id, _link(sessions.make_link(s, person, access.now(), by=g.actor))
     except Refused as refused:
         return _people(refused)
     return _person(number, link=link)
@@ -57,7 +58,7 @@ def change_person(number: int) -> Response:
     def change(s: Session, found: Person, at: datetime) -> None:
         if request.form.get("seen") != _seen(found):
             raise Refused("changed_meanwhile")
-        people.change(
+        accounts.change(
             s, found, name=forms.text(request.form, "name"), lang=_lang(), by=g.actor, at=at,
             roles=request.form.getlist("role"), crews=_crews(s),
         )  # fmt: skip
@@ -71,10 +72,10 @@ def disable_person(number: int) -> Response:
 
     def change(s: Session, found: Person, at: datetime) -> None:
         if request.form.get("disabled") == "no":
-            people.enable(s, found, by=g.actor, at=at)
+            accounts.enable(s, found, by=g.actor, at=at)
         else:
-            people.disable(s, found, by=g.actor, at=at)
-            logins.end_all(s, found)
+            accounts.disable(s, found, by=g.actor, at=at)
+            sessions.end_all(s, found)
 
     return _do_person(number, change)
 
@@ -85,7 +86,7 @@ def link_person(number: int) -> Response:
     try:
         with access.writing() as s:
             found = access.or_404(s.get(Person, number))
-            link = _link(logins.make_link(s, found, access.now(), by=g.actor))
+            link = _link(sessions.make_link(s, found, access.now(), by=g.actor))
     except Refused as refused:
         return _person(number, refused)
     return _person(number, link=link)
@@ -103,7 +104,7 @@ def add_crew() -> Response:
     try:
         with access.writing() as s:
             name = forms.text(request.form, "name")
-            made = people.add_crew(s, name, department=_department(s), by=g.actor, at=access.now())
+            made = accounts.add_crew(s, name, department=_department(s), by=g.actor, at=access.now())
             number = made.id
     except Refused as refused:
         return _crew_list(refused)
@@ -125,7 +126,7 @@ def change_crew(number: int) -> Response:
             s.refresh(found, with_for_update={"key_share": True})  # the other tab may save this very moment
             if request.form.get("seen") != _seen_crew(found, _members(s, found)):
                 raise Refused("changed_meanwhile")
-            people.change_crew(
+            accounts.change_crew(
                 s, found, name=forms.text(request.form, "name"), department=_department(s), by=g.actor,
                 at=access.now(), members={int(n) for n in _ids("member")},
             )  # fmt: skip
@@ -146,9 +147,9 @@ def make_key() -> Response:
     try:
         name, hourly = forms.text(request.form, "name"), forms.text(request.form, "hourly")
         with access.writing() as s:
-            key = people.make_key(
+            key = accounts.make_key(
                 s, name, key=_key_of_form(name), by=g.actor, at=access.now(), scopes=_scopes(),
-                hourly=_whole_number(hourly) if hourly else people.HOURLY,
+                hourly=_whole_number(hourly) if hourly else accounts.HOURLY,
             )  # fmt: skip
     except Refused as refused:
         return _keys(refused)
@@ -159,7 +160,7 @@ def make_key() -> Response:
 def revoke_key(number: int) -> Response:
     """The key opens nothing from now on."""
     with access.writing() as s:
-        people.revoke_key(s, access.or_404(s.get(ApiKey, number)), by=g.actor, at=access.now())
+        accounts.revoke_key(s, access.or_404(s.get(ApiKey, number)), by=g.actor, at=access.now())
     return go(url_for("admin.keys", said="revoked"))
 
 
@@ -323,13 +324,13 @@ def _keys(refused: Refused | None = None, key: str = "") -> Response:
         names = queries.names(s, [f"person:{row.made_by_id}" for row in rows if row.made_by_id])
         return _page(
             "admin/keys.html", refused, rows=rows, key=key, names=names, once=secrets.token_hex(16),
-            usual=people.HOURLY, scopes=people.SCOPES, typed=request.form if refused else {},
+            usual=accounts.HOURLY, scopes=accounts.SCOPES, typed=request.form if refused else {},
         )  # fmt: skip
 
 
 def _scopes() -> list[str]:
     """Every key made here may send reports; whether it may do more is asked."""
-    return [people.REPORT, *([people.UPDATE] if request.form.get("update") else [])]
+    return [accounts.REPORT, *([accounts.UPDATE] if request.form.get("update") else [])]
 
 
 def _whole_number(text: str) -> int:
@@ -346,7 +347,7 @@ def _key_of_form(name: str) -> str:
 def _page(template: str, refused: Refused | None, /, **context: object) -> Response:
     error = errors.words(refused) if refused else ""
     status = 422 if refused else 200
-    return render(template, error=error, status=status, staff_roles=people.STAFF, **context)
+    return render(template, error=error, status=status, staff_roles=accounts.STAFF, **context)
 
 
 def _link(token: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from flask import Blueprint, Response
 
 from city import board as city_board
-from city import people
 from city.board import STANDINGS, View
 from city.db.models import Crew, Device
+from city.people import accounts
 from pwa import access
 from pwa.fragments import render
 from sync import devices
@@ -34,7 +34,7 @@ def board() -> Response:
     """Every crew by name."""
     at = access.now()
     with access.reading() as s:
-        kept, members = city_board.tally(s, city_board.services(s)), people.members(s)
+        kept, members = city_board.tally(s, city_board.services(s)), accounts.members(s)
         phones: dict[int, list[Device]] = {}
         for device, person in devices.of_crews(s):
             if device.revoked_at is None:

@@ -12,29 +12,27 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import (
-    answers,
-    callers,
-    calls,
-    contacts,
-    duplicates,
-    finding,
-    kinds,
-    promises,
-    queries,
-    rows,
-    search,
-)
-from city.callers import Earlier
+from city import answers, calls, duplicates, finding, kinds, promises, queries, rows, search
 from city.calls import Call
 from city.config.city_file import Service
-from city.contacts import ANSWERED, CASE, CHANNELS, DROPPED, ELSEWHERE, OUTCOMES, REPLIES_BY, TRANSFERRED
 from city.db import models
 from city.db.models import Caller
 from city.duplicates import Candidate
 from city.finding import Found
 from city.kinds import Kind
 from city.lifecycle import MAX_WORDS, OPEN, Refused
+from city.people import callers, contacts
+from city.people.callers import Earlier
+from city.people.contacts import (
+    ANSWERED,
+    CASE,
+    CHANNELS,
+    DROPPED,
+    ELSEWHERE,
+    OUTCOMES,
+    REPLIES_BY,
+    TRANSFERRED,
+)
 from city.queries import Sight
 from city.reports import Telling
 from city.rows import Row

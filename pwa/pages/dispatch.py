@@ -10,7 +10,6 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city import (
-    callers,
     cases,
     changes,
     developing,
@@ -31,6 +30,7 @@ from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
+from city.people import callers
 from pwa import access, conflicts, errors, forms
 from pwa import board as around
 from pwa.conflicts import Conflict

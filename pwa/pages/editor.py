@@ -11,10 +11,11 @@ from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import answers, finding, people, unanswered
+from city import answers, finding, unanswered
 from city.answers import Draft, Heading, Text, Version
 from city.db.models import Answer
 from city.lifecycle import Refused
+from city.people import accounts
 from pwa import access, article, errors, forms, localization
 from pwa.fragments import go, render
 
@@ -167,7 +168,7 @@ def history(slug: str) -> Response:
         votes = answers.votes(s)
         return render(
             "editor/history.html", answer=answer, told=list(reversed(_told(versions))),
-            names=people.named(s, {version.actor for version in versions}),
+            names=accounts.named(s, {version.actor for version in versions}),
             votes={version.number: votes.get((answer.id, version.number)) for version in versions},
         )  # fmt: skip
 

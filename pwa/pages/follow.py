@@ -5,10 +5,11 @@ import hmac
 from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
-from city import callers, follows, queries, reports, webpush
+from city import follows, queries, reports, webpush
 from city.db.models import Subscription
 from city.follows import About
 from city.lifecycle import Refused
+from city.people import callers
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 

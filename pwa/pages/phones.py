@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, g, request, url_for
 
-from city import people
 from city.db.models import Device, Person
 from city.lifecycle import Refused
+from city.people import accounts
 from pwa import access, errors
 from pwa.fragments import go, render
 from sync import devices, enrolment
@@ -51,7 +51,7 @@ def _page(code: str = "", name: str = "", refused: Refused | None = None) -> Res
     with access.reading() as s:
         return render(
             "admin/phones.html", rows=devices.of_crews(s, MOST), total=devices.count(s),
-            crew=people.crew(s), code=f"{code[:4]} {code[4:]}".strip(), name=name,
+            crew=accounts.crew(s), code=f"{code[:4]} {code[4:]}".strip(), name=name,
             minutes=enrolment.CODE_MINUTES, since=devices.waits_since,
             error=errors.words(refused) if refused else "", status=422 if refused else 200,
         )  # fmt: skip

@@ -3,9 +3,10 @@
 from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
-from city import cases, developing, people, photos, queries
+from city import cases, developing, photos, queries
 from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
+from city.people import accounts
 from pwa import access
 from pwa.fragments import render
 from sync import declared
@@ -62,7 +63,7 @@ def _may_see(s: Session, photo: Photo) -> bool:
     by = access.actor(s)
     if photo.case_id is None:  # not sent yet, or with work that a person must look at first
         return bool(by.roles.intersection(ACTS["review"])) and declared.is_of_work(s, photo)
-    if by.roles.intersection(people.STAFF) - {CREW}:
+    if by.roles.intersection(accounts.STAFF) - {CREW}:
         return True
     case = s.get_one(Case, photo.case_id)
     if CREW in by.roles and queries.is_job_of(s, case, by.crew_ids):

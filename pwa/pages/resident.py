@@ -20,25 +20,14 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import (
-    callers,
-    cases,
-    developing,
-    duplicates,
-    nearby,
-    people,
-    photos,
-    queries,
-    reports,
-    verdicts,
-    webpush,
-)
+from city import cases, developing, duplicates, nearby, photos, queries, reports, verdicts, webpush
 from city import files as city_files
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
+from city.people import accounts, callers
 from city.places import Place
 from city.queries import Sight, Step
 from pwa import access, errors, filters, forms, localization, own, shell, spots
@@ -272,7 +261,7 @@ def withdraw(number: str) -> Response:
     """The reporter takes it back while nobody has acted on it."""
     with access.writing() as s:
         mine = own.named(s, number)
-        cases.cancel(s, mine.case, "withdrawn", by=people.reporter(mine.id), at=access.now())
+        cases.cancel(s, mine.case, "withdrawn", by=accounts.reporter(mine.id), at=access.now())
     return go(url_for("resident.case", number=number))
 
 

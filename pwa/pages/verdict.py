@@ -2,8 +2,9 @@
 
 from flask import Blueprint, Response, abort, request, url_for
 
-from city import cases, people, queries, reports, verdicts
+from city import cases, queries, reports, verdicts
 from city.lifecycle import Refused
+from city.people import accounts
 from pwa import access, errors, forms, own
 from pwa.fragments import go, render
 
@@ -35,7 +36,7 @@ def confirm_fixed(number: str) -> Response:
     try:
         with access.writing() as s:
             mine = own.named(s, number)
-            by = people.reporter(mine.id)
+            by = accounts.reporter(mine.id)
             verdicts.fixed(s, mine, closing, by=by, at=access.now())
     except Refused as refused:
         return _verdict(number, mended=True, fault=refused)
@@ -59,7 +60,7 @@ def not_fixed(number: str) -> Response:
             key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{closing[:60]}")
             token = reports.token_for(here.settings.secret_key, key)
             led_to = verdicts.not_fixed(
-                s, mine, closing, by=people.reporter(mine.id), at=access.now(), words=words,
+                s, mine, closing, by=accounts.reporter(mine.id), at=access.now(), words=words,
                 key=key, token=token,
             )  # fmt: skip
             again = reports.by_token(s, token)

@@ -15,10 +15,11 @@ from PIL import Image
 from playwright.sync_api import Page
 from sqlalchemy import and_, select
 
-from city import cases, people
+from city import cases
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
+from city.people import accounts
 from city.places import Place
 
 CREW = "crew1@demo.test"
@@ -114,7 +115,7 @@ def kept(page: Page) -> Kept:
 def give_jobs(site: Site, number: int, code: str = "light-out") -> list[str]:
     """More jobs for the crew, streetlights where nothing else is said, by their numbers."""
     with db.transaction(site.engine) as s:
-        dana = people.actor(people.by_email(s, "dispatcher@demo.test"))
+        dana = accounts.actor(accounts.by_email(s, "dispatcher@demo.test"))
         crew = s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
         service, now = s.get_one(Service, code), datetime.now(UTC)
         given = []

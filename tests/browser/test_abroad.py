@@ -12,9 +12,9 @@ from live import PHONE, Site, log_in
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import Engine
 
-from city import people
 from city.config import versions as config_versions
 from city.db import engine as db
+from city.people import accounts
 
 pytestmark = pytest.mark.one_database
 
@@ -80,7 +80,7 @@ def abroad(
     """Larkhaven, which speaks it since its newest city file."""
     text = pseudo.city((pseudo.ROOT / "city" / "larkhaven.toml").read_text())
     with db.transaction(engine) as s:
-        config_versions.apply(s, text, "abroad", by=people.THE_SYSTEM, at=datetime.now(UTC))
+        config_versions.apply(s, text, "abroad", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     monkeypatch.setenv("CITYLINE_TRANSLATIONS", translations)
     site: Site = request.getfixturevalue("site")
     return site

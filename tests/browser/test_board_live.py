@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, people, reports
+from city import cases, reports
 from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Service
+from city.people import accounts
 
 Open = Callable[..., BrowserContext]
 WITHIN = 6.0  # seconds in which an open board shows what happened
@@ -36,7 +37,7 @@ def desk(site: Site, open_context: Open) -> Callable[..., Page]:
 
 
 def somebody(s: Session, email: str) -> Actor:
-    return people.actor(s.scalars(select(Person).where(Person.email == email)).one())
+    return accounts.actor(s.scalars(select(Person).where(Person.email == email)).one())
 
 
 def a_case(s: Session, number: str) -> Case:

@@ -10,12 +10,13 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import calls, people
+from city import calls
 from city.calls import Call
-from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import Address, Contact, Person, PersonRole, Report
 from city.lifecycle import CALL_TAKER
+from city.people import accounts
+from city.people.contacts import Conversation
 
 Open = Callable[..., BrowserContext]
 PHONE = "5550142"
@@ -196,7 +197,7 @@ def test_who_spoke_spanish_is_spoken_to_in_spanish(site: Site, desk: Page) -> No
     now = datetime.now(UTC)
     with db.transaction(site.engine) as s:
         role = select(PersonRole.person_id).where(PersonRole.role == CALL_TAKER)
-        taker = people.actor(s.scalars(select(Person).where(Person.id.in_(role))).first())
+        taker = accounts.actor(s.scalars(select(Person).where(Person.id.in_(role))).first())
         said = Conversation("f" * 32, "phone", now - timedelta(hours=1), 60, "taxes", "answered", lang="es")
         calls.end(s, Call(said, f"+1{PHONE}"), by=taker, at=now, secret="s")
     keys = Keys(desk)

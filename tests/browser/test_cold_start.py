@@ -12,11 +12,11 @@ from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import people
 from city.audit import events
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Case, Closure, Operation
+from city.people import accounts
 
 DOCK = "form .button--act"
 CAMERA_TAPS = 2
@@ -347,7 +347,7 @@ def renew(site: Site) -> None:
     """Another release on the running server: the city changes its colour."""
     text, before = site.settings.city.read_text().replace("#0e4a86", "#7a1f5c"), worker_of(site)
     with db.transaction(site.engine) as s:
-        config_versions.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=datetime.now(UTC))
+        config_versions.apply(s, text, "city.toml", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     # The server looks every few seconds, and who asks in that very moment is still told of the old one.
     until = time.monotonic() + 30
     while worker_of(site) == before:

@@ -10,10 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, nearby, people
+from city import cases, nearby
 from city.db import engine as db
 from city.db.models import Asset, Case, Photo, Service
 from city.geo import Point, cells_around
+from city.people import accounts
 
 Open = Callable[..., BrowserContext]
 
@@ -26,7 +27,7 @@ def pair(site: Site) -> tuple[str, str]:
         service, pole = s.scalars(told_twice).first(), lonely(s)
         assert service
         first, later = (
-            cases.open_case(s, service, nearby.place_of(pole), by=people.THE_SYSTEM, at=datetime.now(UTC))
+            cases.open_case(s, service, nearby.place_of(pole), by=accounts.THE_SYSTEM, at=datetime.now(UTC))
             for _ in range(2)
         )
         assert later.twin_id == first.id

@@ -16,9 +16,10 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 from wording.city import STREETLIGHT
 
-from city import cases, people, reports
+from city import cases, reports
 from city.db import engine as db
 from city.db.models import Asset, Person
+from city.people import accounts
 from city.places import Place
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -46,7 +47,7 @@ def lamp(site: Site) -> str:
         case = reports.take(s, telling, at=now, token="heard").case
         dispatcher = s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
         worker = s.scalars(select(Person).where(Person.email == "crew1@demo.test")).one()
-        cases.assign(s, case, worker.crews[0], by=people.actor(dispatcher), at=now)
+        cases.assign(s, case, worker.crews[0], by=accounts.actor(dispatcher), at=now)
         return case.number
 
 

@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, nearby, people
+from city import cases, nearby
 from city.db import engine as db
 from city.db.models import Asset, Case, Service
 from city.geo import Point, cells_around, flat_distance
+from city.people import accounts
 from city.places import Place
 
 Open = Callable[..., BrowserContext]
@@ -59,7 +60,7 @@ def crowd(site: Site) -> list[str]:
                 "By the river",
                 5.0,
             )
-            case = cases.open_case(s, service, place, by=people.THE_SYSTEM, at=datetime.now(UTC))
+            case = cases.open_case(s, service, place, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
             assert flat_distance(place.point, middle) < 100
             found.append(case.number)
         return found

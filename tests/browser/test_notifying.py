@@ -22,9 +22,10 @@ from pushservice import Browser, PushService
 from sqlalchemy import select
 from wording import messages, resident, shared
 
-from city import cases, people, reports
+from city import cases, reports
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
+from city.people import accounts
 from city.places import Place
 
 Open = Callable[..., BrowserContext]
@@ -182,7 +183,7 @@ def close(site: Site) -> str:
     """Closes the case that was told; returns its number."""
     with db.transaction(site.engine) as s:
         report = s.scalars(select(Report).where(Report.key == "notified")).one()
-        by = people.actor(s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one())
+        by = accounts.actor(s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one())
         cases.close(s, report.case, by=by, at=datetime.now(UTC), outcome="fixed", no_photo="dark")
         return report.case.number
 

@@ -15,9 +15,9 @@ from phone import KEPT as SHELL_KEPT
 from sqlalchemy import select
 from wording import staff
 
-from city import people
 from city.db import engine as db
 from city.db.models import Contact
+from city.people import accounts
 from sync import enrolment
 
 pytestmark = pytest.mark.one_database
@@ -101,7 +101,9 @@ def test_work_without_signal_survives_a_kill_and_arrives_once(
     refs = give_jobs(site, JOBS)
     shots = pictures(refs)
     with db.transaction(site.engine) as s:
-        code = enrolment.make_code(s, people.by_email(s, CREW), by=people.THE_SYSTEM, at=datetime.now(UTC))
+        code = enrolment.make_code(
+            s, accounts.by_email(s, CREW), by=accounts.THE_SYSTEM, at=datetime.now(UTC)
+        )
     desk = Desk(site.url)
     phone = Phone(make_browser(), desk, tmp_path / "browser.log")
     try:

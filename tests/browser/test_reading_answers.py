@@ -12,9 +12,10 @@ from sqlalchemy import select
 from test_too_soon import SAVE, begin_report, go, photograph, ready
 from wording import crew
 
-from city import cases, people
+from city import cases
 from city.db import engine as db
 from city.db.models import Case
+from city.people import accounts
 
 pytestmark = pytest.mark.one_database
 
@@ -42,7 +43,7 @@ UNDONE = """() => new Promise((done) => {
 
 def cancelled(site: Site, refs: list[str]) -> None:
     with db.transaction(site.engine) as s:
-        dana = people.actor(people.by_email(s, "dispatcher@demo.test"))
+        dana = accounts.actor(accounts.by_email(s, "dispatcher@demo.test"))
         for case in s.scalars(select(Case).where(Case.number.in_(refs))):
             cases.cancel(s, case, "withdrawn", by=dana, at=datetime.now(UTC))
 

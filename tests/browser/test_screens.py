@@ -20,9 +20,10 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 from wording import crew
 
-from city import people, reports
+from city import reports
 from city.db import engine as db
 from city.db.models import Case, Device, ImportRun, Photo, Report, SecretLink
+from city.people import accounts
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -242,7 +243,7 @@ def test_what_call_takers_see(site: Site, open_context: Open, keep: Keep, faults
 
 def test_what_administrators_see(site: Site, open_context: Open, keep: Keep, faults: list[str]) -> None:
     with db.transaction(site.engine) as s:
-        worker, now = people.by_email(s, "crew1@demo.test"), datetime.now(UTC)
+        worker, now = accounts.by_email(s, "crew1@demo.test"), datetime.now(UTC)
         assert worker
         s.merge(
             Device(

@@ -14,7 +14,7 @@ from wording import crew, shared
 
 from city.db import engine as db
 from city.db.models import Device
-from city.people import THE_SYSTEM
+from city.people.accounts import THE_SYSTEM
 from sync import devices
 
 pytestmark = pytest.mark.one_database

@@ -12,10 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sender import HERE, KEY
 
-from city import people
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
+from city.people import accounts
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -27,7 +27,7 @@ def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application with the city file's services; its clock stands at `now`."""
     with db.transaction(town.engine) as s:
         config_versions.enact(s, city_file.load(settings.city))
-        people.make_key(s, "City app", key=KEY, by=people.THE_SYSTEM, at=now)
+        accounts.make_key(s, "City app", key=KEY, by=accounts.THE_SYSTEM, at=now)
     made: list[Flask] = []
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)

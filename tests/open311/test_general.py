@@ -192,7 +192,7 @@ def test_discovery_names_the_specification_by_its_very_letters(get: Get, xml: Xm
 
 
 def test_a_demo_says_that_it_is_a_test(app: Flask, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("city.people.is_demo", lambda _: True)
+    monkeypatch.setattr("city.people.accounts.is_demo", lambda _: True)
     assert {each["type"] for each in get("/discovery")["endpoints"]} == {"test"}
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 from wording import shared
 
-from city import people
 from city.audit import events
 from city.db.models import ApiKey, Case, Report, Service, Subscription, Wanted
 from city.geo import Point
+from city.people import accounts
 
 Send = Callable[..., Any]
 POLE = {"service_code": "pole-damaged"}
@@ -82,12 +82,12 @@ def test_a_key_in_the_address_opens_nothing(client: FlaskClient, send: Send) -> 
 
 def test_a_revoked_key_and_one_for_other_things_open_nothing(town: Town, send: Send) -> None:
     with town.at_work() as scene:
-        other = people.make_key(
-            scene.s, "Works", key="another", by=people.THE_SYSTEM, at=town.now, scopes=["update"]
+        other = accounts.make_key(
+            scene.s, "Works", key="another", by=accounts.THE_SYSTEM, at=town.now, scopes=["update"]
         )
-        mine = people.by_key(scene.s, KEY)
+        mine = accounts.by_key(scene.s, KEY)
         assert mine is not None
-        people.revoke_key(scene.s, mine, by=people.THE_SYSTEM, at=town.now)
+        accounts.revoke_key(scene.s, mine, by=accounts.THE_SYSTEM, at=town.now)
     send(expect=403)
     send(expect=403, api_key=other)
 

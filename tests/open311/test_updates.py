@@ -12,9 +12,10 @@ from flask.testing import FlaskClient
 from sender import HERE
 from wording import shared
 
-from city import cases, people
+from city import cases
 from city.audit import events
 from city.db.models import Report
+from city.people import accounts
 
 Send = Callable[..., Any]
 UPDATES = "/open311/v2/servicerequestupdates"
@@ -24,8 +25,8 @@ UPDATES = "/open311/v2/servicerequestupdates"
 def key(town: Town, app: object) -> str:
     """Opens updates only."""
     with town.at_work() as scene:
-        return people.make_key(
-            scene.s, "Works", key="k" * 32, by=people.THE_SYSTEM, at=town.now, scopes=["update"]
+        return accounts.make_key(
+            scene.s, "Works", key="k" * 32, by=accounts.THE_SYSTEM, at=town.now, scopes=["update"]
         )
 
 

@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import cases, heads, notices, people, priorities, queries, reports, verdicts
+from city import cases, heads, notices, priorities, queries, reports, verdicts
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused
+from city.people import accounts
 
 ZONE = ZoneInfo("America/New_York")
 MANY = 3  # reports that raise a case's priority, in this town
@@ -274,7 +275,7 @@ class Play:
         try:
             led_to = verdicts.not_fixed(
                 scene.s, report, verdicts.closing_of(cases.root_of(scene.s, report.case)),
-                by=people.reporter(report.id), at=self.now, key=key, token=reports.token_for(SECRET, key),
+                by=accounts.reporter(report.id), at=self.now, key=key, token=reports.token_for(SECRET, key),
             )  # fmt: skip
         except Refused:
             assert expected is None

@@ -11,11 +11,12 @@ from factories import SECRET, Scene, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city import cases, people, promises, reports, verdicts
+from city import cases, promises, reports, verdicts
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
+from city.people import accounts
 
 UNDONE = ("close", "make safe", "needs parts")
 ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")
@@ -100,7 +101,7 @@ def test_merging_in_any_order_loses_nobody_and_unmerging_gives_the_state_back(
 
 def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: datetime) -> bool | None:
     """Tries a move; None when it was refused."""
-    by = people.reporter(case.reports[0].id) if who == "resident" else scene.actor(who)
+    by = accounts.reporter(case.reports[0].id) if who == "resident" else scene.actor(who)
     verbs: dict[str, Callable[[], bool]] = {
         "accept": lambda: cases.accept(scene.s, case, by=by, at=now),
         "assign": lambda: cases.assign(scene.s, case, crew_for(scene, now), by=by, at=now),
@@ -147,7 +148,7 @@ def said_not_fixed(scene: Scene, case: Case, by: Actor, now: datetime) -> str:
     key = uuid.uuid4().hex
     token = reports.token_for(SECRET, key)
     report = case.reports[0]
-    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), people.reporter(report.id)
+    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=now, key=key, token=token)
 
 

@@ -8,12 +8,12 @@ from flask import Flask
 from phones import Clock, Phone, make_lamp, person
 from sqlalchemy import Engine
 
-from city import people
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Crew
 from city.lifecycle import CREW
+from city.people import accounts
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -31,8 +31,8 @@ def app(engine: Engine, settings: Settings, clock: Clock) -> Iterator[Flask]:
         lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
         s.add_all([lights_2, lights_1])
         s.flush()
-        people.add(s, "luis@city.test", "Luis", [CREW], crews=[lights_2])
-        people.add(s, "toni@city.test", "Toni", [CREW], crews=[lights_1])
+        accounts.add(s, "luis@city.test", "Luis", [CREW], crews=[lights_2])
+        accounts.add(s, "toni@city.test", "Toni", [CREW], crews=[lights_1])
     app = create_app(settings, now=clock)
     yield app
     app.extensions["cityline"].engine.dispose()

@@ -16,12 +16,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
-from city import cases, people
+from city import cases
 from city.audit import events
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
 from city.lifecycle import DISPATCHER
+from city.people import accounts
 from city.places import Place
 from sync import together
 
@@ -226,14 +227,14 @@ def story(s: Any, number: str) -> list[tuple[Event, dict[str, Any]]]:
 
 def actor(engine: Engine, email: str) -> Actor:
     with reading(engine) as s:
-        found = people.by_email(s, email)
+        found = accounts.by_email(s, email)
         assert isinstance(found, Person)
-        return people.actor(found)
+        return accounts.actor(found)
 
 
 def person(engine: Engine, email: str) -> int:
     with reading(engine) as s:
-        found = people.by_email(s, email)
+        found = accounts.by_email(s, email)
         assert isinstance(found, Person)
         return found.id
 

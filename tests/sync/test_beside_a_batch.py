@@ -10,10 +10,11 @@ import pytest
 from phones import Clock, Phone, actor, make_lamp, share
 from sqlalchemy import Engine, func, select
 
-from city import batches, cases, kept, people
+from city import batches, cases, kept
 from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Case, Event, Service
+from city.people import accounts
 from sync import protocol, push, together
 from sync.protocol import Operation
 
@@ -25,7 +26,7 @@ def lamps(engine: Engine, clock: Clock, count: int) -> list[str]:
     with transaction(engine) as s:
         service = s.scalars(select(Service).where(Service.code == "light-out")).one()
         return [
-            cases.open_case(s, service, None, by=people.THE_SYSTEM, at=clock()).number for _ in range(count)
+            cases.open_case(s, service, None, by=accounts.THE_SYSTEM, at=clock()).number for _ in range(count)
         ]
 
 
@@ -56,7 +57,7 @@ def test_phones_close_their_jobs_while_a_batch_holds_its_cases(
     jobs = [luis.job(make_lamp(engine, clock)) for _ in range(CLOSINGS)]
     numbers = lamps(engine, clock, count)
     with transaction(engine) as s:
-        people.add(s, "dana@city.test", "Dana", ["dispatcher"])
+        accounts.add(s, "dana@city.test", "Dana", ["dispatcher"])
     dana = actor(engine, "dana@city.test")
     holds, may_end = threading.Event(), threading.Event()
 

@@ -16,13 +16,14 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import people, photos, queries, stores
+from city import photos, queries, stores
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW
+from city.people import accounts
 from city.settings import Settings
 from sync import devices
 
@@ -92,7 +93,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         lights = Crew(name="Lights 2")
         s.add(lights)
         s.flush()
-        luis = people.add(s, "luis@city.test", "Luis", [CREW], crews=[lights])
+        luis = accounts.add(s, "luis@city.test", "Luis", [CREW], crews=[lights])
         device, token = devices.enrol(s, luis, None, clock(), secret=settings.secret_key)
         device.signed_in_at = clock()
     lamp = make_lamp(engine, clock)

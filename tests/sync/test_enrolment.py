@@ -10,10 +10,10 @@ from phones import DANA, OURS, Clock, Phone, person
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
-from city import people
 from city.db.engine import reading, transaction
 from city.db.models import Device, EnrolCode, Person, Try
 from city.lifecycle import DISPATCHER, Refused
+from city.people import accounts
 from sync import enrolment
 
 
@@ -181,7 +181,7 @@ def test_other_sites_may_not_enrol(app: Flask, engine: Engine, clock: Clock) -> 
 
 def test_a_code_is_made_for_crew_only(engine: Engine, clock: Clock, app: Flask) -> None:
     with transaction(engine) as s:
-        desk = people.add(s, "dana@city.test", "Dana", [DISPATCHER])
+        desk = accounts.add(s, "dana@city.test", "Dana", [DISPATCHER])
         with pytest.raises(Refused, match="not_crew"):
             enrolment.make_code(s, desk, by=DANA, at=clock())
 

@@ -29,10 +29,11 @@ from phones import (
 from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
-from city import cases, people, promises, queries, reports
+from city import cases, promises, queries, reports
 from city.audit import epochs, events
 from city.db.engine import reading, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
+from city.people import accounts
 from city.places import Place
 from city.settings import Settings
 from sync import devices, merge, push, together, work
@@ -267,7 +268,7 @@ def test_every_operation_keeps_its_words_and_photos(
     before = {"pause": cases.start, "resume": cases.wait}.get(t)
     if before:
         with transaction(engine) as s:
-            by = people.actor(s.get_one(Person, person(engine, "luis@city.test")))
+            by = accounts.actor(s.get_one(Person, person(engine, "luis@city.test")))
             before(s, case_of(s, lamp), *(["parts"] if t == "resume" else []), by=by, at=clock())
     more = {"reason": "parts"} if t == "wait" else {}
     op = luis.op(t, luis.job(lamp), words="Mind the dog.", photos=[luis.upload(picture())], **more)
@@ -596,7 +597,7 @@ def test_the_work_of_a_person_who_was_disabled_waits_for_a_supervisor(
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
     with transaction(engine) as s:
-        found = people.by_email(s, "luis@city.test")
+        found = accounts.by_email(s, "luis@city.test")
         assert found
         found.disabled_at = clock()
     answer = luis.exchange(op)
@@ -704,7 +705,7 @@ def test_a_phone_can_tell_that_a_restore_lost_what_was_only_put_by(
     with transaction(engine) as s:
         device = s.get_one(Device, luis.device)
         if how == "disabled":
-            people.disable(s, s.get_one(Person, device.person_id), by=DANA, at=clock())
+            accounts.disable(s, s.get_one(Person, device.person_id), by=DANA, at=clock())
         if how == "revoked":
             devices.revoke(s, tmp_path, device, by=DANA, at=clock())
     answer = luis.exchange(op | ({"t": "dance"} if how == "bad" else {}))

@@ -25,10 +25,11 @@ from phones import (
 )
 from sqlalchemy import Engine, func, select
 
-from city import cases, people
+from city import cases
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
+from city.people import accounts
 from city.places import Place
 from sync import enrolment, protocol, push, review
 
@@ -52,7 +53,7 @@ def test_no_operation_hides_the_list_of_what_to_look_at(
     engine: Engine, app: Flask, clock: Clock, nia: Resident, lamp: str, data: dict[str, Any]
 ) -> None:
     with transaction(engine) as s:
-        sara = people.add(s, "sara@city.test", "Sara", [SUPERVISOR])
+        sara = accounts.add(s, "sara@city.test", "Sara", [SUPERVISOR])
         sara_id = sara.id
     desk = Desk(app, clock, sara_id)
     op = nia.op("close", {"ref": lamp, "cycle": 1, "version": 1}, **data)
@@ -174,12 +175,12 @@ def test_what_is_no_number_of_a_case_is_kept_as_none(
 
 def test_nobody_makes_a_code_for_somebody_who_may_more(engine: Engine, app: Flask, clock: Clock) -> None:
     with transaction(engine) as s:
-        boss = people.add(s, "boss@city.test", "Boss", [CREW, ADMINISTRATOR])
-        peer = people.add(s, "peer@city.test", "Peer", [CREW, DISPATCHER])
+        boss = accounts.add(s, "boss@city.test", "Boss", [CREW, ADMINISTRATOR])
+        peer = accounts.add(s, "peer@city.test", "Peer", [CREW, DISPATCHER])
         with pytest.raises(Refused, match="not_crew"):
             enrolment.make_code(s, boss, by=DANA, at=clock())
         assert enrolment.make_code(s, peer, by=DANA, at=clock())
-        assert enrolment.make_code(s, boss, by=people.actor(boss), at=clock())
+        assert enrolment.make_code(s, boss, by=accounts.actor(boss), at=clock())
 
 
 def test_a_closing_that_was_looked_at_closes_nothing_later(
@@ -187,7 +188,7 @@ def test_a_closing_that_was_looked_at_closes_nothing_later(
 ) -> None:
     job = luis.job(lamp)
     with transaction(engine) as s:
-        sara = people.actor(people.add(s, "sara@city.test", "Sara", [SUPERVISOR, DISPATCHER]))
+        sara = accounts.actor(accounts.add(s, "sara@city.test", "Sara", [SUPERVISOR, DISPATCHER]))
         cases.cancel(s, case_of(s, lamp), "test", by=DANA, at=clock.tick(minutes=1))
     op = luis.op("close", job, outcome="not found")
     assert results(luis.exchange(op)) == [("recorded", "cancelled")]

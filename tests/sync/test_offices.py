@@ -8,11 +8,12 @@ from flask import Flask
 from phones import DANA, Clock, Phone, case_of, crew_named, person, picture, report, story
 from sqlalchemy import Engine, func, select
 
-from city import cases, people, reports
+from city import cases, reports
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Operation, Photo
 from city.lifecycle import CALL_TAKER, CREW, Refused
+from city.people import accounts
 from sync import review
 from sync.protocol import QUARANTINED, RECORDED
 
@@ -61,7 +62,7 @@ def test_a_phone_brings_none_though_its_owner_takes_calls_too(
 ) -> None:
     with transaction(engine) as s:
         crew = crew_named(s, "Lights 1")
-        people.add(s, "both@city.test", "Both", [CREW, CALL_TAKER], crews=[crew])
+        accounts.add(s, "both@city.test", "Both", [CREW, CALL_TAKER], crews=[crew])
     phone = Phone(app, clock, person(engine, "both@city.test"))
     answer = phone.exchange(report(phone, service="tax-question", words="from a van"))["results"][0]
     assert (answer["result"], answer["why"]) == (QUARANTINED, "unknown_service")

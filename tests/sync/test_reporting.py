@@ -26,7 +26,7 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, people, photos, queries, reports, retention
+from city import cases, photos, queries, reports, retention
 from city.audit import events
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
@@ -43,6 +43,7 @@ from city.db.models import (
     Report,
 )
 from city.lifecycle import DISPATCHER
+from city.people import accounts
 from city.places import Place
 from sync import residents, review
 from sync.reporting import key_of
@@ -65,7 +66,7 @@ def test_the_receipt_of_a_phone_opens_the_case_at_the_desk(
     [told] = nia.exchange(op)["results"]
     receipt = f"{op['id'][:4]}-{op['id'][4:8]}"  # as the phone shows it, until there is a number
     with transaction(engine) as s:
-        person_id = people.add(s, "dana@city.test", "Dana", [DISPATCHER]).id
+        person_id = accounts.add(s, "dana@city.test", "Dana", [DISPATCHER]).id
     desk = Desk(app, clock, person_id)
     opened = desk.http.get("/dispatch", query_string={"words": f" {receipt} "})
     assert opened.location == f"/dispatch/cases/{told['to']}"

@@ -12,10 +12,11 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, dumps, people, photos, reports, restoring, stores
+from city import backup, dumps, photos, reports, restoring, stores
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Device, EnrolCode, Operation, Photo, Report
+from city.people import accounts
 from city.settings import Settings
 from pwa.app import create_app
 from sync import devices, enrolment, review
@@ -114,7 +115,7 @@ def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
 ) -> None:
     store = stores.open_store(settings)
     with db.transaction(engine) as s:
-        luis_himself = people.by_email(s, "luis@city.test")
+        luis_himself = accounts.by_email(s, "luis@city.test")
         assert luis_himself
         enrolment.make_code(s, luis_himself, by=DANA, at=clock())
     backup.make(engine, settings, store, tmp_path / "backups", at=clock.tick(minutes=1))

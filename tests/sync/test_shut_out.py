@@ -12,9 +12,10 @@ from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session as Looking
 
-from city import logins, people
 from city.db.engine import reading, transaction
 from city.db.models import Device, Person, Photo, Session
+from city.people import accounts
+from city.people import sessions as people_sessions
 from city.settings import Settings
 from sync import devices, routes, together, uploads
 
@@ -36,7 +37,7 @@ def log_out(engine: Engine, luis: Phone) -> Do:
         with luis.http.session_transaction() as session:
             login = session["login"]
         with transaction(engine) as s:
-            logins.end(s, login)
+            people_sessions.end(s, login)
 
     return do
 
@@ -136,7 +137,7 @@ def test_a_phone_that_is_revoked_while_it_renews_its_session_is_given_none(
 
 def while_beginning(monkeypatch: pytest.MonkeyPatch, do: Do) -> threading.Thread:
     """Lets something begin in the middle of a log-in; on PostgreSQL at the same time, on SQLite after it."""
-    begin, other = logins.begin, threading.Thread(target=do)
+    begin, other = people_sessions.begin, threading.Thread(target=do)
 
     def begun(*given: Any, **told: Any) -> str:
         token = begin(*given, **told)
@@ -145,7 +146,7 @@ def while_beginning(monkeypatch: pytest.MonkeyPatch, do: Do) -> threading.Thread
         other.join(0.5)
         return token
 
-    monkeypatch.setattr(logins, "begin", begun)
+    monkeypatch.setattr(people_sessions, "begin", begun)
     return other
 
 
@@ -167,7 +168,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch, first: Do, second: Do) -> list[Exce
 
     Returns their faults.
     """
-    end_all, met, faults = logins.end_all, threading.Barrier(2), list[Exception]()
+    end_all, met, faults = people_sessions.end_all, threading.Barrier(2), list[Exception]()
 
     def ending(*given: Any) -> None:
         with suppress(threading.BrokenBarrierError):  # one of them waits for the other before it comes here
@@ -182,7 +183,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch, first: Do, second: Do) -> list[Exce
         except Exception as fault:
             faults.append(fault)
 
-    monkeypatch.setattr(logins, "end_all", ending)
+    monkeypatch.setattr(people_sessions, "end_all", ending)
     threads = [threading.Thread(target=act, args=(do,)) for do in (first, second)]
     for thread in threads:
         thread.start()
@@ -211,13 +212,15 @@ def test_a_person_who_is_disabled_while_their_phone_is_revoked_is_both(
 ) -> None:
     luis.exchange()
     with transaction(engine) as s:
-        logins.ask_code(s, "luis@city.test", luis.clock(), browser="here", source="", known=False, lang="en")
+        people_sessions.ask_code(
+            s, "luis@city.test", luis.clock(), browser="here", source="", known=False, lang="en"
+        )
 
     def disable() -> None:
         with transaction(engine) as s:
             found = s.get_one(Person, person(engine, "luis@city.test"))
-            people.disable(s, found, by=DANA, at=luis.clock())
-            logins.end_all(s, found)
+            accounts.disable(s, found, by=DANA, at=luis.clock())
+            people_sessions.end_all(s, found)
 
     assert at_once(monkeypatch, revoke, disable) == []
     with reading(engine) as s:
@@ -229,8 +232,10 @@ def test_a_log_in_by_code_that_is_under_way_ends_with_the_phone(
     app: Flask, engine: Engine, luis: Phone, revoke: Do, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with transaction(engine) as s:
-        row = logins.ask_code(s, "luis@city.test", clock(), browser="here", source="", known=False, lang="en")
-        code = logins.code_of(row, app.extensions["cityline"].settings.secret_key)
+        row = people_sessions.ask_code(
+            s, "luis@city.test", clock(), browser="here", source="", known=False, lang="en"
+        )
+        code = people_sessions.code_of(row, app.extensions["cityline"].settings.secret_key)
     browser = app.test_client()
     with browser.session_transaction() as session:
         session["browser"] = "here"
@@ -249,7 +254,7 @@ def test_signing_in_on_a_phone_and_logging_out_at_once_leaves_it_signed_out(
     luis.sign_in(person(engine, "luis@city.test"))
     with transaction(engine) as s:
         s.get_one(Device, luis.device).signed_in_at = None
-    sign_in, leaving = logins.sign_in, threading.Thread(target=log_out)
+    sign_in, leaving = people_sessions.sign_in, threading.Thread(target=log_out)
 
     def signed_in(s: Any, *given: Any) -> None:
         sign_in(s, *given)
@@ -257,7 +262,7 @@ def test_signing_in_on_a_phone_and_logging_out_at_once_leaves_it_signed_out(
         leaving.start()
         leaving.join(0.5)
 
-    monkeypatch.setattr(logins, "sign_in", signed_in)
+    monkeypatch.setattr(people_sessions, "sign_in", signed_in)
     luis.exchange()
     leaving.join()
     assert luis.exchange()["auth"] == "login"

@@ -25,12 +25,13 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, developing, locks, logins, people, photos, queries
+from city import cases, developing, locks, photos, queries
 from city.audit import events
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.lifecycle import SUPERVISOR
+from city.people import accounts, sessions
 from city.settings import Settings
 from sync import declared, devices, protocol, push, review, work
 
@@ -177,10 +178,10 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     )
     later = clock.tick(hours=73)
     with transaction(engine) as s:
-        assert cases.doubt(s, at=later, by=people.THE_SYSTEM) == 1
+        assert cases.doubt(s, at=later, by=accounts.THE_SYSTEM) == 1
         assert declared.doubt(s, later) == 2
     with transaction(engine) as s:
-        assert (cases.doubt(s, at=later, by=people.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
+        assert (cases.doubt(s, at=later, by=accounts.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
         assert (case_of(s, lamp).review, case_of(s, other).review) == ("no evidence", "photo")
         assert case_of(s, lamp).closures[-1].unproven_at == later
     assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
@@ -394,7 +395,7 @@ def test_what_is_done_at_that_moment_is_not_given_up(
 
     looks = threading.Thread(target=worker)
     with transaction(engine) as s:
-        sender = push.Sender(luis.device, people.actor(s.get_one(Person, person(engine, "luis@city.test"))))
+        sender = push.Sender(luis.device, accounts.actor(s.get_one(Person, person(engine, "luis@city.test"))))
         push.take(s, sender, [protocol.reread(json.dumps(start))], at)
         s.flush()
         looks.start()
@@ -418,7 +419,7 @@ def test_what_is_done_at_that_moment_is_taken_back_as_work_that_was_done(
     answers: list[dict[str, Any]] = []
     phone = threading.Thread(target=lambda: answers.append(luis.exchange(takes_back)))
     with transaction(engine) as s:
-        sender = push.Sender(luis.device, people.actor(s.get_one(Person, person(engine, "luis@city.test"))))
+        sender = push.Sender(luis.device, accounts.actor(s.get_one(Person, person(engine, "luis@city.test"))))
         push.take(s, sender, [protocol.reread(json.dumps(start))], clock())
         s.flush()
         phone.start()
@@ -756,7 +757,7 @@ def test_the_token_renews_its_users_session_for_thirty_days(
         clock.tick(days=5)
         assert luis.exchange()["auth"] == "ok"
     with luis.http.session_transaction() as session, reading(engine) as s:
-        renewed = logins.person_of(s, session["login"], clock())
+        renewed = sessions.person_of(s, session["login"], clock())
         assert renewed
         assert renewed.name == "Luis"
     clock.tick(days=6)
@@ -768,7 +769,7 @@ def test_the_token_renews_its_users_session_for_thirty_days(
 def test_signing_out_ends_what_the_phone_may_do_by_itself(luis: Phone, clock: Clock, engine: Engine) -> None:
     luis.exchange()
     with luis.http.session_transaction() as session, transaction(engine) as s:
-        logins.end(s, session.pop("login"))
+        sessions.end(s, session.pop("login"))
     assert luis.exchange()["auth"] == "login"
 
 

@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import answerfile, answers, people
+from city import answerfile, answers
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Answer
+from city.people import accounts
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa.cli import cli
 
@@ -48,7 +49,7 @@ def city(town: Town) -> Town:
 
 def take(town: Town, path: Path, most: int | None = None) -> Outcome:
     with town.at_work() as scene:
-        return answerfile.take(scene.s, path, by=people.THE_SYSTEM, at=town.now, max_rejected=most)
+        return answerfile.take(scene.s, path, by=accounts.THE_SYSTEM, at=town.now, max_rejected=most)
 
 
 def rejected(path: Path) -> list[list[str]]:

@@ -14,7 +14,7 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, cases, people, reports, search, verdicts
+from city import bulk, cases, reports, search, verdicts
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -39,6 +39,7 @@ from city.db.models import (
     ToldApart,
 )
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
+from city.people import accounts
 
 ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
 # What no story of the demo or of an import has in it.
@@ -291,7 +292,7 @@ class Walk:
     def _make(self, index: int, move: Move) -> None:
         s, case, at = self.scene.s, self.family[index], move.at
         report = self.reports[index][move.report if move.name != "merge" else 0]
-        by = move.by or people.reporter(report.id)
+        by = move.by or accounts.reporter(report.id)
         taken = self._photos(move.pictures)
         phone = {"by": by, "at": at, "at_device": move.at_device}
         proof = {**phone, "photos_taken": taken, "words": move.words}

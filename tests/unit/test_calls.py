@@ -9,12 +9,13 @@ import pytest
 from factories import LAMP, Town
 from sqlalchemy import func, select
 
-from city import callers, calls, cases, contacts, reports
+from city import calls, cases, reports
 from city.audit import events
 from city.calls import Call
-from city.contacts import Conversation
 from city.db.models import Caller, Case, Contact, Report, Subscription, Topic
 from city.lifecycle import Refused
+from city.people import callers, contacts
+from city.people.contacts import Conversation
 from city.reports import Telling
 from city.stores import FolderStore
 

@@ -7,10 +7,11 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import cases, people, promises, queries, reports, verdicts
+from city import cases, promises, queries, reports, verdicts
 from city.audit import events
 from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
+from city.people import accounts
 from city.places import Place
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
@@ -223,16 +224,16 @@ def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -
         lonely, joined, read = scene.report(), scene.report(), scene.report()
         scene.report(join=joined.case.number)
         cases.accept(scene.s, read.case, by=scene.actor("dispatcher"), at=town.now)
-        assert cases.cancel(scene.s, lonely.case, "withdrawn", by=people.reporter(lonely.id), at=town.now)
+        assert cases.cancel(scene.s, lonely.case, "withdrawn", by=accounts.reporter(lonely.id), at=town.now)
         with pytest.raises(Refused, match="others_joined"):
-            cases.cancel(scene.s, joined.case, "withdrawn", by=people.reporter(joined.id), at=town.now)
+            cases.cancel(scene.s, joined.case, "withdrawn", by=accounts.reporter(joined.id), at=town.now)
         with pytest.raises(Refused, match="wrong_state"):
-            cases.cancel(scene.s, read.case, "withdrawn", by=people.reporter(read.id), at=town.now)
+            cases.cancel(scene.s, read.case, "withdrawn", by=accounts.reporter(read.id), at=town.now)
 
 
 def not_fixed(scene: Scene, report, at, key: str) -> str:
     closing, token = verdicts.closing_of(cases.root_of(scene.s, report.case)), reports.token_for(SECRET, key)
-    by = people.reporter(report.id)
+    by = accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
@@ -473,7 +474,7 @@ def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(to
 
     def doubted(hours: float) -> int:
         with town.at_work() as scene:
-            return cases.doubt(scene.s, at=town.now + timedelta(hours=hours), by=people.THE_SYSTEM)
+            return cases.doubt(scene.s, at=town.now + timedelta(hours=hours), by=accounts.THE_SYSTEM)
 
     assert [doubted(hours) for hours in (71.9, 72, 73)] == [0, 1, 0]
     with town.looking() as scene:
@@ -493,5 +494,5 @@ def test_a_closing_that_was_reopened_is_marked_in_its_history_only(town: Town) -
         cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
         number = case.number
     with town.at_work() as scene:
-        assert cases.doubt(scene.s, at=town.now + timedelta(days=4), by=people.THE_SYSTEM) == 1
+        assert cases.doubt(scene.s, at=town.now + timedelta(days=4), by=accounts.THE_SYSTEM) == 1
         assert (scene.case(number).review, scene.case(number).state) == (None, "accepted")

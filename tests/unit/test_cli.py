@@ -25,12 +25,13 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import kept, notices, people, sources
+from city import kept, notices, sources
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import CaseWords, Clock, Person
 from city.lifecycle import Refused
+from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
 from pwa.cli import _asked_to_stop, _prepare, cli
@@ -423,7 +424,7 @@ def test_the_demo_says_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
     made = shell.invoke(cli, ["key", "add", "Works", "--scope", "update", "--hourly", "50"]).output.strip()
     with town.looking() as scene:
-        row = people.by_key(scene.s, made)
+        row = accounts.by_key(scene.s, made)
         assert row
         assert (row.name, row.scopes, row.hourly) == ("Works", ["update"], 50)
     listed = shell.invoke(cli, ["key", "list"]).output
@@ -436,4 +437,4 @@ def test_a_key_is_made_listed_and_revoked(shell: CliRunner, town: Town) -> None:
 def test_a_key_without_a_name_or_with_a_nonsense_limit_is_not_made(town: Town) -> None:
     for name, hourly, refused in ((" ", 5, "empty_name"), ("Works", 0, "bad_hourly")):
         with town.at_work() as scene, pytest.raises(Refused, match=refused):
-            people.make_key(scene.s, name, key="k", by=people.THE_SYSTEM, at=town.now, hourly=hourly)
+            accounts.make_key(scene.s, name, key="k", by=accounts.THE_SYSTEM, at=town.now, hourly=hourly)

@@ -11,12 +11,13 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, notices, people, reports, stores
+from city import cases, notices, reports, stores
 from city.audit import events
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
 from city.lifecycle import Refused
+from city.people import accounts
 from city.places import Place
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
@@ -49,7 +50,7 @@ def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.Mo
     def act(one: int, other: int, lots: random.Random) -> None:
         try:
             with db.transaction(town.engine) as s:
-                by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+                by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
                 case, into = s.get_one(Case, one), s.get_one(Case, other)
                 crew = lots.choice([town.ids["lights"], town.ids["trees"]])
                 lots.choice(
@@ -114,7 +115,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
         s.flush()
 
     def erase(s: Session) -> None:
-        by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+        by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
         store, var = stores.open_store(town.settings), town.settings.var
         reports.erase(s, s.get_one(Report, report_id), store, var, by=by, at=town.now)
         s.flush()
@@ -144,7 +145,7 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
         s.flush()
 
     def undo(s: Session) -> None:
-        by = people.actor(s.get_one(Person, town.ids["rosa"]))
+        by = accounts.actor(s.get_one(Person, town.ids["rosa"]))
         case = s.scalars(select(Case).where(Case.number == number)).one()
         cases.take_back(s, case, "close", by=by, at=town.now)
         s.flush()
@@ -204,7 +205,7 @@ def test_many_may_be_given_jobs_in_one_moment(town: Town, monkeypatch: pytest.Mo
             together.wait()
         with db.transaction(town.engine) as s:
             case = s.scalars(select(Case).where(Case.number == number)).one()
-            by = people.actor(s.get_one(Person, town.ids["dispatcher"]))
+            by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
             crew = s.get_one(Crew, town.ids["lights"])
             cases.assign(s, case, crew, by=by, at=town.now)
             s.flush()

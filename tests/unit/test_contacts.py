@@ -12,13 +12,14 @@ from factories import Town
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city import answers, contacts
+from city import answers
 from city.answers import Draft, Text
 from city.audit import events
-from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import Contact, Event, EventDetail, Topic
 from city.lifecycle import Refused
+from city.people import contacts
+from city.people.contacts import Conversation
 
 pytestmark = pytest.mark.usefixtures("topics")
 

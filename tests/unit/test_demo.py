@@ -15,14 +15,11 @@ from sqlalchemy import Engine, delete, func, select
 
 from city import (
     answers,
-    callers,
-    contacts,
     demo,
     demo_album,
     demo_desk,
     demo_ground,
     demo_table,
-    people,
     photos,
     places,
     promises,
@@ -54,6 +51,7 @@ from city.db.models import (
 )
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
+from city.people import accounts, callers, contacts
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
 from city.stores import FolderStore
@@ -259,7 +257,7 @@ def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
         }  # fmt: skip
         assert [crew.name for crew in cast["crew1@demo.test"].crews] == ["Lights 2"]
         assert {crew.name for crew in cast["crew2@demo.test"].crews} == {"Trees 3", "Clean 1"}
-        assert people.is_demo(s)
+        assert accounts.is_demo(s)
 
 
 def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
@@ -269,7 +267,7 @@ def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
 
 def test_an_empty_database_is_no_demo(engine: Engine) -> None:
     with db.reading(engine) as s:
-        assert not people.is_demo(s)
+        assert not accounts.is_demo(s)
 
 
 def test_two_years_look_like_those_of_real_cities(years: City) -> None:

@@ -13,13 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, contacts, exports, files, insights, opendata, queries
+from city import areas, cases, exports, files, insights, opendata, queries
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
-from city.contacts import Conversation
 from city.db.models import Area, Service, Topic
 from city.exports import Told
+from city.people import contacts
+from city.people.contacts import Conversation
 from city.places import Place
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli

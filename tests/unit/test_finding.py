@@ -10,12 +10,13 @@ import pytest
 from factories import Scene, Town, statements
 from sqlalchemy import select
 
-from city import answers, contacts, finding
+from city import answers, finding
 from city.answers import Draft, Text
 from city.config import city_file
 from city.config import versions as config_versions
-from city.contacts import Conversation
 from city.db.models import Answer, AnswerWords
+from city.people import contacts
+from city.people.contacts import Conversation
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = tomllib.loads((ROOT / "tests" / "golden" / "questions.toml").read_text("utf-8"))["questions"]

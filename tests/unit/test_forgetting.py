@@ -13,15 +13,16 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import backup, callers, calls, contacts, forgetting, people, restoring, stores
+from city import backup, calls, forgetting, restoring, stores
 from city.audit import counters, erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.calls import Call
-from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import Caller, Contact, EventDetail, Report, Topic
 from city.forgetting import Done
 from city.lifecycle import Refused
+from city.people import accounts, callers, contacts
+from city.people.contacts import Conversation
 from city.reports import Telling
 from city.settings import Settings
 from pwa.cli import cli
@@ -175,7 +176,7 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
             if first == "forget":
                 store = stores.open_store(town.settings)
                 forgetting.forget(
-                    scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+                    scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
                 )
             else:
                 caller = callers.met(scene.s, PHONE, lang="en", at=town.now)
@@ -212,7 +213,7 @@ def test_a_number_is_asked_to_be_forgotten_while_silent_ones_are(town: Town) -> 
             town.await_waiting()
             store = stores.open_store(town.settings)
             done = forgetting.forget(
-                scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+                scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )
         assert (done, second.result(60)) == (Done(1, 0), 0)
 

@@ -28,7 +28,7 @@ from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box
-from city.people import THE_SYSTEM
+from city.people.accounts import THE_SYSTEM
 from city.settings import Settings
 from city.sources import TooManyRejected, Unusable
 from pwa import importing

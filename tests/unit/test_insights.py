@@ -11,7 +11,7 @@ from factories import Town
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from city import cases, contacts, insights, kept, periods, proofs
+from city import cases, insights, kept, periods, proofs
 from city.audit import counters, events
 from city.config import city_file
 from city.config import versions as config_versions
@@ -19,6 +19,7 @@ from city.config.city_file import CityFileError
 from city.config.costs import Desk
 from city.db.models import Area, Contact, Service, Tally
 from city.insights import Cell, Figures
+from city.people import contacts
 from city.periods import NoPeriod, Period, period
 from city.settings import DEFAULT_CITY
 

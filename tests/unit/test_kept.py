@@ -12,12 +12,13 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import bulk, cases, kept, people
+from city import bulk, cases, kept
 from city.audit import events
 from city.bulk import Move, Story, Told
 from city.db import engine as db
 from city.db.models import Area, Case, CellCount, Service
 from city.lifecycle import Refused
+from city.people import accounts
 
 WEST = {
     "type": "Polygon",
@@ -139,7 +140,7 @@ def test_a_transaction_that_fails_counts_nothing(town: Town) -> None:
 
 
 def test_bulk_counts_what_it_writes(divided: Town) -> None:
-    office = people.THE_SYSTEM
+    office = accounts.THE_SYSTEM
     with db.transaction(divided.engine) as s:
         told = [Told(divided.now, uuid.uuid4().hex, place=place) for place in (LAMP, EAST_OF_LAMP, None)]
         stories = [Story("light-out", [each]) for each in told]

@@ -7,10 +7,11 @@ import pytest
 from factories import SECRET, Town, texts
 from sqlalchemy import func, select
 
-from city import accountmail, logins, people
+from city import accountmail
 from city.audit import events
 from city.db.models import AccountLetter, LoginCode, Person, Session
 from city.lifecycle import Refused
+from city.people import accounts, sessions
 
 EMAIL = "rosa@town.test"
 
@@ -26,8 +27,8 @@ def asked(
 ) -> str:
     with town.at_work() as scene:
         at = town.now + timedelta(hours=hours)
-        row = logins.ask_code(scene.s, email, at, browser=browser, known=known, source=source, lang="en")
-        return logins.code_of(row, SECRET)
+        row = sessions.ask_code(scene.s, email, at, browser=browser, known=known, source=source, lang="en")
+        return sessions.code_of(row, SECRET)
 
 
 def used(
@@ -43,7 +44,7 @@ def used(
     with town.at_work() as scene:
         at = town.now + timedelta(minutes=minutes)
         try:
-            person = logins.use_code(scene.s, email, code, at, browser=browser, known=known, secret=SECRET)
+            person = sessions.use_code(scene.s, email, code, at, browser=browser, known=known, secret=SECRET)
         except Refused:
             return False
         return person.email == email
@@ -53,12 +54,12 @@ def guessed_at(town: Town, email: str = EMAIL, *, known: bool = False) -> int:
     """How many wrong guesses somebody may make today, who asks for as many codes as they need."""
     for n in range(200):
         try:
-            if n % logins.GUESSES_A_CODE == 0:
+            if n % sessions.GUESSES_A_CODE == 0:
                 asked(town, f"guesser {n}", email, known=known, source=f"{n}", hours=n / 30)
-            browser = f"guesser {n - n % logins.GUESSES_A_CODE}"
+            browser = f"guesser {n - n % sessions.GUESSES_A_CODE}"
             with town.at_work() as scene:
                 try:
-                    logins.use_code(
+                    sessions.use_code(
                         scene.s, email, "x", town.now + timedelta(hours=n / 30), browser=browser,
                         known=known, secret=SECRET,
                     )  # fmt: skip
@@ -83,12 +84,12 @@ def test_a_code_with_a_space_in_it_is_the_same_code(town: Town) -> None:
 
 def test_a_code_is_over_after_ten_minutes(town: Town) -> None:
     code = asked(town)
-    assert not used(town, code, minutes=logins.CODE_MINUTES)
+    assert not used(town, code, minutes=sessions.CODE_MINUTES)
 
 
 def test_five_wrong_guesses_end_a_code(town: Town) -> None:
     code = asked(town)
-    for _ in range(logins.GUESSES_A_CODE):
+    for _ in range(sessions.GUESSES_A_CODE):
         assert not used(town, "x")
     assert not used(town, code)
 
@@ -96,7 +97,7 @@ def test_five_wrong_guesses_end_a_code(town: Town) -> None:
 def test_a_stranger_neither_uses_nor_spoils_her_code(town: Town) -> None:
     code = asked(town)
     asked(town, "a stranger's")
-    for _ in range(logins.GUESSES_A_CODE + 1):
+    for _ in range(sessions.GUESSES_A_CODE + 1):
         assert not used(town, "x", browser="a stranger's")
     assert not used(town, code, browser="a stranger's")
     assert used(town, code)
@@ -118,12 +119,12 @@ def test_whoever_has_the_database_alone_learns_no_code(town: Town) -> None:
     with town.looking() as scene:
         row = scene.s.scalars(select(LoginCode).order_by(LoginCode.id)).first()
         assert row
-        assert logins.code_of(row, SECRET) == codes[0]
-        assert logins.code_of(row, SECRET + "?") != codes[0]
+        assert sessions.code_of(row, SECRET) == codes[0]
+        assert sessions.code_of(row, SECRET + "?") != codes[0]
 
 
 def test_whoever_asks_for_many_codes_locks_out_their_own_network_only(town: Town) -> None:
-    for n in range(logins.CODES_AN_HOUR):
+    for n in range(sessions.CODES_AN_HOUR):
         asked(town, f"stranger {n}")
     with pytest.raises(Refused, match="too_many_codes"):
         asked(town, "one more")
@@ -132,7 +133,7 @@ def test_whoever_asks_for_many_codes_locks_out_their_own_network_only(town: Town
 
 
 def test_no_mailbox_is_flooded_from_many_networks_and_a_known_browser_stays_open(town: Town) -> None:
-    for n in range(logins.STRANGERS_CODES_AN_HOUR):
+    for n in range(sessions.STRANGERS_CODES_AN_HOUR):
         asked(town, f"stranger {n}", source=f"network {n}")
     with pytest.raises(Refused, match="too_many_codes"):
         asked(town, "one more", source="one more")
@@ -142,7 +143,7 @@ def test_no_mailbox_is_flooded_from_many_networks_and_a_known_browser_stays_open
 @pytest.mark.parametrize("email", [EMAIL, "nobody@town.test"])
 def test_whoever_guesses_all_day_is_stopped_and_a_known_browser_stays_open(town: Town, email: str) -> None:
     """Alike for people and for strangers: it must not tell which address is whose."""
-    assert guessed_at(town, email) == logins.GUESSES_A_DAY[False]
+    assert guessed_at(town, email) == sessions.GUESSES_A_DAY[False]
     with pytest.raises(Refused, match="codes_closed"):
         asked(town, "new", email, hours=23)
     code = asked(town, "hers", email, known=True)
@@ -151,21 +152,21 @@ def test_whoever_guesses_all_day_is_stopped_and_a_known_browser_stays_open(town:
 
 
 def test_a_stolen_known_browser_may_not_guess_for_ever(town: Town) -> None:
-    assert guessed_at(town, known=True) == logins.GUESSES_A_DAY[True]
+    assert guessed_at(town, known=True) == sessions.GUESSES_A_DAY[True]
 
 
 def test_she_and_the_administrators_hear_once_that_someone_guesses(town: Town) -> None:
     guessed_at(town)
     guessed_at(town, "nobody@town.test")
     with town.at_work() as scene:
-        assert logins.tell_of_guesses(scene.s, town.now + timedelta(minutes=50)) == 1
+        assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=50)) == 1
     with town.at_work() as scene:
-        assert logins.tell_of_guesses(scene.s, town.now + timedelta(minutes=51)) == 0
+        assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=51)) == 0
         letters = scene.s.scalars(select(AccountLetter).where(AccountLetter.kind == accountmail.CLOSED))
         told = {letter.email: letter.facts for letter in letters}
         rosa = scene.s.get_one(Person, town.ids["rosa"])
         assert told == {EMAIL: {"person": rosa.id}, "administrator@town.test": {"person": rosa.id}}
-        assert [event.kind for event, _ in events.of(scene.s, people.subject(rosa))] == [logins.CLOSED]
+        assert [event.kind for event, _ in events.of(scene.s, accounts.subject(rosa))] == [sessions.CLOSED]
 
 
 def test_the_code_of_nobody_and_of_the_disabled_lets_nobody_in(town: Town) -> None:
@@ -182,20 +183,20 @@ def test_a_link_works_once_and_for_a_day_and_for_its_owner_alone(town: Town) -> 
         with town.at_work() as scene:
             at = town.now + timedelta(hours=hours)
             try:
-                return logins.use_link(scene.s, token, email, at)[0].email
+                return sessions.use_link(scene.s, token, email, at)[0].email
             except Refused as refused:
                 return refused.code
 
     with town.at_work() as scene:
         rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
-        first, second, third = (logins.make_link(scene.s, rosa, town.now, by=by) for _ in range(3))
-        assert logins.is_link(scene.s, first, town.now)
+        first, second, third = (sessions.make_link(scene.s, rosa, town.now, by=by) for _ in range(3))
+        assert sessions.is_link(scene.s, first, town.now)
     assert try_link("x" * 32, 0) == "wrong_link"
     assert try_link(first, 23.9, "tom@town.test") == "not_your_link"
     assert try_link(first, 23.9, " Rosa@town.test ") == EMAIL
     assert try_link(first, 23.9) == "wrong_link"
-    assert try_link(second, logins.LINK_HOURS) == "wrong_link"
-    tried = [try_link(third, 1, f"{n}@town.test") for n in range(logins.GUESSES_A_CODE)]
+    assert try_link(second, sessions.LINK_HOURS) == "wrong_link"
+    tried = [try_link(third, 1, f"{n}@town.test") for n in range(sessions.GUESSES_A_CODE)]
     assert set(tried) == {"not_your_link"}
     assert try_link(third, 1) == "wrong_link"
 
@@ -203,10 +204,10 @@ def test_a_link_works_once_and_for_a_day_and_for_its_owner_alone(town: Town) -> 
 def test_a_link_is_in_the_log_with_its_maker_and_so_is_the_session_that_came_of_it(town: Town) -> None:
     with town.at_work() as scene:
         rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
-        token = logins.make_link(scene.s, rosa, town.now, by=by)
+        token = sessions.make_link(scene.s, rosa, town.now, by=by)
     with town.at_work() as scene:
-        person, made_by = logins.use_link(scene.s, token, EMAIL, town.now)
-        logins.begin(scene.s, person, town.now, how="link", made_by=made_by)
+        person, made_by = sessions.use_link(scene.s, token, EMAIL, town.now)
+        sessions.begin(scene.s, person, town.now, how="link", made_by=made_by)
     with town.looking() as scene:
         told = [(e.kind, e.actor, e.facts) for e, _ in events.of(scene.s, f"person:{town.ids['rosa']}")]
         assert told == [
@@ -218,27 +219,27 @@ def test_a_link_is_in_the_log_with_its_maker_and_so_is_the_session_that_came_of_
 def test_logging_out_ends_every_copy_of_the_cookie(town: Town) -> None:
     with town.at_work() as scene:
         rosa = scene.s.get_one(Person, town.ids["rosa"])
-        one, other = (logins.begin(scene.s, rosa, town.now, how="code") for _ in range(2))
+        one, other = (sessions.begin(scene.s, rosa, town.now, how="code") for _ in range(2))
     with town.at_work() as scene:
-        logins.end(scene.s, one)
-        assert logins.person_of(scene.s, one, town.now) is None
-        found = logins.person_of(scene.s, other, town.now)
+        sessions.end(scene.s, one)
+        assert sessions.person_of(scene.s, one, town.now) is None
+        found = sessions.person_of(scene.s, other, town.now)
         assert found
         assert found.id == town.ids["rosa"]
-        later = town.now + timedelta(hours=logins.SESSION_HOURS)
-        assert logins.person_of(scene.s, other, later) is None
-        logins.end_all(scene.s, found)
-        assert logins.person_of(scene.s, other, town.now) is None
+        later = town.now + timedelta(hours=sessions.SESSION_HOURS)
+        assert sessions.person_of(scene.s, other, later) is None
+        sessions.end_all(scene.s, found)
+        assert sessions.person_of(scene.s, other, town.now) is None
 
 
 def test_what_is_over_is_forgotten(town: Town) -> None:
     asked(town)
     with town.at_work() as scene:
-        logins.begin(scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, how="code")
+        sessions.begin(scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, how="code")
     with town.at_work() as scene:
-        assert logins.sweep(scene.s, town.now + timedelta(minutes=30)) == 0
+        assert sessions.sweep(scene.s, town.now + timedelta(minutes=30)) == 0
         later = town.now + timedelta(hours=25)
-        assert logins.sweep(scene.s, later) == 2
+        assert sessions.sweep(scene.s, later) == 2
         assert accountmail.sweep(scene.s, later) == 1
         left = [
             scene.s.scalar(select(func.count()).select_from(table))

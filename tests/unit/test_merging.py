@@ -7,11 +7,12 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import batches, cases, heads, notices, people, priorities, reports, verdicts
+from city import batches, cases, heads, notices, priorities, reports, verdicts
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
+from city.people import accounts
 
 DAY = timedelta(days=1)
 
@@ -34,7 +35,7 @@ def unmerge(scene: Scene, case: Case, days: float = 0) -> None:
 def not_fixed(scene: Scene, report: Report, days: float = 0) -> str:
     key, at = uuid.uuid4().hex, scene.town.now + days * DAY
     token = reports.token_for(SECRET, key)
-    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), people.reporter(report.id)
+    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 

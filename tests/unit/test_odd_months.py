@@ -14,11 +14,12 @@ import sourcecity
 from factories import Town
 from test_insights import wrong
 
-from city import batches, cases, contacts, insights
+from city import batches, cases, insights
 from city.config import versions as config_versions
-from city.contacts import Conversation
 from city.db.models import Case
 from city.insights import Figures
+from city.people import contacts
+from city.people.contacts import Conversation
 from city.periods import Period, period
 
 ZONE = ZoneInfo("America/New_York")

@@ -11,20 +11,7 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import (
-    batches,
-    board,
-    calls,
-    cases,
-    contacts,
-    forgetting,
-    kept,
-    people,
-    reports,
-    stores,
-    tiles,
-    verdicts,
-)
+from city import batches, board, calls, cases, forgetting, kept, reports, stores, tiles, verdicts
 from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import View
@@ -32,9 +19,10 @@ from city.calls import Call
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
-from city.contacts import Conversation
 from city.db.models import Case, Contact, Department, Event, Report, Service, Tally, Topic
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
+from city.people import accounts, contacts
+from city.people.contacts import Conversation
 from city.reports import Telling
 from city.settings import DEFAULT_CITY
 
@@ -96,7 +84,7 @@ def tell_again(scene: Scene, case: Case) -> Report:
     close(scene, case)
     key, late = uuid.uuid4().hex, scene.town.now + timedelta(days=20 * (1 + (case.linked_to_id or 0)))
     led_to = verdicts.not_fixed(
-        scene.s, case.reports[0], verdicts.closing_of(case), by=people.A_RESIDENT, at=late, key=key,
+        scene.s, case.reports[0], verdicts.closing_of(case), by=accounts.A_RESIDENT, at=late, key=key,
         token=reports.token_for(SECRET, key),
     )  # fmt: skip
     assert led_to == "new case"
@@ -227,7 +215,7 @@ class TestHowItComes:
             assert (case.lat, case.quad, case.address, case.place_source) == (None, None, "", "unknown")
             assert case.reports[0].words == f"Is my bill right?\n{LAMP.label}"
 
-    @pytest.mark.parametrize("who", [people.A_RESIDENT, None])
+    @pytest.mark.parametrize("who", [accounts.A_RESIDENT, None])
     def test_neither_residents_nor_crews_tell_of_it(self, town: Town, who: Any) -> None:
         told = Telling("k" * 32, "tax-question", "web")
         with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
@@ -310,7 +298,7 @@ class TestErasure:
         with town.at_work() as scene:
             store = stores.open_store(town.settings)
             done = forgetting.forget(
-                scene.s, [PHONE], store, town.settings.var, by=people.THE_SYSTEM, at=town.now
+                scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )
             assert done == forgetting.Done(1, 1)
         with town.looking() as scene:
@@ -464,10 +452,10 @@ class TestTheCityFile:
 
     def test_work_does_not_change_under_cases(self, town: Town) -> None:
         with town.at_work() as scene:
-            config_versions.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             asked(scene)
         with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-            config_versions.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
             assert scene.s.scalar(select(Contact.id)) is None
@@ -475,7 +463,7 @@ class TestTheCityFile:
 
     def test_nor_under_one_that_is_just_being_opened(self, town: Town) -> None:
         with town.at_work() as scene:
-            config_versions.apply(scene.s, HOME, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         opened = threading.Event()
 
         def open_slowly() -> None:
@@ -489,5 +477,5 @@ class TestTheCityFile:
             opening = pool.submit(open_slowly)
             assert opened.wait(60)
             with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-                config_versions.apply(scene.s, FIELD, "city.toml", by=people.THE_SYSTEM, at=town.now)
+                config_versions.apply(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             opening.result()

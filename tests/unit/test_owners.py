@@ -15,7 +15,7 @@ from city.config import city_file
 from city.db.models import Asset, Case, Owner
 from city.layers import Order
 from city.lifecycle import NEW, WAITING
-from city.people import THE_SYSTEM
+from city.people.accounts import THE_SYSTEM
 from pwa import importing
 
 POLE = replace(LAMP, source="asset")

@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
-from city import people, places, whereabouts
+from city import places, whereabouts
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
 from city.geo import Point, distance
+from city.people import accounts
 from city.places import Place
 from city.whereabouts import Whereabouts
 
@@ -298,7 +299,7 @@ def test_a_changed_layer_is_noticed_by_everybody_who_reads_it(engine: Engine, s:
     s.rollback()
     with db.transaction(engine) as writing:
         writing.execute(delete(Address).where(Address.label == "214 Tansy St"))
-        events.record(writing, "layer:addresses", "import", by=people.THE_SYSTEM, at=datetime.now(UTC))
+        events.record(writing, "layer:addresses", "import", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     assert places.find(s, "214 Tansy Street") == []
 
 

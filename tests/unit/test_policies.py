@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import Engine, select
 
-from city import people
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
 from city.db import engine as db
 from city.db.models import Department, Event, Policy, Service, Topic
+from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
@@ -24,7 +24,7 @@ LONGER = TEXT.replace("promise_days = 3", "promise_days = 6", 1)
 
 def apply(engine: Engine, text: str, at: datetime) -> Policy | None:
     with db.transaction(engine) as s:
-        return config_versions.apply(s, text, "city.toml", by=people.THE_SYSTEM, at=at)
+        return config_versions.apply(s, text, "city.toml", by=accounts.THE_SYSTEM, at=at)
 
 
 def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, now: datetime) -> None:

@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import cases, people, promises, reports
+from city import cases, promises, reports
 from city.audit import events
 from city.config import calendars, city_file
 from city.config import versions as config_versions
 from city.db.models import Calendar, Case
+from city.people import accounts
 from city.promises import Terms
 from city.settings import DEFAULT_CITY
 
@@ -35,7 +36,7 @@ FRIDAY = at("2026-05-15 14:00")
 
 
 def apply(scene: Scene, text: str) -> None:
-    config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=scene.town.now)
+    config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=scene.town.now)
 
 
 def opened(scene: Scene, when: datetime = FRIDAY) -> Case:

@@ -10,10 +10,11 @@ import sourcecity
 from factories import Town
 from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
-from city import cases, contacts, people, published
+from city import cases, published
 from city.audit import counters, events
-from city.contacts import Conversation
 from city.db.models import Area, Tally
+from city.people import accounts, contacts
+from city.people.contacts import Conversation
 from city.periods import Period
 from city.published import Version
 
@@ -31,7 +32,7 @@ def asked(town: Town) -> Town:
 
 
 def publish(town: Town, at: datetime = JANUARY) -> list[str]:
-    return published.publish_due(town.engine, sourcecity.city(SCALE), at, by=people.THE_SYSTEM)
+    return published.publish_due(town.engine, sourcecity.city(SCALE), at, by=accounts.THE_SYSTEM)
 
 
 def versions(town: Town) -> list[Version]:

@@ -24,7 +24,6 @@ from city import (
     follows,
     holds,
     notices,
-    people,
     photos,
     reports,
     restoring,
@@ -36,7 +35,6 @@ from city.audit import erasure_ledger, events
 from city.calls import Call
 from city.config import city_file as cityfiles
 from city.config import versions as config_versions
-from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import (
     Contact,
@@ -54,6 +52,8 @@ from city.db.models import (
     Topic,
 )
 from city.lifecycle import Refused
+from city.people import accounts
+from city.people.contacts import Conversation
 from city.reports import Telling
 from city.settings import Settings
 from pwa.cli import cli
@@ -395,7 +395,7 @@ class TestErasing:
     def test_who_left_is_a_number_from_then_on(self, town: Town, shell: CliRunner) -> None:
         with town.at_work() as scene:
             at, by = town.now, scene.actor("administrator")
-            person = people.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
+            person = accounts.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
             own = {"person_id": person.id, "made_at": at}
             scene.s.add(SavedView(name="canary", args={"q": "canary"}, **own))
             scene.s.add(EnrolCode(code_hash="x", **own))
@@ -405,14 +405,14 @@ class TestErasing:
                     id="d", person_id=person.id, token_hash="h", enrolled_at=at, seen_at=at, release="canary"
                 )
             )
-            cases.note(scene.s, scene.report().case, "A note", by=people.actor(person), at=at)
+            cases.note(scene.s, scene.report().case, "A note", by=accounts.actor(person), at=at)
             number = person.id
         done = shell.invoke(cli, ["erase", "canary@city.test"])
         assert (done.exit_code, "The account stays while they work here" in done.output) == (0, True)
         assert done.output.startswith("Nothing was erased.\n")
         assert holding(town, "canary")
         with town.at_work() as scene:
-            people.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
+            accounts.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
         assert shell.invoke(cli, ["erase", "canary@city.test"]).exit_code == 0
         assert holding(town, "canary", "Canary") == []
         with town.looking() as scene:
@@ -427,13 +427,13 @@ class TestErasing:
     ) -> None:
         with town.at_work() as scene:
             at, by = town.now, scene.actor("administrator")
-            person = people.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
+            person = accounts.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
             number = person.id
         folder, _manifest = backup.make(
             town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
         )
         with town.at_work() as scene:
-            people.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
+            accounts.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
         assert shell.invoke(cli, ["erase", f"person:{number}"]).exit_code == 0
         kept = town.settings.var / erasure_ledger.NAME
         assert "canary" not in kept.read_text()
@@ -553,7 +553,7 @@ class TestTheSchedule:
     ) -> None:
         silent = re.sub(r"\n\[retention\]\n.*?\n\n", "\n", town.settings.city.read_text("utf-8"), flags=re.S)
         with town.at_work() as scene:
-            config_versions.apply(scene.s, silent, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, silent, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         with town.at_work() as scene:
             about = follows.case(scene.s, scene.report().case.number)
             assert about
@@ -567,7 +567,7 @@ class TestTheSchedule:
         assert holding(town, "never@") == []
         text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "100 years"\n'
         with town.at_work() as scene:
-            config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
+            config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from factories import Scene, Town
 from sqlalchemy import event, func, select
 
-from city import cases, people, rehearsal
+from city import cases, rehearsal
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Base, Case
+from city.people import accounts
 from city.rehearsal import Line, Rehearsal
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli
@@ -47,7 +48,7 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
 @contextmanager
 def a_month(town: Town, text: str = TEXT) -> Iterator[Scene]:
     with town.at_work() as scene:
-        config_versions.apply(scene.s, text, "city.toml", by=people.THE_SYSTEM, at=town.now)
+        config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         yield scene
 
 

@@ -15,10 +15,8 @@ from sqlalchemy import event, func, select
 
 from city import (
     backup,
-    callers,
     calls,
     cases,
-    contacts,
     erasing,
     follows,
     forgetting,
@@ -44,7 +42,6 @@ from city.audit import counters, erasure_ledger, events
 from city.calls import Call
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
-from city.contacts import Conversation
 from city.db import engine as db
 from city.db.models import (
     Area,
@@ -65,6 +62,8 @@ from city.db.models import (
 )
 from city.developing import Box
 from city.lifecycle import Refused
+from city.people import callers, contacts
+from city.people.contacts import Conversation
 from city.reports import Telling
 from city.settings import Settings
 from pwa import worker

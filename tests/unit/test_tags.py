@@ -4,17 +4,18 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import cases, kept, people, priorities, tags
+from city import cases, kept, priorities, tags
 from city.audit import events
 from city.db.models import Event
 from city.lifecycle import Refused
+from city.people import accounts
 
 
 def test_a_raised_case_goes_before_others_and_behind_danger(town: Town) -> None:
     with town.at_work() as scene:
         case, by = scene.report().case, scene.actor("supervisor")
         assert priorities.raise_priority(scene.s, case, by=by, at=town.now)
-        assert not priorities.raise_priority(scene.s, case, by=people.THE_SYSTEM, at=town.now)
+        assert not priorities.raise_priority(scene.s, case, by=accounts.THE_SYSTEM, at=town.now)
         number, version = case.number, case.version
     with town.looking() as scene:
         assert (scene.case(number).rank, kept.RAISED) == (1, 1)

@@ -10,10 +10,11 @@ import pytest
 from factories import Town, statements
 from sqlalchemy import select
 
-from city import cases, people, webhooks
+from city import cases, webhooks
 from city.db import engine as db
 from city.db.models import Case, Event, Report, Webhook
 from city.lifecycle import Refused
+from city.people import accounts
 
 URL = "https://other.example/hear"
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
@@ -44,7 +45,7 @@ def other(town: Town) -> Other:
     with town.at_work() as scene:
         scene.report(words="before anybody listened")
     with db.transaction(town.engine) as s:
-        webhooks.add(s, URL, SECRET, loopback=False, by=people.THE_SYSTEM, at=town.now)
+        webhooks.add(s, URL, SECRET, loopback=False, by=accounts.THE_SYSTEM, at=town.now)
     return Other()
 
 
@@ -139,7 +140,7 @@ def test_a_slow_one_does_not_keep_the_next_waiting_for_all_it_has_to_hear(
 ) -> None:
     monkeypatch.setattr(webhooks, "TURN", 0.0)
     with db.transaction(town.engine) as s:
-        webhooks.add(s, URL + "/2", SECRET, loopback=False, by=people.THE_SYSTEM, at=town.now)
+        webhooks.add(s, URL + "/2", SECRET, loopback=False, by=accounts.THE_SYSTEM, at=town.now)
     for _ in range(2):
         with town.at_work() as scene:
             scene.report()
@@ -206,12 +207,12 @@ def test_an_imported_past_is_passed_over(town: Town, other: Other) -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_refused(town: Town, url: str, secret: str, code: str) -> None:
     with pytest.raises(Refused, match=code), db.transaction(town.engine) as s:
-        webhooks.add(s, url, secret, loopback=False, by=people.THE_SYSTEM, at=town.now)
+        webhooks.add(s, url, secret, loopback=False, by=accounts.THE_SYSTEM, at=town.now)
 
 
 def test_adding_twice_is_one_with_the_newer_secret(town: Town, other: Other) -> None:
     with db.transaction(town.engine) as s:
-        made = webhooks.add(s, URL, "", loopback=False, by=people.THE_SYSTEM, at=town.now).secret
+        made = webhooks.add(s, URL, "", loopback=False, by=accounts.THE_SYSTEM, at=town.now).secret
     assert made.startswith("whsec_")
     assert row(town).secret == made != SECRET
 

@@ -16,11 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import delivery, logins, notices, reports
+from city import delivery, notices, reports
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Person, SecretLink
+from city.people import sessions
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app
@@ -86,7 +87,7 @@ def log_in(client: FlaskClient, town: Town, now: datetime) -> Callable[..., Flas
     def as_(name: str, now: datetime = now) -> FlaskClient:
         with town.at_work() as scene:
             person = scene.s.get_one(Person, town.ids[name])
-            token = logins.begin(scene.s, person, now, how="code")
+            token = sessions.begin(scene.s, person, now, how="code")
         with client.session_transaction() as session:
             session["login"] = token
         return client

@@ -15,10 +15,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from wording import shared, shown
 
-from city import logins, people, reports
+from city import reports
 from city.db import engine as db
 from city.db.models import AccountLetter, Base, Event, Person
 from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
+from city.people import accounts, sessions
 from city.settings import Settings
 from pwa import access, limits
 from pwa.app import create_app
@@ -29,7 +30,7 @@ CAST = {
 }  # fmt: skip
 # Written out by hand, not read off the table: who may open what. Everything else is open to anybody.
 EXPECTED = {
-    "account.me": {*people.STAFF},
+    "account.me": {*accounts.STAFF},
     "fieldwork": {DISPATCHER, SUPERVISOR},
     "fieldwork.release": {SUPERVISOR},
     "fieldwork.count_as_done": {DISPATCHER, SUPERVISOR},
@@ -182,8 +183,8 @@ def test_a_get_changes_nothing(
         report = scene.report(key="a" * 32)
         wish = reports.subscribe(scene.s, report, "r@town.test", lang="en", at=town.now)
         code = reports.news_code(town.settings.secret_key, wish)
-        link = logins.make_link(
-            scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, by=people.THE_SYSTEM
+        link = sessions.make_link(
+            scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, by=accounts.THE_SYSTEM
         )
         secret = reports.token_for(SECRET, "a" * 32)
         letters = [f"/s/{secret}", f"/news/{wish.id}/{code}", f"/login/link/{link}"]
@@ -242,7 +243,7 @@ def test_whoever_may_no_more_when_their_turn_comes_changes_nothing(
             if how == "disabled":
                 person.disabled_at = town.now
             elif how == "logged out":
-                logins.end_all(s, person)
+                sessions.end_all(s, person)
             else:
                 person.roles = [role for role in person.roles if role.role == MANAGER]
         with begin(engine) as s:
@@ -303,7 +304,7 @@ def test_a_city_hall_behind_one_address_does_not_meet_the_limit(
     staff = seldom.application.test_client()
     with town.at_work() as scene, staff.session_transaction() as session:
         person = scene.s.get_one(Person, town.ids["dispatcher"])
-        session["login"] = logins.begin(scene.s, person, town.now, how="code")
+        session["login"] = sessions.begin(scene.s, person, town.now, how="code")
     assert {staff.get("/cases").status_code for _ in range(5)} == {200}, "whoever works here is not counted"
 
 
@@ -333,8 +334,8 @@ def token(client: FlaskClient) -> str:
 )  # fmt: skip
 def test_logging_in_leads_to_no_other_site(client: FlaskClient, town: Town, wanted: str) -> None:
     with town.at_work() as scene:
-        link = logins.make_link(
-            scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now, by=people.THE_SYSTEM
+        link = sessions.make_link(
+            scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now, by=accounts.THE_SYSTEM
         )
     form = {"csrf_token": token(client), "next": wanted, "email": "dispatcher@town.test"}
     assert client.post(f"/login/link/{link}", data=form).headers["Location"] == "/dispatch"
@@ -343,7 +344,7 @@ def test_logging_in_leads_to_no_other_site(client: FlaskClient, town: Town, want
 def test_a_code_goes_to_the_address_that_is_kept(town: Town, client: FlaskClient) -> None:
     """The Kelvin sign is a k in small letters: a look-alike of an address is another mailbox."""
     with town.at_work() as scene:
-        people.add(scene.s, "mark@town.test", "Mark", ["manager"])
+        accounts.add(scene.s, "mark@town.test", "Mark", ["manager"])
     client.post("/login", data={"csrf_token": token(client), "email": "mar\u212a@town.test"})
     client.post("/login", data={"csrf_token": token(client), "email": "Mark@town.test"})
     with town.looking() as scene:

@@ -14,9 +14,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import people, reports
+from city import reports
 from city.audit import events
 from city.db.models import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
+from city.people import accounts
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES_OF_PHONES = 10
@@ -47,7 +48,7 @@ def seen_on(page: str) -> str:
 
 def person(town: Town, email: str) -> Person:
     with town.looking() as scene:
-        found = people.by_email(scene.s, email)
+        found = accounts.by_email(scene.s, email)
         assert found
         return found
 
@@ -57,7 +58,7 @@ def test_somebody_new_gets_a_link_that_logs_in_once(
 ) -> None:
     page = send("/people", email="Nia@town.test", name="Nia", role=["crew"], crew=[town.ids["lights"]]).text
     nia = person(town, "nia@town.test")
-    assert (people.actor(nia).roles, [crew.name for crew in nia.crews]) == ({"crew"}, ["lights"])
+    assert (accounts.actor(nia).roles, [crew.name for crew in nia.crews]) == ({"crew"}, ["lights"])
     found = re.search(r'value="http[^"]*(/login/link/[^"]+)"', page)
     assert found
     hers = app.test_client()
@@ -93,9 +94,9 @@ def test_roles_change_and_the_log_says_who_did_it(town: Town, send: Send) -> Non
     answer = send(f"/people/{number}", name="Rosa", lang="es", role=["crew", "dispatcher"])
     assert answer.headers["Location"] == f"/admin/people/{number}?said=saved"
     rosa = person(town, "rosa@town.test")
-    assert (people.actor(rosa).roles, rosa.lang, rosa.crews) == ({"crew", "dispatcher"}, "es", [])
+    assert (accounts.actor(rosa).roles, rosa.lang, rosa.crews) == ({"crew", "dispatcher"}, "es", [])
     with town.looking() as scene:
-        event, _ = events.of(scene.s, people.subject(rosa))[-1]
+        event, _ = events.of(scene.s, accounts.subject(rosa))[-1]
         assert (event.kind, event.actor) == ("change person", f"person:{town.ids['administrator']}")
 
 
@@ -112,7 +113,7 @@ def test_whoever_is_shut_out_is_out_at_once(
     assert other.get("/dispatch").status_code == 302
     send(f"/people/{town.ids['dispatcher']}/disabled", disabled="no")
     assert other.get("/dispatch").status_code == 302, "let in again means logging in again"
-    assert people.actor(person(town, "dispatcher@town.test")).roles == {"dispatcher"}
+    assert accounts.actor(person(town, "dispatcher@town.test")).roles == {"dispatcher"}
 
 
 def test_the_last_administrator_can_neither_leave_nor_be_shut_out(town: Town, send: Send) -> None:
@@ -144,7 +145,7 @@ def test_the_number_of_queries_does_not_grow_with_the_phones(
     for more in (1, 5):
         with town.at_work() as scene:
             for n in range(more):
-                person = people.add(
+                person = accounts.add(
                     scene.s,
                     f"{more}-{n}@city.test",
                     f"Crew {more} {n}",
@@ -184,7 +185,7 @@ def test_a_key_is_shown_once_and_revoked(town: Town, send: Send, office: FlaskCl
     assert found
     assert found[1] not in office.get("/admin/keys").text
     with town.looking() as scene:
-        row = people.by_key(scene.s, found[1])
+        row = accounts.by_key(scene.s, found[1])
         assert row
         assert row.name == "City app"
     send(f"/keys/{row.id}/revoked")
@@ -290,7 +291,7 @@ def test_the_list_of_people_asks_no_more_when_there_are_many(
     few = queries()
     with town.at_work() as scene:
         for n in range(40):
-            people.add(scene.s, f"p{n}@town.test", f"P{n}", ["crew"], crews=[scene.crew("lights")])
+            accounts.add(scene.s, f"p{n}@town.test", f"P{n}", ["crew"], crews=[scene.crew("lights")])
     assert queries() == few > 0
 
 
@@ -301,7 +302,7 @@ def test_two_tabs_lose_no_change(town: Town, send: Send, office: FlaskClient) ->
     late = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=old)
     assert late.status_code == 422
     assert shared.CHANGED_MEANWHILE in late.text
-    assert "manager" in people.actor(person(town, "rosa@town.test")).roles
+    assert "manager" in accounts.actor(person(town, "rosa@town.test")).roles
     again = send(path, name="Rosa Medina", lang="en", role=["crew"], seen=seen_on(late.text))
     assert again.status_code == 303
 
@@ -348,7 +349,7 @@ def test_a_double_tap_makes_one_key(town: Town, send: Send, office: FlaskClient)
         assert [row.name for row in scene.s.scalars(select(ApiKey).order_by(ApiKey.id))] == [
             "City app", "Another app", "City app",
         ]  # fmt: skip
-        revoked = people.by_key(scene.s, keys[0])
+        revoked = accounts.by_key(scene.s, keys[0])
         assert revoked
     send(f"/keys/{revoked.id}/revoked")
     assert send("/keys", name="City app", once=first).status_code == 422

@@ -17,9 +17,9 @@ from city import answers, calls, cases
 from city.answers import Draft, Text
 from city.audit import events
 from city.calls import Call
-from city.contacts import MAX_SECONDS, Conversation
 from city.db.models import Address, Caller, Contact, Event, Report, Subscription
 from city.lifecycle import MAX_WORDS
+from city.people.contacts import MAX_SECONDS, Conversation
 
 PHONE = "(555) 010-0142"
 PLACE = "214 Tansy Street"

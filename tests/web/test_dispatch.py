@@ -15,10 +15,11 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
-from city import cases, deadlines, logins, people, promises, queries
+from city import cases, deadlines, promises, queries
 from city.board import ROWS
 from city.db.models import Photo, ToldApart
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
+from city.people import accounts, sessions
 from pwa import filters
 from sync import merge
 
@@ -89,9 +90,9 @@ class TestWhoMayLook:
     ) -> None:
         email = f"{name}@town.test"
         with town.at_work() as scene:
-            person = people.by_email(scene.s, email)
+            person = accounts.by_email(scene.s, email)
             assert person
-            link = logins.make_link(scene.s, person, town.now, by=people.THE_SYSTEM)
+            link = sessions.make_link(scene.s, person, town.now, by=accounts.THE_SYSTEM)
         assert post(f"/login/link/{link}", email=email).location == page
 
     def test_a_manager_is_offered_nothing_to_change_and_may_keep_it_whole(

@@ -8,9 +8,10 @@ from factories import SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import logins, people, reports
+from city import reports
 from city.db import engine as db
 from city.db.models import Person, SecretLink
+from city.people import accounts, sessions
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -41,7 +42,7 @@ def test_every_cookie_is_this_hosts_alone(secure: Flask, town: Town) -> None:
     set_ += page.headers.getlist("Set-Cookie")
     csrf = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
     with db.transaction(town.engine) as s:
-        link = logins.make_link(s, s.get_one(Person, town.ids["rosa"]), town.now, by=people.THE_SYSTEM)
+        link = sessions.make_link(s, s.get_one(Person, town.ids["rosa"]), town.now, by=accounts.THE_SYSTEM)
     form = {"csrf_token": csrf, "email": "rosa@town.test"}
     done = browser.post(f"/login/link/{link}", data=form, base_url=BASE, headers={"Origin": BASE})
     assert done.status_code == 303

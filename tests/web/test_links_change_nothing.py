@@ -12,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from city import cases, notices, people, reports, verdicts
+from city import cases, notices, reports, verdicts
 from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
+from city.people import accounts
 from city.settings import Settings
 from pwa import mail
 
@@ -62,7 +63,7 @@ def confirmed(scene: Scene, case: Case) -> None:
     closed(scene, case)
     report = case.reports[0]
     verdicts.fixed(
-        scene.s, report, verdicts.closing_of(case), by=people.reporter(report.id), at=scene.town.now
+        scene.s, report, verdicts.closing_of(case), by=accounts.reporter(report.id), at=scene.town.now
     )
 
 

@@ -14,9 +14,10 @@ from letterbox import html, text
 from werkzeug.test import TestResponse
 from wording import messages, shared, shown
 
-from city import accountmail, delivery, logins, people
+from city import accountmail, delivery
 from city.db import engine as db
 from city.db.models import AccountLetter, LoginCode, Person
+from city.people import accounts, sessions
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app
@@ -123,7 +124,7 @@ def test_a_letter_comes_in_the_language_of_the_page(client: FlaskClient, post: C
 def test_a_city_hall_behind_one_address_begins_work(town: Town, app: Flask) -> None:
     with town.at_work() as scene:
         for n in range(150):
-            people.add(scene.s, f"clerk{n}@town.test", f"Clerk {n}", ["call-taker"])
+            accounts.add(scene.s, f"clerk{n}@town.test", f"Clerk {n}", ["call-taker"])
     secret = app.extensions["cityline"].settings.secret_key
     for n in range(150):
         app.config["NOW"] = town.now + timedelta(seconds=5 * n)
@@ -131,7 +132,7 @@ def test_a_city_hall_behind_one_address_begins_work(town: Town, app: Flask) -> N
         assert ask(browser, email).status_code == 200
         with town.looking() as scene:
             row = scene.s.query(LoginCode).filter_by(email=email).one()
-        assert enter(browser, logins.code_of(row, secret), email).status_code == 303, n
+        assert enter(browser, sessions.code_of(row, secret), email).status_code == 303, n
 
 
 def test_who_guesses_in_a_city_hall_stops_nobody_who_was_logged_in_before(town: Town, app: Flask) -> None:
@@ -142,13 +143,13 @@ def test_who_guesses_in_a_city_hall_stops_nobody_who_was_logged_in_before(town: 
         with town.looking() as scene:
             row = scene.s.query(LoginCode).filter_by(email=HERS).order_by(LoginCode.id.desc()).first()
         assert row
-        return enter(browser, logins.code_of(row, secret)).status_code
+        return enter(browser, sessions.code_of(row, secret)).status_code
 
     hers, guesser = app.test_client(), app.test_client()
     assert log_in(hers) == 303
     answers = [enter(guesser, "000000", f"{n}@town.test").status_code for n in range(21)]
     assert answers == [422] * 20 + [429]
-    answers = [ask(guesser, HERS).status_code for _ in range(logins.CODES_AN_HOUR + 1)]
+    answers = [ask(guesser, HERS).status_code for _ in range(sessions.CODES_AN_HOUR + 1)]
     assert answers[-1] == 422
     assert log_in(hers) == 303
     assert log_in(app.test_client()) == 429
@@ -158,13 +159,13 @@ def test_two_who_share_a_browser_are_both_known_in_it(town: Town, app: Flask) ->
     browser = app.test_client()
     for name in ("rosa", "tom"):
         with town.at_work() as scene:
-            row = logins.ask_code(
+            row = sessions.ask_code(
                 scene.s, f"{name}@town.test", town.now, browser="b", source="", known=False, lang="en"
             )
         with browser.session_transaction() as session:
             session["browser"] = "b"
         secret = app.extensions["cityline"].settings.secret_key
-        assert enter(browser, logins.code_of(row, secret), row.email).status_code == 303
+        assert enter(browser, sessions.code_of(row, secret), row.email).status_code == 303
         browser.post("/logout", data={"csrf_token": token(browser)})
     for name in ("rosa", "tom", "dispatcher"):
         ask(browser, f"{name}@town.test")
@@ -178,14 +179,14 @@ def test_two_who_share_a_browser_are_both_known_in_it(town: Town, app: Flask) ->
 def test_codes_that_were_guessed_at_are_closed_in_words_and_by_letter(
     town: Town, client: FlaskClient, app: Flask, post: Callable[..., Any]
 ) -> None:
-    for _ in range(logins.GUESSES_A_DAY[False] // logins.GUESSES_A_CODE):
+    for _ in range(sessions.GUESSES_A_DAY[False] // sessions.GUESSES_A_CODE):
         ask(client)
-        for _ in range(logins.GUESSES_A_CODE):
+        for _ in range(sessions.GUESSES_A_CODE):
             enter(client, "wrong")
     answer = ask(client)
     assert (answer.status_code, shared.TOO_MANY_WRONG_CODES in shown(answer)) == (422, True)
     with town.at_work() as scene:
-        logins.tell_of_guesses(scene.s, town.now)
+        sessions.tell_of_guesses(scene.s, town.now)
     told = {str(letter["To"]): letter for letter in post().messages if "code" not in text(letter)[:14]}
     hers, admins = told[HERS], told["administrator@town.test"]
     assert hers["Subject"] == messages.SOMEONE_GUESSES
@@ -198,7 +199,7 @@ def test_whoever_opens_a_link_is_asked_who_they_are_and_its_owner_hears_of_it(
 ) -> None:
     with town.at_work() as scene:
         rosa, by = scene.s.get_one(Person, town.ids["rosa"]), scene.actor("administrator")
-        link = f"/login/link/{logins.make_link(scene.s, rosa, town.now, by=by)}"
+        link = f"/login/link/{sessions.make_link(scene.s, rosa, town.now, by=by)}"
     [letter] = post().messages
     assert (letter["To"], letter["Subject"]) == (HERS, messages.LINK_MADE)
     assert messages.LINK_MADE_BY(name="Administrator") in text(letter)

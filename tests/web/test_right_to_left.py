@@ -22,11 +22,12 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers, cases, contacts, delivery, notices, photos, reports, stores
+from city import answers, cases, delivery, notices, photos, reports, stores
 from city import settings as city_settings
 from city.answers import Draft, Text
-from city.contacts import Conversation
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
+from city.people import contacts
+from city.people.contacts import Conversation
 from city.settings import Settings, WrongSetting
 from pwa import access, mail
 

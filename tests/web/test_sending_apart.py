@@ -16,8 +16,9 @@ from flask import Flask
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, delivery, follows, mailers, notices, outside, people, reports, safe_http, webhooks
+from city import cases, delivery, follows, mailers, notices, outside, reports, safe_http, webhooks
 from city.db.models import Case, Event, Follower, Message
+from city.people import accounts
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -157,7 +158,7 @@ def test_each_way_out_waits_for_its_own_machines_only(
             told(town)
         with town.at_work() as scene:
             if hangs == "a webhook":
-                webhooks.add(scene.s, url, "", loopback=True, by=people.THE_SYSTEM, at=town.now)
+                webhooks.add(scene.s, url, "", loopback=True, by=accounts.THE_SYSTEM, at=town.now)
             report = scene.report()
             if hangs == "a picture":
                 monkeypatch.setattr(outside, "open_fetch", partial(outside.open_fetch, allowed=everybody))

@@ -16,12 +16,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 from test_access import CAST, doors
 
-from city import cases, logins, people
+from city import cases
 from city.audit.events import Actor
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Address, Case, Contact, Crew, Person, Topic
+from city.people import accounts, sessions
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -43,12 +44,12 @@ def app(engine: Engine, settings: Settings, smallest: Path, now: datetime) -> It
     """The application over that city, with one person for every role."""
     with db.transaction(engine) as s:
         text = city_file.whole(smallest)
-        config_versions.apply(s, text, smallest.name, by=people.THE_SYSTEM, at=now - timedelta(days=400))
+        config_versions.apply(s, text, smallest.name, by=accounts.THE_SYSTEM, at=now - timedelta(days=400))
         s.add(crew := Crew(name="Street"))
         s.add(Address(label="1 Main Street", lat=41.5, lon=-87.5, cell="x"))  # for the desk, which has no map
         s.flush()
         for name, role in CAST.items():
-            people.add(s, f"{name}@tiny.test", name, [role], crews=[crew] if role == "crew" else [])
+            accounts.add(s, f"{name}@tiny.test", name, [role], crews=[crew] if role == "crew" else [])
     made: list[Flask] = []  # the clock is asked while the application is still being made
     app = create_app(replace(settings, city=smallest), now=lambda: made[0].config["NOW"] if made else now)
     app.config["NOW"] = now
@@ -67,7 +68,7 @@ def log_in(engine: Engine, client: FlaskClient, now: datetime) -> Callable[[str]
     def as_(name: str) -> FlaskClient:
         with db.transaction(engine) as s:
             person = s.scalars(select(Person).where(Person.email == f"{name}@tiny.test")).one()
-            token = logins.begin(s, person, now, how="code")
+            token = sessions.begin(s, person, now, how="code")
         with client.session_transaction() as session:
             session["login"] = token
         return client

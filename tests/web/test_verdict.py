@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
-from city import batches, cases, delivery, notices, people, reports, verdicts
+from city import batches, cases, delivery, notices, reports, verdicts
 from city.db.models import Event, Report, SecretLink
+from city.people import accounts
 from city.settings import Settings
 from pwa import mail
 
@@ -389,7 +390,7 @@ def test_staff_read_who_confirmed(
     close(town)
     with town.at_work() as scene:
         mine = scene.s.get_one(Report, report.id)
-        by, ended = people.reporter(mine.id), verdicts.closing_of(mine.case)
+        by, ended = accounts.reporter(mine.id), verdicts.closing_of(mine.case)
         assert verdicts.fixed(scene.s, mine, ended, by=by, at=town.now)
     page = shown(log_in("dispatcher").get("/dispatch/cases/26-000001"))
     assert re.search(rf"{shared.STEP_FIXED_CONFIRMED}</b>\s*<span class=\"num\">26-000001-A", page)

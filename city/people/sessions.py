@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from city import accountmail, people
+from city import accountmail
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import ShutOut
 from city.audit.events import Actor
@@ -22,6 +22,7 @@ from city.db.in_list import is_in
 from city.db.models import Device, Event, LoginCode, Person, PersonRole
 from city.db.models import Session as Row
 from city.lifecycle import ADMINISTRATOR, Refused
+from city.people import accounts
 
 CODE_MINUTES = 10
 DAY = timedelta(days=1)
@@ -128,10 +129,10 @@ def tell_of_guesses(s: Session, at: datetime) -> int:
     told = select(Event.seq).where(Event.kind == CLOSED, Event.at > at - DAY)
     found = 0
     for person in s.scalars(select(Person).where(Person.email.in_(closed), Person.disabled_at.is_(None))):
-        if s.scalar(told.where(Event.subject == people.subject(person)).limit(1)):
+        if s.scalar(told.where(Event.subject == accounts.subject(person)).limit(1)):
             continue
         found += 1
-        events.record(s, people.subject(person), CLOSED, by=people.THE_SYSTEM, at=at)
+        events.record(s, accounts.subject(person), CLOSED, by=accounts.THE_SYSTEM, at=at)
         administrators = select(Person).join(PersonRole, PersonRole.person_id == Person.id)
         administrators = administrators.where(
             PersonRole.role == ADMINISTRATOR, Person.disabled_at.is_(None), Person.id != person.id
@@ -153,7 +154,7 @@ def make_link(s: Session, person: Person, at: datetime, *, by: Actor) -> str:
     token = secrets.token_urlsafe(24)
     seed = _hashed(LINK, token)
     s.add(LoginCode(email=person.email, seed=seed, asked_by=LINK, made_by=by.name, made_at=at))
-    events.record(s, people.subject(person), "make link", by=by, at=at)
+    events.record(s, accounts.subject(person), "make link", by=by, at=at)
     facts = {"by": by.name}
     accountmail.add(s, person.email, accountmail.LINK, lang=person.lang, at=at, facts=facts)
     return token
@@ -162,7 +163,7 @@ def make_link(s: Session, person: Person, at: datetime, *, by: Actor) -> str:
 def is_link(s: Session, token: str, at: datetime) -> bool:
     """Whether it is one that still lets somebody in; changes nothing."""
     row = _link(s, token, at)
-    person = people.by_email(s, row.email) if row else None
+    person = accounts.by_email(s, row.email) if row else None
     return person is not None and person.disabled_at is None
 
 
@@ -194,7 +195,7 @@ def begin(
     device_id = device.id if device else None
     s.add(Row(token_hash=_hashed(token), person_id=person.id, device_id=device_id, began_at=at, until=until))
     facts = {"how": how} | ({"made_by": made_by} if made_by else {})
-    events.record(s, people.subject(person), "log in", by=people.actor(person), at=at, facts=facts)
+    events.record(s, accounts.subject(person), "log in", by=accounts.actor(person), at=at, facts=facts)
     return token
 
 
@@ -303,7 +304,7 @@ def shut_out(s: Session, device: Device, var: Path, *, by: Actor, at: datetime) 
 def shut_out_again(s: Session, line: ShutOut, var: Path, *, at: datetime) -> int:
     """Does what a line of the list says, after a restore. Returns how many phones it was."""
     device = s.get(Device, line.device)
-    return int(bool(device and shut_out(s, device, var, by=people.THE_SYSTEM, at=at)))
+    return int(bool(device and shut_out(s, device, var, by=accounts.THE_SYSTEM, at=at)))
 
 
 def sweep(s: Session, at: datetime) -> int:
@@ -344,7 +345,7 @@ def _link(s: Session, token: str, at: datetime, *, locked: bool = False) -> Logi
 
 
 def _used(s: Session, row: LoginCode, at: datetime, fault: str) -> Person:
-    person = people.by_email(s, row.email)
+    person = accounts.by_email(s, row.email)
     if person is None or person.disabled_at:
         raise Refused(fault)
     row.used_at = at

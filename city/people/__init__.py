@@ -1,0 +1,1 @@
+"""Accounts, sessions, contacts and callers."""
