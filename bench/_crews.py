@@ -13,7 +13,7 @@ from city.db.models import Address, Asset, Person, Photo, Service
 from city.demo_words import WORDS
 from city.lifecycle import CREW
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from sync import enrolment
 
 # What a crew's list is made of, in parts of a hundred.

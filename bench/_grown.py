@@ -27,7 +27,7 @@ from city.demo_words import WORDS
 from city.geo import METRES_A_DEGREE
 from city.lifecycle import CREW
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 
 YEARS = 8

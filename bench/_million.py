@@ -26,7 +26,7 @@ from city.db.models import Case, Service
 from city.geo import Point
 from city.lifecycle import ACCEPTED, ASSIGNED, CLOSED, MERGED, NEW, OPEN
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 
 NOW = datetime(2026, 11, 2, 15, tzinfo=UTC)

@@ -44,11 +44,12 @@ from shapely.geometry.base import BaseGeometry
 from bench._databases import database
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import layers, places, sources, streets
+from city import layers, sources
 from city.db import engine as db
 from city.geo import METRES_A_DEGREE, Box, Point
 from city.layers import Order
 from city.people import accounts
+from city.places import lookup, streets
 
 FOUND_METRES = 150.0
 SEED = 5
@@ -110,7 +111,7 @@ def main() -> None:
         houses = list(_houses(folder))[::every]
         say(f"{len(houses)} addresses are judged")
         with db.reading(engine) as s:
-            places.find(s, "nowhere")  # the layers are read once, by whoever comes first
+            lookup.find(s, "nowhere")  # the layers are read once, by whoever comes first
             _forward(s, "forward", ((house, f"{house.number} {house.street}") for house in houses))
             chance = random.Random(SEED)
             slipped = ((house, f"{house.number} {_slip(chance, house.street)}") for house in houses)
@@ -186,7 +187,7 @@ def _slip(chance: random.Random, street: str) -> str:
 
 def _forward(s: Any, kind: str, asked: Iterable[tuple[House, str]]) -> None:
     def judge(house: House, words: str) -> tuple[Judged, Taken]:
-        found, taken = _timed(lambda: places.find(s, words))
+        found, taken = _timed(lambda: lookup.find(s, words))
         if not found:
             return Judged(right=False, wrong=False), taken
         _, _, street = found[0].label.partition(" ")
@@ -203,13 +204,13 @@ def _forward(s: Any, kind: str, asked: Iterable[tuple[House, str]]) -> None:
     _line(
         kind, judged, edge_median_m=statistics.median(edges), edge_p95_m=_p95(edges),
         as_stated=sum(metres <= stated for metres, stated in claims) / len(claims),
-        asks=sum(stated > places.SURE_METRES for _, stated in claims) / len(claims),
+        asks=sum(stated > lookup.SURE_METRES for _, stated in claims) / len(claims),
     )  # fmt: skip
 
 
 def _reverse(s: Any, lights: list[tuple[streets.Name, Point]]) -> None:
     def judge(name: streets.Name, point: Point) -> tuple[Judged, Taken]:
-        near, taken = _timed(lambda: places.around(s, point))
+        near, taken = _timed(lambda: lookup.around(s, point))
         if near is None:
             return Judged(right=False, wrong=False), taken
         first, second = (streets.parse(re.sub(r"^\d+ ", "", words)) for words in (near.name, near.other))

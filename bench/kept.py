@@ -50,7 +50,7 @@ from city.lifecycle import (
 )
 from city.people import accounts, contacts
 from city.people.contacts import CHANNELS, Conversation
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 
 OPERATIONS = 100_000

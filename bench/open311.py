@@ -23,11 +23,11 @@ from bench._databases import KINDS, Database
 from bench._grown import grown
 from bench._site import Site, running
 from bench._targets import judge, printed
-from city import places
 from city.db import engine as db
 from city.db.models import Case
 from city.geo import Point
 from city.people import accounts
+from city.places import lookup
 
 CASES = 1_000_000
 TARGETS = {"list_json": 250, "list_xml": 250, "one": 10, "post": 60}  # milliseconds, the 95th percentile
@@ -79,7 +79,7 @@ def _questions(base: Database) -> dict[str, Ask]:
         inside = [
             row
             for row in s.execute(first.order_by(Case.id).limit(OLD)).all()
-            if not places.outside(s, Point(row.lat, row.lon))
+            if not lookup.outside(s, Point(row.lat, row.lon))
         ]
     engine.dispose()
     run = int(time.time())

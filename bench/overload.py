@@ -50,7 +50,7 @@ from city import cases, follows, reports
 from city.db import engine as db
 from city.db.models import Address, Case, Service
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import READS_A_MINUTE
 
 RESIDENTS, HAMMERS, FORMS, DEAD = 50, 500, 300, 40

@@ -28,7 +28,7 @@ from city import reports
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
 from city.lifecycle import ASSIGNED, CLOSED
-from city.places import Place
+from city.places.lookup import Place
 
 CASES = 300
 LANGUAGES = ("en", "es")

@@ -36,7 +36,7 @@ from city.db import engine as db
 from city.db.models import Assignment, Case, Crew, Event, Service
 from city.lifecycle import DISPATCHER
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 from sync import memory, pull
 

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.operators import custom_op
 
 from city import rows, search
-from city.areas import KINDS
 from city.db.in_list import is_in
 from city.db.models import (
     Area,
@@ -28,6 +27,7 @@ from city.db.models import (
 )
 from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
 from city.lifecycle import CLOSED, OPEN, STATES
+from city.places.areas import KINDS
 from city.rows import Row
 
 ROWS = 50  # a page of the queue

@@ -56,7 +56,7 @@ from city.lifecycle import (
 )
 from city.people import callers
 from city.people.accounts import THE_SYSTEM
-from city.places import Place
+from city.places.lookup import Place
 from city.queries import evidence
 from city.queries import root_of as root_of
 from city.text import is_blank

@@ -20,7 +20,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo, kept, nearby, photos, promises, reports, stores
+from city import bulk, demo_figures, demo_office, geo, kept, photos, promises, reports, stores
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -30,7 +30,8 @@ from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.people import accounts
-from city.places import Place
+from city.places import nearby_assets
+from city.places.lookup import Place
 from city.settings import Settings
 
 BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past
@@ -426,7 +427,7 @@ class _Author:
         things = self.assets.get(service.asset_kind, []) if service.asset_kind else []
         if things and self.chance.random() < 0.85:
             asset = self.chance.choice(things)
-            return nearby.place_of(asset)
+            return nearby_assets.place_of(asset)
         address = self.chance.choice(self.addresses)
         if self.chance.random() < 0.3:
             return Place(address.lat, address.lon, "address", address.label)

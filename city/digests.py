@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, Select, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from city import areas, follows, queries
+from city import follows, queries
 from city.db import engine as db
 from city.db.models import Case, Event, Message, Service, Subscription
 from city.follows import Seen
 from city.lifecycle import CLOSED, OPEN
+from city.places import areas
 
 BEGINS: Final = time(7)  # by the city's clocks
 MONDAY: Final = 0

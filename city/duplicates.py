@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from city.db.models import Case, Service, ToldApart
 from city.geo import Point, cells_around, flat_distance
 from city.lifecycle import CLOSED, MERGED, OPEN
-from city.places import Place
+from city.places.lookup import Place
 
 MOST: Final = 3  # offered at once: more is a list to read, not a question
 MOST_LOOKED_AT: Final = (

@@ -14,11 +14,12 @@ import orjson
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from city import areas, csv_cells, insights, outlines, periods, published
+from city import csv_cells, insights, outlines, periods, published
 from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
+from city.places import areas
 from city.queries import known_to_all, roots_of, street_only
 
 Alike = tuple[str, str, str]  # channel, outcome, topic

@@ -16,13 +16,14 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import areas, places, queries, streets, whereabouts
-from city.atlas import numbered
+from city import queries
 from city.audit import events
 from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused
 from city.people import accounts
+from city.places import areas, lookup, reverse_geocoder, streets
+from city.places.index import numbered
 
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
@@ -70,9 +71,9 @@ def area(s: Session, name: str) -> About | None:
 
 def street(s: Session, words: str) -> About | None:
     """The street that the words name for sure: a slip of the finger follows nothing else."""
-    if not words.strip() or len(words) > places.MOST_LETTERS:
+    if not words.strip() or len(words) > lookup.MOST_LETTERS:
         return None
-    match = places.gazetteer(s).atlas.directory.find(words)
+    match = lookup.gazetteer(s).atlas.directory.find(words)
     if len(match.streets) != 1 or match.slips:
         return None
     label = match.streets[0].label
@@ -81,15 +82,15 @@ def street(s: Session, words: str) -> About | None:
 
 def streets_like(s: Session, words: str) -> list[str]:
     """Streets that somebody may mean whose words name none for sure; a few."""
-    if not words.strip() or len(words) > places.MOST_LETTERS:
+    if not words.strip() or len(words) > lookup.MOST_LETTERS:
         return []
-    match = places.gazetteer(s).atlas.directory.find(words)
+    match = lookup.gazetteer(s).atlas.directory.find(words)
     return sorted(found.label for found in match.streets)[:MOST_LIKE]
 
 
 def streets_of(s: Session, address: str) -> list[str]:
     """Streets that a house's address or a corner names for sure: "214 Tansy Street", "Elm St at Oak St"."""
-    if len(address) > places.MOST_LETTERS:
+    if len(address) > lookup.MOST_LETTERS:
         return []
     return sorted({about.name for name in _named(address) if (about := street(s, name))})
 
@@ -214,7 +215,7 @@ def _area(name: str) -> About:
 
 def _named(address: str) -> list[str]:
     """The streets that an address names: "214 Tansy Street", "Elm St at Oak St", "near 12 Elm St"."""
-    found = whereabouts.read(address.partition(",")[0])  # what follows is a flat, or the city
+    found = reverse_geocoder.read(address.partition(",")[0])  # what follows is a flat, or the city
     names = [part for name in (found.name, found.other) for part in name.split(" & ") if part]
     return [name for name in map(_without_number, names) if streets.parse(name).joined]
 

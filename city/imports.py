@@ -24,7 +24,7 @@ from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun,
 from city.deltas import IMPORTER, Delta
 from city.mapping import Mapping
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.requests import Reading, Request
 from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
 

@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import areas, periods, proofs
+from city import periods, proofs
 from city.config import business_hours
 from city.config.city_file import CityFile
 from city.config.costs import Desk
 from city.db.models import Service, Tally, Topic
 from city.people.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.periods import Period
+from city.places import areas
 from city.proofs import Span
 
 # Fewer than so many of an area or a private service are not told: who knows one of them would know them all.

@@ -13,14 +13,15 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import areas, promises
-from city.areas import Areas
+from city import promises
 from city.audit import counters, events
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Assignment, Case, CellCount, Pause, Service
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
+from city.places import areas
+from city.places.areas import Areas
 
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
 CELL_ZOOM: Final = 16  # a cell is some 450 m wide

@@ -14,13 +14,14 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from city import assets, crossings, geo, orders, places, whereabouts
+from city import geo, orders
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Address, Area, Crossing, Landmark, Street
 from city.geo import Box, Point
 from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
 from city.orders import Order as Order
+from city.places import assets, intersections, lookup, reverse_geocoder
 from city.sources import Outcome, Row, SideFile, Told, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.
@@ -103,7 +104,7 @@ def _write_streets(layer: Run, located: list[Located]) -> None:
         came_to.append(keys)
     known = _exchange(layer, Street, rows)
     _count(layer, came_to, known)
-    corners = {_key(row): row for row in crossings.corners(rows.values())}
+    corners = {_key(row): row for row in intersections.corners(rows.values())}
     _exchange(layer, Crossing, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
 
@@ -129,7 +130,7 @@ def _write_landmarks(layer: Run, located: list[Located]) -> None:
     came_to: list[list[Any]] = []
     for one in located:
         name = layer.text(one.row, layer.order.name)
-        if _is_line(one.ground) or not places.normal(name):
+        if _is_line(one.ground) or not lookup.normal(name):
             layer.reject(one.row, f"is a {one.ground.geom_type}, not a point" if name else "has no name")
             continue
         position = _position(one.ground)
@@ -147,7 +148,7 @@ def _write_addresses(layer: Run, located: list[Located]) -> None:
     for one in located:
         number, street = layer.text(one.row, order.number), layer.text(one.row, order.street)
         label = layer.text(one.row, order.name) or (f"{number} {street}" if number and street else "")
-        if _is_line(one.ground) or not places.normal(label):
+        if _is_line(one.ground) or not lookup.normal(label):
             line = f"is a {one.ground.geom_type}, not a point"
             layer.reject(one.row, line if _is_line(one.ground) else "has no address")
             continue
@@ -160,7 +161,7 @@ def _write_addresses(layer: Run, located: list[Located]) -> None:
 
 def _write_assets(layer: Run, located: list[Located]) -> None:
     order = layer.order
-    atlas = places.gazetteer(layer.s).atlas
+    atlas = lookup.gazetteer(layer.s).atlas
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     taken: list[tuple[str, str]] = []
     for one in located:
@@ -177,7 +178,7 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             layer.reject(one.row, f"the owner {shown(owner)} has more than 80 characters")
             continue
         position = _position(one.ground)
-        near = whereabouts.tell(atlas, Point(position["lat"], position["lon"]))
+        near = reverse_geocoder.tell(atlas, Point(position["lat"], position["lon"]))
         words = layer.text(one.row, order.name) or (near.words if near else "")
         row = {"number": number, "owner": owner, "address": words, **position}
         key = (owner, number)

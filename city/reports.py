@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import assets, cases, follows, geo, heads, holds, locks, photos, places, promises, search, stores
+from city import cases, follows, geo, heads, holds, locks, photos, promises, search, stores
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
@@ -47,7 +47,8 @@ from city.lifecycle import (
 )
 from city.people import accounts, callers
 from city.people.contacts import CHANNELS
-from city.places import Place
+from city.places import assets, lookup
+from city.places.lookup import Place
 
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
 JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each
@@ -484,7 +485,7 @@ def _checked(s: Session, telling: Telling) -> Service:
         raise Refused("unknown_service")
     if max(len(telling.words), len(telling.about_place)) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
-    if telling.place and places.outside(s, telling.place.point):
+    if telling.place and lookup.outside(s, telling.place.point):
         raise Refused("outside_city")
     return service
 

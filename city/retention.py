@@ -15,9 +15,8 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import areas, cases, forgetting, geo, holds, kept, locks, queries, reports, search
+from city import cases, forgetting, geo, holds, kept, locks, queries, reports, search
 from city import photos as pictures
-from city.areas import Areas
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
 from city.config.retention_schedule import EXACT, STREET, Schedule
@@ -45,6 +44,8 @@ from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
 from city.people import accounts, callers
+from city.places import areas
+from city.places.areas import Areas
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
 # done all before it.

@@ -25,11 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session, aliased
 
-from city import streets
 from city.db import bulk_insert
 from city.db.in_list import is_in
 from city.db.models import Asset, Case, CaseWords, Imported, Report, Subscription
 from city.lifecycle import OPEN, UNDONE
+from city.places import streets
 from city.text import LONGEST, folded
 
 MOST_TERMS = 8  # of what somebody types

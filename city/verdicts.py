@@ -10,7 +10,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
-from city.places import Place
+from city.places.lookup import Place
 
 
 def not_fixed(

@@ -795,7 +795,7 @@ def _fill(settings: Settings, seed: int, count: int) -> None:
 
 
 def _draw_basemap(settings: Settings) -> int:
-    from city import basemap
+    from city.places import basemap
 
     engine = _connect(settings)
     with db.reading(engine) as s:

@@ -13,10 +13,11 @@ from flask import Flask
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from city import promises, reports, whereabouts
+from city import promises, reports
 from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city.places import reverse_geocoder
 from pwa import access, localization
 from pwa.localization import apart, clock, day, distance, local, long_day
 
@@ -408,7 +409,7 @@ def asset(found: Any) -> str:
 
 def thing(found: Any) -> str:
     """The same for a resident: nobody knows a tree by its number, so it is the one by an address."""
-    told = whereabouts.read(found.address)
+    told = reverse_geocoder.read(found.address)
     if found.kind != "tree" or not told.name or not told.exact or told.other:
         return asset(found)
     return _("Tree by %(address)s", address=apart(told.name))
@@ -416,18 +417,18 @@ def thing(found: Any) -> str:
 
 def place(words: str | None) -> str:
     """Where it is, as the log has it, in the visitor's language: "cerca de 12 Elm St"."""
-    told = whereabouts.read(words or "")
+    told = reverse_geocoder.read(words or "")
     name = apart(told.name)
     if told.other:
         return _("%(street)s at %(other)s", street=name, other=apart(told.other))
-    if told.metres > whereabouts.BESIDE_METRES:
+    if told.metres > reverse_geocoder.BESIDE_METRES:
         return _("about %(distance)s from %(place)s", distance=distance(told.metres), place=name)
     return name if told.exact else _("near %(place)s", place=name)
 
 
 def around(words: str) -> str:
     """The same for a point that a phone told, which is never quite at an address; as a title."""
-    told = whereabouts.read(words)
+    told = reverse_geocoder.read(words)
     if told.exact and not told.other:
         return _("Near %(address)s", address=apart(told.name))
     title = place(words)

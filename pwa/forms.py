@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from city.config.city_file import CityFile, Service
 from city.geo import Point
-from city.places import MOST_LETTERS, SURE_METRES
+from city.places.lookup import MOST_LETTERS, SURE_METRES
 
 MAX_NUMBER = 40
 MOST_OF_AN_ANSWER = 500  # letters

@@ -9,12 +9,13 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile, assets, bulk, importruns, imports, kept, layers, mapping
+from city import answerfile, bulk, importruns, imports, kept, layers, mapping
 from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
 from city.lifecycle import Refused
 from city.people import accounts
+from city.places import assets
 from city.settings import Settings
 from city.sources import Outcome, TooManyRejected, Unusable
 from pwa import newest

@@ -16,10 +16,11 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, areas, periods
+from city import answers, periods
 from city.csv_cells import in_a_table
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
+from city.places import areas
 from pwa import access, localization
 
 CHOSEN = "period"  # the address's word

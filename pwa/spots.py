@@ -4,10 +4,10 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
-from city import nearby, places
 from city.lifecycle import Refused
-from city.nearby import Near
-from city.places import Place
+from city.places import lookup, nearby_assets
+from city.places.lookup import Place
+from city.places.nearby_assets import Near
 from pwa import access
 from pwa.forms import ReportForm
 
@@ -51,7 +51,7 @@ def of(s: Session, form: ReportForm, *, propose: bool) -> Spot:
 
 
 def _typed(s: Session, form: ReportForm) -> Spot:
-    found = places.find(s, form.place, geocoder=access.here().settings.geocoder)
+    found = lookup.find(s, form.place, geocoder=access.here().settings.geocoder)
     if not found:
         return _offered(s, form)
     found = _suited(s, form, [place for place in found if not place.vague] or found)
@@ -64,7 +64,7 @@ def _typed(s: Session, form: ReportForm) -> Spot:
 
 def _offered(s: Session, form: ReportForm) -> Spot:
     """What the city does not know may be cut short, as "Mass Ave": whole names are offered, none is taken."""
-    offered = [place for place in places.suggest(s, form.place) if place.asset_id is None]
+    offered = [place for place in lookup.suggest(s, form.place) if place.asset_id is None]
     chosen = _picked(form, offered)
     if chosen is None:
         return Spot(choices=offered, fault=Refused("place_unknown"))
@@ -87,7 +87,7 @@ def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:
     A lamp's report by the number of a tree has that place, and not the tree for its pole.
     """
     kind = form.service.asset_kind if form.service else None
-    things = nearby.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
+    things = nearby_assets.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
     if kind is None or not things:
         return found
     of_kind = [place for place in found if things[place.asset_id or 0].kind == kind]
@@ -95,15 +95,15 @@ def _suited(s: Session, form: ReportForm, found: list[Place]) -> list[Place]:
         return [replace(place, source="address", asset_id=None) for place in found]
     if len(of_kind) == 1 or form.pick is not None or form.fix is None or form.fix.coarse:
         return of_kind
-    here = nearby.named(s, things[of_kind[0].asset_id or 0].number, kind, form.fix.point)
-    return [nearby.place_of(here)] if here else of_kind
+    here = nearby_assets.named(s, things[of_kind[0].asset_id or 0].number, kind, form.fix.point)
+    return [nearby_assets.place_of(here)] if here else of_kind
 
 
 def _fixed(s: Session, form: ReportForm) -> Spot:
     if form.fix is None:
         return Spot(fault=Refused("place_missing"))
     point = form.fix.point
-    place = Place(point.lat, point.lon, form.fix.source, places.describe(s, point), form.fix.metres)
+    place = Place(point.lat, point.lon, form.fix.source, lookup.describe(s, point), form.fix.metres)
     spot = _inside(s, place, [])
     return _sure(form, spot, form.fix.coarse)
 
@@ -115,7 +115,7 @@ def _sure(form: ReportForm, spot: Spot, doubtful: bool) -> Spot:
 
 
 def _inside(s: Session, place: Place, choices: list[Place]) -> Spot:
-    outside = places.outside(s, place.point)
+    outside = lookup.outside(s, place.point)
     return Spot(place, choices, Refused("outside_city") if outside else None)
 
 
@@ -124,15 +124,15 @@ def _at_asset(s: Session, form: ReportForm, spot: Spot, propose: bool) -> Spot:
     kind, around = form.service.asset_kind if form.service else None, spot.place
     if kind is None or around is None or around.asset_id is not None or (form.place and around.vague):
         return spot
-    near = nearby.nearest(s, kind, around.point)
+    near = nearby_assets.nearest(s, kind, around.point)
     chosen = next((each for each in near if each.asset.number == form.asset), None)
     proposed = None
     if propose and chosen is None and form.asset != "" and around.source in ("gps", "photo"):
-        proposed = nearby.meant(near, around.accuracy_m)
+        proposed = nearby_assets.meant(near, around.accuracy_m)
     known = chosen or proposed
     offered = near[:OFFERED] + ([known] if known and known not in near[:OFFERED] else [])
     if known is None:
         return replace(spot, near=offered, around=around)
     return Spot(
-        nearby.place_of(known.asset), spot.choices, None, offered, known, proposed is not None, around
+        nearby_assets.place_of(known.asset), spot.choices, None, offered, known, proposed is not None, around
     )  # fmt: skip

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import nearby, photos, places, reports
+from city import photos, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, DeclaredPhoto, Report, Service
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
-from city.places import Place
+from city.places import lookup, nearby_assets
+from city.places.lookup import Place
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
@@ -102,13 +103,15 @@ def _place(s: Session, op: Operation) -> Place | None:
     if point and (abs(point.lat) > 90 or abs(point.lon) > 180):
         raise Refused("malformed")
     # The city's own layers only: nobody waits for another server inside a transaction.
-    found = [] if point else places.find(s, work.text(op, "address"), limit=2)
+    found = [] if point else lookup.find(s, work.text(op, "address"), limit=2)
     known = found[0] if len(found) == 1 and not found[0].vague else None
     number, service = work.text(op, "asset").strip(), s.get(Service, work.text(op, "service"))
     around = known.point if known else point
-    asset = nearby.named(s, number, service.asset_kind if service else None, around) if number else None
+    asset = (
+        nearby_assets.named(s, number, service.asset_kind if service else None, around) if number else None
+    )
     if asset:
-        return nearby.place_of(asset)
+        return nearby_assets.place_of(asset)
     if point:
         label = _label(s, point, work.text(op, "address"))
         source = "pin" if accuracy is None else "gps"
@@ -132,18 +135,18 @@ def _label(s: Session, point: Point, address: str) -> str:
 
     Their own words never: a name or a telephone number may stand among them.
     """
-    found = [x for x in places.find(s, address) if x.label and not x.vague]
-    near = [x.label for x in found if distance(point, x.point) <= nearby.NAMED_METRES]
-    return near[0] if near else places.describe(s, point)
+    found = [x for x in lookup.find(s, address) if x.label and not x.vague]
+    near = [x.label for x in found if distance(point, x.point) <= nearby_assets.NAMED_METRES]
+    return near[0] if near else lookup.describe(s, point)
 
 
 def _named(s: Session, place: Place | None, address: str) -> bool:
     """Whether the address that they wrote is the place, or another word for it."""
     if not address or place is None:
         return False
-    if places.normal(address) == places.normal(place.label):
+    if lookup.normal(address) == lookup.normal(place.label):
         return True
-    found = places.find(s, address)
+    found = lookup.find(s, address)
     same_asset = place.asset_id is not None and place.asset_id in [x.asset_id for x in found]
     return same_asset or (bool(place.label) and place.label in [x.label for x in found])
 

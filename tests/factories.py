@@ -19,7 +19,7 @@ from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import Settings
 
 SECRET = "a secret of the tests, long enough to be one"

@@ -48,7 +48,7 @@ from city.db.models import (
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
 from city.photos import settle_all
-from city.places import Place
+from city.places.lookup import Place
 from pwa import newest
 from pwa.app import create_app
 from sync import devices, enrolment, jobs, merge, review, routes, together, work

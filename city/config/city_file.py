@@ -541,7 +541,8 @@ def _check_promises(top: Table, city: CityFile) -> None:
     for service in city.services:
         hours = service.promise_hours or 0
         if not business_hours.holds(city.working(service), timedelta(hours=hours)):
-            fault = f"its calendar isn't open for {hours} hours within {business_hours.LOOK_AHEAD_YEARS // 2} years"
+            years = business_hours.LOOK_AHEAD_YEARS // 2
+            fault = f"its calendar isn't open for {hours} hours within {years} years"
             raise top.wrong(f"services.{service.code}.promise_hours", fault, "promise_hours = 16")
 
 

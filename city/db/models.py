@@ -537,7 +537,8 @@ Index(
 class Tally(Base):
     """How many lines of the log tell of one thing in one month: what the figures are added up from.
 
-    Only city/audit/counters.py writes it, in the transaction of the lines themselves; it says what is counted.
+    Only city/audit/counters.py writes it, in the transaction of the lines themselves, and says what
+    is counted.
     """
 
     __tablename__ = "tallies"

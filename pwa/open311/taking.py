@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import cases, developing, duplicates, locks, outlines, photos, places, queries, reports
+from city import cases, developing, duplicates, locks, outlines, photos, queries, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import ApiKey, Case, Photo, Report
@@ -22,7 +22,8 @@ from city.developing import BadPhoto, Developed
 from city.lifecycle import Refused
 from city.outlines import API
 from city.people import accounts
-from city.places import Place
+from city.places import lookup
+from city.places.lookup import Place
 from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from pwa.open311.render import clean
@@ -147,11 +148,11 @@ def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
     taken: it is the city that does not know its own streets.
     """
     if sent.point:
-        return _inside(s, Place(*sent.point, "pin", places.describe(s, sent.point))), sent.address
+        return _inside(s, Place(*sent.point, "pin", lookup.describe(s, sent.point))), sent.address
     words = sent.address or sent.address_id
     if not words:
         return None, ""  # its sender says that nobody knows
-    found = [place for place in places.find(s, words, geocoder=_geocoder()) if not place.vague]
+    found = [place for place in lookup.find(s, words, geocoder=_geocoder()) if not place.vague]
     if len(found) == 1:
         return _inside(s, found[0]), words if found[0].unsure else ""
     if not sent.address:
@@ -245,7 +246,7 @@ def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:
 
 
 def _inside(s: Session, place: Place) -> Place:
-    if places.outside(s, place.point):
+    if lookup.outside(s, place.point):
         raise Malformed(Fault(errors.words(Refused("outside_city"))))
     return place
 

@@ -9,12 +9,12 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import collection, places
-from city.collection import Stream
 from city.config import business_hours
 from city.config.collection_schedule import Coming
 from city.lifecycle import Refused
-from city.places import Place
+from city.places import collection_days, lookup
+from city.places.collection_days import Stream
+from city.places.lookup import Place
 from pwa import access, errors, forms, localization
 from pwa.fragments import render
 
@@ -36,7 +36,7 @@ def trash_day() -> Response:
     here = access.here()
     if not here.city.collection.zones:
         abort(404)
-    words = " ".join(forms.text(request.args, "place").split())[: places.MOST_LETTERS]
+    words = " ".join(forms.text(request.args, "place").split())[: lookup.MOST_LETTERS]
     fix = forms.fix(request.args)
     asked = bool(words or fix)
     g.personal = asked
@@ -46,8 +46,8 @@ def trash_day() -> Response:
         # A street, a long block and all that a poor fix may mean can lie in several zones.
         found = [] if not words and fix and fix.coarse else [place for place in told if not place.unsure]
         place = _chosen(found, request.args.get("pick", ""))
-        streams = collection.next_days(s, here.city.collection, place.point, today) if place else []
-        outside = place is not None and not streams and places.outside(s, place.point)
+        streams = collection_days.next_days(s, here.city.collection, place.point, today) if place else []
+        outside = place is not None and not streams and lookup.outside(s, place.point)
     fault = errors.words(_lacking(told)) if asked and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
@@ -61,7 +61,7 @@ def trash_day() -> Response:
 def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
     """What was typed goes before where the phone is."""
     if words:
-        return places.find(s, words, geocoder=access.here().settings.geocoder)
+        return lookup.find(s, words, geocoder=access.here().settings.geocoder)
     if fix is None:
         return []
     return [Place(fix.point.lat, fix.point.lon, "gps", "", fix.metres)]

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from city import nearby, places
 from city.db.models import Asset
 from city.lifecycle import Refused
-from city.places import Place
+from city.places import lookup, nearby_assets
+from city.places.lookup import Place
 from pwa import access, errors, filters, forms, spots
 from pwa.fragments import render
 
@@ -42,8 +42,8 @@ def suggest() -> Response:
     near = fix.point if fix else access.here().city.centre
     asked = SHORTEST <= len(typed) <= LONGEST
     with access.reading() as s:
-        found = places.suggest(s, typed, near=near, limit=SUGGESTED) if asked else []
-        things = nearby.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
+        found = lookup.suggest(s, typed, near=near, limit=SUGGESTED) if asked else []
+        things = nearby_assets.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
         told = [_told(place, things.get(place.asset_id or 0)) for place in found]
     response = jsonify(places=told)
     response.cache_control.private = True

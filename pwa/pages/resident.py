@@ -20,7 +20,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, nearby, photos, queries, reports, verdicts, webpush
+from city import cases, developing, duplicates, photos, queries, reports, verdicts, webpush
 from city import files as city_files
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
@@ -28,7 +28,8 @@ from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.people import accounts, callers
-from city.places import Place
+from city.places import nearby_assets
+from city.places.lookup import Place
 from city.queries import Sight, Step
 from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
@@ -214,7 +215,7 @@ def near() -> Response:
     service = next((x for x in access.here().city.for_residents if x.code == code), None)
     asset = request.args.get("asset", "")
     with access.reading() as s:
-        thing = nearby.by_ids(s, [int(asset)]) if re.fullmatch(r"[0-9]{1,15}", asset) else {}
+        thing = nearby_assets.by_ids(s, [int(asset)]) if re.fullmatch(r"[0-9]{1,15}", asset) else {}
         place = Place(*fix.point, "gps", accuracy_m=fix.metres) if fix else None
         if place and thing:
             place = replace(place, source="asset", asset_id=int(asset))

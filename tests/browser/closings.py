@@ -20,7 +20,7 @@ from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 
 CREW = "crew1@demo.test"
 # Saves through the crew's own screens, as fast as they go. `told` hears of each once the screen said "Saved".

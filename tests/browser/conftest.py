@@ -18,9 +18,10 @@ from phone import Van
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from sqlalchemy import Engine
 
-from city import basemap, demo
+from city import demo
 from city import settings as city_settings
 from city.db import engine as db
+from city.places import basemap
 from city.settings import Settings
 
 ARGUMENTS = [

@@ -22,7 +22,7 @@ from city.db import engine as db
 from city.db.models import Case
 from city.geo import Point
 from city.lifecycle import OPEN, WAITING
-from city.places import Place
+from city.places.lookup import Place
 
 Open = Callable[..., BrowserContext]
 LONGEST = 200  # ms of work in one piece

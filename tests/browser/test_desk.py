@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, nearby
+from city import cases
 from city.db import engine as db
 from city.db.models import Asset, Case, Photo, Service
 from city.geo import Point, cells_around
 from city.people import accounts
+from city.places import nearby_assets
 
 Open = Callable[..., BrowserContext]
 
@@ -27,7 +28,9 @@ def pair(site: Site) -> tuple[str, str]:
         service, pole = s.scalars(told_twice).first(), lonely(s)
         assert service
         first, later = (
-            cases.open_case(s, service, nearby.place_of(pole), by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+            cases.open_case(
+                s, service, nearby_assets.place_of(pole), by=accounts.THE_SYSTEM, at=datetime.now(UTC)
+            )
             for _ in range(2)
         )
         assert later.twin_id == first.id

@@ -20,7 +20,7 @@ from city import cases, reports
 from city.db import engine as db
 from city.db.models import Asset, Person
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.

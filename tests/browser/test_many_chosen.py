@@ -12,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, nearby
+from city import cases
 from city.db import engine as db
 from city.db.models import Asset, Case, Service
 from city.geo import Point, cells_around, flat_distance
 from city.people import accounts
-from city.places import Place
+from city.places import nearby_assets
+from city.places.lookup import Place
 
 Open = Callable[..., BrowserContext]
 NEAR = 20
@@ -73,7 +74,7 @@ def lonely(s: Session) -> Point:
             Case.closed_at.is_(None), Case.cell.in_(cells_around(Point(pole.lat, pole.lon), 330))
         )
         if s.scalars(near).first() is None:
-            return nearby.place_of(pole).point
+            return nearby_assets.place_of(pole).point
     raise AssertionError("no such place in Larkhaven")
 
 

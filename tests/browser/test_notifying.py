@@ -26,7 +26,7 @@ from city import cases, reports
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 
 Open = Callable[..., BrowserContext]
 

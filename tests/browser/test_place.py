@@ -13,10 +13,10 @@ from sqlalchemy import select
 from wording import resident, shared
 from wording.city import STREETLIGHT
 
-from city import nearby
 from city.db import engine as db
 from city.db.models import Asset, Case, Report
 from city.geo import METRES_A_DEGREE, Point
+from city.places import nearby_assets
 
 Open = Callable[..., BrowserContext]
 
@@ -26,7 +26,7 @@ def pole(site: Site) -> Asset:
     """A pole of the demo's with two others near it, but not so near that a good fix could mean them."""
     with db.reading(site.engine) as s:
         for asset in s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)):
-            near = nearby.nearest(s, "pole", Point(asset.lat, asset.lon))
+            near = nearby_assets.nearest(s, "pole", Point(asset.lat, asset.lon))
             if len(near) > 2 and near[1].metres > 28 and near[2].metres < 60:
                 return asset
     raise AssertionError("no such pole in Larkhaven")

@@ -17,7 +17,7 @@ from flask import Flask
 from sender import KEY
 from werkzeug.serving import make_server
 
-from city.places import Place
+from city.places.lookup import Place
 
 # They are not ours to mend: what their own libraries warn of is let be.
 pytestmark = pytest.mark.filterwarnings("ignore")

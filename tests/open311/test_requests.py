@@ -17,7 +17,7 @@ from wording import shared
 from city import cases, outlines, queries, reports
 from city.audit import events
 from city.db.models import Case, Report, Service
-from city.places import Place
+from city.places.lookup import Place
 from pwa import filters
 from pwa.open311 import telling
 

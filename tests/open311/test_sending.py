@@ -246,7 +246,7 @@ def test_addresses_of_pictures_are_noted_for_the_worker(town: Town, client: Flas
 def test_an_address_is_found_on_the_citys_own_map(
     town: Town, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("city.places.find", lambda *_, **__: [LAMP])
+    monkeypatch.setattr("city.places.lookup.find", lambda *_, **__: [LAMP])
     report = report_of(town, send(lat=None, long=None, address_string="214 Tansy St"))
     assert (report.lat, report.lon, report.address) == (LAMP.lat, LAMP.lon, LAMP.label)
     report = report_of(town, send(lat=None, long=None, address_id="20-118"))

@@ -23,7 +23,7 @@ from city.db.engine import reading, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
 from city.lifecycle import DISPATCHER
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from sync import together
 
 T = TypeVar("T")

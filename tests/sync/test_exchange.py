@@ -34,7 +34,7 @@ from city.audit import epochs, events
 from city.db.engine import reading, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import Settings
 from sync import devices, merge, push, together, work
 from sync.protocol import TYPES

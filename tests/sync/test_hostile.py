@@ -30,7 +30,7 @@ from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from sync import enrolment, protocol, push, review
 
 

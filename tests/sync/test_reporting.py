@@ -44,7 +44,7 @@ from city.db.models import (
 )
 from city.lifecycle import DISPATCHER
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 from sync import residents, review
 from sync.reporting import key_of
 

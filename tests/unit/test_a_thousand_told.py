@@ -27,7 +27,7 @@ from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Message, Subscription
-from city.places import Place
+from city.places.lookup import Place
 
 CLOSURES, AT_ONCE = 1000, 50
 KILLS = 12

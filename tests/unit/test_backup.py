@@ -42,7 +42,7 @@ from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
-from city.places import Place
+from city.places.lookup import Place
 from city.settings import Settings
 from city.stores import FolderStore
 from pwa.app import create_app

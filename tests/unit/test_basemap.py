@@ -11,10 +11,11 @@ from pmtiles.reader import MemorySource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType
 from sqlalchemy import Engine
 
-from city import basemap, demo
+from city import demo
 from city.db import engine as db
 from city.db.models import Street
 from city.demo_ground import CENTRE
+from city.places import basemap
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from city.audit import events
 from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 

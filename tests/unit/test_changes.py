@@ -11,12 +11,12 @@ from rivertown import put
 from sqlalchemy import select
 
 from city import batches, board, cases, changes, importruns, priorities, reports, tags
-from city.areas import KINDS
 from city.audit import events
 from city.board import View
 from city.changes import Stand
 from city.db.models import Area, Clock
 from city.lifecycle import Refused
+from city.places.areas import KINDS
 
 
 def stands(scene: Scene, number: str) -> list[Stand]:

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import collection
 from city.config import city_file, collection_schedule
 from city.config.business_hours import Calendar
 from city.config.collection_schedule import Collection, Round, Zone
 from city.db.models import Area
 from city.geo import Point
+from city.places import collection_days
 from city.settings import DEFAULT_CITY
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY = range(6)
@@ -74,7 +74,7 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
             scene.s.add(Area(kind=kind, name=name, geometry={"type": "Polygon", "coordinates": [ring]}))
         scene.s.flush()
         points = [Point(39.65, lon) for lon in (-71.15, -71.05, -70.95, -71.25)]
-        asked = [collection.next_days(scene.s, city, point, today) for point in points]
+        asked = [collection_days.next_days(scene.s, city, point, today) for point in points]
     assert [(stream.what, stream.next.day) for stream in asked[0]] == [("trash", date(2026, 5, 14))]
     assert asked[1:] == [[], [], []]
 

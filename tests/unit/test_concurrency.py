@@ -18,7 +18,7 @@ from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
 from city.lifecycle import Refused
 from city.people import accounts
-from city.places import Place
+from city.places.lookup import Place
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 

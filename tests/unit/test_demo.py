@@ -21,7 +21,6 @@ from city import (
     demo_ground,
     demo_table,
     photos,
-    places,
     promises,
     stores,
     strays,
@@ -52,6 +51,7 @@ from city.db.models import (
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.people import accounts, callers, contacts
+from city.places import lookup
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
 from city.stores import FolderStore
@@ -107,24 +107,24 @@ def test_the_ground_has_what_a_city_has(engine: Engine) -> None:
 def test_places_are_found_by_address_crossing_and_number(engine: Engine) -> None:
     with db.transaction(engine) as s:
         demo.ground(s)
-        (address,) = places.find(s, "214 tansy st.")
+        (address,) = lookup.find(s, "214 tansy st.")
         assert address.label == "214 Tansy Street"
-        assert places.describe(s, address.point) == "214 Tansy Street"
-        there, back = places.find(s, "Tansy St & Pell St"), places.find(s, "pell street and tansy street")
+        assert lookup.describe(s, address.point) == "214 Tansy Street"
+        there, back = lookup.find(s, "Tansy St & Pell St"), lookup.find(s, "pell street and tansy street")
         assert there == back != []
-        (pole,) = places.find(s, "pole 20-118")
+        (pole,) = lookup.find(s, "pole 20-118")
         assert pole.source == "asset"
-        assert not places.outside(s, address.point)
-        assert places.outside(s, Point(40.71, -74.0))
+        assert not lookup.outside(s, address.point)
+        assert lookup.outside(s, Point(40.71, -74.0))
 
 
 def test_places_are_suggested_as_one_types(engine: Engine) -> None:
     with db.transaction(engine) as s:
         demo.ground(s)
-        (mine,) = places.find(s, "214 Tansy Street")
-        assert mine in places.suggest(s, "214 ta")
-        assert places.suggest(s, "2", near=mine.point, limit=3)[0].label.startswith("2")
-        assert places.suggest(s, " ") == places.suggest(s, "no such street") == []
+        (mine,) = lookup.find(s, "214 Tansy Street")
+        assert mine in lookup.suggest(s, "214 ta")
+        assert lookup.suggest(s, "2", near=mine.point, limit=3)[0].label.startswith("2")
+        assert lookup.suggest(s, " ") == lookup.suggest(s, "no such street") == []
 
 
 def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine) -> None:
@@ -132,17 +132,17 @@ def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine)
         demo.ground(s)
         assert not s.scalar(select(Address.id).where(Address.label == "212 Tansy Street"))
         for number in (212, 213):
-            (place,) = places.find(s, f"{number} tansy street")
-            (door,) = places.find(s, f"{number + 2} tansy street")
+            (place,) = lookup.find(s, f"{number} tansy street")
+            (door,) = lookup.find(s, f"{number + 2} tansy street")
             assert 5 < distance(place.point, door.point) < 40
-        assert [place.label for place in places.find(s, "city hall")] == ["City Hall"]
-        assert places.find(s, "Tannery Hill")[0].vague
+        assert [place.label for place in lookup.find(s, "city hall")] == ["City Hall"]
+        assert lookup.find(s, "Tannery Hill")[0].vague
         addresses = s.execute(
             select(Address.label, Address.lat, Address.lon).where(Address.id % 50 == 0)
         ).all()
         s.execute(delete(Address))
         for label, lat, lon in addresses:
-            by_range = [distance(Point(lat, lon), place.point) for place in places.find(s, label)]
+            by_range = [distance(Point(lat, lon), place.point) for place in lookup.find(s, label)]
             assert by_range, label
             assert min(by_range) < 30, label
 
@@ -155,7 +155,7 @@ def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
             *s.scalars(select(Asset).where(Asset.id % 40 == 0)),
             *s.scalars(select(Crossing)),
         ]
-        assert not [thing for thing in things if places.outside(s, Point(thing.lat, thing.lon))]
+        assert not [thing for thing in things if lookup.outside(s, Point(thing.lat, thing.lon))]
 
 
 def test_the_same_seed_draws_the_same_city_and_another_one_other_trees() -> None:

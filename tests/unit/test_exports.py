@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import areas, cases, exports, files, insights, opendata, queries
+from city import cases, exports, files, insights, opendata, queries
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -21,7 +21,8 @@ from city.db.models import Area, Service, Topic
 from city.exports import Told
 from city.people import contacts
 from city.people.contacts import Conversation
-from city.places import Place
+from city.places import areas
+from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli
 

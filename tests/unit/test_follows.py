@@ -11,7 +11,6 @@ from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
 from city import (
-    areas,
     cases,
     digests,
     erasing,
@@ -30,6 +29,7 @@ from city.db.models import Area, Case, Event, Message, Street, Subscription
 from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
+from city.places import areas
 from pwa import worker
 from pwa.app import create_app
 

@@ -12,11 +12,11 @@ import pytest
 from limits import RateLimitItemPerSecond
 from sqlalchemy import Engine
 
-from city import geocoding, places
 from city import settings as city_settings
 from city.db import engine as db
 from city.db.models import Address, Area
 from city.geo import Box
+from city.places import lookup, remote_geocoders
 
 HERE, ELSEWHERE = (39.601, -71.201), (40.7, -74.0)
 BOX = Box(39.5, -71.3, 39.7, -71.1)
@@ -43,10 +43,10 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(geocoding, "_SELDOM", RateLimitItemPerSecond(100))
-    monkeypatch.setattr(geocoding, "MOST_SECONDS", 60.0)
-    monkeypatch.setattr(geocoding, "_quiet_until", {})  # the port may have been another server's
-    geocoding._asked.cache_clear()
+    monkeypatch.setattr(remote_geocoders, "_SELDOM", RateLimitItemPerSecond(100))
+    monkeypatch.setattr(remote_geocoders, "MOST_SECONDS", 60.0)
+    monkeypatch.setattr(remote_geocoders, "_quiet_until", {})  # the port may have been another server's
+    remote_geocoders._asked.cache_clear()
     ours, stop = Server(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def city(engine: Engine) -> Engine:
 
 def found(city: Engine, words: str, geocoder: str) -> list[str]:
     with db.reading(city) as s:
-        return [place.label for place in places.find(s, words, geocoder=geocoder)]
+        return [place.label for place in lookup.find(s, words, geocoder=geocoder)]
 
 
 def test_what_the_layers_know_for_sure_is_never_asked_elsewhere(city: Engine, server: Server) -> None:
@@ -140,7 +140,7 @@ def test_a_wrong_answer_is_none_and_the_layers_answer(
 def test_a_slow_one_is_waited_for_a_little_and_then_left_alone(
     city: Engine, server: Server, monkeypatch: pytest.MonkeyPatch, dripping: bool
 ) -> None:
-    monkeypatch.setattr(geocoding, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(remote_geocoders, "MOST_SECONDS", 0.5)
     server.knows(HERE)
     server.seconds, server.dripping = (0.0, True) if dripping else (30.0, False)
     began = time.monotonic()
@@ -162,20 +162,20 @@ def test_one_that_is_down_is_left_alone_for_a_while(
     server.knows(HERE)
     assert found(city, "12 Far Street", geocoder) == []
     assert len(server.asked) == 1
-    later = time.monotonic() + geocoding.QUIET_SECONDS
-    monkeypatch.setattr(geocoding.time, "monotonic", lambda: later)
+    later = time.monotonic() + remote_geocoders.QUIET_SECONDS
+    monkeypatch.setattr(remote_geocoders.time, "monotonic", lambda: later)
     assert found(city, "12 Far Street", geocoder) == ["12 Far Street"]
     assert found(city, "12 Mapel St", "nominatim:http://127.0.0.1:9") == ["12 Maple St"]
 
 
 def test_it_is_asked_seldom(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(geocoding, "_SELDOM", RateLimitItemPerSecond(1, 60))
+    monkeypatch.setattr(remote_geocoders, "_SELDOM", RateLimitItemPerSecond(1, 60))
     server.knows(HERE)
     geocoder = f"nominatim:{server.url}"
-    assert geocoding.ask(geocoder, "12 Far Street", BOX, 5) == (("12 Far Street", *HERE),)
+    assert remote_geocoders.ask(geocoder, "12 Far Street", BOX, 5) == (("12 Far Street", *HERE),)
     for n in range(5):
-        with pytest.raises(geocoding.NoAnswer):
-            geocoding.ask(geocoder, f"{n} Far Street", BOX, 5)
+        with pytest.raises(remote_geocoders.NoAnswer):
+            remote_geocoders.ask(geocoder, f"{n} Far Street", BOX, 5)
     assert len(server.asked) == 1
 
 
@@ -184,13 +184,13 @@ def test_others_of_geopy_answer_as_well(server: Server, kind: str) -> None:
     facts = {"name": "12 Far Street", "street": "Far Street", "housenumber": "12"}
     point = {"type": "Point", "coordinates": [HERE[1], HERE[0]]}
     server.body = json.dumps({"features": [{"type": "Feature", "geometry": point, "properties": facts}]})
-    ((label, lat, lon),) = geocoding.ask(f"{kind}:{server.url}", "12 far street", BOX, 5)
+    ((label, lat, lon),) = remote_geocoders.ask(f"{kind}:{server.url}", "12 far street", BOX, 5)
     assert ("Far Street" in label, lat, lon) == (True, *HERE)
     assert any("39.5" in str(value) for value in server.asked[0].values())
 
 
 def test_every_geocoder_that_may_be_set_is_one_that_can_be_asked() -> None:
-    assert set(city_settings.GEOCODERS) == set(geocoding._SERVICES)
+    assert set(city_settings.GEOCODERS) == set(remote_geocoders._SERVICES)
 
 
 @pytest.mark.parametrize(

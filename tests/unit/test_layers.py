@@ -12,13 +12,14 @@ from factories import LAMP, Town
 from ground import NOW, feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
-from city import layers, places, sources
+from city import layers, sources
 from city.audit import events
 from city.config.city_file import ASSET_KINDS
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Case, Crossing, Street
 from city.geo import Box, Point
 from city.layers import Order
+from city.places import lookup
 from city.sources import TooManyRejected, Unusable
 from pwa import importing
 
@@ -40,7 +41,7 @@ def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> No
     with db.reading(town.engine) as s:
         kinds = dict(s.execute(select(Street.name, Street.kind)).all())
         (corner,) = s.scalars(select(Crossing))
-        found = places.find(s, "oak avenue and elm street")
+        found = lookup.find(s, "oak avenue and elm street")
     assert kinds == {"Elm St": "street", "Oak Ave": "avenue", "": "street"}
     assert (corner.lat, corner.lon) == pytest.approx((39.6, -71.2))
     assert [place.point for place in found] == [Point(corner.lat, corner.lon)]
@@ -59,11 +60,11 @@ def test_a_house_without_an_address_stands_by_the_numbers_of_its_street(town: To
     )
     assert put(town, file, NUMBERED).imported == 3
     with db.reading(town.engine) as s:
-        (odd,), (even,) = places.find(s, "11 elm street"), places.find(s, "12 elm street")
+        (odd,), (even,) = lookup.find(s, "11 elm street"), lookup.find(s, "12 elm street")
         assert odd.lat > 39.6 > even.lat
         assert (odd.lon, even.lon) == pytest.approx((-71.2045, -71.2045), abs=1e-5)
-        assert [place.lon > -71.2 for place in places.find(s, "31 elm street")] == [True]
-        assert places.find(s, "62 elm street") == places.find(s, "12 oak avenue") == []
+        assert [place.lon > -71.2 for place in lookup.find(s, "31 elm street")] == [True]
+        assert lookup.find(s, "62 elm street") == lookup.find(s, "12 oak avenue") == []
     again = put(town, file, NUMBERED)
     assert (again.imported, again.unchanged) == (0, 3)
 
@@ -94,12 +95,12 @@ def test_landmarks_are_found_by_their_names_and_replaced_as_a_whole(town: Town, 
     file = table(tmp_path, *rows)
     assert (put(town, file, order).imported, side_lines(file)) == (1, [("3", "has no name")])
     with db.reading(town.engine) as s:
-        (hall,) = places.find(s, "city hall")
+        (hall,) = lookup.find(s, "city hall")
         assert (hall.label, hall.point, hall.vague) == ("City Hall", Point(39.6, -71.2), False)
     put(town, table(tmp_path, {"SITE": "Library", "LAT": "39.6", "LON": "-71.2"}), order)
     with db.reading(town.engine) as s:
-        assert places.find(s, "city hall") == []
-        assert len(places.find(s, "library")) == 1
+        assert lookup.find(s, "city hall") == []
+        assert len(lookup.find(s, "library")) == 1
 
 
 def test_a_divided_road_meets_another_at_one_corner_and_a_loop_at_two(town: Town, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_an_address_list_gets_its_places_from_parcels(town: Town, tmp_path: Path
     assert outcome.more["repeated"] == 1
     with db.reading(town.engine) as s:
         rows = {a.label: Point(a.lat, a.lon) for a in s.scalars(select(Address))}
-        assert places.describe(s, rows["3 Elm St"]) == "3 Elm St"
+        assert lookup.describe(s, rows["3 Elm St"]) == "3 Elm St"
     assert set(rows) == {"1 Elm St", "3 Elm St"}
     assert rows["1 Elm St"] == pytest.approx((39.6005, -71.1995))
     assert rows["3 Elm St"] == pytest.approx((39.6005, -71.1985))
@@ -159,7 +160,7 @@ def test_assets_are_found_by_number_and_told_by_the_nearest_address(town: Town, 
     put(town, table(tmp_path, {"ADDRESS": "12 Elm St", "LAT": "39.6001", "LON": "-71.2"}), ADDRESSES)
     put(town, geojson(tmp_path, point("ab-7", 39.6, -71.2)), replace(POLES, prefix="L-"))
     with db.reading(town.engine) as s:
-        (found,) = places.find(s, "pole l-AB-7")
+        (found,) = lookup.find(s, "pole l-AB-7")
     assert (found.label, found.source) == ("near 12 Elm St", "asset")
 
 
@@ -174,13 +175,13 @@ def test_an_asset_that_is_gone_is_retired_and_comes_back_as_what_it_was(town: To
     with db.reading(town.engine) as s:
         assert s.get_one(Asset, kept).retired_at == NOW
         assert s.get_one(Case, case_id).asset_id == kept
-        assert places.find(s, "pole 1") == []
+        assert lookup.find(s, "pole 1") == []
     moved = put(town, geojson(tmp_path, point("1", 39.61, -71.2), point("3", 39.6, -71.22)), POLES)
     assert (moved.imported, moved.unchanged, moved.more) == (1, 1, {"returned": 1, "outside": 0})
     with db.reading(town.engine) as s:
         assert s.get_one(Asset, kept).retired_at is None
         assert s.get_one(Asset, kept).lat == 39.61
-        assert [place.asset_id for place in places.find(s, "pole 1")] == [kept]
+        assert [place.asset_id for place in lookup.find(s, "pole 1")] == [kept]
 
 
 def test_a_thing_keeps_its_row_by_the_registers_id_whatever_its_number(town: Town, tmp_path: Path) -> None:
@@ -316,8 +317,8 @@ def test_the_boundary_is_one_and_decides_what_lies_outside(town: Town, tmp_path:
     put(town, towns, Order("boundary", name="NAME", where=("NAME", "Here")))
     with db.reading(town.engine) as s:
         assert names(town, Area.name) == ["Here"]
-        assert not places.outside(s, Point(39.6, -71.2))
-        assert places.outside(s, Point(39.6, -70.95))
+        assert not lookup.outside(s, Point(39.6, -71.2))
+        assert lookup.outside(s, Point(39.6, -70.95))
     outcome = put(town, geojson(tmp_path, point("1", 39.6, -71.2), point("2", 39.6, -70.95)), POLES)
     assert (outcome.imported, outcome.more["outside"]) == (2, 1)
 
@@ -518,10 +519,10 @@ def test_a_real_city_comes_whole(town: Town, real_data: Path, tmp_path: Path) ->
         assert outcome.rejected == 0
     with db.reading(town.engine) as s:
         assert s.scalar(select(func.count()).select_from(Crossing)) == 1650
-        (corner,) = places.find(s, "Prospect St & Cambridge St")
+        (corner,) = lookup.find(s, "Prospect St & Cambridge St")
         assert corner.point == pytest.approx((42.37338, -71.09814), abs=1e-5)
-        assert [place.label for place in places.find(s, "9 seagrave road")] == ["9 Seagrave Rd"]
-        assert [place.source for place in places.find(s, "pole 791-2")] == ["asset"]
+        assert [place.label for place in lookup.find(s, "9 seagrave road")] == ["9 Seagrave Rd"]
+        assert [place.source for place in lookup.find(s, "pole 791-2")] == ["asset"]
 
 
 CAMBRIDGE = (

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from city import geo, nearby
+from city import geo
 from city.db.models import Asset
 from city.geo import Point, distance
-from city.nearby import Near
+from city.places import nearby_assets
+from city.places.nearby_assets import Near
 
 HERE = Point(39.6, -71.2)
 METRE = 1 / geo.METRES_A_DEGREE
@@ -30,7 +31,7 @@ def stand(town: Town, kind: str, *norths: float) -> None:
 
 def found(town: Town, kind: str = "pole") -> list[Near]:
     with town.looking() as scene:
-        return nearby.nearest(scene.s, kind, HERE)
+        return nearby_assets.nearest(scene.s, kind, HERE)
 
 
 def test_the_nearest_of_a_kind_come_first_and_none_from_further_than_150_metres(town: Town) -> None:
@@ -48,7 +49,7 @@ def test_what_the_register_has_no_more_is_neither_offered_nor_found_by_its_numbe
         scene.s.scalars(select(Asset).where(Asset.number == "pole-1")).one().retired_at = town.now
     assert [n.asset.number for n in found(town)] == ["pole-2"]
     with town.looking() as scene:
-        assert nearby.named(scene.s, "pole-1", "pole") is None
+        assert nearby_assets.named(scene.s, "pole-1", "pole") is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_fix_means_a_pole_only_where_it_can_be_no_other(
     town: Town, poles: tuple[float, ...], accuracy: float | None, meant: str | None
 ) -> None:
     stand(town, "pole", *poles)
-    chosen = nearby.meant(found(town), accuracy)
+    chosen = nearby_assets.meant(found(town), accuracy)
     assert (chosen.asset.number if chosen else None) == meant
 
 
@@ -104,7 +105,7 @@ def test_of_several_with_one_number_the_nearest_is_meant_and_none_across_town(to
 
 def kind_named(town: Town, number: str, kind: str | None, near: Point | None = None) -> str | None:
     with town.looking() as scene:
-        asset = nearby.named(scene.s, number, kind, near)
+        asset = nearby_assets.named(scene.s, number, kind, near)
         return asset.kind if asset else None
 
 
@@ -113,7 +114,7 @@ def test_the_cells_around_a_point_hold_all_that_is_near_it(
     lat: float, lon: float, dy: float, dx: float
 ) -> None:
     point = Point(lat, lon)
-    box = geo.box_around(point, nearby.REACH_METRES)
+    box = geo.box_around(point, nearby_assets.REACH_METRES)
     other = Point(lat + dy * (box.north - lat), lon + dx * (box.east - lon))
-    if distance(point, other) <= nearby.REACH_METRES:
-        assert geo.cell(other) in geo.cells_around(point, nearby.REACH_METRES)
+    if distance(point, other) <= nearby_assets.REACH_METRES:
+        assert geo.cell(other) in geo.cells_around(point, nearby_assets.REACH_METRES)

@@ -9,13 +9,14 @@ import pytest
 from factories import LAMP, Scene, Town
 from ground import feature, geojson
 
-from city import assets, cases, promises
+from city import cases, promises
 from city.audit import events
 from city.config import city_file
 from city.db.models import Asset, Case, Owner
 from city.layers import Order
 from city.lifecycle import NEW, WAITING
 from city.people.accounts import THE_SYSTEM
+from city.places import assets
 from pwa import importing
 
 POLE = replace(LAMP, source="asset")

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
-from city import places, whereabouts
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
 from city.geo import Point, distance
 from city.people import accounts
-from city.places import Place
-from city.whereabouts import Whereabouts
+from city.places import lookup, reverse_geocoder
+from city.places.lookup import Place
+from city.places.reverse_geocoder import Whereabouts
 
 # Metres east and north of a point in the open Atlantic.
 LAT, LON = 39.6, -71.2
@@ -93,11 +93,11 @@ def metres(place: Place, east: float, north: float) -> float:
 
 
 def test_a_number_without_a_door_stands_by_the_ranges_on_its_own_side(s: Session) -> None:
-    (odd,), (even,) = places.find(s, "21 Elm Street"), places.find(s, "22 elm st.")
+    (odd,), (even,) = lookup.find(s, "21 Elm Street"), lookup.find(s, "22 elm st.")
     assert (odd.label, even.label) == ("21 Elm St", "22 Elm St")
     assert metres(odd, -190, 12) < 1
     assert metres(even, -190, -12) < 1
-    assert metres(places.find(s, "79 Elm St")[0], 390, 12) < 1
+    assert metres(lookup.find(s, "79 Elm St")[0], 390, 12) < 1
     assert odd.accuracy_m == 142.0
     assert (odd.unsure, odd.vague) == (True, False)
 
@@ -122,18 +122,18 @@ def test_a_number_that_is_worked_out_claims_no_more_than_its_block_allows(
             )
         )  # fmt: skip
     with db.reading(engine) as s:
-        (house,) = places.find(s, f"{number} Long Rd")
+        (house,) = lookup.find(s, f"{number} Long Rd")
     assert house.accuracy_m is not None
     assert within[0] <= house.accuracy_m <= within[1]
     assert house.unsure == (within[0] >= 100)
 
 
 def test_a_door_goes_before_the_ranges(s: Session) -> None:
-    (door,) = places.find(s, "214 Tansy Street")
+    (door,) = lookup.find(s, "214 Tansy Street")
     assert metres(door, -100, -290) < 0.1
     assert door.accuracy_m is None
-    assert labels(places.find(s, "214b tansy")) == ["214B Tansy St"]
-    assert labels(places.find(s, "214½ Tansy St")) == ["214 Tansy St"]
+    assert labels(lookup.find(s, "214b tansy")) == ["214B Tansy St"]
+    assert labels(lookup.find(s, "214½ Tansy St")) == ["214 Tansy St"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_door_goes_before_the_ranges(s: Session) -> None:
     ],
 )  # fmt: skip
 def test_an_address_is_found_however_it_is_written(s: Session, words: str) -> None:
-    (place,) = places.find(s, words)
+    (place,) = lookup.find(s, words)
     assert metres(place, -190, 12) < 1
 
 
@@ -160,7 +160,7 @@ def test_an_address_is_found_however_it_is_written(s: Session, words: str) -> No
     ],
 )  # fmt: skip
 def test_what_the_city_does_not_have_is_not_found(s: Session, words: str) -> None:
-    assert places.find(s, words) == []
+    assert lookup.find(s, words) == []
 
 
 @pytest.mark.parametrize(
@@ -172,21 +172,21 @@ def test_what_the_city_does_not_have_is_not_found(s: Session, words: str) -> Non
     ],
 )  # fmt: skip
 def test_a_corner_is_found_in_either_order_and_language(s: Session, words: str) -> None:
-    (corner,) = places.find(s, words)
+    (corner,) = lookup.find(s, words)
     assert (corner.label, metres(corner, 0, 0) < 0.1) == ("Elm St & Oak Ave", True)
 
 
 def test_things_landmarks_and_areas_are_found_by_number_and_name(s: Session) -> None:
     for words in ("20-118", "pole 20-118", "poste #20-118", "luz 20-118", "light 20-118"):
-        (pole,) = places.find(s, words)
+        (pole,) = lookup.find(s, words)
         assert (pole.source, pole.label, pole.asset_id is not None) == ("asset", "44 Elm St", True)
-    assert [place.source for place in places.find(s, "árbol t-7")] == ["asset"]
+    assert [place.source for place in lookup.find(s, "árbol t-7")] == ["asset"]
     for words in ("city hall", "Citty Hall", "City Hall, Larkhaven"):
-        assert labels(places.find(s, words)) == ["City Hall"]
-    (green,), (hill,) = places.find(s, "lantern green"), places.find(s, "Tannery Hill")
+        assert labels(lookup.find(s, words)) == ["City Hall"]
+    (green,), (hill,) = lookup.find(s, "lantern green"), lookup.find(s, "Tannery Hill")
     assert metres(green, 750, 750) < 150
     assert (green.vague, hill.vague) == (True, True)
-    (street,) = places.find(s, "Elm Street")
+    (street,) = lookup.find(s, "Elm Street")
     assert (street.label, street.vague, metres(street, 0, 0) < 1) == ("Elm St", True, True)
 
 
@@ -206,8 +206,8 @@ def test_things_landmarks_and_areas_are_found_by_number_and_name(s: Session) -> 
     ],
 )  # fmt: skip
 def test_a_point_is_told_in_honest_words(s: Session, east: float, north: float, words: str) -> None:
-    assert places.describe(s, at(east, north)) == words
-    found = places.gazetteer(s).reverse(at(east, north))
+    assert lookup.describe(s, at(east, north)) == words
+    found = lookup.gazetteer(s).reverse(at(east, north))
     assert (found.address if found else "") == words
 
 
@@ -221,23 +221,23 @@ def test_a_point_is_told_in_honest_words(s: Session, east: float, north: float, 
     ],
 )
 def test_the_words_for_a_point_can_be_read_again(told: Whereabouts) -> None:
-    again = whereabouts.read(told.words)
+    again = reverse_geocoder.read(told.words)
     assert (again.name, again.other, again.words) == (told.name, told.other, told.words)
 
 
 def test_a_house_on_a_street_with_at_in_its_name_is_no_corner() -> None:
-    told = whereabouts.read("12 Kids at Play Street")
+    told = reverse_geocoder.read("12 Kids at Play Street")
     assert (told.name, told.other) == ("12 Kids at Play Street", "")
 
 
 @pytest.mark.parametrize("street", ["1st Street", "10 Mile Road", "12 Oaks Rd"])
 def test_a_corner_of_a_street_with_a_number_in_its_name_is_one(street: str) -> None:
-    told = whereabouts.read(f"{street} at Woodward Ave")
+    told = reverse_geocoder.read(f"{street} at Woodward Ave")
     assert (told.name, told.other) == (street, "Woodward Ave")
 
 
 def test_it_answers_as_any_geocoder_of_geopy_does(s: Session) -> None:
-    gazetteer = places.gazetteer(s)
+    gazetteer = lookup.gazetteer(s)
     one = gazetteer.geocode("21 Elm St", timeout=1)
     assert (one.address, one.point) == (
         "21 Elm St",
@@ -268,26 +268,26 @@ def test_it_answers_as_any_geocoder_of_geopy_does(s: Session) -> None:
     ],
 )
 def test_a_place_is_suggested_before_it_is_typed_out(s: Session, words: str, first: str) -> None:
-    assert labels(places.suggest(s, words))[:1] == [first]
+    assert labels(lookup.suggest(s, words))[:1] == [first]
 
 
 def test_nothing_is_suggested_that_is_not_there(s: Session) -> None:
     for words in ("", "   ", "zzz", "9999 elm", "20-119", "&", "and"):
-        assert places.suggest(s, words) == []
-    assert len(places.suggest(s, "e", limit=1)) == 1
+        assert lookup.suggest(s, words) == []
+    assert len(lookup.suggest(s, "e", limit=1)) == 1
 
 
 def test_what_is_near_is_suggested_first(s: Session) -> None:
-    assert labels(places.suggest(s, "elm", near=at(0, 490)))[:2] == [
+    assert labels(lookup.suggest(s, "elm", near=at(0, 490)))[:2] == [
         "Elm St",
         "Elmwood Ave",
     ]  # it is that name
-    assert labels(places.suggest(s, "21", near=at(-190, 20))) == ["21 Elm St"]
-    assert places.suggest(s, "21") == []
+    assert labels(lookup.suggest(s, "21", near=at(-190, 20))) == ["21 Elm St"]
+    assert lookup.suggest(s, "21") == []
 
 
 def test_a_changed_layer_is_noticed_by_everybody_who_reads_it(engine: Engine, s: Session) -> None:
-    assert places.find(s, "12 Maple Street") == []
+    assert lookup.find(s, "12 Maple Street") == []
     s.rollback()
     with db.transaction(engine) as writing:
         point = at(0, 700)
@@ -295,18 +295,18 @@ def test_a_changed_layer_is_noticed_by_everybody_who_reads_it(engine: Engine, s:
             insert(Address),
             [{"label": "12 Maple St", "lat": point.lat, "lon": point.lon, "cell": ""}],
         )
-    assert labels(places.find(s, "12 Maple Street")) == ["12 Maple St"]
+    assert labels(lookup.find(s, "12 Maple Street")) == ["12 Maple St"]
     s.rollback()
     with db.transaction(engine) as writing:
         writing.execute(delete(Address).where(Address.label == "214 Tansy St"))
         events.record(writing, "layer:addresses", "import", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
-    assert places.find(s, "214 Tansy Street") == []
+    assert lookup.find(s, "214 Tansy Street") == []
 
 
 def test_a_city_without_layers_knows_nothing(engine: Engine) -> None:
     with db.reading(engine) as s:
-        assert places.find(s, "12 Elm St") == places.suggest(s, "12 e") == []
-        assert places.describe(s, at(0, 0)) == ""
+        assert lookup.find(s, "12 Elm St") == lookup.suggest(s, "12 e") == []
+        assert lookup.describe(s, at(0, 0)) == ""
 
 
 @pytest.mark.slow
@@ -323,7 +323,7 @@ def test_a_large_city_is_searched_while_one_types(engine: Engine) -> None:
             writing.execute(insert(Address), rows[start : start + 5000])
     with db.reading(engine) as s:
         assert len(s.scalars(select(Address.id)).all()) == 60_000
-        places.suggest(s, "12 e")
+        lookup.suggest(s, "12 e")
         taken = []
         for words in (
             "1",
@@ -338,7 +338,7 @@ def test_a_large_city_is_searched_while_one_types(engine: Engine) -> None:
             "m and h",
         ):
             began = time.thread_time()
-            places.suggest(s, words, near=Point(LAT, LON))
+            lookup.suggest(s, words, near=Point(LAT, LON))
             taken.append(time.thread_time() - began)
         assert max(taken) < 0.02, taken
 

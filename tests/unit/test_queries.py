@@ -7,7 +7,7 @@ from city import cases, queries
 from city.db.models import Service
 from city.geo import Point, distance, rounded
 from city.lifecycle import Refused
-from city.places import Place
+from city.places.lookup import Place
 
 
 def test_nobody_measures_a_place_more_exactly_than_its_service_allows(town: Town) -> None:

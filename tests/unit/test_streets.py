@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import OSA
 from shapely.geometry import LineString
 
-from city import streets
-from city.ranges import Block, Range
+from city.places import streets
+from city.places.address_ranges import Block, Range
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from wording import resident
 from city import cases, queries, reports
 from city.db.models import Service
 from city.geo import Point, distance
-from city.places import Place
+from city.places.lookup import Place
 from pwa.pages.cases import ROWS
 
 

@@ -65,7 +65,7 @@ export function speaker(template, lang, zone) {
     return [told || say(unnamed), number && apart(number)].filter(Boolean).join(" ·\u00a0");
   }
 
-  /** What the city told as "near 12 Elm St" (city/whereabouts.py), in the crew's language. @param {string} told */
+  /** What the city told as "near 12 Elm St" (city/places/reverse_geocoder.py), in the crew's language. @param {string} told */
   function where(told) {
     const [, metres, off, beside, street, other] =
       /^about (\d+) m from (.+)|^near (.+)|^(.+?) at (.+)/.exec(told) ?? [];

@@ -7,10 +7,10 @@ from typing import Final, TypeVar
 
 from shapely.geometry import Point as Spot
 
-from city import streets
-from city.atlas import Atlas, Place
-from city.gazetteer import JOINED, Gazetteer, thing_number
 from city.geo import Point, distance
+from city.places import streets
+from city.places.geocoder import JOINED, Gazetteer, thing_number
+from city.places.index import Atlas, Place
 
 AROUND_METRES: Final = 400.0  # streets on which a number alone may be meant
 MOST_ASSETS: Final = 50

@@ -17,9 +17,9 @@ from shapely.geometry import LineString, shape
 from shapely.geometry import Point as Spot
 from shapely.geometry.base import BaseGeometry
 
-from city import streets
 from city.geo import METRES_A_DEGREE, Point
-from city.ranges import Block, Range
+from city.places import streets
+from city.places.address_ranges import Block, Range
 
 BEYOND_NUMBERS: Final = 20  # a range ends at the last house of its day; a newer one comes soon after it
 # A phone's fix, or a number on a long block, that may be further off than this may be streets away: one asks.

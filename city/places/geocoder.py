@@ -8,9 +8,9 @@ import usaddress
 from geopy.geocoders.base import Geocoder
 from geopy.location import Location
 
-from city import streets, whereabouts
-from city.atlas import Atlas, Place, numbered
 from city.geo import Point, distance
+from city.places import reverse_geocoder, streets
+from city.places.index import Atlas, Place, numbered
 
 SAME_METRES: Final = 250.0  # places as near as this with the same words are one: blocks whose ranges overlap
 MOST_LETTERS: Final = 200  # nobody's address is longer
@@ -55,7 +55,7 @@ class Gazetteer(Geocoder):  # type: ignore[misc]
 
     def reverse(self, query: tuple[float, float], *, exactly_one: bool = True, timeout: object = None) -> Any:
         """The words for a point, as a geopy Location at the point; None or [] where nothing is near."""
-        near = whereabouts.tell(self.atlas, Point(*query))
+        near = reverse_geocoder.tell(self.atlas, Point(*query))
         found = [Location(near.words, query, {"metres": near.metres})] if near else []
         return (found[0] if found else None) if exactly_one else found
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from shapely.geometry import Point as Spot
 
-from city.atlas import Atlas, Street, numbered
 from city.geo import Point
-from city.ranges import Block
-from city.streets import parse
+from city.places.address_ranges import Block
+from city.places.index import Atlas, Street, numbered
+from city.places.streets import parse
 
 NEAR_METRES = 80.0  # beyond it an address says nothing about a point
 AT_METRES, BESIDE_METRES = 10.0, 30.0  # up to here it is at the door; up to here it is near it

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from city.db.models import Asset
 from city.geo import Point, cells_around, distance
-from city.places import Place
+from city.places.lookup import Place
 
 REACH_METRES = 150.0  # further off nobody takes a thing for the one they stand at
 # A fix worse than this chooses nothing by itself: on a street the next pole stands 25 to 50 m away.

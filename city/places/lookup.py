@@ -9,14 +9,14 @@ from shapely.geometry import shape
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import geocoding, suggestions, whereabouts
-from city.atlas import SURE_METRES, Atlas, Place, Rows
 from city.db.cached_read import Memo
 from city.db.models import Address, Area, Asset, Crossing, Head, Landmark, Street
-from city.gazetteer import MOST_LETTERS, Gazetteer
 from city.geo import Box, Point, inside
-from city.streets import normal
-from city.whereabouts import Whereabouts
+from city.places import autocomplete, remote_geocoders, reverse_geocoder
+from city.places.geocoder import MOST_LETTERS, Gazetteer
+from city.places.index import SURE_METRES, Atlas, Place, Rows
+from city.places.reverse_geocoder import Whereabouts
+from city.places.streets import normal
 
 # All that others need to know of places comes from here, also what stands a floor below.
 __all__ = ["MOST_LETTERS", "SURE_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe",
@@ -35,8 +35,8 @@ def find(s: Session, words: str, *, geocoder: str = "local", limit: int = 5) -> 
     if not words.strip() or geocoder == "local" or (answer.places and answer.sure):
         return answer.places[:limit]
     try:
-        found = geocoding.ask(geocoder, words, _box(s), limit)
-    except geocoding.NoAnswer:
+        found = remote_geocoders.ask(geocoder, words, _box(s), limit)
+    except remote_geocoders.NoAnswer:
         return answer.places[:limit]
     # It knows the whole world: what it found in another city is not meant.
     here = [Place(lat, lon, "address", label) for label, lat, lon in found if not outside(s, Point(lat, lon))]
@@ -49,12 +49,12 @@ def suggest(s: Session, words: str, *, near: Point | None = None, limit: int = 6
     From the city's own layers only; nobody waits for another server while typing. A whole street, to go on
     from, is `vague`.
     """
-    return suggestions.suggest(gazetteer(s), words, near=near, limit=limit)
+    return autocomplete.suggest(gazetteer(s), words, near=near, limit=limit)
 
 
 def around(s: Session, point: Point) -> Whereabouts | None:
     """What the point is at, or what it is near within 80 m; None where that is nothing."""
-    return whereabouts.tell(gazetteer(s).atlas, point)
+    return reverse_geocoder.tell(gazetteer(s).atlas, point)
 
 
 def describe(s: Session, point: Point) -> str:

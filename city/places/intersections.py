@@ -10,7 +10,8 @@ from shapely import STRtree
 from shapely.geometry import LineString
 from shapely.geometry import Point as ShapelyPoint
 
-from city import geo, places
+from city import geo
+from city.places import lookup
 
 MEET_METRES = 1.5  # streets whose drawn lines come as near as this meet
 SAME_CORNER_METRES = 40.0  # a divided road meets another street several times at what people call one corner
@@ -21,7 +22,7 @@ def corners(streets: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
     Flat: a bridge over a street meets it too, since the lines do not say which is above.
     """
-    named = [(name, street) for street in streets if (name := places.normal(street["name"]))]
+    named = [(name, street) for street in streets if (name := lookup.normal(street["name"]))]
     if not named:
         return
     wide = math.cos(math.radians(named[0][1]["line"][0][1])) * geo.METRES_A_DEGREE

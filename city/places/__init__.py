@@ -1,0 +1,1 @@
+"""Streets, addresses, geocoders, assets, areas, basemap."""
