@@ -30,8 +30,8 @@ from pillow_heif.as_plugin import HeifImageFile
 
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import decoding, developing
-from city.developing import BadPhoto
+from city.photos import decoding, processing
+from city.photos.processing import BadPhoto
 
 FATES = ROOT / "bench" / "photos.toml"
 ROUNDS = 15
@@ -177,7 +177,7 @@ def _ratio(heic: Path) -> float:
     ours, least = [], []
     for _round in range(ROUNDS):
         least.append(_seconds(_least, sent))
-        ours.append(_seconds(developing.develop, sent))
+        ours.append(_seconds(processing.develop, sent))
     say(f"12 megapixels: {median(ours) * 1000:.0f} ms, at least {median(least) * 1000:.0f} ms")
     return median(ours) / median(least)
 
@@ -191,7 +191,7 @@ def _seconds(work: Any, data: bytes) -> float:
 def _least(data: bytes) -> bytes:
     """Decode, resize and encode, as sparingly as develop() does it, for the largest size alone."""
     picture = Image.open(io.BytesIO(data), formats=["JPEG"])
-    edge = developing.SIZES["full"]
+    edge = processing.SIZES["full"]
     scale = edge / max(picture.size)
     picture.draft("RGB", (int(picture.width * scale), int(picture.height * scale)))
     picture.thumbnail((edge, edge), reducing_gap=2.0)

@@ -26,15 +26,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import dumps, files, photos, stores
+from city import dumps, files
 from city.audit import erasure_ledger
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.lifecycle import Refused
+from city.photos import photos, storage
+from city.photos.storage import FolderStore, Store, StoreDown
 from city.settings import Settings
-from city.stores import FolderStore, Store, StoreDown
 
 FORMAT = 1
 MANIFEST, PHOTOS, POOL = "manifest.json", "photos.txt", "photos"
@@ -289,7 +290,7 @@ def _names(folder: Path, manifest: Manifest) -> list[str]:
     if fault := _fault_in(folder, manifest, PHOTOS):
         raise Refused("backup_unreadable", folder=str(folder), fault=f"{PHOTOS}: {fault}")
     names = (folder / PHOTOS).read_text(errors="replace").split()
-    if wrong := next((name for name in names if not stores.HASH.fullmatch(name)), None):
+    if wrong := next((name for name in names if not storage.HASH.fullmatch(name)), None):
         raise Refused(
             "backup_unreadable",
             folder=str(folder),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import geo, kept, numbers, photos, promises, reports, search
+from city import geo, kept, numbers, promises, reports, search
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
@@ -66,6 +66,7 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.people import accounts
+from city.photos import photos
 from city.places import areas
 from city.places.lookup import Place
 from city.text import is_blank

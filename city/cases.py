@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from city import duplicates, geo, heads, holds, kept, locks, numbers, photos, promises, search
+from city import duplicates, geo, heads, holds, kept, locks, numbers, promises, search
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
@@ -56,6 +56,7 @@ from city.lifecycle import (
 )
 from city.people import callers
 from city.people.accounts import THE_SYSTEM
+from city.photos import photos
 from city.places.lookup import Place
 from city.queries import evidence
 from city.queries import root_of as root_of

@@ -6,9 +6,9 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from city import photos
-from city.developing import Developed, develop
-from city.stores import Store
+from city.photos import photos
+from city.photos.processing import Developed, develop
+from city.photos.storage import Store
 
 PICTURES = Path(__file__).parent / "demo_photos"
 # Whoever covers a part of a photo covers it wherever the same bytes were sent: in life next to nowhere.

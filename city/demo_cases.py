@@ -20,7 +20,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo, kept, photos, promises, reports, stores
+from city import bulk, demo_figures, demo_office, geo, kept, promises, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -30,6 +30,7 @@ from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.people import accounts
+from city.photos import photos, storage
 from city.places import nearby_assets
 from city.places.lookup import Place
 from city.settings import Settings
@@ -102,7 +103,7 @@ def tell(
 
     The same seed and `now` make the same cases. The pictures are developed and stored at once.
     """
-    store, album = stores.open_store(settings), Album()
+    store, album = storage.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     with bulk.uncollected(), transaction(engine) as s:
         step(f"{count} cases")

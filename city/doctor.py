@@ -11,14 +11,15 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import accountmail, backup, dumps, notices, opendata, photos, refusals, stores, strays
+from city import accountmail, backup, dumps, notices, opendata, refusals
 from city.audit import epochs, events
 from city.backup import MANIFEST
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
+from city.photos import orphans, photos, storage
+from city.photos.storage import Store
 from city.settings import Settings
-from city.stores import Store
 
 OK, LOOK, WRONG = "ok", "look", "wrong"
 
@@ -300,7 +301,7 @@ def _photos(s: Session, store: Store, whole: bool) -> Finding:
     rows = list(s.scalars(asked if whole else asked.limit(PHOTOS)))
     try:
         missing = list(_missing(rows, store, whole))
-    except stores.StoreDown as fault:
+    except storage.StoreDown as fault:
         return Finding("photos", WRONG, f"Photos can't be checked: {fault}.")
     if missing:
         words = f"Missing from photo storage: {len(missing)} of {len(rows)}. First: {missing[0]}."
@@ -316,10 +317,10 @@ def _missing(rows: list[Photo], store: Store, whole: bool) -> Iterator[str]:
 
 def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
     try:
-        found, names = strays.count(engine, store, now)
-    except stores.StoreDown as fault:
+        found, names = orphans.count(engine, store, now)
+    except storage.StoreDown as fault:
         return Finding("strays", WRONG, f"Can't list photo storage: {fault}.")
-    return Finding("strays", LOOK if found else OK, strays.told(found, names))
+    return Finding("strays", LOOK if found else OK, orphans.told(found, names))
 
 
 def _count(count: int, what: str) -> str:

@@ -27,7 +27,7 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.lifecycle import may
 from city.people import accounts
-from city.stores import Store
+from city.photos.storage import Store
 from city.subjects import Subject
 
 

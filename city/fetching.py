@@ -6,13 +6,14 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, locks, photos
+from city import cases, locks
 from city.audit import events
 from city.db.engine import reading, transaction
 from city.db.models import Report, Wanted
-from city.developing import BadPhoto, Busy, Developed
 from city.outside import Fetch, NotFetched
 from city.people import accounts
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto, Busy, Developed
 
 AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
 TRIES = 5
@@ -36,7 +37,7 @@ def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, 
     found: Developed | None = None
     why, passing = "", False
     try:
-        found = developing.develop(fetch(url, developing.MAX_UPLOAD))
+        found = processing.develop(fetch(url, processing.MAX_UPLOAD))
     except NotFetched as fault:
         why, passing = fault.code, fault.passing
     except BadPhoto as bad:

@@ -19,7 +19,7 @@ from city.audit.events import Actor
 from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
 from city.lifecycle import may
 from city.people import accounts, callers
-from city.stores import Store
+from city.photos.storage import Store
 
 AT_ONCE = 500
 

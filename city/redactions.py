@@ -9,16 +9,17 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases, developing, holds, locks, photos
+from city import cases, holds, locks
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Redacted
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Case, Erasure, Photo
-from city.developing import Box, Developed
 from city.lifecycle import SYSTEM, Refused, may
 from city.people import accounts
-from city.stores import Store
+from city.photos import photos, processing
+from city.photos.processing import Box, Developed
+from city.photos.storage import Store
 
 MOST_BOXES = 20
 LEAST = 0.1  # percent of an edge; less is a slip of the finger
@@ -54,7 +55,7 @@ def cover(photo: Photo, boxes: Sequence[Box], store: Store, var: Path) -> Covere
     """
     check(boxes)
     jpeg = photos.read(store, var, photo, "full")
-    return Covered(photo.id, tuple(boxes), developing.cover(jpeg, boxes, photo.upload_sha256))
+    return Covered(photo.id, tuple(boxes), processing.cover(jpeg, boxes, photo.upload_sha256))
 
 
 def redact(

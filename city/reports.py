@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, follows, geo, heads, holds, locks, photos, promises, search, stores
+from city import cases, follows, geo, heads, holds, locks, promises, search
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
@@ -47,6 +47,7 @@ from city.lifecycle import (
 )
 from city.people import accounts, callers
 from city.people.contacts import CHANNELS
+from city.photos import photos, storage
 from city.places import assets, lookup
 from city.places.lookup import Place
 
@@ -343,7 +344,7 @@ def stopped_here(s: Session, subscription: Subscription) -> bool:
     return own[-1:] == ["stop news"]
 
 
-def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
+def erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     """Removes everything personal of one report: words, answers, photos, addresses, its link.
 
     The log keeps its lines and commitments and still verifies. The list of erasures is what a restored
@@ -356,7 +357,7 @@ def erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Act
     return _erase(s, report, store, var, by=by, at=at)
 
 
-def erase_again(s: Session, erased: Erased, store: stores.Store, var: Path, *, at: datetime) -> bool:
+def erase_again(s: Session, erased: Erased, store: storage.Store, var: Path, *, at: datetime) -> bool:
     """Does once more what was decided before a restore; False where there is nothing to do.
 
     What came after the backup is not here, but may come again from its phone: take() refuses it.
@@ -370,7 +371,7 @@ def erase_again(s: Session, erased: Erased, store: stores.Store, var: Path, *, a
     return _erase(s, report, store, var, by=accounts.THE_SYSTEM, at=at)
 
 
-def _erase(s: Session, report: Report, store: stores.Store, var: Path, *, by: Actor, at: datetime) -> bool:
+def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: Actor, at: datetime) -> bool:
     if report.erased_at:
         return False
     locks.lock(s, report.case)

@@ -18,11 +18,9 @@ from city import (
     holds,
     notices,
     numbers,
-    photos,
     redactions,
     reports,
     retention,
-    strays,
 )
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
@@ -32,8 +30,9 @@ from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
 from city.lifecycle import Refused
 from city.people import sessions
+from city.photos import orphans, photos
+from city.photos.storage import Store
 from city.settings import Settings
-from city.stores import Store
 
 MARK = "restoring"  # in the var folder while a restore is not finished: nobody may start on half of one
 
@@ -116,7 +115,7 @@ def restore(
         shut_out = _shut_out_again(engine, settings.var, erased, at)
     finally:
         engine.dispose()
-    strays.hold(settings.var)
+    orphans.hold(settings.var)
     mark.unlink()
     other_city = _says(settings.city) != city
     return Restored(folder, manifest, lost, again, held, shut_out, own_secret, other_city)

@@ -16,7 +16,6 @@ from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, lit
 from sqlalchemy.orm import Session
 
 from city import cases, forgetting, geo, holds, kept, locks, queries, reports, search
-from city import photos as pictures
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
 from city.config.retention_schedule import EXACT, STREET, Schedule
@@ -44,6 +43,7 @@ from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
 from city.people import accounts, callers
+from city.photos import photos as pictures
 from city.places import areas
 from city.places.areas import Areas
 

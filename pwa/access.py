@@ -29,8 +29,8 @@ from city.lifecycle import (
     SUPERVISOR,
 )
 from city.people import accounts, sessions
+from city.photos.storage import Store
 from city.settings import Settings
-from city.stores import Store
 from sync import noted
 
 T = TypeVar("T")

@@ -15,9 +15,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import cpu_affinity, developing, restoring, stores
+from city import cpu_affinity, restoring
 from city.audit import epochs
 from city.db import engine as db
+from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
@@ -65,7 +66,7 @@ YEAR = 365 * 86400  # seconds for which a browser asks this host over TLS only
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 MAX_FORM = 1_000_000  # bytes of one without photos; five thousand numbers of cases are a tenth of that
 # Five photos of 20 MB at most. What is larger than may be is refused with 413, before any of it is read.
-MAX_REQUEST = 5 * developing.MAX_UPLOAD + MAX_FORM
+MAX_REQUEST = 5 * processing.MAX_UPLOAD + MAX_FORM
 TAKE_PHOTOS = (
     "resident.send", "resident.share", "resident.add_photo", "dispatch.close", "open311.create",
 )  # fmt: skip
@@ -104,7 +105,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in shell.languages(settings)),
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
-    store = stores.open_store(settings)
+    store = storage.open_store(settings)
     held = access.Cityline(settings, city, engine, store, watch, version=version)
     if now:
         held.now = now

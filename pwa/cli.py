@@ -336,13 +336,13 @@ def device_revoke(device_id: str) -> None:
 @click.option("--person", "email", default="", help="EMAIL of the phone's user, if a restore lost it.")
 def device_import(file: Path, email: str) -> None:
     """Import the work a phone saved to FILE. Safe to run more than once."""
-    from city import developing, stores
+    from city.photos import processing, storage
     from sync import carried, protocol, together
 
     settings = _settings()
     engine = _engine(settings)
     try:
-        store = stores.open_store(settings)
+        store = storage.open_store(settings)
         counted = carried.take(
             engine, store, settings, files.read(file, carried.MOST_BYTES), datetime.now(UTC), owner=email
         )
@@ -360,7 +360,7 @@ def device_import(file: Path, email: str) -> None:
         ) from refused
     except together.Busy as busy:
         raise click.ClickException(f"The database is busy. Import {file} again.") from busy
-    except developing.Busy as busy:
+    except processing.Busy as busy:
         raise click.ClickException(f"There's no time for the photos now. Import {file} again.") from busy
     finally:
         engine.dispose()

@@ -11,8 +11,8 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException, RequestTimeout
 
 from city import files
-from city.developing import BadPhoto, Busy
 from city.lifecycle import Refused
+from city.photos.processing import BadPhoto, Busy
 from pwa import access, security
 from pwa.filters import call_outcome, outcome, state
 from pwa.localization import distance

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, forgetting, kept, restoring, search, stores
+from city import backup, doctor, dumps, forgetting, kept, restoring, search
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.lifecycle import Refused
 from city.people import accounts
 from city.people import callers as known_callers
+from city.photos import storage
 from city.settings import read
 from pwa.progress import Progress
 
@@ -74,7 +75,12 @@ def forget(number: str) -> None:
         raise click.ClickException(f"{number!r} isn't a phone number. Example: (203) 555-0142") from None
     with db.transaction(engine) as s:
         done = forgetting.forget(
-            s, phones, stores.open_store(settings), settings.var, by=accounts.THE_SYSTEM, at=datetime.now(UTC)
+            s,
+            phones,
+            storage.open_store(settings),
+            settings.var,
+            by=accounts.THE_SYSTEM,
+            at=datetime.now(UTC),
         )
     if done is None:
         click.echo("No caller has that number.")
@@ -98,9 +104,9 @@ def make(to: Path, keep: int | None) -> None:
     try:
         with closing(Progress("photos")) as told:
             folder, manifest = backup.make(
-                engine, settings, stores.open_store(settings), to, at=datetime.now(UTC), told=told
+                engine, settings, storage.open_store(settings), to, at=datetime.now(UTC), told=told
             )
-    except (dumps.DumpFailed, stores.StoreDown, OSError) as fault:
+    except (dumps.DumpFailed, storage.StoreDown, OSError) as fault:
         raise click.ClickException(f"{fault}. No backup was made.") from None
     finally:
         engine.dispose()
@@ -125,14 +131,14 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     try:
         with closing(Progress("photos checked, then restored")) as told:
             done = restoring.restore(
-                settings, source, stores.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
+                settings, source, storage.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
                 told=told,
             )  # fmt: skip
     except restoring.Damaged as damaged:
         for fault in damaged.faults:
             click.echo(fault, err=True)
         raise click.ClickException(f"{damaged}. Nothing was changed.") from None
-    except (dumps.DumpFailed, stores.StoreDown, OSError) as fault:
+    except (dumps.DumpFailed, storage.StoreDown, OSError) as fault:
         raise click.ClickException(f"{fault}. Fix that and run it again.") from None
     manifest = done.manifest
     click.echo(f"Restored {done.folder}: the city as it was at {manifest.made_at}, log line {manifest.seq}.")
@@ -162,7 +168,7 @@ def examine(whole: bool) -> None:
     """Check the system, one line per check. Exits with 1 if anything is wrong."""
     settings = read()
     engine = db.connect(settings.database_url)
-    found = doctor.examine(engine, settings, stores.open_store(settings), datetime.now(UTC), whole=whole)
+    found = doctor.examine(engine, settings, storage.open_store(settings), datetime.now(UTC), whole=whole)
     engine.dispose()
     for finding in found:
         mark = click.style(f"{finding.mark:5}", fg=COLOURS[finding.mark])

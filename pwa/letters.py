@@ -15,12 +15,12 @@ from flask import render_template, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import developing, photos
 from city.config.branding import PRIMARY, at_night
 from city.db.models import Photo
-from city.developing import BadPhoto, Busy
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto, Busy
+from city.photos.storage import StoreDown
 from city.queries import Sight
-from city.stores import StoreDown
 from pwa import access, localization
 
 HEAVIEST: Final = 25_000  # bytes of a picture that lies in a letter
@@ -117,6 +117,6 @@ def _picture(s: Session, photo_id: str, caption: str, alt: str, *, mine: bool) -
     here = access.here()
     try:
         whole = photos.read(here.store, here.settings.var, s.get_one(Photo, photo_id), "page")
-        return Picture(caption, alt, jpeg=developing.small(whole, HEAVIEST))
+        return Picture(caption, alt, jpeg=processing.small(whole, HEAVIEST))
     except (KeyError, OSError, StoreDown, BadPhoto, Busy):  # gone from the store, or damaged there
         return None

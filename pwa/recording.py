@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import erasing, files, photos, queries, records, restoring, retention, stores, subjects
+from city import erasing, files, queries, records, restoring, retention, subjects
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period
@@ -23,9 +23,10 @@ from city.db.models import Case
 from city.erasing import Gone
 from city.lifecycle import Refused
 from city.people import accounts, callers
+from city.photos import photos, storage
+from city.photos.storage import Store
 from city.records import Record
 from city.settings import Settings, read
-from city.stores import Store
 from pwa import access, filters, localization
 from pwa.progress import Progress
 
@@ -56,12 +57,12 @@ def keep_to_schedule(dry_run: bool) -> None:
         with db.reading(engine) as s:
             counts = retention.due(s, city.retention, now)
     else:
-        store = stores.open_store(settings)
+        store = storage.open_store(settings)
         with closing(Progress("records")) as told:
             counts = retention.carry_out(engine, settings.var, city.retention, now, told=told).gone
         try:
             photos.forget(engine, store, now)
-        except stores.StoreDown as fault:
+        except storage.StoreDown as fault:
             raise click.ClickException(f"{fault}. The worker will delete the photo files later.") from None
     periods = {name: f"kept {_period(period)}" for name, period in city.retention.classes()}
     for name, count in counts.items():
@@ -80,14 +81,14 @@ def keep_to_schedule(dry_run: bool) -> None:
 def erase(person: str) -> None:
     """Erase what the city has about PERSON: reports, calls, addresses, and a disabled account."""
     settings, engine, city = _opened()
-    store, at = stores.open_store(settings), datetime.now(UTC)
+    store, at = storage.open_store(settings), datetime.now(UTC)
     try:
         with db.transaction(engine) as s:
             if not subjects.is_name(person) and queries.by_number(s, person.strip()):
                 raise click.ClickException(f"{person} is a case. This command erases a person's data. {WHO}")
             found = _found(s, person, city)
             gone = erasing.erase(s, found, store, settings.var, by=accounts.THE_SYSTEM, at=at)
-    except stores.StoreDown as fault:
+    except storage.StoreDown as fault:
         raise click.ClickException(f"{fault}. Run it again when photo storage is available.") from None
     click.echo(_what_went(gone))
     if gone.account_stays:
@@ -127,10 +128,10 @@ def export(what: str, to: Path | None, lang: str | None, is_public: bool, unconf
     # The log has it before anybody does, and nobody waits for the photos.
     kind = "public-" if record.is_public else ""
     file = to or Path(f"record-{kind}{record.name}-{now:%Y%m%dT%H%M%SZ}.zip")
-    app, store = create_app(settings), stores.open_store(settings)
+    app, store = create_app(settings), storage.open_store(settings)
     try:
         missing = write(file, record, app, store, settings, lang or city.languages[0])
-    except (OSError, stores.StoreDown) as fault:
+    except (OSError, storage.StoreDown) as fault:
         raise click.ClickException(f"{fault}. Nothing was written.") from None
     finally:
         app.extensions["cityline"].engine.dispose()

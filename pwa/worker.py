@@ -29,17 +29,16 @@ from city import (
     notices,
     opendata,
     outside,
-    photos,
     presence,
     published,
     retention,
-    strays,
     webhooks,
 )
 from city.audit import events
 from city.channels import Channel, Undeliverable
 from city.db import engine as db
 from city.people import accounts, callers, sessions
+from city.photos import orphans, photos
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -161,7 +160,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
     every_day: list[Job] = [
         partial(_publish, app),
         partial(_learn, engine),
-        partial(strays.sweep, engine, store, settings.var),
+        partial(orphans.sweep, engine, store, settings.var),
     ]
     return every_second, every_minute, every_day
 
@@ -235,7 +234,7 @@ class _Records:
         if self.next_at and now < self.next_at:
             return
         held = self.app.extensions["cityline"]
-        if strays.was_restored(held.settings.var, now, UNTIL_HELD_AGAIN):
+        if orphans.was_restored(held.settings.var, now, UNTIL_HELD_AGAIN):
             return
         done = retention.carry_out(
             held.engine, held.settings.var, held.city.retention, now, most=MOST_RECORDS

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from city import developing, photos, stores
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.in_list import is_in
 from city.db.models import Device, Operation, Person
 from city.lifecycle import Refused
 from city.people import accounts
+from city.photos import photos, processing, storage
 from city.settings import Settings
 from sync import declared, devices, protocol, push, uploads
 from sync.merge import rules_of
@@ -31,7 +31,7 @@ MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third lo
 
 
 def take(
-    engine: Engine, store: stores.Store, settings: Settings, file: bytes, at: datetime, *, owner: str = ""
+    engine: Engine, store: storage.Store, settings: Settings, file: bytes, at: datetime, *, owner: str = ""
 ) -> Counter[str]:
     """Takes all that is in `file`. Returns how often each result was given, none of them 0.
 
@@ -74,7 +74,7 @@ def take(
     for photo in told["photos"]:
         try:
             counted[_photo(engine, store, settings, sender.device_id, photo, by, at)] += 1
-        except (developing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, uploads.Crowded, Unreadable):
+        except (processing.BadPhoto, uploads.WrongBytes, uploads.TooMuch, uploads.Crowded, Unreadable):
             counted["photos_refused"] += 1
     return counted
 
@@ -148,7 +148,7 @@ def _known(
 
 def _photo(
     engine: Engine,
-    store: stores.Store,
+    store: storage.Store,
     settings: Settings,
     device_id: str,
     photo: dict[str, str],

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
 
-from city import cases, developing, locks
+from city import cases, locks
 from city.audit.events import Actor
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Device, Photo
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people.accounts import THE_SYSTEM
+from city.photos import processing
 from sync.protocol import Declared
 
 MOST_WANTED = 100  # photos named in one answer; the rest in the next
@@ -66,7 +67,7 @@ def declare(
         row = DeclaredPhoto(
             operation_id=operation_id, id=photo.id, device_id=device_id, sha256=photo.sha256,
             bytes=photo.bytes, position=position, declared_at=at,
-            fault="too_large" if photo.bytes > developing.MAX_UPLOAD else None,
+            fault="too_large" if photo.bytes > processing.MAX_UPLOAD else None,
         )  # fmt: skip
         here = sent(s, device_id, photo.id)
         if here and here.upload_sha256 == photo.sha256:

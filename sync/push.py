@@ -19,7 +19,7 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import locks, photos, reports
+from city import locks, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.in_list import is_in
@@ -27,6 +27,7 @@ from city.db.models import Case, DeclaredPhoto, Person
 from city.db.models import Operation as Row
 from city.lifecycle import CREW, Refused
 from city.people import accounts
+from city.photos import photos
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result

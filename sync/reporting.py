@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import photos, reports
+from city import reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, DeclaredPhoto, Report, Service
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
+from city.photos import photos
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from sync import declared, work

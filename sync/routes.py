@@ -30,7 +30,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import developing, photos, reports, stores
+from city import reports
 from city.audit import epochs
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
@@ -38,6 +38,7 @@ from city.db.models import Device, Operation, Person
 from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.people import sessions as people_sessions
+from city.photos import photos, processing, storage
 from city.settings import Settings
 from sync import (
     declared,
@@ -74,7 +75,7 @@ class Instance(Protocol):
 
     settings: Settings
     engine: Engine
-    store: stores.Store
+    store: storage.Store
     now: Callable[[], datetime]
     watch: epochs.Watch
 
@@ -399,10 +400,10 @@ def photo_piece(photo_id: str) -> Response:
         return _offset(413, 0, False, fault="too_large")
     except uploads.Crowded:
         return _later(429, FULL_SECONDS)
-    except developing.BadPhoto as bad:
+    except processing.BadPhoto as bad:
         noted.photo(bad.code)
         return _offset(422, 0, False, fault=bad.code)
-    except developing.Busy:
+    except processing.Busy:
         return _later(503, BUSY_SECONDS)
     return _offset(200, arrived, arrived == length)
 

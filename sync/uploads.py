@@ -12,10 +12,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import developing, photos
 from city.audit.events import Actor
 from city.db.engine import transaction
-from city.developing import BadPhoto
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto
 from sync import declared
 
 MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a crew's phone
@@ -67,7 +67,7 @@ def append(
     Pieces of one photo come in one at a time; a piece that another has overtaken is told the new offset.
     """
     part = _part(var, device_id, photo_id)
-    if length > developing.MAX_UPLOAD or at_byte + len(data) > length:
+    if length > processing.MAX_UPLOAD or at_byte + len(data) > length:
         raise TooMuch
     if (here := _size(part)) != at_byte:
         raise WrongOffset(here)
@@ -111,7 +111,7 @@ def finish(
                 part.unlink(missing_ok=True)
                 raise WrongBytes
             file.seek(0)
-            new = developing.develop(file)
+            new = processing.develop(file)
     except FileNotFoundError:
         return None
     except BadPhoto as bad:

@@ -14,11 +14,12 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, holds, photos, reports
+from city import cases, holds, reports
 from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.people import accounts
+from city.photos import photos
 from city.places.lookup import Place
 from city.settings import Settings
 

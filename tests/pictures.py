@@ -9,7 +9,7 @@ import pillow_heif
 from PIL import Image
 from PIL.Image import Transpose
 
-from city import developing
+from city.photos import processing
 
 pillow_heif.register_heif_opener()  # so that Pillow can save one
 
@@ -54,7 +54,7 @@ def opened(jpeg: bytes) -> Image.Image:
 
 
 def full(source: Any) -> Image.Image:
-    return opened(developing.develop(source).jpegs["full"])
+    return opened(processing.develop(source).jpegs["full"])
 
 
 def about(seen: Any, expected: tuple[int, ...], by: int = 6) -> bool:

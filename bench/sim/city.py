@@ -47,7 +47,7 @@ from city.db.models import (
 )
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
-from city.photos import settle_all
+from city.photos.photos import settle_all
 from city.places.lookup import Place
 from pwa import newest
 from pwa.app import create_app

@@ -14,14 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import cases, developing, duplicates, locks, outlines, photos, queries, reports
+from city import cases, duplicates, locks, outlines, queries, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import ApiKey, Case, Photo, Report
-from city.developing import BadPhoto, Developed
 from city.lifecycle import Refused
 from city.outlines import API
 from city.people import accounts
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto, Developed
 from city.places import lookup
 from city.places.lookup import Place
 from pwa import access, errors, filters, localization
@@ -134,7 +135,7 @@ def develop(files: Sequence[FileStorage], others: int) -> tuple[list[Developed],
     good, lost = [], []
     for file in files:
         try:
-            good.append(developing.develop(cast(BinaryIO, file.stream)))
+            good.append(processing.develop(cast(BinaryIO, file.stream)))
         except BadPhoto as bad:
             noted.photo(bad.code)
             lost.append(Lost(clean(file.filename or "")[-60:], bad.code))

@@ -9,28 +9,16 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import (
-    cases,
-    changes,
-    developing,
-    duplicates,
-    holds,
-    photos,
-    promises,
-    queries,
-    reports,
-    rows,
-    twins,
-    verdicts,
-)
+from city import cases, changes, duplicates, holds, promises, queries, reports, rows, twins, verdicts
 from city.config import canned_replies, routing
 from city.config.routing import Route
 from city.db.models import Case, Crew, Event, Photo, Report
-from city.developing import BadPhoto
 from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto
 from pwa import access, conflicts, errors, forms
 from pwa import board as around
 from pwa.conflicts import Conflict
@@ -179,7 +167,7 @@ def close(number: str) -> Response:
 
     try:
         # Unpacking takes long, so it is done before anything is locked.
-        pictures = [developing.develop(f.stream) for f in _uploads()]
+        pictures = [processing.develop(f.stream) for f in _uploads()]
     except BadPhoto as fault:
         noted.photo(fault.code)
         return _opened(number, doing="close", fault=fault)

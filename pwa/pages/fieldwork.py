@@ -5,8 +5,8 @@ from functools import partial
 
 from flask import Blueprint, Response, g, url_for
 
-from city import photos
 from city.lifecycle import Refused
+from city.photos import photos
 from pwa import access, errors
 from pwa.fragments import go, render
 from sync import review, work

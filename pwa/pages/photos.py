@@ -3,10 +3,11 @@
 from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
-from city import cases, developing, photos, queries
+from city import cases, queries
 from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
 from city.people import accounts
+from city.photos import photos, processing
 from pwa import access
 from pwa.fragments import render
 from sync import declared
@@ -29,7 +30,7 @@ def page(photo_id: str) -> Response:
 @bp.get("/photos/<photo_id>/<size>.jpg")
 def photo(photo_id: str, size: str) -> Response:
     """One photo in one size. To a stranger a photo that is not public does not exist."""
-    if size not in developing.SIZES:
+    if size not in processing.SIZES:
         abort(404)
     here = access.here()
     with access.reading() as s:

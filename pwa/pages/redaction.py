@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from city import queries, redactions
 from city.db.models import Case, Photo
-from city.developing import BadPhoto, Box
 from city.lifecycle import Refused
-from city.stores import StoreDown
+from city.photos.processing import BadPhoto, Box
+from city.photos.storage import StoreDown
 from pwa import access, errors
 from pwa.fragments import go, render
 

@@ -20,14 +20,15 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, developing, duplicates, photos, queries, reports, verdicts, webpush
+from city import cases, duplicates, queries, reports, verdicts, webpush
 from city import files as city_files
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
-from city.developing import BadPhoto, Busy
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.people import accounts, callers
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
 from city.places.lookup import Place
 from city.queries import Sight, Step
@@ -159,7 +160,7 @@ def add_photo() -> tuple[Response, int]:
         abort(422)
     upload = cast(BinaryIO, request.files["photo"].stream)
     try:
-        new = developing.develop(upload)
+        new = processing.develop(upload)
         with access.writing() as s:
             photo = photos.stage(
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
@@ -318,7 +319,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
         faults.append(("photos", errors.words(BadPhoto("too_many"))))
     for file in given[:room]:
         try:
-            new = developing.develop(cast(BinaryIO, file.stream))
+            new = processing.develop(cast(BinaryIO, file.stream))
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except Busy:

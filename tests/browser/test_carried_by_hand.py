@@ -9,7 +9,7 @@ from closings import CREW, LATER, assert_once, close_all, give_jobs, kept, send_
 from live import Site, log_in
 from phone import Van
 
-from city import stores
+from city.photos import storage
 from sync import carried
 
 pytestmark = pytest.mark.one_database
@@ -33,7 +33,7 @@ def test_work_saved_to_a_file_without_signal_counts_once_and_so_it_stays(van: Va
 
     for counted in ({"photos": JOBS}, {"photos_known": JOBS, "known": JOBS}):
         took = carried.take(
-            site.engine, stores.open_store(site.settings), site.settings, file, datetime.now(UTC)
+            site.engine, storage.open_store(site.settings), site.settings, file, datetime.now(UTC)
         )
         assert dict(took) == {"applied": JOBS} | counted
         assert_once(site, ops)

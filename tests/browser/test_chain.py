@@ -15,10 +15,10 @@ from sqlalchemy import select
 from wording import crew, resident, shared, staff
 from wording.city import STREETLIGHT
 
-from city import developing, photos, stores
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
+from city.photos import photos, processing, storage
 
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 CREW_EMAIL, DISPATCHER = "crew1@demo.test", "dispatcher@demo.test"
@@ -273,14 +273,14 @@ def tab_to(page: Page, selector: str) -> None:
 
 def assert_photos_are_clean(site: Site, number: str) -> None:
     """Every stored size is upright and carries nothing but the picture."""
-    store = stores.open_store(site.settings)
+    store = storage.open_store(site.settings)
     with db.reading(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         rows = list(s.scalars(select(Photo).where(Photo.case_id == case.id)))
         assert len(rows) >= 2
         for photo in rows:
             assert photo.stored_at, "evidence counts when it is stored"
-            for size in developing.SIZES:
+            for size in processing.SIZES:
                 data = photos.read(store, site.settings.var, photo, size)
                 for mark in (b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"anary", b"GPS"):
                     assert mark not in data

@@ -8,7 +8,7 @@ import { isHeic } from "../../pwa/static/js/photo.js";
 /** How a file of that coding begins, as a phone gives it that knows no type for it. @param {string} brand */
 const photo = (brand) => new Blob(["\0\0\0\x18ftyp", brand, "\0\0\0\0mif1heic"]);
 
-// city/developing.py, HEIC_BRANDS and AVIF_BRANDS; a phone may also name the family alone.
+// city/photos/processing.py, HEIC_BRANDS and AVIF_BRANDS; a phone may also name the family alone.
 for (const brand of ["heic", "heix", "heim", "heis", "avif", "avis", "mif1"]) {
   test(`a photo coded as ${brand} is sent`, async () => assert.ok(await isHeic(photo(brand))));
 }

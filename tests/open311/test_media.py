@@ -15,10 +15,11 @@ import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
 
-from city import developing, fetching, outside, reports, safe_http, stores
+from city import fetching, outside, reports, safe_http
 from city.audit import events
 from city.db.models import Report, Wanted
 from city.outside import NotFetched
+from city.photos import processing, storage
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -260,8 +261,8 @@ def test_what_could_not_be_decoded_in_time_is_asked_for_again(
 ) -> None:
     wanted("/good.jpg")
     with monkeypatch.context() as patch:
-        patch.setattr(developing, "_room", threading.BoundedSemaphore(1))
-        with developing._room:
+        patch.setattr(processing, "_room", threading.BoundedSemaphore(1))
+        with processing._room:
             assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
     assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0, "not at once"
     later = town.now + fetching.FIRST_PAUSE
@@ -272,8 +273,8 @@ def test_what_was_erased_meanwhile_is_not_fetched(town: Town, wanted: Callable[[
     report_id = wanted("/good.jpg")
     with town.at_work() as scene:
         reports.erase(
-            scene.s, scene.s.get_one(Report, report_id), stores.open_store(town.settings),
+            scene.s, scene.s.get_one(Report, report_id), storage.open_store(town.settings),
             town.settings.var, by=scene.actor("dispatcher"), at=town.now,
         )  # fmt: skip
     assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
-    assert developing.MAX_UPLOAD > 1_000_000
+    assert processing.MAX_UPLOAD > 1_000_000

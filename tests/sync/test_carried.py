@@ -13,12 +13,13 @@ from flask import Flask
 from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
-from city import queries, stores
+from city import queries
 from city.audit import events
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import Device, Operation, Photo
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
+from city.photos import storage
 from city.settings import Settings
 from pwa.cli import BECAME, cli
 from sync import carried, protocol, push, review, together
@@ -70,7 +71,7 @@ def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, stores.open_store(settings), settings, told, clock()) == {"deposited": 1}
+    assert carried.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 1}
     with reading(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
@@ -82,14 +83,14 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["sha256"] = "0" * 64
-    counted = carried.take(engine, stores.open_store(settings), settings, json.dumps(told).encode(), clock())
+    counted = carried.take(engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock())
     assert counted == {"applied": 1, "photos_refused": 1}
 
 
 def test_a_photo_without_bytes_is_here_only_where_it_had_arrived(
     engine: Engine, settings: Settings, luis: Phone, lamp: str, clock: Clock
 ) -> None:
-    data, store = picture(), stores.open_store(settings)
+    data, store = picture(), storage.open_store(settings)
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     whole = file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test"))
     told = json.loads(whole)
@@ -107,14 +108,14 @@ def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {other: b"", PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["data"] = "é"
-    counted = carried.take(engine, stores.open_store(settings), settings, json.dumps(told).encode(), clock())
+    counted = carried.take(engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock())
     assert counted == {"applied": 1, "photos": 1, "photos_refused": 1}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
 def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
     with pytest.raises(Unreadable):
-        carried.take(engine, stores.open_store(settings), settings, text.encode(), clock())
+        carried.take(engine, storage.open_store(settings), settings, text.encode(), clock())
 
 
 def test_a_file_of_somebody_elses_phone_is_refused(
@@ -122,7 +123,7 @@ def test_a_file_of_somebody_elses_phone_is_refused(
 ) -> None:
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
-        carried.take(engine, stores.open_store(settings), settings, told, clock())
+        carried.take(engine, storage.open_store(settings), settings, told, clock())
 
 
 def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_names(
@@ -167,7 +168,7 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, stores.open_store(settings), settings, told, clock()) == {"deposited": 7}
+    assert carried.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 7}
 
 
 def test_what_became_of_a_file_is_told_in_words(

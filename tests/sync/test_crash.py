@@ -16,7 +16,7 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import photos, queries, stores
+from city import queries
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
@@ -24,6 +24,7 @@ from city.db.engine import reading, transaction
 from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW
 from city.people import accounts
+from city.photos import photos, storage
 from city.settings import Settings
 from sync import devices
 
@@ -116,7 +117,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         _upload(phone, op["photos"][0], data)
         answer = phone.post("/sync/v1/exchange", body)
         assert (answer["results"], answer["want"]) == ([told], [])
-    photos.settle_all(engine, stores.open_store(settings), settings.var, clock())  # as the worker does
+    photos.settle_all(engine, storage.open_store(settings), settings.var, clock())  # as the worker does
     with reading(engine) as s:
         [case] = s.scalars(select(Case))
         assert (case.state, len(queries.evidence(s, case, 1))) == ("closed", 1)

@@ -26,7 +26,7 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, photos, queries, reports, retention
+from city import cases, queries, reports, retention
 from city.audit import events
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
@@ -44,6 +44,7 @@ from city.db.models import (
 )
 from city.lifecycle import DISPATCHER
 from city.people import accounts
+from city.photos import photos
 from city.places.lookup import Place
 from sync import residents, review
 from sync.reporting import key_of

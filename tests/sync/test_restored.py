@@ -12,11 +12,12 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, dumps, photos, reports, restoring, stores
+from city import backup, dumps, reports, restoring
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Device, EnrolCode, Operation, Photo, Report
 from city.people import accounts
+from city.photos import photos, storage
 from city.settings import Settings
 from pwa.app import create_app
 from sync import devices, enrolment, review
@@ -70,7 +71,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
     numbers = [make_lamp(engine, clock) for _ in range(CASES + 1)]
     crew = Careful(luis)
     crew.work(numbers[0], 0)  # what the backup holds too
-    to, store = tmp_path / "backups", stores.open_store(settings)
+    to, store = tmp_path / "backups", storage.open_store(settings)
     backup.make(engine, settings, store, to, at=clock.tick(minutes=1))
     by_hand = tmp_path / "by-hand"
     if way == "by hand":
@@ -113,7 +114,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
 def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
     app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock, tmp_path: Path
 ) -> None:
-    store = stores.open_store(settings)
+    store = storage.open_store(settings)
     with db.transaction(engine) as s:
         luis_himself = accounts.by_email(s, "luis@city.test")
         assert luis_himself
@@ -164,7 +165,7 @@ def test_a_residents_report_since_the_backup_comes_back(
 def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     app: Flask, engine: Engine, settings: Settings, clock: Clock, tmp_path: Path
 ) -> None:
-    to, store = tmp_path / "backups", stores.open_store(settings)
+    to, store = tmp_path / "backups", storage.open_store(settings)
     nia, data = Resident(app, clock), picture()
     nia.exchange(report(nia, words="Before"))
     backup.make(engine, settings, store, to, at=clock.tick(minutes=1))

@@ -25,13 +25,14 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, developing, locks, photos, queries
+from city import cases, locks, queries
 from city.audit import events
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.lifecycle import SUPERVISOR
 from city.people import accounts, sessions
+from city.photos import photos, processing
 from city.settings import Settings
 from sync import declared, devices, protocol, push, review, work
 
@@ -541,8 +542,8 @@ def test_where_too_many_photos_arrive_one_comes_again(
 ) -> None:
     shot = declare(picture())
     luis.exchange(luis.op("photo", luis.job(lamp), photos=[shot]))
-    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
-    with developing._room:
+    monkeypatch.setattr(processing, "_room", threading.BoundedSemaphore(1))
+    with processing._room:
         answer = luis.piece(shot, 0, picture())
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     again = luis.piece(shot, len(picture()), b"")

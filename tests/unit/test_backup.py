@@ -24,27 +24,16 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, make_url, select, text
 
-from city import (
-    backup,
-    developing,
-    doctor,
-    dumps,
-    notices,
-    numbers,
-    photos,
-    reports,
-    restoring,
-    stores,
-    strays,
-)
+from city import backup, doctor, dumps, notices, numbers, reports, restoring
 from city.audit import erasure_ledger, events
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
+from city.photos import orphans, photos, processing, storage
+from city.photos.storage import FolderStore
 from city.places.lookup import Place
 from city.settings import Settings
-from city.stores import FolderStore
 from pwa.app import create_app
 from pwa.cli import cli, main
 from sync import memory
@@ -70,8 +59,8 @@ def lived_in(town: Town) -> None:
         scene.report(words="no photo")
 
 
-def store_of(settings: Settings) -> stores.Store:
-    return stores.open_store(settings)
+def store_of(settings: Settings) -> storage.Store:
+    return storage.open_store(settings)
 
 
 def make(town: Town, to: Path, **later: float) -> tuple[Path, backup.Manifest]:
@@ -177,9 +166,9 @@ def test_photos_younger_than_the_backup_that_is_put_back_stay_in_the_store(town:
     store.put(name, b"a lamp")
     town.engine.dispose()
     put_back(town.settings, to, town, over=True)
-    later = datetime.now(UTC) + 2 * strays.AGE
-    assert strays.count(town.engine, store, later)[0] == 1
-    assert strays.sweep(town.engine, store, town.settings.var, later) == 0
+    later = datetime.now(UTC) + 2 * orphans.AGE
+    assert orphans.count(town.engine, store, later)[0] == 1
+    assert orphans.sweep(town.engine, store, town.settings.var, later) == 0
     assert store.has(name)
 
 
@@ -469,7 +458,7 @@ def test_photos_that_cannot_be_cleared_away_spoil_no_backup(
     (to / "photos" / "ab" / "cd" / f"{stray}.jpg").write_bytes(b"no backup names it")
 
     def full(self: FolderStore, name: str) -> None:
-        raise stores.StoreDown("Read-only file system")
+        raise storage.StoreDown("Read-only file system")
 
     monkeypatch.setattr(FolderStore, "delete", full)
     make(town, to, days=1)
@@ -763,7 +752,7 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
             while not over.is_set():
                 n += 1
                 key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
-                new = developing.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
+                new = processing.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
                 place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
                 telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
                 with db.transaction(town.engine) as s:

@@ -16,8 +16,8 @@ from city.db.models import Caller, Case, Contact, Report, Subscription, Topic
 from city.lifecycle import Refused
 from city.people import callers, contacts
 from city.people.contacts import Conversation
+from city.photos.storage import FolderStore
 from city.reports import Telling
-from city.stores import FolderStore
 
 SECRET = "s" * 32
 PHONE = "+15550100142"

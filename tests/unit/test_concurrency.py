@@ -11,13 +11,14 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, notices, reports, stores
+from city import cases, notices, reports
 from city.audit import events
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
 from city.lifecycle import Refused
 from city.people import accounts
+from city.photos import storage
 from city.places.lookup import Place
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
@@ -116,7 +117,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
 
     def erase(s: Session) -> None:
         by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
-        store, var = stores.open_store(town.settings), town.settings.var
+        store, var = storage.open_store(town.settings), town.settings.var
         reports.erase(s, s.get_one(Report, report_id), store, var, by=by, at=town.now)
         s.flush()
 

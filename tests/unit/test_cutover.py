@@ -26,7 +26,6 @@ from city import (
     promises,
     queries,
     reports,
-    stores,
     tiles,
     twins,
 )
@@ -56,6 +55,7 @@ from city.db.models import (
 )
 from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
 from city.lifecycle import OPEN as OPEN_STATES
+from city.photos import storage
 from pwa import importing
 
 LATER = NOW + timedelta(days=2)
@@ -189,7 +189,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
 def test_an_imported_address_can_be_erased_and_stays_erased(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, OPEN)
     with town.at_work() as scene:
-        store, var = stores.open_store(town.settings), town.settings.var
+        store, var = storage.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
         reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=NOW)
     again = put(town, tmp_path, OPEN | {"WORDS": "No light. Call Ann"}, at=LATER)
@@ -205,7 +205,7 @@ def test_words_that_came_later_go_with_an_erasure_as_well(town: Town, tmp_path: 
     put(town, tmp_path, {"WORDS": "No light\nRing Ann", "STAFF": "Fuse"}, at=LATER)
     assert canaries(town, "Ring Ann") == ["event_details"]
     with town.at_work() as scene:
-        store, var = stores.open_store(town.settings), town.settings.var
+        store, var = storage.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
         reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=LATER)
     assert canaries(town, "Ring Ann", "No light") == []

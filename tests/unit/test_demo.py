@@ -13,18 +13,7 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city import (
-    answers,
-    demo,
-    demo_album,
-    demo_desk,
-    demo_ground,
-    demo_table,
-    photos,
-    promises,
-    stores,
-    strays,
-)
+from city import answers, demo, demo_album, demo_desk, demo_ground, demo_table, promises
 from city.audit import events
 from city.config import business_hours, city_file
 from city.db import engine as db
@@ -51,10 +40,11 @@ from city.db.models import (
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.people import accounts, callers, contacts
+from city.photos import orphans, photos, storage
+from city.photos.storage import FolderStore
 from city.places import lookup
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
-from city.stores import FolderStore
 
 SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
@@ -219,7 +209,7 @@ def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: C
 
 
 def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) -> None:
-    store = stores.open_store(larkhaven.settings)
+    store = storage.open_store(larkhaven.settings)
     with db.reading(larkhaven.engine) as s:
         proven = {(p.case_id, p.cycle) for p in s.scalars(select(Photo).where(Photo.cycle.is_not(None)))}
         for closing in s.scalars(select(Closure).where(Closure.outcome == "fixed")):
@@ -234,8 +224,8 @@ def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
     engine: Engine, settings: Settings
 ) -> None:
     demo.fill(engine, settings, 60, 311, NOW)
-    later = datetime.now(UTC) + strays.AGE + timedelta(minutes=1)
-    found, names = strays.count(engine, stores.open_store(settings), later)
+    later = datetime.now(UTC) + orphans.AGE + timedelta(minutes=1)
+    found, names = orphans.count(engine, storage.open_store(settings), later)
     assert found == 0
     assert names > 50
 

@@ -37,8 +37,8 @@ from PIL import Image, ImageChops, ImageColor, ImageStat
 from PIL.Image import Transpose
 from pillow_heif import options as heif_options
 
-from city import decoding, developing
-from city.developing import SIZES, BadPhoto, Developed
+from city.photos import decoding, processing
+from city.photos.processing import SIZES, BadPhoto, Developed
 
 REAL = Path(os.environ.get("CITYLINE_BENCH_DATA", "nowhere")) / "photos"
 FATES = tomllib.loads((Path(__file__).parents[2] / "bench" / "photos.toml").read_text())
@@ -170,7 +170,7 @@ def test_a_stream_that_gives_a_little_at_a_time_is_read_whole() -> None:
             return super().read(min(size or 0, 100))
 
     data = plain()
-    assert developing.develop(Trickle(data)).upload_sha256 == hashlib.sha256(data).hexdigest()
+    assert processing.develop(Trickle(data)).upload_sha256 == hashlib.sha256(data).hexdigest()
 
 
 def refused(source: Any, develop: Callable[[Any], Developed] = decoding.develop) -> str:
@@ -190,7 +190,7 @@ def ending(source: bytes, develop: Callable[[bytes], Developed] = decoding.devel
 def test_the_name_proves_nothing() -> None:
     text = io.BytesIO(b"This is no photo of Pell Street")
     text.name = "lamp.jpg"
-    assert refused(text, developing.develop) == "not_a_photo"
+    assert refused(text, processing.develop) == "not_a_photo"
     png_named_jpg = io.BytesIO(encoded(quarters(), "PNG"))
     png_named_jpg.name = "lamp.jpg"
     assert is_upright(full(png_named_jpg))
@@ -430,10 +430,10 @@ def test_an_upload_too_large_is_not_read_to_its_end() -> None:
             return bytes(size)
 
     endless = Endless()
-    assert refused(endless, developing.develop) == "too_large"
-    assert endless.given == developing.MAX_UPLOAD + 1
+    assert refused(endless, processing.develop) == "too_large"
+    assert endless.given == processing.MAX_UPLOAD + 1
     # Exactly the most is read; that it is no photo is then found out.
-    assert refused(bytes(developing.MAX_UPLOAD), developing.develop) == "not_a_photo"
+    assert refused(bytes(processing.MAX_UPLOAD), processing.develop) == "not_a_photo"
 
 
 @pytest.mark.slow
@@ -490,9 +490,9 @@ def test_real_gps_is_gone() -> None:
 @pytest.mark.parametrize("name", FATES)
 def test_every_real_file_meets_the_fate_that_the_manifest_names(name: str) -> None:
     fate, data = FATES[name], (REAL / name).read_bytes()
-    assert ending(data, developing.develop) == fate.get("refused", "taken")
+    assert ending(data, processing.develop) == fate.get("refused", "taken")
     if "refused" not in fate:
-        new = developing.develop(data)
+        new = processing.develop(data)
         assert new.cut == fate.get("cut", False)
         assert [new.width, new.height] == fate["size"]
         for jpeg in new.jpegs.values():
@@ -501,7 +501,7 @@ def test_every_real_file_meets_the_fate_that_the_manifest_names(name: str) -> No
 
 def test_who_would_wait_behind_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each that waits holds a thread of the web server: strangers' pictures could hold all of them."""
-    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
-    with developing._room, pytest.raises(developing.Busy):
-        developing.develop(encoded(quarters(), "JPEG"))
-    assert developing.develop(encoded(quarters(), "JPEG")).jpegs
+    monkeypatch.setattr(processing, "_room", threading.BoundedSemaphore(1))
+    with processing._room, pytest.raises(processing.Busy):
+        processing.develop(encoded(quarters(), "JPEG"))
+    assert processing.develop(encoded(quarters(), "JPEG")).jpegs

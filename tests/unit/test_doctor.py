@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, dumps, notices, opendata, photos, reports, stores
+from city import backup, doctor, dumps, notices, opendata, reports
 from city.audit import epochs
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
+from city.photos import photos, storage
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
@@ -25,7 +26,7 @@ def found(town: Town, tmp_path: Path) -> Callable[..., dict[str, doctor.Finding]
     """A well city that was backed up and whose worker ran just now; called, what the doctor finds by name."""
     with town.at_work() as scene:
         scene.report(taken=[scene.photo()])
-    store = stores.open_store(town.settings)
+    store = storage.open_store(town.settings)
     photos.settle_all(town.engine, store, town.settings.var, town.now)
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
@@ -157,7 +158,7 @@ def test_a_backup_that_cannot_be_read_is_wrong_and_an_older_one_is_looked_at(
     with town.looking() as scene:
         [row] = scene.s.scalars(select(Backup))
     older = Path(row.folder)
-    store = stores.open_store(town.settings)
+    store = storage.open_store(town.settings)
     newer, _ = backup.make(town.engine, town.settings, store, older.parent, at=town.now + timedelta(hours=1))
     (older / backup.PHOTOS).unlink()
     told = found(hours=2)["backup"]

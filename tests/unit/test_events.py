@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from city import cases, photos, reports, stores
+from city import cases, reports
 from city.audit import events
 from city.audit.events import GENESIS, chained
 from city.db import engine as db
 from city.db.models import Base, Clock, Event, EventDetail, Head
+from city.photos import photos, storage
 from city.settings import Settings
 
 
@@ -194,7 +195,7 @@ def test_the_database_itself_refuses_to_change_the_log(town: Town, attempt: str)
 def test_erasing_a_report_forgets_its_words_and_photos_and_the_chain_still_verifies(
     town: Town, settings: Settings
 ) -> None:
-    store = stores.open_store(settings)
+    store = storage.open_store(settings)
     secret = "Ask for Benita at the blue door"
     with town.at_work() as scene:
         report = scene.report(words=secret, taken=[scene.photo()])

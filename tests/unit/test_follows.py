@@ -10,25 +10,14 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import (
-    cases,
-    digests,
-    erasing,
-    follows,
-    holds,
-    notices,
-    records,
-    reports,
-    retention,
-    stores,
-    subjects,
-)
+from city import cases, digests, erasing, follows, holds, notices, records, reports, retention, subjects
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Area, Case, Event, Message, Street, Subscription
 from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
+from city.photos import storage
 from city.places import areas
 from pwa import worker
 from pwa.app import create_app
@@ -406,7 +395,7 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
         cases.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
     listen(town)
     schedule = Schedule(contacts=Period(days=30), words=Period(days=30))
-    city, store = city_file.load(town.settings.city), stores.open_store(town.settings)
+    city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
 
     def left() -> int:
         forgotten(town, 100)
@@ -491,7 +480,7 @@ def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: T
     case = reported(town)
     for kind, name in (("case", case.number), ("area", "Old Mill"), ("case", reported(town).number)):
         wanted(town, kind, name)
-    city, store = city_file.load(town.settings.city), stores.open_store(town.settings)
+    city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
         holds.place(
             scene.s,
@@ -512,7 +501,7 @@ def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) 
     case = reported(town)
     wanted(town, "case", case.number)
     wanted(town, "area", "Old Mill")
-    city, store = city_file.load(town.settings.city), stores.open_store(town.settings)
+    city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
         found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
         told = records.of_person(scene.s, found, by=by, at=town.now).sections["addresses"]

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import backup, calls, forgetting, restoring, stores
+from city import backup, calls, forgetting, restoring
 from city.audit import counters, erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.calls import Call
@@ -23,6 +23,7 @@ from city.forgetting import Done
 from city.lifecycle import Refused
 from city.people import accounts, callers, contacts
 from city.people.contacts import Conversation
+from city.photos import storage
 from city.reports import Telling
 from city.settings import Settings
 from pwa.cli import cli
@@ -52,7 +53,7 @@ def called(town: Town, phone: str = PHONE, words: str = "My sister is ill", **ch
 
 
 def forgotten(town: Town, *phones: str, by: str = "administrator") -> Done | None:
-    store = stores.open_store(town.settings)
+    store = storage.open_store(town.settings)
     with town.at_work() as scene:
         return forgetting.forget(
             scene.s, phones or (PHONE,), store, town.settings.var, by=scene.actor(by), at=town.now
@@ -118,14 +119,14 @@ def test_a_restored_backup_forgets_again(town: Town, tmp_path: Path, elsewhere: 
     called(town, outcome="case")
     to = tmp_path / "backups"
     folder, _manifest = backup.make(
-        town.engine, town.settings, stores.open_store(town.settings), to, at=town.now
+        town.engine, town.settings, storage.open_store(town.settings), to, at=town.now
     )
     forgotten(town)
     kept = town.settings.var / erasure_ledger.NAME
     assert len([line for line in erasure_ledger.read([kept]) if isinstance(line, Forgotten)]) == 2
     assert PHONE not in kept.read_text()
     done = restoring.restore(
-        elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept], at=town.now
+        elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept], at=town.now
     )
     assert done.erased_again == 3  # two calls and a report
     engine = db.connect(elsewhere.database_url)
@@ -174,7 +175,7 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
         thread = threading.Thread(target=other)
         with town.at_work() as scene:
             if first == "forget":
-                store = stores.open_store(town.settings)
+                store = storage.open_store(town.settings)
                 forgetting.forget(
                     scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
                 )
@@ -211,7 +212,7 @@ def test_a_number_is_asked_to_be_forgotten_while_silent_ones_are(town: Town) -> 
             callers.hold(scene.s, [caller.id])
             second = pool.submit(sweep)
             town.await_waiting()
-            store = stores.open_store(town.settings)
+            store = storage.open_store(town.settings)
             done = forgetting.forget(
                 scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )

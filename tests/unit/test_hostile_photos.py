@@ -10,8 +10,8 @@ import pytest
 from pictures import assert_clean, encoded, png
 from PIL import Image
 
-from city import decoding
-from city.developing import BadPhoto
+from city.photos import decoding
+from city.photos.processing import BadPhoto
 
 SECONDS, ROOM = 2.0, 60_000_000  # of this process; bytes
 NOISE = Image.effect_noise((200, 200), 60).convert("RGB")

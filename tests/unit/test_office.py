@@ -11,7 +11,7 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import batches, board, calls, cases, forgetting, kept, reports, stores, tiles, verdicts
+from city import batches, board, calls, cases, forgetting, kept, reports, tiles, verdicts
 from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import View
@@ -23,6 +23,7 @@ from city.db.models import Case, Contact, Department, Event, Report, Service, Ta
 from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possible
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
+from city.photos import storage
 from city.reports import Telling
 from city.settings import DEFAULT_CITY
 
@@ -296,7 +297,7 @@ class TestErasure:
             cases.note(scene.s, case, "She owes 12", by=scene.actor("call-taker"), at=town.now)
             close(scene, case)
         with town.at_work() as scene:
-            store = stores.open_store(town.settings)
+            store = storage.open_store(town.settings)
             done = forgetting.forget(
                 scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )
@@ -314,7 +315,7 @@ class TestErasure:
                 scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="not ours",
                 words="The state's.",
             )  # fmt: skip
-            store = stores.open_store(town.settings)
+            store = storage.open_store(town.settings)
             by = scene.actor("dispatcher")
             assert reports.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
             assert report.case.closures[-1].words == "The state's."

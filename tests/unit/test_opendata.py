@@ -22,13 +22,14 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cases, exports, files, opendata, reports, retention, stores
+from city import cases, exports, files, opendata, reports, retention
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Asset, Clock, Report
 from city.opendata import Edition
+from city.photos import storage
 from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app
@@ -136,7 +137,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     make()
     with told.at_work() as scene:
         report = scene.s.query(Report).first()
-        store = stores.open_store(told.settings)
+        store = storage.open_store(told.settings)
         reports.erase(
             scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=told.now
         )  # fmt: skip
@@ -176,7 +177,7 @@ def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_
     assert [(clear(), is_due()), (clear(), is_due())] == [(2, False), (1, False)]
     with told.at_work() as scene:
         report = scene.s.query(Report).filter_by(key=asked).one()
-        store = stores.open_store(told.settings)
+        store = storage.open_store(told.settings)
         reports.erase(scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=at)
     assert is_due()
     make(at)

@@ -20,9 +20,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from factories import Town
 
-from city import backup, photos, restoring, stores, strays
+from city import backup, restoring
+from city.photos import orphans, photos, storage
+from city.photos.storage import BucketStore, StoreDown
 from city.settings import Settings
-from city.stores import BucketStore, StoreDown
 
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET, BUCKET = "larkhaven", "the-keeper-of-the-weir", "photos"
@@ -124,20 +125,20 @@ def sign_in(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> 
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def bucket_store(endpoint: str, bucket: str = BUCKET) -> stores.Store:
+def bucket_store(endpoint: str, bucket: str = BUCKET) -> storage.Store:
     url = f"s3://{bucket}?endpoint={endpoint}"
-    store = stores.open_store(cast("Any", SimpleNamespace(photo_store=url)))
+    store = storage.open_store(cast("Any", SimpleNamespace(photo_store=url)))
     assert isinstance(store, BucketStore)
     return store
 
 
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> stores.Store:
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> storage.Store:
     sign_in(monkeypatch)
     return bucket_store(endpoint)
 
 
-def test_bytes_come_back_as_they_went(store: stores.Store) -> None:
+def test_bytes_come_back_as_they_went(store: storage.Store) -> None:
     store.check()
     data = bytes(range(256)) * 4000
     name = hashlib.sha256(data).hexdigest()
@@ -150,7 +151,7 @@ def test_bytes_come_back_as_they_went(store: stores.Store) -> None:
         store.get(name)
 
 
-def test_objects_are_jpegs_named_by_their_hash(store: stores.Store, endpoint: str) -> None:
+def test_objects_are_jpegs_named_by_their_hash(store: storage.Store, endpoint: str) -> None:
     store.put(NAME, b"a lamp")
     bucket_store(endpoint, f"{BUCKET}/north/weir").put(NAME, b"a lamp")
     client = cast("BucketStore", store)._client
@@ -161,7 +162,7 @@ def test_objects_are_jpegs_named_by_their_hash(store: stores.Store, endpoint: st
     bucket_store(endpoint, f"{BUCKET}/north/weir").delete(NAME)
 
 
-def test_a_bucket_names_in_order_what_it_has_below_its_prefix(store: stores.Store, endpoint: str) -> None:
+def test_a_bucket_names_in_order_what_it_has_below_its_prefix(store: storage.Store, endpoint: str) -> None:
     below = bucket_store(endpoint, f"{BUCKET}/north/weir")
     names = sorted(hashlib.sha256(b"%d" % n).hexdigest() for n in range(5))
     for name in names:
@@ -189,9 +190,9 @@ def test_what_no_photo_needs_is_swept_out_of_a_bucket(
         scene.report(taken=[photo])
     photos.settle_all(town.engine, store, settings.var, town.now)
     store.put(NAME, b"a lamp")
-    later = datetime.now(UTC) + strays.AGE + timedelta(minutes=1)
-    assert strays.sweep(town.engine, store, settings.var, datetime.now(UTC)) == 0
-    assert strays.sweep(town.engine, store, settings.var, later) == 1
+    later = datetime.now(UTC) + orphans.AGE + timedelta(minutes=1)
+    assert orphans.sweep(town.engine, store, settings.var, datetime.now(UTC)) == 0
+    assert orphans.sweep(town.engine, store, settings.var, later) == 1
     assert set(store.names()) == set(photo.sizes.values())
     for name in photo.sizes.values():
         store.delete(name)
@@ -199,7 +200,7 @@ def test_what_no_photo_needs_is_swept_out_of_a_bucket(
 
 @pytest.mark.parametrize(("key", "secret"), [(KEY, SECRET[:-1] + "x"), ("somebody", SECRET)])
 def test_a_forged_signature_is_refused(
-    store: stores.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
+    store: storage.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
 ) -> None:
     store.put(NAME, b"a lamp")
     sign_in(monkeypatch, key, secret)
@@ -216,9 +217,9 @@ def test_a_forged_signature_is_refused(
     store.delete(NAME)
 
 
-def test_a_stranger_without_signature_is_refused(store: stores.Store, endpoint: str) -> None:
+def test_a_stranger_without_signature_is_refused(store: storage.Store, endpoint: str) -> None:
     store.put(NAME, b"a lamp")
-    stranger = stores.Boto().client(
+    stranger = storage.Boto().client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
     )
     with pytest.raises(ClientError, match=r"AccessDenied|403"):
@@ -226,7 +227,7 @@ def test_a_stranger_without_signature_is_refused(store: stores.Store, endpoint: 
     store.delete(NAME)
 
 
-def test_a_missing_bucket_is_down_and_not_created(store: stores.Store, endpoint: str) -> None:
+def test_a_missing_bucket_is_down_and_not_created(store: storage.Store, endpoint: str) -> None:
     elsewhere = bucket_store(endpoint, "elsewhere")
     for use in (elsewhere.check, lambda: elsewhere.put(NAME, b"a lamp"), lambda: elsewhere.get(NAME)):
         with pytest.raises(StoreDown):
@@ -252,13 +253,13 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", ["", "../other/key", "a" * 63])
-def test_a_bucket_knows_only_hashes(store: stores.Store, name: str) -> None:
+def test_a_bucket_knows_only_hashes(store: storage.Store, name: str) -> None:
     with pytest.raises(KeyError):
         store.get(name)
 
 
 def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
-    town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: stores.Store, tmp_path: Path
+    town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: storage.Store, tmp_path: Path
 ) -> None:
     settings = replace(settings, photo_store=f"s3://{BUCKET}?endpoint={endpoint}")
     with town.at_work() as scene:

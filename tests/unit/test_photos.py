@@ -16,12 +16,13 @@ from pictures import BLUE, GREEN, RED, WHITE, encoded, is_upright, opened, plain
 from PIL import Image
 from sqlalchemy import Engine, select
 
-from city import developing, files, photos, stores
+from city import files
 from city.db import engine as db
 from city.db.models import Case, Department, Photo, Report, Service
-from city.developing import BadPhoto
 from city.lifecycle import Refused
-from city.stores import FolderStore, StoreDown
+from city.photos import photos, processing, storage
+from city.photos.processing import BadPhoto
+from city.photos.storage import FolderStore, StoreDown
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -242,14 +243,14 @@ def test_a_closing_takes_a_photo_with_its_cycle(engine: Engine, var: Path) -> No
 
 def test_settling_moves_every_size_and_removes_the_folder(engine: Engine, var: Path) -> None:
     shelf, photo = Shelf(), attached_photo(engine, var, encoded(quarters((1500, 1000))))
-    before = {size: photos.read(shelf, var, photo, size) for size in developing.SIZES}
+    before = {size: photos.read(shelf, var, photo, size) for size in processing.SIZES}
     waiting = staged_photo(engine, var, plain())
     assert photos.settle_all(engine, shelf, var, NOW + HOUR) == 1
     assert row(engine, photo).stored_at == NOW + HOUR
     assert folders(var) == {waiting.id}
     assert shelf.kept == {photo.sizes[size]: jpeg for size, jpeg in before.items()}
     for seen in (row(engine, photo), photo):  # also for one who read the row before
-        assert {size: photos.read(shelf, var, seen, size) for size in developing.SIZES} == before
+        assert {size: photos.read(shelf, var, seen, size) for size in processing.SIZES} == before
     assert photos.settle_all(engine, shelf, var, NOW + 2 * HOUR) == 0
     assert row(engine, photo).stored_at == NOW + HOUR
 
@@ -466,8 +467,8 @@ def test_sweeping_before_anything_was_staged(engine: Engine, var: Path) -> None:
     assert photos.sweep(engine, var, NOW) == 0
 
 
-def folder_store(root: Path) -> stores.Store:
-    return stores.open_store(cast("Any", SimpleNamespace(photo_store=f"file:{root}")))
+def folder_store(root: Path) -> storage.Store:
+    return storage.open_store(cast("Any", SimpleNamespace(photo_store=f"file:{root}")))
 
 
 def test_a_folder_store_shards_and_never_writes_a_file_twice(tmp_path: Path) -> None:

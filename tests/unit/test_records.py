@@ -24,10 +24,8 @@ from city import (
     follows,
     holds,
     notices,
-    photos,
     reports,
     restoring,
-    stores,
     subjects,
     unanswered,
 )
@@ -54,6 +52,7 @@ from city.db.models import (
 from city.lifecycle import Refused
 from city.people import accounts
 from city.people.contacts import Conversation
+from city.photos import photos, storage
 from city.reports import Telling
 from city.settings import Settings
 from pwa.cli import cli
@@ -100,7 +99,7 @@ def told(town: Town, shell: CliRunner) -> str:
             said_key, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", words="canary call"
         )
         calls.end(scene.s, Call(asked, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET)
-    photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
         for message in scene.s.scalars(select(Message)):
@@ -228,7 +227,7 @@ class TestExporting:
             reports.show(scene.s, shown, by=by, at=town.now)
             twin = shown.case.number
             photo = shown.photos[0].sha256
-        photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+        photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
         done = shell.invoke(cli, ["export", "record", told, "--public", "-o", "case.zip"])
         assert done.exit_code == 0, done.output
         assert "It contains only public information about the case." in done.output
@@ -430,7 +429,7 @@ class TestErasing:
             person = accounts.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
             number = person.id
         folder, _manifest = backup.make(
-            town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+            town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
         )
         with town.at_work() as scene:
             accounts.disable(scene.s, scene.s.get_one(Person, number), by=scene.actor("administrator"), at=at)
@@ -438,7 +437,7 @@ class TestErasing:
         kept = town.settings.var / erasure_ledger.NAME
         assert "canary" not in kept.read_text()
         done = restoring.restore(
-            elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept], at=town.now
+            elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept], at=town.now
         )
         assert done.erased_again == 1
         engine = db.connect(elsewhere.database_url)
@@ -459,13 +458,13 @@ class TestErasing:
                     wish = follows.follow(scene.s, about, address, lang="en", at=town.now)
                     reports.confirm(scene.s, wish, at=town.now)
         folder, _manifest = backup.make(
-            town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+            town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
         )
         assert shell.invoke(cli, ["erase", MAIL]).exit_code == 0
         kept = town.settings.var / erasure_ledger.NAME
         assert len(kept.read_text().splitlines()) == 1
         assert "canary" not in kept.read_text()
-        store = stores.open_store(elsewhere)
+        store = storage.open_store(elsewhere)
         done = restoring.restore(elsewhere, folder, store, over=False, lists=[kept], at=town.now)
         assert done.erased_again == 1
         done = restoring.restore(elsewhere, folder, store, over=True, at=town.now)  # and once more, without
@@ -503,7 +502,7 @@ class TestErasing:
         monkeypatch.setattr(reports, "forget_wishes", forget_and_wish)
         with town.at_work() as scene:
             subject = subjects.Subject((MAIL,))
-            store, by = stores.open_store(town.settings), scene.actor("administrator")
+            store, by = storage.open_store(town.settings), scene.actor("administrator")
             gone = erasing.erase(scene.s, subject, store, town.settings.var, by=by, at=town.now)
             assert gone.wishes == 0
 
@@ -540,7 +539,7 @@ class TestErasing:
     def test_only_an_administrator_or_the_command_line_erases_a_person(
         self, town: Town, told: str, role: str
     ) -> None:
-        store, city = stores.open_store(town.settings), cityfiles.load(town.settings.city)
+        store, city = storage.open_store(town.settings), cityfiles.load(town.settings.city)
         with town.looking() as scene:
             found, by = subjects.find(scene.s, MAIL, city), scene.actor(role)
         with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):

@@ -10,12 +10,13 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, cases, developing, photos, redactions, reports, restoring, stores
+from city import backup, cases, redactions, reports, restoring
 from city.audit import erasure_ledger, events
 from city.db import engine as db
 from city.db.models import Case, Erasure, Event, Photo, Report
-from city.developing import Box
 from city.lifecycle import Refused
+from city.photos import photos, processing, storage
+from city.photos.processing import Box
 
 PAINT = (0x20, 0x24, 0x2B)
 LOWER_LEFT = (Box(0, 50, 50, 50),)  # the blue quarter
@@ -23,24 +24,24 @@ UPPER_LEFT = (Box(0, 0, 50, 50),)  # the red one
 
 
 @pytest.fixture
-def store(town: Town) -> stores.Store:
-    return stores.open_store(town.settings)
+def store(town: Town) -> storage.Store:
+    return storage.open_store(town.settings)
 
 
 def sent(town: Town, *, form: str = "form:a", data: bytes | None = None, settled: bool = True) -> Photo:
     """A report with a photo of four quarters."""
-    new = developing.develop(data or encoded(quarters(), quality=95))
+    new = processing.develop(data or encoded(quarters(), quality=95))
     with town.at_work() as scene:
         photo = photos.stage(scene.s, town.settings.var, new, staged_for=form, at=town.now)
         scene.report(taken=[photo])
     if settled:
-        photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+        photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.looking() as scene:
         return scene.s.get_one(Photo, photo.id)
 
 
 def redact(town: Town, photo: Photo, boxes: Sequence[Box] = LOWER_LEFT, *, by: str = "dispatcher") -> Photo:
-    store, var = stores.open_store(town.settings), town.settings.var
+    store, var = storage.open_store(town.settings), town.settings.var
     covered = redactions.cover(photo, boxes, store, var)
     with town.looking() as scene:
         actor = scene.actor(by)
@@ -64,10 +65,10 @@ def everywhere(town: Town) -> set[bytes]:
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_every_size_is_made_anew_and_the_old_ones_are_nowhere(
-    town: Town, store: stores.Store, settled: bool
+    town: Town, store: storage.Store, settled: bool
 ) -> None:
     photo = sent(town, settled=settled)
-    old = {size: photos.read(store, town.settings.var, photo, size) for size in developing.SIZES}
+    old = {size: photos.read(store, town.settings.var, photo, size) for size in processing.SIZES}
     new = redact(town, photo)
     assert new.id != photo.id
     assert new.stored_at is not None
@@ -86,7 +87,7 @@ def test_every_size_is_made_anew_and_the_old_ones_are_nowhere(
         assert (new.report_id, new.case_id, new.position) == (photo.report_id, photo.case_id, photo.position)
 
 
-def test_not_a_line_of_what_was_covered_is_left_at_the_edges(town: Town, store: stores.Store) -> None:
+def test_not_a_line_of_what_was_covered_is_left_at_the_edges(town: Town, store: storage.Store) -> None:
     picture = Image.new("RGB", (601, 403), "white")
     picture.paste(BLUE, (100, 100, 201, 151))  # a plate, to the pixel
     photo = sent(town, data=encoded(picture, "PNG"))
@@ -109,7 +110,7 @@ def test_the_log_says_who_and_where_and_still_verifies(town: Town) -> None:
         assert events.verify(scene.s) == []
 
 
-def test_the_same_picture_sent_twice_is_covered_in_both_cases(town: Town, store: stores.Store) -> None:
+def test_the_same_picture_sent_twice_is_covered_in_both_cases(town: Town, store: storage.Store) -> None:
     first, second = sent(town), sent(town, form="form:b")
     with town.at_work() as scene:
         data = encoded(quarters(), quality=95)
@@ -138,7 +139,7 @@ def test_who_sends_it_again_gets_the_covered_one(town: Town) -> None:
         assert again.id == new.id
 
 
-def test_it_can_be_done_twice_with_other_parts(town: Town, store: stores.Store) -> None:
+def test_it_can_be_done_twice_with_other_parts(town: Town, store: storage.Store) -> None:
     photo = sent(town)
     new = redact(town, redact(town, photo), UPPER_LEFT)
     red, green, blue, _white = colours(photos.read(store, town.settings.var, new, "full"))
@@ -147,7 +148,7 @@ def test_it_can_be_done_twice_with_other_parts(town: Town, store: stores.Store) 
     assert about(blue, PAINT, 4)
 
 
-def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town, store: stores.Store) -> None:
+def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town, store: storage.Store) -> None:
     photo = sent(town)
     late = redactions.cover(photo, UPPER_LEFT, store, town.settings.var)
     redact(town, photo)
@@ -185,7 +186,7 @@ def test_parts_that_are_none_are_refused(boxes: list[Box], code: str) -> None:
 
 
 def test_what_failed_before_the_commit_changed_nothing(
-    town: Town, store: stores.Store, monkeypatch: pytest.MonkeyPatch
+    town: Town, store: storage.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = sent(town)
     before = everywhere(town)
@@ -201,7 +202,7 @@ def test_what_failed_before_the_commit_changed_nothing(
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_what_ended_after_the_commit_the_worker_finishes(
-    town: Town, store: stores.Store, monkeypatch: pytest.MonkeyPatch, settled: bool
+    town: Town, store: storage.Store, monkeypatch: pytest.MonkeyPatch, settled: bool
 ) -> None:
     def killed(*_: object) -> None:
         raise SystemExit
@@ -224,15 +225,15 @@ def test_what_ended_after_the_commit_the_worker_finishes(
 
 
 def test_the_bytes_stay_owed_while_the_store_is_down(
-    town: Town, store: stores.Store, monkeypatch: pytest.MonkeyPatch
+    town: Town, store: storage.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(_store: object, name: str) -> None:
-        raise stores.StoreDown(name)
+        raise storage.StoreDown(name)
 
     photo = sent(town)
     with monkeypatch.context() as patch:
-        patch.setattr(stores.FolderStore, "delete", down)
-        with pytest.raises(stores.StoreDown):
+        patch.setattr(storage.FolderStore, "delete", down)
+        with pytest.raises(storage.StoreDown):
             redact(town, photo)
     with town.looking() as scene:
         assert scene.s.get(Photo, photo.id) is None  # nobody sees it any more
@@ -252,7 +253,7 @@ def test_the_crew_that_holds_the_job_hears_of_the_new_photo(town: Town) -> None:
 
 
 def test_a_restored_backup_is_covered_again_under_the_same_addresses(
-    town: Town, tmp_path: Path, store: stores.Store
+    town: Town, tmp_path: Path, store: storage.Store
 ) -> None:
     photo, twin = sent(town), sent(town, form="form:b")
     folder, _manifest = backup.make(town.engine, town.settings, store, tmp_path / "to", at=town.now)
@@ -281,7 +282,7 @@ def test_a_restored_backup_is_covered_again_under_the_same_addresses(
     assert not any(store.has(name) for name in photo.sizes.values())
 
 
-def test_a_backup_hands_the_list_on(town: Town, tmp_path: Path, store: stores.Store) -> None:
+def test_a_backup_hands_the_list_on(town: Town, tmp_path: Path, store: storage.Store) -> None:
     photo = sent(town)
     new = redact(town, photo)
     backup.make(town.engine, town.settings, store, tmp_path / "to", at=town.now)
@@ -290,7 +291,7 @@ def test_a_backup_hands_the_list_on(town: Town, tmp_path: Path, store: stores.St
     assert (line.photo, line.became, line.boxes) == (photo.id, new.id, ((0, 50, 50, 50),))
 
 
-def test_an_erased_report_stays_erased_and_its_covered_photo_too(town: Town, store: stores.Store) -> None:
+def test_an_erased_report_stays_erased_and_its_covered_photo_too(town: Town, store: storage.Store) -> None:
     new = redact(town, sent(town))
     with town.at_work() as scene:
         report = scene.s.get_one(Report, new.report_id)

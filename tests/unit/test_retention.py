@@ -25,7 +25,6 @@ from city import (
     kept,
     notices,
     periods,
-    photos,
     published,
     queries,
     redactions,
@@ -33,8 +32,6 @@ from city import (
     restoring,
     retention,
     search,
-    stores,
-    strays,
     subjects,
     tags,
 )
@@ -60,10 +57,11 @@ from city.db.models import (
     Subscription,
     Topic,
 )
-from city.developing import Box
 from city.lifecycle import Refused
 from city.people import callers, contacts
 from city.people.contacts import Conversation
+from city.photos import orphans, photos, storage
+from city.photos.processing import Box
 from city.reports import Telling
 from city.settings import Settings
 from pwa import worker
@@ -104,7 +102,7 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
             scene.s, case, by=crew, at=town.now, outcome=outcome, words=f"{words} told",
             photos_taken=[scene.photo(f"#{key[-6:]}", f"person:{key}")],
         )  # fmt: skip
-    photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
     return case.number
@@ -129,7 +127,7 @@ def go(town: Town, schedule: Schedule = THREE_YEARS, after: timedelta = LATER) -
     """How much went of each class that the schedule names."""
     at = town.now + after
     done = retention.carry_out(town.engine, town.settings.var, schedule, at)
-    photos.forget(town.engine, stores.open_store(town.settings), at)
+    photos.forget(town.engine, storage.open_store(town.settings), at)
     return {name: count for name, count in done.gone.items() if name != retention.FOLLOWERS}
 
 
@@ -283,12 +281,12 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
         told = scene.case(number).reports[0]
         with pytest.raises(Refused, match="on_hold"):
             reports.erase(
-                scene.s, told, stores.open_store(town.settings), town.settings.var,
+                scene.s, told, storage.open_store(town.settings), town.settings.var,
                 by=scene.actor("dispatcher"), at=town.now,
             )  # fmt: skip
     with town.at_work() as scene:
         done = forgetting.forget(
-            scene.s, (PHONE,), stores.open_store(town.settings), town.settings.var,
+            scene.s, (PHONE,), storage.open_store(town.settings), town.settings.var,
             by=scene.actor("administrator"), at=town.now,
         )  # fmt: skip
         assert done
@@ -323,21 +321,21 @@ def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
 
 
 def _erase_report(town: Town, number: str) -> object:
-    store, var = stores.open_store(town.settings), town.settings.var
+    store, var = storage.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
         told, by = scene.case(number).reports[0], scene.actor("dispatcher")
         return reports.erase(scene.s, told, store, var, by=by, at=town.now)
 
 
 def _erase_person(town: Town, _number: str) -> object:
-    city, store = city_file.load(town.settings.city), stores.open_store(town.settings)
+    city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
         found, by = subjects.find(scene.s, MAIL, city), scene.actor("administrator")
         return erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now).held
 
 
 def _forget_number(town: Town, _number: str) -> object:
-    store, var = stores.open_store(town.settings), town.settings.var
+    store, var = storage.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
         by = scene.actor("administrator")
         done = forgetting.forget(scene.s, (PHONE,), store, var, by=by, at=town.now)
@@ -345,7 +343,7 @@ def _forget_number(town: Town, _number: str) -> object:
 
 
 def _cover_photo(town: Town, number: str) -> object:
-    store, var = stores.open_store(town.settings), town.settings.var
+    store, var = storage.open_store(town.settings), town.settings.var
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
     covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
@@ -407,7 +405,7 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         for twin in (apart, moved):
             with pytest.raises(Refused, match="on_hold"):
                 reports.erase(
-                    scene.s, twin.reports[0], stores.open_store(town.settings), town.settings.var,
+                    scene.s, twin.reports[0], storage.open_store(town.settings), town.settings.var,
                     by=by, at=town.now,
                 )  # fmt: skip
             assert holds.lift(scene.s, twin, town.settings.var, by=scene.actor("manager"), at=town.now)
@@ -425,7 +423,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
         cases.merge(scene.s, scene.case(twin), scene.case(number), by=by, at=town.now)
         holds.place(scene.s, scene.case(number), "Lawsuit", var, by=manager, at=town.now)
         holds.place(scene.s, scene.case(bystander), "Another", var, by=manager, at=town.now)
-    store = stores.open_store(town.settings)
+    store = storage.open_store(town.settings)
     folder, _manifest = backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
     later = town.now + timedelta(hours=1)
     with town.at_work() as scene:
@@ -435,7 +433,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
     kept_list = var / erasure_ledger.NAME
     assert len(kept_list.read_text().splitlines()) == 4
     restoring.restore(
-        elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
+        elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
     )
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
@@ -474,7 +472,7 @@ def test_a_number_told_at_what_was_merged_into_a_case_on_hold_stays(town: Town) 
 
 def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
     number = ended(town)
-    store, var = stores.open_store(town.settings), town.settings.var
+    store, var = storage.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
         scene.hold(scene.case(number))
     with town.looking() as scene:
@@ -565,7 +563,7 @@ def test_two_at_once_and_one_that_is_killed_do_each_case_once(
 
     with ThreadPoolExecutor(2) as hands:
         assert sum(hands.map(work, range(2))) == 3
-    photos.forget(town.engine, stores.open_store(town.settings), at)
+    photos.forget(town.engine, storage.open_store(town.settings), at)
     assert holding(town, "canary") == []
     with town.looking() as scene:
         lines = scene.s.scalars(select(Event.subject).where(Event.kind == "clear")).all()
@@ -617,7 +615,7 @@ def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned(taken=[scene.photo("navy", "form:b")])
         cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark")
-    store = stores.open_store(town.settings)
+    store = storage.open_store(town.settings)
     photos.settle_all(town.engine, store, town.settings.var, town.now)
     assert go(town) == {"words": 1}
     with town.looking() as scene:
@@ -628,13 +626,13 @@ def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
 def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewhere: Settings) -> None:
     ended(town)
     folder, _manifest = backup.make(
-        town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+        town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
     )
     go(town, Schedule(words=Period(years=3), places="street"))
     kept_list = town.settings.var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
     done = restoring.restore(
-        elsewhere, folder, stores.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
+        elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
     )
     assert done.erased_again == 1
     engine = db.connect(elsewhere.database_url)
@@ -653,7 +651,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         by, var = scene.actor("manager"), town.settings.var
         holds.place(scene.s, scene.case(lifted), "Lawsuit", var, by=by, at=town.now)
     folder, _manifest = backup.make(
-        town.engine, town.settings, stores.open_store(town.settings), tmp_path / "backups", at=town.now
+        town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
     )
     hour = timedelta(hours=1)
     with town.at_work() as scene:
@@ -667,7 +665,12 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
     assert "canary" not in kept_list.read_text()
     for _again in range(2):  # it is no harm to be told twice
         done = restoring.restore(
-            elsewhere, folder, stores.open_store(elsewhere), over=True, lists=[kept_list], at=town.now + LATER
+            elsewhere,
+            folder,
+            storage.open_store(elsewhere),
+            over=True,
+            lists=[kept_list],
+            at=town.now + LATER,
         )
         assert (done.erased_again, done.held_again) == (0, 3)
     engine = db.connect(elsewhere.database_url)
@@ -847,8 +850,8 @@ def test_after_a_restore_there_is_time_to_place_again_the_holds_that_it_lost(tow
     held = app.extensions["cityline"]
     held.city = replace(held.city, retention=THREE_YEARS)
     job, restored = worker._Records(app), town.now + LATER
-    strays.hold(town.settings.var)
-    os.utime(town.settings.var / strays.RESTORED, (restored.timestamp(), restored.timestamp()))
+    orphans.hold(town.settings.var)
+    os.utime(town.settings.var / orphans.RESTORED, (restored.timestamp(), restored.timestamp()))
     for days, is_cleared in ((6, False), (8, True)):
         job(restored + timedelta(days=days))
         with town.looking() as scene:

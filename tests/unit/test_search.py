@@ -15,7 +15,7 @@ from sqlalchemy.event import listen
 from city import cases, importruns, reports, search
 from city.audit import events
 from city.db.models import Case, CaseWords, Report
-from city.stores import FolderStore
+from city.photos.storage import FolderStore
 
 CANARY = "zwitscherkanarie"
 

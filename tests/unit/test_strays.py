@@ -13,18 +13,19 @@ import pytest
 from factories import Town
 from pictures import encoded, quarters
 
-from city import doctor, photos, redactions, stores, strays
+from city import doctor, redactions
 from city.db.models import Photo
-from city.developing import Box, develop
-from city.stores import Store
+from city.photos import orphans, photos, storage
+from city.photos.processing import Box, develop
+from city.photos.storage import Store
 
-LATER = datetime.now(UTC) + strays.AGE + timedelta(days=1)  # a whole run takes its time
+LATER = datetime.now(UTC) + orphans.AGE + timedelta(days=1)  # a whole run takes its time
 BOX = Box(0, 50, 50, 50)
 
 
 @pytest.fixture
 def store(town: Town) -> Store:
-    return stores.open_store(town.settings)
+    return storage.open_store(town.settings)
 
 
 def sent(town: Town, data: bytes | None = None) -> Photo:
@@ -34,7 +35,7 @@ def sent(town: Town, data: bytes | None = None) -> Photo:
             scene.s, town.settings.var, data or encoded(quarters()), staged_for="form:a", at=town.now
         )
         scene.report(taken=[photo])
-    photos.settle_all(town.engine, stores.open_store(town.settings), town.settings.var, town.now)
+    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.looking() as scene:
         return scene.s.get_one(Photo, photo.id)
 
@@ -47,7 +48,7 @@ def stray(store: Store, *said: str) -> set[str]:
 
 
 def swept(town: Town, store: Store, now: datetime = LATER) -> int:
-    return strays.sweep(town.engine, store, town.settings.var, now)
+    return orphans.sweep(town.engine, store, town.settings.var, now)
 
 
 DIES = """
@@ -154,7 +155,7 @@ def test_a_store_is_gone_through_a_part_a_day(
 ) -> None:
     photo = sent(town)
     left = stray(store, *(f"lamp {n}" for n in range(5)))
-    monkeypatch.setattr(strays, "AT_ONCE", 3)
+    monkeypatch.setattr(orphans, "AT_ONCE", 3)
     in_order = sorted(left | set(photo.sizes.values()))
     for day in range(3):
         expected = left & set(in_order[3 * day : 3 * day + 3])
@@ -170,7 +171,7 @@ def test_a_store_is_gone_through_a_part_a_day(
 def test_where_much_seems_left_over_the_database_may_be_the_wrong_one(
     town: Town, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left = stray(store, *(f"lamp {n}" for n in range(strays.FEW + 1)))
+    left = stray(store, *(f"lamp {n}" for n in range(orphans.FEW + 1)))
     assert swept(town, store) == 0
     assert "Does this storage belong to this database?" in caplog.text
     assert set(store.names()) == left
@@ -183,14 +184,14 @@ def test_of_more_than_a_few_none_goes_however_large_the_store(
         sent(town, encoded(quarters((600 + n, 400))))
     left = stray(store, "a lamp", "another lamp")
     assert len(list(store.names())) > 10 * len(left)
-    monkeypatch.setattr(strays, "FEW", 1)
+    monkeypatch.setattr(orphans, "FEW", 1)
     assert swept(town, store) == 0
     assert left <= set(store.names())
 
 
 def test_for_a_month_after_a_restore_nothing_goes(town: Town, store: Store) -> None:
     left = stray(store, "a lamp")
-    strays.hold(town.settings.var)
+    orphans.hold(town.settings.var)
     assert swept(town, store) == 0
     assert swept(town, store, datetime.now(UTC) + timedelta(days=30)) == 0
     assert set(store.names()) == left
@@ -204,7 +205,7 @@ def test_an_upload_of_the_same_bytes_in_that_moment_keeps_them(
     left = set(store.names())
     uploaded: list[Photo] = []
 
-    class Slow(stores.FolderStore):
+    class Slow(storage.FolderStore):
         def delete(self, name: str) -> None:
             if not uploaded:
                 uploaded.append(sent(town))  # which finds them there, and puts none

@@ -20,8 +20,8 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown
 
-from city import developing, photos, stores
 from city.db.models import Address, Case, Photo, Report
+from city.photos import photos, processing, storage
 from pwa.app import TAKE_PHOTOS
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -71,7 +71,7 @@ BAD_PHOTOS = {
 @pytest.fixture(autouse=True)
 def _low_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that "too large" need not be 20 MB in every run."""
-    monkeypatch.setattr(developing, "MAX_UPLOAD", 300_000)
+    monkeypatch.setattr(processing, "MAX_UPLOAD", 300_000)
 
 
 def written(town: Town) -> int:
@@ -124,7 +124,7 @@ def test_a_photo_that_the_phone_itself_could_not_open_is_taken_as_it_is(
     with town.looking() as scene:
         [photo] = scene.s.scalars(select(Report)).one().photos
         assert photo.upload_sha256 == hashlib.sha256(sent).hexdigest()
-        full = photos.read(stores.open_store(town.settings), town.settings.var, photo, "full")
+        full = photos.read(storage.open_store(town.settings), town.settings.var, photo, "full")
         assert_clean(full)
 
 
@@ -304,11 +304,11 @@ def test_a_photo_that_ends_its_decoder_is_told_and_the_form_kept(
     town: Town, post: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = "import os; from city import decoder; decoder._done = lambda *_: os.abort(); decoder.main()"
-    developing._decoder.end()
+    processing._decoder.end()
     with monkeypatch.context() as patch:
-        patch.setattr(developing, "COMMAND", [sys.executable, "-c", program])
+        patch.setattr(processing, "COMMAND", [sys.executable, "-c", program])
         answer = post(photo=(io.BytesIO(jpeg()), "holiday.jpg"))
-        developing._decoder.end()
+        processing._decoder.end()
     is_kept(answer)
     assert shared.PHOTO_DAMAGED in shown(answer)
     assert written(town) == 0

@@ -21,11 +21,12 @@ from sqlalchemy import select
 from wording import messages
 
 import city
-from city import accountmail, cases, delivery, developing, digests, follows, mailers, notices, photos, reports
+from city import accountmail, cases, delivery, digests, follows, mailers, notices, reports
 from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
-from city.developing import BadPhoto
+from city.photos import photos, processing
+from city.photos.processing import BadPhoto
+from city.photos.storage import StoreDown
 from city.settings import Settings
-from city.stores import StoreDown
 from pwa import mail, worker
 
 LAMPS = Path(city.__file__).parent / "demo_photos"
@@ -372,7 +373,7 @@ def test_a_closing_shows_the_light_before_and_after(town: Town, app: Flask, post
 
 def test_a_photo_that_cannot_be_packed_well_is_made_smaller() -> None:
     noise = Image.effect_noise((1200, 900), 120).convert("RGB")
-    assert len(developing.small(encoded(noise), 25_000)) <= 25_000
+    assert len(processing.small(encoded(noise), 25_000)) <= 25_000
 
 
 def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
@@ -406,7 +407,7 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
     assert [stranger.get(each).status_code for each in addresses] == [404, 404], "old letters too"
 
 
-@pytest.mark.parametrize(("where", "fault"), [(photos, StoreDown), (developing, developing.Busy)])
+@pytest.mark.parametrize(("where", "fault"), [(photos, StoreDown), (processing, processing.Busy)])
 def test_the_news_does_not_wait_for_a_photo_that_cannot_be_had(
     town: Town, app: Flask, post: Post, secret: str, monkeypatch: pytest.MonkeyPatch,
     where: Any, fault: type[Exception],
@@ -522,11 +523,11 @@ def test_a_line_break_in_a_name_of_the_city_breaks_no_head(
 
 
 def test_a_damaged_photo_costs_the_picture_and_not_the_letter() -> None:
-    whole = developing.small((LAMPS / "lamp-before.jpg").read_bytes(), 25_000)
+    whole = processing.small((LAMPS / "lamp-before.jpg").read_bytes(), 25_000)
     frame = whole.index(b"\xff\xc2") + 5  # where the frame says its height and width
     for broken in (whole[:frame] + b"\xff\xff\xff\xff" + whole[frame + 4 :], b"", whole[:200], b"no photo"):
         with pytest.raises(BadPhoto):
-            developing.small(broken, 25_000)
+            processing.small(broken, 25_000)
 
 
 class TestOnAnOrdinaryHost:

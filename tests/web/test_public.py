@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from wording import resident
 
-from city import cases, opendata, photos, reports, stores
+from city import cases, opendata, reports
 from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
+from city.photos import photos, storage
 from city.settings import Settings
 
 WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"
@@ -49,7 +50,7 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
             report.case.number, report.number, report.id, report.photos[0].id if report.photos else "",
             private.case.number, merged.case.number, reports.token_for(SECRET, "canary"),
         )  # fmt: skip
-    store = stores.open_store(settings)
+    store = storage.open_store(settings)
     photos.settle_all(town.engine, store, settings.var, town.now)
     with town.looking() as scene:
         found.photo = scene.s.get_one(Report, found.report_id).photos[0].id
@@ -150,7 +151,7 @@ def test_no_file_has_words_or_photos_whatever_becomes_of_a_report(
         s, by, report = scene.s, scene.actor("dispatcher"), scene.s.get_one(Report, told.report_id)
         reports.show(s, report, by=by, at=town.now)
         if verb == "erase":
-            store = stores.open_store(town.settings)
+            store = storage.open_store(town.settings)
             reports.erase(s, report, store, town.settings.var, by=by, at=town.now)
         if verb == "cancel":
             cases.cancel(s, report.case, "withdrawn", by=by, at=town.now)

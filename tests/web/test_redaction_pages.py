@@ -12,8 +12,9 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import photos, reports, stores
+from city import reports
 from city.db.models import Photo
+from city.photos import photos, storage
 
 PAINT = (0x20, 0x24, 0x2B)
 BLUE_QUARTER = {"left": "0", "top": "50", "width": "50", "height": "50"}
@@ -31,7 +32,7 @@ def case(town: Town) -> tuple[str, str, str]:
         number, photo_id = report.case.number, photo.id
         token = reports.token_for(SECRET, report.key)
     photos.settle_all(
-        town.engine, stores.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
+        town.engine, storage.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
     )
     return number, photo_id, token
 
@@ -148,9 +149,9 @@ def test_while_the_store_is_down_it_says_what_was_done(
     is_left: bool,
 ) -> None:
     def down(*_: object) -> None:
-        raise stores.StoreDown("the store is down")
+        raise storage.StoreDown("the store is down")
 
-    monkeypatch.setattr(stores.FolderStore, method, down)
+    monkeypatch.setattr(storage.FolderStore, method, down)
     answer = cover(do="cover", **BLUE_QUARTER)
     page = html_of(client.get(answer.location) if answer.location else answer)
     assert told in page
@@ -161,7 +162,7 @@ def test_while_the_store_is_down_it_says_what_was_done(
 def test_a_photo_that_was_damaged_where_it_is_kept_is_told_and_the_numbers_kept(
     cover: Callable[..., TestResponse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores.FolderStore, "get", lambda *_: b"no photo")
+    monkeypatch.setattr(storage.FolderStore, "get", lambda *_: b"no photo")
     answer = cover(do="cover", **BLUE_QUARTER)
     assert (answer.status_code, 'value="50"' in html_of(answer)) == (422, True)
     assert shared.PHOTO_DAMAGED in html_of(answer)

@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from wording import resident, shared, shown, staff
 
-from city import developing, photos
 from city.db.models import Address, Asset, Case, Event, Photo, Report, Try
+from city.photos import photos, processing
 
 
 def photo(name: str = "p.jpg", colour: str = "navy") -> tuple[io.BytesIO, str]:
@@ -158,8 +158,8 @@ def test_a_photo_goes_ahead_and_is_sent_with_the_report(
 def test_where_too_many_photos_arrive_nothing_of_a_report_is_lost(
     town: Town, client: FlaskClient, token: Callable[[], str], post: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(developing, "_room", threading.BoundedSemaphore(1))
-    with developing._room:
+    monkeypatch.setattr(processing, "_room", threading.BoundedSemaphore(1))
+    with processing._room:
         answer = client.post("/report/photos", data={"key": KEY, "photo": photo(), "csrf_token": token()})
         assert (answer.status_code, int(answer.headers["Retry-After"])) == (503, 60)
         page = post(photo=photo(), words="Dark corner")

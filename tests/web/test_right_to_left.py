@@ -22,12 +22,13 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers, cases, delivery, notices, photos, reports, stores
+from city import answers, cases, delivery, notices, reports
 from city import settings as city_settings
 from city.answers import Draft, Text
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
 from city.people import contacts
 from city.people.contacts import Conversation
+from city.photos import photos, storage
 from city.settings import Settings, WrongSetting
 from pwa import access, mail
 
@@ -166,7 +167,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
         )
         found = Full(told.case.number, slug="d-1", token=reports.token_for(SECRET, "full"))
         report_id = told.id
-    photos.settle_all(town.engine, stores.open_store(settings), settings.var, town.now)
+    photos.settle_all(town.engine, storage.open_store(settings), settings.var, town.now)
     with town.looking() as scene:
         found.photo_id = scene.s.get_one(Report, report_id).photos[0].id
     return found

@@ -34,7 +34,7 @@ PATIENCE = 45.0  # seconds that one waits for its turn
 MOST_SECONDS = 30  # that one may take; beyond that the machine has too much to do
 PART = 1 << 18  # bytes that are handed over at once
 ENDED = b"ended "  # what the last word on a photo begins with; behind it stands how its process ended
-COMMAND = [sys.executable, "-m", "city.decoder"]
+COMMAND = [sys.executable, "-m", "city.photos.decoder"]
 _turn = threading.BoundedSemaphore(AT_ONCE)
 _room = threading.BoundedSemaphore(AT_ONCE + MOST_WAITING)
 log = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ class _Decoder:
         with theirs, cpu_affinity.on_others():
             self._process = subprocess.Popen(
                 COMMAND, stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                cwd=Path(__file__).parents[1], env=ours | {"MALLOC_ARENA_MAX": "1"},
+                cwd=Path(__file__).parents[2], env=ours | {"MALLOC_ARENA_MAX": "1"},
             )  # fmt: skip
         return self._control
 

@@ -21,8 +21,8 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-from city import decoding
-from city.developing import ENDED, MOST_SECONDS, BadPhoto, Box
+from city.photos import decoding
+from city.photos.processing import ENDED, MOST_SECONDS, BadPhoto, Box
 
 # With this process, which has 35 MB, less than 600 MB whatever comes: one photo is decoded at a time.
 MOST_MEMORY = 560_000_000  # bytes of address space, of which 75 MB are the program

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from city import photos
 from city.db.engine import reading
 from city.db.models import Photo
-from city.stores import Store
+from city.photos import photos
+from city.photos.storage import Store
 
 AGE = timedelta(days=1)  # whoever puts bytes has the row that names them within seconds
 AT_ONCE = 100_000  # names a day: some seconds of a folder, half a minute of a bucket

@@ -20,9 +20,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
 
-from city import boxes
-from city.av1 import coded_sizes
-from city.developing import SIZES, BadPhoto, Box, Developed
+from city.photos import isobmff
+from city.photos.av1 import coded_sizes
+from city.photos.processing import SIZES, BadPhoto, Box, Developed
 
 # 8160 × 6120 is the largest that phones take by themselves. A JPEG shrinks while it is read; the others
 # unpack whole, HEIC and AVIF at 7 to 9 bytes a pixel, PNG and WebP at up to 20 with their transparency.
@@ -258,7 +258,7 @@ def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
 
 def _lacks_tiles(data: bytes) -> bool:
     """Whether tiles of a HEIC are not there, which its decoder passes over. Raises BadPhoto."""
-    lacking = boxes.lacking(data)
+    lacking = isobmff.lacking(data)
     if lacking >= MOST:
         raise BadPhoto("broken")
     return lacking > 0

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from city import files
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Erasure, Photo
-from city.developing import SIZES, BadPhoto, Developed, develop
 from city.lifecycle import Refused
-from city.stores import Store
+from city.photos.processing import SIZES, BadPhoto, Developed, develop
+from city.photos.storage import Store
 
 MAX_PHOTOS = 5
 

@@ -8,8 +8,8 @@ lie, boxes.py says of a still picture, and of others the boxes stco and stsz (IS
 import re
 from collections.abc import Callable, Iterator
 
-from city import boxes
-from city.boxes import MOST_BOXES, MOST_UNITS, Unreadable
+from city.photos import isobmff
+from city.photos.isobmff import MOST_BOXES, MOST_UNITS, Unreadable
 
 MOST_RATIO = 4  # how many times over a file may name its own bytes
 
@@ -39,7 +39,7 @@ def _streams(data: bytes) -> Iterator[memoryview]:
     """The bytes of every coded item of a still picture, and the first sample of every track."""
     view, left = memoryview(data), MOST_RATIO * len(data)
     coded = {int.from_bytes(one or other, "big") for one, other in _CODED.findall(data)}
-    for item, pieces in boxes.items(data):
+    for item, pieces in isobmff.items(data):
         if item not in coded:
             continue
         here = [(min(start, len(data)), min(stop, len(data))) for start, stop in pieces]

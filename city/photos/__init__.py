@@ -1,0 +1,1 @@
+"""Photos: verify, process, store, find orphans."""
